@@ -1,0 +1,61 @@
+"""The mathematics: layers, losses and the chain of them; imports NumPy only."""
+
+from plainnet.nn.activations import (
+    ELU,
+    GELU,
+    Activation,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+    activation,
+)
+from plainnet.nn.gradcheck import GradCheck, gradcheck
+from plainnet.nn.initializers import initializer
+from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm
+from plainnet.nn.losses import (
+    BinaryCrossEntropy,
+    Huber,
+    Loss,
+    MeanSquaredError,
+    MultiLabel,
+    SoftmaxCrossEntropy,
+)
+from plainnet.nn.params import Params, Variable
+from plainnet.nn.sequential import Sequential, mlp
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "Activation",
+    "BatchNorm",
+    "BinaryCrossEntropy",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GradCheck",
+    "Huber",
+    "Identity",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Loss",
+    "MeanSquaredError",
+    "MultiLabel",
+    "Params",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Tanh",
+    "Variable",
+    "activation",
+    "gradcheck",
+    "initializer",
+    "mlp",
+]

@@ -1,0 +1,237 @@
+"""gradcheck: the finite-difference check of any network and loss."""
+
+from collections.abc import Callable
+from typing import NamedTuple, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.losses import Loss
+from plainnet.nn.params import Array
+from plainnet.nn.sequential import Sequential
+
+FLOOR = 1e-2  # a gradient below this share of the whole is measured against that share: see `_row`
+
+
+class ParameterCheck(NamedTuple):
+    """One line of a gradient check.
+
+    ``difference`` is |a - n| / (|a| + |n|) over the checked entries, a analytic and n numeric,
+    entries on a kink left out; ``worst`` is the entry where they differ most.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int
+    difference: float
+    worst: tuple[int, ...] | None
+    kinks: tuple[tuple[int, ...], ...]
+
+
+@final
+class GradCheck(NamedTuple):
+    """The result of `gradcheck`.
+
+    Attributes
+    ----------
+    rows : list of ParameterCheck
+        One for each parameter, and one for the input ``X``.
+    difference : float
+        |a - n| / (|a| + |n|) over everything checked: near 1e-10 when right, above 1e-2 when not.
+    ok : bool
+        Whether every row is below ``threshold``.
+    """
+
+    rows: list[ParameterCheck]
+    difference: float
+    threshold: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row is below the threshold."""
+        return all(row.difference < self.threshold for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [f"{'parameter':24}{'shape':>14}{'checked':>9}{'difference':>12}  remark"]
+        for row in self.rows:
+            bad = row.difference >= self.threshold
+            remark = f"WRONG, most at {row.worst}" if bad else "ok"
+            if row.kinks:
+                remark += f"; {len(row.kinks)} on a kink, left out: {row.kinks[0]} ..."
+            lines.append(
+                f"{row.name:24}{row.shape!s:>14}{row.checked:>9}{row.difference:>12.2e}  {remark}"
+            )
+        return "\n".join(lines)
+
+
+def gradcheck(
+    net: Sequential,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    eps: float = 1e-5,
+    sample: int | None = None,
+    directions: int | None = None,
+    threshold: float = 1e-7,
+    seed: int | np.random.Generator = 0,
+) -> GradCheck:
+    """Compare backward's gradients with central differences (L(t + eps) - L(t - eps)) / (2 eps).
+
+    The check runs on a float64 copy, in training mode with the masks of dropout held fixed, and
+    leaves the network as it was. An entry whose step moves a unit across a kink (ReLU at zero)
+    has no derivative there to compare with: it is named and left out.
+
+    Parameters
+    ----------
+    net : Sequential
+        Any network, with layers of your own too.
+    loss : Loss
+        What it is trained with.
+    X : array of shape (m, *in_shape)
+        A few rows; five are plenty.
+    y : array
+        Their targets.
+    weight : array of shape (m,), optional
+        Weights of the rows.
+    eps : float, default 1e-5
+        The step; in float64 the error is smallest near 1e-5.
+    sample : int, optional
+        Check only so many entries of each parameter, drawn at random.
+    directions : int, optional
+        Instead of entries, check the slope along so many random directions of each parameter:
+        the cost no longer grows with the size of the network.
+    threshold : float, default 1e-7
+        Where a difference counts as wrong.
+    seed : int or numpy.random.Generator, default 0
+        Draws the sample or the directions.
+
+    Returns
+    -------
+    GradCheck
+
+    Raises
+    ------
+    PlainnetError
+        If the loss is not finite on these rows, or both sample and directions are given.
+
+    Examples
+    --------
+    >>> from plainnet.nn import BinaryCrossEntropy, mlp
+    >>> net = mlp(3, hidden=(4,), activation="tanh")
+    >>> gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1]).ok
+    True
+    """
+    if sample is not None and directions is not None:
+        raise PlainnetError("gradcheck takes a sample of entries or directions, not both")
+    rng = np.random.default_rng(seed)
+    net = net.astype(np.float64)
+    X = np.array(X, np.float64)
+    y = loss.encode(y, net.n_out, np.float64)
+    weight = None if weight is None else np.asarray(weight, np.float64)
+    state = net.rng.bit_generator.state
+
+    def value() -> tuple[float, Array, list[Array]]:
+        """The loss, dZ, and on which side of its kink each kinked unit lies."""
+        net.rng.bit_generator.state = state
+        Z, sides = X, []
+        for layer in net.layers:
+            Z = layer.forward(Z, True)
+            if layer.kinked:
+                sides.append(Z > 0)
+        cost, dZ = loss(Z, y, weight)
+        return cost, dZ, sides
+
+    cost, dZ, _ = value()
+    if not np.isfinite(cost):
+        raise PlainnetError(f"the loss on these rows is {cost}: there is no gradient to check")
+    dX = net.backward(dZ, need_dX=True)
+    analytic = {name: grad.copy() for name, grad in net.params.grads.items()}
+    arrays = {name: net.params.views[name] for name in analytic}
+    assert dX is not None
+    analytic["X"], arrays["X"] = dX.copy(), X
+    whole = float(np.sqrt(sum(np.sum(grad**2) for grad in analytic.values())))
+
+    rows, a_all, n_all = [], [], []
+    for name, array in arrays.items():
+        if directions is None:
+            steps = _entries(array, sample, rng)
+        else:
+            steps = [rng.standard_normal(array.shape) for _ in range(directions)]
+        a, n, crossed = _slopes(value, array, analytic[name], steps, eps)
+        rows.append(_row(name, array, steps, a, n, crossed, whole))
+        a_all.append(a[~crossed])
+        n_all.append(n[~crossed])
+    difference = _difference(np.concatenate(a_all), np.concatenate(n_all), 0.0)
+    return GradCheck(rows, difference, threshold)
+
+
+Step = tuple[int, ...] | Array  # the index of one entry, or a direction
+
+
+def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Step]:
+    flat = np.arange(array.size)
+    if sample is not None and sample < array.size:
+        flat = np.sort(rng.choice(array.size, sample, replace=False))
+    return [tuple(int(i) for i in np.unravel_index(f, array.shape)) for f in flat]
+
+
+def _slopes(
+    value: Callable[[], tuple[float, Array, list[Array]]],
+    array: Array,
+    grad: Array,
+    steps: list[Step],
+    eps: float,
+) -> tuple[Array, Array, Array]:
+    """Analytic and numeric slopes along each step, and whether it crosses a kink."""
+    a, n = np.zeros(len(steps)), np.zeros(len(steps))
+    crossed = np.zeros(len(steps), bool)
+    before = array.copy()
+    for i, step in enumerate(steps):
+        direction = _direction(step, array)
+        array[...] = before + eps * direction
+        plus, _, sides_plus = value()
+        array[...] = before - eps * direction
+        minus, _, sides_minus = value()
+        array[...] = before
+        a[i] = np.sum(grad * direction)
+        n[i] = (plus - minus) / (2 * eps)
+        crossed[i] = any(np.any(p != q) for p, q in zip(sides_plus, sides_minus, strict=True))
+    return a, n, crossed
+
+
+def _direction(step: Step, array: Array) -> Array:
+    if not isinstance(step, tuple):
+        return step
+    direction = np.zeros_like(array)
+    direction[step] = 1
+    return direction
+
+
+def _difference(a: Array, n: Array, floor: float) -> float:
+    scale = max(float(np.linalg.norm(a) + np.linalg.norm(n)), floor)
+    return float(np.linalg.norm(a - n)) / scale if scale else 0.0
+
+
+def _row(
+    name: str,
+    array: Array,
+    steps: list[Step],
+    a: Array,
+    n: Array,
+    crossed: Array,
+    whole: float,
+) -> ParameterCheck:
+    """Sum up one parameter.
+
+    Rounding makes n uncertain by about 1e-11 whatever its size, so a gradient that is zero in
+    truth (a bias before batch norm) is measured against a share of the whole gradient instead.
+    """
+    indices = [step if isinstance(step, tuple) else (i,) for i, step in enumerate(steps)]
+    errors = np.where(crossed, -1.0, np.abs(a - n))
+    worst = indices[int(errors.argmax())] if len(errors) and errors.max() > 0 else None
+    kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
+    difference = _difference(a[~crossed], n[~crossed], FLOOR * whole)
+    return ParameterCheck(name, array.shape, len(steps), difference, worst, kinks)

@@ -1,0 +1,105 @@
+"""How weights begin: he, xavier, lecun, orthogonal, zeros, ones, constant:VALUE, normal:STD."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.params import Array
+
+Draw = Callable[[tuple[int, ...], np.random.Generator], Array]
+
+
+def _normal(std: float) -> Draw:
+    return lambda shape, rng: rng.standard_normal(shape) * std
+
+
+def _scaled_normal(gain: float, both: bool) -> Draw:
+    """Normal with variance gain / fan, the fan being n_in or the mean of n_in and n_out."""
+    return lambda shape, rng: rng.standard_normal(shape) * math.sqrt(gain / _fan(shape, both))
+
+
+def _scaled_uniform(gain: float, both: bool) -> Draw:
+    """Uniform on [-a, a] with the same variance a^2 / 3 = gain / fan."""
+
+    def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        limit = math.sqrt(3 * gain / _fan(shape, both))
+        return rng.uniform(-limit, limit, shape)
+
+    return draw
+
+
+def _fan(shape: tuple[int, ...], both: bool) -> float:
+    n_out, n_in = shape
+    return (n_in + n_out) / 2 if both else n_in
+
+
+def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    n_out, n_in = shape
+    Q, R = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    Q = Q * np.where(np.diag(R) < 0, -1.0, 1.0)  # without the signs Q is not uniformly distributed
+    return Q if n_out >= n_in else Q.T
+
+
+def _constant(value: float) -> Draw:
+    return lambda shape, rng: np.full(shape, value)
+
+
+FIXED: dict[str, Draw] = {
+    "he_normal": _scaled_normal(2.0, both=False),
+    "he_uniform": _scaled_uniform(2.0, both=False),
+    "xavier_normal": _scaled_normal(1.0, both=True),
+    "xavier_uniform": _scaled_uniform(1.0, both=True),
+    "lecun_normal": _scaled_normal(1.0, both=False),
+    "lecun_uniform": _scaled_uniform(1.0, both=False),
+    "orthogonal": _orthogonal,
+    "zeros": _constant(0.0),
+    "ones": _constant(1.0),
+}
+WITH_NUMBER: dict[str, Callable[[float], Draw]] = {"constant": _constant, "normal": _normal}
+
+
+def initializer(name: str) -> Draw:
+    """Find an initialiser by name.
+
+    Parameters
+    ----------
+    name : str
+        ``he_normal``, ``he_uniform`` (He et al., 2015: variance 2 / n_in, for ReLU),
+        ``xavier_normal``, ``xavier_uniform`` (Glorot and Bengio, 2010: variance
+        2 / (n_in + n_out), for tanh and sigmoid), ``lecun_normal``, ``lecun_uniform`` (LeCun et
+        al., 1998: variance 1 / n_in), ``orthogonal`` (Saxe et al., 2014), ``zeros``, ``ones``,
+        ``constant:VALUE`` or ``normal:STD`` (such as ``normal:0.01``).
+
+    Returns
+    -------
+    callable
+        ``draw(shape, rng)`` gives a float64 array; weights have shape (n_out, n_in).
+
+    Raises
+    ------
+    PlainnetError
+        If there is no such initialiser or its number is not finite.
+
+    Examples
+    --------
+    >>> W = initializer("he_normal")((500, 200), np.random.default_rng(0))
+    >>> round(float(W.std()), 2)
+    0.1
+    """
+    if name in FIXED:
+        return FIXED[name]
+    kind, _, number = name.partition(":")
+    if kind not in WITH_NUMBER:
+        known = ", ".join([*FIXED, *(f"{k}:NUMBER" for k in WITH_NUMBER)])
+        raise PlainnetError(f"unknown initialiser {name!r}: expected one of {known}")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise PlainnetError(
+            f"initialiser {name!r} needs a finite number after the colon, such as '{kind}:0.01'"
+        )
+    return WITH_NUMBER[kind](value)

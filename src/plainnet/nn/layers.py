@@ -1,0 +1,358 @@
+"""Layers: forward and backward side by side, the same names mirrored."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.initializers import initializer
+from plainnet.nn.params import Array, Variable
+
+Shape = tuple[int, ...]
+
+
+class Layer(ABC):
+    """One step of a network: it knows its shapes, its mathematics and its views.
+
+    A layer is described by the options of its constructor and becomes usable when a
+    `Sequential` builds it. Arrays that ``forward`` and ``backward`` return are the layer's own
+    buffers and hold until its next call. Gradients overwrite.
+
+    A class of your own declares ``options`` (the names of its constructor's arguments, kept as
+    attributes) and defines ``build``, ``forward`` and ``backward``.
+
+    Attributes
+    ----------
+    name : str
+        Given by the network, such as ``dense2``.
+    variables : list of Variable
+        What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
+    kinked : bool
+        Whether the derivative jumps where the output crosses zero, as ReLU's does.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ()
+    kinked: ClassVar[bool] = False
+    name: str
+    variables: list[Variable]
+    rng: np.random.Generator
+    dtype: np.dtype[Any]
+    _buffers: dict[str, Array]
+
+    @abstractmethod
+    def build(self, in_shape: Shape) -> Shape:
+        """Check the shape of one sample, set ``variables`` and return the shape that comes out."""
+
+    @abstractmethod
+    def forward(self, X: Array, train: bool) -> Array:
+        """Compute the output for rows ``X``; ``train`` is True while training."""
+
+    @abstractmethod
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """Write the gradients of the variables and return ``dX``, or None if not needed."""
+
+    @final
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as JSON can hold them."""
+        return {option: getattr(self, option) for option in self.options}
+
+    @final
+    def bind(self, views: dict[str, Array], grads: dict[str, Array]) -> None:
+        """Make each variable an attribute that looks into the network's flat vectors."""
+        self._buffers = {}
+        for variable in self.variables:
+            setattr(self, variable.name, views[variable.name])
+            if variable.name in grads:
+                setattr(self, "d" + variable.name, grads[variable.name])
+
+    @final
+    def _buffer(self, key: str, shape: Shape) -> Array:
+        """Return a private array that is used again at the next step."""
+        buffer = self._buffers.get(key)
+        if buffer is None or len(buffer) < shape[0] or buffer.shape[1:] != shape[1:]:
+            buffer = self._buffers[key] = np.empty(shape, self.dtype)
+        return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+
+
+@final
+class Dense(Layer):
+    """Every output is a weighted sum of all inputs: Z = X W^T + b.
+
+    Parameters
+    ----------
+    n_out : int
+        The number of units.
+    init : str, default "he_normal"
+        How ``W`` of shape (n_out, n_in) begins; see `plainnet.nn.initializers.initializer`.
+        ``b`` of shape (n_out,) begins at zero.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Dense(2, init="constant:0.5")], n_in=3)
+    >>> net.forward(np.ones((1, 3)))
+    array([[1.5, 1.5]], dtype=float32)
+    """
+
+    options = ("n_out", "init")
+    W: Array
+    b: Array
+    dW: Array
+    db: Array
+
+    def __init__(self, n_out: int, init: str = "he_normal") -> None:
+        self.n_out = positive_int("Dense", "n_out", n_out)
+        initializer(init)
+        self.init = init
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return (n_out,); the input must be flat."""
+        if len(in_shape) != 1:
+            raise PlainnetError(
+                f"Dense {self.name!r} expects flat inputs, got shape {in_shape}: "
+                "put Flatten() before it"
+            )
+        self.variables = [
+            Variable("W", (self.n_out, in_shape[0]), "weight", self.init),
+            Variable("b", (self.n_out,), "bias", "zeros"),
+        ]
+        return (self.n_out,)
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Z = X W^T + b."""
+        self.X = X
+        Z = self._buffer("Z", (len(X), self.n_out))
+        np.dot(X, self.W.T, out=Z)
+        Z += self.b
+        return Z
+
+    def backward(self, dZ: Array, need_dX: bool) -> Array | None:
+        """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
+        np.dot(dZ.T, self.X, out=self.dW)
+        np.sum(dZ, axis=0, out=self.db)
+        if not need_dX:
+            return None
+        dX = self._buffer("dX", self.X.shape)
+        np.dot(dZ, self.W, out=dX)
+        return dX
+
+
+@final
+class Dropout(Layer):
+    """While training, each number is zeroed with probability ``rate`` and the rest scaled up.
+
+    Inverted dropout (Srivastava et al., 2014): dividing by 1 - rate keeps the expectation, so
+    that nothing is to be done when predicting.
+
+    Parameters
+    ----------
+    rate : float, default 0.5
+        In [0, 1).
+    """
+
+    options = ("rate",)
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = between("Dropout", "rate", rate, 0, 1, ends=False, low_end=True)
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        self.variables = []
+        return in_shape
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = X M / (1 - rate), M = 1 with probability 1 - rate."""
+        self.mask: Array | None = None
+        if not train or self.rate == 0:
+            return X
+        draws = self._buffer("mask", X.shape)
+        self.rng.random(out=draws, dtype=self.dtype)
+        self.mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), out=draws)
+        return np.multiply(X, self.mask, out=self._buffer("Y", X.shape))
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = dY M / (1 - rate)."""
+        if self.mask is None:
+            return dY
+        return np.multiply(dY, self.mask, out=self._buffer("dX", dY.shape))
+
+
+@final
+class BatchNorm(Layer):
+    """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+    Ioffe and Szegedy (2015). Pictures (NHWC) are normalised per channel. When predicting, running
+    means and variances of the training batches take the place of the batch's own.
+
+    Parameters
+    ----------
+    momentum : float, default 0.1
+        The weight of the newest batch in the running figures, in (0, 1].
+    eps : float, default 1e-5
+        Added to the variance.
+    """
+
+    options = ("momentum", "eps")
+    gamma: Array
+    beta: Array
+    dgamma: Array
+    dbeta: Array
+    running_mean: Array
+    running_var: Array
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.momentum = between("BatchNorm", "momentum", momentum, 0, 1, ends=True)
+        self.eps = between("BatchNorm", "eps", eps, 0, 1, ends=False)
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        n = (in_shape[-1],)
+        self.variables = [
+            Variable("gamma", n, "bias", "ones"),
+            Variable("beta", n, "bias", "zeros"),
+            Variable("running_mean", n, "state", "zeros"),
+            Variable("running_var", n, "state", "ones"),
+        ]
+        return in_shape
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
+        self.train = train
+        axes = tuple(range(X.ndim - 1))
+        mean = X.mean(axis=axes) if train else self.running_mean
+        Xhat = np.subtract(X, mean, out=self._buffer("Xhat", X.shape))
+        var = np.square(Xhat).mean(axis=axes) if train else self.running_var
+        self.std = np.sqrt(var + self.eps)
+        Xhat /= self.std
+        self.Xhat = Xhat
+        if train:
+            m = X.size // X.shape[-1]
+            self.running_mean += self.momentum * (mean - self.running_mean)
+            self.running_var += self.momentum * (var * (m / max(m - 1, 1)) - self.running_var)
+        Y = self._buffer("Y", X.shape)
+        np.multiply(Xhat, self.gamma, out=Y)
+        Y += self.beta
+        return Y
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
+        axes = tuple(range(dY.ndim - 1))
+        dX = np.multiply(dY, self.Xhat, out=self._buffer("dX", dY.shape))
+        np.sum(dX, axis=axes, out=self.dgamma)
+        np.sum(dY, axis=axes, out=self.dbeta)
+        if not self.train:  # the running figures do not depend on X
+            np.multiply(dY, self.gamma / self.std, out=dX)
+            return dX
+        m = dY.size // dY.shape[-1]
+        np.multiply(self.Xhat, self.dgamma / -m, out=dX)
+        dX += dY
+        dX -= self.dbeta / m
+        dX *= self.gamma / self.std
+        return dX
+
+
+@final
+class LayerNorm(Layer):
+    """Each sample to mean 0 and variance 1 over its last axis, then scaled and shifted.
+
+    Ba, Kiros and Hinton (2016). It does the same when training and predicting.
+
+    Parameters
+    ----------
+    eps : float, default 1e-5
+        Added to the variance.
+    """
+
+    options = ("eps",)
+    gamma: Array
+    beta: Array
+    dgamma: Array
+    dbeta: Array
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        self.eps = between("LayerNorm", "eps", eps, 0, 1, ends=False)
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        n = (in_shape[-1],)
+        self.variables = [
+            Variable("gamma", n, "bias", "ones"),
+            Variable("beta", n, "bias", "zeros"),
+        ]
+        return in_shape
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
+        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self._buffer("Xhat", X.shape))
+        self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
+        Xhat /= self.std
+        self.Xhat = Xhat
+        Y = self._buffer("Y", X.shape)
+        np.multiply(Xhat, self.gamma, out=Y)
+        Y += self.beta
+        return Y
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
+        axes = tuple(range(dY.ndim - 1))
+        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
+        np.sum(dY, axis=axes, out=self.dbeta)
+        dX = np.multiply(dY, self.gamma, out=self._buffer("dX", dY.shape))
+        along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
+        dX -= dX.mean(axis=-1, keepdims=True)
+        dX -= self.Xhat * along
+        dX /= self.std
+        return dX
+
+
+@final
+class Flatten(Layer):
+    """Each sample becomes one row of numbers."""
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape of one flat row."""
+        self.variables = []
+        self.in_shape = in_shape
+        return (math.prod(in_shape),)
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = X as (m, n)."""
+        return X.reshape(len(X), -1)
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = dY in the shape of X."""
+        return dY.reshape(len(dY), *self.in_shape)
+
+
+def positive_int(owner: str, option: str, value: int) -> int:
+    """Check a count of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise PlainnetError(
+            f"{owner}: {option} must be a whole number of at least 1, got {value!r}"
+        )
+    return int(value)
+
+
+def between(
+    owner: str,
+    option: str,
+    value: float,
+    low: float,
+    high: float,
+    *,
+    ends: bool,
+    low_end: bool = False,
+) -> float:
+    """Check a number against a range; ``ends`` lets the upper end in, ``low_end`` the lower."""
+    number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+    if (
+        not number
+        or not low <= value <= high
+        or (value == low and not low_end)
+        or (value == high and not ends)
+    ):
+        interval = f"{'[' if low_end else '('}{low}, {high}{']' if ends else ')'}"
+        raise PlainnetError(f"{owner}: {option} must be a number in {interval}, got {value!r}")
+    return float(value)

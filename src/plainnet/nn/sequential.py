@@ -1,0 +1,411 @@
+"""Sequential: a network as a chain of layers; build, forward, backward, predict, summary."""
+
+import inspect
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.activations import ACTIVATIONS, activation
+from plainnet.nn.initializers import initializer
+from plainnet.nn.layers import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LayerNorm,
+    Shape,
+    positive_int,
+)
+from plainnet.nn.params import Array, Params
+
+_KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
+LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
+
+
+class LayerSummary(NamedTuple):
+    """One line of `Sequential.summary`."""
+
+    name: str
+    kind: str
+    out_shape: Shape
+    n_params: int
+
+
+@final
+class Sequential:
+    """A chain of layers with all parameters in one vector.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Descriptions: the network makes layers of its own from their options, so that a list may
+        be used twice.
+    n_in : int or tuple of int
+        The shape of one sample: a number of features, or (height, width, channels).
+    seed : int or numpy.random.Generator, default 0
+        Where the first weights and the masks of dropout come from.
+    dtype : float32 (default) or float64
+        float32 to train, float64 to check gradients.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        Named by kind and place: ``dense1``, ``relu1``, ``dense2``.
+    params : Params
+        The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
+    in_shape, out_shape : tuple of int
+        The shapes of one sample.
+
+    Raises
+    ------
+    PlainnetError
+        If a layer cannot take the shape that reaches it.
+
+    Examples
+    --------
+    >>> from plainnet.nn import ReLU
+    >>> net = Sequential([Dense(4), ReLU(), Dense(1)], n_in=2, seed=1)
+    >>> net.predict([[0.5, -1.0], [2.0, 0.0]]).shape
+    (2, 1)
+    >>> print(net)
+    layer   kind   output  parameters
+    dense1  Dense  (4,)            12
+    relu1   ReLU   (4,)             0
+    dense2  Dense  (1,)             5
+    total                          17
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_in: int | tuple[int, ...],
+        *,
+        seed: int | np.random.Generator = 0,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        if not layers:
+            raise PlainnetError("a network needs at least one layer, got none")
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise PlainnetError(f"a network computes in float32 or float64, not in {self.dtype}")
+        shape = n_in if isinstance(n_in, tuple) else (n_in,)
+        self.in_shape = tuple(positive_int("Sequential", "n_in", n) for n in shape)
+        rng = np.random.default_rng(seed)
+        self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
+        self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
+        self._build(rng)
+
+    def _build(self, rng: np.random.Generator) -> None:
+        """Let every layer check its input's shape, then lay out and begin the parameters."""
+        counts: Counter[str] = Counter()
+        shape = self.in_shape
+        inits = {}
+        variables = []
+        for layer in self.layers:
+            kind = type(layer).__name__.lower()
+            counts[kind] += 1
+            layer.name = f"{kind}{counts[kind]}"
+            layer.dtype, layer.rng = self.dtype, self.rng
+            shape = layer.build(shape)
+            for variable in layer.variables:
+                name = f"{layer.name}.{variable.name}"
+                variables.append(variable._replace(name=name))
+                inits[name] = variable
+        self.out_shape = shape
+        self.params = Params(variables, self.dtype)
+        for name, variable in inits.items():
+            self.params.views[name][...] = initializer(variable.init)(variable.shape, rng)
+        for layer in self.layers:
+            layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads))
+        trained = [i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads)]
+        self._first_trained = trained[0] if trained else len(self.layers)
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs; the last layer must be flat."""
+        if len(self.out_shape) != 1:
+            raise PlainnetError(
+                f"the last layer {self.layers[-1].name!r} gives shape {self.out_shape}: "
+                "put Flatten() and Dense() after it"
+            )
+        return self.out_shape[0]
+
+    def forward(self, X: ArrayLike, train: bool = False) -> Array:
+        """Compute the output Z of every row.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            Converted to the network's dtype where it has another.
+        train : bool, default False
+            Whether dropout drops and batch norm takes the batch's own figures.
+
+        Returns
+        -------
+        array of shape (m, *out_shape)
+            A buffer of the last layer, good until the next call; `predict` returns a copy.
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape.
+        """
+        Y = np.asarray(X, self.dtype)
+        if Y.shape[1:] != self.in_shape or Y.ndim == 0:
+            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, Y.shape))
+        for layer in self.layers:
+            Y = layer.forward(Y, train)
+        return Y
+
+    def backward(self, dZ: Array, need_dX: bool = False) -> Array | None:
+        """Write the gradient of every parameter into ``params.grad``.
+
+        Parameters
+        ----------
+        dZ : array of shape (m, *out_shape)
+            The derivative of the mean loss by the output of the last `forward`.
+        need_dX : bool, default False
+            Whether the derivative by the input is wanted too; training never needs it.
+
+        Returns
+        -------
+        array of shape (m, *in_shape), or None
+            dX, if wanted.
+        """
+        dY: Array | None = dZ
+        for i in range(len(self.layers) - 1, -1, -1):
+            if dY is None:
+                break
+            dY = self.layers[i].backward(dY, need_dX or i > self._first_trained)
+        return dY if need_dX else None
+
+    def predict(self, X: ArrayLike, batch_size: int = 1024) -> Array:
+        """Compute the output Z of every row, a batch at a time.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            The rows.
+        batch_size : int, default 1024
+            Rows at a time; bounds the memory.
+
+        Returns
+        -------
+        array of shape (m, *out_shape)
+            Logits: a loss's ``link`` turns them into probabilities.
+
+        Examples
+        --------
+        >>> net = mlp(2, hidden=(), n_out=1, init="zeros")
+        >>> net.predict([[1.0, 2.0]])
+        array([[0.]], dtype=float32)
+        """
+        rows = np.asarray(X)
+        if rows.dtype.kind not in "biuf":
+            raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
+        if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
+            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
+        Z = np.empty((len(rows), *self.out_shape), self.dtype)
+        for start in range(0, len(rows), batch_size):
+            Z[start : start + batch_size] = self.forward(rows[start : start + batch_size])
+        return Z
+
+    def astype(self, dtype: DTypeLike) -> "Sequential":
+        """Return a copy of the network that computes in another dtype.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            Of the copy.
+
+        Examples
+        --------
+        >>> mlp(2).astype(np.float64).params.theta.dtype
+        dtype('float64')
+        """
+        copy = Sequential(self.layers, self.in_shape, dtype=dtype)
+        copy.params.theta[...] = self.params.theta
+        copy.rng.bit_generator.state = self.rng.bit_generator.state
+        return copy
+
+    def summary(self) -> list[LayerSummary]:
+        """Return name, kind, output shape and number of trained parameters of every layer.
+
+        Examples
+        --------
+        >>> mlp(3, hidden=(), n_out=2).summary()
+        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8)]
+        """
+        rows, shape = [], self.in_shape
+        for layer in self.layers:
+            shape = layer.build(shape)
+            n_params = sum(g.size for g in _own(layer, self.params.grads).values())
+            rows.append(LayerSummary(layer.name, type(layer).__name__, shape, n_params))
+        return rows
+
+    def __str__(self) -> str:
+        rows = [(r.name, r.kind, str(r.out_shape), f"{r.n_params:,}") for r in self.summary()]
+        head = ("layer", "kind", "output", "parameters")
+        rows = [head, *rows, ("total", "", "", f"{self.params.grad.size:,}")]
+        width = [max(len(row[i]) for row in rows) for i in range(4)]
+        return "\n".join(
+            f"{a:{width[0]}}  {b:{width[1]}}  {c:{width[2]}}  {d:>{width[3]}}"
+            for a, b, c, d in rows
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Describe the network so that `from_config` builds its equal, without the parameters.
+
+        Examples
+        --------
+        >>> mlp(2, hidden=(), n_out=1).config()["layers"]
+        [{'kind': 'Dense', 'n_out': 1, 'init': 'he_normal'}]
+        """
+        layers = [{"kind": type(layer).__name__, **layer.config()} for layer in self.layers]
+        return {"in_shape": list(self.in_shape), "dtype": self.dtype.name, "layers": layers}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Sequential":
+        """Build a network from `config`, with fresh parameters.
+
+        Parameters
+        ----------
+        config : dict
+            As `config` gives it; only the layers of this package are known.
+
+        Raises
+        ------
+        PlainnetError
+            If the description is not one of a network.
+
+        Examples
+        --------
+        >>> str(Sequential.from_config(mlp(2).config())) == str(mlp(2))
+        True
+        """
+        try:
+            layers = [_layer_from_config(layer) for layer in config["layers"]]
+            return cls(layers, tuple(config["in_shape"]), dtype=config["dtype"])
+        except (KeyError, TypeError) as error:
+            raise PlainnetError(f"this is not the description of a network: {error!r}") from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep layers, numbers and the generator; the views are bound again."""
+        layers = [(type(layer), layer.config()) for layer in self.layers]
+        return {
+            "layers": layers,
+            "in_shape": self.in_shape,
+            "theta": self.params.theta.copy(),
+            "rng": self.rng,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        layers = [kind(**options) for kind, options in state["layers"]]
+        Sequential.__init__(self, layers, state["in_shape"], dtype=state["theta"].dtype)
+        self.params.theta[...] = state["theta"]
+        self.rng.bit_generator.state = state["rng"].bit_generator.state
+
+
+def mlp(
+    n_in: int | tuple[int, ...],
+    hidden: Sequence[int] = (8,),
+    n_out: int = 1,
+    *,
+    activation: str | Sequence[str] = "relu",
+    init: str = "he_normal",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    layer_norm: bool = False,
+    seed: int | np.random.Generator = 0,
+    dtype: DTypeLike = np.float32,
+) -> Sequential:
+    """Build a multi-layer perceptron.
+
+    Parameters
+    ----------
+    n_in : int or tuple of int
+        The shape of one sample; pictures are flattened.
+    hidden : sequence of int, default (8,)
+        Units of each hidden layer; () gives linear or logistic regression.
+    n_out : int, default 1
+        The number of outputs, which are logits: the loss has the link function.
+    activation : str or sequence of str, default "relu"
+        One name, or one for each hidden layer.
+    init : str, default "he_normal"
+        How the weights begin.
+    dropout : float, default 0.0
+        The rate after each hidden activation.
+    batch_norm, layer_norm : bool, default False
+        Whether to normalise before each hidden activation.
+    seed : int or numpy.random.Generator, default 0
+        Where the first weights come from.
+    dtype : float32 (default) or float64
+        The type of every number.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    PlainnetError
+        If a size or a name is not possible.
+
+    Examples
+    --------
+    >>> mlp(12288, hidden=(8, 8, 8)).params.theta.size
+    98465
+    """
+    hidden = tuple(hidden)
+    names = (activation,) * len(hidden) if isinstance(activation, str) else tuple(activation)
+    if len(names) != len(hidden):
+        raise PlainnetError(
+            f"mlp has {len(hidden)} hidden layers but {len(names)} activations: "
+            "give one name, or one for each"
+        )
+    layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
+    for units, name in zip(hidden, names, strict=True):
+        layers.append(Dense(units, init))
+        if batch_norm:
+            layers.append(BatchNorm())
+        if layer_norm:
+            layers.append(LayerNorm())
+        layers.append(_activation(name))
+        if dropout:
+            layers.append(Dropout(dropout))
+    return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
+
+
+_activation = activation  # `activation` is also the natural name of mlp's argument
+
+
+def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays of one layer, under their short names."""
+    prefix = layer.name + "."
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _layer_from_config(config: dict[str, Any]) -> Layer:
+    options = dict(config)
+    kind = options.pop("kind")
+    if kind not in LAYERS:
+        raise PlainnetError(f"unknown layer {kind!r}: expected one of {', '.join(LAYERS)}")
+    expected = set(inspect.signature(LAYERS[kind]).parameters)
+    if set(options) != expected:
+        raise PlainnetError(
+            f"layer {kind} has the options {sorted(expected)}, got {sorted(options)}"
+        )
+    return LAYERS[kind](**options)
+
+
+def _wrong_shape(first: Layer, in_shape: Shape, got: Shape) -> str:
+    kind = type(first).__name__
+    if len(in_shape) == 1 and len(got) == 2:
+        return f"{kind} {first.name!r} expects {in_shape[0]} inputs, got {got[1]}"
+    wanted = ", ".join(["m", *map(str, in_shape)])
+    return f"{kind} {first.name!r} expects rows of shape ({wanted}), got {got}"
