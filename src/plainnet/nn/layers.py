@@ -239,7 +239,8 @@ class BatchNorm(Layer):
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
         axes = tuple(range(dY.ndim - 1))
-        dX = np.multiply(dY, self.Xhat, out=self._buffer("dX", dY.shape))
+        dX = self._buffer("dX", dY.shape)
+        np.multiply(dY, self.Xhat, out=dX)
         np.sum(dX, axis=axes, out=self.dgamma)
         np.sum(dY, axis=axes, out=self.dbeta)
         if not self.train:  # the running figures do not depend on X

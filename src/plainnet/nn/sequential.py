@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -23,6 +23,7 @@ from plainnet.nn.layers import (
 )
 from plainnet.nn.params import Array, Params
 
+Transform = Callable[[Array], Array]
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
 LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
 
@@ -184,20 +185,29 @@ class Sequential:
             dY = self.layers[i].backward(dY, need_dX or i > self._first_trained)
         return dY if need_dX else None
 
-    def predict(self, X: ArrayLike, batch_size: int = 1024) -> Array:
+    def predict(
+        self, X: ArrayLike, batch_size: int = 1024, transform: Transform | None = None
+    ) -> Array:
         """Compute the output Z of every row, a batch at a time.
 
         Parameters
         ----------
         X : array of shape (m, *in_shape)
-            The rows.
+            The rows. With ``transform``, whatever that takes.
         batch_size : int, default 1024
             Rows at a time; bounds the memory.
+        transform : callable, optional
+            Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 
         Returns
         -------
         array of shape (m, *out_shape)
             Logits: a loss's ``link`` turns them into probabilities.
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape or are not numbers.
 
         Examples
         --------
@@ -208,11 +218,12 @@ class Sequential:
         rows = np.asarray(X)
         if rows.dtype.kind not in "biuf":
             raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
-        if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
+        if transform is None and (rows.ndim == 0 or rows.shape[1:] != self.in_shape):
             raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
         Z = np.empty((len(rows), *self.out_shape), self.dtype)
         for start in range(0, len(rows), batch_size):
-            Z[start : start + batch_size] = self.forward(rows[start : start + batch_size])
+            batch = rows[start : start + batch_size]
+            Z[start : start + batch_size] = self.forward(transform(batch) if transform else batch)
         return Z
 
     def astype(self, dtype: DTypeLike) -> "Sequential":

@@ -1,1 +1,34 @@
-"""train"""
+"""How theta moves: optimizers, schedules, batches and the training loop; imports nn."""
+
+from plainnet.train.history import Epoch, History
+from plainnet.train.loop import EarlyStopping, fit
+from plainnet.train.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
+from plainnet.train.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "EarlyStopping",
+    "Epoch",
+    "Exponential",
+    "History",
+    "OneCycle",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+    "clip_by_norm",
+    "fit",
+]

@@ -1,0 +1,174 @@
+"""Model files: safetensors with a JSON header, written whole or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plainnet._version import __version__
+from plainnet.errors import ModelFileError
+from plainnet.nn.params import Array
+
+FORMAT = 1  # the number of the layout of the header; a reader refuses any other
+DTYPES = ("float32", "float64")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file so that it is either all there or as it was before.
+
+    Parameters
+    ----------
+    path : str or Path
+        Replaced if it exists.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to; then nothing is left behind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bytes(f"{folder}/a.txt", b"whole")
+    ...     os.listdir(folder)
+    ['a.txt']
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> None:
+    """Write named arrays and a JSON header as one safetensors file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Replaced if it exists, by a whole file.
+    tensors : mapping of str to array
+        float32 or float64.
+    header : mapping
+        What JSON can hold; a format number, the version of plainnet and a digest of header and
+        arrays are added, which `read_model` checks.
+
+    Raises
+    ------
+    ModelFileError
+        If an array is not finite: such a network predicts nothing.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_model(f"{folder}/m", {"b": np.ones(2, np.float32)}, {"task": "binary"})
+    ...     tensors, header = read_model(f"{folder}/m")
+    >>> tensors["b"], header["task"]
+    (array([1., 1.], dtype=float32), 'binary')
+    """
+    from safetensors.numpy import save
+
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise ModelFileError(f"parameter {name!r} holds NaN or infinity: it is not saved")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    whole = {**header, "format": FORMAT, "version": __version__}
+    whole["digest"] = _digest(contiguous, whole)
+    write_bytes(path, save(contiguous, metadata={"plainnet": _dumps(whole)}))
+
+
+def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `write_model` wrote, and check that nothing has changed since.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model file.
+
+    Returns
+    -------
+    tensors : dict of str to array
+    header : dict
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, from another version, or not a model of plainnet.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise ModelFileError(f"there is no model file {str(path)!r}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = _header(path, file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"{str(path)!r} is not a whole model file ({error}): save or download it again"
+        ) from None
+    for name, array in tensors.items():
+        if array.dtype.name not in DTYPES or not np.isfinite(array).all():
+            raise ModelFileError(
+                f"{str(path)!r}: array {name!r} must hold finite float32 or float64 numbers"
+            )
+    if header.pop("digest", None) != _digest(tensors, header):
+        raise ModelFileError(
+            f"{str(path)!r} has been changed since plainnet wrote it (the digest differs): "
+            "save or download it again"
+        )
+    return tensors, header
+
+
+def _header(path: str | Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    if not metadata or "plainnet" not in metadata:
+        raise ModelFileError(
+            f"{str(path)!r} is a safetensors file, but not a model that plainnet saved"
+        )
+    try:
+        header = json.loads(metadata["plainnet"], parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise ModelFileError(f"{str(path)!r}: the header is not a JSON object")
+    if header.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{str(path)!r} has format {header.get('format')!r}, and plainnet {__version__} reads "
+            f"format {FORMAT}: use the version that wrote it ({header.get('version')!r})"
+        )
+    return header
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _dumps(value: Any) -> str:
+    """Write JSON in the one way that gives equal bytes for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(_dumps(header).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""Batches: the order of the samples, and mini-batches from it."""
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import numpy as np
+
+from plainnet.nn.params import Array
+from plainnet.nn.sequential import Transform
+
+Batch = tuple[Array, Array, Array | None]
+
+
+@final
+class Batches:
+    """The training rows, a batch at a time; every row comes once an epoch.
+
+    The order is drawn anew each epoch, so that the members of a batch change too. The full batch
+    keeps the order of the data. Mini-batches are gathered into one buffer each, which the next
+    batch overwrites.
+
+    Parameters
+    ----------
+    X : array of shape (m, ...)
+        The rows; pictures may stay uint8.
+    y : array of shape (m,) or (m, k)
+        Targets as the loss encodes them.
+    weight : array of shape (m,) or None
+        A weight for each row.
+    batch_size : int or None
+        Rows in a batch, the last one of an epoch may be shorter; None takes all rows at once.
+    transform : callable or None
+        Turns a batch of rows of X into numbers for the network.
+    dtype : dtype
+        What the network computes in.
+
+    Examples
+    --------
+    >>> batches = Batches(np.arange(5.0)[:, None], np.arange(5), None, 2, None, np.float32)
+    >>> [len(y) for X, y, weight in batches.epoch(np.random.default_rng(0))]
+    [2, 2, 1]
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        weight: Array | None,
+        batch_size: int | None,
+        transform: Transform | None,
+        dtype: Any,
+    ) -> None:
+        self.m = len(X)
+        self.batch_size = self.m if batch_size is None else min(batch_size, self.m)
+        self.full = batch_size is None
+        self.transform = transform
+        self.dtype = np.dtype(dtype)
+        if self.full or transform is None:  # convert once rather than at every batch
+            X = _ready(X, transform, self.dtype)
+            self.transform = None
+        self.X, self.y, self.weight = X, y, weight
+        if not self.full:
+            self._rows = np.empty((self.batch_size, *X.shape[1:]), X.dtype)
+            self._targets = np.empty((self.batch_size, *y.shape[1:]), y.dtype)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-self.m // self.batch_size)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """Yield the batches of one epoch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Draws the order, except for the full batch.
+
+        Yields
+        ------
+        X, y, weight : arrays
+            Buffers, good until the next batch.
+        """
+        if self.full:
+            yield self.X, self.y, self.weight
+            return
+        order = rng.permutation(self.m)
+        for start in range(0, self.m, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            # mode="clip" spares NumPy a second buffer; the indices are always in range
+            X = np.take(self.X, rows, axis=0, out=self._rows[: len(rows)], mode="clip")
+            y = np.take(self.y, rows, axis=0, out=self._targets[: len(rows)], mode="clip")
+            weight = None if self.weight is None else self.weight[rows]
+            yield _ready(X, self.transform, self.dtype), y, weight
+
+
+def _ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
+    """Return rows as the network takes them: transformed, contiguous, in its dtype."""
+    return np.ascontiguousarray(X if transform is None else transform(X), dtype)

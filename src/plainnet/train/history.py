@@ -1,0 +1,96 @@
+"""History: what each epoch of a training came to."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True)
+class Epoch:
+    """The figures of one epoch.
+
+    Attributes
+    ----------
+    number, of : int
+        Which epoch, counted from 1, and how many are planned.
+    loss : float
+        The mean training loss while the epoch ran, without the L2 penalty.
+    val_loss : float or None
+        The mean validation loss at its end.
+    metric, val_metric : float or None
+        The metric on training and validation rows.
+    lr : float
+        The learning rate of its last step.
+    seconds : float
+        How long it took.
+    """
+
+    number: int
+    of: int
+    loss: float
+    val_loss: float | None
+    metric: float | None
+    val_metric: float | None
+    lr: float
+    seconds: float
+
+
+@final
+@dataclass
+class History:
+    """The record of a training, a list of figures a column and an entry an epoch.
+
+    Attributes
+    ----------
+    loss, val_loss, metric, val_metric, lr, seconds : list of float
+        See `Epoch`; columns that do not apply stay empty.
+    stopped : str
+        Why the training ended: ``epochs``, ``early stopping``, ``callback`` or ``interrupted``.
+    best_epoch : int or None
+        The epoch whose weights early stopping restored.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.add(Epoch(1, 10, 0.7, None, None, None, 0.01, 0.002))
+    >>> history.loss, history.val_loss
+    ([0.7], [])
+    """
+
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    metric: list[float] = field(default_factory=list)
+    val_metric: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    stopped: str = "epochs"
+    best_epoch: int | None = None
+
+    def __len__(self) -> int:
+        """Return the number of epochs that ran."""
+        return len(self.loss)
+
+    def add(self, epoch: Epoch) -> None:
+        """Append one epoch's figures.
+
+        Parameters
+        ----------
+        epoch : Epoch
+            Figures that are None are left out of their columns.
+        """
+        for name in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
+            value = getattr(epoch, name)
+            if value is not None:
+                getattr(self, name).append(value)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a model file keeps: everything but the seconds, which differ every time.
+
+        Examples
+        --------
+        >>> "seconds" in History().record()
+        False
+        """
+        record = asdict(self)
+        del record["seconds"]
+        return record

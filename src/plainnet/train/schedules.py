@@ -1,0 +1,227 @@
+"""Schedules: the learning rate of each step; a step is one batch, counted from 0."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+from plainnet.errors import PlainnetError
+
+
+class Schedule(ABC):
+    """Calling a schedule with the number of the step gives its learning rate."""
+
+    @abstractmethod
+    def __call__(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+
+
+@final
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same learning rate throughout.
+
+    Parameters
+    ----------
+    lr : float
+        Above 0.
+
+    Examples
+    --------
+    >>> Constant(0.1)(500)
+    0.1
+    """
+
+    lr: float
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr)
+
+    def __call__(self, step: int) -> float:
+        """Return lr."""
+        return self.lr
+
+
+@final
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """Multiplied by ``factor`` after every ``every`` steps.
+
+    Parameters
+    ----------
+    lr : float
+        The rate of the first step, above 0.
+    every : int
+        Steps between two changes, at least 1.
+    factor : float, default 0.5
+        Above 0.
+
+    Examples
+    --------
+    >>> [StepDecay(1.0, every=10)(step) for step in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    lr: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr, every=self.every, factor=self.factor)
+
+    def __call__(self, step: int) -> float:
+        """Return lr factor^floor(step / every)."""
+        return self.lr * self.factor ** (step // self.every)
+
+
+@final
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """Falls smoothly, to ``factor`` of itself every ``every`` steps.
+
+    Parameters
+    ----------
+    lr : float
+        The rate of the first step, above 0.
+    every : int
+        Steps in which the rate is multiplied by ``factor`` once, at least 1.
+    factor : float, default 0.5
+        Above 0.
+
+    Examples
+    --------
+    >>> round(Exponential(1.0, every=10)(5), 4)
+    0.7071
+    """
+
+    lr: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr, every=self.every, factor=self.factor)
+
+    def __call__(self, step: int) -> float:
+        """Return lr factor^(step / every)."""
+        return self.lr * math.pow(self.factor, step / self.every)
+
+
+@final
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from ``lr`` down to ``final`` (Loshchilov and Hutter, 2017).
+
+    Parameters
+    ----------
+    lr : float
+        The rate of the first step, above 0.
+    steps : int
+        When ``final`` is reached; it stays there.
+    final : float, default 0.0
+        The last rate, at least 0.
+
+    Examples
+    --------
+    >>> [round(Cosine(1.0, steps=100)(step), 3) for step in (0, 50, 100, 200)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
+
+    lr: float
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr, steps=self.steps)
+        if not 0 <= self.final < math.inf:
+            raise PlainnetError(f"Cosine: final must be at least 0, got {self.final}")
+
+    def __call__(self, step: int) -> float:
+        """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
+        done = min(step / self.steps, 1)
+        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@final
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Rises linearly over the first steps, then follows another schedule.
+
+    Parameters
+    ----------
+    then : Schedule
+        What follows; it is shifted, so that its step 0 comes after the rise.
+    steps : int
+        How many steps the rise takes, at least 1 (Goyal et al., 2017).
+
+    Examples
+    --------
+    >>> [WarmUp(Constant(1.0), steps=4)(step) for step in (0, 1, 3, 4, 9)]
+    [0.25, 0.5, 1.0, 1.0, 1.0]
+    """
+
+    then: Schedule
+    steps: int
+
+    def __post_init__(self) -> None:
+        _above_zero(self, steps=self.steps)
+
+    def __call__(self, step: int) -> float:
+        """Return then(0) (step + 1) / steps, and then(step - steps) after the rise."""
+        if step < self.steps:
+            return self.then(0) * (step + 1) / self.steps
+        return self.then(step - self.steps)
+
+
+@final
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up by half a cosine to a peak, then down to almost nothing (Smith and Topin, 2019).
+
+    Parameters
+    ----------
+    lr : float
+        The peak, above 0; the first rate is a 25th of it.
+    steps : int
+        The length of the whole cycle, at least 1.
+    rise : float, default 0.3
+        The share of the steps that lead up, in (0, 1).
+    final : float, default 4e-6
+        The last rate as a share of the peak, at least 0.
+
+    Examples
+    --------
+    >>> [round(OneCycle(1.0, steps=100)(step), 3) for step in (0, 30, 100)]
+    [0.04, 1.0, 0.0]
+    """
+
+    lr: float
+    steps: int
+    rise: float = 0.3
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr, steps=self.steps)
+        if not 0 < self.rise < 1 or not 0 <= self.final < math.inf:
+            raise PlainnetError(
+                f"OneCycle: rise must lie between 0 and 1 and final be at least 0, "
+                f"got {self.rise} and {self.final}"
+            )
+
+    def __call__(self, step: int) -> float:
+        """Return the rate on the half cosine up, or on the one down."""
+        top = self.rise * self.steps
+        if step < top:
+            return _between(self.lr / 25, self.lr, step / top)
+        return _between(self.lr, self.lr * self.final, min((step - top) / (self.steps - top), 1))
+
+
+def _between(start: float, stop: float, done: float) -> float:
+    """From start (done = 0) to stop (done = 1) along half a cosine."""
+    return start + (stop - start) * (1 - math.cos(math.pi * done)) / 2
+
+
+def _above_zero(schedule: Schedule, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            kind = type(schedule).__name__
+            raise PlainnetError(f"{kind}: {name} must be above 0 and finite, got {value}")
