@@ -116,17 +116,17 @@ class GELU(Activation):
     """
 
     def forward(self, X: Array, train: bool) -> Array:
-        """Y = X (1 + tanh u) / 2."""
-        self.X = X
-        T = np.multiply(X, X, out=self._buffer("T", X.shape))
+        """Y = X (1 + tanh u) / 2; beyond |X| = 10, tanh u is 1 to the last bit."""
+        self.X = np.clip(X, -10, 10, out=self._buffer("X", X.shape))  # so that X^3 is finite
+        T = np.multiply(self.X, self.X, out=self._buffer("T", X.shape))
         T *= _GELU_CUBE
         T += 1
-        T *= X
+        T *= self.X
         T *= _GELU_SCALE
         self.T = np.tanh(T, out=T)
         Y = np.add(self.T, 1, out=self._buffer("Y", X.shape))
-        Y *= X
         Y *= 0.5
+        Y *= X
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
+from plainnet.nn.initializers import generator
+from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
@@ -17,8 +19,9 @@ FLOOR = 1e-2  # a gradient below this share of the whole is measured against tha
 class ParameterCheck(NamedTuple):
     """One line of a gradient check.
 
-    ``difference`` is |a - n| / (|a| + |n|) over the checked entries, a analytic and n numeric,
-    entries on a kink left out; ``worst`` is the entry where they differ most.
+    ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, a analytic and n
+    numeric, entries on a kink left out and not counted; ``worst`` is the entry where they differ
+    most.
     """
 
     name: str
@@ -126,9 +129,13 @@ def gradcheck(
     """
     if sample is not None and directions is not None:
         raise PlainnetError("gradcheck takes a sample of entries or directions, not both")
-    rng = np.random.default_rng(seed)
+    for option, number in (("sample", sample), ("directions", directions)):
+        if number is not None:
+            positive_int("gradcheck", option, number)
+    eps = between("gradcheck", "eps", eps, 0, 1, ends=False)
+    rng = generator(seed)
     net = net.astype(np.float64)
-    X = np.array(X, np.float64)
+    X = np.array(net.rows(X), np.float64)
     y = loss.encode(y, net.n_out, np.float64)
     weight = None if weight is None else np.asarray(weight, np.float64)
     state = net.rng.bit_generator.state
@@ -150,7 +157,7 @@ def gradcheck(
     dX = net.backward(dZ, need_dX=True)
     analytic = {name: grad.copy() for name, grad in net.params.grads.items()}
     arrays = {name: net.params.views[name] for name in analytic}
-    assert dX is not None
+    assert dX is not None  # for the type checker: backward has seen to it
     analytic["X"], arrays["X"] = dX.copy(), X
     whole = float(np.sqrt(sum(np.sum(grad**2) for grad in analytic.values())))
 
@@ -234,4 +241,4 @@ def _row(
     worst = indices[int(errors.argmax())] if len(errors) and errors.max() > 0 else None
     kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
     difference = _difference(a[~crossed], n[~crossed], FLOOR * whole)
-    return ParameterCheck(name, array.shape, len(steps), difference, worst, kinks)
+    return ParameterCheck(name, array.shape, int(np.sum(~crossed)), difference, worst, kinks)

@@ -90,7 +90,7 @@ def initializer(name: str) -> Draw:
     """
     if name in FIXED:
         return FIXED[name]
-    kind, _, number = name.partition(":")
+    kind, _, number = str(name).partition(":")
     if kind not in WITH_NUMBER:
         known = ", ".join([*FIXED, *(f"{k}:NUMBER" for k in WITH_NUMBER)])
         raise PlainnetError(f"unknown initialiser {name!r}: expected one of {known}")
@@ -103,3 +103,30 @@ def initializer(name: str) -> Draw:
             f"initialiser {name!r} needs a finite number after the colon, such as '{kind}:0.01'"
         )
     return WITH_NUMBER[kind](value)
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """Make the generator of a seed; a generator is returned as it is.
+
+    Parameters
+    ----------
+    seed : int or numpy.random.Generator
+        A number of at least 0.
+
+    Raises
+    ------
+    PlainnetError
+        If it is neither.
+
+    Examples
+    --------
+    >>> generator(3).random() == np.random.default_rng(3).random()
+    True
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise PlainnetError(
+            f"a seed is a whole number of at least 0 or a numpy.random.Generator, got {seed!r}"
+        )
+    return np.random.default_rng(seed)

@@ -1,6 +1,7 @@
 """Layers: forward and backward side by side, the same names mirrored."""
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
 
@@ -243,6 +244,8 @@ class BatchNorm(Layer):
         np.multiply(dY, self.Xhat, out=dX)
         np.sum(dX, axis=axes, out=self.dgamma)
         np.sum(dY, axis=axes, out=self.dbeta)
+        if not need_dX:
+            return None
         if not self.train:  # the running figures do not depend on X
             np.multiply(dY, self.gamma / self.std, out=dX)
             return dX
@@ -300,6 +303,8 @@ class LayerNorm(Layer):
         axes = tuple(range(dY.ndim - 1))
         np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
         np.sum(dY, axis=axes, out=self.dbeta)
+        if not need_dX:
+            return None
         dX = np.multiply(dY, self.gamma, out=self._buffer("dX", dY.shape))
         along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
         dX -= dX.mean(axis=-1, keepdims=True)
@@ -320,7 +325,7 @@ class Flatten(Layer):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X as (m, n)."""
-        return X.reshape(len(X), -1)
+        return X.reshape(len(X), math.prod(self.in_shape))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY in the shape of X."""
@@ -347,9 +352,12 @@ def between(
     low_end: bool = False,
 ) -> float:
     """Check a number against a range; ``ends`` lets the upper end in, ``low_end`` the lower."""
-    number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(
+        value, bool
+    )
     if (
         not number
+        or abs(value) > sys.float_info.max  # infinity, and whole numbers that no float holds
         or not low <= value <= high
         or (value == low and not low_end)
         or (value == high and not ends)

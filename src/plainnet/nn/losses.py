@@ -76,7 +76,8 @@ class _Logistic(Loss):
 
     @final
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = (sigmoid(Z) - y) / m."""
+        """Return the mean loss and dZ = (sigmoid(Z) - y) / (m k)."""
+        _same_shape(self, Z, y)
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         E = np.exp(-np.abs(Z))
@@ -179,6 +180,11 @@ class SoftmaxCrossEntropy(Loss):
 
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
         """Return the mean loss and dZ = (softmax(Z) - y) / m."""
+        if y.shape != Z.shape and (y.shape != Z.shape[:1] or y.dtype.kind not in "iu"):
+            raise PlainnetError(
+                f"SoftmaxCrossEntropy: outputs of shape {Z.shape} do not go with targets of "
+                f"shape {y.shape} and type {y.dtype}: encode the targets first"
+            )
         smooth, n_classes = self.label_smoothing, Z.shape[1]
         Z = Z - Z.max(axis=1, keepdims=True)
         dZ = np.exp(Z)
@@ -218,10 +224,16 @@ class SoftmaxCrossEntropy(Loss):
                     "SoftmaxCrossEntropy: each row of one-hot targets must sum to 1"
                 )
             return soft
-        if given.ndim != 1 or given.dtype.kind not in "biuf" or np.any(given != np.floor(given)):
+        if given.ndim != 1 or given.dtype.kind not in "biuf":
             raise PlainnetError(
                 f"SoftmaxCrossEntropy expects class numbers of shape (m,) or one-hot rows of shape "
                 f"(m, {n_out}), got {given.dtype} of shape {given.shape}"
+            )
+        whole = given == np.floor(given)
+        if not whole.all():
+            row = int(whole.argmin())
+            raise PlainnetError(
+                f"SoftmaxCrossEntropy expects whole class numbers, got {given[row]} in row {row}"
             )
         if given.size and not 0 <= given.min() <= given.max() < n_out:
             raise PlainnetError(
@@ -268,7 +280,8 @@ class MeanSquaredError(_Regression):
     """
 
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = 2 (Z - y) / m."""
+        """Return the mean loss and dZ = 2 (Z - y) / (m k)."""
+        _same_shape(self, Z, y)
         D = Z - y
         return _weighted_mean(D * D, 2 * D, weight)
 
@@ -295,7 +308,8 @@ class Huber(_Regression):
         self.delta = between("Huber", "delta", delta, 0, np.inf, ends=False)
 
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = clip(Z - y, -delta, delta) / m."""
+        """Return the mean loss and dZ = clip(Z - y, -delta, delta) / (m k)."""
+        _same_shape(self, Z, y)
         D = Z - y
         C = np.clip(D, -self.delta, self.delta)
         return _weighted_mean(C * (D - 0.5 * C), C, weight)
@@ -303,15 +317,30 @@ class Huber(_Regression):
 
 def _weighted_mean(losses: Array, dZ: Array, weight: Array | None) -> tuple[float, Array]:
     """The mean of losses (per row or per output) and, in place, dZ of that mean."""
-    per_row = losses.size // max(len(losses), 1)
+    if not losses.size:
+        raise PlainnetError("a loss needs at least one row, got none")
+    per_row = losses.size // len(losses)
     if weight is None:
         dZ *= 1 / losses.size
         return float(losses.sum()) / losses.size, dZ
+    if weight.shape != (len(losses),):
+        raise PlainnetError(
+            f"expected weights of shape ({len(losses)},), one for each row, got {weight.shape}"
+        )
     total = float(weight.sum()) * per_row
     if total == 0:  # a batch of rows that do not count
         return 0.0, np.zeros_like(dZ)
     dZ *= (weight / total).astype(dZ.dtype)[:, None]
     return float(weight @ losses.reshape(len(losses), -1).sum(axis=1)) / total, dZ
+
+
+def _same_shape(loss: Loss, Z: Array, y: Array) -> None:
+    """Refuse (m, 1) with (m,), which NumPy would take for an (m, m) table."""
+    if y.shape != Z.shape:
+        raise PlainnetError(
+            f"{type(loss).__name__}: outputs of shape {Z.shape} do not go with targets of shape "
+            f"{y.shape}: encode the targets first"
+        )
 
 
 def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:
@@ -324,10 +353,12 @@ def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:
     if table.ndim != 2 or table.shape[1] != n_out:
         wanted = f"(m,) or (m, {n_out})" if n_out == 1 else f"(m, {n_out})"
         raise PlainnetError(f"{name} expects targets of shape {wanted}, got {given.shape}")
-    if not np.isfinite(table).all():
-        row = int(np.argwhere(~np.isfinite(table))[0, 0])
+    with np.errstate(over="ignore"):  # what overflows the dtype becomes infinite and is refused
+        Y = np.ascontiguousarray(table, dtype)
+    if not np.isfinite(Y).all():
+        row = int(np.argwhere(~np.isfinite(Y))[0, 0])
         raise PlainnetError(f"{name} expects finite targets, got {table[row]} in row {row}")
-    return np.ascontiguousarray(table, dtype)
+    return Y
 
 
 def _in_unit_interval(loss: Loss, y: Array) -> Array:

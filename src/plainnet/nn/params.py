@@ -1,5 +1,6 @@
 """Params: one flat vector theta and its gradient, with named views."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, final
 
@@ -10,6 +11,7 @@ from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
 Kind = Literal["weight", "bias", "state"]
+LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a slip or a hostile file
 
 
 class Variable(NamedTuple):
@@ -52,6 +54,11 @@ class Params:
     views, grads : dict of str to array
         Each variable by name, and its gradient (state has none).
 
+    Raises
+    ------
+    PlainnetError
+        If two variables share a name, or there are more than 2**30 numbers.
+
     Examples
     --------
     >>> W, b = Variable("W", (2, 3), "weight", "zeros"), Variable("b", (2,), "bias", "zeros")
@@ -61,6 +68,7 @@ class Params:
     array([0., 0., 0., 0., 0., 0., 7., 7.], dtype=float32)
     """
 
+    variables: tuple[Variable, ...]
     theta: Array
     trained: Array
     grad: Array
@@ -69,7 +77,17 @@ class Params:
     grads: dict[str, Array]
 
     def __init__(self, variables: Sequence[Variable], dtype: DTypeLike = np.float32) -> None:
+        names = [v.name for v in variables]
+        if len(set(names)) < len(names):
+            raise PlainnetError(f"the names of the variables must differ, got {names}")
+        total = sum(_size(v) for v in variables)
+        if total > LIMIT:
+            raise PlainnetError(
+                f"the network would have {total} parameters, more than the {LIMIT} allowed: "
+                "take fewer inputs or units"
+            )
         kinds: tuple[Kind, ...] = ("weight", "bias", "state")
+        self.variables = tuple(variables)
         ordered = [v for kind in kinds for v in variables if v.kind == kind]
         sizes = {kind: sum(_size(v) for v in ordered if v.kind == kind) for kind in kinds}
         self.n_decay = sizes["weight"]
@@ -106,21 +124,46 @@ class Params:
         >>> params.theta
         array([1., 2.], dtype=float32)
         """
-        if set(arrays) != set(self.views):
-            wrong = sorted(set(arrays) ^ set(self.views))
-            raise PlainnetError(
-                f"the parameters do not fit the network: expected {sorted(self.views)}, "
-                f"and {wrong} are missing or too many"
-            )
-        for name, view in self.views.items():
-            if arrays[name].shape != view.shape:
-                raise PlainnetError(
-                    f"parameter {name!r} has shape {view.shape} in the network, "
-                    f"got an array of shape {arrays[name].shape}"
-                )
+        check_arrays(self.variables, arrays)
         for name, view in self.views.items():
             view[...] = arrays[name]
 
 
+def check_arrays(variables: Sequence[Variable], arrays: Mapping[str, Array]) -> None:
+    """Check that arrays have exactly the names and shapes of the variables.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        What is expected.
+    arrays : mapping of str to array
+        What came.
+
+    Raises
+    ------
+    PlainnetError
+        If a name is missing or not known, or a shape differs.
+
+    Examples
+    --------
+    >>> b = Variable("b", (2,), "bias", "zeros")
+    >>> check_arrays([b], {"b": np.zeros(3)})
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: parameter 'b' has shape (2,), got an array of shape (3,)
+    """
+    expected = {v.name: v.shape for v in variables}
+    if set(arrays) != set(expected):
+        wrong = sorted(set(arrays) ^ set(expected))
+        raise PlainnetError(
+            f"the parameters do not fit the network: expected {sorted(expected)}, "
+            f"and {wrong} are missing or too many"
+        )
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            raise PlainnetError(
+                f"parameter {name!r} has shape {shape}, got an array of shape {arrays[name].shape}"
+            )
+
+
 def _size(variable: Variable) -> int:
-    return int(np.prod(variable.shape, dtype=np.int64))
+    return math.prod(variable.shape)

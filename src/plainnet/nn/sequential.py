@@ -1,8 +1,8 @@
 """Sequential: a network as a chain of layers; build, forward, backward, predict, summary."""
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import ACTIVATIONS, activation
-from plainnet.nn.initializers import initializer
+from plainnet.nn.initializers import generator, initializer
 from plainnet.nn.layers import (
     BatchNorm,
     Dense,
@@ -21,7 +21,7 @@ from plainnet.nn.layers import (
     Shape,
     positive_int,
 )
-from plainnet.nn.params import Array, Params
+from plainnet.nn.params import Array, Params, Variable, check_arrays
 
 Transform = Callable[[Array], Array]
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
@@ -89,6 +89,17 @@ class Sequential:
         seed: int | np.random.Generator = 0,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        self._plan(layers, n_in, dtype)
+        rng = generator(seed)
+        self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
+        self._allocate()
+        for layer in self.layers:
+            views = _own(layer, self.params.views)
+            for v in layer.variables:
+                views[v.name][...] = initializer(v.init)(v.shape, rng)
+
+    def _plan(self, layers: Sequence[Layer], n_in: int | tuple[int, ...], dtype: DTypeLike) -> None:
+        """Name the layers and let each check the shape that reaches it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
         self.dtype = np.dtype(dtype)
@@ -96,35 +107,40 @@ class Sequential:
             raise PlainnetError(f"a network computes in float32 or float64, not in {self.dtype}")
         shape = n_in if isinstance(n_in, tuple) else (n_in,)
         self.in_shape = tuple(positive_int("Sequential", "n_in", n) for n in shape)
-        rng = np.random.default_rng(seed)
-        self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
         self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
-        self._build(rng)
-
-    def _build(self, rng: np.random.Generator) -> None:
-        """Let every layer check its input's shape, then lay out and begin the parameters."""
         counts: Counter[str] = Counter()
         shape = self.in_shape
-        inits = {}
-        variables = []
         for layer in self.layers:
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
-            layer.dtype, layer.rng = self.dtype, self.rng
+            layer.dtype = self.dtype
             shape = layer.build(shape)
-            for variable in layer.variables:
-                name = f"{layer.name}.{variable.name}"
-                variables.append(variable._replace(name=name))
-                inits[name] = variable
         self.out_shape = shape
-        self.params = Params(variables, self.dtype)
-        for name, variable in inits.items():
-            self.params.views[name][...] = initializer(variable.init)(variable.shape, rng)
+
+    def _variables(self) -> list[Variable]:
+        """Return what all layers ask for, under full names."""
+        return [
+            v._replace(name=f"{layer.name}.{v.name}")
+            for layer in self.layers
+            for v in layer.variables
+        ]
+
+    def _allocate(self) -> None:
+        """Make room for the parameters and bind every layer's views."""
+        self.params = Params(self._variables(), self.dtype)
         for layer in self.layers:
+            layer.rng = self.rng
             layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads))
         trained = [i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads)]
         self._first_trained = trained[0] if trained else len(self.layers)
+
+    def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
+        """Allocate, and take over numbers and the state of a generator."""
+        self.rng = np.random.default_rng(0)
+        self.rng.bit_generator.state = rng.bit_generator.state
+        self._allocate()
+        self.params.theta[...] = other_theta
 
     @property
     def n_out(self) -> int:
@@ -156,12 +172,35 @@ class Sequential:
         PlainnetError
             If the rows have another shape.
         """
-        Y = np.asarray(X, self.dtype)
-        if Y.shape[1:] != self.in_shape or Y.ndim == 0:
-            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, Y.shape))
+        Y = self.rows(X).astype(self.dtype, copy=False)
         for layer in self.layers:
             Y = layer.forward(Y, train)
         return Y
+
+    def rows(self, X: ArrayLike) -> Array:
+        """Check that ``X`` holds rows that the network can take, and return it as an array.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            Numbers of any type.
+
+        Raises
+        ------
+        PlainnetError
+            If they are not numbers or have another shape.
+
+        Examples
+        --------
+        >>> mlp(2).rows([[1, 2]])
+        array([[1, 2]])
+        """
+        rows = np.asarray(X)
+        if rows.dtype.kind not in "biuf":
+            raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
+        if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
+            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
+        return rows
 
     def backward(self, dZ: Array, need_dX: bool = False) -> Array | None:
         """Write the gradient of every parameter into ``params.grad``.
@@ -177,12 +216,25 @@ class Sequential:
         -------
         array of shape (m, *in_shape), or None
             dX, if wanted.
+
+        Raises
+        ------
+        PlainnetError
+            If dZ has another shape, or a layer returns no dX although it was asked for.
         """
-        dY: Array | None = dZ
-        for i in range(len(self.layers) - 1, -1, -1):
-            if dY is None:
-                break
-            dY = self.layers[i].backward(dY, need_dX or i > self._first_trained)
+        if dZ.shape[1:] != self.out_shape or dZ.ndim == 0:
+            wanted = ", ".join(["m", *map(str, self.out_shape)])
+            raise PlainnetError(f"backward expects dZ of shape ({wanted}), got {dZ.shape}")
+        dY = dZ.astype(self.dtype, copy=False)
+        last = 0 if need_dX else self._first_trained
+        for i in range(len(self.layers) - 1, last - 1, -1):
+            layer = self.layers[i]
+            dX = layer.backward(dY, need_dX or i > last)
+            if dX is None:
+                if need_dX or i > last:
+                    raise PlainnetError(f"{layer.name!r} returned no dX although it was asked for")
+                return None
+            dY = dX
         return dY if need_dX else None
 
     def predict(
@@ -215,11 +267,8 @@ class Sequential:
         >>> net.predict([[1.0, 2.0]])
         array([[0.]], dtype=float32)
         """
-        rows = np.asarray(X)
-        if rows.dtype.kind not in "biuf":
-            raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
-        if transform is None and (rows.ndim == 0 or rows.shape[1:] != self.in_shape):
-            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
+        rows = self.rows(X) if transform is None else np.atleast_1d(X)
+        batch_size = positive_int("predict", "batch_size", batch_size)
         Z = np.empty((len(rows), *self.out_shape), self.dtype)
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
@@ -239,9 +288,9 @@ class Sequential:
         >>> mlp(2).astype(np.float64).params.theta.dtype
         dtype('float64')
         """
-        copy = Sequential(self.layers, self.in_shape, dtype=dtype)
-        copy.params.theta[...] = self.params.theta
-        copy.rng.bit_generator.state = self.rng.bit_generator.state
+        copy = Sequential.__new__(Sequential)
+        copy._plan(self.layers, self.in_shape, dtype)
+        copy._copy_from(self.params.theta, self.rng)
         return copy
 
     def summary(self) -> list[LayerSummary]:
@@ -281,29 +330,50 @@ class Sequential:
         return {"in_shape": list(self.in_shape), "dtype": self.dtype.name, "layers": layers}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Sequential":
-        """Build a network from `config`, with fresh parameters.
+    def from_config(
+        cls, config: dict[str, Any], arrays: Mapping[str, Array] | None = None
+    ) -> "Sequential":
+        """Build a network from `config`.
 
         Parameters
         ----------
         config : dict
             As `config` gives it; only the layers of this package are known.
+        arrays : mapping of str to array, optional
+            The parameters by name. Their names and shapes are checked before room is made, so a
+            false description cannot fill the memory. Without them the parameters are fresh.
 
         Raises
         ------
         PlainnetError
-            If the description is not one of a network.
+            If the description is not one of a network, or the arrays do not fit it.
 
         Examples
         --------
-        >>> str(Sequential.from_config(mlp(2).config())) == str(mlp(2))
+        >>> net = mlp(2, seed=5)
+        >>> equal = Sequential.from_config(net.config(), net.params.views)
+        >>> np.array_equal(equal.params.theta, net.params.theta)
         True
         """
-        try:
-            layers = [_layer_from_config(layer) for layer in config["layers"]]
-            return cls(layers, tuple(config["in_shape"]), dtype=config["dtype"])
-        except (KeyError, TypeError) as error:
-            raise PlainnetError(f"this is not the description of a network: {error!r}") from None
+        _check_keys("the description of a network", config, {"in_shape", "dtype", "layers"})
+        if config["dtype"] not in ("float32", "float64"):
+            raise PlainnetError(
+                f"a network computes in float32 or float64, got {config['dtype']!r}"
+            )
+        for entry in ("in_shape", "layers"):
+            if not isinstance(config[entry], list):
+                raise PlainnetError(f"{entry} of a network must be a list, got {config[entry]!r}")
+        layers = [_layer_from_config(layer) for layer in config["layers"]]
+        in_shape, dtype = tuple(config["in_shape"]), config["dtype"]
+        if arrays is None:
+            return cls(layers, in_shape, dtype=dtype)
+        net = cls.__new__(cls)
+        net._plan(layers, in_shape, dtype)
+        check_arrays(net._variables(), arrays)
+        net.rng = np.random.default_rng(0)
+        net._allocate()
+        net.params.load(arrays)
+        return net
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep layers, numbers and the generator; the views are bound again."""
@@ -312,14 +382,13 @@ class Sequential:
             "layers": layers,
             "in_shape": self.in_shape,
             "theta": self.params.theta.copy(),
-            "rng": self.rng,
+            "rng": deepcopy(self.rng),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         layers = [kind(**options) for kind, options in state["layers"]]
-        Sequential.__init__(self, layers, state["in_shape"], dtype=state["theta"].dtype)
-        self.params.theta[...] = state["theta"]
-        self.rng.bit_generator.state = state["rng"].bit_generator.state
+        self._plan(layers, state["in_shape"], state["theta"].dtype)
+        self._copy_from(state["theta"], state["rng"])
 
 
 def mlp(
@@ -372,23 +441,32 @@ def mlp(
     >>> mlp(12288, hidden=(8, 8, 8)).params.theta.size
     98465
     """
-    hidden = tuple(hidden)
-    names = (activation,) * len(hidden) if isinstance(activation, str) else tuple(activation)
-    if len(names) != len(hidden):
+    try:
+        hidden = tuple(hidden)
+    except TypeError:
         raise PlainnetError(
-            f"mlp has {len(hidden)} hidden layers but {len(names)} activations: "
+            f"mlp: hidden must be a sequence such as (8, 8), got {hidden!r}"
+        ) from None
+    if isinstance(activation, str):
+        activations = [_activation(activation)] * len(hidden)
+    else:
+        activations = [_activation(name) for name in activation]
+    if len(activations) != len(hidden):
+        raise PlainnetError(
+            f"mlp has {len(hidden)} hidden layers but {len(activations)} activations: "
             "give one name, or one for each"
         )
+    drop = Dropout(dropout)
     layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
-    for units, name in zip(hidden, names, strict=True):
+    for units, function in zip(hidden, activations, strict=True):
         layers.append(Dense(units, init))
         if batch_norm:
             layers.append(BatchNorm())
         if layer_norm:
             layers.append(LayerNorm())
-        layers.append(_activation(name))
-        if dropout:
-            layers.append(Dropout(dropout))
+        layers.append(function)
+        if drop.rate:
+            layers.append(drop)
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 
@@ -401,17 +479,20 @@ def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def _layer_from_config(config: dict[str, Any]) -> Layer:
-    options = dict(config)
-    kind = options.pop("kind")
-    if kind not in LAYERS:
+def _check_keys(what: str, given: object, expected: set[str]) -> None:
+    if not isinstance(given, dict):
+        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {given!r}")
+    if set(given) != expected:
+        got = sorted(map(str, given))
+        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got}")
+
+
+def _layer_from_config(config: object) -> Layer:
+    kind = config.get("kind") if isinstance(config, dict) else config
+    if not isinstance(config, dict) or not isinstance(kind, str) or kind not in LAYERS:
         raise PlainnetError(f"unknown layer {kind!r}: expected one of {', '.join(LAYERS)}")
-    expected = set(inspect.signature(LAYERS[kind]).parameters)
-    if set(options) != expected:
-        raise PlainnetError(
-            f"layer {kind} has the options {sorted(expected)}, got {sorted(options)}"
-        )
-    return LAYERS[kind](**options)
+    _check_keys(f"layer {kind}", config, {"kind", *LAYERS[kind].options})
+    return LAYERS[kind](**{option: config[option] for option in LAYERS[kind].options})
 
 
 def _wrong_shape(first: Layer, in_shape: Shape, got: Shape) -> str:
