@@ -1,0 +1,260 @@
+"""Datasets: rows to train on, to validate with and to test on, and what they mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plainnet.data.columns import Kind
+from plainnet.data.frames import read_frame
+from plainnet.data.images import ImageSchema, Progress, read_images
+from plainnet.data.splits import stratified_split
+from plainnet.data.tables import TableSchema
+from plainnet.data.targets import Target, Task, drop_unlabelled
+from plainnet.errors import DataError
+
+Array = NDArray[Any]
+
+
+class Rows(NamedTuple):
+    """Some of the samples: inputs (table rows float32, pictures uint8) and encoded targets."""
+
+    X: Array
+    y: Array
+
+
+@final
+@dataclass
+class Dataset:
+    """Samples split in three, with what turns raw input into numbers fitted on the first part.
+
+    Attributes
+    ----------
+    schema : TableSchema or ImageSchema
+        Fitted on the training rows.
+    target : Target
+        What is to be predicted.
+    train : Rows
+        To learn from.
+    validation, test : Rows or None
+        To choose by, and to judge by.
+    notes : list of str
+        What a person should know: rows and files left out, the target that was taken.
+    """
+
+    schema: TableSchema | ImageSchema
+    target: Target
+    train: Rows
+    validation: Rows | None
+    test: Rows | None
+    notes: list[str] = field(default_factory=list)
+
+
+def read_dataset(
+    path: str | Path,
+    rng: np.random.Generator,
+    *,
+    target: Sequence[str] = (),
+    task: Task | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    size: int = 64,
+    strict: bool = False,
+    test: float = 0.2,
+    validation: float = 0.0,
+    progress: Progress | None = None,
+) -> Dataset:
+    r"""Read a table or a folder of class folders, and split it.
+
+    Parameters
+    ----------
+    path : path
+        A file is a table, a folder holds a folder of pictures a class.
+    rng : numpy.random.Generator
+        Draws the split.
+    target, task, kinds
+        For a table: see `table_dataset`.
+    size : int, default 64
+        The side of the pictures in pixels.
+    strict : bool, default False
+        Stop at a picture that cannot be used instead of leaving it out.
+    test, validation : float, default 0.2 and 0.0
+        Shares of all rows; 0 for none.
+    progress : callable, optional
+        Called as progress(done, total) while pictures are read.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If there is nothing at ``path`` or it cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.csv")
+    ...     _ = file.write_text("x,y\n" + "1,no\n2,yes\n3,no\n4,yes\n" * 5)
+    ...     data = read_dataset(file, np.random.default_rng(0))
+    >>> data.train.X.shape, data.test.y.shape, data.target.classes
+    ((16, 1), (4,), ('no', 'yes'))
+    """
+    if not Path(path).is_dir():
+        frame = read_frame(path)
+        return table_dataset(
+            frame, rng, target=target, task=task, kinds=kinds, test=test, validation=validation
+        )
+    if target or kinds:
+        raise DataError(
+            f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
+            "a target column or column kinds make sense for tables only"
+        )
+    pictures = read_images(path, size, strict, progress)
+    data = image_dataset(
+        pictures.X, pictures.y, pictures.classes, rng, test=test, validation=validation
+    )
+    data.notes += [f"left out {file}: {reason}" for file, reason in pictures.skipped]
+    return data
+
+
+def table_dataset(
+    frame: pd.DataFrame,
+    rng: np.random.Generator,
+    *,
+    target: Sequence[str] = (),
+    task: Task | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    test: float = 0.2,
+    validation: float = 0.0,
+) -> Dataset:
+    """Split a table and turn it into numbers.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row a sample; rows that miss the target are left out with a note.
+    rng : numpy.random.Generator
+        Draws the split, which keeps the share of each class.
+    target : sequence of str, default the last column
+        What to predict; several columns make a multi-label task or several numbers.
+    task : {"binary", "multiclass", "multilabel", "regression"}, optional
+        Inferred from the target if not given.
+    kinds : mapping of column to kind, optional
+        What columns hold, where the inferred kind is wrong.
+    test, validation : float, default 0.2 and 0.0
+        Shares of all rows; 0 for none.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
+    >>> data = table_dataset(frame, np.random.default_rng(0), test=0.5)
+    >>> data.train.X.dtype, data.notes
+    (dtype('float32'), ["no target was named: taking the last column, 'y'"])
+    """
+    notes: list[str] = []
+    frame = read_frame(frame)
+    if not target:
+        target = (str(frame.columns[-1]),)
+        notes.append(f"no target was named: taking the last column, {target[0]!r}")
+    frame = drop_unlabelled(frame, target, notes)
+    what = Target.infer(frame, target, task)
+    schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
+    labels = None if what.task in ("regression", "multilabel") else what.encode(frame)
+    parts = _parts(labels, len(frame), rng, test, validation)
+    train = frame.iloc[parts[0]]
+    schema, what = schema.fit(train), what.fit(train)
+
+    def rows(index: Array | None) -> Rows | None:
+        if index is None:
+            return None
+        part = frame.iloc[index]
+        return Rows(schema.transform(part), what.encode(part))
+
+    first, second, third = (rows(index) for index in parts)
+    assert first is not None
+    return Dataset(schema, what, first, second, third, notes)
+
+
+def image_dataset(
+    X: Array,
+    y: Array,
+    classes: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    test: float = 0.2,
+    validation: float = 0.0,
+) -> Dataset:
+    """Split pictures; they stay uint8.
+
+    Parameters
+    ----------
+    X : array of uint8, shape (m, size, size, 3)
+        The pictures.
+    y : array of int, shape (m,)
+        Class numbers.
+    classes : sequence of str
+        Their names.
+    rng : numpy.random.Generator
+        Draws the split, which keeps the share of each class.
+    test, validation : float, default 0.2 and 0.0
+        Shares of all rows; 0 for none.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If a class has too few pictures to be on every side.
+
+    Examples
+    --------
+    >>> X, y = np.zeros((10, 4, 4, 3), np.uint8), np.arange(10) % 2
+    >>> data = image_dataset(X, y, ("bear", "panda"), np.random.default_rng(0))
+    >>> data.train.X.shape, data.test.X.shape, data.target.task
+    ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
+    """
+    binary = len(classes) == 2
+    what = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
+    encoded = y.astype(np.float32 if binary else np.int64)
+    parts = _parts(y, len(X), rng, test, validation)
+    first, second, third = (None if i is None else Rows(X[i], encoded[i]) for i in parts)
+    assert first is not None
+    return Dataset(ImageSchema.fit(first.X), what, first, second, third)
+
+
+def _parts(
+    labels: Array | None, m: int, rng: np.random.Generator, test: float, validation: float
+) -> tuple[Array, Array | None, Array | None]:
+    """Draw row numbers to train on, to validate with and to test on."""
+    if test + validation >= 1:
+        raise DataError(
+            f"a test share of {test} and a validation share of {validation} leave nothing to "
+            "train on: their sum must be below 1"
+        )
+    train: Array = np.arange(m)
+    held_out: dict[str, Array | None] = {"test": None, "validation": None}
+    taken = 0.0
+    for name, share in (("test", test), ("validation", validation)):
+        if share:
+            part = None if labels is None else labels[train]
+            kept, out = stratified_split(part, share / (1 - taken), rng, n_rows=len(train))
+            train, held_out[name] = train[kept], train[out]
+            taken += share
+    return train, held_out["validation"], held_out["test"]

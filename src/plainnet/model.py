@@ -1,0 +1,246 @@
+"""Model: schema, network, loss and classes: what one file holds, and predicts from raw input."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.files import read_model, write_model
+from plainnet.nn.losses import (
+    BinaryCrossEntropy,
+    Huber,
+    Loss,
+    MeanSquaredError,
+    MultiLabel,
+    SoftmaxCrossEntropy,
+)
+from plainnet.nn.params import Array
+from plainnet.nn.sequential import Sequential, Transform
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.tables import TableSchema
+    from plainnet.data.targets import Target
+
+LOSSES: dict[str, tuple[type[Loss], ...]] = {
+    "binary": (BinaryCrossEntropy,),
+    "multiclass": (SoftmaxCrossEntropy,),
+    "multilabel": (MultiLabel,),
+    "regression": (MeanSquaredError, Huber),
+}
+
+
+@final
+class Model:
+    """A trained network together with all that leads to it from raw input, and from it to labels.
+
+    Parameters
+    ----------
+    schema : TableSchema or ImageSchema
+        What turns raw input into numbers, fitted on the training rows.
+    target : Target
+        The task, and what outputs mean.
+    net : Sequential
+        The network.
+    loss : Loss
+        What it was trained with; its link makes probabilities.
+    record : mapping, optional
+        The training record: settings, history and results, as JSON can hold them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from plainnet.data.samples import introverts
+    >>> from plainnet.runs import Settings, table_run
+    >>> model = table_run(introverts(200), Settings(epochs=5)).model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.safetensors")
+    ...     again = Model.load(f"{folder}/model.safetensors")
+    >>> new = introverts(3, seed=9)
+    >>> bool((again.predict(new) == model.predict(new)).all())
+    True
+    """
+
+    def __init__(
+        self,
+        schema: "TableSchema | ImageSchema",
+        target: "Target",
+        net: Sequential,
+        loss: Loss,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(loss, LOSSES[target.task]):
+            wanted = " or ".join(kind.__name__ for kind in LOSSES[target.task])
+            raise PlainnetError(
+                f"a {target.task} target is learned with {wanted}, not {type(loss).__name__}"
+            )
+        if net.n_out != target.n_out:
+            raise PlainnetError(
+                f"the target needs {target.n_out} outputs, the network has {net.n_out}"
+            )
+        if net.in_shape != (schema.n_features,):
+            raise PlainnetError(
+                f"the schema gives {schema.n_features} numbers a row, "
+                f"the network expects shape {net.in_shape}"
+            )
+        self.schema, self.target, self.net, self.loss = schema, target, net, loss
+        self.record = dict(record or {})
+
+    @property
+    def transform(self) -> Transform | None:
+        """What turns a batch of pictures into rows; None for tables, which `inputs` makes ready."""
+        from plainnet.data.images import ImageSchema
+
+        return self.schema.transform if isinstance(self.schema, ImageSchema) else None
+
+    def inputs(self, raw: Any, notes: list[str] | None = None) -> Array:
+        """Turn raw input into what the network's batches are made of.
+
+        Parameters
+        ----------
+        raw : DataFrame, path, or uint8 array of shape (m, size, size, 3)
+            For a table model a frame or a file, for an image model pictures, a file, or a folder
+            whose files are taken in sorted order.
+        notes : list of str, optional
+            Collects what a person should know, such as categories never seen before.
+
+        Returns
+        -------
+        array
+            float32 rows of a table, or uint8 pictures.
+
+        Raises
+        ------
+        DataError
+            If the input does not fit the schema; the message says row, column and value.
+        """
+        from plainnet.data.frames import read_frame
+        from plainnet.data.images import picture_files, read_files
+        from plainnet.data.tables import TableSchema
+
+        if isinstance(self.schema, TableSchema):
+            return self.schema.transform(read_frame(raw), notes)
+        if isinstance(raw, np.ndarray):
+            return raw
+        return read_files(picture_files(raw), self.schema.size, strict=True)[0]
+
+    def predict_proba(self, raw: Any, notes: list[str] | None = None) -> Array:
+        """Predict probabilities, or standardised numbers for regression.
+
+        Parameters
+        ----------
+        raw, notes
+            See `inputs`.
+
+        Returns
+        -------
+        array of shape (m, n_out)
+            Binary: of the second class, in one column. Multi-class: of each class. Multi-label:
+            of each label.
+        """
+        return self.outputs(self.inputs(raw, notes))
+
+    def outputs(self, X: Array) -> Array:
+        """Compute the loss's link of the logits for rows that `inputs` made.
+
+        Parameters
+        ----------
+        X : array
+            From `inputs`, or a part of a `Dataset`.
+
+        Returns
+        -------
+        array of shape (m, n_out)
+        """
+        return self.loss.link(self.net.predict(X, transform=self.transform))
+
+    def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
+        """Predict labels: class names, yes/no for each label, or numbers in their own unit.
+
+        Parameters
+        ----------
+        raw, notes
+            See `inputs`.
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
+        return self.target.decode(self.predict_proba(raw, notes))
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            Usually ending in ``.safetensors``; replaced if it exists.
+
+        Raises
+        ------
+        ModelFileError
+            If a parameter is not finite.
+        OSError
+            If the file cannot be written.
+        """
+        header = {
+            "network": self.net.config(),
+            "loss": {"kind": type(self.loss).__name__, **self.loss.config()},
+            "schema": self.schema.to_json(),
+            "target": self.target.to_json(),
+            "record": self.record,
+        }
+        write_model(path, self.net.params.views, header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Model":
+        """Read a model that `save` wrote; nothing in the file is ever executed.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing, damaged, changed, or not a model.
+        """
+        from plainnet.data.images import ImageSchema
+        from plainnet.data.tables import TableSchema
+        from plainnet.data.targets import Target
+
+        tensors, header = read_model(path)
+        try:
+            stored = _part(header, "schema")
+            schema = (ImageSchema if stored.get("kind") == "image" else TableSchema).from_json(
+                stored
+            )
+            target = Target.from_json(_part(header, "target"))
+            loss = _loss(target.task, _part(header, "loss"))
+            net = Sequential.from_config(_part(header, "network"), tensors)
+            return cls(schema, target, net, loss, _part(header, "record"))
+        except PlainnetError as error:
+            raise ModelFileError(
+                f"{str(path)!r} is not a model that can be used: {error}"
+            ) from None
+
+
+def _part(header: Mapping[str, Any], name: str) -> dict[str, Any]:
+    part = header.get(name)
+    if not isinstance(part, dict):
+        raise ModelFileError(f"its header has no {name}")
+    return part
+
+
+def _loss(task: str, config: Mapping[str, Any]) -> Loss:
+    for kind in LOSSES[task]:
+        if config.get("kind") == kind.__name__ and set(config) == {"kind", *kind.options}:
+            return kind(**{option: config[option] for option in kind.options})
+    raise ModelFileError(f"no loss for a {task} target is {dict(config)!r}")
