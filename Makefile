@@ -1,0 +1,44 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests.
+# Each sets up all it needs in .venv; `make clean` removes it again.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python test` names another.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
+PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test check format clean
+help:
+	@echo "make demo    train both applications on built-in data"
+	@echo "make test    lint, check types, run every test"
+	@echo "make check   lint and types alone"
+	@echo "make format  let ruff write the code's form"
+	@echo "make clean   remove .venv and what tools left behind"
+
+demo: .venv/app
+	.venv/bin/python -m plainnet demo --out-dir demo
+
+test: check
+	.venv/bin/python -m pytest --cov --cov-report=term
+
+check: .venv/dev
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
+
+format: .venv/dev
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
+
+# Installed once, and again when pyproject.toml changes. The empty file marks success.
+.venv/app .venv/dev: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "plainnet needs Python 3.11 or newer, and none was found: \
+	install one, or name it with make PYTHON=/path/to/python"; exit 1; }
+	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
+	$(PIP) --editable '.[$(@F)]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
+	find . -name __pycache__ -prune -exec rm -rf {} +
