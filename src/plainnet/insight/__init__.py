@@ -1,0 +1,1 @@
+"""What the network learned, and what went wrong; reads, never trains."""

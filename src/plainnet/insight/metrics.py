@@ -1,0 +1,429 @@
+"""How good predictions are, in numbers: from true labels and predicted probabilities.
+
+`evaluate` gives all numbers that fit a task; the functions above it give them one by one. A number
+that is not defined, such as the precision of a class that was never predicted, is None, never NaN.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plainnet.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Scores = list[float | None]
+
+TASKS = ("binary", "multiclass", "multilabel", "regression")
+
+
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the share of labels that were predicted right.
+
+    Parameters
+    ----------
+    y_true, y_pred : array, both (m,) or both (m, k)
+        Labels. In a table of several labels a row every cell counts by itself.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+    0.75
+    """
+    true, predicted = _pair(y_true, y_pred)
+    return float(np.mean(true == predicted))
+
+
+def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> Ints:
+    """Count how often each true class (row) was predicted as each class (column).
+
+    Parameters
+    ----------
+    y_true, y_pred : int array (m,)
+        Classes from 0 to n_classes - 1.
+    n_classes : int
+        How many classes there are, seen here or not.
+
+    Returns
+    -------
+    int64 array (n_classes, n_classes)
+        The counts; their sum is m, and the right predictions are on the diagonal.
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 0, 1, 1, 1], [0, 1, 1, 1, 0], n_classes=2)
+    array([[1, 1],
+           [1, 2]])
+    """
+    true, predicted = _pair(y_true, y_pred)
+    pairs = true.astype(np.int64) * n_classes + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def precision(confusion: Ints) -> Scores:
+    """Return, for each class, how many of its predictions are right: TP / (TP + FP).
+
+    Parameters
+    ----------
+    confusion : int array (k, k)
+        From `confusion_matrix`.
+
+    Returns
+    -------
+    list of k floats or None
+        None for a class that was never predicted.
+
+    Examples
+    --------
+    >>> precision(np.array([[1, 1], [1, 3]]))
+    [0.5, 0.75]
+    """
+    return _ratios(np.diagonal(confusion), confusion.sum(axis=0))
+
+
+def recall(confusion: Ints) -> Scores:
+    """Return, for each class, how many of its samples were found: TP / (TP + FN).
+
+    Parameters
+    ----------
+    confusion : int array (k, k)
+        From `confusion_matrix`.
+
+    Returns
+    -------
+    list of k floats or None
+        None for a class without samples.
+
+    Examples
+    --------
+    >>> recall(np.array([[1, 1], [0, 3]]))
+    [0.5, 1.0]
+    """
+    return _ratios(np.diagonal(confusion), confusion.sum(axis=1))
+
+
+def f1(confusion: Ints) -> Scores:
+    """Return, for each class, the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
+
+    Parameters
+    ----------
+    confusion : int array (k, k)
+        From `confusion_matrix`.
+
+    Returns
+    -------
+    list of k floats or None
+        None for a class that has no samples and was never predicted.
+
+    Examples
+    --------
+    >>> f1(np.array([[2, 1], [1, 0]]))
+    [0.6666666666666666, 0.0]
+    """
+    return _ratios(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
+    """Return the probability that a positive sample scores above a negative one, ties half.
+
+    This is the area under the ROC curve, computed from the ranks of the scores (Mann and Whitney):
+    AUC = (R - p (p + 1) / 2) / (p n) for p positives with rank sum R, and n negatives. No threshold
+    enters, and only the order of the scores counts.
+
+    Parameters
+    ----------
+    y_true : array (m,)
+        Labels: 0 or 1, or bool.
+    score : float array (m,)
+        Larger for those taken to be positive; a probability or a logit.
+
+    Returns
+    -------
+    float or None
+        From 0 to 1, 0.5 for scores that know nothing; None without positives or negatives.
+
+    Examples
+    --------
+    >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    labels, scores = _pair(y_true, score)
+    positive = labels.astype(bool)
+    p = int(positive.sum())
+    n = positive.size - p
+    if p == 0 or n == 0:
+        return None
+    _, which, count = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2  # tied scores share the mean of their ranks
+    return float((rank[which][positive].sum() - p * (p + 1) / 2) / (p * n))
+
+
+def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the root of the mean squared error, in the unit of y.
+
+    Parameters
+    ----------
+    y_true, y_pred : float array (m,)
+        Numbers.
+
+    Returns
+    -------
+    float
+        0 when every prediction is exact.
+
+    Examples
+    --------
+    >>> rmse([0.0, 0.0], [1.0, 7.0])
+    5.0
+    """
+    return float(np.sqrt(np.mean(np.square(_error(y_true, y_pred)))))
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Return the mean absolute error, in the unit of y.
+
+    Parameters
+    ----------
+    y_true, y_pred : float array (m,)
+        Numbers.
+
+    Returns
+    -------
+    float
+        0 when every prediction is exact.
+
+    Examples
+    --------
+    >>> mae([0.0, 0.0], [1.0, -7.0])
+    4.0
+    """
+    return float(np.mean(np.abs(_error(y_true, y_pred))))
+
+
+def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
+    """Return the share of the variance of y that is explained.
+
+    R2 = 1 - sum((y_pred - y)^2) / sum((y - mean(y))^2).
+
+    Parameters
+    ----------
+    y_true, y_pred : float array (m,)
+        Numbers.
+
+    Returns
+    -------
+    float or None
+        1 when every prediction is exact, 0 for always answering the mean of y_true, below 0 when
+        worse than that; None when all of y_true is the same.
+
+    Examples
+    --------
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    0.5
+    """
+    y = np.asarray(y_true, np.float64)
+    if y.min() == y.max():
+        return None
+    left = np.sum(np.square(_error(y_true, y_pred)))
+    return float(1 - left / np.sum(np.square(y - y.mean())))
+
+
+def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
+    """Return every number that fits the task, under the names that the command line prints.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "multilabel", "regression"}
+        What kind of target it is.
+    y_true : array
+        What is true: binary (m,) of 0 and 1; multiclass int (m,); multilabel (m, k) of 0 and 1;
+        regression (m, k), or (m,) for k = 1, in the original unit.
+    A : float array
+        What the network says: binary (m, 1) or (m,), the probability of class 1; multiclass (m, k)
+        and multilabel (m, k) probabilities; regression like y_true. A label counts as predicted
+        above a probability of 0.5, a class when it is the most probable one.
+
+    Returns
+    -------
+    dict of str to float, None or list
+        Binary: `accuracy`; `precision`, `recall`, `f1` of class 1; `roc_auc`; `confusion_matrix`
+        (rows true, columns predicted).
+
+        Multiclass: the same names, where precision, recall, F1 and AUC (one class against the
+        rest) are means over classes, and each has its values in `precision_per_class` and so on.
+        The means of precision, recall and F1 run over the classes that occur in y_true or were
+        predicted, with 0 for what is not defined; so a class that is never found costs something.
+
+        Multilabel: likewise with `..._per_label`; `accuracy` is over all cells, `exact_match` over
+        rows with every label right, and `confusion_matrix` has one 2 x 2 table a label.
+
+        Regression: `rmse`, `mae`, `r2`; with several targets these are means over the targets, and
+        `rmse_per_target` and so on have the values.
+
+    Raises
+    ------
+    DataError
+        For an unknown task, no rows, shapes that do not fit, labels out of range, and predictions
+        that are not finite or, as probabilities, not within 0 and 1.
+
+    Examples
+    --------
+    >>> evaluate("binary", [0, 0, 1, 1], [[0.1], [0.6], [0.7], [0.9]])["f1"]
+    0.8
+    >>> evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 4.0])["r2"]
+    0.5
+    """
+    y, P = _checked(task, np.asarray(y_true), np.asarray(A, np.float64))
+    if task == "binary":
+        return _binary(y, P[:, 0])
+    if task == "multiclass":
+        return _multiclass(y, P)
+    return _multilabel(y, P) if task == "multilabel" else _regression(y, P)
+
+
+def _binary(y: Ints, A: Floats) -> dict[str, Any]:
+    predicted = (A > 0.5).astype(np.int64)
+    confusion = confusion_matrix(y, predicted, 2)
+    return {
+        "accuracy": accuracy(y, predicted),
+        "precision": precision(confusion)[1],
+        "recall": recall(confusion)[1],
+        "f1": f1(confusion)[1],
+        "roc_auc": roc_auc(y, A),
+        "confusion_matrix": confusion.tolist(),
+    }
+
+
+def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
+    n_classes = A.shape[1]
+    predicted = A.argmax(axis=1)
+    confusion = confusion_matrix(y, predicted, n_classes)
+    per_class = {
+        "precision": precision(confusion),
+        "recall": recall(confusion),
+        "f1": f1(confusion),
+        "roc_auc": [roc_auc(y == c, A[:, c]) for c in range(n_classes)],
+    }
+    return {
+        "accuracy": accuracy(y, predicted),
+        **_averages(per_class),
+        **{f"{name}_per_class": scores for name, scores in per_class.items()},
+        "confusion_matrix": confusion.tolist(),
+    }
+
+
+def _multilabel(y: Ints, A: Floats) -> dict[str, Any]:
+    predicted = (A > 0.5).astype(np.int64)
+    labels = [_binary(y[:, k], A[:, k]) for k in range(A.shape[1])]
+    per_label = {
+        n: [label[n] for label in labels] for n in ("precision", "recall", "f1", "roc_auc")
+    }
+    return {
+        "accuracy": accuracy(y, predicted),
+        "exact_match": float(np.mean((y == predicted).all(axis=1))),
+        **_averages(per_label),
+        **{f"{name}_per_label": scores for name, scores in per_label.items()},
+        "confusion_matrix": [label["confusion_matrix"] for label in labels],
+    }
+
+
+def _regression(y: Floats, A: Floats) -> dict[str, Any]:
+    columns = range(A.shape[1])
+    per_target: dict[str, Scores] = {
+        "rmse": [rmse(y[:, k], A[:, k]) for k in columns],
+        "mae": [mae(y[:, k], A[:, k]) for k in columns],
+        "r2": [r2(y[:, k], A[:, k]) for k in columns],
+    }
+    means: dict[str, Any] = {name: _mean(scores) for name, scores in per_target.items()}
+    if len(columns) == 1:
+        return means
+    return means | {f"{name}_per_target": scores for name, scores in per_target.items()}
+
+
+def _averages(per_class: dict[str, Scores]) -> dict[str, float | None]:
+    """Means over the classes that occur; F1 is None exactly for those that do not."""
+    occurs = [score is not None for score in per_class["f1"]]
+    means = {}
+    for name in ("precision", "recall", "f1"):
+        scores = [s or 0.0 for s, here in zip(per_class[name], occurs, strict=True) if here]
+        means[name] = _mean(scores)
+    return {**means, "roc_auc": _mean(per_class["roc_auc"])}
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    """The mean of those that are defined; None when none is."""
+    defined = [score for score in scores if score is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _ratios(parts: Ints, wholes: Ints) -> Scores:
+    """Part by whole, or None for a whole of zero."""
+    return [
+        float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)
+    ]
+
+
+def _error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
+    true, predicted = _pair(y_true, y_pred)
+    return predicted.astype(np.float64) - true.astype(np.float64)
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both as arrays of one shape: (m,) beside (m, 1) would be compared all with all."""
+    true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    if true.shape != predicted.shape or true.size == 0:
+        raise DataError(
+            "true and predicted values must have one shape, with at least one row, "
+            f"got {true.shape} and {predicted.shape}"
+        )
+    return true, predicted
+
+
+def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Floats]:
+    """y as ints (floats for regression) and A as (m, k), or a sentence on what does not fit."""
+    if task not in TASKS:
+        raise DataError(f"evaluate knows the tasks {', '.join(TASKS)}, got {task!r}")
+    if A.ndim == 1 and task in ("binary", "regression"):
+        A = A[:, None]
+    if A.ndim != 2 or (task == "binary" and A.shape[1] != 1):
+        expected = "(m, 1)" if task == "binary" else "(m, k)"
+        raise DataError(f"a {task} evaluation expects predictions {expected}, got {A.shape}")
+    if len(A) == 0:
+        raise DataError("there are no rows to evaluate: give at least one")
+    wanted = A.shape[:1] if task in ("binary", "multiclass") else A.shape
+    alike = [(len(A),), (len(A), 1)] if A.shape[1] == 1 else [wanted]  # a row or a column
+    if y.shape not in alike:
+        raise DataError(
+            f"a {task} evaluation of predictions {A.shape} expects true values {wanted}, "
+            f"got {y.shape}"
+        )
+    y = y.reshape(wanted)
+    _check_values(task, y, A)
+    return y.astype(np.float64 if task == "regression" else np.int64), A
+
+
+def _check_values(task: str, y: NDArray[Any], A: Floats) -> None:
+    bad = ~np.isfinite(A) if task == "regression" else ~((A >= 0) & (A <= 1))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        wanted = "finite numbers" if task == "regression" else "probabilities from 0 to 1"
+        raise DataError(
+            f"the predictions to evaluate must be {wanted}, got {A[row, column]:g} in row {row}"
+        )
+    if task == "regression":
+        bad = ~np.isfinite(y.astype(np.float64))
+        wanted = "finite numbers"
+    else:
+        highest = A.shape[1] - 1 if task == "multiclass" else 1
+        bad = ~np.isin(y, np.arange(highest + 1))
+        wanted = f"whole numbers from 0 to {highest}"
+    if bad.any():
+        where = tuple(np.argwhere(bad)[0])
+        raise DataError(f"the true values must be {wanted}, got {y[where]} in row {where[0]}")
