@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.columns import Kind
 from plainnet.data.frames import read_frame
 from plainnet.data.images import ImageSchema, Progress, read_images
+from plainnet.data.pixels import shown
 from plainnet.data.splits import stratified_split
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabelled
@@ -44,6 +45,8 @@ class Dataset:
         To choose by, and to judge by.
     notes : list of str
         What a person should know: rows and files left out, the target that was taken.
+    test_rows : array of int
+        Which of all rows or pictures, counted from 0, are in ``test``.
     """
 
     schema: TableSchema | ImageSchema
@@ -52,6 +55,7 @@ class Dataset:
     validation: Rows | None
     test: Rows | None
     notes: list[str] = field(default_factory=list)
+    test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def read_dataset(
@@ -110,16 +114,16 @@ def read_dataset(
         return table_dataset(
             frame, rng, target=target, task=task, kinds=kinds, test=test, validation=validation
         )
-    if target or kinds:
+    if target or kinds or task:
         raise DataError(
             f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
-            "a target column or column kinds make sense for tables only"
+            "a target, a task or column kinds make sense for tables only"
         )
     pictures = read_images(path, size, strict, progress)
     data = image_dataset(
         pictures.X, pictures.y, pictures.classes, rng, test=test, validation=validation
     )
-    data.notes += [f"left out {file}: {reason}" for file, reason in pictures.skipped]
+    data.notes += _left_out(pictures.skipped)
     return data
 
 
@@ -187,7 +191,7 @@ def table_dataset(
 
     first, second, third = (rows(index) for index in parts)
     assert first is not None
-    return Dataset(schema, what, first, second, third, notes)
+    return Dataset(schema, what, first, second, third, notes, _numbers(frame.index, parts[2]))
 
 
 def image_dataset(
@@ -232,11 +236,79 @@ def image_dataset(
     """
     binary = len(classes) == 2
     what = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
-    encoded = y.astype(np.float32 if binary else np.int64)
+    encoded = _class_numbers(y, what.task)
     parts = _parts(y, len(X), rng, test, validation)
     first, second, third = (None if i is None else Rows(X[i], encoded[i]) for i in parts)
     assert first is not None
-    return Dataset(ImageSchema.fit(first.X), what, first, second, third)
+    test_rows = _numbers(np.arange(len(X)), parts[2])
+    return Dataset(ImageSchema.fit(first.X), what, first, second, third, test_rows=test_rows)
+
+
+def read_labelled(
+    path: str | Path,
+    schema: TableSchema | ImageSchema,
+    target: Target,
+    *,
+    strict: bool = False,
+    progress: Progress | None = None,
+    notes: list[str] | None = None,
+) -> Rows:
+    r"""Read rows whose targets are known, as a trained model understands them.
+
+    Parameters
+    ----------
+    path : path
+        A table with the target columns, or a folder of class folders.
+    schema, target
+        Of the model.
+    strict, progress
+        See `read_dataset`.
+    notes : list of str, optional
+        Collects what a person should know: rows and files left out, unknown categories.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    DataError
+        If a column is absent, a class is unknown, or no row is left.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
+    >>> data = table_dataset(frame, np.random.default_rng(0))
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "new.csv")
+    ...     _ = file.write_text("x,y\n7,b\n8,a\n")
+    ...     read_labelled(file, data.schema, data.target).y
+    array([1., 0.], dtype=float32)
+    """
+    notes = [] if notes is None else notes
+    if isinstance(schema, TableSchema):
+        frame = drop_unlabelled(read_frame(path), target.columns, notes)
+        y = target.encode(frame)
+        inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
+        return Rows(schema.transform(inputs, notes), y)
+    pictures = read_images(path, schema.size, strict, progress, target.classes)
+    notes += _left_out(pictures.skipped)
+    return Rows(pictures.X, _class_numbers(pictures.y, target.task))
+
+
+def _class_numbers(y: Array, task: Task) -> Array:
+    """Return class numbers in the form that the task's loss takes."""
+    return y.astype(np.float32 if task == "binary" else np.int64)
+
+
+def _left_out(skipped: Sequence[tuple[Path, str]]) -> list[str]:
+    return [f"left out {shown(file)}: {reason}" for file, reason in skipped]
+
+
+def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:
+    """Return which of all rows a part holds."""
+    return np.asarray(of_all, np.int64)[[] if index is None else index]
 
 
 def _parts(

@@ -1,0 +1,311 @@
+"""The cells of one column, read as text or as numbers, each distinct value once."""
+
+import datetime
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any, Self, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plainnet.data.fields import shortened
+from plainnet.data.frames import MISSING
+from plainnet.errors import DataError
+
+__all__ = ["MANY", "YES_NO_PAIRS", "Cells", "number_from_text", "text_from_number"]
+
+YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
+"""The words that make a column Yes/No if all its cells are of one pair, in any letter case."""
+
+MANY = 20
+"""More different values than this are many, in every rule about what cells look like."""
+
+_WORDS = {word: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, word in enumerate(pair)}
+_LEADING_ZERO = re.compile(r"\0[+-]?0[0-9]")
+_MOSTLY = 0.9
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_SWAP_POINT = str.maketrans(".,", ",.")
+
+
+def number_from_text(text: str, decimal: str = ".") -> float:
+    """Read a number as people write it.
+
+    Plain and scientific notation, and commas between groups of three digits: ``5``, ``-1.5``,
+    ``1e3``, ``1,234``. With ``decimal=","`` comma and point change places: ``1.234,5``. Signs of
+    money and per cent are no part of a number.
+
+    Parameters
+    ----------
+    text : str
+        A cell without spaces around it.
+    decimal : {".", ","}, default "."
+        What stands before the fraction.
+
+    Returns
+    -------
+    float
+        The number, also an infinite one; NaN if the text is not a number.
+
+    Examples
+    --------
+    >>> [number_from_text(text) for text in ("1e3", "1,234.5", "12,5", "5 %")]
+    [1000.0, 1234.5, nan, nan]
+    >>> number_from_text("12,5", decimal=",")
+    12.5
+    """
+    if decimal == ",":
+        text = text.translate(_SWAP_POINT)
+    try:
+        return np.nan if "_" in text else float(text)
+    except ValueError:
+        return float(text.replace(",", "")) if _GROUPED.fullmatch(text) else np.nan
+
+
+def text_from_number(value: float) -> str:
+    """Write a number as a CSV file most likely has it: whole ones without a fraction.
+
+    Parameters
+    ----------
+    value : float
+        Any number.
+
+    Returns
+    -------
+    str
+        Its shortest text that reads back as the same number.
+
+    Examples
+    --------
+    >>> text_from_number(3.0), text_from_number(0.1)
+    ('3', '0.1')
+    """
+    value = float(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of one column: its distinct values, and which of them each row holds.
+
+    Everything costly (reading numbers, looking up levels) happens once for each distinct value.
+
+    Parameters
+    ----------
+    name : str
+        The column's name.
+    codes : ndarray of int64, shape (m,)
+        The place in `distinct` of each row's value; -1 where the cell is missing.
+    distinct : ndarray, shape (k,)
+        The values in the order in which they first come: numbers, or text (dtype object).
+    rows : ndarray of int64, shape (m,)
+        What messages call each row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = Cells.read(pd.Series(["a", " b", "NA", "a"], name="x"))
+    >>> cells.codes.tolist(), cells.texts()
+    ([0, 1, -1, 0], ['a', 'b'])
+    """
+
+    name: str
+    codes: NDArray[np.int64]
+    distinct: NDArray[Any]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, column: pd.Series) -> Self:
+        """Take the cells of a DataFrame's column, typed or text, missing ones in any spelling.
+
+        Rows are called by their index label + 1 where labels are whole numbers (as `read_frame`
+        gives them, and they survive a selection of rows), and otherwise by position, from 1.
+
+        Raises
+        ------
+        DataError
+            If a cell holds something other than text, a number, a truth value or a date.
+        """
+        name, index = str(column.name), column.index
+        whole = pd.api.types.is_integer_dtype(index.dtype)
+        rows = (index.to_numpy() if whole else np.arange(len(index))) + 1
+        if _is_number(column.dtype):
+            values = _typed(column)
+        else:
+            values = column.to_numpy(dtype=object)
+            if pd.api.types.infer_dtype(values, skipna=True) != "string":
+                cells = zip(values, rows, strict=True)
+                values = _objects([_cell_text(value, name, row) for value, row in cells])
+        codes, distinct = pd.factorize(values)
+        if distinct.dtype.kind == "O":
+            raw = list(distinct)
+            texts = [text.strip() for text in raw]
+            if texts != raw or not MISSING.isdisjoint(texts):
+                again, distinct = pd.factorize(
+                    _objects([None if text in MISSING else text for text in texts])
+                )
+                # A missing cell has code -1: the last value, that of missing ones again.
+                codes = np.append(again, -1)[codes]
+        return cls(name, codes.astype(np.int64), distinct, rows.astype(np.int64))
+
+    @property
+    def missing(self) -> int:
+        """How many cells are missing."""
+        return int(np.count_nonzero(self.codes < 0))
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how many rows hold each distinct value, shape (k,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
+
+    def texts(self) -> list[str]:
+        """Return the distinct values as text."""
+        kind = self.distinct.dtype.kind
+        if kind == "O":
+            return list(self.distinct)
+        write = text_from_number if kind == "f" else str
+        return [write(value) for value in self.distinct.tolist()]
+
+    def numbers(self, decimal: str = ".") -> NDArray[np.float64]:
+        """Return the distinct values as numbers, shape (k,); NaN where one is not a number."""
+        return self._with_comma if decimal == "," else self._with_point
+
+    @cached_property
+    def _joined(self) -> str:
+        """All text, a zero byte before each: one search finds what any of the values holds."""
+        return "\0" + "\0".join(self.distinct) if self.distinct.dtype.kind == "O" else ""
+
+    @cached_property
+    def _with_point(self) -> NDArray[np.float64]:
+        if "_" in self._joined:
+            return np.array([number_from_text(text) for text in self.distinct], np.float64)
+        try:
+            return self.distinct.astype(np.float64)  # several times faster than one by one
+        except ValueError:
+            return np.array([number_from_text(text) for text in self.distinct], np.float64)
+
+    @cached_property
+    def _with_comma(self) -> NDArray[np.float64]:
+        if self.distinct.dtype.kind != "O":
+            return self._with_point
+        return np.array([number_from_text(text, ",") for text in self.distinct], np.float64)
+
+    def decimal(self) -> str:
+        """Return the comma if every value is a number with it and not with the point."""
+        comma = np.isnan(self._with_point).any() and "," in self._joined
+        return "," if comma and not np.isnan(self._with_comma).any() else "."
+
+    def standardised(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
+        """Return (number - mean) / scale of the distinct values, shape (k,), within float32.
+
+        Raises
+        ------
+        DataError
+            If a value is not a number, infinite, or too far from the mean.
+        """
+        numbers = self.finite(decimal)
+        with np.errstate(over="ignore"):
+            Z = (numbers - mean) / scale
+        far = np.flatnonzero(~(np.abs(Z) <= np.finfo(np.float32).max))
+        if len(far):
+            raise self.error(far[0], f"is too far from the training rows' mean {mean:g}")
+        return Z
+
+    def finite(self, decimal: str) -> NDArray[np.float64]:
+        """Return the distinct values as numbers, shape (k,).
+
+        Raises
+        ------
+        DataError
+            If a value is not a number, or infinite, with its row.
+        """
+        numbers = self.numbers(decimal)
+        strange = np.flatnonzero(~np.isfinite(numbers))
+        if len(strange) == 0:
+            return numbers
+        if np.isnan(numbers[strange[0]]):
+            what = "is not a number, which this column holds; correct the cell, or leave it empty"
+        else:
+            what = "is infinite; give a finite number, or leave the cell empty"
+        raise self.error(strange[0], what)
+
+    def yes(self) -> NDArray[np.float64]:
+        """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, shape (k,)."""
+        return np.array([_WORDS.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
+
+    def looks_yes_no(self) -> bool:
+        """Say whether all values are words of one of `YES_NO_PAIRS`."""
+        if not 0 < len(self.distinct) <= MANY:
+            return False
+        words = {text.casefold() for text in self.texts()}
+        return any(words <= set(pair) for pair in YES_NO_PAIRS)
+
+    def looks_numeric(self) -> bool:
+        """Say whether all values are numbers, none with a needless zero in front.
+
+        Raises
+        ------
+        DataError
+            If nine in ten of many different values are: then the others are mistakes.
+        """
+        if _LEADING_ZERO.search(self._joined):
+            return False
+        strange = np.isnan(self.numbers(self.decimal()))
+        share = 1.0 - np.count_nonzero(strange) / max(1, len(strange))
+        if len(strange) > MANY and _MOSTLY <= share < 1.0:
+            raise self.error(
+                int(np.argmax(strange)),
+                f"is not a number, as {100 * share:.3g} % of the column's values are; correct the "
+                "cell, leave it empty, or say what kind of column it is",
+            )
+        return bool(share == 1.0)
+
+    def place(self, code: int) -> str:
+        """Say where the value with this code (-1: a missing cell) comes first."""
+        row = self.rows[int(np.argmax(self.codes == code))]
+        return f"Data row {row}, column {shortened(self.name)}"
+
+    def error(self, code: int, what: str) -> DataError:
+        """Return the error that the value with this code `what`, with its place."""
+        return DataError(f"{self.place(code)}: {shortened(self.texts()[code])} {what}.")
+
+
+def _objects(values: list[str | None]) -> NDArray[Any]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _is_number(dtype: Any) -> bool:
+    """Say whether cells are integers or floats of fixed size, truth values excluded."""
+    types = pd.api.types
+    return bool(types.is_integer_dtype(dtype) or types.is_float_dtype(dtype))
+
+
+def _typed(column: pd.Series) -> NDArray[Any]:
+    """Return the numbers of a typed column: whole ones exactly, floats and gaps as float64."""
+    if pd.api.types.is_float_dtype(column.dtype) or column.isna().any():
+        return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
+    unsigned = pd.api.types.is_unsigned_integer_dtype(column.dtype)
+    return np.asarray(column.to_numpy(np.uint64 if unsigned else np.int64))
+
+
+def _cell_text(value: object, name: str, row: int) -> str | None:
+    """Return one cell as text; None where it is missing."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, bool | np.bool_ | Integral):
+        return str(value)
+    if isinstance(value, Real | Decimal):
+        return None if np.isnan(float(value)) else text_from_number(float(value))
+    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
+        return str(value).removesuffix(" 00:00:00")
+    raise DataError(
+        f"Data row {row}, column {shortened(name)}: the cell holds a {type(value).__name__} where "
+        "text, a number, true or false, or a date is expected; turn it into one of these."
+    )

@@ -1,0 +1,162 @@
+"""Reading the JSON of a model file as what it is: text that anybody may have edited."""
+
+from collections.abc import Collection, Mapping
+from math import isfinite
+from reprlib import Repr
+from typing import Any, final
+
+from plainnet.errors import ModelFileError
+
+__all__ = ["Fields", "shortened"]
+
+_OUTLINE = Repr()  # lists within lists end after six levels, however deep they go
+
+
+def shortened(value: object, width: int = 60) -> str:
+    r"""Show a value of any kind on one line of a message.
+
+    Parameters
+    ----------
+    value : object
+        What to show, in Python's notation: quotes around text, line breaks escaped.
+    width : int, default 60
+        The most characters to return.
+
+    Returns
+    -------
+    str
+        The notation, cut with an ellipsis where it is longer.
+
+    Examples
+    --------
+    >>> print(shortened("two\nlines"))
+    'two\nlines'
+    >>> print(shortened("x" * 100, width=10))
+    'xxxxxxxx…
+    """
+    if isinstance(value, str):
+        # Cut before it is quoted, so that a cell of a gigabyte costs nothing.
+        text = repr(value[:width])
+        return text if len(text) <= width and len(value) <= width else text[: width - 1] + "…"
+    text = _OUTLINE.repr(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@final
+class Fields:
+    """One JSON object, read field by field, each checked for type and value.
+
+    Parameters
+    ----------
+    value : object
+        What `json.loads` gave.
+    where : str
+        What the object describes, for messages, such as ``"column 'age'"``.
+
+    Raises
+    ------
+    ModelFileError
+        If `value` is not an object with text keys, and from each method, if its field is absent
+        or holds something else than the method promises.
+
+    Examples
+    --------
+    >>> fields = Fields({"rows": 3, "name": "age"}, "the table")
+    >>> fields.whole("rows"), fields.text("name")
+    (3, 'age')
+    >>> fields.number("mean")
+    Traceback (most recent call last):
+    plainnet.errors.ModelFileError: The model file is damaged or was edited: field 'mean' of \
+the table is absent.
+    """
+
+    def __init__(self, value: object, where: str) -> None:
+        self.where = where
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise ModelFileError(
+                f"The model file is damaged or was edited: {where} should be an object, "
+                f"but is {shortened(value)}."
+            )
+        self._values: Mapping[str, object] = value
+
+    def only(self, *keys: str) -> None:
+        """Refuse fields other than `keys`: nothing in a file is read past in silence."""
+        unknown = sorted(set(self._values) - set(keys))
+        if unknown:
+            raise ModelFileError(
+                f"The model file is damaged or was edited: {self.where} has the unknown field "
+                f"{shortened(unknown[0])}."
+            )
+
+    def text(self, key: str, options: Collection[str] | None = None) -> str:
+        """Return the text of field `key`, one of `options` where they are given."""
+        value = self._get(key)
+        if not isinstance(value, str) or not _is_unicode(value):
+            raise self._wrong(key, "text", value)
+        if options is not None and value not in options:
+            raise self._wrong(key, "one of " + ", ".join(map(repr, options)), value)
+        return value
+
+    def whole(self, key: str, low: int = 0, high: int = 2**53) -> int:
+        """Return the whole number of field `key`, from `low` to `high`."""
+        value = self._get(key)
+        # JSON's true is an int in Python; it is no count.
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self._wrong(key, f"a whole number from {low} to {high}", value)
+        return value
+
+    def number(self, key: str, positive: bool = False) -> float:
+        """Return the finite number of field `key`, above zero where `positive`."""
+        return self._number(key, self._get(key), positive)
+
+    def texts(self, key: str, distinct: bool = True) -> tuple[str, ...]:
+        """Return the list of texts of field `key`, all different where `distinct`."""
+        values = self._list(key)
+        texts = tuple(v for v in values if isinstance(v, str) and _is_unicode(v))
+        if len(texts) != len(values) or (distinct and len(set(texts)) != len(texts)):
+            raise self._wrong(key, "a list of different texts", values)
+        return texts
+
+    def numbers(self, key: str, positive: bool = False) -> tuple[float, ...]:
+        """Return the list of finite numbers of field `key`, above zero where `positive`."""
+        return tuple(self._number(key, value, positive) for value in self._list(key))
+
+    def objects(self, key: str, what: str) -> list["Fields"]:
+        """Return the list of objects of field `key`; messages count them as `what` 1, 2, ..."""
+        return [Fields(v, f"{what} {i}") for i, v in enumerate(self._list(key), start=1)]
+
+    def _get(self, key: str) -> object:
+        if key not in self._values:
+            raise ModelFileError(
+                f"The model file is damaged or was edited: field {key!r} of {self.where} is absent."
+            )
+        return self._values[key]
+
+    def _list(self, key: str) -> list[Any]:
+        value = self._get(key)
+        if not isinstance(value, list):
+            raise self._wrong(key, "a list", value)
+        return value
+
+    def _number(self, key: str, value: object, positive: bool) -> float:
+        expected = "a finite number above zero" if positive else "a finite number"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(key, expected, value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self._wrong(key, expected, "a number too large") from None
+        if not isfinite(number) or (positive and number <= 0):
+            raise self._wrong(key, expected, value)
+        return number
+
+    def _wrong(self, key: str, expected: str, value: object) -> ModelFileError:
+        return ModelFileError(
+            f"The model file is damaged or was edited: field {key!r} of {self.where} should be "
+            f"{expected}, but is {shortened(value)}."
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether `text` can be written down: JSON can smuggle in half a surrogate pair."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,0 +1,363 @@
+"""From a table in any common format to a DataFrame whose cells are as they were written."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from plainnet.data.fields import shortened
+from plainnet.errors import DataError
+
+__all__ = ["MISSING", "absent_column", "named", "read_frame"]
+
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
+    | {"NULL", "null", "None", "?"}
+)
+"""The spellings of a missing cell, once the spaces around it are gone."""
+
+_DELIMITERS = (",", "\t", ";", "|")
+_DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
+_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
+_PARQUET_SUFFIXES = (".parquet", ".pq")
+_DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
+_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
+            lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
+_SNIFFED_RECORDS = 100
+_SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
+
+
+def read_frame(
+    source: str | os.PathLike[str] | pd.DataFrame, delimiter: str | None = None
+) -> pd.DataFrame:
+    r"""Read a table from a file, or check one that is in memory.
+
+    A text file is read cell by cell as text, so that `00042` stays what it is: what a column
+    means is decided later, by `TableSchema`, and can be overruled. Spaces around a cell are
+    dropped, and the spellings in `MISSING` (nothing, ``NA``, ``N/A``, ``NaN``, ``null``, ``None``,
+    ``?`` and their like) become None. Cells may be quoted, hold line breaks and doubled quotes;
+    a byte order mark, blank lines, any line ending and a first line ``sep=;`` are understood. A
+    column without a name, such as a written-out index, is called ``Unnamed: 0`` (its position,
+    from 0), as pandas calls it; one that is empty as well (a delimiter that ends each line) is
+    left out.
+
+    Parameters
+    ----------
+    source : path or pandas.DataFrame
+        A text file (``.csv .tsv .tab .psv .txt .data``), also compressed (``.gz .bz2 .xz .zip``;
+        a zip archive holds one file), a Parquet file (``.parquet .pq``), or a DataFrame.
+    delimiter : str, optional
+        The character between cells of a text file (``tab`` and ``\t`` are understood). By default
+        the one of comma, tab, semicolon and bar that splits the first lines into the same number
+        of cells, and the most.
+
+    Returns
+    -------
+    pandas.DataFrame
+        m rows, at least one, indexed 0 to m - 1; names are text, without spaces around them, and
+        differ. Cells are text or None from a text file, and typed from Parquet and a DataFrame
+        (which is not changed).
+
+    Raises
+    ------
+    DataError
+        If the file is absent, empty, has a header alone, is not UTF-8, is damaged or of an
+        unknown kind; if two columns share a name; if a row has more or fewer cells than the
+        header. Rows are counted from 1, below the header.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "codes.csv"
+    ...     _ = path.write_text("code; age\n00042; 31\n00043; ?\n", encoding="utf-8")
+    ...     frame = read_frame(path)
+    >>> frame["code"].tolist(), frame["age"].tolist()
+    (['00042', '00043'], ['31', None])
+    """
+    if isinstance(source, pd.DataFrame):
+        _refuse_delimiter(delimiter, "a DataFrame")
+        return _checked(source, "The DataFrame")
+    path = Path(source)
+    label = f"File {str(path)!r}"
+    name, data = _unpacked(path, label)
+    if not data:
+        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    if name.suffix.lower() in _PARQUET_SUFFIXES:
+        _refuse_delimiter(delimiter, "a Parquet file")
+        return _checked(_read_parquet(data, label), label)
+    return _read_text(_decoded(data, label), delimiter, label)
+
+
+def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
+    """Return `frame` with text as column names, each its own, and its index as it is.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any table; it is not changed.
+    label : str, default "The table"
+        What messages call it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same cells.
+
+    Raises
+    ------
+    DataError
+        If two columns share a name once it is text without spaces around it, or if names have
+        several levels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> named(pd.DataFrame({0: [1.5], " age ": [31]})).columns.tolist()
+    ['0', 'age']
+    """
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            f"{label} has column names of {frame.columns.nlevels} levels; "
+            "give each column one name of its own."
+        )
+    names = [str(name).strip() for name in frame.columns]
+    _check_names(names, label)
+    return frame.set_axis(names, axis=1)
+
+
+def absent_column(name: str, present: list[str], what: str) -> DataError:
+    """Return the error for a column that is not there, with the likely spelling where one is near.
+
+    Parameters
+    ----------
+    name : str
+        The column that was asked for.
+    present : list of str
+        The columns that there are.
+    what : str
+        Which column it is, such as ``"the target"``.
+
+    Returns
+    -------
+    DataError
+        To be raised by the caller.
+
+    Examples
+    --------
+    >>> print(absent_column("Agee", ["Age", "City"], "the target"))
+    The table has no column 'Agee' (the target); did you mean 'Age'?
+    """
+    spelled = {p.casefold(): p for p in present}
+    near = get_close_matches(name.casefold(), spelled, n=1)
+    if near:
+        hint = f"did you mean {shortened(spelled[near[0]])}?"
+    else:
+        shown = ", ".join(shortened(p) for p in present[:8])
+        hint = f"it has {shown}{' and more' if len(present) > 8 else ''}."
+    return DataError(f"The table has no column {shortened(name)} ({what}); {hint}")
+
+
+def _refuse_delimiter(delimiter: str | None, what: str) -> None:
+    if delimiter is not None:
+        raise DataError(
+            f"A delimiter ({delimiter!r}) was given for {what}, which has none; leave it out."
+        )
+
+
+def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Check a typed table, and count its rows from 0."""
+    if len(frame.columns) == 0 or len(frame) == 0:
+        raise DataError(
+            f"{label} is a table of {len(frame)} x {len(frame.columns)} cells; "
+            "at least one row and one column are needed."
+        )
+    return named(frame, label).reset_index(drop=True)
+
+
+def _check_names(names: list[str], label: str) -> None:
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        shown = ", ".join(shortened(name) for name in repeated[:5])
+        raise DataError(
+            f"{label} uses a column name more than once: {shown}; give each column its own name."
+        )
+
+
+def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
+    """Return the name without the suffix of a compression, and the bytes without it."""
+    if path.is_dir():
+        raise DataError(f"{label} is a folder; give the file of a table.")
+    if not path.exists():
+        raise DataError(f"{label} does not exist; check the path.")
+    name, packing = PurePosixPath(path.name), path.suffix.lower()
+    if packing in (*_DECOMPRESS, ".zip"):
+        # `survey.gz` says nothing of its kind, and is taken for text.
+        name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
+    if packing != ".zip":
+        _check_suffix(name, label)
+    try:
+        if packing == ".zip":
+            return _only_member(path, label)
+        return name, _DECOMPRESS.get(packing, bytes)(path.read_bytes())
+    except DataError:
+        raise
+    except _DAMAGED as error:
+        raise DataError(f"{label} cannot be read: {error}.") from error
+
+
+def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        # A Mac adds files of its own to each archive.
+        names = [
+            n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")
+        ]
+        if len(names) != 1:
+            raise DataError(f"{label} holds {len(names)} files; give an archive of one table.")
+        member = PurePosixPath(names[0])
+        _check_suffix(member, label)
+        return member, archive.read(names[0])
+
+
+def _check_suffix(name: PurePosixPath, label: str) -> None:
+    known = (*_TEXT_SUFFIXES, *_PARQUET_SUFFIXES)
+    if name.suffix.lower() not in known:
+        kind = f"ends in {name.suffix!r}" if name.suffix else "has no ending"
+        raise DataError(
+            f"{label} {kind}, which is no table that can be read; give one of {' '.join(known)}, "
+            "or a text file compressed as .gz .bz2 .xz .zip."
+        )
+
+
+def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        _check_names([name.strip() for name in file.schema_arrow.names], label)
+        return file.read().to_pandas()
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
+        raise DataError(f"{label} is no Parquet file that can be read: {reason}.") from error
+
+
+def _decoded(data: bytes, label: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise DataError(
+            f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte "
+            f"0x{data[error.start]:02x} at offset {error.start} (line {line}); "
+            "save it again as UTF-8."
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{label} is no text: line {line} holds a zero byte; give a CSV file.")
+    return text
+
+
+def _read_text(text: str, delimiter: str | None, label: str) -> pd.DataFrame:
+    hint = _SEP_LINE.match(text)  # what Excel writes for itself
+    if hint:
+        delimiter = hint[1] if delimiter is None else delimiter
+        text = text[hint.end() :]  # the line's end stays, so that lines count on
+    delimiter = _sniffed(text) if delimiter is None else _checked_delimiter(delimiter)
+    records = _records(text, delimiter, label)
+    header = next((record for _, record in records if any(map(str.strip, record))), [])
+    if not header:
+        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    # A line of spaces is no row, but in a table of one column it is an empty cell.
+    kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
+    rows = [
+        record if len(record) == len(header) else _fitted(record, len(header), row, line, label)
+        for row, (line, record) in enumerate(kept, start=1)
+    ]
+    if not rows:
+        raise DataError(f"{label} has column names but no rows below them.")
+    return _frame(header, rows, label)
+
+
+def _frame(header: list[str], rows: list[list[str]], label: str) -> pd.DataFrame:
+    columns: dict[str, object] = {}
+    names: list[str] = []
+    for i, cells in enumerate(zip(*rows, strict=True)):
+        values = [None if (t := cell.strip()) in MISSING else t for cell in cells]
+        name = header[i].strip()
+        if not name and all(value is None for value in values):
+            continue
+        names.append(name or f"Unnamed: {i}")
+        column = np.empty(len(values), dtype=object)
+        column[:] = values
+        columns[names[-1]] = pd.Series(column, dtype=object)
+    _check_names(names, label)
+    return pd.DataFrame(columns)
+
+
+def _fitted(record: list[str], width: int, row: int, line: int, label: str) -> list[str]:
+    """Return a record as wide as the header, or say why it cannot be."""
+    if len(record) > width and not any(cell.strip() for cell in record[width:]):
+        return record[:width]
+    raise DataError(
+        f"{label}, data row {row} (line {line}): {len(record)} where the header has {width} "
+        f"cells; put quotes around a cell that holds the delimiter, or correct the row."
+    )
+
+
+def _checked_delimiter(delimiter: str) -> str:
+    delimiter = _DELIMITER_NAMES.get(delimiter, delimiter)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise DataError(
+            f"The delimiter {delimiter!r} is not one character that can stand between cells; "
+            "give one such as ',' ';' '|' or 'tab'."
+        )
+    return delimiter
+
+
+def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each record with the number of its last line; a line of nothing is no record."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        # A quote counts after spaces too, as in `1, "x, y"`.
+        skipinitialspace=delimiter != " ",
+        strict=True,
+    )
+    try:
+        yield from ((reader.line_num, record) for record in reader if record)
+    except csv.Error as error:
+        raise DataError(
+            f"{label}, line {reader.line_num}, has quotes that do not match ({error}); "
+            "close each quote and double those inside a cell."
+        ) from None
+
+
+def _sniffed(text: str) -> str:
+    """Return the delimiter that splits the first records alike, and into the most cells."""
+
+    def rank(delimiter: str) -> tuple[bool, int]:
+        records = (r for _, r in _records(text, delimiter, "") if len(r) > 1 or r[0].strip())
+        try:
+            widths = [len(record) for record in islice(records, _SNIFFED_RECORDS)]
+        except DataError:
+            return False, 0
+        return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
+
+    return max(_DELIMITERS, key=rank)

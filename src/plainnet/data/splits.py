@@ -1,0 +1,226 @@
+"""Splits of the rows into a part to train on and a part to test on."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plainnet.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Indices = NDArray[np.int64]
+
+_ATTEMPTS = 20  # orders to try where groups that hold several classes get in each other's way
+
+
+def stratified_split(
+    y: ArrayLike | None,
+    fraction: float,
+    rng: np.random.Generator,
+    groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    n_rows: int | None = None,
+) -> tuple[Indices, Indices]:
+    """Split rows at random so that every class is on both sides, in about its share of all.
+
+    `y` names classes where it is one column of text, booleans or whole numbers, or of decimal
+    numbers that are all 0 or 1. Anything else (a regression target, several label columns) is
+    split plainly at random, and so are rows without labels.
+
+    Parameters
+    ----------
+    y : array_like of shape (m,), (m, 1) or (m, k), or None
+        The target of each row; None needs `n_rows` or `groups`.
+    fraction : float
+        The share of the rows to test on, between 0 and 1.
+    rng : numpy.random.Generator
+        Where chance comes from.
+    groups : array_like of int, shape (m,), default None
+        Rows with the same number stay on one side, as `duplicate_groups` numbers them. The shares
+        are then met as closely as whole groups allow.
+    n_rows : int or None, default None
+        How many rows there are, where neither `y` nor `groups` says so.
+
+    Returns
+    -------
+    train, test : ndarray of int64
+        Row numbers, each sorted; together every row once. Neither is empty.
+
+    Raises
+    ------
+    DataError
+        Where a class has a single row, or a single group; where there are fewer than two rows;
+        where `fraction` is out of range or lengths differ; where no way was found to keep groups
+        of mixed classes together and every class on both sides.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, test = stratified_split(["no"] * 8 + ["yes"] * 2, 0.3, rng)
+    >>> len(train), len(test), int((test >= 8).sum())
+    (7, 3, 1)
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
+    classes, names = _classes(y, n_rows if groups is None else len(groups))
+    m = len(classes)
+    if n_rows is not None and n_rows != m:
+        raise DataError(f"there are {n_rows:,} rows, but {m:,} labels or group numbers")
+    if m < 2:
+        raise DataError(f"a split needs at least 2 rows, one for each side, got {m}")
+    counts = np.bincount(classes)
+    for name, count in zip(names, counts, strict=True):
+        if count < 2:
+            raise DataError(
+                f"the class {name!r} has 1 row, but a split needs at least 2 of each class, one"
+                " for each side: add rows of it or drop it"
+            )
+    if groups is None:
+        in_test = _by_rows(classes, counts, fraction, rng)
+    else:
+        in_test = _by_groups(classes, counts, fraction, rng, np.asarray(groups), names)
+    return np.flatnonzero(~in_test), np.flatnonzero(in_test)
+
+
+def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
+    """Number rows so that rows that are exactly the same share a number.
+
+    Parameters
+    ----------
+    X : ndarray of shape (m, ...) or pandas.DataFrame of m rows
+        Numbers, pictures, or cells of any kind. Missing cells equal one another, and so do 0 and
+        -0.
+
+    Returns
+    -------
+    ndarray of int64, shape (m,)
+        From 0, in the order in which the rows first occur.
+
+    Raises
+    ------
+    DataError
+        Where `X` has no rows axis.
+
+    Examples
+    --------
+    >>> duplicate_groups(np.array([[1, 2], [3, 4], [1, 2]]))
+    array([0, 1, 0])
+    """
+    rows = _comparable(X)
+    seen: dict[bytes, int] = {}
+    numbers = np.empty(len(rows), dtype=np.int64)
+    for i, row in enumerate(rows):
+        # 128 bits: a chance meeting of two rows is beyond any data set.
+        numbers[i] = seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen))
+    return numbers
+
+
+def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
+    """Number the class of each row; all rows are one class where there is nothing to stratify."""
+    if y is None:
+        if n_rows is None:
+            raise DataError("a split without labels needs n_rows, the number of rows")
+        return np.zeros(n_rows, dtype=np.int64), ["all rows"]
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    decimal = labels.dtype.kind == "f"
+    if labels.ndim != 1 or (decimal and not np.isin(labels, (0, 1)).all()):
+        return np.zeros(len(labels), dtype=np.int64), ["all rows"]
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str)
+    names, numbers = np.unique(labels, return_inverse=True)
+    return numbers.astype(np.int64), names.tolist()
+
+
+def _by_rows(
+    classes: Indices, counts: Indices, fraction: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose the test rows: of each class its share, rounded so that the total is right too."""
+    share = counts * fraction
+    quota = np.clip(np.floor(share), 1, counts - 1).astype(np.int64)
+    for k in np.argsort(quota - share, kind="stable"):  # what rounding down took most from, first
+        if quota.sum() < round(len(classes) * fraction) and quota[k] < counts[k] - 1:
+            quota[k] += 1
+    in_test = np.zeros(len(classes), dtype=np.bool_)
+    for k, number in enumerate(quota):
+        in_test[rng.permutation(np.flatnonzero(classes == k))[:number]] = True
+    return in_test
+
+
+def _by_groups(
+    classes: Indices,
+    counts: Indices,
+    fraction: float,
+    rng: np.random.Generator,
+    groups: NDArray[Any],
+    names: list[Any],
+) -> NDArray[np.bool_]:
+    """Choose the test rows group by group, each for the side that lacks its classes most."""
+    if groups.shape != classes.shape:
+        raise DataError(f"there are {len(classes):,} rows, but {len(groups):,} group numbers")
+    _, number = np.unique(groups, return_inverse=True)
+    pairs, rows = np.unique(np.column_stack([number, classes]), axis=0, return_counts=True)
+    spread = np.bincount(pairs[:, 1])  # in how many groups a class occurs
+    for name, n_groups in zip(names, spread, strict=True):
+        if n_groups < 2:
+            raise DataError(
+                f"all rows of the class {name!r} are in one group, which stays on one side, so the"
+                " class cannot be on both: add other rows of it or drop the groups"
+            )
+    members: list[list[tuple[int, int]]] = [[] for _ in range(int(number.max()) + 1)]
+    for (group, k), n in zip(pairs.tolist(), rows.tolist(), strict=True):
+        members[group].append((k, n))
+    sizes = np.bincount(number)
+    rarity = np.array([min(int(spread[k]) for k, _ in held) for held in members])
+    for _ in range(_ATTEMPTS):
+        # The rarest class and the largest group first, while there is room on both sides.
+        order = np.lexsort((rng.random(len(members)), -sizes, rarity))
+        chosen = _deal(order.tolist(), members, counts.tolist(), fraction)
+        in_test = chosen[number]
+        if (np.bincount(classes[in_test], minlength=len(counts)) > 0).all() and (
+            np.bincount(classes[~in_test], minlength=len(counts)) > 0
+        ).all():
+            return in_test
+        sizes = np.ones_like(sizes)  # from now on in any order
+    raise DataError(
+        "no split was found that keeps each group on one side and each class on both: the groups"
+        " hold too many classes at once, so drop the groups or the rarest classes"
+    )
+
+
+def _deal(
+    order: list[int], members: list[list[tuple[int, int]]], counts: list[int], fraction: float
+) -> NDArray[np.bool_]:
+    """Deal groups to the test side or the training side; True is the test side."""
+    want = ([n * (1 - fraction) for n in counts], [n * fraction for n in counts])
+    lack = ([1.0] * len(counts), [1.0] * len(counts))  # the part of the wish not yet met
+    test = np.zeros(len(members), dtype=np.bool_)
+    first = fraction > 0.5  # where both lack alike, the larger side takes
+    for group in order:
+        need = [sum(n / counts[k] * lack[side][k] for k, n in members[group]) for side in (0, 1)]
+        side = int(first if need[0] == need[1] else need[1] > need[0])
+        test[group] = bool(side)
+        for k, n in members[group]:
+            lack[side][k] -= n / want[side][k]
+    return test
+
+
+def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
+    """Turn rows into bytes that are the same exactly where the cells are."""
+    cells = X if isinstance(X, np.ndarray) else X.to_numpy(dtype=object)
+    if cells.ndim < 2:
+        raise DataError(f"rows to compare must be (m, n), got the shape {cells.shape}")
+    cells = cells.reshape(len(cells), -1)
+    if cells.dtype.kind == "O":
+        import pandas as pd
+
+        numbered = [pd.factorize(column)[0] for column in cells.T]
+        cells = np.column_stack(numbered) if numbered else np.zeros((len(cells), 0))
+    elif cells.dtype.kind == "f":
+        cells = cells + 0  # makes -0 a 0
+        cells[np.isnan(cells)] = np.nan  # of the many NaN, one
+    return np.ascontiguousarray(cells)

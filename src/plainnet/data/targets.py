@@ -1,0 +1,485 @@
+"""What a table's network is to predict: the task, its classes or units, and both ways between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, Self, final, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from plainnet.data.cells import MANY, Cells, number_from_text, text_from_number
+from plainnet.data.columns import NumberColumn
+from plainnet.data.fields import Fields, shortened
+from plainnet.data.frames import absent_column, named
+from plainnet.errors import DataError, ModelFileError
+
+__all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
+
+Task = Literal["binary", "multiclass", "multilabel", "regression"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+_FEW_ROWS = 10  # below, as many different values as rows are nothing strange
+_SEPARATOR = ";"
+
+
+def drop_unlabelled(
+    frame: pd.DataFrame, columns: Sequence[str], notes: list[str] | None = None
+) -> pd.DataFrame:
+    """Leave out the rows that miss a target, from which nothing can be learned.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, m rows
+        Cells as text or typed.
+    columns : sequence of str
+        The target columns.
+    notes : list of str, optional
+        Gets a sentence that says how many rows were left out, and which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows that have all targets, with their index labels.
+
+    Raises
+    ------
+    DataError
+        If a column is absent, or no row is left.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> notes = []
+    >>> drop_unlabelled(pd.DataFrame({"x": [1, 2], "y": ["a", None]}), ["y"], notes)
+       x  y
+    0  1  a
+    >>> notes
+    ["1 row misses its target 'y' and is left out: data row 2."]
+    """
+    cells = _read(frame, columns)
+    missing = np.any([c.codes < 0 for c in cells], axis=0)
+    n = int(np.count_nonzero(missing))
+    names = ", ".join(shortened(name) for name in columns)
+    if n == len(frame):
+        raise DataError(f"All {n:,} rows miss the target {names}; choose another target.")
+    if n and notes is not None:
+        rows = cells[0].rows[missing]
+        shown = ", ".join(map(str, rows[:10])) + (" and more" if n > 10 else "")
+        verb = "row misses its target" if n == 1 else "rows miss their target"
+        left = "is left out: data row" if n == 1 else "are left out: data rows"
+        notes.append(f"{n:,} {verb} {names} and {left} {shown}.")
+    return frame[~missing] if n else frame
+
+
+@final
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: how cells of the target columns become `y`, and outputs become labels.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "multilabel", "regression"}
+        What kind of answer the network gives.
+    columns : tuple of str
+        The target columns.
+    classes : tuple of str
+        The classes, the positive one last if there are two; the labels of a multilabel task; empty
+        for regression.
+    mean, scale : tuple of float
+        Of each target of a regression, from the training rows, in its own unit; empty otherwise.
+    decimal : {".", ","}, default "."
+        What stands before the fraction in the text of a regression target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"happy": ["No", "Yes", "Yes"]})
+    >>> target = Target.infer(frame, ["happy"])
+    >>> target.task, target.classes, target.encode(frame)
+    ('binary', ('No', 'Yes'), array([0., 1., 1.], dtype=float32))
+    >>> target.decode(np.array([[0.9], [0.2]]))
+    array(['Yes', 'No'], dtype=object)
+    """
+
+    task: Task
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    decimal: str = "."
+
+    @classmethod
+    def infer(cls, frame: pd.DataFrame, columns: Sequence[str], task: str | None = None) -> Self:
+        """Find out what the target columns ask for, unless `task` says it.
+
+        The rule for one column: cells that hold a semicolon are lists of labels, multilabel. Two
+        different values are binary. Numbers with a fraction, more than 20 different ones, or more
+        than half as many as there are rows (from 10 rows on) are regression. Fewer whole numbers,
+        and text, are multiclass. Several columns are multilabel if all hold Yes/No or 0/1 alone,
+        and regression if all hold numbers. Classes are sorted, as numbers where they are, otherwise
+        by the alphabet: of two, the last one (yes, true, 1) is the positive one.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, m rows
+            Cells as text or typed, none of the target columns missing (see `drop_unlabelled`).
+        columns : sequence of str
+            At least one.
+        task : {"binary", "multiclass", "multilabel", "regression"}, optional
+            What to take them for.
+
+        Returns
+        -------
+        Target
+            For regression with the statistics of all rows; call `fit` with the training rows.
+
+        Raises
+        ------
+        DataError
+            If a column or task is unknown, a cell is missing, there is one class only, or the
+            cells do not fit the task.
+        """
+        cells = _complete(frame, columns)
+        if task is not None and task not in TASKS:
+            raise DataError(
+                f"There is no task {shortened(task)}; choose one of {', '.join(TASKS)}."
+            )
+        chosen: Task = _task(cells) if task is None else task
+        if chosen in ("binary", "multiclass") and len(cells) > 1:
+            raise DataError(
+                f"A {chosen} target is one column, not {len(cells)}; give one, or choose "
+                "multilabel or regression."
+            )
+        if chosen == "regression":
+            comma = not any(np.isnan(c.numbers(",")).any() for c in cells)
+            point = not any(np.isnan(c.numbers()).any() for c in cells)
+            decimal = "," if comma and not point else "."
+            return cls(chosen, tuple(columns), decimal=decimal).fit(frame)
+        if chosen == "multilabel":
+            return cls(chosen, tuple(columns), _labels(cells))
+        return cls(chosen, tuple(columns), _classes(cells[0], chosen))
+
+    def fit(self, frame: pd.DataFrame) -> Self:
+        """Return this target with mean and scale of `frame`, the training rows.
+
+        Only a regression has them; for other tasks the target itself comes back.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, m rows
+            The training rows.
+
+        Returns
+        -------
+        Target
+            With the same task, columns and classes.
+
+        Raises
+        ------
+        DataError
+            If a cell is missing or not a finite number, or if a target is the same in all rows.
+        """
+        if self.task != "regression":
+            return self
+        cells = _complete(frame, self.columns)
+        numbers = [NumberColumn.fitted(c, self.decimal) for c in cells]
+        for column in numbers:
+            if column.low == column.high:
+                raise DataError(
+                    f"The target {shortened(column.name)} is {column.low:g} in every row; "
+                    "there is nothing to learn, choose another target."
+                )
+        return replace(
+            self,
+            mean=tuple(c.mean for c in numbers),
+            scale=tuple(c.scale for c in numbers),
+        )
+
+    @property
+    def n_out(self) -> int:
+        """How many outputs the network needs: 1 for binary, else one a class, label or unit."""
+        if self.task == "binary":
+            return 1
+        return len(self.columns) if self.task == "regression" else len(self.classes)
+
+    def describe(self) -> str:
+        """Return one line for people, such as ``binary: 'happy' is 'No' (0) or 'Yes' (1)``.
+
+        Returns
+        -------
+        str
+            Text of the table is in it, quoted: escape it where markup is understood.
+        """
+        names = ", ".join(shortened(name) for name in self.columns)
+        if self.task == "regression":
+            return f"regression: {names}"
+        if self.task == "binary":
+            negative, positive = (shortened(name) for name in self.classes)
+            return f"binary: {names} is {negative} (0) or {positive} (1)"
+        shown = ", ".join(shortened(name) for name in self.classes[:10])
+        noun = "classes" if self.task == "multiclass" else "labels"
+        more = ", ..." if len(self.classes) > 10 else ""
+        return f"{self.task}: {names} has {len(self.classes)} {noun}: {shown}{more}"
+
+    def encode(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """Turn the target cells into what the loss takes.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, m rows
+            With the target columns, no cell of them missing.
+
+        Returns
+        -------
+        ndarray
+            Binary: float32 (m,), 0 or 1. Multiclass: int64 (m,), places in `classes`. Multilabel:
+            float32 (m, n_out), 0 or 1. Regression: float32 (m, n_out), standardised.
+
+        Raises
+        ------
+        DataError
+            If a column is absent, or a cell is missing, or holds an unknown class or label, or is
+            not a finite number, with row, column and value.
+        """
+        cells = _complete(frame, self.columns)
+        if self.task == "regression":
+            units = zip(cells, self.mean, self.scale, strict=True)
+            z = [c.standardised(self.decimal, mean, scale)[c.codes] for c, mean, scale in units]
+            return np.stack(z, axis=1).astype(np.float32)
+        if self.task == "multilabel" and len(cells) > 1:
+            return np.stack([_zeros_and_ones(c)[c.codes] for c in cells], axis=1)
+        place = {name: i for i, name in enumerate(self.classes)}
+        if self.task == "multilabel":
+            hot = np.zeros((len(cells[0].distinct), len(place)), np.float32)
+            for code, text in enumerate(cells[0].texts()):
+                labels = _split(text)
+                if not labels <= place.keys():
+                    raise self._unknown(cells[0], code)
+                hot[code, [place[label] for label in labels]] = 1.0
+            return hot[cells[0].codes]
+        y = self._places(cells[0], place)[cells[0].codes]
+        return y.astype(np.float32) if self.task == "binary" else y
+
+    def decode(self, A: ArrayLike) -> NDArray[Any]:
+        """Turn the network's predictions, after the loss's link function, into labels.
+
+        Parameters
+        ----------
+        A : array_like, shape (m, n_out), or (m,) where n_out is 1
+            Probabilities, or standardised numbers for regression.
+
+        Returns
+        -------
+        ndarray
+            Binary (positive from 0.5 on) and multiclass (the most probable): names of classes,
+            dtype object, shape (m,). Multilabel (from 0.5 on): bool, (m, n_out). Regression:
+            float64, (m, n_out), in the unit of the table.
+
+        Raises
+        ------
+        DataError
+            If `A` has another shape.
+        """
+        A = np.asarray(A)
+        if A.ndim == 1 and self.n_out == 1:
+            A = A[:, np.newaxis]
+        if A.ndim != 2 or A.shape[1] != self.n_out:
+            raise DataError(
+                f"The {self.task} target expects predictions of shape (m, {self.n_out}), "
+                f"got {A.shape}."
+            )
+        if self.task == "regression":
+            return np.asarray(A.astype(np.float64) * self.scale + self.mean)
+        if self.task == "multilabel":
+            return np.asarray(A >= 0.5)
+        names = np.array(self.classes, dtype=object)
+        return np.asarray(
+            names[(A[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else A.argmax(axis=1)]
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the target as an object for JSON."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in self.__dict__.items()
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read a target from a model file, trusting nothing in it.
+
+        Parameters
+        ----------
+        value : object
+            What `json.loads` made of the text.
+
+        Returns
+        -------
+        Target
+            Equal to the one that was written.
+
+        Raises
+        ------
+        ModelFileError
+            If anything is absent, unknown, of the wrong type or impossible.
+        """
+        fields = Fields(value, "the target")
+        fields.only("task", "columns", "classes", "mean", "scale", "decimal")
+        fields.text("task", TASKS)
+        target = cls(
+            next(task for task in TASKS if task == fields.text("task")),
+            fields.texts("columns"),
+            fields.texts("classes"),
+            fields.numbers("mean"),
+            fields.numbers("scale", positive=True),
+            fields.text("decimal", (".", ",")),
+        )
+        if not target._is_possible():
+            raise ModelFileError(
+                "The model file is damaged or was edited: the target's columns, classes, mean and "
+                f"scale do not fit its task, {target.task}."
+            )
+        return target
+
+    def _is_possible(self) -> bool:
+        """Say whether the fields fit each other."""
+        n, k = len(self.columns), len(self.classes)
+        if self.task == "regression":
+            return n >= 1 and k == 0 and len(self.mean) == len(self.scale) == n
+        if self.mean or self.scale:
+            return False
+        if self.task == "multilabel":
+            return k >= 1 and (n == 1 or (n > 1 and self.columns == self.classes))
+        return n == 1 and (k == 2 if self.task == "binary" else k >= 2)
+
+    def _places(self, cells: Cells, place: dict[str, int]) -> NDArray[np.int64]:
+        """Return the place of each distinct value among the classes."""
+        texts = cells.texts()
+        if all(_canonical(name) == name for name in self.classes):
+            texts = [_canonical(text) for text in texts]
+        strange = [code for code, text in enumerate(texts) if text not in place]
+        if strange:
+            raise self._unknown(cells, strange[0])
+        return np.array([place[text] for text in texts], np.int64)
+
+    def _unknown(self, cells: Cells, code: int) -> DataError:
+        shown = ", ".join(shortened(name) for name in self.classes[:5])
+        more = ", ..." if len(self.classes) > 5 else ""
+        return cells.error(code, f"is not among the {self.task} classes {shown}{more}")
+
+
+def _read(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
+    """Return the cells of the target columns."""
+    frame = named(frame)
+    if len(columns) == 0 or len(set(columns)) < len(columns):
+        raise DataError(
+            f"The target is given as {shortened(list(columns))}; name at least one column, "
+            "and each once."
+        )
+    for name in columns:
+        if name not in frame.columns:
+            raise absent_column(name, frame.columns.tolist(), "the target")
+    return [Cells.read(frame[name]) for name in columns]
+
+
+def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
+    """Return the cells of the target columns, of which none may be missing."""
+    cells = _read(frame, columns)
+    for c in cells:
+        if c.missing:
+            raise DataError(
+                f"{c.place(-1)}: the target is missing (so it is in {c.missing:,} of "
+                f"{len(c.codes):,} rows); fill these cells, or leave the rows out."
+            )
+    return cells
+
+
+def _task(cells: list[Cells]) -> Task:
+    """Return the task that the cells ask for."""
+    if len(cells) > 1:
+        if not any(np.isnan(c.yes()).any() for c in cells):
+            return "multilabel"
+        if all(c.looks_numeric() for c in cells):
+            return "regression"
+        names = ", ".join(shortened(c.name) for c in cells)
+        raise DataError(
+            f"The targets {names} are neither all Yes/No nor all numbers; name one column, or "
+            "columns of the same kind."
+        )
+    (c,) = cells
+    if any(_SEPARATOR in text for text in c.texts()):
+        return "multilabel"
+    n, m = len(c.distinct), len(c.codes)
+    if n <= 2:
+        return "binary"
+    if c.looks_numeric():
+        numbers = c.numbers(c.decimal())
+        whole = bool(np.all(numbers == np.round(numbers)))
+        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS)
+        return "multiclass" if whole and not many else "regression"
+    if n > max(MANY, m / 2):
+        raise DataError(
+            f"The target {shortened(c.name)} holds {n:,} different texts in {m:,} rows, too many "
+            "to be classes; choose another target, or set the task."
+        )
+    return "multiclass"
+
+
+def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
+    """Return the classes in their natural order."""
+    texts = cells.texts()
+    if not np.isnan(cells.numbers()).any() and cells.looks_numeric():
+        classes = tuple(text_from_number(n) for n in sorted(set(cells.finite("."))))
+    else:
+        classes = tuple(sorted(texts, key=lambda text: (text.casefold(), text)))
+        for one, other in pairwise(classes):
+            if one.casefold() == other.casefold():
+                raise DataError(
+                    f"The target {shortened(cells.name)} holds {shortened(one)} and "
+                    f"{shortened(other)}, which differ in letter case alone; write them alike."
+                )
+    if len(classes) < 2 or (task == "binary" and len(classes) > 2):
+        wanted = "exactly 2" if task == "binary" else "at least 2"
+        raise DataError(
+            f"The target {shortened(cells.name)} has {len(classes)} "
+            f"{'class' if len(classes) == 1 else 'classes'} ({shortened(classes[0])}"
+            f"{', ...' if len(classes) > 1 else ' in every row'}) where a {task} task needs "
+            f"{wanted}; choose another target or task."
+        )
+    return classes
+
+
+def _labels(cells: list[Cells]) -> tuple[str, ...]:
+    """Return the labels of a multilabel target."""
+    if len(cells) > 1:
+        for c in cells:
+            _zeros_and_ones(c)
+        return tuple(c.name for c in cells)
+    labels = sorted(set().union(*(_split(text) for text in cells[0].texts())))
+    if not labels:
+        raise DataError(
+            f"The target {shortened(cells[0].name)} holds no label in any row; choose another."
+        )
+    return tuple(labels)
+
+
+def _split(text: str) -> set[str]:
+    """Return the labels in one cell; a semicolon alone is none."""
+    return {label.strip() for label in text.split(_SEPARATOR)} - {""}
+
+
+def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
+    values = cells.yes()
+    strange = np.flatnonzero(np.isnan(values))
+    if len(strange):
+        raise cells.error(strange[0], "is neither Yes nor No, 1 nor 0, which this target holds")
+    return values.astype(np.float32)
+
+
+def _canonical(text: str) -> str:
+    """Return a number in its one spelling, so that class 1 is also found as 1.0."""
+    number = number_from_text(text)
+    return text if np.isnan(number) else text_from_number(number)

@@ -1,0 +1,182 @@
+"""The cells of a column: text and types alike, each distinct value once."""
+
+import datetime
+import math
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.data.cells import Cells, number_from_text, text_from_number
+from plainnet.errors import DataError
+
+
+def read(*values: object, dtype: object = object) -> Cells:
+    return Cells.read(pd.Series(list(values), name="x", dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("text", "point", "comma"),
+    [
+        ("5", 5, 5),
+        ("-1.5", -1.5, None),
+        ("+.5", 0.5, None),
+        ("1e3", 1000, 1000),
+        ("1E-3", 0.001, 0.001),
+        ("1,234", 1234, 1.234),
+        ("-12,345,678.5", -12345678.5, None),
+        ("1.234", 1.234, 1234),
+        ("1.234,5", None, 1234.5),
+        ("1,5", None, 1.5),
+        ("0,123", None, 0.123),
+        ("1,23,456", None, None),
+        ("1234,567", None, 1234.567),
+        ("inf", math.inf, math.inf),
+        ("-Infinity", -math.inf, -math.inf),
+        ("1e999", math.inf, math.inf),
+        ("1_000", None, None),
+        ("0x10", None, None),
+        ("5 %", None, None),
+        ("$5", None, None),
+        ("1 000", None, None),
+        ("2020-01-01", None, None),
+        ("five", None, None),
+        ("-", None, None),
+    ],
+)
+def test_numbers_as_people_write_them(text: str, point: float | None, comma: float | None) -> None:
+    for decimal, expected in ((".", point), (",", comma)):
+        number = number_from_text(text, decimal)
+        assert math.isnan(number) if expected is None else number == expected
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_survive_as_text(value: float) -> None:
+    assert number_from_text(text_from_number(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "texts"),
+    [
+        ((3, 1, 3), "int64", ["3", "1"]),
+        ((3, 1), "uint8", ["3", "1"]),
+        ((2**63 + 1,), "uint64", ["9223372036854775809"]),
+        ((3, None, 1), "Int64", ["3", "1"]),
+        ((3, 1), "Int64", ["3", "1"]),
+        ((3.0, np.nan, 0.5), "float64", ["3", "0.5"]),
+        ((0.5, 2.0), "float16", ["0.5", "2"]),
+        ((0.5, None), "Float64", ["0.5"]),
+        ((True, False, True), "bool", ["True", "False"]),
+        ((True, None), "boolean", ["True"]),
+        (("a", "b", None), "string", ["a", "b"]),
+        ((" a", "a ", "b"), "category", ["a", "b"]),
+        ((2, 1, 2), "category", ["2", "1"]),
+        (("2020-01-02", None), "datetime64[ns]", ["2020-01-02"]),
+        (("2020-01-02 10:30",), "datetime64[ns]", ["2020-01-02 10:30:00"]),
+        ((datetime.date(2020, 1, 2), datetime.time(9)), object, ["2020-01-02", "09:00:00"]),
+        ((Decimal("1.50"), Decimal("NaN"), Decimal(2)), object, ["1.5", "2"]),
+        ((True, 1, 0.5, "z", None, pd.NA, pd.NaT, float("nan")), object, ["True", "1", "0.5", "z"]),
+    ],
+)
+def test_types_become_the_text_that_a_file_would_hold(
+    values: tuple[object, ...], dtype: object, texts: list[str]
+) -> None:
+    assert read(*values, dtype=dtype).texts() == texts
+
+
+def test_text_and_types_give_the_same_codes() -> None:
+    text, typed = read(" 3", "NA", "1 ", "3"), read(3.0, None, 1.0, 3.0, dtype=float)
+    assert text.codes.tolist() == typed.codes.tolist() == [0, -1, 1, 0]
+    assert text.numbers().tolist() == typed.numbers().tolist() == [3.0, 1.0]
+    assert text.counts().tolist() == typed.counts().tolist() == [2, 1]
+    assert text.missing == typed.missing == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [([1], "list"), (b"x", "bytes"), ({}, "dict"), (1j, "complex")]
+)
+def test_cells_that_cannot_be_used(value: object, kind: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read("a", value)
+    assert str(caught.value) == (
+        f"Data row 2, column 'x': the cell holds a {kind} where text, a number, true or false, or "
+        "a date is expected; turn it into one of these."
+    )
+
+
+def test_rows_are_called_by_the_file_they_come_from() -> None:
+    frame = pd.DataFrame({"x": ["a", "b", "c"]})
+    assert Cells.read(frame.iloc[[2, 0]]["x"]).rows.tolist() == [3, 1]
+    named = pd.DataFrame({"x": ["a", "b"]}, index=["p", "q"])
+    assert Cells.read(named["x"]).rows.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "decimal"),
+    [
+        (("1", "2.5"), "."),
+        (("1,234", "5"), "."),
+        (("1,5", "2"), ","),
+        (("1.234,5", "1,5"), ","),
+        (("1.5", "1,5"), "."),
+        (("a", "1,5"), "."),
+    ],
+)
+def test_the_decimal_comma_needs_all_cells(values: tuple[str, ...], decimal: str) -> None:
+    assert read(*values).decimal() == decimal
+
+
+@pytest.mark.parametrize(
+    ("values", "numeric", "yes_no"),
+    [
+        (("1", "2.5"), True, False),
+        (("00042", "1"), False, False),
+        (("1", "-007"), False, False),
+        (("0", "0.5"), True, False),
+        (("a", "1"), False, False),
+        (("Yes", "no", "YES"), False, True),
+        (("y", "N"), False, True),
+        (("TRUE", "false"), False, True),
+        (("N", "F"), False, False),
+        (("yes", "n"), False, False),
+        (("1_000", "2"), False, False),
+        (("yes",), False, True),
+        ((), True, False),
+    ],
+)
+def test_what_cells_look_like(values: tuple[str, ...], numeric: bool, yes_no: bool) -> None:
+    assert read(*values).looks_numeric() is numeric
+    assert read(*values).looks_yes_no() is yes_no
+
+
+def test_a_stray_word_among_many_numbers_is_a_mistake() -> None:
+    values = [str(i) for i in range(39)]
+    with pytest.raises(DataError) as caught:
+        read(*values, "abc").looks_numeric()
+    assert str(caught.value) == (
+        "Data row 40, column 'x': 'abc' is not a number, as 97.5 % of the column's values are; "
+        "correct the cell, leave it empty, or say what kind of column it is."
+    )
+    assert not read(*values[:19], "abc").looks_numeric()
+    assert not read(*values, *"abcdefg").looks_numeric()
+
+
+def test_yes_reads_every_pair() -> None:
+    words = read("Yes", "n", "T", "false", "ON", "0", "1", "maybe").yes()
+    assert words[:-1].tolist() == [1, 0, 1, 0, 1, 0, 1]
+    assert math.isnan(words[-1])
+
+
+def test_numbers_that_are_refused_one_by_one() -> None:
+    for value, what in (
+        ("x", "is not a number, which this column holds; correct the cell, or leave it empty"),
+        ("-inf", "is infinite; give a finite number, or leave the cell empty"),
+    ):
+        with pytest.raises(DataError) as caught:
+            read("1", value).finite(".")
+        assert str(caught.value) == f"Data row 2, column 'x': {value!r} {what}."
+    with pytest.raises(DataError, match=r"'1e300' is too far from the training rows' mean 0\."):
+        read("1", "1e300").standardised(".", 0.0, 1.0)

@@ -1,0 +1,170 @@
+"""One column: its statistics by hand, its features, and what it says of strange cells."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.data.cells import Cells
+from plainnet.data.columns import (
+    MAX_LEVELS,
+    CategoryColumn,
+    Column,
+    LeftOutColumn,
+    NumberColumn,
+    YesNoColumn,
+)
+from plainnet.errors import DataError
+
+
+def cells(*values: object) -> Cells:
+    return Cells.read(pd.Series(list(values), name="x", dtype=object))
+
+
+def encoded(column: Column, *values: object) -> tuple[list[list[float]], list[str]]:
+    notes: list[str] = []
+    out = np.zeros((len(values), len(column.features)), np.float32)
+    column.encode(cells(*values), out, notes)
+    assert np.isfinite(out).all()
+    return out.tolist(), notes
+
+
+def test_a_number_is_filled_with_the_median_then_standardised() -> None:
+    column = NumberColumn.fitted(cells("1", "2", "9", None), ".")
+    # Filled: 1, 2, 9, 2; mean 3.5; squared distances 6.25, 2.25, 30.25, 2.25, on average 10.25.
+    assert (column.low, column.median, column.high, column.missing) == (1, 2, 9, 1)
+    assert column.mean == 3.5
+    assert column.scale == pytest.approx(10.25**0.5)
+    assert column.features == ("x", "x: missing")
+    X, notes = encoded(column, "3.5", None)
+    assert X[0] == [0, 0]
+    assert X[1] == [pytest.approx(-1.5 / 10.25**0.5), 1]
+    assert notes == []
+
+
+def test_a_missing_number_where_there_was_none_is_filled_and_told() -> None:
+    column = NumberColumn.fitted(cells("0", "2"), ".")
+    assert column.features == ("x",)
+    X, notes = encoded(column, "2", "?", None)
+    assert X == [[1], [0], [0]]
+    assert notes == [
+        "Data row 2, column 'x': the cell is missing, as in no training row; it is filled with "
+        "the median 1 (2 rows)."
+    ]
+
+
+@pytest.mark.parametrize("values", [("0.1",) * 30, ("5", None), ("1e-320", "2e-320")])
+def test_a_number_that_hardly_varies_stays_finite(values: tuple[str | None, ...]) -> None:
+    column = NumberColumn.fitted(cells(*values), ".")
+    assert column.scale > 0
+    X, _ = encoded(column, *values)
+    assert np.abs(X).max() <= 2
+
+
+def test_numbers_that_cannot_be_fitted() -> None:
+    with pytest.raises(DataError) as caught:
+        NumberColumn.fitted(cells(None, "NA"), ".")
+    assert str(caught.value) == (
+        "Column 'x' misses its cell in all 2 rows; leave it out, or fill it."
+    )
+    with pytest.raises(DataError) as caught:
+        NumberColumn.fitted(cells("1e308", "-1e308", "1e308"), ".")
+    assert str(caught.value) == (
+        "Column 'x' holds numbers too large to standardise (up to 1e+308); "
+        "give them in another unit."
+    )
+
+
+def test_the_decimal_comma_is_kept_for_prediction() -> None:
+    column = NumberColumn.fitted(cells("1,5", "2,5"), ",")
+    assert encoded(column, "2,5", "1.002", 2.0)[0] == [[1], [2000], [0]]
+    out = np.zeros((1, 1), np.float32)
+    column.encode(Cells.read(pd.Series([2.5], name="x")), out, None)
+    assert out == 1
+    with pytest.raises(DataError, match=r"Data row 1, column 'x': '2\.5' is not a number"):
+        encoded(column, "2.5")
+
+
+def test_yes_and_no() -> None:
+    column = YesNoColumn.fitted(cells("Yes", "No", "yes", None))
+    assert (column.yes, column.no, column.missing) == (2, 1, 1)
+    X, notes = encoded(column, "no", True, None, "maybe", "1")
+    assert X == [[0, 0], [1, 0], [1, 1], [1, 1], [1, 0]]
+    assert notes == [
+        "Data row 4, column 'x': 'maybe' is neither Yes nor No; it is read as missing, that is, "
+        "as Yes (1 row)."
+    ]
+
+
+def test_yes_and_no_without_missing_cells() -> None:
+    column = YesNoColumn.fitted(cells("y", "n"))
+    X, notes = encoded(column, None, "y")
+    assert X == [[0], [1]]
+    assert notes == [
+        "Data row 1, column 'x': the cell is missing, as in no training row; it is filled with "
+        "No (1 row)."
+    ]
+    with pytest.raises(DataError) as caught:
+        YesNoColumn.fitted(cells("y", "perhaps"))
+    assert str(caught.value) == (
+        "Data row 2, column 'x': 'perhaps' is neither Yes nor No, which this column holds."
+    )
+
+
+def test_a_category_is_one_hot_with_unknown() -> None:
+    column = CategoryColumn.fitted(cells("b", "a", "b", None))
+    assert column.features == ("x=a", "x=b", "x: unknown", "x: missing")
+    X, notes = encoded(column, "a", "b", "c", None, "c")
+    assert X == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]
+    assert notes == [
+        "Data row 3, column 'x': 'c' is not among the categories that the model knows; it is read "
+        "as unknown (2 rows)."
+    ]
+
+
+def test_many_unknown_categories_are_told_in_six_lines() -> None:
+    column = CategoryColumn.fitted(cells("a", "b"))
+    _, notes = encoded(column, *(f"new {i}" for i in range(2000)), "new 1999")
+    assert len(notes) == 6
+    assert notes[-1] == "Column 'x': the same for 1,995 more values (1,996 rows)."
+
+
+def test_the_most_frequent_levels_stay() -> None:
+    frequent = [f"f{i:03}" for i in range(MAX_LEVELS)]
+    column = CategoryColumn.fitted(cells(*frequent, *frequent, "rare", "f000"))
+    assert column.levels == tuple(frequent)
+    assert column.fill == "f000"
+    assert encoded(column, "rare")[0][0][MAX_LEVELS] == 1
+
+
+def test_the_order_of_rows_decides_nothing() -> None:
+    values = ["b", "a", "c", "a", "b", None]
+    assert CategoryColumn.fitted(cells(*values)) == CategoryColumn.fitted(cells(*values[::-1]))
+    assert CategoryColumn.fitted(cells(*values)).fill == "a"
+
+
+@pytest.mark.parametrize(
+    ("column", "shown", "treatment"),
+    [
+        (
+            NumberColumn.fitted(cells("1", "3"), "."),
+            "1 to 3, median 2",
+            "standardised (mean 2, deviation 1)",
+        ),
+        (
+            NumberColumn.fitted(cells("1", "3", None), "."),
+            "1 to 3, median 2",
+            "missing = 2, marked; standardised (mean 2, deviation 0.8165)",
+        ),
+        (YesNoColumn("x", 2, 1000, 5), "5 No, 1,000 Yes", "missing = Yes, marked; No = 0, Yes = 1"),
+        (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels and unknown"),
+        (
+            CategoryColumn("x", 1, tuple("abcdef"), "a"),
+            "'a', 'b', 'c', 'd', 'e', ... (6 levels)",
+            "missing = 'a', marked; one-hot, 6 levels and unknown",
+        ),
+        (LeftOutColumn("x", 0, "constant", "always 'a'"), "always 'a'", "left out"),
+    ],
+)
+def test_what_people_are_told(column: Column, shown: str, treatment: str) -> None:
+    assert column.shown == shown
+    assert column.treatment == treatment

@@ -1,0 +1,227 @@
+"""Splits: every row once, every class on both sides, groups in one piece."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.data.splits import duplicate_groups, stratified_split
+from plainnet.errors import DataError
+
+FRACTIONS = st.floats(0.01, 0.99)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def check_partition(m: int, train: np.ndarray, test: np.ndarray) -> None:
+    assert train.dtype == test.dtype == np.int64
+    assert sorted([*train, *test]) == list(range(m))
+    assert len(train)
+    assert len(test)
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(test) > 0).all()
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=6), FRACTIONS, SEEDS)
+def test_each_class_is_on_both_sides_in_its_share(
+    counts: list[int], fraction: float, seed: int
+) -> None:
+    y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    train, test = stratified_split(y, fraction, rng(seed))
+    check_partition(len(y), train, test)
+    in_test = np.bincount(y[test], minlength=len(counts))
+    for got, count in zip(in_test, counts, strict=True):
+        assert 1 <= got <= count - 1
+        assert abs(got - np.clip(count * fraction, 1, count - 1)) < 1
+    # The total is the rounded share too, unless a class needs its one row.
+    wanted = round(len(y) * fraction)
+    assert len(test) == wanted or (in_test == 1).any() or (in_test == np.array(counts) - 1).any()
+
+
+@given(st.integers(2, 60), FRACTIONS, SEEDS, st.sampled_from(["none", "decimals", "two columns"]))
+def test_what_names_no_classes_is_split_plainly(
+    m: int, fraction: float, seed: int, kind: str
+) -> None:
+    y = {"none": None, "decimals": rng(seed).normal(size=m), "two columns": np.zeros((m, 2))}[kind]
+    train, test = stratified_split(y, fraction, rng(seed), n_rows=m)
+    check_partition(m, train, test)
+    assert len(test) == np.clip(round(m * fraction), 1, m - 1)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["no"] * 90 + ["yes"] * 10,
+        np.array([False] * 90 + [True] * 10),
+        np.array([0.0] * 90 + [1.0] * 10, np.float32),
+        np.array([[0.0]] * 90 + [[1.0]] * 10),
+        np.array([3] * 90 + [7] * 10, np.uint8),
+        np.array(["no"] * 90 + [None] * 10, object),
+        pd.Series(["no"] * 90 + ["yes"] * 10),
+    ],
+    ids=["list", "bool", "binary", "column", "integers", "objects", "series"],
+)
+def test_classes_of_every_type_are_stratified(y: object) -> None:
+    _, test = stratified_split(y, 0.2, rng())  # type: ignore[arg-type]
+    assert len(test) == 20
+    assert (test >= 90).sum() == 2
+
+
+def test_decimals_with_equal_whole_numbers_are_no_classes() -> None:
+    """A count as a regression target has values that occur once; that is no error."""
+    stratified_split(np.arange(10, dtype=float), 0.2, rng())
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+    y = np.arange(200) % 3
+    first, again, other = (stratified_split(y, 0.25, rng(seed))[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_every_row_has_the_same_chance() -> None:
+    y = np.arange(12) % 2
+    times = np.zeros(12)
+    generator = rng()
+    for _ in range(2000):
+        times[stratified_split(y, 1 / 3, generator)[1]] += 1
+    assert np.abs(times / 2000 - 1 / 3).max() < 0.05  # nearly five standard deviations
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 6), min_size=2, max_size=8), min_size=1, max_size=4),
+    FRACTIONS,
+    SEEDS,
+)
+def test_groups_of_one_class_stay_whole_and_classes_on_both_sides(
+    sizes: list[list[int]], fraction: float, seed: int
+) -> None:
+    y = np.concatenate([np.full(sum(groups), k) for k, groups in enumerate(sizes)])
+    every = [size for groups in sizes for size in groups]
+    groups = 7 * np.repeat(np.arange(len(every)), every) - 3
+    order = rng(seed).permutation(len(y))
+    y, groups = y[order], groups[order]
+    train, test = stratified_split(y, fraction, rng(seed), groups)
+    check_partition(len(y), train, test)
+    assert not set(groups[train]) & set(groups[test])
+    assert set(y[train]) == set(y[test]) == set(y)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), min_size=4, max_size=14),
+    FRACTIONS,
+    SEEDS,
+)
+def test_groups_of_mixed_classes_are_split_where_any_way_exists(
+    rows: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    y, groups = np.array(rows).T
+    possible = any(
+        set(y[np.isin(groups, chosen)]) == set(y[~np.isin(groups, chosen)])
+        for n in range(1, 6)
+        for chosen in itertools.combinations(range(6), n)
+    )
+    try:
+        train, test = stratified_split(y, fraction, rng(seed), groups)
+    except DataError:
+        assert not possible
+        return
+    assert possible
+    check_partition(len(y), train, test)
+    assert not set(groups[train]) & set(groups[test])
+    assert set(y[train]) == set(y[test])
+
+
+def test_groups_without_labels_meet_the_share() -> None:
+    groups = np.repeat(np.arange(100), 3)
+    train, test = stratified_split(None, 0.2, rng(), groups)
+    check_partition(300, train, test)
+    assert len(test) == 60
+
+
+BAD = [
+    ((["a"] * 5, 0.0), {}, "the test fraction must lie between 0 and 1, got 0.0"),
+    ((["a"] * 5, 1.0), {}, "the test fraction must lie between 0 and 1, got 1.0"),
+    ((["a"] * 5, float("nan")), {}, "the test fraction must lie between 0 and 1, got nan"),
+    ((["a"], 0.5), {}, "a split needs at least 2 rows, one for each side, got 1"),
+    (([], 0.5), {}, "a split needs at least 2 rows, one for each side, got 0"),
+    ((None, 0.5), {}, "a split without labels needs n_rows, the number of rows"),
+    ((["a"] * 5, 0.5), {"n_rows": 6}, "there are 6 rows, but 5 labels or group numbers"),
+    ((["a"] * 5, 0.5), {"groups": [1, 2]}, "there are 5 rows, but 2 group numbers"),
+    (
+        (["a", "a", "b"], 0.5),
+        {},
+        "the class 'b' has 1 row, but a split needs at least 2 of each class, one for each side:"
+        " add rows of it or drop it",
+    ),
+    (
+        ([0, 0, 1, 1], 0.5),
+        {"groups": [1, 2, 3, 3]},
+        "all rows of the class 1 are in one group, which stays on one side, so the class cannot be"
+        " on both: add other rows of it or drop the groups",
+    ),
+    (
+        # Three groups, and each two of them are the only ones of a class.
+        ([0, 1, 0, 2, 1, 2], 0.5),
+        {"groups": [1, 1, 2, 2, 3, 3]},
+        "no split was found that keeps each group on one side and each class on both: the groups"
+        " hold too many classes at once, so drop the groups or the rarest classes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "options", "message"), BAD)
+def test_an_impossible_split_says_why(
+    arguments: tuple[object, float], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        stratified_split(*arguments, rng(), **options)  # type: ignore[arg-type]
+    assert str(caught.value) == message
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=20))
+def test_rows_share_a_number_exactly_where_they_are_equal(rows: list[tuple[int, int]]) -> None:
+    for X in (
+        np.array(rows),
+        np.array(rows, np.float32),
+        np.array(rows, np.uint8)[:, :, None, None],
+        np.array(rows)[:, ::-1],
+        np.array([[str(a), b] for a, b in rows], object),
+        pd.DataFrame(rows, columns=["a", "b"]),
+    ):
+        numbers = duplicate_groups(X)
+        assert numbers.dtype == np.int64
+        for i, j in itertools.product(range(len(rows)), repeat=2):
+            assert (numbers[i] == numbers[j]) == (rows[i] == rows[j])
+        firsts = [list(numbers).index(number) for number in sorted(set(numbers))]
+        assert firsts == sorted(firsts)
+
+
+def test_missing_cells_equal_one_another_and_minus_zero_is_zero() -> None:
+    other_nan = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
+    X = np.array([[0.0, np.nan], [-0.0, other_nan], [0.0, 1.0]])
+    assert duplicate_groups(X).tolist() == [0, 0, 1]
+    assert X[1, 0].tobytes() == np.float64(-0.0).tobytes()  # the caller's array is as it was
+    frame = pd.DataFrame({"a": ["x", "x", None, pd.NA], "b": [np.nan, None, 1.0, 1.0]})
+    assert duplicate_groups(frame).tolist() == [0, 0, 1, 1]
+
+
+def test_rows_without_an_axis_of_cells_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        duplicate_groups(np.arange(3))
+    assert str(caught.value) == "rows to compare must be (m, n), got the shape (3,)"
+    assert duplicate_groups(np.empty((2, 0), object)).tolist() == [0, 0]
+
+
+def test_duplicates_stay_on_one_side() -> None:
+    X = rng().integers(0, 12, (400, 2))
+    y = np.arange(400) % 2
+    train, test = stratified_split(y, 0.25, rng(), groups=duplicate_groups(X))
+    assert not {tuple(row) for row in X[train]} & {tuple(row) for row in X[test]}
+    assert 60 <= len(test) <= 140

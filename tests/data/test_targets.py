@@ -1,0 +1,328 @@
+"""Targets: the task that cells ask for, and the way from cells to `y` and back to labels."""
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.data.targets import Target, drop_unlabelled
+from plainnet.errors import DataError, ModelFileError
+
+
+def frame(**columns: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(v, dtype=object) for name, v in columns.items()})
+
+
+def infer(values: list[Any], task: str | None = None) -> Target:
+    return Target.infer(frame(y=values), ["y"], task)
+
+
+def refusal(values: list[Any], task: str | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        infer(values, task)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["Yes", "No", "Yes"], "binary", ("No", "Yes")),
+        (["yes", "no"], "binary", ("no", "yes")),
+        (["1", "0"], "binary", ("0", "1")),
+        (["1.0", "0.0"], "binary", ("0", "1")),
+        ([True, False], "binary", ("False", "True")),
+        (["on", "off"], "binary", ("off", "on")),
+        (["10", "9"], "binary", ("9", "10")),
+        (["Introvert", "Extrovert"], "binary", ("Extrovert", "Introvert")),
+        (["a", "c", "b", "a"], "multiclass", ("a", "b", "c")),
+        (["10", "9", "11", "9"], "multiclass", ("9", "10", "11")),
+        ([0, 1, 2], "multiclass", ("0", "1", "2")),
+        ([float(i % 3) for i in range(30)], "multiclass", ("0", "1", "2")),
+        (["01", "02", "03"], "multiclass", ("01", "02", "03")),
+        ([str(i % 20) for i in range(100)], "multiclass", tuple(map(str, range(20)))),
+        ([str(i % 21) for i in range(100)], "regression", ()),
+        ([str(i) for i in range(12)], "regression", ()),
+        (["0.5", "1.5", "2.5"], "regression", ()),
+        (["1,5", "2,5", "3,5"], "regression", ()),
+        (["a;b", "b", ";"], "multilabel", ("a", "b")),
+        (["a; b", "c"], "multilabel", ("a", "b", "c")),
+    ],
+)
+def test_the_task_that_cells_ask_for(
+    values: list[Any], task: str, classes: tuple[str, ...]
+) -> None:
+    target = infer(values)
+    assert (target.task, target.classes) == (task, classes)
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "n_out"),
+    [
+        (["0", "1"], "regression", 1),
+        (["0", "1"], "multiclass", 2),
+        (["0.5", "1.5", "2.5"], "multiclass", 3),
+        (["a", "b"], "multilabel", 2),
+        ([f"t{i}" for i in range(30)], "multiclass", 30),
+    ],
+)
+def test_the_task_can_be_set(values: list[Any], task: str, n_out: int) -> None:
+    target = infer(values, task)
+    assert (target.task, target.n_out) == (task, n_out)
+
+
+def test_binary_there_and_back() -> None:
+    target = infer(["No", "Yes", "Yes"])
+    y = target.encode(frame(y=["Yes", " No "]))
+    assert (y.dtype, y.tolist()) == (np.float32, [1, 0])
+    assert target.n_out == 1
+    for A in ([[0.5], [0.49]], [0.9, 0.1]):
+        assert target.decode(A).tolist() == ["Yes", "No"]
+
+
+def test_multiclass_there_and_back() -> None:
+    target = infer(["a", "b", "c"])
+    y = target.encode(frame(y=["c", "a"]))
+    assert (y.dtype, y.tolist()) == (np.int64, [2, 0])
+    assert target.decode([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]).tolist() == ["c", "a"]
+
+
+def test_classes_that_are_numbers_are_found_however_written() -> None:
+    target = infer(["1", "2", "3"])
+    assert target.encode(frame(y=["1.0", " 2", "3e0"])).tolist() == [0, 1, 2]
+    assert target.encode(pd.DataFrame({"y": [3.0, 1.0]})).tolist() == [2, 0]
+    assert infer(["01", "1", "2"]).encode(frame(y=["01", "1"])).tolist() == [0, 1]
+
+
+def test_multilabel_in_one_column_there_and_back() -> None:
+    target = infer(["red;round", "red", ";"])
+    y = target.encode(frame(y=["round; red", ";", "round"]))
+    assert (y.dtype, y.tolist()) == (np.float32, [[1, 1], [0, 0], [0, 1]])
+    assert target.decode([[0.5, 0.4]]).tolist() == [[True, False]]
+
+
+def test_multilabel_in_several_columns() -> None:
+    rows = frame(red=["Yes", "No", "Yes"], round=["1", "0", "0"])
+    target = Target.infer(rows, ["red", "round"])
+    assert (target.task, target.classes, target.n_out) == ("multilabel", ("red", "round"), 2)
+    assert target.encode(rows).tolist() == [[1, 1], [0, 0], [1, 0]]
+    with pytest.raises(DataError) as caught:
+        target.encode(rows.assign(round="2"))
+    assert str(caught.value) == (
+        "Data row 1, column 'round': '2' is neither Yes nor No, 1 nor 0, which this target holds."
+    )
+
+
+def test_regression_is_standardised_by_training_rows_and_comes_back() -> None:
+    rows = frame(y=["1.5", "3.5", "1,000.5"], z=["2", "2.5", "3"])
+    target = Target.infer(rows, ["y", "z"])
+    assert (target.task, target.n_out) == ("regression", 2)
+    target = target.fit(rows.iloc[:2])
+    # 1.5 and 3.5: mean 2.5, deviation 1; 2 and 2.5: mean 2.25, deviation 0.25.
+    assert (target.mean, target.scale) == ((2.5, 2.25), (1.0, 0.25))
+    y = target.encode(rows)
+    assert (y.dtype, y.tolist()) == (np.float32, [[-1, -1], [1, 1], [998, 3]])
+    assert target.decode(y).tolist() == [[1.5, 2], [3.5, 2.5], [1000.5, 3]]
+
+
+def test_the_decimal_comma_of_a_target_is_kept() -> None:
+    target = infer(["1,5", "2,5", "3,5"])
+    assert target.fit(frame(y=["1", "3"])).encode(frame(y=["2", "1.003"])).tolist() == [[0], [1001]]
+
+
+def test_only_a_regression_is_fitted() -> None:
+    target = infer(["a", "b", "c"])
+    assert target.fit(frame(y=["a"])) is target
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        (
+            ["a", "a"],
+            None,
+            "The target 'y' has 1 class ('a' in every row) where a binary task needs exactly 2; "
+            "choose another target or task.",
+        ),
+        (
+            ["a", "b", "c"],
+            "binary",
+            "The target 'y' has 3 classes ('a', ...) where a binary task needs exactly 2; "
+            "choose another target or task.",
+        ),
+        (
+            ["Yes", "yes", "No"],
+            None,
+            "The target 'y' holds 'Yes' and 'yes', which differ in letter case alone; "
+            "write them alike.",
+        ),
+        (
+            ["5", "5"],
+            "regression",
+            "The target 'y' is 5 in every row; there is nothing to learn, choose another target.",
+        ),
+        (
+            ["1.5", "x"],
+            "regression",
+            "Data row 2, column 'y': 'x' is not a number, which this column holds; correct the "
+            "cell, or leave it empty.",
+        ),
+        (
+            ["1", "inf", "2"],
+            None,
+            "Data row 2, column 'y': 'inf' is infinite; give a finite number, or leave the cell "
+            "empty.",
+        ),
+        (
+            ["a", None, "b", "NA"],
+            None,
+            "Data row 2, column 'y': the target is missing (so it is in 2 of 4 rows); fill these "
+            "cells, or leave the rows out.",
+        ),
+        (
+            [f"name {i}" for i in range(30)],
+            None,
+            "The target 'y' holds 30 different texts in 30 rows, too many to be classes; choose "
+            "another target, or set the task.",
+        ),
+        ([";", ";"], None, "The target 'y' holds no label in any row; choose another."),
+        (
+            ["a", "b"],
+            "clustering",
+            "There is no task 'clustering'; choose one of binary, multiclass, multilabel, "
+            "regression.",
+        ),
+    ],
+)
+def test_targets_that_are_refused(values: list[Any], task: str | None, message: str) -> None:
+    assert refusal(values, task) == message
+
+
+@pytest.mark.parametrize(
+    ("columns", "task", "message"),
+    [
+        (["Y"], None, "The table has no column 'Y' (the target); did you mean 'y'?"),
+        ([], None, "The target is given as []; name at least one column, and each once."),
+        (["y", "y"], None, "The target is given as ['y', 'y']; name at least one column, and"),
+        (["y", "z"], None, "The targets 'y', 'z' are neither all Yes/No nor all numbers; name"),
+        (["y", "z"], "binary", "A binary target is one column, not 2; give one, or choose"),
+    ],
+)
+def test_columns_that_are_refused(columns: list[str], task: str | None, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Target.infer(frame(y=["a", "b"], z=["1", "2"]), columns, task)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("values", "new", "message"),
+    [
+        (["a", "b"], "c", "'c' is not among the binary classes 'a', 'b'."),
+        (
+            list("abcdef"),
+            "z",
+            "'z' is not among the multiclass classes 'a', 'b', 'c', 'd', 'e', ...",
+        ),
+        (["a;b", "a"], "b;c", "'b;c' is not among the multilabel classes 'a', 'b'."),
+    ],
+)
+def test_classes_that_are_unknown_later(values: list[Any], new: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        infer(values).encode(frame(y=[values[0], new]))
+    assert str(caught.value).startswith(f"Data row 2, column 'y': {message}")
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3,), (), (3, 3, 1)])
+def test_predictions_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError) as caught:
+        infer(["a", "b", "c"]).decode(np.zeros(shape))
+    assert str(caught.value) == (
+        f"The multiclass target expects predictions of shape (m, 3), got {shape}."
+    )
+
+
+def test_rows_without_a_target_are_left_out_and_told() -> None:
+    rows = frame(x=list(range(14)), y=["a", "?", *[None] * 10, "b", "c"])
+    notes: list[str] = []
+    kept = drop_unlabelled(rows, ["y"], notes)
+    assert kept.index.tolist() == [0, 12, 13]
+    assert notes == [
+        "11 rows miss their target 'y' and are left out: data rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 "
+        "and more."
+    ]
+    assert drop_unlabelled(kept, ["y"], notes) is kept
+    assert len(notes) == 1
+    with pytest.raises(DataError) as caught:
+        drop_unlabelled(rows.iloc[1:4], ["y"])
+    assert str(caught.value) == "All 3 rows miss the target 'y'; choose another target."
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["Yes", "No"], "binary: 'y' is 'No' (0) or 'Yes' (1)"),
+        (["a", "b", "c"], "multiclass: 'y' has 3 classes: 'a', 'b', 'c'"),
+        (["a;b"], "multilabel: 'y' has 2 labels: 'a', 'b'"),
+        (["0.5", "1", "2"], "regression: 'y'"),
+    ],
+)
+def test_what_people_are_told(values: list[Any], text: str) -> None:
+    assert infer(values).describe() == text
+
+
+TARGETS = {
+    "binary": infer(["a", "b"]),
+    "multiclass": infer(["a", "b", "c"]),
+    "multilabel": infer(["a;b", "c"]),
+    "labels": Target.infer(frame(y=["1", "0"], z=["0", "1"]), ["y", "z"]),
+    "regression": infer(["0.1", "0.7", "1e-9"]),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_targets_survive_json(name: str) -> None:
+    target = TARGETS[name]
+    text = json.dumps(target.to_json())
+    assert Target.from_json(json.loads(text)) == target
+    assert json.dumps(Target.from_json(json.loads(text)).to_json()) == text
+
+
+def loaded(value: object) -> Target | str:
+    try:
+        return Target.from_json(value)
+    except ModelFileError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("key", ["task", "columns", "classes", "mean", "scale", "decimal", "more"])
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 1, "x", "binary", {}, [], ["a"], ["a", "b"], ["a", "a"], [0.0], [1e400], [None]],
+)
+def test_an_edited_target_is_refused_or_used(name: str, key: str, value: object) -> None:
+    edited = copy.deepcopy(TARGETS[name].to_json())
+    edited[key] = value
+    target = loaded(edited)
+    if isinstance(target, Target):
+        assert target.to_json() == edited
+        # Whatever is accepted can decode.
+        assert len(target.decode(np.zeros((2, target.n_out)))) == 2
+    else:
+        assert target.startswith("The model file is damaged or was edited: ")
+    del edited[key]
+    if key != "more":
+        with pytest.raises(ModelFileError, match="is absent"):
+            Target.from_json(edited)
+
+
+def test_fields_of_a_target_that_do_not_fit() -> None:
+    edited = TARGETS["binary"].to_json() | {"classes": ["a", "b", "c"]}
+    with pytest.raises(ModelFileError) as caught:
+        Target.from_json(edited)
+    assert str(caught.value) == (
+        "The model file is damaged or was edited: the target's columns, classes, mean and scale do "
+        "not fit its task, binary."
+    )
