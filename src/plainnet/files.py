@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     ['a.txt']
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # in the same folder, so that replacing is one step; a name that no other writer has
+    temporary = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -68,7 +70,7 @@ def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[
     Raises
     ------
     ModelFileError
-        If an array is not finite: such a network predicts nothing.
+        If an array is of another type or not finite, or the header is not JSON.
     OSError
         If the file cannot be written.
 
@@ -84,10 +86,18 @@ def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[
     from safetensors.numpy import save
 
     for name, array in tensors.items():
+        if array.dtype not in DTYPES:
+            raise ModelFileError(
+                f"parameter {name!r} must hold float32 or float64 numbers, got {array.dtype}"
+            )
         if not np.isfinite(array).all():
             raise ModelFileError(f"parameter {name!r} holds NaN or infinity: it is not saved")
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    whole = {**header, "format": FORMAT, "version": __version__}
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    try:  # the digest is of what a reader will see: text as keys, lists for tuples
+        whole = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"the header of a model file must be JSON: {error}") from None
+    whole.pop("digest", None)
     whole["digest"] = _digest(contiguous, whole)
     write_bytes(path, save(contiguous, metadata={"plainnet": _dumps(whole)}))
 
@@ -112,13 +122,16 @@ def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
-        raise ModelFileError(f"there is no model file {str(path)!r}")
     try:
+        if Path(path).is_dir():
+            raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
+        if not Path(path).is_file():
+            raise ModelFileError(f"there is no model file {str(path)!r}")
         with safe_open(path, framework="numpy") as file:
             header = _header(path, file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
+        # AttributeError and TypeError: an array of a type that NumPy does not know
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(
@@ -144,6 +157,7 @@ def _header(path: str | Path, metadata: dict[str, str] | None) -> dict[str, Any]
         )
     try:
         header = json.loads(metadata["plainnet"], parse_constant=_refuse)
+        _dumps(header)  # fails on what the digest could not take, such as 1e999
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):

@@ -5,25 +5,31 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.layers import between, positive_int
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.batches import Batches
 from plainnet.train.history import Epoch, History
 from plainnet.train.optimizers import SGD, Optimizer, clip_by_norm
+from plainnet.train.rows import (
+    ClassWeight,
+    checked_rows,
+    hold_out,
+    sample_weights,
+    with_class_weights,
+)
 
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
-ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 
 @final
@@ -74,8 +80,8 @@ def fit(
 ) -> History:
     """Train a network in place.
 
-    Ctrl-C ends the training after the running batch and keeps the network as it then is; a
-    second Ctrl-C interrupts at once.
+    Ctrl-C ends the training after the running batch and keeps the network as it then is, or as it
+    was best with early stopping; a second Ctrl-C interrupts at once.
 
     Parameters
     ----------
@@ -127,7 +133,8 @@ def fit(
         If an argument does not fit the others.
     TrainingError
         If the cost is not finite: the message says in which epoch and batch, at which learning
-        rate, which layer came first and the largest finite ``|z|``.
+        rate, which layer came first and the largest finite ``|z|``. Also if an input, the
+        validation loss or a parameter is not finite.
 
     Examples
     --------
@@ -141,30 +148,31 @@ def fit(
     >>> loss.link(net.predict(X)).round().ravel()
     array([0., 1., 1., 0.], dtype=float32)
     """
-    positive_int("fit", "epochs", epochs)
-    if batch_size is not None:
-        positive_int("fit", "batch_size", batch_size)
-    between("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
-    if clip_norm is not None:
-        between("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
+    optimizer = SGD() if optimizer is None else optimizer
+    _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     if early_stopping is not None and validation is None:
         raise PlainnetError("early stopping needs validation rows: pass validation=0.2, say")
 
     rng = np.random.default_rng(seed)
-    rows, targets = _rows(net, loss, X, y)
-    weight = _row_weights(loss, targets, sample_weight, class_weight)
+    rows, targets = checked_rows(net, loss, X, y, transform, "X")
+    weight = sample_weights(sample_weight, len(rows))
     held_out: tuple[Array, Array] | None = None
-    if isinstance(validation, tuple):
-        held_out = _rows(net, loss, *validation)
+    if isinstance(validation, tuple | list):
+        if len(validation) != 2:
+            raise PlainnetError(
+                f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
+            )
+        held_out = checked_rows(net, loss, *validation, transform, "validation X")
     elif validation is not None:
-        kept, out = _hold_out(len(rows), validation, rng)
+        kept, out = hold_out(len(rows), validation, rng)
         held_out = rows[out], targets[out]
         rows, targets = rows[kept], targets[kept]
         weight = None if weight is None else weight[kept]
+    weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
     batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
     del rows, targets  # the batches may hold a converted copy: keep the data once
 
-    stepper = _Stepper(net, loss, optimizer or SGD(), l2, clip_norm)
+    stepper = _Stepper(net, loss, optimizer, l2, clip_norm)
     best = _Best(net, early_stopping)
     history = History()
     with np.errstate(all="ignore"), _Interrupt() as interrupt:
@@ -175,6 +183,8 @@ def fit(
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric = _evaluate(net, loss, held_out, metric, transform)
+            if val_loss is not None:
+                _stay_finite(val_loss, "the validation loss", stepper, number)
             epoch = Epoch(
                 number,
                 epochs,
@@ -186,94 +196,46 @@ def fit(
                 time.perf_counter() - start,
             )
             history.add(epoch)
+            enough = val_loss is not None and best.enough(number, val_loss)
             answers = [callback(epoch) for callback in callbacks]  # each is called
-            if any(answers):
-                history.stopped = "callback"
+            why = _why_stop(interrupt.seen, any(answers), enough)
+            if why is not None:
+                history.stopped = why
                 break
-            if val_loss is not None and best.enough(number, val_loss):
-                history.stopped = "early stopping"
-                break
-    history.best_epoch = best.restore()
+        history.best_epoch = best.restore()
+        _stay_finite(float(np.abs(net.params.theta).max(initial=0)), "a parameter", stepper, number)
     return history
 
 
-def _rows(net: Sequential, loss: Loss, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    """Check rows against targets; targets come back in the loss's own form."""
-    rows = np.asarray(X)
-    if rows.dtype.kind not in "biuf" or rows.ndim < 2:
-        raise PlainnetError(
-            f"fit expects X as numbers with a row a sample, got {rows.dtype} of shape {rows.shape}"
-        )
-    targets = loss.encode(y, net.n_out, net.dtype)
-    if len(rows) != len(targets):
-        raise PlainnetError(f"X has {len(rows)} rows but y has {len(targets)}")
-    if not len(rows):
-        raise PlainnetError("there are no rows to train on or validate with: X is empty")
-    return rows, targets
+def _why_stop(interrupted: bool, called_off: bool, enough: bool) -> str | None:
+    """Name the first reason to end the training, if there is one."""
+    if interrupted:
+        return "interrupted"
+    if called_off:
+        return "callback"
+    return "early stopping" if enough else None
 
 
-def _row_weights(
+def _check_options(
     loss: Loss,
-    y: Array,
-    sample_weight: ArrayLike | None,
-    class_weight: ClassWeight | None,
-) -> Array | None:
-    """One weight a row, or None where all rows count alike."""
-    weight = None
-    if sample_weight is not None:
-        weight = np.asarray(sample_weight, np.float64)
-        if weight.shape != (len(y),):
-            raise PlainnetError(
-                f"sample_weight needs one weight for each of {len(y)} rows, "
-                f"got shape {weight.shape}"
-            )
-        if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
-            raise PlainnetError("sample_weight must be finite, at least 0, and not 0 everywhere")
-    if class_weight is None:
-        return weight
-    if isinstance(loss, BinaryCrossEntropy):
-        classes, n_classes = (y[:, 0] > 0.5).astype(np.intp), 2
-    elif isinstance(loss, SoftmaxCrossEntropy):
-        classes = y if y.ndim == 1 else y.argmax(axis=1)
-        n_classes = int(classes.max()) + 1 if y.ndim == 1 else y.shape[1]
-    else:
-        raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
-    per_class = _class_weights(classes, n_classes, class_weight)[classes]
-    return per_class if weight is None else weight * per_class
-
-
-def _class_weights(classes: Array, n_classes: int, class_weight: ClassWeight) -> Array:
-    counts = np.bincount(classes, minlength=n_classes)
-    if class_weight == "balanced":
-        present = counts > 0
-        return np.where(present, len(classes) / (present.sum() * np.maximum(counts, 1)), 0.0)
-    if not isinstance(class_weight, Mapping):
+    optimizer: Optimizer,
+    epochs: int,
+    batch_size: int | None,
+    l2: float,
+    clip_norm: float | None,
+) -> None:
+    if not isinstance(loss, Loss):
+        raise PlainnetError(f"fit: loss must be a loss such as MeanSquaredError(), got {loss!r}")
+    if not isinstance(optimizer, Optimizer):
         raise PlainnetError(
-            f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
+            f"fit: optimizer must be an optimizer such as SGD(lr=0.1), got {optimizer!r}"
         )
-    weights = np.ones(n_classes)
-    for number, weight in class_weight.items():
-        if number not in range(n_classes):
-            raise PlainnetError(
-                f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
-            )
-        weights[number] = between(
-            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
-        )
-    return weights
-
-
-def _hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw which rows to train on and which to hold out, each in their old order."""
-    between("fit", "validation", share, 0, 1, ends=False)
-    n_out = round(m * share)
-    if not 0 < n_out < m:
-        raise PlainnetError(
-            f"validation={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
-            "validate with: give more rows or another share"
-        )
-    order = rng.permutation(m)
-    return np.sort(order[n_out:]), np.sort(order[:n_out])
+    positive_int("fit", "epochs", epochs)
+    if batch_size is not None:
+        positive_int("fit", "batch_size", batch_size)
+    between("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
+    if clip_norm is not None:
+        between("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
 
 
 @final
@@ -295,9 +257,12 @@ class _Stepper:
     def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
         """Move the parameters and return the loss and logits from before; NaN moves nothing."""
         params = self.net.params
+        state = params.theta[params.trained.size :]  # running figures, which forward moves
+        before = state.copy()
         Z = self.net.forward(X, train=True)
         value, dZ = self.loss(Z, y, weight)
         if not math.isfinite(value):
+            state[...] = before
             return value, Z
         self.net.backward(dZ)
         if self.l2:
@@ -320,6 +285,8 @@ def _train_epoch(
     """Take every batch once; return mean loss and metric, or None if interrupted."""
     loss_sum = metric_sum = total = 0.0
     for i, (X, y, weight) in enumerate(batches.epoch(rng), start=1):
+        if interrupt.seen:
+            return None
         value, Z = stepper.step(X, y, weight)
         if not math.isfinite(value):
             rate = stepper.optimizer.lr(stepper.optimizer.t)
@@ -328,9 +295,7 @@ def _train_epoch(
         loss_sum += value * count
         total += count
         if metric is not None:
-            metric_sum += metric(Z, y) * len(y)
-        if interrupt.seen:
-            return None
+            metric_sum += float(metric(Z, y)) * len(y)
     return loss_sum / total, None if metric is None else metric_sum / batches.m
 
 
@@ -346,7 +311,7 @@ def _evaluate(
         return None, None
     X, y = held_out
     Z = net.predict(X, transform=transform)
-    return loss(Z, y)[0], None if metric is None else metric(Z, y)
+    return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
 
 
 def _what_failed(
@@ -355,11 +320,11 @@ def _what_failed(
     """Say where a cost that is not finite came from."""
     where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {rate:g})"
     if not np.isfinite(X).all():
-        row, column = np.argwhere(~np.isfinite(X))[0][[0, -1]]
-        return f"{where}: the inputs hold {X[row, column]} in row {row}, column {column}"
+        bad = X[~np.isfinite(X)][0]
+        return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
     largest, first = 0.0, "the loss"
     Z = X
-    for layer in net.layers:
+    for layer in copy.deepcopy(net).layers:  # a copy, for forward moves running figures
         Z = layer.forward(Z, True)
         finite = np.isfinite(Z)
         if finite.any():
@@ -371,6 +336,14 @@ def _what_failed(
         f"{where}: {first} is the first that is not finite, the largest finite |z| is "
         f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
     )
+
+
+def _stay_finite(value: float, name: str, stepper: _Stepper, epoch: int) -> None:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{name} became {value} in epoch {epoch} (learning rate {stepper.optimizer.rate:g}): "
+            "lower the learning rate, scale the inputs or set clip_norm"
+        )
 
 
 @final
@@ -406,7 +379,10 @@ class _Interrupt:
     seen = False
 
     def __enter__(self) -> Self:
-        self._active = threading.current_thread() is threading.main_thread()
+        # only the main thread may; and a process that ignores Ctrl-C goes on ignoring it
+        self._active = threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None)
+        )
         if self._active:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self

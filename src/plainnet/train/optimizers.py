@@ -30,10 +30,12 @@ class Optimizer(ABC):
     """
 
     def __init__(self, lr: float | Schedule, slots: tuple[str, ...]) -> None:
-        self.lr = lr if isinstance(lr, Schedule) else Constant(lr)
+        if not isinstance(lr, Schedule):
+            lr = Constant(between(type(self).__name__, "lr", lr, 0, math.inf, ends=False))
+        self.lr = lr
         self.slots = slots
         self.t = 0
-        self.rate = self.lr(0)
+        self.rate = float(self.lr(0))
         self.n_decay = 0
         self.state: dict[str, Array] = {}
         self._scratch = np.empty(0)
@@ -66,8 +68,12 @@ class Optimizer(ABC):
         Raises
         ------
         PlainnetError
-            If theta is not of the size that the optimizer was started with.
+            If theta is not of the size that the optimizer was started with, or grad differs.
         """
+        if grad.shape != theta.shape:
+            raise PlainnetError(
+                f"theta has shape {theta.shape} and its gradient {grad.shape}: they must be alike"
+            )
         if self._scratch.shape != theta.shape:
             if self.t:
                 raise PlainnetError(
@@ -75,7 +81,7 @@ class Optimizer(ABC):
                     "use a new one, or call start()"
                 )
             self.start(theta)
-        self.rate = self.lr(self.t)
+        self.rate = float(self.lr(self.t))  # a NumPy scalar would slow and widen the step
         self.t += 1
         self._move(theta, grad, self.rate)
 
@@ -309,6 +315,8 @@ def clip_by_norm(grad: Array, limit: float) -> float:
     (5.0, array([0.6, 0.8]))
     """
     norm = math.sqrt(float(grad @ grad))
+    if math.isinf(norm):  # the squares overflow long before the numbers do
+        norm = float(np.linalg.norm(grad.astype(np.float64)))
     if norm > limit:
         grad *= limit / norm
     return norm

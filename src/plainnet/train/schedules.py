@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from plainnet.errors import PlainnetError
+from plainnet.nn.layers import between, positive_int
 
 
 class Schedule(ABC):
@@ -67,7 +68,8 @@ class StepDecay(Schedule):
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, every=self.every, factor=self.factor)
+        _above_zero(self, lr=self.lr, factor=self.factor)
+        positive_int(type(self).__name__, "every", self.every)
 
     def __call__(self, step: int) -> float:
         """Return lr factor^floor(step / every)."""
@@ -99,7 +101,8 @@ class Exponential(Schedule):
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, every=self.every, factor=self.factor)
+        _above_zero(self, lr=self.lr, factor=self.factor)
+        positive_int(type(self).__name__, "every", self.every)
 
     def __call__(self, step: int) -> float:
         """Return lr factor^(step / every)."""
@@ -131,9 +134,9 @@ class Cosine(Schedule):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, steps=self.steps)
-        if not 0 <= self.final < math.inf:
-            raise PlainnetError(f"Cosine: final must be at least 0, got {self.final}")
+        _above_zero(self, lr=self.lr)
+        positive_int(type(self).__name__, "steps", self.steps)
+        between("Cosine", "final", self.final, 0, math.inf, ends=False, low_end=True)
 
     def __call__(self, step: int) -> float:
         """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
@@ -163,7 +166,11 @@ class WarmUp(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
-        _above_zero(self, steps=self.steps)
+        if not isinstance(self.then, Schedule):
+            raise PlainnetError(
+                f"WarmUp: then must be a schedule such as Constant(0.1), got {self.then!r}"
+            )
+        positive_int("WarmUp", "steps", self.steps)
 
     def __call__(self, step: int) -> float:
         """Return then(0) (step + 1) / steps, and then(step - steps) after the rise."""
@@ -200,12 +207,10 @@ class OneCycle(Schedule):
     final: float = 4e-6
 
     def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, steps=self.steps)
-        if not 0 < self.rise < 1 or not 0 <= self.final < math.inf:
-            raise PlainnetError(
-                f"OneCycle: rise must lie between 0 and 1 and final be at least 0, "
-                f"got {self.rise} and {self.final}"
-            )
+        _above_zero(self, lr=self.lr)
+        positive_int(type(self).__name__, "steps", self.steps)
+        between("OneCycle", "rise", self.rise, 0, 1, ends=False)
+        between("OneCycle", "final", self.final, 0, math.inf, ends=False, low_end=True)
 
     def __call__(self, step: int) -> float:
         """Return the rate on the half cosine up, or on the one down."""
@@ -222,6 +227,4 @@ def _between(start: float, stop: float, done: float) -> float:
 
 def _above_zero(schedule: Schedule, **values: float) -> None:
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            kind = type(schedule).__name__
-            raise PlainnetError(f"{kind}: {name} must be above 0 and finite, got {value}")
+        between(type(schedule).__name__, name, value, 0, math.inf, ends=False)

@@ -1,0 +1,128 @@
+"""Rows: what `fit` trains on, checked; their weights; which of them are held out."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn.layers import between
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from plainnet.nn.params import Array
+from plainnet.nn.sequential import Sequential, Transform
+
+ClassWeight = Literal["balanced"] | Mapping[int, float]
+
+
+def checked_rows(
+    net: Sequential,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    transform: Transform | None,
+    name: str,
+) -> tuple[Array, Array]:
+    """Check rows against targets and network; targets come back in the loss's own form."""
+    rows = np.asarray(X)
+    if rows.dtype.kind not in "biuf" or rows.ndim < 2:
+        raise PlainnetError(
+            f"fit expects {name} as numbers with a row a sample, "
+            f"got {rows.dtype} of shape {rows.shape}"
+        )
+    targets = loss.encode(y, net.n_out, net.dtype)
+    if len(rows) != len(targets):
+        raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
+    if not len(rows):
+        raise PlainnetError(f"there are no rows to train on or validate with: {name} is empty")
+    if transform is None:
+        _refuse_non_finite(rows, net.dtype, name)
+        with np.errstate(all="ignore"):
+            net.predict(rows[:1])  # refuses rows of another shape before anything has moved
+    return rows, targets
+
+
+def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
+    """Name the first number that is not finite in the network's dtype, some rows at a time."""
+    for start in range(0, len(X), 1024):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(X[start : start + 1024].astype(dtype, copy=False))
+        if not finite.all():
+            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+            where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+            raise TrainingError(
+                f"{name} holds {X[start + row, *place]} in row {start + row}, {where}: "
+                f"a network needs finite {dtype} numbers"
+            )
+
+
+def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
+    """Check one weight a row, or pass on None."""
+    if sample_weight is None:
+        return None
+    given = np.asarray(sample_weight)
+    if given.shape != (m,) or given.dtype.kind not in "biuf":
+        raise PlainnetError(
+            f"sample_weight needs one weight for each of {m} rows, "
+            f"got {given.dtype} of shape {given.shape}"
+        )
+    weight = given.astype(np.float64)
+    if not np.isfinite(weight).all() or weight.min() < 0:
+        raise PlainnetError("sample_weight must be finite and at least 0")
+    return weight
+
+
+def with_class_weights(
+    weight: Array | None, loss: Loss, y: Array, n_out: int, class_weight: ClassWeight | None
+) -> Array | None:
+    """One weight a training row, or None where all rows count alike."""
+    if class_weight is not None:
+        if isinstance(loss, BinaryCrossEntropy):
+            classes, n_classes = (y[:, 0] > 0.5).astype(np.intp), 2
+        elif isinstance(loss, SoftmaxCrossEntropy):
+            classes, n_classes = y if y.ndim == 1 else y.argmax(axis=1), n_out
+        else:
+            raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
+        per_row = _class_weights(classes, n_classes, class_weight)[classes]
+        weight = per_row if weight is None else weight * per_row
+    if weight is not None and not 0 < weight.sum() < math.inf:
+        raise PlainnetError(
+            f"the weights of the {len(y)} training rows must have a finite sum above 0, "
+            f"got {weight.sum()}"
+        )
+    return weight
+
+
+def _class_weights(classes: Array, n_classes: int, class_weight: ClassWeight) -> Array:
+    counts = np.bincount(classes, minlength=n_classes)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        present = counts > 0
+        return np.where(present, len(classes) / (present.sum() * np.maximum(counts, 1)), 0.0)
+    if not isinstance(class_weight, Mapping):
+        raise PlainnetError(
+            f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
+        )
+    weights = np.ones(n_classes)
+    for number, weight in class_weight.items():
+        if not isinstance(number, int | np.integer) or number not in range(n_classes):
+            raise PlainnetError(
+                f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
+            )
+        weights[int(number)] = between(
+            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
+        )
+    return weights
+
+
+def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw which rows to train on and which to hold out, each in their old order."""
+    between("fit", "validation", share, 0, 1, ends=False)
+    n_out = round(m * share)
+    if not 0 < n_out < m:
+        raise PlainnetError(
+            f"validation={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
+            "validate with: give more rows or another share"
+        )
+    order = rng.permutation(m)
+    return np.sort(order[n_out:]), np.sort(order[:n_out])

@@ -1,0 +1,217 @@
+"""Batches: every row once an epoch, in new company each time, and the data held once."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plainnet.nn import MeanSquaredError, mlp
+from plainnet.train import SGD, fit
+from plainnet.train.batches import Batches
+
+
+def numbered(m: int, batch_size: int | None, weighted: bool = True) -> Batches:
+    """Rows that can be told apart: X, y and weight all hold the row's number."""
+    rows = np.arange(m)
+    X = np.repeat(rows[:, None], 3, axis=1).astype(np.float32)
+    weight = rows.astype(np.float64) if weighted else None
+    return Batches(X, rows.copy(), weight, batch_size, None, np.float32)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 70) | st.none(), st.integers(0, 2**32))
+def test_every_row_once_an_epoch_with_its_own_target_and_weight(m, batch_size, seed):
+    batches = numbered(m, batch_size)
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        seen, sizes = [], []
+        for X, y, weight in batches.epoch(rng):
+            np.testing.assert_array_equal(X, np.repeat(y[:, None], 3, axis=1))
+            np.testing.assert_array_equal(weight, y)
+            seen += y.tolist()
+            sizes.append(len(y))
+        assert sorted(seen) == list(range(m))
+        full = min(batch_size or m, m)
+        assert sizes == [full] * (m // full) + [m % full] * (m % full > 0)
+        assert len(sizes) == len(batches)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_members_of_the_batches_change_between_epochs(seed):
+    batches, rng = numbered(64, 8), np.random.default_rng(seed)
+    epochs = [{frozenset(y.tolist()) for _, y, _ in batches.epoch(rng)} for _ in range(3)]
+    assert not epochs[0] & epochs[1]
+    assert not epochs[1] & epochs[2]
+
+
+def test_who_meets_whom_is_even():
+    # two of eight rows share a batch of four with probability 3/7
+    batches, rng, together = numbered(8, 4), np.random.default_rng(0), np.zeros((8, 8))
+    for _ in range(2000):
+        for _, y, _ in batches.epoch(rng):
+            together[np.ix_(y, y)] += 1
+    off_diagonal = together[~np.eye(8, dtype=bool)] / 2000
+    # five standard deviations of a share of 2000
+    assert np.abs(off_diagonal - 3 / 7).max() < 5 * np.sqrt(3 / 7 * 4 / 7 / 2000)
+
+
+def test_one_seed_one_order():
+    def order(seed):
+        rng = np.random.default_rng(seed)
+        batches = numbered(20, 6)
+        return [row for _ in range(2) for _, y, _ in batches.epoch(rng) for row in y.tolist()]
+
+    assert order(3) == order(3)
+    assert order(3) != order(4)
+    assert order(3)[:20] != order(3)[20:]
+
+
+def test_the_full_batch_keeps_the_order_and_copies_nothing():
+    X, y = np.ones((5, 2), np.float32), np.arange(5)
+    batches = Batches(X, y, None, None, None, np.float32)
+    [(X_batch, y_batch, weight)] = batches.epoch(np.random.default_rng(0))
+    assert np.shares_memory(X, X_batch)
+    assert y_batch is y
+    assert weight is None
+
+
+@pytest.mark.parametrize("batch_size", [5, 6, 10**12])
+def test_a_batch_size_above_the_number_of_rows_is_one_shuffled_batch(batch_size):
+    batches = numbered(5, batch_size, weighted=False)
+    assert len(batches) == 1
+    orders = [next(iter(batches.epoch(np.random.default_rng(s))))[1].tolist() for s in range(5)]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_the_given_arrays_stay_as_they_are(batch_size):
+    X, y = np.random.default_rng(0).normal(size=(10, 3)), np.arange(10)
+    X.flags.writeable = y.flags.writeable = False
+    batches = Batches(X, y, None, batch_size, None, np.float32)
+    for X_batch, _, _ in batches.epoch(np.random.default_rng(0)):
+        assert X_batch.dtype == np.float32
+        assert X_batch.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.asfortranarray(np.arange(12.0).reshape(4, 3)),
+        np.arange(24.0).reshape(4, 6)[:, ::2],
+        np.arange(12).reshape(4, 3),
+        np.arange(12).reshape(4, 3) > 5,
+    ],
+    ids=["fortran", "strided", "int", "bool"],
+)
+def test_any_layout_and_type_of_rows(X):
+    for batch_size in (None, 3):
+        batches = Batches(X, np.arange(4), None, batch_size, None, np.float32)
+        for X_batch, y, _ in batches.epoch(np.random.default_rng(0)):
+            np.testing.assert_array_equal(X_batch, X[y].astype(np.float32))
+
+
+def scale(X):
+    return X.reshape(len(X), -1) / np.float32(255)
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_pictures_stay_uint8_and_are_turned_into_numbers_a_batch_at_a_time(batch_size):
+    X = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), np.uint8)
+    seen = []
+
+    def transform(rows):
+        assert rows.dtype == np.uint8
+        seen.append(len(rows))
+        return scale(rows)
+
+    batches = Batches(X, np.arange(10), None, batch_size, transform, np.float32)
+    for _ in range(2):
+        for X_batch, y, _ in batches.epoch(np.random.default_rng(0)):
+            np.testing.assert_array_equal(X_batch, scale(X[y]))
+    # all rows are the same numbers in each epoch, so the full batch is converted once
+    assert seen == [10] if batch_size is None else seen == [4, 4, 2] * 2
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_training_on_bytes_equals_converting_up_front(batch_size):
+    X = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), np.uint8)
+    y = np.arange(10.0)
+    ends = []
+    for rows, transform in ((X, scale), (scale(X), None)):
+        net = mlp(12)
+        history = fit(
+            net,
+            rows,
+            y,
+            loss=MeanSquaredError(),
+            epochs=3,
+            batch_size=batch_size,
+            transform=transform,
+            validation=0.2,
+        )
+        ends.append((net.params.theta.tobytes(), history.record()))
+    assert ends[0] == ends[1]
+
+
+def peak_while_fitting(X, y, **options) -> int:
+    net = mlp(X.shape[1:] if X.ndim > 2 else X.shape[1], hidden=(4,))
+    fit(net, X[:8], y[:8], loss=MeanSquaredError(), epochs=1)
+    tracemalloc.start()
+    try:
+        fit(net, X, y, loss=MeanSquaredError(), optimizer=SGD(1e-6), epochs=2, **options)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "copies"),
+    [
+        (np.float32, {}, 0),
+        (np.float32, {"batch_size": 64}, 0),
+        (np.float64, {}, 1),  # the float32 rows that the network takes
+        (np.float64, {"batch_size": 64}, 1),
+    ],
+)
+def test_training_holds_the_data_once(dtype, options, copies):
+    X = np.random.default_rng(0).normal(size=(8000, 256)).astype(dtype)
+    size = X.size * 4
+    peak = peak_while_fitting(X, np.zeros(8000), **options)
+    # beside the rows: two or three arrays of 8000 x 4 numbers, checks of 1024 rows at a time
+    assert copies * size <= peak < (copies + 0.35) * size
+
+
+def test_rows_that_were_converted_are_let_go():
+    X = np.random.default_rng(0).normal(size=(8000, 256))
+    size, held = X.size * 4, []
+    tracemalloc.start()
+    try:
+        fit(
+            mlp(256, hidden=(4,)),
+            X,
+            np.zeros(8000),
+            loss=MeanSquaredError(),
+            epochs=1,
+            validation=0.1,
+            callbacks=[lambda epoch: held.append(tracemalloc.get_traced_memory()[0])],
+        )
+    finally:
+        tracemalloc.stop()
+    # nine tenths as float32 and the held out tenth as it came, in float64
+    assert held[0] < 1.4 * size
+
+
+def test_pictures_are_never_all_floats_at_once():
+    X = np.random.default_rng(0).integers(0, 256, (2000, 16, 16, 3), np.uint8)
+    net = mlp(768, hidden=(4,))
+    tracemalloc.start()
+    try:
+        fit(net, X, np.zeros(2000), loss=MeanSquaredError(), transform=scale, batch_size=50)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < X.size  # a quarter of what the float32 rows would take
