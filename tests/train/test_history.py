@@ -84,6 +84,6 @@ def test_the_record_goes_through_json_and_repeats_itself():
         ).record()
 
     first = record()
-    assert set(first) == COLUMNS - {"seconds"} | {"stopped", "best_epoch"}
+    assert set(first) == COLUMNS - {"seconds"} | {"stopped", "best_epoch", "threads", "rowspace"}
     assert json.loads(json.dumps(first)) == first == record()
     assert first["best_epoch"] == 3

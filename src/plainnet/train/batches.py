@@ -56,7 +56,7 @@ class Batches:
         self.transform = transform
         self.dtype = np.dtype(dtype)
         if self.full or transform is None:  # convert once rather than at every batch
-            X = _ready(X, transform, self.dtype)
+            X = ready(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
         if not self.full:
@@ -90,9 +90,24 @@ class Batches:
             X = np.take(self.X, rows, axis=0, out=self._rows[: len(rows)], mode="clip")
             y = np.take(self.y, rows, axis=0, out=self._targets[: len(rows)], mode="clip")
             weight = None if self.weight is None else self.weight[rows]
-            yield _ready(X, self.transform, self.dtype), y, weight
+            yield ready(X, self.transform, self.dtype), y, weight
 
 
-def _ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
-    """Return rows as the network takes them: transformed, contiguous, in its dtype."""
+def ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
+    """Return rows as the network takes them: transformed, contiguous, in its dtype.
+
+    Parameters
+    ----------
+    X : array of shape (m, ...)
+        Left as it is.
+    transform : callable or None
+        Applied first.
+    dtype : dtype
+        Of the result.
+
+    Examples
+    --------
+    >>> ready(np.array([[255]], np.uint8), lambda X: X / 255, np.float32)
+    array([[1.]], dtype=float32)
+    """
     return np.ascontiguousarray(X if transform is None else transform(X), dtype)

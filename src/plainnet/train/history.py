@@ -48,6 +48,10 @@ class History:
         Why the training ended: ``epochs``, ``early stopping``, ``callback`` or ``interrupted``.
     best_epoch : int or None
         The epoch whose weights early stopping restored.
+    threads : int
+        How many threads BLAS was given.
+    rowspace : int or None
+        The dimension of the row space that was trained in, if it was.
 
     Examples
     --------
@@ -65,6 +69,8 @@ class History:
     seconds: list[float] = field(default_factory=list)
     stopped: str = "epochs"
     best_epoch: int | None = None
+    threads: int = 1
+    rowspace: int | None = None
 
     def __len__(self) -> int:
         """Return the number of epochs that ran."""

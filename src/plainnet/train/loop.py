@@ -5,7 +5,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -17,16 +18,19 @@ from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
-from plainnet.train.batches import Batches
+from plainnet.train.batches import Batches, ready
 from plainnet.train.history import Epoch, History
 from plainnet.train.optimizers import SGD, Optimizer, clip_by_norm
 from plainnet.train.rows import (
     ClassWeight,
+    checked_pair,
     checked_rows,
     hold_out,
     sample_weights,
     with_class_weights,
 )
+from plainnet.train.rowspace import RowSpace, rowspace_pays
+from plainnet.train.threads import blas_threads, limited_threads
 
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
@@ -75,7 +79,9 @@ def fit(
     clip_norm: float | None = None,
     early_stopping: EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
+    progress: Callable[[Epoch], object] | None = None,
     transform: Transform | None = None,
+    rowspace: bool = True,
     seed: int | np.random.Generator = 0,
 ) -> History:
     """Train a network in place.
@@ -118,8 +124,16 @@ def fit(
         Needs ``validation``.
     callbacks : sequence of callable
         Each is called with the `Epoch` that ended; one that returns True ends the training.
+    progress : callable, optional
+        Is called with each `Epoch` before the callbacks, to show its figures. Unlike a callback it
+        cannot stop the training and must not look at the network, whose weights may be behind:
+        training in the row space brings them up to date for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
+    rowspace : bool, default True
+        Whether wide data (more features than rows) may be trained on in the space of its rows,
+        where gradient descent takes the same steps with fewer numbers; done when it is exact and
+        saves time. See `plainnet.train.rowspace.RowSpace`.
     seed : int or numpy.random.Generator, default 0
         Draws the validation rows and the order of the batches.
 
@@ -158,31 +172,44 @@ def fit(
     weight = sample_weights(sample_weight, len(rows))
     held_out: tuple[Array, Array] | None = None
     if isinstance(validation, tuple | list):
-        if len(validation) != 2:
-            raise PlainnetError(
-                f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
-            )
-        held_out = checked_rows(net, loss, *validation, transform, "validation X")
+        held_out = checked_pair(net, loss, validation, transform)
     elif validation is not None:
         kept, out = hold_out(len(rows), validation, rng)
         held_out = rows[out], targets[out]
         rows, targets = rows[kept], targets[kept]
         weight = None if weight is None else weight[kept]
     weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
+    space = None
+    lifts = bool(callbacks)
+    if rowspace and rowspace_pays(net, len(rows), optimizer, epochs, lifts):
+        space = RowSpace(net, ready(rows, transform, net.dtype))
+        rows = space.X
+        if held_out is not None:
+            held_out = space.coordinates(ready(held_out[0], transform, net.dtype)), held_out[1]
+        transform = None
+    trained = net if space is None else space.net
     batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
     del rows, targets  # the batches may hold a converted copy: keep the data once
 
-    stepper = _Stepper(net, loss, optimizer, l2, clip_norm)
-    best = _Best(net, early_stopping)
-    history = History()
-    with np.errstate(all="ignore"), _Interrupt() as interrupt:
+    stepper = _Stepper(trained, loss, optimizer, l2, clip_norm)
+    best = _Best(trained, early_stopping)
+    history = History(
+        threads=blas_threads(trained, batches.batch_size),
+        rowspace=None if space is None else space.rank,
+    )
+    with (
+        np.errstate(all="ignore"),
+        _Interrupt() as interrupt,
+        limited_threads(history.threads),
+        _lifted(space),
+    ):
         for number in range(1, epochs + 1):
             start = time.perf_counter()
             figures = _train_epoch(stepper, batches, metric, rng, number, interrupt)
             if figures is None:
                 history.stopped = "interrupted"
                 break
-            val_loss, val_metric = _evaluate(net, loss, held_out, metric, transform)
+            val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
                 _stay_finite(val_loss, "the validation loss", stepper, number)
             epoch = Epoch(
@@ -197,14 +224,29 @@ def fit(
             )
             history.add(epoch)
             enough = val_loss is not None and best.enough(number, val_loss)
+            if progress is not None:
+                progress(epoch)
+            if space is not None and lifts:
+                space.lift()
             answers = [callback(epoch) for callback in callbacks]  # each is called
             why = _why_stop(interrupt.seen, any(answers), enough)
             if why is not None:
                 history.stopped = why
                 break
         history.best_epoch = best.restore()
-        _stay_finite(float(np.abs(net.params.theta).max(initial=0)), "a parameter", stepper, number)
+        largest = float(np.abs(trained.params.theta).max(initial=0))
+        _stay_finite(largest, "a parameter", stepper, number)
     return history
+
+
+@contextmanager
+def _lifted(space: RowSpace | None) -> Iterator[None]:
+    """Leave the full network with the true weights, however the training ends."""
+    try:
+        yield
+    finally:
+        if space is not None:
+            space.lift()
 
 
 def _why_stop(interrupted: bool, called_off: bool, enough: bool) -> str | None:
@@ -258,7 +300,7 @@ class _Stepper:
         """Move the parameters and return the loss and logits from before; NaN moves nothing."""
         params = self.net.params
         state = params.theta[params.trained.size :]  # running figures, which forward moves
-        before = state.copy()
+        before = state.copy() if state.size else state
         Z = self.net.forward(X, train=True)
         value, dZ = self.loss(Z, y, weight)
         if not math.isfinite(value):

@@ -1,7 +1,7 @@
 """Rows: what `fit` trains on, checked; their weights; which of them are held out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +41,21 @@ def checked_rows(
         with np.errstate(all="ignore"):
             net.predict(rows[:1])  # refuses rows of another shape before anything has moved
     return rows, targets
+
+
+def checked_pair(
+    net: Sequential,
+    loss: Loss,
+    validation: Sequence[ArrayLike],
+    transform: Transform | None,
+) -> tuple[Array, Array]:
+    """Check validation rows given as (X, y)."""
+    if len(validation) != 2:
+        raise PlainnetError(
+            f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
+        )
+    X, y = validation
+    return checked_rows(net, loss, X, y, transform, "validation X")
 
 
 def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:

@@ -9,9 +9,13 @@ from plainnet.nn.layers import Dense, Flatten
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
 from plainnet.train.optimizers import SGD, Optimizer
+from plainnet.train.threads import limited_threads
 
 # Directions in which the rows vary less than this share of the strongest (squared) are rounding.
 RANK_TOLERANCE = 1e-11
+# A basis of so many multiplications takes less than half a second on one thread. More threads
+# would halve that on an idle machine, and multiply it on a busy one.
+SMALL_BASIS = 10**10
 COLUMNS = 4096  # how many features at a time are summed up in float64, to save memory
 
 
@@ -63,7 +67,8 @@ class RowSpace:
 
     def __init__(self, net: Sequential, X: Array) -> None:
         self._full, self._rows = net, X.reshape(len(X), -1)
-        L, U = np.linalg.eigh(_gram(self._rows))
+        with limited_threads(1 if X.size * len(X) < SMALL_BASIS else 10**6):
+            L, U = np.linalg.eigh(_gram(self._rows))
         kept = (RANK_TOLERANCE * L[-1]) < L
         L, U = L[kept], U[:, kept]
         self.rank = len(L)

@@ -1,0 +1,207 @@
+"""Training in the row space takes the same steps as training without it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plainnet import (
+    SGD,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    Constant,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Flatten,
+    MeanSquaredError,
+    ReLU,
+    RMSprop,
+    Sequential,
+    SoftmaxCrossEntropy,
+    StepDecay,
+    Tanh,
+    fit,
+    mlp,
+)
+from plainnet.train.rowspace import RowSpace, rowspace_pays
+
+
+def wide(m=12, n=90, seed=0, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal((m, n)).astype(dtype)
+
+
+def both(net, X, y, loss, **options):
+    """Train two copies of one network, in the row space and plainly."""
+    small, plain = net.astype(net.dtype), net.astype(net.dtype)
+    first = fit(small, X, y, loss=loss, rowspace=True, **options)
+    second = fit(plain, X, y, loss=loss, rowspace=False, **options)
+    assert first.rowspace is not None
+    assert second.rowspace is None
+    return small, plain, first, second
+
+
+OPTIONS = {
+    "gradient descent": {},
+    "momentum": {"optimizer": SGD(0.05, momentum=0.9)},
+    "nesterov": {"optimizer": SGD(0.05, momentum=0.9, nesterov=True)},
+    "a schedule": {"optimizer": SGD(StepDecay(0.3, every=7))},
+    "l2": {"l2": 0.05, "optimizer": SGD(0.1, momentum=0.5)},
+    "clipping": {"clip_norm": 0.05, "l2": 0.01},
+    "mini-batches": {"batch_size": 5, "seed": 3},
+    "sample weights": {"sample_weight": np.arange(12.0)},
+    "class weights": {"class_weight": "balanced"},
+    "validation": {"validation": 0.25},
+    "early stopping": {"validation": 0.25, "early_stopping": EarlyStopping(3)},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_costs_and_weights_are_equal_in_float64(options):
+    X, y = wide(), np.arange(12) % 2
+    net = mlp(90, (4, 3), activation="tanh", dtype=np.float64, seed=1)
+    options = {"optimizer": SGD(0.1), "epochs": 200, **options}
+    small, plain, first, second = both(net, X, y, BinaryCrossEntropy(), **options)
+    np.testing.assert_allclose(first.loss, second.loss, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(first.val_loss, second.val_loss, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
+    assert first.best_epoch == second.best_epoch
+
+
+@given(m=st.integers(2, 10), copies=st.integers(0, 3), zero=st.booleans(), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_rank_deficient_and_duplicated_rows(m, copies, zero, seed):
+    X = wide(m, 60, seed)
+    X = np.vstack([X, *[X[:1]] * copies, X[:1] + X[-1:]])  # duplicates, and a sum of two rows
+    if zero:
+        X[0] = 0
+    y = np.random.default_rng(seed).standard_normal((len(X), 2))
+    net = mlp(60, (3,), 2, activation="tanh", dtype=np.float64, seed=seed)
+    small, plain, first, second = both(
+        net, X, y, MeanSquaredError(), epochs=100, optimizer=SGD(0.02), l2=0.01
+    )
+    assert first.rowspace <= m
+    np.testing.assert_allclose(first.loss, second.loss, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-8)
+
+
+def test_float32_agrees_to_its_rounding():
+    X, y = wide(40, 3000, dtype=np.float32), np.arange(40) % 3
+    net = mlp(3000, (8,), 3, activation="tanh", seed=2)
+    small, plain, first, second = both(
+        net, X, y, SoftmaxCrossEntropy(), epochs=150, optimizer=SGD(0.01)
+    )
+    np.testing.assert_allclose(first.loss, second.loss, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=2e-5)
+
+
+def test_new_rows_are_predicted_with_the_true_weights():
+    X, new = wide(), wide(seed=5)
+    net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
+    small, plain, *_ = both(
+        net, X, np.arange(12) % 2, BinaryCrossEntropy(), epochs=100, optimizer=SGD(0.3)
+    )
+    np.testing.assert_allclose(small.predict(new), plain.predict(new), rtol=0, atol=1e-11)
+
+
+def test_callbacks_see_the_true_weights_and_progress_sees_the_figures():
+    X, y = wide(), np.arange(12) % 2
+    seen = {True: [], False: []}
+    figures = []
+    for rowspace, list_ in seen.items():
+        net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
+        theta = net.params.theta  # held from before the training
+        fit(
+            net,
+            X,
+            y,
+            loss=BinaryCrossEntropy(),
+            epochs=200,
+            callbacks=[lambda epoch, theta=theta, list_=list_: list_.append(theta.copy())],
+            progress=figures.append,
+            rowspace=rowspace,
+        )
+    np.testing.assert_allclose(seen[True], seen[False], rtol=0, atol=1e-12)
+    assert [epoch.number for epoch in figures] == [*range(1, 201)] * 2
+
+
+def test_the_weights_are_true_after_a_callback_that_raises():
+    X, y = wide(), np.arange(12) % 2
+    trained = []
+    for rowspace in (True, False):
+        net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
+
+        def fail(epoch):
+            if epoch.number == 50:
+                raise RuntimeError("stop here")
+
+        with pytest.raises(RuntimeError, match="stop here"):
+            fit(
+                net,
+                X,
+                y,
+                loss=BinaryCrossEntropy(),
+                epochs=200,
+                progress=fail,
+                rowspace=rowspace,
+            )
+        trained.append(net.params.theta)
+    np.testing.assert_allclose(*trained, rtol=0, atol=1e-12)
+
+
+def test_pictures_behind_a_transform_and_a_flatten():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (10, 6, 6, 3)).astype(np.uint8)
+    net = Sequential([Flatten(), Dense(4), Tanh(), Dense(1)], (6, 6, 3), dtype=np.float64)
+    small, plain, *_ = both(
+        net,
+        X,
+        np.arange(10) % 2,
+        BinaryCrossEntropy(),
+        epochs=100,
+        transform=lambda rows: rows / 255.0,
+        validation=(X[:4], [0, 1, 0, 1]),
+    )
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
+
+
+def test_dropout_after_the_first_layer_draws_the_same_masks():
+    net = Sequential([Dense(4), ReLU(), Dropout(0.5), Dense(1)], 90, dtype=np.float64, seed=4)
+    small, plain, *_ = both(net, wide(), np.arange(12) % 2, BinaryCrossEntropy(), epochs=100)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
+    assert small.rng.random() == plain.rng.random()
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()])
+def test_never_with_a_rule_for_each_number_alone(optimizer):
+    assert not rowspace_pays(mlp(12288, (8,)), 400, optimizer, epochs=10**6, lifts=False)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([Dense(8), ReLU(), Dropout(0.5), Dense(1)], True),
+        ([Dropout(0.2), Dense(8), ReLU(), Dense(1)], False),
+        ([ReLU(), Dense(1)], False),
+    ],
+)
+def test_only_where_the_first_layer_sees_the_rows_themselves(layers, expected):
+    net = Sequential(layers, 12288)
+    assert rowspace_pays(net, 400, SGD(), epochs=1000, lifts=False) is expected
+
+
+@pytest.mark.parametrize(("m", "n", "epochs"), [(400, 300, 10**6), (400, 12288, 3), (1, 1, 1)])
+def test_not_where_it_costs_more_than_it_saves(m, n, epochs):
+    assert not rowspace_pays(mlp(n, (8,)), m, SGD(Constant(0.1)), epochs, lifts=True)
+
+
+def test_the_basis_is_orthonormal_and_rebuilds_the_rows():
+    X = wide(30, 500, dtype=np.float32)
+    net = mlp(500, (4,))
+    space = RowSpace(net, X)
+    Q = space._unproject(np.eye(30, dtype=np.float32)).T
+    np.testing.assert_allclose(Q.T @ Q, np.eye(30), atol=5e-6)
+    np.testing.assert_allclose(space.X[:, :30] @ Q.T, X, atol=2e-5)
+    np.testing.assert_allclose(Q.T @ space._P, 0, atol=1e-5)
+    np.testing.assert_allclose(space.coordinates(X), space.X, atol=5e-5)
