@@ -4,6 +4,7 @@ import io
 import json
 import os
 import struct
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -178,8 +179,16 @@ def test_a_drafted_and_reduced_photograph_is_the_one_that_pillow_resizes_slowly(
         assert np.abs(read_image(tmp_path / name, 32) - slow).mean() < 1.5
 
 
-def test_a_damaged_exif_block_does_not_cost_the_picture(tmp_path: Path) -> None:
-    folder_of(tmp_path, {"a.jpg": encoded("JPEG", exif=b"Exif\x00\x00XX*\x00rubbish")})
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"XX*\x00rubbish",
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02\x00\x00\x00\x04abc\x00",  # in words
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x09\x00\x00",  # 9
+    ],
+)
+def test_a_damaged_exif_block_does_not_cost_the_picture(tmp_path: Path, block: bytes) -> None:
+    folder_of(tmp_path, {"a.jpg": encoded("JPEG", exif=b"Exif\x00\x00" + block + bytes(4))})
     assert read_image(tmp_path / "a.jpg", 12)[1, 1, 0] > 200
 
 
@@ -402,15 +411,25 @@ def test_warnings_of_pillow_stay_inside_and_the_filters_as_they_were(tmp_path: P
     assert warnings.filters == before
 
 
-def test_an_interrupted_read_ends_at_once(tmp_path: Path) -> None:
-    folder_of(tmp_path, {f"{c}/{i}.png": encoded("PNG") for c in "ab" for i in range(40)})
+def test_an_interrupted_read_drops_the_files_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_of(tmp_path, {f"{c}/{i}.png": encoded("PNG") for c in "ab" for i in range(60)})
+    decoded: list[Path] = []
+
+    def slowly(path: Path, size: int) -> np.ndarray:
+        decoded.append(path)
+        time.sleep(0.01)
+        return read_image(path, size)
 
     def interrupt(done: int, _: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(images, "decode", slowly)
     with pytest.raises(KeyboardInterrupt):
         read_images(tmp_path, 8, progress=interrupt)
+    assert len(decoded) < 60
 
 
 def test_more_pictures_than_memory_holds_is_an_error(

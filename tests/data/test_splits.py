@@ -138,6 +138,14 @@ def test_groups_of_mixed_classes_are_split_where_any_way_exists(
     assert set(y[train]) == set(y[test])
 
 
+def test_a_first_deal_that_fails_is_not_the_last() -> None:
+    """Groups in each other's way: dealt by the shares alone, a class is often left out."""
+    y, groups = np.array([2, 1, 0, 2, 2, 2, 0, 1]), np.array([0, 1, 2, 0, 5, 2, 1, 0])
+    for seed in range(40):
+        train, test = stratified_split(y, 0.8, rng(seed), groups)
+        assert set(y[train]) == set(y[test]) == {0, 1, 2}
+
+
 def test_groups_without_labels_meet_the_share() -> None:
     groups = np.repeat(np.arange(100), 3)
     train, test = stratified_split(None, 0.2, rng(), groups)

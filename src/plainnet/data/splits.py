@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Indices = NDArray[np.int64]
 
-_ATTEMPTS = 20  # orders to try where groups that hold several classes get in each other's way
+_ATTEMPTS = 50  # deals to try where groups that hold several classes get in each other's way
 
 
 def stratified_split(
@@ -176,7 +176,7 @@ def _by_groups(
         members[group].append((k, n))
     sizes = np.bincount(number)
     rarity = np.array([min(int(spread[k]) for k, _ in held) for held in members])
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         # The rarest class and the largest group first, while there is room on both sides.
         order = np.lexsort((rng.random(len(members)), -sizes, rarity))
         chosen = _deal(order.tolist(), members, counts.tolist(), fraction)
@@ -185,7 +185,10 @@ def _by_groups(
             np.bincount(classes[~in_test], minlength=len(counts)) > 0
         ).all():
             return in_test
-        sizes = np.ones_like(sizes)  # from now on in any order
+        # Then in any order, and nearer to halves, which leave more ways open.
+        sizes = np.ones_like(sizes)
+        rarity = sizes
+        fraction += (0.5 - fraction) * attempt / _ATTEMPTS
     raise DataError(
         "no split was found that keeps each group on one side and each class on both: the groups"
         " hold too many classes at once, so drop the groups or the rarest classes"
