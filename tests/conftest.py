@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, so that a red test is red again; and no clock on a busy machine.
+settings.register_profile("plainnet", derandomize=True, deadline=None)
+settings.load_profile("plainnet")
 
 ROOT = Path(__file__).resolve().parents[1]
 

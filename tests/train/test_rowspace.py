@@ -82,8 +82,9 @@ def test_rank_deficient_and_duplicated_rows(m, copies, zero, seed):
         net, X, y, MeanSquaredError(), epochs=100, optimizer=SGD(0.02), l2=0.01
     )
     assert first.rowspace <= m
-    np.testing.assert_allclose(first.loss, second.loss, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-8)
+    # directions weaker than 3e-6 of the strongest are dropped, see RANK_TOLERANCE
+    np.testing.assert_allclose(first.loss, second.loss, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-6)
 
 
 def test_float32_agrees_to_its_rounding():

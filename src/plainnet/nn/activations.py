@@ -290,7 +290,7 @@ def activation(name: str) -> Activation:
     >>> activation("elu").config()
     {'alpha': 1.0}
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise PlainnetError(
             f"unknown activation {name!r}: expected one of {', '.join(ACTIVATIONS)}"
         )

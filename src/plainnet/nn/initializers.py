@@ -88,7 +88,7 @@ def initializer(name: str) -> Draw:
     >>> round(float(W.std()), 2)
     0.1
     """
-    if name in FIXED:
+    if isinstance(name, str) and name in FIXED:
         return FIXED[name]
     kind, _, number = str(name).partition(":")
     if kind not in WITH_NUMBER:

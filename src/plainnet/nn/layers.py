@@ -1,7 +1,7 @@
 """Layers: forward and backward side by side, the same names mirrored."""
 
+import contextlib
 import math
-import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
 
@@ -352,16 +352,12 @@ def between(
     low_end: bool = False,
 ) -> float:
     """Check a number against a range; ``ends`` lets the upper end in, ``low_end`` the lower."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(
-        value, bool
-    )
-    if (
-        not number
-        or abs(value) > sys.float_info.max  # infinity, and whole numbers that no float holds
-        or not low <= value <= high
-        or (value == low and not low_end)
-        or (value == high and not ends)
-    ):
+    number = math.nan
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # a whole number that no float holds
+            number = float(value)
+    inside = low < number < high or (ends and number == high) or (low_end and number == low)
+    if not inside or not math.isfinite(number):
         interval = f"{'[' if low_end else '('}{low}, {high}{']' if ends else ')'}"
         raise PlainnetError(f"{owner}: {option} must be a number in {interval}, got {value!r}")
-    return float(value)
+    return number

@@ -367,9 +367,3 @@ def _in_unit_interval(loss: Loss, y: Array) -> Array:
             f"{type(loss).__name__} expects targets between 0 and 1, got {y.min():g} to {y.max():g}"
         )
     return y
-
-
-LOSSES: dict[str, type[Loss]] = {
-    loss.__name__: loss
-    for loss in (BinaryCrossEntropy, SoftmaxCrossEntropy, MultiLabel, MeanSquaredError, Huber)
-}

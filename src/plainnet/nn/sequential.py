@@ -102,11 +102,16 @@ class Sequential:
         """Name the layers and let each check the shape that reaches it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise PlainnetError(f"a network computes in float32 or float64, not in {self.dtype}")
         shape = n_in if isinstance(n_in, tuple) else (n_in,)
         self.in_shape = tuple(positive_int("Sequential", "n_in", n) for n in shape)
+        if not self.in_shape:
+            raise PlainnetError("Sequential: n_in must have at least one dimension, got ()")
         self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
         counts: Counter[str] = Counter()
         shape = self.in_shape
@@ -136,11 +141,29 @@ class Sequential:
         self._first_trained = trained[0] if trained else len(self.layers)
 
     def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
-        """Allocate, and take over numbers and the state of a generator."""
-        self.rng = np.random.default_rng(0)
-        self.rng.bit_generator.state = rng.bit_generator.state
+        """Allocate, and take over numbers and a copy of a generator, of whatever kind it is."""
+        self.rng = deepcopy(rng)
         self._allocate()
         self.params.theta[...] = other_theta
+
+    def draw_from(self, rng: np.random.Generator) -> None:
+        """Draw the masks of dropout from another generator from now on, without copying it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Shared with whoever else draws from it.
+
+        Examples
+        --------
+        >>> net, rng = mlp(2), np.random.default_rng(7)
+        >>> net.draw_from(rng)
+        >>> net.rng is rng
+        True
+        """
+        self.rng = rng
+        for layer in self.layers:
+            layer.rng = rng
 
     @property
     def n_out(self) -> int:
@@ -382,7 +405,7 @@ class Sequential:
             "layers": layers,
             "in_shape": self.in_shape,
             "theta": self.params.theta.copy(),
-            "rng": deepcopy(self.rng),
+            "rng": self.rng,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn.initializers import generator
 from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
@@ -167,7 +168,7 @@ def fit(
     if early_stopping is not None and validation is None:
         raise PlainnetError("early stopping needs validation rows: pass validation=0.2, say")
 
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     rows, targets = checked_rows(net, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(rows))
     held_out: tuple[Array, Array] | None = None

@@ -1,0 +1,188 @@
+"""The cases of the tables of properties, and a finite difference that owes nothing to gradcheck."""
+
+import numpy as np
+
+from plainnet.nn import (
+    ELU,
+    GELU,
+    BatchNorm,
+    BinaryCrossEntropy,
+    Dense,
+    Dropout,
+    Flatten,
+    Huber,
+    Identity,
+    LayerNorm,
+    LeakyReLU,
+    MeanSquaredError,
+    MultiLabel,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    SoftmaxCrossEntropy,
+    Softplus,
+    Tanh,
+)
+
+# name: (a function that makes the layer, the shape of one sample)
+LAYERS = {
+    "Dense": (lambda: Dense(4), (3,)),
+    "Dense orthogonal": (lambda: Dense(2, "orthogonal"), (5,)),
+    "Dropout": (lambda: Dropout(0.4), (6,)),
+    "Dropout of nothing": (lambda: Dropout(0.0), (3,)),
+    "Dropout of pictures": (lambda: Dropout(0.3), (2, 2, 3)),
+    "BatchNorm": (BatchNorm, (3,)),
+    "BatchNorm options": (lambda: BatchNorm(momentum=0.5, eps=0.1), (3,)),
+    "BatchNorm of pictures": (BatchNorm, (2, 3, 2)),
+    "LayerNorm": (LayerNorm, (4,)),
+    "LayerNorm options": (lambda: LayerNorm(eps=0.1), (4,)),
+    "LayerNorm of pictures": (LayerNorm, (2, 2, 3)),
+    "Flatten": (Flatten, (2, 3, 2)),
+    "Flatten of flat": (Flatten, (3,)),
+    "ReLU": (ReLU, (3,)),
+    "LeakyReLU": (LeakyReLU, (3,)),
+    "LeakyReLU steep": (lambda: LeakyReLU(0.7), (3,)),
+    "ELU": (ELU, (3,)),
+    "ELU deep": (lambda: ELU(2.5), (3,)),
+    "GELU": (GELU, (3,)),
+    "SiLU": (SiLU, (3,)),
+    "Tanh": (Tanh, (3,)),
+    "Tanh of pictures": (Tanh, (2, 2, 2)),
+    "Sigmoid": (Sigmoid, (3,)),
+    "Softplus": (Softplus, (3,)),
+    "Identity": (Identity, (3,)),
+}
+ACTIVATIONS = (
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "identity",
+)
+INITS = (
+    "he_normal",
+    "he_uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "zeros",
+    "ones",
+    "constant:-0.3",
+    "normal:0.5",
+)
+# name: (a function that makes the loss, outputs, a function that draws targets)
+LOSSES = {
+    "BinaryCrossEntropy": (BinaryCrossEntropy, 1, lambda rng, m: rng.integers(0, 2, m)),
+    "BinaryCrossEntropy smooth": (
+        lambda: BinaryCrossEntropy(0.1),
+        1,
+        lambda rng, m: rng.integers(0, 2, m),
+    ),
+    "MultiLabel": (MultiLabel, 3, lambda rng, m: rng.integers(0, 2, (m, 3))),
+    "MultiLabel smooth, soft targets": (
+        lambda: MultiLabel(0.2),
+        2,
+        lambda rng, m: rng.random((m, 2)),
+    ),
+    "SoftmaxCrossEntropy": (SoftmaxCrossEntropy, 3, lambda rng, m: rng.integers(0, 3, m)),
+    "SoftmaxCrossEntropy smooth": (
+        lambda: SoftmaxCrossEntropy(0.1),
+        4,
+        lambda rng, m: rng.integers(0, 4, m),
+    ),
+    "SoftmaxCrossEntropy one-hot": (
+        SoftmaxCrossEntropy,
+        3,
+        lambda rng, m: np.eye(3)[rng.integers(0, 3, m)],
+    ),
+    "SoftmaxCrossEntropy smooth, soft targets": (
+        lambda: SoftmaxCrossEntropy(0.3),
+        3,
+        lambda rng, m: rng.dirichlet(np.ones(3), m),
+    ),
+    "MeanSquaredError": (MeanSquaredError, 2, lambda rng, m: rng.standard_normal((m, 2))),
+    "MeanSquaredError single": (MeanSquaredError, 1, lambda rng, m: rng.standard_normal(m)),
+    "Huber": (Huber, 2, lambda rng, m: 3 * rng.standard_normal((m, 2))),
+    "Huber delta": (lambda: Huber(0.3), 1, lambda rng, m: rng.standard_normal((m, 1))),
+}
+
+
+def draw_biases(net, rng):
+    """Move biases and scales from their start, so that a gradient that ignores them shows."""
+    biases = net.params.trained[net.params.n_decay :]
+    biases += 0.4 * rng.standard_normal(biases.shape).astype(net.dtype)
+
+
+def around(make, in_shape, n_out=2, seed=0, dtype=np.float64):
+    """A network with the layer in its midst: something trained below it and above it."""
+    before = [BatchNorm()] if len(in_shape) > 1 else [Dense(in_shape[0])]
+    net = Sequential(
+        [*before, make(), Flatten(), Dense(n_out)], n_in=in_shape, seed=seed, dtype=dtype
+    )
+    draw_biases(net, np.random.default_rng(seed + 1))
+    return net
+
+
+def numeric_gradients(net, loss, X, y, weight=None, train=True, h=1e-4):
+    """Differences of fourth order of the loss by every trained number and every input.
+
+    The network must compute in float64. Returns (by theta, by X), flat.
+    """
+    stream = net.rng.bit_generator.state
+    before = net.params.theta.copy()
+    y = loss.encode(y, net.n_out, np.float64)
+    X = np.array(X, np.float64)
+
+    def value():
+        net.params.theta[len(net.params.trained) :] = before[len(net.params.trained) :]
+        net.rng.bit_generator.state = stream
+        return loss(net.forward(X, train=train), y, weight)[0]
+
+    def slopes(flat):
+        result = np.zeros(flat.size)
+        for i in range(flat.size):
+            old = flat[i]
+            f = {}
+            for k in (-2, -1, 1, 2):
+                flat[i] = old + k * h
+                f[k] = value()
+            flat[i] = old
+            result[i] = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h)
+        return result
+
+    answer = slopes(net.params.trained), slopes(X.reshape(-1))
+    net.params.theta[...] = before
+    net.rng.bit_generator.state = stream
+    return answer
+
+
+def analytic_gradients(net, loss, X, y, weight=None, train=True):
+    """What backward says, from one forward and backward; the random stream is put back."""
+    stream = net.rng.bit_generator.state
+    state = net.params.theta.copy()
+    Z = net.forward(X, train=train)
+    _, dZ = loss(Z, loss.encode(y, net.n_out, net.dtype), weight)
+    dX = net.backward(dZ, need_dX=True)
+    net.rng.bit_generator.state = stream
+    net.params.theta[...] = state
+    return net.params.grad.copy(), dX.ravel().copy()
+
+
+def apart(a, b):
+    """|a - b| / (|a| + |b|)."""
+    size = np.linalg.norm(a) + np.linalg.norm(b)
+    return np.linalg.norm(a - b) / size if size else 0.0
+
+
+def locked(array):
+    """A copy that nobody can write to."""
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
