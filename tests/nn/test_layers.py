@@ -337,7 +337,8 @@ def multiplied(monkeypatch, net, **options):
     net.forward(normals(6, *net.in_shape), train=True)
 
     def counting(a, b, out=None):
-        seen.append((a.shape, b.shape))
+        if a.ndim == b.ndim == 2:  # not the column sums
+            seen.append((a.shape, b.shape))
         return dot(a, b, out=out)
 
     monkeypatch.setattr(np, "dot", counting)

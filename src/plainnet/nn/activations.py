@@ -35,7 +35,8 @@ class ReLU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0)."""
-        self.Y = np.maximum(X, 0, out=self._buffer("Y", X.shape))
+        # clip between two numbers is three times as fast as np.maximum with one
+        self.Y = X.clip(0, np.inf, out=self._buffer("Y", X.shape))
         return self.Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:

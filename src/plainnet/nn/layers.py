@@ -3,6 +3,7 @@
 import contextlib
 import math
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -132,12 +133,19 @@ class Dense(Layer):
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
         np.dot(dZ.T, self.X, out=self.dW)
-        np.sum(dZ, axis=0, out=self.db)
+        np.dot(_ones(len(dZ), self.dtype), dZ, out=self.db)  # up to 20 times as fast as np.sum
         if not need_dX:
             return None
         dX = self._buffer("dX", self.X.shape)
         np.dot(dZ, self.W, out=dX)
         return dX
+
+
+@lru_cache(maxsize=16)
+def _ones(m: int, dtype: np.dtype[Any]) -> Array:
+    ones = np.ones(m, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 @final

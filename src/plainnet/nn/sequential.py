@@ -1,5 +1,6 @@
 """Sequential: a network as a chain of layers; build, forward, backward, predict, summary."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -24,6 +25,7 @@ from plainnet.nn.layers import (
 from plainnet.nn.params import Array, Params, Variable, check_arrays
 
 Transform = Callable[[Array], Array]
+CACHED = 2**17  # how many numbers of a buffer stay in the processor's cache
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
 LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
 
@@ -115,12 +117,14 @@ class Sequential:
         self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
         counts: Counter[str] = Counter()
         shape = self.in_shape
+        self._widest = math.prod(shape)
         for layer in self.layers:
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
             shape = layer.build(shape)
+            self._widest = max(self._widest, math.prod(shape))
         self.out_shape = shape
 
     def _variables(self) -> list[Variable]:
@@ -261,7 +265,7 @@ class Sequential:
         return dY if need_dX else None
 
     def predict(
-        self, X: ArrayLike, batch_size: int = 1024, transform: Transform | None = None
+        self, X: ArrayLike, batch_size: int | None = None, transform: Transform | None = None
     ) -> Array:
         """Compute the output Z of every row, a batch at a time.
 
@@ -269,8 +273,9 @@ class Sequential:
         ----------
         X : array of shape (m, *in_shape)
             The rows. With ``transform``, whatever that takes.
-        batch_size : int, default 1024
-            Rows at a time; bounds the memory.
+        batch_size : int, optional
+            Rows at a time, which bounds the memory. By default as many as keep every buffer within
+            half a megabyte, where the processor's cache is fast, but at least 256.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 
@@ -291,6 +296,8 @@ class Sequential:
         array([[0.]], dtype=float32)
         """
         rows = self.rows(X) if transform is None else np.atleast_1d(X)
+        if batch_size is None:
+            batch_size = max(256, CACHED // self._widest)
         batch_size = positive_int("predict", "batch_size", batch_size)
         Z = np.empty((len(rows), *self.out_shape), self.dtype)
         for start in range(0, len(rows), batch_size):

@@ -166,8 +166,9 @@ class RMSprop(Optimizer):
 
     def _move(self, theta: Array, grad: Array, lr: float) -> None:
         s, scratch = self.state["s"], self._scratch
-        _average_squares(s, grad, self.rho, scratch)
+        _sum_squares(s, grad, self.rho, scratch)
         np.sqrt(s, out=scratch)
+        scratch *= math.sqrt(1 - self.rho)
         scratch += self.eps
         np.divide(grad, scratch, out=scratch)
         scratch *= lr
@@ -186,21 +187,24 @@ class _Adaptive(Optimizer):
 
     @final
     def _adapt(self, theta: Array, grad: Array, lr: float) -> None:
-        """Take Adam's step, with both bias corrections folded into two scalars.
+        """Take Adam's step with as few passes over the numbers as can be.
 
-        mhat = m / (1 - beta1^t) and vhat = v / c^2 with c = sqrt(1 - beta2^t), so
-        lr mhat / (sqrt(vhat) + eps) = lr c / (1 - beta1^t) m / (sqrt(v) + c eps).
+        The state holds decaying sums, M = beta1 M + grad and V = beta2 V + grad^2; the averages
+        are m = (1 - beta1) M and v = (1 - beta2) V, their factors and the bias corrections are
+        scalars: mhat = a M with a = (1 - beta1) / (1 - beta1^t), sqrt(vhat) = c sqrt(V) with
+        c^2 = (1 - beta2) / (1 - beta2^t), and
+        lr mhat / (sqrt(vhat) + eps) = (lr a / c) M / (sqrt(V) + eps / c).
         """
         m, v, scratch = self.state["m"], self.state["v"], self._scratch
-        np.multiply(grad, 1 - self.beta1, out=scratch)
         m *= self.beta1
-        m += scratch
-        _average_squares(v, grad, self.beta2, scratch)
-        c = math.sqrt(1 - self.beta2**self.t)
+        m += grad
+        _sum_squares(v, grad, self.beta2, scratch)
+        a = (1 - self.beta1) / (1 - self.beta1**self.t)
+        c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
         np.sqrt(v, out=scratch)
-        scratch += c * self.eps
+        scratch += self.eps / c
         np.divide(m, scratch, out=scratch)
-        scratch *= lr * c / (1 - self.beta1**self.t)
+        scratch *= lr * a / c
         theta -= scratch
 
 
@@ -285,10 +289,9 @@ class AdamW(_Adaptive):
         self._adapt(theta, grad, lr)
 
 
-def _average_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
-    """s = rho s + (1 - rho) grad^2, in place."""
+def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
+    """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
     np.multiply(grad, grad, out=scratch)
-    scratch *= 1 - rho
     s *= rho
     s += scratch
 
