@@ -16,6 +16,7 @@ help:
 	@echo "make clean   remove .venv and what tools left behind"
 
 demo: .venv/app
+	@mkdir -p demo
 	.venv/bin/python -m plainnet demo --out-dir demo
 
 test: check

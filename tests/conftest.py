@@ -12,10 +12,18 @@ settings.load_profile("plainnet")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data that lies beside the checkout and is never committed."""
-    folder = ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the real data is not beside the checkout: no folder {folder}")
-    return folder
+def shared_data_or_none() -> Path | None:
+    """The folder of real data that lies beside the checkout and is never committed, if it does."""
+    return SHARED_DATA if SHARED_DATA.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared_data_or_none: Path | None) -> Path:
+    """The folder of real data; without it the test is skipped."""
+    if shared_data_or_none is None:
+        pytest.skip(f"the real data is not beside the checkout: no folder {SHARED_DATA}")
+    return shared_data_or_none
