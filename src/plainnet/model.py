@@ -121,7 +121,9 @@ class Model:
         from plainnet.data.tables import TableSchema
 
         if isinstance(self.schema, TableSchema):
-            return self.schema.transform(read_frame(raw), notes)
+            frame = read_frame(raw)
+            known = [name for name in self.target.columns if name in frame.columns]
+            return self.schema.transform(frame.drop(columns=known), notes)
         if isinstance(raw, np.ndarray):
             return raw
         return read_files(picture_files(raw), self.schema.size, strict=True)[0]

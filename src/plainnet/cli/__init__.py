@@ -1,1 +1,80 @@
-"""cli"""
+"""The command line: thin, one file a group of commands; this one runs it and words its errors."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from plainnet.errors import PlainnetError
+
+FAILED = 2  # the exit code of every error
+BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Every error becomes one sentence on stderr; ``--debug``, anywhere, adds the traceback.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 2 after an error, 130 after Ctrl-C, 1 where a check failed.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    0.1.0
+    0
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is shown
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from plainnet.cli.app import run
+
+        code = run([token for token in tokens if token != "--debug"])
+        sys.stdout.flush()  # where a broken pipe shows at the latest
+        return code
+    except KeyboardInterrupt:
+        return _failed("interrupted: what was not finished is not saved", INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return BROKEN_PIPE
+    except Exception as error:
+        return _failed(_sentence(error), FAILED, debug)
+
+
+def _sentence(error: Exception) -> str:
+    """Say in one sentence, on one line, what went wrong."""
+    if isinstance(error, PlainnetError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{str(error.filename)!r}: "
+        text = where + error.strerror
+    elif isinstance(error, ModuleNotFoundError):
+        text = f"{error.name} is not installed, which the command line needs: "
+        text += "pip install 'plainnet[app]'"
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory: {error}"
+    else:
+        kind = type(error).__name__
+        text = f"unexpected {kind}: {error}; run it again with --debug to see where"
+    return " ".join(text.split())
+
+
+def _failed(sentence: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"Error: {sentence}", file=sys.stderr)
+    return code

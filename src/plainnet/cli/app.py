@@ -1,0 +1,155 @@
+"""The commands and their help; what a command needs is imported only when it runs."""
+
+import tomllib
+from collections.abc import Sequence
+from inspect import cleandoc
+
+from cyclopts import App, ArgumentCollection, CycloptsError, MissingArgumentError
+from cyclopts.config import Dict
+from cyclopts.exceptions import UnusedCliTokensError
+
+from plainnet._version import __version__
+from plainnet.errors import PlainnetError
+
+_HELP = """Deep neural networks from scratch in NumPy: from a table or a folder of pictures to a \
+model file."""
+
+_EPILOGUE = "Every command takes --help, and --debug to see where an error comes from."
+
+_COMMANDS = {
+    "demo": (
+        "plainnet.cli.demo:demo",
+        """Train on built-in data: a survey of introverts, and drawn pandas and bears.
+
+        plainnet demo
+        plainnet demo introverts --out-dir /tmp
+        """,
+    ),
+    "train": (
+        "plainnet.cli.training:train",
+        """Train on a table, or on a folder that holds a folder of pictures for each class.
+
+        plainnet train survey.csv --target Personality
+        plainnet train houses.parquet --target price --hidden 32 16 --epochs 200
+        plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size 0
+
+        Ctrl-C ends the training early and keeps the model.
+        """,
+    ),
+    "predict": (
+        "plainnet.cli.using:predict",
+        """Predict with a model: the rows of a table, a picture, or the pictures of a folder.
+
+        plainnet predict survey.safetensors new.csv --out predictions.csv
+
+        Without --out the predictions are shown, or written as CSV where the output is piped.
+        """,
+    ),
+    "evaluate": (
+        "plainnet.cli.using:evaluate",
+        """Judge a model by data whose answers are known.
+
+        plainnet evaluate survey.safetensors held-out.csv
+        plainnet evaluate pictures.safetensors folder/ --json
+        """,
+    ),
+    "summary": (
+        "plainnet.cli.inspecting:summary",
+        """Show what a model file holds: network, inputs, target, training and results.
+
+        plainnet summary survey.safetensors
+        """,
+    ),
+    "gradcheck": (
+        "plainnet.cli.inspecting:gradcheck",
+        """Check the gradients of a model against finite differences on a few rows of data.
+
+        plainnet gradcheck survey.safetensors survey.csv
+
+        The exit code is 1 if a gradient is wrong.
+        """,
+    ),
+}
+
+
+def make_app() -> App:
+    """Make the application; its commands are imported when they are asked for.
+
+    Examples
+    --------
+    >>> [name for name in make_app() if not name.startswith("-")]
+    ['demo', 'train', 'predict', 'evaluate', 'summary', 'gradcheck']
+    """
+    app = App(
+        name="plainnet",
+        help=_HELP,
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        version=__version__,
+        version_flags=["--version"],
+        verbose=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for order, (name, (path, text)) in enumerate(_COMMANDS.items()):
+        app.command(path, name=name, help=cleandoc(text), sort_key=order, config=_from_toml)
+    return app
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        The arguments, without the program's name.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    PlainnetError
+        If the command line cannot be understood, or from the command itself.
+    """
+    try:
+        result = make_app()(
+            list(tokens),
+            print_error=False,
+            exit_on_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        raise PlainnetError(_worded(error)) from error
+    return result if isinstance(result, int) else 0
+
+
+def _worded(error: CycloptsError) -> str:
+    error.verbose = False
+    command = " ".join(["plainnet", *(error.command_chain or ())])
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"unexpected argument {error.unused_tokens[0]!r}: see {command} --help"
+    if isinstance(error, MissingArgumentError):
+        return f"{str(error).rstrip('.')}: see {command} --help"
+    return str(error)
+
+
+def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take what the command line leaves open from the file that --config names."""
+    names = [argument.tokens for argument in arguments if argument.name == "--config"]
+    if not names or not names[0]:
+        return
+    file = names[0][-1].value
+    try:
+        with open(file, "rb") as content:
+            values = tomllib.load(content)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlainnetError(f"the config file {file!r} is not TOML: {error}") from error
+    for name, value in values.items():
+        if name in _COMMANDS or isinstance(value, dict):  # which cyclopts would pass over
+            raise PlainnetError(
+                f"the config file {file!r} holds {name!r}, which is no option: "
+                "write lines such as epochs = 50"
+            )
+    Dict(values, source=file, use_commands_as_keys=False)(app, commands, arguments)

@@ -1,0 +1,161 @@
+"""The options of a training: one for each of its settings, whose defaults they take over."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, final
+
+from cyclopts import Group, Parameter
+
+from plainnet.errors import PlainnetError
+from plainnet.runs import OptimizerName, ScheduleName, Settings
+
+if TYPE_CHECKING:
+    from plainnet.data.columns import Kind
+
+_D = Settings()
+_PICTURES_HIDDEN = (8, 8, 8)
+_DATA = Parameter(group=Group("Data", sort_key=1), negative="")
+_NETWORK = Parameter(group=Group("Network", sort_key=2), negative="")
+_TRAINING = Parameter(group=Group("Training", sort_key=3), negative="")
+_MANY = Parameter(consume_multiple=True)
+_QUIET = Parameter(show_default=False)
+_WORDS = Parameter(show_default=" ".join)
+
+
+@final
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of ``plainnet train``, which become `plainnet.runs.Settings`.
+
+    Attributes
+    ----------
+    target
+        Column to predict; repeat it for several. [default: the last column]
+    task
+        binary, multiclass, multilabel or regression. [default: what the target looks like]
+    kind
+        COLUMN=KIND, repeatable; number, category, yesno, or identifier to leave the column out.
+    size
+        Side of the pictures in pixels.
+    strict
+        Stop at a picture that cannot be used, instead of leaving it out.
+    test
+        Share of the rows that is held out to judge by.
+    validation
+        Share of the rows that is held out to watch, and to stop by with --patience.
+    hidden
+        Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
+    activation
+        One for all hidden layers or one for each: relu, tanh, gelu, silu, elu, leaky_relu, ...
+    init
+        How the weights begin: he_normal, he_uniform, xavier_normal, lecun_normal, orthogonal, ...
+    dropout
+        Rate of dropout after each hidden layer.
+    batch_norm
+        Normalise each hidden layer over the batch.
+    layer_norm
+        Normalise each hidden layer over its units.
+    loss
+        Huber or MeanSquaredError for a regression; the other tasks have one loss each.
+    label_smoothing
+        Share of the label that is spread over all classes.
+    optimizer
+        How the weights move.
+    lr
+        Learning rate. [default: 0.1 for sgd, 0.001 for the others]
+    momentum
+        Of sgd.
+    nesterov
+        Look ahead with the momentum of sgd.
+    weight_decay
+        Of adamw. [default: 0.01]
+    schedule
+        How the learning rate goes; step and exponential halve it each tenth of the training.
+    warmup
+        Epochs in which the learning rate rises to its first value.
+    epochs
+        How often each training row is seen.
+    batch_size
+        Rows in a mini-batch; 0 takes all rows at once.
+    l2
+        Weight of the L2 penalty.
+    clip_norm
+        Largest norm of the gradient.
+    balanced
+        Let all classes count alike, however many rows each has.
+    patience
+        Stop after so many epochs without a lower validation loss, and go back to the best.
+    seed
+        Where all chance comes from; the same seed gives the same model file.
+    """
+
+    target: Annotated[tuple[str, ...], _DATA, _QUIET] = _D.target
+    task: Annotated[str | None, _DATA] = _D.task
+    kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
+    size: Annotated[int, _DATA] = _D.size
+    strict: Annotated[bool, _DATA, _QUIET] = _D.strict
+    test: Annotated[float, _DATA] = _D.test
+    validation: Annotated[float, _DATA] = _D.validation
+    hidden: Annotated[tuple[int, ...] | None, _NETWORK, _MANY] = None
+    activation: Annotated[tuple[str, ...], _NETWORK, _MANY, _WORDS] = _D.activation
+    init: Annotated[str, _NETWORK] = _D.init
+    dropout: Annotated[float, _NETWORK] = _D.dropout
+    batch_norm: Annotated[bool, _NETWORK, _QUIET] = _D.batch_norm
+    layer_norm: Annotated[bool, _NETWORK, _QUIET] = _D.layer_norm
+    loss: Annotated[str | None, _TRAINING] = _D.loss
+    label_smoothing: Annotated[float, _TRAINING] = _D.label_smoothing
+    optimizer: Annotated[OptimizerName, _TRAINING] = _D.optimizer
+    lr: Annotated[float | None, _TRAINING] = _D.lr
+    momentum: Annotated[float, _TRAINING] = _D.momentum
+    nesterov: Annotated[bool, _TRAINING, _QUIET] = _D.nesterov
+    weight_decay: Annotated[float | None, _TRAINING] = _D.weight_decay
+    schedule: Annotated[ScheduleName, _TRAINING] = _D.schedule
+    warmup: Annotated[int, _TRAINING] = _D.warmup
+    epochs: Annotated[int, _TRAINING] = _D.epochs
+    batch_size: Annotated[int, _TRAINING] = _D.batch_size
+    l2: Annotated[float, _TRAINING] = _D.l2
+    clip_norm: Annotated[float | None, _TRAINING] = _D.clip_norm
+    balanced: Annotated[bool, _TRAINING, _QUIET] = _D.balanced
+    patience: Annotated[int, _TRAINING] = _D.patience
+    seed: Annotated[int, _TRAINING] = _D.seed
+
+    def settings(self, path: Path) -> Settings:
+        """Return the settings of a training on what lies at a path.
+
+        Parameters
+        ----------
+        path : Path
+            A table, or a folder of pictures, which has another network by default.
+
+        Raises
+        ------
+        PlainnetError
+            If an option does not go with the kind of data, or --kind is not COLUMN=KIND.
+
+        Examples
+        --------
+        >>> Options(epochs=5).settings(Path("a.csv")).hidden
+        (16,)
+        """
+        pictures = path.is_dir()
+        if not pictures and (self.strict or self.size != _D.size):
+            raise PlainnetError(
+                f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
+                "pictures: leave them out"
+            )
+        chosen = asdict(self)
+        kinds = _kinds(chosen.pop("kind"))
+        if self.hidden is None:
+            chosen["hidden"] = _PICTURES_HIDDEN if pictures else _D.hidden
+        return Settings(**chosen, kinds=kinds)
+
+
+def _kinds(texts: tuple[str, ...]) -> "dict[str, Kind]":
+    kinds: dict[str, Kind] = {}
+    for text in texts:
+        column, equals, kind = text.rpartition("=")
+        if not equals:
+            raise PlainnetError(f"--kind takes COLUMN=KIND, such as age=number, got {text!r}")
+        kinds[column] = cast("Kind", kind)  # the schema refuses others, and names those there are
+    return kinds

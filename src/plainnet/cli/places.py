@@ -1,0 +1,63 @@
+"""Where files go: every path is checked before time is spent on what is to be written there."""
+
+import os
+from pathlib import Path
+
+from plainnet.errors import PlainnetError
+
+_PACKED = {".gz", ".bz2", ".xz", ".zip"}
+
+
+def model_path(data: Path) -> Path:
+    """Name a model file after its data, in the current folder but never inside the data.
+
+    Examples
+    --------
+    >>> model_path(Path("data/survey.csv.gz"))
+    PosixPath('survey.safetensors')
+    """
+    whole = data.resolve()
+    name = whole.name
+    if not whole.is_dir():
+        parts = [part for part in (whole.suffix.lower(),) if part in _PACKED]
+        name = Path(whole.stem if parts else whole.name).stem
+    here = Path.cwd()
+    inside = whole.is_dir() and here.is_relative_to(whole)
+    out = Path(f"{name}.safetensors")
+    return whole.parent / out if inside else out
+
+
+def require_place(out: Path, *inputs: Path) -> None:
+    """Refuse a file that cannot be written, or would overwrite what is read.
+
+    Parameters
+    ----------
+    out : Path
+        The file to be written.
+    *inputs : Path
+        Files, which must be others, and folders, outside of which it must be.
+
+    Raises
+    ------
+    PlainnetError
+        With the reason.
+    """
+    if out.is_dir():
+        raise PlainnetError(f"{str(out)!r} is a folder: give --out the name of a file")
+    folder = out.parent
+    if not folder.is_dir():
+        raise PlainnetError(f"there is no folder {str(folder)!r} to write {out.name!r} into")
+    if not os.access(folder, os.W_OK):
+        raise PlainnetError(f"the folder {str(folder)!r} cannot be written to")
+    for path in inputs:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise PlainnetError(
+                f"{str(out)!r} would be written into the data folder {str(path)!r}: "
+                "give --out another place"
+            )
+        if out.resolve() == path.resolve() or (
+            out.exists() and path.exists() and out.samefile(path)
+        ):
+            raise PlainnetError(
+                f"{str(out)!r} would overwrite what is read: give --out another name"
+            )

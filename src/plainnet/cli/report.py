@@ -1,0 +1,210 @@
+"""The parts of a report: data, network, training and results, each for a console."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from plainnet.cli.show import clean, line, notes, number, percent, scores, section, table
+from plainnet.data.images import ImageSchema
+from plainnet.nn.sequential import Sequential
+from plainnet.runs import Settings
+
+if TYPE_CHECKING:
+    from plainnet.data.datasets import Dataset
+    from plainnet.data.tables import TableSchema
+    from plainnet.data.targets import Target
+    from plainnet.nn.params import Array
+
+_LISTED = 30  # columns, classes and confusions that are shown before the rest is only counted
+_WIDE = 110  # characters of a terminal on which the whole table of columns fits
+_MATRIX = 8  # classes whose confusion matrix still fits a terminal
+
+
+def show_data(console: Console, name: str, data: "Dataset") -> None:
+    """Show what was read and how it is split: rows, classes, columns and notes."""
+    parts = {"to train": data.train, "to validate": data.validation, "held out": data.test}
+    sizes = {what: len(rows.y) for what, rows in parts.items() if rows is not None}
+    noun = "pictures" if isinstance(data.schema, ImageSchema) else "rows"
+    shares = ", ".join(f"{n:,} {what}" for what, n in sizes.items())
+    line(console, f"{clean(name)}: {sum(sizes.values()):,} {noun}, {shares}", "bold")
+    y = np.concatenate([rows.y for rows in parts.values() if rows is not None])
+    show_meaning(console, data.schema, data.target, y)
+    notes(data.notes, console)
+
+
+def show_meaning(
+    console: Console,
+    schema: "TableSchema | ImageSchema",
+    target: "Target",
+    y: "Array | None" = None,
+) -> None:
+    """Show what a network reads and what it says, with the counts of classes where y is given."""
+    if isinstance(schema, ImageSchema):
+        side = schema.size
+        line(console, f"Input: {side} x {side} pixels, {schema.n_features:,} numbers in all")
+    line(console, f"Target: {clean(target.describe())}")
+    if target.task != "regression":
+        _show_classes(console, target, y)
+    if not isinstance(schema, ImageSchema):
+        _show_columns(console, schema)
+
+
+def _show_columns(console: Console, schema: "TableSchema") -> None:
+    """Show a line for each column, or where the terminal is narrow two tables with a line each."""
+    columns = schema.describe()
+    rows = columns[:_LISTED]
+    head = ["column", "kind", "values", "missing", "what is done"]
+    if console.width >= _WIDE:
+        section(console, table("Columns", head, rows))
+    else:
+        section(console, table("Columns", head[:-1], [row[:-1] for row in rows]))
+        done = [(row.column, row.treatment) for row in rows]
+        section(console, table("What is done with them", [head[0], head[-1]], done))
+    _say_more(console, len(columns), "columns")
+
+
+def _show_classes(console: Console, target: "Target", y: "Array | None") -> None:
+    head, rows = ["output", "class"], [[str(i), name] for i, name in enumerate(target.classes)]
+    if target.task == "multilabel":
+        head[1] = "label"
+    if y is not None:
+        head += ["rows", "share"]
+        many = target.task == "multilabel"
+        counts = y.sum(axis=0) if many else np.bincount(y.astype(np.int64), minlength=len(rows))
+        for row, count in zip(rows, counts, strict=True):
+            row += [f"{int(count):,}", percent(float(count) / len(y))]
+    section(console, table("Classes", head, rows[:_LISTED], right=(0, 2, 3)))
+    _say_more(console, len(rows), "classes")
+
+
+def _say_more(console: Console, n: int, noun: str) -> None:
+    if n > _LISTED:
+        line(console, f"and {n - _LISTED:,} more {noun}")
+
+
+def show_network(console: Console, net: Sequential) -> None:
+    """Show the layers, their output shapes and numbers of parameters."""
+    shape = " x ".join(map(str, net.in_shape))
+    rows = [
+        (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
+        for row in net.summary()
+    ]
+    section(
+        console,
+        table(
+            "Network",
+            ["layer", "kind", "output", "parameters"],
+            [("input", "", shape, ""), *rows, ("total", "", "", f"{net.params.grad.size:,}")],
+            right=(2, 3),
+        ),
+    )
+
+
+def training_text(settings: Settings, m: int) -> str:
+    """Say in one line how a network is trained.
+
+    Parameters
+    ----------
+    settings : Settings
+        All choices.
+    m : int
+        The number of training rows.
+
+    Examples
+    --------
+    >>> training_text(Settings(optimizer="sgd", batch_size=0, momentum=0.9), 1600)
+    '100 epochs of all 1,600 rows at once, sgd (momentum 0.9), learning rate 0.1, seed 0'
+    """
+    size = settings.batch_size
+    rows = f"{m:,} rows in batches of {size}" if 0 < size < m else f"all {m:,} rows at once"
+    own = [
+        f"{name.replace('_', ' ')} {getattr(settings, name):g}"
+        for name in ("momentum", "weight_decay")
+        if getattr(settings, name)
+    ]
+    own += ["Nesterov"] if settings.nesterov else []
+    rule = settings.optimizer + (f" ({', '.join(own)})" if own else "")
+    parts = [f"{settings.epochs:,} epochs of {rows}", rule]
+    parts.append(f"learning rate {settings.learning_rate:g}")
+    if settings.schedule != "constant":
+        parts[-1] += f" ({settings.schedule})"
+    if settings.warmup:
+        parts.append(f"warm-up of {settings.warmup:,} epochs")
+    for name in ("l2", "clip_norm", "label_smoothing", "patience"):
+        if getattr(settings, name):
+            parts.append(f"{name.replace('_', ' ')} {getattr(settings, name):g}")
+    parts += ["balanced classes"] if settings.balanced else []
+    return ", ".join([*parts, f"seed {settings.seed}"])
+
+
+def show_results(console: Console, target: "Target", results: dict[str, Any]) -> None:
+    """Show what the network gets right on held-out rows, beside what no network would.
+
+    Parameters
+    ----------
+    console : Console
+        Where to.
+    target : Target
+        What is predicted.
+    results : dict
+        From `plainnet.runs.results`; nothing is shown where no rows were held out.
+    """
+    if not results:
+        return
+    network, baseline = results["network"], results["baseline"]
+    title = f"On {network['rows']:,} held-out {'row' if network['rows'] == 1 else 'rows'}"
+    always = "always the mean" if target.task == "regression" else "always the same answer"
+    if target.task in ("binary", "multiclass"):
+        said = int(np.argmax(np.sum(baseline["confusion_matrix"], axis=0)))
+        always = f"always {clean(target.classes[said])}"
+    section(console, scores([("network", network), (always, baseline)], title, _positive(target)))
+
+
+def show_scores(console: Console, target: "Target", figures: dict[str, Any]) -> None:
+    """Show the figures of an evaluation, with those of each class and the confusion matrix."""
+    title = f"On {figures['rows']:,} {'row' if figures['rows'] == 1 else 'rows'}"
+    section(console, scores([("model", figures)], title, _positive(target)))
+    names = target.columns if target.task == "regression" else target.classes
+    for unit in ("class", "label", "target"):
+        _show_each(console, unit, names, figures)
+    if target.task in ("binary", "multiclass"):
+        _show_confusion(console, target.classes, figures["confusion_matrix"])
+
+
+def _positive(target: "Target") -> str | None:
+    return target.classes[-1] if target.task == "binary" else None
+
+
+def _show_each(console: Console, unit: str, names: Sequence[str], figures: dict[str, Any]) -> None:
+    """Show what has a value for each class, label or target."""
+    end = f"_per_{unit}"
+    each = {key.removesuffix(end): figures[key] for key in figures if key.endswith(end)}
+    if not each:
+        return
+    rows = [[name, *(number(each[key][i]) for key in each)] for i, name in enumerate(names)]
+    head = [unit, *(name.replace("_", " ") for name in each)]
+    section(console, table(f"For each {unit}", head, rows[:_LISTED], right=range(1, len(head))))
+    _say_more(console, len(rows), "of them")
+
+
+def _show_confusion(console: Console, classes: Sequence[str], counts: list[list[int]]) -> None:
+    """Show the confusion matrix, or, of many classes, what was taken for what most often."""
+    if len(classes) <= _MATRIX:
+        head = ["true \\ predicted", *classes]
+        rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(classes, counts, strict=True)]
+        section(console, table("Confusion matrix", head, rows, right=range(1, len(head))))
+        return
+    wrong = [
+        (n, classes[i], classes[j])
+        for i, row in enumerate(counts)
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    worst = sorted(wrong, key=lambda one: -one[0])
+    rows = [[true, said, f"{n:,}"] for n, true, said in worst[:_LISTED]]
+    section(
+        console, table("Most frequent confusions", ["true", "predicted", "rows"], rows, right=(2,))
+    )
+    _say_more(console, len(wrong), "confusions")

@@ -1,0 +1,80 @@
+"""What the tests of the command line share: a way to run it, and small data."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plainnet.cli import main
+from plainnet.data.samples import introverts
+
+
+class Outcome(NamedTuple):
+    """What a run of the command line left."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run the command line in an empty folder, in this process; "--a 1 --b 2" is four words."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        words: list[str] = []
+        for argument in map(str, arguments):
+            words += argument.split() if argument.startswith("--") else [argument]
+        code = main(words)
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    """A table of two classes."""
+    path = tmp_path / "survey.csv"
+    introverts(150).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """A folder of twelve small pictures in two classes, which any network tells apart."""
+    folder = tmp_path / "colours"
+    rng = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            X = rng.integers(0, 80, (12, 12, 3), np.uint8)
+            X[..., channel] += 150
+            Image.fromarray(X).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def trained(cli: Cli, survey: Path, tmp_path: Path) -> Path:
+    """A model of the table."""
+    path = tmp_path / "trained.safetensors"
+    assert cli("train", survey, "--epochs", 15, "--lr", 0.01, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture
+def painter(cli: Cli, colours: Path, tmp_path: Path) -> Path:
+    """A model of the pictures."""
+    path = tmp_path / "painter.safetensors"
+    outcome = cli("train", colours, "--epochs", 20, "--size", 8, "--lr", 0.01, "--out", path)
+    assert outcome.code == 0
+    return path

@@ -1,0 +1,51 @@
+"""Help and version: what they show, and that they import little."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from plainnet import __version__
+
+Cli = Callable[..., Any]
+COMMANDS = ("demo", "train", "predict", "evaluate", "summary", "gradcheck")
+
+
+def test_the_version(cli: Cli) -> None:
+    assert cli("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [("--help",), ()])
+def test_help_names_every_command(cli: Cli, words: tuple[str, ...]) -> None:
+    outcome = cli(*words)
+    assert (outcome.code, outcome.err) == (0, "")
+    for command in COMMANDS:
+        assert f"│ {command} " in outcome.out
+    assert "--debug" in outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example(cli: Cli, command: str) -> None:
+    outcome = cli(command, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"plainnet {command} " in outcome.out.split("\n\n", 2)[2]
+
+
+def test_help_of_train_shows_defaults_and_groups(cli: Cli) -> None:
+    out = cli("train", "--help").out
+    for telling in ("─ Data ─", "─ Network ─", "─ Training ─", "[default: 100]", "[default: relu]"):
+        assert telling in out
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help"])
+def test_help_imports_nothing_heavy(words: str) -> None:
+    code = (
+        "import sys; from plainnet.cli import main; main(sys.argv[1:]); "
+        "print({'pandas', 'PIL', 'matplotlib', 'pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("set()\n")

@@ -1,0 +1,217 @@
+"""Every option of train reaches the training, from the command line and from a file."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import plainnet.cli.training as training
+from plainnet.cli.options import Options
+from plainnet.errors import PlainnetError
+from plainnet.runs import Settings
+
+# option, its words on the command line, and what they change
+OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("hidden", ("8", "4"), {"hidden": (8, 4)}),
+    ("hidden", (), {"hidden": ()}),
+    ("activation", ("tanh",), {"activation": ("tanh",)}),
+    ("activation", ("tanh", "relu"), {"activation": ("tanh", "relu")}),
+    ("init", ("xavier_normal",), {"init": "xavier_normal"}),
+    ("dropout", ("0.5",), {"dropout": 0.5}),
+    ("batch-norm", (), {"batch_norm": True}),
+    ("layer-norm", (), {"layer_norm": True}),
+    ("loss", ("Huber",), {"loss": "Huber"}),
+    ("label-smoothing", ("0.1",), {"label_smoothing": 0.1}),
+    ("optimizer", ("sgd",), {"optimizer": "sgd"}),
+    ("lr", ("0.5",), {"lr": 0.5}),
+    ("momentum", ("0.9",), {"momentum": 0.9}),
+    ("nesterov", (), {"nesterov": True}),
+    ("weight-decay", ("0.1",), {"weight_decay": 0.1}),
+    ("schedule", ("cosine",), {"schedule": "cosine"}),
+    ("warmup", ("3",), {"warmup": 3}),
+    ("epochs", ("7",), {"epochs": 7}),
+    ("batch-size", ("0",), {"batch_size": 0}),
+    ("l2", ("0.01",), {"l2": 0.01}),
+    ("clip-norm", ("2",), {"clip_norm": 2.0}),
+    ("balanced", (), {"balanced": True}),
+    ("patience", ("5",), {"patience": 5}),
+    ("test", ("0.3",), {"test": 0.3}),
+    ("validation", ("0.1",), {"validation": 0.1}),
+    ("target", ("a b",), {"target": ("a b",)}),
+    ("task", ("regression",), {"task": "regression"}),
+    ("kind", ("a=b=category",), {"kinds": {"a=b": "category"}}),
+    ("seed", ("7",), {"seed": 7}),
+]
+PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("size", ("32",), {"size": 32}),
+    ("strict", (), {"strict": True}),
+]
+Settle = Callable[..., Settings]
+
+
+class SeenError(PlainnetError):
+    """Ends a command where the training would begin."""
+
+
+@pytest.fixture
+def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
+    """Give the settings with which a command line would train."""
+
+    def run(*arguments: object) -> Settings:
+        seen: list[Settings] = []
+
+        def fake(path: Path, settings: Settings, *rest: object, **more: object) -> None:
+            seen.append(settings)
+            raise SeenError("seen")
+
+        monkeypatch.setattr(training, "run", fake)
+        outcome = cli("train", *arguments)
+        assert outcome.err == "Error: seen\n"
+        return seen[0]
+
+    return run
+
+
+def test_without_options_the_settings_are_the_defaults(settle: Settle) -> None:
+    assert settle("a.csv") == Settings()
+
+
+def test_pictures_have_another_network_by_default(settle: Settle, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    assert settle("pictures") == Settings(hidden=(8, 8, 8))
+
+
+@pytest.mark.parametrize(("option", "words", "changed"), OPTIONS)
+def test_option_changes_its_setting_and_no_other(
+    settle: Settle, option: str, words: tuple[str, ...], changed: dict[str, Any]
+) -> None:
+    assert replace(Settings(), **changed) != Settings()
+    assert settle("a.csv", f"--{option}", *words) == replace(Settings(), **changed)
+
+
+@pytest.mark.parametrize(("option", "words", "changed"), PICTURES)
+def test_option_of_pictures(
+    settle: Settle, tmp_path: Path, option: str, words: tuple[str, ...], changed: dict[str, Any]
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    expected = Settings(hidden=(8, 8, 8), **changed)
+    assert settle("pictures", f"--{option}", *words) == expected
+
+
+def test_no_setting_is_without_an_option() -> None:
+    changed = {name for _, _, changed in OPTIONS + PICTURES for name in changed}
+    assert changed == {field.name for field in fields(Settings)}
+    options = {field.name.replace("_", "-") for field in fields(Options)}
+    assert options == {option for option, _, _ in OPTIONS + PICTURES}
+
+
+def test_repeated_options_add_up(settle: Settle) -> None:
+    settings = settle("a.csv", "--target y --target z --kind a=number --kind b=yesno")
+    assert settings.target == ("y", "z")
+    assert settings.kinds == {"a": "number", "b": "yesno"}
+
+
+TOML = """
+hidden = [8, 4]
+activation = ["tanh", "relu"]
+init = "xavier_normal"
+dropout = 0.5
+batch_norm = true
+layer-norm = true
+loss = "Huber"
+label_smoothing = 0.1
+optimizer = "sgd"
+lr = 1
+momentum = 0.9
+nesterov = true
+weight_decay = 0.1
+schedule = "cosine"
+warmup = 3
+epochs = 7
+batch_size = 0
+l2 = 0.01
+clip_norm = 2.0
+balanced = true
+patience = 5
+test = 0.3
+validation = 0.1
+target = ["y", "z"]
+task = "regression"
+kind = ["a=number"]
+seed = 7
+"""
+FROM_TOML = Settings(
+    hidden=(8, 4),
+    activation=("tanh", "relu"),
+    init="xavier_normal",
+    dropout=0.5,
+    batch_norm=True,
+    layer_norm=True,
+    loss="Huber",
+    label_smoothing=0.1,
+    optimizer="sgd",
+    lr=1.0,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=0.1,
+    schedule="cosine",
+    warmup=3,
+    epochs=7,
+    batch_size=0,
+    l2=0.01,
+    clip_norm=2.0,
+    balanced=True,
+    patience=5,
+    test=0.3,
+    validation=0.1,
+    target=("y", "z"),
+    task="regression",
+    kinds={"a": "number"},
+    seed=7,
+)
+
+
+def test_every_option_can_stand_in_the_config_file(settle: Settle, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(TOML)
+    assert settle("a.csv", "--config", "run.toml") == FROM_TOML
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "two.toml").write_text("size = 32\nstrict = true\n")
+    settings = settle("pictures", "--config", "two.toml")
+    assert (settings.size, settings.strict) == (32, True)
+
+
+def test_the_command_line_wins_over_the_config_file(settle: Settle, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(TOML)
+    words = "--hidden 5 --target q --seed 9 --config run.toml"
+    assert settle("a.csv", words) == replace(FROM_TOML, hidden=(5,), target=("q",), seed=9)
+
+
+def test_the_config_file_can_name_the_model_file(
+    cli: Callable[..., Any], survey: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.toml").write_text('out = "named.safetensors"\nepochs = 1\n')
+    assert cli("train", survey, "--config", "run.toml").code == 0
+    assert (tmp_path / "named.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "telling"),
+    [
+        ("epoch = 5", 'Unknown option: "[epoch]" from run.toml. Did you mean --epochs?'),
+        ("[train]\nepochs = 5", "holds 'train', which is no option"),
+        ("demo = 5", "holds 'demo', which is no option"),
+        ('epochs = "many"', 'unable to convert "many" into int'),
+        ('optimizer = "magic"', 'Invalid value "magic" for [optimizer]'),
+        ("epochs = ", "the config file 'run.toml' is not TOML"),
+    ],
+)
+def test_a_bad_config_file_is_named(
+    cli: Callable[..., Any], survey: Path, tmp_path: Path, content: str, telling: str
+) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    outcome = cli("train", survey, "--config", "run.toml")
+    assert outcome.code == 2
+    assert telling in outcome.err
+    assert outcome.err.count("\n") == 1

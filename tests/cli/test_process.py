@@ -1,0 +1,106 @@
+"""The command line as a process: exit codes, pipes, signals, and the same bytes twice."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plainnet import __version__
+from plainnet.model import Model
+
+PLAINNET = [sys.executable, "-m", "plainnet"]
+
+
+def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [*PLAINNET, *map(str, arguments)], capture_output=True, text=True, timeout=60, **options
+    )
+
+
+def test_the_module_is_the_command_line() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
+
+
+def test_the_command_is_installed() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("plainnet"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{__version__}\n"
+
+
+def test_an_error_is_a_sentence_and_two() -> None:
+    done = run("train", "nowhere.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: File 'nowhere.csv' does not exist; check the path.\n"
+
+
+@pytest.mark.parametrize("data", ["survey", "colours"])
+def test_same_seed_same_bytes_in_two_processes(
+    request: pytest.FixtureRequest, tmp_path: Path, data: str
+) -> None:
+    path = request.getfixturevalue(data)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        out = tmp_path / name / f"{name}.safetensors"
+        words = ["--epochs", "3", "--dropout", "0.2", "--validation", "0.2", "--seed", "5"]
+        words += ["--size", "16"] if data == "colours" else []
+        assert run("train", path, *words, "--out", out, cwd=tmp_path / name).returncode == 0
+    first, second = sorted(tmp_path.glob("*/*.safetensors"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_line_an_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
+    done = run("train", survey, "--epochs", 7, cwd=tmp_path)
+    assert sum(line.startswith("epoch ") for line in done.stdout.splitlines()) == 7
+    assert "\x1b" not in done.stdout
+
+
+def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kept.safetensors"
+    words = ["train", str(survey), "--epochs", "1000000", "--out", str(out)]
+    process = subprocess.Popen(
+        [*PLAINNET, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("epoch"):
+        pass
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert "Interrupted: the network is kept as it was then." in rest
+    assert f"Saved: {out}" in rest
+    history = Model.load(out).record["history"]
+    assert history["stopped"] == "interrupted"
+    assert 1 <= len(history["loss"]) < 1_000_000
+
+
+def test_a_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*PLAINNET, "train", str(survey), "--epochs", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=30) == 1
+
+
+def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Path) -> None:
+    text = survey.read_text().replace("Introvert", "Introvertí").replace("Stage_fear", "恐れ")
+    survey.write_text(text, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = run("train", survey, "--epochs", 1, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Introvert\\xed" in done.stdout
