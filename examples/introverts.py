@@ -29,7 +29,9 @@ def report(epoch: Epoch) -> None:
 
 def main() -> int:
     path = sys.argv[1] if len(sys.argv) > 1 else None
-    result = run(path, SETTINGS, [report]) if path else table_run(introverts(), SETTINGS, [report])
+    result = (
+        run(path, SETTINGS, watch=report) if path else table_run(introverts(), SETTINGS, [report])
+    )
     test, train, target = result.data.test, result.data.train, result.model.target
     assert test is not None
     own = evaluate(target.task, test.y, result.model.outputs(test.X))

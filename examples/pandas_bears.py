@@ -29,9 +29,9 @@ def report(epoch: Epoch) -> None:
 def main() -> int:
     path = sys.argv[1] if len(sys.argv) > 1 else None
     result = (
-        run(path, SETTINGS, [report])
+        run(path, SETTINGS, watch=report)
         if path
-        else image_run(*pandas_and_bears(), SETTINGS, [report])
+        else image_run(*pandas_and_bears(), SETTINGS, watch=report)
     )
     test, train, target = result.data.test, result.data.train, result.model.target
     assert test is not None

@@ -18,6 +18,7 @@ from plainnet.nn.losses import (
 )
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
+from plainnet.train.threads import blas_threads, limited_threads
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
@@ -156,7 +157,8 @@ class Model:
         -------
         array of shape (m, n_out)
         """
-        return self.loss.link(self.net.predict(X, transform=self.transform))
+        with limited_threads(blas_threads(self.net, 256, train=False)):
+            return self.loss.link(self.net.predict(X, transform=self.transform))
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.

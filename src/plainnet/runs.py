@@ -15,7 +15,7 @@ from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, mlp
 from plainnet.train.history import History
-from plainnet.train.loop import Callback, EarlyStopping, fit
+from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
 from plainnet.train.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from plainnet.train.schedules import (
     Constant,
@@ -159,6 +159,7 @@ def run(
     path: str | Path,
     settings: Settings,
     callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
     *,
     progress: "Progress | None" = None,
     ready: "Ready | None" = None,
@@ -173,6 +174,8 @@ def run(
         All choices.
     callbacks : sequence of callable
         See `plainnet.train.fit`.
+    watch : callable, optional
+        Is shown each epoch's figures; see `plainnet.train.fit`.
     progress : callable, optional
         Called as progress(done, total) while pictures are read.
     ready : callable, optional
@@ -202,13 +205,14 @@ def run(
         validation=settings.validation,
         progress=progress,
     )
-    return train(data, settings, callbacks, ready=ready)
+    return train(data, settings, callbacks, watch, ready=ready)
 
 
 def table_run(
     frame: "pd.DataFrame",
     settings: Settings,
     callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
     *,
     ready: "Ready | None" = None,
 ) -> Run:
@@ -218,7 +222,7 @@ def table_run(
     ----------
     frame : pandas.DataFrame
         A row a sample.
-    settings, callbacks, ready
+    settings, callbacks, watch, ready
         See `run`.
 
     Examples
@@ -239,7 +243,7 @@ def table_run(
         test=settings.test,
         validation=settings.validation,
     )
-    return train(data, settings, callbacks, ready=ready)
+    return train(data, settings, callbacks, watch, ready=ready)
 
 
 def image_run(
@@ -248,6 +252,7 @@ def image_run(
     classes: Sequence[str],
     settings: Settings,
     callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
     *,
     ready: "Ready | None" = None,
 ) -> Run:
@@ -261,7 +266,7 @@ def image_run(
         Class numbers.
     classes : sequence of str
         Their names.
-    settings, callbacks, ready
+    settings, callbacks, watch, ready
         See `run`.
 
     Examples
@@ -276,13 +281,14 @@ def image_run(
     data = image_dataset(
         X, y, classes, _rng(settings, 0), test=settings.test, validation=settings.validation
     )
-    return train(data, settings, callbacks, ready=ready)
+    return train(data, settings, callbacks, watch, ready=ready)
 
 
 def train(
     data: "Dataset",
     settings: Settings,
     callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
     *,
     ready: "Ready | None" = None,
 ) -> Run:
@@ -292,7 +298,7 @@ def train(
     ----------
     data : Dataset
         From `plainnet.data.datasets`.
-    settings, callbacks, ready
+    settings, callbacks, watch, ready
         See `run`.
 
     Returns
@@ -320,6 +326,7 @@ def train(
         clip_norm=settings.clip_norm,
         early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
         callbacks=callbacks,
+        watch=watch,
         transform=model.transform,
         seed=_rng(settings, 2),
     )
@@ -520,8 +527,10 @@ def make_optimizer(settings: Settings, m: int) -> Optimizer:
     >>> make_optimizer(Settings(optimizer="sgd", lr=0.5), m=100).rate
     0.5
     """
-    lr = make_schedule(settings, m)
     name = settings.optimizer
+    if name not in LR:
+        raise PlainnetError(f"unknown optimizer {name!r}: expected one of {', '.join(LR)}")
+    lr = make_schedule(settings, m)
     if name != "sgd" and (settings.momentum or settings.nesterov):
         raise PlainnetError(f"momentum and nesterov are options of sgd, not of {name}")
     if name != "adamw" and settings.weight_decay is not None:
@@ -530,14 +539,9 @@ def make_optimizer(settings: Settings, m: int) -> Optimizer:
         return SGD(lr, settings.momentum, settings.nesterov)
     if name == "adamw" and settings.weight_decay is not None:
         return AdamW(lr, weight_decay=settings.weight_decay)
-    plain: dict[str, type[RMSprop | Adam | AdamW]] = {
-        "rmsprop": RMSprop,
-        "adam": Adam,
-        "adamw": AdamW,
-    }
-    if name not in plain:
-        raise PlainnetError(f"unknown optimizer {name!r}: expected one of sgd, {', '.join(plain)}")
-    return plain[name](lr)
+    if name == "rmsprop":
+        return RMSprop(lr)
+    return Adam(lr) if name == "adam" else AdamW(lr)
 
 
 def make_schedule(settings: Settings, m: int) -> Schedule:

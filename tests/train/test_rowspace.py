@@ -106,7 +106,7 @@ def test_new_rows_are_predicted_with_the_true_weights():
     np.testing.assert_allclose(small.predict(new), plain.predict(new), rtol=0, atol=1e-11)
 
 
-def test_callbacks_see_the_true_weights_and_progress_sees_the_figures():
+def test_callbacks_see_the_true_weights_and_watch_sees_the_figures():
     X, y = wide(), np.arange(12) % 2
     seen = {True: [], False: []}
     figures = []
@@ -120,7 +120,7 @@ def test_callbacks_see_the_true_weights_and_progress_sees_the_figures():
             loss=BinaryCrossEntropy(),
             epochs=200,
             callbacks=[lambda epoch, theta=theta, list_=list_: list_.append(theta.copy())],
-            progress=figures.append,
+            watch=figures.append,
             rowspace=rowspace,
         )
     np.testing.assert_allclose(seen[True], seen[False], rtol=0, atol=1e-12)
@@ -144,7 +144,7 @@ def test_the_weights_are_true_after_a_callback_that_raises():
                 y,
                 loss=BinaryCrossEntropy(),
                 epochs=200,
-                progress=fail,
+                watch=fail,
                 rowspace=rowspace,
             )
         trained.append(net.params.theta)

@@ -84,7 +84,7 @@ def _train(console: Console, title: str, settings: Settings, run: Callable[..., 
         watch.start(data.target)
 
     with Watch(console) as watch:
-        result = run(settings, [watch], ready=ready)
+        result = run(settings, watch=watch, ready=ready)
         show_end(console, result, watch.finish())
     return result
 

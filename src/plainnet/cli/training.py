@@ -51,7 +51,7 @@ def train(
             show_start(console, net, settings, len(data.train.y))
             watch.start(data.target)
 
-        result = run(path, settings, [watch], progress=progress, ready=ready)
+        result = run(path, settings, watch=watch, progress=progress, ready=ready)
         show_end(console, result, watch.finish())
     result.model.save(place)
     console.print()

@@ -35,6 +35,7 @@ from plainnet.train.threads import blas_threads, limited_threads
 
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
+Watch = Callable[[Epoch], object]
 
 
 @final
@@ -80,7 +81,7 @@ def fit(
     clip_norm: float | None = None,
     early_stopping: EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: Callable[[Epoch], object] | None = None,
+    watch: Watch | None = None,
     transform: Transform | None = None,
     rowspace: bool = True,
     seed: int | np.random.Generator = 0,
@@ -125,7 +126,7 @@ def fit(
         Needs ``validation``.
     callbacks : sequence of callable
         Each is called with the `Epoch` that ended; one that returns True ends the training.
-    progress : callable, optional
+    watch : callable, optional
         Is called with each `Epoch` before the callbacks, to show its figures. Unlike a callback it
         cannot stop the training and must not look at the network, whose weights may be behind:
         training in the row space brings them up to date for callbacks and at the end.
@@ -225,8 +226,8 @@ def fit(
             )
             history.add(epoch)
             enough = val_loss is not None and best.enough(number, val_loss)
-            if progress is not None:
-                progress(epoch)
+            if watch is not None:
+                watch(epoch)
             if space is not None and lifts:
                 space.lift()
             answers = [callback(epoch) for callback in callbacks]  # each is called

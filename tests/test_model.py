@@ -1,0 +1,166 @@
+"""A model file holds all that leads from raw input to a label, and refuses what does not fit."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from plainnet import (
+    BinaryCrossEntropy,
+    DataError,
+    MeanSquaredError,
+    Model,
+    ModelFileError,
+    PlainnetError,
+    Settings,
+    mlp,
+    run,
+)
+from plainnet.data.samples import introverts, pandas_and_bears
+from plainnet.files import read_model, write_model
+from plainnet.runs import image_run, table_run
+
+QUICK = Settings(epochs=3, hidden=(4,))
+
+
+def frame_for(task, m=60):
+    rng = np.random.default_rng(0)
+    x, colour = rng.standard_normal(m), rng.choice(["red", "green"], m)
+    target = {
+        "binary": np.where(x > 0, "yes", "no"),
+        "multiclass": np.array(["a", "b", "c"])[np.arange(m) % 3],
+        "multilabel": np.array(["p;q", "q", "p"])[np.arange(m) % 3],
+        "regression": 100 + 10 * x,
+    }[task]
+    return pd.DataFrame({"x": x, "colour": colour, "y": target})
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {
+        task: table_run(frame_for(task), QUICK).model
+        for task in ("binary", "multiclass", "multilabel", "regression")
+    } | {"pictures": image_run(*pandas_and_bears(20, size=8), QUICK).model}
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
+def test_a_model_predicts_the_same_after_a_file(models, task, tmp_path):
+    model = models[task]
+    raw = pandas_and_bears(6, size=8, seed=4)[0] if task == "pictures" else frame_for(task)
+    model.save(tmp_path / "m.safetensors")
+    again = Model.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(raw), model.predict_proba(raw))
+    np.testing.assert_array_equal(again.predict(raw), model.predict(raw))
+    assert again.record == json.loads(json.dumps(model.record))
+    again.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (
+        tmp_path / "m.safetensors"
+    ).read_bytes()
+
+
+def test_labels_come_back_in_the_words_of_the_table(models):
+    assert set(models["binary"].predict(frame_for("binary"))) <= {"yes", "no"}
+    assert set(models["multiclass"].predict(frame_for("multiclass"))) <= {"a", "b", "c"}
+    assert models["multilabel"].predict(frame_for("multilabel")).shape == (60, 2)
+    assert 60 < models["regression"].predict(frame_for("regression")).mean() < 140
+
+
+def test_raw_input_may_be_a_path(models, tmp_path):
+    frame_for("binary").to_csv(tmp_path / "rows.csv", index=False)
+    from_file = models["binary"].predict_proba(tmp_path / "rows.csv")
+    np.testing.assert_array_equal(from_file, models["binary"].predict_proba(frame_for("binary")))
+
+    X = pandas_and_bears(3, size=8)[0]
+    for i, picture in enumerate(X):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+    (tmp_path / "rows.csv").unlink()
+    np.testing.assert_array_equal(
+        models["pictures"].predict_proba(tmp_path), models["pictures"].predict_proba(X)
+    )
+
+
+def test_a_category_never_seen_is_predicted_and_noted(models):
+    notes = []
+    new = frame_for("binary").head(2).assign(colour=["red", "violet"])
+    assert len(models["binary"].predict(new, notes)) == 2
+    assert any("violet" in note for note in notes)
+
+
+def test_a_missing_column_is_named(models):
+    with pytest.raises(DataError, match="'x'"):
+        models["binary"].predict(frame_for("binary").drop(columns="x"))
+
+
+def test_the_parts_must_fit_together(models):
+    model = models["binary"]
+    with pytest.raises(PlainnetError) as error:
+        Model(model.schema, model.target, model.net, MeanSquaredError())
+    assert str(error.value) == (
+        "a binary target is learned with BinaryCrossEntropy, not MeanSquaredError"
+    )
+    with pytest.raises(PlainnetError) as error:
+        Model(model.schema, model.target, mlp(model.schema.n_features, n_out=2), model.loss)
+    assert str(error.value) == "the target needs 1 outputs, the network has 2"
+    with pytest.raises(PlainnetError, match="the network expects shape"):
+        Model(model.schema, model.target, mlp(99), BinaryCrossEntropy())
+
+
+def edited(model, tmp_path, change):
+    """Write a model whose header was changed by somebody who knows how the digest is made."""
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    tensors, header = read_model(path)
+    change(tensors, header)
+    write_model(path, tensors, header)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t, h: h.pop("schema"), "its header has no schema"),
+        (lambda t, h: h.update(target=[]), "its header has no target"),
+        (lambda t, h: h["schema"].update(kind="audio"), "kind"),
+        (lambda t, h: h["loss"].update(kind="Evil"), "no loss for a binary target"),
+        (lambda t, h: h["loss"].update(label_smoothing="a"), "label_smoothing"),
+        (lambda t, h: h["network"].update(layers=[]), "at least one layer"),
+        (lambda t, h: h["network"]["layers"][0].update(n_out=10**12), "shape"),
+        (lambda t, h: h["network"]["layers"][0].update(kind="os.system"), "unknown layer"),
+        (lambda t, h: h["network"].update(in_shape=[10**9]), "shape"),
+        (lambda t, h: h["target"].update(classes=["one"]), "target"),
+        (lambda t, h: t.pop("dense1.W"), "dense1.W"),
+        (lambda t, h: t.update(extra=np.ones(1, np.float32)), "extra"),
+    ],
+)
+def test_an_edited_file_is_refused_in_one_sentence(models, tmp_path, change, says):
+    path = edited(models["binary"], tmp_path, change)
+    with pytest.raises(ModelFileError) as error:
+        Model.load(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    files = []
+    for name in ("a", "b"):
+        result = table_run(introverts(100), Settings(epochs=2, dropout=0.2, validation=0.2))
+        result.model.save(tmp_path / name)
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+    table_run(introverts(100), Settings(epochs=2, dropout=0.2, seed=1)).model.save(tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() != files[0]
+
+
+def test_the_real_survey_reaches_its_cost(shared_data):
+    settings = Settings(optimizer="sgd", lr=0.5, batch_size=0, epochs=1000)
+    result = run(shared_data / "introverts.csv", settings)
+    assert result.history.loss[-1] <= 0.30
+
+
+def test_the_real_pictures_reach_their_cost(shared_data):
+    settings = Settings(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=0, epochs=300)
+    result = run(shared_data / "pandas-bears", settings)
+    assert result.history.loss[-1] < 0.005
+    assert result.history.rowspace is not None
