@@ -7,13 +7,14 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
 	@echo "make check   lint and types alone"
 	@echo "make format  let ruff write the code's form"
-	@echo "make clean   remove .venv and what tools left behind"
+	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
+	@echo "make clean   remove the environments and what tools left behind"
 
 demo: .venv/app
 	@mkdir -p demo
@@ -40,6 +41,21 @@ format: .venv/dev
 	$(PIP) --editable '.[$(@F)]'
 	@touch $@
 
+# The peers fill a gigabyte, so they have an environment of their own. PyTorch keeps its builds
+# without CUDA in an index of its own; where that is out of reach, pip warns and takes another.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+bench: .venv-bench/bench
+	.venv-bench/bin/python -m benchmarks.run $(BENCH)
+
+.venv-bench/bench: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "plainnet needs Python 3.11 or newer, and none was found: \
+	install one, or name it with make PYTHON=/path/to/python"; exit 1; }
+	@test -x .venv-bench/bin/python || "$(PYTHON)" -m venv .venv-bench || { rm -rf .venv-bench; \
+	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
+	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet \
+	--extra-index-url $(TORCH_INDEX) torch==2.13.0 jax scikit-learn matplotlib --editable .
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
 	find . -name __pycache__ -prune -exec rm -rf {} +

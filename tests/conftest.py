@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 # The same examples every time, so that a red test is red again; and no clock on a busy machine.
 settings.register_profile("plainnet", derandomize=True, deadline=None)
 settings.load_profile("plainnet")
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and the tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 

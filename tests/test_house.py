@@ -39,6 +39,7 @@ FLOORS = (
     ("plainnet.model",),
     ("plainnet.insight.*",),
     ("plainnet.runs",),
+    ("plainnet.repeats",),
     ("plainnet.estimators",),
     ("plainnet",),
     ("plainnet.cli.*",),

@@ -164,3 +164,11 @@ def test_the_real_pictures_reach_their_cost(shared_data):
     result = run(shared_data / "pandas-bears", settings)
     assert result.history.loss[-1] < 0.005
     assert result.history.rowspace is not None
+
+
+def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
+    frame = frame_for("binary").assign(cabin=[f"c{i}" if i % 4 == 0 else None for i in range(60)])
+    model = table_run(frame, Settings(epochs=1, test=0.6, target=("y",))).model
+    model.save(tmp_path / "m.safetensors")
+    again = Model.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))

@@ -1,5 +1,6 @@
 """Model files: safetensors with a JSON header, written whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -31,7 +32,8 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        If the folder cannot be written to; then nothing is left behind.
+        If the path is no ordinary file or its folder cannot be written to; then nothing is left
+        behind.
 
     Examples
     --------
@@ -41,7 +43,9 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     ...     os.listdir(folder)
     ['a.txt']
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays a link, to a new file
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))  # /dev/null stays what it is
     # in the same folder, so that replacing is one step; a name that no other writer has
     temporary = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}.tmp"
     try:
@@ -119,6 +123,16 @@ def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     ------
     ModelFileError
         If the file is missing, damaged, from another version, or not a model of plainnet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/m.safetensors"
+    ...     write_model(path, {"b": np.ones(2)}, {"task": "binary"})
+    ...     tensors, header = read_model(path)
+    >>> tensors, sorted(header), header["format"]
+    ({'b': array([1., 1.])}, ['format', 'task', 'version'], 1)
     """
     from safetensors import SafetensorError, safe_open
 
@@ -127,6 +141,8 @@ def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
         if not Path(path).is_file():
             raise ModelFileError(f"there is no model file {str(path)!r}")
+        with open(path, "rb"):  # safetensors calls a file that it may not read a missing one
+            pass
         with safe_open(path, framework="numpy") as file:
             header = _header(path, file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plainnet.data.tables import TableSchema
     from plainnet.data.targets import Target
 
+EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
     "binary": (BinaryCrossEntropy,),
     "multiclass": (SoftmaxCrossEntropy,),
@@ -49,19 +50,39 @@ class Model:
         What it was trained with; its link makes probabilities.
     record : mapping, optional
         The training record: settings, history and results, as JSON can hold them.
+    extras : mapping of str to array, optional
+        Further arrays of the file, float32 or float64, which are no parameters of the network;
+        their names begin with one of `EXTRAS`, as no layer's does.
+
+    Raises
+    ------
+    PlainnetError
+        If schema, target, network and loss do not go together.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from plainnet.data.samples import introverts
+    >>> import pandas as pd
     >>> from plainnet.runs import Settings, table_run
-    >>> model = table_run(introverts(200), Settings(epochs=5)).model
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> new = pd.DataFrame({"hours": [1, 4]})
+    >>> model.predict(new)
+    array(['no', 'yes'], dtype=object)
+    >>> model.predict_proba(new).round(2)  # of "yes"
+    array([[0.],
+           [1.]], dtype=float32)
+    >>> X = model.inputs(new)  # standardised by the training rows
+    >>> X.round(2)
+    array([[-1.34],
+           [ 1.34]], dtype=float32)
+    >>> bool((model.outputs(X) == model.predict_proba(new)).all())
+    True
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model.save(f"{folder}/model.safetensors")
     ...     again = Model.load(f"{folder}/model.safetensors")
-    >>> new = introverts(3, seed=9)
-    >>> bool((again.predict(new) == model.predict(new)).all())
-    True
+    >>> again.predict(new)
+    array(['no', 'yes'], dtype=object)
     """
 
     def __init__(
@@ -71,6 +92,7 @@ class Model:
         net: Sequential,
         loss: Loss,
         record: Mapping[str, Any] | None = None,
+        extras: Mapping[str, Array] | None = None,
     ) -> None:
         if not isinstance(loss, LOSSES[target.task]):
             wanted = " or ".join(kind.__name__ for kind in LOSSES[target.task])
@@ -87,11 +109,21 @@ class Model:
                 f"the network expects shape {net.in_shape}"
             )
         self.schema, self.target, self.net, self.loss = schema, target, net, loss
-        self.record = dict(record or {})
+        self.record, self.extras = dict(record or {}), dict(extras or {})
 
     @property
     def transform(self) -> Transform | None:
-        """What turns a batch of pictures into rows; None for tables, which `inputs` makes ready."""
+        """What turns a batch of pictures into rows; None for tables, which `inputs` makes ready.
+
+        Examples
+        --------
+        >>> from plainnet.data.samples import pandas_and_bears
+        >>> from plainnet.runs import Settings, image_run
+        >>> X, y, classes = pandas_and_bears(20, size=16)
+        >>> model = image_run(X, y, classes, Settings(epochs=1)).model
+        >>> X.dtype, model.transform(X[:2]).shape
+        (dtype('uint8'), (2, 768))
+        """
         from plainnet.data.images import ImageSchema
 
         return self.schema.transform if isinstance(self.schema, ImageSchema) else None
@@ -142,6 +174,11 @@ class Model:
         array of shape (m, n_out)
             Binary: of the second class, in one column. Multi-class: of each class. Multi-label:
             of each label.
+
+        Raises
+        ------
+        DataError
+            If the input does not fit the schema; the message says row, column and value.
         """
         return self.outputs(self.inputs(raw, notes))
 
@@ -156,6 +193,11 @@ class Model:
         Returns
         -------
         array of shape (m, n_out)
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape.
         """
         with limited_threads(blas_threads(self.net, 256, train=False)):
             return self.loss.link(self.net.predict(X, transform=self.transform))
@@ -171,6 +213,20 @@ class Model:
         Returns
         -------
         array of shape (m,) or (m, k)
+
+        Raises
+        ------
+        DataError
+            If the input does not fit the schema; the message says row, column and value.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from plainnet.runs import Settings, table_run
+        >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+        >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model.predict(pd.DataFrame({"hours": [4, 1]}))
+        array(['yes', 'no'], dtype=object)
         """
         return self.target.decode(self.predict_proba(raw, notes))
 
@@ -196,7 +252,7 @@ class Model:
             "target": self.target.to_json(),
             "record": self.record,
         }
-        write_model(path, self.net.params.views, header)
+        write_model(path, {**self.extras, **self.net.params.views}, header)
 
     @classmethod
     def load(cls, path: str | Path) -> "Model":
@@ -228,8 +284,10 @@ class Model:
             )
             target = Target.from_json(_part(header, "target"))
             loss = _loss(target.task, _part(header, "loss"))
-            net = Sequential.from_config(_part(header, "network"), tensors)
-            return cls(schema, target, net, loss, _part(header, "record"))
+            extras = {n: a for n, a in tensors.items() if n.startswith(EXTRAS)}
+            own = {n: a for n, a in tensors.items() if n not in extras}
+            net = Sequential.from_config(_part(header, "network"), own)
+            return cls(schema, target, net, loss, _part(header, "record"), extras)
         except PlainnetError as error:
             raise ModelFileError(
                 f"{str(path)!r} is not a model that can be used: {error}"

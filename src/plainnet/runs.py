@@ -1,6 +1,7 @@
 """Runs: from data and settings to a trained model; what the command line and examples call."""
 
 import math
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import numpy as np
 
+from plainnet._version import __version__
 from plainnet.errors import PlainnetError
 from plainnet.model import LOSSES, Model
-from plainnet.nn.layers import positive_int
+from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, mlp
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plainnet.data.columns import Kind
-    from plainnet.data.datasets import Dataset, Rows
+    from plainnet.data.datasets import Dataset, Grouping, Rows
     from plainnet.data.images import Progress
     from plainnet.data.targets import Task
 
@@ -91,6 +93,8 @@ class Settings:
         Epochs to wait for a lower validation loss before stopping; 0 never stops early.
     test, validation : float, default 0.2 and 0.0
         Shares of the rows that are held out; patience needs validation rows.
+    together : bool, default False
+        Whether equal rows, and pictures that look alike, stay on one side of the split.
     target : tuple of str, default ()
         The columns to predict; by default the last one.
     task : str, optional
@@ -133,6 +137,7 @@ class Settings:
     patience: int = 0
     test: float = 0.2
     validation: float = 0.0
+    together: bool = False
     target: tuple[str, ...] = ()
     task: "Task | None" = None
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
@@ -142,17 +147,87 @@ class Settings:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, the optimizer's own default if none was given."""
+        """The learning rate, the optimizer's own default if none was given.
+
+        Examples
+        --------
+        >>> Settings().learning_rate, Settings(lr=0.5).learning_rate
+        (0.001, 0.5)
+        """
         return LR[self.optimizer] if self.lr is None else self.lr
 
 
 @final
 class Run(NamedTuple):
-    """What came of a training."""
+    """What came of a training.
+
+    Attributes
+    ----------
+    model : Model
+        The trained model.
+    history : History
+        What each epoch came to.
+    data : Dataset
+        The rows, as they were split.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model, history, data = table_run(frame, Settings(epochs=3, test=0))
+    >>> len(history), len(data.train.X), model.target.classes
+    (3, 4, ('no', 'yes'))
+    """
 
     model: Model
     history: History
     data: "Dataset"
+
+
+def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = None) -> "Dataset":
+    """Read and split a table or a folder of class folders, as `run` does.
+
+    Parameters
+    ----------
+    path, settings, progress
+        See `run`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
+    ...     data = load(f"{folder}/exam.csv", Settings(test=0.5))
+    >>> len(data.train.X), len(data.test.X)
+    (2, 2)
+    """
+    from plainnet.data.datasets import read_dataset
+
+    check(settings)
+    return read_dataset(
+        path,
+        _rng(settings, 0),
+        target=settings.target,
+        task=settings.task,
+        kinds=settings.kinds,
+        size=settings.size,
+        strict=settings.strict,
+        test=settings.test,
+        validation=settings.validation,
+        group=_group(settings),
+        progress=progress,
+    )
 
 
 def run(
@@ -189,23 +264,25 @@ def run(
     ------
     PlainnetError
         If data or settings cannot be used, or the cost is not finite.
-    """
-    from plainnet.data.datasets import read_dataset
 
-    check(settings)
-    data = read_dataset(
-        path,
-        _rng(settings, 0),
-        target=settings.target,
-        task=settings.task,
-        kinds=settings.kinds,
-        size=settings.size,
-        strict=settings.strict,
-        test=settings.test,
-        validation=settings.validation,
-        progress=progress,
-    )
-    return train(data, settings, callbacks, watch, ready=ready)
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> settings = Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
+    ...     model, history, data = run(f"{folder}/exam.csv", settings)
+    >>> history.loss[-1] < 0.1 < history.loss[0]
+    True
+    >>> model.record["data"], model.predict(pd.DataFrame({"hours": [1, 4]}))
+    ('exam.csv', array(['no', 'yes'], dtype=object))
+    """
+    data = load(path, settings, progress=progress)
+    result = train(data, settings, callbacks, watch, ready=ready)
+    result.model.record["data"] = Path(path).resolve().name  # without the place: it may be private
+    return result
 
 
 def table_run(
@@ -225,6 +302,15 @@ def table_run(
     settings, callbacks, watch, ready
         See `run`.
 
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
     Examples
     --------
     >>> from plainnet.data.samples import introverts
@@ -242,6 +328,7 @@ def table_run(
         kinds=settings.kinds,
         test=settings.test,
         validation=settings.validation,
+        group=_group(settings),
     )
     return train(data, settings, callbacks, watch, ready=ready)
 
@@ -269,6 +356,15 @@ def image_run(
     settings, callbacks, watch, ready
         See `run`.
 
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
     Examples
     --------
     >>> from plainnet.data.samples import pandas_and_bears
@@ -278,9 +374,8 @@ def image_run(
     """
     from plainnet.data.datasets import image_dataset
 
-    data = image_dataset(
-        X, y, classes, _rng(settings, 0), test=settings.test, validation=settings.validation
-    )
+    shares: dict[str, Any] = {"test": settings.test, "validation": settings.validation}
+    data = image_dataset(X, y, classes, _rng(settings, 0), **shares, group=_group(settings))
     return train(data, settings, callbacks, watch, ready=ready)
 
 
@@ -304,7 +399,22 @@ def train(
     Returns
     -------
     Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
+    Examples
+    --------
+    >>> from plainnet.data.datasets import table_dataset
+    >>> from plainnet.data.samples import introverts
+    >>> data = table_dataset(introverts(100), np.random.default_rng(0))
+    >>> train(data, Settings(epochs=2)).history.stopped
+    'epochs'
     """
+    from plainnet.insight.evaluation import learn_baselines
+
     check(settings)
     loss = make_loss(data.target.task, settings)
     net = _network(settings, data.schema.n_features, data.target.n_out)
@@ -330,7 +440,8 @@ def train(
         transform=model.transform,
         seed=_rng(settings, 2),
     )
-    model.record = {
+    learn_baselines(model, data.train)
+    model.record |= {
         "settings": asdict(settings),
         "history": history.record(),
         "rows": {
@@ -342,8 +453,16 @@ def train(
             )
         },
         "results": results(model, data),
+        "notes": list(data.notes),
+        "versions": _versions(),
     }
     return Run(model, history, data)
+
+
+def _versions() -> dict[str, str]:
+    """What a training depends on besides settings and data."""
+    python = platform.python_version()
+    return {"plainnet": __version__, "numpy": np.__version__, "python": python}
 
 
 def results(model: Model, data: "Dataset") -> dict[str, Any]:
@@ -352,7 +471,7 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     Parameters
     ----------
     model : Model
-        Trained on ``data.train``.
+        Trained on ``data.train``; the simple answers are learned from these rows if it has none.
     data : Dataset
         What it was trained on.
 
@@ -360,7 +479,8 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     -------
     dict
         ``network`` and ``baseline``, each as `score` gives it for the test rows: the baseline
-        always answers the most frequent class, or the mean, of the training rows. Empty without
+        always answers the most frequent class, or the mean, of the training rows. And
+        ``evaluation``, all that `plainnet.insight.evaluation.Evaluation` holds. Empty without
         test rows.
 
     Examples
@@ -371,15 +491,17 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     >>> found["baseline"]["accuracy"] < 0.6 < 0.8 < found["network"]["accuracy"]
     True
     """
-    from plainnet.insight.baselines import constant_prediction
+    from plainnet.insight.evaluation import evaluation, learn_baselines
 
+    if "baselines" not in model.record:
+        learn_baselines(model, data.train)
     if data.test is None:
         return {}
-    best = constant_prediction(data.target.task, data.train.y, data.target.n_out)
-    Z = np.tile(_logits(data.target.task, best), (len(data.test.y), 1)).astype(model.net.dtype)
+    found = evaluation(model, data.test, held_out=True)
     return {
-        "network": score(model, data.test),
-        "baseline": _score(model, Z, data.test.y),
+        "network": found.figures,
+        "baseline": found.rivals[0].figures,
+        "evaluation": found.to_json(),
     }
 
 
@@ -396,33 +518,28 @@ def score(model: Model, rows: "Rows") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``, ``loss`` and all that `plainnet.insight.metrics.evaluate` gives for the task;
-        what concerns numbers is in their own unit, but the loss, which is of standardised ones.
+        ``rows``, ``loss``, all that `plainnet.insight.metrics.evaluate` gives for the task, and
+        ``interval``, the 95 % interval of the accuracy; what concerns numbers is in their own
+        unit, but the loss, which is of standardised ones.
 
     Raises
     ------
     PlainnetError
         If there are no rows, or they do not fit the model.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> outcome = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0))
+    >>> figures = score(outcome.model, outcome.data.train)
+    >>> figures["rows"], figures["accuracy"], figures["confusion_matrix"]
+    (4, 1.0, [[2, 0], [0, 2]])
     """
-    return _score(model, model.net.predict(rows.X, transform=model.transform), rows.y)
+    from plainnet.insight.evaluation import score_outputs
 
-
-def _score(model: Model, Z: Array, y: Array) -> dict[str, Any]:
-    from plainnet.insight.metrics import evaluate
-
-    loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
-    A = model.loss.link(Z)
-    if model.target.task == "regression":
-        y, A = model.target.decode(y), model.target.decode(A)
-    return {"rows": len(y), "loss": loss, **evaluate(model.target.task, y, A)}
-
-
-def _logits(task: "Task", best: Array) -> Array:
-    """What a network would have to say for the constant prediction; of 0 and 1, nearly so."""
-    if task == "regression":
-        return best
-    p = np.clip(best, 1e-7, 1 - 1e-7)
-    return np.asarray(np.log(p) if task == "multiclass" else np.log(p / (1 - p)))
+    Z = model.net.predict(rows.X, transform=model.transform)
+    return score_outputs(model, Z, model.loss.link(Z), rows.y)
 
 
 def check(settings: Settings) -> None:
@@ -445,15 +562,21 @@ def check(settings: Settings) -> None:
     plainnet.errors.PlainnetError: patience needs validation rows: set validation to 0.2, say
     """
     positive_int("Settings", "epochs", settings.epochs)
+    for name in ("test", "validation", "label_smoothing"):
+        between("Settings", name, getattr(settings, name), 0, 1, ends=False, low_end=True)
+    between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
+    if settings.clip_norm is not None:
+        between("Settings", "clip_norm", settings.clip_norm, 0, math.inf, ends=False)
     for name in ("seed", "batch_size", "patience"):
         if getattr(settings, name) < 0:
             raise PlainnetError(f"{name} must be at least 0, got {getattr(settings, name)}")
     if settings.patience and not settings.validation:
         raise PlainnetError("patience needs validation rows: set validation to 0.2, say")
-    if not settings.hidden and (settings.dropout or settings.batch_norm or settings.layer_norm):
+    of_hidden = (settings.dropout, settings.batch_norm, settings.layer_norm)
+    if not settings.hidden and (any(of_hidden) or settings.activation != Settings.activation):
         raise PlainnetError(
-            "dropout, batch norm and layer norm belong to hidden layers, and there is none: "
-            "leave them out or set hidden"
+            "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
+            "none: leave them out or set hidden"
         )
     _network(settings, 1, 1)
     make_optimizer(settings, 1)
@@ -483,6 +606,10 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
         What kind of target it is.
     settings : Settings
         Its ``loss`` and ``label_smoothing``.
+
+    Returns
+    -------
+    Loss
 
     Raises
     ------
@@ -516,6 +643,10 @@ def make_optimizer(settings: Settings, m: int) -> Optimizer:
         The choices.
     m : int
         The number of training rows, from which the length of the schedule follows.
+
+    Returns
+    -------
+    Optimizer
 
     Raises
     ------
@@ -554,6 +685,10 @@ def make_schedule(settings: Settings, m: int) -> Schedule:
     m : int
         The number of training rows.
 
+    Returns
+    -------
+    Schedule
+
     Raises
     ------
     PlainnetError
@@ -586,6 +721,12 @@ def make_schedule(settings: Settings, m: int) -> Schedule:
         )
     schedule = kinds[settings.schedule]()
     return WarmUp(schedule, settings.warmup * per_epoch) if settings.warmup else schedule
+
+
+def _group(settings: Settings) -> "Grouping | None":
+    from plainnet.insight.duplicates import groups_of
+
+    return groups_of if settings.together else None
 
 
 def _rng(settings: Settings, use: int) -> np.random.Generator:

@@ -10,7 +10,17 @@ import pytest
 from plainnet import __version__
 
 Cli = Callable[..., Any]
-COMMANDS = ("demo", "train", "predict", "evaluate", "summary", "gradcheck")
+COMMANDS = (
+    "demo",
+    "train",
+    "predict",
+    "evaluate",
+    "explain",
+    "doctor",
+    "summary",
+    "report",
+    "gradcheck",
+)
 
 
 def test_the_version(cli: Cli) -> None:

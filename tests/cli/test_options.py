@@ -39,6 +39,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("patience", ("5",), {"patience": 5}),
     ("test", ("0.3",), {"test": 0.3}),
     ("validation", ("0.1",), {"validation": 0.1}),
+    ("together", (), {"together": True}),
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
     ("kind", ("a=b=category",), {"kinds": {"a=b": "category"}}),

@@ -94,9 +94,10 @@ def test_an_evaluation_in_json_is_one_object(cli: Cli, trained: Path, survey: Pa
     outcome = cli("evaluate", trained, survey, "--json")
     assert (outcome.code, outcome.err) == (0, "")
     figures = json.loads(outcome.out)
-    assert list(figures) == [
+    assert list(figures)[:8] == [
         *("rows", "loss", "accuracy", "precision", "recall", "f1", "roc_auc", "confusion_matrix")
     ]
+    assert {"interval", "verdict", "best_baseline", "baselines", "findings"} <= set(figures)
     said = Model.load(trained).predict(survey)
     true = pd.read_csv(survey)["Personality"].to_numpy()
     assert figures["rows"] == 150
@@ -108,8 +109,29 @@ def test_an_evaluation_in_json_is_one_object(cli: Cli, trained: Path, survey: Pa
 
 def test_an_evaluation_for_people(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("evaluate", trained, survey).out
-    for telling in ("On 150 rows", "precision of Introvert", "ROC AUC", "Confusion matrix"):
+    for telling in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
         assert telling in out
+    assert "precision of Introvert" not in out
+    assert all(len(line) <= 80 for line in out.splitlines() if line[:2] not in ("No", "Wa", "  "))
+    detailed = cli("evaluate", trained, survey, "--detail --costs", 1, 5).out
+    for telling in ("precision of Introvert", "Calibration", "Brier", "Cheapest on these rows"):
+        assert telling in detailed
+
+
+def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, survey: Path) -> None:
+    out = cli("evaluate", trained, survey).out
+    assert "No verdict, for " in out
+    assert "Most of these rows were trained on" in out
+    introverts(100, seed=9).to_csv("new.csv", index=False)
+    found = json.loads(cli("evaluate", trained, "new.csv", "--json").out)
+    assert "No verdict" not in found["verdict"]
+    assert not [f for f in found["findings"] if f["name"] == "rows trained on"]
+
+
+def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
+    make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
+    outcome = cli("evaluate", "any.safetensors", "any.csv", "--costs", 1, 2)
+    assert outcome.err == "Error: --costs are of two classes, and this is a multiclass task\n"
 
 
 def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colours: Path) -> None:
@@ -167,7 +189,8 @@ def test_each_task_has_its_figures(cli: Cli, tmp_path: Path) -> None:
         assert row["prediction"] == ";".join(said)
 
     numbers = make({"y": [2.5 * (i % 13) for i in range(60)]}, "--target y --lr 0.1", cli)
-    assert set(numbers) == {"rows", "loss", "rmse", "mae", "r2"}
+    assert list(numbers)[:5] == ["rows", "loss", "rmse", "mae", "r2"]
+    assert [one["name"] for one in numbers["baselines"]] == ["constant", "regression"]
     rows = list(csv.DictReader(io.StringIO(cli("predict", "any.safetensors", "any.csv").out)))
     errors = [abs(float(row["prediction"]) - 2.5 * (i % 13)) for i, row in enumerate(rows)]
     assert numbers["mae"] == pytest.approx(np.mean(errors), rel=1e-4)

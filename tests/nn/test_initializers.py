@@ -133,8 +133,13 @@ def test_a_number_that_is_none_is_refused(kind, number):
         initializer(kind + number)
     assert str(error.value) == (
         f"initialiser {kind + number!r} needs a finite number after the colon, "
-        f"such as '{kind}:0.01'"
+        f"and a normal's at least 0, such as '{kind}:0.01'"
     )
+
+
+def test_a_normal_has_no_negative_deviation():
+    with pytest.raises(PlainnetError, match="a normal's at least 0"):
+        initializer("normal:-1")
 
 
 def test_a_generator_is_passed_on_and_a_number_makes_one():

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from plainnet.cli.app import run
 
         code = run([token for token in tokens if token != "--debug"])
-        sys.stdout.flush()  # where a broken pipe shows at the latest
+        if sys.stdout is not None:  # as it is where the shell has closed it
+            sys.stdout.flush()  # where a broken pipe shows at the latest
         return code
     except KeyboardInterrupt:
         return _failed("interrupted: what was not finished is not saved", INTERRUPTED, debug)
@@ -68,7 +69,8 @@ def _sentence(error: Exception) -> str:
     else:
         kind = type(error).__name__
         text = f"unexpected {kind}: {error}; run it again with --debug to see where"
-    return " ".join(text.split())
+    words = " ".join(text.split())  # one line, and nothing that a terminal would obey
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
 
 
 def _failed(sentence: str, code: int, debug: bool) -> int:

@@ -53,11 +53,42 @@ _COMMANDS = {
         plainnet evaluate pictures.safetensors folder/ --json
         """,
     ),
+    "explain": (
+        "plainnet.cli.explaining:explain",
+        """Show how one prediction comes about, or what a whole model relies on.
+
+        plainnet explain survey.safetensors survey.csv --row 3
+        plainnet explain survey.safetensors survey.csv --row 3 --html row-3.html
+        plainnet explain pictures.safetensors panda.jpg --label pandas
+        plainnet explain survey.safetensors held-out.csv
+
+        Without --row: permutation importance, and the most confident mistakes.
+        """,
+    ),
+    "doctor": (
+        "plainnet.cli.doctoring:doctor",
+        """Find what ails the data, the network or its training, and what to try.
+
+        plainnet doctor survey.csv --target Personality --lr 0.1
+        plainnet doctor survey.safetensors held-out.csv
+
+        It trains as plainnet train would and keeps nothing. The exit code is 1 if there is a
+        problem.
+        """,
+    ),
     "summary": (
         "plainnet.cli.inspecting:summary",
         """Show what a model file holds: network, inputs, target, training and results.
 
         plainnet summary survey.safetensors
+        """,
+    ),
+    "report": (
+        "plainnet.cli.reporting:report",
+        """Write all that is known of a model as one HTML file, which any browser shows offline.
+
+        plainnet report survey.safetensors
+        plainnet report survey.safetensors held-out.csv --out survey.html
         """,
     ),
     "gradcheck": (
@@ -78,7 +109,7 @@ def make_app() -> App:
     Examples
     --------
     >>> [name for name in make_app() if not name.startswith("-")]
-    ['demo', 'train', 'predict', 'evaluate', 'summary', 'gradcheck']
+    ['demo', 'train', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', 'gradcheck']
     """
     app = App(
         name="plainnet",

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from plainnet.cli.evaluations import show_results
 from plainnet.cli.live import reading, sparkline
-from plainnet.cli.report import show_meaning, show_network, show_results, training_text
+from plainnet.cli.report import show_meaning, show_network, training_text
 from plainnet.cli.show import clean, errors, line, notes, number, output, section, table
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
@@ -43,7 +44,7 @@ def _show_record(console: Console, trained: Model) -> None:
     """Show how the model was trained; fails on a record that someone else wrote."""
     record = trained.record
     losses = record["history"]["loss"]
-    line(console, f"Training: {training_text(_settings(record), record['rows']['train'])}")
+    line(console, f"Training: {clean(training_text(_settings(record), record['rows']['train']))}")
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
     show_results(console, trained.target, record["results"])

@@ -52,12 +52,15 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
+        bar.start()  # not before: a table has no pictures to read
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()
 
-    with bar:
+    try:
         yield progress
+    finally:
+        bar.stop()
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

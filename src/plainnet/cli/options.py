@@ -1,10 +1,11 @@
 """The options of a training: one for each of its settings, whose defaults they take over."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, final
 
-from cyclopts import Group, Parameter
+from cyclopts import CoercionError, Group, Parameter, Token
 
 from plainnet.errors import PlainnetError
 from plainnet.runs import OptimizerName, ScheduleName, Settings
@@ -12,11 +13,23 @@ from plainnet.runs import OptimizerName, ScheduleName, Settings
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind
 
+
+def _whole(kind: object, tokens: Sequence[Token]) -> int | tuple[int, ...]:
+    """Read whole numbers; 2.9 epochs are a mistake, not 3."""
+    try:
+        numbers = tuple(int(token.value) for token in tokens)
+    except ValueError:
+        wrong = next(token for token in tokens if not token.value.lstrip("+-").isdecimal())
+        raise CoercionError(token=wrong, target_type=int) from None
+    return numbers[0] if kind is int else numbers
+
+
 _D = Settings()
-_PICTURES_HIDDEN = (8, 8, 8)
+PICTURES_HIDDEN = (8, 8, 8)
 _DATA = Parameter(group=Group("Data", sort_key=1), negative="")
 _NETWORK = Parameter(group=Group("Network", sort_key=2), negative="")
 _TRAINING = Parameter(group=Group("Training", sort_key=3), negative="")
+_WHOLE = Parameter(converter=_whole)
 _MANY = Parameter(consume_multiple=True)
 _QUIET = Parameter(show_default=False)
 _WORDS = Parameter(show_default=" ".join)
@@ -44,6 +57,8 @@ class Options:
         Share of the rows that is held out to judge by.
     validation
         Share of the rows that is held out to watch, and to stop by with --patience.
+    together
+        Keep equal rows, and pictures that look alike, on one side of the split.
     hidden
         Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
     activation
@@ -93,11 +108,12 @@ class Options:
     target: Annotated[tuple[str, ...], _DATA, _QUIET] = _D.target
     task: Annotated[str | None, _DATA] = _D.task
     kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
-    size: Annotated[int, _DATA] = _D.size
+    size: Annotated[int, _DATA, _WHOLE] = _D.size
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
     test: Annotated[float, _DATA] = _D.test
     validation: Annotated[float, _DATA] = _D.validation
-    hidden: Annotated[tuple[int, ...] | None, _NETWORK, _MANY] = None
+    together: Annotated[bool, _DATA, _QUIET] = _D.together
+    hidden: Annotated[tuple[int, ...] | None, _NETWORK, _MANY, _WHOLE] = None
     activation: Annotated[tuple[str, ...], _NETWORK, _MANY, _WORDS] = _D.activation
     init: Annotated[str, _NETWORK] = _D.init
     dropout: Annotated[float, _NETWORK] = _D.dropout
@@ -111,14 +127,14 @@ class Options:
     nesterov: Annotated[bool, _TRAINING, _QUIET] = _D.nesterov
     weight_decay: Annotated[float | None, _TRAINING] = _D.weight_decay
     schedule: Annotated[ScheduleName, _TRAINING] = _D.schedule
-    warmup: Annotated[int, _TRAINING] = _D.warmup
-    epochs: Annotated[int, _TRAINING] = _D.epochs
-    batch_size: Annotated[int, _TRAINING] = _D.batch_size
+    warmup: Annotated[int, _TRAINING, _WHOLE] = _D.warmup
+    epochs: Annotated[int, _TRAINING, _WHOLE] = _D.epochs
+    batch_size: Annotated[int, _TRAINING, _WHOLE] = _D.batch_size
     l2: Annotated[float, _TRAINING] = _D.l2
     clip_norm: Annotated[float | None, _TRAINING] = _D.clip_norm
     balanced: Annotated[bool, _TRAINING, _QUIET] = _D.balanced
-    patience: Annotated[int, _TRAINING] = _D.patience
-    seed: Annotated[int, _TRAINING] = _D.seed
+    patience: Annotated[int, _TRAINING, _WHOLE] = _D.patience
+    seed: Annotated[int, _TRAINING, _WHOLE] = _D.seed
 
     def settings(self, path: Path) -> Settings:
         """Return the settings of a training on what lies at a path.
@@ -147,7 +163,7 @@ class Options:
         chosen = asdict(self)
         kinds = _kinds(chosen.pop("kind"))
         if self.hidden is None:
-            chosen["hidden"] = _PICTURES_HIDDEN if pictures else _D.hidden
+            chosen["hidden"] = PICTURES_HIDDEN if pictures else _D.hidden
         return Settings(**chosen, kinds=kinds)
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from plainnet.errors import PlainnetError
+from plainnet.model import Model
 
 _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 
@@ -27,7 +28,7 @@ def model_path(data: Path) -> Path:
     return whole.parent / out if inside else out
 
 
-def require_place(out: Path, *inputs: Path) -> None:
+def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
     """Refuse a file that cannot be written, or would overwrite what is read.
 
     Parameters
@@ -36,6 +37,8 @@ def require_place(out: Path, *inputs: Path) -> None:
         The file to be written.
     *inputs : Path
         Files, which must be others, and folders, outside of which it must be.
+    option : str, default "--out"
+        What names the file.
 
     Raises
     ------
@@ -43,8 +46,10 @@ def require_place(out: Path, *inputs: Path) -> None:
         With the reason.
     """
     if out.is_dir():
-        raise PlainnetError(f"{str(out)!r} is a folder: give --out the name of a file")
-    folder = out.parent
+        raise PlainnetError(f"{str(out)!r} is a folder: give {option} the name of a file")
+    if out.exists() and not out.is_file():
+        raise PlainnetError(f"{str(out)!r} is no ordinary file: give {option} another name")
+    folder = (out.resolve() if out.is_symlink() else out).parent
     if not folder.is_dir():
         raise PlainnetError(f"there is no folder {str(folder)!r} to write {out.name!r} into")
     if not os.access(folder, os.W_OK):
@@ -53,11 +58,32 @@ def require_place(out: Path, *inputs: Path) -> None:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise PlainnetError(
                 f"{str(out)!r} would be written into the data folder {str(path)!r}: "
-                "give --out another place"
+                f"give {option} another place"
             )
         if out.resolve() == path.resolve() or (
             out.exists() and path.exists() and out.samefile(path)
         ):
             raise PlainnetError(
-                f"{str(out)!r} would overwrite what is read: give --out another name"
+                f"{str(out)!r} would overwrite what is read: give {option} another name"
             )
+
+
+def require_pictures(trained: Model, strict: bool) -> None:
+    """Refuse --strict where there are no pictures.
+
+    Parameters
+    ----------
+    trained : Model
+        A model.
+    strict : bool
+        The option.
+
+    Raises
+    ------
+    PlainnetError
+        If it makes no sense.
+    """
+    from plainnet.data.images import ImageSchema
+
+    if strict and not isinstance(trained.schema, ImageSchema):
+        raise PlainnetError("--strict is about pictures, and this is a model of tables: leave it")

@@ -1,12 +1,11 @@
 """The parts of a report: data, network, training and results, each for a console."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.show import clean, line, notes, number, percent, scores, section, table
+from plainnet.cli.show import clean, line, notes, percent, section, table
 from plainnet.data.images import ImageSchema
 from plainnet.nn.sequential import Sequential
 from plainnet.runs import Settings
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _LISTED = 30  # columns, classes and confusions that are shown before the rest is only counted
 _WIDE = 110  # characters of a terminal on which the whole table of columns fits
-_MATRIX = 8  # classes whose confusion matrix still fits a terminal
 
 
 def show_data(console: Console, name: str, data: "Dataset") -> None:
@@ -137,74 +135,3 @@ def training_text(settings: Settings, m: int) -> str:
             parts.append(f"{name.replace('_', ' ')} {getattr(settings, name):g}")
     parts += ["balanced classes"] if settings.balanced else []
     return ", ".join([*parts, f"seed {settings.seed}"])
-
-
-def show_results(console: Console, target: "Target", results: dict[str, Any]) -> None:
-    """Show what the network gets right on held-out rows, beside what no network would.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    target : Target
-        What is predicted.
-    results : dict
-        From `plainnet.runs.results`; nothing is shown where no rows were held out.
-    """
-    if not results:
-        return
-    network, baseline = results["network"], results["baseline"]
-    title = f"On {network['rows']:,} held-out {'row' if network['rows'] == 1 else 'rows'}"
-    always = "always the mean" if target.task == "regression" else "always the same answer"
-    if target.task in ("binary", "multiclass"):
-        said = int(np.argmax(np.sum(baseline["confusion_matrix"], axis=0)))
-        always = f"always {clean(target.classes[said])}"
-    section(console, scores([("network", network), (always, baseline)], title, _positive(target)))
-
-
-def show_scores(console: Console, target: "Target", figures: dict[str, Any]) -> None:
-    """Show the figures of an evaluation, with those of each class and the confusion matrix."""
-    title = f"On {figures['rows']:,} {'row' if figures['rows'] == 1 else 'rows'}"
-    section(console, scores([("model", figures)], title, _positive(target)))
-    names = target.columns if target.task == "regression" else target.classes
-    for unit in ("class", "label", "target"):
-        _show_each(console, unit, names, figures)
-    if target.task in ("binary", "multiclass"):
-        _show_confusion(console, target.classes, figures["confusion_matrix"])
-
-
-def _positive(target: "Target") -> str | None:
-    return target.classes[-1] if target.task == "binary" else None
-
-
-def _show_each(console: Console, unit: str, names: Sequence[str], figures: dict[str, Any]) -> None:
-    """Show what has a value for each class, label or target."""
-    end = f"_per_{unit}"
-    each = {key.removesuffix(end): figures[key] for key in figures if key.endswith(end)}
-    if not each:
-        return
-    rows = [[name, *(number(each[key][i]) for key in each)] for i, name in enumerate(names)]
-    head = [unit, *(name.replace("_", " ") for name in each)]
-    section(console, table(f"For each {unit}", head, rows[:_LISTED], right=range(1, len(head))))
-    _say_more(console, len(rows), "of them")
-
-
-def _show_confusion(console: Console, classes: Sequence[str], counts: list[list[int]]) -> None:
-    """Show the confusion matrix, or, of many classes, what was taken for what most often."""
-    if len(classes) <= _MATRIX:
-        head = ["true \\ predicted", *classes]
-        rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(classes, counts, strict=True)]
-        section(console, table("Confusion matrix", head, rows, right=range(1, len(head))))
-        return
-    wrong = [
-        (n, classes[i], classes[j])
-        for i, row in enumerate(counts)
-        for j, n in enumerate(row)
-        if n and i != j
-    ]
-    worst = sorted(wrong, key=lambda one: -one[0])
-    rows = [[true, said, f"{n:,}"] for n, true, said in worst[:_LISTED]]
-    section(
-        console, table("Most frequent confusions", ["true", "predicted", "rows"], rows, right=(2,))
-    )
-    _say_more(console, len(wrong), "confusions")

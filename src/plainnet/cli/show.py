@@ -8,20 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from plainnet.insight.words import NAMES
+from plainnet.insight.words import number as number
+from plainnet.insight.words import percent as percent
+from plainnet.insight.words import score as score
+
 _LISTED = 20  # notes, columns or classes that are shown before the rest is only counted
-_NAMES = {
-    "loss": "loss",
-    "accuracy": "accuracy",
-    "exact_match": "all labels right",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-}
-_SHARES = ("accuracy", "exact_match", "precision", "recall")
 
 
 def output() -> Console:
@@ -32,46 +24,6 @@ def output() -> Console:
 def errors() -> Console:
     """Return the console of remarks, on stderr."""
     return Console(stderr=True, highlight=False)
-
-
-def number(value: float | None) -> str:
-    """Write a number short enough to compare at a glance.
-
-    Parameters
-    ----------
-    value : float or None
-        None is what is not defined.
-
-    Examples
-    --------
-    >>> number(0.69314), number(0.00012), number(1234567.0), number(None)
-    ('0.6931', '0.00012', '1.23e+06', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.3g}"
-
-
-def percent(share: float | None) -> str:
-    """Write a share of one as a percentage.
-
-    Examples
-    --------
-    >>> percent(0.918)
-    '91.8 %'
-    """
-    return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def score(name: str, value: float | None) -> str:
-    """Write a figure of `plainnet.insight.metrics.evaluate`.
-
-    Examples
-    --------
-    >>> score("recall", 0.5), score("f1", 0.5)
-    ('50.0 %', '0.5000')
-    """
-    return percent(value) if name in _SHARES else number(value)
 
 
 def clean(text: object) -> str:
@@ -185,7 +137,7 @@ def scores(
     whose = dict.fromkeys(("precision", "recall", "f1"), of)
     rows = [
         [shown + whose.get(name, ""), *(score(name, figures[name]) for _, figures in results)]
-        for name, shown in _NAMES.items()
+        for name, shown in NAMES.items()
         if name in results[0][1]
     ]
     head = ["", *(heading for heading, _ in results)]

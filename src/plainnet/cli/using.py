@@ -5,16 +5,16 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plainnet.cli.evaluations import show_cheapest, show_evaluation
 from plainnet.cli.live import reading
-from plainnet.cli.places import require_place
-from plainnet.cli.report import show_scores
+from plainnet.cli.places import require_pictures, require_place
 from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema, picture_files, read_files
 from plainnet.data.pixels import shown
 from plainnet.errors import PlainnetError
 from plainnet.files import write_bytes
+from plainnet.insight.evaluation import Costs, evaluation
 from plainnet.model import Model
-from plainnet.runs import score
 
 if TYPE_CHECKING:
     from plainnet.nn.params import Array
@@ -57,7 +57,17 @@ def predict(model: Path, path: Path, /, *, out: Path | None = None, strict: bool
         console.file.write(said.csv())
 
 
-def evaluate(model: Path, path: Path, /, *, json: bool = False, strict: bool = False) -> None:
+def evaluate(
+    model: Path,
+    path: Path,
+    /,
+    *,
+    json: bool = False,
+    detail: bool = False,
+    costs: tuple[float, float] | None = None,
+    strict: bool = False,
+    report: Path | None = None,
+) -> None:
     """Judge a trained model by data whose answers are known.
 
     Parameters
@@ -68,32 +78,51 @@ def evaluate(model: Path, path: Path, /, *, json: bool = False, strict: bool = F
         A table with the target column, or a folder with a folder for each class.
     json
         Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...
+    detail
+        Show all figures: each class, calibration, thresholds, differences from each baseline.
+    costs
+        What a false positive and a false negative cost, for the cheapest threshold.
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
+    report
+        An HTML file to write a report to.
     """
     from plainnet.data.datasets import read_labelled
 
+    if report is not None:
+        require_place(report, model, path, option="--report")
     trained = Model.load(model)
-    _require_pictures(trained, strict)
+    require_pictures(trained, strict)
     remarks: list[str] = []
     with reading(errors()) as progress:
         rows = read_labelled(
             path, trained.schema, trained.target, strict=strict, progress=progress, notes=remarks
         )
-    figures = score(trained, rows)
+    if costs is not None and trained.target.task != "binary":
+        raise PlainnetError(f"--costs are of two classes, and this is a {trained.target.task} task")
+    found = evaluation(trained, rows, costs=None if costs is None else Costs(*costs)).to_json()
     notes(remarks)
     console = output()
     if json:
-        console.file.write(dumps(figures) + "\n")
+        console.file.write(dumps(found) + "\n")
     else:
-        show_scores(console, trained.target, figures)
+        show_evaluation(console, trained.target, found, matrix=True, detail=detail)
+        if not detail:
+            show_cheapest(console, found)
+    if report is not None:
+        from plainnet.cli.reporting import write_report
+
+        where = errors() if json else console  # what reads the JSON expects nothing else
+        write_report(
+            where, report, trained, model.name, rows, path, evaluation=found, remarks=remarks
+        )
 
 
 def _inputs(
     trained: Model, path: Path, strict: bool, remarks: list[str]
 ) -> "tuple[str, Sequence[str], Array]":
     """Read rows or pictures: what they are called, the number or name of each, and X."""
-    _require_pictures(trained, strict)
+    require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
         X = trained.inputs(path, remarks)
         return "row", [str(i) for i in range(1, len(X) + 1)], X
@@ -102,8 +131,3 @@ def _inputs(
     remarks += [f"left out {shown(file)}: {reason}" for file, reason in skipped]
     inside = path.is_dir()
     return "file", [shown(file.relative_to(path) if inside else file) for file in kept], X
-
-
-def _require_pictures(trained: Model, strict: bool) -> None:
-    if strict and not isinstance(trained.schema, ImageSchema):
-        raise PlainnetError("--strict is about pictures, and this is a model of tables: leave it")

@@ -111,11 +111,11 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
     codes = np.flatnonzero(strange)
     texts, counts = cells.texts(), cells.counts()
     notes += [
-        f"{cells.place(code)}: {shortened(texts[code])} {what} ({_rows(counts[code])})."
+        f"{cells.place(code)}: {shortened(texts[code])} {what} ({_rows(int(counts[code]))})."
         for code in codes[:_SHOWN]
     ]
     if len(codes) > _SHOWN:
-        others = f"{len(codes) - _SHOWN:,} more values ({_rows(counts[codes[_SHOWN:]].sum())})"
+        others = f"{len(codes) - _SHOWN:,} more values ({_rows(int(counts[codes[_SHOWN:]].sum()))})"
         notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
 
 

@@ -1,6 +1,6 @@
 """Datasets: rows to train on, to validate with and to test on, and what they mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -19,6 +19,7 @@ from plainnet.data.targets import Target, Task, drop_unlabelled
 from plainnet.errors import DataError
 
 Array = NDArray[Any]
+Grouping = Callable[[Array], NDArray[np.int64]]
 
 
 class Rows(NamedTuple):
@@ -69,6 +70,7 @@ def read_dataset(
     strict: bool = False,
     test: float = 0.2,
     validation: float = 0.0,
+    group: Grouping | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     r"""Read a table or a folder of class folders, and split it.
@@ -87,6 +89,8 @@ def read_dataset(
         Stop at a picture that cannot be used instead of leaving it out.
     test, validation : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
+    group : callable, optional
+        Numbers rows (features or pictures); rows of one number stay on one side of the split.
     progress : callable, optional
         Called as progress(done, total) while pictures are read.
 
@@ -112,7 +116,14 @@ def read_dataset(
     if not Path(path).is_dir():
         frame = read_frame(path)
         return table_dataset(
-            frame, rng, target=target, task=task, kinds=kinds, test=test, validation=validation
+            frame,
+            rng,
+            target=target,
+            task=task,
+            kinds=kinds,
+            test=test,
+            validation=validation,
+            group=group,
         )
     if target or kinds or task:
         raise DataError(
@@ -120,9 +131,8 @@ def read_dataset(
             "a target, a task or column kinds make sense for tables only"
         )
     pictures = read_images(path, size, strict, progress)
-    data = image_dataset(
-        pictures.X, pictures.y, pictures.classes, rng, test=test, validation=validation
-    )
+    X, y, classes = pictures.X, pictures.y, pictures.classes
+    data = image_dataset(X, y, classes, rng, test=test, validation=validation, group=group)
     data.notes += _left_out(pictures.skipped)
     return data
 
@@ -136,6 +146,7 @@ def table_dataset(
     kinds: Mapping[str, Kind] | None = None,
     test: float = 0.2,
     validation: float = 0.0,
+    group: Grouping | None = None,
 ) -> Dataset:
     """Split a table and turn it into numbers.
 
@@ -153,6 +164,8 @@ def table_dataset(
         What columns hold, where the inferred kind is wrong.
     test, validation : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
+    group : callable, optional
+        Numbers rows (features or pictures); rows of one number stay on one side of the split.
 
     Returns
     -------
@@ -178,8 +191,15 @@ def table_dataset(
     frame = drop_unlabelled(frame, target, notes)
     what = Target.infer(frame, target, task)
     schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
-    labels = None if what.task in ("regression", "multilabel") else what.encode(frame)
-    parts = _parts(labels, len(frame), rng, test, validation)
+    known = kinds or {}
+    if clash := [name for name in target if name in known]:
+        raise DataError(
+            f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
+        )
+    named = what.task in ("binary", "multiclass")
+    labels = _class_names(what.encode(frame), what.classes) if named else None
+    groups = None if group is None else group(schema.transform(frame))
+    parts = _parts(labels, len(frame), rng, test, validation, groups)
     train = frame.iloc[parts[0]]
     schema, what = schema.fit(train), what.fit(train)
 
@@ -202,6 +222,7 @@ def image_dataset(
     *,
     test: float = 0.2,
     validation: float = 0.0,
+    group: Grouping | None = None,
 ) -> Dataset:
     """Split pictures; they stay uint8.
 
@@ -217,6 +238,8 @@ def image_dataset(
         Draws the split, which keeps the share of each class.
     test, validation : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
+    group : callable, optional
+        Numbers rows (features or pictures); rows of one number stay on one side of the split.
 
     Returns
     -------
@@ -237,7 +260,8 @@ def image_dataset(
     binary = len(classes) == 2
     what = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
     encoded = _class_numbers(y, what.task)
-    parts = _parts(y, len(X), rng, test, validation)
+    groups = None if group is None else group(X)
+    parts = _parts(_class_names(y, classes), len(X), rng, test, validation, groups)
     first, second, third = (None if i is None else Rows(X[i], encoded[i]) for i in parts)
     assert first is not None
     test_rows = _numbers(np.arange(len(X)), parts[2])
@@ -302,6 +326,11 @@ def _class_numbers(y: Array, task: Task) -> Array:
     return y.astype(np.float32 if task == "binary" else np.int64)
 
 
+def _class_names(y: Array, classes: Sequence[str]) -> Array:
+    """Return the name of each row's class, for messages to name it."""
+    return np.array(classes, object)[y.astype(np.intp)]
+
+
 def _left_out(skipped: Sequence[tuple[Path, str]]) -> list[str]:
     return [f"left out {shown(file)}: {reason}" for file, reason in skipped]
 
@@ -312,7 +341,12 @@ def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:
 
 
 def _parts(
-    labels: Array | None, m: int, rng: np.random.Generator, test: float, validation: float
+    labels: Array | None,
+    m: int,
+    rng: np.random.Generator,
+    test: float,
+    validation: float,
+    groups: NDArray[np.int64] | None,
 ) -> tuple[Array, Array | None, Array | None]:
     """Draw row numbers to train on, to validate with and to test on."""
     if test + validation >= 1:
@@ -326,7 +360,8 @@ def _parts(
     for name, share in (("test", test), ("validation", validation)):
         if share:
             part = None if labels is None else labels[train]
-            kept, out = stratified_split(part, share / (1 - taken), rng, n_rows=len(train))
+            some = None if groups is None else groups[train]
+            kept, out = stratified_split(part, share / (1 - taken), rng, some, len(train))
             train, held_out[name] = train[kept], train[out]
             taken += share
     return train, held_out["validation"], held_out["test"]

@@ -125,6 +125,24 @@ the table is absent.
         """Return the list of objects of field `key`; messages count them as `what` 1, 2, ..."""
         return [Fields(v, f"{what} {i}") for i, v in enumerate(self._list(key), start=1)]
 
+    def part(self, key: str) -> "Fields":
+        """Return the object of field `key`."""
+        return Fields(self._get(key), f"{key!r} of {self.where}")
+
+    def flag(self, key: str) -> bool:
+        """Return the true or false of field `key`."""
+        value = self._get(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false", value)
+        return value
+
+    def rows(self, key: str, width: int) -> list[tuple[float, ...]]:
+        """Return the list of rows of field `key`, each of `width` finite numbers."""
+        values = self._list(key)
+        if not all(isinstance(row, list) and len(row) == width for row in values):
+            raise self._wrong(key, f"a list of rows of {width} numbers", values)
+        return [tuple(self._number(key, v, positive=False) for v in row) for row in values]
+
     def _get(self, key: str) -> object:
         if key not in self._values:
             raise ModelFileError(

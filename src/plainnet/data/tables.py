@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -154,15 +154,7 @@ read as unknown (1 row).
             As for `infer`.
         """
         frame = self._present(frame)
-        return TableSchema(
-            tuple(
-                column.fit(Cells.read(frame[column.name]))
-                if isinstance(column, FeatureColumn)
-                else column
-                for column in self.columns
-            ),
-            len(frame),
-        )
+        return TableSchema(tuple(_refitted(column, frame) for column in self.columns), len(frame))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -339,6 +331,14 @@ def _kind(cells: Cells, categorical: bool) -> Kind:
     if all_differ or len(cells.distinct) > max(MANY, present / 2):
         return "identifier"
     return "category"
+
+
+def _refitted(column: Column, frame: pd.DataFrame) -> Column:
+    """Return a column with the statistics of `frame`; of one left out, how many cells it misses."""
+    if isinstance(column, FeatureColumn):
+        return column.fit(Cells.read(frame[column.name]))
+    known = column.name in frame.columns
+    return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
 
 
 def _left_out(columns: tuple[Column, ...]) -> str:

@@ -11,7 +11,21 @@ from plainnet.nn.params import Array
 
 
 class Activation(Layer):
-    """A function of each number by itself; the shape stays."""
+    """A function of each number by itself; the shape stays.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> class Square(Activation):
+    ...     def forward(self, X, train):
+    ...         self.X = X
+    ...         return np.multiply(X, X, out=self._buffer("Y", X.shape))
+    ...
+    ...     def backward(self, dY, need_dX):
+    ...         return np.multiply(dY, 2 * self.X, out=self._buffer("dX", dY.shape))
+    >>> Sequential([Square()], n_in=2).forward([[3.0, -4.0]])
+    array([[ 9., 16.]], dtype=float32)
+    """
 
     @final
     def build(self, in_shape: Shape) -> Shape:
@@ -26,9 +40,12 @@ class ReLU(Activation):
 
     Examples
     --------
-    >>> relu = activation("relu")
-    >>> type(relu).__name__
-    'ReLU'
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([ReLU()], n_in=3)
+    >>> net.forward([[-2.0, 0.0, 3.0]])
+    array([[0., 0., 3.]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True)
+    array([[0., 0., 1.]], dtype=float32)
     """
 
     kinked = True
@@ -52,6 +69,20 @@ class LeakyReLU(Activation):
     ----------
     alpha : float, default 0.01
         The slope below zero, in (0, 1).
+
+    Raises
+    ------
+    PlainnetError
+        If alpha is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([LeakyReLU(alpha=0.1)], n_in=3)
+    >>> net.forward([[-2.0, 0.0, 3.0]]).round(3)
+    array([[-0.2,  0. ,  3. ]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.1, 0.1, 1. ]], dtype=float32)
     """
 
     options = ("alpha",)
@@ -82,6 +113,20 @@ class ELU(Activation):
     ----------
     alpha : float, default 1.0
         The value that Y approaches below zero is -alpha; above 0.
+
+    Raises
+    ------
+    PlainnetError
+        If alpha is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([ELU()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[-0.632,  0.   ,  1.   ]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.368, 1.   , 1.   ]], dtype=float32)
     """
 
     options = ("alpha",)
@@ -114,6 +159,15 @@ class GELU(Activation):
 
     The tanh form of Hendrycks and Gimpel (2016); it differs from the one with the error function
     by less than 0.0005.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([GELU()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[-0.159,  0.   ,  0.841]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[-0.083,  0.5  ,  1.083]], dtype=float32)
     """
 
     def forward(self, X: Array, train: bool) -> Array:
@@ -151,7 +205,17 @@ _GELU_CUBE = 0.044715
 
 @final
 class SiLU(Activation):
-    """Y = X sigmoid(X), also called swish (Elfwing et al., 2018)."""
+    """Y = X sigmoid(X), also called swish (Elfwing et al., 2018).
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([SiLU()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[-0.269,  0.   ,  0.731]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.072, 0.5  , 0.928]], dtype=float32)
+    """
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X S, S = sigmoid(X)."""
@@ -171,7 +235,17 @@ class SiLU(Activation):
 
 @final
 class Tanh(Activation):
-    """Y = tanh(X)."""
+    """Y = tanh(X).
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Tanh()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[-0.762,  0.   ,  0.762]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.42, 1.  , 0.42]], dtype=float32)
+    """
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = tanh(X)."""
@@ -188,7 +262,17 @@ class Tanh(Activation):
 
 @final
 class Sigmoid(Activation):
-    """Y = 1 / (1 + e^-X)."""
+    """Y = 1 / (1 + e^-X).
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Sigmoid()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[0.269, 0.5  , 0.731]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.197, 0.25 , 0.197]], dtype=float32)
+    """
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = sigmoid(X)."""
@@ -205,7 +289,17 @@ class Sigmoid(Activation):
 
 @final
 class Softplus(Activation):
-    """Y = log(1 + e^X), a smooth ReLU (Dugas et al., 2001)."""
+    """Y = log(1 + e^X), a smooth ReLU (Dugas et al., 2001).
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Softplus()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]]).round(3)
+    array([[0.313, 0.693, 1.313]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True).round(3)
+    array([[0.269, 0.5  , 0.731]], dtype=float32)
+    """
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + log(1 + e^-|X|), which cannot overflow."""
@@ -226,7 +320,17 @@ class Softplus(Activation):
 
 @final
 class Identity(Activation):
-    """Y = X."""
+    """Y = X.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Identity()], n_in=3)
+    >>> net.forward([[-1.0, 0.0, 1.0]])
+    array([[-1.,  0.,  1.]], dtype=float32)
+    >>> net.backward(np.ones((1, 3)), need_dX=True)
+    array([[1., 1., 1.]], dtype=float32)
+    """
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X."""
@@ -246,6 +350,11 @@ def sigmoid(X: Array, out: Array | None = None) -> Array:
         Any shape, floating.
     out : array, optional
         Where to write.
+
+    Returns
+    -------
+    array
+        The shape of ``X``; ``out`` itself where it was given.
 
     Examples
     --------
@@ -280,6 +389,11 @@ def activation(name: str) -> Activation:
     name : str
         ``relu``, ``leaky_relu``, ``elu``, ``gelu``, ``silu``, ``tanh``, ``sigmoid``,
         ``softplus`` or ``identity``.
+
+    Returns
+    -------
+    Activation
+        With its default options.
 
     Raises
     ------

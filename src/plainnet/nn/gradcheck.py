@@ -22,6 +22,13 @@ class ParameterCheck(NamedTuple):
     ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, a analytic and n
     numeric, entries on a kink left out and not counted; ``worst`` is the entry where they differ
     most.
+
+    Examples
+    --------
+    >>> from plainnet.nn import MeanSquaredError, mlp
+    >>> row = gradcheck(mlp(3, hidden=()), MeanSquaredError(), np.eye(3), [0, 1, 1]).rows[0]
+    >>> row.name, row.shape, row.checked, row.difference < 1e-7
+    ('dense1.W', (1, 3), 3, True)
     """
 
     name: str
@@ -44,6 +51,13 @@ class GradCheck(NamedTuple):
         |a - n| / (|a| + |n|) over everything checked: near 1e-10 when right, above 1e-2 when not.
     ok : bool
         Whether every row is below ``threshold``.
+
+    Examples
+    --------
+    >>> row = ParameterCheck("dense1.W", (2, 3), checked=6, difference=0.5, worst=(0, 1), kinks=())
+    >>> print(GradCheck([row], difference=0.5, threshold=1e-7))
+    parameter                      shape  checked  difference  remark
+    dense1.W                      (2, 3)        6    5.00e-01  WRONG, most at (0, 1)
     """
 
     rows: list[ParameterCheck]
@@ -52,7 +66,13 @@ class GradCheck(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether every row is below the threshold."""
+        """Whether every row is below the threshold.
+
+        Examples
+        --------
+        >>> GradCheck([], difference=0.0, threshold=1e-7).ok
+        True
+        """
         return all(row.difference < self.threshold for row in self.rows)
 
     def __str__(self) -> str:

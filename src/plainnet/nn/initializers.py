@@ -98,9 +98,10 @@ def initializer(name: str) -> Draw:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not math.isfinite(value) or (kind == "normal" and value < 0):
         raise PlainnetError(
-            f"initialiser {name!r} needs a finite number after the colon, such as '{kind}:0.01'"
+            f"initialiser {name!r} needs a finite number after the colon, "
+            f"and a normal's at least 0, such as '{kind}:0.01'"
         )
     return WITH_NUMBER[kind](value)
 
@@ -112,6 +113,10 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
     ----------
     seed : int or numpy.random.Generator
         A number of at least 0.
+
+    Returns
+    -------
+    numpy.random.Generator
 
     Raises
     ------

@@ -33,6 +33,27 @@ class Layer(ABC):
         What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
     kinked : bool
         Whether the derivative jumps where the output crosses zero, as ReLU's does.
+
+    Examples
+    --------
+    >>> from plainnet.nn import MeanSquaredError, Sequential, gradcheck
+    >>> class Scale(Layer):
+    ...     def build(self, in_shape):
+    ...         self.variables = [Variable("g", in_shape, "bias", "ones")]
+    ...         return in_shape
+    ...
+    ...     def forward(self, X, train):
+    ...         self.X = X
+    ...         return np.multiply(X, self.g, out=self._buffer("Y", X.shape))
+    ...
+    ...     def backward(self, dY, need_dX):
+    ...         np.sum(dY * self.X, axis=0, out=self.dg)
+    ...         return np.multiply(dY, self.g, out=self._buffer("dX", dY.shape))
+    >>> net = Sequential([Scale(), Dense(1)], n_in=2)
+    >>> net.layers[0].name, net.params.views["scale1.g"]
+    ('scale1', array([1., 1.], dtype=float32))
+    >>> gradcheck(net, MeanSquaredError(), [[1, 2], [3, 4]], [5, 6]).ok
+    True
     """
 
     options: ClassVar[tuple[str, ...]] = ()
@@ -45,24 +66,92 @@ class Layer(ABC):
 
     @abstractmethod
     def build(self, in_shape: Shape) -> Shape:
-        """Check the shape of one sample, set ``variables`` and return the shape that comes out."""
+        """Check the shape of one sample, set ``variables`` and return the shape that comes out.
+
+        Parameters
+        ----------
+        in_shape : tuple of int
+            Of one sample, without the number of rows.
+
+        Returns
+        -------
+        tuple of int
+            The shape of one sample of the output.
+
+        Raises
+        ------
+        PlainnetError
+            If the layer cannot take that shape.
+        """
 
     @abstractmethod
     def forward(self, X: Array, train: bool) -> Array:
-        """Compute the output for rows ``X``; ``train`` is True while training."""
+        """Compute the output for rows ``X``; ``train`` is True while training.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            Left as it is.
+        train : bool
+            Whether dropout drops and batch norm takes the batch's own figures.
+
+        Returns
+        -------
+        array of shape (m, *out_shape)
+            A buffer of the layer, good until its next call.
+        """
 
     @abstractmethod
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
-        """Write the gradients of the variables and return ``dX``, or None if not needed."""
+        """Write the gradients of the variables and return ``dX``, or None if not needed.
+
+        Parameters
+        ----------
+        dY : array of shape (m, *out_shape)
+            The derivative of the mean loss by the output of the last `forward`; left as it is.
+        need_dX : bool
+            Whether the derivative by the input is wanted.
+
+        Returns
+        -------
+        array of shape (m, *in_shape), or None
+            dX; a buffer of the layer, good until its next call.
+        """
 
     @final
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments, as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            An entry for each name in ``options``.
+
+        Examples
+        --------
+        >>> Dense(3).config()
+        {'n_out': 3, 'init': 'he_normal'}
+        """
         return {option: getattr(self, option) for option in self.options}
 
     @final
     def bind(self, views: dict[str, Array], grads: dict[str, Array]) -> None:
-        """Make each variable an attribute that looks into the network's flat vectors."""
+        """Make each variable an attribute that looks into the network's flat vectors.
+
+        Parameters
+        ----------
+        views : dict of str to array
+            For each name in ``variables`` an array of its shape.
+        grads : dict of str to array
+            The same for the gradients; state has none.
+
+        Examples
+        --------
+        >>> from plainnet.nn import Sequential
+        >>> net = Sequential([Dense(1)], n_in=2)  # binds its layers
+        >>> np.shares_memory(net.layers[0].W, net.params.theta)
+        True
+        """
         self._buffers = {}
         for variable in self.variables:
             setattr(self, variable.name, views[variable.name])
@@ -90,12 +179,22 @@ class Dense(Layer):
         How ``W`` of shape (n_out, n_in) begins; see `plainnet.nn.initializers.initializer`.
         ``b`` of shape (n_out,) begins at zero.
 
+    Raises
+    ------
+    PlainnetError
+        If n_out is not a count of at least 1 or there is no such initialiser.
+
     Examples
     --------
     >>> from plainnet.nn import Sequential
     >>> net = Sequential([Dense(2, init="constant:0.5")], n_in=3)
     >>> net.forward(np.ones((1, 3)))
     array([[1.5, 1.5]], dtype=float32)
+    >>> net.backward(np.array([[1.0, -2.0]]), need_dX=True)
+    array([[-0.5, -0.5, -0.5]], dtype=float32)
+    >>> net.layers[0].dW
+    array([[ 1.,  1.,  1.],
+           [-2., -2., -2.]], dtype=float32)
     """
 
     options = ("n_out", "init")
@@ -110,7 +209,13 @@ class Dense(Layer):
         self.init = init
 
     def build(self, in_shape: Shape) -> Shape:
-        """Return (n_out,); the input must be flat."""
+        """Return (n_out,); the input must be flat.
+
+        Raises
+        ------
+        PlainnetError
+            If the input is not flat.
+        """
         if len(in_shape) != 1:
             raise PlainnetError(
                 f"Dense {self.name!r} expects flat inputs, got shape {in_shape}: "
@@ -159,6 +264,20 @@ class Dropout(Layer):
     ----------
     rate : float, default 0.5
         In [0, 1).
+
+    Raises
+    ------
+    PlainnetError
+        If rate is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Dropout(0.5)], n_in=6)
+    >>> net.forward(np.ones((1, 6)), train=True)
+    array([[2., 2., 0., 0., 2., 2.]], dtype=float32)
+    >>> net.predict(np.ones((1, 6)))
+    array([[1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
     options = ("rate",)
@@ -201,6 +320,21 @@ class BatchNorm(Layer):
         The weight of the newest batch in the running figures, in (0, 1].
     eps : float, default 1e-5
         Added to the variance.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([BatchNorm(momentum=0.5)], n_in=2)
+    >>> net.forward([[1.0, 10.0], [3.0, 50.0]], train=True).round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+    >>> net.layers[0].running_mean  # half of the way from 0 to the means 2 and 30
+    array([ 1., 15.], dtype=float32)
     """
 
     options = ("momentum", "eps")
@@ -275,6 +409,19 @@ class LayerNorm(Layer):
     ----------
     eps : float, default 1e-5
         Added to the variance.
+
+    Raises
+    ------
+    PlainnetError
+        If eps is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([LayerNorm()], n_in=2)
+    >>> net.forward([[1.0, 3.0], [50.0, 10.0]]).round(3)
+    array([[-1.,  1.],
+           [ 1., -1.]], dtype=float32)
     """
 
     options = ("eps",)
@@ -323,7 +470,15 @@ class LayerNorm(Layer):
 
 @final
 class Flatten(Layer):
-    """Each sample becomes one row of numbers."""
+    """Each sample becomes one row of numbers.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([Flatten()], n_in=(2, 2, 3))
+    >>> net.out_shape, net.forward(np.zeros((5, 2, 2, 3))).shape
+    ((12,), (5, 12))
+    """
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape of one flat row."""
@@ -341,7 +496,30 @@ class Flatten(Layer):
 
 
 def positive_int(owner: str, option: str, value: int) -> int:
-    """Check a count of at least 1."""
+    """Check a count of at least 1.
+
+    Parameters
+    ----------
+    owner, option : str
+        Whose option it is, for the message.
+    value : int
+        What was given.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    PlainnetError
+        If it is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> positive_int("Dense", "n_out", 2.5)
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: Dense: n_out must be a whole number of at least 1, got 2.5
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise PlainnetError(
             f"{owner}: {option} must be a whole number of at least 1, got {value!r}"
@@ -359,7 +537,36 @@ def between(
     ends: bool,
     low_end: bool = False,
 ) -> float:
-    """Check a number against a range; ``ends`` lets the upper end in, ``low_end`` the lower."""
+    """Check a number against a range.
+
+    Parameters
+    ----------
+    owner, option : str
+        Whose option it is, for the message.
+    value : float
+        What was given.
+    low, high : float
+        The ends of the range.
+    ends : bool
+        Whether ``high`` itself is allowed.
+    low_end : bool, default False
+        Whether ``low`` itself is allowed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    PlainnetError
+        If it is not a finite number in the range.
+
+    Examples
+    --------
+    >>> between("Dropout", "rate", 1, 0, 1, ends=False, low_end=True)
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: Dropout: rate must be a number in [0, 1), got 1
+    """
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # a whole number that no float holds

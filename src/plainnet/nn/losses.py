@@ -22,6 +22,19 @@ class Loss(ABC):
     ----------
     score_name : str
         What ``score`` measures: ``accuracy`` or ``MAE``.
+
+    Examples
+    --------
+    >>> loss = BinaryCrossEntropy()
+    >>> y = loss.encode([1, 0], n_out=1)
+    >>> Z = np.array([[2.0], [1.0]])
+    >>> value, dZ = loss(Z, y)
+    >>> round(value, 3), dZ.round(3).ravel()
+    (0.72, array([-0.06 ,  0.366]))
+    >>> loss.link(Z).round(3).ravel()
+    array([0.881, 0.731])
+    >>> loss.score(Z, y)  # the second row is on the wrong side
+    0.5
     """
 
     options: ClassVar[tuple[str, ...]] = ()
@@ -44,23 +57,82 @@ class Loss(ABC):
         -------
         value : float
         dZ : array of shape (m, k)
+
+        Raises
+        ------
+        PlainnetError
+            If Z, y and weight do not go together, or there are no rows.
         """
 
     @abstractmethod
     def link(self, Z: Array) -> Array:
-        """Turn logits into what a user calls a prediction."""
+        """Turn logits into what a user calls a prediction.
+
+        Parameters
+        ----------
+        Z : array of shape (m, k)
+            The network's output.
+
+        Returns
+        -------
+        array of shape (m, k)
+            Probabilities, or the numbers themselves for regression.
+        """
 
     @abstractmethod
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Check targets and return them in the form that the loss computes with."""
+        """Check targets and return them in the form that the loss computes with.
+
+        Parameters
+        ----------
+        y : array of shape (m,) or (m, n_out)
+            Targets as a person writes them.
+        n_out : int
+            The network's outputs.
+        dtype : dtype, default float32
+            What the network computes in.
+
+        Returns
+        -------
+        array of shape (m,) or (m, n_out)
+
+        Raises
+        ------
+        PlainnetError
+            If the targets do not go with the loss or the outputs.
+        """
 
     @abstractmethod
     def score(self, Z: Array, y: Array) -> float:
-        """Return the mean of ``score_name`` over the rows."""
+        """Return the mean of ``score_name`` over the rows.
+
+        Parameters
+        ----------
+        Z : array of shape (m, k)
+            The network's output.
+        y : array
+            Targets as `encode` gives them.
+
+        Returns
+        -------
+        float
+            A share in [0, 1], or an error in the unit of the targets for regression.
+        """
 
     @final
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments, as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            An entry for each name in ``options``.
+
+        Examples
+        --------
+        >>> Huber(delta=2.0).config()
+        {'delta': 2.0}
+        """
         return {option: getattr(self, option) for option in self.options}
 
 
@@ -116,6 +188,11 @@ class BinaryCrossEntropy(_Logistic):
     label_smoothing : float, default 0.0
         Targets become y (1 - s) + s/2 (Szegedy et al., 2016).
 
+    Raises
+    ------
+    PlainnetError
+        If label_smoothing is not in [0, 1).
+
     Examples
     --------
     >>> loss = BinaryCrossEntropy()
@@ -125,7 +202,13 @@ class BinaryCrossEntropy(_Logistic):
     """
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Return targets as (m, 1); they must lie between 0 and 1."""
+        """Return targets as (m, 1); they must lie between 0 and 1.
+
+        Raises
+        ------
+        PlainnetError
+            If n_out is not 1, or the targets are not (m,) or (m, 1) numbers in [0, 1].
+        """
         if n_out != 1:
             raise PlainnetError(
                 f"BinaryCrossEntropy needs a network with 1 output, this one has {n_out}: "
@@ -143,15 +226,29 @@ class MultiLabel(_Logistic):
     label_smoothing : float, default 0.0
         Targets become y (1 - s) + s/2.
 
+    Raises
+    ------
+    PlainnetError
+        If label_smoothing is not in [0, 1).
+
     Examples
     --------
     >>> loss = MultiLabel()
-    >>> loss.score(np.array([[2.0, -1.0]]), loss.encode([[1, 1]], 2))
+    >>> Z, y = np.array([[2.0, -1.0]]), loss.encode([[1, 1]], n_out=2)
+    >>> loss.link(Z).round(3)
+    array([[0.881, 0.269]])
+    >>> loss.score(Z, y)  # the second label is missed
     0.5
     """
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Return targets as (m, n_out); they must lie between 0 and 1."""
+        """Return targets as (m, n_out); they must lie between 0 and 1.
+
+        Raises
+        ------
+        PlainnetError
+            If the targets are not (m, n_out) numbers in [0, 1].
+        """
         return _in_unit_interval(self, _columns(self, y, n_out, dtype))
 
 
@@ -164,12 +261,22 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing : float, default 0.0
         The true class keeps 1 - s, and s is spread over all classes (Szegedy et al., 2016).
 
+    Raises
+    ------
+    PlainnetError
+        If label_smoothing is not in [0, 1).
+
     Examples
     --------
     >>> loss = SoftmaxCrossEntropy()
     >>> value, dZ = loss(np.zeros((1, 4)), loss.encode([2], 4))
     >>> round(value, 6), dZ
     (1.386294, array([[ 0.25,  0.25, -0.75,  0.25]]))
+    >>> Z = np.log([[1.0, 2.0, 5.0]])
+    >>> loss.link(Z)
+    array([[0.125, 0.25 , 0.625]])
+    >>> loss.score(Z, loss.encode([2], 3))
+    1.0
     """
 
     options = ("label_smoothing",)
@@ -211,7 +318,21 @@ class SoftmaxCrossEntropy(Loss):
         return E
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Return class numbers as (m,), or one-hot and soft targets as (m, n_out)."""
+        """Return class numbers as (m,), or one-hot and soft targets as (m, n_out).
+
+        Raises
+        ------
+        PlainnetError
+            If n_out is below 2, or the targets are neither whole class numbers from 0 to n_out - 1
+            nor rows of n_out numbers in [0, 1] that sum to 1.
+
+        Examples
+        --------
+        >>> SoftmaxCrossEntropy().encode([2, 0], n_out=3)
+        array([2, 0])
+        >>> SoftmaxCrossEntropy().encode([[0, 0.5, 0.5]], n_out=3)
+        array([[0. , 0.5, 0.5]], dtype=float32)
+        """
         given = np.asarray(y)
         if n_out < 2:
             raise PlainnetError(
@@ -295,6 +416,11 @@ class Huber(_Regression):
     ----------
     delta : float, default 1.0
         Where the square ends, above 0: d^2 / 2 up to delta, then delta (|d| - delta / 2).
+
+    Raises
+    ------
+    PlainnetError
+        If delta is not a finite number above 0.
 
     Examples
     --------

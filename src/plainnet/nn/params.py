@@ -19,6 +19,11 @@ class Variable(NamedTuple):
 
     ``kind`` says what may happen to it: a ``weight`` is trained and may decay, a ``bias`` (or
     scale) is trained and does not decay, a ``state`` (a running mean) is not trained.
+
+    Examples
+    --------
+    >>> Variable("W", (8, 3), kind="weight", init="he_normal").shape
+    (8, 3)
     """
 
     name: str

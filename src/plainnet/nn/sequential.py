@@ -31,7 +31,15 @@ LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.
 
 
 class LayerSummary(NamedTuple):
-    """One line of `Sequential.summary`."""
+    """One line of `Sequential.summary`.
+
+    ``out_shape`` is that of one sample; ``n_params`` counts what is trained.
+
+    Examples
+    --------
+    >>> LayerSummary("dense1", "Dense", out_shape=(4,), n_params=12).n_params
+    12
+    """
 
     name: str
     kind: str
@@ -171,7 +179,18 @@ class Sequential:
 
     @property
     def n_out(self) -> int:
-        """The number of outputs; the last layer must be flat."""
+        """The number of outputs; the last layer must be flat.
+
+        Raises
+        ------
+        PlainnetError
+            If the last layer gives more than one axis.
+
+        Examples
+        --------
+        >>> mlp(3, n_out=2).n_out
+        2
+        """
         if len(self.out_shape) != 1:
             raise PlainnetError(
                 f"the last layer {self.layers[-1].name!r} gives shape {self.out_shape}: "
@@ -198,6 +217,12 @@ class Sequential:
         ------
         PlainnetError
             If the rows have another shape.
+
+        Examples
+        --------
+        >>> mlp(2, hidden=(), init="ones").forward([[1.0, 2.0], [3.0, 4.0]])
+        array([[3.],
+               [7.]], dtype=float32)
         """
         Y = self.rows(X).astype(self.dtype, copy=False)
         for layer in self.layers:
@@ -211,6 +236,10 @@ class Sequential:
         ----------
         X : array of shape (m, *in_shape)
             Numbers of any type.
+
+        Returns
+        -------
+        array of shape (m, *in_shape)
 
         Raises
         ------
@@ -248,6 +277,16 @@ class Sequential:
         ------
         PlainnetError
             If dZ has another shape, or a layer returns no dX although it was asked for.
+
+        Examples
+        --------
+        >>> net = mlp(2, hidden=(), init="ones")
+        >>> Z = net.forward([[1.0, 2.0], [3.0, 4.0]])
+        >>> net.backward(np.array([[1.0], [10.0]]), need_dX=True)
+        array([[ 1.,  1.],
+               [10., 10.]], dtype=float32)
+        >>> net.params.grads["dense1.W"], net.params.grads["dense1.b"]
+        (array([[31., 42.]], dtype=float32), array([11.], dtype=float32))
         """
         if dZ.shape[1:] != self.out_shape or dZ.ndim == 0:
             wanted = ", ".join(["m", *map(str, self.out_shape)])
@@ -313,6 +352,16 @@ class Sequential:
         dtype : float32 or float64
             Of the copy.
 
+        Returns
+        -------
+        Sequential
+            With its own parameters and generator.
+
+        Raises
+        ------
+        PlainnetError
+            If it is another dtype.
+
         Examples
         --------
         >>> mlp(2).astype(np.float64).params.theta.dtype
@@ -325,6 +374,10 @@ class Sequential:
 
     def summary(self) -> list[LayerSummary]:
         """Return name, kind, output shape and number of trained parameters of every layer.
+
+        Returns
+        -------
+        list of LayerSummary
 
         Examples
         --------
@@ -351,6 +404,11 @@ class Sequential:
     def config(self) -> dict[str, Any]:
         """Describe the network so that `from_config` builds its equal, without the parameters.
 
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+
         Examples
         --------
         >>> mlp(2, hidden=(), n_out=1).config()["layers"]
@@ -372,6 +430,10 @@ class Sequential:
         arrays : mapping of str to array, optional
             The parameters by name. Their names and shapes are checked before room is made, so a
             false description cannot fill the memory. Without them the parameters are fresh.
+
+        Returns
+        -------
+        Sequential
 
         Raises
         ------

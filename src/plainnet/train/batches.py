@@ -79,6 +79,14 @@ class Batches:
         ------
         X, y, weight : arrays
             Buffers, good until the next batch.
+
+        Examples
+        --------
+        >>> X, y = np.arange(6.0).reshape(3, 2), np.arange(3)
+        >>> batches = Batches(X, y, None, batch_size=2, transform=None, dtype=np.float32)
+        >>> epoch = batches.epoch(np.random.default_rng(0))
+        >>> sorted(target for _, y, _ in epoch for target in y.tolist())
+        [0, 1, 2]
         """
         if self.full:
             yield self.X, self.y, self.weight
@@ -104,6 +112,11 @@ def ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
         Applied first.
     dtype : dtype
         Of the result.
+
+    Returns
+    -------
+    array of shape (m, ...)
+        ``X`` itself where nothing is to be done.
 
     Examples
     --------

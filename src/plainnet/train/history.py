@@ -23,6 +23,12 @@ class Epoch:
         The learning rate of its last step.
     seconds : float
         How long it took.
+
+    Examples
+    --------
+    >>> epoch = Epoch(3, 10, 0.7, None, None, None, lr=0.01, seconds=0.002)
+    >>> f"epoch {epoch.number} of {epoch.of}: loss {epoch.loss}"
+    'epoch 3 of 10: loss 0.7'
     """
 
     number: int
@@ -83,6 +89,13 @@ class History:
         ----------
         epoch : Epoch
             Figures that are None are left out of their columns.
+
+        Examples
+        --------
+        >>> history = History()
+        >>> history.add(Epoch(1, 10, 0.7, None, None, None, 0.01, 0.002))
+        >>> len(history), history.lr
+        (1, [0.01])
         """
         for name in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
             value = getattr(epoch, name)
@@ -91,6 +104,11 @@ class History:
 
     def record(self) -> dict[str, Any]:
         """Return what a model file keeps: everything but the seconds, which differ every time.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
 
         Examples
         --------

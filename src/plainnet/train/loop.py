@@ -50,6 +50,11 @@ class EarlyStopping:
     min_delta : float, default 0.0
         How much lower the loss must be to count as improved.
 
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
     Examples
     --------
     >>> EarlyStopping(patience=3)

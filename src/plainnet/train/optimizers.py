@@ -17,6 +17,9 @@ class Optimizer(ABC):
 
     `fit` works on a copy of the optimizer it is given, so that one may serve two trainings.
 
+    A rule of your own defines ``_move``, which moves theta in place by one step; ``slots`` names
+    the arrays of ``state`` that it needs.
+
     Attributes
     ----------
     lr : Schedule
@@ -27,6 +30,24 @@ class Optimizer(ABC):
         The learning rate of the last step.
     state : dict of str to array
         What the rule remembers: flat arrays with the shape of theta.
+
+    Raises
+    ------
+    PlainnetError
+        If the learning rate is neither a number above 0 nor a schedule.
+
+    Examples
+    --------
+    >>> class SignDescent(Optimizer):
+    ...     def __init__(self, lr=0.01):
+    ...         super().__init__(lr, slots=())
+    ...
+    ...     def _move(self, theta, grad, lr):
+    ...         theta -= lr * np.sign(grad)
+    >>> theta = np.array([1.0, 1.0])
+    >>> SignDescent(lr=0.25).step(theta, np.array([5.0, -0.01]))
+    >>> theta
+    array([0.75, 1.25])
     """
 
     def __init__(self, lr: float | Schedule, slots: tuple[str, ...]) -> None:
@@ -50,6 +71,13 @@ class Optimizer(ABC):
             What will be moved.
         n_decay : int, default 0
             How many numbers at the front are weights, which may decay.
+
+        Examples
+        --------
+        >>> rule = SGD(lr=0.1, momentum=0.9)
+        >>> rule.start(np.ones(3))
+        >>> rule.state
+        {'v': array([0., 0., 0.])}
         """
         self.t = 0
         self.n_decay = n_decay
@@ -69,6 +97,14 @@ class Optimizer(ABC):
         ------
         PlainnetError
             If theta is not of the size that the optimizer was started with, or grad differs.
+
+        Examples
+        --------
+        >>> theta, rule = np.array([1.0]), SGD(lr=0.5, momentum=0.5)
+        >>> for _ in range(2):
+        ...     rule.step(theta, np.array([1.0]))
+        >>> rule.t, theta  # 1 - 0.5 * 1 - 0.5 * 1.5
+        (2, array([-0.25]))
         """
         if grad.shape != theta.shape:
             raise PlainnetError(
@@ -151,6 +187,11 @@ class RMSprop(Optimizer):
     eps : float, default 1e-8
         Keeps the quotient finite, above 0.
 
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
     Examples
     --------
     >>> theta = np.array([1.0])
@@ -224,6 +265,11 @@ class Adam(_Adaptive):
     eps : float, default 1e-8
         Keeps the quotient finite, above 0.
 
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
     Examples
     --------
     >>> theta = np.array([1.0, 1.0])
@@ -261,6 +307,11 @@ class AdamW(_Adaptive):
         Keeps the quotient finite, above 0.
     weight_decay : float, default 0.01
         At least 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
 
     Examples
     --------

@@ -100,12 +100,34 @@ class RowSpace:
         Returns
         -------
         array of shape (m, r + n_out)
+
+        Examples
+        --------
+        >>> from plainnet.nn import mlp
+        >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
+        >>> net = mlp(50, (2,), seed=1)
+        >>> space = RowSpace(net, X)
+        >>> small = space.net.predict(space.coordinates(X))
+        >>> np.allclose(small, net.predict(X), atol=1e-5)
+        True
         """
         rows = X.reshape(len(X), -1)
         return np.hstack([self._project(rows), rows @ self._P])
 
     def lift(self) -> None:
-        """Write the small network's parameters into the full network."""
+        """Write the small network's parameters into the full network.
+
+        Examples
+        --------
+        >>> from plainnet.nn import mlp
+        >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
+        >>> net = mlp(50, (2,), seed=1)
+        >>> space = RowSpace(net, X)
+        >>> space.net.params.views["dense1.b"][...] = 7  # as a training would move it
+        >>> space.lift()
+        >>> net.params.views["dense1.b"]
+        array([7., 7.], dtype=float32)
+        """
         small, full = self.net.params.views, self._full.params.views
         moved = small[self._W] - self._V_start
         W = self._unproject(moved[:, : self.rank])

@@ -10,11 +10,34 @@ from plainnet.nn.layers import between, positive_int
 
 
 class Schedule(ABC):
-    """Calling a schedule with the number of the step gives its learning rate."""
+    """Calling a schedule with the number of the step gives its learning rate.
+
+    A schedule of your own defines ``__call__``.
+
+    Examples
+    --------
+    >>> from plainnet.train import SGD
+    >>> class InverseTime(Schedule):
+    ...     def __call__(self, step):
+    ...         return 1.0 / (1 + step)
+    >>> [SGD(lr=InverseTime()).lr(step) for step in (0, 1, 3)]
+    [1.0, 0.5, 0.25]
+    """
 
     @abstractmethod
     def __call__(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0.
+
+        Parameters
+        ----------
+        step : int
+            At least 0.
+
+        Returns
+        -------
+        float
+            Above 0, or 0 at the end.
+        """
 
 
 @final
@@ -26,6 +49,11 @@ class Constant(Schedule):
     ----------
     lr : float
         Above 0.
+
+    Raises
+    ------
+    PlainnetError
+        If lr is not a finite number above 0.
 
     Examples
     --------
@@ -56,6 +84,11 @@ class StepDecay(Schedule):
         Steps between two changes, at least 1.
     factor : float, default 0.5
         Above 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an argument is out of range.
 
     Examples
     --------
@@ -90,6 +123,11 @@ class Exponential(Schedule):
     factor : float, default 0.5
         Above 0.
 
+    Raises
+    ------
+    PlainnetError
+        If an argument is out of range.
+
     Examples
     --------
     >>> round(Exponential(1.0, every=10)(5), 4)
@@ -123,6 +161,11 @@ class Cosine(Schedule):
     final : float, default 0.0
         The last rate, at least 0.
 
+    Raises
+    ------
+    PlainnetError
+        If an argument is out of range.
+
     Examples
     --------
     >>> [round(Cosine(1.0, steps=100)(step), 3) for step in (0, 50, 100, 200)]
@@ -155,6 +198,11 @@ class WarmUp(Schedule):
         What follows; it is shifted, so that its step 0 comes after the rise.
     steps : int
         How many steps the rise takes, at least 1 (Goyal et al., 2017).
+
+    Raises
+    ------
+    PlainnetError
+        If ``then`` is not a schedule, or steps is below 1.
 
     Examples
     --------
@@ -194,6 +242,11 @@ class OneCycle(Schedule):
         The share of the steps that lead up, in (0, 1).
     final : float, default 4e-6
         The last rate as a share of the peak, at least 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an argument is out of range.
 
     Examples
     --------

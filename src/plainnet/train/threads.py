@@ -87,6 +87,10 @@ def limited_threads(n: int) -> Iterator[None]:
     n : int
         At least 1; more than BLAS has now changes nothing.
 
+    Yields
+    ------
+    None
+
     Examples
     --------
     >>> with limited_threads(1):

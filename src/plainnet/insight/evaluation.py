@@ -1,0 +1,256 @@
+"""Evaluation: all that is known of how good a model is on some rows, beside the simple answers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet.insight.baselines import Baseline, Column, fit_baselines, stored
+from plainnet.insight.curves import (
+    average_precision,
+    best_f1,
+    brier,
+    calibration_error,
+    cheapest,
+    pr_curve,
+    reliability,
+    roc_curve,
+    thinned,
+)
+from plainnet.insight.duplicates import seen_before
+from plainnet.insight.findings import Finding
+from plainnet.insight.intervals import paired_means, paired_shares, wilson
+from plainnet.insight.metrics import evaluate
+from plainnet.insight.rules import places
+from plainnet.insight.verdicts import Case, Rival, contradicted, leaked, repeated, verdict
+from plainnet.model import Model
+
+if TYPE_CHECKING:
+    from plainnet.data.datasets import Rows
+
+Array = NDArray[Any]
+
+
+class Costs(NamedTuple):
+    """What mistakes cost: to call a negative positive, and a positive negative."""
+
+    false_positive: float
+    false_negative: float
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a model is on some rows, in numbers and in words.
+
+    Attributes
+    ----------
+    figures : dict
+        Of the network: ``rows``, ``loss`` and what `plainnet.insight.metrics.evaluate` gives for
+        the task; and ``interval``, the 95 % Wilson interval [low, high] of the accuracy, but for
+        numbers.
+    rivals : tuple of Rival
+        The simple answers, from the simplest; none for a model that was stored without.
+    best : str or None
+        The name of the best of them.
+    verdict : str
+        In words: whether the network is better than the best of them, by how much, whether the
+        interval allows saying so, and which simpler ones come near.
+    findings : tuple of Finding
+        A column that gives the target away, rows that were trained on, contradictions.
+    curves : dict
+        Of classes: ``brier``, ``calibration_error``, ``reliability`` (rows of low, high, rows,
+        said, came). Of two classes also ``roc`` (false and true positive rate), ``pr`` (recall
+        and precision), ``average_precision``, ``best_f1`` (threshold and F1), and with costs
+        ``cheapest`` (threshold and cost a row).
+    """
+
+    figures: dict[str, Any]
+    rivals: tuple[Rival, ...]
+    best: str | None
+    verdict: str
+    findings: tuple[Finding, ...]
+    curves: dict[str, Any] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON can hold it: the figures first, under their own names."""
+        return {
+            **self.figures,
+            "verdict": self.verdict,
+            "best_baseline": self.best,
+            "baselines": [rival.to_json() for rival in self.rivals],
+            "findings": [finding.to_json() for finding in self.findings],
+            **self.curves,
+        }
+
+
+def evaluation(
+    model: Model,
+    rows: "Rows",
+    *,
+    held_out: bool = False,
+    costs: Costs | None = None,
+    baselines: Sequence[Baseline] | None = None,
+) -> Evaluation:
+    """Judge a model by rows whose targets are known.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model; it is not changed.
+    rows : Rows
+        Inputs as `Model.inputs` makes them, and targets as `Target.encode` does.
+    held_out : bool, default False
+        Whether the rows come from the table that the model was trained on, which is then said.
+    costs : Costs, optional
+        Of mistakes, for the cheapest threshold of two classes.
+    baselines : sequence of Baseline, optional
+        By default those that the model was stored with.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    PlainnetError
+        If there are no rows, or they do not fit the model.
+
+    Examples
+    --------
+    >>> from plainnet.data.samples import introverts
+    >>> from plainnet.runs import Settings, table_run
+    >>> result = table_run(introverts(400), Settings(epochs=20))
+    >>> found = evaluation(result.model, result.data.test)
+    >>> found.figures["rows"], found.best in ("column", "regression")
+    (80, True)
+    """
+    task = model.target.task
+    Z = model.net.predict(rows.X, transform=model.transform)
+    A = model.loss.link(Z)
+    figures = score_outputs(model, Z, A, rows.y)
+    own = _points(task, A, rows.y)
+    answers = stored(model) if baselines is None else baselines
+    rivals = tuple(_rival(model, one, rows, own) for one in answers)
+    seen, alike = seen_before(model.extras, rows.X)
+    pictures = model.transform is not None
+    where = places(model.schema)
+    case = Case(model.target, figures, rivals, held_out, pictures, float(alike.mean()), where)
+    findings = [*leaked(case, answers, *rows), *repeated(case, seen, alike, own)]
+    if task in ("binary", "multiclass"):
+        findings += contradicted(case, rows.X, rows.y)
+    return Evaluation(
+        figures,
+        rivals,
+        case.best.name if case.best is not None else None,
+        verdict(case),
+        tuple(findings),
+        _curves(task, rows.y, A, costs),
+    )
+
+
+def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
+    """Return rows, loss, what `evaluate` gives, and the interval of the accuracy.
+
+    Parameters
+    ----------
+    model : Model
+        For its loss and target.
+    Z, A : array (m, n_out)
+        Logits, and what the loss's link makes of them.
+    y : array
+        Encoded targets.
+    """
+    loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
+    if model.target.task == "regression":
+        y, A = model.target.decode(y), model.target.decode(A)
+    figures = {"rows": len(y), "loss": loss, **evaluate(model.target.task, y, A)}
+    if "accuracy" in figures:
+        # of several labels, those of a row go together: as many trials as rows
+        figures["interval"] = list(wilson(figures["accuracy"] * len(y), len(y)))
+    return figures
+
+
+def _rival(model: Model, answer: Baseline, rows: "Rows", own: Array) -> Rival:
+    target = model.target
+    A = answer.outputs(rows.X)
+    Z = _logits(target.task, A).astype(model.net.dtype)
+    figures = score_outputs(model, Z, A, rows.y)
+    other = _points(target.task, A, rows.y)
+    shares = target.task in ("binary", "multiclass")
+    difference = paired_shares(own, other) if shares else paired_means(own, other)
+    words = answer.words(target)
+    what = words
+    if isinstance(answer, Column):
+        what = answer.what()
+    elif answer.name == "colours":
+        what = "seven numbers of colour with logistic regression"
+    return Rival(answer.name, words, what, figures, difference)
+
+
+def _points(task: str, A: Array, y: Array) -> Array:
+    """What each row counts for a predictor, the more the better."""
+    if task == "binary":
+        return np.asarray((A[:, 0] > 0.5) == (y > 0.5))
+    if task == "multiclass":
+        return np.asarray(A.argmax(axis=1) == y)
+    if task == "multilabel":
+        return np.asarray(((A > 0.5) == (y > 0.5)).mean(axis=1))
+    error = A.astype(np.float64) - y.reshape(A.shape)
+    return np.asarray(-np.square(error).mean(axis=1))
+
+
+def _logits(task: str, A: Array) -> Array:
+    """What a network would have to say for these probabilities; of 0 and 1, nearly so."""
+    if task == "regression":
+        return A
+    p = np.clip(A.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(p) if task == "multiclass" else np.log(p / (1 - p)))
+
+
+def _curves(task: str, y: Array, A: Array, costs: Costs | None) -> dict[str, Any]:
+    if task in ("regression", "multilabel"):
+        return {}
+    P = A[:, 0].astype(np.float64) if task == "binary" else A.astype(np.float64)
+    came = y > 0.5 if task == "binary" else A.argmax(axis=1) == y
+    table = reliability(came, P if task == "binary" else P.max(axis=1))
+    found: dict[str, Any] = {
+        "brier": brier(y, P),
+        "calibration_error": calibration_error(table),
+        "reliability": [list(line) for line in table],
+    }
+    if task == "multiclass" or came.all() or not came.any():
+        return found
+    false, true, _ = roc_curve(came, P)
+    precision, recall, _ = pr_curve(came, P)
+    found |= {
+        "roc": thinned(false, true),
+        "pr": thinned(recall, precision),
+        "average_precision": average_precision(came, P),
+        "best_f1": list(best_f1(came, P)),
+    }
+    if costs is not None:
+        threshold, cost = cheapest(came, P, *costs)
+        # above all scores: to call none positive is cheapest
+        found["cheapest"] = [threshold if math.isfinite(threshold) else None, cost]
+    return found
+
+
+def learn_baselines(model: Model, train: "Rows") -> None:
+    """Fit the simple answers on training rows and store them with the model.
+
+    Parameters
+    ----------
+    model : Model
+        Gets them in its record and extras, with what is needed to know its training rows again.
+    train : Rows
+        What it was trained on.
+    """
+    from plainnet.insight.baselines import store
+    from plainnet.insight.duplicates import remember
+
+    store(fit_baselines(model.schema, model.target, train), model)
+    model.extras |= remember(train.X, model.transform is not None)

@@ -1,0 +1,203 @@
+"""The formula of each step, and the lines of source that compute it, found by looking."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.losses import (
+    BinaryCrossEntropy,
+    Huber,
+    Loss,
+    MeanSquaredError,
+    MultiLabel,
+    SoftmaxCrossEntropy,
+)
+
+_ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # of which ``plainnet`` is a folder
+_LOGISTIC = "a = 1 / (1 + e^-z)"
+_CROSS = "-y log(a) - (1 - y) log(1 - a)"
+_LINKS: dict[type[Loss], str] = {
+    BinaryCrossEntropy: _LOGISTIC,
+    MultiLabel: _LOGISTIC,
+    SoftmaxCrossEntropy: "a_k = e^z_k / (e^z_1 + ... + e^z_K)",
+    MeanSquaredError: "a = z",
+    Huber: "a = z",
+}
+_LOSSES: dict[type[Loss], str] = {
+    BinaryCrossEntropy: f"L = {_CROSS} = max(z, 0) - z y + log(1 + e^-|z|)",
+    MultiLabel: f"L = mean over the labels of {_CROSS}",
+    SoftmaxCrossEntropy: "L = -log(a_y) = log(e^z_1 + ... + e^z_K) - z_y, y the true class",
+    MeanSquaredError: "L = mean over the outputs of (z - y)^2",
+    Huber: "L = mean over the outputs of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); "
+    "d = z - y",
+}
+
+
+class Code(NamedTuple):
+    """Where something is computed.
+
+    ``file`` is relative to the folder that holds the package, and in full for code of your own;
+    ``first`` and ``last`` are line numbers counted from 1; ``text`` is what stands there.
+    """
+
+    file: str
+    first: int
+    last: int
+    text: str
+
+    @property
+    def place(self) -> str:
+        """File and lines: ``layers.py:127-131``, of which editors understand the first."""
+        more = f"-{self.last}" if self.last > self.first else ""
+        return f"{self.file}:{self.first}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the place as JSON can hold it."""
+        return {"file": self.file, "line": self.first, "last_line": self.last, "text": self.text}
+
+
+def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> Code | None:
+    """Find the lines that do what a function is for, its docstring left out.
+
+    Parameters
+    ----------
+    function : callable
+        A function or method written in Python.
+    about : str, default ""
+        The name of an attribute, such as ``dW``: only the first statement that names it.
+    after : str, default ""
+        The name of a variable: only what follows the last statement that names it, if one does.
+        With neither, the whole body.
+
+    Returns
+    -------
+    Code or None
+        None where there is no source to look at, or no such statement in it.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Dense
+    >>> code = code_of(Dense.backward, about="dW")
+    >>> code.file, code.text
+    ('plainnet/nn/layers.py', 'np.dot(dZ.T, self.X, out=self.dW)')
+    """
+    try:
+        lines, start = inspect.getsourcelines(function)
+        file = Path(inspect.getfile(function)).resolve()
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    body = definition.body
+    if ast.get_docstring(definition) is not None:
+        body = body[1:]
+    if about:
+        body = [statement for statement in body if _names(statement, about)][:1]
+    said = [i for i, statement in enumerate(body) if after and _names(statement, after)]
+    body = body[said[-1] + 1 :] if said else body
+    if not body:
+        return None
+    first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
+    text = textwrap.dedent("".join(lines[first - 1 : last])).rstrip("\n")
+    shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file
+    return Code(shown.as_posix(), start + first - 1, start + last - 1, text)
+
+
+def _names(statement: ast.stmt, name: str) -> bool:
+    """Whether a variable or an attribute of that name stands in a statement."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.Name) and node.id == name)
+        for node in ast.walk(statement)
+    )
+
+
+def formula_of(function: Callable[..., Any]) -> str:
+    """Return the formula that a layer's method states: the first line of its docstring.
+
+    Parameters
+    ----------
+    function : callable
+        Such as ``Dense.forward``.
+
+    Returns
+    -------
+    str
+        Empty where there is none.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Tanh
+    >>> formula_of(Tanh.backward)
+    'dX = dY (1 - Y^2)'
+    """
+    lines = (inspect.getdoc(function) or "").splitlines()
+    return lines[0].removesuffix(".") if lines else ""
+
+
+def gradient_formula(backward: Callable[..., Any], name: str) -> str:
+    """Return the part of a layer's backward formula that gives one gradient.
+
+    Parameters
+    ----------
+    backward : callable
+        Such as ``Dense.backward``.
+    name : str
+        Such as ``dW``, or ``dX``.
+
+    Returns
+    -------
+    str
+        The statement itself where the docstring has no formula for it.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Dense, LayerNorm
+    >>> gradient_formula(Dense.backward, "db")
+    'db = column sums of dZ'
+    >>> gradient_formula(LayerNorm.backward, "dbeta")
+    'np.sum(dY, axis=axes, out=self.dbeta)'
+    """
+    whole = formula_of(backward)
+    clauses = re.split(r", (?=d\w+ = )", whole)
+    if len(clauses) > 1 and clauses[0].startswith("dX"):  # what follows says what is in it
+        clauses = [whole]
+    found = [clause for clause in clauses if clause.startswith(f"{name} = ")]
+    if found:
+        return found[0]
+    code = None if name == "dX" else code_of(backward, about=name)
+    return whole if code is None else " ".join(code.text.split("  #")[0].split())
+
+
+def link_formula(loss: Loss) -> str:
+    """Return the formula that turns logits z into predictions a.
+
+    Examples
+    --------
+    >>> link_formula(BinaryCrossEntropy())
+    'a = 1 / (1 + e^-z)'
+    """
+    return _LINKS.get(type(loss), formula_of(type(loss).link))
+
+
+def loss_formula(loss: Loss) -> str:
+    """Return the formula of the loss of one row.
+
+    Examples
+    --------
+    >>> loss_formula(MeanSquaredError())
+    'L = mean over the outputs of (z - y)^2'
+    >>> loss_formula(Huber(delta=2.0)).endswith("d = z - y; delta = 2")
+    True
+    """
+    formula = _LOSSES.get(type(loss), formula_of(type(loss).__call__))
+    given = [f"{name.replace('_', ' ')} = {value:g}" for name, value in loss.config().items()]
+    shown = [text for text in given if not text.endswith(" = 0")]
+    return "; ".join([formula, *shown])

@@ -1,0 +1,141 @@
+"""Repeats: the same training from several seeds, for how far chance alone moves its result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+from typing import Any, final
+
+from plainnet.errors import PlainnetError
+from plainnet.runs import Run, Settings
+
+
+@final
+@dataclass(frozen=True)
+class Repeats:
+    """What several trainings came to.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        One a training; each draws its own split, first weights and order of rows.
+    figure : str
+        What is compared: ``accuracy``, or ``rmse`` for numbers.
+    network, baseline : tuple of float
+        That figure of each network, and of the best baseline on the same held-out rows.
+
+    Examples
+    --------
+    >>> repeats = Repeats((0, 1, 2), "accuracy", (0.9, 0.8, 0.7), (0.6, 0.8, 0.8))
+    >>> repeats.mean, repeats.deviation, repeats.spread, repeats.better
+    (0.8, 0.1, (0.7, 0.9), 1)
+    """
+
+    seeds: tuple[int, ...]
+    figure: str
+    network: tuple[float, ...]
+    baseline: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the networks."""
+        return round(mean(self.network), 12)
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation, of a sample (n - 1)."""
+        return round(stdev(self.network), 12)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The lowest and the highest."""
+        return min(self.network), max(self.network)
+
+    @property
+    def better(self) -> int:
+        """How often the network was better than the best baseline."""
+        pairs = zip(self.network, self.baseline, strict=True)
+        if self.figure == "rmse":
+            return sum(own < other for own, other in pairs)
+        return sum(own > other for own, other in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the repeats as JSON can hold them."""
+        return {
+            "seeds": list(self.seeds),
+            "figure": self.figure,
+            "network": list(self.network),
+            "baseline": list(self.baseline),
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "spread": list(self.spread),
+            "better": self.better,
+        }
+
+
+def repeat(
+    first: Run,
+    settings: Settings,
+    k: int,
+    again: Callable[[Settings], Run],
+    watch: Callable[[int, float], object] | None = None,
+) -> Repeats:
+    """Train with further seeds and compare; the first run's model gets the result in its record.
+
+    Parameters
+    ----------
+    first : Run
+        With the seed of the settings.
+    settings : Settings
+        All choices; the others take the seeds that follow.
+    k : int
+        How many trainings in all, at least 2.
+    again : callable
+        Trains with other settings on the same data.
+    watch : callable, optional
+        Is shown each seed and its figure.
+
+    Returns
+    -------
+    Repeats
+
+    Raises
+    ------
+    PlainnetError
+        If k is below 2 or no rows are held out.
+
+    Examples
+    --------
+    >>> from plainnet.data.samples import introverts
+    >>> from plainnet.runs import table_run
+    >>> frame, settings = introverts(300), Settings(epochs=5)
+    >>> found = repeat(table_run(frame, settings), settings, 3, lambda s: table_run(frame, s))
+    >>> found.seeds, len(found.network)
+    ((0, 1, 2), 3)
+    """
+    check_repeat(settings, k)
+    figure = "rmse" if first.model.target.task == "regression" else "accuracy"
+    seeds = tuple(range(settings.seed, settings.seed + k))
+    own, others = [], []
+    for seed in seeds:
+        run = first if seed == settings.seed else again(replace(settings, seed=seed))
+        results = run.model.record["results"]
+        own.append(float(results["network"][figure]))
+        others.append(_best(results["evaluation"], figure))
+        if watch is not None:
+            watch(seed, own[-1])
+    found = Repeats(seeds, figure, tuple(own), tuple(others))
+    first.model.record["repeats"] = found.to_json()
+    return found
+
+
+def check_repeat(settings: Settings, k: int) -> None:
+    """Refuse a number of repeats that makes no sense; see `repeat`."""
+    if k < 2:
+        raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
+    if not settings.test:
+        raise PlainnetError("repeats are compared on held-out rows: set test to 0.2, say")
+
+
+def _best(evaluation: dict[str, Any], figure: str) -> float:
+    every: Sequence[dict[str, Any]] = evaluation["baselines"]
+    return next(float(b[figure]) for b in every if b["name"] == evaluation["best_baseline"])

@@ -1,0 +1,115 @@
+"""``plainnet doctor``: each mistake of a user leads to the right sentence in one command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import Model
+from plainnet.data.samples import introverts
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return introverts(500, seed=2)
+
+
+def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return frame.assign(Personality=rng.permutation(frame["Personality"]))
+
+
+def leaking(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(Code=(frame["Personality"] == "Introvert") * 2 + 1)[
+        ["Code", *frame.columns]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "sentence"),
+    [
+        (shuffled, "", "the labels may be shuffled"),
+        (leaking, "", "The column 'Code' alone gives the target away."),
+        (None, "--lr 1.0", "The learning rate of 1 is too high"),
+        (None, "--init zeros", "The weights of dense1 are all zero."),
+        (None, "--init zeros", "The network ignores its input"),
+        (None, "--optimizer sgd --lr 1e6", "The training broke off"),
+        (None, "--hidden 8 8 8 --init normal:0.001 --optimizer sgd", "The weights began too small"),
+        (None, "--optimizer sgd --lr 1e-7", "The cost hardly moves."),
+    ],
+)
+def test_a_mistake_leads_to_its_sentence(
+    cli: Cli,
+    frame: pd.DataFrame,
+    tmp_path: Path,
+    change: Callable[[pd.DataFrame], pd.DataFrame] | None,
+    options: str,
+    sentence: str,
+) -> None:
+    frame = frame if change is None else change(frame)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    words = ["--" + word.strip() for word in options.split("--") if word]
+    outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 40", *words)
+    assert sentence in outcome.out
+    assert outcome.err == ""
+    assert outcome.code == (0 if "hardly" in sentence and "Problem" not in outcome.out else 1)
+
+
+def test_a_healthy_training(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    outcome = cli("doctor", "a.csv", "--lr 0.01", "--epochs 40")
+    assert outcome.code == 0
+    assert "Problem:" not in outcome.out
+    assert "Warning:" not in outcome.out
+    assert list(tmp_path.glob("*.safetensors")) == []
+
+
+def test_as_json(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    outcome = cli("doctor", "a.csv", "--init zeros", "--epochs 5", "--json")
+    found = json.loads(outcome.out)["findings"]
+    assert (outcome.code, found[0]["name"], found[0]["level"]) == (1, "base rate", "problem")
+    assert set(found[0]) == {"name", "level", "says", "number", "cause", "advice"}
+
+
+def test_pictures(cli: Cli, colours: Path) -> None:
+    outcome = cli("doctor", colours, "--size 8", "--epochs 20", "--lr 0.01")
+    assert outcome.code == 0, outcome.out
+
+
+def test_a_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("doctor", trained, survey)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Findings: " in outcome.out
+
+
+def test_a_model_takes_no_options_of_a_training(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("doctor", trained, survey, "--lr 3")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "Error: the options of a training do not go with a model: leave them out\n"
+    )
+
+
+def test_a_model_with_a_strange_record(cli: Cli, trained: Path, survey: Path) -> None:
+    model = Model.load(trained)
+    model.record = {"history": {"loss": "low"}}
+    model.save(trained)
+    assert cli("doctor", trained, survey).code == 0
+
+
+def test_train_says_what_ails_and_the_model_keeps_it(
+    cli: Cli, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    outcome = cli("train", "a.csv", "--init zeros", "--epochs 5", "--out m.safetensors")
+    assert outcome.code == 0
+    assert "Problem: The network ignores its input" in outcome.out
+    kept = Model.load(tmp_path / "m.safetensors").record["findings"]
+    assert [one["name"] for one in kept][:2] == ["base rate", "symmetric weights"]

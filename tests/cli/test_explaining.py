@@ -1,0 +1,209 @@
+"""explain: one row, one picture, a whole model; as text, JSON and HTML."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+
+
+def test_a_row_as_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("explain", trained, survey, "--row", 7)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    for telling in (
+        "row 7\nThe model says ",
+        "Gradients and finite differences agree, to",
+        "Friends_circle_size",
+        "z1: dense1 (Dense), shape 16",
+        "a1: relu1 (ReLU), shape 16",
+        "a = 1 / (1 + e^-z)",
+        "L: the loss of this sample, y = [",
+        "dL/ddense1.W, from dense1, shape 16 x ",
+        "dL/dx, from dense1",
+        "finite difference",
+    ):
+        assert telling in outcome.out
+    assert re.search(r"Z = X W\^T \+ b    plainnet/nn/layers\.py:\d+-\d+\n", outcome.out)
+
+
+def test_a_row_in_json_says_what_predict_says(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("explain", trained, survey, "--row", 7, "--json", "--train", survey, "--top", 3)
+    assert (outcome.code, outcome.err) == (0, "")
+    seen = json.loads(outcome.out)
+    assert list(seen) == [
+        *("name", "task", "cells", "picture", "answer", "truth", "outputs", "model_says"),
+        *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
+        *("gradients_agree", "nearest"),
+    ]
+    model = Model.load(trained)
+    assert seen["model_says"] == pytest.approx(model.predict_proba(survey)[6].tolist())
+    assert seen["prediction"]["a"] == pytest.approx(seen["model_says"], rel=1e-5)
+    assert seen["answer"] == model.predict(survey)[6]
+    assert seen["truth"] == pd.read_csv(survey)["Personality"][6]
+    assert seen["gradients_agree"] is True
+    assert set(seen["cells"][0]) == {"column", "kind", "raw", "features", "how", "code"}
+    assert set(seen["steps"][0]) == {
+        *("layer", "kind", "symbol", "formula", "code", "output", "parameters")
+    }
+    assert set(seen["gradients"][0]) == {
+        *("by", "layer", "formula", "code", "gradient", "checked", "direction"),
+        *("difference", "ok"),
+    }
+    assert set(seen["gradients"][0]["checked"][0]) == {
+        *("index", "value", "gradient", "finite_difference")
+    }
+    assert set(seen["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
+    assert len(seen["nearest"]) == 3
+    assert "7" in [one["name"] for one in seen["nearest"] if one["input_distance"] == 0]
+
+
+def test_entries_and_top_change_what_is_shown(cli: Cli, trained: Path, survey: Path) -> None:
+    short = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 2).out)
+    assert [len(one["checked"]) for one in short["gradients"]][1] == 2
+    whole = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
+    assert all(one["direction"] is None for one in whole["gradients"])
+    few = json.loads(cli("explain", trained, survey, "--json", "--top", 2, "--repeats", 2).out)
+    assert len(few["mistakes"]) == 2
+
+
+def test_without_an_answer_there_is_no_way_back(cli: Cli, trained: Path, survey: Path) -> None:
+    pd.read_csv(survey).drop(columns="Personality").to_csv("new.csv", index=False)
+    out = cli("explain", trained, "new.csv", "--row", 2).out
+    assert "what is right is not" in out
+    assert "dL/d" not in out
+    out = cli("explain", trained, "new.csv", "--row", 2, "--label", "Introvert").out
+    assert "y = [1.0]" in out
+    assert "dL/dx" in out
+
+
+def test_a_page_of_a_row(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
+    outcome = cli("explain", trained, survey, "--row", 3, "--html", "row.html", "--train", survey)
+    assert outcome == (0, "Saved: row.html\n", "")
+    text = (tmp_path / "row.html").read_text()
+    assert "default-src 'none'" in html.unescape(text)
+    assert "<h1>How row 3 is predicted</h1>" in text
+    assert "Nearest samples" in text
+    assert cli("explain", trained, survey, "--row", 3, "--html", survey).code == 2
+
+
+def test_text_of_a_table_is_no_markup(cli: Cli, tmp_path: Path) -> None:
+    name = "[bold]<b>\x1b[31m"
+    frame = pd.DataFrame({name: ["[red]x", "<i>y"] * 20, "n": range(40), "y": ["a", "b"] * 20})
+    frame.to_csv("bad.csv", index=False)
+    assert cli("train", "bad.csv", "--epochs", 2, "--out", "bad.safetensors").code == 0
+    for words in (("--row", 1), ("--repeats", 2)):
+        out = cli("explain", "bad.safetensors", "bad.csv", *words).out
+        assert "\x1b" not in out
+        assert "[bold]<b>" in out
+        made = cli("explain", "bad.safetensors", "bad.csv", *words, "--html", "bad.html")
+        assert made.code == 0
+        assert "<b>" not in (tmp_path / "bad.html").read_text()
+
+
+def test_a_whole_model_as_text(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("explain", trained, survey, "--repeats", 3)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "Permutation importance on 150 samples, with 95 % intervals" in outcome.out
+    assert "accuracy falls by" in outcome.out
+    assert "of 150 samples are answered wrong." in outcome.out
+    assert "Most confidently wrong" in outcome.out
+
+
+def test_a_whole_model_in_json_is_reproducible(cli: Cli, trained: Path, survey: Path) -> None:
+    words = ("explain", trained, survey, "--repeats", 2, "--json")
+    first = cli(*words)
+    seen = json.loads(first.out)
+    assert list(seen) == ["rows", "wrong", "importance", "mistakes", "first_layer_pictures"]
+    assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "score_name"}
+    assert cli(*words) == first
+    assert cli(*words, "--seed", 1) != first
+
+
+def test_one_picture_and_its_class_folder(cli: Cli, painter: Path, colours: Path) -> None:
+    outcome = cli("explain", painter, colours / "red" / "2.png")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Picture, 8 x 8 x 3 bytes" in outcome.out
+    assert "of pixel" in outcome.out
+    assert "dL/dx" in outcome.out
+    inside = cli("explain", painter, colours, "--row", 9).out  # after six blue ones
+    assert inside.replace("red/2.png", "") in outcome.out.replace(f"{colours}/red/2.png", "")
+
+
+def test_pages_and_files_of_pictures(
+    cli: Cli, painter: Path, colours: Path, tmp_path: Path
+) -> None:
+    outcome = cli(
+        *("explain", painter, colours, "--row", 2, "--train", colours, "--top", 4),
+        *("--html", "one.html"),
+    )
+    assert outcome.code == 0
+    assert (tmp_path / "one.html").read_text().count("data:image/png;base64,") == 5
+    (colours / "red" / "0.png").rename(colours / "blue" / "wrong.png")
+    outcome = cli(
+        *("explain", painter, colours, "--repeats", 1, "--html", "all.html"),
+        *("--pictures", "pictures"),
+    )
+    assert outcome.code == 0
+    assert "Saved: 11 pictures in pictures" in outcome.out
+    assert (tmp_path / "all.html").read_text().count("data:image/png;base64,") == 9
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert {"weights.png", "weights-unit-8.png", "mistakes.png", "mistake-1.png"} <= names
+    mistake = np.array(Image.open(tmp_path / "pictures" / "mistake-1.png"))
+    assert mistake.shape == (128, 128, 3)
+    assert mistake[..., 0].mean() > 150  # the red one among the blue
+
+
+def test_no_picture_is_written_among_the_data(cli: Cli, painter: Path, colours: Path) -> None:
+    before = sorted(colours.rglob("*"))
+    outcome = cli("explain", painter, colours, "--pictures", colours / "new")
+    assert outcome.code == 2
+    assert "would be written into the data folder" in outcome.err
+    assert sorted(colours.rglob("*")) == before
+
+
+def test_pictures_that_cannot_be_used_are_told(cli: Cli, painter: Path, colours: Path) -> None:
+    (colours / "red" / "x.png").write_text("no picture")
+    outcome = cli("explain", painter, colours, "--repeats", 1)
+    assert outcome.code == 0
+    assert "left out" in outcome.err
+    assert "--pictures DIR" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--row", 0), "Error: --row counts from 1, got 0\n"),
+        (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
+        (("--label", "x"), "Error: --label and --train are about one row: give --row too\n"),
+        (("--entries", 0), "Error: --entries must be at least 1, got 0\n"),
+        (("--seed", -1), "Error: --seed must be at least 0, got -1\n"),
+        (
+            ("--row", 1, "--pictures", "d"),
+            "Error: --pictures is about the whole model: leave --row out\n",
+        ),
+        (
+            ("--pictures", "d"),
+            "Error: a model of tables has no pictures to write: leave --pictures out\n",
+        ),
+        (
+            ("--html", "no/where.html"),
+            "Error: there is no folder 'no' to write 'where.html' into\n",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    cli: Cli, trained: Path, survey: Path, words: tuple[object, ...], message: str
+) -> None:
+    assert cli("explain", trained, survey, *words) == (2, "", message)
