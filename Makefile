@@ -41,9 +41,8 @@ format: .venv/dev
 	$(PIP) --editable '.[$(@F)]'
 	@touch $@
 
-# The peers fill a gigabyte, so they have an environment of their own. PyTorch keeps its builds
-# without CUDA in an index of its own; where that is out of reach, pip warns and takes another.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The peers fill a gigabyte or more, so they have an environment of their own. Where pip would take a
+# build of PyTorch with CUDA, PIP_EXTRA_INDEX_URL can name the index of the builds without it.
 bench: .venv-bench/bench
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
@@ -53,7 +52,7 @@ bench: .venv-bench/bench
 	@test -x .venv-bench/bin/python || "$(PYTHON)" -m venv .venv-bench || { rm -rf .venv-bench; \
 	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet \
-	--extra-index-url $(TORCH_INDEX) torch==2.13.0 jax scikit-learn matplotlib --editable .
+	torch==2.13.0 jax scikit-learn matplotlib --editable .
 	@touch $@
 
 clean:

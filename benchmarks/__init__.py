@@ -1,0 +1,1 @@
+"""How fast plainnet is, beside PyTorch, JAX, scikit-learn and the bare matrix products."""

@@ -1,0 +1,137 @@
+"""doctor: what watching a training costs, and how often the doctor is wrong.
+
+python -m benchmarks.doctor              both, as docs/doctor.md gives them
+python -m benchmarks.doctor overhead     processor time of watched over unwatched training
+python -m benchmarks.doctor rates        false alarms and misses, over many seeds
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.workloads import WORKLOADS, Job, Workload
+from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
+from plainnet.insight.doctor import examine
+from plainnet.insight.findings import Finding
+from plainnet.insight.probe import Probe
+from plainnet.train.history import Epoch
+
+ROUNDS = 25
+HEALTHY_SEEDS = range(200, 206)  # seeds up to 109 served to choose thresholds and settings
+ILL_SEEDS = range(200, 210)
+CASES = Path(__file__).resolve().parents[1] / "tests"
+
+
+def main(arguments: Sequence[str]) -> None:
+    if not arguments or "overhead" in arguments:
+        print(overhead())
+    if not arguments or "rates" in arguments:
+        print(rates())
+
+
+def overhead() -> str:
+    """Watched over unwatched, processor time, each pair one after the other in both orders."""
+    workload = next(w for w in WORKLOADS if w.name == "digits")
+    job = Job.draw(workload)
+    seconds(job, watched=True)
+    pairs = []
+    for i in range(ROUNDS):
+        first, second = (seconds(job, watched=bool((i + k) % 2)) for k in (0, 1))
+        pairs.append((second, first) if i % 2 == 0 else (first, second))  # watched, bare
+    ratios = sorted(watched / bare for watched, bare in pairs)
+    quarter = len(ratios) // 4
+    bare = statistics.median(pair[1] for pair in pairs) / workload.steps * 1000
+    own = statistics.median(hooks(job) for _ in range(5)) / workload.steps * 1000
+    return (
+        f"{workload.title}: {bare:.2f} ms of processor time a step; watched over unwatched "
+        f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} to "
+        f"{ratios[-1 - quarter]:.3f}, {ROUNDS} pairs); the probe's own calls take "
+        f"{own:.4f} ms a step, {own / bare:.2%}"
+    )
+
+
+def hooks(job: Job) -> float:
+    """Return the processor time of the probe alone: what it adds at each batch and epoch."""
+    workload = job.workload
+    *hidden, n_out = workload.sizes[1:]
+    net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
+    Z, y = net.predict(job.X[: workload.batch_rows]), job.y[: workload.batch_rows]
+    epoch = Epoch(1, 1, 1.0, None, 1.0, None, 0.1, 0.1)
+    net.backward(loss(net.forward(job.X[: workload.batch_rows]), y)[1])
+    batches = workload.steps // workload.epochs
+    start = time.process_time()
+    probe = Probe(net)
+    watched = probe.metric(lambda Z, y: 0.0)
+    for _ in range(workload.epochs):
+        for _ in range(batches):
+            watched(Z, y)
+        probe.watch(epoch)
+    return time.process_time() - start
+
+
+def seconds(job: Job, watched: bool) -> float:
+    """Return the processor time of a training, with its metric in either case."""
+    workload: Workload = job.workload
+    *hidden, n_out = workload.sizes[1:]
+    net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
+    start = time.process_time()
+    probe = Probe(net) if watched else None
+    fit(
+        net,
+        job.X,
+        job.y,
+        loss=loss,
+        optimizer=Adam(workload.lr),
+        epochs=workload.epochs,
+        batch_size=workload.batch,
+        metric=loss.score if probe is None else probe.metric(loss.score),
+        watch=None if probe is None else probe.watch,
+    )
+    return time.process_time() - start
+
+
+def rates() -> str:
+    """Train what tests/insight/patients.py describes with other seeds, and count mistakes."""
+    sys.path.insert(0, str(CASES))
+    from insight.patients import ILL, healthy
+
+    alarms: list[str] = []
+    total = 0
+    for name, make in healthy(HEALTHY_SEEDS):
+        total += 1
+        said = [finding for finding in examine(make()) if finding.level != "note"]
+        if said:
+            alarms.append(f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in said))
+    lines = [
+        f"False alarms: {len(alarms)} of {total} healthy trainings ({len(alarms) / total:.1%})",
+        *alarms,
+        "",
+        "| illness | must find | found |",
+        "|---|---|--:|",
+    ]
+    missed = 0
+    for name, (make, finding, words) in ILL.items():
+        hits = sum(found_in(examine(make(seed)), finding, words) for seed in ILL_SEEDS)
+        missed += len(ILL_SEEDS) - hits
+        lines.append(f"| {name} | {finding.replace('|', ' or ')} | {hits} of {len(ILL_SEEDS)} |")
+    every = len(ILL) * len(ILL_SEEDS)
+    lines += ["", f"Misses: {missed} of {every} ill trainings ({missed / every:.1%})"]
+    return "\n".join(lines)
+
+
+def found_in(found: Sequence[Finding], name: str, words: str) -> bool:
+    """Whether a finding of one of the names holds one of the words."""
+    return any(
+        one.name in name.split("|")
+        and any(w in json.dumps(one.to_json()) for w in words.split("|"))
+        for one in found
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    main(sys.argv[1:])

@@ -1,0 +1,123 @@
+"""Measures: start-up, memory of a bare import, size of an installation, and the machine."""
+
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+
+IMPORTS = ("numpy", "plainnet", "jax", "sklearn.neural_network", "torch")
+DISTRIBUTIONS = ("plainnet", "scikit-learn", "jax", "torch")
+SHOWN_VERSIONS = ("plainnet", "numpy", "torch", "jax", "jaxlib", "scikit-learn")
+
+# A fresh interpreter times the import itself; starting Python is the same for all.
+_IMPORT = """
+import time
+start = time.perf_counter()
+import {}
+seconds = time.perf_counter() - start
+from benchmarks.worker import peak_bytes
+print(seconds, peak_bytes())
+"""
+
+
+def start_up(runs: int) -> dict[str, tuple[float, int]]:
+    """Median seconds of an import with its bytecode cached, and the memory the process held."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    found: dict[str, list[tuple[float, int]]] = {name: [] for name in IMPORTS}
+    for number in range(runs + 1):
+        for name in IMPORTS:
+            process = subprocess.run(
+                [sys.executable, "-c", _IMPORT.format(name)],
+                capture_output=True,
+                text=True,
+                env=environment,
+                cwd=Path(__file__).resolve().parents[1],
+            )
+            if process.returncode == 0 and number:  # the first writes the bytecode
+                seconds, peak = process.stdout.split()
+                found[name].append((float(seconds), int(peak)))
+    return {
+        name: (statistics.median(s for s, _ in runs), max(p for _, p in runs))
+        for name, runs in found.items()
+        if runs
+    }
+
+
+def installed_bytes(name: str) -> tuple[int, int]:
+    """Size of a distribution with all it requires, and how many distributions that is."""
+    from packaging.requirements import Requirement
+
+    seen: set[str] = set()
+    waiting, total = [name], 0
+    while waiting:
+        key = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if key in seen:
+            continue
+        try:
+            dist = distribution(key)
+        except PackageNotFoundError:
+            continue
+        seen.add(key)
+        total += _own_bytes(key)
+        for line in dist.requires or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return total, len(seen)
+
+
+def _own_bytes(name: str) -> int:
+    files = [Path(str(file.locate())) for file in distribution(name).files or ()]
+    if name == "plainnet":  # installed in place: its files are those of the checkout
+        spec = find_spec("plainnet")
+        assert spec is not None
+        assert spec.origin is not None
+        files = list(Path(spec.origin).parent.rglob("*"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def machine() -> str:
+    """Describe processor, memory, system and BLAS in a sentence."""
+    model = platform.processor() or platform.machine()
+    cpuinfo, meminfo = Path("/proc/cpuinfo"), Path("/proc/meminfo")
+    if cpuinfo.exists():
+        names = re.findall(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.M)
+        model = names[0] if names else model
+    memory = ""
+    if meminfo.exists():
+        kib = int(re.findall(r"^MemTotal:\s*(\d+)", meminfo.read_text(), re.M)[0])
+        memory = f", {kib / 2**20:.0f} GiB of memory"
+    from benchmarks.session import processors
+
+    return (
+        f"{model}, {processors()} processors{memory}, {platform.system()} "
+        f"{platform.machine()}, Python {platform.python_version()}, {blas()}"
+    )
+
+
+def blas() -> str:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    names = {
+        f"{lib['internal_api']} {lib['version']} ({lib.get('architecture', 'unknown')})"
+        for lib in threadpool_info()
+        if lib["user_api"] == "blas"
+    }
+    return f"NumPy with {' and '.join(sorted(names)) or 'an unknown BLAS'}"
+
+
+def versions() -> str:
+    found = []
+    for name in SHOWN_VERSIONS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)

@@ -1,0 +1,60 @@
+"""plainnet: fit() with everything it does on its own, the choice of threads included."""
+
+from collections.abc import Callable
+from typing import final
+
+from benchmarks.sides.base import Predict, Side, sigmoid
+from benchmarks.workloads import SEED, Array, Job
+from plainnet import (
+    SGD,
+    Adam,
+    BinaryCrossEntropy,
+    History,
+    Loss,
+    Optimizer,
+    SoftmaxCrossEntropy,
+    fit,
+    mlp,
+)
+
+
+@final
+class Plainnet(Side):
+    def load(self, job: Job) -> None:
+        w = job.workload
+        self.job = job
+        self.net = mlp(w.sizes[0], w.sizes[1:-1], w.sizes[-1])
+        self.loss: Loss = BinaryCrossEntropy() if w.sizes[-1] == 1 else SoftmaxCrossEntropy()
+        rules: dict[str, Optimizer] = {
+            "sgd": SGD(w.lr),
+            "momentum": SGD(w.lr, momentum=0.9),
+            "adam": Adam(w.lr),
+        }
+        self.optimizer = rules[w.rule]
+        self.history = History()
+        self.reset()
+
+    def reset(self) -> None:
+        for i, (W, b) in enumerate(self.job.weights, start=1):
+            self.net.params.views[f"dense{i}.W"][...] = W
+            self.net.params.views[f"dense{i}.b"][...] = b
+
+    def train(self, epochs: int) -> list[float]:
+        self.history = fit(
+            self.net,
+            self.job.X,
+            self.job.y,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            epochs=epochs,
+            batch_size=self.job.workload.batch,
+            seed=SEED,
+        )
+        return self.history.loss
+
+    def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
+        X, net = self.job.X[:rows], self.net
+        return lambda: net.predict(X), lambda: sigmoid(net.predict(X[:8]))
+
+    def chosen_threads(self) -> int:
+        return self.history.threads
