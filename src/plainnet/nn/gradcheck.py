@@ -1,5 +1,7 @@
 """gradcheck: the finite-difference check of any network and loss."""
 
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
 from collections.abc import Callable
 from typing import NamedTuple, final
 
