@@ -67,7 +67,8 @@ def fit_regression(
         _least_squares(net, X if transform is None else transform(X), y)
         return net
     # The numbers are centred and brought to one scale, as the features of colours are not.
-    mean, scale = np.zeros(n, np.float32), np.ones(n, np.float32)
+    mean: Array = np.zeros(n, np.float32)
+    scale: Array = np.ones(n, np.float32)
     if transform is None:
         mean, scale = X.mean(axis=0), X.std(axis=0)
         scale[scale == 0] = 1
