@@ -508,3 +508,14 @@ def test_what_is_no_ordinary_file_is_left_alone(tmp_path):
     with pytest.raises(OSError, match="not an ordinary file"):
         write_bytes(tmp_path / "pipe", b"new")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_bytes(tmp_path / "model", b"new")
+    assert error.value.filename == str(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
