@@ -129,6 +129,11 @@ def lines(
     -------
     Drawing
 
+    Raises
+    ------
+    ValueError
+        If there are no series, or more than there are colours.
+
     Examples
     --------
     >>> drawing = lines("cost", "Cost", "It falls.", [Line("training", [1, 2], [0.7, 0.3])],

@@ -118,6 +118,11 @@ def paired_shares(first: ArrayLike, second: ArrayLike) -> Difference:
     Difference
         Of the shares, from -1 to 1.
 
+    Raises
+    ------
+    DataError
+        If the two arrays differ in shape.
+
     Examples
     --------
     >>> right = np.arange(50) < 48
