@@ -38,6 +38,7 @@ FLOORS = (
     ("plainnet.files",),
     ("plainnet.model",),
     ("plainnet.insight.*",),
+    ("plainnet.settings",),
     ("plainnet.runs",),
     ("plainnet.repeats",),
     ("plainnet.estimators",),

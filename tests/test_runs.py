@@ -16,7 +16,8 @@ from plainnet import (
     SoftmaxCrossEntropy,
 )
 from plainnet.data.samples import introverts
-from plainnet.runs import make_loss, make_optimizer, make_schedule, table_run
+from plainnet.runs import table_run
+from plainnet.settings import make_loss, make_optimizer, make_schedule
 
 
 @pytest.mark.parametrize(

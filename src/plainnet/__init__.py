@@ -15,10 +15,10 @@ from plainnet.train import __all__ as _train_names
 
 if TYPE_CHECKING:
     from plainnet.model import Model as Model
-    from plainnet.runs import Settings as Settings
     from plainnet.runs import run as run
+    from plainnet.settings import Settings as Settings
 
-_LAZY = {"Model": "plainnet.model", "Settings": "plainnet.runs", "run": "plainnet.runs"}
+_LAZY = {"Model": "plainnet.model", "Settings": "plainnet.settings", "run": "plainnet.runs"}
 
 __all__ = [
     "DataError",

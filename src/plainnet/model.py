@@ -62,7 +62,8 @@ class Model:
     Examples
     --------
     >>> import pandas as pd
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
@@ -118,7 +119,8 @@ class Model:
         Examples
         --------
         >>> from plainnet.data.samples import pandas_and_bears
-        >>> from plainnet.runs import Settings, image_run
+        >>> from plainnet.runs import image_run
+        >>> from plainnet.settings import Settings
         >>> X, y, classes = pandas_and_bears(20, size=16)
         >>> model = image_run(X, y, classes, Settings(epochs=1)).model
         >>> X.dtype, model.transform(X[:2]).shape
@@ -222,7 +224,8 @@ class Model:
         Examples
         --------
         >>> import pandas as pd
-        >>> from plainnet.runs import Settings, table_run
+        >>> from plainnet.runs import table_run
+        >>> from plainnet.settings import Settings
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
         >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
         >>> model.predict(pd.DataFrame({"hours": [4, 1]}))

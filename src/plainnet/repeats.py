@@ -6,7 +6,8 @@ from statistics import mean, stdev
 from typing import Any, final
 
 from plainnet.errors import PlainnetError
-from plainnet.runs import Run, Settings
+from plainnet.runs import Run
+from plainnet.settings import Settings
 
 
 @final

@@ -10,7 +10,7 @@ import pytest
 import plainnet.cli.training as training
 from plainnet.cli.options import Options
 from plainnet.errors import PlainnetError
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 # option, its words on the command line, and what they change
 OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from plainnet.cli.options import Options
 from plainnet.cli.reporting import training_command, training_words
 from plainnet.model import Model
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 Cli = Callable[..., Any]
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(

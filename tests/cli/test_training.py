@@ -14,7 +14,7 @@ from plainnet.cli.places import model_path
 from plainnet.cli.report import training_text
 from plainnet.data.samples import introverts
 from plainnet.model import Model
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 Cli = Callable[..., Any]
 

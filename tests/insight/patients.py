@@ -24,7 +24,7 @@ from plainnet.errors import TrainingError
 from plainnet.insight.doctor import examine
 from plainnet.insight.patient import Patient
 from plainnet.insight.probe import Probe
-from plainnet.runs import Settings, make_loss, make_optimizer
+from plainnet.settings import Settings, make_loss, make_optimizer
 from plainnet.train.history import History
 
 

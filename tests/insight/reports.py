@@ -9,7 +9,8 @@ import pandas as pd
 from plainnet.data.samples import pandas_and_bears
 from plainnet.insight.findings import Finding
 from plainnet.insight.report import report
-from plainnet.runs import Settings, image_run, table_run
+from plainnet.runs import image_run, table_run
+from plainnet.settings import Settings
 
 EVIL = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;$x^2$"
 TASKS = ("binary", "multiclass", "multilabel", "regression", "pictures")

@@ -20,7 +20,8 @@ from plainnet.insight.rowwise import read_rows
 from plainnet.insight.telling import cell_rows, headline
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.runs import Settings, image_run, table_run
+from plainnet.runs import image_run, table_run
+from plainnet.settings import Settings
 
 
 def frame(m=60, seed=0):

@@ -10,7 +10,8 @@ from plainnet.insight.explain_pages import explanation_page, overview_page
 from plainnet.insight.neighbours import nearest
 from plainnet.insight.overview import overview
 from plainnet.insight.rowwise import NamedRows, read_rows
-from plainnet.runs import Settings, image_run, table_run
+from plainnet.runs import image_run, table_run
+from plainnet.settings import Settings
 
 pytestmark = pytest.mark.skipif(
     chromium.found() is None, reason=f"no browser is installed: none of {', '.join(chromium.NAMES)}"

@@ -15,7 +15,8 @@ from plainnet.insight.importance import groups, importance
 from plainnet.insight.rowwise import NamedRows, read_rows, row_losses, row_scores
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
-from plainnet.runs import Settings, image_run, table_run
+from plainnet.runs import image_run, table_run
+from plainnet.settings import Settings
 
 
 def planted(m=400, seed=0, noise=0.5):

@@ -31,7 +31,8 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.runs import Settings, image_run, table_run
+from plainnet.runs import image_run, table_run
+from plainnet.settings import Settings
 
 
 def line_model(task, classes=(), columns=("y",), loss=None, n_out=1):

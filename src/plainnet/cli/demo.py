@@ -14,7 +14,8 @@ from plainnet.cli.training import show_end, show_start, suggest
 from plainnet.errors import PlainnetError
 from plainnet.files import write_bytes
 from plainnet.nn.sequential import Sequential
-from plainnet.runs import Run, Settings, image_run, table_run
+from plainnet.runs import Run, image_run, table_run
+from plainnet.settings import Settings
 
 if TYPE_CHECKING:
     from plainnet.data.datasets import Dataset

@@ -19,8 +19,9 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.insight.findings import Finding
 from plainnet.model import Model
 from plainnet.nn.sequential import Sequential
-from plainnet.runs import Settings, load
+from plainnet.runs import load
 from plainnet.runs import train as run_training
+from plainnet.settings import Settings
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 WRONG = 1  # the exit code where a gradient is wrong
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, final
 from cyclopts import CoercionError, Group, Parameter, Token
 
 from plainnet.errors import PlainnetError
-from plainnet.runs import OptimizerName, ScheduleName, Settings
+from plainnet.settings import OptimizerName, ScheduleName, Settings
 
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind
@@ -39,7 +39,7 @@ _WORDS = Parameter(show_default=" ".join)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of ``plainnet train``, which become `plainnet.runs.Settings`.
+    """The options of ``plainnet train``, which become `plainnet.settings.Settings`.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from rich.console import Console
 from plainnet.cli.show import clean, line, notes, percent, section, table
 from plainnet.data.images import ImageSchema
 from plainnet.nn.sequential import Sequential
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 if TYPE_CHECKING:
     from plainnet.data.datasets import Dataset

@@ -14,7 +14,7 @@ from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema
 from plainnet.files import write_bytes
 from plainnet.model import Model
-from plainnet.runs import Settings
+from plainnet.settings import Settings
 
 if TYPE_CHECKING:
     from plainnet.data.datasets import Rows

@@ -17,7 +17,8 @@ from plainnet.cli.ward import Ward
 from plainnet.nn.sequential import Sequential
 from plainnet.repeats import check_repeat
 from plainnet.repeats import repeat as repeat_training
-from plainnet.runs import Run, Settings, run
+from plainnet.runs import Run, run
+from plainnet.settings import Settings
 from plainnet.train.history import Epoch, History
 
 if TYPE_CHECKING:

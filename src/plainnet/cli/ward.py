@@ -11,7 +11,7 @@ from plainnet.insight.rules import places
 from plainnet.model import Model
 from plainnet.nn.layers import Dropout
 from plainnet.nn.sequential import Sequential
-from plainnet.runs import Settings, make_loss, make_optimizer
+from plainnet.settings import Settings, make_loss, make_optimizer
 from plainnet.train.history import Epoch, History
 
 if TYPE_CHECKING:

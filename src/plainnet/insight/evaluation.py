@@ -122,7 +122,8 @@ def evaluation(
     Examples
     --------
     >>> from plainnet.data.samples import introverts
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> result = table_run(introverts(400), Settings(epochs=20))
     >>> found = evaluation(result.model, result.data.test)
     >>> found.figures["rows"], found.best in ("column", "regression")

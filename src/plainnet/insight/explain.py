@@ -206,7 +206,8 @@ def explain(
     Examples
     --------
     >>> from plainnet.data.samples import introverts
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(200), Settings(hidden=(4,), epochs=5)).model
     >>> seen = explain(model, introverts(200), row=7)
     >>> seen.name, [step.symbol for step in seen.trace.steps], seen.trace.ok

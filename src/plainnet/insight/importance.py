@@ -94,7 +94,8 @@ def importance(
     --------
     >>> from plainnet.data.samples import introverts
     >>> from plainnet.insight.rowwise import read_rows
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(300), Settings(epochs=20)).model
     >>> found = importance(model, read_rows(model, introverts(200, seed=1)), repeats=5)
     >>> found[0].loss.mean > found[-1].loss.mean, found[0].loss.low > 0

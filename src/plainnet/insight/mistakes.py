@@ -52,7 +52,8 @@ def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
     --------
     >>> from plainnet.data.samples import introverts
     >>> from plainnet.insight.rowwise import read_rows
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(300), Settings(epochs=10)).model
     >>> found = worst(model, read_rows(model, introverts(300, seed=1)), n=3)
     >>> [one.said != one.true for one in found]

@@ -55,7 +55,8 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
     --------
     >>> from plainnet.data.samples import introverts
     >>> from plainnet.insight.rowwise import read_rows
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(100), Settings(epochs=10)).model
     >>> rows = read_rows(model, introverts(100))
     >>> found = nearest(model, rows.X[3], rows, n=2)

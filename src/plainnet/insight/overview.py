@@ -76,7 +76,8 @@ def overview(
     --------
     >>> from plainnet.data.samples import introverts
     >>> from plainnet.insight.rowwise import read_rows
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(200), Settings(epochs=10)).model
     >>> seen = overview(model, read_rows(model, introverts(100, seed=1)), repeats=2)
     >>> seen.rows, len(seen.importances), seen.gallery

@@ -39,7 +39,8 @@ def first_weights(model: Model) -> Pixels:
     Examples
     --------
     >>> from plainnet.data.samples import pandas_and_bears
-    >>> from plainnet.runs import Settings, image_run
+    >>> from plainnet.runs import image_run
+    >>> from plainnet.settings import Settings
     >>> model = image_run(*pandas_and_bears(20, size=16), Settings(hidden=(4,), epochs=1)).model
     >>> first_weights(model).shape
     (4, 16, 16, 3)

@@ -82,7 +82,8 @@ def report(
     Examples
     --------
     >>> from plainnet.data.samples import introverts
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> result = table_run(introverts(200), Settings(epochs=5))
     >>> text = report(result.model, name="survey", rows=result.data.test, source="held out")
     >>> text[:15], "<h1>survey</h1>" in text, "<script" in text

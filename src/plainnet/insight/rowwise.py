@@ -62,7 +62,8 @@ def read_rows(
     Examples
     --------
     >>> from plainnet.data.samples import introverts
-    >>> from plainnet.runs import Settings, table_run
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
     >>> model = table_run(introverts(100), Settings(epochs=1)).model
     >>> read_rows(model, introverts(3)).names
     ('1', '2', '3')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import copy
 import math
 import signal
 import threading
@@ -23,7 +22,7 @@ from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.batches import Batches, ready
 from plainnet.train.history import Epoch, History
-from plainnet.train.optimizers import SGD, Optimizer, clip_by_norm
+from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.rows import (
     ClassWeight,
     checked_pair,
@@ -33,6 +32,7 @@ from plainnet.train.rows import (
     with_class_weights,
 )
 from plainnet.train.rowspace import RowSpace, rowspace_pays
+from plainnet.train.stepper import Stepper, stay_finite, what_failed
 from plainnet.train.threads import blas_threads, limited_threads
 
 Metric = Callable[[Array, Array], float]
@@ -200,7 +200,7 @@ def fit(
     batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
     del rows, targets  # the batches may hold a converted copy: keep the data once
 
-    stepper = _Stepper(trained, loss, optimizer, l2, clip_norm)
+    stepper = Stepper(trained, loss, optimizer, l2, clip_norm)
     best = _Best(trained, early_stopping)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
@@ -220,7 +220,7 @@ def fit(
                 break
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
-                _stay_finite(val_loss, "the validation loss", stepper, number)
+                stay_finite(val_loss, "the validation loss", stepper, number)
             epoch = Epoch(
                 number,
                 epochs,
@@ -244,7 +244,7 @@ def fit(
                 break
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
-        _stay_finite(largest, "a parameter", stepper, number)
+        stay_finite(largest, "a parameter", stepper, number)
     return history
 
 
@@ -289,44 +289,8 @@ def _check_options(
         between("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
 
 
-@final
-class _Stepper:
-    """One step: forward, loss, backward, penalty, clipping, optimizer."""
-
-    def __init__(
-        self,
-        net: Sequential,
-        loss: Loss,
-        optimizer: Optimizer,
-        l2: float,
-        clip_norm: float | None,
-    ) -> None:
-        self.net, self.loss, self.l2, self.clip_norm = net, loss, l2, clip_norm
-        self.optimizer = copy.deepcopy(optimizer)
-        self.optimizer.start(net.params.trained, net.params.n_decay)
-
-    def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
-        """Move the parameters and return the loss and logits from before; NaN moves nothing."""
-        params = self.net.params
-        state = params.theta[params.trained.size :]  # running figures, which forward moves
-        before = state.copy() if state.size else state
-        Z = self.net.forward(X, train=True)
-        value, dZ = self.loss(Z, y, weight)
-        if not math.isfinite(value):
-            state[...] = before
-            return value, Z
-        self.net.backward(dZ)
-        if self.l2:
-            decaying = slice(params.n_decay)
-            params.grad[decaying] += self.l2 * params.trained[decaying]
-        if self.clip_norm is not None:
-            clip_by_norm(params.grad, self.clip_norm)
-        self.optimizer.step(params.trained, params.grad)
-        return value, Z
-
-
 def _train_epoch(
-    stepper: _Stepper,
+    stepper: Stepper,
     batches: Batches,
     metric: Metric | None,
     rng: np.random.Generator,
@@ -341,7 +305,7 @@ def _train_epoch(
         value, Z = stepper.step(X, y, weight)
         if not math.isfinite(value):
             rate = stepper.optimizer.lr(stepper.optimizer.t)
-            raise TrainingError(_what_failed(stepper.net, X, value, number, i, rate))
+            raise TrainingError(what_failed(stepper.net, X, value, number, i, rate))
         count = len(y) if weight is None else float(weight.sum())
         loss_sum += value * count
         total += count
@@ -363,38 +327,6 @@ def _evaluate(
     X, y = held_out
     Z = net.predict(X, transform=transform)
     return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
-
-
-def _what_failed(
-    net: Sequential, X: Array, value: float, epoch: int, batch: int, rate: float
-) -> str:
-    """Say where a cost that is not finite came from."""
-    where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {rate:g})"
-    if not np.isfinite(X).all():
-        bad = X[~np.isfinite(X)][0]
-        return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
-    largest, first = 0.0, "the loss"
-    Z = X
-    for layer in copy.deepcopy(net).layers:  # a copy, for forward moves running figures
-        Z = layer.forward(Z, True)
-        finite = np.isfinite(Z)
-        if finite.any():
-            largest = max(largest, float(np.abs(Z[finite]).max()))
-        if not finite.all():
-            first = f"layer {layer.name!r}"
-            break
-    return (
-        f"{where}: {first} is the first that is not finite, the largest finite |z| is "
-        f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
-    )
-
-
-def _stay_finite(value: float, name: str, stepper: _Stepper, epoch: int) -> None:
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"{name} became {value} in epoch {epoch} (learning rate {stepper.optimizer.rate:g}): "
-            "lower the learning rate, scale the inputs or set clip_norm"
-        )
 
 
 @final

@@ -1,0 +1,82 @@
+"""Stepper: one step of a training, and what to say when it fails."""
+
+import copy
+import math
+from typing import final
+
+import numpy as np
+
+from plainnet.errors import TrainingError
+from plainnet.nn.losses import Loss
+from plainnet.nn.params import Array
+from plainnet.nn.sequential import Sequential
+from plainnet.train.optimizers import Optimizer, clip_by_norm
+
+
+@final
+class Stepper:
+    """One step: forward, loss, backward, penalty, clipping, optimizer."""
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        l2: float,
+        clip_norm: float | None,
+    ) -> None:
+        self.net, self.loss, self.l2, self.clip_norm = net, loss, l2, clip_norm
+        self.optimizer = copy.deepcopy(optimizer)
+        self.optimizer.start(net.params.trained, net.params.n_decay)
+
+    def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
+        """Move the parameters and return the loss and logits from before; NaN moves nothing."""
+        params = self.net.params
+        state = params.theta[params.trained.size :]  # running figures, which forward moves
+        before = state.copy() if state.size else state
+        Z = self.net.forward(X, train=True)
+        value, dZ = self.loss(Z, y, weight)
+        if not math.isfinite(value):
+            state[...] = before
+            return value, Z
+        self.net.backward(dZ)
+        if self.l2:
+            decaying = slice(params.n_decay)
+            params.grad[decaying] += self.l2 * params.trained[decaying]
+        if self.clip_norm is not None:
+            clip_by_norm(params.grad, self.clip_norm)
+        self.optimizer.step(params.trained, params.grad)
+        return value, Z
+
+
+def what_failed(
+    net: Sequential, X: Array, value: float, epoch: int, batch: int, rate: float
+) -> str:
+    """Say where a cost that is not finite came from."""
+    where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {rate:g})"
+    if not np.isfinite(X).all():
+        bad = X[~np.isfinite(X)][0]
+        return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
+    largest, first = 0.0, "the loss"
+    Z = X
+    for layer in copy.deepcopy(net).layers:  # a copy, for forward moves running figures
+        Z = layer.forward(Z, True)
+        finite = np.isfinite(Z)
+        if finite.any():
+            largest = max(largest, float(np.abs(Z[finite]).max()))
+        if not finite.all():
+            first = f"layer {layer.name!r}"
+            break
+    return (
+        f"{where}: {first} is the first that is not finite, the largest finite |z| is "
+        f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
+    )
+
+
+def stay_finite(value: float, name: str, stepper: Stepper, epoch: int) -> None:
+    """Raise TrainingError, saying when it happened, if a number is not finite."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{name} became {value} in epoch {epoch} (learning rate {stepper.optimizer.rate:g}): "
+            "lower the learning rate, scale the inputs or set clip_norm"
+        )
