@@ -15,6 +15,7 @@ from plainnet import (
     SoftmaxCrossEntropy,
     fit,
     mlp,
+    predict,
 )
 
 
@@ -54,7 +55,9 @@ class Plainnet(Side):
 
     def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
         X, net = self.job.X[:rows], self.net
-        return lambda: net.predict(X), lambda: sigmoid(net.predict(X[:8]))
+        if rows == 1:
+            return lambda: net.predict(X), lambda: sigmoid(net.predict(X[:8]))
+        return lambda: predict(net, X), lambda: sigmoid(predict(net, X[:8]))
 
     def chosen_threads(self) -> int:
         return self.history.threads

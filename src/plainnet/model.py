@@ -18,7 +18,7 @@ from plainnet.nn.losses import (
 )
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
-from plainnet.train.threads import blas_threads, limited_threads
+from plainnet.train.prediction import predict
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
@@ -201,8 +201,7 @@ class Model:
         PlainnetError
             If the rows have another shape.
         """
-        with limited_threads(blas_threads(self.net, 256, train=False)):
-            return self.loss.link(self.net.predict(X, transform=self.transform))
+        return self.loss.link(predict(self.net, X, self.transform))
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.

@@ -9,7 +9,7 @@ from plainnet.train.threads import blas_threads, limited_threads, products
 
 
 def blas_now():
-    return threads._available()
+    return threads.available_threads()
 
 
 def test_products_are_counted_by_hand():
@@ -29,12 +29,12 @@ def test_products_are_counted_by_hand():
     ],
 )
 def test_small_products_get_one_thread(monkeypatch, net, batch, expected):
-    monkeypatch.setattr(threads, "_available", lambda: 4)
+    monkeypatch.setattr(threads, "available_threads", lambda: 4)
     assert blas_threads(net, batch) == expected
 
 
 def test_one_thread_is_one_thread(monkeypatch):
-    monkeypatch.setattr(threads, "_available", lambda: 1)
+    monkeypatch.setattr(threads, "available_threads", lambda: 1)
     assert blas_threads(mlp(1024, (1024, 1024)), 4096) == 1
 
 

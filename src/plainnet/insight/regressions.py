@@ -13,7 +13,6 @@ from plainnet.model import LOSSES
 from plainnet.nn.sequential import Sequential, Transform, mlp
 from plainnet.train.loop import fit
 from plainnet.train.optimizers import SGD, Adam
-from plainnet.train.rowspace import RowSpace
 from plainnet.train.schedules import Cosine
 
 Array = NDArray[Any]
@@ -88,19 +87,12 @@ def fit_regression(
 
 
 def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None) -> None:
-    m, space, trained = len(X), None, net
-    rows = X if transform is None else transform(X)
-    if rows.shape[1] > 2 * m:
-        space = RowSpace(net, rows)
-        trained, rows = space.net, space.X
+    m, rows = len(X), X if transform is None else transform(X)
     # The second derivative of the loss by z is 1/4 at most, and 1/2 for classes against others.
     steepest = {"BinaryCrossEntropy": 0.25, "MultiLabel": 0.25 / net.n_out}
     curvature = steepest.get(type(loss).__name__, 0.5) * _largest(rows) + PENALTY / m
     rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
-    options: dict[str, Any] = {"l2": PENALTY / m, "rowspace": False}
-    fit(trained, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, **options)
-    if space is not None:
-        space.lift()
+    fit(net, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, l2=PENALTY / m)
 
 
 def _largest(X: Array) -> float:

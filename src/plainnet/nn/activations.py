@@ -7,7 +7,9 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import Layer, Shape, between
-from plainnet.nn.params import Array
+from plainnet.nn.params import ZERO, Array
+
+_INF = np.array(np.inf, np.float32)
 
 
 class Activation(Layer):
@@ -53,12 +55,12 @@ class ReLU(Activation):
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0)."""
         # clip between two numbers is three times as fast as np.maximum with one
-        self.Y = X.clip(0, np.inf, out=self._buffer("Y", X.shape))
+        self.Y = X.clip(ZERO, _INF, out=self._buffer("Y", X.shape))
         return self.Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where Y > 0, else 0."""
-        return np.multiply(dY, self.Y > 0, out=self._buffer("dX", dY.shape))
+        return np.multiply(dY, self.Y > ZERO, out=self._buffer("dX", dY.shape))
 
 
 @final

@@ -15,6 +15,7 @@ from plainnet.nn.initializers import initializer
 from plainnet.nn.params import Array, Variable
 
 Shape = tuple[int, ...]
+_LONG, _NARROW, _RUN = 2**13, 32, 16  # see add_to_rows; measured by benchmarks/operations.py
 
 
 class Layer(ABC):
@@ -233,19 +234,73 @@ class Dense(Layer):
         """Z = X W^T + b."""
         self.X = X
         Z = self._buffer("Z", (len(X), self.n_out))
-        np.dot(X, self.W.T, out=Z)
-        Z += self.b
+        X.dot(self.W.T, out=Z)  # the method; the function of that name takes longer to get going
+        add_to_rows(Z, self.b)
         return Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
-        np.dot(dZ.T, self.X, out=self.dW)
-        np.dot(_ones(len(dZ), self.dtype), dZ, out=self.db)  # up to 20 times as fast as np.sum
+        dZ.T.dot(self.X, out=self.dW)
+        column_sums(dZ, out=self.db)
         if not need_dX:
             return None
         dX = self._buffer("dX", self.X.shape)
-        np.dot(dZ, self.W, out=dX)
+        dZ.dot(self.W, out=dX)
         return dX
+
+
+def column_sums(A: Array, out: Array) -> None:
+    """Sum over the rows, as a product with ones: up to 20 times as fast as np.sum.
+
+    Parameters
+    ----------
+    A : array of shape (m, n)
+        What to sum.
+    out : array of shape (n,)
+        Where the sums go.
+
+    Examples
+    --------
+    >>> sums = np.empty(2)
+    >>> column_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), out=sums)
+    >>> sums
+    array([4., 6.])
+    """
+    _ones(len(A), A.dtype).dot(A, out=out)
+
+
+def add_to_rows(Z: Array, b: Array) -> None:
+    """Z += b, three times as fast where Z is long and narrow.
+
+    NumPy adds row by row, and a row of a few numbers is over before it has begun. So rows are
+    taken _RUN at a time, with as many copies of b.
+
+    Parameters
+    ----------
+    Z : array of shape (m, n)
+        Contiguous; changed in place.
+    b : array of shape (n,)
+        Added to every row.
+
+    Examples
+    --------
+    >>> Z = np.zeros((3, 2))
+    >>> add_to_rows(Z, np.array([1.0, 2.0]))
+    >>> Z
+    array([[1., 2.],
+           [1., 2.],
+           [1., 2.]])
+    """
+    m, n = Z.shape
+    if m * n < _LONG or n > _NARROW:
+        np.add(Z, b, Z)
+        return
+    whole = m - m % _RUN
+    copies = np.empty((_RUN, n), Z.dtype)
+    copies[:] = b
+    runs = Z[:whole].reshape(-1, _RUN * n)
+    runs += copies.ravel()
+    Z[whole:] += b
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import between
-from plainnet.nn.params import Array
+from plainnet.nn.params import ONE, ZERO, Array
 
 
 class Loss(ABC):
@@ -153,7 +153,7 @@ class _Logistic(Loss):
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         E = np.exp(-np.abs(Z))
-        losses = np.maximum(Z, 0)
+        losses = np.maximum(Z, ZERO)
         losses -= Z * y
         losses += np.log1p(E)
         dZ = _sigmoid_from(E, Z)
@@ -173,9 +173,9 @@ class _Logistic(Loss):
 
 def _sigmoid_from(E: Array, Z: Array) -> Array:
     """sigmoid(Z) from E = e^-|Z|: e^min(Z, 0) / (1 + E), exact on both sides of zero."""
-    A = np.minimum(Z, 0)
+    A = np.minimum(Z, ZERO)
     np.exp(A, out=A)  # 1 above zero, E below: twice as fast as np.where
-    A /= 1 + E
+    A /= E + ONE
     return A
 
 

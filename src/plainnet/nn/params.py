@@ -11,6 +11,8 @@ from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
 Kind = Literal["weight", "bias", "state"]
+# Arrays without axes: converting a Python number takes NumPy as long as work on a small array.
+ZERO, ONE = np.zeros((), np.float32), np.ones((), np.float32)
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a slip or a hostile file
 
 

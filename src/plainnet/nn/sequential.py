@@ -226,7 +226,10 @@ class Sequential:
         array([[3.],
                [7.]], dtype=float32)
         """
-        Y = self.rows(X).astype(self.dtype, copy=False)
+        return self._propagate(self.rows(X), train)
+
+    def _propagate(self, rows: Array, train: bool = False) -> Array:
+        Y = rows.astype(self.dtype, copy=False)
         for layer in self.layers:
             Y = layer.forward(Y, train)
         return Y
@@ -338,13 +341,26 @@ class Sequential:
         """
         rows = self.rows(X) if transform is None else np.atleast_1d(X)
         if batch_size is None:
-            batch_size = max(256, CACHED // self._widest)
+            batch_size = self.batch_rows
         batch_size = positive_int("predict", "batch_size", batch_size)
         Z = np.empty((len(rows), *self.out_shape), self.dtype)
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
-            Z[start : start + batch_size] = self.forward(transform(batch) if transform else batch)
+            if transform is not None:
+                batch = self.rows(transform(batch))
+            Z[start : start + batch_size] = self._propagate(batch)
         return Z
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows `predict` takes at a time unless it is told otherwise.
+
+        Examples
+        --------
+        >>> mlp(30, hidden=(64, 64)).batch_rows
+        2048
+        """
+        return max(256, CACHED // self._widest)
 
     def astype(self, dtype: DTypeLike) -> Sequential:
         """Return a copy of the network that computes in another dtype.

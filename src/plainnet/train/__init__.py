@@ -3,6 +3,7 @@
 from plainnet.train.history import Epoch, History
 from plainnet.train.loop import EarlyStopping, fit
 from plainnet.train.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
+from plainnet.train.prediction import predict
 from plainnet.train.schedules import (
     Constant,
     Cosine,
@@ -31,4 +32,5 @@ __all__ = [
     "WarmUp",
     "clip_by_norm",
     "fit",
+    "predict",
 ]

@@ -97,10 +97,10 @@ class Batches:
         for start in range(0, self.m, self.batch_size):
             rows = order[start : start + self.batch_size]
             # mode="clip" spares NumPy a second buffer; the indices are always in range
-            X = np.take(self.X, rows, axis=0, out=self._rows[: len(rows)], mode="clip")
-            y = np.take(self.y, rows, axis=0, out=self._targets[: len(rows)], mode="clip")
+            X = self.X.take(rows, 0, self._rows[: len(rows)], "clip")
+            y = self.y.take(rows, 0, self._targets[: len(rows)], "clip")
             weight = None if self.weight is None else self.weight[rows]
-            yield ready(X, self.transform, self.dtype), y, weight
+            yield ready(X, self.transform, self.dtype) if self.transform else X, y, weight
 
 
 def ready(X: Array, transform: Transform | None, dtype: Any) -> Array:

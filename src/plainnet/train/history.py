@@ -1,12 +1,11 @@
 """History: what each epoch of a training came to."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 
 @final
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(NamedTuple):
     """The figures of one epoch.
 
     Attributes

@@ -190,7 +190,8 @@ def fit(
     weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
     space = None
     lifts = bool(callbacks)
-    if rowspace and rowspace_pays(net, len(rows), optimizer, epochs, lifts):
+    clips = clip_norm is not None
+    if rowspace and rowspace_pays(net, len(rows), optimizer, epochs, clips=clips, lifts=lifts):
         space = RowSpace(net, ready(rows, transform, net.dtype))
         rows = space.X
         if held_out is not None:
@@ -204,7 +205,7 @@ def fit(
     best = _Best(trained, early_stopping)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
-        rowspace=None if space is None else space.rank,
+        rowspace=None if space is None else space.m,
     )
     with (
         np.errstate(all="ignore"),

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import final
+from functools import lru_cache
+from typing import Any, final
 
 import numpy as np
 
@@ -169,7 +170,7 @@ class SGD(Optimizer):
             v *= self.momentum
             v += grad
             direction = grad + self.momentum * v if self.nesterov else v
-        theta -= np.multiply(direction, lr, out=self._scratch)
+        theta -= np.multiply(direction, np.array(lr, theta.dtype), self._scratch)
 
 
 @final
@@ -237,15 +238,15 @@ class _Adaptive(Optimizer):
         lr mhat / (sqrt(vhat) + eps) = (lr a / c) M / (sqrt(V) + eps / c).
         """
         m, v, scratch = self.state["m"], self.state["v"], self._scratch
-        m *= self.beta1
-        m += grad
-        _sum_squares(v, grad, self.beta2, scratch)
         a = (1 - self.beta1) / (1 - self.beta1**self.t)
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
-        np.sqrt(v, out=scratch)
-        scratch += self.eps / c
-        np.divide(m, scratch, out=scratch)
-        scratch *= lr * a / c
+        m *= _number(self.beta1, theta.dtype)
+        m += grad
+        _sum_squares(v, grad, self.beta2, scratch)
+        np.sqrt(v, scratch)
+        scratch += np.array(self.eps / c, theta.dtype)
+        np.divide(m, scratch, scratch)
+        scratch *= np.array(lr * a / c, theta.dtype)
         theta -= scratch
 
 
@@ -342,9 +343,17 @@ class AdamW(_Adaptive):
 
 def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
     """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
-    np.multiply(grad, grad, out=scratch)
-    s *= rho
+    np.multiply(grad, grad, scratch)
+    s *= _number(rho, s.dtype)
     s += scratch
+
+
+@lru_cache(maxsize=64)
+def _number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without axes, which NumPy need not convert at every step."""
+    number = np.array(value, dtype)
+    number.flags.writeable = False
+    return number
 
 
 def clip_by_norm(grad: Array, limit: float) -> float:

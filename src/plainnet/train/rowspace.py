@@ -5,40 +5,40 @@ from typing import final
 import numpy as np
 
 from plainnet.nn.activations import Identity
-from plainnet.nn.layers import Dense, Flatten
-from plainnet.nn.params import Array
+from plainnet.nn.layers import Dense, Flatten, Layer, Shape, column_sums
+from plainnet.nn.params import Array, Variable
 from plainnet.nn.sequential import Sequential
 from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.threads import limited_threads
 
-# Directions in which the rows vary less than this share of the strongest (squared) are rounding.
-RANK_TOLERANCE = 1e-11
-# A basis of so many multiplications takes less than half a second on one thread. More threads
+# Dot products of so many multiplications take less than half a second on one thread. More threads
 # would halve that on an idle machine, and multiply it on a busy one.
-SMALL_BASIS = 10**10
-COLUMNS = 4096  # how many features at a time are summed up in float64, to save memory
+SMALL_GRAM = 10**10
 
 
 @final
 class RowSpace:
-    """Training rows in coordinates of the space they span, and the network that lives there.
+    """A network that trains on the dot products of the rows in place of the rows themselves.
 
-    With more features than rows, gradient descent moves the first weights within the row space:
+    With more features than rows, gradient descent moves the first weights within the space that
+    the rows X (m, n) span, so it is enough to know how much of each row is in them:
 
-    1. dW = dZ^T X, so every row of dW is a combination of the rows of X.
-    2. Let Q (n, r) be an orthonormal basis of the row space, so that X Q Q^T = X, and P one of
-       what W(0) has outside of it: W(0) = W(0) B B^T with B = [Q P] and X P = 0.
-    3. Then W = V B^T at every step, with V(0) = W(0) B: it holds at the start, and each step
-       subtracts from W a multiple of dW = (dZ^T X B) B^T = dV B^T, or of W itself (L2).
-    4. The layer sees only X W^T = (X B) V^T: training V on X B, r + n_out columns, is the same.
-    5. |dW| = |dV|, so clipping by norm is the same too; momentum is a sum of such steps.
-    6. W is lifted back when somebody looks: W = W(0) + (V - V(0)) B^T.
+    1. dW = dZ^T X, so every step adds multiples of the rows of X to W. With weight decay it also
+       scales W. Hence W^T = X^T A + W(0)^T C at every step, with A (m, n_out) and C (n_out, n_out)
+       beginning at 0 and 1.
+    2. The layer sees W only through X W^T = K A + Z(0) C, with the dot products of all pairs of
+       rows K = X X^T and the first outputs Z(0) = X W(0)^T: both are computed once.
+    3. A step W -= lr dW is A -= lr dZ in the rows of the batch. So backward needs no product at
+       all, and forward one of m + n_out columns in place of n.
+    4. Decay multiplies A and C; momentum sums up such steps. Both do what they do to W.
+    5. Rows that are not trained on (validation) go the same way: X' W^T = (X' X^T) A + X' W(0)^T.
+    6. W is worked out again when somebody looks.
 
-    It is not the same for rules that treat each number by itself (Adam, RMSprop), nor where the
-    input changes from step to step (dropout or augmentation before the first layer).
+    It is not the same for rules that treat each number by itself (Adam, RMSprop) or need the
+    length of dW (clipping), nor where the input changes from step to step (dropout or
+    augmentation before the first layer).
 
-    Q is never formed: with the eigenvectors of X X^T = U L U^T it is X^T U L^(-1/2), so that
-    X Q = U L^(1/2).
+    This is the representer theorem (Kimeldorf and Wahba, 1971) put to use in every step.
 
     Parameters
     ----------
@@ -49,70 +49,75 @@ class RowSpace:
 
     Attributes
     ----------
-    X : array of shape (m, r + n_out)
-        The rows to train on.
+    X : array of shape (m, 1)
+        The rows to train on: their numbers.
     net : Sequential
-        The small network to train; it draws dropout's masks from the generator of the full one.
-    rank : int
-        r.
+        The small network to train, which takes the numbers of rows; it draws dropout's masks from
+        the generator of the full one.
+    m : int
+        How many rows there are.
 
     Examples
     --------
     >>> from plainnet.nn import mlp
     >>> net = mlp(500, (4,), seed=1)
     >>> space = RowSpace(net, np.random.default_rng(0).standard_normal((10, 500), np.float32))
-    >>> space.X.shape, space.net.in_shape
-    ((10, 14), (14,))
+    >>> space.X.shape, space.net.params.theta.size, net.params.theta.size
+    ((10, 1), 65, 2009)
     """
 
     def __init__(self, net: Sequential, X: Array) -> None:
-        self._full, self._rows = net, X.reshape(len(X), -1)
-        with limited_threads(1 if X.size * len(X) < SMALL_BASIS else 10**6):
-            L, U = np.linalg.eigh(_gram(self._rows))
-        kept = (RANK_TOLERANCE * L[-1]) < L
-        L, U = L[kept], U[:, kept]
-        self.rank = len(L)
-        self._from_rows = (U / np.sqrt(L)).astype(net.dtype)  # Q = X^T times this
-
-        self._W = next(v.name for v in net.params.variables if v.name.endswith(".W"))
-        W = net.params.views[self._W]
-        inside = self._project(W)
-        outside = W - self._unproject(inside)
-        outside -= self._unproject(self._project(outside))  # once more, against rounding
-        P, R = np.linalg.qr(outside.T)
-        self._P = P
-        self._W_start, self._V_start = W.copy(), np.hstack([inside, R.T])
-
-        self.X = np.zeros((len(X), self.rank + len(W)), net.dtype)
-        self.X[:, : self.rank] = U * np.sqrt(L)
-        self.net = Sequential(net.layers, self.X.shape[1], dtype=net.dtype)
-        self.net.params.load({**net.params.views, self._W: self._V_start})
+        self._rows, self.m = X.reshape(len(X), -1), len(X)
+        first = next(layer for layer in net.layers if isinstance(layer, Dense))
+        self._W, self._W_start = first.W, first.W.copy()
+        rest = net.layers[net.layers.index(first) + 1 :]
+        self.net = Sequential([_RowDense(len(self._W), self.m), *rest], 1, dtype=net.dtype)
         self.net.draw_from(net.rng)
+        self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
+        for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
+            ours.name = theirs.name  # for messages
+            names = [v.name for v in ours.variables if v.name != "A"]
+            self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
+        for small, full in self._same:
+            small[...] = full
+        dense = self.net.layers[0]
+        assert isinstance(dense, _RowDense)
+        dense.A[self.m :] = np.eye(len(self._W))
+        self._dense = dense
+        with limited_threads(1 if self._rows.size * self.m < SMALL_GRAM else 10**6):
+            self.X = self._dense.whole = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
-        """Turn other rows, such as validation rows, into the coordinates of the small network.
+        """Get to know other rows, such as validation rows.
 
         Parameters
         ----------
-        X : array of shape (m, n)
-            What lies outside of the space cannot be seen by the first layer and is left out.
+        X : array of shape (k, n)
+            The rows.
 
         Returns
         -------
-        array of shape (m, r + n_out)
+        array of shape (k, 1)
+            Their numbers, which the small network takes in their place.
 
         Examples
         --------
         >>> from plainnet.nn import mlp
-        >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
+        >>> X, new = np.random.default_rng(0).standard_normal((2, 5, 50), np.float32)
         >>> net = mlp(50, (2,), seed=1)
         >>> space = RowSpace(net, X)
-        >>> small = space.net.predict(space.coordinates(X))
-        >>> np.allclose(small, net.predict(X), atol=1e-5)
+        >>> numbers = space.coordinates(new)
+        >>> numbers.ravel()
+        array([5., 6., 7., 8., 9.], dtype=float32)
+        >>> np.allclose(space.net.predict(numbers), net.predict(new), atol=1e-5)
         True
         """
-        rows = X.reshape(len(X), -1)
-        return np.hstack([self._project(rows), rows @ self._P])
+        rows, known = X.reshape(len(X), -1), len(self._dense.features)
+        products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
+        np.matmul(rows, self._rows.T, out=products[:, : self.m])
+        np.matmul(rows, self._W_start.T, out=products[:, self.m :])
+        self._dense.features = np.concatenate([self._dense.features, products])
+        return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
 
     def lift(self) -> None:
         """Write the small network's parameters into the full network.
@@ -123,32 +128,75 @@ class RowSpace:
         >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
         >>> net = mlp(50, (2,), seed=1)
         >>> space = RowSpace(net, X)
-        >>> space.net.params.views["dense1.b"][...] = 7  # as a training would move it
+        >>> space.net.layers[0].b[...] = 7  # as a training would move it
         >>> space.lift()
         >>> net.params.views["dense1.b"]
         array([7., 7.], dtype=float32)
         """
-        small, full = self.net.params.views, self._full.params.views
-        moved = small[self._W] - self._V_start
-        W = self._unproject(moved[:, : self.rank])
-        W += moved[:, self.rank :] @ self._P.T
-        np.add(self._W_start, W, out=full[self._W])
-        for name, view in small.items():
-            if name != self._W:
-                full[name][...] = view
-
-    def _project(self, A: Array) -> Array:
-        """A Q, for A of shape (k, n)."""
-        coordinates: Array = (A @ self._rows.T) @ self._from_rows
-        return coordinates
-
-    def _unproject(self, A: Array) -> Array:
-        """A Q^T, for A of shape (k, r)."""
-        rows: Array = (A @ self._from_rows.T) @ self._rows
-        return rows
+        A, C = self._dense.A[: self.m], self._dense.A[self.m :]
+        np.dot(A.T, self._rows, out=self._W)
+        self._W += C.T @ self._W_start
+        for small, full in self._same:
+            full[...] = small
 
 
-def rowspace_pays(net: Sequential, m: int, optimizer: Optimizer, epochs: int, lifts: bool) -> bool:
+@final
+class _RowDense(Layer):
+    """A dense layer that knows each row by its dot products: Z = [K Z(0)] [A; C] + b.
+
+    Its input is the number of each row, in one column.
+    """
+
+    options = ("n_out", "m")
+    A: Array
+    b: Array
+    dA: Array
+    db: Array
+    features: Array
+    whole: Array
+
+    def __init__(self, n_out: int, m: int) -> None:
+        self.n_out, self.m = n_out, m
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return (n_out,)."""
+        self.features = np.empty((0, self.m + self.n_out), self.dtype)
+        self.variables = [
+            Variable("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
+            Variable("b", (self.n_out,), "bias", "zeros"),
+        ]
+        return (self.n_out,)
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Z = F A + b, F the features of the rows."""
+        self.rows: Array | slice = slice(self.m)
+        F = self.features[: self.m]
+        if X is not self.whole:  # the full batch needs no gathering
+            self.rows = X[:, 0].astype(np.intp)
+            F = self._buffer("F", (len(X), self.m + self.n_out))
+            np.take(self.features, self.rows, axis=0, out=F, mode="clip")
+        Z = self._buffer("Z", (len(X), self.n_out))
+        np.dot(F, self.A, out=Z)
+        Z += self.b
+        return Z
+
+    def backward(self, dZ: Array, need_dX: bool) -> Array | None:
+        """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""
+        self.dA[...] = 0
+        self.dA[self.rows] = dZ
+        column_sums(dZ, out=self.db)
+        return None
+
+
+def rowspace_pays(
+    net: Sequential,
+    m: int,
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    clips: bool = False,
+    lifts: bool = False,
+) -> bool:
     """Decide whether training in the row space is exact and saves time.
 
     Parameters
@@ -158,10 +206,12 @@ def rowspace_pays(net: Sequential, m: int, optimizer: Optimizer, epochs: int, li
     m : int
         Training rows.
     optimizer : Optimizer
-        Only gradient descent commutes with rotations.
+        Only gradient descent moves the weights by multiples of the gradient.
     epochs : int
-        How often the basis is used.
-    lifts : bool
+        How often the dot products are used.
+    clips : bool, default False
+        Whether the gradient is clipped by its norm.
+    lifts : bool, default False
         Whether the true weights are wanted after every epoch.
 
     Returns
@@ -172,27 +222,17 @@ def rowspace_pays(net: Sequential, m: int, optimizer: Optimizer, epochs: int, li
     --------
     >>> from plainnet.nn import mlp
     >>> net = mlp(12288, (8, 8, 8))
-    >>> rowspace_pays(net, 400, SGD(0.01), epochs=200, lifts=False)
+    >>> rowspace_pays(net, 400, SGD(0.01), epochs=200)
     True
-    >>> rowspace_pays(net, 400, SGD(0.01), epochs=2, lifts=False)
+    >>> rowspace_pays(net, 400, SGD(0.01), epochs=2)
     False
     """
-    if not isinstance(optimizer, SGD):
-        return False
     first = next((x for x in net.layers if not isinstance(x, Flatten | Identity)), None)
-    if not isinstance(first, Dense):
+    if not isinstance(optimizer, SGD) or clips or not isinstance(first, Dense):
         return False
     units, n = first.W.shape
-    # Multiplications: the basis in float64 counts double, eigh about ten times m^3.
-    basis = 2 * m * m * n + 10 * m**3
-    saved = 2 * m * units * (n - m - units) - (m * n * units if lifts else 0)
-    return bool(epochs * saved > basis)
-
-
-def _gram(X: Array) -> Array:
-    """X X^T in float64: squaring would cost half the digits of float32."""
-    G = np.zeros((len(X), len(X)))
-    for start in range(0, X.shape[1], COLUMNS):
-        block = X[:, start : start + COLUMNS].astype(np.float64)
-        G += block @ block.T
-    return G
+    if n < m + units:  # it could still save time, but not memory
+        return False
+    once = m * m * n / 2 + 2 * m * units * n  # the products of all pairs, the first outputs, W
+    saved = m * units * (2 * n - m - units) - (m * n * units if lifts else 0)
+    return bool(epochs * saved > once)

@@ -1,16 +1,17 @@
 """Threads: how many BLAS threads this network deserves."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from plainnet.nn.layers import Dense
 from plainnet.nn.sequential import Sequential
 
 # Waking the threads costs about as much as this many multiplications and additions, so a product
-# must be larger to gain; measured by benchmarks/threads.py.
-WORTH_A_THREAD = 3_000_000
+# must be larger to gain; measured by benchmarks/threads.py. OpenBLAS leaves the smallest to one.
+WORTH_A_THREAD = 1_200_000
+NEVER_SHARED = 2**18
 
 
 def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
@@ -37,10 +38,10 @@ def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
     [5000, 5000, 500, 500, 500]
     """
     counts: list[int] = []
-    for layer in net.layers:
-        if isinstance(layer, Dense):
+    for variable in net.params.variables:
+        if variable.kind == "weight":
             repeats = 1 if not train else 2 if not counts else 3
-            counts += [batch * layer.W.size] * repeats
+            counts += [batch * math.prod(variable.shape)] * repeats
     return counts
 
 
@@ -72,8 +73,8 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     >>> blas_threads(mlp(7, (16,), 1), batch=64)
     1
     """
-    available = _available()
-    counts = products(net, batch, train)
+    available = available_threads()
+    counts = [count for count in products(net, batch, train) if count > NEVER_SHARED]
     saved = sum(counts) * (1 - 1 / available)
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
@@ -94,17 +95,29 @@ def limited_threads(n: int) -> Iterator[None]:
     Examples
     --------
     >>> with limited_threads(1):
-    ...     print(_available())
+    ...     print(available_threads())
     1
     """
-    if n >= _available():
+    if n >= available_threads():
         yield
         return
     with _controller().limit(limits=n, user_api="blas"):
         yield
 
 
-def _available() -> int:
+def available_threads() -> int:
+    """How many threads BLAS may use now.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> with limited_threads(1):
+    ...     available_threads()
+    1
+    """
     return max((int(lib["num_threads"]) for lib in _controller().info()), default=1)
 
 
