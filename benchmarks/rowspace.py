@@ -1,7 +1,9 @@
-"""rowspace: which basis of the space of the rows, by time and by accuracy?
+"""rowspace: how to train wide data with fewer numbers, by time and by accuracy?
 
-For X (m, n) with more columns than rows, each way gives coordinates C (m, r) and a basis Q (n, r)
-with X = C Q^T. Run by itself with ``python -m benchmarks.rowspace``.
+Gradient descent on X (m, n) needs either coordinates C (m, r) of the rows in an orthonormal basis
+of the space they span, X = C Q^T, or the dot products K = X X^T of all pairs. Each way is asked for
+the first outputs after one step, Z = X (W - lr dZ^T X)^T. Run by itself with
+``python -m benchmarks.rowspace``.
 """
 
 import statistics
@@ -12,36 +14,60 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.workloads import SEED, Array
-from plainnet.train.rowspace import RANK_TOLERANCE
 
-Basis = Callable[[Array], tuple[Array, Array]]
-ROUNDS = 3
+Products = Callable[[Array, Array], Array]  # the products of one step: W and dZ to the next Z
+Way = Callable[[Array, Array], tuple[int, Products]]  # X and W to columns and such steps
+ROUNDS, STEPS = 3, 200
 ENOUGH = 1.5  # seconds: what takes longer is not repeated
+UNITS, LR = 8, 0.003
+RANK_TOLERANCE = 1e-11  # weaker directions, squared and beside the strongest, are rounding
 
 
-def qr(X: Array) -> tuple[Array, Array]:
+def plain(X: Array, W: Array) -> tuple[int, Products]:
+    return X.shape[1], lambda W, dZ: X @ (W - np.float32(LR) * (dZ.T @ X)).T
+
+
+def in_basis(C: Array, V: Array) -> tuple[int, Products]:
+    """X = C Q^T, V = W Q: Z = C (V - lr dZ^T C)^T."""
+    return C.shape[1], lambda W, dZ: C @ (V - np.float32(LR) * (dZ.T @ C)).T
+
+
+def qr(X: Array, W: Array) -> tuple[int, Products]:
     Q, R = np.linalg.qr(X.T)
-    return R.T, Q
+    return in_basis(np.ascontiguousarray(R.T), W @ Q)
 
 
-def cholesky(X: Array, dtype: type) -> tuple[Array, Array]:
+def cholesky(X: Array, W: Array) -> tuple[int, Products]:
     """X X^T = C C^T, Q = X^T C^-T; no room for dependent rows."""
-    C = np.linalg.cholesky(gram(X, dtype)).astype(X.dtype)
-    return C, np.linalg.solve(C, X).T
+    C = np.linalg.cholesky(gram(X, np.float64)).astype(X.dtype)
+    return in_basis(C, np.linalg.solve(C, X @ W.T).T)
 
 
-def eigh(X: Array, dtype: type) -> tuple[Array, Array]:
-    """X X^T = U L U^T, C = U L^(1/2), Q = X^T U L^(-1/2); what RowSpace does in float64."""
-    L, U = np.linalg.eigh(gram(X, dtype))
-    kept = max(RANK_TOLERANCE, np.finfo(dtype).eps * len(X)) * L[-1] < L
+def eigh(X: Array, W: Array) -> tuple[int, Products]:
+    """X X^T = U L U^T, C = U L^(1/2), Q = X^T U L^(-1/2)."""
+    L, U = np.linalg.eigh(gram(X, np.float64))
+    kept = RANK_TOLERANCE * L[-1] < L
     L, U = L[kept], U[:, kept]
-    return (U * np.sqrt(L)).astype(X.dtype), X.T @ (U / np.sqrt(L)).astype(X.dtype)
+    V = (W @ X.T) @ (U / np.sqrt(L)).astype(X.dtype)
+    return in_basis((U * np.sqrt(L)).astype(X.dtype), V)
 
 
-def svd(X: Array) -> tuple[Array, Array]:
+def svd(X: Array, W: Array) -> tuple[int, Products]:
     U, S, Vt = np.linalg.svd(X, full_matrices=False)
     kept = len(X) * np.finfo(X.dtype).eps * S[0] < S
-    return U[:, kept] * S[kept], Vt[kept].T
+    return in_basis(U[:, kept] * S[kept], W @ Vt[kept].T)
+
+
+def dot_products(X: Array, W: Array) -> tuple[int, Products]:
+    """F = [X X^T, X W^T]: Z = F [-lr dZ; 1], which is what RowSpace does."""
+    F = np.hstack([gram(X, X.dtype), X @ W.T])
+    A = np.vstack([np.zeros((len(X), len(W))), np.eye(len(W))]).astype(X.dtype)
+
+    def products(W: Array, dZ: Array) -> Array:
+        A[: len(X)] = np.float32(-LR) * dZ
+        return F @ A
+
+    return F.shape[1], products
 
 
 def gram(X: Array, dtype: type) -> Array:
@@ -50,13 +76,13 @@ def gram(X: Array, dtype: type) -> Array:
     return product
 
 
-WAYS: dict[str, Basis] = {
-    "QR of X^T": qr,
-    "Cholesky of the Gram matrix, float32": lambda X: cholesky(X, np.float32),
-    "Cholesky of the Gram matrix, float64": lambda X: cholesky(X, np.float64),
-    "eigenvectors of the Gram matrix, float32": lambda X: eigh(X, np.float32),
-    "eigenvectors of the Gram matrix, float64": lambda X: eigh(X, np.float64),
-    "SVD of X": svd,
+WAYS: dict[str, Way] = {
+    "plain training": plain,
+    "basis by QR of X^T": qr,
+    "basis by Cholesky of X X^T": cholesky,
+    "basis by eigenvectors of X X^T": eigh,
+    "basis by SVD of X": svd,
+    "dot products X X^T (plainnet)": dot_products,
 }
 
 
@@ -76,10 +102,10 @@ class Outcome:
 
     rows: str
     way: str
-    seconds: float
-    rank: int
-    rebuild: float  # |C Q^T - X| / |X|
-    orthonormal: float  # the largest |Q^T Q - I|
+    seconds: float  # to get ready
+    columns: int
+    step: float  # seconds for the products of a step of the first layer
+    error: float  # of Z after a step, beside Z in float64
 
 
 def outcomes(m: int = 400, n: int = 12288) -> list[Outcome]:
@@ -87,34 +113,40 @@ def outcomes(m: int = 400, n: int = 12288) -> list[Outcome]:
 
 
 def outcome(kind: str, X: Array, way: str) -> Outcome:
+    rng = np.random.default_rng(SEED)
+    W = (rng.standard_normal((UNITS, X.shape[1])) * np.sqrt(2 / X.shape[1])).astype(np.float32)
+    dZ = (rng.standard_normal((len(X), UNITS)) / len(X)).astype(np.float32)
     times: list[float] = []
     try:
         while len(times) < ROUNDS and sum(times) < ENOUGH:
             start = time.perf_counter()
-            C, Q = WAYS[way](X)
+            columns, products = WAYS[way](X, W)
             times.append(time.perf_counter() - start)
     except np.linalg.LinAlgError:
         return Outcome(kind, way, np.nan, 0, np.nan, np.nan)
-    C, Q, exact = C.astype(np.float64), Q.astype(np.float64), X.astype(np.float64)
-    rebuild = np.linalg.norm(C @ Q.T - exact) / np.linalg.norm(exact)
-    orthonormal = np.abs(Q.T @ Q - np.eye(Q.shape[1])).max()
-    return Outcome(
-        kind, way, statistics.median(times), Q.shape[1], float(rebuild), float(orthonormal)
-    )
+    steps: list[float] = []
+    while len(steps) < STEPS and sum(steps) < ENOUGH:
+        start = time.perf_counter()
+        Z = products(W, dZ)
+        steps.append(time.perf_counter() - start)
+    X64, W64, dZ64 = (array.astype(np.float64) for array in (X, W, dZ))
+    exact = X64 @ (W64 - LR * (dZ64.T @ X64)).T
+    error = float(np.linalg.norm(Z - exact) / np.linalg.norm(exact))
+    return Outcome(kind, way, statistics.median(times), columns, statistics.median(steps), error)
 
 
 def table(found: list[Outcome]) -> str:
     lines = [
-        "| rows | basis | seconds | columns | error of C Qᵀ | of Qᵀ Q = I |",
+        "| rows | way | to get ready, s | columns | products of a step, ms | error after a step |",
         "|---|---|--:|--:|--:|--:|",
     ]
     for o in found:
         if np.isnan(o.seconds):
             lines.append(f"| {o.rows} | {o.way} | fails: not positive definite | | | |")
             continue
+        ready = "-" if o.way == "plain training" else f"{o.seconds:.3f}"
         lines.append(
-            f"| {o.rows} | {o.way} | {o.seconds:.3f} | {o.rank} | {o.rebuild:.0e} "
-            f"| {o.orthonormal:.0e} |"
+            f"| {o.rows} | {o.way} | {ready} | {o.columns:,} | {1e3 * o.step:.3g} | {o.error:.0e} |"
         )
     return "\n".join(lines)
 

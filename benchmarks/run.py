@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import measures, pictures, report, rowspace, threads
+from benchmarks import measures, parts, pictures, report, rowspace, threads
 from benchmarks.report import BULK_ROWS, Found, advantage, fastest, seconds, significant
 from benchmarks.session import ROOT, Session, SideError, Timings, session
 from benchmarks.sides import PEERS, PREDICTS, SIDES
 from benchmarks.workloads import PREDICT, QUICK, WORKLOADS, Workload
 
 CHUNKS = (None, 8192)
-PARTS = ("predict", "start-up", "size", "memory", "pictures", "threads", "rowspace")
+PARTS = ("predict", "start-up", "size", "memory", "pictures", "threads", "rowspace", "parts")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"wrote {out / 'performance.md'}")
 
 
-def measure(workloads: list[Workload], parts: list[str], rounds: int, out: Path) -> Found:
+def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path) -> Found:
     found, start = Found(rounds), time.perf_counter()
     found.load = os.getloadavg()[0]
     if found.load > 0.5:
@@ -70,31 +70,34 @@ def measure(workloads: list[Workload], parts: list[str], rounds: int, out: Path)
             print(live([f"{minutes:.1f}", *cells(workload, timings)]), flush=True)
             if workload.timed is not None:
                 whole_run(bench, workload, timings, found)
-        if "predict" in parts:
+        if "predict" in chosen:
             found.one = bench.predict(PREDICT, PREDICTS, 1, [None])
             found.bulk = bench.predict(PREDICT, PREDICTS, BULK_ROWS, CHUNKS)
             print("\n" + report.predict_table(found), flush=True)
-        if "pictures" in parts:
+        if "pictures" in chosen:
             bench.rounds = 3
             for sweep, points in pictures.measure_all(bench):
                 name = pictures.draw(sweep, points, out / "performance")
                 found.pictures.append((name, f"{sweep.note}, against {sweep.label}"))
-        if "memory" in parts:
+        if "memory" in chosen:
             found.peaks = peaks(bench, found)
             print("\n" + report.peak_table(found), flush=True)
         found.failures = bench.failures
-    if "start-up" in parts:
+    if "start-up" in chosen:
         found.imports = measures.start_up(7)
         print("\n" + report.import_table(found), flush=True)
-    if "size" in parts:
+    if "size" in chosen:
         found.sizes = {name: measures.installed_bytes(name) for name in measures.DISTRIBUTIONS}
         print("\n" + report.size_table(found), flush=True)
-    if "threads" in parts:
+    if "threads" in chosen:
         found.threads = threads.table(threads.outcomes())
         print("\n" + found.threads, flush=True)
-    if "rowspace" in parts:
+    if "rowspace" in chosen:
         found.rowspace = rowspace.table(rowspace.outcomes())
         print("\n" + found.rowspace, flush=True)
+    if "parts" in chosen:
+        found.parts = parts.table(parts.splits(), report.goal_steps(found))
+        print("\n" + found.parts, flush=True)
     found.minutes = (time.perf_counter() - start) / 60
     return found
 

@@ -153,7 +153,7 @@ def test_the_report_compares_with_the_fastest_peer(workloads, session):
     assert "{" not in text
 
 
-@pytest.mark.parametrize("module", ["run", "threads", "rowspace", "pictures", "measures"])
+@pytest.mark.parametrize("module", ["run", "threads", "rowspace", "parts", "pictures", "measures"])
 def test_each_file_imports_without_the_peers(module):
     code = (
         f"import benchmarks.{module}, sys; print([m for m in ('torch', 'jax') if m in sys.modules])"
@@ -164,14 +164,26 @@ def test_each_file_imports_without_the_peers(module):
     assert answer.stdout.strip() == "[]"
 
 
-def test_every_basis_rebuilds_its_rows(workloads):
+def test_every_way_to_train_wide_data_comes_to_the_same_step(workloads):
     from benchmarks import rowspace
 
-    for kind, X in rowspace.data(12, 60).items():
-        outcome = rowspace.outcome(kind, X, "eigenvectors of the Gram matrix, float64")
-        assert outcome.rebuild < 1e-5
-        assert outcome.orthonormal < 1e-4
-        assert outcome.rank <= 12
+    X = rowspace.data(12, 60)["independent rows"]
+    found = [rowspace.outcome("independent rows", X, way) for way in rowspace.WAYS]
+    assert all(outcome.error < 1e-5 for outcome in found)
+    assert [outcome.columns for outcome in found] == [60, 12, 12, 12, 12, 20]
+    assert "plainnet" in rowspace.table(found)
+
+
+def test_the_parts_of_a_step_are_at_most_the_step_and_leave_out_none(workloads):
+    from benchmarks import parts
+
+    tiny = workloads.Workload("w", (30, 4, 3, 1), 20, None, "sgd", 0.1, 300)
+    adam = workloads.Workload("w", (3, 4, 3), 20, 8, "adam", 0.1, 30)
+    for workload in (tiny, adam):
+        split = parts.split(workload)
+        assert len(split.parts) == len(parts.PARTS)
+        assert all(part > 0 for part in split.parts[:-1])
+    assert "| 12.5 |" in parts.table([split], {"w": 12.5})
 
 
 def test_the_rule_of_threads_is_shown_beside_what_was_measured(workloads):
