@@ -16,9 +16,7 @@ def untrained(frame, targets, layers=(), task=None, kinds=None, dtype=np.float32
     """A model of a table with all parameters drawn, running figures too."""
     target = Target.infer(frame, targets, task)
     schema = TableSchema.infer(frame, exclude=targets, kinds=kinds)
-    net = Sequential(
-        [*layers, Dense(target.n_out)], n_in=schema.n_features, seed=seed, dtype=dtype
-    )
+    net = Sequential([*layers, Dense(target.n_out)], n_in=schema.n_features, seed=seed, dtype=dtype)
     drawn = np.random.default_rng(seed + 1)
     for name, view in net.params.views.items():
         if not name.endswith(".W"):

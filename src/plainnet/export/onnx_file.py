@@ -210,24 +210,17 @@ def _dense(graph: Graph, layer: Dense, X: str) -> str:
     )
 
 
-def _scaled(graph: Graph, layer: BatchNorm | LayerNorm, Xhat: str) -> str:
+def _batch_norm(graph: Graph, layer: BatchNorm, X: str) -> str:
+    """Step by step: the operator folds the mean into the shift, which loses digits."""
+    D = graph.add("Sub", X, graph.constant("running_mean", layer.running_mean))
+    Xhat = graph.add("Div", D, graph.constant("std", np.sqrt(layer.running_var + layer.eps)))
     Y = graph.add("Mul", Xhat, graph.constant("gamma", layer.gamma))
     return graph.add("Add", Y, graph.constant("beta", layer.beta))
 
 
-def _batch_norm(graph: Graph, layer: BatchNorm, X: str) -> str:
-    """Step by step: the operator folds the mean into the shift, which cancels digits."""
-    D = graph.add("Sub", X, graph.constant("running_mean", layer.running_mean))
-    std = graph.constant("std", np.sqrt(layer.running_var + layer.eps))
-    return _scaled(graph, layer, graph.add("Div", D, std))
-
-
 def _layer_norm(graph: Graph, layer: LayerNorm, X: str) -> str:
-    """Step by step: runtimes compute the operator from the mean square, which cancels digits."""
-    D = graph.add("Sub", X, graph.add("ReduceMean", X, axes=[-1]))
-    var = graph.add("ReduceMean", graph.add("Mul", D, D), axes=[-1])
-    std = graph.add("Sqrt", graph.add("Add", var, layer.eps))
-    return _scaled(graph, layer, graph.add("Div", D, std))
+    gamma, beta = graph.constant("gamma", layer.gamma), graph.constant("beta", layer.beta)
+    return graph.add("LayerNormalization", X, gamma, beta, axis=-1, epsilon=layer.eps)
 
 
 def _leaky_relu(graph: Graph, layer: LeakyReLU, X: str) -> str:
@@ -240,10 +233,9 @@ def _elu(graph: Graph, layer: ELU, X: str) -> str:
 
 
 def _gelu(graph: Graph, layer: GELU, X: str) -> str:
-    """X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3), X within 10 so that X^3 is finite."""
-    near = graph.add("Max", graph.add("Min", X, 10.0), -10.0)
-    cube = graph.add("Mul", graph.add("Mul", graph.add("Mul", near, near), near), 0.044715)
-    u = graph.add("Mul", graph.add("Add", near, cube), math.sqrt(2 / math.pi))
+    """X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3); opset 17 has no operator for it."""
+    cube = graph.add("Mul", graph.add("Mul", graph.add("Mul", X, X), X), 0.044715)
+    u = graph.add("Mul", graph.add("Add", X, cube), math.sqrt(2 / math.pi))
     return graph.add("Mul", graph.add("Mul", graph.add("Add", graph.add("Tanh", u), 1.0), 0.5), X)
 
 
