@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from plainnet.cli.places import require_place
+from plainnet.cli.places import require_places
 from plainnet.cli.show import line, output
 from plainnet.errors import PlainnetError
 from plainnet.files import write_bytes
@@ -25,24 +25,17 @@ def export(model: Path, /, *, onnx: Path | None = None) -> None:
     onnx
         An ONNX file to write, for ONNX Runtime and its like.
     """
-    places = {"--onnx": onnx}
+    places = dict(zip(_FORMATS, (onnx,), strict=True))
     chosen = {option: place for option, place in places.items() if place is not None}
-    _require_places(model, chosen)
+    if not chosen:
+        options = ", ".join(f"{option} FILE" for option in places)
+        raise PlainnetError(f"nothing to write: give at least one of {options}")
+    require_places(chosen, model)
     trained = Model.load(model)
     contents = {option: _content(option, trained) for option in chosen}  # all, or none is written
     for option, place in chosen.items():
         write_bytes(place, contents[option])
         line(output(), f"Saved: {place}, {len(contents[option]):,} bytes", whole=True)
-
-
-def _require_places(model: Path, chosen: dict[str, Path]) -> None:
-    if not chosen:
-        raise PlainnetError(f"nothing to write: give one or more of {', '.join(_FORMATS)} a file")
-    for option, place in chosen.items():
-        others = [p for o, p in chosen.items() if o != option]
-        if place.resolve() in [other.resolve() for other in others]:
-            raise PlainnetError(f"{str(place)!r} is given twice: give {option} another name")
-        require_place(place, model, option=option)
 
 
 def _content(option: str, model: Model) -> bytes:

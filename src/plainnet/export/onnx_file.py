@@ -126,13 +126,13 @@ def _table(graph: Graph, schema: TableSchema, ports: list[str]) -> str:
     numbers = {port: c for port, c in columns.items() if isinstance(c, NumberColumn)}
     graph.part = "table"
     blocks = _numbers(graph, numbers)
+    places = {port: i for i, port in enumerate(numbers)}
     order: list[int] = []
     width = 2 * len(numbers)
     for port, column in columns.items():
         n = len(column.features)
-        if port in numbers:
-            place = list(numbers).index(port)
-            order += [place, len(numbers) + place][:n]
+        if port in places:
+            order += [places[port], places[port] + len(numbers)][:n]
         else:
             blocks.append(_text(graph, column, port))
             order += range(width, width + n)
@@ -147,7 +147,7 @@ def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
     if not columns:
         return []
     median, mean, scale = (
-        np.array([getattr(c, name) for c in columns.values()])
+        graph.constant(name, np.array([getattr(c, name) for c in columns.values()], np.float64))
         for name in ("median", "mean", "scale")
     )
     cells = graph.add("Concat", *columns, axis=1)
@@ -175,7 +175,8 @@ def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
         values_int64s=list(place.values()),
         default_int64=len(known),
     )
-    return graph.add("Gather", features, graph.add("Reshape", code, np.array([-1])), axis=0)
+    code = graph.add("Reshape", code, np.array([-1]))
+    return graph.add("Gather", graph.constant("features", features), code, axis=0)
 
 
 def _known(column: FeatureColumn) -> list[str]:
@@ -279,8 +280,8 @@ def _link(graph: Graph, target: Target, Z: str) -> str:
 def _answer(graph: Graph, target: Target, A: str) -> None:
     """Let labels and probabilities, or numbers in their own unit, be the outputs."""
     if target.task == "regression":
-        Y = graph.add("Mul", graph.cast(A, "float64"), np.array(target.scale))
-        Y = graph.add("Add", Y, np.array(target.mean))
+        Y = graph.add("Mul", graph.cast(A, "float64"), np.array(target.scale, np.float64))
+        Y = graph.add("Add", Y, np.array(target.mean, np.float64))
         shape = (_ROWS, len(target.columns))
         graph.output("prediction", Y, "float64", shape, ", ".join(target.columns))
         return
