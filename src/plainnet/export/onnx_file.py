@@ -241,7 +241,9 @@ def _gelu(graph: Graph, layer: GELU, X: str) -> str:
 
 
 def _silu(graph: Graph, layer: SiLU, X: str) -> str:
-    return graph.add("Mul", X, graph.add("Sigmoid", X))
+    """X (1 + tanh(X/2)) / 2; runtimes fuse X sigmoid(X), and some of them in float32 alone."""
+    half = graph.add("Mul", X, 0.5)
+    return graph.add("Mul", half, graph.add("Add", graph.add("Tanh", half), 1.0))
 
 
 def _softplus(graph: Graph, layer: Softplus, X: str) -> str:
