@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from hypothesis import settings
 # The same examples every time, so that a red test is red again; and no clock on a busy machine.
 settings.register_profile("plainnet", derandomize=True, deadline=None)
 settings.load_profile("plainnet")
+
+# The runtime of ONNX files reads it when it is imported; no test tells anybody anything.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and the tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -38,6 +38,7 @@ FLOORS = (
     ("plainnet.files",),
     ("plainnet.model",),
     ("plainnet.insight.*",),
+    ("plainnet.export.*",),
     ("plainnet.settings",),
     ("plainnet.runs",),
     ("plainnet.repeats",),
@@ -73,6 +74,8 @@ HEAVY = {
     "jinja2",
     "torch",
     "jax",
+    "onnx",
+    "onnxruntime",
 }
 LEARNING = {"sklearn", "scipy", "torch", "jax", "tensorflow", "keras", "xgboost", "lightgbm"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

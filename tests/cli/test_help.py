@@ -19,6 +19,7 @@ COMMANDS = (
     "doctor",
     "summary",
     "report",
+    "export",
     "gradcheck",
 )
 

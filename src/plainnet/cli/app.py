@@ -91,6 +91,13 @@ _COMMANDS = {
         plainnet report survey.safetensors held-out.csv --out survey.html
         """,
     ),
+    "export": (
+        "plainnet.cli.exporting:export",
+        """Write a model for those who do not have plainnet.
+
+        plainnet export survey.safetensors --onnx survey.onnx
+        """,
+    ),
     "gradcheck": (
         "plainnet.cli.inspecting:gradcheck",
         """Check the gradients of a model against finite differences on a few rows of data.
@@ -109,7 +116,8 @@ def make_app() -> App:
     Examples
     --------
     >>> [name for name in make_app() if not name.startswith("-")]
-    ['demo', 'train', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', 'gradcheck']
+    ['demo', 'train', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', 'export', \
+'gradcheck']
     """
     app = App(
         name="plainnet",

@@ -1,6 +1,7 @@
 """Where files go: every path is checked before time is spent on what is to be written there."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from plainnet.errors import PlainnetError
@@ -65,6 +66,39 @@ def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
         ):
             raise PlainnetError(
                 f"{str(out)!r} would overwrite what is read: give {option} another name"
+            )
+
+
+def require_places(outs: Mapping[str, Path], *inputs: Path) -> None:
+    """Refuse files of which one cannot be written, would overwrite what is read, or another.
+
+    Parameters
+    ----------
+    outs : mapping of str to Path
+        The file of each option.
+    *inputs : Path
+        As `require_place` takes them.
+
+    Raises
+    ------
+    PlainnetError
+        With the reason.
+
+    Examples
+    --------
+    >>> require_places({"--onnx": Path("a.bin"), "--html": Path("./a.bin")})
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: --onnx and --html would write the same file 'a.bin': give one \
+of them another name
+    """
+    options: dict[Path, str] = {}
+    for option, out in outs.items():
+        require_place(out, *inputs, option=option)
+        other = options.setdefault(out.resolve(), option)
+        if other != option:
+            raise PlainnetError(
+                f"{other} and {option} would write the same file {str(out)!r}: "
+                "give one of them another name"
             )
 
 

@@ -28,6 +28,7 @@ from plainnet.nn.params import Array, Params, Variable, check_arrays
 
 Transform = Callable[[Array], Array]
 CACHED = 2**17  # how many numbers of a buffer stay in the processor's cache
+_TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
 LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
 
@@ -484,6 +485,75 @@ class Sequential:
         net._allocate()
         net.params.load(arrays)
         return net
+
+    def to_torch_state(self) -> dict[str, Array]:
+        """Return a copy of every parameter under its name in ``torch.nn.Sequential``.
+
+        Returns
+        -------
+        dict of str to array
+            What ``load_state_dict`` takes of a torch.nn.Sequential with the same layers, once
+            ``torch.from_numpy`` has made tensors of the arrays.
+
+        Raises
+        ------
+        PlainnetError
+            If a layer has parameters that no layer of PyTorch has.
+
+        Examples
+        --------
+        >>> state = mlp(3, hidden=(4,)).to_torch_state()
+        >>> {name: array.shape for name, array in state.items()}
+        {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
+        """
+        return {name: view.copy() for name, view in self._torch_views().items()}
+
+    def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over the parameters of a ``torch.nn.Sequential`` with the same layers.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Its ``state_dict``, as arrays or tensors on the CPU, in the dtype of the network.
+
+        Raises
+        ------
+        PlainnetError
+            If a name is missing or not known, or a shape or type differs; then nothing is changed.
+
+        Examples
+        --------
+        >>> net, other = mlp(3, seed=1), mlp(3, seed=2)
+        >>> net.load_torch_state(other.to_torch_state())
+        >>> np.array_equal(net.params.theta, other.params.theta)
+        True
+        """
+        views = self._torch_views()
+        arrays = {name: np.asarray(values) for name, values in state.items()}
+        check_arrays([Variable(n, v.shape, "state", "zeros") for n, v in views.items()], arrays)
+        for name, view in views.items():
+            if arrays[name].dtype != view.dtype:
+                raise PlainnetError(
+                    f"parameter {name!r} is of type {view.dtype}, got {arrays[name].dtype}: "
+                    "convert the network or the state"
+                )
+        for name, view in views.items():
+            view[...] = arrays[name]
+
+    def _torch_views(self) -> dict[str, Array]:
+        """Return the views under PyTorch's names, with the count of batches that it keeps."""
+        views = {}
+        for i, layer in enumerate(self.layers):
+            if layer.variables and not isinstance(layer, Dense | BatchNorm | LayerNorm):
+                raise PlainnetError(
+                    f"PyTorch has no names for the parameters of {type(layer).__name__} "
+                    f"{layer.name!r}, only for those of Dense, BatchNorm and LayerNorm"
+                )
+            for name, variable in zip(_TORCH, layer.variables, strict=False):
+                views[f"{i}.{name}"] = getattr(layer, variable.name)
+            if isinstance(layer, BatchNorm):
+                views[f"{i}.num_batches_tracked"] = np.zeros((), np.int64)
+        return views
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep layers, numbers and the generator; the views are bound again."""

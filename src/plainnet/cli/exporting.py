@@ -1,0 +1,44 @@
+"""``plainnet export``: a model for those who do not have plainnet."""
+
+from importlib import import_module
+from pathlib import Path
+
+from plainnet.cli.places import require_places
+from plainnet.cli.show import line, output
+from plainnet.errors import PlainnetError
+from plainnet.files import write_bytes
+from plainnet.model import Model
+
+# For each option what turns a model into bytes or text, imported when it is asked for.
+_FORMATS = {
+    "--onnx": "plainnet.export.onnx_file:to_onnx",
+}
+
+
+def export(model: Path, /, *, onnx: Path | None = None) -> None:
+    """Write a model for those who do not have plainnet.
+
+    Parameters
+    ----------
+    model
+        A model file.
+    onnx
+        An ONNX file to write, for ONNX Runtime and its like.
+    """
+    places = dict(zip(_FORMATS, (onnx,), strict=True))
+    chosen = {option: place for option, place in places.items() if place is not None}
+    if not chosen:
+        options = ", ".join(f"{option} FILE" for option in places)
+        raise PlainnetError(f"nothing to write: give at least one of {options}")
+    require_places(chosen, model)
+    trained = Model.load(model)
+    contents = {option: _content(option, trained) for option in chosen}  # all, or none is written
+    for option, place in chosen.items():
+        write_bytes(place, contents[option])
+        line(output(), f"Saved: {place}, {len(contents[option]):,} bytes", whole=True)
+
+
+def _content(option: str, model: Model) -> bytes:
+    module, _, name = _FORMATS[option].partition(":")
+    content: bytes | str = getattr(import_module(module), name)(model)
+    return content.encode() if isinstance(content, str) else content

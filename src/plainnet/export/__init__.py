@@ -1,0 +1,1 @@
+"""A model for those who do not have plainnet: one file a format."""

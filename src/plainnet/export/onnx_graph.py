@@ -1,0 +1,198 @@
+"""A graph of ONNX operators, put together by name, and the bytes of its file."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from plainnet._version import __version__
+from plainnet.errors import PlainnetError
+from plainnet.nn.params import Array
+
+IR_VERSION = 8
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+TYPES = {"float32": 1, "uint8": 2, "int64": 7, "string": 8, "bool": 9, "float64": 11}
+LIMIT = 2**31 - 2**20  # bytes of constants: protobuf ends at two gigabytes
+
+
+class Port(NamedTuple):
+    """An input or output of a graph.
+
+    ``shape`` holds text where a size is open; ``text`` says what comes in or goes out.
+
+    Examples
+    --------
+    >>> Port("age", "float64", ("rows", 1), "a number").shape
+    ('rows', 1)
+    """
+
+    name: str
+    type: str
+    shape: tuple[int | str, ...]
+    text: str
+
+
+class _Node(NamedTuple):
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    domain: str
+    attributes: dict[str, Any]
+
+
+@final
+class Graph:
+    """Operators in the order in which they compute, and the constants they need.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+        Of the numbers that are given to `add` as they are.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        The same.
+    part : str
+        What the operators that are added next belong to; their names begin with it.
+    inputs, outputs : list of Port
+        What goes in and comes out.
+
+    Examples
+    --------
+    >>> graph = Graph(np.float32)
+    >>> X = graph.input("X", "float32", ("rows", 1), "any number")
+    >>> graph.output("Y", graph.add("Mul", X, 2.0), "float32", ("rows", 1), "twice the number")
+    >>> len(graph.to_bytes({"task": "doubling"}, "Doubles a number.")) > 100
+    True
+    """
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.part = ""
+        self.inputs: list[Port] = []
+        self.outputs: list[Port] = []
+        self.dtype = np.dtype(dtype)
+        self._nodes: list[_Node] = []
+        self._constants: dict[str, Array] = {}
+        self._taken: set[str] = set()
+
+    def input(self, name: str, kind: str, shape: tuple[int | str, ...], text: str) -> str:
+        """Add an input and return its name, which is another where the one given is taken."""
+        self.inputs.append(Port(self._free(name), kind, shape, text))
+        return self.inputs[-1].name
+
+    def output(
+        self, name: str, value: str, kind: str, shape: tuple[int | str, ...], text: str
+    ) -> None:
+        """Let a value be an output, under that name or, where it is taken, one like it."""
+        self.outputs.append(Port(self._free(name), kind, shape, text))
+        self._nodes.append(_Node("Identity", (value,), self.outputs[-1].name, "", {}))
+
+    def constant(self, name: str, values: Array) -> str:
+        """Add an array that is part of the file and return its name."""
+        name = self._free(self._full(name))
+        self._constants[name] = values
+        return name
+
+    def add(
+        self, op: str, *inputs: str | float | Array, domain: str = "", **attributes: Any
+    ) -> str:
+        """Add an operator and return the name of what it computes.
+
+        Parameters
+        ----------
+        op : str
+            What the standard calls it.
+        *inputs : str, float or array
+            Names of values, or constants.
+        domain : str, default ""
+            The operator's; the empty one is that of ONNX itself.
+        **attributes
+            As the standard has them.
+        """
+        names = tuple(i if isinstance(i, str) else self._number(i) for i in inputs)
+        output = self._free(self._full(op))
+        self._nodes.append(_Node(op, names, output, domain, attributes))
+        return output
+
+    def cast(self, value: str, kind: str) -> str:
+        """Add a conversion to one of `TYPES` and return the name of the result."""
+        return self.add("Cast", value, to=TYPES[kind])
+
+    def to_bytes(self, metadata: Mapping[str, str], text: str) -> bytes:
+        """Return the file.
+
+        Parameters
+        ----------
+        metadata : mapping of str to str
+            Goes along for whoever reads it.
+        text : str
+            What the graph is, for people.
+
+        Returns
+        -------
+        bytes
+            The same for the same graph and version of the library onnx.
+
+        Raises
+        ------
+        PlainnetError
+            If the library onnx is not installed, or the constants are too large for one file.
+        """
+        try:
+            from onnx import helper, numpy_helper
+        except ModuleNotFoundError:
+            raise PlainnetError(
+                "an ONNX file is written with the library onnx, which is not installed: "
+                "pip install 'plainnet[onnx]'"
+            ) from None
+        size = sum(values.nbytes for values in self._constants.values())
+        if size > LIMIT:
+            raise PlainnetError(
+                f"an ONNX file holds at most {LIMIT:,} bytes of numbers, and this network has "
+                f"{size:,}: export one with fewer inputs or units"
+            )
+
+        def port(p: Port) -> Any:
+            return helper.make_tensor_value_info(p.name, TYPES[p.type], p.shape, p.text)
+
+        nodes = [
+            helper.make_node(n.op, n.inputs, [n.output], n.output, domain=n.domain, **n.attributes)
+            for n in self._nodes
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "plainnet",
+            [port(p) for p in self.inputs],
+            [port(p) for p in self.outputs],
+            [numpy_helper.from_array(values, n) for n, values in self._constants.items()],
+        )
+        used = {"", *(node.domain for node in self._nodes)}
+        proto = helper.make_model(
+            graph,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid(d, v) for d, v in OPSETS.items() if d in used],
+            producer_name="plainnet",
+            producer_version=__version__,
+            doc_string=text,
+        )
+        helper.set_model_props(proto, dict(metadata))
+        return bytes(proto.SerializeToString(deterministic=True))
+
+    def _number(self, value: float | Array) -> str:
+        return self.constant(
+            "constant", value if isinstance(value, np.ndarray) else np.array(value, self.dtype)
+        )
+
+    def _full(self, name: str) -> str:
+        return f"{self.part}/{name}" if self.part else name
+
+    def _free(self, name: str) -> str:
+        """A name that nothing else has; a table's columns may be called anything."""
+        free, n = name or "unnamed", 1
+        while free in self._taken:
+            n += 1
+            free = f"{name}_{n}"
+        self._taken.add(free)
+        return free

@@ -1,0 +1,99 @@
+"""``plainnet export``: the files it writes, and what it refuses with nothing written."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from export.runtimes import feeds, session
+from plainnet.export.onnx_file import to_onnx
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+
+
+def test_onnx_from_a_table(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("export", trained, "--onnx", "survey.onnx")
+    content = Path("survey.onnx").read_bytes()
+    assert outcome == (0, f"Saved: survey.onnx, {len(content):,} bytes\n", "")
+    model, frame = Model.load(trained), pd.read_csv(survey)
+    assert content == to_onnx(model)
+    running = session(content)
+    label, probabilities = running.run(None, feeds(running, frame))
+    assert label.tolist() == model.predict(frame).tolist()
+    np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(frame), atol=1e-5)
+
+
+def test_onnx_from_pictures(cli: Cli, painter: Path, colours: Path) -> None:
+    assert cli("export", painter, "--onnx", "colours.onnx").code == 0
+    model = Model.load(painter)
+    X = model.inputs(colours)
+    label, probabilities = session(Path("colours.onnx").read_bytes()).run(None, {"pictures": X})
+    assert label.tolist() == model.predict(X).tolist() == ["blue"] * 6 + ["red"] * 6
+    np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(X), atol=1e-5)
+
+
+def refused(outcome: Any) -> str:
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count("\n") == 1
+    return str(outcome.err).removeprefix("Error: ").rstrip("\n")
+
+
+def test_a_file_has_to_be_named(cli: Cli, trained: Path) -> None:
+    assert refused(cli("export", trained)).startswith(
+        "nothing to write: give at least one of --onnx FILE"
+    )
+
+
+def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
+    before = trained.read_bytes()
+    assert refused(cli("export", trained, "--onnx", trained)) == (
+        f"'{trained}' would overwrite what is read: give --onnx another name"
+    )
+    assert trained.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there(cli: Cli, trained: Path) -> None:
+    assert refused(cli("export", trained, "--onnx", "nowhere/a.onnx")) == (
+        "there is no folder 'nowhere' to write 'a.onnx' into"
+    )
+
+
+def test_a_damaged_model(cli: Cli, trained: Path) -> None:
+    trained.write_bytes(trained.read_bytes()[:-1])
+    assert "is not a whole model file" in refused(cli("export", trained, "--onnx", "a.onnx"))
+    assert not Path("a.onnx").exists()
+
+
+def test_a_missing_library_leaves_what_was_there(
+    cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.onnx").write_text("what was there")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert refused(cli("export", trained, "--onnx", "a.onnx")) == (
+        "an ONNX file is written with the library onnx, which is not installed: "
+        "pip install 'plainnet[onnx]'"
+    )
+    assert Path("a.onnx").read_text() == "what was there"
+
+
+def test_a_full_disk_leaves_what_was_there(
+    cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.onnx").write_text("what was there")
+    before = sorted(Path.cwd().iterdir())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = cli("export", trained, "--onnx", "a.onnx")
+    assert refused(outcome) == f"'{Path.cwd() / 'a.onnx'}': {os.strerror(errno.ENOSPC)}"
+    assert Path("a.onnx").read_text() == "what was there"
+    assert sorted(Path.cwd().iterdir()) == before

@@ -1,0 +1,259 @@
+"""The parameters under PyTorch's names: the same outputs, gradients and running figures there."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nn.cases import LAYERS, LOSSES, draw_biases
+from plainnet.errors import PlainnetError
+from plainnet.nn import (
+    GELU,
+    BatchNorm,
+    Dense,
+    Flatten,
+    Layer,
+    LayerNorm,
+    ReLU,
+    Sequential,
+    Tanh,
+    Variable,
+    mlp,
+)
+
+
+class ChannelsLast(torch.nn.BatchNorm2d):
+    """PyTorch's batch norm of pictures whose channels come last, as plainnet's do."""
+
+    def forward(self, X):
+        return super().forward(X.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+# What PyTorch calls each layer of the table.
+TORCH = {
+    "Dense": lambda: torch.nn.Linear(3, 4),
+    "Dense orthogonal": lambda: torch.nn.Linear(5, 2),
+    "Dropout": lambda: torch.nn.Dropout(0.4),
+    "Dropout of nothing": lambda: torch.nn.Dropout(0.0),
+    "Dropout of pictures": lambda: torch.nn.Dropout(0.3),
+    "BatchNorm": lambda: torch.nn.BatchNorm1d(3),
+    "BatchNorm options": lambda: torch.nn.BatchNorm1d(3, momentum=0.5, eps=0.1),
+    "BatchNorm of pictures": lambda: ChannelsLast(2),
+    "LayerNorm": lambda: torch.nn.LayerNorm(4),
+    "LayerNorm options": lambda: torch.nn.LayerNorm(4, eps=0.1),
+    "LayerNorm of pictures": lambda: torch.nn.LayerNorm(3),
+    "Flatten": torch.nn.Flatten,
+    "Flatten of flat": torch.nn.Flatten,
+    "ReLU": torch.nn.ReLU,
+    "LeakyReLU": torch.nn.LeakyReLU,
+    "LeakyReLU steep": lambda: torch.nn.LeakyReLU(0.7),
+    "ELU": torch.nn.ELU,
+    "ELU deep": lambda: torch.nn.ELU(2.5),
+    "GELU": lambda: torch.nn.GELU("tanh"),
+    "SiLU": torch.nn.SiLU,
+    "Tanh": torch.nn.Tanh,
+    "Tanh of pictures": torch.nn.Tanh,
+    "Sigmoid": torch.nn.Sigmoid,
+    "Softplus": torch.nn.Softplus,
+    "Identity": torch.nn.Identity,
+}
+dtypes = pytest.mark.parametrize(("dtype", "within"), [(np.float32, 1e-6), (np.float64, 1e-12)])
+
+
+def close(got, expected, within):
+    np.testing.assert_allclose(got, expected, rtol=within, atol=within)
+
+
+def pair(ours, theirs, n_in, dtype=np.float64):
+    """A network with drawn parameters, and PyTorch's with the same."""
+    net = Sequential(ours, n_in, seed=1, dtype=dtype)
+    draw_biases(net, np.random.default_rng(2))
+    twin = torch.nn.Sequential(*theirs).to(torch.from_numpy(np.zeros(0, dtype)).dtype)
+    twin.load_state_dict({k: torch.from_numpy(v) for k, v in net.to_torch_state().items()})
+    return net, twin
+
+
+def rows(shape, dtype, m=7):
+    return np.random.default_rng(3).standard_normal((m, *shape)).astype(dtype)
+
+
+def gradients(net, twin, X, dZ, train):
+    """Both networks' outputs and gradients of sum(Z dZ), by PyTorch's names, X the last."""
+    X_there = torch.from_numpy(X).requires_grad_()
+    there = twin.train(train)(X_there)
+    there.backward(torch.from_numpy(dZ))
+    by_name = {name: p.grad.numpy() for name, p in twin.named_parameters()}
+    Z = net.forward(X, train=train).copy()
+    dX = net.backward(dZ, need_dX=True)
+    ours = {}
+    for i, layer in enumerate(net.layers):
+        named = zip(("weight", "bias"), layer.variables, strict=False)
+        ours |= {f"{i}.{name}": net.params.grads[f"{layer.name}.{v.name}"] for name, v in named}
+    assert list(ours) == list(by_name)
+    pairs = [(ours[name], by_name[name]) for name in ours] + [(dX, X_there.grad.numpy())]
+    return (Z, there.detach().numpy()), pairs
+
+
+@dtypes
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_outputs_and_gradients_of_each_layer(name, train, dtype, within):
+    """In the midst of a network; the masks of dropout are drawn otherwise, so it only predicts."""
+    make, in_shape = LAYERS[name]
+    train = train and not (name.startswith("Dropout") and make().rate)
+    width = math.prod(Sequential([make()], in_shape).out_shape)
+    n, pictures = in_shape[-1], len(in_shape) > 1
+    net, twin = pair(
+        [BatchNorm() if pictures else Dense(n), make(), Flatten(), Dense(2)],
+        [
+            ChannelsLast(n) if pictures else torch.nn.Linear(n, n),
+            TORCH[name](),
+            torch.nn.Flatten(),
+            torch.nn.Linear(width, 2),
+        ],
+        in_shape,
+        dtype,
+    )
+    X, dZ = rows(in_shape, dtype), rows((2,), dtype)
+    outputs, slopes = gradients(net, twin, X, dZ, train)
+    close(*outputs, within)
+    for ours, theirs in slopes:  # sums over the rows, so that float32 rounds more often
+        close(ours, theirs, 10 * within if dtype == np.float32 else within)
+    for key, value in twin.state_dict().items():  # the running figures have moved alike
+        if not key.endswith("num_batches_tracked"):
+            close(net.to_torch_state()[key], value.numpy(), within)
+
+
+def test_the_table_leaves_out_no_layer():
+    assert set(TORCH) == set(LAYERS)
+
+
+# What PyTorch calls the losses, as functions of Z and what `encode` gives.
+TORCH_LOSSES = {
+    "BinaryCrossEntropy": torch.nn.functional.binary_cross_entropy_with_logits,
+    "MultiLabel": torch.nn.functional.binary_cross_entropy_with_logits,
+    "SoftmaxCrossEntropy": torch.nn.functional.cross_entropy,
+    "MeanSquaredError": torch.nn.functional.mse_loss,
+    "Huber": torch.nn.functional.huber_loss,
+}
+
+
+@pytest.mark.parametrize("name", TORCH_LOSSES)
+def test_gradients_of_each_loss_through_a_deep_network(name):
+    make, n_out, draw = LOSSES[name]
+    loss, nn = make(), torch.nn
+    net, twin = pair(
+        [Dense(6), BatchNorm(), GELU(), Dense(5), LayerNorm(), Tanh(), Dense(n_out)],
+        [
+            nn.Linear(4, 6),
+            nn.BatchNorm1d(6),
+            nn.GELU("tanh"),
+            nn.Linear(6, 5),
+            nn.LayerNorm(5),
+            nn.Tanh(),
+            nn.Linear(5, n_out),
+        ],
+        4,
+    )
+    X, y = rows((4,), np.float64, 9), loss.encode(draw(np.random.default_rng(5), 9), n_out, float)
+    value, dZ = loss(net.forward(X, train=True), y)
+    net.backward(dZ)
+    there = TORCH_LOSSES[name](twin.train()(torch.from_numpy(X)), torch.from_numpy(y))
+    there.backward()
+    close(value, there.item(), 1e-12)
+    for key, parameter in twin.named_parameters():
+        place, _, kind = key.partition(".")
+        layer = net.layers[int(place)]
+        ours = layer.variables[("weight", "bias").index(kind)].name
+        close(net.params.grads[f"{layer.name}.{ours}"], parameter.grad.numpy(), 1e-12)
+
+
+def test_the_way_back_from_a_network_that_pytorch_has_used():
+    torch.manual_seed(0)
+    nn = torch.nn
+    twin = nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 1)
+    )
+    for _ in range(3):
+        twin(5 + torch.randn(8, 3))
+    net = Sequential([Dense(4), BatchNorm(), ReLU(), LayerNorm(), Dense(1)], n_in=3)
+    net.load_torch_state(twin.state_dict())
+    X = rows((3,), np.float32)
+    close(net.predict(X), twin.eval()(torch.from_numpy(X)).detach().numpy(), 1e-6)
+    assert list(net.to_torch_state()) == list(twin.state_dict())
+    for key, value in twin.state_dict().items():
+        array = net.to_torch_state()[key]
+        assert (array.shape, str(array.dtype)) == (
+            tuple(value.shape),
+            str(value.dtype).removeprefix("torch."),
+        )
+
+
+def test_the_state_is_a_copy():
+    net = mlp(2)
+    state = net.to_torch_state()
+    assert not any(np.shares_memory(array, net.params.theta) for array in state.values())
+    net.load_torch_state(state)
+    assert not any(np.shares_memory(array, net.params.theta) for array in state.values())
+
+
+class Scale(Layer):
+    def build(self, in_shape):
+        self.variables = [Variable("g", in_shape, "bias", "ones")]
+        return in_shape
+
+    def forward(self, X, train):
+        return X * self.g
+
+    def backward(self, dY, need_dX):
+        return dY
+
+
+def test_a_layer_of_ones_own_is_refused():
+    net = Sequential([Dense(2), Scale()], n_in=2)
+    wanted = (
+        "PyTorch has no names for the parameters of Scale 'scale1', only for those of Dense, "
+        "BatchNorm and LayerNorm"
+    )
+    for call in (net.to_torch_state, lambda: net.load_torch_state({})):
+        with pytest.raises(PlainnetError) as caught:
+            call()
+        assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda s: s.pop("1.running_var"),
+            "the parameters do not fit the network: expected ['0.bias', '0.weight', '1.bias', "
+            "'1.num_batches_tracked', '1.running_mean', '1.running_var', '1.weight'], "
+            "and ['1.running_var'] are missing or too many",
+        ),
+        (
+            lambda s: s.update({"2.weight": np.ones(3)}),
+            "the parameters do not fit the network: expected ['0.bias', '0.weight', '1.bias', "
+            "'1.num_batches_tracked', '1.running_mean', '1.running_var', '1.weight'], "
+            "and ['2.weight'] are missing or too many",
+        ),
+        (
+            lambda s: s.update({"0.weight": s["0.weight"].T}),
+            "parameter '0.weight' has shape (3, 2), got an array of shape (2, 3)",
+        ),
+        (
+            lambda s: s.update({"1.running_mean": s["1.running_mean"].astype(np.float64)}),
+            "parameter '1.running_mean' is of type float32, got float64: convert the network or "
+            "the state",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, message):
+    net = Sequential([Dense(3), BatchNorm()], n_in=2)
+    before = net.params.theta.copy()
+    state = {name: array + array.dtype.type(1) for name, array in net.to_torch_state().items()}
+    change(state)
+    with pytest.raises(PlainnetError) as caught:
+        net.load_torch_state(state)
+    assert str(caught.value) == message
+    np.testing.assert_array_equal(net.params.theta, before)
