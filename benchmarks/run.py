@@ -83,6 +83,13 @@ def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path
             found.peaks = peaks(bench, found)
             print("\n" + report.peak_table(found), flush=True)
         found.failures = bench.failures
+    without_peers(chosen, found)
+    found.minutes = (time.perf_counter() - start) / 60
+    return found
+
+
+def without_peers(chosen: list[str], found: Found) -> None:
+    """Measure what needs no session with the peers."""
     if "start-up" in chosen:
         found.imports = measures.start_up(7)
         print("\n" + report.import_table(found), flush=True)
@@ -98,8 +105,6 @@ def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path
     if "parts" in chosen:
         found.parts = parts.table(parts.splits(), report.goal_steps(found))
         print("\n" + found.parts, flush=True)
-    found.minutes = (time.perf_counter() - start) / 60
-    return found
 
 
 def cells(workload: Workload, timings: Timings) -> list[str]:
