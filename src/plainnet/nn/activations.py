@@ -60,7 +60,7 @@ class ReLU(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where Y > 0, else 0."""
-        return np.multiply(dY, self.Y > ZERO, out=self._buffer("dX", dY.shape))
+        return np.multiply(dY, self.Y > ZERO, self._buffer("dX", dY.shape))
 
 
 @final

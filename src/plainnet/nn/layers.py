@@ -15,7 +15,7 @@ from plainnet.nn.initializers import initializer
 from plainnet.nn.params import Array, Variable
 
 Shape = tuple[int, ...]
-_LONG, _NARROW, _RUN = 2**13, 32, 16  # see add_to_rows; measured by benchmarks/operations.py
+_LONG, _NARROW, _RUN = 2**13, 32, 16  # see add_to_rows
 
 
 class Layer(ABC):
@@ -165,9 +165,11 @@ class Layer(ABC):
     def _buffer(self, key: str, shape: Shape) -> Array:
         """Return a private array that is used again at the next step."""
         buffer = self._buffers.get(key)
+        if buffer is not None and buffer.shape == shape:
+            return buffer
         if buffer is None or len(buffer) < shape[0] or buffer.shape[1:] != shape[1:]:
             buffer = self._buffers[key] = np.empty(shape, self.dtype)
-        return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+        return buffer[: shape[0]]
 
 
 @final
@@ -295,9 +297,9 @@ def add_to_rows(Z: Array, b: Array) -> None:
     if m * n < _LONG or n > _NARROW:
         np.add(Z, b, Z)
         return
-    whole = m - m % _RUN
     copies = np.empty((_RUN, n), Z.dtype)
     copies[:] = b
+    whole = m - m % _RUN
     runs = Z[:whole].reshape(-1, _RUN * n)
     runs += copies.ravel()
     Z[whole:] += b
