@@ -218,7 +218,7 @@ def _course(history: Mapping[str, Any]) -> list[tuple[str, str]]:
     if history["best_epoch"] is not None:
         facts.append(("Weights kept", f"those of epoch {history['best_epoch']:,}, the best"))
     if history["rowspace"] is not None:
-        facts.append(("Trained in", f"the row space of the data, {history['rowspace']:,} numbers"))
+        facts.append(("Trained in", f"dot products of {history['rowspace']:,} rows"))
     return facts
 
 

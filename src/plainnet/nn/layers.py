@@ -294,6 +294,8 @@ def add_to_rows(Z: Array, b: Array) -> None:
            [1., 2.]])
     """
     m, n = Z.shape
+    if m == 1:  # nothing to repeat
+        Z = Z[0]
     if m * n < _LONG or n > _NARROW:
         np.add(Z, b, Z)
         return

@@ -74,6 +74,8 @@ class Sequential:
         The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
     in_shape, out_shape : tuple of int
         The shapes of one sample.
+    batch_rows : int
+        How many rows `predict` takes at a time unless it is told otherwise.
 
     Raises
     ------
@@ -128,15 +130,16 @@ class Sequential:
         self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
         counts: Counter[str] = Counter()
         shape = self.in_shape
-        self._widest = math.prod(shape)
+        widest = math.prod(shape)
         for layer in self.layers:
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
             shape = layer.build(shape)
-            self._widest = max(self._widest, math.prod(shape))
+            widest = max(widest, math.prod(shape))
         self.out_shape = shape
+        self.batch_rows = max(256, CACHED // widest)
 
     def _variables(self) -> list[Variable]:
         """Return what all layers ask for, under full names."""
@@ -343,7 +346,10 @@ class Sequential:
         rows = self.rows(X) if transform is None else np.atleast_1d(X)
         if batch_size is None:
             batch_size = self.batch_rows
-        batch_size = positive_int("predict", "batch_size", batch_size)
+        else:
+            batch_size = positive_int("predict", "batch_size", batch_size)
+        if len(rows) <= batch_size and transform is None:
+            return self._propagate(rows).copy()
         Z = np.empty((len(rows), *self.out_shape), self.dtype)
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
@@ -351,17 +357,6 @@ class Sequential:
                 batch = self.rows(transform(batch))
             Z[start : start + batch_size] = self._propagate(batch)
         return Z
-
-    @property
-    def batch_rows(self) -> int:
-        """How many rows `predict` takes at a time unless it is told otherwise.
-
-        Examples
-        --------
-        >>> mlp(30, hidden=(64, 64)).batch_rows
-        2048
-        """
-        return max(256, CACHED // self._widest)
 
     def astype(self, dtype: DTypeLike) -> Sequential:
         """Return a copy of the network that computes in another dtype.

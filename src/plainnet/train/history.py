@@ -56,7 +56,7 @@ class History:
     threads : int
         How many threads BLAS was given.
     rowspace : int or None
-        The dimension of the row space that was trained in, if it was.
+        How many rows' dot products were trained on, if that was done; see `RowSpace`.
 
     Examples
     --------
