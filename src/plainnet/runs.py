@@ -19,7 +19,8 @@ from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plainnet.data.datasets import Dataset, Grouping, Rows
+    from plainnet.data.datasets import Dataset, Grouping, Rows, Source
+    from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
 
     Ready = Callable[[Dataset, Sequential], None]
@@ -80,19 +81,61 @@ def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = 
     >>> len(data.train.X), len(data.test.X)
     (2, 2)
     """
-    from plainnet.data.datasets import read_dataset
+    from plainnet.data.datasets import split
 
     check(settings)
-    return read_dataset(
+    source = _read(path, settings, progress)
+    return split(source, rng(settings, 0), test=settings.test, validation=settings.validation)
+
+
+def load_folds(
+    path: str | Path, settings: Settings, k: int, *, progress: "Progress | None" = None
+) -> "Folds":
+    """Read a table or a folder of class folders, hold out what `run` would, and fold the rest.
+
+    Parameters
+    ----------
+    path, settings, progress
+        See `run`.
+    k : int
+        How many folds, at least 2.
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from plainnet.data.samples import introverts
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
+    ...     folds = load_folds(f"{folder}/survey.csv", Settings(), k=5)
+    >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(5)]
+    (20, [16, 16, 16, 16, 16])
+    """
+    from plainnet.data.folds import fold
+
+    check(settings)
+    source = _read(path, settings, progress)
+    return fold(source, k, rng(settings, 0), rng(settings, 3), test=settings.test)
+
+
+def _read(path: str | Path, settings: Settings, progress: "Progress | None") -> "Source":
+    from plainnet.data.datasets import read_source
+
+    return read_source(
         path,
-        rng(settings, 0),
         target=settings.target,
         task=settings.task,
         kinds=settings.kinds,
         size=settings.size,
         strict=settings.strict,
-        test=settings.test,
-        validation=settings.validation,
         group=_group(settings),
         progress=progress,
     )
@@ -284,30 +327,10 @@ def train(
     from plainnet.insight.evaluation import learn_baselines
 
     check(settings)
-    loss = make_loss(data.target.task, settings)
-    net = make_network(settings, data.schema.n_features, data.target.n_out)
-    model = Model(data.schema, data.target, net, loss)
-    rule = make_optimizer(settings, len(data.train.X))
+    model = untrained(data, settings)
     if ready is not None:
-        ready(data, net)
-    history = fit(
-        net,
-        *data.train,
-        loss=loss,
-        optimizer=rule,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or None,
-        validation=None if data.validation is None else (data.validation.X, data.validation.y),
-        metric=loss.score,
-        class_weight="balanced" if settings.balanced else None,
-        l2=settings.l2,
-        clip_norm=settings.clip_norm,
-        early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
-        callbacks=callbacks,
-        watch=watch,
-        transform=model.transform,
-        seed=rng(settings, 2),
-    )
+        ready(data, model.net)
+    history = fit_model(model, data, settings, callbacks, watch)
     learn_baselines(model, data.train)
     model.record |= {
         "settings": asdict(settings),
@@ -325,6 +348,75 @@ def train(
         "versions": _versions(),
     }
     return Run(model, history, data)
+
+
+def untrained(data: "Dataset", settings: Settings) -> Model:
+    """Make the model that a training on these rows begins with.
+
+    Parameters
+    ----------
+    data : Dataset
+        From `plainnet.data.datasets`.
+    settings : Settings
+        The choices.
+
+    Returns
+    -------
+    Model
+    """
+    loss = make_loss(data.target.task, settings)
+    net = make_network(settings, data.schema.n_features, data.target.n_out)
+    return Model(data.schema, data.target, net, loss)
+
+
+def fit_model(
+    model: Model,
+    data: "Dataset",
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    epochs: int | None = None,
+) -> History:
+    """Move the weights of a model and nothing else: its record stays as it is.
+
+    Parameters
+    ----------
+    model : Model
+        From `untrained`.
+    data, settings, callbacks, watch
+        See `train`.
+    epochs : int, optional
+        End after so many, as a training of ``settings.epochs`` that is cut off there: its schedule
+        goes on as if all were still to come.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+    """
+    return fit(
+        model.net,
+        *data.train,
+        loss=model.loss,
+        optimizer=make_optimizer(settings, len(data.train.X)),
+        epochs=settings.epochs if epochs is None else epochs,
+        batch_size=settings.batch_size or None,
+        validation=None if data.validation is None else (data.validation.X, data.validation.y),
+        metric=model.loss.score,
+        class_weight="balanced" if settings.balanced else None,
+        l2=settings.l2,
+        clip_norm=settings.clip_norm,
+        early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
+        callbacks=callbacks,
+        watch=watch,
+        transform=model.transform,
+        seed=rng(settings, 2),
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -356,8 +356,8 @@ def rng(settings: Settings, use: int) -> np.random.Generator:
     ----------
     settings : Settings
         Its ``seed``.
-    use : {0, 1, 2}
-        The split, the weights, or the order of the rows.
+    use : {0, 1, 2, 3}
+        The split, the weights, the order of the rows, or the folds.
 
     Returns
     -------
@@ -369,4 +369,4 @@ def rng(settings: Settings, use: int) -> np.random.Generator:
     >>> a.random() == b.random()
     True
     """
-    return np.random.default_rng(np.random.SeedSequence(settings.seed).spawn(3)[use])
+    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(use,)))

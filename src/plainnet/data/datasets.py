@@ -1,5 +1,6 @@
 """Datasets: rows to train on, to validate with and to test on, and what they mean."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,40 +60,176 @@ class Dataset:
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def read_dataset(
+class Source(ABC):
+    """Samples that are read and understood, but not yet split.
+
+    Attributes
+    ----------
+    m : int
+        How many samples.
+    labels : array of str, shape (m,), or None
+        The class of each, where there is one of several.
+    groups : array of int, shape (m,), or None
+        Samples of one number stay on one side of a split.
+    """
+
+    m: int
+    labels: Array | None
+    groups: NDArray[np.int64] | None
+
+    @abstractmethod
+    def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
+        """Turn the samples of these numbers into a data set; what is learned, from `train` alone.
+
+        Parameters
+        ----------
+        train, validation, test : array of int, or None for none
+            Numbers from 0 to m - 1.
+
+        Returns
+        -------
+        Dataset
+        """
+
+
+@final
+class TableSource(Source):
+    """The rows of a table; the arguments are those of `table_dataset`."""
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        target: Sequence[str] = (),
+        task: Task | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+        group: Grouping | None = None,
+    ) -> None:
+        self._notes: list[str] = []
+        frame = read_frame(frame)
+        if not target:
+            target = (str(frame.columns[-1]),)
+            self._notes.append(f"no target was named: taking the last column, {target[0]!r}")
+        frame = drop_unlabelled(frame, target, self._notes)
+        self._frame, self._target = frame, Target.infer(frame, target, task)
+        self._schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
+        known = kinds or {}
+        if clash := [name for name in target if name in known]:
+            raise DataError(
+                f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
+            )
+        named = self._target.task in ("binary", "multiclass")
+        self.m, what = len(frame), self._target
+        self.labels = _class_names(what.encode(frame), what.classes) if named else None
+        self.groups = None if group is None else group(self._schema.transform(frame))
+
+    def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
+        """Fit schema and target on the rows to train on, and turn all into numbers."""
+        rows = self._frame.iloc[train]
+        schema, what = self._schema.fit(rows), self._target.fit(rows)
+
+        def encoded(index: Array) -> Rows:
+            part = self._frame.iloc[index]
+            return Rows(schema.transform(part), what.encode(part))
+
+        second, third = (None if i is None else encoded(i) for i in (validation, test))
+        numbers = _numbers(self._frame.index, test)
+        return Dataset(schema, what, encoded(train), second, third, list(self._notes), numbers)
+
+
+@final
+class PictureSource(Source):
+    """Pictures; the arguments are those of `image_dataset`, and `skipped` files with reasons."""
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        classes: Sequence[str],
+        *,
+        group: Grouping | None = None,
+        skipped: Sequence[tuple[Path, str]] = (),
+    ) -> None:
+        binary = len(classes) == 2
+        self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
+        self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
+        self._notes = _left_out(skipped)
+        self.labels = _class_names(y, classes)
+        self.groups = None if group is None else group(X)
+
+    def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
+        """Copy the pictures of each part, and measure those to train on."""
+        first = Rows(self._X[train], self._y[train])
+        second, third = (
+            None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
+        )
+        schema, numbers = ImageSchema.fit(first.X), _numbers(np.arange(self.m), test)
+        return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
+
+
+def read_source(
     path: str | Path,
-    rng: np.random.Generator,
     *,
     target: Sequence[str] = (),
     task: Task | None = None,
     kinds: Mapping[str, Kind] | None = None,
     size: int = 64,
     strict: bool = False,
-    test: float = 0.2,
-    validation: float = 0.0,
     group: Grouping | None = None,
     progress: Progress | None = None,
-) -> Dataset:
-    r"""Read a table or a folder of class folders, and split it.
+) -> Source:
+    """Read a table or a folder of class folders.
 
     Parameters
     ----------
     path : path
         A file is a table, a folder holds a folder of pictures a class.
-    rng : numpy.random.Generator
-        Draws the split.
     target, task, kinds
         For a table: see `table_dataset`.
     size : int, default 64
         The side of the pictures in pixels.
     strict : bool, default False
         Stop at a picture that cannot be used instead of leaving it out.
-    test, validation : float, default 0.2 and 0.0
-        Shares of all rows; 0 for none.
     group : callable, optional
-        Numbers rows (features or pictures); rows of one number stay on one side of the split.
+        Numbers rows (features or pictures); rows of one number stay on one side of a split.
     progress : callable, optional
         Called as progress(done, total) while pictures are read.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    DataError
+        If there is nothing at ``path`` or it cannot be used.
+    """
+    if not Path(path).is_dir():
+        frame = read_frame(path)
+        return TableSource(frame, target=target, task=task, kinds=kinds, group=group)
+    if target or kinds or task:
+        raise DataError(
+            f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
+            "a target, a task or column kinds make sense for tables only"
+        )
+    pictures = read_images(path, size, strict, progress)
+    X, y, classes = pictures.X, pictures.y, pictures.classes
+    return PictureSource(X, y, classes, group=group, skipped=pictures.skipped)
+
+
+def split(
+    source: Source, rng: np.random.Generator, *, test: float = 0.2, validation: float = 0.0
+) -> Dataset:
+    r"""Split what was read in three.
+
+    Parameters
+    ----------
+    source : Source
+        Samples.
+    rng : numpy.random.Generator
+        Draws the split, which keeps the share of each class.
+    test, validation : float, default 0.2 and 0.0
+        Shares of all rows; 0 for none.
 
     Returns
     -------
@@ -101,7 +238,7 @@ def read_dataset(
     Raises
     ------
     DataError
-        If there is nothing at ``path`` or it cannot be used.
+        If there are too few rows of a class to be on every side.
 
     Examples
     --------
@@ -109,32 +246,11 @@ def read_dataset(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "a.csv")
     ...     _ = file.write_text("x,y\n" + "1,no\n2,yes\n3,no\n4,yes\n" * 5)
-    ...     data = read_dataset(file, np.random.default_rng(0))
+    ...     data = split(read_source(file), np.random.default_rng(0))
     >>> data.train.X.shape, data.test.y.shape, data.target.classes
     ((16, 1), (4,), ('no', 'yes'))
     """
-    if not Path(path).is_dir():
-        frame = read_frame(path)
-        return table_dataset(
-            frame,
-            rng,
-            target=target,
-            task=task,
-            kinds=kinds,
-            test=test,
-            validation=validation,
-            group=group,
-        )
-    if target or kinds or task:
-        raise DataError(
-            f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
-            "a target, a task or column kinds make sense for tables only"
-        )
-    pictures = read_images(path, size, strict, progress)
-    X, y, classes = pictures.X, pictures.y, pictures.classes
-    data = image_dataset(X, y, classes, rng, test=test, validation=validation, group=group)
-    data.notes += _left_out(pictures.skipped)
-    return data
+    return source.dataset(*parts(source, rng, test, validation))
 
 
 def table_dataset(
@@ -183,35 +299,8 @@ def table_dataset(
     >>> data.train.X.dtype, data.notes
     (dtype('float32'), ["no target was named: taking the last column, 'y'"])
     """
-    notes: list[str] = []
-    frame = read_frame(frame)
-    if not target:
-        target = (str(frame.columns[-1]),)
-        notes.append(f"no target was named: taking the last column, {target[0]!r}")
-    frame = drop_unlabelled(frame, target, notes)
-    what = Target.infer(frame, target, task)
-    schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
-    known = kinds or {}
-    if clash := [name for name in target if name in known]:
-        raise DataError(
-            f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
-        )
-    named = what.task in ("binary", "multiclass")
-    labels = _class_names(what.encode(frame), what.classes) if named else None
-    groups = None if group is None else group(schema.transform(frame))
-    parts = _parts(labels, len(frame), rng, test, validation, groups)
-    train = frame.iloc[parts[0]]
-    schema, what = schema.fit(train), what.fit(train)
-
-    def rows(index: Array | None) -> Rows | None:
-        if index is None:
-            return None
-        part = frame.iloc[index]
-        return Rows(schema.transform(part), what.encode(part))
-
-    first, second, third = (rows(index) for index in parts)
-    assert first is not None
-    return Dataset(schema, what, first, second, third, notes, _numbers(frame.index, parts[2]))
+    source = TableSource(frame, target=target, task=task, kinds=kinds, group=group)
+    return split(source, rng, test=test, validation=validation)
 
 
 def image_dataset(
@@ -257,15 +346,8 @@ def image_dataset(
     >>> data.train.X.shape, data.test.X.shape, data.target.task
     ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
     """
-    binary = len(classes) == 2
-    what = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
-    encoded = _class_numbers(y, what.task)
-    groups = None if group is None else group(X)
-    parts = _parts(_class_names(y, classes), len(X), rng, test, validation, groups)
-    first, second, third = (None if i is None else Rows(X[i], encoded[i]) for i in parts)
-    assert first is not None
-    test_rows = _numbers(np.arange(len(X)), parts[2])
-    return Dataset(ImageSchema.fit(first.X), what, first, second, third, test_rows=test_rows)
+    source = PictureSource(X, y, classes, group=group)
+    return split(source, rng, test=test, validation=validation)
 
 
 def read_labelled(
@@ -340,21 +422,17 @@ def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:
     return np.asarray(of_all, np.int64)[[] if index is None else index]
 
 
-def _parts(
-    labels: Array | None,
-    m: int,
-    rng: np.random.Generator,
-    test: float,
-    validation: float,
-    groups: NDArray[np.int64] | None,
+def parts(
+    source: Source, rng: np.random.Generator, test: float, validation: float
 ) -> tuple[Array, Array | None, Array | None]:
-    """Draw row numbers to train on, to validate with and to test on."""
+    """Draw row numbers to train on, to validate with and to test on; see `split`."""
     if test + validation >= 1:
         raise DataError(
             f"a test share of {test} and a validation share of {validation} leave nothing to "
             "train on: their sum must be below 1"
         )
-    train: Array = np.arange(m)
+    labels, groups = source.labels, source.groups
+    train: Array = np.arange(source.m)
     held_out: dict[str, Array | None] = {"test": None, "validation": None}
     taken = 0.0
     for name, share in (("test", test), ("validation", validation)):

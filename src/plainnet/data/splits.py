@@ -1,4 +1,4 @@
-"""Splits of the rows into a part to train on and a part to test on."""
+"""Splits of the rows into a part to train on and a part to test on, or into folds."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -65,24 +65,66 @@ def stratified_split(
     """
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
-    classes, names = _classes(y, n_rows if groups is None else len(groups))
-    m = len(classes)
-    if n_rows is not None and n_rows != m:
-        raise DataError(f"there are {n_rows:,} rows, but {m:,} labels or group numbers")
-    if m < 2:
-        raise DataError(f"a split needs at least 2 rows, one for each side, got {m}")
-    counts = np.bincount(classes)
-    for name, count in zip(names, counts, strict=True):
-        if count < 2:
-            raise DataError(
-                f"the class {name!r} has 1 row, but a split needs at least 2 of each class, one"
-                " for each side: add rows of it or drop it"
-            )
+    classes, names = _checked_classes(y, n_rows, groups)
     if groups is None:
-        in_test = _by_rows(classes, counts, fraction, rng)
+        in_test = _by_rows(classes, np.bincount(classes), fraction, rng)
     else:
-        in_test = _by_groups(classes, counts, fraction, rng, np.asarray(groups), names)
+        shares = np.array([1 - fraction, fraction])
+        in_test = _by_groups(classes, shares, rng, np.asarray(groups), names) == 1
     return np.flatnonzero(~in_test), np.flatnonzero(in_test)
+
+
+def stratified_folds(
+    y: ArrayLike | None,
+    k: int,
+    rng: np.random.Generator,
+    groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    n_rows: int | None = None,
+) -> list[tuple[Indices, Indices]]:
+    """Deal rows at random into folds for cross-validation, each class in equal shares.
+
+    Of each class two folds hold numbers of rows that differ by one at most, and so do their sizes;
+    with groups only as nearly as whole groups allow. Each class is in two folds at least, so that
+    no fold has a class that the others lack.
+
+    Parameters
+    ----------
+    y, rng, groups, n_rows
+        See `stratified_split`.
+    k : int
+        How many folds, at least 2.
+
+    Returns
+    -------
+    list of (others, fold), each ndarray of int64
+        For each fold the row numbers of all others and its own, sorted. Every row is in one fold.
+
+    Raises
+    ------
+    DataError
+        Where there are fewer rows or groups than folds; and as `stratified_split` does.
+
+    Examples
+    --------
+    >>> dealt = stratified_folds(["no"] * 6 + ["yes"] * 3, 3, np.random.default_rng(0))
+    >>> [len(others) for others, _ in dealt], [int((fold >= 6).sum()) for _, fold in dealt]
+    ([6, 6, 6], [1, 1, 1])
+    """
+    if k < 2:
+        raise DataError(f"cross-validation needs at least 2 folds, got {k}")
+    classes, names = _checked_classes(y, n_rows, groups)
+    several = len(classes) if groups is None else len(np.unique(np.asarray(groups)))
+    if several < k:
+        what = "rows" if groups is None else "groups of rows that stay together"
+        raise DataError(f"{k} folds need at least {k} {what}, got {several:,}: take fewer folds")
+    if groups is None:
+        order = rng.permutation(len(classes))
+        order = order[np.argsort(classes[order], kind="stable")]  # class by class
+        fold = np.empty(len(classes), np.int64)
+        fold[order] = np.arange(len(classes)) % k
+    else:
+        fold = _by_groups(classes, np.full(k, 1 / k), rng, np.asarray(groups), names)
+    return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
 def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
@@ -116,6 +158,25 @@ def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
         # 128 bits: a chance meeting of two rows is beyond any data set.
         numbers[i] = seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen))
     return numbers
+
+
+def _checked_classes(
+    y: ArrayLike | None, n_rows: int | None, groups: Sequence[int] | NDArray[Any] | None
+) -> tuple[Indices, list[Any]]:
+    """Number the class of each row, if there is enough to split."""
+    classes, names = _classes(y, n_rows if groups is None else len(groups))
+    m = len(classes)
+    if n_rows is not None and n_rows != m:
+        raise DataError(f"there are {n_rows:,} rows, but {m:,} labels or group numbers")
+    if m < 2:
+        raise DataError(f"a split needs at least 2 rows, one for each side, got {m}")
+    for name, count in zip(names, np.bincount(classes), strict=True):
+        if count < 2:
+            raise DataError(
+                f"the class {name!r} has 1 row, but a split needs at least 2 of each class, one"
+                " for each side: add rows of it or drop it"
+            )
+    return classes, names
 
 
 def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
@@ -153,13 +214,12 @@ def _by_rows(
 
 def _by_groups(
     classes: Indices,
-    counts: Indices,
-    fraction: float,
+    shares: NDArray[np.float64],
     rng: np.random.Generator,
     groups: NDArray[Any],
     names: list[Any],
-) -> NDArray[np.bool_]:
-    """Choose the test rows group by group, each for the side that lacks its classes most."""
+) -> Indices:
+    """Choose a side for each row, group by group: the one that lacks its classes most."""
     if groups.shape != classes.shape:
         raise DataError(f"there are {len(classes):,} rows, but {len(groups):,} group numbers")
     _, number = np.unique(groups, return_inverse=True)
@@ -174,21 +234,20 @@ def _by_groups(
     members: list[list[tuple[int, int]]] = [[] for _ in range(int(number.max()) + 1)]
     for (group, k), n in zip(pairs.tolist(), rows.tolist(), strict=True):
         members[group].append((k, n))
-    sizes = np.bincount(number)
+    counts, sizes = np.bincount(classes), np.bincount(number)
     rarity = np.array([min(int(spread[k]) for k, _ in held) for held in members])
     for attempt in range(_ATTEMPTS):
-        # The rarest class and the largest group first, while there is room on both sides.
+        # The rarest class and the largest group first, while there is room on all sides.
         order = np.lexsort((rng.random(len(members)), -sizes, rarity))
-        chosen = _deal(order.tolist(), members, counts.tolist(), fraction)
-        in_test = chosen[number]
-        if (np.bincount(classes[in_test], minlength=len(counts)) > 0).all() and (
-            np.bincount(classes[~in_test], minlength=len(counts)) > 0
-        ).all():
-            return in_test
-        # Then in any order, and nearer to halves, which leave more ways open.
+        side = _deal(order.tolist(), members, counts.tolist(), shares.tolist())[number]
+        of_side = np.zeros((len(shares), len(counts)), np.bool_)
+        of_side[side, classes] = True
+        if (of_side.sum(axis=0) > 1).all() and of_side.any(axis=1).all():
+            return side
+        # Then in any order, and nearer to equal shares, which leave more ways open.
         sizes = np.ones_like(sizes)
         rarity = sizes
-        fraction += (0.5 - fraction) * attempt / _ATTEMPTS
+        shares = shares + (1 / len(shares) - shares) * attempt / _ATTEMPTS
     raise DataError(
         "no split was found that keeps each group on one side and each class on both: the groups"
         " hold too many classes at once, so drop the groups or the rarest classes"
@@ -196,20 +255,23 @@ def _by_groups(
 
 
 def _deal(
-    order: list[int], members: list[list[tuple[int, int]]], counts: list[int], fraction: float
-) -> NDArray[np.bool_]:
-    """Deal groups to the test side or the training side; True is the test side."""
-    want = ([n * (1 - fraction) for n in counts], [n * fraction for n in counts])
-    lack = ([1.0] * len(counts), [1.0] * len(counts))  # the part of the wish not yet met
-    test = np.zeros(len(members), dtype=np.bool_)
-    first = fraction > 0.5  # where both lack alike, the larger side takes
+    order: list[int],
+    members: list[list[tuple[int, int]]],
+    counts: list[int],
+    shares: list[float],
+) -> Indices:
+    """Deal groups to the sides; return the number of the side of each."""
+    want = [[n * share for n in counts] for share in shares]
+    lack = [[1.0] * len(counts) for _ in shares]  # the part of the wish not yet met
+    sides = np.zeros(len(members), np.int64)
     for group in order:
-        need = [sum(n / counts[k] * lack[side][k] for k, n in members[group]) for side in (0, 1)]
-        side = int(first if need[0] == need[1] else need[1] > need[0])
-        test[group] = bool(side)
+        need = [sum(n / counts[k] * own[k] for k, n in members[group]) for own in lack]
+        wishes = list(zip(need, shares, strict=True))  # where all lack alike, the largest takes
+        side = wishes.index(max(wishes))
+        sides[group] = side
         for k, n in members[group]:
             lack[side][k] -= n / want[side][k]
-    return test
+    return sides
 
 
 def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:

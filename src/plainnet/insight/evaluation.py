@@ -175,11 +175,28 @@ def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
     return figures
 
 
+def score_answer(
+    model: Model, answer: Baseline, rows: "Rows"
+) -> tuple[Array, dict[str, Any]]:
+    """Return what a simple answer says, and what `score_outputs` gives for it.
+
+    Parameters
+    ----------
+    model : Model
+        For its loss and target; its weights do not count.
+    answer : Baseline
+        Learned from the rows that the model was, or could be, trained on.
+    rows : Rows
+        Other rows, whose targets are known.
+    """
+    A = answer.outputs(rows.X)
+    Z = _logits(model.target.task, A).astype(model.net.dtype)
+    return A, score_outputs(model, Z, A, rows.y)
+
+
 def _rival(model: Model, answer: Baseline, rows: "Rows", own: Array) -> Rival:
     target = model.target
-    A = answer.outputs(rows.X)
-    Z = _logits(target.task, A).astype(model.net.dtype)
-    figures = score_outputs(model, Z, A, rows.y)
+    A, figures = score_answer(model, answer, rows)
     other = _points(target.task, A, rows.y)
     shares = target.task in ("binary", "multiclass")
     difference = paired_shares(own, other) if shares else paired_means(own, other)
