@@ -13,6 +13,7 @@ Cli = Callable[..., Any]
 COMMANDS = (
     "demo",
     "train",
+    "search",
     "predict",
     "evaluate",
     "explain",

@@ -36,6 +36,19 @@ _COMMANDS = {
         Ctrl-C ends the training early and keeps the model.
         """,
     ),
+    "search": (
+        "plainnet.cli.searching:search",
+        """Search for settings by cross-validation, and name the command that trains with the best.
+
+        plainnet search survey.csv --target Personality --trials 30
+        plainnet search survey.csv --method halving --epochs 200 --out survey.safetensors
+        plainnet search pictures/ --optimizer sgd --hidden 8 8 8 --trials 10
+
+        The hidden layers, learning rate, L2 penalty or weight decay, dropout and batch size are
+        searched, but for those that are given. Held-out rows take no part: they judge the winner.
+        Ctrl-C ends the search and shows the table so far.
+        """,
+    ),
     "predict": (
         "plainnet.cli.using:predict",
         """Predict with a model: the rows of a table, a picture, or the pictures of a folder.
@@ -116,8 +129,8 @@ def make_app() -> App:
     Examples
     --------
     >>> [name for name in make_app() if not name.startswith("-")]
-    ['demo', 'train', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', 'export', \
-'gradcheck']
+    ['demo', 'train', 'search', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', \
+'export', 'gradcheck']
     """
     app = App(
         name="plainnet",

@@ -9,6 +9,7 @@ from cyclopts import CoercionError, Group, Parameter, Token
 
 from plainnet.errors import PlainnetError
 from plainnet.settings import OptimizerName, ScheduleName, Settings
+from plainnet.space import SEARCHED
 
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind
@@ -41,6 +42,8 @@ _WORDS = Parameter(show_default=" ".join)
 class Options:
     """The options of ``plainnet train``, which become `plainnet.settings.Settings`.
 
+    Those that ``plainnet search`` searches are None where they are not given.
+
     Attributes
     ----------
     target
@@ -66,7 +69,7 @@ class Options:
     init
         How the weights begin: he_normal, he_uniform, xavier_normal, lecun_normal, orthogonal, ...
     dropout
-        Rate of dropout after each hidden layer.
+        Rate of dropout after each hidden layer. [default: 0.0]
     batch_norm
         Normalise each hidden layer over the batch.
     layer_norm
@@ -92,9 +95,9 @@ class Options:
     epochs
         How often each training row is seen.
     batch_size
-        Rows in a mini-batch; 0 takes all rows at once.
+        Rows in a mini-batch; 0 takes all rows at once. [default: 32]
     l2
-        Weight of the L2 penalty.
+        Weight of the L2 penalty. [default: 0.0]
     clip_norm
         Largest norm of the gradient.
     balanced
@@ -116,7 +119,7 @@ class Options:
     hidden: Annotated[tuple[int, ...] | None, _NETWORK, _MANY, _WHOLE] = None
     activation: Annotated[tuple[str, ...], _NETWORK, _MANY, _WORDS] = _D.activation
     init: Annotated[str, _NETWORK] = _D.init
-    dropout: Annotated[float, _NETWORK] = _D.dropout
+    dropout: Annotated[float | None, _NETWORK] = None
     batch_norm: Annotated[bool, _NETWORK, _QUIET] = _D.batch_norm
     layer_norm: Annotated[bool, _NETWORK, _QUIET] = _D.layer_norm
     loss: Annotated[str | None, _TRAINING] = _D.loss
@@ -129,8 +132,8 @@ class Options:
     schedule: Annotated[ScheduleName, _TRAINING] = _D.schedule
     warmup: Annotated[int, _TRAINING, _WHOLE] = _D.warmup
     epochs: Annotated[int, _TRAINING, _WHOLE] = _D.epochs
-    batch_size: Annotated[int, _TRAINING, _WHOLE] = _D.batch_size
-    l2: Annotated[float, _TRAINING] = _D.l2
+    batch_size: Annotated[int | None, _TRAINING, _WHOLE] = None
+    l2: Annotated[float | None, _TRAINING] = None
     clip_norm: Annotated[float | None, _TRAINING] = _D.clip_norm
     balanced: Annotated[bool, _TRAINING, _QUIET] = _D.balanced
     patience: Annotated[int, _TRAINING, _WHOLE] = _D.patience
@@ -160,11 +163,21 @@ class Options:
                 f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"
             )
-        chosen = asdict(self)
+        chosen = {name: value for name, value in asdict(self).items() if value is not None}
         kinds = _kinds(chosen.pop("kind"))
-        if self.hidden is None:
-            chosen["hidden"] = PICTURES_HIDDEN if pictures else _D.hidden
+        if self.hidden is None and pictures:
+            chosen["hidden"] = PICTURES_HIDDEN
         return Settings(**chosen, kinds=kinds)
+
+    def given(self) -> frozenset[str]:
+        """Return which of the settings that a search may choose were given.
+
+        Examples
+        --------
+        >>> Options(lr=0.01, dropout=0.0).given() == {"lr", "dropout"}
+        True
+        """
+        return frozenset(name for name in SEARCHED if getattr(self, name) is not None)
 
 
 def _kinds(texts: tuple[str, ...]) -> "dict[str, Kind]":

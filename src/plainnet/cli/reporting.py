@@ -1,7 +1,7 @@
 """``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +133,14 @@ def training_command(model: Model) -> str:
     return shlex.join(words)
 
 
-def training_words(settings: Settings, data: str, *, pictures: bool = False) -> list[str]:
+def training_words(
+    settings: Settings,
+    data: str,
+    *,
+    pictures: bool = False,
+    command: str = "train",
+    always: Collection[str] = (),
+) -> list[str]:
     """Return the words of a command that trains with these settings.
 
     Parameters
@@ -144,6 +151,10 @@ def training_words(settings: Settings, data: str, *, pictures: bool = False) -> 
         The table or folder.
     pictures : bool, default False
         Whether it is a folder of pictures, which has another network by default.
+    command : str, default "train"
+        Another command with the same options.
+    always : collection of str, default ()
+        Settings to write even where they are the default, if they have a value.
 
     Returns
     -------
@@ -154,11 +165,12 @@ def training_words(settings: Settings, data: str, *, pictures: bool = False) -> 
     >>> shlex.join(training_words(Settings(target=("likes tea",), hidden=(8, 4), lr=0.5), "a.csv"))
     "plainnet train a.csv --hidden 8 4 --lr=0.5 '--target=likes tea'"
     """
-    words = ["plainnet", "train", f"./{data}" if data.startswith("-") else data]
+    words = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
     usual = Settings(hidden=PICTURES_HIDDEN) if pictures else Settings()
     for field in fields(Settings):
         value, flag = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
-        if _plain(value) == _plain(getattr(usual, field.name)):
+        usually = _plain(value) == _plain(getattr(usual, field.name))
+        if value is None or (usually and field.name not in always):
             continue
         if field.name == "kinds":
             words += [f"--kind={column}={kind}" for column, kind in value.items()]

@@ -78,7 +78,7 @@ def train(
 
         result = run(path, settings, watch=seen, progress=progress, ready=ready)
         show_end(console, result, watch.finish(), detail=detail)
-    _diagnose(console, ward, result)
+    diagnose(console, ward, result)
     if repeat != 1:
         _repeat(console, path, result, settings, repeat)
     result.model.save(place)
@@ -92,7 +92,7 @@ def train(
     suggest(console, "predict", place, path)
 
 
-def _diagnose(console: Console, ward: Ward, result: Run) -> None:
+def diagnose(console: Console, ward: Ward, result: Run) -> None:
     """Show what ails the training, but not what the evaluation has said already."""
     found = [one.to_json() for one in ward.findings(result.history)]
     result.model.record["findings"] = found

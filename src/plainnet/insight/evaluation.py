@@ -175,9 +175,7 @@ def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
     return figures
 
 
-def score_answer(
-    model: Model, answer: Baseline, rows: "Rows"
-) -> tuple[Array, dict[str, Any]]:
+def score_answer(model: Model, answer: Baseline, rows: "Rows") -> tuple[Array, dict[str, Any]]:
     """Return what a simple answer says, and what `score_outputs` gives for it.
 
     Parameters
