@@ -223,7 +223,12 @@ def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
 
 
 def check_search(
-    settings: Settings, trials: int, method: Method, only: int | None = None, k: int = 2
+    settings: Settings,
+    trials: int,
+    method: Method,
+    given: Collection[str] = (),
+    only: int | None = None,
+    k: int = 2,
 ) -> None:
     """Refuse what no data could make good; see `search`."""
     if trials < 1:
@@ -236,6 +241,11 @@ def check_search(
         raise PlainnetError(
             "a search validates on its folds: leave out validation and patience, which may be "
             "given again to train the winner"
+        )
+    if len(settings.activation) > 1 and "hidden" not in given:
+        raise PlainnetError(
+            "one activation for each layer needs layers that are given: give hidden too, or one "
+            "activation for all"
         )
     if method == "optuna":
         require_optuna()
@@ -304,7 +314,7 @@ def search(
     >>> [trial.number for trial in found.trials], found.winner in found.trials
     ([1, 2, 3, 4], True)
     """
-    check_search(settings, trials, method, only)
+    check_search(settings, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
     space = space_of(settings, len(data.fold(0).train.y), given)

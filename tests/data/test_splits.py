@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plainnet.data.splits import duplicate_groups, stratified_split
+from plainnet.data.splits import duplicate_groups, stratified_folds, stratified_split
 from plainnet.errors import DataError
 
 FRACTIONS = st.floats(0.01, 0.99)
@@ -233,3 +233,96 @@ def test_duplicates_stay_on_one_side() -> None:
     train, test = stratified_split(y, 0.25, rng(), groups=duplicate_groups(X))
     assert not {tuple(row) for row in X[train]} & {tuple(row) for row in X[test]}
     assert 60 <= len(test) <= 140
+
+
+def check_folds(m: int, dealt: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Every row is in one fold, and the others are all the rest."""
+    assert sorted(np.concatenate([fold for _, fold in dealt])) == list(range(m))
+    for others, fold in dealt:
+        check_partition(m, others, fold)
+
+
+@given(st.lists(st.integers(2, 30), min_size=1, max_size=5), st.integers(2, 7), SEEDS)
+def test_folds_are_a_partition_with_each_class_in_equal_shares(
+    counts: list[int], k: int, seed: int
+) -> None:
+    y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    assume(len(y) >= k)
+    dealt = stratified_folds(y, k, rng(seed))
+    check_folds(len(y), dealt)
+    sizes = [len(fold) for _, fold in dealt]
+    assert max(sizes) - min(sizes) <= 1
+    for c in range(len(counts)):
+        of_class = [(y[fold] == c).sum() for _, fold in dealt]
+        assert max(of_class) - min(of_class) <= 1
+        assert all((y[others] == c).any() for others, _ in dealt)
+
+
+@given(st.integers(2, 40), st.integers(2, 6), SEEDS)
+def test_folds_without_classes_have_equal_sizes(m: int, k: int, seed: int) -> None:
+    assume(m >= k)
+    dealt = stratified_folds(None, k, rng(seed), n_rows=m)
+    check_folds(m, dealt)
+    assert {len(fold) for _, fold in dealt} <= {m // k, m // k + 1}
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 6), min_size=2, max_size=8), min_size=1, max_size=4),
+    st.integers(2, 5),
+    SEEDS,
+)
+def test_groups_are_in_one_fold_and_classes_in_two(
+    sizes: list[list[int]], k: int, seed: int
+) -> None:
+    y = np.concatenate([np.full(sum(groups), c) for c, groups in enumerate(sizes)])
+    every = [size for groups in sizes for size in groups]
+    assume(len(every) >= k)
+    groups = np.repeat(np.arange(len(every)), every)
+    order = rng(seed).permutation(len(y))
+    y, groups = y[order], groups[order]
+    dealt = stratified_folds(y, k, rng(seed), groups)
+    check_folds(len(y), dealt)
+    for others, fold in dealt:
+        assert not set(groups[others]) & set(groups[fold])
+        assert set(y[others]) == set(y)
+
+
+def test_equal_groups_fill_folds_equally() -> None:
+    y, groups = np.repeat([0, 1], 30), np.arange(60) // 3  # ten groups of three of each class
+    for _, fold in stratified_folds(y, 5, rng(), groups):
+        assert np.bincount(y[fold]).tolist() == [6, 6]
+
+
+def test_the_same_seed_gives_the_same_folds_and_another_seed_others() -> None:
+    y = np.arange(60) % 2
+    first, again, other = (stratified_folds(y, 3, rng(s))[0][1].tolist() for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("y", "k", "groups", "says"),
+    [
+        ([0, 1] * 5, 1, None, "cross-validation needs at least 2 folds, got 1"),
+        ([0, 1] * 2, 5, None, "5 folds need at least 5 rows, got 4: take fewer folds"),
+        (
+            [0, 1] * 4,
+            3,
+            [0, 0, 0, 0, 1, 1, 1, 1],
+            "3 folds need at least 3 groups of rows that stay together, got 2: take fewer folds",
+        ),
+        (
+            ["a"] * 5 + ["b"],
+            2,
+            None,
+            "the class 'b' has 1 row, but a split needs at least 2 of each class, one for each "
+            "side: add rows of it or drop it",
+        ),
+    ],
+)
+def test_what_cannot_be_dealt_is_refused(
+    y: list[object], k: int, groups: list[int] | None, says: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        stratified_folds(y, k, rng(), groups)
+    assert str(error.value) == says

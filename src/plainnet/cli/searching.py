@@ -77,7 +77,7 @@ def search(
         The exit code.
     """
     settings = options.settings(path)
-    check_search(settings, trials, method, only, folds)
+    check_search(settings, trials, method, options.given(), only, folds)
     if out is not None:
         if only is not None:
             raise PlainnetError("--only runs a trial again and saves nothing: leave out --out")
@@ -86,7 +86,8 @@ def search(
     with reading(errors() if json else console) as progress:
         data = load_folds(path, settings, folds, progress=progress)
     show_data(console, str(path), data.data)
-    with SearchWatch(console, trials, folds) as watch:
+    waiting = errors() if json and errors().is_interactive else console
+    with SearchWatch(waiting, trials, folds) as watch:
         found = run_search(
             data,
             settings,

@@ -263,14 +263,17 @@ def _deal(
     """Deal groups to the sides; return the number of the side of each."""
     want = [[n * share for n in counts] for share in shares]
     lack = [[1.0] * len(counts) for _ in shares]  # the part of the wish not yet met
+    room = [0] * len(shares)
     sides = np.zeros(len(members), np.int64)
     for group in order:
         need = [sum(n / counts[k] * own[k] for k, n in members[group]) for own in lack]
-        wishes = list(zip(need, shares, strict=True))  # where all lack alike, the largest takes
+        # where all lack alike, the largest takes, and of equal ones that with the fewest rows
+        wishes = list(zip(need, shares, room, strict=True))
         side = wishes.index(max(wishes))
         sides[group] = side
         for k, n in members[group]:
             lack[side][k] -= n / want[side][k]
+            room[side] -= n
     return sides
 
 
