@@ -15,7 +15,16 @@ from plainnet.data.datasets import PictureSource, TableSource
 from plainnet.data.folds import fold
 from plainnet.data.samples import introverts, pandas_and_bears
 from plainnet.runs import fit_model, untrained
-from plainnet.search import Search, check_search, halving_rounds, search, simple_answers
+from plainnet.search import (
+    Rung,
+    Scores,
+    Search,
+    Trial,
+    check_search,
+    halving_rounds,
+    search,
+    simple_answers,
+)
 from plainnet.settings import make_optimizer
 from plainnet.space import SEARCHED
 
@@ -94,6 +103,16 @@ def test_the_better_half_of_each_round_goes_on(halved):
         alive = set(best[: math.ceil(size / 2)])
     assert [halved.winner.number] == best[:1]
     assert [t.number for t in halved.ranked][:2] == best[:2]
+
+
+def test_who_got_further_ranks_before_a_lower_loss_of_fewer_epochs():
+    early, late = (Scores((loss, loss), (0.5, 0.5)) for loss in (0.1, 0.3))
+    short = Trial(1, BASE, (Rung(2, early),))
+    long = Trial(2, BASE, (Rung(2, early), Rung(4, late)))
+    failed = Trial(3, BASE, (Rung(2, early), Rung(4, early)), failure="it broke")
+    found = Search(BASE, {}, "halving", 2, [(3, 2), (2, 4)], trials=[short, long, failed])
+    assert found.ranked == [long, short, failed]
+    assert found.winner is long
 
 
 def test_a_rung_is_a_training_of_so_many_epochs(data, halved):
