@@ -38,15 +38,15 @@ _COMMANDS = {
     ),
     "search": (
         "plainnet.cli.searching:search",
-        """Search for settings by cross-validation, and name the command that trains with the best.
+        """Search for settings by cross-validation, and train with the best.
 
         plainnet search survey.csv --target Personality --trials 30
-        plainnet search survey.csv --method halving --epochs 200 --out survey.safetensors
+        plainnet search survey.csv --method halving --out survey.safetensors
         plainnet search pictures/ --optimizer sgd --hidden 8 8 8 --trials 10
 
-        The hidden layers, learning rate, L2 penalty or weight decay, dropout and batch size are
-        searched, but for those that are given. Held-out rows take no part: they judge the winner.
-        Ctrl-C ends the search and shows the table so far.
+        Searched are the hidden layers, learning rate, L2 penalty (for adamw weight
+        decay), dropout and batch size, but for those that are given. The command that
+        trains with the best is shown. Ctrl-C ends the search and shows the table so far.
         """,
     ),
     "predict": (

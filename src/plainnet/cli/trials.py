@@ -123,8 +123,8 @@ def show_plan(console: Console, found: Search, m: int) -> None:
     if found.method == "halving":
         steps = ", ".join(f"{n:,} up to epoch {some:,}" for n, some in found.rounds)
         line(console, f"The better half goes on: {steps}")
-    length = "" if found.method == "halving" else f" for {count(epochs, 'epoch')}"
-    line(console, f"Judged on each of {found.k} folds of {m:,} rows, trained on the others{length}")
+    length = "" if found.method == "halving" else f" of {count(epochs, 'epoch')}"
+    line(console, f"{m:,} rows in {found.k} folds: each judges a training{length} on the others")
     for name, one in found.space.items():
         line(console, f"  {_WORDS.get(name, name)}: {one}")
 
