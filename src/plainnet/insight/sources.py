@@ -84,7 +84,7 @@ def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> C
     >>> from plainnet.nn import Dense
     >>> code = code_of(Dense.backward, about="dW")
     >>> code.file, code.text
-    ('plainnet/nn/layers.py', 'np.dot(dZ.T, self.X, out=self.dW)')
+    ('plainnet/nn/layers.py', 'dZ.T.dot(self.X, out=self.dW)')
     """
     try:
         lines, start = inspect.getsourcelines(function)
