@@ -22,6 +22,7 @@ from plainnet import (
     SoftmaxCrossEntropy,
     StepDecay,
     Tanh,
+    TrainingError,
     fit,
     mlp,
 )
@@ -159,6 +160,17 @@ def test_the_weights_are_true_after_a_callback_that_raises():
             )
         trained.append(net.params.theta)
     np.testing.assert_allclose(*trained, rtol=0, atol=1e-12)
+
+
+def test_a_cost_that_is_not_finite_is_told_in_the_same_words():
+    X, said = wide(), []
+    for rowspace in (True, False):
+        net = mlp(90, (4, 4), dtype=np.float64, seed=1)
+        options = {"loss": BinaryCrossEntropy(), "optimizer": SGD(1e200), "epochs": 200}
+        with pytest.raises(TrainingError, match="layer 'dense2' is the first that is not") as e:
+            fit(net, X, np.arange(12) % 2, rowspace=rowspace, **options)
+        said.append(str(e.value))
+    assert said[0] == said[1]
 
 
 def test_pictures_behind_a_transform_and_a_flatten():

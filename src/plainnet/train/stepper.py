@@ -58,8 +58,10 @@ def what_failed(
         bad = X[~np.isfinite(X)][0]
         return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
     largest, first = 0.0, "the loss"
+    state = net.params.theta[net.params.trained.size :]
+    before = state.copy()
     Z = X
-    for layer in copy.deepcopy(net).layers:  # a copy, for forward moves running figures
+    for layer in net.layers:
         Z = layer.forward(Z, True)
         finite = np.isfinite(Z)
         if finite.any():
@@ -67,6 +69,7 @@ def what_failed(
         if not finite.all():
             first = f"layer {layer.name!r}"
             break
+    state[...] = before  # forward has moved the running figures
     return (
         f"{where}: {first} is the first that is not finite, the largest finite |z| is "
         f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
