@@ -283,11 +283,12 @@ class YesNoColumn(FeatureColumn):
     @property
     def treatment(self) -> str:
         """What becomes of a cell."""
-        filled = f"missing = {self._fill}, marked; " if self.missing else ""
+        filled = f"missing = {self.fill}, marked; " if self.missing else ""
         return f"{filled}No = 0, Yes = 1"
 
     @property
-    def _fill(self) -> str:
+    def fill(self) -> str:
+        """What a missing cell becomes: the more frequent word."""
         return "Yes" if self.yes > self.no else "No"
 
     def fit(self, cells: Cells) -> "YesNoColumn":
@@ -299,13 +300,13 @@ class YesNoColumn(FeatureColumn):
         values = cells.yes()
         strange = np.isnan(values)
         if strange.any() and notes is not None:
-            what = f"is neither Yes nor No; it is read as missing, that is, as {self._fill}"
+            what = f"is neither Yes nor No; it is read as missing, that is, as {self.fill}"
             _note_values(cells, strange, what, notes)
         # A missing cell has code -1: the last value.
         absent = np.append(strange, True)[cells.codes]
-        fill = 1.0 if self._fill == "Yes" else 0.0
+        fill = 1.0 if self.fill == "Yes" else 0.0
         out[:, 0] = np.where(absent, fill, np.append(values, fill)[cells.codes])
-        self._mark_missing(cells, absent, self._fill, out, notes)
+        self._mark_missing(cells, absent, self.fill, out, notes)
 
     def to_json(self) -> dict[str, object]:
         """Return the column as an object for JSON."""

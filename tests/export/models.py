@@ -1,0 +1,104 @@
+"""Models of every layer, task and kind of column, with numbers drawn instead of learned."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from plainnet.data.images import ImageSchema
+from plainnet.data.tables import TableSchema
+from plainnet.data.targets import Target
+from plainnet.model import LOSSES, Model
+from plainnet.nn.activations import ACTIVATIONS
+from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, LayerNorm
+from plainnet.nn.sequential import LAYERS, Sequential, mlp
+
+EVIL = "</script><script>alert(1)</script><!--\"'\\&amp;{{ 7*7 }}\u202e\u2028\n😀"
+M = 60
+
+
+@cache
+def frame():
+    """Columns of every kind, some of which miss cells, with names that would break a page."""
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, M).astype(str),
+            "income €": [f"{n:,.2f}" for n in rng.normal(20_000, 5_000, M)],
+            "weight": [f"{n:.1f}".replace(".", ",") for n in rng.normal(70, 9, M)],
+            "rate": [f"{n:.3e}" for n in rng.normal(0, 1e-6, M)],
+            "fun": rng.choice(["yes", "no"], M),
+            "smokes": rng.choice(["T", "F"], M),
+            EVIL: rng.choice(["a", EVIL, "猫", "don't know"], M),
+            "city": rng.choice(["Oslo", "Bergen", "São Paulo", '"quoted"'], M),
+            "passenger_id": [f"X{i}" for i in range(M)],
+            "planet": "Earth",
+        },
+        dtype=object,
+    )
+    for name in ("income €", "fun", EVIL):
+        table.loc[rng.choice(M, 7, replace=False), name] = None
+    return table
+
+
+TARGETS = {
+    "binary": {"y": ["no", EVIL]},
+    "multiclass": {"y": ["a", EVIL, "c", "long " * 9]},
+    "multilabel": {"y": ["red;" + EVIL, "red", "blue;green", ";"]},
+    "regression": {"y 1": ["1.5", "22.25", "-3"], EVIL + " 2": ["100", "2000", "3"]},
+}
+
+
+@cache
+def target(task):
+    """What a task predicts."""
+    columns = {name: [cells[i % len(cells)] for i in range(M)] for name, cells in
+               TARGETS[task].items()}  # fmt: skip
+    return Target.infer(pd.DataFrame(columns), list(columns), task)
+
+
+def drawn(net, seed=1):
+    """Give every number of a network a value, as no training would leave zeros and ones."""
+    rng = np.random.default_rng(seed)
+    for name, view in net.params.views.items():
+        view += rng.normal(0, 0.3, view.shape)
+        if name.endswith("running_var"):
+            np.abs(view, out=view)
+            view += 0.1
+    return net
+
+
+def table_model(net, task="binary", loss=0):
+    """A model of `frame`; `net` is called with the numbers of inputs and outputs."""
+    schema = TableSchema.infer(frame())
+    aim = target(task)
+    return Model(schema, aim, drawn(net(schema.n_features, aim.n_out)), LOSSES[task][loss]())
+
+
+def picture_model(size=8, task="multiclass", hidden=(5,)):
+    """A model of pictures."""
+    schema = ImageSchema(size, (120.5, 99.25, 70.1), (60.2, 55.5, 44.4))
+    net = drawn(mlp(schema.n_features, hidden, target(task).n_out, init="he_normal"))
+    net.params.theta *= 0.4  # so that probabilities stay away from 0 and 1
+    return Model(schema, target(task), net, LOSSES[task][0]())
+
+
+def _with(*kinds, dtype=np.float32):
+    return lambda n_in, n_out: Sequential(
+        [Dense(6), *(kind() for kind in kinds), Dense(n_out)], n_in, dtype=dtype
+    )
+
+
+@cache
+def table_models():
+    """All of them by name: each layer, each task, each size that matters."""
+    models = {name: table_model(_with(kind)) for name, kind in LAYERS.items() if name != "Dense"}
+    for task in TARGETS:
+        models[task] = table_model(_with(ACTIVATIONS["relu"]), task)
+    models["huber"] = table_model(_with(), "regression", loss=1)
+    every = (BatchNorm, *ACTIVATIONS.values(), LayerNorm, Dropout, Flatten)
+    models["everything"] = table_model(_with(*every), "multiclass")
+    models["float64"] = table_model(_with(*every, dtype=np.float64), "multiclass")
+    models["no hidden layer"] = table_model(lambda n, k: mlp(n, (), k), "multiclass")
+    models["wide"] = table_model(lambda n, k: mlp(n, (600, 40), k, activation="tanh"), "multilabel")
+    return models
