@@ -1,4 +1,4 @@
-"""Pages: templates and style made into one HTML file that needs nothing else and runs nothing."""
+"""Pages: templates and style made into one HTML file that needs nothing else."""
 
 import base64
 import hashlib
@@ -66,17 +66,30 @@ class Table:
         return len(self.rows) - len(self.listed)
 
 
-def page(template: str, **context: Any) -> str:
+def page(
+    template: str,
+    *,
+    package: str = "plainnet.insight",
+    style: str = "",
+    script: str = "",
+    **context: Any,
+) -> str:
     """Render a page that extends ``base.html``.
 
     Everything in the context is escaped. The page's content security policy allows its own one
-    style sheet, by digest, and pictures that stand in the page itself: no script, no inline style
-    and no request to anywhere.
+    style sheet and script, by digest, and pictures that stand in the page itself: no other script,
+    no inline style and no request to anywhere.
 
     Parameters
     ----------
     template : str
-        A file of ``plainnet/insight/templates``.
+        A file of the package's folder ``templates``.
+    package : str, default "plainnet.insight"
+        Where that is.
+    style : str, default ""
+        Follows the style that all pages have.
+    script : str, default ""
+        What the page runs, which the template places: none, unless the page is to compute.
     **context
         What it shows: ``title``; optionally ``subtitle`` and ``contents``, pairs of (anchor,
         heading); and what its own block ``content`` asks for.
@@ -99,44 +112,52 @@ def page(template: str, **context: Any) -> str:
     """
     from markupsafe import Markup
 
-    style = (files("plainnet.insight") / "templates" / "style.css").read_text(encoding="utf-8")
+    shared = (files("plainnet.insight") / "templates" / "style.css").read_text(encoding="utf-8")
     whole = {
         "version": __version__,
-        "policy": policy(style),
-        "style": Markup(style),
+        "policy": policy(shared + style, script),
+        "style": Markup(shared + style),
+        "script": Markup(script),
         "subtitle": "",
         "contents": (),
         **context,
     }
-    return _environment().get_template(template).render(whole)
+    return _environment(package).get_template(template).render(whole)
 
 
-def policy(style: str) -> str:
-    """Return the content security policy of a page with one style sheet and no script.
+def policy(style: str, script: str = "") -> str:
+    """Return the content security policy of a page with one style sheet and one script, or none.
 
     Parameters
     ----------
     style : str
         The text between ``<style>`` and ``</style>``.
+    script : str, default ""
+        The text between ``<script>`` and ``</script>``.
 
     Examples
     --------
     >>> policy("")[:60]
     "default-src 'none'; style-src 'sha256-47DEQpj8HBSa+/TImW+5JC"
     """
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    runs = f"script-src '{_digest(script)}'; " if script else ""
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"default-src 'none'; style-src '{_digest(style)}'; {runs}img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
+
+@cache
+def _environment(package: str) -> "Environment":
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    loaders = [PackageLoader(each, "templates") for each in (package, "plainnet.insight")]
     return Environment(
-        loader=PackageLoader("plainnet.insight", "templates"),
+        loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,146 @@
+"use strict";
+// The network. MODEL, the JSON in this page, holds its layers and all that training found.
+// Try it in the browser's console: output(x) for an array x of the numbers that the network takes.
+
+const MODEL = JSON.parse(document.getElementById("model").textContent);
+
+// Each layer turns the numbers x of one sample into the next ones; `own` holds what it has learned.
+const LAYERS = {
+  Dense(own, x) {
+    const z = new Float64Array(own.b); // z = W x + b
+    for (let unit = 0, at = 0; unit < z.length; unit++) {
+      for (let i = 0; i < x.length; i++, at++) z[unit] += own.W[at] * x[i];
+    }
+    return z;
+  },
+  BatchNorm(own, x) {
+    const std = own.running_var.map((variance) => Math.sqrt(variance + own.eps));
+    return x.map((v, i) => ((v - own.running_mean[i]) / std[i]) * own.gamma[i] + own.beta[i]);
+  },
+  LayerNorm(own, x) {
+    const middle = mean(x);
+    const centred = x.map((v) => v - middle);
+    const std = Math.sqrt(mean(centred.map((v) => v * v)) + own.eps);
+    return centred.map((v, i) => (v / std) * own.gamma[i] + own.beta[i]);
+  },
+  ReLU: (own, x) => x.map((v) => Math.max(v, 0)),
+  LeakyReLU: (own, x) => x.map((v) => Math.max(v, own.alpha * v)),
+  ELU: (own, x) => x.map((v) => (v > 0 ? v : own.alpha * Math.expm1(v))),
+  GELU: (own, x) =>
+    x.map((v) => (v / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))),
+  SiLU: (own, x) => x.map((v) => v * sigmoid(v)),
+  Tanh: (own, x) => x.map(Math.tanh),
+  Sigmoid: (own, x) => x.map(sigmoid),
+  Softplus: (own, x) => x.map((v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
+};
+
+// What comes out of the last layer, turned into what a person calls a prediction.
+const LINKS = {
+  binary: (z) => z.map(sigmoid),
+  multilabel: (z) => z.map(sigmoid),
+  multiclass(z) {
+    const top = Math.max(...z);
+    const e = z.map((v) => Math.exp(v - top)); // the largest becomes 1, so that none overflows
+    const sum = e.reduce((a, b) => a + b);
+    return e.map((v) => v / sum);
+  },
+  regression: (z) => z.map((v, i) => v * MODEL.scale[i] + MODEL.mean[i]),
+};
+
+function mean(x) {
+  return x.reduce((a, b) => a + b, 0) / x.length;
+}
+
+function sigmoid(v) {
+  return (1 + Math.tanh(v / 2)) / 2;
+}
+
+// Probabilities, or numbers in the unit of the table.
+function output(x) {
+  let y = Float64Array.from(x);
+  for (const layer of MODEL.layers) y = LAYERS[layer.kind](layer, y);
+  return LINKS[MODEL.task](y);
+}
+
+// Arrays stand in the page as their bytes in base64, lowest byte first.
+function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const size = MODEL.dtype === "float32" ? 4 : 8;
+  const read = size === 4 ? (at) => view.getFloat32(at, true) : (at) => view.getFloat64(at, true);
+  return Float64Array.from({ length: bytes.length / size }, (_, i) => read(i * size));
+}
+
+for (const layer of MODEL.layers) {
+  for (const name of layer.packed) layer[name] = unpacked(layer[name]);
+}
+
+// --- showing a prediction ---------------------------------------------------------------------------
+
+function show(y) {
+  const names = MODEL.classes;
+  let lines = Array.from(y, (value, i) => ({ name: names[i], value }));
+  let says;
+  if (MODEL.task === "regression") {
+    lines = lines.map(({ value }, i) => ({ name: MODEL.targets[i], value }));
+    says = lines.map(({ value }) => written(value)).join(", ");
+  } else if (MODEL.task === "multilabel") {
+    says = names.filter((_, i) => y[i] >= 0.5).join(", ") || "none of the labels";
+  } else {
+    if (MODEL.task === "binary") {
+      lines = [1 - y[0], y[0]].map((value, i) => ({ name: names[i], value }));
+      says = names[y[0] >= 0.5 ? 1 : 0];
+    } else {
+      lines.sort((a, b) => b.value - a.value);
+      says = lines[0].name;
+    }
+  }
+  const sure = Math.max(...lines.map(({ value }) => value));
+  const one = MODEL.task === "binary" || MODEL.task === "multiclass";
+  say(says, one ? `${percent(sure)} ${says}` : says);
+  document.getElementById("lines").replaceChildren(...lines.map(line));
+}
+
+function say(words, short = words) {
+  document.getElementById("said").textContent = words;
+  const brief = document.getElementById("brief"); // at the foot of a phone, under a form
+  if (brief) brief.textContent = short;
+}
+
+// One line of the answer: its name, its number, and for a probability a bar.
+function line({ name, value }) {
+  const item = document.createElement("li");
+  const number = document.createElement("data");
+  number.value = String(value); // all digits, for whoever wants to copy them
+  const title = document.createElement("bdi"); // which keeps its direction of writing to itself
+  title.textContent = name;
+  item.append(title, " ", number);
+  if (MODEL.task === "regression") {
+    number.textContent = written(value);
+    return item;
+  }
+  number.textContent = percent(value);
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  const part = document.createElement("div");
+  part.style.width = `${100 * value}%`;
+  bar.append(part);
+  item.append(bar);
+  return item;
+}
+
+function percent(p) {
+  if (p > 0 && p < 0.0005) return "< 0.1 %";
+  if (p < 1 && p > 0.9995) return "> 99.9 %";
+  return `${(100 * p).toFixed(1)} %`;
+}
+
+function written(value) {
+  return String(Number(value.toPrecision(7)));
+}
+
+// Nothing can be predicted; `why` says what to do.
+function refuse(why) {
+  say(why);
+  document.getElementById("lines").replaceChildren();
+}
