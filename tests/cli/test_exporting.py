@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,42 @@ def test_onnx_from_pictures(cli: Cli, painter: Path, colours: Path) -> None:
     label, probabilities = session(Path("colours.onnx").read_bytes()).run(None, {"pictures": X})
     assert label.tolist() == model.predict(X).tolist() == ["blue"] * 6 + ["red"] * 6
     np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(X), atol=1e-5)
+
+
+def printed(file: str, *words: object) -> str:
+    """What a Python file prints in an interpreter that is on its own."""
+    command = [sys.executable, "-I", file, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_python_and_a_page_from_a_table(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("export", trained, "--python", "m.py", "--html", "m.html")
+    assert outcome.out.splitlines() == [
+        f"Saved: {name}, {Path(name).stat().st_size:,} bytes" for name in ("m.py", "m.html")
+    ]
+    assert printed("m.py", survey) == cli("predict", trained, survey).out
+    assert ">Time_spent_Alone</label>" in Path("m.html").read_text()
+
+
+def test_python_and_a_page_from_pictures(cli: Cli, painter: Path, colours: Path) -> None:
+    assert cli("export", painter, "--python", "m.py", "--html", "m.html").code == 0
+    picture = colours / "red" / "3.png"
+    assert printed("m.py", picture) == cli("predict", painter, picture).out
+    assert 'type="file"' in Path("m.html").read_text()
+
+
+def test_all_forms_or_none(cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    words = ("--python", "a.py", "--html", "a.html", "--onnx", "a.onnx")
+    assert "pip install 'plainnet[onnx]'" in refused(cli("export", trained, *words))
+    assert not [name for name in os.listdir() if name.startswith("a.")]
+
+
+def test_two_forms_in_one_file(cli: Cli, trained: Path) -> None:
+    assert refused(cli("export", trained, "--python", "a", "--html", "./a")) == (
+        "--python and --html would write the same file 'a': give one of them another name"
+    )
+    assert not Path("a").exists()
 
 
 def refused(outcome: Any) -> str:

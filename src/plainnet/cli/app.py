@@ -109,6 +109,7 @@ _COMMANDS = {
         """Write a model for those who do not have plainnet.
 
         plainnet export survey.safetensors --onnx survey.onnx
+        plainnet export survey.safetensors --python survey.py --html survey.html
         """,
     ),
     "gradcheck": (

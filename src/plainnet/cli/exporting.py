@@ -12,10 +12,19 @@ from plainnet.model import Model
 # For each option what turns a model into bytes or text, imported when it is asked for.
 _FORMATS = {
     "--onnx": "plainnet.export.onnx_file:to_onnx",
+    "--python": "plainnet.export.python_file:to_python",
+    "--html": "plainnet.export.page:to_html",
 }
 
 
-def export(model: Path, /, *, onnx: Path | None = None) -> None:
+def export(
+    model: Path,
+    /,
+    *,
+    onnx: Path | None = None,
+    python: Path | None = None,
+    html: Path | None = None,
+) -> None:
     """Write a model for those who do not have plainnet.
 
     Parameters
@@ -24,8 +33,12 @@ def export(model: Path, /, *, onnx: Path | None = None) -> None:
         A model file.
     onnx
         An ONNX file to write, for ONNX Runtime and its like.
+    python
+        A Python file to write, which needs NumPy alone: to read, to run and to import.
+    html
+        A page to write, which predicts by itself in any browser.
     """
-    places = dict(zip(_FORMATS, (onnx,), strict=True))
+    places = dict(zip(_FORMATS, (onnx, python, html), strict=True))
     chosen = {option: place for option, place in places.items() if place is not None}
     if not chosen:
         options = ", ".join(f"{option} FILE" for option in places)
