@@ -3,13 +3,16 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from plainnet.cli import main
+from plainnet.cli.live import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,7 +36,23 @@ def test_commands(document, tmp_path, monkeypatch, capsys):
                 subprocess.run([sys.executable, *words[1:]], check=True)
                 continue
             assert words[0] == "plainnet", line
-            assert main(words[1:]) == 0, (line, capsys.readouterr().err)
+            with pressing_ctrl_c(monkeypatch) if "# Ctrl-C" in line else nullcontext():
+                assert main(words[1:]) == 0, (line, capsys.readouterr().err)
+
+
+@contextmanager
+def pressing_ctrl_c(monkeypatch):
+    """Press it when the third epoch is shown."""
+    shown = Watch.__call__
+
+    def show(self, epoch):
+        shown(self, epoch)
+        if epoch.number == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watch, "__call__", show)
+        yield
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,13 +1,14 @@
-"""Model files: safetensors with a JSON header, written whole or not at all."""
+"""Model files and checkpoints: safetensors with a JSON header, written whole or not at all."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,8 +16,14 @@ from plainnet._version import __version__
 from plainnet.errors import ModelFileError
 from plainnet.nn.params import Array
 
+What = Literal["model", "checkpoint"]
 FORMAT = 1  # the number of the layout of the header; a reader refuses any other
 DTYPES = ("float32", "float64")
+_KEYS: dict[What, str] = {"model": "plainnet", "checkpoint": "plainnet checkpoint"}
+_AGAIN: dict[What, str] = {
+    "model": "save or download it again",
+    "checkpoint": "train again, if there is no other",
+}
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -60,7 +67,33 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> None:
+def leftovers(path: str | Path) -> list[Path]:
+    """Return what writers of a file have left beside it that were killed while they wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that `write_bytes` was to write.
+
+    Returns
+    -------
+    list of Path
+
+    Examples
+    --------
+    >>> leftovers("nowhere.safetensors")
+    []
+    """
+    path = Path(os.path.realpath(path))
+    return sorted(path.parent.glob(f".{glob.escape(path.name[:50])}.{'[0-9a-f]' * 8}.tmp"))
+
+
+def write_model(
+    path: str | Path,
+    tensors: Mapping[str, Array],
+    header: Mapping[str, Any],
+    what: What = "model",
+) -> None:
     """Write named arrays and a JSON header as one safetensors file.
 
     Parameters
@@ -72,6 +105,8 @@ def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[
     header : mapping
         What JSON can hold; a format number, the version of plainnet and a digest of header and
         arrays are added, which `read_model` checks.
+    what : {"model", "checkpoint"}
+        What the file is; only a checkpoint may hold NaN and infinity.
 
     Raises
     ------
@@ -96,25 +131,27 @@ def write_model(path: str | Path, tensors: Mapping[str, Array], header: Mapping[
             raise ModelFileError(
                 f"parameter {name!r} must hold float32 or float64 numbers, got {array.dtype}"
             )
-        if not np.isfinite(array).all():
+        if what == "model" and not np.isfinite(array).all():
             raise ModelFileError(f"parameter {name!r} holds NaN or infinity: it is not saved")
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:  # the digest is of what a reader will see: text as keys, lists for tuples
         whole = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"the header of a model file must be JSON: {error}") from None
+        raise ModelFileError(f"the header of a {what} file must be JSON: {error}") from None
     whole.pop("digest", None)
     whole["digest"] = _digest(contiguous, whole)
-    write_bytes(path, save(contiguous, metadata={"plainnet": _dumps(whole)}))
+    write_bytes(path, save(contiguous, metadata={_KEYS[what]: _dumps(whole)}))
 
 
-def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what `write_model` wrote, and check that nothing has changed since.
 
     Parameters
     ----------
     path : str or Path
-        A model file.
+        The file.
+    what : {"model", "checkpoint"}
+        What it should be.
 
     Returns
     -------
@@ -124,7 +161,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, from another version, or not a model of plainnet.
+        If the file is missing, damaged, from another version, or not what it should be.
 
     Examples
     --------
@@ -140,41 +177,41 @@ def read_model(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
     try:
         if Path(path).is_dir():
-            raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
+            raise ModelFileError(f"{str(path)!r} is a folder, not a {what} file")
         if not Path(path).is_file():
-            raise ModelFileError(f"there is no model file {str(path)!r}")
+            raise ModelFileError(f"there is no {what} file {str(path)!r}")
         with open(path, "rb"):  # safetensors calls a file that it may not read a missing one
             pass
         with safe_open(path, framework="numpy") as file:
-            header = _header(path, file.metadata())
+            header = _header(path, file.metadata(), what)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
         # AttributeError and TypeError: an array of a type that NumPy does not know
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(
-            f"{str(path)!r} is not a whole model file ({error}): save or download it again"
+            f"{str(path)!r} is not a whole {what} file ({error}): {_AGAIN[what]}"
         ) from None
     for name, array in tensors.items():
-        if array.dtype.name not in DTYPES or not np.isfinite(array).all():
+        if array.dtype.name not in DTYPES or (what == "model" and not np.isfinite(array).all()):
             raise ModelFileError(
                 f"{str(path)!r}: array {name!r} must hold finite float32 or float64 numbers"
             )
     if header.pop("digest", None) != _digest(tensors, header):
         raise ModelFileError(
             f"{str(path)!r} has been changed since plainnet wrote it (the digest differs): "
-            "save or download it again"
+            f"{_AGAIN[what]}"
         )
     return tensors, header
 
 
-def _header(path: str | Path, metadata: dict[str, str] | None) -> dict[str, Any]:
-    if not metadata or "plainnet" not in metadata:
+def _header(path: str | Path, metadata: dict[str, str] | None, what: What) -> dict[str, Any]:
+    if not metadata or _KEYS[what] not in metadata:
         raise ModelFileError(
-            f"{str(path)!r} is a safetensors file, but not a model that plainnet saved"
+            f"{str(path)!r} is a safetensors file, but not a {what} that plainnet saved"
         )
     try:
-        header = json.loads(metadata["plainnet"], parse_constant=_refuse)
+        header = json.loads(metadata[_KEYS[what]], parse_constant=_refuse)
         _dumps(header)  # fails on what the digest could not take, such as 1e999
     except (ValueError, RecursionError):
         header = None

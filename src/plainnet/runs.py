@@ -3,12 +3,15 @@
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.checkpoints import Checkpoints, digest
+from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
@@ -149,6 +152,7 @@ def run(
     *,
     progress: "Progress | None" = None,
     ready: "Ready | None" = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Run:
     """Train on a table or a folder of class folders.
 
@@ -166,6 +170,8 @@ def run(
         Called as progress(done, total) while pictures are read.
     ready : callable, optional
         Called with the data and the network before training begins.
+    checkpoints : Checkpoints, optional
+        Where to keep the state of the training; see `resume`.
 
     Returns
     -------
@@ -191,9 +197,93 @@ def run(
     ('exam.csv', array(['no', 'yes'], dtype=object))
     """
     data = load(path, settings, progress=progress)
-    result = train(data, settings, callbacks, watch, ready=ready)
+    if checkpoints is not None:
+        checkpoints.also("path", lambda: str(Path(path).resolve()))
+    result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
     result.model.record["data"] = Path(path).resolve().name  # without the place: it may be private
     return result
+
+
+def resume(
+    checkpoints: Checkpoints,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    progress: "Progress | None" = None,
+    ready: "Ready | None" = None,
+) -> Run:
+    """Go on with a training that `run` began: it ends as if it had never been interrupted.
+
+    Parameters
+    ----------
+    checkpoints : Checkpoints
+        Loaded; they name the data and hold the settings.
+    callbacks, watch, progress, ready
+        See `run`; only the epochs that are left are seen.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If the checkpoints are not of a `run`, or its data is not what it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from plainnet.data.samples import introverts
+    >>> settings = Settings(epochs=9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
+    ...     whole = run(f"{folder}/survey.csv", settings)
+    ...     try:  # the same, but the power fails in epoch 6
+    ...         part = run(f"{folder}/survey.csv", settings,
+    ...                    [lambda epoch: 1 / (6 - epoch.number) > 9],
+    ...                    checkpoints=Checkpoints(f"{folder}/survey.run", every=2.5))
+    ...     except ZeroDivisionError:
+    ...         rest = resume(Checkpoints.load(f"{folder}/survey.run"))
+    >>> len(rest.history), rest.history.loss == whole.history.loss
+    (9, True)
+    """
+    path, settings = begun(checkpoints)
+    more: dict[str, Any] = {"progress": progress, "ready": ready, "checkpoints": checkpoints}
+    return run(path, settings, callbacks, watch, **more)
+
+
+def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
+    """Return the data and the settings that a training was begun with, by its checkpoints.
+
+    Parameters
+    ----------
+    checkpoints : Checkpoints
+        Loaded.
+
+    Returns
+    -------
+    path : Path
+    settings : Settings
+
+    Raises
+    ------
+    PlainnetError
+        If the checkpoints are not of a `run`, or there is nothing at the path any more.
+    """
+    path, chosen = checkpoints.stored("path"), checkpoints.stored("settings")
+    try:
+        lists = {k: tuple(v) for k, v in chosen.items() if isinstance(v, list)}
+        path, settings = Path(path), Settings(**{**chosen, **lists})
+    except (AttributeError, TypeError):
+        raise ModelFileError(
+            f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
+            "so it does not say on what: go on as it began"
+        ) from None
+    if not path.exists():
+        raise PlainnetError(
+            f"the data of this training, {str(path)!r}, is not there any more: put it back"
+        )
+    return path, settings
 
 
 def table_run(
@@ -297,6 +387,7 @@ def train(
     watch: Watch | None = None,
     *,
     ready: "Ready | None" = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Run:
     """Train on data that is already split.
 
@@ -304,7 +395,7 @@ def train(
     ----------
     data : Dataset
         From `plainnet.data.datasets`.
-    settings, callbacks, watch, ready
+    settings, callbacks, watch, ready, checkpoints
         See `run`.
 
     Returns
@@ -328,9 +419,15 @@ def train(
 
     check(settings)
     model = untrained(data, settings)
+    if checkpoints is not None:
+        checkpoints.same("settings", partial(asdict, settings))
+        checkpoints.same("data", partial(_fingerprint, data))
+        notes = checkpoints.stored("notes")  # which name files as they were called then
+        data.notes[:] = data.notes if notes is None else notes
+        checkpoints.also("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)
-    history = fit_model(model, data, settings, callbacks, watch)
+    history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
     learn_baselines(model, data.train)
     model.record |= {
         "settings": asdict(settings),
@@ -377,6 +474,7 @@ def fit_model(
     watch: Watch | None = None,
     *,
     epochs: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Move the weights of a model and nothing else: its record stays as it is.
 
@@ -384,7 +482,7 @@ def fit_model(
     ----------
     model : Model
         From `untrained`.
-    data, settings, callbacks, watch
+    data, settings, callbacks, watch, checkpoints
         See `train`.
     epochs : int, optional
         End after so many, as a training of ``settings.epochs`` that is cut off there: its schedule
@@ -415,8 +513,16 @@ def fit_model(
         callbacks=callbacks,
         watch=watch,
         transform=model.transform,
+        checkpoints=checkpoints,
         seed=rng(settings, 2),
     )
+
+
+def _fingerprint(data: "Dataset") -> str:
+    """Return a fingerprint of all the data that the model file depends on."""
+    parts = [a for rows in (data.train, data.validation, data.test) for a in rows or (None,)]
+    meaning = repr((data.schema.to_json(), data.target.to_json()))
+    return digest(*parts, np.frombuffer(meaning.encode(), np.uint8))
 
 
 def _versions() -> dict[str, str]:

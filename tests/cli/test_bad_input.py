@@ -267,8 +267,8 @@ def test_bad_cells_to_predict_are_named(
     ("words", "telling"),
     [
         (("nope",), 'Unknown command "nope"'),
-        (("train",), "PATH requires an argument: see plainnet train --help"),
-        (("predict", "a"), "PATH requires an argument"),
+        (("train",), "needs a table or a folder of pictures, or --resume and the folder"),
+        (("predict", "a"), "PATH requires an argument: see plainnet predict --help"),
         (("--nope",), "nope"),
         (("demo", "nope"), "introverts"),
         (("demo", "--out-dir", "nope"), "there is no folder 'nope'"),

@@ -66,7 +66,7 @@ def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.safetensors"
     words = ["train", str(survey), "--epochs", "1000000", "--out", str(out)]
     process = subprocess.Popen(
-        [*PLAINNET, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PLAINNET, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("epoch"):
@@ -76,6 +76,7 @@ def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
     assert "Interrupted: the network is kept as it was then." in rest
     assert f"Saved: {out}" in rest
+    assert "To go on: plainnet train --resume kept.run\n" in rest
     history = Model.load(out).record["history"]
     assert history["stopped"] == "interrupted"
     assert 1 <= len(history["loss"]) < 1_000_000

@@ -32,8 +32,10 @@ _COMMANDS = {
         plainnet train survey.csv --target Personality
         plainnet train houses.parquet --target price --hidden 32 16 --epochs 200
         plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size 0
+        plainnet train survey.csv --checkpoint-every 5
+        plainnet train --resume survey.run
 
-        Ctrl-C ends the training early and keeps the model.
+        Ctrl-C ends the training early, keeps the model, and says how to go on.
         """,
     ),
     "search": (

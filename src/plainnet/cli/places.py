@@ -29,6 +29,23 @@ def model_path(data: Path) -> Path:
     return whole.parent / out if inside else out
 
 
+def run_folder(out: Path) -> Path:
+    """Name the folder of a training's checkpoints after its model file, beside it.
+
+    Examples
+    --------
+    >>> run_folder(Path("models/survey.safetensors"))
+    PosixPath('models/survey.run')
+    """
+    return out.with_name(f"{out.name.removesuffix('.safetensors')}.run")
+
+
+def near(path: Path) -> Path:
+    """Return a path as one would type it: from the current folder on, if it lies there."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
     """Refuse a file that cannot be written, or would overwrite what is read.
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from plainnet.checkpoints import Checkpoints
 from plainnet.cli.evaluations import show_findings, show_repeats, show_results
+from plainnet.cli.jobs import Job
 from plainnet.cli.live import Watch, duration, reading
 from plainnet.cli.options import Options
-from plainnet.cli.places import model_path, require_place
+from plainnet.cli.places import model_path, near, run_folder
 from plainnet.cli.report import show_data, show_network, training_text
-from plainnet.cli.show import line, number, output
+from plainnet.cli.show import line, notes, number, output
 from plainnet.cli.ward import Ward
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.files import leftovers
 from plainnet.nn.sequential import Sequential
-from plainnet.repeats import check_repeat
 from plainnet.repeats import repeat as repeat_training
 from plainnet.runs import Run, run
 from plainnet.settings import Settings
@@ -25,15 +28,20 @@ if TYPE_CHECKING:
     from plainnet.data.datasets import Dataset
 
 
+_NONE = Options()
+
+
 def train(
-    path: Path,
+    path: Path | None = None,
     /,
     *,
-    options: Options = Options(),  # noqa: B008 - immutable
+    options: Options = _NONE,
     out: Path | None = None,
     report: Path | None = None,
     repeat: int = 1,
     detail: bool = False,
+    checkpoint_every: float | None = None,
+    resume: Path | None = None,
     config: Path | None = None,
 ) -> None:
     """Train on a table or a folder of pictures.
@@ -52,44 +60,109 @@ def train(
         Train so many times in all, with the seeds that follow, and compare; the first is saved.
     detail
         Show all figures of the evaluation.
+    checkpoint_every
+        Save the state of the training after so many epochs (0.5: twice in each), to resume it.
+    resume
+        Go on with a training that was interrupted: the folder of its checkpoints, alone.
     config
         A TOML file with any of these options, such as epochs = 50; the command line wins.
     """
-    settings = options.settings(path)
-    place = model_path(path) if out is None else out
-    require_place(place, path)
-    if report is not None:
-        require_place(report, path, place, option="--report")
-    if repeat != 1:
-        check_repeat(settings, repeat)
     console = output()
+
+    def tell(sentence: str) -> None:
+        notes([sentence], console)
+
+    if resume is None:
+        if path is None:
+            raise PlainnetError(
+                "plainnet train needs a table or a folder of pictures, or --resume and the folder "
+                "of a training: see plainnet train --help"
+            )
+        settings = options.settings(path)
+        place = model_path(path) if out is None else out
+        job = Job(path, settings, place, report, repeat, detail)
+        job.check()
+        checkpoints = Checkpoints(run_folder(place), checkpoint_every, tell)
+        if checkpoints.unfinished:
+            tell(
+                f"{near(checkpoints.folder)} holds a training that has not ended, and "
+                f"{_resuming(checkpoints)} goes on with it; Ctrl-C in this one would take its place"
+            )
+    else:
+        others = (path, out, report, checkpoint_every, config)
+        if options is not _NONE or any(others) or repeat != 1 or detail:
+            raise PlainnetError(
+                "--resume goes on with the data and the options that the training began with: "
+                "leave out all others"
+            )
+        checkpoints = Checkpoints.load(resume, tell)
+        job = Job.begun(checkpoints)
+        job.check()
+    checkpoints.also("job", job.to_json)
+    try:
+        _train(console, job, checkpoints)
+    except TrainingError:  # to go on would only end the same way
+        checkpoints.remove()
+        raise
+    except (KeyboardInterrupt, OSError, MemoryError):
+        _offer(console, checkpoints)
+        raise
+
+
+def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
+    path, settings, place = job.path, job.settings, job.out
     ward = Ward(settings)
+    checkpoints.also("ward", ward.state)
+    found = checkpoints.found
     with reading(console) as progress, Watch(console) as watch:
 
         def ready(data: "Dataset", net: Sequential) -> None:
             show_data(console, str(path), data)
             show_start(console, net, settings, len(data.train.y))
+            show_checkpoints(console, checkpoints)
             watch.start(data.target)
             ward.ready(data, net)
+            if found is not None:
+                ward.go_on(checkpoints.stored("ward"))
 
         def seen(epoch: Epoch) -> None:
             ward.watch(epoch)
             watch(epoch)
 
-        result = run(path, settings, watch=seen, progress=progress, ready=ready)
-        show_end(console, result, watch.finish(), detail=detail)
+        result = run(
+            path, settings, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
+        )
+        before = 0 if found is None else found.facts["epoch"] - 1
+        show_end(console, result, watch.finish(), before=before, detail=job.detail)
     diagnose(console, ward, result)
-    if repeat != 1:
-        _repeat(console, path, result, settings, repeat)
+    interrupted = result.history.stopped == "interrupted"
+    if job.repeat != 1 and not interrupted:
+        _repeat(console, path, result, settings, job.repeat)
     result.model.save(place)
+    for file in leftovers(place) if found is not None else []:
+        file.unlink(missing_ok=True)
     console.print()
     line(console, f"Saved: {place}", "bold", whole=True)
-    if report is not None:
+    if job.report is not None:
         from plainnet.cli.reporting import write_report
 
-        found = result.model.record["results"].get("evaluation")
-        write_report(console, report, result.model, place.name, result.data.test, evaluation=found)
+        test, evaluated = result.data.test, result.model.record["results"].get("evaluation")
+        write_report(console, job.report, result.model, place.name, test, evaluation=evaluated)
+    if interrupted:
+        _offer(console, checkpoints)
+    elif checkpoints.last is not None:
+        checkpoints.remove()
     suggest(console, "predict", place, path)
+
+
+def _offer(console: Console, checkpoints: Checkpoints) -> None:
+    """Name the command that goes on, if there is a checkpoint to go on from."""
+    if checkpoints.last is not None:
+        line(console, f"To go on: {_resuming(checkpoints)}", whole=True)
+
+
+def _resuming(checkpoints: Checkpoints) -> str:
+    return shlex.join(["plainnet", "train", "--resume", str(near(checkpoints.folder))])
 
 
 def diagnose(console: Console, ward: Ward, result: Run) -> None:
@@ -115,15 +188,32 @@ def show_start(console: Console, net: Sequential, settings: Settings, m: int) ->
     line(console, f"Training: {training_text(settings, m)}")
 
 
-def show_end(console: Console, result: Run, seconds: float, *, detail: bool = False) -> None:
+def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
+    """Show where checkpoints go, and where the training goes on."""
+    every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.found
+    if every is not None:
+        often = "epoch" if every == 1 else f"{every:g} epochs"
+        line(console, f"Checkpoints: every {often} in {folder}")
+    if found is not None:
+        epoch, batch = found.facts["epoch"], found.facts["batch"]
+        where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
+        line(console, f"Going on with {where}")
+    elif every is not None:
+        line(console, f"To go on if it is interrupted: {_resuming(checkpoints)}", whole=True)
+
+
+def show_end(
+    console: Console, result: Run, seconds: float, *, before: int = 0, detail: bool = False
+) -> None:
     """Show why the training ended, what it came to, and what that is worth on other rows."""
-    line(console, _ending(result.history, seconds))
+    line(console, _ending(result.history, seconds, before))
     show_results(console, result.model.target, result.model.record["results"], detail=detail)
 
 
-def _ending(history: History, seconds: float) -> str:
+def _ending(history: History, seconds: float, before: int) -> str:
     n = len(history)
-    done = f"{n:,} {'epoch' if n == 1 else 'epochs'} in {duration(seconds)}"
+    last = f", the last {n - before:,}" if before else ""
+    done = f"{n:,} {'epoch' if n == 1 else 'epochs'}{last} in {duration(seconds)}"
     cost = f"final cost {number(history.loss[-1])}" if n else "no epoch was finished"
     text = f"Trained {done}: {cost}."
     if history.stopped == "interrupted":

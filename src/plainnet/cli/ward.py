@@ -39,6 +39,15 @@ class Ward:
         """Note the network before the training begins."""
         self._data, self._net, self._probe = data, net, Probe(net)
 
+    def state(self) -> list[list[float]]:
+        """Return what the epochs so far have left, for `go_on` to take it up again."""
+        return [] if self._probe is None else [list(norms) for norms in self._probe.gradients]
+
+    def go_on(self, state: list[list[float]]) -> None:
+        """Take up what the epochs before an interruption have left."""
+        assert self._probe is not None
+        self._probe.gradients[:] = [tuple(norms) for norms in state]
+
     def watch(self, epoch: Epoch) -> None:
         """Note an epoch."""
         assert self._probe is not None

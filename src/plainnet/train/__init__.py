@@ -1,7 +1,7 @@
 """How theta moves: optimizers, schedules, batches and the training loop; imports nn."""
 
 from plainnet.train.history import Epoch, History
-from plainnet.train.loop import EarlyStopping, fit
+from plainnet.train.loop import fit
 from plainnet.train.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
 from plainnet.train.prediction import predict
 from plainnet.train.schedules import (
@@ -13,6 +13,7 @@ from plainnet.train.schedules import (
     StepDecay,
     WarmUp,
 )
+from plainnet.train.stopping import EarlyStopping
 
 __all__ = [
     "SGD",

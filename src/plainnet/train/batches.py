@@ -69,13 +69,15 @@ class Batches:
         """Return the number of batches in an epoch."""
         return -(-self.m // self.batch_size)
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
+    def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Draws the order, except for the full batch.
+        done : int, default 0
+            Batches to pass over, of an epoch that goes on.
 
         Yields
         ------
@@ -94,7 +96,7 @@ class Batches:
             yield self.X, self.y, self.weight
             return
         order = rng.permutation(self.m)
-        for start in range(0, self.m, self.batch_size):
+        for start in range(done * self.batch_size, self.m, self.batch_size):
             rows = order[start : start + self.batch_size]
             # mode="clip" spares NumPy a second buffer; the indices are always in range
             X = self.X.take(rows, 0, self._rows[: len(rows)], "clip")

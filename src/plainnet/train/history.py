@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, final
 
+COLUMNS = ("loss", "val_loss", "metric", "val_metric", "lr", "seconds")
+
 
 @final
 class Epoch(NamedTuple):
@@ -96,7 +98,7 @@ class History:
         >>> len(history), history.lr
         (1, [0.01])
         """
-        for name in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
+        for name in COLUMNS:
             value = getattr(epoch, name)
             if value is not None:
                 getattr(self, name).append(value)

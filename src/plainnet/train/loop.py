@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -21,6 +20,7 @@ from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.batches import Batches, ready
+from plainnet.train.checkpoint import Course, Keeper
 from plainnet.train.history import Epoch, History
 from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.rows import (
@@ -33,42 +33,13 @@ from plainnet.train.rows import (
 )
 from plainnet.train.rowspace import RowSpace, rowspace_pays
 from plainnet.train.stepper import Stepper, stay_finite, what_failed
+from plainnet.train.stopping import Best
+from plainnet.train.stopping import EarlyStopping as EarlyStopping
 from plainnet.train.threads import blas_threads, limited_threads
 
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
 Watch = Callable[[Epoch], object]
-
-
-@final
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Stop when the validation loss no longer falls, and go back to its best weights.
-
-    Parameters
-    ----------
-    patience : int, default 10
-        Epochs without an improvement to wait for.
-    min_delta : float, default 0.0
-        How much lower the loss must be to count as improved.
-
-    Raises
-    ------
-    PlainnetError
-        If an option is out of range.
-
-    Examples
-    --------
-    >>> EarlyStopping(patience=3)
-    EarlyStopping(patience=3, min_delta=0.0)
-    """
-
-    patience: int = 10
-    min_delta: float = 0.0
-
-    def __post_init__(self) -> None:
-        positive_int("EarlyStopping", "patience", self.patience)
-        between("EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True)
 
 
 def fit(
@@ -91,12 +62,14 @@ def fit(
     watch: Watch | None = None,
     transform: Transform | None = None,
     rowspace: bool = True,
+    checkpoints: Keeper | None = None,
     seed: int | np.random.Generator = 0,
 ) -> History:
     """Train a network in place.
 
     Ctrl-C ends the training after the running batch and keeps the network as it then is, or as it
-    was best with early stopping; a second Ctrl-C interrupts at once.
+    was best with early stopping, and a checkpoint if there is a place for it; a second Ctrl-C
+    interrupts at once. In the last batch it comes too late to change anything.
 
     Parameters
     ----------
@@ -143,6 +116,9 @@ def fit(
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         where gradient descent takes the same steps with fewer numbers; done when it is exact and
         saves time. See `plainnet.train.rowspace.RowSpace`.
+    checkpoints : Keeper, optional
+        Keeps the state of the training, and finds it again: then the training goes on as if it had
+        never been interrupted. See `plainnet.checkpoints.Checkpoints`.
     seed : int or numpy.random.Generator, default 0
         Draws the validation rows and the order of the batches.
 
@@ -153,7 +129,7 @@ def fit(
     Raises
     ------
     PlainnetError
-        If an argument does not fit the others.
+        If an argument does not fit the others, or the checkpoint to go on from.
     TrainingError
         If the cost is not finite: the message says in which epoch and batch, at which learning
         rate, which layer came first and the largest finite ``|z|``. Also if an input, the
@@ -188,6 +164,11 @@ def fit(
         rows, targets = rows[kept], targets[kept]
         weight = None if weight is None else weight[kept]
     weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
+    given: tuple[Array | None, ...] = (  # again, for a training to go on
+        (rows, targets, weight, *(held_out or ()), ready(rows[:1], transform, net.dtype))
+        if checkpoints is not None
+        else ()
+    )
     space = None
     lifts = bool(callbacks)
     clips = clip_norm is not None
@@ -202,20 +183,29 @@ def fit(
     del rows, targets  # the batches may hold a converted copy: keep the data once
 
     stepper = Stepper(trained, loss, optimizer, l2, clip_norm)
-    best = _Best(trained, early_stopping)
+    best = Best(trained, early_stopping)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
+    options = {
+        "epochs": epochs,
+        "batch size": batch_size,
+        "early stopping": early_stopping,
+        "metric": metric is not None,
+        "row space": history.rowspace,
+    }
+    course = Course(stepper, best, history, rng, len(batches))
+    course.begin(checkpoints, net, given, options)
     with (
         np.errstate(all="ignore"),
         _Interrupt() as interrupt,
         limited_threads(history.threads),
         _lifted(space),
     ):
-        for number in range(1, epochs + 1):
+        for number in range(course.epoch, epochs + 1):
             start = time.perf_counter()
-            figures = _train_epoch(stepper, batches, metric, rng, number, interrupt)
+            figures = _train_epoch(course, batches, metric, interrupt)
             if figures is None:
                 history.stopped = "interrupted"
                 break
@@ -239,13 +229,13 @@ def fit(
             if space is not None and lifts:
                 space.lift()
             answers = [callback(epoch) for callback in callbacks]  # each is called
-            why = _why_stop(interrupt.seen, any(answers), enough)
-            if why is not None:
-                history.stopped = why
+            if enough or any(answers):
+                history.stopped = "callback" if any(answers) else "early stopping"
                 break
+            course.next_epoch()
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
-        stay_finite(largest, "a parameter", stepper, number)
+        stay_finite(largest, "a parameter", stepper, min(course.epoch, epochs))
     return history
 
 
@@ -257,15 +247,6 @@ def _lifted(space: RowSpace | None) -> Iterator[None]:
     finally:
         if space is not None:
             space.lift()
-
-
-def _why_stop(interrupted: bool, called_off: bool, enough: bool) -> str | None:
-    """Name the first reason to end the training, if there is one."""
-    if interrupted:
-        return "interrupted"
-    if called_off:
-        return "callback"
-    return "early stopping" if enough else None
 
 
 def _check_options(
@@ -291,28 +272,25 @@ def _check_options(
 
 
 def _train_epoch(
-    stepper: Stepper,
-    batches: Batches,
-    metric: Metric | None,
-    rng: np.random.Generator,
-    number: int,
-    interrupt: _Interrupt,
+    course: Course, batches: Batches, metric: Metric | None, interrupt: _Interrupt
 ) -> tuple[float, float | None] | None:
     """Take every batch once; return mean loss and metric, or None if interrupted."""
-    loss_sum = metric_sum = total = 0.0
-    for i, (X, y, weight) in enumerate(batches.epoch(rng), start=1):
-        if interrupt.seen:
+    stepper = course.stepper
+    for X, y, weight in batches.epoch(course.rng, course.batch):
+        if course.pause(interrupt.seen):
             return None
         value, Z = stepper.step(X, y, weight)
+        course.batch += 1
         if not math.isfinite(value):
             rate = stepper.optimizer.lr(stepper.optimizer.t)
-            raise TrainingError(what_failed(stepper.net, X, value, number, i, rate))
+            failure = what_failed(stepper.net, X, value, course.epoch, course.batch, rate)
+            raise TrainingError(failure)
         count = len(y) if weight is None else float(weight.sum())
-        loss_sum += value * count
-        total += count
+        course.loss += value * count
+        course.weight += count
         if metric is not None:
-            metric_sum += float(metric(Z, y)) * len(y)
-    return loss_sum / total, None if metric is None else metric_sum / batches.m
+            course.metric += float(metric(Z, y)) * len(y)
+    return course.loss / course.weight, None if metric is None else course.metric / batches.m
 
 
 def _evaluate(
@@ -328,32 +306,6 @@ def _evaluate(
     X, y = held_out
     Z = net.predict(X, transform=transform)
     return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
-
-
-@final
-class _Best:
-    """The best weights so far by validation loss, kept by value."""
-
-    def __init__(self, net: Sequential, rule: EarlyStopping | None) -> None:
-        self.net, self.rule = net, rule
-        self.loss = math.inf
-        self.epoch: int | None = None
-        self.theta: Array | None = None
-
-    def enough(self, epoch: int, val_loss: float) -> bool:
-        """Note an epoch's validation loss; return whether patience has run out."""
-        if self.rule is None:
-            return False
-        if self.epoch is None or val_loss < self.loss - self.rule.min_delta:
-            self.loss, self.epoch = val_loss, epoch
-            self.theta = self.net.params.theta.copy()
-        return epoch - self.epoch >= self.rule.patience
-
-    def restore(self) -> int | None:
-        """Put the best weights back and return their epoch, if there are any."""
-        if self.theta is not None:
-            self.net.params.theta[...] = self.theta
-        return self.epoch
 
 
 @final

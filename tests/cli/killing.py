@@ -1,0 +1,95 @@
+"""Train, be killed at a random moment, go on: 50 times, and say what came of it as JSON.
+
+A process of its own, started once: it imports everything once and forks, so that a trial takes a
+tenth of a second, and it has one thread, so that forking is safe.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from plainnet.cli.options import Options
+from plainnet.cli.training import train
+from plainnet.errors import ModelFileError
+
+OPTIONS = Options(
+    hidden=(4,),
+    epochs=10,
+    batch_size=8,
+    dropout=0.2,
+    batch_norm=True,
+    validation=0.25,
+    patience=9,
+    schedule="cosine",
+    warmup=2,
+)
+MODEL, RUN = Path("model.safetensors"), Path("model.run")
+
+
+def begin(every: float | None = 0.6) -> None:
+    train(Path("data.csv"), options=OPTIONS, out=MODEL, checkpoint_every=every)
+
+
+def go_on() -> None:
+    train(resume=RUN)
+
+
+def forked(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def ended(child: int) -> bool:
+    """Wait; return whether the process came to its end by itself."""
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return False
+    assert os.WEXITSTATUS(status) == 0
+    return True
+
+
+def main(trials: int) -> None:
+    chance = random.Random(0)
+    begin(None)
+    whole = MODEL.read_bytes()
+    start = time.perf_counter()
+    assert ended(forked(begin))
+    usual = time.perf_counter() - start
+    outcome = {"killed": 0, "same": 0, "resumed": 0, "begun": 0, "left": 0}
+    while outcome["killed"] < trials:
+        MODEL.unlink(missing_ok=True)
+        child = forked(begin)
+        time.sleep(chance.uniform(0, usual))
+        os.kill(child, signal.SIGKILL)
+        if ended(child):
+            continue
+        outcome["killed"] += 1
+        try:
+            go_on()
+            outcome["resumed"] += 1
+        except ModelFileError:  # there was nothing yet; or the model is there, and all is done
+            if not MODEL.exists():
+                outcome["begun"] += 1
+                begin()
+        outcome["same"] += MODEL.read_bytes() == whole
+        outcome["left"] += RUN.exists() or len(list(Path().glob(".*.tmp")))
+    json.dump(outcome, sys.__stdout__)
+
+
+if __name__ == "__main__":
+    os.fsync = lambda descriptor: (
+        None
+    )  # what a killed process has written stays, unlike in a power cut
+    with open(os.devnull, "w") as sys.stdout:  # what a person would see
+        main(int(sys.argv[1]))

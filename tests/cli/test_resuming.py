@@ -1,0 +1,474 @@
+"""plainnet train --checkpoint-every and --resume, and what Ctrl-C, a kill and a full disk leave."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import plainnet.cli.training as training
+from plainnet import files
+from plainnet.cli.live import Watch
+from plainnet.cli.places import run_folder
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+WORDS = "--epochs 12 --dropout 0.2 --validation 0.2 --patience 11 --batch-size 16"
+
+
+@pytest.fixture
+def press(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Press Ctrl-C when an epoch is shown; or let something else happen then."""
+    shown = Watch.__call__
+
+    def prepare(number: int, what: Callable[[], object] | None = None) -> None:
+        def call(self: Watch, epoch: Any) -> None:
+            shown(self, epoch)
+            if epoch.number == number:
+                (what or (lambda: signal.raise_signal(signal.SIGINT)))()
+
+        monkeypatch.setattr(Watch, "__call__", call)
+
+    return prepare
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def killed() -> None:
+    raise KilledError
+
+
+def one_sentence(outcome: Any, telling: str) -> None:
+    assert outcome.code == 2
+    assert outcome.err.startswith("Error: ")
+    assert outcome.err.count("\n") == 1
+    assert telling in outcome.err
+
+
+def kill(cli: Cli, press: Callable[..., None], epoch: int, *words: object) -> None:
+    press(epoch, killed)
+    with pytest.raises(KilledError):
+        cli("train", *words)
+    press(-1)
+
+
+@pytest.fixture
+def whole(cli: Cli, survey: Path, tmp_path: Path) -> bytes:
+    """What the model is when nothing interrupts its training."""
+    assert cli("train", survey, WORDS, "--out whole.safetensors").code == 0
+    return (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
+    x = [(7 * i % 23) / 23 for i in range(40)]
+    frame = pd.DataFrame(
+        {"x": x, "y": ["yes" if v > (i % 3) / 3 else "no" for i, v in enumerate(x)]}
+    )
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("killing.py")), "50"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["killed"] == outcome["same"] == 50
+    assert outcome["resumed"] >= 20
+    assert outcome["left"] == 0
+
+
+# --- Ctrl-C
+
+
+def test_ctrl_c_saves_and_names_the_command_that_goes_on(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    out = tmp_path / "kept.safetensors"
+    press(5)
+    outcome = cli("train", survey, WORDS, "--out", out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Interrupted: the network is kept as it was then." in outcome.out
+    assert "Saved: " in outcome.out
+    assert "\nTo go on: plainnet train --resume kept.run\n" in outcome.out
+    assert len(Model.load(out).record["history"]["loss"]) == 5
+    assert [path.name for path in (tmp_path / "kept.run").iterdir()] == [
+        "checkpoint-0000000030.safetensors"  # 90 rows in batches of 16
+    ]
+    outcome = cli(*outcome.out.split("To go on: plainnet ")[1].split("\n")[0].split())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Going on with epoch 6\n" in outcome.out
+    assert sum(line.startswith("epoch") for line in outcome.out.splitlines()) == 7
+    assert "Trained 12 epochs, the last 7 in " in outcome.out
+    assert out.read_bytes() == whole
+    assert not (tmp_path / "kept.run").exists()
+
+
+def test_ctrl_c_again_and_again(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    words: tuple[object, ...] = (survey, WORDS, "--out a.safetensors --checkpoint-every 2.5")
+    for epoch in (1, 2, 6, 11, -1):
+        press(epoch)
+        assert cli("train", *words).code == 0
+        words = ("--resume", "a.run")
+    assert (tmp_path / "a.safetensors").read_bytes() == whole
+
+
+def test_a_second_ctrl_c_still_says_how_to_go_on(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, press: Callable[..., None]
+) -> None:
+    def impatient(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    press(3)
+    monkeypatch.setattr(training, "_diagnose", impatient)
+    outcome = cli("train", survey, WORDS)
+    assert outcome.code == 130
+    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+    assert outcome.out.endswith("To go on: plainnet train --resume survey.run\n")
+
+
+def test_what_ctrl_c_left_does_not_stop_the_next_training(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    press(3)
+    cli("train", survey, WORDS)
+    press(-1)
+    outcome = cli("train", survey, "--epochs 2")
+    assert outcome.code == 0
+    note = (
+        "Note: survey.run holds a training that has not ended, and plainnet train --resume "
+        "survey.run goes on with it; Ctrl-C in this one would take its place"
+    )
+    assert note in outcome.out
+    assert (tmp_path / "survey.run").is_dir()
+    press(1)
+    cli("train", survey, "--epochs 2 --seed 5")
+    press(-1)
+    assert cli("train", "--resume survey.run").code == 0
+    assert Model.load(tmp_path / "survey.safetensors").record["settings"]["seed"] == 5
+    assert "holds a training" not in cli("train", survey, "--epochs 2").out
+
+
+# --- a run that was killed
+
+
+def test_a_killed_run_goes_on_from_anywhere(
+    cli: Cli,
+    survey: Path,
+    whole: bytes,
+    press: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kill(cli, press, 8, survey, WORDS, "--out a.safetensors --checkpoint-every 3")
+    assert not (tmp_path / "a.safetensors").exists()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    outcome = cli("train", "--resume", "../a.run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Checkpoints: every 3 epochs in " in outcome.out
+    assert "Going on with epoch 7\n" in outcome.out
+    assert (tmp_path / "a.safetensors").read_bytes() == whole
+    assert not (tmp_path / "a.run").exists()
+
+
+def test_pictures_in_the_row_space(
+    cli: Cli, colours: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    words = "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 16"
+    assert cli("train", colours, words, "--out whole.safetensors").code == 0
+    model = Model.load(tmp_path / "whole.safetensors")
+    assert model.record["history"]["rowspace"] == 10
+    kill(cli, press, 9, colours, words, "--out cut.safetensors --checkpoint-every 2")
+    assert cli("train", "--resume cut.run").code == 0
+    assert (tmp_path / "cut.safetensors").read_bytes() == (
+        tmp_path / "whole.safetensors"
+    ).read_bytes()
+
+
+def test_files_are_called_what_they_were_called_then(
+    cli: Cli, colours: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    """Notes go into the model file, and name files by the path that was typed."""
+    (colours / "red" / "notes.txt").write_text("no picture")
+    words = "--epochs 4 --size 8"
+    assert cli("train", "colours", words, "--out whole.safetensors").code == 0
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    assert b"left out colours/red/notes.txt" in whole
+    kill(cli, press, 3, "colours", words, "--out cut.safetensors --checkpoint-every 1")
+    os.chdir(colours)  # the fixture of the command line goes back
+    outcome = cli("train", "--resume", "../cut.run")
+    assert outcome.code == 0
+    assert "Note: left out colours/red/notes.txt" in outcome.out
+    assert (tmp_path / "cut.safetensors").read_bytes() == whole
+
+
+def test_what_a_killed_writer_of_the_model_left_is_removed(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    half, other = tmp_path / ".survey.safetensors.0123abcd.tmp", tmp_path / ".survey.csv.tmp"
+    for file in (half, other):
+        file.write_bytes(b"half")
+    assert cli("train", "--resume survey.run").code == 0
+    assert not half.exists()
+    assert other.exists()
+
+
+def test_a_run_can_be_moved(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--out a.safetensors --checkpoint-every 1")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "a.run").rename(tmp_path / "moved" / "b.run")
+    assert cli("train", "--resume moved/b.run").code == 0
+    assert (tmp_path / "moved" / "a.safetensors").read_bytes() == whole
+
+
+def test_checkpoints_are_never_written_into_the_data(cli: Cli, colours: Path) -> None:
+    colours.rename("a.run")
+    one_sentence(
+        cli("train", "a.run", "--out a.safetensors --checkpoint-every 1"),
+        "'a.run/checkpoint' would be written into the data folder 'a.run'",
+    )
+
+
+def test_all_that_was_asked_for_is_done_in_the_end(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    words = "--epochs 4 --repeat 2 --detail"
+    outcome = cli("train", survey, words, "--out w.safetensors --report w.html")
+    ending = outcome.out.split("On 30 held-out rows")[1]
+    kill(cli, press, 3, survey, words, "--out c.safetensors --report c.html --checkpoint-every 1")
+    outcome = cli("train", "--resume c.run")
+    ending = ending.replace("w.safetensors", "c.safetensors").replace("w.html", "c.html")
+    assert outcome.out.split("On 30 held-out rows")[1] == ending.replace(str(survey), "survey.csv")
+    for name in ("safetensors", "html"):
+        was, now = (tmp_path / f"{run}.{name}" for run in "wc")
+        assert now.read_bytes() == was.read_bytes().replace(b"w.safetensors", b"c.safetensors")
+
+
+def test_gradients_of_the_epochs_before_are_remembered(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    """What ails a training is judged by all of its epochs, also by those before it was killed."""
+
+    def ward(run: str) -> Any:
+        newest = max((tmp_path / run).iterdir())
+        return files.read_model(newest, "checkpoint")[1]["about"]["ward"]
+
+    kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
+    kill(cli, press, 4, survey, WORDS, "--out twice.safetensors --checkpoint-every 1")
+    kill(cli, press, 9, "--resume", "twice.run")
+    assert len(ward("once.run")) == 8
+    assert ward("twice.run") == ward("once.run")
+
+
+def test_ctrl_c_leaves_the_repeats_to_the_end(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    press(2)
+    cli("train", survey, "--epochs 4 --repeat 2")
+    press(-1)
+    assert "repeats" not in Model.load(tmp_path / "survey.safetensors").record
+    assert cli("train", "--resume survey.run").code == 0
+    assert Model.load(tmp_path / "survey.safetensors").record["repeats"]["seeds"] == [0, 1]
+
+
+# --- what is said
+
+
+def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
+    out = cli("train", survey, "--epochs 2 --checkpoint-every 1").out
+    assert (
+        "Checkpoints: every epoch in survey.run\n"
+        "To go on if it is interrupted: plainnet train --resume survey.run\n"
+    ) in out
+    assert "To go on:" not in out
+    out = cli("train", survey, "--epochs 2 --checkpoint-every 0.5").out
+    assert "Checkpoints: every 0.5 epochs in survey.run" in out
+    assert "heckpoint" not in cli("train", survey, "--epochs 2").out
+
+
+@pytest.mark.parametrize(
+    ("words", "telling"),
+    [
+        ("--resume nowhere.run", "there is no training to resume in 'nowhere.run': it has ended"),
+        ("--resume", "requires an argument"),
+        ("--resume survey.csv", "'survey.csv' is a file: to resume a training takes the folder of"),
+        ("--checkpoint-every 0", "every must be a number in (0, inf), got 0.0"),
+        ("--checkpoint-every often", 'unable to convert "often" into float'),
+    ],
+)
+def test_what_cannot_be_done_is_said(cli: Cli, survey: Path, words: str, telling: str) -> None:
+    given = () if words.startswith("--resume") else ("survey.csv",)
+    one_sentence(cli("train", *given, words), telling)
+
+
+@pytest.mark.parametrize(
+    "words", ["survey.csv", "--epochs 100", "--out a", "--repeat 2", "--detail", "--seed 0",
+              "--checkpoint-every 2", "--config a.toml", "--report a.html"]
+)  # fmt: skip
+def test_resume_takes_nothing_else(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "a.toml").write_text("epochs = 5\n")
+    one_sentence(
+        cli("train", words, "--resume survey.run"),
+        "--resume goes on with the data and the options that the training began with: leave out",
+    )
+
+
+def test_other_data_is_refused(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    text = survey.read_text()
+    survey.write_text(text.replace("Yes", "No", 1))
+    one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only go")
+    survey.unlink()
+    one_sentence(
+        cli("train", "--resume survey.run"), "survey.csv', is not there any more: put it back"
+    )
+    survey.write_text(text)
+    assert cli("train", "--resume survey.run").code == 0
+    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+
+
+def test_an_unfinished_run_is_not_overwritten(
+    cli: Cli, survey: Path, press: Callable[..., None]
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    one_sentence(
+        cli("train", survey, WORDS, "--checkpoint-every 1"),
+        "'survey.run' holds a training that has not ended: go on with it by plainnet train "
+        "--resume survey.run, or remove the folder",
+    )
+
+
+def test_a_truncated_checkpoint_is_told(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    newest = max((tmp_path / "survey.run").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-100])
+    outcome = cli("train", "--resume survey.run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Note: 'survey.run/checkpoint-0000000018.safetensors' is not a whole" in outcome.out
+    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+
+
+def full(monkeypatch: pytest.MonkeyPatch, since: int) -> None:
+    """Let the disk be full from some write on."""
+    count, original = [0], os.fsync
+
+    def fsync(descriptor: int) -> None:
+        count[0] += 1
+        if count[0] >= since:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+
+
+def test_a_full_disk_loses_nothing(
+    cli: Cli, survey: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    full(monkeypatch, since=7)
+    outcome = cli("train", survey, WORDS, "--checkpoint-every 1")
+    one_sentence(outcome, "survey.safetensors': No space left on device")
+    assert outcome.out.count("could not be written (No space left on device); the last is ") == 6
+    assert outcome.out.endswith("To go on: plainnet train --resume survey.run\n")
+    assert not (tmp_path / "survey.safetensors").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    outcome = cli("train", "--resume survey.run")
+    assert "Going on with epoch 6\n" in outcome.out
+    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+
+
+def test_a_full_disk_when_ctrl_c_is_pressed_loses_no_model(
+    cli: Cli,
+    survey: Path,
+    press: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    original = os.fsync
+    counts = [0]
+
+    def fsync(descriptor: int) -> None:
+        counts[0] += 1
+        if counts[0] == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    press(3)
+    outcome = cli("train", survey, WORDS)
+    assert outcome.code == 0
+    assert "(No space left on device); the last is none" in outcome.out
+    assert "To go on" not in outcome.out
+    assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
+
+
+def test_a_read_only_folder(
+    cli: Cli, survey: Path, press: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "survey.run")
+    one_sentence(
+        cli("train", "--resume survey.run"), "the folder 'survey.run' cannot be written to"
+    )
+
+
+def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_path: Path) -> None:
+    words = "--optimizer sgd --lr 1e30 --epochs 9 --checkpoint-every 1"
+    one_sentence(cli("train", survey, words), "the cost became nan in epoch")
+    assert not (tmp_path / "survey.run").exists()
+
+
+def test_a_run_that_was_begun_in_python(
+    cli: Cli, survey: Path, tmp_path: Path, press: Callable[..., None]
+) -> None:
+    from plainnet.checkpoints import Checkpoints
+    from plainnet.runs import run
+    from plainnet.settings import Settings
+
+    with pytest.raises(KilledError):
+        run(survey, Settings(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))
+    one_sentence(
+        cli("train", "--resume a.run"),
+        "the training in 'a.run' was begun in Python, where the model is saved: go on with",
+    )
+
+
+def test_checkpoints_can_be_asked_for_in_the_config_file(cli: Cli, survey: Path) -> None:
+    Path("run.toml").write_text("checkpoint_every = 2\nepochs = 3\n")
+    assert "every 2 epochs in survey.run" in cli("train", survey, "--config run.toml").out
+
+
+@pytest.mark.parametrize(
+    ("out", "folder"),
+    [
+        ("a.safetensors", "a.run"),
+        ("b/a.safetensors", "b/a.run"),
+        ("a", "a.run"),
+        ("a.v2", "a.v2.run"),
+    ],
+)
+def test_the_folder_is_named_after_the_model(out: str, folder: str) -> None:
+    assert run_folder(Path(out)) == Path(folder)
