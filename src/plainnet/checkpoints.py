@@ -6,7 +6,7 @@ import platform
 import re
 import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -18,7 +18,7 @@ from plainnet.files import read_model, write_model
 from plainnet.nn.layers import between
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
-from plainnet.train.checkpoint import Checkpoint, Keeper
+from plainnet.train.checkpoint import Checkpoint, Keeper, Options, Rows
 from plainnet.train.optimizers import Optimizer
 from plainnet.train.stepper import Stepper
 
@@ -166,13 +166,7 @@ ended, or saved no checkpoint yet
         self.found, self.last, self.every = Checkpoint(arrays, facts), path, every
         self._stored = about
 
-    def begin(
-        self,
-        net: Sequential,
-        stepper: Stepper,
-        rows: Sequence[Array | None],
-        options: dict[str, Any],
-    ) -> None:
+    def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
         """Compare a training that goes on with the one that was begun; see `Keeper`.
 
         Raises

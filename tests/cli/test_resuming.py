@@ -133,7 +133,7 @@ def test_a_second_ctrl_c_still_says_how_to_go_on(
         raise KeyboardInterrupt
 
     press(3)
-    monkeypatch.setattr(training, "_diagnose", impatient)
+    monkeypatch.setattr(training, "diagnose", impatient)
     outcome = cli("train", survey, WORDS)
     assert outcome.code == 130
     assert outcome.err == "Error: interrupted: what was not finished is not saved\n"

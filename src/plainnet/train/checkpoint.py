@@ -16,6 +16,9 @@ from plainnet.train.history import COLUMNS, History
 from plainnet.train.stepper import Stepper
 from plainnet.train.stopping import Best
 
+Rows = Sequence[Array | None]
+Options = dict[str, Any]
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -76,13 +79,7 @@ class Keeper(ABC):
     found: Checkpoint | None = None
 
     @abstractmethod
-    def begin(
-        self,
-        net: Sequential,
-        stepper: Stepper,
-        rows: Sequence[Array | None],
-        options: dict[str, Any],
-    ) -> None:
+    def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
         """Look at all that a training depends on, before its first step and before it goes on.
 
         Parameters
@@ -136,13 +133,7 @@ class Course:
         self.keeper: Keeper | None = None
         self.next_epoch()
 
-    def begin(
-        self,
-        keeper: Keeper | None,
-        net: Sequential,
-        rows: Sequence[Array | None],
-        options: dict[str, Any],
-    ) -> None:
+    def begin(self, keeper: Keeper | None, net: Sequential, rows: Rows, options: Options) -> None:
         """Begin where the keeper has found a training that goes on, else at the beginning."""
         if keeper is None:
             return
@@ -189,16 +180,14 @@ class Course:
         for name in COLUMNS:
             arrays[f"history.{name}"] = np.array(getattr(self.history, name), np.float64)
         arrays["sums"] = np.array([self.loss, self.metric, self.weight])
-        facts = {
+        facts: dict[str, Any] = {
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.stepper.optimizer.t,
-            "order": _plain(self._order),
-            "masks": _plain(self.stepper.net.rng.bit_generator.state),
-            "best": self.best.epoch,
-            "threads": self.history.threads,
         }
-        return Checkpoint(arrays, facts)
+        facts |= {"best": self.best.epoch, "threads": self.history.threads}
+        masks = self.stepper.net.rng.bit_generator.state
+        return Checkpoint(arrays, facts | {"order": _plain(self._order), "masks": _plain(masks)})
 
     def _go_on(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
         for name, array in self._state().items():

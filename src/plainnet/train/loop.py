@@ -20,7 +20,7 @@ from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.batches import Batches, ready
-from plainnet.train.checkpoint import Course, Keeper
+from plainnet.train.checkpoint import Course, Keeper, Options, Rows
 from plainnet.train.history import Epoch, History
 from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.rows import (
@@ -164,7 +164,7 @@ def fit(
         rows, targets = rows[kept], targets[kept]
         weight = None if weight is None else weight[kept]
     weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
-    given: tuple[Array | None, ...] = (  # again, for a training to go on
+    given: Rows = (  # again, for a training to go on
         (rows, targets, weight, *(held_out or ()), ready(rows[:1], transform, net.dtype))
         if checkpoints is not None
         else ()
@@ -188,13 +188,8 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
-    options = {
-        "epochs": epochs,
-        "batch size": batch_size,
-        "early stopping": early_stopping,
-        "metric": metric is not None,
-        "row space": history.rowspace,
-    }
+    options: Options = {"epochs": epochs, "batch size": batch_size, "row space": history.rowspace}
+    options |= {"early stopping": early_stopping, "metric": metric is not None}
     course = Course(stepper, best, history, rng, len(batches))
     course.begin(checkpoints, net, given, options)
     with (
