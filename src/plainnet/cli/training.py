@@ -192,7 +192,7 @@ def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
     """Show where checkpoints go, and where the training goes on."""
     every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.found
     if every is not None:
-        often = "epoch" if every == 1 else f"{every:g} epochs"
+        often = "epoch" if every == 1 else f"{every:,g} epochs"
         line(console, f"Checkpoints: every {often} in {folder}")
     if found is not None:
         epoch, batch = found.facts["epoch"], found.facts["batch"]
