@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-sklearn16 check format bench clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -22,6 +22,13 @@ demo: .venv/app
 
 test: check
 	.venv/bin/python -m pytest --cov --cov-report=term
+	@$(MAKE) --no-print-directory test-sklearn16
+
+# The estimators with the oldest scikit-learn that they speak with, in an environment of its own.
+test-sklearn16: .venv-sklearn16/installed
+	@if test -x .venv-sklearn16/bin/python; then \
+	.venv-sklearn16/bin/python -m pytest -q tests/estimators; else \
+	echo "scikit-learn 1.6 has no wheels for this Python: the estimators met the newest alone"; fi
 
 check: .venv/dev
 	.venv/bin/python -m ruff check .
@@ -55,6 +62,14 @@ bench: .venv-bench/bench
 	torch==2.13.0 jax scikit-learn matplotlib --editable .
 	@touch $@
 
+HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
+.venv-sklearn16/installed: pyproject.toml
+	@mkdir -p .venv-sklearn16
+	@! "$(PYTHON)" -c '$(HAS_WHEELS)' || { "$(PYTHON)" -m venv .venv-sklearn16 && \
+	.venv-sklearn16/bin/python -m pip --disable-pip-version-check install --quiet \
+	'scikit-learn==1.6.*' 'scipy<1.16' pandas pytest hypothesis --editable .; }
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
+	rm -rf .venv .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Deep neural networks from scratch in NumPy: readable, checked down to every gradient, and quick.
 
 Everything in `plainnet.nn` and `plainnet.train` is a name of `plainnet` itself, and so are `Model`,
-`Settings` and `run`, which are imported when they are first used.
+`Settings`, `run`, `NetClassifier` and `NetRegressor`, which are imported when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,19 @@ from plainnet.train import *  # noqa: F403
 from plainnet.train import __all__ as _train_names
 
 if TYPE_CHECKING:
+    from plainnet.estimators import NetClassifier as NetClassifier
+    from plainnet.estimators import NetRegressor as NetRegressor
     from plainnet.model import Model as Model
     from plainnet.runs import run as run
     from plainnet.settings import Settings as Settings
 
-_LAZY = {"Model": "plainnet.model", "Settings": "plainnet.settings", "run": "plainnet.runs"}
+_LAZY = {
+    "Model": "plainnet.model",
+    "NetClassifier": "plainnet.estimators",
+    "NetRegressor": "plainnet.estimators",
+    "Settings": "plainnet.settings",
+    "run": "plainnet.runs",
+}
 
 __all__ = [
     "DataError",

@@ -1,0 +1,324 @@
+"""NetClassifier: one class a row, or several labels, in the scikit-learn protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError
+from plainnet.estimators.choices import loss_of
+from plainnet.estimators.labels import class_numbers, class_weights, labels
+from plainnet.estimators.network import NetEstimator
+from plainnet.estimators.protocol import tags_of
+from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.params import Array
+
+
+@final
+@dataclass(repr=False, eq=False, kw_only=True)
+class NetClassifier(NetEstimator):
+    """A network that tells classes apart, in the scikit-learn protocol.
+
+    y may hold texts, whole numbers or booleans, of two classes or more; or a 0 or 1 for each of
+    several labels. It needs no scikit-learn, and works in all of its tools.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default (100,)
+        Units of each hidden layer; () gives logistic regression.
+    activation : str or sequence of str, default "relu"
+        One name for all hidden layers, or one for each; "identity" is none.
+    dropout : float, default 0.0
+        The rate after each hidden layer.
+    batch_norm, layer_norm : bool, default False
+        Whether to normalise in each hidden layer.
+    init : str, default "xavier_uniform"
+        How the weights begin; see `plainnet.initializer`.
+    loss : str or Loss, optional
+        A name such as "SoftmaxCrossEntropy" or an object such as
+        ``SoftmaxCrossEntropy(label_smoothing=0.1)``; by default what fits y.
+    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or Optimizer, default "adam"
+        The update rule.
+    lr : float or Schedule, optional
+        The learning rate; by default 0.1 for sgd and 0.001 for the others.
+    schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
+        How the learning rate goes over ``epochs``: "step" and "exponential" halve it every tenth.
+    epochs : int, default 100
+        How often every row is seen.
+    batch_size : int or None, default 32
+        Rows in a mini-batch; None takes all rows at once.
+    l2 : float, default 0.0
+        The weight of the L2 penalty: l2/2 times the sum of all squared weights.
+    clip_norm : float, optional
+        The largest norm of the gradient.
+    validation : float, default 0.0
+        The share of the rows to validate with after each epoch instead of training on
+        them, drawn with the classes in proportion.
+    patience : int, default 0
+        Epochs to wait for a lower validation loss before stopping and going back to the best
+        weights; 0 never stops early.
+    standardize : bool, default True
+        Whether to take columns to mean 0 and deviation 1, as the training rows have them.
+    callbacks : sequence of callable, default ()
+        Each is called with the `Epoch` that ended; one that returns True ends the training.
+    verbose : bool or int, default False
+        True prints each epoch, a number every so many.
+    warm_start : bool, default False
+        Whether `fit` goes on with the network there is.
+    dtype : "float32" or "float64", optional
+        What to compute in; by default float32 where X is, else float64.
+    random_state : int, numpy.random.Generator or None, default 0
+        Where all chance comes from; None draws anew each time.
+    class_weight : "balanced" or mapping of class to weight, optional
+        Multiplies the weight of every row of a class; "balanced" makes all classes count alike.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        The classes, sorted; the numbers of the labels if there are several.
+    net_ : Sequential
+        The network.
+    loss_ : Loss
+        What was minimised.
+    history_ : History
+        The figures of each epoch, also over several trainings.
+    loss_curve_, validation_loss_curve_ : list of float
+        The mean loss of each epoch, without the penalty.
+    n_iter_ : int
+        How many epochs there were.
+    n_features_in_ : int
+        The number of columns.
+    feature_names_in_ : array of str
+        Their names, if X was a DataFrame.
+    input_scaling_ : Scaling or None
+        Mean and deviation of each column.
+
+    Examples
+    --------
+    >>> X = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> net = NetClassifier(hidden=(8,), activation="tanh", lr=0.1)
+    >>> net.fit(X, ["same", "other", "other", "same"]).predict(X)
+    array(['same', 'other', 'other', 'same'], dtype='<U5')
+    """
+
+    _numeric_targets: ClassVar[bool] = False
+
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Take every row once more, without forgetting what was learned before.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Some rows. Those of the first call decide the scales of ``standardize``.
+        y : array_like of shape (m,) or (m, k)
+            Their classes.
+        classes : array_like, optional
+            All classes that will ever come; needed at the first call unless y holds 0 and 1 for
+            several labels.
+        sample_weight : array_like of shape (m,), optional
+            A row of weight 2 counts as two rows, a row of weight 0 as none.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If a parameter or the data cannot be used; then nothing has changed.
+        TrainingError
+            If the cost is not finite.
+
+        Examples
+        --------
+        >>> net = NetClassifier(hidden=(4,))
+        >>> for _ in range(3):
+        ...     net = net.partial_fit([[0.0], [1.0]], ["no", "yes"], classes=["no", "yes"])
+        >>> net.n_iter_
+        3
+        """
+        return self._partial_fit(X, y, sample_weight, () if classes is None else classes)
+
+    def predict(self, X: Any) -> Array:
+        """Return the likeliest class of each row, or a 0 or 1 for each label.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> net = NetClassifier((4,), lr=0.1).fit([[0], [1], [2], [3]], ["a", "a", "b", "b"])
+        >>> net.predict([[9]])
+        array(['b'], dtype='<U1')
+        """
+        probabilities = self._probabilities(X, "predict")
+        if self._multilabel:
+            return (probabilities > 0.5).astype(int)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, or of each label.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+
+        Returns
+        -------
+        array of shape (m, n_classes) or (m, k)
+            In the order of ``classes_``. Labels are independent of one another.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> net = NetClassifier((4,), lr=0.1).fit([[0], [1], [2], [3]], ["a", "a", "b", "b"])
+        >>> net.predict_proba([[9]]).round(1)
+        array([[0., 1.]])
+        """
+        return self._probabilities(X, "predict_proba")
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the logits: how much speaks for each class, or each label.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+
+        Returns
+        -------
+        array of shape (m,), (m, n_classes) or (m, k)
+            Of two classes, how much more speaks for the second than for the first.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> net = NetClassifier((4,), lr=0.1).fit([[0], [1], [2], [3]], ["a", "a", "b", "b"])
+        >>> net.decision_function([[9], [-9]]) > 0
+        array([ True, False])
+        """
+        Z = self._logits(X, "decision_function")
+        if self._task != "binary":
+            return Z
+        return Z[:, 0] if Z.shape[1] == 1 else Z[:, 1] - Z[:, 0]
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of rows whose class, or all of whose labels, are right.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+        y : array_like of shape (m,) or (m, k)
+            What is right.
+        sample_weight : array_like of shape (m,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> X, y = [[0], [1], [2], [3]], ["a", "a", "b", "b"]
+        >>> NetClassifier((4,), lr=0.1).fit(X, y).score(X, y)
+        1.0
+        """
+        predicted, true = self.predict(X), labels(y, "NetClassifier")
+        if predicted.shape != true.shape:
+            raise PlainnetError(
+                f"the predictions have shape {predicted.shape}, but y has {true.shape}"
+            )
+        right = predicted == true
+        if right.ndim == 2:
+            right = right.all(axis=1)
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right, weights=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of("classifier")
+
+    @property
+    def _multilabel(self) -> bool:
+        return self._task == "multilabel"
+
+    def _probabilities(self, X: Any, method: str) -> Array:
+        Z = self._logits(X, method)
+        A = self.loss_.link(Z)
+        return np.hstack([1 - A, A]) if self._task == "binary" and A.shape[1] == 1 else A
+
+    def _table(self, y: Any) -> Array:
+        return labels(y, "NetClassifier")
+
+    def _learn_targets(self, table: Array, classes: Any) -> None:
+        if table.ndim == 2:
+            self._task, self.classes_ = "multilabel", np.arange(table.shape[1])
+            return
+        if classes is not None and not len(classes):
+            raise PlainnetError(
+                "classes must be passed on the first call to partial_fit: "
+                "a first batch need not hold all of them"
+            )
+        self.classes_ = np.unique(table if classes is None else labels(classes, "NetClassifier"))
+        if len(self.classes_) < 2:
+            (only,) = self.classes_.tolist()
+            raise PlainnetError(
+                f"NetClassifier needs at least 2 classes in y, got 1 class: {only!r}"
+            )
+        self._task = "binary" if len(self.classes_) == 2 else "multiclass"
+
+    def _encode(self, table: Array) -> Array:
+        if self._multilabel != (table.ndim == 2) or (
+            table.ndim == 2 and table.shape[1] != len(self.classes_)
+        ):
+            wanted = f"(m, {len(self.classes_)})" if self._multilabel else "(m,)"
+            raise PlainnetError(
+                f"NetClassifier was fitted with y of shape {wanted}, got {table.shape}"
+            )
+        return table if table.ndim == 2 else class_numbers(table, self.classes_, "NetClassifier")
+
+    def _make_loss(self) -> tuple[Loss, int]:
+        loss = loss_of(self.loss, self._task)
+        one = self._task == "binary" and not isinstance(loss, SoftmaxCrossEntropy)
+        return loss, 1 if one else len(self.classes_)
+
+    def _class_weights(self) -> Any:
+        return class_weights(self.class_weight, self.classes_, "NetClassifier")
+
+    def _strata(self, targets: Array) -> Array | None:
+        return None if self._multilabel else self.classes_[targets].astype(str)

@@ -1,0 +1,189 @@
+"""Labels: what a person calls classes, and the numbers that a loss takes."""
+
+from typing import Any, cast
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.estimators.inputs import dense
+from plainnet.estimators.protocol import warn_of_column
+from plainnet.nn.params import Array
+
+
+def labels(y: Any, owner: str) -> Array:
+    """Return labels as an array: of one class a row, or of a 0 or 1 for each label.
+
+    Parameters
+    ----------
+    y : array_like of shape (m,), (m, 1) or (m, k)
+        A column counts as one class a row, with a warning.
+    owner : str
+        The estimator's class, for the message.
+
+    Returns
+    -------
+    array of shape (m,), or array of int of shape (m, k)
+
+    Raises
+    ------
+    PlainnetError
+        If labels are missing, are decimal numbers or of mixed kinds, or a table holds other things
+        than 0 and 1.
+
+    Examples
+    --------
+    >>> labels(["yes", "no"], "NetClassifier")
+    array(['yes', 'no'], dtype='<U3')
+    >>> labels([[1, 0], [1, 1]], "NetClassifier").shape
+    (2, 2)
+    """
+    table = dense(y, owner, "y")
+    if table.ndim == 2 and table.shape[1] == 1:
+        warn_of_column(owner)
+        table = table.ravel()
+    if table.dtype.kind == "c":
+        raise PlainnetError(f"Complex data not supported: {owner} takes classes in y")
+    if table.dtype.kind == "O":
+        table = _of_objects(table, owner)
+    if table.ndim == 2:
+        return _indicators(table, owner)
+    if table.ndim != 1:
+        raise PlainnetError(
+            f"y should be a 1d array, or a table of 0 and 1 for several labels, got an array of "
+            f"shape {table.shape}"
+        )
+    if table.dtype.kind == "f":
+        finite = np.isfinite(table)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise PlainnetError(
+                f"{owner}: y holds {'NaN' if np.isnan(table[row]) else 'infinity'} in row {row}: "
+                "leave rows without a label out"
+            )
+        whole = table == np.floor(table)
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise PlainnetError(
+                f"Unknown label type: y is continuous ({table[row]} in row {row}), and {owner} "
+                "takes classes: use NetRegressor, or round y"
+            )
+    elif table.dtype.kind not in "biuUSO":
+        raise PlainnetError(
+            f"Unknown label type: {owner} takes texts, whole numbers or booleans "
+            f"in y, got {table.dtype}"
+        )
+    return table
+
+
+def _of_objects(table: Array, owner: str) -> Array:
+    """Keep texts as they are; turn Python numbers into NumPy's."""
+    flat = table.ravel().tolist()
+    if all(isinstance(label, str) for label in flat):
+        return table
+    for row, label in enumerate(flat):
+        if label is None or str(label) in ("<NA>", "nan", "NaT"):
+            raise PlainnetError(
+                f"{owner}: y holds no label in row {row // (table.size // len(table))} "
+                f"({label!r}): leave rows without a label out"
+            )
+    if all(isinstance(label, bool | np.bool_) for label in flat):
+        return table.astype(bool)
+    if all(isinstance(label, int | float | np.number) for label in flat):
+        return np.array(flat).reshape(table.shape)
+    kinds = sorted({type(label).__name__ for label in flat})
+    raise PlainnetError(
+        f"Unknown label type: {owner} takes texts or whole numbers in y, got {' and '.join(kinds)}"
+    )
+
+
+def _indicators(table: Array, owner: str) -> Array:
+    if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
+        raise PlainnetError(
+            f"Unknown label type: y of shape {table.shape} must hold a 0 or 1 for each label, and "
+            f"this one holds other things; {owner} takes one class a row as y of shape (m,)"
+        )
+    return table.astype(int)
+
+
+def class_numbers(table: Array, classes: Array, owner: str) -> Array:
+    """Return the number of each row's class.
+
+    Parameters
+    ----------
+    table : array of shape (m,)
+        From `labels`.
+    classes : array of shape (n_classes,)
+        Sorted.
+    owner : str
+        The estimator's class, for the message.
+
+    Returns
+    -------
+    array of int of shape (m,)
+
+    Raises
+    ------
+    PlainnetError
+        If a label is none of the classes.
+
+    Examples
+    --------
+    >>> class_numbers(np.array(["b", "a"]), np.array(["a", "b"]), "NetClassifier")
+    array([1, 0])
+    """
+    present, inverse = np.unique(table, return_inverse=True)
+    known = {label: number for number, label in enumerate(classes.tolist())}
+    for label in present.tolist():
+        if label not in known:
+            raise PlainnetError(
+                f"{owner}: y holds the class {label!r}, which is none of those it was trained on: "
+                f"{_some(classes)}"
+            )
+    numbers = np.array([known[label] for label in present.tolist()], dtype=np.intp)
+    return cast(Array, numbers[inverse])
+
+
+def class_weights(weights: Any, classes: Array, owner: str) -> Any:
+    """Translate weights of classes into weights of class numbers.
+
+    Parameters
+    ----------
+    weights : "balanced", mapping of class to weight, or None
+        What the user gave.
+    classes : array of shape (n_classes,)
+        Sorted.
+    owner : str
+        The estimator's class, for the message.
+
+    Returns
+    -------
+    "balanced", dict of int to float, or None
+
+    Raises
+    ------
+    PlainnetError
+        If it names a class that y does not hold, or is something else.
+
+    Examples
+    --------
+    >>> class_weights({"yes": 5.0}, np.array(["no", "yes"]), "NetClassifier")
+    {1: 5.0}
+    """
+    if weights is None or (isinstance(weights, str) and weights == "balanced"):
+        return weights
+    if not isinstance(weights, dict):
+        raise PlainnetError(
+            f"class_weight must be 'balanced' or map classes to weights, got {weights!r}"
+        )
+    known = {label: number for number, label in enumerate(classes.tolist())}
+    for label in weights:
+        if label not in known:
+            raise PlainnetError(
+                f"{owner}: class_weight names the class {label!r}, and y holds {_some(classes)}"
+            )
+    return {known[label]: weight for label, weight in weights.items()}
+
+
+def _some(classes: Array) -> str:
+    names = [repr(name) for name in classes[:10].tolist()]
+    return ", ".join([*names, *(["..."] if len(classes) > 10 else [])])

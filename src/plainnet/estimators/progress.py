@@ -1,0 +1,56 @@
+"""Progress: a line of figures for each epoch."""
+
+from collections.abc import Callable
+
+from plainnet.errors import PlainnetError
+from plainnet.train.history import Epoch
+
+
+def progress(verbose: bool | int, score_name: str) -> Callable[[Epoch], None] | None:
+    """Make what prints the figures of an epoch.
+
+    Parameters
+    ----------
+    verbose : bool or int
+        True prints every epoch, a number every so many, and False or 0 none.
+    score_name : str
+        What the metric measures.
+
+    Returns
+    -------
+    callable or None
+
+    Raises
+    ------
+    PlainnetError
+        If it is neither.
+
+    Examples
+    --------
+    >>> show = progress(2, "accuracy")
+    >>> show(Epoch(1, 20, 0.9, 0.8, 0.5, 0.6, 0.01, 0.002))
+    >>> show(Epoch(2, 20, 0.7, 0.75, 0.6, 0.5, 0.01, 0.002))
+    epoch  2 of 20  loss 0.7000  accuracy 0.6000  validation loss 0.7500  accuracy 0.5000
+    """
+    if not isinstance(verbose, int) or verbose < 0:
+        raise PlainnetError(
+            f"verbose must be True, False or how many epochs lie between two lines, got {verbose!r}"
+        )
+    every = int(verbose)
+    if not every:
+        return None
+
+    def show(epoch: Epoch) -> None:
+        if epoch.number % every and epoch.number != epoch.of:
+            return
+        figures = [
+            ("loss", epoch.loss),
+            (score_name, epoch.metric),
+            ("validation loss", epoch.val_loss),
+            (score_name, epoch.val_metric),
+        ]
+        told = [f"{name} {value:.4f}" for name, value in figures if value is not None]
+        number = f"{epoch.number:{len(str(epoch.of))}}"
+        print("  ".join([f"epoch {number} of {epoch.of}", *told]), flush=True)
+
+    return show

@@ -1,0 +1,248 @@
+"""NetRegressor: one number a row, or several, in the scikit-learn protocol."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError
+from plainnet.estimators.choices import loss_of
+from plainnet.estimators.inputs import floats
+from plainnet.estimators.network import NetEstimator
+from plainnet.estimators.protocol import tags_of
+from plainnet.nn.losses import Loss
+from plainnet.nn.params import Array
+
+
+@final
+@dataclass(repr=False, eq=False, kw_only=True)
+class NetRegressor(NetEstimator):
+    """A network that predicts numbers, in the scikit-learn protocol.
+
+    y may hold a number for each row, or several. It needs no scikit-learn, and works in all of its
+    tools.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default (100,)
+        Units of each hidden layer; () gives linear regression.
+    activation : str or sequence of str, default "relu"
+        One name for all hidden layers, or one for each; "identity" is none.
+    dropout : float, default 0.0
+        The rate after each hidden layer.
+    batch_norm, layer_norm : bool, default False
+        Whether to normalise in each hidden layer.
+    init : str, default "xavier_uniform"
+        How the weights begin; see `plainnet.initializer`.
+    loss : str or Loss, optional
+        "MeanSquaredError" (the default), "Huber", or an object such as ``Huber(delta=0.5)``;
+        computed on standardised targets.
+    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or Optimizer, default "adam"
+        The update rule.
+    lr : float or Schedule, optional
+        The learning rate; by default 0.1 for sgd and 0.001 for the others.
+    schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
+        How the learning rate goes over ``epochs``: "step" and "exponential" halve it every tenth.
+    epochs : int, default 100
+        How often every row is seen.
+    batch_size : int or None, default 32
+        Rows in a mini-batch; None takes all rows at once.
+    l2 : float, default 0.0
+        The weight of the L2 penalty: l2/2 times the sum of all squared weights.
+    clip_norm : float, optional
+        The largest norm of the gradient.
+    validation : float, default 0.0
+        The share of the rows to validate with after each epoch instead of training on
+        them.
+    patience : int, default 0
+        Epochs to wait for a lower validation loss before stopping and going back to the best
+        weights; 0 never stops early.
+    standardize : bool, default True
+        Whether to take columns and targets to mean 0 and deviation 1, as the training rows have
+        them.
+    callbacks : sequence of callable, default ()
+        Each is called with the `Epoch` that ended; one that returns True ends the training.
+    verbose : bool or int, default False
+        True prints each epoch, a number every so many.
+    warm_start : bool, default False
+        Whether `fit` goes on with the network there is.
+    dtype : "float32" or "float64", optional
+        What to compute in; by default float32 where X is, else float64.
+    random_state : int, numpy.random.Generator or None, default 0
+        Where all chance comes from; None draws anew each time.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        How many numbers each row has.
+    net_ : Sequential
+        The network.
+    loss_ : Loss
+        What was minimised.
+    history_ : History
+        The figures of each epoch, also over several trainings.
+    loss_curve_, validation_loss_curve_ : list of float
+        The mean loss of each epoch, without the penalty, of standardised
+        targets.
+    n_iter_ : int
+        How many epochs there were.
+    n_features_in_ : int
+        The number of columns.
+    feature_names_in_ : array of str
+        Their names, if X was a DataFrame.
+    input_scaling_, target_scaling_ : Scaling or None
+        Mean and deviation of each column of X and of y.
+
+    Examples
+    --------
+    >>> X = np.linspace(-3, 3, 60).reshape(-1, 1)
+    >>> net = NetRegressor(hidden=(30, 30), lr=0.01)
+    >>> net.fit(X, np.sin(X[:, 0])).predict([[1.0], [2.0]]).round(1)
+    array([0.8, 0.9])
+    """
+
+    _numeric_targets: ClassVar[bool] = True
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Take every row once more, without forgetting what was learned before.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Some rows. Those of the first call decide the scales of ``standardize``.
+        y : array_like of shape (m,) or (m, k)
+            Their targets.
+        sample_weight : array_like of shape (m,), optional
+            A row of weight 2 counts as two rows, a row of weight 0 as none.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If a parameter or the data cannot be used; then nothing has changed.
+        TrainingError
+            If the cost is not finite.
+
+        Examples
+        --------
+        >>> net = NetRegressor(hidden=(4,))
+        >>> for _ in range(3):
+        ...     net = net.partial_fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> net.n_iter_
+        3
+        """
+        return self._partial_fit(X, y, sample_weight, None)
+
+    def predict(self, X: Any) -> Array:
+        """Return the expected number of each row, or its numbers.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+            Of as many axes as y had in the training.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> net = NetRegressor(hidden=(), lr=0.1).fit([[0], [1], [2]], [1, 3, 5])
+        >>> net.predict([[10]]).round(2)
+        array([21.])
+        """
+        Z = self._logits(X, "predict")
+        A = self.loss_.link(Z)
+        if self.target_scaling_ is not None:
+            A = self.target_scaling_.undo(A)
+        return A.ravel() if self._flat else A
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return R^2, the share of the variance that is explained, averaged over the outputs.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+        y : array_like of shape (m,) or (m, k)
+            What is right.
+        sample_weight : array_like of shape (m,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        float
+            1 where all is right; 0 for an output that does not vary and is not met.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> X, y = [[0], [1], [2]], [1, 3, 5]
+        >>> round(NetRegressor(hidden=(), lr=0.1).fit(X, y).score(X, y), 3)
+        1.0
+        """
+        predicted, true = self.predict(X), self._encode(self._table(y))
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        mean = np.average(true, axis=0, weights=weights)
+        missed, spread = (
+            np.average((true - other) ** 2, axis=0, weights=weights)
+            for other in (predicted.reshape(len(predicted), -1), mean)
+        )
+        varies = spread > 0
+        explained = np.where(varies, 1 - missed / np.where(varies, spread, 1), missed == 0)
+        return float(explained.mean())
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of("regressor")
+
+    def _table(self, y: Any) -> Array:
+        return floats(y, "NetRegressor", "y")
+
+    def _learn_targets(self, table: Array, classes: Any) -> None:
+        if table.ndim not in (1, 2) or not table.size:
+            raise PlainnetError(
+                f"y should be a 1d array, or a table with a column for each output, got an array "
+                f"of shape {table.shape}"
+            )
+        self._flat = table.ndim == 1
+        self.n_outputs_ = 1 if self._flat else table.shape[1]
+
+    def _encode(self, table: Array) -> Array:
+        if table.ndim == 1:
+            table = table[:, None]
+        if table.ndim != 2 or table.shape[1] != self.n_outputs_:
+            raise PlainnetError(
+                f"NetRegressor was fitted with {self.n_outputs_} outputs, "
+                f"got y of shape {table.shape}"
+            )
+        finite = np.isfinite(table)
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            what = "NaN" if np.isnan(table[row, column]) else "infinity"
+            raise PlainnetError(
+                f"NetRegressor: y holds {what} in row {row}: leave rows without a target out"
+            )
+        return table
+
+    def _make_loss(self) -> tuple[Loss, int]:
+        return loss_of(self.loss, "regression"), self.n_outputs_
+
+    def _class_weights(self) -> None:
+        return None
+
+    def _strata(self, targets: Array) -> None:
+        return None

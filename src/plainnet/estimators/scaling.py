@@ -1,0 +1,110 @@
+"""Scaling: columns to mean 0 and deviation 1, and back."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.params import Array
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """The mean and the standard deviation of each column, as training rows have them.
+
+    Attributes
+    ----------
+    mean, scale : array of shape (n,)
+        A column that does not vary has the scale 1.
+
+    Examples
+    --------
+    >>> scaling = Scaling.of(np.array([[1.0, 5.0], [3.0, 5.0]]), None, "X")
+    >>> scaling.apply(np.array([[3.0, 6.0]]))
+    array([[1., 1.]])
+    >>> scaling.undo(np.array([[1.0, 1.0]]))
+    array([[3., 6.]])
+    """
+
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, X: Array, weight: Array | None, name: str) -> "Scaling":
+        """Measure columns.
+
+        Parameters
+        ----------
+        X : array of shape (m, n)
+            Finite.
+        weight : array of shape (m,) or None
+            A row of weight 2 counts as two rows.
+        name : str
+            What X is called in a message.
+
+        Returns
+        -------
+        Scaling
+
+        Raises
+        ------
+        PlainnetError
+            If a column is too large to be squared.
+
+        Examples
+        --------
+        >>> Scaling.of(np.array([[0.0], [3.0]]), np.array([2.0, 1.0]), "X").mean
+        array([1.])
+        """
+        X = X.astype(np.float64, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(X, axis=0, weights=weight)
+            scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
+        if not np.isfinite(scale).all():
+            column = int(np.argmin(np.isfinite(scale)))
+            raise PlainnetError(
+                f"column {column} of {name} holds numbers too large to be standardised "
+                f"(up to {np.abs(X[:, column]).max():.3g}): divide them by a constant first"
+            )
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean, np.where(scale > rounding, scale, 1.0))
+
+    def apply(self, X: Array) -> Array:
+        """Return (X - mean) / scale.
+
+        Parameters
+        ----------
+        X : array of shape (m, n)
+            Rows.
+
+        Returns
+        -------
+        float64 array of shape (m, n)
+
+        Examples
+        --------
+        >>> Scaling(np.array([1.0]), np.array([2.0])).apply(np.array([[5.0]]))
+        array([[2.]])
+        """
+        return (X - self.mean) / self.scale
+
+    def undo(self, Z: Array) -> Array:
+        """Return Z scale + mean.
+
+        Parameters
+        ----------
+        Z : array of shape (m, n)
+            Standardised numbers.
+
+        Returns
+        -------
+        float64 array of shape (m, n)
+
+        Examples
+        --------
+        >>> Scaling(np.array([1.0]), np.array([2.0])).undo(np.array([[2.0]]))
+        array([[5.]])
+        """
+        return Z * self.scale + self.mean
