@@ -24,11 +24,12 @@ from plainnet.train.schedules import (
 )
 
 if TYPE_CHECKING:
-    from plainnet.data.columns import Kind
+    from plainnet.data.columns import Kind, Scaling
     from plainnet.data.targets import Task
 
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
+SCALINGS = ("standard", "none")
 LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
 
@@ -93,6 +94,10 @@ class Settings:
         The side of pictures in pixels.
     strict : bool, default False
         Stop at a picture that cannot be used.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
+    fingerprints : bool, default True
+        Whether the model keeps what is needed to know its training rows again.
     seed : int, default 0
         Where all chance comes from.
 
@@ -131,6 +136,8 @@ class Settings:
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     size: int = 64
     strict: bool = False
+    scaling: "Scaling" = "standard"
+    fingerprints: bool = True
     seed: int = 0
 
     @property
@@ -170,6 +177,10 @@ def check(settings: Settings) -> None:
     between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
     if settings.clip_norm is not None:
         between("Settings", "clip_norm", settings.clip_norm, 0, math.inf, ends=False)
+    if settings.scaling not in SCALINGS:
+        raise PlainnetError(
+            f"unknown scaling {settings.scaling!r}: expected one of {', '.join(SCALINGS)}"
+        )
     for name in ("seed", "batch_size", "patience"):
         if getattr(settings, name) < 0:
             raise PlainnetError(f"{name} must be at least 0, got {getattr(settings, name)}")

@@ -33,6 +33,7 @@ _TRAINING = Parameter(group=Group("Training", sort_key=3), negative="")
 _WHOLE = Parameter(converter=_whole)
 _MANY = Parameter(consume_multiple=True)
 _QUIET = Parameter(show_default=False)
+_NO = Parameter(negative="--no-fingerprints")
 _WORDS = Parameter(show_default=" ".join)
 
 
@@ -56,6 +57,10 @@ class Options:
         Side of the pictures in pixels.
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
+    scaling
+        standard, or none: numbers and pixels enter as they are, to see what becomes of that.
+    fingerprints
+        Keep in the model what tells it its training rows again; they cannot be read from it.
     test
         Share of the rows that is held out to judge by.
     validation
@@ -113,6 +118,8 @@ class Options:
     kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
     size: Annotated[int, _DATA, _WHOLE] = _D.size
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
+    scaling: Annotated[str, _DATA] = _D.scaling
+    fingerprints: Annotated[bool, _DATA, _NO, _QUIET] = _D.fingerprints
     test: Annotated[float, _DATA] = _D.test
     validation: Annotated[float, _DATA] = _D.validation
     together: Annotated[bool, _DATA, _QUIET] = _D.together

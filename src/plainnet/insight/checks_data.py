@@ -37,7 +37,10 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
         return []
     column = _name(names, largest)
     many = int((size > UNSCALED).sum())
-    scaled = "X / 255 for pixels; else (X - X.mean(0)) / X.std(0), with the training rows' figures"
+    scaled = (
+        "--scaling standard; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
+        "the training rows' figures"
+    )
     return [
         Finding(
             "unscaled inputs",

@@ -13,9 +13,11 @@ from plainnet.insight.checks_data import (
 )
 from plainnet.insight.checks_network import check_network
 from plainnet.insight.checks_result import check_result
+from plainnet.insight.duplicates import copies
 from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
 from plainnet.insight.rules import Place
+from plainnet.insight.verdicts import copied
 from plainnet.train.optimizers import SGD
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
@@ -55,6 +57,7 @@ def check_data(patient: Patient) -> list[Finding]:
         )
     if patient.labels is not None:
         found += check_labels(X, patient.labels, patient.classes)
+    found += copied(X.ndim == 4, copies(X, patient.schema), len(X), trained_on=True)
     return found + check_size(len(X), patient.net.params.grad.size)
 
 

@@ -20,12 +20,21 @@ from plainnet.insight.curves import (
     roc_curve,
     thinned,
 )
-from plainnet.insight.duplicates import seen_before
+from plainnet.insight.duplicates import copies, remembers, seen_before
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import paired_means, paired_shares, wilson
 from plainnet.insight.metrics import evaluate
 from plainnet.insight.rules import places
-from plainnet.insight.verdicts import Case, Rival, contradicted, leaked, repeated, verdict
+from plainnet.insight.verdicts import (
+    Case,
+    Rival,
+    contradicted,
+    copied,
+    leaked,
+    repeated,
+    unknown,
+    verdict,
+)
 from plainnet.model import Model
 
 if TYPE_CHECKING:
@@ -136,11 +145,13 @@ def evaluation(
     own = _points(task, A, rows.y)
     answers = stored(model) if baselines is None else baselines
     rivals = tuple(_rival(model, one, rows, own) for one in answers)
-    seen, alike = seen_before(model.extras, rows.X)
+    seen, alike = seen_before(model.extras, rows.X, model.schema)
     pictures = model.transform is not None
     where = places(model.schema)
     case = Case(model.target, figures, rivals, held_out, pictures, float(alike.mean()), where)
     findings = [*leaked(case, answers, *rows), *repeated(case, seen, alike, own)]
+    findings += copied(pictures, copies(rows.X, model.schema), len(rows.X))
+    findings += [] if remembers(model) else [unknown(case)]
     if task in ("binary", "multiclass"):
         findings += contradicted(case, rows.X, rows.y)
     return Evaluation(
@@ -269,4 +280,4 @@ def learn_baselines(model: Model, train: "Rows") -> None:
     from plainnet.insight.duplicates import remember
 
     store(fit_baselines(model.schema, model.target, train), model)
-    model.extras |= remember(train.X, model.transform is not None)
+    model.extras |= remember(train.X, model.schema)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,10 @@ from plainnet.train.history import History
 from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.rows import ClassWeight, with_class_weights
 from plainnet.train.threads import limited_threads
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.tables import TableSchema
 
 _NEIGHBOURS = 5
 _COMPARED = 10**7  # numbers of the rows that are compared with each other, and
@@ -87,6 +91,8 @@ class Patient:
         Why the training broke off, where the cost was no longer finite.
     columns : sequence of Place, default ()
         Where each column of a table stands among the features; by default each is one.
+    schema : TableSchema or ImageSchema, optional
+        Where the rows come from, so that spellings of a category count as one.
     """
 
     net: Sequential
@@ -105,6 +111,7 @@ class Patient:
     classes: Sequence[str] = ()
     columns: Sequence[Place] = ()
     failure: str | None = None
+    schema: "TableSchema | ImageSchema | None" = None
 
     @cached_property
     def targets(self) -> Array:

@@ -238,9 +238,9 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
         tables.append(Table("Columns", head, model.schema.describe()))
     else:
         side = model.schema.size
-        facts.insert(
-            1, ("Pictures", f"{side} x {side} pixels, {model.schema.n_features:,} numbers")
-        )
+        raw = ", as they are (0 to 255)" if model.schema.unscaled else ""
+        numbers = f"{model.schema.n_features:,} numbers{raw}"
+        facts.insert(1, ("Pictures", f"{side} x {side} pixels, {numbers}"))
     kept = record.get("notes")
     said = [*map(str, kept if isinstance(kept, list) else ()), *notes]
     return {
