@@ -192,6 +192,8 @@ def check(settings: Settings) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
+    if settings.task is not None:
+        make_loss(settings.task, settings)
     make_network(settings, 1, 1)
     make_optimizer(settings, 1)
 
@@ -242,7 +244,7 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
     task : {"binary", "multiclass", "multilabel", "regression"}
         What kind of target it is.
     settings : Settings
-        Its ``loss`` and ``label_smoothing``.
+        Its ``loss``, ``label_smoothing`` and ``balanced``.
 
     Returns
     -------
@@ -251,13 +253,17 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
     Raises
     ------
     PlainnetError
-        If the loss does not fit the task.
+        If the loss, or what belongs to it, does not fit the task.
 
     Examples
     --------
     >>> type(make_loss("regression", Settings(loss="Huber"))).__name__
     'Huber'
     """
+    if settings.balanced and task not in ("binary", "multiclass"):
+        raise PlainnetError(
+            f"balanced is about classes, of which a {task} target has none: leave it out"
+        )
     kinds = {kind.__name__: kind for kind in LOSSES[task]}
     name = settings.loss or next(iter(kinds))
     if name not in kinds:

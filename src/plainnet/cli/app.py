@@ -16,6 +16,8 @@ model file."""
 
 _EPILOGUE = "Every command takes --help, and --debug to see where an error comes from."
 
+_GREEDY = ("--hidden", "--activation")  # options of as many words as follow
+
 _COMMANDS = {
     "demo": (
         "plainnet.cli.demo:demo",
@@ -176,16 +178,22 @@ def run(tokens: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        raise PlainnetError(_worded(error)) from error
+        raise PlainnetError(_worded(error, tokens)) from error
     return result if isinstance(result, int) else 0
 
 
-def _worded(error: CycloptsError) -> str:
+def _worded(error: CycloptsError, tokens: Sequence[str]) -> str:
     error.verbose = False
     command = " ".join(["plainnet", *(error.command_chain or ())])
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}: see {command} --help"
     if isinstance(error, MissingArgumentError):
+        greedy = next((name for name in _GREEDY if name in tokens), None)
+        if greedy is not None and str(error).count("PATH"):
+            return (
+                f"there is no path, or it follows {greedy}, which takes all that comes: put the "
+                f"path first, as in {command} PATH {greedy} ..."
+            )
         return f"{str(error).rstrip('.')}: see {command} --help"
     return str(error)
 
@@ -202,7 +210,8 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlainnetError(f"the config file {file!r} is not TOML: {error}") from error
     for name, value in values.items():
-        if name in _COMMANDS or isinstance(value, dict):  # which cyclopts would pass over
+        # which cyclopts would pass over
+        if name in (*_COMMANDS, "config") or isinstance(value, dict):
             raise PlainnetError(
                 f"the config file {file!r} holds {name!r}, which is no option: "
                 "write lines such as epochs = 50"

@@ -54,7 +54,7 @@ class Options:
     kind
         COLUMN=KIND, repeatable; number, category, yesno, or identifier to leave the column out.
     size
-        Side of the pictures in pixels.
+        Side of the pictures in pixels. [default: 64]
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
     scaling
@@ -116,7 +116,7 @@ class Options:
     target: Annotated[tuple[str, ...], _DATA, _QUIET] = _D.target
     task: Annotated[str | None, _DATA] = _D.task
     kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
-    size: Annotated[int, _DATA, _WHOLE] = _D.size
+    size: Annotated[int | None, _DATA, _WHOLE] = None
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
     scaling: Annotated[str, _DATA] = _D.scaling
     fingerprints: Annotated[bool, _DATA, _NO, _QUIET] = _D.fingerprints
@@ -165,7 +165,7 @@ class Options:
         (16,)
         """
         pictures = path.is_dir()
-        if not pictures and (self.strict or self.size != _D.size):
+        if not pictures and (self.strict or self.size is not None):
             raise PlainnetError(
                 f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"

@@ -216,7 +216,9 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
     except DataError:
         raise
     except _DAMAGED as error:
-        raise DataError(f"{label} cannot be read: {error}.") from error
+        named_already = isinstance(error, OSError) and error.filename is not None
+        reason = error.strerror if named_already else error
+        raise DataError(f"{label} cannot be read: {reason}.") from error
 
 
 def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytes]:

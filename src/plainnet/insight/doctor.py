@@ -1,5 +1,7 @@
 """The doctor: what ails the data, the network or its training, in words and numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from plainnet.insight.checks_course import check_course, check_failure
@@ -21,6 +23,15 @@ from plainnet.insight.verdicts import copied
 from plainnet.train.optimizers import SGD
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
+_FOLLOWS = {  # from inputs that are not scaled
+    "base rate",
+    "cost not finite",
+    "dead relu",
+    "exploding gradients",
+    "learning rate too high",
+    "oscillation",
+    "saturated",
+}
 _WIDE = 2000  # columns: more are pixels, whose constants and copies say nothing
 
 
@@ -170,7 +181,20 @@ def examine(patient: Patient) -> list[Finding]:
         found = check_start(patient) + found
     if patient.history is not None or patient.failure is not None:
         found = check_training(patient) + found
-    return in_order(found)
+    return in_order(_scale_first(found))
+
+
+def _scale_first(found: list[Finding]) -> list[Finding]:
+    """Put inputs that are not scaled before the problems of the network, which follow from it."""
+    others = [finding for finding in found if finding.name != "unscaled inputs"]
+    if not _FOLLOWS & {finding.name for finding in others if finding.level != "note"}:
+        return found
+    first = [
+        replace(one, level="problem", cause=f"{one.cause} What else is found may follow from it.")
+        for one in found
+        if one.name == "unscaled inputs"
+    ]
+    return first + others
 
 
 def in_order(found: list[Finding]) -> list[Finding]:

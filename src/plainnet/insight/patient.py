@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.insight.activity import Activity, measure, spaced
 from plainnet.insight.curvature import largest_curvature
+from plainnet.insight.intervals import Difference, paired_means, paired_shares
 from plainnet.insight.probe import Probe
 from plainnet.insight.rules import Place
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
@@ -200,6 +201,35 @@ class Patient:
             cost = self.loss(Z, y)[0]
         score = self.loss.score
         return cost, score(Z, y), self.loss(constant, y)[0], score(constant, y), len(y)
+
+    @cached_property
+    def held_out_difference(self) -> Difference | None:
+        """How much better the network is than the constant on held-out rows, with its interval.
+
+        In shares of the rows, of the labels, or of the constant's squared error.
+        """
+        if self.held_out is None:
+            return None
+        X, given = self.held_out
+        y = self.loss.encode(given, self.net.n_out, self.net.dtype)
+        constant = np.tile(
+            best_constant(self.loss, self.rows[1], None, self.net.n_out), (len(y), 1)
+        )
+        with np.errstate(all="ignore"):
+            Z = self.net.astype(self.net.dtype).predict(X, transform=self.transform)
+            own, same = (self._points(self.loss.link(some), y) for some in (Z, constant))
+        if self.task == "classes":
+            return paired_shares(own, same)
+        unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
+        return paired_means(own / unit, same / unit)
+
+    def _points(self, A: Array, y: Array) -> Array:
+        """What each row counts, the more the better."""
+        if self.task == "numbers":
+            return -np.square(A - y.reshape(A.shape), dtype=np.float64).mean(axis=1)
+        if A.shape[1] == 1 or self.task == "labels":
+            return np.asarray(((A > 0.5) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
+        return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))
 
     @cached_property
     def stable_step(self) -> float | None:

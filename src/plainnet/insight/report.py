@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from plainnet.insight.charts import class_charts, regression_charts, stored_charts, training_charts
 from plainnet.insight.findings import Finding
 from plainnet.insight.gallery import gallery
-from plainnet.insight.outcome import calibrated, compared, detailed, differences, interval
+from plainnet.insight.outcome import (
+    calibrated,
+    compared,
+    detailed,
+    differences,
+    interval,
+    questions,
+)
 from plainnet.insight.pages import LISTED, Table, page
 from plainnet.insight.words import NAMES, count, number, score
 
@@ -161,7 +168,7 @@ def _evaluation(
     target: "Target", found: Mapping[str, Any], where: str, rows: "Rows | None", A: Array | None
 ) -> dict[str, Any]:
     tables = [compared(target, found, f"On {where}"), differences(target, found)]
-    tables += [*detailed(target, found), calibrated(found)]
+    tables += [*detailed(target, found), questions(target, found), calibrated(found)]
     facts = [(name, number(found[key])) for key, name in _MORE.items() if key in found]
     for key, name in _THRESHOLDS.items():
         if key in found:

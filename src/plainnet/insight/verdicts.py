@@ -299,7 +299,7 @@ def repeated(
                 "warning" if case.pictures or (grave and gain > NEAR) else "note",
                 f"Some held-out {what}s are equal to {what}s that were trained on{also}.",
                 figures,
-                f"The same {what} was recorded more than once, or few values make many equal.",
+                _why_equal(case.pictures),
                 "--together keeps equal ones on one side",
             )
         ]
@@ -355,7 +355,7 @@ def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -
             "note",
             f"Some {those} are equal to others of them{_nearly(found.near)}.",
             f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
-            f"The same {what} was recorded more than once, or few values make many equal.",
+            _why_equal(pictures),
             "--together keeps equal ones on one side of the split"
             if trained_on
             else f"count copies once: the interval takes each {what} for a case of its own",
@@ -369,6 +369,12 @@ def worth_a_word(pictures: bool, found: Copies, m: int) -> bool:
     Few values (Yes and No, whole numbers) make some rows of a table equal by chance.
     """
     return found.near > 0 or found.equal > SEEN * m or (pictures and found.equal > 0)
+
+
+def _why_equal(pictures: bool) -> str:
+    if pictures:
+        return "The same picture was stored more than once."
+    return "The same row was recorded more than once, or few values make many equal."
 
 
 def _nearly(n: int) -> str:
