@@ -216,8 +216,7 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
     except DataError:
         raise
     except _DAMAGED as error:
-        named_already = isinstance(error, OSError) and error.filename is not None
-        reason = error.strerror if named_already else error
+        reason = error.strerror if isinstance(error, OSError) and error.filename else error
         raise DataError(f"{label} cannot be read: {reason}.") from error
 
 

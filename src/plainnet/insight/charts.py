@@ -175,14 +175,10 @@ def stored_charts(target: "Target", found: "Mapping[str, Any]") -> list[Drawing]
     >>> stored_charts(Target("binary", ("tea",), ("no", "yes")), {})
     []
     """
-    every = {
-        "binary": [found],
-        "multiclass": found.get("classes"),
-        "multilabel": found.get("labels"),
-    }
-    names = target.classes[-1:] if target.task == "binary" else target.classes
+    every = [found] if target.task == "binary" else found.get("classes", found.get("labels", ()))
+    names = target.classes[len(target.classes) - len(every) :]
     roc, precision, calibration = [], [], []
-    for name, one in list(zip(names, every.get(target.task) or (), strict=False))[:SERIES]:
+    for name, one in list(zip(names, every, strict=True))[:SERIES]:
         if "roc" not in one:
             continue
         recalled, precise = one["pr"]

@@ -188,18 +188,26 @@ class Patient:
         return self.loss(np.tile(self.constant, (len(y), 1)), y, weight)[0]
 
     @cached_property
-    def held_out_figures(self) -> tuple[float, float, float, float, int] | None:
-        """Cost and score of the network, then of the constant, on held-out rows; and how many."""
+    def _held_out(self) -> tuple[Array, Array, Array] | None:
+        """Logits of the network and of the constant for held-out rows, and encoded targets."""
         if self.held_out is None:
             return None
         X, given = self.held_out
         y = self.loss.encode(given, self.net.n_out, self.net.dtype)
-        y_train = self.rows[1]
-        constant = np.tile(best_constant(self.loss, y_train, None, self.net.n_out), (len(y), 1))
+        constant = best_constant(self.loss, self.rows[1], None, self.net.n_out)
         with np.errstate(all="ignore"):
             Z = self.net.astype(self.net.dtype).predict(X, transform=self.transform)
-            cost = self.loss(Z, y)[0]
+        return Z, np.tile(constant, (len(y), 1)), y
+
+    @cached_property
+    def held_out_figures(self) -> tuple[float, float, float, float, int] | None:
+        """Cost and score of the network, then of the constant, on held-out rows; and how many."""
+        if self._held_out is None:
+            return None
+        Z, constant, y = self._held_out
         score = self.loss.score
+        with np.errstate(all="ignore"):
+            cost = self.loss(Z, y)[0]
         return cost, score(Z, y), self.loss(constant, y)[0], score(constant, y), len(y)
 
     @cached_property
@@ -208,15 +216,10 @@ class Patient:
 
         In shares of the rows, of the labels, or of the constant's squared error.
         """
-        if self.held_out is None:
+        if self._held_out is None:
             return None
-        X, given = self.held_out
-        y = self.loss.encode(given, self.net.n_out, self.net.dtype)
-        constant = np.tile(
-            best_constant(self.loss, self.rows[1], None, self.net.n_out), (len(y), 1)
-        )
+        Z, constant, y = self._held_out
         with np.errstate(all="ignore"):
-            Z = self.net.astype(self.net.dtype).predict(X, transform=self.transform)
             own, same = (self._points(self.loss.link(some), y) for some in (Z, constant))
         if self.task == "classes":
             return paired_shares(own, same)
@@ -226,7 +229,8 @@ class Patient:
     def _points(self, A: Array, y: Array) -> Array:
         """What each row counts, the more the better."""
         if self.task == "numbers":
-            return -np.square(A - y.reshape(A.shape), dtype=np.float64).mean(axis=1)
+            error = np.asarray(A - y.reshape(A.shape), np.float64)
+            return np.asarray(-np.square(error).mean(axis=1))
         if A.shape[1] == 1 or self.task == "labels":
             return np.asarray(((A > 0.5) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
         return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))

@@ -200,8 +200,10 @@ def _findings(
 
 
 def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, Any] | None:
-    if rows is None or A is None or model.transform is None:
+    if model.transform is None:
         return None
+    if rows is None or A is None:
+        return {"shown": (), "wrong": 0}
     shown = gallery(model.target, rows.X, rows.y, A)
     return {"shown": shown, "wrong": sum(not one.right for one in shown)}
 
