@@ -192,7 +192,7 @@ def check(settings: Settings) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
-    if settings.task is not None:
+    if settings.task in LOSSES:  # others are named by the target, with those that there are
         make_loss(settings.task, settings)
     make_network(settings, 1, 1)
     make_optimizer(settings, 1)
