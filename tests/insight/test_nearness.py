@@ -80,7 +80,7 @@ def test_text_that_differs_in_case_or_spaces_is_the_same():
     groups = groups_of(schema.one_spelling(X))
     assert groups[:5].tolist() == [0, 0, groups[2], groups[3], groups[3]]
     assert len(set(groups)) == 3
-    assert (X == before).all()
+    assert (before == X).all()
     assert copies(X, schema) == (10, 2)
     other = TableSchema.infer(frame[["n"]])
     assert other.one_spelling(X[:, -1:]) is not None

@@ -186,6 +186,24 @@ def test_its_drawings(task, names):
     assert titles == [f"{name}-title" for name in names]
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "pictures"])
+def test_curves_are_drawn_from_the_record_too(task):
+    titles = [one["of"]["id"] for one in page(task, False).all("title")[1:]]
+    assert titles[:3] == ["roc-title", "precision-title", "calibration-title"]
+    for seen in (page(task), page(task, False)):
+        captions = [one["words"] for one in seen.all("caption")]
+        unit = {"multiclass": "class", "multilabel": "label"}.get(task, "")
+        assert (f"The probability of each {unit}" in captions) == (unit != "")
+
+
+def test_a_report_without_data_says_why_it_shows_no_pictures():
+    assert not page("pictures", False).all("img")
+    words = page("pictures", False).all("main")[0]["words"]
+    assert "No pictures are shown, for a model file holds none" in words
+    for seen in (page("pictures"), page("binary", False)):
+        assert "No pictures are shown" not in seen.all("main")[0]["words"]
+
+
 def test_every_class_has_its_line_and_its_name_in_the_legend():
     legends = [one["words"].strip() for one in page("multiclass").all("span")
                if one["of"].get("class") == "key"]  # fmt: skip

@@ -154,7 +154,7 @@ def evaluation(
     findings = [*leaked(case, answers, *rows), *repeated(case, seen, alike, own)]
     findings += copied(pictures, copies(rows.X, model.schema), len(rows.X))
     findings += [] if remembers(model) else [unknown(case)]
-    if task in ("binary", "multiclass"):
+    if task != "regression":
         findings += contradicted(case, rows.X, rows.y)
     return Evaluation(
         figures,

@@ -383,16 +383,19 @@ def _nearly(n: int) -> str:
 
 def contradicted(case: Case, X: Array, y: Array) -> list[Finding]:
     """Say where equal rows have different labels, and what that leaves possible."""
-    found = contradictions(X, y)
+    # of several labels, those of a row are one answer
+    _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
+    found = contradictions(X, answers.reshape(-1))
     if not found.rows:
         return []
     what = "picture" if case.pictures else "row"
+    right = "wholly right" if case.target.task == "multilabel" else "right"
     return [
         Finding(
             "contradictory labels",
             "warning" if found.ceiling < CEILING else "note",
             f"Equal {what}s have different labels: no model can get more than "
-            f"{percent(found.ceiling)} of these {what}s right.",
+            f"{percent(found.ceiling)} of these {what}s {right}.",
             f"{count(found.rows, what)} in {count(found.groups, 'group')} of equal {what}s",
             "Some labels are wrong, or a column is missing that would tell these apart.",
             "check the labels of these, or add what tells them apart",
