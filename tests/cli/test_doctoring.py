@@ -155,6 +155,6 @@ def test_rows_that_occur_twice_are_said(cli: Cli, frame: pd.DataFrame, tmp_path:
     outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 5", "--test 0", "--json")
     every = {one["name"]: one for one in json.loads(outcome.out)["findings"]}
     said = every["repeated training rows"]
-    assert said["says"].endswith("are equal to others of them, 40 of them nearly.")
+    assert said["says"] == ("Some training rows are nearly equal to others of them.")
     assert said["number"] == "40 of 540 repeat an earlier one"
     assert said["level"] == "note"

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.data.datasets import table_dataset
+from plainnet.data.datasets import Rows, table_dataset
 from plainnet.data.tables import TableSchema
-from plainnet.insight.duplicates import copies, groups_of, remember, seen_before
+from plainnet.insight.duplicates import Copies, copies, groups_of, remember, seen_before
 from plainnet.insight.evaluation import evaluation
 from plainnet.insight.nearness import cell_marks, grid_of
+from plainnet.insight.verdicts import copied
 from plainnet.model import Model
 from plainnet.runs import table_run
 from plainnet.settings import Settings
@@ -107,8 +108,8 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     apart = table_run(table(), settings)
     found = evaluation(apart.model, apart.data.test, held_out=True).findings
     (finding,) = named(found, "duplicates across the split")
-    said = int(finding.says.split(", ")[1].split()[0])
-    assert finding.says.endswith("of them nearly.")
+    assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
+    said = int(finding.number.split()[0])
     # the pairs whose halves are on different sides, counted from the table
     test = set(apart.data.test_rows.tolist())
     pairs = [(i in test, 300 + i in test) for i in range(100)]
@@ -160,3 +161,21 @@ def test_the_split_asks_for_groups_in_one_spelling():
     (X,) = asked
     city = X[:, 3:7]  # BO, Bo, OSLO, Oslo: two of them are never used
     assert (city.sum(axis=0) > 0).sum() == 2
+
+
+def test_equal_and_nearly_equal_rows_are_told_apart():
+    frame = table()
+    run = table_run(frame, Settings(epochs=1, target=("y",), test=0))
+    some = frame.iloc[[*range(30), *range(300, 330)]]
+    rows = Rows(run.model.schema.transform(some), run.model.target.encode(some))
+    found = evaluation(run.model, rows).findings
+    assert named(found, "rows trained on")[0].number.startswith("60 of 60")
+    (within,) = named(found, "repeated rows")
+    assert within.says == "Some of these rows are nearly equal to others of them."
+    assert within.number == "30 of 60 repeat an earlier one"
+    assert "by case or spaces" in within.cause
+    assert copied(False, Copies(5, 2), 100)[0].says == (
+        "Some of these rows are equal, 2 of them only nearly, to others of them."
+    )
+    assert copied(False, Copies(5, 0), 100) == []
+    assert copied(True, Copies(1, 0), 100)[0].name == "repeated pictures"

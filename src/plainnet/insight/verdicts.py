@@ -290,20 +290,20 @@ def repeated(
         fresh, known = float(right[~alike].mean()), float(right[alike].mean())
         figures += f"; right: {percent(known)} of these, {percent(fresh)} of the others"
         gain = known - fresh
-    also = _nearly(nearly)
+    equal, why = _equal(n - nearly, nearly), _why_equal(case.pictures, nearly)
     grave = share > SEEN or case.pictures
     if case.held_out:
         return [
             Finding(
                 "duplicates across the split",
                 "warning" if case.pictures or (grave and gain > NEAR) else "note",
-                f"Some held-out {what}s are equal to {what}s that were trained on{also}.",
+                f"Some held-out {what}s are {equal} to {what}s that were trained on.",
                 figures,
-                _why_equal(case.pictures),
+                why,
                 "--together keeps equal ones on one side",
             )
         ]
-    says = f"Some of these {what}s are equal to {what}s that were trained on{also}."
+    says = f"Some of these {what}s are {equal} to {what}s that were trained on."
     if share > MOSTLY:
         says = f"Most of these {what}s were trained on: that they come out right proves little."
     return [
@@ -353,9 +353,9 @@ def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -
         Finding(
             f"repeated training {what}s" if trained_on else f"repeated {what}s",
             "note",
-            f"Some {those} are equal to others of them{_nearly(found.near)}.",
+            f"Some {those} are {_equal(*found)} to others of them.",
             f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
-            _why_equal(pictures),
+            _why_equal(pictures, found.near),
             "--together keeps equal ones on one side of the split"
             if trained_on
             else f"count copies once: the interval takes each {what} for a case of its own",
@@ -371,14 +371,22 @@ def worth_a_word(pictures: bool, found: Copies, m: int) -> bool:
     return found.near > 0 or found.equal > SEEN * m or (pictures and found.equal > 0)
 
 
-def _why_equal(pictures: bool) -> str:
+def _equal(equal: int, near: int) -> str:
+    if equal and near:
+        return f"equal, {near:,} of them only nearly,"
+    return "nearly equal" if near else "equal"
+
+
+def _why_equal(pictures: bool, near: int) -> str:
+    why = "The same row was recorded more than once, or few values make many equal."
+    how = (
+        "Nearly equal ones are less than a hundredth of a standard deviation apart; their texts "
+        "differ in case or spaces alone."
+    )
     if pictures:
-        return "The same picture was stored more than once."
-    return "The same row was recorded more than once, or few values make many equal."
-
-
-def _nearly(n: int) -> str:
-    return f", {n:,} of them nearly" if n else ""
+        why = "The same picture was stored more than once."
+        how = "Nearly equal ones look alike, as a picture stored anew does."
+    return f"{why} {how}" if near else why
 
 
 def contradicted(case: Case, X: Array, y: Array) -> list[Finding]:
