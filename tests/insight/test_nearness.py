@@ -173,7 +173,7 @@ def test_equal_and_nearly_equal_rows_are_told_apart():
     (within,) = named(found, "repeated rows")
     assert within.says == "Some of these rows are nearly equal to others of them."
     assert within.number == "30 of 60 repeat an earlier one"
-    assert "by case or spaces" in within.cause
+    assert "in case or spaces alone" in within.cause
     assert copied(False, Copies(5, 2), 100)[0].says == (
         "Some of these rows are equal, 2 of them only nearly, to others of them."
     )
