@@ -211,11 +211,13 @@ def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, 
 def _training(model: "Model") -> dict[str, Any] | None:
     """The course of the training; nothing for a record that plainnet did not write."""
     try:
-        history = model.record["history"]
-        return {
-            "charts": training_charts(history, model.loss.score_name),
-            "facts": _course(history),
-        }
+        history, repeats = model.record["history"], model.record.get("repeats")
+        facts, tables = _course(history), []
+        if repeats is not None:
+            more, table = _repeats(repeats)
+            facts, tables = [*facts, *more], [table]
+        charts = training_charts(history, model.loss.score_name)
+        return {"charts": charts, "facts": facts, "tables": tables}
     except _FOREIGN:
         return None
 
@@ -229,6 +231,22 @@ def _course(history: Mapping[str, Any]) -> list[tuple[str, str]]:
     if history["rowspace"] is not None:
         facts.append(("Trained in", f"dot products of {history['rowspace']:,} rows"))
     return facts
+
+
+def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
+    """How far chance alone moves the result, where the training was repeated."""
+    name, k = found["figure"], len(found["seeds"])
+    low, high = (score(name, end) for end in found["spread"])
+    facts = [
+        (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),
+        ("Standard deviation", score(name, found["deviation"])),
+        ("Lowest and highest", f"{low} and {high}"),
+        ("Better than the best baseline", f"{found['better']} of {k}"),
+    ]
+    each = zip(found["seeds"], found["network"], found["baseline"], strict=True)
+    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in each]
+    head = ("training", NAMES[name], "best baseline")
+    return facts, Table(f"{k} trainings, each with its own seed", head, rows, (1, 2))
 
 
 def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
