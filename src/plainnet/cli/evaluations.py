@@ -7,6 +7,7 @@ from rich.console import Console
 
 from plainnet.cli.show import clean, line, number, percent, score, scores, section, table
 from plainnet.insight.outcome import questions
+from plainnet.insight.words import NAMES
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -169,7 +170,7 @@ def _show_network(console: Console, target: "Target", found: Mapping[str, Any]) 
         each = {key.removesuffix(end): found[key] for key in found if key.endswith(end)}
         if each:
             rows = [[name, *(number(each[k][i]) for k in each)] for i, name in enumerate(names)]
-            head = [unit, *(name.replace("_", " ") for name in each)]
+            head = [unit, *(NAMES.get(name, name) for name in each)]
             right = range(1, len(head))
             section(console, table(f"For each {unit}", head, rows[:_LISTED], right=right))
             _say_more(console, len(rows), "of them")
