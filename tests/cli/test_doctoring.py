@@ -158,3 +158,16 @@ def test_rows_that_occur_twice_are_said(cli: Cli, frame: pd.DataFrame, tmp_path:
     assert said["says"] == ("Some training rows are nearly equal to others of them.")
     assert said["number"] == "40 of 540 repeat an earlier one"
     assert said["level"] == "note"
+
+
+def test_columns_that_never_change_are_named(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.assign(Country="NO", Personality=frame.pop("Personality")).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    found = json.loads(cli("doctor", "a.csv", "--epochs 2", "--json").out)["findings"]
+    (said,) = [one for one in found if one["name"] == "columns left out"]
+    assert (said["says"], said["number"]) == (
+        "'Country' is the same in every row.",
+        "1 of 8 columns",
+    )
+    assert said["level"] == "note"

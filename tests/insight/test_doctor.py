@@ -8,6 +8,7 @@ import pytest
 
 from insight.patients import ILL, alarms, healthy, moon_net, points, trap, trapped_dead
 from plainnet import SGD, Adam, BinaryCrossEntropy, MeanSquaredError, fit, mlp
+from plainnet.data.samples import moons
 from plainnet.insight.activity import measure
 from plainnet.insight.checks_course import blocks, swings
 from plainnet.insight.checks_data import check_leak, check_scale
@@ -20,6 +21,7 @@ from plainnet.insight.patient import Patient, best_constant
 from plainnet.insight.probe import Probe
 from plainnet.insight.rules import Place
 from plainnet.nn import Dense, Huber, Identity, MultiLabel, Sequential, SoftmaxCrossEntropy
+from plainnet.train.history import History
 from plainnet.train.threads import limited_threads
 
 HEALTHY = dict(healthy(range(2)))
@@ -451,3 +453,23 @@ def test_labels_are_compared_by_their_share():
     better = Patient(net, MultiLabel(), X, y, held_out=(X, y)).held_out_difference
     # the constant says (yes, no): right on 2, 1, 2 and 1 labels of two; the network 0, 2, 2, 2
     assert better.value == pytest.approx(((0 - 2) + (2 - 1) + (2 - 2) + (2 - 1)) / 8)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.001])
+def test_a_rate_that_broke_the_way_back_is_the_cause_and_not_the_activation(rate):
+    """He's weights and ReLU at first; then a second layer that says the same for every row."""
+    X, y = moons(200, seed=0)
+    net, loss = mlp(2, (8, 8), seed=0), BinaryCrossEntropy()
+    probe = Probe(net)
+    net.params.views["dense2.W"][...] *= 1e-6
+    net.params.views["dense2.b"][...] = 1
+    net.params.views["dense3.b"][...] = -net.params.views["dense3.W"].sum()
+    patient = Patient(net, loss, X, y, probe=probe, optimizer=Adam(rate), history=History())
+    found = {one.name: one for one in check_result(patient)}
+    if rate == 1.0:
+        assert found["base rate"].cause.startswith(
+            "The learning rate is too high (learning rate 1)"
+        )
+        assert found["base rate"].advice.startswith("--lr 0.0")
+    else:
+        assert found["base rate"].cause.startswith("The gradient vanishes before it reaches")

@@ -139,8 +139,14 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
             "almost zero.",
             f"{_lower(patient)}--init xavier_normal, and scaled inputs",
         )
-    ratio = gradient_ratio(patient.activity)
+    ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
     if ratio is not None and ratio < 1e-3:
+        if too_high(patient) and (first is None or first >= 1e-3):
+            return (
+                f"The learning rate is too high{_at_rate(patient)}: its steps broke the way back, "
+                f"so that no gradient reaches the first layer any more (a ratio of {ratio:.1g}).",
+                _lower(patient).rstrip(", "),
+            )
         return (
             f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
             "--activation relu --init he_normal, or fewer layers",

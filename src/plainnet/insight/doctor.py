@@ -10,6 +10,7 @@ from plainnet.insight.checks_data import (
     check_finite,
     check_labels,
     check_leak,
+    check_left_out,
     check_scale,
     check_size,
 )
@@ -61,6 +62,7 @@ def check_data(patient: Patient) -> list[Finding]:
     if broken:
         return broken
     found = check_scale(X, patient.transform, names)
+    found += check_left_out(patient.schema)
     if np.prod(X.shape[1:]) <= _WIDE:
         found += check_columns(X, names)
         found += check_leak(
