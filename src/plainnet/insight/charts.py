@@ -109,7 +109,7 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
         error = said[:, k] - true[:, k]
         low, high = np.quantile(error, [0.05, 0.95])
         fit = "Each point is a row; on the dashed line a prediction is exact."
-        spread = f"Predicted minus true: nine rows in ten lie from {low:.4g} to {high:.4g}."
+        spread = f"Predicted minus true: nine rows in ten lie from {number(low)} to {number(high)}."
         heights, edges = np.histogram(error, bins=25)
         axes = ("true", "predicted")
         charts.append(cloud(f"fit-{k + 1}", f"Predictions{of}", fit, true[:, k], said[:, k], axes))

@@ -216,7 +216,10 @@ def _training(model: "Model") -> dict[str, Any] | None:
         if repeats is not None:
             more, table = _repeats(repeats)
             facts, tables = [*facts, *more], [table]
-        charts = training_charts(history, model.loss.score_name)
+        metric = model.loss.score_name
+        if model.target.task == "regression":
+            metric += " of standardised numbers"
+        charts = training_charts(history, metric)
         return {"charts": charts, "facts": facts, "tables": tables}
     except _FOREIGN:
         return None
