@@ -83,7 +83,8 @@ class Settings:
     test, validation : float, default 0.2 and 0.0
         Shares of the rows that are held out; patience needs validation rows.
     together : bool, default False
-        Whether equal rows, and pictures that look alike, stay on one side of the split.
+        Whether rows that are equal or nearly so, and pictures that look alike, stay on one side of
+        the split.
     target : tuple of str, default ()
         The columns to predict; by default the last one.
     task : str, optional

@@ -60,13 +60,14 @@ class Options:
     scaling
         standard, or none: numbers and pixels enter as they are, to see what becomes of that.
     fingerprints
-        Keep in the model what tells it its training rows again; they cannot be read from it.
+        Keep fingerprints of the training rows, by which the model knows them again.
     test
         Share of the rows that is held out to judge by.
     validation
         Share of the rows that is held out to watch, and to stop by with --patience.
     together
-        Keep equal rows, and pictures that look alike, on one side of the split.
+        Keep rows that are equal or nearly so, and pictures that look alike, on one side of the
+        split.
     hidden
         Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
     activation
