@@ -273,9 +273,13 @@ def test_bad_cells_to_predict_are_named(
         (("train",), "needs a table or a folder of pictures, or --resume and the folder"),
         (("predict", "a"), "PATH requires an argument: see plainnet predict --help"),
         (
-            ("train", "--hidden", "8", "8", "a.csv"),
+            ("doctor", "--hidden", "8", "8", "a.csv"),
             "there is no path, or it follows --hidden, which takes all that comes: put the path "
-            "first, as in plainnet train PATH --hidden ...",
+            "first, as in plainnet doctor PATH --hidden ...",
+        ),
+        (
+            ("train", "--hidden", "8", "8", "a.csv"),
+            'unable to convert "a.csv" into int; a path goes before --hidden, which takes all',
         ),
         (("--nope",), "nope"),
         (("demo", "nope"), "introverts"),

@@ -4,7 +4,13 @@ import tomllib
 from collections.abc import Sequence
 from inspect import cleandoc
 
-from cyclopts import App, ArgumentCollection, CycloptsError, MissingArgumentError
+from cyclopts import (
+    App,
+    ArgumentCollection,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+)
 from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
@@ -187,8 +193,10 @@ def _worded(error: CycloptsError, tokens: Sequence[str]) -> str:
     command = " ".join(["plainnet", *(error.command_chain or ())])
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}: see {command} --help"
+    greedy = next((name for name in _GREEDY if name in tokens), None)
+    if isinstance(error, CoercionError) and error.token and error.token.keyword == greedy:
+        return f"{str(error).rstrip('.')}; a path goes before {greedy}, which takes all that comes"
     if isinstance(error, MissingArgumentError):
-        greedy = next((name for name in _GREEDY if name in tokens), None)
         if greedy is not None and str(error).count("PATH"):
             return (
                 f"there is no path, or it follows {greedy}, which takes all that comes: put the "
