@@ -21,8 +21,8 @@ from plainnet.insight.probe import Probe
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
-HEALTHY_SEEDS = range(200, 206)  # seeds up to 109 served to choose thresholds and settings
-ILL_SEEDS = range(200, 210)
+HEALTHY_SEEDS = range(300, 306)  # seeds below served to choose thresholds and settings
+ILL_SEEDS = range(300, 310)
 CASES = Path(__file__).resolve().parents[1] / "tests"
 
 

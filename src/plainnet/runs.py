@@ -140,6 +140,7 @@ def _read(path: str | Path, settings: Settings, progress: "Progress | None") -> 
         size=settings.size,
         strict=settings.strict,
         group=_group(settings),
+        scaling=settings.scaling,
         progress=progress,
     )
 
@@ -330,6 +331,7 @@ def table_run(
         test=settings.test,
         validation=settings.validation,
         group=_group(settings),
+        scaling=settings.scaling,
     )
     return train(data, settings, callbacks, watch, ready=ready)
 
@@ -375,8 +377,16 @@ def image_run(
     """
     from plainnet.data.datasets import image_dataset
 
-    shares: dict[str, Any] = {"test": settings.test, "validation": settings.validation}
-    data = image_dataset(X, y, classes, rng(settings, 0), **shares, group=_group(settings))
+    data = image_dataset(
+        X,
+        y,
+        classes,
+        rng(settings, 0),
+        test=settings.test,
+        validation=settings.validation,
+        group=_group(settings),
+        scaling=settings.scaling,
+    )
     return train(data, settings, callbacks, watch, ready=ready)
 
 
@@ -415,6 +425,7 @@ def train(
     >>> train(data, Settings(epochs=2)).history.stopped
     'epochs'
     """
+    from plainnet.insight.duplicates import forget
     from plainnet.insight.evaluation import learn_baselines
 
     check(settings)
@@ -429,6 +440,9 @@ def train(
         ready(data, model.net)
     history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
     learn_baselines(model, data.train)
+    found = results(model, data)  # which looks for training rows among the others
+    if not settings.fingerprints:
+        forget(model)
     model.record |= {
         "settings": asdict(settings),
         "history": history.record(),
@@ -440,7 +454,7 @@ def train(
                 ("test", data.test),
             )
         },
-        "results": results(model, data),
+        "results": found,
         "notes": list(data.notes),
         "versions": _versions(),
     }

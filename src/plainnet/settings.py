@@ -24,11 +24,12 @@ from plainnet.train.schedules import (
 )
 
 if TYPE_CHECKING:
-    from plainnet.data.columns import Kind
+    from plainnet.data.columns import Kind, Scaling
     from plainnet.data.targets import Task
 
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
+SCALINGS = ("standard", "none")
 LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
 
@@ -82,7 +83,8 @@ class Settings:
     test, validation : float, default 0.2 and 0.0
         Shares of the rows that are held out; patience needs validation rows.
     together : bool, default False
-        Whether equal rows, and pictures that look alike, stay on one side of the split.
+        Whether rows that are equal or nearly so, and pictures that look alike, stay on one side of
+        the split.
     target : tuple of str, default ()
         The columns to predict; by default the last one.
     task : str, optional
@@ -93,6 +95,10 @@ class Settings:
         The side of pictures in pixels.
     strict : bool, default False
         Stop at a picture that cannot be used.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
+    fingerprints : bool, default True
+        Whether the model keeps what is needed to know its training rows again.
     seed : int, default 0
         Where all chance comes from.
 
@@ -131,6 +137,8 @@ class Settings:
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     size: int = 64
     strict: bool = False
+    scaling: "Scaling" = "standard"
+    fingerprints: bool = True
     seed: int = 0
 
     @property
@@ -170,6 +178,10 @@ def check(settings: Settings) -> None:
     between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
     if settings.clip_norm is not None:
         between("Settings", "clip_norm", settings.clip_norm, 0, math.inf, ends=False)
+    if settings.scaling not in SCALINGS:
+        raise PlainnetError(
+            f"unknown scaling {settings.scaling!r}: expected one of {', '.join(SCALINGS)}"
+        )
     for name in ("seed", "batch_size", "patience"):
         if getattr(settings, name) < 0:
             raise PlainnetError(f"{name} must be at least 0, got {getattr(settings, name)}")
@@ -181,6 +193,8 @@ def check(settings: Settings) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
+    if settings.task in LOSSES:  # others are named by the target, with those that there are
+        make_loss(settings.task, settings)
     make_network(settings, 1, 1)
     make_optimizer(settings, 1)
 
@@ -231,7 +245,7 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
     task : {"binary", "multiclass", "multilabel", "regression"}
         What kind of target it is.
     settings : Settings
-        Its ``loss`` and ``label_smoothing``.
+        Its ``loss``, ``label_smoothing`` and ``balanced``.
 
     Returns
     -------
@@ -240,13 +254,17 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
     Raises
     ------
     PlainnetError
-        If the loss does not fit the task.
+        If the loss, or what belongs to it, does not fit the task.
 
     Examples
     --------
     >>> type(make_loss("regression", Settings(loss="Huber"))).__name__
     'Huber'
     """
+    if settings.balanced and task not in ("binary", "multiclass"):
+        raise PlainnetError(
+            f"balanced is about classes, of which a {task} target has none: leave it out"
+        )
     kinds = {kind.__name__: kind for kind in LOSSES[task]}
     name = settings.loss or next(iter(kinds))
     if name not in kinds:

@@ -100,6 +100,9 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--validation -0.5", "validation must be a number in"),
         ("--seed -1", "seed must be at least 0, got -1"),
         ("--size 32", "about pictures"),
+        ("--size 64", "about pictures"),  # as by default, but no picture has it
+        ("--scaling magic", "unknown scaling 'magic': expected one of standard, none"),
+        ("--balanced --task regression", "balanced is about classes, of which a regression target"),
         ("--strict", "about pictures"),
         ("--config nope.toml", "'nope.toml': No such file or directory"),
         ("--epocs 3", "Unknown option: --epocs. Did you mean --epochs?"),
@@ -269,6 +272,15 @@ def test_bad_cells_to_predict_are_named(
         (("nope",), 'Unknown command "nope"'),
         (("train",), "needs a table or a folder of pictures, or --resume and the folder"),
         (("predict", "a"), "PATH requires an argument: see plainnet predict --help"),
+        (
+            ("doctor", "--hidden", "8", "8", "a.csv"),
+            "there is no path, or it follows --hidden, which takes all that comes: put the path "
+            "first, as in plainnet doctor PATH --hidden ...",
+        ),
+        (
+            ("train", "--hidden", "8", "8", "a.csv"),
+            'unable to convert "a.csv" into int; a path goes before --hidden, which takes all',
+        ),
         (("--nope",), "nope"),
         (("demo", "nope"), "introverts"),
         (("demo", "--out-dir", "nope"), "there is no folder 'nope'"),
@@ -305,3 +317,20 @@ def test_what_no_one_foresaw_is_a_sentence_too(
     one_sentence(cli("summary", trained), "'m': Permission denied")
     fail(ModuleNotFoundError("No module named 'pandas'", name="pandas"))
     one_sentence(cli("summary", trained), "pandas is not installed")
+
+
+def test_balanced_numbers_are_refused_before_anything_is_shown(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
+    outcome = cli("train", "n.csv", "--balanced")
+    one_sentence(outcome, "balanced is about classes, of which a regression target has none")
+
+
+def test_a_file_that_cannot_be_read_is_named_once(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    outcome = cli("train", survey)
+    assert outcome.err == f"Error: File '{survey}' cannot be read: Permission denied.\n"

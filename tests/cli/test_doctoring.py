@@ -113,3 +113,61 @@ def test_train_says_what_ails_and_the_model_keeps_it(
     assert "Problem: The network ignores its input" in outcome.out
     kept = Model.load(tmp_path / "m.safetensors").record["findings"]
     assert [one["name"] for one in kept][:2] == ["base rate", "symmetric weights"]
+
+
+@pytest.mark.parametrize(
+    "options", ["--optimizer sgd --lr 0.0075 --batch-size 0", "--epochs 8", "--hidden 4"]
+)
+def test_pixels_that_are_not_scaled_come_first(
+    cli: Cli, colours: Path, options: str, tmp_path: Path
+) -> None:
+    words = ["--" + word.strip() for word in options.split("--") if word]
+    outcome = cli("doctor", colours, "--size 16", "--scaling none", *words)
+    found = outcome.out[outcome.out.index("Findings: ") :].splitlines()
+    problems = [line for line in found if line.startswith("Problem: ")]
+    unscaled = "The inputs are not scaled: "
+    assert any(unscaled in line for line in found)
+    assert "Try: --scaling standard" in outcome.out
+    if problems:
+        assert problems[0].startswith(f"Problem: {unscaled}")
+        assert "What else is found may follow from it." in outcome.out
+    assert unscaled not in cli("doctor", colours, "--size 16", *words).out
+
+
+def test_columns_in_their_own_units_are_named(
+    cli: Cli, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame["Income"] = np.random.default_rng(0).normal(40_000, 9_000, len(frame)).round(2)
+    frame[["Income", *frame.columns[:-1]]].to_csv(tmp_path / "a.csv", index=False)
+    words = ("doctor", "a.csv", "--target Personality", "--epochs 5")
+    outcome = cli(*words, "--scaling none")
+    assert "The inputs are not scaled: 1 of 15 columns are above 10." in outcome.out
+    assert "'Income' has a root mean square of 4.1" in outcome.out
+    assert "not scaled" not in cli(*words).out
+
+
+def test_rows_that_occur_twice_are_said(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    frame["Income"] = rng.normal(40_000, 9_000, len(frame)).round(2)
+    frame["City"] = rng.choice(["Oslo", "Bergen", "Bodo"], len(frame))
+    again = frame.head(40).assign(City=frame["City"].str.upper())
+    pd.concat([frame, again]).to_csv(tmp_path / "a.csv", index=False)
+    outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 5", "--test 0", "--json")
+    every = {one["name"]: one for one in json.loads(outcome.out)["findings"]}
+    said = every["repeated training rows"]
+    assert said["says"] == ("Some training rows are nearly equal to others of them.")
+    assert said["number"] == "40 of 540 repeat an earlier one"
+    assert said["level"] == "note"
+
+
+def test_columns_that_never_change_are_named(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.assign(Country="NO", Personality=frame.pop("Personality")).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    found = json.loads(cli("doctor", "a.csv", "--epochs 2", "--json").out)["findings"]
+    (said,) = [one for one in found if one["name"] == "columns left out"]
+    assert (said["says"], said["number"]) == (
+        "'Country' is the same in every row.",
+        "1 of 8 columns",
+    )
+    assert said["level"] == "note"

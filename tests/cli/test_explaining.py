@@ -125,7 +125,14 @@ def test_a_whole_model_in_json_is_reproducible(cli: Cli, trained: Path, survey: 
     words = ("explain", trained, survey, "--repeats", 2, "--json")
     first = cli(*words)
     seen = json.loads(first.out)
-    assert list(seen) == ["rows", "wrong", "importance", "mistakes", "first_layer_pictures"]
+    assert list(seen) == [
+        "rows",
+        "wrong",
+        "trained_on",
+        "importance",
+        "mistakes",
+        "first_layer_pictures",
+    ]
     assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "score_name"}
     assert cli(*words) == first
     assert cli(*words, "--seed", 1) != first

@@ -40,6 +40,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("test", ("0.3",), {"test": 0.3}),
     ("validation", ("0.1",), {"validation": 0.1}),
     ("together", (), {"together": True}),
+    ("scaling", ("none",), {"scaling": "none"}),
+    ("no-fingerprints", (), {"fingerprints": False}),
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
     ("kind", ("a=b=category",), {"kinds": {"a=b": "category"}}),
@@ -105,7 +107,7 @@ def test_no_setting_is_without_an_option() -> None:
     changed = {name for _, _, changed in OPTIONS + PICTURES for name in changed}
     assert changed == {field.name for field in fields(Settings)}
     options = {field.name.replace("_", "-") for field in fields(Options)}
-    assert options == {option for option, _, _ in OPTIONS + PICTURES}
+    assert options == {option.removeprefix("no-") for option, _, _ in OPTIONS + PICTURES}
 
 
 def test_repeated_options_add_up(settle: Settle) -> None:
@@ -206,6 +208,7 @@ def test_the_config_file_can_name_the_model_file(
         ('epochs = "many"', 'unable to convert "many" into int'),
         ('optimizer = "magic"', 'Invalid value "magic" for [optimizer]'),
         ("epochs = ", "the config file 'run.toml' is not TOML"),
+        ("config = 'run.toml'", "holds 'config', which is no option"),
     ],
 )
 def test_a_bad_config_file_is_named(

@@ -467,6 +467,16 @@ def contradicted(seed):
     return moon_net(seed, Adam(0.01), epochs=20, change=change)
 
 
+def written_twice(seed):
+    """Every fifth row once more, with fewer digits."""
+    return moon_net(
+        seed,
+        Adam(0.01),
+        epochs=20,
+        change=lambda rng, X, y: (np.vstack([X, X[::5].round(5)]), np.concatenate([y, y[::5]])),
+    )
+
+
 def small(seed):
     return untrained(mlp(2, (100, 100), seed=seed), seed)
 
@@ -567,6 +577,7 @@ ILL = {
         "column 2",
     ),
     "equal rows, other labels": (contradicted, "contradictory labels", "can be right"),
+    "rows written down twice": (written_twice, "repeated training rows", "nearly"),
     "few rows": (small, "few rows", "parameters"),
     "a NaN": (with_hole(np.nan), "non-finite values", "first 17"),
     "an infinity": (with_hole(np.inf), "non-finite values", "column 1"),

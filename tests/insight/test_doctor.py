@@ -8,16 +8,20 @@ import pytest
 
 from insight.patients import ILL, alarms, healthy, moon_net, points, trap, trapped_dead
 from plainnet import SGD, Adam, BinaryCrossEntropy, MeanSquaredError, fit, mlp
+from plainnet.data.samples import moons
 from plainnet.insight.activity import measure
 from plainnet.insight.checks_course import blocks, swings
 from plainnet.insight.checks_data import check_leak, check_scale
+from plainnet.insight.checks_result import check_result
 from plainnet.insight.curvature import largest_curvature
 from plainnet.insight.doctor import check_data, check_start, examine, in_order
 from plainnet.insight.findings import Finding
+from plainnet.insight.intervals import paired_shares
 from plainnet.insight.patient import Patient, best_constant
 from plainnet.insight.probe import Probe
 from plainnet.insight.rules import Place
-from plainnet.nn import Dense, Huber, Identity, Sequential, SoftmaxCrossEntropy
+from plainnet.nn import Dense, Huber, Identity, MultiLabel, Sequential, SoftmaxCrossEntropy
+from plainnet.train.history import History
 from plainnet.train.threads import limited_threads
 
 HEALTHY = dict(healthy(range(2)))
@@ -364,3 +368,108 @@ def test_a_network_without_activations_is_examined_too():
     net = Sequential([Dense(4), Identity(), Dense(1)], n_in=2)
     patient = Patient(net, BinaryCrossEntropy(), X, (X.sum(axis=1) > 0).astype(float))
     assert [one for one in examine(patient) if one.level == "problem"] == []
+
+
+# --- held-out rows -------------------------------------------------------------------------------
+
+
+def judged_on(right, m, *, noise=0.1):
+    """A network that knows its training rows, and gets `right` of `m` held-out rows right.
+
+    Half of each are of class 1, and so surely said that being wrong costs more than not to know.
+    It reads the first column; nine others say nothing, and where they are large neighbours know
+    nothing either.
+    """
+    net = mlp(10, (), 1, seed=0)
+    net.params.theta[...] = [8, *np.zeros(10)]
+    y = np.arange(m) % 2
+    labels = np.arange(200) % 2
+    X, rows = (noise * np.random.default_rng(0).standard_normal((n, 10)) for n in (m, 200))
+    X[:, 0] = np.where(np.arange(m) < right, 2 * y - 1, 1 - 2 * y)
+    rows[:, 0] = 2 * labels - 1
+    patient = Patient(net, BinaryCrossEntropy(), rows, labels, held_out=(X, y))
+    return patient, {one.name: one for one in check_result(patient)}
+
+
+@pytest.mark.parametrize(
+    ("right", "m", "name"),
+    [
+        (18, 24, "too few held-out rows"),  # 75 %: Newcombe's interval has 0 inside
+        (16, 24, "too few held-out rows"),
+        (20, 24, None),  # 83 % cannot be chance
+        (12, 24, "too few held-out rows"),  # 50 %, and may be 20 points better still
+        (600, 1000, None),
+        (500, 1000, "no signal"),
+        (420, 1000, "no signal"),
+    ],
+)
+def test_the_interval_decides_what_held_out_rows_show(right, m, name):
+    patient, found = judged_on(right, m)
+    cost, score, base_cost, base_score, rows = patient.held_out_figures
+    assert (rows, score, base_score) == (m, right / m, 0.5)
+    assert base_cost == pytest.approx(np.log(2))
+    assert cost > base_cost
+    named = {"no signal", "too few held-out rows"} & set(found)
+    assert named == ({name} if name else set())
+    if name:
+        low, high = paired_shares(np.arange(m) < right, np.arange(m) % 2 == 1)[1:3]
+        says = f"interval {100 * low:+.1f} to {100 * high:+.1f}"
+        assert found[name].number.endswith(says)
+        assert found[name].level == ("problem" if name == "no signal" else "note")
+    if name == "no signal":
+        assert "is no better than the same answer for all." in found[name].says
+
+
+def test_few_rows_and_neighbours_that_know_nothing_are_a_problem_said_with_care():
+    _, found = judged_on(13, 24, noise=20)
+    said = found["no signal"]
+    assert said.level == "problem"
+    assert said.says == "Nothing shows that the network knows more than the same answer for all."
+    assert "shuffled" in said.cause
+
+
+def test_numbers_are_compared_with_the_mean_row_by_row():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((300, 1))
+    y = X + 0.3 * rng.standard_normal((300, 1))
+    net = mlp(1, (), 1, seed=0)
+    net.params.theta[...] = [1, 0]
+    patient = Patient(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
+    better = patient.held_out_difference
+    own, same = (X - y)[:100, 0] ** 2, (y[:100, 0] - y.mean()) ** 2
+    assert better.value == pytest.approx((same.mean() - own.mean()) / same.mean())
+    assert better.low > 0.5
+    net.params.theta[...] = [-1, 0]
+    wrong = Patient(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
+    assert wrong.held_out_difference.high < 0
+
+
+def test_labels_are_compared_by_their_share():
+    y = np.array([[1, 0], [1, 1], [1, 0], [0, 0]])
+    net = mlp(2, (), 2, seed=0)
+    net.params.views["dense1.W"][...] = 5 * np.eye(2)
+    X = np.where(y == 1, 1.0, -1.0)
+    X[0] *= -1
+    better = Patient(net, MultiLabel(), X, y, held_out=(X, y)).held_out_difference
+    # the constant says (yes, no): right on 2, 1, 2 and 1 labels of two; the network 0, 2, 2, 2
+    assert better.value == pytest.approx(((0 - 2) + (2 - 1) + (2 - 2) + (2 - 1)) / 8)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.001])
+def test_a_rate_that_broke_the_way_back_is_the_cause_and_not_the_activation(rate):
+    """He's weights and ReLU at first; then a second layer that says the same for every row."""
+    X, y = moons(200, seed=0)
+    net, loss = mlp(2, (8, 8), seed=0), BinaryCrossEntropy()
+    probe = Probe(net)
+    net.params.views["dense2.W"][...] *= 1e-6
+    net.params.views["dense2.b"][...] = 1
+    net.params.views["dense3.b"][...] = -net.params.views["dense3.W"].sum()
+    patient = Patient(net, loss, X, y, probe=probe, optimizer=Adam(rate), history=History())
+    found = {one.name: one for one in check_result(patient)}
+    if rate == 1.0:
+        assert found["base rate"].cause.startswith(
+            "The learning rate is too high (learning rate 1)"
+        )
+        assert found["base rate"].advice.startswith("--lr 0.0")
+    else:
+        assert found["base rate"].cause.startswith("The gradient vanishes before it reaches")

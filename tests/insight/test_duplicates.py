@@ -53,7 +53,7 @@ def test_fingerprints_are_of_rows():
 
 def test_rows_that_were_trained_on_are_known_again():
     X = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
-    seen, alike = seen_before(remember(X[:30], pictures=False), X)
+    seen, alike = seen_before(remember(X[:30]), X)
     assert seen.tolist() == [True] * 30 + [False] * 20
     assert (alike == seen).all()
     assert not seen_before({}, X)[0].any()
@@ -61,7 +61,7 @@ def test_rows_that_were_trained_on_are_known_again():
 
 def test_pictures_are_known_again_after_they_were_stored_anew():
     X = pandas_and_bears(60, size=64, seed=3)[0]
-    memory = remember(X[:30], pictures=True)
+    memory = remember(X[:30])
     again = stored_anew(X)
     seen, alike = seen_before(memory, again)
     assert not seen.any()

@@ -207,7 +207,7 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
     (finding,) = [one for one in found.findings if one.name == "duplicates across the split"]
     assert finding.level == "warning"
     _, found = judged(twice, Settings(epochs=1, together=True))
-    assert not found.findings
+    assert [one.name for one in found.findings] == ["repeated rows"]
 
 
 def test_introverts_are_told_by_one_column(shared_data):
@@ -255,3 +255,69 @@ def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
     assert said.startswith(opening)
     assert f"x alone: 90.0 % of 1,234 {held}rows right, against 85.0 %" in said
     assert "always no" not in said
+
+
+def several(task, m=400):
+    frame, rng = table(m)
+    noise = rng.standard_normal((m, 3))
+    score = frame[["a", "b", "c"]].to_numpy() + noise
+    if task == "multiclass":
+        return frame.assign(y=np.array(["p", "q", "r"])[score.argmax(axis=1)])
+    words = np.where(score > [0, 1, 2], ["p", "q", "r"], "")
+    return frame.assign(y=[";".join(word for word in row if word) for row in words])
+
+
+def mean_precision(came, p):
+    """At each one that came, the share that came among those at least as probable."""
+    return np.mean([came[p >= p[i]].mean() for i in np.flatnonzero(came)])
+
+
+@pytest.mark.parametrize(("task", "each"), [("multilabel", "label"), ("multiclass", "class")])
+def test_every_label_and_class_has_its_curves(task, each):
+    result = table_run(several(task), Settings(epochs=20, task=task, test=0.4))
+    test, target = result.data.test, result.model.target
+    found = evaluation(result.model, test).to_json()
+    json.dumps(found, allow_nan=False)
+    every = found[{"label": "labels", "class": "classes"}[each]]
+    assert [one[each] for one in every] == list(target.classes) == ["p", "q", "r"]
+    A = result.model.outputs(test.X).astype(np.float64)
+    for k, one in enumerate(every):
+        p = A[:, k]
+        came = test.y == k if task == "multiclass" else test.y[:, k] == 1
+        assert one["brier"] == pytest.approx(np.mean((p - came) ** 2))
+        pairs = p[came][:, None] - p[~came]  # the area is the share of pairs in order
+        area = np.trapezoid(one["roc"][1], one["roc"][0])
+        assert area == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=2e-3)
+        assert one["average_precision"] == pytest.approx(mean_precision(came, p))
+        threshold, f1 = one["best_f1"]
+        said = p >= threshold
+        assert f1 == pytest.approx(2 * (said & came).sum() / (said.sum() + came.sum()))
+        assert sum(line[2] for line in one["reliability"]) == len(came)
+        tenths = np.minimum((p * 10).astype(int), 9)
+        gaps = [abs(p[tenths == i].sum() - came[tenths == i].sum()) for i in range(10)]
+        assert one["calibration_error"] == pytest.approx(sum(gaps) / len(p))
+
+
+def test_a_label_that_never_comes_has_no_curve():
+    frame, _ = table(100)
+    frame["y"], frame["z"] = (
+        np.where(frame.a > 0, "Yes", "No"),
+        np.where(frame.b > 2.2, "Yes", "No"),
+    )
+    settings = Settings(epochs=1, target=("y", "z"), task="multilabel")
+    result = table_run(frame, settings)
+    rows = result.data.test
+    never = type(rows)(rows.X, np.column_stack([rows.y[:, 0], np.zeros(len(rows.y))]))
+    first, second = evaluation(result.model, never).curves["labels"]
+    assert "roc" in first
+    assert set(second) == {"label", "brier", "calibration_error", "reliability"}
+
+
+def test_labels_of_equal_rows_that_differ_are_said():
+    frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
+    result = table_run(frame, Settings(epochs=1, task="multilabel", test=0))
+    found = evaluation(result.model, result.data.train).findings
+    (said,) = [one for one in found if one.name == "contradictory labels"]
+    # of the 40 rows with x = 0 twenty are p;q and twenty p
+    assert said.says.endswith("no model can get more than 75.0 % of these rows wholly right.")
+    assert said.number == "40 rows in 1 group of equal rows"

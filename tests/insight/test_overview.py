@@ -13,6 +13,7 @@ from plainnet.data.samples import introverts, pandas_and_bears
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
+from plainnet.insight import telling
 from plainnet.insight.explain_pages import overview_page
 from plainnet.insight.mistakes import worst
 from plainnet.insight.neighbours import nearest
@@ -210,3 +211,18 @@ def test_overview_of_a_regression():
     assert seen.wrong is None
     assert "MAE rises by" in overview_page(seen, "m")
     assert len(seen.mistakes) == 2
+
+
+@pytest.mark.parametrize(("known", "said"), [(0, ""), (4, ""), (30, "30.0 %"), (100, "100.0 %")])
+def test_samples_that_were_trained_on_are_said(known, said):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.standard_normal((200, 3)), columns=["a", "b", "c"])
+    frame["y"] = rng.choice(["no", "yes"], 200)
+    model = table_run(frame.iloc[:100], Settings(epochs=1, test=0)).model
+    given = frame.iloc[[*range(known), *range(100, 200 - known)]]
+    seen = overview(model, read_rows(model, given), repeats=1)
+    assert seen.trained_on == seen.to_json()["trained_on"] == known / 100
+    text = telling.caution(seen)
+    says = f"The model was trained on {said} of these samples: others it may get wrong more often."
+    assert text == (says if said else "")
+    assert (text in overview_page(seen, "m")) or not text

@@ -4,11 +4,16 @@ import re
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from insight.reports import EVIL, FINDINGS, TASKS, Page, result, text_of
+from plainnet import Settings
+from plainnet.data.samples import introverts
 from plainnet.insight.report import report
 from plainnet.model import Model
+from plainnet.repeats import repeat
+from plainnet.runs import table_run
 
 tasks = pytest.mark.parametrize("task", TASKS)
 
@@ -184,6 +189,41 @@ def test_the_figures_are_those_of_the_evaluation(task):
 def test_its_drawings(task, names):
     titles = [one["of"]["id"] for one in page(task).all("title")[1:]]
     assert titles == [f"{name}-title" for name in names]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "pictures"])
+def test_curves_are_drawn_from_the_record_too(task):
+    titles = [one["of"]["id"] for one in page(task, False).all("title")[1:]]
+    assert titles[:3] == ["roc-title", "precision-title", "calibration-title"]
+    for seen in (page(task), page(task, False)):
+        captions = [one["words"] for one in seen.all("caption")]
+        unit = {"multiclass": "class", "multilabel": "label"}.get(task, "")
+        assert (f"The probability of each {unit}" in captions) == (unit != "")
+
+
+def test_repeated_trainings_are_in_the_report():
+    frame, settings = introverts(200), Settings(epochs=2)
+    first = table_run(frame, settings)
+    assert "each with its own seed" not in report(first.model, name="m")
+    found = repeat(first, settings, 3, lambda other: table_run(frame, other))
+    seen = Page(report(first.model, name="m"))
+    facts = dict(
+        zip(*([one["words"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
+    )
+    own = np.array(found.network)
+    assert facts["Mean accuracy of 3 seeds"] == f"{100 * own.mean():.1f} %"
+    assert facts["Standard deviation"] == f"{100 * own.std(ddof=1):.1f} %"
+    assert facts["Lowest and highest"] == f"{100 * own.min():.1f} % and {100 * own.max():.1f} %"
+    assert facts["Better than the best baseline"] == f"{found.better} of 3"
+    assert "3 trainings, each with its own seed" in [one["words"] for one in seen.all("caption")]
+
+
+def test_a_report_without_data_says_why_it_shows_no_pictures():
+    assert not page("pictures", False).all("img")
+    words = page("pictures", False).all("main")[0]["words"]
+    assert "No pictures are shown, for a model file holds none" in words
+    for seen in (page("pictures"), page("binary", False)):
+        assert "No pictures are shown" not in seen.all("main")[0]["words"]
 
 
 def test_every_class_has_its_line_and_its_name_in_the_legend():

@@ -4,7 +4,13 @@ import tomllib
 from collections.abc import Sequence
 from inspect import cleandoc
 
-from cyclopts import App, ArgumentCollection, CycloptsError, MissingArgumentError
+from cyclopts import (
+    App,
+    ArgumentCollection,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+)
 from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
@@ -15,6 +21,8 @@ _HELP = """Deep neural networks from scratch in NumPy: from a table or a folder 
 model file."""
 
 _EPILOGUE = "Every command takes --help, and --debug to see where an error comes from."
+
+_GREEDY = ("--hidden", "--activation")  # options of as many words as follow
 
 _COMMANDS = {
     "demo": (
@@ -176,16 +184,24 @@ def run(tokens: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        raise PlainnetError(_worded(error)) from error
+        raise PlainnetError(_worded(error, tokens)) from error
     return result if isinstance(result, int) else 0
 
 
-def _worded(error: CycloptsError) -> str:
+def _worded(error: CycloptsError, tokens: Sequence[str]) -> str:
     error.verbose = False
     command = " ".join(["plainnet", *(error.command_chain or ())])
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}: see {command} --help"
+    greedy = next((name for name in _GREEDY if name in tokens), None)
+    if isinstance(error, CoercionError) and error.token and error.token.keyword == greedy:
+        return f"{str(error).rstrip('.')}; a path goes before {greedy}, which takes all that comes"
     if isinstance(error, MissingArgumentError):
+        if greedy is not None and str(error).count("PATH"):
+            return (
+                f"there is no path, or it follows {greedy}, which takes all that comes: put the "
+                f"path first, as in {command} PATH {greedy} ..."
+            )
         return f"{str(error).rstrip('.')}: see {command} --help"
     return str(error)
 
@@ -202,7 +218,8 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlainnetError(f"the config file {file!r} is not TOML: {error}") from error
     for name, value in values.items():
-        if name in _COMMANDS or isinstance(value, dict):  # which cyclopts would pass over
+        # which cyclopts would pass over
+        if name in (*_COMMANDS, "config") or isinstance(value, dict):
             raise PlainnetError(
                 f"the config file {file!r} holds {name!r}, which is no option: "
                 "write lines such as epochs = 50"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from plainnet.cli.show import clean, line, number, percent, score, scores, section, table
+from plainnet.insight.outcome import questions
+from plainnet.insight.words import NAMES
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -168,7 +170,7 @@ def _show_network(console: Console, target: "Target", found: Mapping[str, Any]) 
         each = {key.removesuffix(end): found[key] for key in found if key.endswith(end)}
         if each:
             rows = [[name, *(number(each[k][i]) for k in each)] for i, name in enumerate(names)]
-            head = [unit, *(name.replace("_", " ") for name in each)]
+            head = [unit, *(NAMES.get(name, name) for name in each)]
             right = range(1, len(head))
             section(console, table(f"For each {unit}", head, rows[:_LISTED], right=right))
             _say_more(console, len(rows), "of them")
@@ -190,6 +192,11 @@ def _show_differences(console: Console, found: Mapping[str, Any]) -> None:
 
 def _show_curves(console: Console, target: "Target", found: Mapping[str, Any]) -> None:
     """Show whether probabilities mean what they say, and which thresholds are best."""
+    each = questions(target, found)
+    if each is not None:
+        shown = each.rows[:_LISTED]
+        section(console, table(each.caption, each.head, shown, right=range(1, 6)))
+        _say_more(console, len(each.rows), "of them")
     if "reliability" not in found:
         return
     whose = f"of {target.classes[-1]}" if target.task == "binary" else "of the answer"

@@ -290,6 +290,8 @@ def _show_overview(console: Console, seen: Overview) -> None:
     if seen.wrong is not None:
         console.print()
         line(console, f"{seen.wrong:,} of {seen.rows:,} samples are answered wrong.")
+    if telling.caution(seen):
+        _say(console, telling.caution(seen), "yellow")
     if seen.mistakes:
         head = ["sample", "the model says", "true", "confidence"]
         title = "Most confidently wrong"

@@ -33,6 +33,7 @@ _TRAINING = Parameter(group=Group("Training", sort_key=3), negative="")
 _WHOLE = Parameter(converter=_whole)
 _MANY = Parameter(consume_multiple=True)
 _QUIET = Parameter(show_default=False)
+_NO = Parameter(negative="--no-fingerprints")
 _WORDS = Parameter(show_default=" ".join)
 
 
@@ -53,15 +54,20 @@ class Options:
     kind
         COLUMN=KIND, repeatable; number, category, yesno, or identifier to leave the column out.
     size
-        Side of the pictures in pixels.
+        Side of the pictures in pixels. [default: 64]
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
+    scaling
+        standard, or none: numbers and pixels enter as they are, to see what becomes of that.
+    fingerprints
+        Keep fingerprints of the training rows, by which the model knows them again.
     test
         Share of the rows that is held out to judge by.
     validation
         Share of the rows that is held out to watch, and to stop by with --patience.
     together
-        Keep equal rows, and pictures that look alike, on one side of the split.
+        Keep rows that are equal or nearly so, and pictures that look alike, on one side of the
+        split.
     hidden
         Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
     activation
@@ -111,8 +117,10 @@ class Options:
     target: Annotated[tuple[str, ...], _DATA, _QUIET] = _D.target
     task: Annotated[str | None, _DATA] = _D.task
     kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
-    size: Annotated[int, _DATA, _WHOLE] = _D.size
+    size: Annotated[int | None, _DATA, _WHOLE] = None
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
+    scaling: Annotated[str, _DATA] = _D.scaling
+    fingerprints: Annotated[bool, _DATA, _NO, _QUIET] = _D.fingerprints
     test: Annotated[float, _DATA] = _D.test
     validation: Annotated[float, _DATA] = _D.validation
     together: Annotated[bool, _DATA, _QUIET] = _D.together
@@ -158,7 +166,7 @@ class Options:
         (16,)
         """
         pictures = path.is_dir()
-        if not pictures and (self.strict or self.size != _D.size):
+        if not pictures and (self.strict or self.size is not None):
             raise PlainnetError(
                 f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"

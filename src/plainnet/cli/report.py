@@ -41,7 +41,8 @@ def show_meaning(
     """Show what a network reads and what it says, with the counts of classes where y is given."""
     if isinstance(schema, ImageSchema):
         side = schema.size
-        line(console, f"Input: {side} x {side} pixels, {schema.n_features:,} numbers in all")
+        raw = ", as they are (0 to 255)" if schema.unscaled else ""
+        line(console, f"Input: {side} x {side} pixels, {schema.n_features:,} numbers in all{raw}")
     line(console, f"Target: {clean(target.describe())}")
     if target.task != "regression":
         _show_classes(console, target, y)

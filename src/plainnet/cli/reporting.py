@@ -179,8 +179,14 @@ def training_words(
         elif isinstance(value, tuple | list):
             words += [flag, *map(str, value)]
         else:
-            words += [flag] if value is True else [f"{flag}={value}"]
+            words.append(_word(field.name.replace("_", "-"), value))
     return words
+
+
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}={value}"
 
 
 def _plain(value: Any) -> Any:

@@ -112,6 +112,7 @@ def patient_of(model: Model, rows: "Rows", held_out: "Rows | None") -> Patient:
         names=() if table is None else table.feature_names,
         classes=model.target.classes,
         columns=() if table is None else places(table),
+        schema=model.schema,
     )
 
 

@@ -1,7 +1,7 @@
 """One column of a table: what kind it is, and how its cells become numbers."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self, final, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from plainnet.errors import DataError, ModelFileError
 
 Kind = Literal["number", "category", "yesno", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Scaling = Literal["standard", "none"]
 
 MAX_LEVELS = 100
 """A category keeps this many levels, the most frequent ones; the rest count as unknown."""
@@ -142,6 +143,7 @@ class NumberColumn(FeatureColumn):
         Of the training rows, in the unit of the table.
     mean, scale : float
         Mean and standard deviation of the training rows, filled; a deviation of 0 is kept as 1.
+        Of numbers that are taken as they are, 0 and 1.
     """
 
     decimal: str
@@ -213,7 +215,18 @@ class NumberColumn(FeatureColumn):
     def treatment(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {self.median:g}, marked; " if self.missing else ""
+        if self.unscaled:
+            return f"{filled}as it is"
         return f"{filled}standardised (mean {self.mean:.4g}, deviation {self.scale:.4g})"
+
+    @property
+    def unscaled(self) -> bool:
+        """Whether the numbers enter the network as they are."""
+        return (self.mean, self.scale) == (0.0, 1.0)
+
+    def as_it_is(self) -> "NumberColumn":
+        """Return this column without its scaling."""
+        return replace(self, mean=0.0, scale=1.0)
 
     def fit(self, cells: Cells) -> "NumberColumn":
         """Return this column with the statistics of other training rows."""
@@ -370,6 +383,13 @@ class CategoryColumn(FeatureColumn):
         """What becomes of a cell."""
         filled = f"missing = {shortened(self.fill, 20)}, marked; " if self.missing else ""
         return f"{filled}one-hot, {len(self.levels)} levels and unknown"
+
+    def spellings(self) -> list[tuple[int, int]]:
+        """Return the places of levels that are others in another spelling: (first, other)."""
+        first: dict[str, int] = {}
+        words = [" ".join(level.split()).casefold() for level in self.levels]
+        places = [(first.setdefault(word, i), i) for i, word in enumerate(words)]
+        return [(one, other) for one, other in places if one != other]
 
     def fit(self, cells: Cells) -> "CategoryColumn":
         """Return this column with the levels of other training rows."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.columns import Kind
+from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
 from plainnet.data.images import ImageSchema, Progress, read_images
 from plainnet.data.pixels import shown
@@ -104,8 +104,10 @@ class TableSource(Source):
         task: Task | None = None,
         kinds: Mapping[str, Kind] | None = None,
         group: Grouping | None = None,
+        scaling: Scaling = "standard",
     ) -> None:
         self._notes: list[str] = []
+        self._scaling = scaling
         frame = read_frame(frame)
         if not target:
             target = (str(frame.columns[-1]),)
@@ -121,12 +123,14 @@ class TableSource(Source):
         named = self._target.task in ("binary", "multiclass")
         self.m, what = len(frame), self._target
         self.labels = _class_names(what.encode(frame), what.classes) if named else None
-        self.groups = None if group is None else group(self._schema.transform(frame))
+        self.groups = None
+        if group is not None:
+            self.groups = group(self._schema.one_spelling(self._schema.transform(frame)))
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all into numbers."""
         rows = self._frame.iloc[train]
-        schema, what = self._schema.fit(rows), self._target.fit(rows)
+        schema, what = self._schema.fit(rows, self._scaling), self._target.fit(rows)
 
         def encoded(index: Array) -> Rows:
             part = self._frame.iloc[index]
@@ -148,12 +152,13 @@ class PictureSource(Source):
         classes: Sequence[str],
         *,
         group: Grouping | None = None,
+        scaling: Scaling = "standard",
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
         binary = len(classes) == 2
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
         self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
-        self._notes = _left_out(skipped)
+        self._notes, self._scaling = _left_out(skipped), scaling
         self.labels = _class_names(y, classes)
         self.groups = None if group is None else group(X)
 
@@ -163,7 +168,8 @@ class PictureSource(Source):
         second, third = (
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
-        schema, numbers = ImageSchema.fit(first.X), _numbers(np.arange(self.m), test)
+        schema = ImageSchema.fit(first.X, self._scaling)
+        numbers = _numbers(np.arange(self.m), test)
         return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
 
 
@@ -176,6 +182,7 @@ def read_source(
     size: int = 64,
     strict: bool = False,
     group: Grouping | None = None,
+    scaling: Scaling = "standard",
     progress: Progress | None = None,
 ) -> Source:
     """Read a table or a folder of class folders.
@@ -192,6 +199,8 @@ def read_source(
         Stop at a picture that cannot be used instead of leaving it out.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of a split.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
     progress : callable, optional
         Called as progress(done, total) while pictures are read.
 
@@ -206,7 +215,9 @@ def read_source(
     """
     if not Path(path).is_dir():
         frame = read_frame(path)
-        return TableSource(frame, target=target, task=task, kinds=kinds, group=group)
+        return TableSource(
+            frame, target=target, task=task, kinds=kinds, group=group, scaling=scaling
+        )
     if target or kinds or task:
         raise DataError(
             f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
@@ -214,7 +225,7 @@ def read_source(
         )
     pictures = read_images(path, size, strict, progress)
     X, y, classes = pictures.X, pictures.y, pictures.classes
-    return PictureSource(X, y, classes, group=group, skipped=pictures.skipped)
+    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=pictures.skipped)
 
 
 def split(
@@ -263,6 +274,7 @@ def table_dataset(
     test: float = 0.2,
     validation: float = 0.0,
     group: Grouping | None = None,
+    scaling: Scaling = "standard",
 ) -> Dataset:
     """Split a table and turn it into numbers.
 
@@ -282,6 +294,8 @@ def table_dataset(
         Shares of all rows; 0 for none.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
 
     Returns
     -------
@@ -299,7 +313,7 @@ def table_dataset(
     >>> data.train.X.dtype, data.notes
     (dtype('float32'), ["no target was named: taking the last column, 'y'"])
     """
-    source = TableSource(frame, target=target, task=task, kinds=kinds, group=group)
+    source = TableSource(frame, target=target, task=task, kinds=kinds, group=group, scaling=scaling)
     return split(source, rng, test=test, validation=validation)
 
 
@@ -312,6 +326,7 @@ def image_dataset(
     test: float = 0.2,
     validation: float = 0.0,
     group: Grouping | None = None,
+    scaling: Scaling = "standard",
 ) -> Dataset:
     """Split pictures; they stay uint8.
 
@@ -329,6 +344,8 @@ def image_dataset(
         Shares of all rows; 0 for none.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
 
     Returns
     -------
@@ -346,7 +363,7 @@ def image_dataset(
     >>> data.train.X.shape, data.test.X.shape, data.target.task
     ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
     """
-    source = PictureSource(X, y, classes, group=group)
+    source = PictureSource(X, y, classes, group=group, scaling=scaling)
     return split(source, rng, test=test, validation=validation)
 
 

@@ -216,7 +216,8 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
     except DataError:
         raise
     except _DAMAGED as error:
-        raise DataError(f"{label} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.filename else error
+        raise DataError(f"{label} cannot be read: {reason}.") from error
 
 
 def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytes]:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import TYPE_CHECKING, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from plainnet.data.pixels import (
     unusable,
 )
 from plainnet.errors import DataError, ModelFileError
+
+if TYPE_CHECKING:
+    from plainnet.data.columns import Scaling
 
 __all__ = [
     "ImageSchema",
@@ -326,7 +329,8 @@ class ImageSchema:
         The side of the pictures in pixels.
     mean, std : tuple of 3 floats
         Of red, green and blue over all pixels of the training pictures, on the scale 0 to 255. A
-        channel that never varies has the standard deviation 1, so that it becomes 0.
+        channel that never varies has the standard deviation 1, so that it becomes 0. Of pixels that
+        are taken as they are, 0 and 1.
 
     Examples
     --------
@@ -345,12 +349,14 @@ class ImageSchema:
     std: tuple[float, float, float]
 
     @classmethod
-    def fit(cls, X: NDArray[np.uint8]) -> Self:
+    def fit(cls, X: NDArray[np.uint8], scaling: "Scaling" = "standard") -> Self:
         """Measure the channels of the training pictures, exactly and in little memory.
 
         Parameters
         ----------
         X : ndarray of uint8, shape (m, size, size, 3)
+        scaling : {"standard", "none"}, default "standard"
+            Whether pixels are standardised, or enter the network as they are, from 0 to 255.
 
         Returns
         -------
@@ -369,6 +375,8 @@ class ImageSchema:
         _require_pictures(X, X.shape[1] if X.ndim == 4 else 0)
         if not X.size:
             raise DataError("an image schema needs at least one training picture, got none")
+        if scaling == "none":
+            return cls(X.shape[1], (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         counts = np.zeros((3, 256), dtype=np.int64)
         for picture in X:  # a picture at a time: counting needs eight bytes a pixel
             for channel in range(3):
@@ -376,6 +384,17 @@ class ImageSchema:
         moments = [_moments(channel) for channel in counts]
         (m0, s0), (m1, s1), (m2, s2) = moments
         return cls(X.shape[1], (m0, m1, m2), (s0, s1, s2))
+
+    @property
+    def unscaled(self) -> bool:
+        """Whether pixels enter the network as they are.
+
+        Examples
+        --------
+        >>> ImageSchema.fit(np.zeros((1, 2, 2, 3), np.uint8), "none").unscaled
+        True
+        """
+        return (self.mean, self.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
     @property
     def n_features(self) -> int:

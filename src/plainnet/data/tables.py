@@ -18,6 +18,7 @@ from plainnet.data.columns import (
     Kind,
     LeftOutColumn,
     NumberColumn,
+    Scaling,
     YesNoColumn,
 )
 from plainnet.data.fields import Fields, shortened
@@ -135,13 +136,15 @@ read as unknown (1 row).
             )
         return schema
 
-    def fit(self, frame: pd.DataFrame) -> "TableSchema":
+    def fit(self, frame: pd.DataFrame, scaling: Scaling = "standard") -> "TableSchema":
         """Return the same kinds of columns with the statistics of `frame`, the training rows.
 
         Parameters
         ----------
         frame : pandas.DataFrame, m rows
             The table, or some of the rows, that the schema was inferred from.
+        scaling : {"standard", "none"}, default "standard"
+            Whether numbers are standardised, or taken as they are.
 
         Returns
         -------
@@ -154,7 +157,10 @@ read as unknown (1 row).
             As for `infer`.
         """
         frame = self._present(frame)
-        return TableSchema(tuple(_refitted(column, frame) for column in self.columns), len(frame))
+        columns = [_refitted(column, frame) for column in self.columns]
+        if scaling == "none":
+            columns = [c.as_it_is() if isinstance(c, NumberColumn) else c for c in columns]
+        return TableSchema(tuple(columns), len(frame))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -205,6 +211,40 @@ read as unknown (1 row).
                 column.encode(Cells.read(frame[column.name]), X[:, start:stop], notes)
                 start = stop
         return X
+
+    def one_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take levels of a category that differ only in case or spaces for one.
+
+        Parameters
+        ----------
+        X : ndarray of float32, shape (m, n_features)
+            From `transform`.
+
+        Returns
+        -------
+        ndarray of float32, shape (m, n_features)
+            Equal rows are equal still, and rows too that differ in nothing else; X itself where no
+            levels do.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"city": ["Oslo", "oslo", "Bo", "Bo"]})
+        >>> schema = TableSchema.infer(frame)
+        >>> schema.one_spelling(schema.transform(frame))[:3]
+        array([[0., 1., 0., 0.],
+               [0., 1., 0., 0.],
+               [1., 0., 0., 0.]], dtype=float32)
+        """
+        start, out = 0, X
+        for column in self.columns:
+            if isinstance(column, CategoryColumn):
+                for place, other in column.spellings():
+                    out = X.copy() if out is X else out
+                    out[:, start + place] += out[:, start + other]
+                    out[:, start + other] = 0
+            start += len(column.features)
+        return out
 
     def describe(self) -> list[Description]:
         """Return a line for each column: name, kind, values, missing cells, what becomes of it.

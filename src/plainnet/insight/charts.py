@@ -109,7 +109,7 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
         error = said[:, k] - true[:, k]
         low, high = np.quantile(error, [0.05, 0.95])
         fit = "Each point is a row; on the dashed line a prediction is exact."
-        spread = f"Predicted minus true: nine rows in ten lie from {low:.4g} to {high:.4g}."
+        spread = f"Predicted minus true: nine rows in ten lie from {number(low)} to {number(high)}."
         heights, edges = np.histogram(error, bins=25)
         axes = ("true", "predicted")
         charts.append(cloud(f"fit-{k + 1}", f"Predictions{of}", fit, true[:, k], said[:, k], axes))
@@ -163,7 +163,7 @@ def stored_charts(target: "Target", found: "Mapping[str, Any]") -> list[Drawing]
     target : Target
         What is predicted.
     found : mapping
-        As `Evaluation.to_json` gives it; only that of two classes holds curves.
+        As `Evaluation.to_json` gives it.
 
     Returns
     -------
@@ -175,15 +175,18 @@ def stored_charts(target: "Target", found: "Mapping[str, Any]") -> list[Drawing]
     >>> stored_charts(Target("binary", ("tea",), ("no", "yes")), {})
     []
     """
-    if target.task != "binary" or "roc" not in found:
-        return []
-    name, (recall, precision) = target.classes[-1], found["pr"]
-    table = np.asarray(found["reliability"], np.float64)
-    return _class_charts(
-        [Line(name, *found["roc"])],
-        [Line(name, [0.0, *recall], [precision[0], *precision])],
-        [Line(name, table[:, 3], table[:, 4])],
-    )
+    every = [found] if target.task == "binary" else found.get("classes", found.get("labels", ()))
+    names = target.classes[len(target.classes) - len(every) :]
+    roc, precision, calibration = [], [], []
+    for name, one in list(zip(names, every, strict=True))[:SERIES]:
+        if "roc" not in one:
+            continue
+        recalled, precise = one["pr"]
+        table = np.asarray(one["reliability"], np.float64)
+        roc.append(Line(name, *one["roc"]))
+        precision.append(Line(name, [0.0, *recalled], [precise[0], *precise]))
+        calibration.append(Line(name, table[:, 3], table[:, 4]))
+    return _class_charts(roc, precision, calibration)
 
 
 def _class_charts(roc: list[Line], precision: list[Line], calibration: list[Line]) -> list[Drawing]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from plainnet.insight.verdicts import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Transform
 from plainnet.train.batches import ready
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.tables import TableSchema
 
 UNSCALED = 10.0  # root mean square of a column, where standardised ones have 1
 UNEVEN = 100.0  # times the root mean square of the middle column
@@ -37,7 +42,10 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
         return []
     column = _name(names, largest)
     many = int((size > UNSCALED).sum())
-    scaled = "X / 255 for pixels; else (X - X.mean(0)) / X.std(0), with the training rows' figures"
+    scaled = (
+        "--scaling standard; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
+        "the training rows' figures"
+    )
     return [
         Finding(
             "unscaled inputs",
@@ -116,6 +124,29 @@ def check_columns(X: Array, names: Sequence[str]) -> list[Finding]:
                 )
             )
     return found
+
+
+def check_left_out(schema: "TableSchema | ImageSchema | None") -> list[Finding]:
+    """Name the columns of a table that were left out because they are the same in every row."""
+    from plainnet.data.tables import TableSchema
+
+    if not isinstance(schema, TableSchema):
+        return []
+    names = [column.name for column in schema.columns]
+    constant = [i for i, column in enumerate(schema.columns) if column.kind == "constant"]
+    if not constant:
+        return []
+    return [
+        Finding(
+            "columns left out",
+            "note",
+            f"{_listed(names, constant)} {'is' if len(constant) == 1 else 'are'} the same in every "
+            "row.",
+            f"{len(constant)} of {len(names)} columns",
+            "They hold no information, so the network does not see them.",
+            "nothing, if that is right; else look at how the file was made",
+        )
+    ]
 
 
 def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]:

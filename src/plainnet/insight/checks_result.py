@@ -7,6 +7,7 @@ import numpy as np
 from plainnet.insight.checks_data import RARE
 from plainnet.insight.checks_network import gradient_ratio, symmetric_layers
 from plainnet.insight.findings import Finding
+from plainnet.insight.intervals import Difference
 from plainnet.insight.patient import Patient
 from plainnet.nn.layers import Dense
 from plainnet.train.optimizers import SGD
@@ -14,6 +15,7 @@ from plainnet.train.optimizers import SGD
 AT_BASE = 0.98  # of the base cost or more: nothing was learned
 ABOVE_BASE = 1.1  # times the base cost: it does answer, and wrongly
 HELD_BASE = 0.95  # the same on held-out rows, where chance has a part
+AT_MOST = 0.1  # better than the same answer with 95 %: it is no better in practice
 RIGHT = 0.05  # of accuracy above the most frequent answer: something was learned
 SMALL = 0.01  # of the inputs' spread is left after the hidden layers
 MOVED = 0.02  # of the first norm: below, the parameters have hardly moved
@@ -137,8 +139,14 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
             "almost zero.",
             f"{_lower(patient)}--init xavier_normal, and scaled inputs",
         )
-    ratio = gradient_ratio(patient.activity)
+    ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
     if ratio is not None and ratio < 1e-3:
+        if too_high(patient) and (first is None or first >= 1e-3):
+            return (
+                f"The learning rate is too high{_at_rate(patient)}: its steps broke the way back, "
+                f"so that no gradient reaches the first layer any more (a ratio of {ratio:.1g}).",
+                _lower(patient).rstrip(", "),
+            )
         return (
             f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
             "--activation relu --init he_normal, or fewer layers",
@@ -218,17 +226,17 @@ def lower_rate(patient: Patient) -> float:
 
 
 def _no_signal(patient: Patient) -> list[Finding]:
-    figures = patient.held_out_figures
-    if figures is None:
+    """Compare with the same answer for all on held-out rows; the interval decides what is said."""
+    figures, better = patient.held_out_figures, patient.held_out_difference
+    if figures is None or better is None:
         return []
     cost, score, base_cost, base_score, m = figures
-    margin = 2.5 * math.sqrt(max(base_score * (1 - base_score), 0.01) / m)
-    if cost < HELD_BASE * base_cost:
-        return []
-    if patient.task != "numbers" and score > base_score + margin:
+    if cost < HELD_BASE * base_cost or better.low > 0:
         return []
     near = patient.neighbours
     unrelated = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
+    if better.high > AT_MOST and not unrelated:
+        return [_too_few(better, m)]
     if patient.task == "numbers":
         number = f"cost {cost:.4f} on {m} held-out rows; always the mean costs {base_cost:.4f}"
     else:
@@ -237,8 +245,10 @@ def _no_signal(patient: Patient) -> list[Finding]:
         Finding(
             "no signal",
             "problem",
-            "On rows that it has not seen the network is no better than the same answer for all.",
-            number,
+            "On rows that it has not seen the network is no better than the same answer for all."
+            if better.high <= AT_MOST
+            else "Nothing shows that the network knows more than the same answer for all.",
+            f"{number}; {_difference(better)}",
             "The inputs say nothing about the target: the labels may be shuffled, or belong to "
             "other rows. What the network learned is the training rows by heart."
             if unrelated
@@ -249,6 +259,23 @@ def _no_signal(patient: Patient) -> list[Finding]:
             else "--hidden 4 --l2 0.01, or more rows",
         )
     ]
+
+
+def _too_few(better: Difference, m: int) -> Finding:
+    return Finding(
+        "too few held-out rows",
+        "note",
+        "The held-out rows do not show whether the network is better than the same answer for all.",
+        f"{m} held-out rows; {_difference(better)}",
+        "So few rows leave a wide interval, and what the network says of them costs as much as the "
+        "same answer would.",
+        "--test 0.4, or more rows; several splits: plainnet train --repeat 5",
+    )
+
+
+def _difference(better: Difference) -> str:
+    value, low, high = (100 * x for x in better[:3])
+    return f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
 
 
 def _one_class(patient: Patient) -> list[Finding]:

@@ -1,5 +1,7 @@
 """The doctor: what ails the data, the network or its training, in words and numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from plainnet.insight.checks_course import check_course, check_failure
@@ -8,17 +10,29 @@ from plainnet.insight.checks_data import (
     check_finite,
     check_labels,
     check_leak,
+    check_left_out,
     check_scale,
     check_size,
 )
 from plainnet.insight.checks_network import check_network
 from plainnet.insight.checks_result import check_result
+from plainnet.insight.duplicates import copies
 from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
 from plainnet.insight.rules import Place
+from plainnet.insight.verdicts import copied
 from plainnet.train.optimizers import SGD
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
+_FOLLOWS = {  # from inputs that are not scaled
+    "base rate",
+    "cost not finite",
+    "dead relu",
+    "exploding gradients",
+    "learning rate too high",
+    "oscillation",
+    "saturated",
+}
 _WIDE = 2000  # columns: more are pixels, whose constants and copies say nothing
 
 
@@ -48,6 +62,7 @@ def check_data(patient: Patient) -> list[Finding]:
     if broken:
         return broken
     found = check_scale(X, patient.transform, names)
+    found += check_left_out(patient.schema)
     if np.prod(X.shape[1:]) <= _WIDE:
         found += check_columns(X, names)
         found += check_leak(
@@ -55,6 +70,7 @@ def check_data(patient: Patient) -> list[Finding]:
         )
     if patient.labels is not None:
         found += check_labels(X, patient.labels, patient.classes)
+    found += copied(X.ndim == 4, copies(X, patient.schema), len(X), trained_on=True)
     return found + check_size(len(X), patient.net.params.grad.size)
 
 
@@ -167,7 +183,20 @@ def examine(patient: Patient) -> list[Finding]:
         found = check_start(patient) + found
     if patient.history is not None or patient.failure is not None:
         found = check_training(patient) + found
-    return in_order(found)
+    return in_order(_scale_first(found))
+
+
+def _scale_first(found: list[Finding]) -> list[Finding]:
+    """Put inputs that are not scaled before the problems of the network, which follow from it."""
+    others = [finding for finding in found if finding.name != "unscaled inputs"]
+    if not _FOLLOWS & {finding.name for finding in others if finding.level != "note"}:
+        return found
+    first = [
+        replace(one, level="problem", cause=f"{one.cause} What else is found may follow from it.")
+        for one in found
+        if one.name == "unscaled inputs"
+    ]
+    return first + others
 
 
 def in_order(found: list[Finding]) -> list[Finding]:

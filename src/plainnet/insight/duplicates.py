@@ -1,11 +1,11 @@
 """Duplicates: rows that occur twice, that a network has seen before, or that contradict each other.
 
 Equality is of what the network sees: of the features of a table, of the pixels of a picture after
-it was brought to size. Pictures are also compared by a perceptual hash, which finds the same
-picture stored anew or resized.
+it was brought to size. Nearly equal are rows of a table whose numbers differ by very little and
+whose text only in case or spaces (see `plainnet.insight.nearness`), and pictures whose perceptual
+hash is that of the same picture stored anew or resized.
 """
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,15 +13,36 @@ from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.splits import duplicate_groups
 from plainnet.insight.looks import bits_apart, perceptual_hash
+from plainnet.insight.nearness import cell_marks, grid_of, hashed, join_near
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.tables import TableSchema
+    from plainnet.model import Model
+
+    Schema = TableSchema | ImageSchema
 
 Array = NDArray[Any]
+MEMORY = "rows."  # how the names of the arrays begin that know training rows again
 NEAR = 4  # bits of 64 in which the hashes of two pictures may differ to be called alike
 _PLAIN = 12  # hashes with fewer bits of one kind are of pictures with nothing on them
 _BLOCK = 512
 _KEPT = 100_000  # fingerprints that a model file holds at most: 0.8 MB
+
+
+class Copies(NamedTuple):
+    """Rows that occurred before among the same rows.
+
+    Attributes
+    ----------
+    equal : int
+        Rows that are equal to an earlier one.
+    near : int
+        Rows that are not, but nearly so.
+    """
+
+    equal: int
+    near: int
 
 
 class Contradictions(NamedTuple):
@@ -95,38 +116,64 @@ def fingerprints(X: Array) -> NDArray[np.float64]:
     >>> bool(a == c), bool(a == b)
     (True, False)
     """
-    rows = np.ascontiguousarray(X.reshape(len(X), -1))
-    rows = rows + 0 if rows.dtype.kind == "f" else rows  # makes -0 a 0
-    marks = [int.from_bytes(blake2b(row, digest_size=8).digest()) >> 12 for row in rows]
-    return np.array(marks, np.float64)
+    return hashed(X + 0 if X.dtype.kind == "f" else X)  # makes -0 a 0
 
 
-def remember(X: Array, pictures: bool) -> dict[str, Array]:
+def remember(X: Array, schema: "Schema | None" = None) -> dict[str, Array]:
     """Return what a model keeps of its training rows to know them again.
 
     Parameters
     ----------
     X : array (m, ...)
-        Training rows.
-    pictures : bool
-        Whether they are pictures, of which perceptual hashes are kept too.
+        Training rows; pictures are uint8 and have four dimensions.
+    schema : TableSchema or ImageSchema, optional
+        Where they come from, so that spellings of a category count as one.
 
     Returns
     -------
     dict of str to float64 array
-        ``rows.seen`` (k,), the smallest 100,000 different fingerprints, sorted; ``rows.looks``
-        (m, 2), the halves of the hashes.
+        ``rows.seen`` (k,), the smallest 100,000 different fingerprints, sorted. Of a table also
+        ``rows.grid`` (n, 6), in whose cells rows are nearly equal, and ``rows.near`` (j,), the
+        fingerprints of those cells; of pictures ``rows.looks`` (m, 2), the halves of the hashes.
     """
-    kept = {"rows.seen": np.unique(fingerprints(X))[:_KEPT]}
-    if pictures:
+    kept = {MEMORY + "seen": np.unique(fingerprints(X))[:_KEPT]}
+    if _pictures(X):
         hashes = perceptual_hash(X[:_KEPT])
         halves = [hashes >> np.uint64(32), hashes & np.uint64(2**32 - 1)]
-        kept["rows.looks"] = np.column_stack(halves).astype(np.float64)
-    return kept
+        return kept | {MEMORY + "looks": np.column_stack(halves).astype(np.float64)}
+    rows = _one_spelling(X, schema)
+    grid = grid_of(rows)
+    near = np.unique(cell_marks(rows, grid)) if grid.any() else np.zeros(0)
+    return kept | {MEMORY + "grid": grid, MEMORY + "near": near[: 2 * _KEPT]}
 
 
-def seen_before(memory: dict[str, Array], X: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which rows a model was trained on, and which pictures look like one of those.
+def remembers(model: "Model") -> bool:
+    """Return whether a model knows its training rows again.
+
+    Parameters
+    ----------
+    model : Model
+        From a file, or as `plainnet.runs.train` makes it.
+    """
+    return MEMORY + "seen" in model.extras
+
+
+def forget(model: "Model") -> None:
+    """Take from a model what `remember` gave it.
+
+    Parameters
+    ----------
+    model : Model
+        Its further arrays are changed.
+    """
+    kept = {name: a for name, a in model.extras.items() if not name.startswith(MEMORY)}
+    model.extras = kept
+
+
+def seen_before(
+    memory: dict[str, Array], X: Array, schema: "Schema | None" = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which rows a model was trained on, and which are nearly one of those.
 
     Parameters
     ----------
@@ -134,6 +181,8 @@ def seen_before(memory: dict[str, Array], X: Array) -> tuple[NDArray[np.bool_], 
         From `remember`.
     X : array (m, ...)
         Rows to ask about.
+    schema : TableSchema or ImageSchema, optional
+        See `remember`.
 
     Returns
     -------
@@ -141,36 +190,48 @@ def seen_before(memory: dict[str, Array], X: Array) -> tuple[NDArray[np.bool_], 
         Whether an equal row was trained on. Where more than 100,000 different rows were, it is
         known only of a share of them.
     alike : bool array (m,)
-        Whether one that is equal or looks like it was.
+        Whether one that is equal or nearly so was.
 
     Examples
     --------
-    >>> seen_before(remember(np.eye(3), pictures=False), np.array([[1.0, 0, 0], [0, 0, 0]]))[0]
+    >>> seen_before(remember(np.eye(3)), np.array([[1.0, 0, 0], [0, 0, 0]]))[0]
     array([ True, False])
     """
-    seen = np.isin(fingerprints(X), memory.get("rows.seen", np.zeros(0)))
-    looks = memory.get("rows.looks")
-    if looks is None or X.ndim != 4 or looks.ndim != 2 or looks.shape[1] != 2:
-        return seen, seen
+    seen = np.isin(fingerprints(X), memory.get(MEMORY + "seen", np.zeros(0)))
+    alike = _looks_known if _pictures(X) else _cell_known
+    return seen, seen | alike(memory, _one_spelling(X, schema))
+
+
+def _cell_known(memory: dict[str, Array], X: Array) -> NDArray[np.bool_]:
+    grid, near = memory.get(MEMORY + "grid"), memory.get(MEMORY + "near")
+    if grid is None or near is None or X.ndim != 2 or grid.shape[:-1] != X.shape[1:]:
+        return np.zeros(len(X), np.bool_)
+    return np.asarray(np.isin(cell_marks(X, grid), near).any(axis=1))
+
+
+def _looks_known(memory: dict[str, Array], X: Array) -> NDArray[np.bool_]:
+    alike = np.zeros(len(X), np.bool_)
+    looks = memory.get(MEMORY + "looks")
+    if looks is None or looks.ndim != 2 or looks.shape[1] != 2:
+        return alike
     halves = looks.astype(np.uint64)
     known = halves[:, 0] << np.uint64(32) | halves[:, 1]
     known = known[_telling(known)]
     hashes = perceptual_hash(X)
-    alike = np.zeros(len(X), np.bool_)
     if len(known):
         for start in range(0, len(X), _BLOCK):
             apart = bits_apart(hashes[start : start + _BLOCK, None], known)
             alike[start : start + _BLOCK] = apart.min(axis=1) <= NEAR
-    return seen, seen | (alike & _telling(hashes))
+    return alike & _telling(hashes)
 
 
-def groups_of(rows: "Array | pd.DataFrame") -> NDArray[np.int64]:
-    """Number rows so that equal ones share a number, and pictures that look alike.
+def groups_of(rows: Array) -> NDArray[np.int64]:
+    """Number rows so that equal ones share a number, and nearly equal ones too.
 
     Parameters
     ----------
-    rows : DataFrame, or array (m, ...)
-        A table, features, or pictures (uint8, four dimensions).
+    rows : array (m, ...)
+        Features, or pictures (uint8, four dimensions).
 
     Returns
     -------
@@ -178,12 +239,12 @@ def groups_of(rows: "Array | pd.DataFrame") -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> groups_of(np.array([[1], [2], [1]]))
+    >>> groups_of(np.array([[1.0], [2.0], [1.0]]))
     array([0, 1, 0])
     """
     groups = duplicate_groups(rows)
-    if not isinstance(rows, np.ndarray) or rows.ndim != 4 or rows.dtype != np.uint8:
-        return groups
+    if not _pictures(rows):
+        return join_near(groups, rows)
     hashes = perceptual_hash(rows)
     telling = np.flatnonzero(_telling(hashes))
     for start in range(0, len(telling), _BLOCK):
@@ -194,6 +255,40 @@ def groups_of(rows: "Array | pd.DataFrame") -> NDArray[np.int64]:
             if one != other:
                 groups[groups == other] = one
     return groups
+
+
+def copies(X: Array, schema: "Schema | None" = None) -> Copies:
+    """Count the rows that occur more than once, the first time left out.
+
+    Parameters
+    ----------
+    X : array (m, ...)
+        Rows.
+    schema : TableSchema or ImageSchema, optional
+        See `remember`.
+
+    Returns
+    -------
+    Copies
+
+    Examples
+    --------
+    >>> copies(np.array([[1.0], [2.0], [1.0]]))
+    Copies(equal=1, near=0)
+    """
+    equal = len(X) - int(duplicate_groups(X).max() + 1)
+    near = len(X) - len(np.unique(groups_of(_one_spelling(X, schema))))
+    return Copies(equal, near - equal)
+
+
+def _pictures(X: Array) -> bool:
+    return X.ndim == 4 and X.dtype == np.uint8
+
+
+def _one_spelling(X: Array, schema: "Schema | None") -> Array:
+    from plainnet.data.tables import TableSchema
+
+    return schema.one_spelling(X) if isinstance(schema, TableSchema) else X
 
 
 def _telling(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:

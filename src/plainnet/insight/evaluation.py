@@ -20,16 +20,26 @@ from plainnet.insight.curves import (
     roc_curve,
     thinned,
 )
-from plainnet.insight.duplicates import seen_before
+from plainnet.insight.duplicates import copies, remembers, seen_before
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import paired_means, paired_shares, wilson
 from plainnet.insight.metrics import evaluate
 from plainnet.insight.rules import places
-from plainnet.insight.verdicts import Case, Rival, contradicted, leaked, repeated, verdict
+from plainnet.insight.verdicts import (
+    Case,
+    Rival,
+    contradicted,
+    copied,
+    leaked,
+    repeated,
+    unknown,
+    verdict,
+)
 from plainnet.model import Model
 
 if TYPE_CHECKING:
     from plainnet.data.datasets import Rows
+    from plainnet.data.targets import Target
 
 Array = NDArray[Any]
 
@@ -65,7 +75,8 @@ class Evaluation:
         Of classes: ``brier``, ``calibration_error``, ``reliability`` (rows of low, high, rows,
         said, came). Of two classes also ``roc`` (false and true positive rate), ``pr`` (recall
         and precision), ``average_precision``, ``best_f1`` (threshold and F1), and with costs
-        ``cheapest`` (threshold and cost a row).
+        ``cheapest`` (threshold and cost a row). Of several classes, each against the others, and
+        of labels the same for each, in a list ``classes`` or ``labels``.
     """
 
     figures: dict[str, Any]
@@ -136,12 +147,14 @@ def evaluation(
     own = _points(task, A, rows.y)
     answers = stored(model) if baselines is None else baselines
     rivals = tuple(_rival(model, one, rows, own) for one in answers)
-    seen, alike = seen_before(model.extras, rows.X)
+    seen, alike = seen_before(model.extras, rows.X, model.schema)
     pictures = model.transform is not None
     where = places(model.schema)
     case = Case(model.target, figures, rivals, held_out, pictures, float(alike.mean()), where)
     findings = [*leaked(case, answers, *rows), *repeated(case, seen, alike, own)]
-    if task in ("binary", "multiclass"):
+    findings += copied(pictures, copies(rows.X, model.schema), len(rows.X))
+    findings += [] if remembers(model) else [unknown(case)]
+    if task != "regression":
         findings += contradicted(case, rows.X, rows.y)
     return Evaluation(
         figures,
@@ -149,7 +162,7 @@ def evaluation(
         case.best.name if case.best is not None else None,
         verdict(case),
         tuple(findings),
-        _curves(task, rows.y, A, costs),
+        _curves(model.target, rows.y, A, costs),
     )
 
 
@@ -227,29 +240,68 @@ def _logits(task: str, A: Array) -> Array:
     return np.asarray(np.log(p) if task == "multiclass" else np.log(p / (1 - p)))
 
 
-def _curves(task: str, y: Array, A: Array, costs: Costs | None) -> dict[str, Any]:
-    if task in ("regression", "multilabel"):
+def _curves(target: "Target", y: Array, A: Array, costs: Costs | None) -> dict[str, Any]:
+    P = A.astype(np.float64)
+    if target.task == "regression":
         return {}
-    P = A[:, 0].astype(np.float64) if task == "binary" else A.astype(np.float64)
-    came = y > 0.5 if task == "binary" else A.argmax(axis=1) == y
-    table = reliability(came, P if task == "binary" else P.max(axis=1))
-    found: dict[str, Any] = {
+    if target.task == "binary":
+        return of_question(y > 0.5, P[:, 0], costs)
+    if target.task == "multilabel":
+        every = zip(target.classes, y.T > 0.5, P.T, strict=True)
+        return {"labels": [{"label": name, **of_question(came, p)} for name, came, p in every]}
+    table = reliability(P.argmax(axis=1) == y, P.max(axis=1))
+    return {
         "brier": brier(y, P),
         "calibration_error": calibration_error(table),
         "reliability": [list(line) for line in table],
+        "classes": [
+            {"class": name, **of_question(y == k, P[:, k])} for k, name in enumerate(target.classes)
+        ],
     }
-    if task == "multiclass" or came.all() or not came.any():
+
+
+def of_question(came: Array, p: Array, costs: Costs | None = None) -> dict[str, Any]:
+    """Return what there is over all thresholds of one question of yes or no.
+
+    Parameters
+    ----------
+    came : bool array (m,)
+        The truth.
+    p : float64 array (m,)
+        The probability of yes.
+    costs : Costs, optional
+        Of mistakes.
+
+    Returns
+    -------
+    dict
+        ``brier``, ``calibration_error``, ``reliability``; and where both yes and no occur ``roc``,
+        ``pr``, ``average_precision``, ``best_f1`` and with costs ``cheapest``: see `Evaluation`.
+
+    Examples
+    --------
+    >>> found = of_question(np.array([False, True]), np.array([0.4, 0.8]))
+    >>> found["roc"], found["best_f1"]
+    ([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [0.8, 1.0])
+    """
+    table = reliability(came, p)
+    found: dict[str, Any] = {
+        "brier": brier(came, p),
+        "calibration_error": calibration_error(table),
+        "reliability": [list(line) for line in table],
+    }
+    if came.all() or not came.any():
         return found
-    false, true, _ = roc_curve(came, P)
-    precision, recall, _ = pr_curve(came, P)
+    false, true, _ = roc_curve(came, p)
+    precision, recall, _ = pr_curve(came, p)
     found |= {
         "roc": thinned(false, true),
         "pr": thinned(recall, precision),
-        "average_precision": average_precision(came, P),
-        "best_f1": list(best_f1(came, P)),
+        "average_precision": average_precision(came, p),
+        "best_f1": list(best_f1(came, p)),
     }
     if costs is not None:
-        threshold, cost = cheapest(came, P, *costs)
+        threshold, cost = cheapest(came, p, *costs)
         # above all scores: to call none positive is cheapest
         found["cheapest"] = [threshold if math.isfinite(threshold) else None, cost]
     return found
@@ -269,4 +321,4 @@ def learn_baselines(model: Model, train: "Rows") -> None:
     from plainnet.insight.duplicates import remember
 
     store(fit_baselines(model.schema, model.target, train), model)
-    model.extras |= remember(train.X, model.transform is not None)
+    model.extras |= remember(train.X, model.schema)

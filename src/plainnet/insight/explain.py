@@ -366,6 +366,8 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
         value, said = column.median, "missing = the median: "
         if raw is not None:
             value, said = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
+        if column.unscaled:
+            return f"{said}{value:.6g}, as it is"
         return f"{said}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
     if isinstance(column, CategoryColumn):
         return "1 for its own level, 0 for the others"
@@ -390,7 +392,7 @@ def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample
             label = _class_folder(file, folder, target.classes)
     schema.transform(X)  # refuses pictures of another size before anything is said of them
     how = tuple(
-        f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
+        f"{channel}: byte" if schema.unscaled else f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
         for channel, mean, std in zip(_CHANNELS, schema.mean, schema.std, strict=True)
     )
     picture = Picture(X[0], how, code_of(type(schema).transform))

@@ -135,6 +135,45 @@ def calibrated(found: Mapping[str, Any]) -> Table | None:
     return Table("Do the probabilities mean what they say?", head, rows, (1, 2, 3))
 
 
+def questions(target: "Target", found: Mapping[str, Any]) -> Table | None:
+    """Return how good the probabilities of each class or label are, and its best threshold.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    found : mapping
+        As `Evaluation.to_json` gives it.
+
+    Returns
+    -------
+    Table or None
+        None for two classes, which are one question, and for numbers.
+
+    Examples
+    --------
+    >>> from plainnet.data.targets import Target
+    >>> target = Target("multilabel", ("tags",), ("tea", "milk"))
+    >>> one = {"average_precision": 0.9, "brier": 0.1, "calibration_error": 0.05}
+    >>> never = {"brier": 0.0, "calibration_error": 0.01}
+    >>> found = {"labels": [one | {"best_f1": [0.4, 0.8]}, never]}
+    >>> questions(target, found).rows
+    [['tea', '0.9000', '0.1000', '0.0500', '0.4000', '0.8000'],
+     ['milk', '-', '0.0000', '0.0100', '-', '-']]
+    """
+    unit = "label" if target.task == "multilabel" else "class"
+    every = found.get({"label": "labels", "class": "classes"}[unit])
+    if not every:
+        return None
+    keys = ("average_precision", "brier", "calibration_error")
+    rows = []
+    for name, one in zip(target.classes, every, strict=True):
+        best = one.get("best_f1", (None, None))
+        rows.append([name, *(number(one.get(key)) for key in keys), *map(number, best)])
+    head = (unit, "average precision", "Brier", "calibration error", "best threshold", "its F1")
+    return Table(f"The probability of each {unit}", head, rows, range(1, 6))
+
+
 def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
     """Return what there is for each class, label or target, and what was taken for what.
 

@@ -5,6 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
+from plainnet.insight.duplicates import seen_before
 from plainnet.insight.importance import Importance, importance
 from plainnet.insight.mistakes import Mistake, worst
 from plainnet.insight.pictures import Pixels, first_weights
@@ -32,6 +33,8 @@ class Overview:
         The pictures of the mistakes as the network saw them; None for tables.
     weights : uint8 array of shape (units, size, size, 3), or None
         The weights of the first layer as pictures; None for tables.
+    trained_on : float
+        Which share of the samples the model was trained on, or on one nearly equal.
     """
 
     rows: int
@@ -40,12 +43,14 @@ class Overview:
     mistakes: tuple[Mistake, ...]
     gallery: Pixels | None
     weights: Pixels | None
+    trained_on: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them; of pictures their number alone."""
         return {
             "rows": self.rows,
             "wrong": self.wrong,
+            "trained_on": self.trained_on,
             "importance": [one.to_json() for one in self.importances],
             "mistakes": [one.to_json() for one in self.mistakes],
             "first_layer_pictures": 0 if self.weights is None else len(self.weights),
@@ -97,4 +102,5 @@ def overview(
         tuple(mistakes),
         rows.X[[one.row for one in mistakes]] if pictures and mistakes else None,
         first_weights(model) if pictures and isinstance(model.net.layers[0], Dense) else None,
+        float(seen_before(model.extras, rows.X, model.schema)[1].mean()),
     )

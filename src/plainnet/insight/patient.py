@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.insight.activity import Activity, measure, spaced
 from plainnet.insight.curvature import largest_curvature
+from plainnet.insight.intervals import Difference, paired_means, paired_shares
 from plainnet.insight.probe import Probe
 from plainnet.insight.rules import Place
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
@@ -20,6 +21,10 @@ from plainnet.train.history import History
 from plainnet.train.optimizers import SGD, Optimizer
 from plainnet.train.rows import ClassWeight, with_class_weights
 from plainnet.train.threads import limited_threads
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.tables import TableSchema
 
 _NEIGHBOURS = 5
 _COMPARED = 10**7  # numbers of the rows that are compared with each other, and
@@ -87,6 +92,8 @@ class Patient:
         Why the training broke off, where the cost was no longer finite.
     columns : sequence of Place, default ()
         Where each column of a table stands among the features; by default each is one.
+    schema : TableSchema or ImageSchema, optional
+        Where the rows come from, so that spellings of a category count as one.
     """
 
     net: Sequential
@@ -105,6 +112,7 @@ class Patient:
     classes: Sequence[str] = ()
     columns: Sequence[Place] = ()
     failure: str | None = None
+    schema: "TableSchema | ImageSchema | None" = None
 
     @cached_property
     def targets(self) -> Array:
@@ -180,19 +188,52 @@ class Patient:
         return self.loss(np.tile(self.constant, (len(y), 1)), y, weight)[0]
 
     @cached_property
-    def held_out_figures(self) -> tuple[float, float, float, float, int] | None:
-        """Cost and score of the network, then of the constant, on held-out rows; and how many."""
+    def _held_out(self) -> tuple[Array, Array, Array] | None:
+        """Logits of the network and of the constant for held-out rows, and encoded targets."""
         if self.held_out is None:
             return None
         X, given = self.held_out
         y = self.loss.encode(given, self.net.n_out, self.net.dtype)
-        y_train = self.rows[1]
-        constant = np.tile(best_constant(self.loss, y_train, None, self.net.n_out), (len(y), 1))
+        constant = best_constant(self.loss, self.rows[1], None, self.net.n_out)
         with np.errstate(all="ignore"):
             Z = self.net.astype(self.net.dtype).predict(X, transform=self.transform)
-            cost = self.loss(Z, y)[0]
+        return Z, np.tile(constant, (len(y), 1)), y
+
+    @cached_property
+    def held_out_figures(self) -> tuple[float, float, float, float, int] | None:
+        """Cost and score of the network, then of the constant, on held-out rows; and how many."""
+        if self._held_out is None:
+            return None
+        Z, constant, y = self._held_out
         score = self.loss.score
+        with np.errstate(all="ignore"):
+            cost = self.loss(Z, y)[0]
         return cost, score(Z, y), self.loss(constant, y)[0], score(constant, y), len(y)
+
+    @cached_property
+    def held_out_difference(self) -> Difference | None:
+        """How much better the network is than the constant on held-out rows, with its interval.
+
+        In shares of the rows, of the labels, or of the constant's squared error.
+        """
+        if self._held_out is None:
+            return None
+        Z, constant, y = self._held_out
+        with np.errstate(all="ignore"):
+            own, same = (self._points(self.loss.link(some), y) for some in (Z, constant))
+        if self.task == "classes":
+            return paired_shares(own, same)
+        unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
+        return paired_means(own / unit, same / unit)
+
+    def _points(self, A: Array, y: Array) -> Array:
+        """What each row counts, the more the better."""
+        if self.task == "numbers":
+            error = np.asarray(A - y.reshape(A.shape), np.float64)
+            return np.asarray(-np.square(error).mean(axis=1))
+        if A.shape[1] == 1 or self.task == "labels":
+            return np.asarray(((A > 0.5) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
+        return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))
 
     @cached_property
     def stable_step(self) -> float | None:

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from plainnet.insight.charts import class_charts, regression_charts, stored_charts, training_charts
 from plainnet.insight.findings import Finding
 from plainnet.insight.gallery import gallery
-from plainnet.insight.outcome import calibrated, compared, detailed, differences, interval
+from plainnet.insight.outcome import (
+    calibrated,
+    compared,
+    detailed,
+    differences,
+    interval,
+    questions,
+)
 from plainnet.insight.pages import LISTED, Table, page
 from plainnet.insight.words import NAMES, count, number, score
 
@@ -161,7 +168,7 @@ def _evaluation(
     target: "Target", found: Mapping[str, Any], where: str, rows: "Rows | None", A: Array | None
 ) -> dict[str, Any]:
     tables = [compared(target, found, f"On {where}"), differences(target, found)]
-    tables += [*detailed(target, found), calibrated(found)]
+    tables += [*detailed(target, found), questions(target, found), calibrated(found)]
     facts = [(name, number(found[key])) for key, name in _MORE.items() if key in found]
     for key, name in _THRESHOLDS.items():
         if key in found:
@@ -193,8 +200,10 @@ def _findings(
 
 
 def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, Any] | None:
-    if rows is None or A is None or model.transform is None:
+    if model.transform is None:
         return None
+    if rows is None or A is None:
+        return {"shown": (), "wrong": 0}
     shown = gallery(model.target, rows.X, rows.y, A)
     return {"shown": shown, "wrong": sum(not one.right for one in shown)}
 
@@ -202,11 +211,16 @@ def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, 
 def _training(model: "Model") -> dict[str, Any] | None:
     """The course of the training; nothing for a record that plainnet did not write."""
     try:
-        history = model.record["history"]
-        return {
-            "charts": training_charts(history, model.loss.score_name),
-            "facts": _course(history),
-        }
+        history, repeats = model.record["history"], model.record.get("repeats")
+        facts, tables = _course(history), []
+        if repeats is not None:
+            more, table = _repeats(repeats)
+            facts, tables = [*facts, *more], [table]
+        metric = model.loss.score_name
+        if model.target.task == "regression":
+            metric += " of standardised numbers"
+        charts = training_charts(history, metric)
+        return {"charts": charts, "facts": facts, "tables": tables}
     except _FOREIGN:
         return None
 
@@ -220,6 +234,22 @@ def _course(history: Mapping[str, Any]) -> list[tuple[str, str]]:
     if history["rowspace"] is not None:
         facts.append(("Trained in", f"dot products of {history['rowspace']:,} rows"))
     return facts
+
+
+def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
+    """How far chance alone moves the result, where the training was repeated."""
+    name, k = found["figure"], len(found["seeds"])
+    low, high = (score(name, end) for end in found["spread"])
+    facts = [
+        (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),
+        ("Standard deviation", score(name, found["deviation"])),
+        ("Lowest and highest", f"{low} and {high}"),
+        ("Better than the best baseline", f"{found['better']} of {k}"),
+    ]
+    each = zip(found["seeds"], found["network"], found["baseline"], strict=True)
+    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in each]
+    head = ("training", NAMES[name], "best baseline")
+    return facts, Table(f"{k} trainings, each with its own seed", head, rows, (1, 2))
 
 
 def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
@@ -238,9 +268,9 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
         tables.append(Table("Columns", head, model.schema.describe()))
     else:
         side = model.schema.size
-        facts.insert(
-            1, ("Pictures", f"{side} x {side} pixels, {model.schema.n_features:,} numbers")
-        )
+        raw = ", as they are (0 to 255)" if model.schema.unscaled else ""
+        numbers = f"{model.schema.n_features:,} numbers{raw}"
+        facts.insert(1, ("Pictures", f"{side} x {side} pixels, {numbers}"))
     kept = record.get("notes")
     said = [*map(str, kept if isinstance(kept, list) else ()), *notes]
     return {

@@ -6,8 +6,10 @@ from plainnet.insight.explain import Explanation
 from plainnet.insight.importance import Estimate, Importance
 from plainnet.insight.mistakes import Mistake
 from plainnet.insight.neighbours import Neighbour
+from plainnet.insight.overview import Overview
 from plainnet.insight.sources import Code
 from plainnet.insight.trace import Gradient, Slope, Step, excerpt, shape_text
+from plainnet.insight.verdicts import SEEN
 from plainnet.nn.params import Array
 
 Rows = list[list[str]]
@@ -171,6 +173,14 @@ def agreement(seen: Explanation) -> str:
         verdict = "agree" if seen.trace.ok else "DO NOT AGREE"
         text += f" Gradients and finite differences {verdict}, to {most:.1e}."
     return text
+
+
+def caution(seen: Overview) -> str:
+    """Say how many of the samples were trained on, where they are more than a few; else nothing."""
+    if seen.trained_on <= SEEN:
+        return ""
+    share = f"{100 * seen.trained_on:.1f} %"
+    return f"The model was trained on {share} of these samples: others it may get wrong more often."
 
 
 def importance_rows(found: Sequence[Importance], n: int) -> Rows:

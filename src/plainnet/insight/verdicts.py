@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.insight.baselines import Baseline, Column
-from plainnet.insight.duplicates import contradictions
+from plainnet.insight.duplicates import Copies, contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import Difference
 from plainnet.insight.rules import Place
@@ -281,36 +281,35 @@ def repeated(
     right : array (m,)
         What each row counts for the network.
     """
-    share = case.seen
-    if share <= SEEN and not (case.pictures and alike.any()):
-        return []
     what = "picture" if case.pictures else "row"
-    n, m = int(alike.sum()), len(alike)
+    share, n, m, nearly = case.seen, int(alike.sum()), len(alike), int((alike & ~seen).sum())
+    if not worth_a_word(case.pictures, Copies(n - nearly, nearly), m):
+        return []
     figures, gain = f"{n:,} of {m:,} ({percent(share)})", 0.0
     if n < m and not case.regression:
         fresh, known = float(right[~alike].mean()), float(right[alike].mean())
         figures += f"; right: {percent(known)} of these, {percent(fresh)} of the others"
         gain = known - fresh
-    nearly = int((alike & ~seen).sum())
-    also = f", {nearly:,} of them nearly" if nearly else ""
+    equal, why = _equal(n - nearly, nearly), _why_equal(case.pictures, nearly)
+    grave = share > SEEN or case.pictures
     if case.held_out:
         return [
             Finding(
                 "duplicates across the split",
-                "warning" if gain > NEAR or case.pictures else "note",
-                f"Some held-out {what}s are equal to {what}s that were trained on{also}.",
+                "warning" if case.pictures or (grave and gain > NEAR) else "note",
+                f"Some held-out {what}s are {equal} to {what}s that were trained on.",
                 figures,
-                f"The same {what} was recorded more than once, or few values make many equal.",
+                why,
                 "--together keeps equal ones on one side",
             )
         ]
-    says = f"Some of these {what}s are equal to {what}s that were trained on{also}."
+    says = f"Some of these {what}s are {equal} to {what}s that were trained on."
     if share > MOSTLY:
         says = f"Most of these {what}s were trained on: that they come out right proves little."
     return [
         Finding(
             "rows trained on",
-            "warning",
+            "warning" if grave else "note",
             says,
             figures,
             "This is the training data or part of it, or the same was recorded more than once.",
@@ -319,18 +318,92 @@ def repeated(
     ]
 
 
+def unknown(case: Case) -> Finding:
+    """Say that a model does not know its training rows again."""
+    what = "picture" if case.pictures else "row"
+    return Finding(
+        "training rows unknown",
+        "note",
+        f"Whether some of these {what}s were trained on cannot be told.",
+        f"the model keeps no fingerprints of its training {what}s",
+        "It was trained with --no-fingerprints, or not by plainnet train.",
+        f"be sure that training has not seen these {what}s",
+    )
+
+
+def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -> list[Finding]:
+    """Say that rows occur more than once.
+
+    Parameters
+    ----------
+    pictures : bool
+        Whether they are pictures.
+    found : Copies
+        How many do.
+    m : int
+        Of how many.
+    trained_on : bool, default False
+        Whether these are the training rows.
+    """
+    if not worth_a_word(pictures, found, m):
+        return []
+    what = "picture" if pictures else "row"
+    those = f"training {what}s" if trained_on else f"of these {what}s"
+    return [
+        Finding(
+            f"repeated training {what}s" if trained_on else f"repeated {what}s",
+            "note",
+            f"Some {those} are {_equal(*found)} to others of them.",
+            f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
+            _why_equal(pictures, found.near),
+            "--together keeps equal ones on one side of the split"
+            if trained_on
+            else f"count copies once: the interval takes each {what} for a case of its own",
+        )
+    ]
+
+
+def worth_a_word(pictures: bool, found: Copies, m: int) -> bool:
+    """Whether so many copies are more than chance: any that is near, or a twentieth; any picture.
+
+    Few values (Yes and No, whole numbers) make some rows of a table equal by chance.
+    """
+    return found.near > 0 or found.equal > SEEN * m or (pictures and found.equal > 0)
+
+
+def _equal(equal: int, near: int) -> str:
+    if equal and near:
+        return f"equal, {near:,} of them only nearly,"
+    return "nearly equal" if near else "equal"
+
+
+def _why_equal(pictures: bool, near: int) -> str:
+    why = "The same row was recorded more than once, or few values make many equal."
+    how = (
+        "Nearly equal ones are less than a hundredth of a standard deviation apart; their texts "
+        "differ in case or spaces alone."
+    )
+    if pictures:
+        why = "The same picture was stored more than once."
+        how = "Nearly equal ones look alike, as a picture stored anew does."
+    return f"{why} {how}" if near else why
+
+
 def contradicted(case: Case, X: Array, y: Array) -> list[Finding]:
     """Say where equal rows have different labels, and what that leaves possible."""
-    found = contradictions(X, y)
+    # of several labels, those of a row are one answer
+    _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
+    found = contradictions(X, answers.reshape(-1))
     if not found.rows:
         return []
     what = "picture" if case.pictures else "row"
+    right = "wholly right" if case.target.task == "multilabel" else "right"
     return [
         Finding(
             "contradictory labels",
             "warning" if found.ceiling < CEILING else "note",
             f"Equal {what}s have different labels: no model can get more than "
-            f"{percent(found.ceiling)} of these {what}s right.",
+            f"{percent(found.ceiling)} of these {what}s {right}.",
             f"{count(found.rows, what)} in {count(found.groups, 'group')} of equal {what}s",
             "Some labels are wrong, or a column is missing that would tell these apart.",
             "check the labels of these, or add what tells them apart",

@@ -25,11 +25,13 @@ def number(value: float | None) -> str:
 
     Examples
     --------
-    >>> number(0.69314), number(0.00012), number(1234567.0), number(None)
-    ('0.6931', '0.00012', '1.23e+06', '-')
+    >>> number(0.69314), number(0.00012), number(15612.34), number(1.2345e9), number(None)
+    ('0.6931', '0.00012', '15,612', '1.23e+09', '-')
     """
     if value is None:
         return "-"
+    if 1000 <= abs(value) < 1e7:
+        return f"{value:,.0f}"
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.3g}"
 
 

@@ -1,0 +1,159 @@
+"""Nearness: rows of a table that are equal but for tiny differences of their numbers.
+
+Each row becomes six numbers, its projections on random directions with every column in standard
+deviations, and falls into a cell of a grid over them; a second grid lies half a cell beside it.
+Rows in one cell of either are near: hashing finds them, without a comparison of each with each.
+
+How wide is a cell? Rows written down twice stay as many when cells grow; rows near by chance become
+at least ten times as many in cells ten times as wide. So the widest cells are taken in which hardly
+any row is near by chance, and none wider than a hundredth of a standard deviation.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet.data.splits import duplicate_groups
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+DIRECTIONS = 6
+WIDTHS = (1e-2, 1e-3, 1e-4, 1e-5)  # of a cell, in standard deviations
+_BY_CHANCE = 0.001  # of the rows may be near by chance, or
+_OF_THOSE = 0.1  # of the rows that are near
+_CROWDED = 0.7  # of the rows share a cell: then more cannot, and growth tells nothing
+
+
+def hashed(rows: Array) -> Floats:
+    """Return 52 bits of a hash of each row, as float64 holds them exactly.
+
+    Parameters
+    ----------
+    rows : array (m, ...)
+        Of any number dtype, as it lies in memory.
+
+    Returns
+    -------
+    float64 array (m,)
+        Of a million rows about one pair meets by chance in 10,000 tries.
+
+    Examples
+    --------
+    >>> a, b = hashed(np.array([[1, 2], [2, 1]]))
+    >>> bool(a == b)
+    False
+    """
+    flat = np.ascontiguousarray(rows.reshape(len(rows), -1))
+    marks = [int.from_bytes(blake2b(row, digest_size=8).digest()) >> 12 for row in flat]
+    return np.array(marks, np.float64)
+
+
+def grid_of(X: Array) -> Floats:
+    """Return the grid in whose cells rows are near: directions, a step of one a cell.
+
+    Parameters
+    ----------
+    X : float array (m, n)
+        Rows.
+
+    Returns
+    -------
+    float64 array (n, 6)
+        All zero where even the narrowest cells hold rows that are near by chance.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((500, 4))
+    >>> narrow, wide = grid_of(X[:, :1]), grid_of(X)
+    >>> bool(np.linalg.norm(narrow) > 100 * np.linalg.norm(wide))
+    True
+    """
+    spread = X.std(axis=0, dtype=np.float64)
+    spread[spread == 0] = 1
+    towards = np.random.default_rng(0).standard_normal((X.shape[1], DIRECTIONS))
+    towards /= spread[:, None]
+    _, first = np.unique(duplicate_groups(X), return_index=True)
+    Z = X[first] @ towards
+    wider = _met(Z / (10 * WIDTHS[0]))
+    for width in WIDTHS:
+        met = _met(Z / width)
+        by_chance = (wider - met) / 9  # at most
+        if by_chance <= max(_BY_CHANCE * len(Z), _OF_THOSE * met) and wider <= _CROWDED * len(Z):
+            return np.asarray(towards / width)
+        wider = met
+    return np.zeros_like(towards)
+
+
+def _met(Z: Floats) -> int:
+    """How many rows share a cell with an earlier one."""
+    return len(Z) - len(np.unique(hashed(np.floor(Z) + 0.0)))  # + 0 makes -0 a 0
+
+
+def cell_marks(X: Array, grid: Floats) -> Floats:
+    """Return a number for the cell of each row, in one grid and in the one beside it.
+
+    Parameters
+    ----------
+    X : float array (m, n)
+        Rows.
+    grid : float64 array (n, 6)
+        From `grid_of`.
+
+    Returns
+    -------
+    float64 array (m, 2)
+        Near rows share one of the two; no number is of both grids.
+
+    Examples
+    --------
+    >>> a, b, c = cell_marks(np.array([[0.1], [0.4], [0.6]]), np.ones((1, 6)))
+    >>> (a == b).tolist(), (a == c).tolist()
+    ([True, True], [True, False])
+    """
+    Z = X @ grid
+    which = np.ones((len(Z), 1))  # sets the cells of the two grids apart
+    grids = [np.hstack([np.floor(Z + k / 2) + 0.0, k * which]) for k in range(2)]
+    return np.column_stack([hashed(cells) for cells in grids])
+
+
+def join_near(groups: NDArray[np.int64], X: Array) -> NDArray[np.int64]:
+    """Join groups of equal rows whose rows are near.
+
+    Parameters
+    ----------
+    groups : int64 array (m,)
+        Equal rows share a number.
+    X : float array (m, n)
+        Rows.
+
+    Returns
+    -------
+    int64 array (m,)
+        The same, but near rows share the lowest of their numbers.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((50, 3))
+    >>> join_near(np.arange(52), np.vstack([X, X[:2] + 1e-7]))[50:]
+    array([0, 1])
+    """
+    grid = grid_of(X)
+    if not grid.any():
+        return groups
+    root = list(range(int(groups.max()) + 1))
+    for marks in cell_marks(X, grid).T:
+        _, first, cell = np.unique(marks, return_index=True, return_inverse=True)
+        for group, other in zip(groups.tolist(), groups[first][cell].tolist(), strict=True):
+            a, b = _root(root, group), _root(root, other)
+            root[max(a, b)] = min(a, b)
+    return np.array([_root(root, group) for group in groups.tolist()], np.int64)
+
+
+def _root(root: list[int], group: int) -> int:
+    """The lowest number that a group was joined to; the way there is shortened."""
+    while root[group] != group:
+        root[group] = root[root[group]]
+        group = root[group]
+    return group

@@ -1,0 +1,84 @@
+"""Trainings without scaling, to see what becomes of that, and without fingerprints of the rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import Model, PlainnetError, Settings
+from plainnet.data.samples import pandas_and_bears
+from plainnet.insight.evaluation import evaluation
+from plainnet.runs import image_run, table_run
+
+
+def numbers(m=60):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"income": rng.normal(40_000, 9_000, m), "age": rng.integers(18, 90, m)})
+    return frame.assign(y=np.where(frame["age"] > 50, "old", "young"))
+
+
+def test_without_scaling_numbers_enter_as_they_are(tmp_path):
+    frame = numbers()
+    model = table_run(frame, Settings(epochs=2, scaling="none")).model
+    given = frame[["income", "age"]].to_numpy(np.float32)
+    assert (model.inputs(frame) == given).all()
+    model.save(tmp_path / "m.safetensors")
+    again = Model.load(tmp_path / "m.safetensors")
+    assert (again.inputs(frame) == given).all()
+    assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
+    assert [row.treatment for row in again.schema.describe()] == ["as it is", "as it is"]
+    scaled = table_run(frame, Settings(epochs=2)).model
+    assert abs(scaled.inputs(frame)).max() < 6
+    assert scaled.schema.to_json().keys() == model.schema.to_json().keys()
+
+
+def test_without_scaling_pixels_enter_as_they_are(tmp_path):
+    X, y, classes = pandas_and_bears(30, size=8)
+    model = image_run(X, y, classes, Settings(epochs=2, scaling="none")).model
+    assert (model.transform(X) == X.reshape(len(X), -1)).all()
+    model.save(tmp_path / "m.safetensors")
+    again = Model.load(tmp_path / "m.safetensors")
+    assert (again.transform(X) == X.reshape(len(X), -1)).all()
+    assert again.schema.unscaled
+    assert not image_run(X, y, classes, Settings(epochs=1)).model.schema.unscaled
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
+    """They are what one gets without a network: its mistakes are not theirs."""
+    found = {}
+    for scaling in ("standard", "none"):
+        settings = Settings(epochs=1, scaling=scaling, test=0.4)
+        if pictures:
+            run = image_run(*pandas_and_bears(60, size=8), settings)
+        else:
+            run = table_run(numbers(200), settings)
+        every = run.model.record["results"]["evaluation"]["baselines"]
+        found[scaling] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
+    for name, (accuracy, loss) in found["standard"].items():
+        assert found["none"][name] == (accuracy, pytest.approx(loss, rel=1e-3))
+
+
+def test_an_unknown_scaling_is_refused():
+    with pytest.raises(PlainnetError) as error:
+        table_run(numbers(), Settings(scaling="minmax"))
+    assert str(error.value) == "unknown scaling 'minmax': expected one of standard, none"
+
+
+def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):
+    frame = numbers()
+    twice = pd.concat([frame, frame], ignore_index=True)
+    found = {}
+    for keep in (True, False):
+        run = table_run(twice, Settings(epochs=1, fingerprints=keep))
+        run.model.save(tmp_path / "m.safetensors")
+        again = Model.load(tmp_path / "m.safetensors")
+        assert any(name.startswith("rows.") for name in again.extras) == keep
+        # the training itself could still look for its rows
+        judged = run.model.record["results"]["evaluation"]["findings"]
+        assert "duplicates across the split" in {one["name"] for one in judged}
+        found[keep] = {one.name: one for one in evaluation(again, run.data.train).findings}
+        assert (again.predict(frame) == run.model.predict(frame)).all()
+    assert "rows trained on" in found[True]
+    assert "rows trained on" not in found[False]
+    assert "training rows unknown" not in found[True]
+    assert found[False]["training rows unknown"].level == "note"
