@@ -481,7 +481,10 @@ def test_a_name_that_is_too_long_and_one_that_no_system_takes(tmp_path):
 @pytest.mark.parametrize("size", [2**20, 2**27, 2**40, 2**63 - 1, 2**64 - 1])
 def test_sizes_that_are_claimed_are_not_allocated(path, size):
     content = path.read_bytes()
-    array = f'{{"a":{{"dtype":"F64","shape":[{size}],"data_offsets":[0,{size * 8}]}}}}'.encode()
+    (n,) = struct.unpack("<Q", content[:8])
+    metadata = json.dumps(json.loads(content[8 : 8 + n])["__metadata__"])
+    claimed = f'{{"dtype":"F64","shape":[{size}],"data_offsets":[0,{size * 8}]}}'
+    array = f'{{"__metadata__":{metadata},"a":{claimed}}}'.encode()
     tracemalloc.start()
     try:
         for damaged in (

@@ -1,4 +1,8 @@
-"""Model files and checkpoints: safetensors with a JSON header, written whole or not at all."""
+"""Model files and checkpoints: safetensors with a JSON header, written whole or not at all.
+
+docs/file-format.md specifies them. Reading believes nothing: what the header claims is checked
+against the size of the file before room is made for it.
+"""
 
 import errno
 import glob
@@ -7,23 +11,32 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from io import BufferedReader
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError
 from plainnet.nn.params import Array
 
 What = Literal["model", "checkpoint"]
 FORMAT = 1  # the number of the layout of the header; a reader refuses any other
-DTYPES = ("float32", "float64")
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _KEYS: dict[What, str] = {"model": "plainnet", "checkpoint": "plainnet checkpoint"}
 _AGAIN: dict[What, str] = {
     "model": "save or download it again",
     "checkpoint": "train again, if there is no other",
 }
+LONGEST = 100_000_000  # bytes of the header, as in safetensors
+DEEPEST = 64  # lists and objects within each other
+_NAME = 256  # characters in the name of an array
+_AXES = 8
+_LARGEST = 2**53  # numbers along the axes of an array
+_BOUND = 2**1024  # no float64 is as large, and so no whole number of the header may be
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -111,7 +124,8 @@ def write_model(
     Raises
     ------
     ModelFileError
-        If an array is of another type or not finite, or the header is not JSON.
+        If an array is of another type or not finite, or the header is not JSON, or either is
+        beyond what `read_model` takes.
     OSError
         If the file cannot be written.
 
@@ -127,12 +141,17 @@ def write_model(
     from safetensors.numpy import save
 
     for name, array in tensors.items():
-        if array.dtype not in DTYPES:
+        if array.dtype not in ("float32", "float64"):
             raise ModelFileError(
                 f"parameter {name!r} must hold float32 or float64 numbers, got {array.dtype}"
             )
         if what == "model" and not np.isfinite(array).all():
             raise ModelFileError(f"parameter {name!r} holds NaN or infinity: it is not saved")
+        if not _is_name(name) or not _is_shape(list(array.shape)):
+            raise ModelFileError(
+                f"parameter {shortened(name)} of shape {array.shape} has a name or a shape that a "
+                f"{what} file cannot hold: it is not saved"
+            )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:  # the digest is of what a reader will see: text as keys, lists for tuples
         whole = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
@@ -140,7 +159,13 @@ def write_model(
         raise ModelFileError(f"the header of a {what} file must be JSON: {error}") from None
     whole.pop("digest", None)
     whole["digest"] = _digest(contiguous, whole)
-    write_bytes(path, save(contiguous, metadata={_KEYS[what]: _dumps(whole)}))
+    content = save(contiguous, metadata={_KEYS[what]: _dumps(whole)})
+    if not _is_sound(whole, DEEPEST) or int.from_bytes(content[:8], "little") > LONGEST:
+        raise ModelFileError(
+            f"the header of a {what} file must hold at most {LONGEST:,} bytes, {DEEPEST} lists "
+            "within each other, and no whole number beyond 2**1024: it is not saved"
+        )
+    write_bytes(path, content)
 
 
 def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array], dict[str, Any]]:
@@ -156,7 +181,9 @@ def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array]
     Returns
     -------
     tensors : dict of str to array
+        Each its own memory, to be changed at will.
     header : dict
+        Without the digest.
 
     Raises
     ------
@@ -173,30 +200,23 @@ def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array]
     >>> tensors, sorted(header), header["format"]
     ({'b': array([1., 1.])}, ['format', 'task', 'version'], 1)
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         if Path(path).is_dir():
             raise ModelFileError(f"{str(path)!r} is a folder, not a {what} file")
         if not Path(path).is_file():
             raise ModelFileError(f"there is no {what} file {str(path)!r}")
-        with open(path, "rb"):  # safetensors calls a file that it may not read a missing one
-            pass
-        with safe_open(path, framework="numpy") as file:
-            header = _header(path, file.metadata(), what)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
-        # AttributeError and TypeError: an array of a type that NumPy does not know
-        if isinstance(error, ModelFileError):
-            raise
+        with open(path, "rb") as file:
+            described = _described(file)
+            header = _header(path, described.pop("__metadata__", None), what)
+            entries = _entries(path, described, os.fstat(file.fileno()).st_size - file.tell())
+            tensors = {entry.name: _array(file, entry) for entry in entries}
+    except (_DamagedError, OSError) as error:
         raise ModelFileError(
             f"{str(path)!r} is not a whole {what} file ({error}): {_AGAIN[what]}"
         ) from None
     for name, array in tensors.items():
-        if array.dtype.name not in DTYPES or (what == "model" and not np.isfinite(array).all()):
-            raise ModelFileError(
-                f"{str(path)!r}: array {name!r} must hold finite float32 or float64 numbers"
-            )
+        if what == "model" and not np.isfinite(array).all():
+            raise _no_numbers(path, name)
     if header.pop("digest", None) != _digest(tensors, header):
         raise ModelFileError(
             f"{str(path)!r} has been changed since plainnet wrote it (the digest differs): "
@@ -205,28 +225,139 @@ def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array]
     return tensors, header
 
 
-def _header(path: str | Path, metadata: dict[str, str] | None, what: What) -> dict[str, Any]:
-    if not metadata or _KEYS[what] not in metadata:
+class _DamagedError(Exception):
+    """What safetensors does not allow."""
+
+
+class _Entry(NamedTuple):
+    """Where in the file an array lies."""
+
+    start: int
+    stop: int
+    name: str
+    dtype: np.dtype[Any]
+    shape: list[int]
+
+
+def _described(file: BufferedReader) -> dict[str, Any]:
+    """Read the first part of the file, which says what the rest is."""
+    first = file.read(8)
+    n = int.from_bytes(first, "little")
+    if len(first) < 8 or n > os.fstat(file.fileno()).st_size - 8:
+        raise _DamagedError("it ends before its header does")
+    if n > LONGEST:
+        raise _DamagedError(f"its header is longer than {LONGEST:,} bytes")
+    described = _object(file.read(n))
+    if described is None:
+        raise _DamagedError("its header is not a JSON object")
+    return described
+
+
+def _object(text: str | bytes) -> dict[str, Any] | None:
+    """Parse a JSON object that can be believed to be one; None for all else."""
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_distinct)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and _is_sound(value, DEEPEST) else None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return value
+
+
+def _is_sound(value: object, left: int) -> bool:
+    """Whether JSON is nested at most ``left`` deep, and its numbers are those of a float64."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return left > 0 and all(_is_sound(one, left - 1) for one in inner)
+    return not isinstance(value, int | float) or -_BOUND < value < _BOUND
+
+
+def _header(path: str | Path, metadata: object, what: What) -> dict[str, Any]:
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEYS[what]), str):
         raise ModelFileError(
             f"{str(path)!r} is a safetensors file, but not a {what} that plainnet saved"
         )
-    try:
-        header = json.loads(metadata[_KEYS[what]], parse_constant=_refuse)
-        _dumps(header)  # fails on what the digest could not take, such as 1e999
-    except (ValueError, RecursionError):
-        header = None
-    if not isinstance(header, dict):
+    header = _object(metadata[_KEYS[what]])
+    if header is None:
         raise ModelFileError(f"{str(path)!r}: the header is not a JSON object")
-    if header.get("format") != FORMAT:
+    number = header.get("format")
+    if type(number) is not int or number != FORMAT:
         raise ModelFileError(
-            f"{str(path)!r} has format {header.get('format')!r}, and plainnet {__version__} reads "
-            f"format {FORMAT}: use the version that wrote it ({header.get('version')!r})"
+            f"{str(path)!r} has format {shortened(number)}, and plainnet {__version__} reads "
+            f"format {FORMAT}: use the version that wrote it ({shortened(header.get('version'))})"
         )
     return header
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+def _entries(path: str | Path, described: dict[str, Any], size: int) -> list[_Entry]:
+    """Say where each array lies; together they fill ``size`` bytes, without gaps or overlaps."""
+    entries = [_entry(path, name, one) for name, one in described.items()]
+    entries.sort(key=lambda entry: entry[:2])
+    end = 0
+    for entry in entries:
+        if entry.start != end:
+            raise _DamagedError(f"array {shortened(entry.name)} does not begin where another ends")
+        end = entry.stop
+    if end != size:
+        raise _DamagedError(f"its arrays take {end:,} bytes, and {size:,} follow the header")
+    return entries
+
+
+def _entry(path: str | Path, name: str, described: object) -> _Entry:
+    if not isinstance(described, dict) or set(described) != {"dtype", "shape", "data_offsets"}:
+        raise _DamagedError(f"array {shortened(name)} needs a dtype, a shape and data_offsets")
+    kind, shape, offsets = described["dtype"], described["shape"], described["data_offsets"]
+    if not isinstance(kind, str) or kind not in DTYPES:
+        raise _no_numbers(path, name)
+    if not _is_name(name) or not _is_shape(shape) or not _is_shape(offsets) or len(offsets) != 2:
+        raise _DamagedError(f"array {shortened(name)} has an impossible name, shape or place")
+    start, stop = offsets
+    if stop - start != prod(shape) * DTYPES[kind].itemsize:
+        raise _DamagedError(
+            f"array {shortened(name)} of {kind} {shape} does not take {stop - start:,} bytes"
+        )
+    return _Entry(start, stop, name, DTYPES[kind], shape)
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= _NAME and not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def _is_shape(shape: object) -> bool:
+    """Whether it is a short list of sizes whose product, zeros left out, a computer can count."""
+    if not isinstance(shape, list) or len(shape) > _AXES:
+        return False
+    sizes = all(type(n) is int and 0 <= n <= _LARGEST for n in shape)
+    return sizes and prod(max(n, 1) for n in shape) <= _LARGEST
+
+
+def _array(file: BufferedReader, entry: _Entry) -> Array:
+    """Read one array, which follows the one before; `_entries` has compared sizes."""
+    array: Array = np.empty(entry.shape, entry.dtype)
+    if file.readinto(_bytes(array)) != entry.stop - entry.start:
+        raise _DamagedError("it became shorter while it was read")
+    return array.astype(entry.dtype.newbyteorder("="), copy=False)
+
+
+def _bytes(array: Array) -> memoryview:
+    """Look at the bytes of an array, in its own memory."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _no_numbers(path: str | Path, name: str) -> ModelFileError:
+    return ModelFileError(
+        f"{str(path)!r}: array {shortened(name)} must hold finite float32 or float64 numbers"
+    )
 
 
 def _dumps(value: Any) -> str:
@@ -238,6 +369,7 @@ def _digest(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(_dumps(header).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+        digest.update(_bytes(little))  # as they are in the file
     return digest.hexdigest()

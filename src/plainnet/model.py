@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.files import read_model, write_model
 from plainnet.nn.losses import (
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
 EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
+HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
+_REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
     "binary": (BinaryCrossEntropy,),
     "multiclass": (SoftmaxCrossEntropy,),
@@ -280,6 +283,7 @@ class Model:
 
         tensors, header = read_model(path)
         try:
+            _require_known(header)
             stored = _part(header, "schema")
             schema = (ImageSchema if stored.get("kind") == "image" else TableSchema).from_json(
                 stored
@@ -291,9 +295,18 @@ class Model:
             net = Sequential.from_config(_part(header, "network"), own)
             return cls(schema, target, net, loss, _part(header, "record"), extras)
         except PlainnetError as error:
+            reason = str(error)  # which may show what the file holds, however long that is
+            reason = reason if len(reason) <= _REASON else reason[: _REASON - 1] + "…"
             raise ModelFileError(
-                f"{str(path)!r} is not a model that can be used: {error}"
+                f"{str(path)!r} is not a model that can be used: {reason}"
             ) from None
+
+
+def _require_known(header: Mapping[str, Any]) -> None:
+    """Refuse parts that this version knows nothing of, rather than to read past them."""
+    unknown = sorted(set(header) - HEADER)
+    if unknown:
+        raise ModelFileError(f"its header has the unknown part {shortened(unknown[0])}")
 
 
 def _part(header: Mapping[str, Any], name: str) -> dict[str, Any]:
