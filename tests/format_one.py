@@ -17,7 +17,26 @@ ACTIVATIONS = {
     "Identity": lambda z: z,
     "Dropout": lambda z: z,
 }
-MISSING = "NA N/A n/a #N/A <NA> NaN nan NAN -nan -NaN NULL null None ?".split() + ["", None]
+MISSING = [
+    *[
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "<NA>",
+        "NaN",
+        "nan",
+        "NAN",
+        "-nan",
+        "-NaN",
+        "NULL",
+        "null",
+        "None",
+        "?",
+    ],
+    "",
+    None,
+]
 YES = {"yes", "y", "true", "t", "on", "1"}
 NO = {"no", "n", "false", "f", "off", "0"}
 

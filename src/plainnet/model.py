@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
 HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
+LARGEST = 1e18  # output of a network: its square is still a float32
 _REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
     "binary": (BinaryCrossEntropy,),
@@ -204,7 +205,49 @@ class Model:
         PlainnetError
             If the rows have another shape.
         """
-        return self.loss.link(predict(self.net, X, self.transform))
+        with np.errstate(over="ignore"):  # softmax of numbers far apart
+            return self.loss.link(self.logits(X))
+
+    def logits(self, X: Array) -> Array:
+        """Compute the network's output for rows that `inputs` made.
+
+        Parameters
+        ----------
+        X : array
+            From `inputs`, or a part of a `Dataset`.
+
+        Returns
+        -------
+        array of shape (m, n_out)
+            `outputs` without the link.
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape, or an output is not finite or beyond 1e18, where a
+            square overflows: only weights or rows that are out of all proportion come to that.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from plainnet.runs import table_run
+        >>> from plainnet.settings import Settings
+        >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+        >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model.logits(model.inputs(frame)).ravel() > 0
+        array([False, False,  True,  True])
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = predict(self.net, X, self.transform)
+            sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
+        if not sound.all():
+            row = int(np.argmin(sound))
+            raise PlainnetError(
+                f"the network's output for row {row + 1} is {Z[row].tolist()}, which is no "
+                "sensible number: its weights, or the numbers of that row, are out of all "
+                "proportion"
+            )
+        return Z
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.

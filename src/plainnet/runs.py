@@ -618,7 +618,7 @@ def score(model: Model, rows: "Rows") -> dict[str, Any]:
     """
     from plainnet.insight.evaluation import score_outputs
 
-    Z = model.net.predict(rows.X, transform=model.transform)
+    Z = model.logits(rows.X)
     return score_outputs(model, Z, model.loss.link(Z), rows.y)
 
 

@@ -39,9 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is shown
             stream.reconfigure(errors="backslashreplace")
     try:
+        import numpy as np
+
         from plainnet.cli.app import run
 
-        code = run([token for token in tokens if token != "--debug"])
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is checked
+            code = run([token for token in tokens if token != "--debug"])
         if sys.stdout is not None:  # as it is where the shell has closed it
             sys.stdout.flush()  # where a broken pipe shows at the latest
         return code

@@ -11,6 +11,7 @@ from plainnet.cli.live import reading, sparkline
 from plainnet.cli.report import show_meaning, show_network, training_text
 from plainnet.cli.show import clean, errors, line, notes, number, output, section, table
 from plainnet.errors import PlainnetError
+from plainnet.insight.recorded import FOREIGN, recorded_history
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
@@ -36,14 +37,14 @@ def summary(model: Path, /) -> None:
     line(console, f"Loss: {type(trained.loss).__name__}")
     try:
         _show_record(console, trained)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+    except FOREIGN:
         line(console, "How it was trained is not recorded in the way of plainnet train.")
 
 
 def _show_record(console: Console, trained: Model) -> None:
     """Show how the model was trained; fails on a record that someone else wrote."""
-    record = trained.record
-    losses = record["history"]["loss"]
+    record, history = trained.record, recorded_history(trained.record)
+    losses = [] if history is None else history.loss
     line(console, f"Training: {clean(training_text(_settings(record), record['rows']['train']))}")
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
@@ -87,6 +88,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
         X, y = read_labelled(path, trained.schema, trained.target, progress=progress, notes=remarks)
     notes(remarks)
     some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
+    trained.logits(X[some])  # refuses a network that is out of proportion
     few = X[some] if trained.transform is None else trained.transform(X[some])
     result = check_gradients(trained.net, trained.loss, few, y[some], sample=sample, seed=seed)
     _show_check(output(), result, len(some))

@@ -13,6 +13,7 @@ from plainnet.cli.places import require_pictures, require_place
 from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema
 from plainnet.files import write_bytes
+from plainnet.insight.recorded import FOREIGN
 from plainnet.model import Model
 from plainnet.settings import Settings
 
@@ -128,7 +129,7 @@ def training_command(model: Model) -> str:
     try:
         settings = Settings(**chosen)
         words = training_words(settings, data, pictures=isinstance(model.schema, ImageSchema))
-    except (AttributeError, TypeError, ValueError):
+    except FOREIGN:
         return ""
     return shlex.join(words)
 

@@ -1,12 +1,13 @@
 """Wards: a training is watched here, for the doctor to look at it when it ends."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from plainnet.insight.doctor import examine
 from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
 from plainnet.insight.probe import Probe
+from plainnet.insight.recorded import recorded_history
 from plainnet.insight.rules import places
 from plainnet.model import Model
 from plainnet.nn.layers import Dropout
@@ -130,13 +131,6 @@ def examine_model(model: Model, rows: "Rows") -> list[Finding]:
     -------
     list of Finding
     """
-    return examine(replace(patient_of(model, rows, None), history=_recorded(model.record)))
-
-
-def _recorded(record: dict[str, Any]) -> History | None:
-    """Return the history that the record holds; None for a record that plainnet did not write."""
-    try:
-        history = History(**record["history"])
-        return history if all(isinstance(cost, float) for cost in history.loss) else None
-    except (KeyError, TypeError):
-        return None
+    model.logits(rows.X)  # refuses a network that is out of proportion
+    history = recorded_history(model.record)
+    return examine(replace(patient_of(model, rows, None), history=history))

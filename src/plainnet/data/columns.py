@@ -189,7 +189,8 @@ class NumberColumn(FeatureColumn):
         )
         # What the training rows held has to become finite features, the median above all.
         ends = [abs((end - column.mean) / column.scale) for end in (column.low, column.high)]
-        if not column.low <= column.median <= column.high or max(ends) > np.finfo(np.float32).max:
+        largest = float(np.finfo(np.float32).max)
+        if not column.low <= column.median <= column.high or max(ends) > largest:
             raise ModelFileError(
                 "The model file is damaged or was edited: low, median, high, mean and scale of "
                 f"{fields.where} do not fit each other."

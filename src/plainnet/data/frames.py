@@ -10,10 +10,11 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +34,18 @@ _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 _TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
-_DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
+_OPEN: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
 _DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
             lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
+_MOST_TIMES = 100  # a packed file may unpack to so many times its size,
+_MOST_TEXT = 2**25  # and to so many bytes more,
+_MOST_CELLS = 2**25  # and Parquet, whose cells are small, to so many cells more
+_MOST_COLUMNS = 100_000
+_BLOCK = 4096  # rows that are turned into columns at a time
 _SNIFFED_RECORDS = 100
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
 
@@ -204,15 +214,19 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
     if not path.exists():
         raise DataError(f"{label} does not exist; check the path.")
     name, packing = PurePosixPath(path.name), path.suffix.lower()
-    if packing in (*_DECOMPRESS, ".zip"):
+    if packing in (*_OPEN, ".zip"):
         # `survey.gz` says nothing of its kind, and is taken for text.
         name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
     if packing != ".zip":
         _check_suffix(name, label)
+    most = _MOST_TIMES * path.stat().st_size + _MOST_TEXT
     try:
         if packing == ".zip":
-            return _only_member(path, label)
-        return name, _DECOMPRESS.get(packing, bytes)(path.read_bytes())
+            return _only_member(path, label, most)
+        if packing not in _OPEN:
+            return name, path.read_bytes()
+        with _OPEN[packing](path, "rb") as file:
+            return name, _at_most(file, most, label)
     except DataError:
         raise
     except _DAMAGED as error:
@@ -220,7 +234,20 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
         raise DataError(f"{label} cannot be read: {reason}.") from error
 
 
-def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
+def _at_most(file: IO[bytes], most: int, label: str) -> bytes:
+    """Unpack a file, unless it was made to fill the memory."""
+    data = bytearray()
+    while part := file.read(2**20):  # asked for all at once, room for all is made at once
+        data += part
+        if len(data) > most:
+            raise DataError(
+                f"{label} unpacks to more than {_MOST_TIMES} times its size; "
+                "unpack it yourself, and give the file that comes of it."
+            )
+    return bytes(data)
+
+
+def _only_member(path: Path, label: str, most: int) -> tuple[PurePosixPath, bytes]:
     with zipfile.ZipFile(path) as archive:
         # A Mac adds files of its own to each archive.
         names = [
@@ -230,7 +257,8 @@ def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
             raise DataError(f"{label} holds {len(names)} files; give an archive of one table.")
         member = PurePosixPath(names[0])
         _check_suffix(member, label)
-        return member, archive.read(names[0])
+        with archive.open(names[0]) as file:
+            return member, _at_most(file, most, label)
 
 
 def _check_suffix(name: PurePosixPath, label: str) -> None:
@@ -244,17 +272,27 @@ def _check_suffix(name: PurePosixPath, label: str) -> None:
 
 
 def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         _check_names([name.strip() for name in file.schema_arrow.names], label)
-        return file.read().to_pandas()
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        if cells > _MOST_TIMES * len(data) + _MOST_CELLS:
+            raise DataError(
+                f"{label} claims {cells:,} cells in {len(data):,} bytes; write it as CSV instead."
+            )
+        # One thread, as damage met by several at once is not always an error, and checked
+        # before its parts are followed.
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+        return table.to_pandas(use_threads=False)
     except DataError:
         raise
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except Exception as error:  # readers raise almost anything on damaged bytes
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
+        if isinstance(error, KeyError):
+            reason = f"its description lacks {reason}"
         raise DataError(f"{label} is no Parquet file that can be read: {reason}.") from error
 
 
@@ -285,21 +323,28 @@ def _read_text(text: str, delimiter: str | None, label: str) -> pd.DataFrame:
     header = next((record for _, record in records if any(map(str.strip, record))), [])
     if not header:
         raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    if len(header) > _MOST_COLUMNS:
+        raise DataError(f"{label} has {len(header):,} columns; at most {_MOST_COLUMNS:,} are read.")
     # A line of spaces is no row, but in a table of one column it is an empty cell.
     kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
-    rows = [
+    rows = (
         record if len(record) == len(header) else _fitted(record, len(header), row, line, label)
         for row, (line, record) in enumerate(kept, start=1)
-    ]
-    if not rows:
+    )
+    columns: list[list[str]] = [[] for _ in header]
+    while block := list(islice(rows, _BLOCK)):  # a list for each row would take twice the memory
+        for column, cells in zip(columns, zip(*block, strict=True), strict=True):
+            column.extend(cells)
+    if not columns[0]:
         raise DataError(f"{label} has column names but no rows below them.")
-    return _frame(header, rows, label)
+    return _frame(header, columns, label)
 
 
-def _frame(header: list[str], rows: list[list[str]], label: str) -> pd.DataFrame:
+def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame:
     columns: dict[str, object] = {}
     names: list[str] = []
-    for i, cells in enumerate(zip(*rows, strict=True)):
+    for i in range(len(header)):
+        cells, read[i] = read[i], []  # let go of, column by column
         values = [None if (t := cell.strip()) in MISSING else t for cell in cells]
         name = header[i].strip()
         if not name and all(value is None for value in values):
@@ -344,6 +389,11 @@ def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[
     try:
         yield from ((reader.line_num, record) for record in reader if record)
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{label}, line {reader.line_num}, has a cell of more than "
+                f"{csv.field_size_limit():,} characters; close each quote, or shorten the cell."
+            ) from None
         raise DataError(
             f"{label}, line {reader.line_num}, has quotes that do not match ({error}); "
             "close each quote and double those inside a cell."

@@ -92,6 +92,8 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         some = ", ".join(FORMATS)
         raise DataError(f"not a picture in a format that is read here ({some})") from None
+    except MemoryError:
+        raise DataError("it does not fit into memory: make it smaller") from None
     except Image.DecompressionBombError:
         raise DataError(f"more than {MAX_PIXELS:,} pixels: make it smaller") from None
     except Exception as error:  # decoders raise almost anything on damaged bytes

@@ -20,6 +20,7 @@ __all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
+_LARGEST = 1e100  # mean and scale of a number: squares of what is predicted stay finite
 _FEW_ROWS = 10  # below, as many different values as rows are nothing strange
 _SEPARATOR = ";"
 
@@ -192,6 +193,11 @@ class Target:
                     f"The target {shortened(column.name)} is {column.low:g} in every row; "
                     "there is nothing to learn, choose another target."
                 )
+            if max(abs(column.mean), column.scale) > _LARGEST:
+                raise DataError(
+                    f"The target {shortened(column.name)} holds numbers beyond {_LARGEST:g}; "
+                    "give them in another unit."
+                )
         return replace(
             self,
             mean=tuple(c.mean for c in numbers),
@@ -348,7 +354,8 @@ class Target:
         """Say whether the fields fit each other."""
         n, k = len(self.columns), len(self.classes)
         if self.task == "regression":
-            return n >= 1 and k == 0 and len(self.mean) == len(self.scale) == n
+            fits = n >= 1 and k == 0 and len(self.mean) == len(self.scale) == n
+            return fits and max(map(abs, (*self.mean, *self.scale))) <= _LARGEST
         if self.mean or self.scale:
             return False
         if self.task == "multilabel":

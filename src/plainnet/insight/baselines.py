@@ -371,7 +371,12 @@ def stored(model: Model) -> list[Baseline]:
     if "baselines" not in model.record:
         return []
     fields = Fields(model.record, "the training record")
-    return [_read(one, model) for one in fields.objects("baselines", "baseline")]
+    baselines = [_read(one, model) for one in fields.objects("baselines", "baseline")]
+    if len({one.name for one in baselines}) < len(baselines):
+        raise ModelFileError(
+            "the model file is damaged or was edited: a baseline stands in it twice"
+        )
+    return baselines
 
 
 def _read(fields: Fields, model: Model) -> Baseline:
@@ -382,13 +387,13 @@ def _read(fields: Fields, model: Model) -> Baseline:
         mean = fields.numbers("mean")
         if len(mean) == target.n_out:
             return Constant(np.array(mean))
-    elif kind == "column":
+    elif kind == "column" and target.task != "regression":
         n_classes = target.n_out if target.task == "multiclass" else 2
         width = 7 if pictures else schema.n_features
         rules = [Rule.from_json(one, width, n_classes) for one in fields.objects("rules", "rule")]
         if len(rules) == (target.n_out if target.task == "multilabel" else 1):
             return Column(rules, target.task, pictures)
-    elif pictures or kind == "regression":
+    elif kind == "regression" or (kind == "colours" and pictures):
         n_in = 7 if kind == "colours" else schema.n_features
         net = _read_net(model.extras, f"{PREFIX}{kind}.", n_in, target.n_out)
         return Regression(net, target.task, schema, kind == "colours")

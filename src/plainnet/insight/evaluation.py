@@ -141,7 +141,7 @@ def evaluation(
     (80, True)
     """
     task = model.target.task
-    Z = model.net.predict(rows.X, transform=model.transform)
+    Z = model.logits(rows.X)
     A = model.loss.link(Z)
     figures = score_outputs(model, Z, A, rows.y)
     own = _points(task, A, rows.y)

@@ -216,6 +216,7 @@ def explain(
     True
     """
     sample = read_sample(model, raw, row, label)
+    predicted = model.outputs(sample.X)[0]  # which refuses a network that is out of proportion
     X = sample.X if model.transform is None else model.transform(sample.X)
     y = None if sample.y is None else sample.y[0]
     seen = trace(model.net, model.loss, X[0], y, entries=entries)
@@ -226,7 +227,7 @@ def explain(
         sample.picture,
         input_names(model),
         seen,
-        model.outputs(sample.X)[0],
+        predicted,
         answer(model.target, seen.a),
         None if sample.y is None else truth(model.target, sample.y),
         tuple(sample.notes),

@@ -1,9 +1,12 @@
 """Findings: what is to be said about data, a training or a result, in words and numbers."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
+
+from plainnet.data.fields import Fields
 
 Level = Literal["problem", "warning", "note"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @final
@@ -44,3 +47,27 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON can hold it."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> "Finding":
+        """Read a finding from a model file, trusting nothing in it.
+
+        Parameters
+        ----------
+        value : object
+            What `to_json` gave, after a trip through a file.
+
+        Returns
+        -------
+        Finding
+
+        Raises
+        ------
+        ModelFileError
+            If anything is absent, unknown, or of the wrong type.
+        """
+        fields = Fields(value, "a finding")
+        names = ("name", "says", "number", "cause", "advice")
+        fields.only("level", *names)
+        level = next(one for one in LEVELS if one == fields.text("level", LEVELS))
+        return cls(level=level, **{name: fields.text(name) for name in names})

@@ -114,7 +114,7 @@ def importance(
     flat = X.reshape(len(X), -1)
 
     def measure(values: Array) -> Floats:
-        Z = model.net.predict(values.reshape(X.shape), transform=model.transform)
+        Z = model.logits(values.reshape(X.shape))
         return np.stack([row_losses(model.loss, Z, y), row_scores(model, Z, y)])
 
     sign = 1.0 if model.target.task == "regression" else -1.0

@@ -60,7 +60,7 @@ def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
     [True, True, True]
     """
     target, net = model.target, model.net
-    Z = net.predict(rows.X, transform=model.transform)
+    Z = model.logits(rows.X)
     y = model.loss.encode(rows.y, net.n_out, np.float64)
     A = model.loss.link(Z).astype(np.float64)
     scores, losses = row_scores(model, Z, y), row_losses(model.loss, Z, y)

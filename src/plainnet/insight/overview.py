@@ -90,7 +90,7 @@ def overview(
     """
     wrong = None
     if model.target.task != "regression":
-        Z = model.net.predict(rows.X, transform=model.transform)
+        Z = model.logits(rows.X)
         y = model.loss.encode(rows.y, model.net.n_out, np.float64)
         wrong = int(np.count_nonzero(row_scores(model, Z, y) < 1))
     mistakes = worst(model, rows, n)

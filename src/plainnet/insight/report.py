@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from plainnet.data.fields import Fields
+from plainnet.errors import ModelFileError
 from plainnet.insight.charts import class_charts, regression_charts, stored_charts, training_charts
-from plainnet.insight.findings import Finding
+from plainnet.insight.findings import LEVELS, Finding
 from plainnet.insight.gallery import gallery
 from plainnet.insight.outcome import (
     calibrated,
@@ -17,7 +19,9 @@ from plainnet.insight.outcome import (
     questions,
 )
 from plainnet.insight.pages import LISTED, Table, page
+from plainnet.insight.recorded import FOREIGN, recorded_history
 from plainnet.insight.words import NAMES, count, number, score
+from plainnet.train.history import History
 
 if TYPE_CHECKING:
     from plainnet.data.datasets import Rows
@@ -25,8 +29,6 @@ if TYPE_CHECKING:
     from plainnet.model import Model
 
 Array = NDArray[Any]
-# What a record comes to that somebody else wrote: then that part of the report is left out.
-_FOREIGN = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 _FIRST = ("accuracy", "roc_auc", "rmse", "r2")
 _MORE = {
     "brier": "Brier score",
@@ -34,7 +36,6 @@ _MORE = {
     "average_precision": "Average precision",
 }
 _THRESHOLDS = {"best_f1": "Threshold with the best F1", "cheapest": "Cheapest threshold"}
-_LEVELS = ("problem", "warning", "note")
 _CONTENTS = {
     "verdict": "In short",
     "findings": "Findings",
@@ -131,7 +132,7 @@ def _judged(
     try:
         found = model.record["results"]["evaluation"]
         return _worth(model, found, f"{count(found['rows'], unit)} held out in training", None)
-    except _FOREIGN:
+    except FOREIGN:
         return {}
 
 
@@ -143,7 +144,7 @@ def _worth(
         "verdict": _verdict(model.target, found, where),
         "evaluation": _evaluation(model.target, found, where, rows, A),
         "gallery": _gallery(model, rows, A),
-        "findings": [Finding(**one) for one in found["findings"]],
+        "findings": [Finding.from_json(one) for one in found["findings"]],
     }
 
 
@@ -189,14 +190,14 @@ def _findings(
 ) -> list[Finding] | None:
     """What doctor and evaluation have to say, problems first, each thing once; None if neither."""
     try:
-        kept = [Finding(**one) for one in model.record["findings"]]
+        kept = [Finding.from_json(one) for one in model.record["findings"]]
         given = [*kept, *(given or ())]
-    except _FOREIGN:
+    except FOREIGN:
         pass
     if given is None and not judged:
         return None
     once = {one.name: one for one in (*(given or ()), *(judged or ()))}
-    return sorted(once.values(), key=lambda one: _LEVELS.index(one.level))
+    return sorted(once.values(), key=lambda one: LEVELS.index(one.level))
 
 
 def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, Any] | None:
@@ -210,8 +211,10 @@ def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, 
 
 def _training(model: "Model") -> dict[str, Any] | None:
     """The course of the training; nothing for a record that plainnet did not write."""
+    history, repeats = recorded_history(model.record), model.record.get("repeats")
+    if history is None:
+        return None
     try:
-        history, repeats = model.record["history"], model.record.get("repeats")
         facts, tables = _course(history), []
         if repeats is not None:
             more, table = _repeats(repeats)
@@ -219,20 +222,20 @@ def _training(model: "Model") -> dict[str, Any] | None:
         metric = model.loss.score_name
         if model.target.task == "regression":
             metric += " of standardised numbers"
-        charts = training_charts(history, metric)
-        return {"charts": charts, "facts": facts, "tables": tables}
-    except _FOREIGN:
+        charts = training_charts(history.record(), metric)
+    except FOREIGN:
         return None
+    return {"charts": charts, "facts": facts, "tables": tables}
 
 
-def _course(history: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = [("Epochs", f"{len(history['loss']):,}")]
-    stopped = str(history["stopped"])
+def _course(history: History) -> list[tuple[str, str]]:
+    facts = [("Epochs", f"{len(history):,}")]
+    stopped = history.stopped
     facts.append(("Ended by", "all epochs were done" if stopped == "epochs" else stopped))
-    if history["best_epoch"] is not None:
-        facts.append(("Weights kept", f"those of epoch {history['best_epoch']:,}, the best"))
-    if history["rowspace"] is not None:
-        facts.append(("Trained in", f"dot products of {history['rowspace']:,} rows"))
+    if history.best_epoch is not None:
+        facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
+    if history.rowspace is not None:
+        facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
     return facts
 
 
@@ -257,10 +260,8 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
 
     record, target = model.record, model.target
     facts = [("Target", target.describe())]
-    sizes = record.get("rows")
-    if isinstance(sizes, dict):
-        used = {"train": "to train", "validation": "to validate", "test": "held out"}
-        shares = [f"{sizes[key]:,} {what}" for key, what in used.items() if sizes.get(key)]
+    shares = _shares(record)
+    if shares:
         facts.insert(0, ("Rows", ", ".join(shares)))
     tables = []
     if isinstance(model.schema, TableSchema):
@@ -279,6 +280,16 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
         "notes": said[:LISTED],
         "more_notes": len(said) - LISTED,
     }
+
+
+def _shares(record: Mapping[str, Any]) -> list[str]:
+    """How many rows were used for what; nothing for a record that plainnet did not write."""
+    used = {"train": "to train", "validation": "to validate", "test": "held out"}
+    try:
+        sizes = Fields(record.get("rows"), "the numbers of rows")
+        return [f"{sizes.whole(key):,} {what}" for key, what in used.items() if sizes.whole(key)]
+    except ModelFileError:
+        return []
 
 
 def _again(model: "Model", command: str) -> dict[str, Any]:
