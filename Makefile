@@ -8,12 +8,14 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help demo test test-sklearn16 check format bench clean
+.PHONY: help demo test check format bench fuzz clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
 	@echo "make check   lint and types alone"
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
+	@echo "make fuzz    read tens of thousands of damaged files, as every night"
 	@echo "make clean   remove the environments and what tools left behind"
 
 demo: .venv/app
@@ -38,6 +40,12 @@ check: .venv/dev
 format: .venv/dev
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
+
+# So many files of each kind. A finding is printed, and its file is kept in fuzz-findings.
+FUZZ ?= 20000
+fuzz: fuzz-model fuzz-table fuzz-picture
+fuzz-%: .venv/dev
+	PYTHONPATH=tests .venv/bin/python -m fuzz.night $* --files $(FUZZ)
 
 # Installed once, and again when pyproject.toml changes. The empty file marks success.
 .venv/app .venv/dev: pyproject.toml
@@ -72,4 +80,6 @@ HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
 
 clean:
 	rm -rf .venv .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo \
+	fuzz-findings
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -107,14 +107,13 @@ def files(draw, good):
     return "a.png", draw(forge.spoiled(draw(st.sampled_from(CLAIMS))))
 
 
-def use(folder, drawn, measure=True):
+def use(folder, drawn):
     """Read a picture: a square of pixels comes of it, or a reason."""
     name, content = drawn
     place = folder / name
     place.write_bytes(content)
     findings, loaded, said, peak = [], False, "", 0
-    if measure:
-        tracemalloc.start()
+    tracemalloc.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -131,9 +130,8 @@ def use(folder, drawn, measure=True):
             f"picture {name}: {type(error).__name__}: {str(error)[:200]} {where(error)}"
         )
     finally:
-        if measure:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
         place.unlink()
     if peak > FLOOR:
         findings.append(f"picture {name}: {peak:,} bytes for a file of {len(content):,}")

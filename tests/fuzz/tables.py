@@ -19,7 +19,7 @@ from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import DataError
 
-TIMES, FLOOR = 100, 2**25  # memory for a text that is not packed, as docs/file-format.md says
+TIMES, FLOOR = 50, 2**25  # memory for a text that is not packed, as docs/file-format.md says
 BITS = (
     *("\0", '"', '""', ",", ";", "\t", "|", "\n", "\r", "\r\n", "\ufeff", "sep=;\n", "sep=,", " "),
     *(
@@ -125,14 +125,13 @@ def files(draw, good):
     return "a.csv", ("a,b\n" * draw(st.integers(0, 1)) + "".join(bits)).encode()
 
 
-def use(folder, drawn, measure=True):
+def use(folder, drawn):
     """Read a table, and find out what its columns hold."""
     name, content = drawn
     place = folder / name
     place.write_bytes(content)
     findings, loaded, said, peak = [], False, "", 0
-    if measure:
-        tracemalloc.start()
+    tracemalloc.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -148,9 +147,8 @@ def use(folder, drawn, measure=True):
     except Exception as error:
         findings.append(f"table {name}: {type(error).__name__}: {str(error)[:200]} {where(error)}")
     finally:
-        if measure:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
         place.unlink()
     if peak > TIMES * len(content) + FLOOR:
         findings.append(f"table {name}: {peak:,} bytes for a file of {len(content):,}")

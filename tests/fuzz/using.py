@@ -120,15 +120,14 @@ class Outcome(NamedTuple):
     said: str
 
 
-def use(ready, drawn, measure=True):
+def use(ready, drawn, commands=True):
     """Load a damaged file, and if it can be loaded run a command with it."""
     (name, kind, content), command = drawn
     place = ready.folder / "damaged.safetensors"
     place.write_bytes(content)
     findings = []
     loaded, peak, said = False, 0, command
-    if measure:
-        tracemalloc.start()
+    tracemalloc.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -141,12 +140,11 @@ def use(ready, drawn, measure=True):
     except Exception as error:
         findings.append(f"load: {type(error).__name__}: {str(error)[:200]} {where(error)}")
     finally:
-        if measure:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
     if peak > TIMES * len(content) + FLOOR:
         findings.append(f"load: {peak:,} bytes for a file of {len(content):,}")
-    if loaded:
+    if loaded and commands:
         with inside(ready.folder):
             findings += run(command, place, ready.data[name])
     return Outcome(
@@ -176,7 +174,7 @@ def run(command, model, data):
 
 
 def where(error):
-    trace = error.__traceback__
+    trace, found = error.__traceback__, "outside"
     while trace.tb_next is not None:
         trace = trace.tb_next
         if "plainnet" in trace.tb_frame.f_code.co_filename:

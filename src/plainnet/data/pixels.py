@@ -3,9 +3,10 @@
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ MAX_SIZE = 1_024
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What is read. Formats that Pillow hands to another program, such as EPS, are left out."""
 
+_LARGE = 2**24  # pixels, 64 MB: several larger ones at once could fill the memory
+_ONE_AT_A_TIME = Lock()
 _GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
 _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
@@ -86,7 +89,8 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
             raise DataError("the file is empty (0 bytes)")
         with Image.open(path, formats=_formats()) as image:
             _require_extent(*image.size)
-            return _square(image, size)
+            with _ONE_AT_A_TIME if image.width * image.height > _LARGE else nullcontext():
+                return _square(image, size)
     except DataError:
         raise
     except UnidentifiedImageError:

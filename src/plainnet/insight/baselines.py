@@ -373,9 +373,7 @@ def stored(model: Model) -> list[Baseline]:
     fields = Fields(model.record, "the training record")
     baselines = [_read(one, model) for one in fields.objects("baselines", "baseline")]
     if len({one.name for one in baselines}) < len(baselines):
-        raise ModelFileError(
-            "the model file is damaged or was edited: a baseline stands in it twice"
-        )
+        raise ModelFileError("the model file is damaged or was edited: a baseline is in it twice")
     return baselines
 
 

@@ -24,9 +24,10 @@ from plainnet.nn.layers import (
     Shape,
     positive_int,
 )
-from plainnet.nn.params import Array, Params, Variable, check_arrays
+from plainnet.nn.params import LIMIT, Array, Params, Variable, check_arrays
 
 Transform = Callable[[Array], Array]
+MOST_LAYERS = 10_000
 CACHED = 2**17  # how many numbers of a buffer stay in the processor's cache
 _TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
@@ -117,6 +118,10 @@ class Sequential:
         """Name the layers and let each check the shape that reaches it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
+        if len(layers) > MOST_LAYERS:
+            raise PlainnetError(
+                f"a network has at most {MOST_LAYERS:,} layers, got {len(layers):,}"
+            )
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
@@ -136,6 +141,11 @@ class Sequential:
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
+            if self._widest > LIMIT:  # before a layer makes text of it
+                raise PlainnetError(
+                    f"{layer.name!r} would take a shape of more than {LIMIT:,} numbers: "
+                    "take fewer inputs or units"
+                )
             shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape

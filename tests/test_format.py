@@ -1,0 +1,131 @@
+"""The format of model files: golden files, and a reader that was written from the specification."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import format_one
+from golden.make import ROWS
+from plainnet import Model
+from plainnet.data.samples import introverts
+from plainnet.files import FORMAT, read_model
+from plainnet.model import HEADER, LOSSES
+from plainnet.nn.sequential import LAYERS
+from plainnet.runs import table_run
+from plainnet.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = Path(__file__).resolve().parent / "golden"
+FILES = sorted(GOLDEN.glob("format-*/*.safetensors"))
+files = pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+
+
+def expected_of(path):
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def raw_of(path, tmp_path):
+    """What the numbers beside a golden file were computed from, as a person would give it."""
+    raw = expected_of(path)["raw"]
+    if isinstance(raw[0], list):
+        return np.array(raw, np.uint8)
+    head = list(raw[0])
+    lines = [",".join(f'"{row[name] or ""}"' for name in head) for row in raw]
+    (tmp_path / "rows.csv").write_text("\n".join([",".join(head), *lines]), encoding="utf-8")
+    return tmp_path / "rows.csv"
+
+
+def test_there_are_golden_files_of_every_format_up_to_this_one():
+    for number in range(1, FORMAT + 1):
+        names = {path.stem for path in FILES if path.parent.name == f"format-{number}"}
+        assert names == {"table", "picture"}
+    assert all(path.stat().st_size < 2**14 for path in FILES)
+
+
+@files
+def test_a_golden_file_goes_on_giving_its_numbers(path, tmp_path):
+    model, expected = Model.load(path), expected_of(path)
+    raw, notes = raw_of(path, tmp_path), []
+    X = model.inputs(raw, notes)
+    numbers = X if model.transform is None else model.transform(X)[:, :6]
+    np.testing.assert_allclose(numbers, expected["inputs"], atol=1e-5)
+    np.testing.assert_allclose(model.outputs(X), expected["outputs"], atol=1e-5)
+    assert model.predict(raw).tolist() == expected["predictions"]
+
+
+@files
+def test_a_golden_file_is_what_git_holds(path):
+    """Nobody makes it anew when a number changes: its digest stands beside it."""
+    arrays, header = format_one.read(path.read_bytes())
+    assert format_one.digest(arrays, header) == expected_of(path)["digest"]
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    done = subprocess.run([git, "check-ignore", "-q", str(path)], cwd=ROOT)
+    assert done.returncode == 1, "git ignores it"
+
+
+@files
+def test_a_golden_file_is_written_again_with_the_same_bytes(path, tmp_path):
+    Model.load(path).save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+@files
+def test_the_reader_of_the_specification_reads_the_same(path):
+    arrays, header = format_one.read(path.read_bytes())
+    tensors, described = read_model(path)
+    assert header == described
+    assert set(header) == HEADER
+    assert {n: (a.dtype.str, a.tolist()) for n, a in arrays.items()} == {
+        n: (a.dtype.str, a.tolist()) for n, a in tensors.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(hidden=(4, 3), activation=("tanh",), dropout=0.2, epochs=5),
+        Settings(
+            hidden=(4,), activation=("sigmoid",), batch_norm=True, epochs=5, task="multiclass"
+        ),
+        Settings(hidden=(), epochs=5, target=("Time_spent_Alone",), task="regression"),
+    ],
+    ids=["binary", "multiclass", "regression"],
+)
+def test_the_reader_of_the_specification_predicts_the_same(settings, tmp_path):
+    frame = introverts(80, seed=3)
+    model = table_run(frame, settings).model
+    model.save(tmp_path / "m")
+    arrays, header = format_one.read((tmp_path / "m").read_bytes())
+    rows = csv.DictReader(io.StringIO(frame.to_csv(index=False)))
+    X = format_one.table_inputs(header["schema"], list(rows))
+    np.testing.assert_allclose(model.inputs(frame), X, atol=1e-5)
+    A = format_one.outputs(arrays, header, X)
+    np.testing.assert_allclose(model.outputs(model.inputs(frame)), A, atol=1e-4)
+    said = format_one.predictions(header, A)
+    if settings.task == "regression":
+        np.testing.assert_allclose(model.predict(frame), said, rtol=1e-3)
+    else:
+        assert model.predict(frame).tolist() == said
+
+
+def test_the_specification_knows_every_layer_loss_and_column():
+    page = (ROOT / "docs" / "file-format.md").read_text()
+    for name, layer in LAYERS.items():
+        assert f"`{name}`" in page
+        assert all(f"`{option}`" in page for option in layer.options), name
+    for kinds in LOSSES.values():
+        assert all(f"`{kind.__name__}`" in page for kind in kinds)
+    assert re.search(rf"^# The model file, format {FORMAT}$", page, re.MULTILINE)
+
+
+def test_the_rows_of_the_maker_are_those_of_the_file():
+    assert expected_of(GOLDEN / "format-1" / "table.safetensors")["raw"] == ROWS

@@ -1,0 +1,255 @@
+"""Model files that are well formed and lie: each finding of the fuzzer, kept from coming back.
+
+The digest of all of them is right, for whoever changes a file can make it anew.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import format_one
+from cli.conftest import cli  # noqa: F401 - a fixture
+from fuzz.forge import Raw, signed, taken_apart
+from plainnet import DataError, Model, ModelFileError, PlainnetError
+from plainnet.cli import main
+from plainnet.data.targets import Target
+from plainnet.files import read_model, write_model
+from plainnet.insight.recorded import recorded_history
+from plainnet.nn import Dense, Flatten, ReLU, Sequential
+
+GOLDEN = Path(__file__).resolve().parent / "golden" / "format-1" / "table.safetensors"
+ROWS = [
+    "id,age,city,member,till,b",
+    *(f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,tea" for i in range(4)),
+    *(f"{i},{20 + 5 * i},Bø,{'yes' if i % 2 else 'no'},west,coffee" for i in range(4)),
+]
+
+
+@pytest.fixture
+def forged(tmp_path):
+    """Write a file whose header and arrays were changed, with the digest that belongs to them."""
+    (tmp_path / "d.csv").write_text("\n".join(ROWS) + "\n")
+    good = taken_apart(GOLDEN.read_bytes())
+
+    def write(change):
+        arrays = {name: array.copy() for name, array in good.arrays.items()}
+        header = read_model(GOLDEN)[1]
+        change(header, arrays)
+        order = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)
+        path = tmp_path / "m.safetensors"
+        path.write_bytes(format_one.pack(order, signed(order, header)))
+        return path
+
+    return write
+
+
+def put(*keys):
+    """Change the value at a place of the header: put("record", "rows", "train", "x")."""
+    *path, last, value = keys
+
+    def change(header, arrays):
+        for key in path:
+            header = header[key]
+        header[last] = value
+
+    return change
+
+
+def fill(name, value):
+    def change(header, arrays):
+        arrays[name][...] = value
+
+    return change
+
+
+# --- files that are no model ----------------------------------------------------------------------
+
+DEEP = Raw("[" * 70 + "]" * 70)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (put("more", 1), "the unknown part 'more'"),
+        (put("format", True), "has format True"),
+        (put("format", 1.0), "has format 1.0"),
+        (put("format", 2), "has format 2"),
+        (put("format", Raw("[" + "1," * 9999 + "1]")), "has format [1, 1, 1, 1, 1, 1, ...]"),
+        (put("record", "x", Raw('{"a":1,"a":1}')), "the header is not a JSON object"),
+        (put("record", "x", Raw("1" * 400)), "the header is not a JSON object"),
+        (put("record", "x", Raw("-1e999")), "the header is not a JSON object"),
+        (put("record", "x", DEEP), "the header is not a JSON object"),
+        (put("network", "in_shape", [10**300] * 9), "in_shape"),
+        (put("network", Raw("[" + "9," * 99_999 + "9]")), "its header has no network"),
+        (put("network", "dtype", "x" * 9999), "…"),
+        (put("network", "layers", [{"kind": "ReLU"}] * 10_001), "at most 10,000 layers"),
+        (put("target", "scale", [1e308]), "do not fit its task"),
+        (put("schema", "columns", 1, "low", -1e308), "do not fit each other"),
+    ],
+)
+def test_a_lie_is_refused_in_one_sentence(forged, change, says):
+    path = forged(change)
+    with pytest.raises(ModelFileError) as error:
+        Model.load(path)
+    text = str(error.value)
+    assert says in text or (says == "in_shape" and "numbers" in text)
+    assert len(text) < 700
+    assert "\n" not in text
+
+
+def test_a_record_may_be_as_deep_as_is_promised(forged):
+    inner = Raw("[" * 62 + "]" * 62)  # within the header and the record
+    assert "x" in Model.load(forged(put("record", "x", inner))).record
+    with pytest.raises(ModelFileError):
+        Model.load(forged(put("record", "x", Raw("[" * 63 + "]" * 63))))
+
+
+def test_what_cannot_be_read_is_not_written(tmp_path):
+    deep = []
+    for _ in range(70):
+        deep = [deep]
+    one = {"a": np.ones(1)}
+    for tensors, header in (
+        (one, {"x": deep}),
+        (one, {"x": 2**1024}),
+        ({"a" * 300: np.ones(1)}, {}),
+        ({"\ud800": np.ones(1)}, {}),
+        ({"a": np.ones((1,) * 9)}, {}),
+    ):
+        with pytest.raises(ModelFileError, match="it is not saved"):
+            write_model(tmp_path / "m", tensors, header)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shape_whose_product_fills_pages_is_refused_before_it_is_written_down():
+    wide = {"in_shape": [10**300] * 20, "dtype": "float32"}
+    layers = [{"kind": "Flatten"}, {"kind": "Dense", "n_out": 1, "init": "zeros"}]
+    with pytest.raises(PlainnetError) as error:
+        Sequential.from_config({**wide, "layers": layers}, {})
+    assert str(error.value) == (
+        "'flatten1' would take a shape of more than 1,073,741,824 numbers: "
+        "take fewer inputs or units"
+    )
+    with pytest.raises(PlainnetError, match="at most 10,000 layers, got 10,001"):
+        Sequential([ReLU()] * 10_001, 1)
+    assert Sequential([Flatten(), Dense(1)], (2, 3)).n_out == 1
+
+
+# --- models that are out of proportion ------------------------------------------------------------
+
+DATA_COMMANDS = (
+    *("predict M D", "evaluate M D", "explain M D --row 1", "explain M D", "gradcheck M D"),
+    *("doctor M D", "report M D --out r.html"),
+)
+
+
+@pytest.mark.parametrize("command", DATA_COMMANDS)
+@pytest.mark.parametrize(
+    "change",
+    [fill("batchnorm1.running_var", -9.0), fill("dense3.W", 1e30)],
+    ids=["a negative variance", "outputs beyond all bounds"],
+)
+def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli, tmp_path):  # noqa: F811
+    model = forged(change)
+    words = [str({"M": model, "D": tmp_path / "d.csv"}.get(w, w)) for w in command.split()]
+    outcome = cli(*words)
+    assert outcome.code == 2
+    assert re.fullmatch(
+        r"Error: the network's output for row 1 is \[.*\], which is no sensible number: "
+        r"its weights, or the numbers of that row, are out of all proportion\n",
+        outcome.err,
+    )
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_numbers_that_no_square_holds_are_no_target():
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": [1, 2, 3], "y": [1e110, 2e110, 3.5e110]})
+    with pytest.raises(DataError) as error:
+        Target.infer(frame, ["y"], "regression")
+    assert str(error.value) == (
+        "The target 'y' holds numbers beyond 1e+100; give them in another unit."
+    )
+
+
+# --- records that somebody else wrote -------------------------------------------------------------
+
+RECORDS = {
+    "sizes as text": put("record", "rows", "train", "many"),
+    "sizes as lists": put("record", "rows", "test", [1]),
+    "no rows": put("record", "rows", 3),
+    "rates as text": put("record", "history", "lr", ["a", "b"]),
+    "rates as objects": put("record", "history", "lr", [{}]),
+    "costs as text": put("record", "history", "loss", ["low"]),
+    "a course as a number": put("record", "history", "val_loss", 0.5),
+    "a course too short": put("record", "history", "metric", [0.5]),
+    "an epoch that was not": put("record", "history", "best_epoch", 10**6),
+    "no history": put("record", "history", None),
+    "huge whole numbers": put("record", "history", "loss", [10**300] * 60),
+    "a finding of another level": put(
+        *("record", "findings"),
+        [{"name": "a", "level": "x", "says": "", "number": "", "cause": "", "advice": ""}],
+    ),
+    "settings as a list": put("record", "settings", [1]),
+    "no record at all": put("record", {}),
+    "results as text": put("record", "results", "good"),
+    "half a surrogate pair": put("record", "data", Raw('"\\ud800"')),
+}
+
+
+@pytest.mark.parametrize("what", RECORDS)
+def test_a_record_of_another_hand_is_left_out(forged, what, cli, tmp_path):  # noqa: F811
+    model = forged(RECORDS[what])
+    for words in (
+        ("summary", model),
+        ("report", model, "--out", "r.html"),
+        ("doctor", model, "d.csv"),
+    ):
+        outcome = cli(*words)
+        assert outcome.code in (0, 1), outcome.err
+    assert "</html>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def twice(header, arrays):
+    header["record"]["baselines"] *= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (twice, "a baseline is in it twice"),
+        (put("record", "baselines", 0, "kind", "colours"), "baseline 1 does not fit it"),
+        (put("record", "baselines", 1, "rules", []), "baseline 2 does not fit it"),
+        (put("record", "baselines", 0, "mean", [1, 2]), "baseline 1 does not fit it"),
+        (put("record", "baselines", "x"), "should be a list"),
+    ],
+)
+def test_baselines_that_do_not_fit_are_refused_where_they_count(forged, change, says, cli):  # noqa: F811
+    model = forged(change)
+    outcome = cli("evaluate", model, "d.csv")
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert cli("predict", model, "d.csv").code == 0
+
+
+def test_a_history_that_plainnet_wrote_comes_back():
+    record = read_model(GOLDEN)[1]["record"]
+    history = recorded_history(record)
+    assert history.record() == record["history"]
+
+
+def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, cli):  # noqa: F811
+    def change(header, arrays):
+        header["target"]["classes"] = ["[bold]no[/bold]", "\x1b[31mred"]
+        header["record"]["notes"] = ["<script>alert(1)</script>"]
+
+    model = forged(change)
+    for words in (("summary", model), ("report", model, "--out", "r.html")):
+        outcome = cli(*words)
+        assert outcome.code == 0
+        assert "\x1b" not in outcome.out
+    assert "<script" not in Path("r.html").read_text(encoding="utf-8")
+    assert main(["predict", str(model), "d.csv", "--out", "p.csv"]) == 0
