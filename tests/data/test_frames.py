@@ -6,9 +6,11 @@ import gzip
 import io
 import lzma
 import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plainnet.data import frames
 from plainnet.data.frames import absent_column, named, read_frame
 from plainnet.errors import DataError
 
@@ -310,3 +313,93 @@ def test_the_real_survey(shared_data: Path) -> None:
     frame = read_frame(shared_data / "introverts.csv")
     assert frame.shape == (2320, 8)
     assert int(frame.isna().sum().sum()) == 48 + 56 + 51 + 57 + 44 + 65 + 52
+
+
+# --- files that were made to fill the memory ------------------------------------------------------
+
+
+def bombs() -> dict[str, bytes]:
+    """Small files that unpack to 45 MB of zeros, which are text too."""
+    zeros = b"0" * 45_000_000
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", zeros)
+    return {
+        "a.csv.gz": gzip.compress(zeros),
+        "a.csv.bz2": bz2.compress(zeros),
+        "a.csv.xz": lzma.compress(zeros, preset=0),
+        "a.zip": stream.getvalue(),
+    }
+
+
+def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
+    for name, content in bombs().items():
+        assert len(content) < 60_000
+        (tmp_path / name).write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises(DataError) as error:
+            read_frame(tmp_path / name)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert str(error.value) == (
+            f"File {str(tmp_path / name)!r} unpacks to more than 100 times its size; "
+            "unpack it yourself, and give the file that comes of it."
+        )
+        assert peak < 60_000_000  # what is unpacked grows by an eighth at a time
+
+
+def test_parquet_that_claims_more_than_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"x": np.zeros(4_000_000, np.int8)}).to_parquet(path)
+    assert len(read_frame(path)) == 4_000_000
+    monkeypatch.setattr(frames, "_MOST_CELLS", 2_000_000)
+    with pytest.raises(DataError, match=r"claims 4,000,000 cells in [0-9,]+ bytes; write it as"):
+        read_frame(path)
+
+
+def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"x": [1.5, 2.5]}).to_parquet(path)
+    content = path.read_bytes()
+    assert b"numpy_type" in content
+    path.write_bytes(content.replace(b"numpy_type", b"nunpy_type"))
+    with pytest.raises(DataError) as error:
+        read_frame(path)
+    assert str(error.value).endswith(
+        "is no Parquet file that can be read: its description lacks 'numpy_type'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a" + "," * 100_000 + "\n1\n", "has 100,001 columns; at most 100,000 are read."),
+        (
+            "a,b\n1," + "x" * 140_000 + "\n",
+            "line 2, has a cell of more than 131,072 characters; close each quote, "
+            "or shorten the cell.",
+        ),
+        ('a,b\n1,"x\n' + "1,2\n" * 40_000, "more than 131,072 characters; close each quote"),
+    ],
+    ids=["a million commas", "a cell of pages", "a quote that is never closed"],
+)
+def test_text_beyond_all_bounds(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError) as error:
+        read_frame(tmp_path / "a.csv")
+    assert message in str(error.value)
+
+
+def test_a_quote_that_is_never_closed_is_not_taken_for_another_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,"x\n1,2\n')
+    with pytest.raises(DataError, match="line 3, has quotes that do not match"):
+        read_frame(tmp_path / "a.csv")
+
+
+def test_as_many_columns_as_are_read(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(3000)]
+    text = ",".join(names) + "\n" + ",".join("1" * 3000) + "\n"
+    (tmp_path / "a.csv").write_text(text)
+    assert read_frame(tmp_path / "a.csv").columns.tolist() == names

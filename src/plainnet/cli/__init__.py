@@ -62,7 +62,8 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, PlainnetError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f"{str(error.filename)!r}: "
+        # whoever writes a file names it: what has no name is the output of the command
+        where = "the output: " if error.filename is None else f"{str(error.filename)!r}: "
         text = where + error.strerror
     elif isinstance(error, ModuleNotFoundError):
         text = f"{error.name} is not installed, which the command line needs: "

@@ -405,10 +405,11 @@ def _sniffed(text: str) -> str:
 
     def rank(delimiter: str) -> tuple[bool, int]:
         records = (r for _, r in _records(text, delimiter, "") if len(r) > 1 or r[0].strip())
+        widths: list[int] = []
         try:
-            widths = [len(record) for record in islice(records, _SNIFFED_RECORDS)]
-        except DataError:
-            return False, 0
+            widths.extend(len(record) for record in islice(records, _SNIFFED_RECORDS))
+        except DataError:  # a quote that is not closed, which is said when the table is read
+            return False, widths[0] if widths else 0
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
     return max(_DELIMITERS, key=rank)
