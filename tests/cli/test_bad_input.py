@@ -73,7 +73,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--kind number", "--kind takes COLUMN=KIND"),
         ("--hidden 0", "n_out must be a whole number of at least 1, got 0"),
         ("--hidden x", 'unable to convert "x" into int'),
-        ("--hidden 99999999999", "parameters"),
+        ("--hidden 99999999999", "take fewer inputs or units"),
         ("--hidden 4 4 --activation relu tanh elu", "2 hidden layers but 3 activations"),
         ("--activation magic", "unknown activation 'magic'"),
         ("--init magic", "unknown initialiser 'magic'"),

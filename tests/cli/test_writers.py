@@ -27,6 +27,7 @@ WRITERS = {
     "report of a training": "train survey.csv --epochs 1 --out m2 --report {}",
     "predictions": "predict trained.safetensors survey.csv --out {}",
     "report of an evaluation": "evaluate trained.safetensors survey.csv --report {}",
+    "export": "export trained.safetensors --onnx {}",
     "report": "report trained.safetensors --out {}",
     "explanation": "explain trained.safetensors survey.csv --row 1 --html {}",
     "overview": "explain trained.safetensors survey.csv --repeats 1 --html {}",
@@ -129,7 +130,8 @@ def test_a_folder_that_is_not_there(cli: Cli, place: Path, what: str) -> None:
 
 @pytest.mark.parametrize("number", [0, 2, "1", None])
 @pytest.mark.parametrize(
-    "what", ["predictions", "report of an evaluation", "report", "explanation", "overview"]
+    "what",
+    ["predictions", "report of an evaluation", "report", "explanation", "overview", "export"],
 )
 def test_the_model_of_another_version(cli: Cli, place: Path, what: str, number: object) -> None:
     import json

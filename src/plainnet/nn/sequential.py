@@ -141,7 +141,7 @@ class Sequential:
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
-            if self._widest > LIMIT:  # before a layer makes text of it
+            if widest > LIMIT:  # before a layer makes text of it
                 raise PlainnetError(
                     f"{layer.name!r} would take a shape of more than {LIMIT:,} numbers: "
                     "take fewer inputs or units"

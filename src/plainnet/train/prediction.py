@@ -1,5 +1,7 @@
 """predict: the output of a network for many rows, on every processor."""
 
+from contextvars import copy_context
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -55,5 +57,9 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     from concurrent.futures import ThreadPoolExecutor  # of little use to `import plainnet`
 
     with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
-        parts = pool.map(lambda own, part: own.predict(part, transform=transform), nets, shares)
-        return np.concatenate(list(parts))
+        # each in a context of its own, which says what NumPy does with numbers that overflow
+        parts = [
+            pool.submit(copy_context().run, own.predict, part, transform=transform)
+            for own, part in zip(nets, shares, strict=True)
+        ]
+        return np.concatenate([part.result() for part in parts])
