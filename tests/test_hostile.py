@@ -106,6 +106,13 @@ def test_a_record_may_be_as_deep_as_is_promised(forged):
         Model.load(forged(put("record", "x", Raw("[" * 63 + "]" * 63))))
 
 
+def test_a_network_that_could_not_be_read_again_is_no_model():
+    model = Model.load(GOLDEN)
+    long = Sequential([*model.net.layers, *[ReLU()] * 10_001], model.net.in_shape)
+    with pytest.raises(PlainnetError, match=r"at most 10,000 layers, this network has 10,\d{3}"):
+        Model(model.schema, model.target, long, model.loss)
+
+
 def test_what_cannot_be_read_is_not_written(tmp_path):
     deep = []
     for _ in range(70):
@@ -132,8 +139,6 @@ def test_a_shape_whose_product_fills_pages_is_refused_before_it_is_written_down(
         "'flatten1' would take a shape of more than 1,073,741,824 numbers: "
         "take fewer inputs or units"
     )
-    with pytest.raises(PlainnetError, match="at most 10,000 layers, got 10,001"):
-        Sequential([ReLU()] * 10_001, 1)
     assert Sequential([Flatten(), Dense(1)], (2, 3)).n_out == 1
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
 HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
+MOST_LAYERS = 10_000
 LARGEST = 1e18  # output of a network: its square is still a float32
 _REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
@@ -104,6 +105,7 @@ class Model:
             raise PlainnetError(
                 f"a {target.task} target is learned with {wanted}, not {type(loss).__name__}"
             )
+        _require_few(net.layers)
         if net.n_out != target.n_out:
             raise PlainnetError(
                 f"the target needs {target.n_out} outputs, the network has {net.n_out}"
@@ -335,7 +337,9 @@ class Model:
             loss = _loss(target.task, _part(header, "loss"))
             extras = {n: a for n, a in tensors.items() if n.startswith(EXTRAS)}
             own = {n: a for n, a in tensors.items() if n not in extras}
-            net = Sequential.from_config(_part(header, "network"), own)
+            network = _part(header, "network")
+            _require_few(network.get("layers"))
+            net = Sequential.from_config(network, own)
             return cls(schema, target, net, loss, _part(header, "record"), extras)
         except PlainnetError as error:
             reason = str(error)  # which may show what the file holds, however long that is
@@ -343,6 +347,14 @@ class Model:
             raise ModelFileError(
                 f"{str(path)!r} is not a model that can be used: {reason}"
             ) from None
+
+
+def _require_few(layers: object) -> None:
+    """Refuse a list of so many layers that describing them fills the memory."""
+    if isinstance(layers, list | tuple) and len(layers) > MOST_LAYERS:
+        raise PlainnetError(
+            f"a model has at most {MOST_LAYERS:,} layers, this network has {len(layers):,}"
+        )
 
 
 def _require_known(header: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from plainnet.data import images
+from plainnet.data import images, pixels
 from plainnet.data.images import (
     ImageSchema,
     find_images,
@@ -547,3 +547,40 @@ def test_nothing_in_a_stored_schema_is_believed(stored: object, message: str) ->
     text = str(caught.value)
     assert text.startswith(f"the model file's image schema is damaged: {message}")
     assert len(text) < 300
+
+
+def test_large_pictures_are_read_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or as many threads as there are would each hold hundreds of megabytes."""
+    now, most, squared = [], [], pixels._square
+
+    def slow(image: Image.Image, size: int) -> np.ndarray:
+        now.append(1)
+        most.append(len(now))
+        time.sleep(0.01)
+        now.pop()
+        return squared(image, size)
+
+    for i in range(8):
+        (tmp_path / f"{i}.png").write_bytes(encoded("PNG"))
+    monkeypatch.setattr(pixels, "_square", slow)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    read_files(picture_files(tmp_path), 8)
+    assert max(most) > 1
+    most.clear()
+    monkeypatch.setattr(pixels, "_LARGE", 60 * 90 - 1)
+    assert len(read_files(picture_files(tmp_path), 8)[0]) == 8
+    assert max(most) == 1
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_one_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(image: Image.Image, size: int) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    monkeypatch.setattr(pixels, "_square", full)
+    with pytest.raises(DataError, match="does not fit into memory: make it smaller"):
+        read_image(tmp_path / "a.png", 8)

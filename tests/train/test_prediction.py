@@ -45,6 +45,16 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
     np.testing.assert_allclose(Z, net.predict(X / np.float32(255)), rtol=1e-5)
 
 
+def test_the_threads_do_with_overflow_what_the_caller_wants(processors):
+    processors(2)
+    net = mlp(64, hidden=(64,), init="constant:1e30")
+    X = np.full((30_000, 64), 1e30, np.float32)
+    with np.errstate(over="ignore"):  # a warning would be an error here
+        assert np.isinf(predict(net, X)).all()
+    with pytest.raises(FloatingPointError), np.errstate(over="raise"):
+        predict(net, X)
+
+
 def test_it_refuses_what_the_network_refuses_and_frees_the_threads(processors):
     processors(2)
     before = available_threads()

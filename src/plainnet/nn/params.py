@@ -172,5 +172,34 @@ def check_arrays(variables: Sequence[Variable], arrays: Mapping[str, Array]) -> 
             )
 
 
+def check_size(name: str, size: int) -> None:
+    """Check that a layer takes no more numbers than a network may have.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer.
+    size : int
+        Numbers of one sample.
+
+    Raises
+    ------
+    PlainnetError
+        If they are more than 2**30.
+
+    Examples
+    --------
+    >>> check_size("dense2", 2**40)
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: 'dense2' would take a shape of more than 1,073,741,824
+    numbers: take fewer inputs or units
+    """
+    if size > LIMIT:
+        raise PlainnetError(
+            f"{name!r} would take a shape of more than {LIMIT:,} numbers: "
+            "take fewer inputs or units"
+        )
+
+
 def _size(variable: Variable) -> int:
     return math.prod(variable.shape)

@@ -24,10 +24,9 @@ from plainnet.nn.layers import (
     Shape,
     positive_int,
 )
-from plainnet.nn.params import LIMIT, Array, Params, Variable, check_arrays
+from plainnet.nn.params import Array, Params, Variable, check_arrays, check_size
 
 Transform = Callable[[Array], Array]
-MOST_LAYERS = 10_000
 CACHED = 2**17  # how many numbers of a buffer stay in the processor's cache
 _TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
@@ -118,10 +117,6 @@ class Sequential:
         """Name the layers and let each check the shape that reaches it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
-        if len(layers) > MOST_LAYERS:
-            raise PlainnetError(
-                f"a network has at most {MOST_LAYERS:,} layers, got {len(layers):,}"
-            )
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
@@ -141,11 +136,7 @@ class Sequential:
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
-            if widest > LIMIT:  # before a layer makes text of it
-                raise PlainnetError(
-                    f"{layer.name!r} would take a shape of more than {LIMIT:,} numbers: "
-                    "take fewer inputs or units"
-                )
+            check_size(layer.name, widest)  # before a layer makes text of it
             shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
