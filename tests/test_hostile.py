@@ -3,6 +3,7 @@
 The digest of all of them is right, for whoever changes a file can make it anew.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import format_one
 from cli.conftest import cli  # noqa: F401 - a fixture
 from fuzz.forge import Raw, signed, taken_apart
-from plainnet import DataError, Model, ModelFileError, PlainnetError
+from plainnet import DataError, Model, ModelFileError, PlainnetError, files
 from plainnet.cli import main
 from plainnet.data.targets import Target
 from plainnet.files import read_model, write_model
@@ -97,6 +98,120 @@ def test_a_lie_is_refused_in_one_sentence(forged, change, says):
     assert says in text or (says == "in_shape" and "numbers" in text)
     assert len(text) < 700
     assert "\n" not in text
+
+
+EIGHT = np.array([1.5]).tobytes()
+ONE = {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}
+TWO = {"dtype": "F64", "shape": [1], "data_offsets": [8, 16]}
+LAYOUTS = {
+    "a gap": ({"a": ONE, "b": {**TWO, "data_offsets": [16, 24]}}, 24, "array 'b' does not begin"),
+    "a gap at the beginning": ({"a": TWO}, 16, "array 'a' does not begin where another ends"),
+    "an overlap": ({"a": ONE, "b": {**ONE}}, 8, "array 'b' does not begin where another ends"),
+    "bytes left over": ({"a": ONE}, 16, "its arrays take 8 bytes, and 16 follow the header"),
+    "bytes missing": ({"a": ONE, "b": TWO}, 8, "its arrays take 16 bytes, and 8 follow the header"),
+    "too long a place": (
+        {"a": {**ONE, "data_offsets": [0, 16]}},
+        16,
+        "array 'a' of F64 [1] does not take 16 bytes",
+    ),
+    "too large a shape": ({"a": {**ONE, "shape": [2]}}, 8, "of F64 [2] does not take 8 bytes"),
+    "a place that runs back": ({"a": {**ONE, "data_offsets": [8, 0]}}, 8, "does not take -8 bytes"),
+    "a shape of 9 axes": ({"a": {**ONE, "shape": [1] * 9}}, 8, "an impossible name, shape or"),
+    "an immense shape": ({"a": {**ONE, "shape": [2**53, 2]}}, 8, "an impossible name, shape or"),
+    "an immense empty one": (
+        {"a": {**ONE, "shape": [0, 2**53, 2], "data_offsets": [0, 0]}},
+        0,
+        "an impossible name, shape or place",
+    ),
+    "a length below 0": ({"a": {**ONE, "shape": [-1, -1]}}, 8, "an impossible name, shape or"),
+    "a length with a point": ({"a": {**ONE, "shape": [1.0]}}, 8, "an impossible name, shape or"),
+    "a length of true": ({"a": {**ONE, "shape": [True]}}, 8, "an impossible name, shape or"),
+    "three offsets": ({"a": {**ONE, "data_offsets": [0, 4, 8]}}, 8, "an impossible name, shape"),
+    "a long name": ({"a" * 257: ONE}, 8, "an impossible name, shape or place"),
+    "half a surrogate pair": ({"\ud800": ONE}, 8, "an impossible name, shape or place"),
+    "another key": ({"a": {**ONE, "more": 1}}, 8, "needs a dtype, a shape and data_offsets"),
+    "no shape": ({"a": {"dtype": "F64", "data_offsets": [0, 8]}}, 8, "needs a dtype, a shape"),
+    "a list": ({"a": [1]}, 8, "array 'a' needs a dtype, a shape and data_offsets"),
+    "halves": ({"a": {**ONE, "dtype": "F16"}}, 8, "array 'a' must hold finite float32 or float64"),
+    "a type that is none": ({"a": {**ONE, "dtype": [1]}}, 8, "must hold finite float32 or float64"),
+}
+
+
+def laid(described, n, header=None):
+    """A file whose digest is that of arrays of one number, 1.5, whatever is said of their place."""
+    arrays = {name: np.array([1.5]) for name in described}
+    try:
+        text = signed(arrays.items(), {"format": 1} if header is None else header)
+    except UnicodeEncodeError:
+        text = '{"format":1}'
+    outer = {"__metadata__": {"plainnet": text}, **described}
+    return format_one.framed(json.dumps(outer).encode(), (EIGHT * (n // 8 + 1))[:n])
+
+
+def test_a_layout_that_is_right_is_read(tmp_path):
+    (tmp_path / "m").write_bytes(laid({"b": TWO, "a": ONE}, 16))
+    assert {n: a.tolist() for n, a in read_model(tmp_path / "m")[0].items()} == {
+        "a": [1.5],
+        "b": [1.5],
+    }
+
+
+@pytest.mark.parametrize("what", LAYOUTS)
+def test_a_layout_that_is_wrong_is_told(tmp_path, what):
+    described, n, says = LAYOUTS[what]
+    (tmp_path / "m").write_bytes(laid(described, n))
+    with pytest.raises(ModelFileError) as error:
+        read_model(tmp_path / "m")
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"1234567", "it ends before its header does"),
+        ((2**40).to_bytes(8, "little") + b"{}", "it ends before its header does"),
+        (format_one.framed(b"{", b""), "its header is not a JSON object"),
+        (format_one.framed(b"[1]", b""), "its header is not a JSON object"),
+        (
+            format_one.framed('{"a":"\xe9"}'.encode("latin-1"), b""),
+            "its header is not a JSON object",
+        ),
+        (format_one.framed('{"a":1}'.encode("utf-16"), b""), "its header is not a JSON object"),
+        (format_one.framed(b'{"a":1,"a":1}', b""), "its header is not a JSON object"),
+        (format_one.framed(b'{"__metadata__":[]}', b""), "not a model that plainnet saved"),
+        (format_one.framed(b'{"__metadata__":{"plainnet":1}}', b""), "not a model that plainnet"),
+    ],
+)
+def test_a_container_that_is_none_is_told(tmp_path, content, says):
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(ModelFileError) as error:
+        read_model(tmp_path / "m")
+    assert says in str(error.value)
+
+
+def test_a_header_longer_than_any_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "m").write_bytes(laid({"a": ONE}, 8))
+    monkeypatch.setattr(files, "LONGEST", 50)
+    with pytest.raises(ModelFileError, match="its header is longer than 50 bytes"):
+        read_model(tmp_path / "m")
+    with pytest.raises(ModelFileError, match="at most 50 bytes"):
+        write_model(tmp_path / "new", {"a": np.ones(1)}, {})
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
+    many = {"dtype": "F64", "shape": [4000], "data_offsets": [0, 32_000]}  # more than is buffered
+    (tmp_path / "m").write_bytes(laid({"a": many}, 32_000))
+    entries = files._entries
+
+    def cut(path, described, size):
+        found = entries(path, described, size)
+        with open(path, "r+b") as file:
+            file.truncate(path.stat().st_size - 4)
+        return found
+
+    monkeypatch.setattr(files, "_entries", cut)
+    with pytest.raises(ModelFileError, match="it became shorter while it was read"):
+        read_model(tmp_path / "m")
 
 
 def test_a_record_may_be_as_deep_as_is_promised(forged):
@@ -244,6 +359,35 @@ def test_a_history_that_plainnet_wrote_comes_back():
     record = read_model(GOLDEN)[1]["record"]
     history = recorded_history(record)
     assert history.record() == record["history"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": ["a"]},
+        {"lr": [0.1, True]},
+        {"loss": [1, "x"]},
+        {"val_loss": 0.5},
+        {"val_loss": [0.5]},
+        {"metric": [0.5] * 61},
+        {"best_epoch": 61},
+        {"best_epoch": -1},
+        {"best_epoch": 2.5},
+        {"rowspace": "all"},
+        {"threads": None},
+        {"stopped": 1},
+    ],
+)
+def test_a_history_that_is_not_believed(change):
+    record = read_model(GOLDEN)[1]["record"]
+    assert len(record["history"]["loss"]) == 60
+    record["history"].update(change)
+    assert recorded_history(record) is None
+
+
+@pytest.mark.parametrize("record", [{}, {"history": 1}, {"history": {}}, {"history": []}])
+def test_no_history(record):
+    assert recorded_history(record) is None
 
 
 def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, cli):  # noqa: F811
