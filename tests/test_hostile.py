@@ -323,11 +323,10 @@ RECORDS = {
 @pytest.mark.parametrize("what", RECORDS)
 def test_a_record_of_another_hand_is_left_out(forged, what, cli, tmp_path):  # noqa: F811
     model = forged(RECORDS[what])
-    for words in (
-        ("summary", model),
-        ("report", model, "--out", "r.html"),
-        ("doctor", model, "d.csv"),
-    ):
+    commands = [("summary", model), ("report", model, "--out", "r.html")]
+    if any(word in what for word in ("rates", "costs", "course", "epoch", "huge")):
+        commands.append(("doctor", model, "d.csv"))  # which reads the history
+    for words in commands:
         outcome = cli(*words)
         assert outcome.code in (0, 1), outcome.err
     assert "</html>" in (tmp_path / "r.html").read_text(encoding="utf-8")

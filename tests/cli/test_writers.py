@@ -157,8 +157,6 @@ def test_the_model_of_another_version(cli: Cli, place: Path, what: str, number: 
     "command",
     [
         "explain trained.safetensors survey.csv --row 1 --json",
-        "evaluate trained.safetensors survey.csv --json",
-        "predict trained.safetensors survey.csv",
         "summary trained.safetensors",
     ],
 )
