@@ -82,7 +82,7 @@ DEEP = Raw("[" * 70 + "]" * 70)
         (put("record", "x", Raw("1" * 400)), "the header is not a JSON object"),
         (put("record", "x", Raw("-1e999")), "the header is not a JSON object"),
         (put("record", "x", DEEP), "the header is not a JSON object"),
-        (put("network", "in_shape", [10**300] * 9), "in_shape"),
+        (put("network", "in_shape", [10**300] * 9), "'dense1' has a shape of over 1,073,741,824"),
         (put("network", Raw("[" + "9," * 99_999 + "9]")), "its header has no network"),
         (put("network", "dtype", "x" * 9999), "…"),
         (put("network", "layers", [{"kind": "ReLU"}] * 10_001), "at most 10,000 layers"),
@@ -95,7 +95,7 @@ def test_a_lie_is_refused_in_one_sentence(forged, change, says):
     with pytest.raises(ModelFileError) as error:
         Model.load(path)
     text = str(error.value)
-    assert says in text or (says == "in_shape" and "numbers" in text)
+    assert says in text
     assert len(text) < 700
     assert "\n" not in text
 
@@ -251,8 +251,7 @@ def test_a_shape_whose_product_fills_pages_is_refused_before_it_is_written_down(
     with pytest.raises(PlainnetError) as error:
         Sequential.from_config({**wide, "layers": layers}, {})
     assert str(error.value) == (
-        "'flatten1' would take a shape of more than 1,073,741,824 numbers: "
-        "take fewer inputs or units"
+        "'flatten1' has a shape of over 1,073,741,824: take fewer inputs or units"
     )
     assert Sequential([Flatten(), Dense(1)], (2, 3)).n_out == 1
 

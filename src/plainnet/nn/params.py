@@ -191,14 +191,11 @@ def check_size(name: str, size: int) -> None:
     --------
     >>> check_size("dense2", 2**40)
     Traceback (most recent call last):
-    plainnet.errors.PlainnetError: 'dense2' would take a shape of more than 1,073,741,824
-    numbers: take fewer inputs or units
+    plainnet.errors.PlainnetError: 'dense2' has a shape of over 1,073,741,824: take fewer inputs
+    or units
     """
     if size > LIMIT:
-        raise PlainnetError(
-            f"{name!r} would take a shape of more than {LIMIT:,} numbers: "
-            "take fewer inputs or units"
-        )
+        raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 
 
 def _size(variable: Variable) -> int:

@@ -58,8 +58,6 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
 
     with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
         # each in a context of its own, which says what NumPy does with numbers that overflow
-        parts = [
-            pool.submit(copy_context().run, own.predict, part, transform=transform)
-            for own, part in zip(nets, shares, strict=True)
-        ]
+        calls = zip(nets, shares, strict=True)
+        parts = [pool.submit(copy_context().run, n.predict, s, None, transform) for n, s in calls]
         return np.concatenate([part.result() for part in parts])
