@@ -28,6 +28,8 @@ WRITERS = {
     "predictions": "predict trained.safetensors survey.csv --out {}",
     "report of an evaluation": "evaluate trained.safetensors survey.csv --report {}",
     "export": "export trained.safetensors --onnx {}",
+    "export as Python": "export trained.safetensors --python {}",
+    "export as a page": "export trained.safetensors --html {}",
     "report": "report trained.safetensors --out {}",
     "explanation": "explain trained.safetensors survey.csv --row 1 --html {}",
     "overview": "explain trained.safetensors survey.csv --repeats 1 --html {}",

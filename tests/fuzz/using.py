@@ -34,7 +34,7 @@ COMMANDS = (
     *("explain M D --row 1", "explain M D --row 1 --json", "explain M D --row 2 --html o.html"),
     *("explain M D --repeats 1", "explain M D --repeats 1 --html o.html --pictures p"),
     *("gradcheck M D --rows 2 --sample 3", "doctor M D", "report M D --out o.html"),
-    "export M --onnx o.onnx",
+    *("export M --onnx o.onnx", "export M --python o.py", "export M --html o.html"),
 )
 
 
