@@ -3,6 +3,7 @@
 The digest of all of them is right, for whoever changes a file can make it anew.
 """
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -400,3 +401,28 @@ def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, c
         assert "\x1b" not in outcome.out
     assert "<script" not in Path("r.html").read_text(encoding="utf-8")
     assert main(["predict", str(model), "d.csv", "--out", "p.csv"]) == 0
+
+
+def test_what_is_exported_runs_nothing_of_the_file(forged, cli):  # noqa: F811
+    evil = (
+        "'''\"\"\"\\\n{0} %s `${1}` </script><script>alert(1)</script>\u2028"
+        '\n__import__("os").system("false")#'
+    )
+
+    def change(header, arrays):
+        header["target"].update(classes=[evil, "b"], columns=[evil + "3"])
+        header["schema"]["columns"][1]["name"] = evil + "2"
+        header["schema"]["columns"][2]["levels"][0] = evil
+        header["schema"]["columns"][2]["fill"] = evil
+        header["record"].update(data=evil, notes=[evil])
+        header["version"] = evil
+
+    model = forged(change)
+    for option, name in (("--python", "o.py"), ("--html", "o.html"), ("--onnx", "o.onnx")):
+        assert cli("export", model, option, name).code == 0
+    tree = ast.parse(Path("o.py").read_text(encoding="utf-8"))
+    called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not called & {"__import__", "eval", "exec"}
+    page = Path("o.html").read_text(encoding="utf-8")
+    assert page.count("<script") == page.count("</script") == 2
+    assert "<script>alert" not in page
