@@ -7,8 +7,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-sklearn16 check format bench clean
-.PHONY: help demo test check format bench fuzz clean
+.PHONY: help demo test test-sklearn16 check format bench fuzz clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -79,7 +78,6 @@ HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
-	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo \
+	rm -rf .venv .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo \
 	fuzz-findings
 	find . -name __pycache__ -prune -exec rm -rf {} +
