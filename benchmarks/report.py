@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.measures import machine, versions
-from benchmarks.session import Timing, Timings, ratios
+from benchmarks.session import BRIEF, Timing, Timings, ratios
 from benchmarks.sides import PEERS, PREDICTS, SIDES
 from benchmarks.workloads import Workload
 
@@ -236,6 +236,7 @@ def page(found: Found) -> str:
         machine=machine(),
         versions=versions(),
         rounds=found.rounds,
+        brief=BRIEF,
         load=found.load,
         minutes=found.minutes,
         summary=summary(found),
@@ -280,7 +281,8 @@ recorded; the last losses are compared below. (scikit-learn draws the order of i
 itself.) Each side runs in processes of its own, stopped while another side runs; it is warmed up
 with one thread and with all, and keeps the faster setting; plainnet chooses by itself and is given
 all. Then all sides run in turn, {rounds} rounds, another one first in each; the tables show
-medians.
+medians. A training of less than {brief:g} s runs twice in its turn and the second counts, on every
+side: a process that has just been woken finds the caches full of another's numbers.
 For plainnet all of `fit` counts: checks, the choice of threads, the dot products of wide rows. For
 the peers only the training loop counts: what is compiled is compiled in the warm-up, and tensors
 are made before. PyTorch runs `nn.Sequential` with fused optimizers, torch.compile compiles forward,

@@ -151,7 +151,10 @@ class Session:
                 timing = timings[side]
                 timed = round((epochs or workload.epochs) / timing.scale)
                 with self.failing(side, workload.name, timings):
-                    answer = self.worker(side, timing.setting).ask("train", epochs=timed)
+                    worker = self.worker(side, timing.setting)
+                    answer = worker.ask("train", epochs=timed)
+                    if answer["seconds"] < BRIEF:  # it ran on the caches that others had filled
+                        answer = worker.ask("train", epochs=timed)
                     timing.seconds.append(answer["seconds"])
                     timing.losses = answer["losses"]
         return timings
