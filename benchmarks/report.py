@@ -281,8 +281,8 @@ recorded; the last losses are compared below. (scikit-learn draws the order of i
 itself.) Each side runs in processes of its own, stopped while another side runs; it is warmed up
 with one thread and with all, and keeps the faster setting; plainnet chooses by itself and is given
 all. Then all sides run in turn, {rounds} rounds, another one first in each; the tables show
-medians. A training of less than {brief:g} s runs twice in its turn and the second counts, on every
-side: a process that has just been woken finds the caches full of another's numbers.
+medians. A training of less than {brief:g} s is repeated in its turn for that long, on every side,
+and the turn's median counts: a process that has just been woken runs slowly at first.
 For plainnet all of `fit` counts: checks, the choice of threads, the dot products of wide rows. For
 the peers only the training loop counts: what is compiled is compiled in the warm-up, and tensors
 are made before. PyTorch runs `nn.Sequential` with fused optimizers, torch.compile compiles forward,
