@@ -377,7 +377,9 @@ the array; a compiled step begins once.
 
 ## The choice of threads
 
-The rule of `plainnet/train/threads.py` beside what was measured, milliseconds a step:
+The rule of `plainnet/train/threads.py` beside what was measured, milliseconds a step. It supposes
+that the processors are free: BLAS's threads wait for each other, so where other programs keep one
+busy, a step on all threads can take many times as long. `OPENBLAS_NUM_THREADS=1` rules that out.
 
 {threads}
 
