@@ -42,7 +42,7 @@ format: .venv/dev
 
 # So many files of each kind. A finding is printed, and its file is kept in fuzz-findings.
 FUZZ ?= 20000
-fuzz: fuzz-model fuzz-table fuzz-picture
+fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint
 fuzz-%: .venv/dev
 	PYTHONPATH=tests .venv/bin/python -m fuzz.night $* --files $(FUZZ)
 

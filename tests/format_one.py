@@ -44,12 +44,12 @@ NO = {"no", "n", "false", "f", "off", "0"}
 # --- the container --------------------------------------------------------------------------------
 
 
-def read(content):
+def read(content, key="plainnet"):
     """Return arrays and header of a file that is right; an assertion fails for any other."""
     (n,) = struct.unpack("<Q", content[:8])
     outer = json.loads(content[8 : 8 + n].decode("utf-8"))
     data = content[8 + n :]
-    header = json.loads(outer.pop("__metadata__")["plainnet"])
+    header = json.loads(outer.pop("__metadata__")[key])
     arrays, end = {}, 0
     for name, one in sorted(outer.items(), key=lambda item: item[1]["data_offsets"]):
         start, stop = one["data_offsets"]
@@ -78,9 +78,9 @@ def canonical(header):
     return json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def pack(arrays, header_text):
+def pack(arrays, header_text, key="plainnet"):
     """Return the bytes of a file with these arrays (name, array) and this header, right or not."""
-    described, data = {"__metadata__": {"plainnet": header_text}}, b""
+    described, data = {"__metadata__": {key: header_text}}, b""
     for name, array in arrays:
         block = array.astype(array.dtype.newbyteorder("<")).tobytes("C")
         described[name] = {

@@ -36,6 +36,7 @@ FLOORS = (
     ("plainnet.train.*",),
     ("plainnet.data.*",),
     ("plainnet.files",),
+    ("plainnet.states",),
     ("plainnet.checkpoints",),
     ("plainnet.model",),
     ("plainnet.insight.*",),

@@ -6,24 +6,28 @@ import platform
 import re
 import shlex
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, final
 
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.files import read_model, write_model
 from plainnet.nn.layers import between
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
+from plainnet.states import check_arrays, check_fit, check_header
 from plainnet.train.checkpoint import Checkpoint, Keeper, Options, Rows
 from plainnet.train.optimizers import Optimizer
 from plainnet.train.stepper import Stepper
 
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 _LEFT = re.compile(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp")  # by a process that was killed
+_REASON = 500  # characters of what is wrong with a file
 
 Tell = Callable[[str], object]
 
@@ -102,13 +106,20 @@ class Checkpoints(Keeper):
             )
 
     @classmethod
-    def load(cls, folder: str | Path, tell: Tell | None = None) -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        tell: Tell | None = None,
+        check: Callable[[Self], object] | None = None,
+    ) -> Self:
         """Find the newest whole checkpoint, for a training to go on from it.
 
         Parameters
         ----------
         folder, tell
             See the class; ``tell`` hears of a checkpoint that is damaged.
+        check : callable, optional
+            Is shown a checkpoint that was read; a `ModelFileError` says that it is damaged too.
 
         Returns
         -------
@@ -136,7 +147,7 @@ ended, or saved no checkpoint yet
         wrong: list[str] = []
         for path in self._files():
             try:
-                self._read(path)
+                self._read(path, check)
             except ModelFileError as error:
                 wrong.append(str(error))
                 continue
@@ -150,21 +161,53 @@ ended, or saved no checkpoint yet
             )
         raise ModelFileError(f"no checkpoint in {str(folder)!r} can be used: {wrong[0]}")
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path, check: Callable[[Self], object] | None) -> None:
         arrays, header = read_model(path, "checkpoint")
-        if header["version"] != __version__:
+        if (version := header.get("version")) != __version__:
+            shown = shortened(version).strip("'")
             raise ModelFileError(
-                f"{str(path)!r} is of plainnet {header['version']}, and this is {__version__}, "
+                f"{str(path)!r} is of plainnet {shown}, and this is {__version__}, "
                 "which may compute otherwise: use that version, or train again"
             )
-        try:
-            facts, about, every, then = (header[n] for n in ("facts", "about", "every", "with"))
-        except KeyError:
-            raise ModelFileError(f"{str(path)!r} is no checkpoint of a training") from None
-        if then != (now := _platform()):
+        self.last, self._stored = path, {}
+        with self.believed():
+            check_header(header)
+            check_arrays(arrays, header["facts"])
+        self.found, self.every = Checkpoint(arrays, header["facts"]), header["every"]
+        self._stored = header["about"]
+        if check is not None:
+            check(self)
+        if (then := header["with"]) != (now := _platform()):
             self._tell(f"the training began with {then} and goes on with {now}: digits may differ")
-        self.found, self.last, self.every = Checkpoint(arrays, facts), path, every
-        self._stored = about
+
+    @contextmanager
+    def believed(self) -> Iterator[Fields]:
+        """Read what was added to the checkpoint that was found; an error names its file.
+
+        Yields
+        ------
+        Fields
+            By the names that `also` and `same` were given.
+
+        Raises
+        ------
+        ModelFileError
+            If something inside the block cannot be what it should.
+
+        Examples
+        --------
+        >>> with Checkpoints("a.run").believed() as about:
+        ...     about.text("path")
+        Traceback (most recent call last):
+        plainnet.errors.ModelFileError: 'None' is not a checkpoint that can be used: The model \
+file is damaged or was edited: field 'path' of the checkpoint is absent.
+        """
+        try:
+            yield Fields(dict(self._stored), "the checkpoint")
+        except PlainnetError as error:
+            raise ModelFileError(
+                f"{str(self.last)!r} is not a checkpoint that can be used: {str(error)[:_REASON]}"
+            ) from None
 
     def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
         """Compare a training that goes on with the one that was begun; see `Keeper`.
@@ -181,8 +224,12 @@ ended, or saved no checkpoint yet
         self.same("loss", lambda: f"{type(loss).__name__} {loss.config()}")
         self.same("optimizer", lambda: described(stepper.optimizer, steps))
         every = {**options, "l2": stepper.l2, "clip norm": stepper.clip_norm}
+        del every["generator"]  # whose state is in every checkpoint
         self.same("options", lambda: {name: _plain(value) for name, value in every.items()})
         self.same("rows", lambda: digest(*rows))
+        if self.found is not None:
+            with self.believed():
+                check_fit(self.found, stepper, rows, options)
 
     @property
     def unfinished(self) -> bool:
@@ -218,12 +265,11 @@ ended, or saved no checkpoint yet
 
         self.also(name, once)
         if self.found is not None and (now := once()) != (then := self.stored(name)):
+            what = f"with other {name}"
             if isinstance(now, dict) and isinstance(then, dict):
-                key = next(key for key in {**now, **then} if now.get(key) != then.get(key))
-                now, then = f"{key} {now.get(key)!r}", f"{key} {then.get(key)!r}"
-                what = f"with {then}, not with {now}"
-            else:
-                what = f"with other {name}"
+                differ = (key for key in now if key in then and now[key] != then[key])
+                if (key := next(differ, None)) is not None:
+                    what = f"with {key} {shortened(then[key])}, not with {key} {now[key]!r}"
             raise PlainnetError(
                 f"the training in {str(self.folder)!r} was begun {what}: it can only go on as it "
                 "began"

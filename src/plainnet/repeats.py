@@ -115,7 +115,7 @@ def repeat(
     """
     check_repeat(settings, k)
     figure = "rmse" if first.model.target.task == "regression" else "accuracy"
-    seeds = tuple(range(settings.seed, settings.seed + k))
+    seeds = range(settings.seed, settings.seed + k)
     own, others = [], []
     for seed in seeds:
         run = first if seed == settings.seed else again(replace(settings, seed=seed))
@@ -124,7 +124,7 @@ def repeat(
         others.append(_best(results["evaluation"], figure))
         if watch is not None:
             watch(seed, own[-1])
-    found = Repeats(seeds, figure, tuple(own), tuple(others))
+    found = Repeats(tuple(seeds), figure, tuple(own), tuple(others))
     first.model.record["repeats"] = found.to_json()
     return found
 

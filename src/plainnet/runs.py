@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from plainnet._version import __version__
 from plainnet.checkpoints import Checkpoints, digest
+from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
 from plainnet.nn.params import Array
@@ -18,6 +20,8 @@ from plainnet.nn.sequential import Sequential
 from plainnet.settings import Settings, check, make_loss, make_network, make_optimizer, rng
 from plainnet.train.history import History
 from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
+
+_LONGEST_PATH = 4096  # characters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,20 +275,64 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
     PlainnetError
         If the checkpoints are not of a `run`, or there is nothing at the path any more.
     """
-    path, chosen = checkpoints.stored("path"), checkpoints.stored("settings")
-    try:
-        lists = {k: tuple(v) for k, v in chosen.items() if isinstance(v, list)}
-        path, settings = Path(path), Settings(**{**chosen, **lists})
-    except (AttributeError, TypeError):
+    if checkpoints.stored("path") is None or checkpoints.stored("settings") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
             "so it does not say on what: go on as it began"
-        ) from None
+        )
+    with checkpoints.believed() as about:
+        path = stored_path(about, "path")
+        settings = Settings.from_json(about.part("settings"))
+        _require_weights(checkpoints, settings)
+        check(settings)
+        about.texts("notes", distinct=False)
     if not path.exists():
         raise PlainnetError(
             f"the data of this training, {str(path)!r}, is not there any more: put it back"
         )
     return path, settings
+
+
+def stored_path(about: Fields, key: str) -> Path:
+    """Return a path that a checkpoint names, as far as a path can be written that way.
+
+    Parameters
+    ----------
+    about : Fields
+        From `Checkpoints.believed`.
+    key : str
+        Its name.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelFileError
+        If it is no path on one line of text.
+
+    Examples
+    --------
+    >>> stored_path(Fields({"path": "/data/a.csv"}, "the checkpoint"), "path").name
+    'a.csv'
+    """
+    text = about.text(key)
+    if not text or "\0" in text or len(text) > _LONGEST_PATH:
+        raise ModelFileError(f"field {key!r} should be a path, but is {shortened(text)}")
+    return Path(text)
+
+
+def _require_weights(checkpoints: Checkpoints, settings: Settings) -> None:
+    """Refuse layers that the weights in the file are not enough for, before room is made."""
+    assert checkpoints.found is not None
+    stored = checkpoints.found.arrays["theta"].size
+    sizes = (1, *settings.hidden, 1)  # of the smallest network: one input and one output
+    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    if needed > stored:
+        raise ModelFileError(
+            f"its settings are of a network of at least {needed:,} weights, and it holds {stored:,}"
+        )
 
 
 def table_run(
@@ -433,8 +481,9 @@ def train(
     if checkpoints is not None:
         checkpoints.same("settings", partial(asdict, settings))
         checkpoints.same("data", partial(_fingerprint, data))
-        notes = checkpoints.stored("notes")  # which name files as they were called then
-        data.notes[:] = data.notes if notes is None else notes
+        if checkpoints.stored("notes") is not None:  # which name files as they were called then
+            with checkpoints.believed() as about:
+                data.notes[:] = about.texts("notes", distinct=False)
         checkpoints.also("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, final
+from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING, Literal, Self, final
 
 import numpy as np
 
+from plainnet.data.fields import Fields
 from plainnet.errors import PlainnetError
 from plainnet.model import LOSSES
 from plainnet.nn.layers import between, positive_int
@@ -140,6 +142,58 @@ class Settings:
     scaling: "Scaling" = "standard"
     fingerprints: bool = True
     seed: int = 0
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """Read settings that `dataclasses.asdict` has made JSON of; `check` looks at their sense.
+
+        Parameters
+        ----------
+        fields : Fields
+            Of the object.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ModelFileError
+            If a field is absent, unknown or of another type.
+
+        Examples
+        --------
+        >>> from dataclasses import asdict
+        >>> import json
+        >>> there = json.loads(json.dumps(asdict(Settings(hidden=(4, 2)))))
+        >>> Settings.from_json(Fields(there, "the settings")) == Settings(hidden=(4, 2))
+        True
+        """
+        fields.only(*(field.name for field in dataclass_fields(cls)))
+        fields.wholes("hidden", 1)
+        fields.texts("activation", distinct=False)
+        fields.texts("target")
+        for name in ("init", "optimizer", "schedule", "scaling"):
+            fields.text(name)
+        for name in ("dropout", "label_smoothing", "momentum", "l2", "test", "validation"):
+            fields.number(name)
+        for name in ("batch_norm", "layer_norm", "nesterov", "balanced"):
+            fields.flag(name)
+        for name in ("together", "strict", "fingerprints"):
+            fields.flag(name)
+        for name in ("warmup", "epochs", "batch_size", "patience", "size"):
+            fields.whole(name)
+        fields.whole("seed", 0, 2**1024)
+        kinds = fields.part("kinds")
+        for name in kinds:
+            kinds.text(name)
+        for name in ("loss", "task"):
+            if not fields.null(name):
+                fields.text(name)
+        for name in ("lr", "weight_decay", "clip_norm"):
+            if not fields.null(name):
+                fields.number(name)
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.values.items()})
 
     @property
     def learning_rate(self) -> float:

@@ -70,13 +70,14 @@ class Model(NamedTuple):
     content: bytes
     arrays: dict
     header: dict
+    key: str
 
     def __repr__(self):  # or a failing test would print them all
         return f"Model({len(self.content)} bytes)"
 
 
-def taken_apart(content):
-    return Model(content, *format_one.read(content))
+def taken_apart(content, key="plainnet"):
+    return Model(content, *format_one.read(content, key), key)
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ def spoiled(draw, content):
 
 
 @st.composite
-def damaged(draw, models):
+def damaged(draw, models, parts=PARTS):
     """A file made of one of the good ones; what kind of damage it has, and its bytes."""
     name = draw(st.sampled_from(sorted(models)))
     model = models[name]
@@ -302,15 +303,15 @@ def damaged(draw, models):
     arrays = model.arrays if kind == "header" else draw(exchanged(model.arrays))
     tree = model.header
     if kind != "arrays":
-        parts = draw(st.sampled_from(sorted(PARTS)))
-        kind = parts if kind == "header" else kind
-        tree = draw(edited(model.header, PARTS[parts]))
+        part = draw(st.sampled_from(sorted(parts)))
+        kind = part if kind == "header" else kind
+        tree = draw(edited(model.header, parts[part]))
     order = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
     try:
         text = signed(order, tree)
     except KeyError:
         text = dumps(tree)
     try:
-        return name, kind, format_one.pack(order, text)
+        return name, kind, format_one.pack(order, text, model.key)
     except (KeyError, UnicodeEncodeError):
         return name, kind, model.content[:-1]

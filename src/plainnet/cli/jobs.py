@@ -6,10 +6,13 @@ from typing import Any, Self, final
 
 from plainnet.checkpoints import Checkpoints
 from plainnet.cli.places import near, require_place, run_folder
-from plainnet.errors import PlainnetError
+from plainnet.data.fields import shortened
+from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.repeats import check_repeat
-from plainnet.runs import begun
+from plainnet.runs import begun, stored_path
 from plainnet.settings import Settings
+
+_LONGEST_NAME = 255  # bytes
 
 
 @final
@@ -80,12 +83,25 @@ class Job:
             If they are not of a job, or its data is no longer there.
         """
         path, settings = begun(checkpoints)
-        job = checkpoints.stored("job")
-        if job is None:
+        if checkpoints.stored("job") is None:
             raise PlainnetError(
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
                 "is saved: go on with plainnet.runs.resume"
             )
-        report = None if job["report"] is None else near(Path(job["report"]))
-        out = checkpoints.folder.resolve().with_name(Path(job["out"]).name)
-        return cls(near(path), settings, near(out), report, job["repeat"], job["detail"])
+        with checkpoints.believed() as about:
+            job = about.part("job")
+            job.only("out", "report", "repeat", "detail")
+            out = _beside(checkpoints.folder, stored_path(job, "out"))
+            written = None if job.null("report") else stored_path(job, "report")
+            report = None if written is None else near(_beside(checkpoints.folder, written))
+            repeat, detail = job.whole("repeat", 1), job.flag("detail")
+        return cls(
+            near(path), settings, near(out), near(report) if report else None, repeat, detail
+        )
+
+
+def _beside(folder: Path, path: Path) -> Path:
+    """Return the place of a file beside the checkpoints, the only one that they may choose."""
+    if path.name in ("", "..") or len(path.name.encode(errors="replace")) > _LONGEST_NAME:
+        raise ModelFileError(f"{shortened(str(path))} should be the name of a file")
+    return folder.resolve().with_name(path.name)

@@ -95,7 +95,7 @@ def train(
                 "--resume goes on with the data and the options that the training began with: "
                 "leave out all others"
             )
-        checkpoints = Checkpoints.load(resume, tell)
+        checkpoints = Checkpoints.load(resume, tell, Job.begun)
         job = Job.begun(checkpoints)
         job.check()
     checkpoints.also("job", job.to_json)
@@ -123,7 +123,8 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
             watch.start(data.target)
             ward.ready(data, net)
             if found is not None:
-                ward.go_on(checkpoints.stored("ward"))
+                with checkpoints.believed() as about:
+                    ward.go_on(about)
 
         def seen(epoch: Epoch) -> None:
             ward.watch(epoch)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
+from plainnet.data.fields import Fields
 from plainnet.insight.doctor import examine
 from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
@@ -44,10 +45,10 @@ class Ward:
         """Return what the epochs so far have left, for `go_on` to take it up again."""
         return [] if self._probe is None else [list(norms) for norms in self._probe.gradients]
 
-    def go_on(self, state: list[list[float]]) -> None:
-        """Take up what the epochs before an interruption have left."""
+    def go_on(self, about: Fields) -> None:
+        """Take up what the epochs before an interruption have left, their field ``ward``."""
         assert self._probe is not None
-        self._probe.gradients[:] = [tuple(norms) for norms in state]
+        self._probe.gradients[:] = about.rows("ward", len(self._probe.layers))
 
     def watch(self, epoch: Epoch) -> None:
         """Note an epoch."""

@@ -1,6 +1,6 @@
 """Reading the JSON of a model file as what it is: text that anybody may have edited."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
 from reprlib import Repr
 from typing import Any, final
@@ -77,11 +77,15 @@ the table is absent.
                 f"The model file is damaged or was edited: {where} should be an object, "
                 f"but is {shortened(value)}."
             )
-        self._values: Mapping[str, object] = value
+        self.values: Mapping[str, object] = value
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of the fields."""
+        return iter(self.values)
 
     def only(self, *keys: str) -> None:
         """Refuse fields other than `keys`: nothing in a file is read past in silence."""
-        unknown = sorted(set(self._values) - set(keys))
+        unknown = sorted(set(self.values) - set(keys))
         if unknown:
             raise ModelFileError(
                 f"The model file is damaged or was edited: {self.where} has the unknown field "
@@ -104,6 +108,17 @@ the table is absent.
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self._wrong(key, f"a whole number from {low} to {high}", value)
         return value
+
+    def wholes(self, key: str, low: int = 0, high: int = 2**53) -> tuple[int, ...]:
+        """Return the list of whole numbers of field `key`, each from `low` to `high`."""
+        values = self._list(key)
+        if not all(type(v) is int and low <= v <= high for v in values):
+            raise self._wrong(key, f"a list of whole numbers from {low} to {high}", values)
+        return tuple(values)
+
+    def null(self, key: str) -> bool:
+        """Say whether field `key` is there and holds null."""
+        return self._get(key) is None
 
     def number(self, key: str, positive: bool = False) -> float:
         """Return the finite number of field `key`, above zero where `positive`."""
@@ -144,11 +159,11 @@ the table is absent.
         return [tuple(self._number(key, v, positive=False) for v in row) for row in values]
 
     def _get(self, key: str) -> object:
-        if key not in self._values:
+        if key not in self.values:
             raise ModelFileError(
                 f"The model file is damaged or was edited: field {key!r} of {self.where} is absent."
             )
-        return self._values[key]
+        return self.values[key]
 
     def _list(self, key: str) -> list[Any]:
         value = self._get(key)

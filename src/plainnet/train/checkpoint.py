@@ -92,8 +92,9 @@ class Keeper(ABC):
             X, y and weights to train on, X and y to validate with if there are any, and what the
             network takes for the first row.
         options : dict
-            The other choices of `fit`, by name; also ``batches``, how many an epoch has, and
-            ``row space``, None unless the training runs in it and so needs the first weights.
+            The other choices of `fit`, by name; also ``batches``, how many an epoch has,
+            ``generator``, the kind that draws the order of the rows, and ``row space``, None
+            unless the training runs in it and so needs the first weights.
 
         Raises
         ------
@@ -139,9 +140,11 @@ class Course:
             return
         if self.rng is net.rng:
             raise PlainnetError("checkpoints need a seed that is not the network's own generator")
-        keeper.begin(net, self.stepper, rows, options | {"batches": self.batches})
+        kind = self.rng.bit_generator.state["bit_generator"]
+        more = {"batches": self.batches, "generator": kind}
+        keeper.begin(net, self.stepper, rows, options | more)
         self.keeper, every = keeper, keeper.every
-        self._every = None if every is None else max(1, round(every * self.batches))
+        self._every = None if every is None else max(1, round(min(every * self.batches, 2**53)))
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
         if keeper.found is not None:
