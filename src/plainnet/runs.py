@@ -21,7 +21,7 @@ from plainnet.settings import Settings, check, make_loss, make_network, make_opt
 from plainnet.train.history import History
 from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
 
-_LONGEST_PATH = 4096  # characters
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # as most systems have it
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -288,7 +288,8 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
         about.texts("notes", distinct=False)
     if not path.exists():
         raise PlainnetError(
-            f"the data of this training, {str(path)!r}, is not there any more: put it back"
+            f"the data of this training, {shortened(str(path), 1000)}, is not there any more: "
+            "put it back"
         )
     return path, settings
 
@@ -318,9 +319,11 @@ def stored_path(about: Fields, key: str) -> Path:
     'a.csv'
     """
     text = about.text(key)
-    if not text or "\0" in text or len(text) > _LONGEST_PATH:
+    path = Path(text)
+    longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
+    if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
         raise ModelFileError(f"field {key!r} should be a path, but is {shortened(text)}")
-    return Path(text)
+    return path
 
 
 def _require_weights(checkpoints: Checkpoints, settings: Settings) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
-from typing import TYPE_CHECKING, Literal, Self, final
+from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
 
@@ -193,7 +193,8 @@ class Settings:
         for name in ("lr", "weight_decay", "clip_norm"):
             if not fields.null(name):
                 fields.number(name)
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.values.items()})
+        values: Mapping[str, Any] = fields.values
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
     @property
     def learning_rate(self) -> float:

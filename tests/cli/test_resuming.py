@@ -441,6 +441,32 @@ def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_
     assert not (tmp_path / "survey.run").exists()
 
 
+@pytest.mark.parametrize("ward", [None, 3, [1], [[1.0]], [["a", "b"]], [[1e308, None]]])
+def test_gradients_that_lie_are_refused(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, ward: Any
+) -> None:
+    kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
+    for file in (tmp_path / "survey.run").iterdir():
+        arrays, header = files.read_model(file, "checkpoint")
+        header["about"]["ward"] = ward
+        files.write_model(file, arrays, header, "checkpoint")
+    one_sentence(cli("train", "--resume", "survey.run"), "' of the checkpoint should be a")
+
+
+def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    newest = max((tmp_path / "survey.run").iterdir())
+    arrays, header = files.read_model(newest, "checkpoint")
+    header["about"]["settings"]["hidden"] = "16"
+    files.write_model(newest, arrays, header, "checkpoint")
+    outcome = cli("train", "--resume survey.run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"{newest.name}' is not a checkpoint that can be used: " in outcome.out
+    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+
+
 def test_a_run_that_was_begun_in_python(
     cli: Cli, survey: Path, tmp_path: Path, press: Callable[..., None]
 ) -> None:

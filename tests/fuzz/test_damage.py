@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import format_one
-from fuzz import forge, pictures, tables, using
+from fuzz import forge, pictures, runs, tables, using
 from plainnet import DataError, Model, ModelFileError
 from plainnet.data.frames import read_frame
 
@@ -97,6 +97,25 @@ def test_damaged_pictures(tmp_path):
         assert not pictures.use(tmp_path, drawn).findings
 
     one()
+
+
+def test_damaged_checkpoints(tmp_path):
+    ready = runs.bench(tmp_path)
+    for name, model in ready.models.items():
+        outcome = runs.use(ready, ((name, "none", model.content), False))
+        assert outcome.loaded, outcome.said
+        assert not outcome.findings
+    loaded = []
+
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @given(runs.files(ready))
+    def one(drawn):
+        outcome = runs.use(ready, drawn)
+        assert not outcome.findings
+        loaded.append(outcome.loaded)
+
+    one()
+    assert 0.02 < np.mean(loaded) < 0.6
 
 
 SMALL = 2**20  # less than is promised, so that the times count

@@ -12,8 +12,6 @@ from plainnet.repeats import check_repeat
 from plainnet.runs import begun, stored_path
 from plainnet.settings import Settings
 
-_LONGEST_NAME = 255  # bytes
-
 
 @final
 @dataclass(frozen=True)
@@ -102,6 +100,6 @@ class Job:
 
 def _beside(folder: Path, path: Path) -> Path:
     """Return the place of a file beside the checkpoints, the only one that they may choose."""
-    if path.name in ("", "..") or len(path.name.encode(errors="replace")) > _LONGEST_NAME:
+    if path.name in ("", ".."):
         raise ModelFileError(f"{shortened(str(path))} should be the name of a file")
     return folder.resolve().with_name(path.name)
