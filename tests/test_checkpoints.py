@@ -251,8 +251,8 @@ def test_a_header_without_its_parts(cut):
     for file in cut.iterdir():
         write_model(file, {"theta": np.ones(3)}, {"facts": {}}, "checkpoint")
     assert refused(cut).endswith(
-        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: The model file is damaged or "
-        "was edited: field 'with' of the checkpoint is absent."
+        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'with' of the "
+        "checkpoint is absent"
     )
 
 

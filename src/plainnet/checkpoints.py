@@ -27,6 +27,7 @@ from plainnet.train.stepper import Stepper
 
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 _LEFT = re.compile(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp")  # by a process that was killed
+_EDITED = "The model file is damaged or was edited: "  # from `Fields`
 _REASON = 500  # characters of what is wrong with a file
 
 Tell = Callable[[str], object]
@@ -199,14 +200,15 @@ ended, or saved no checkpoint yet
         >>> with Checkpoints("a.run").believed() as about:
         ...     about.text("path")
         Traceback (most recent call last):
-        plainnet.errors.ModelFileError: 'None' is not a checkpoint that can be used: The model \
-file is damaged or was edited: field 'path' of the checkpoint is absent.
+        plainnet.errors.ModelFileError: 'None' is not a checkpoint that can be used: field 'path' of \
+the checkpoint is absent
         """
         try:
             yield Fields(dict(self._stored), "the checkpoint")
         except PlainnetError as error:
+            reason = str(error).removeprefix(_EDITED).removesuffix(".")[:_REASON]
             raise ModelFileError(
-                f"{str(self.last)!r} is not a checkpoint that can be used: {str(error)[:_REASON]}"
+                f"{str(self.last)!r} is not a checkpoint that can be used: {reason}"
             ) from None
 
     def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:

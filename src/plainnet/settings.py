@@ -193,8 +193,9 @@ class Settings:
         for name in ("lr", "weight_decay", "clip_norm"):
             if not fields.null(name):
                 fields.number(name)
-        values: Mapping[str, Any] = fields.values
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+        values: dict[str, Any] = dict(fields.values)
+        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        return cls(**{**values, **lists})
 
     @property
     def learning_rate(self) -> float:
