@@ -269,6 +269,7 @@ def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
 
 SETTINGS = {
     "units": ("hidden", [2**40], "its settings are of a network of at least"),
+    "units of this data": ("hidden", [7], "its settings are of a network of at least"),
     "layers": ("hidden", [1] * 10**5, "its settings are of a network of at least"),
     "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
     "a word": ("epochs", "5", "should be a whole number"),

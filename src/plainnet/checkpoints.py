@@ -200,15 +200,15 @@ ended, or saved no checkpoint yet
         >>> with Checkpoints("a.run").believed() as about:
         ...     about.text("path")
         Traceback (most recent call last):
-        plainnet.errors.ModelFileError: 'None' is not a checkpoint that can be used: field 'path' of \
-the checkpoint is absent
+        plainnet.errors.ModelFileError: 'a.run' is not a checkpoint that can be used: field \
+'path' of the checkpoint is absent
         """
         try:
             yield Fields(dict(self._stored), "the checkpoint")
         except PlainnetError as error:
             reason = str(error).removeprefix(_EDITED).removesuffix(".")[:_REASON]
             raise ModelFileError(
-                f"{str(self.last)!r} is not a checkpoint that can be used: {reason}"
+                f"{str(self.last or self.folder)!r} is not a checkpoint that can be used: {reason}"
             ) from None
 
     def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:

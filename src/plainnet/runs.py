@@ -326,11 +326,17 @@ def stored_path(about: Fields, key: str) -> Path:
     return path
 
 
-def _require_weights(checkpoints: Checkpoints, settings: Settings) -> None:
+def _require_weights(
+    checkpoints: Checkpoints, settings: Settings, n_in: int = 1, n_out: int = 1
+) -> None:
     """Refuse layers that the weights in the file are not enough for, before room is made."""
     assert checkpoints.found is not None
     stored = checkpoints.found.arrays["theta"].size
-    sizes = (1, *settings.hidden, 1)  # of the smallest network: one input and one output
+    widths = (*settings.hidden, n_out)
+    sizes = (
+        min(n_in, widths[0]),
+        *widths,
+    )  # in the row space, inputs are at least as many as units
     needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     if needed > stored:
         raise ModelFileError(
@@ -480,6 +486,9 @@ def train(
     from plainnet.insight.evaluation import learn_baselines
 
     check(settings)
+    if checkpoints is not None and checkpoints.found is not None:
+        with checkpoints.believed():
+            _require_weights(checkpoints, settings, data.schema.n_features, data.target.n_out)
     model = untrained(data, settings)
     if checkpoints is not None:
         checkpoints.same("settings", partial(asdict, settings))
