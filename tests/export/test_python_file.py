@@ -220,6 +220,18 @@ MODES = {
 }
 
 
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+    model = table_models()["binary"]
+    script, file = tmp_path / "model.py", tmp_path / "rows.csv"
+    script.write_text(to_python(model), encoding="utf-8")
+    write(file, frame())
+    command = [sys.executable, "-I", str(script), str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"Error" not in process.stderr.read()
+    assert process.returncode == 0
+
+
 def picture(path, mode, size, orientation=1, **options):
     """Write a picture of noise on a slope."""
     rng = np.random.default_rng(len(path.name))
