@@ -176,9 +176,15 @@ def diagnose(console: Console, ward: Ward, result: Run) -> None:
 
 def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int) -> None:
     console.print()
-    with console.status("repeating") if console.is_terminal else nullcontext():
-        found = repeat_training(first, settings, k, lambda other: run(path, other))
+    try:
+        with console.status("repeating") if console.is_terminal else nullcontext():
+            found = repeat_training(first, settings, k, lambda other: run(path, other))
+    except KeyboardInterrupt:  # the first training is kept
+        line(console, f"Interrupted: of {k} trainings only the first ended.")
+        return
     show_repeats(console, found)
+    if len(found.seeds) < k:
+        line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
 
 
 def show_start(console: Console, net: Sequential, settings: Settings, m: int) -> None:
