@@ -141,7 +141,7 @@ def test_columns_in_their_own_units_are_named(
     frame[["Income", *frame.columns[:-1]]].to_csv(tmp_path / "a.csv", index=False)
     words = ("doctor", "a.csv", "--target Personality", "--epochs 5")
     outcome = cli(*words, "--scaling none")
-    assert "The inputs are not scaled: 1 of 15 columns are above 10." in outcome.out
+    assert "The inputs are not scaled: 1 of 15 columns is above 10." in outcome.out
     assert "'Income' has a root mean square of 4.1" in outcome.out
     assert "not scaled" not in cli(*words).out
 

@@ -12,6 +12,7 @@ from plainnet.insight.duplicates import contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.rules import Place, fit_rules
 from plainnet.insight.verdicts import LEAK, LEAK_LEFT, LEAK_RANK
+from plainnet.insight.words import percent
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Transform
 from plainnet.train.batches import ready
@@ -50,7 +51,8 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
         Finding(
             "unscaled inputs",
             "warning",
-            f"The inputs are not scaled: {many} of {len(size)} columns are above {UNSCALED:g}."
+            f"The inputs are not scaled: {many:,} of {len(size):,} columns "
+            f"{'is' if many == 1 else 'are'} above {UNSCALED:g}."
             if many
             else f"The columns are of very different size: {column} dwarfs the others.",
             f"{column} has a root mean square of {size[largest]:.3g}, the middle column "
@@ -177,8 +179,8 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
                 "class imbalance",
                 "note",
                 f"The class {_class(names, rarest)} is rare.",
-                f"{counts[rarest]} of {len(labels)} rows ({share:.1%}); always answering "
-                f"{_class(names, int(counts.argmax()))} is right {most:.1%} of the time",
+                f"{counts[rarest]} of {len(labels)} rows ({percent(share)}); always answering "
+                f"{_class(names, int(counts.argmax()))} is right {percent(most)} of the time",
                 "Accuracy flatters here: look at recall, precision and F1 of the rare class.",
                 "--balanced",
             )
@@ -191,7 +193,7 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
                 "warning" if clash.ceiling < CEILING else "note",
                 "Rows that are equal have different labels, so no network can be right on all.",
                 f"{clash.rows} rows in {clash.groups} groups of equal rows; at most "
-                f"{clash.ceiling:.1%} can be right",
+                f"{percent(clash.ceiling)} can be right",
                 "Wrong labels, or a column is missing that tells these rows apart.",
                 "look at these rows, or add a column",
             )
@@ -232,7 +234,7 @@ def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place
     if not told:
         return []
     right, name = max(told)
-    return [_leak(name, f"alone it gets {right:.1%} of the training rows right")]
+    return [_leak(name, f"alone it gets {percent(right)} of the training rows right")]
 
 
 def _leaked_number(X: Array, y: Array, columns: Sequence[Place]) -> list[Finding]:
