@@ -104,7 +104,7 @@ def test_a_leak_of_numbers_and_of_labels_is_named():
 
 def test_an_error_out_of_all_proportion_is_written_short():
     frame, rng = table()
-    frame["y"] = 1e9 * frame.a + 1e-3 * rng.standard_normal(400)
+    frame["y"] = 1e9 * frame.a + rng.standard_normal(400)
     verdict = judged(frame)[1].verdict
     change = re.search(r"squared error \+(\S+) %, 95 % interval \+(\S+) to \+(\S+) %", verdict)
     assert all(re.fullmatch(r"[0-9.]+e\+[0-9]+", text) for text in change.groups()), verdict

@@ -178,7 +178,7 @@ def _slow(patient: Patient, costs: list[float]) -> list[Finding]:
     rate = patient.rate
     number = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if standing:
-        number += f", and the parameters moved by {100 * moved:.2f} % of their norm"
+        number += f", and the parameters moved by {100 * (moved or 0):.2f} % of their norm"
     else:
         number += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
     if isinstance(patient.optimizer, SGD) and patient.stable_step is not None:

@@ -136,8 +136,8 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
     flat = [layer for layer in patient.activity.layers if layer.flat >= 0.7]
     if flat:
         return (
-            f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its slope "
-            "is almost zero.",
+            f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its "
+            "slope is almost zero.",
             f"{_lower(patient)}--init xavier_normal, and scaled inputs",
         )
     ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
@@ -159,8 +159,8 @@ def _why_not_moved(patient: Patient) -> tuple[str, str]:
     moved, rate = patient.moved, patient.rate
     if moved is not None and moved < MOVED and rate is not None:
         return (
-            f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the learning "
-            f"rate of {rate:g} is too low, or the training too short.",
+            f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the "
+            f"learning rate of {rate:g} is too low, or the training too short.",
             f"--lr {rate * 100:g}",
         )
     if too_high(patient):
