@@ -118,7 +118,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
 
         def ready(data: "Dataset", net: Sequential) -> None:
             show_data(console, str(path), data)
-            show_start(console, net, settings, len(data.train.y))
+            show_start(console, net, settings, data)
             show_checkpoints(console, checkpoints)
             watch.start(data.target)
             ward.ready(data, net)
@@ -187,11 +187,12 @@ def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int
         line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
 
 
-def show_start(console: Console, net: Sequential, settings: Settings, m: int) -> None:
+def show_start(console: Console, net: Sequential, settings: Settings, data: "Dataset") -> None:
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    line(console, f"Training: {training_text(settings, m)}")
+    text = training_text(settings, len(data.train.y), pictures=data.train.X.ndim == 4)
+    line(console, f"Training: {text}")
 
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:

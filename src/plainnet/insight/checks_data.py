@@ -41,7 +41,9 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
     middle = float(np.median(size[size > 0])) if (size > 0).any() else 1.0
     if size[largest] <= UNSCALED and size[largest] <= UNEVEN * middle:
         return []
-    column = _name(names, largest)
+    pictures = X.ndim == 4
+    what = "numbers" if pictures else "columns"
+    column = f"number {largest} of a picture" if pictures else _name(names, largest)
     many = int((size > UNSCALED).sum())
     scaled = (
         "--scaling standard; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
@@ -51,11 +53,11 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
         Finding(
             "unscaled inputs",
             "warning",
-            f"The inputs are not scaled: {many:,} of {len(size):,} columns "
+            f"The inputs are not scaled: {many:,} of {len(size):,} {what} "
             f"{'is' if many == 1 else 'are'} above {UNSCALED:g}."
             if many
             else f"The columns are of very different size: {column} dwarfs the others.",
-            f"{column} has a root mean square of {size[largest]:.3g}, the middle column "
+            f"{column} has a root mean square of {size[largest]:.3g}, the middle one "
             f"{middle:.3g}; about 1 is good",
             "Raw pixels (0 to 255) or columns in their own units: the first steps are far too "
             "large for some weights, or too small for others.",
@@ -261,7 +263,7 @@ def _leak(name: str, how: str) -> Finding:
     )
 
 
-def check_size(rows: int, parameters: int) -> list[Finding]:
+def check_size(rows: int, parameters: int, pictures: bool) -> list[Finding]:
     """Look for fewer rows than the parameters deserve."""
     if parameters <= TOO_MANY * rows:
         return []
@@ -270,9 +272,12 @@ def check_size(rows: int, parameters: int) -> list[Finding]:
             "few rows",
             "note",
             "There are few rows for so many parameters.",
-            f"{parameters:,} parameters, {rows:,} training rows: {parameters / rows:,.0f} for each",
+            f"{parameters:,} parameters, {rows:,} training {'pictures' if pictures else 'rows'}: "
+            f"{parameters / rows:,.0f} for each",
             "Such a network can learn its rows by heart; only held-out rows show what it knows.",
-            "fewer --hidden units, --dropout 0.2, or smaller pictures (--size 32)",
+            "fewer --hidden units"
+            + (", a lower --size" if pictures else "")
+            + ", or --dropout 0.2",
         )
     ]
 
