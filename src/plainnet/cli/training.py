@@ -90,7 +90,8 @@ def train(
             )
     else:
         others = (path, out, report, checkpoint_every, config)
-        if options is not _NONE or any(others) or repeat != 1 or detail:
+        told = any(other is not None for other in others)
+        if options is not _NONE or told or repeat != 1 or detail:
             raise PlainnetError(
                 "--resume goes on with the data and the options that the training began with: "
                 "leave out all others"
