@@ -1,5 +1,7 @@
 """Repeats: each seed a training of its own, and the summary by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from plainnet import PlainnetError, Settings
@@ -30,6 +32,17 @@ def test_each_seed_is_the_training_it_names():
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
     assert shown == list(zip(found.seeds, found.network, strict=True))
     assert first.model.record["repeats"] == found.to_json()
+
+
+def test_one_that_ctrl_c_has_cut_short_is_not_compared():
+    frame, settings = introverts(120), Settings(epochs=2)
+    runs = [table_run(frame, replace(settings, seed=seed)) for seed in range(3)]
+    runs[2].history.stopped = "interrupted"
+    found = repeat(runs[0], settings, 4, lambda other: runs[other.seed])
+    assert (found.seeds, len(found.network), len(found.baseline)) == ((0, 1), 2, 2)
+    runs[1].history.stopped = "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        repeat(runs[0], settings, 4, lambda other: runs[other.seed])
 
 
 def test_numbers_are_repeated_by_their_error():

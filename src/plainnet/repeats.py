@@ -82,6 +82,8 @@ def repeat(
 ) -> Repeats:
     """Train with further seeds and compare; the first run's model gets the result in its record.
 
+    Ctrl-C ends the repeats: those that have ended by then are compared.
+
     Parameters
     ----------
     first : Run
@@ -103,6 +105,8 @@ def repeat(
     ------
     PlainnetError
         If k is below 2 or no rows are held out.
+    KeyboardInterrupt
+        If Ctrl-C came before two trainings had ended.
 
     Examples
     --------
@@ -119,12 +123,16 @@ def repeat(
     own, others = [], []
     for seed in seeds:
         run = first if seed == settings.seed else again(replace(settings, seed=seed))
+        if run.history.stopped == "interrupted":
+            break
         results = run.model.record["results"]
         own.append(float(results["network"][figure]))
         others.append(_best(results["evaluation"], figure))
         if watch is not None:
             watch(seed, own[-1])
-    found = Repeats(tuple(seeds), figure, tuple(own), tuple(others))
+    if len(own) < 2:
+        raise KeyboardInterrupt
+    found = Repeats(tuple(seeds[: len(own)]), figure, tuple(own), tuple(others))
     first.model.record["repeats"] = found.to_json()
     return found
 

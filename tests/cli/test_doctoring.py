@@ -134,6 +134,22 @@ def test_pixels_that_are_not_scaled_come_first(
     assert unscaled not in cli("doctor", colours, "--size 16", *words).out
 
 
+def test_pictures_are_called_pictures(cli: Cli, colours: Path) -> None:
+    out = cli("doctor", colours, "--size 16 --epochs 1 --scaling none --test 0").out
+    assert "Training: 1 epoch of all 12 pictures at once" in out.replace("epochs", "epoch")
+    assert " of 768 numbers are above 10." in out
+    assert " of a picture has a root mean square of " in out
+    assert " parameters, 12 training pictures: " in out
+    assert "a lower --size" in out
+
+
+def test_tables_are_not_told_of_pictures(cli: Cli, survey: Path) -> None:
+    out = cli("doctor", survey, "--epochs 1 --hidden 64 64").out
+    assert " training rows: " in out
+    assert "--size" not in out
+    assert "picture" not in out
+
+
 def test_columns_in_their_own_units_are_named(
     cli: Cli, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -141,7 +157,7 @@ def test_columns_in_their_own_units_are_named(
     frame[["Income", *frame.columns[:-1]]].to_csv(tmp_path / "a.csv", index=False)
     words = ("doctor", "a.csv", "--target Personality", "--epochs 5")
     outcome = cli(*words, "--scaling none")
-    assert "The inputs are not scaled: 1 of 15 columns are above 10." in outcome.out
+    assert "The inputs are not scaled: 1 of 15 columns is above 10." in outcome.out
     assert "'Income' has a root mean square of 4.1" in outcome.out
     assert "not scaled" not in cli(*words).out
 

@@ -1,5 +1,6 @@
 """Help and version: what they show, and that they import little."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,6 +44,12 @@ def test_help_of_a_command_has_an_example(cli: Cli, command: str) -> None:
     outcome = cli(command, "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"plainnet {command} " in outcome.out.split("\n\n", 2)[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_flag_has_a_contrary_only_where_it_is_usual(cli: Cli, command: str) -> None:
+    out = cli(command, "--help").out
+    assert set(re.findall("--(?:no|empty)-[a-z-]+", out)) <= {"--no-fingerprints"}
 
 
 def test_help_of_train_shows_defaults_and_groups(cli: Cli) -> None:

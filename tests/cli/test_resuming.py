@@ -1,6 +1,7 @@
 """plainnet train --checkpoint-every and --resume, and what Ctrl-C, a kill and a full disk leave."""
 
 import errno
+import itertools
 import json
 import os
 import signal
@@ -288,6 +289,25 @@ def test_ctrl_c_leaves_the_repeats_to_the_end(
     assert Model.load(tmp_path / "survey.safetensors").record["repeats"]["seeds"] == [0, 1]
 
 
+@pytest.mark.parametrize(("stop", "said"), [(2, "only the first"), (3, "2 of 4 trainings")])
+def test_ctrl_c_in_a_repeat_ends_them_and_keeps_the_first(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, stop: int, said: str
+) -> None:
+    trainings = itertools.count(1)
+
+    def train(*arguments: Any, **options: Any) -> Any:
+        if next(trainings) == stop:
+            options["watch"] = lambda epoch: signal.raise_signal(signal.SIGINT)
+        return run(*arguments, **options)
+
+    run = training.run
+    monkeypatch.setattr(training, "run", train)
+    outcome = cli("train", survey, "--epochs 4 --repeat 4")
+    assert (outcome.code, said in outcome.out) == (0, True)
+    assert next(trainings) == stop + 1  # none begins after it
+    assert len(Model.load("survey.safetensors").record["history"]["loss"]) == 4
+
+
 # --- what is said
 
 
@@ -319,7 +339,8 @@ def test_what_cannot_be_done_is_said(cli: Cli, survey: Path, words: str, telling
 
 
 @pytest.mark.parametrize(
-    "words", ["survey.csv", "--epochs 100", "--out a", "--repeat 2", "--detail", "--seed 0",
+    "words", ["survey.csv", "--epochs 100", "--checkpoint-every 0",
+              "--out a", "--repeat 2", "--detail", "--seed 0",
               "--checkpoint-every 2", "--config a.toml", "--report a.html"]
 )  # fmt: skip
 def test_resume_takes_nothing_else(

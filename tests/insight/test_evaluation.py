@@ -1,6 +1,7 @@
 """An evaluation says what its figures allow: better, no better, worse; and names a leak."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,14 @@ def test_a_leak_of_numbers_and_of_labels_is_named():
     frame.insert(0, "has p", frame.y.str.contains("p").map({True: "Yes", False: "No"}))
     (finding,) = judged(frame)[1].findings
     assert finding.says == "The column 'has p' alone gives the label 'p' away."
+
+
+def test_an_error_out_of_all_proportion_is_written_short():
+    frame, rng = table()
+    frame["y"] = 1e9 * frame.a + rng.standard_normal(400)
+    verdict = judged(frame)[1].verdict
+    change = re.search(r"squared error \+(\S+) %, 95 % interval \+(\S+) to \+(\S+) %", verdict)
+    assert all(re.fullmatch(r"[0-9.]+e\+[0-9]+", text) for text in change.groups()), verdict
 
 
 def test_numbers_are_compared_by_their_squared_errors():

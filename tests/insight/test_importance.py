@@ -32,6 +32,12 @@ def model():
     return table_run(planted(), Settings(hidden=(8,), epochs=40, lr=0.01)).model
 
 
+def test_no_change_is_zero_without_a_sign(model):
+    found = importance(model, read_rows(model, planted(m=50, seed=1).assign(noise=0.0)), repeats=1)
+    (noise,) = (one for one in found if one.name == "noise")
+    assert str(tuple(noise.score)) == "(0.0, 0.0, 0.0)"
+
+
 def test_the_planted_column_comes_first_and_noise_could_be_nothing(model):
     found = importance(model, read_rows(model, planted(seed=1)))
     assert [one.name for one in found] == ["strong", "weak", "noise"]

@@ -226,3 +226,11 @@ def test_samples_that_were_trained_on_are_said(known, said):
     says = f"The model was trained on {said} of these samples: others it may get wrong more often."
     assert text == (says if said else "")
     assert (text in overview_page(seen, "m")) or not text
+
+
+def test_without_fingerprints_nobody_knows_what_was_trained_on():
+    frame = introverts(60)
+    model = table_run(frame, Settings(epochs=1, fingerprints=False)).model
+    seen = overview(model, read_rows(model, frame), repeats=1)
+    assert seen.trained_on is seen.to_json()["trained_on"] is None
+    assert telling.caution(seen) == ""

@@ -1,10 +1,14 @@
 """The baselines' regressions are where their cost is lowest, by conditions from outside."""
 
+import itertools
+import signal
+
 import numpy as np
 import pytest
 
 from plainnet.insight import regressions
 from plainnet.insight.regressions import fit_regression
+from plainnet.train.stepper import Stepper
 
 
 def test_least_squares_is_that_of_numpy():
@@ -86,3 +90,20 @@ def test_nothing_is_left_to_chance():
     y = (X[:, 0] > 0).astype(np.float32)
     one, two = (fit_regression("binary", X, y, 1).params.theta for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("work", [10**18, 0])  # full batches, mini-batches
+def test_ctrl_c_leaves_no_half_trained_baseline(monkeypatch, work):
+    monkeypatch.setattr(regressions, "_WORK", work)
+    steps = itertools.count()
+
+    def press(self, X, y, weight):
+        if next(steps) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, X, y, weight)
+
+    step = Stepper.step
+    monkeypatch.setattr(Stepper, "step", press)
+    X = np.random.default_rng(0).standard_normal((300, 2)).astype(np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        fit_regression("binary", X, (X[:, 0] > 0).astype(np.float32), 1)

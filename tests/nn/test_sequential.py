@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -533,3 +534,14 @@ def test_one_changed_value_in_a_good_description_gives_a_network_or_a_sentence(d
     layer[key] = data.draw(json_values)
     with contextlib.suppress(PlainnetError):
         Sequential.from_config(config)
+
+
+def test_threads_that_share_a_network_get_their_own_outputs():
+    net, rows = mlp(30, (64, 64), seed=1), [normals(700, 30, seed=k) for k in range(3)]
+    expected = [net.predict(X) for X in rows]
+
+    def differ(k):
+        return sum(not np.array_equal(net.predict(rows[k]), expected[k]) for _ in range(200))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(differ, range(3))) == [0, 0, 0]

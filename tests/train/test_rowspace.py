@@ -26,6 +26,8 @@ from plainnet import (
     fit,
     mlp,
 )
+from plainnet.nn.layers import Layer
+from plainnet.nn.params import Variable
 from plainnet.train.rowspace import RowSpace, rowspace_pays
 
 
@@ -194,6 +196,51 @@ def test_dropout_after_the_first_layer_draws_the_same_masks():
     small, plain, *_ = both(net, wide(), np.arange(12) % 2, BinaryCrossEntropy(), epochs=100)
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
     assert small.rng.random() == plain.rng.random()
+
+
+def test_what_a_layer_of_ones_own_calls_a_is_trained_too():
+    class Scale(Layer):
+        def build(self, in_shape):
+            self.variables = [Variable("A", in_shape, "bias", "ones")]
+            return in_shape
+
+        def forward(self, X, train):
+            self.X = X
+            return X * self.A
+
+        def backward(self, dY, need_dX):
+            np.sum(dY * self.X, axis=0, out=self.dA)
+            return dY * self.A
+
+    net = Sequential([Dense(4), Scale(), Tanh(), Dense(1)], 90, dtype=np.float64, seed=4)
+    net.params.views["scale1.A"][...] = 3
+    small, plain, *_ = both(net, wide(), np.arange(12) % 2, BinaryCrossEntropy(), epochs=100)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
+    assert not np.allclose(small.params.views["scale1.A"], 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_dot_products_that_overflow_leave_it_to_the_plain_way(held_out):
+    X, large = wide(dtype=np.float32), np.full((12, 90), 1e25, np.float32)
+    X, new = (1e15 * X, large) if held_out else (large, X)
+    y = np.arange(12) % 2
+    net, options = mlp(90, (4,), init="constant:1e-28"), {"loss": BinaryCrossEntropy()}
+    options |= {"epochs": 200, "optimizer": SGD(1e-40), "validation": (new, y)}
+    assert rowspace_pays(net, 12, SGD(), epochs=200)
+    history = fit(net, X, y, **options)
+    assert history.rowspace is None
+    np.testing.assert_allclose(history.loss[-1], np.log(2), rtol=1e-4)
+    np.testing.assert_allclose(history.val_loss[-1], np.log(2), rtol=1e-4)
+
+
+def test_a_transform_that_gives_nan_is_told_in_the_same_words():
+    net, said = mlp(90, (4,), dtype=np.float64), []
+    for rowspace in (True, False):
+        options = {"loss": BinaryCrossEntropy(), "epochs": 200, "rowspace": rowspace}
+        with pytest.raises(TrainingError, match="the inputs hold nan after the transform") as e:
+            fit(net, wide(), np.arange(12) % 2, transform=lambda X: X * np.nan, **options)
+        said.append(str(e.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()])

@@ -10,6 +10,7 @@ from cyclopts import (
     CoercionError,
     CycloptsError,
     MissingArgumentError,
+    Parameter,
 )
 from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
@@ -152,6 +153,7 @@ def make_app() -> App:
         version_flags=["--version"],
         verbose=False,
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=""),
     )
     for order, (name, (path, text)) in enumerate(_COMMANDS.items()):
         app.command(path, name=name, help=cleandoc(text), sort_key=order, config=_from_toml)

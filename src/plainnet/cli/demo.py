@@ -81,7 +81,7 @@ def _train(console: Console, title: str, settings: Settings, run: Callable[..., 
     line(console, title, "bold")
 
     def ready(data: "Dataset", net: Sequential) -> None:
-        show_start(console, net, settings, len(data.train.y))
+        show_start(console, net, settings, data)
         watch.start(data.target)
 
     with Watch(console) as watch:

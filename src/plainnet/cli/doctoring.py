@@ -85,7 +85,7 @@ def _of_training(path: Path, settings: Settings, quiet: bool) -> list[Finding]:
             ward.ready(data, net)
             if not quiet:
                 show_data(console, str(path), data)
-                show_start(console, net, settings, len(data.train.y))
+                show_start(console, net, settings, data)
             shown.start(data.target)
 
         def watch(epoch: Epoch) -> None:

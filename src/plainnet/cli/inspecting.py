@@ -45,7 +45,8 @@ def _show_record(console: Console, trained: Model) -> None:
     """Show how the model was trained; fails on a record that someone else wrote."""
     record, history = trained.record, recorded_history(trained.record)
     losses = [] if history is None else history.loss
-    line(console, f"Training: {clean(training_text(_settings(record), record['rows']['train']))}")
+    m, pictures = record["rows"]["train"], trained.transform is not None
+    line(console, f"Training: {clean(training_text(_settings(record), m, pictures))}")
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
     show_results(console, trained.target, record["results"])

@@ -66,8 +66,7 @@ class Options:
     validation
         Share of the rows that is held out to watch, and to stop by with --patience.
     together
-        Keep rows that are equal or nearly so, and pictures that look alike, on one side of the
-        split.
+        Keep equal or nearly equal rows, and pictures that look alike, on one side of the split.
     hidden
         Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
     activation

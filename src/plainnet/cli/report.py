@@ -101,7 +101,7 @@ def show_network(console: Console, net: Sequential) -> None:
     )
 
 
-def training_text(settings: Settings, m: int) -> str:
+def training_text(settings: Settings, m: int, pictures: bool = False) -> str:
     """Say in one line how a network is trained.
 
     Parameters
@@ -110,6 +110,8 @@ def training_text(settings: Settings, m: int) -> str:
         All choices.
     m : int
         The number of training rows.
+    pictures : bool, default False
+        Whether they are pictures.
 
     Examples
     --------
@@ -117,7 +119,8 @@ def training_text(settings: Settings, m: int) -> str:
     '100 epochs of all 1,600 rows at once, sgd (momentum 0.9), learning rate 0.1, seed 0'
     """
     size = settings.batch_size
-    rows = f"{m:,} rows in batches of {size}" if 0 < size < m else f"all {m:,} rows at once"
+    what = "pictures" if pictures else "rows"
+    rows = f"{m:,} {what} in batches of {size}" if 0 < size < m else f"all {m:,} {what} at once"
     own = [
         f"{name.replace('_', ' ')} {getattr(settings, name):g}"
         for name in ("momentum", "weight_decay")

@@ -60,8 +60,7 @@ def search(
     folds
         Into how many parts the rows are dealt; each part judges a training on the others.
     method
-        random; halving, which trains the better half for longer; or optuna, which learns from the
-        trials before.
+        random; halving: the better half trains longer; or optuna, which learns from the trials.
     only
         Run the trial of this number again and no other.
     out

@@ -90,7 +90,8 @@ def train(
             )
     else:
         others = (path, out, report, checkpoint_every, config)
-        if options is not _NONE or any(others) or repeat != 1 or detail:
+        told = any(other is not None for other in others)
+        if options is not _NONE or told or repeat != 1 or detail:
             raise PlainnetError(
                 "--resume goes on with the data and the options that the training began with: "
                 "leave out all others"
@@ -118,7 +119,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
 
         def ready(data: "Dataset", net: Sequential) -> None:
             show_data(console, str(path), data)
-            show_start(console, net, settings, len(data.train.y))
+            show_start(console, net, settings, data)
             show_checkpoints(console, checkpoints)
             watch.start(data.target)
             ward.ready(data, net)
@@ -177,16 +178,23 @@ def diagnose(console: Console, ward: Ward, result: Run) -> None:
 
 def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int) -> None:
     console.print()
-    with console.status("repeating") if console.is_terminal else nullcontext():
-        found = repeat_training(first, settings, k, lambda other: run(path, other))
+    try:
+        with console.status("repeating") if console.is_terminal else nullcontext():
+            found = repeat_training(first, settings, k, lambda other: run(path, other))
+    except KeyboardInterrupt:  # the first training is kept
+        line(console, f"Interrupted: of {k} trainings only the first ended.")
+        return
     show_repeats(console, found)
+    if len(found.seeds) < k:
+        line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
 
 
-def show_start(console: Console, net: Sequential, settings: Settings, m: int) -> None:
+def show_start(console: Console, net: Sequential, settings: Settings, data: "Dataset") -> None:
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    line(console, f"Training: {training_text(settings, m)}")
+    text = training_text(settings, len(data.train.y), pictures=data.train.X.ndim == 4)
+    line(console, f"Training: {text}")
 
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from plainnet.insight.checks_result import AT_BASE, lower_rate, too_high, typical_weight
 from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
+from plainnet.insight.words import percent
 from plainnet.train.history import History
 from plainnet.train.optimizers import SGD
 
@@ -118,7 +119,9 @@ def rate_too_high(patient: Patient, costs: list[float]) -> list[Finding]:
     adaptive = not isinstance(rule, SGD)
     signs = []
     if len(column) >= ENOUGH and swings(column, patient.base) > OFTEN / 2:
-        signs.append(f"the cost rose in {swings(column, patient.base):.0%} of the last epochs")
+        signs.append(
+            f"the cost rose in {100 * swings(column, patient.base):.0f} % of the last epochs"
+        )
     if end > least + max(LOST * patient.base, 0.5 * least):
         signs.append(f"the cost ended at {end:.4g} after it had been {least:.4g}")
     if patient.cost > AT_BASE * patient.base or not math.isfinite(patient.cost):
@@ -154,7 +157,8 @@ def _oscillation(patient: Patient, costs: list[float]) -> list[Finding]:
             "oscillation",
             "warning",
             "The cost swings up and down instead of settling.",
-            f"it rose by more than {SWING:.0%} in {share:.0%} of the last {len(costs) // 2} epochs",
+            f"it rose by more than {100 * SWING:.0f} % in {100 * share:.0f} % of the last "
+            f"{len(costs) // 2} epochs",
             "The steps are too large for the place that was reached, or the batches too small.",
             f"{lower}, --schedule cosine, or a larger --batch-size",
         )
@@ -174,9 +178,9 @@ def _slow(patient: Patient, costs: list[float]) -> list[Finding]:
     rate = patient.rate
     number = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if standing:
-        number += f", and the parameters moved by {moved:.2%} of their norm"
+        number += f", and the parameters moved by {100 * (moved or 0):.2f} % of their norm"
     else:
-        number += f", {late / fell:.0%} of it in the last quarter of the epochs"
+        number += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
     if isinstance(patient.optimizer, SGD) and patient.stable_step is not None:
         number += f"; the largest stable step is about {patient.stable_step:.2g}"
         advice = f"--lr {patient.stable_step / 4:.1g}, or more --epochs"
@@ -212,7 +216,7 @@ def _overfitted(patient: Patient) -> list[Finding]:
         return []
     return [
         _overfitting(
-            f"{own:.1%} right on the training rows, {score:.1%} on {m} held-out rows",
+            f"{percent(own)} right on the training rows, {percent(score)} on {m} held-out rows",
             "The network learned its training rows by heart.",
             "warning",
             "--validation 0.2 --patience 10, --dropout 0.2, --l2 0.01 or fewer units",

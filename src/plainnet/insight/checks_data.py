@@ -12,6 +12,7 @@ from plainnet.insight.duplicates import contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.rules import Place, fit_rules
 from plainnet.insight.verdicts import LEAK, LEAK_LEFT, LEAK_RANK
+from plainnet.insight.words import percent
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Transform
 from plainnet.train.batches import ready
@@ -40,7 +41,9 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
     middle = float(np.median(size[size > 0])) if (size > 0).any() else 1.0
     if size[largest] <= UNSCALED and size[largest] <= UNEVEN * middle:
         return []
-    column = _name(names, largest)
+    pictures = X.ndim == 4
+    what = "numbers" if pictures else "columns"
+    column = f"number {largest} of a picture" if pictures else _name(names, largest)
     many = int((size > UNSCALED).sum())
     scaled = (
         "--scaling standard; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
@@ -50,10 +53,11 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
         Finding(
             "unscaled inputs",
             "warning",
-            f"The inputs are not scaled: {many} of {len(size)} columns are above {UNSCALED:g}."
+            f"The inputs are not scaled: {many:,} of {len(size):,} {what} "
+            f"{'is' if many == 1 else 'are'} above {UNSCALED:g}."
             if many
             else f"The columns are of very different size: {column} dwarfs the others.",
-            f"{column} has a root mean square of {size[largest]:.3g}, the middle column "
+            f"{column} has a root mean square of {size[largest]:.3g}, the middle one "
             f"{middle:.3g}; about 1 is good",
             "Raw pixels (0 to 255) or columns in their own units: the first steps are far too "
             "large for some weights, or too small for others.",
@@ -177,8 +181,8 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
                 "class imbalance",
                 "note",
                 f"The class {_class(names, rarest)} is rare.",
-                f"{counts[rarest]} of {len(labels)} rows ({share:.1%}); always answering "
-                f"{_class(names, int(counts.argmax()))} is right {most:.1%} of the time",
+                f"{counts[rarest]} of {len(labels)} rows ({percent(share)}); always answering "
+                f"{_class(names, int(counts.argmax()))} is right {percent(most)} of the time",
                 "Accuracy flatters here: look at recall, precision and F1 of the rare class.",
                 "--balanced",
             )
@@ -191,7 +195,7 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
                 "warning" if clash.ceiling < CEILING else "note",
                 "Rows that are equal have different labels, so no network can be right on all.",
                 f"{clash.rows} rows in {clash.groups} groups of equal rows; at most "
-                f"{clash.ceiling:.1%} can be right",
+                f"{percent(clash.ceiling)} can be right",
                 "Wrong labels, or a column is missing that tells these rows apart.",
                 "look at these rows, or add a column",
             )
@@ -232,7 +236,7 @@ def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place
     if not told:
         return []
     right, name = max(told)
-    return [_leak(name, f"alone it gets {right:.1%} of the training rows right")]
+    return [_leak(name, f"alone it gets {percent(right)} of the training rows right")]
 
 
 def _leaked_number(X: Array, y: Array, columns: Sequence[Place]) -> list[Finding]:
@@ -259,7 +263,7 @@ def _leak(name: str, how: str) -> Finding:
     )
 
 
-def check_size(rows: int, parameters: int) -> list[Finding]:
+def check_size(rows: int, parameters: int, pictures: bool) -> list[Finding]:
     """Look for fewer rows than the parameters deserve."""
     if parameters <= TOO_MANY * rows:
         return []
@@ -268,9 +272,12 @@ def check_size(rows: int, parameters: int) -> list[Finding]:
             "few rows",
             "note",
             "There are few rows for so many parameters.",
-            f"{parameters:,} parameters, {rows:,} training rows: {parameters / rows:,.0f} for each",
+            f"{parameters:,} parameters, {rows:,} training {'pictures' if pictures else 'rows'}: "
+            f"{parameters / rows:,.0f} for each",
             "Such a network can learn its rows by heart; only held-out rows show what it knows.",
-            "fewer --hidden units, --dropout 0.2, or smaller pictures (--size 32)",
+            "fewer --hidden units"
+            + (", a lower --size" if pictures else "")
+            + ", or --dropout 0.2",
         )
     ]
 

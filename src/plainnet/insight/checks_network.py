@@ -96,7 +96,7 @@ def _dead(activity: Activity) -> list[Finding]:
                 "dead relu",
                 level,
                 f"{who} of {layer.name} are zero for every row{so}.",
-                f"{layer.dead} of {layer.units} units ({share:.0%}) over all rows",
+                f"{layer.dead} of {layer.units} units ({100 * share:.0f} %) over all rows",
                 "A step too large, or inputs far from zero, pushed them below zero for all rows, "
                 "and there a ReLU's gradient is zero: they cannot come back.",
                 "a lower --lr, or --activation leaky_relu",
@@ -111,7 +111,8 @@ def _saturated(activity: Activity, learned: bool) -> list[Finding]:
             "saturated",
             "note" if learned else "warning",
             f"{layer.name} is saturated: nearly all its outputs are at the ends of its range.",
-            f"{layer.flat:.0%} of its outputs for all rows lie where its slope is almost zero",
+            f"{100 * layer.flat:.0f} % of its outputs for all rows lie where its slope is almost "
+            "zero",
             "Its inputs are too large: weights that began too large or were pushed there by a "
             "learning rate too high, or columns that were not scaled.",
             "--init xavier_normal, and scaled inputs",

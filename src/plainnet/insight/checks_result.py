@@ -9,6 +9,7 @@ from plainnet.insight.checks_network import gradient_ratio, symmetric_layers
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import Difference
 from plainnet.insight.patient import Patient
+from plainnet.insight.words import percent
 from plainnet.nn.layers import Dense
 from plainnet.train.optimizers import SGD
 
@@ -135,8 +136,8 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
     flat = [layer for layer in patient.activity.layers if layer.flat >= 0.7]
     if flat:
         return (
-            f"{flat[0].name} is saturated ({flat[0].flat:.0%} of its outputs), so its slope is "
-            "almost zero.",
+            f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its "
+            "slope is almost zero.",
             f"{_lower(patient)}--init xavier_normal, and scaled inputs",
         )
     ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
@@ -158,8 +159,8 @@ def _why_not_moved(patient: Patient) -> tuple[str, str]:
     moved, rate = patient.moved, patient.rate
     if moved is not None and moved < MOVED and rate is not None:
         return (
-            f"The parameters have hardly moved (by {moved:.2%} of their norm): the learning rate "
-            f"of {rate:g} is too low, or the training too short.",
+            f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the "
+            f"learning rate of {rate:g} is too low, or the training too short.",
             f"--lr {rate * 100:g}",
         )
     if too_high(patient):
@@ -172,13 +173,13 @@ def _why_not_moved(patient: Patient) -> tuple[str, str]:
     if near.score > near.constant + max(margin, 0.05):
         return (
             "The inputs do tell the targets (the nearest other rows are right "
-            f"{near.score:.0%} of the time), but the training did not get there: it was too "
-            "short, or its network is too small.",
+            f"{100 * near.score:.0f} % of the time), but the training did not get there: it was "
+            "too short, or its network is too small.",
             "--epochs 500 --hidden 32",
         )
     return (
         "The inputs say nothing about the target: the labels may be shuffled, or belong to other "
-        f"rows (even the nearest other rows are right only {near.score:.0%} of the time).",
+        f"rows (even the nearest other rows are right only {100 * near.score:.0f} % of the time).",
         "compare a few rows of the file with their source",
     )
 
@@ -240,7 +241,8 @@ def _no_signal(patient: Patient) -> list[Finding]:
     if patient.task == "numbers":
         number = f"cost {cost:.4f} on {m} held-out rows; always the mean costs {base_cost:.4f}"
     else:
-        number = f"{score:.1%} right on {m} held-out rows; always the same answer {base_score:.1%}"
+        number = f"{percent(score)} right on {m} held-out rows; always the same answer "
+        number += percent(base_score)
     return [
         Finding(
             "no signal",
@@ -295,7 +297,7 @@ def _one_class(patient: Patient) -> list[Finding]:
             "warning",
             f"The network never answers {patient.class_name(k)!r}{more}.",
             f"{counts[k]:,.0f} of {len(patient.labels):,} training rows are of it "
-            f"({patient.shares[k]:.1%})",
+            f"({percent(patient.shares[k])})",
             "The class is rare, so that leaving it out costs little.",
             "--balanced",
         )
@@ -320,8 +322,8 @@ def _underfits(patient: Patient) -> list[Finding]:
             "underfitting",
             "warning",
             "The network fits its own training rows worse than their nearest neighbours would.",
-            f"the five nearest other rows {what} {near.score:.1%} {of}, "
-            f"the network {near.network:.1%}",
+            f"the five nearest other rows {what} {percent(near.score)} {of}, "
+            f"the network {percent(near.network)}",
             cause,
             advice,
         )

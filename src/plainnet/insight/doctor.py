@@ -71,7 +71,7 @@ def check_data(patient: Patient) -> list[Finding]:
     if patient.labels is not None:
         found += check_labels(X, patient.labels, patient.classes)
     found += copied(X.ndim == 4, copies(X, patient.schema), len(X), trained_on=True)
-    return found + check_size(len(X), patient.net.params.grad.size)
+    return found + check_size(len(X), patient.net.params.grad.size, X.ndim == 4)
 
 
 def _columns(patient: Patient) -> list[Place]:

@@ -125,7 +125,7 @@ def importance(
             rise = _rise(measure, flat, columns, own, repeats, rng)
             loss, score = (_estimate(*part) for part in zip(*rise, strict=True))
             if sign < 0:
-                score = Estimate(-score.mean, -score.high, -score.low)
+                score = Estimate(*(0.0 - x for x in (score.mean, score.high, score.low)))  # no -0.0
             found.append(Importance(name, loss, score, model.loss.score_name))
     return sorted(found, key=lambda one: -one.loss.mean)
 

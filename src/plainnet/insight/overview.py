@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from plainnet.insight.duplicates import seen_before
+from plainnet.insight.duplicates import MEMORY, seen_before
 from plainnet.insight.importance import Importance, importance
 from plainnet.insight.mistakes import Mistake, worst
 from plainnet.insight.pictures import Pixels, first_weights
@@ -33,8 +33,9 @@ class Overview:
         The pictures of the mistakes as the network saw them; None for tables.
     weights : uint8 array of shape (units, size, size, 3), or None
         The weights of the first layer as pictures; None for tables.
-    trained_on : float
-        Which share of the samples the model was trained on, or on one nearly equal.
+    trained_on : float or None
+        Which share of the samples the model was trained on, or on one nearly equal; None where
+        its file keeps no fingerprints to tell by.
     """
 
     rows: int
@@ -43,7 +44,7 @@ class Overview:
     mistakes: tuple[Mistake, ...]
     gallery: Pixels | None
     weights: Pixels | None
-    trained_on: float
+    trained_on: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them; of pictures their number alone."""
@@ -93,6 +94,7 @@ def overview(
         Z = model.logits(rows.X)
         y = model.loss.encode(rows.y, model.net.n_out, np.float64)
         wrong = int(np.count_nonzero(row_scores(model, Z, y) < 1))
+    before = seen_before(model.extras, rows.X, model.schema)[1]
     mistakes = worst(model, rows, n)
     pictures = model.transform is not None
     return Overview(
@@ -102,5 +104,5 @@ def overview(
         tuple(mistakes),
         rows.X[[one.row for one in mistakes]] if pictures and mistakes else None,
         first_weights(model) if pictures and isinstance(model.net.layers[0], Dense) else None,
-        float(seen_before(model.extras, rows.X, model.schema)[1].mean()),
+        float(before.mean()) if MEMORY + "seen" in model.extras else None,
     )

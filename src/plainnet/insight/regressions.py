@@ -54,6 +54,11 @@ def fit_regression(
     Sequential
         One dense layer on the features.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C interrupts the training.
+
     Examples
     --------
     >>> X = np.array([[0.0], [1.0], [2.0]], np.float32)
@@ -79,7 +84,8 @@ def fit_regression(
         epochs = int(np.clip(_WORK_IN_PARTS // (m * n * n_out * 4), 3, 50))
         rule = Adam(Cosine(0.01, epochs * -(-m // _BATCH)))
         options: dict[str, Any] = {"batch_size": _BATCH, "transform": transform, "l2": PENALTY / m}
-        fit(net, X, y, loss=loss, optimizer=rule, epochs=epochs, rowspace=False, **options)
+        options |= {"rowspace": False}
+        _fit(net, X, y, loss=loss, optimizer=rule, epochs=epochs, **options)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
     W /= scale
     b -= W @ mean
@@ -92,7 +98,13 @@ def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transfor
     steepest = {"BinaryCrossEntropy": 0.25, "MultiLabel": 0.25 / net.n_out}
     curvature = steepest.get(type(loss).__name__, 0.5) * _largest(rows) + PENALTY / m
     rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
-    fit(net, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, l2=PENALTY / m)
+    _fit(net, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, l2=PENALTY / m)
+
+
+def _fit(net: Sequential, X: Array, y: Array, **options: Any) -> None:
+    """Train to the end or not at all: Ctrl-C must not leave a poor baseline, which flatters."""
+    if fit(net, X, y, **options).stopped == "interrupted":
+        raise KeyboardInterrupt
 
 
 def _largest(X: Array) -> float:

@@ -177,7 +177,7 @@ def agreement(seen: Explanation) -> str:
 
 def caution(seen: Overview) -> str:
     """Say how many of the samples were trained on, where they are more than a few; else nothing."""
-    if seen.trained_on <= SEEN:
+    if seen.trained_on is None or seen.trained_on <= SEEN:
         return ""
     share = f"{100 * seen.trained_on:.1f} %"
     return f"The model was trained on {share} of these samples: others it may get wrong more often."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
 Array = NDArray[Any]
+_LARGE = 100_000  # percent, of which digits mean nothing
 NEAR = 0.02  # shares that differ by less are nearly the same to a person
 NOT_FAR = 0.05  # and by less than this, where the interval does not tell them apart
 NEAR_RMSE = 1.05  # times
@@ -191,7 +192,8 @@ def _margin(case: Case, best: Rival) -> str:
         if error <= 0 or not np.isfinite(d.low):
             return "too few rows for an interval"
         low, value, high = (max(-100 * x / error, -100) for x in (d.high, d.value, d.low))
-        return f"squared error {value:+.0f} %, 95 % interval {low:+.0f} to {high:+.0f} %"
+        form = "+.0f" if high < _LARGE else "+.2g"
+        return f"squared error {value:{form}} %, 95 % interval {low:{form}} to {high:{form}} %"
     if not np.isfinite(d.low):
         return "too few rows for an interval"
     ends = f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -152,6 +153,7 @@ class Sequential:
 
     def _allocate(self) -> None:
         """Make room for the parameters and bind every layer's views."""
+        self._turn = threading.RLock()  # of who may use the layers' buffers to predict
         self.params = Params(self._variables(), self.dtype)
         for layer in self.layers:
             layer.rng = self.rng
@@ -318,6 +320,9 @@ class Sequential:
     ) -> Array:
         """Compute the output Z of every row, a batch at a time.
 
+        Threads that share a network take turns, for its layers have buffers; while one trains it,
+        no other may use it.
+
         Parameters
         ----------
         X : array of shape (m, *in_shape)
@@ -345,18 +350,16 @@ class Sequential:
         array([[0.]], dtype=float32)
         """
         rows = self.rows(X) if transform is None else np.atleast_1d(X)
-        if batch_size is None:
-            batch_size = self.batch_rows
-        else:
-            batch_size = positive_int("predict", "batch_size", batch_size)
-        if len(rows) <= batch_size and transform is None:
-            return self._propagate(rows).copy()
-        Z = np.empty((len(rows), *self.out_shape), self.dtype)
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            if transform is not None:
-                batch = self.rows(transform(batch))
-            Z[start : start + batch_size] = self._propagate(batch)
+        size = self.batch_rows if batch_size is None else batch_size
+        positive_int("predict", "batch_size", size)
+        with self._turn:
+            if len(rows) <= size and transform is None:
+                return self._propagate(rows).copy()
+            Z = np.empty((len(rows), *self.out_shape), self.dtype)
+            for start in range(0, len(rows), size):
+                batch = rows[start : start + size]
+                batch = batch if transform is None else self.rows(transform(batch))
+                Z[start : start + size] = self._propagate(batch)
         return Z
 
     def astype(self, dtype: DTypeLike) -> Sequential:

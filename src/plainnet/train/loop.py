@@ -105,7 +105,8 @@ def fit(
     early_stopping : EarlyStopping, optional
         Needs ``validation``.
     callbacks : sequence of callable
-        Each is called with the `Epoch` that ended; one that returns True ends the training.
+        Each is called with the `Epoch` that ended; one that returns True ends the training. One
+        that changes the network, rather than to look at it, needs ``rowspace=False``.
     watch : callable, optional
         Is called with each `Epoch` before the callbacks, to show its figures. Unlike a callback it
         cannot stop the training and must not look at the network, whose weights may be behind:
@@ -170,14 +171,17 @@ def fit(
         else ()
     )
     space = None
-    lifts = bool(callbacks)
-    clips = clip_norm is not None
+    lifts, clips = bool(callbacks), clip_norm is not None
     if rowspace and rowspace_pays(net, len(rows), optimizer, epochs, clips=clips, lifts=lifts):
         space = RowSpace(net, ready(rows, transform, net.dtype))
-        rows = space.X
-        if held_out is not None:
-            held_out = space.coordinates(ready(held_out[0], transform, net.dtype)), held_out[1]
-        transform = None
+        numbers = held_out and (
+            space.coordinates(ready(held_out[0], transform, net.dtype)),
+            held_out[1],
+        )
+        if space.finite:
+            rows, held_out, transform = space.X, numbers, None
+        # else the plain way does without the products, or says what is wrong with the rows
+        space = space if space.finite else None
     trained = net if space is None else space.net
     batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
     del rows, targets  # the batches may hold a converted copy: keep the data once
@@ -207,15 +211,10 @@ def fit(
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", stepper, number)
+            train_loss, train_metric = figures
+            rate, seconds = stepper.optimizer.rate, time.perf_counter() - start
             epoch = Epoch(
-                number,
-                epochs,
-                figures[0],
-                val_loss,
-                figures[1],
-                val_metric,
-                stepper.optimizer.rate,
-                time.perf_counter() - start,
+                number, epochs, train_loss, val_loss, train_metric, val_metric, rate, seconds
             )
             history.add(epoch)
             enough = val_loss is not None and best.enough(number, val_loss)

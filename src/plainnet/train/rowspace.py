@@ -56,6 +56,8 @@ class RowSpace:
         the generator of the full one.
     m : int
         How many rows there are.
+    finite : bool
+        Whether all dot products are; squares overflow long before the numbers do.
 
     Examples
     --------
@@ -67,7 +69,7 @@ class RowSpace:
     """
 
     def __init__(self, net: Sequential, X: Array) -> None:
-        self._rows, self.m = X.reshape(len(X), -1), len(X)
+        self._rows, self.m, self.finite = X.reshape(len(X), -1), len(X), True
         first = next(layer for layer in net.layers if isinstance(layer, Dense))
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
@@ -76,14 +78,12 @@ class RowSpace:
         self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
         for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
             ours.name = theirs.name  # for messages
-            names = [v.name for v in ours.variables if v.name != "A"]
+            names = ["b"] if theirs is first else [v.name for v in theirs.variables]
             self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
         for small, full in self._same:
             small[...] = full
-        dense = self.net.layers[0]
-        assert isinstance(dense, _RowDense)
-        dense.A[self.m :] = np.eye(len(self._W))
-        self._dense = dense
+        self._dense = next(layer for layer in self.net.layers if isinstance(layer, _RowDense))
+        self._dense.A[self.m :] = np.eye(len(self._W))
         with limited_threads(1 if self._rows.size * self.m < SMALL_GRAM else 10**6):
             self.X = self._dense.whole = self.coordinates(X)
 
@@ -114,8 +114,10 @@ class RowSpace:
         """
         rows, known = X.reshape(len(X), -1), len(self._dense.features)
         products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
-        np.matmul(rows, self._rows.T, out=products[:, : self.m])
-        np.matmul(rows, self._W_start.T, out=products[:, self.m :])
+        with np.errstate(all="ignore"):
+            np.matmul(rows, self._rows.T, out=products[:, : self.m])
+            np.matmul(rows, self._W_start.T, out=products[:, self.m :])
+        self.finite &= bool(np.isfinite(products).all())
         self._dense.features = np.concatenate([self._dense.features, products])
         return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
 
