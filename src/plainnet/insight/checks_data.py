@@ -12,7 +12,7 @@ from plainnet.insight.duplicates import contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.rules import Place, fit_rules
 from plainnet.insight.verdicts import LEAK, LEAK_LEFT, LEAK_RANK
-from plainnet.insight.words import percent
+from plainnet.insight.words import count, percent
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Transform
 from plainnet.train.batches import ready
@@ -82,8 +82,9 @@ def check_finite(X: Array, y: Array, names: Sequence[str]) -> list[Finding]:
                 "non-finite values",
                 "problem",
                 f"The {what} hold numbers that are not finite.",
-                f"{int(flat.sum())} cells in {len(rows)} rows (first {_first(rows)}) and "
-                f"{len(columns)} columns ({which}{', ...' if len(columns) > _NAMED else ''})",
+                f"{count(int(flat.sum()), 'cell')} in {count(len(rows), 'row')} "
+                f"(first {_first(rows)}) and {count(len(columns), 'column')} "
+                f"({which}{', ...' if len(columns) > _NAMED else ''})",
                 "Missing values, or a division by zero or a logarithm of zero before.",
                 f"X = X[np.isfinite(X).all(axis=1)], or fill the {what} of these rows",
             )

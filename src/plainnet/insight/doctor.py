@@ -55,7 +55,7 @@ def check_data(patient: Patient) -> list[Finding]:
     >>> X = np.array([[0.0], [200.0], [np.nan], [50.0]])
     >>> patient = Patient(mlp(1), BinaryCrossEntropy(), X, [0, 1, 1, 0], names=["age"])
     >>> print(check_data(patient)[0].number)
-    1 cells in 1 rows (first 2) and 1 columns ('age')
+    1 cell in 1 row (first 2) and 1 column ('age')
     """
     X, names = np.asarray(patient.X), patient.names
     broken = check_finite(X, np.asarray(patient.y), names)
