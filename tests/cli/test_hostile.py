@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import format_one
-from cli.conftest import cli  # noqa: F401 - a fixture
 from fuzz.forge import Raw, signed, taken_apart
 from plainnet import DataError, Model, ModelFileError, PlainnetError, files
 from plainnet.cli import main
@@ -21,7 +20,7 @@ from plainnet.files import read_model, write_model
 from plainnet.insight.recorded import recorded_history
 from plainnet.nn import Dense, Flatten, ReLU, Sequential
 
-GOLDEN = Path(__file__).resolve().parent / "golden" / "format-1" / "table.safetensors"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format-1" / "table.safetensors"
 ROWS = [
     "id,age,city,member,till,b",
     *(f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,tea" for i in range(4)),
@@ -271,7 +270,7 @@ DATA_COMMANDS = (
     [fill("batchnorm1.running_var", -9.0), fill("dense3.W", 1e30)],
     ids=["a negative variance", "outputs beyond all bounds"],
 )
-def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli, tmp_path):  # noqa: F811
+def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli, tmp_path):
     model = forged(change)
     words = [str({"M": model, "D": tmp_path / "d.csv"}.get(w, w)) for w in command.split()]
     outcome = cli(*words)
@@ -321,7 +320,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("what", RECORDS)
-def test_a_record_of_another_hand_is_left_out(forged, what, cli, tmp_path):  # noqa: F811
+def test_a_record_of_another_hand_is_left_out(forged, what, cli, tmp_path):
     model = forged(RECORDS[what])
     commands = [("summary", model), ("report", model, "--out", "r.html")]
     if any(word in what for word in ("rates", "costs", "course", "epoch", "huge")):
@@ -346,7 +345,7 @@ def twice(header, arrays):
         (put("record", "baselines", "x"), "should be a list"),
     ],
 )
-def test_baselines_that_do_not_fit_are_refused_where_they_count(forged, change, says, cli):  # noqa: F811
+def test_baselines_that_do_not_fit_are_refused_where_they_count(forged, change, says, cli):
     model = forged(change)
     outcome = cli("evaluate", model, "d.csv")
     assert outcome.code == 2
@@ -389,7 +388,7 @@ def test_no_history(record):
     assert recorded_history(record) is None
 
 
-def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, cli):  # noqa: F811
+def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, cli):
     def change(header, arrays):
         header["target"]["classes"] = ["[bold]no[/bold]", "\x1b[31mred"]
         header["record"]["notes"] = ["<script>alert(1)</script>"]
@@ -403,7 +402,7 @@ def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, c
     assert main(["predict", str(model), "d.csv", "--out", "p.csv"]) == 0
 
 
-def test_what_is_exported_runs_nothing_of_the_file(forged, cli):  # noqa: F811
+def test_what_is_exported_runs_nothing_of_the_file(forged, cli):
     evil = (
         "'''\"\"\"\\\n{0} %s `${1}` </script><script>alert(1)</script>\u2028"
         '\n__import__("os").system("false")#'
