@@ -1,7 +1,8 @@
 """parts: where the time of a step goes, so that one sees what no code on top of NumPy can save.
 
-Each part of plainnet's own step is timed by itself on one real batch; what `fit` takes beyond their
-sum is the Python between them. Run by itself with ``python -m benchmarks.parts``.
+Each part of plainnet's own step is timed by itself on one real batch; the rest is what `fit` takes
+beyond their sum: Python, and what an array costs that the processor's cache has lost since. Run by
+itself with ``python -m benchmarks.parts``.
 """
 
 import time
@@ -13,16 +14,17 @@ from functools import partial
 import numpy as np
 
 from benchmarks.sides.plainnet_side import Plainnet
-from benchmarks.workloads import SEED, WORKLOADS, Array, Job, Workload
-from plainnet import Sequential
+from benchmarks.workloads import PREDICT, SEED, WORKLOADS, Array, Job, Workload
+from plainnet import Sequential, predict
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense, add_to_rows, column_sums
+from plainnet.nn.layers import Dense, block_width, product
 from plainnet.train.batches import Batches
+from plainnet.train.loop import held
 from plainnet.train.rowspace import RowSpace
-from plainnet.train.threads import limited_threads
+from plainnet.train.threads import available_threads, limited_threads
 
 Call = Callable[[], object]
-PARTS = ("products", "biases", "activations", "loss", "update", "batches", "Python between")
+PARTS = ("products", "activations", "loss", "update", "batches", "the rest")
 ROUNDS, ENOUGH = 9, 0.2  # seconds for a part
 
 
@@ -59,35 +61,79 @@ def timed_parts(side: Plainnet, workload: Workload) -> list[float]:
     X, targets, _ = next(batches.epoch(rng))
     loss, optimizer, params = side.loss, side.optimizer, net.params
     optimizer.start(params.trained)
-    Z = net.forward(X, train=True)
-    net.backward(loss(Z, targets)[1])
-    return [
-        *(sum(map(microseconds, calls)) for calls in layer_calls(net, X)),
-        microseconds(lambda: loss(Z, targets)),
-        microseconds(lambda: optimizer.step(params.trained, params.grad)),
-        microseconds(lambda: deque(batches.epoch(rng), maxlen=0)) / len(batches),
-    ]
+    with held(net, batches):
+        Z = net.forward(X, train=True)
+        net.backward(loss(Z, targets)[1])
+        return [
+            *(sum(map(microseconds, calls)) for calls in layer_calls(net, X, train=True)),
+            microseconds(lambda: loss(Z, targets)),
+            microseconds(lambda: optimizer.step(params.trained, params.grad)),
+            microseconds(lambda: deque(batches.epoch(rng), maxlen=0)) / len(batches),
+        ]
 
 
-def layer_calls(net: Sequential, X: Array) -> tuple[list[Call], list[Call], list[Call]]:
-    """The matrix products of a step, all that is done with biases, and the activations."""
+def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], list[Call]]:
+    """The matrix products of a step or a prediction, and the activations."""
     products: list[Call] = []
-    biases: list[Call] = []
     activations: list[Call] = []
     for layer in net.layers:
+        Y = layer.forward(X, train)
         if isinstance(layer, Activation):
-            activations += [partial(layer.forward, X, True), partial(layer.backward, X, True)]
-            continue
-        Z = np.zeros((len(X), len(layer.b)), net.dtype)
-        biases += [partial(add_to_rows, Z, layer.b), partial(column_sums, Z, layer.b.copy())]
-        if isinstance(layer, Dense):
-            dW, dX = layer.W.copy(), np.empty_like(X)
-            products += [partial(X.dot, layer.W.T, out=Z), partial(Z.T.dot, X, out=dW)]
-            products += [partial(Z.dot, layer.W, out=dX)] if layer is not net.layers[0] else []
+            activations += [partial(layer.forward, X, train)]
+            activations += [partial(layer.backward, X, True)] if train else []
+        elif isinstance(layer, Dense):
+            products += dense_products(layer, Y, train, first=layer is net.layers[0])
         else:  # the first layer in the row space has one product only
-            products.append(partial(layer.features[: len(X)].dot, layer.A, out=Z))
-        X = Z
-    return products, biases, activations
+            out = np.empty((len(X), len(layer.b)), net.dtype)
+            width = block_width(len(X), layer.A.size)
+            products.append(partial(product, layer.features[: len(X)], layer.A, out, width))
+        X = Y
+    return products, activations
+
+
+def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Call]:
+    if layer.X1 is None:  # wide rows, without ones beside them
+        return [
+            partial(layer.W.dot, layer.X.T, out=Z.T),
+            partial(np.matmul, Z.T, layer.X, out=layer.dW),
+        ]
+    width = len(Z) if train else block_width(len(Z), layer.Wb.size)
+    forward = (
+        partial(product, layer.X1, layer.Wb.T, Z, width)
+        if width < len(Z)
+        else partial(layer.Wb.dot, layer.X1.T, out=Z.T)
+    )
+    if not train:
+        return [forward]
+    dX1 = np.empty_like(layer.X1)
+    backward = [partial(Z.T.dot, layer.X1, out=layer.dWb)]
+    return [forward, *backward, *([] if first else [partial(layer.Wb.T.dot, Z.T, out=dX1.T)])]
+
+
+def predictions(seconds: Sequence[float | None]) -> str:
+    """Where the time of predicting one row goes, and of a million; ``seconds`` would meet goals."""
+    side = Plainnet(1)
+    side.load(Job.draw(PREDICT))
+    net, X = side.net, side.job.X
+    lines = [
+        "| rows | goal | all | products | activations | the rest |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    threads = available_threads()
+    for rows, goal, call in (
+        (1, seconds[0], lambda: net.predict(X[:1])),
+        (len(X), seconds[1], lambda: predict(net, X)),
+    ):
+        all_of_it = microseconds(call)
+        size = min(rows, net.batch_rows)
+        with limited_threads(1):
+            calls = layer_calls(net, X[:size], train=False)
+            parts = [sum(map(microseconds, c)) * rows / size for c in calls]
+        parts = [part / (threads if rows > 1 else 1) for part in parts]
+        shown = (all_of_it, *parts, max(0.0, all_of_it - sum(parts)))
+        goal_text = "-" if goal is None else f"{1e6 * goal:,.3g}"
+        lines.append(f"| {rows:,} | {goal_text} | " + " | ".join(f"{t:,.3g}" for t in shown) + " |")
+    return "\n".join(lines)
 
 
 def microseconds(call: Call) -> float:
@@ -118,3 +164,4 @@ def table(found: list[Split], goals: Mapping[str, float]) -> str:
 
 if __name__ == "__main__":
     print(table(splits(), {}))
+    print("\n" + predictions((None, None)))

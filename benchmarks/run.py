@@ -104,7 +104,8 @@ def without_peers(chosen: list[str], found: Found) -> None:
         print("\n" + found.rowspace, flush=True)
     if "parts" in chosen:
         found.parts = parts.table(parts.splits(), report.goal_steps(found))
-        print("\n" + found.parts, flush=True)
+        found.prediction_parts = parts.predictions(report.goal_predictions(found))
+        print(f"\n{found.parts}\n\n{found.prediction_parts}", flush=True)
 
 
 def cells(workload: Workload, timings: Timings) -> list[str]:

@@ -156,7 +156,10 @@ class Job:
 
         *hidden, n_out = workload.sizes[1:]
         views = mlp(workload.sizes[0], tuple(hidden), n_out, seed=SEED).params.views
-        weights = [(views[f"dense{i}.W"], views[f"dense{i}.b"]) for i in range(1, len(hidden) + 2)]
+        weights = [
+            (views[f"dense{i}.W"].copy(), views[f"dense{i}.b"].copy())
+            for i in range(1, len(hidden) + 2)
+        ]
         return cls(workload, *learnable(workload), tuple(weights))
 
     def save(self, folder: Path) -> None:

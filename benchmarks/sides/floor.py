@@ -44,7 +44,7 @@ class Floor(Side):
     def train(self, epochs: int) -> list[float]:
         for _ in range(epochs):
             for a, b, out in self.products:
-                np.dot(a, b, out=out)
+                a.dot(b, out=out)
         return []
 
     def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
@@ -53,9 +53,11 @@ class Floor(Side):
             np.empty((min(rows, chunk or rows), n), np.float32) for n in self.job.workload.sizes
         ]
 
+        factors = [W.T for W, _ in self.job.weights]
+
         def predict() -> None:
-            for A in chunks(X, chunk):
-                for (W, _), out in zip(self.job.weights, outs[1:], strict=True):
-                    A = np.dot(A, W.T, out=out[: len(A)])
+            for A in [X] if chunk is None else chunks(X, chunk):
+                for W, out in zip(factors, outs[1:], strict=True):
+                    A = A.dot(W, out=out if len(A) == len(out) else out[: len(A)])
 
         return predict, lambda: np.empty(0)

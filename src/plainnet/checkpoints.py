@@ -407,7 +407,7 @@ def described(optimizer: Optimizer, steps: int) -> str:
     >>> described(SGD(Cosine(0.1, 9)), 9) == described(SGD(Cosine(0.1, 8)), 9)
     False
     """
-    moving = {"t", "rate", "n_decay"}
+    moving = {"t", "rate"}
     plain = {k: v for k, v in vars(optimizer).items() if isinstance(v, int | float | str)}
     options = sorted((k, v) for k, v in plain.items() if k not in moving)
     rates = [float(optimizer.lr(steps * i // 16)) for i in range(17)]

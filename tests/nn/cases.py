@@ -116,8 +116,10 @@ LOSSES = {
 
 def draw_biases(net, rng):
     """Move biases and scales from their start, so that a gradient that ignores them shows."""
-    biases = net.params.trained[net.params.n_decay :]
-    biases += 0.4 * rng.standard_normal(biases.shape).astype(net.dtype)
+    for variable in net.params.variables:
+        if variable.kind == "bias":
+            draws = rng.standard_normal(variable.shape).astype(net.dtype)
+            net.params.views[variable.name] += 0.4 * draws
 
 
 def around(make, in_shape, n_out=2, seed=0, dtype=np.float64):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nn.cases import draw_biases
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     BatchNorm,
@@ -20,7 +21,7 @@ from plainnet.nn import (
     Sequential,
     mlp,
 )
-from plainnet.nn.layers import add_to_rows, between, positive_int
+from plainnet.nn.layers import NARROW, between, positive_int
 
 sizes = st.integers(1, 6)
 
@@ -76,7 +77,7 @@ def test_dense_says_what_to_do_with_pictures():
 
 
 def test_the_initialiser_of_dense_changes_the_weights():
-    assert alone(Dense(2, "ones"), 2).params.theta.tolist() == [1, 1, 1, 1, 0, 0]
+    assert alone(Dense(2, "ones"), 2).params.theta.tolist() == [1, 1, 0, 1, 1, 0]
     assert alone(Dense(2, "zeros"), 2).params.theta.tolist() == [0] * 6
     assert alone(Dense(5), 2).out_shape == (5,)
 
@@ -232,7 +233,7 @@ def test_running_figures_are_kept_apart_from_what_is_trained():
     net = Sequential([Dense(3), BatchNorm(), Dense(1)], n_in=2)
     names = [n for n in net.params.views if n not in net.params.grads]
     assert names == ["batchnorm1.running_mean", "batchnorm1.running_var"]
-    assert net.params.n_decay == 2 * 3 + 3  # the weights of the two Dense, no scale
+    assert net.params.decaying().sum() == 2 * 3 + 3  # the weights of the two Dense, no scale
     assert net.params.trained.size == net.params.theta.size - 6
 
 
@@ -336,7 +337,7 @@ def with_dX(net, **options):
     net.forward(normals(6, *net.in_shape), train=True)
     net.backward(np.ones((6, net.n_out)), **options)
     dense = [layer for layer in net.layers if isinstance(layer, Dense)]
-    return [layer.name for layer in dense if "dX" in layer._buffers]
+    return [layer.name for layer in dense if "dX1" in layer._buffers]
 
 
 def test_the_dX_of_the_first_dense_is_never_multiplied_out():
@@ -351,14 +352,51 @@ def test_nor_is_it_where_layers_without_parameters_come_first(before):
     assert with_dX(net) == ["dense2"]
 
 
-@given(m=st.integers(1, 2000), n=st.integers(1, 40), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_a_bias_is_added_to_every_row_however_many_there_are(m, n, seed):
-    rng = np.random.default_rng(seed)
-    Z, b = rng.standard_normal((m, n)), rng.standard_normal(n)
-    expected = Z + b
-    add_to_rows(Z, b)
-    np.testing.assert_array_equal(Z, expected)
+WAYS = {
+    "copied beside ones": lambda net, X: X,
+    "held beside ones": lambda net, X: net.layers[0].hold(X) or X,
+    "into the layer's own room": lambda net, X: write(net.layers[0].room(len(X)), X),
+    "feature by feature": lambda net, X: np.asfortranarray(X),
+    "every other row": lambda net, X: np.repeat(X, 2, axis=0)[::2],
+}
+
+
+def write(room, X):
+    room[...] = X
+    return room
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@settings(max_examples=20, deadline=None)
+@given(
+    m=st.integers(1, 50),
+    n_in=st.one_of(st.integers(1, 9), st.integers(NARROW - 1, NARROW + 2)),
+    n_out=st.integers(1, 9),
+    last=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_a_dense_layer_is_its_formula_however_the_rows_come(way, m, n_in, n_out, last, seed):
+    layers = [Dense(n_out)] if last else [Dense(n_out), Dense(2)]
+    net = Sequential(layers, n_in=n_in, seed=seed, dtype=np.float64)
+    draw_biases(net, np.random.default_rng(seed))
+    dense = net.layers[0]
+    X, dZ = normals(m, n_in, seed=seed), normals(m, n_out, seed=seed + 1)
+    for _ in range(2):
+        Z = dense.forward(way(net, X), train=True)
+        np.testing.assert_allclose(Z, X @ dense.W.T + dense.b, rtol=1e-12, atol=1e-12)
+        dX = dense.backward(dZ, need_dX=True)
+        np.testing.assert_allclose(dX, dZ @ dense.W, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(dense.dW, dZ.T @ X, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(dense.db, dZ.sum(axis=0), rtol=1e-12, atol=1e-12)
+
+
+def test_a_dense_layer_forgets_the_rows_that_it_held():
+    net = Sequential([Dense(1, init="ones")], n_in=2)
+    X = np.ones((1, 2), np.float32)
+    net.layers[0].hold(X)
+    net.layers[0].hold(None)
+    X[...] = 5  # as the owner may, once they are not held
+    assert net.forward(X) == 10
 
 
 def test_layers_below_the_first_trained_one_are_not_asked_at_all():

@@ -22,7 +22,7 @@ def test_views_lie_in_order_and_cover_everything_once(described, dtype):
     variables = variables_of(described)
     params = Params(variables, dtype)
     sizes = {k: sum(int(np.prod(s)) for s, kind in described if kind == k) for k in KINDS}
-    assert params.n_decay == sizes["weight"]
+    assert params.decaying().sum() == params.decaying()[: sizes["weight"]].sum() == sizes["weight"]
     assert params.grad.shape == params.trained.shape == (sizes["weight"] + sizes["bias"],)
     assert params.theta.shape == (sum(sizes.values()),)
     assert params.theta.dtype == params.grad.dtype == np.dtype(dtype)

@@ -48,7 +48,7 @@ def test_any_depth_and_width(n_in, hidden, n_out, m, norms):
     net = mlp(n_in, hidden, n_out, batch_norm=batch_norm, layer_norm=layer_norm, dropout=0.2)
     widths = [n_in, *hidden, n_out]
     weights = sum(a * b for a, b in itertools.pairwise(widths))
-    assert net.params.n_decay == weights
+    assert net.params.decaying().sum() == weights
     per_unit = 1 + 2 * batch_norm + 2 * layer_norm
     assert net.params.grad.size == weights + per_unit * sum(hidden) + n_out
     assert net.params.theta.size == net.params.grad.size + 2 * batch_norm * sum(hidden)

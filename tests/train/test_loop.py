@@ -40,7 +40,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def net64(n_in: int = 3, n_out: int = 1, **options) -> Sequential:
     """A small smooth network in float64, its biases away from zero."""
     net = mlp(n_in, (4,), n_out, activation="tanh", seed=2, dtype=np.float64, **options)
-    net.params.theta[net.params.n_decay : net.params.trained.size] += 0.3
+    net.params.trained[~net.params.decaying()] += 0.3
     return net
 
 
@@ -66,7 +66,8 @@ class ByHand:
         return float(cost)
 
     def theta(self) -> np.ndarray:
-        return np.concatenate([a.ravel() for a in (self.W1, self.W2, self.b1, self.b2)])
+        pairs = ((self.W1, self.b1), (self.W2, self.b2))
+        return np.concatenate([np.column_stack(pair).ravel() for pair in pairs])
 
 
 def test_batch_gradient_descent_is_the_textbook_loop(data):
@@ -295,10 +296,11 @@ def test_l2_shrinks_weights_and_leaves_biases(data):
         fit(net, X, y, loss=BCE, optimizer=SGD(0.1), epochs=1, l2=l2).loss
         for net, l2 in ((plain, 0), (decayed, 0.5))
     ]
-    n = plain.params.n_decay
-    shrunk = plain.params.theta[:n] - 0.1 * 0.5 * start[:n]
-    np.testing.assert_allclose(decayed.params.theta[:n], shrunk, rtol=1e-13)
-    np.testing.assert_array_equal(decayed.params.theta[n:], plain.params.theta[n:])
+    weights = np.flatnonzero(plain.params.decaying())
+    others = np.delete(np.arange(start.size), weights)
+    shrunk = plain.params.theta[weights] - 0.1 * 0.5 * start[weights]
+    np.testing.assert_allclose(decayed.params.theta[weights], shrunk, rtol=1e-13)
+    np.testing.assert_array_equal(decayed.params.theta[others], plain.params.theta[others])
     assert losses[0] == losses[1]  # the loss in the history is without the penalty
 
 

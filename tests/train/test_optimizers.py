@@ -9,6 +9,7 @@ import pytest
 
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.nn.params import with_bias
 from plainnet.train import SGD, Adam, AdamW, Constant, Optimizer, RMSprop, Schedule, StepDecay, fit
 from plainnet.train.optimizers import OPTIMIZERS, clip_by_norm
 
@@ -94,7 +95,7 @@ def path() -> tuple[np.ndarray, np.ndarray]:
 def test_fifty_steps_equal_the_paper(rule, oracle, options, path):
     start, grads = path
     theta, rule = start.copy(), copy.deepcopy(rule)
-    rule.start(theta, N_DECAY)
+    rule.start(theta, np.arange(theta.size) < N_DECAY)
     for grad in grads:
         rule.step(theta, grad)
     expected = oracle(start.tolist(), grads.tolist(), **options)
@@ -142,7 +143,7 @@ def test_adam_moves_by_lr_whatever_the_scale(scale):
 def test_adamw_decays_the_weights_and_nothing_else():
     theta = np.full(5, 2.0)
     rule = AdamW(0.5, weight_decay=0.1)
-    rule.start(theta, n_decay=3)
+    rule.start(theta, np.array([True, True, True, False, False]))
     for _ in range(4):
         rule.step(theta, np.zeros(5))
     np.testing.assert_allclose(theta, [2 * 0.95**4] * 3 + [2.0] * 2, rtol=1e-14)
@@ -156,7 +157,7 @@ def test_steps_are_in_place_and_leave_the_gradient(rule, dtype):
     theta, view = memory[:], memory[2:4].reshape(1, 2)
     grad = np.linspace(-1, 1, N).astype(dtype)
     grad.flags.writeable = False
-    rule.start(theta, N_DECAY)
+    rule.start(theta, np.arange(theta.size) < N_DECAY)
     for _ in range(3):
         rule.step(theta, grad)
     assert np.shares_memory(theta, memory)
@@ -174,7 +175,9 @@ def test_the_views_of_a_network_stay_bound():
     Adam(0.1).step(net.params.trained, np.ones_like(net.params.grad))
     for view in net.params.views.values():
         assert np.shares_memory(view, net.params.theta)
-    np.testing.assert_array_equal(net.params.views["dense1.W"].ravel(), net.params.theta[:24])
+    np.testing.assert_array_equal(
+        with_bias(net.params.views["dense1.W"]).ravel(), net.params.theta[:32]
+    )
 
 
 def test_state_slots():
@@ -222,7 +225,7 @@ def test_every_option_changes_something(kind, base, change, path):
     ends = []
     for options in (base, {**base, **change}):
         theta, rule = start.copy(), kind(**options)
-        rule.start(theta, N_DECAY)
+        rule.start(theta, np.arange(theta.size) < N_DECAY)
         for grad in grads[:5]:
             rule.step(theta, grad)
         ends.append(theta)

@@ -272,10 +272,12 @@ def _check_suffix(name: PurePosixPath, label: str) -> None:
 
 
 def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
+        # Memory of Arrow's own: a file of Python's would be read by threads of their own.
+        file = pq.ParquetFile(pa.BufferReader(data))
         _check_names([name.strip() for name in file.schema_arrow.names], label)
         cells = file.metadata.num_rows * file.metadata.num_columns
         if cells > _MOST_TIMES * len(data) + _MOST_CELLS:

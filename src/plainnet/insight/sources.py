@@ -82,9 +82,9 @@ def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> C
     Examples
     --------
     >>> from plainnet.nn import Dense
-    >>> code = code_of(Dense.backward, about="dW")
+    >>> code = code_of(Dense.backward, about="dX1")
     >>> code.file, code.text
-    ('plainnet/nn/layers.py', 'dZ.T.dot(self.X, out=self.dW)')
+    ('plainnet/nn/layers.py', 'dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))')
     """
     try:
         lines, start = inspect.getsourcelines(function)

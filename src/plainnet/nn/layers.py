@@ -5,25 +5,26 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.params import Array, Variable
+from plainnet.nn.params import Array, Variable, with_bias
 
 Shape = tuple[int, ...]
-_LONG, _NARROW, _RUN = 2**13, 32, 16  # see add_to_rows
+UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
+NARROW = 128  # inputs are so few that copying them is soon done
 
 
 class Layer(ABC):
     """One step of a network: it knows its shapes, its mathematics and its views.
 
     A layer is described by the options of its constructor and becomes usable when a
-    `Sequential` builds it. Arrays that ``forward`` and ``backward`` return are the layer's own
-    buffers and hold until its next call. Gradients overwrite.
+    `Sequential` builds it. Arrays that ``forward`` and ``backward`` return are buffers and hold
+    until the layer's next call. They have a row a sample, but in memory a feature lies after the
+    other, so that work on a feature of all rows is one loop. Gradients overwrite.
 
     A class of your own declares ``options`` (the names of its constructor's arguments, kept as
     attributes) and defines ``build``, ``forward`` and ``backward``.
@@ -47,7 +48,7 @@ class Layer(ABC):
     ...
     ...     def forward(self, X, train):
     ...         self.X = X
-    ...         return np.multiply(X, self.g, out=self._buffer("Y", X.shape))
+    ...         return np.multiply(X, self.g, out=self._output(X.shape))
     ...
     ...     def backward(self, dY, need_dX):
     ...         np.sum(dY * self.X, axis=0, out=self.dg)
@@ -66,6 +67,7 @@ class Layer(ABC):
     rng: np.random.Generator
     dtype: np.dtype[Any]
     _buffers: dict[str, Array]
+    _next: Dense | None = None  # a dense layer that takes the output
 
     @abstractmethod
     def build(self, in_shape: Shape) -> Shape:
@@ -101,7 +103,7 @@ class Layer(ABC):
         Returns
         -------
         array of shape (m, *out_shape)
-            A buffer of the layer, good until its next call.
+            A buffer, good until the layer's next call.
         """
 
     @abstractmethod
@@ -138,7 +140,9 @@ class Layer(ABC):
         return {option: getattr(self, option) for option in self.options}
 
     @final
-    def bind(self, views: dict[str, Array], grads: dict[str, Array]) -> None:
+    def bind(
+        self, views: dict[str, Array], grads: dict[str, Array], after: Layer | None = None
+    ) -> None:
         """Make each variable an attribute that looks into the network's flat vectors.
 
         Parameters
@@ -147,6 +151,8 @@ class Layer(ABC):
             For each name in ``variables`` an array of its shape.
         grads : dict of str to array
             The same for the gradients; state has none.
+        after : Layer, optional
+            The layer that takes the output.
 
         Examples
         --------
@@ -156,25 +162,39 @@ class Layer(ABC):
         True
         """
         self._buffers = {}
-        for variable in self.variables:
-            setattr(self, variable.name, views[variable.name])
-            if variable.name in grads:
-                setattr(self, "d" + variable.name, grads[variable.name])
+        self._next = after if isinstance(after, Dense) else None
+        for name, view in views.items():
+            setattr(self, name, view)
+        for name, grad in grads.items():
+            setattr(self, "d" + name, grad)
+
+    @final
+    def _output(self, shape: Shape) -> Array:
+        """Return where the output goes: straight into the room of a dense layer that comes next."""
+        return self._buffer("Y", shape) if self._next is None else self._next.room(shape[0])
 
     @final
     def _buffer(self, key: str, shape: Shape) -> Array:
-        """Return a private array that is used again at the next step."""
+        """Return a private array that is used again at the next step, a feature after the other."""
         buffer = self._buffers.get(key)
         if buffer is not None and buffer.shape == shape:
             return buffer
-        if buffer is None or len(buffer) < shape[0] or buffer.shape[1:] != shape[1:]:
-            buffer = self._buffers[key] = np.empty(shape, self.dtype)
-        return buffer[: shape[0]]
+        size = math.prod(shape)
+        store = None if buffer is None else buffer.base
+        if store is None or store.size < size:
+            store = np.empty(size, self.dtype)
+        flat = store[:size]
+        buffer = flat.reshape(shape[::-1]).T if len(shape) == 2 else flat.reshape(shape)
+        self._buffers[key] = buffer
+        return buffer
 
 
 @final
 class Dense(Layer):
     """Every output is a weighted sum of all inputs: Z = X W^T + b.
+
+    W and b lie side by side as one matrix ``Wb``, so with ones beside X all of it is a single
+    product, [X 1] [W b]^T, and so are both gradients.
 
     Parameters
     ----------
@@ -205,8 +225,15 @@ class Dense(Layer):
     options = ("n_out", "init")
     W: Array
     b: Array
+    Wb: Array
     dW: Array
     db: Array
+    dWb: Array
+    _m = -1  # rows that the outputs' place is prepared for
+    _room: Array | None = None
+    _room1: Array | None = None
+    _held: Array | None = None
+    _held1: Array | None = None
 
     def __init__(self, n_out: int, init: str = "he_normal") -> None:
         self.n_out = positive_int("Dense", "n_out", n_out)
@@ -228,90 +255,153 @@ class Dense(Layer):
             )
         self.variables = [
             Variable("W", (self.n_out, in_shape[0]), "weight", self.init),
-            Variable("b", (self.n_out,), "bias", "zeros"),
+            Variable("b", (self.n_out,), "bias", "zeros", beside="W"),
         ]
         return (self.n_out,)
 
     def forward(self, X: Array, train: bool) -> Array:
         """Z = X W^T + b."""
+        if len(X) != self._m:
+            self._prepare(len(X))
         self.X = X
-        Z = self._buffer("Z", (len(X), self.n_out))
-        X.dot(self.W.T, out=Z)  # the method; the function of that name takes longer to get going
-        add_to_rows(Z, self.b)
-        return Z
+        self.X1 = self._room1 if X is self._room else self._with_ones(X)
+        if self.X1 is None:
+            self.W.dot(X.T, out=self._ZT)
+            self._Z += self.b
+        elif train or self._width == len(X):
+            self.Wb.dot(self.X1.T, out=self._ZT)
+        else:
+            product(self.X1, self.Wb.T, self._Z, self._width)
+        return self._Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
-        dZ.T.dot(self.X, out=self.dW)
-        column_sums(dZ, out=self.db)
+        if self.X1 is None:
+            np.matmul(dZ.T, self.X, out=self.dW)
+            dZ.sum(axis=0, out=self.db)
+        else:
+            dZ.T.dot(self.X1, out=self.dWb)
         if not need_dX:
             return None
-        dX = self._buffer("dX", self.X.shape)
-        dZ.dot(self.W, out=dX)
-        return dX
+        dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))
+        self.Wb.T.dot(dZ.T, out=dX1.T)  # of the ones too, for NumPy copies a matrix with gaps
+        return dX1[:, :-1]
+
+    def _prepare(self, m: int) -> None:
+        """Find the place of m outputs once; looking for it takes as long as a small product."""
+        self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
+        self._m, self._width = m, block_width(m, self.Wb.size)
+        self._Z = self._output((m, self.n_out))
+        self._ZT = self._Z.T
+
+    def room(self, m: int) -> Array:
+        """Return where the layer before may write m rows, so that ones are beside them.
+
+        Parameters
+        ----------
+        m : int
+            Rows.
+
+        Returns
+        -------
+        array of shape (m, n_in)
+            A buffer of this layer.
+
+        Examples
+        --------
+        >>> from plainnet.nn import Sequential
+        >>> Sequential([Dense(2)], n_in=3).layers[0].room(5).shape
+        (5, 3)
+        """
+        if self._room is None or len(self._room) != m:  # its own memory, for others may know it
+            self._room1 = np.ones((self.W.shape[1] + 1, m), self.dtype).T
+            self._room = self._room1[:, :-1]
+        return self._room
+
+    def hold(self, X: Array | None) -> None:
+        """Keep a copy of rows that will come again and again unchanged, with ones beside them.
+
+        Parameters
+        ----------
+        X : array of shape (m, n_in), or None
+            The rows; None forgets them.
+
+        Examples
+        --------
+        >>> from plainnet.nn import Sequential
+        >>> net, X = Sequential([Dense(1, init="ones")], n_in=2), np.ones((1, 2), np.float32)
+        >>> net.layers[0].hold(X)
+        >>> net.forward(X)
+        array([[2.]], dtype=float32)
+        """
+        self._held, self._held1 = X, None
+        if X is not None:
+            self._held1 = np.ones((X.shape[1] + 1, len(X)), X.dtype).T
+            self._held1[:, :-1] = X
+
+    def _with_ones(self, X: Array) -> Array | None:
+        """Return [X 1], a feature after the other, unless X is wide and would be turned over."""
+        if X is self._held:
+            return self._held1
+        if X.shape[1] > NARROW and not X.flags.f_contiguous:
+            return None
+        self.room(len(X))[...] = X
+        return self._room1
 
 
-def column_sums(A: Array, out: Array) -> None:
-    """Sum over the rows, as a product with ones: up to 20 times as fast as np.sum.
+def block_width(m: int, size: int) -> int:
+    """Say how many rows to multiply at a time with a matrix, on one thread.
+
+    OpenBLAS copies both factors before it multiplies them, except where there is so little to
+    multiply that this would take longer than the rest.
 
     Parameters
     ----------
-    A : array of shape (m, n)
-        What to sum.
-    out : array of shape (n,)
-        Where the sums go.
+    m : int
+        Rows.
+    size : int
+        Numbers in the matrix.
+
+    Returns
+    -------
+    int
+        All of them where they are few, or the matrix is too large for blocks to pay.
 
     Examples
     --------
-    >>> sums = np.empty(2)
-    >>> column_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), out=sums)
-    >>> sums
-    array([4., 6.])
+    >>> block_width(100, 64 * 64), block_width(1000, 64 * 64), block_width(1000, 512 * 512)
+    (100, 200, 1000)
     """
-    _ones(len(A), A.dtype).dot(A, out=out)
+    most = UNCOPIED // max(size, 1)
+    return m if m <= most or most < NARROW else -(-m // -(-m // most))  # blocks of one size
 
 
-def add_to_rows(Z: Array, b: Array) -> None:
-    """Z += b, three times as fast where Z is long and narrow.
-
-    NumPy adds row by row, and a row of a few numbers is over before it has begun. So rows are
-    taken _RUN at a time, with as many copies of b.
+def product(X: Array, W: Array, out: Array, width: int) -> None:
+    """Write X W, a block of rows at a time.
 
     Parameters
     ----------
-    Z : array of shape (m, n)
-        Contiguous; changed in place.
-    b : array of shape (n,)
-        Added to every row.
+    X : array of shape (m, k)
+        In C or Fortran order.
+    W : array of shape (k, n)
+        The same for all rows.
+    out : array of shape (m, n)
+        In the order of X.
+    width : int
+        Rows of a block; the last may have fewer.
 
     Examples
     --------
-    >>> Z = np.zeros((3, 2))
-    >>> add_to_rows(Z, np.array([1.0, 2.0]))
-    >>> Z
-    array([[1., 2.],
-           [1., 2.],
-           [1., 2.]])
+    >>> out = np.empty((3, 1))
+    >>> product(np.arange(6.0).reshape(3, 2), np.ones((2, 1)), out, width=2)
+    >>> out.ravel()
+    array([1., 5., 9.])
     """
-    m, n = Z.shape
-    if m == 1:  # nothing to repeat
-        Z = Z[0]
-    if m * n < _LONG or n > _NARROW:
-        np.add(Z, b, Z)
-        return
-    copies = np.empty((_RUN, n), Z.dtype)
-    copies[:] = b
-    whole = m - m % _RUN
-    runs = Z[:whole].reshape(-1, _RUN * n)
-    runs += copies.ravel()
-    Z[whole:] += b
-
-
-@lru_cache(maxsize=16)
-def _ones(m: int, dtype: np.dtype[Any]) -> Array:
-    ones = np.ones(m, dtype)
-    ones.flags.writeable = False
-    return ones
+    whole = len(X) - len(X) % width
+    blocks, outs = (A[:whole].reshape(-1, width, A.shape[1]) for A in (X, out))
+    np.matmul(blocks, W, out=outs)
+    if whole < len(X):
+        np.matmul(X[whole:], W, out=out[whole:])
 
 
 @final
@@ -359,7 +449,7 @@ class Dropout(Layer):
         draws = self._buffer("mask", X.shape)
         self.rng.random(out=draws, dtype=self.dtype)
         self.mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), out=draws)
-        return np.multiply(X, self.mask, out=self._buffer("Y", X.shape))
+        return np.multiply(X, self.mask, out=self._output(X.shape))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY M / (1 - rate)."""
@@ -435,7 +525,7 @@ class BatchNorm(Layer):
             m = X.size // X.shape[-1]
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (var * (m / max(m - 1, 1)) - self.running_var)
-        Y = self._buffer("Y", X.shape)
+        Y = self._output(X.shape)
         np.multiply(Xhat, self.gamma, out=Y)
         Y += self.beta
         return Y
@@ -509,7 +599,7 @@ class LayerNorm(Layer):
         self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
         Xhat /= self.std
         self.Xhat = Xhat
-        Y = self._buffer("Y", X.shape)
+        Y = self._output(X.shape)
         np.multiply(Xhat, self.gamma, out=Y)
         Y += self.beta
         return Y

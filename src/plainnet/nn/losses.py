@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import between
-from plainnet.nn.params import ONE, ZERO, Array
+from plainnet.nn.params import ONE, ZERO, Array, number
 
 
 class Loss(ABC):
@@ -137,7 +137,10 @@ class Loss(ABC):
 
 
 class _Logistic(Loss):
-    """Independent yes/no outputs: the mean of max(z, 0) - z y + log(1 + e^-|z|)."""
+    """Independent yes/no outputs: the mean of max(z, 0) - z y + L, with L = log(1 + e^-|z|).
+
+    sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
+    """
 
     options = ("label_smoothing",)
 
@@ -152,12 +155,16 @@ class _Logistic(Loss):
         _same_shape(self, Z, y)
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        E = np.exp(-np.abs(Z))
+        L = np.abs(Z)
+        np.negative(L, L)
+        np.log1p(np.exp(L, L), L)
         losses = np.maximum(Z, ZERO)
-        losses -= Z * y
-        losses += np.log1p(E)
-        dZ = _sigmoid_from(E, Z)
+        dZ = Z - losses
+        dZ -= L
+        np.exp(dZ, dZ)
         dZ -= y
+        losses -= Z * y
+        losses += L
         return _weighted_mean(losses, dZ, weight)
 
     @final
@@ -448,8 +455,8 @@ def _weighted_mean(losses: Array, dZ: Array, weight: Array | None) -> tuple[floa
         raise PlainnetError("a loss needs at least one row, got none")
     per_row = losses.size // len(losses)
     if weight is None:
-        dZ *= 1 / losses.size
-        return float(losses.sum()) / losses.size, dZ
+        dZ *= number(1 / losses.size, dZ.dtype)
+        return float(np.add.reduce(losses, None)) / losses.size, dZ
     if weight.shape != (len(losses),):
         raise PlainnetError(
             f"expected weights of shape ({len(losses)},), one for each row, got {weight.shape}"

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
 
 from plainnet.errors import PlainnetError
@@ -13,6 +15,7 @@ Array = NDArray[Any]
 Kind = Literal["weight", "bias", "state"]
 # Arrays without axes: converting a Python number takes NumPy as long as work on a small array.
 ZERO, ONE = np.zeros((), np.float32), np.ones((), np.float32)
+_ORDER: tuple[Kind, ...] = ("weight", "bias", "state")
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a slip or a hostile file
 
 
@@ -20,7 +23,8 @@ class Variable(NamedTuple):
     """What a layer asks for: a named array and how it begins.
 
     ``kind`` says what may happen to it: a ``weight`` is trained and may decay, a ``bias`` (or
-    scale) is trained and does not decay, a ``state`` (a running mean) is not trained.
+    scale) is trained and does not decay, a ``state`` (a running mean) is not trained. A bias of
+    shape (n,) may lie ``beside`` a weight of shape (n, k), as its last column.
 
     Examples
     --------
@@ -32,14 +36,27 @@ class Variable(NamedTuple):
     shape: tuple[int, ...]
     kind: Kind
     init: str
+    beside: str = ""
+
+    def of(self, layer: str) -> "Variable":
+        """Return the variable under its full name, with that of its layer before it.
+
+        Examples
+        --------
+        >>> Variable("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
+        'dense1.W'
+        """
+        beside = self.beside and f"{layer}.{self.beside}"
+        return self._replace(name=f"{layer}.{self.name}", beside=beside)
 
 
 @final
 class Params:
     """All parameters of a network in one contiguous vector.
 
-    The order is weights, then biases and scales, then state. An optimizer step, weight decay,
-    clipping, a snapshot and a gradient check are therefore one array operation or one loop each.
+    The order is weights (each with the bias beside it), then other biases and scales, then state.
+    An optimizer step, weight decay, clipping, a snapshot and a gradient check are therefore one
+    array operation or one loop each.
 
     Parameters
     ----------
@@ -56,8 +73,6 @@ class Params:
         A view of the front part of ``theta`` that an optimizer may move.
     grad : array of shape (n_trained,)
         The derivative of the mean loss by ``trained``.
-    n_decay : int
-        How many numbers at the front are weights, which may decay.
     views, grads : dict of str to array
         Each variable by name, and its gradient (state has none).
 
@@ -68,18 +83,18 @@ class Params:
 
     Examples
     --------
-    >>> W, b = Variable("W", (2, 3), "weight", "zeros"), Variable("b", (2,), "bias", "zeros")
+    >>> W = Variable("W", (2, 3), "weight", "zeros")
+    >>> b = Variable("b", (2,), "bias", "zeros", beside="W")
     >>> params = Params([W, b])
     >>> params.views["b"][...] = 7
     >>> params.theta
-    array([0., 0., 0., 0., 0., 0., 7., 7.], dtype=float32)
+    array([0., 0., 0., 7., 0., 0., 0., 7.], dtype=float32)
     """
 
     variables: tuple[Variable, ...]
     theta: Array
     trained: Array
     grad: Array
-    n_decay: int
     views: dict[str, Array]
     grads: dict[str, Array]
 
@@ -93,23 +108,51 @@ class Params:
                 f"the network would have {total} parameters, more than the {LIMIT} allowed: "
                 "take fewer inputs or units"
             )
-        kinds: tuple[Kind, ...] = ("weight", "bias", "state")
         self.variables = tuple(variables)
-        ordered = [v for kind in kinds for v in variables if v.kind == kind]
-        sizes = {kind: sum(_size(v) for v in ordered if v.kind == kind) for kind in kinds}
-        self.n_decay = sizes["weight"]
-        n_trained = sizes["weight"] + sizes["bias"]
-        self.theta = np.zeros(n_trained + sizes["state"], dtype)
+        n_trained = sum(_size(v) for v in variables if v.kind != "state")
+        self.theta = np.zeros(total, dtype)
         self.grad = np.zeros(n_trained, dtype)
         self.trained = self.theta[:n_trained]
-        self.views, self.grads = {}, {}
-        start = 0
-        for v in ordered:
-            stop = start + _size(v)
-            self.views[v.name] = self.theta[start:stop].reshape(v.shape)
-            if v.kind != "state":
-                self.grads[v.name] = self.grad[start:stop].reshape(v.shape)
+        self.views, self.grads = self._look_into(self.theta), self._look_into(self.grad)
+
+    def _look_into(self, flat: Array) -> dict[str, Array]:
+        """Return a view of each variable that a flat vector holds."""
+        ordered = sorted(self.variables, key=lambda v: _ORDER.index(v.kind))
+        beside = {v.beside: v for v in ordered if v.beside}
+        views, start = {}, 0
+        for v in (v for v in ordered if not v.beside):
+            bias = beside.get(v.name)
+            stop = start + _size(v) + (0 if bias is None else _size(bias))
+            if stop > flat.size:
+                break  # state, which has no gradient
+            block = flat[start:stop]
+            if bias is None:
+                views[v.name] = block.reshape(v.shape)
+            else:
+                pair = block.reshape(v.shape[0], -1)
+                views[v.name], views[bias.name] = pair[:, :-1], pair[:, -1]
             start = stop
+        return {v.name: views[v.name] for v in ordered if v.name in views}
+
+    def decaying(self) -> Array:
+        """Say which of the trained numbers are weights, which may decay.
+
+        Returns
+        -------
+        bool array of shape (n_trained,)
+
+        Examples
+        --------
+        >>> W = Variable("W", (2, 1), "weight", "zeros")
+        >>> Params([W, Variable("b", (2,), "bias", "zeros", beside="W")]).decaying()
+        array([ True, False,  True, False])
+        """
+        mask = np.zeros(self.trained.size, bool)
+        views = self._look_into(mask)
+        for v in self.variables:
+            if v.kind == "weight":
+                views[v.name][...] = True
+        return mask
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy named arrays into the views.
@@ -134,6 +177,55 @@ class Params:
         check_arrays(self.variables, arrays)
         for name, view in self.views.items():
             view[...] = arrays[name]
+
+
+def with_bias(W: Array) -> Array:
+    """Return a weight and the bias that lies beside it as one matrix.
+
+    Parameters
+    ----------
+    W : array of shape (n, k)
+        A view that `Params` made, of a weight with a bias beside it.
+
+    Returns
+    -------
+    array of shape (n, k + 1)
+        A view; its last column is the bias.
+
+    Examples
+    --------
+    >>> W = Variable("W", (2, 1), "weight", "zeros")
+    >>> b = Variable("b", (2,), "bias", "zeros", beside="W")
+    >>> with_bias(Params([W, b]).views["W"]).shape
+    (2, 2)
+    """
+    return as_strided(W, (W.shape[0], W.shape[1] + 1))
+
+
+@lru_cache(maxsize=64)
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """Return a number as an array without axes, which NumPy need not convert at every step.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    dtype : dtype
+        Of the array.
+
+    Returns
+    -------
+    array of shape ()
+        Read-only; the same one at every call.
+
+    Examples
+    --------
+    >>> number(0.5, np.dtype(np.float32))
+    array(0.5, dtype=float32)
+    """
+    constant = np.array(value, dtype)
+    constant.flags.writeable = False
+    return constant
 
 
 def check_arrays(variables: Sequence[Variable], arrays: Mapping[str, Array]) -> None:

@@ -145,19 +145,15 @@ class Sequential:
 
     def _variables(self) -> list[Variable]:
         """Return what all layers ask for, under full names."""
-        return [
-            v._replace(name=f"{layer.name}.{v.name}")
-            for layer in self.layers
-            for v in layer.variables
-        ]
+        return [v.of(layer.name) for layer in self.layers for v in layer.variables]
 
     def _allocate(self) -> None:
         """Make room for the parameters and bind every layer's views."""
         self._turn = threading.RLock()  # of who may use the layers' buffers to predict
         self.params = Params(self._variables(), self.dtype)
-        for layer in self.layers:
+        for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
             layer.rng = self.rng
-            layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads))
+            layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
         trained = [i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads)]
         self._first_trained = trained[0] if trained else len(self.layers)
 
@@ -350,8 +346,9 @@ class Sequential:
         array([[0.]], dtype=float32)
         """
         rows = self.rows(X) if transform is None else np.atleast_1d(X)
-        size = self.batch_rows if batch_size is None else batch_size
-        positive_int("predict", "batch_size", size)
+        size = self.batch_rows
+        if batch_size is not None:
+            size = positive_int("predict", "batch_size", batch_size)
         with self._turn:
             if len(rows) <= size and transform is None:
                 return self._propagate(rows).copy()

@@ -98,9 +98,12 @@ class Batches:
         order = rng.permutation(self.m)
         for start in range(done * self.batch_size, self.m, self.batch_size):
             rows = order[start : start + self.batch_size]
+            X, y = self._rows, self._targets
+            if len(rows) < self.batch_size:
+                X, y = X[: len(rows)], y[: len(rows)]
             # mode="clip" spares NumPy a second buffer; the indices are always in range
-            X = self.X.take(rows, 0, self._rows[: len(rows)], "clip")
-            y = self.y.take(rows, 0, self._targets[: len(rows)], "clip")
+            self.X.take(rows, 0, X, "clip")
+            self.y.take(rows, 0, y, "clip")
             weight = None if self.weight is None else self.weight[rows]
             yield ready(X, self.transform, self.dtype) if self.transform else X, y, weight
 

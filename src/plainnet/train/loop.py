@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.initializers import generator
-from plainnet.nn.layers import between, positive_int
+from plainnet.nn.layers import Dense, between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
@@ -40,6 +40,7 @@ from plainnet.train.threads import blas_threads, limited_threads
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
 Watch = Callable[[Epoch], object]
+HELD = 2**18  # numbers of a full batch that may be held twice, a megabyte in float32
 
 
 def fit(
@@ -200,6 +201,7 @@ def fit(
         np.errstate(all="ignore"),
         _Interrupt() as interrupt,
         limited_threads(history.threads),
+        held(trained, batches),
         _lifted(space),
     ):
         for number in range(course.epoch, epochs + 1):
@@ -231,6 +233,20 @@ def fit(
         largest = float(np.abs(trained.params.theta).max(initial=0))
         stay_finite(largest, "a parameter", stepper, min(course.epoch, epochs))
     return history
+
+
+@contextmanager
+def held(net: Sequential, batches: Batches) -> Iterator[None]:
+    """Let a dense first layer hold the full batch, which is the same at every step."""
+    first = net.layers[0]
+    if not isinstance(first, Dense) or not batches.full or batches.X.size > HELD:
+        yield
+        return
+    first.hold(batches.X)
+    try:
+        yield
+    finally:
+        first.hold(None)
 
 
 @contextmanager

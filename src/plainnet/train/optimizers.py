@@ -2,14 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import between
-from plainnet.nn.params import Array
+from plainnet.nn.params import Array, number
 from plainnet.train.schedules import Constant, Schedule
 
 
@@ -58,20 +57,20 @@ class Optimizer(ABC):
         self.slots = slots
         self.t = 0
         self.rate = float(self.lr(0))
-        self.n_decay = 0
+        self.decaying: Array | None = None
         self.state: dict[str, Array] = {}
         self._scratch = np.empty(0)
 
     @final
-    def start(self, theta: Array, n_decay: int = 0) -> None:
+    def start(self, theta: Array, decaying: Array | None = None) -> None:
         """Forget everything and make room for the state.
 
         Parameters
         ----------
         theta : array of shape (n,)
             What will be moved.
-        n_decay : int, default 0
-            How many numbers at the front are weights, which may decay.
+        decaying : bool array of shape (n,), optional
+            Which numbers are weights, which may decay; by default none.
 
         Examples
         --------
@@ -81,7 +80,7 @@ class Optimizer(ABC):
         {'v': array([0., 0., 0.])}
         """
         self.t = 0
-        self.n_decay = n_decay
+        self.decaying = decaying
         self.state = {slot: np.zeros_like(theta) for slot in self.slots}
         self._scratch = np.empty_like(theta)
 
@@ -167,7 +166,7 @@ class SGD(Optimizer):
         direction = grad
         if self.momentum:
             v = self.state["v"]
-            v *= self.momentum
+            v *= number(self.momentum, v.dtype)
             v += grad
             direction = grad + self.momentum * v if self.nesterov else v
         theta -= np.multiply(direction, np.array(lr, theta.dtype), self._scratch)
@@ -240,7 +239,7 @@ class _Adaptive(Optimizer):
         m, v, scratch = self.state["m"], self.state["v"], self._scratch
         a = (1 - self.beta1) / (1 - self.beta1**self.t)
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
-        m *= _number(self.beta1, theta.dtype)
+        m *= number(self.beta1, theta.dtype)
         m += grad
         _sum_squares(v, grad, self.beta2, scratch)
         np.sqrt(v, scratch)
@@ -317,7 +316,7 @@ class AdamW(_Adaptive):
     Examples
     --------
     >>> theta, rule = np.array([1.0, 1.0]), AdamW(lr=0.1, weight_decay=0.5)
-    >>> rule.start(theta, n_decay=1)
+    >>> rule.start(theta, np.array([True, False]))
     >>> rule.step(theta, np.array([0.0, 0.0]))
     >>> theta
     array([0.95, 1.  ])
@@ -337,23 +336,18 @@ class AdamW(_Adaptive):
         super().__init__(lr, beta1, beta2, eps)
 
     def _move(self, theta: Array, grad: Array, lr: float) -> None:
-        theta[: self.n_decay] *= 1 - lr * self.weight_decay
+        if self.decaying is not None:
+            np.multiply(self.decaying, -lr * self.weight_decay, out=self._scratch)
+            self._scratch += 1
+            theta *= self._scratch
         self._adapt(theta, grad, lr)
 
 
 def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
     """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
     np.multiply(grad, grad, scratch)
-    s *= _number(rho, s.dtype)
+    s *= number(rho, s.dtype)
     s += scratch
-
-
-@lru_cache(maxsize=64)
-def _number(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without axes, which NumPy need not convert at every step."""
-    number = np.array(value, dtype)
-    number.flags.writeable = False
-    return number
 
 
 def clip_by_norm(grad: Array, limit: float) -> float:

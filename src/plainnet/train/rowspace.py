@@ -5,15 +5,11 @@ from typing import final
 import numpy as np
 
 from plainnet.nn.activations import Identity
-from plainnet.nn.layers import Dense, Flatten, Layer, Shape, column_sums
+from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, product
 from plainnet.nn.params import Array, Variable
 from plainnet.nn.sequential import Sequential
 from plainnet.train.optimizers import SGD, Optimizer
-from plainnet.train.threads import limited_threads
-
-# Dot products of so many multiplications take less than half a second on one thread. More threads
-# would halve that on an idle machine, and multiply it on a busy one.
-SMALL_GRAM = 10**10
+from plainnet.train.threads import blas_threads, limited_threads
 
 
 @final
@@ -84,7 +80,7 @@ class RowSpace:
             small[...] = full
         self._dense = next(layer for layer in self.net.layers if isinstance(layer, _RowDense))
         self._dense.A[self.m :] = np.eye(len(self._W))
-        with limited_threads(1 if self._rows.size * self.m < SMALL_GRAM else 10**6):
+        with limited_threads(blas_threads(self.net, self.m)):
             self.X = self._dense.whole = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
@@ -136,7 +132,7 @@ class RowSpace:
         array([7., 7.], dtype=float32)
         """
         A, C = self._dense.A[: self.m], self._dense.A[self.m :]
-        np.dot(A.T, self._rows, out=self._W)
+        np.matmul(A.T, self._rows, out=self._W)
         self._W += C.T @ self._W_start
         for small, full in self._same:
             full[...] = small
@@ -175,10 +171,12 @@ class _RowDense(Layer):
         F = self.features[: self.m]
         if X is not self.whole:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
-            F = self._buffer("F", (len(X), self.m + self.n_out))
+            F = self._buffer("F", (self.m + self.n_out, len(X))).T
             np.take(self.features, self.rows, axis=0, out=F, mode="clip")
-        Z = self._buffer("Z", (len(X), self.n_out))
-        np.dot(F, self.A, out=Z)
+        out = self._buffer("product", (self.n_out, len(X))).T
+        product(F, self.A, out, block_width(len(F), self.A.size))
+        Z = self._output(out.shape)
+        Z[...] = out
         Z += self.b
         return Z
 
@@ -186,7 +184,7 @@ class _RowDense(Layer):
         """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""
         self.dA[...] = 0
         self.dA[self.rows] = dZ
-        column_sums(dZ, out=self.db)
+        dZ.sum(axis=0, out=self.db)
         return None
 
 
