@@ -221,7 +221,7 @@ def test_the_source_line_is_where_it_is_done():
         code = found[name]
         assert code is not None
         assert code.file == "plainnet/nn/layers.py"
-        assert "dZ.T.dot(self.X1, out=self.dWb)" in code.text
+        assert "dZ.T.dot(X1, out=self.dWb)" in code.text
         assert lines[code.last - 1].strip() == code.text.splitlines()[-1].strip()
     forward = seen.steps[0].code
     assert forward is not None

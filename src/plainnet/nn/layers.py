@@ -15,6 +15,7 @@ from plainnet.nn.params import Array, Variable, with_bias
 
 Shape = tuple[int, ...]
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
+TURNED = 40  # outputs of a layer for which it pays to turn its inputs over first
 NARROW = 128  # inputs are so few that copying them is soon done
 
 
@@ -266,7 +267,7 @@ class Dense(Layer):
         self.X = X
         self.X1 = self._room1 if X is self._room else self._with_ones(X)
         if self.X1 is None:
-            self.W.dot(X.T, out=self._ZT)
+            np.matmul(self.W, X.T, out=self._ZT)  # which takes a matrix with gaps as it is
             self._Z += self.b
         elif train or self._width == len(X):
             self.Wb.dot(self.X1.T, out=self._ZT)
@@ -280,17 +281,20 @@ class Dense(Layer):
             np.matmul(dZ.T, self.X, out=self.dW)
             dZ.sum(axis=0, out=self.db)
         else:
-            dZ.T.dot(self.X1, out=self.dWb)
+            X1 = np.ascontiguousarray(self.X1) if self._turns else self.X1
+            dZ.T.dot(X1, out=self.dWb)
         if not need_dX:
             return None
         dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))
-        self.Wb.T.dot(dZ.T, out=dX1.T)  # of the ones too, for NumPy copies a matrix with gaps
+        self.Wb.T.dot(dZ.T, out=dX1.T)  # of the ones too, as `dot` would copy W
         return dX1[:, :-1]
 
     def _prepare(self, m: int) -> None:
         """Find the place of m outputs once; looking for it takes as long as a small product."""
         self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
         self._m, self._width = m, block_width(m, self.Wb.size)
+        # OpenBLAS is slow at small products with the second factor's columns one after the other
+        self._turns = self.n_out >= TURNED and m * self.Wb.size <= UNCOPIED
         self._Z = self._output((m, self.n_out))
         self._ZT = self._Z.T
 
