@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.workloads import SEED, Array
+from plainnet.nn.layers import block_width, product
 
 Products = Callable[[Array, Array], Array]  # the products of one step: W and dZ to the next Z
 Way = Callable[[Array, Array], tuple[int, Products]]  # X and W to columns and such steps
@@ -62,10 +63,12 @@ def dot_products(X: Array, W: Array) -> tuple[int, Products]:
     """F = [X X^T, X W^T]: Z = F [-lr dZ; 1], which is what RowSpace does."""
     F = np.hstack([gram(X, X.dtype), X @ W.T])
     A = np.vstack([np.zeros((len(X), len(W))), np.eye(len(W))]).astype(X.dtype)
+    Z = np.empty((len(X), len(W)), X.dtype)
 
     def products(W: Array, dZ: Array) -> Array:
         A[: len(X)] = np.float32(-LR) * dZ
-        return F @ A
+        product(F, A, Z, block_width(len(F), A.size))
+        return Z
 
     return F.shape[1], products
 

@@ -185,6 +185,13 @@ def test_training_holds_the_data_once(dtype, options, copies):
     assert copies * size <= peak < (copies + 0.35) * size
 
 
+@pytest.mark.parametrize(("batch_size", "copies"), [(None, 1), (64, 0)])
+def test_a_batch_of_narrow_rows_is_copied_once(batch_size, copies):
+    X = np.random.default_rng(0).normal(size=(16_000, 128)).astype(np.float32)
+    peak = peak_while_fitting(X, np.zeros(16_000), batch_size=batch_size)
+    assert copies * X.nbytes <= peak < (copies + 0.4) * X.nbytes
+
+
 def test_rows_that_were_converted_are_let_go():
     X = np.random.default_rng(0).normal(size=(8000, 256))
     size, held = X.size * 4, []

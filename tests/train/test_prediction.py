@@ -38,10 +38,10 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
         seen.append((threading.get_ident(), len(rows)))
         return rows / np.float32(255)
 
-    X = np.random.default_rng(0).integers(0, 256, (8 * 2048, 64)).astype(np.uint8)
+    X = np.random.default_rng(0).integers(0, 256, (4 * net.batch_rows, 64)).astype(np.uint8)
     Z = predict(net, X, scale)
     assert len({thread for thread, _ in seen}) == 2
-    assert {rows for _, rows in seen} == {2048}
+    assert {rows for _, rows in seen} == {net.batch_rows}
     np.testing.assert_allclose(Z, net.predict(X / np.float32(255)), rtol=1e-5)
 
 

@@ -28,7 +28,7 @@ from plainnet.nn.layers import (
 from plainnet.nn.params import Array, Params, Variable, check_arrays, check_size
 
 Transform = Callable[[Array], Array]
-CACHED = 2**17  # how many numbers of a buffer stay in the processor's cache
+CACHED = 2**18  # how many numbers of a buffer stay in the processor's cache
 _TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
 _KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
 LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
@@ -141,7 +141,8 @@ class Sequential:
             shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        self.batch_rows = max(256, CACHED // widest)
+        # not a power of two, at which distance in memory the features share a place in the cache
+        self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
 
     def _variables(self) -> list[Variable]:
         """Return what all layers ask for, under full names."""
@@ -325,7 +326,7 @@ class Sequential:
             The rows. With ``transform``, whatever that takes.
         batch_size : int, optional
             Rows at a time, which bounds the memory. By default as many as keep every buffer within
-            half a megabyte, where the processor's cache is fast, but at least 256.
+            a megabyte, where the processor's cache is fast, but at least 240.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 

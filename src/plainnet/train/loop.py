@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.initializers import generator
-from plainnet.nn.layers import Dense, between, positive_int
+from plainnet.nn.layers import NARROW, Dense, between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
@@ -40,7 +40,6 @@ from plainnet.train.threads import blas_threads, limited_threads
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
 Watch = Callable[[Epoch], object]
-HELD = 2**18  # numbers of a full batch that may be held twice, a megabyte in float32
 
 
 def fit(
@@ -239,7 +238,7 @@ def fit(
 def held(net: Sequential, batches: Batches) -> Iterator[None]:
     """Let a dense first layer hold the full batch, which is the same at every step."""
     first = net.layers[0]
-    if not isinstance(first, Dense) or not batches.full or batches.X.size > HELD:
+    if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
         yield
         return
     first.hold(batches.X)

@@ -9,7 +9,7 @@ from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.threads import available_threads, blas_threads, limited_threads
 
-BATCHES = 4  # for each thread at least, so that starting it pays
+BATCHES = 2  # for each thread at least, so that starting it pays
 
 
 def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
