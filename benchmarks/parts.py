@@ -92,21 +92,21 @@ def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], lis
 
 
 def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Call]:
-    if layer.X1 is None:  # wide rows, without ones beside them
+    if layer.X1T is None:  # wide rows, without ones beside them
         return [
             partial(layer.W.dot, layer.X.T, out=Z.T),
             partial(np.matmul, Z.T, layer.X, out=layer.dW),
         ]
     width = len(Z) if train else block_width(len(Z), layer.Wb.size)
     forward = (
-        partial(product, layer.X1, layer.Wb.T, Z, width)
+        partial(product, layer.X1T.T, layer.Wb.T, Z, width)
         if width < len(Z)
-        else partial(layer.Wb.dot, layer.X1.T, out=Z.T)
+        else partial(layer.Wb.dot, layer.X1T, Z.T)
     )
     if not train:
         return [forward]
-    dX1 = np.empty_like(layer.X1)
-    backward = [partial(Z.T.dot, layer.X1, out=layer.dWb)]
+    dX1 = np.empty_like(layer.X1T.T)
+    backward = [partial(Z.T.dot, layer.X1T.T, layer.dWb)]
     return [forward, *backward, *([] if first else [partial(layer.Wb.T.dot, Z.T, out=dX1.T)])]
 
 

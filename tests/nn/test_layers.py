@@ -390,6 +390,19 @@ def test_a_dense_layer_is_its_formula_however_the_rows_come(way, m, n_in, n_out,
         np.testing.assert_allclose(dense.db, dZ.sum(axis=0), rtol=1e-12, atol=1e-12)
 
 
+def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():
+    net = mlp(3, (4,), 2)
+    first = net.layers[2].room(5)
+    for m in (5, 1, 7, 5, 2):
+        net.forward(normals(m, 3))
+        room = net.layers[2].room(m)
+        assert room.shape == (m, 4)
+        assert np.shares_memory(room, first) == (m == 5)
+    for m in (8, 9):
+        net.forward(normals(m, 3))
+    assert not np.shares_memory(net.layers[2].room(5), first)
+
+
 def test_a_dense_layer_forgets_the_rows_that_it_held():
     net = Sequential([Dense(1, init="ones")], n_in=2)
     X = np.ones((1, 2), np.float32)

@@ -232,14 +232,15 @@ class Dense(Layer):
     dWb: Array
     _m = -1  # rows that the outputs' place is prepared for
     _room: Array | None = None
-    _room1: Array | None = None
+    _roomT: Array | None = None  # [_room 1]^T
     _held: Array | None = None
-    _held1: Array | None = None
+    _heldT: Array | None = None
 
     def __init__(self, n_out: int, init: str = "he_normal") -> None:
         self.n_out = positive_int("Dense", "n_out", n_out)
         initializer(init)
         self.init = init
+        self._rooms: dict[int, Array] = {}
 
     def build(self, in_shape: Shape) -> Shape:
         """Return (n_out,); the input must be flat.
@@ -265,34 +266,35 @@ class Dense(Layer):
         if len(X) != self._m:
             self._prepare(len(X))
         self.X = X
-        self.X1 = self._room1 if X is self._room else self._with_ones(X)
-        if self.X1 is None:
+        self.X1T = self._roomT if X is self._room else self._with_ones(X)
+        if self.X1T is None:
             np.matmul(self.W, X.T, out=self._ZT)  # which takes a matrix with gaps as it is
             self._Z += self.b
-        elif train or self._width == len(X):
-            self.Wb.dot(self.X1.T, out=self._ZT)
+        elif train or not self._blocks:
+            self.Wb.dot(self.X1T, self._ZT)
         else:
-            product(self.X1, self.Wb.T, self._Z, self._width)
+            product(self.X1T.T, self.Wb.T, self._Z, self._width)
         return self._Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
-        if self.X1 is None:
+        if self.X1T is None:
             np.matmul(dZ.T, self.X, out=self.dW)
             dZ.sum(axis=0, out=self.db)
         else:
-            X1 = np.ascontiguousarray(self.X1) if self._turns else self.X1
-            dZ.T.dot(X1, out=self.dWb)
+            X1 = np.ascontiguousarray(self.X1T.T) if self._turns else self.X1T.T
+            dZ.T.dot(X1, self.dWb)
         if not need_dX:
             return None
         dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))
-        self.Wb.T.dot(dZ.T, out=dX1.T)  # of the ones too, as `dot` would copy W
+        self.Wb.T.dot(dZ.T, dX1.T)  # of the ones too, as `dot` would copy W
         return dX1[:, :-1]
 
     def _prepare(self, m: int) -> None:
         """Find the place of m outputs once; looking for it takes as long as a small product."""
         self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
         self._m, self._width = m, block_width(m, self.Wb.size)
+        self._blocks = self._width < m
         # OpenBLAS is slow at small products with the second factor's columns one after the other
         self._turns = self.n_out >= TURNED and m * self.Wb.size <= UNCOPIED
         self._Z = self._output((m, self.n_out))
@@ -317,9 +319,12 @@ class Dense(Layer):
         >>> Sequential([Dense(2)], n_in=3).layers[0].room(5).shape
         (5, 3)
         """
-        if self._room is None or len(self._room) != m:  # its own memory, for others may know it
-            self._room1 = np.ones((self.W.shape[1] + 1, m), self.dtype).T
-            self._room = self._room1[:, :-1]
+        if self._room is None or len(self._room) != m:
+            if m not in self._rooms:  # batches, the last of an epoch, and two sizes to validate
+                self._rooms = dict(list(self._rooms.items())[-3:])
+                self._rooms[m] = np.ones((self.W.shape[1] + 1, m), self.dtype)
+            self._roomT = self._rooms[m]
+            self._room = self._roomT[:-1].T
         return self._room
 
     def hold(self, X: Array | None) -> None:
@@ -338,19 +343,19 @@ class Dense(Layer):
         >>> net.forward(X)
         array([[2.]], dtype=float32)
         """
-        self._held, self._held1 = X, None
+        self._held, self._heldT = X, None
         if X is not None:
-            self._held1 = np.ones((X.shape[1] + 1, len(X)), X.dtype).T
-            self._held1[:, :-1] = X
+            self._heldT = np.ones((X.shape[1] + 1, len(X)), X.dtype)
+            self._heldT[:-1] = X.T
 
     def _with_ones(self, X: Array) -> Array | None:
-        """Return [X 1], a feature after the other, unless X is wide and would be turned over."""
+        """Return [X 1]^T, unless X is wide and would be turned over."""
         if X is self._held:
-            return self._held1
+            return self._heldT
         if X.shape[1] > NARROW and not X.flags.f_contiguous:
             return None
         self.room(len(X))[...] = X
-        return self._room1
+        return self._roomT
 
 
 def block_width(m: int, size: int) -> int:

@@ -261,7 +261,7 @@ class Sequential:
         array([[1, 2]])
         """
         rows = np.asarray(X)
-        if rows.dtype.kind not in "biuf":
+        if rows.dtype is not self.dtype and rows.dtype.kind not in "biuf":
             raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
         if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
             raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
