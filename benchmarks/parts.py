@@ -115,25 +115,27 @@ def predictions(seconds: Sequence[float | None]) -> str:
     side = Plainnet(1)
     side.load(Job.draw(PREDICT))
     net, X = side.net, side.job.X
-    lines = [
-        "| rows | goal | all | products | activations | the rest |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    threads = available_threads()
-    for rows, goal, call in (
-        (1, seconds[0], lambda: net.predict(X[:1])),
-        (len(X), seconds[1], lambda: predict(net, X)),
-    ):
-        all_of_it = microseconds(call)
-        size = min(rows, net.batch_rows)
-        with limited_threads(1):
-            calls = layer_calls(net, X[:size], train=False)
-            parts = [sum(map(microseconds, c)) * rows / size for c in calls]
-        parts = [part / (threads if rows > 1 else 1) for part in parts]
-        shown = (all_of_it, *parts, max(0.0, all_of_it - sum(parts)))
-        goal_text = "-" if goal is None else f"{1e6 * goal:,.3g}"
-        lines.append(f"| {rows:,} | {goal_text} | " + " | ".join(f"{t:,.3g}" for t in shown) + " |")
+    head = ["rows", "goal", "all", "products", "activations", "rows turned over", "together"]
+    lines = ["| " + " | ".join([*head, "the rest"]) + " |", "|---|" + "--:|" * len(head)]
+    calls: list[Call] = [lambda: net.predict(X[:1]), lambda: predict(net, X)]
+    for rows, call, goal in zip((1, len(X)), calls, seconds, strict=True):
+        whole = microseconds(call)
+        parts = [part * rows / threads for part, threads in prediction_parts(net, X[:rows])]
+        times = (whole, *parts, sum(parts), max(0.0, whole - sum(parts)))
+        row = [f"{rows:,}", "-" if goal is None else f"{1e6 * goal:,.3g}"]
+        lines.append("| " + " | ".join([*row, *(f"{t:,.3g}" for t in times)]) + " |")
     return "\n".join(lines)
+
+
+def prediction_parts(net: Sequential, X: Array) -> list[tuple[float, int]]:
+    """Microseconds a row for each part, in one batch on one thread, and how many threads share."""
+    batch, first = X[: net.batch_rows], net.layers[0]
+    assert isinstance(first, Dense)
+    threads = available_threads() if len(X) > len(batch) else 1
+    with limited_threads(1):
+        parts = [*layer_calls(net, batch, train=False)]
+        parts.append([partial(np.copyto, first.room(len(batch)), batch)])
+        return [(sum(map(microseconds, calls)) / len(batch), threads) for calls in parts]
 
 
 def microseconds(call: Call) -> float:
@@ -153,12 +155,13 @@ def microseconds(call: Call) -> float:
 
 def table(found: list[Split], goals: Mapping[str, float]) -> str:
     """Microseconds; ``goals`` has for a workload's name what its goal would leave for a step."""
-    head = ["training", "goal", "step", *PARTS]
+    head = ["training", "goal", "step", *PARTS[:-1], "together", PARTS[-1]]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     for s in found:
         goal = goals.get(s.workload.name)
         row = [s.workload.title, "-" if goal is None else f"{goal:,.3g}"]
-        lines.append("| " + " | ".join([*row, *(f"{t:,.3g}" for t in (s.step, *s.parts))]) + " |")
+        times = (s.step, *s.parts[:-1], sum(s.parts[:-1]), s.parts[-1])
+        lines.append("| " + " | ".join([*row, *(f"{t:,.3g}" for t in times)]) + " |")
     return "\n".join(lines)
 
 

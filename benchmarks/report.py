@@ -389,16 +389,22 @@ Files of the installation with all it requires:
 
 ## Where the time of a step goes
 
-Microseconds; each part timed by itself on one batch. *the rest* is Python, arrays that the
-processor's cache has lost between two parts, and in the row space what precedes the steps. *goal*
-is what a step may take for the ratio above to be met. Where the products alone take longer, the
-goal cannot be met on NumPy's BLAS. Where they do not, the step consists of calls, and NumPy takes
-0.3 µs and more to begin one: the goal of 7-16-1 with Adam leaves less time than its 38 calls need
-with nothing in the arrays; a compiled step begins once.
+Microseconds; each part timed by itself on one batch, and *together* their sum. *the rest* is
+Python, arrays that the processor's cache has lost between two parts, and in the row space what
+precedes the steps. *goal* is what a step may take for the ratio above to be met. Where *together*
+is more, the goal cannot be met even if nothing happened between the parts; and these have no slack:
+
+- products are NumPy's BLAS, in the fastest of the orders and divisions that were tried;
+- an activation is one pass there, and back a comparison, its result as numbers, and a product;
+- the loss is 14 calls, of which exp, log1p and exp again are needed for a value and a slope that
+  are right to the last digit however large the logit;
+- Adam is ten passes over all parameters, a third of the time in the square root;
+- NumPy takes 0.3 µs and more to begin a call, however small the array; a compiled step begins once.
 
 {parts}
 
-And of a prediction:
+And of a prediction, where all processors share many rows, which are turned over so that a feature
+lies after the other. The rest of many rows is Python's lock, for which the threads wait:
 
 {prediction_parts}
 

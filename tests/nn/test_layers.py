@@ -21,7 +21,15 @@ from plainnet.nn import (
     Sequential,
     mlp,
 )
-from plainnet.nn.layers import NARROW, between, positive_int
+from plainnet.nn.layers import (
+    NARROW,
+    TURNED,
+    UNCOPIED,
+    between,
+    block_width,
+    positive_int,
+    product,
+)
 
 sizes = st.integers(1, 6)
 
@@ -371,7 +379,7 @@ def write(room, X):
 @given(
     m=st.integers(1, 50),
     n_in=st.one_of(st.integers(1, 9), st.integers(NARROW - 1, NARROW + 2)),
-    n_out=st.integers(1, 9),
+    n_out=st.one_of(st.integers(1, 9), st.integers(TURNED - 1, TURNED + 1)),
     last=st.booleans(),
     seed=st.integers(0, 9),
 )
@@ -388,6 +396,31 @@ def test_a_dense_layer_is_its_formula_however_the_rows_come(way, m, n_in, n_out,
         np.testing.assert_allclose(dX, dZ @ dense.W, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(dense.dW, dZ.T @ X, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(dense.db, dZ.sum(axis=0), rtol=1e-12, atol=1e-12)
+
+
+@given(
+    m=st.integers(1, 3000), k=st.integers(1, 80), n=st.integers(1, 80), order=st.sampled_from("CF")
+)
+@settings(max_examples=60, deadline=None)
+def test_a_product_in_blocks_is_the_product(m, k, n, order):
+    X, W = normals(m, k), normals(k, n, seed=1)
+    width = block_width(m, W.size)
+    assert 1 <= width <= m
+    assert width == m or width * W.size <= UNCOPIED
+    out = np.full((m, n), np.nan, order=order)
+    product(np.array(X, order=order), W, out, width)
+    np.testing.assert_allclose(out, X @ W, rtol=1e-11, atol=1e-11)
+
+
+def test_many_rows_are_predicted_in_blocks_with_the_same_numbers():
+    net = mlp(30, (64, 64), 3, seed=1, dtype=np.float64)
+    draw_biases(net, np.random.default_rng(0))
+    assert block_width(net.batch_rows, 64 * 65) < net.batch_rows
+    X = normals(net.batch_rows + 7, 30)
+    Z = X
+    for layer in net.layers:
+        Z = Z @ layer.W.T + layer.b if isinstance(layer, Dense) else np.maximum(Z, 0)
+    np.testing.assert_allclose(net.predict(X), Z, rtol=1e-10, atol=1e-12)
 
 
 def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():
