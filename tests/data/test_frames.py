@@ -218,6 +218,14 @@ def test_files_that_are_refused(tmp_path: Path, name: str, data: bytes, message:
     assert refusal(written(tmp_path, data, name)).startswith(message)
 
 
+def test_an_archive_that_lies_about_a_name_is_quoted_briefly(tmp_path: Path) -> None:
+    data = bytearray(zipped(**{"a.csv": bytes(5000)}))
+    data[26:28] = (4000).to_bytes(2, "little")  # the length of the name, where the file begins
+    message = refusal(written(tmp_path, bytes(data), "t.zip"))
+    assert message.startswith("File 't.zip' cannot be read: File name in directory 'a.csv' and ")
+    assert len(message) < 250
+
+
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path / "no.csv") == "File 'no.csv' does not exist; check the path."
     (tmp_path / "f.csv").mkdir()

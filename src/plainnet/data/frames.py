@@ -231,7 +231,7 @@ def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
         raise
     except _DAMAGED as error:
         reason = error.strerror if isinstance(error, OSError) and error.filename else error
-        raise DataError(f"{label} cannot be read: {reason}.") from error
+        raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
 
 
 def _at_most(file: IO[bytes], most: int, label: str) -> bytes:
@@ -295,7 +295,7 @@ def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
         if isinstance(error, KeyError):
             reason = f"its description lacks {reason}"
-        raise DataError(f"{label} is no Parquet file that can be read: {reason}.") from error
+        raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
 
 
 def _decoded(data: bytes, label: str) -> str:
