@@ -17,6 +17,7 @@ Shape = tuple[int, ...]
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
 TURNED = 40  # outputs of a layer for which it pays to turn its inputs over first
 NARROW = 128  # inputs are so few that copying them is soon done
+BLOCK = 128  # rows that a block must have to be worth a product of its own
 
 
 class Layer(ABC):
@@ -345,7 +346,7 @@ class Dense(Layer):
         """
         self._held, self._heldT = X, None
         if X is not None:
-            self._heldT = np.ones((X.shape[1] + 1, len(X)), X.dtype)
+            self._heldT = np.ones((X.shape[1] + 1, len(X)), self.dtype)
             self._heldT[:-1] = X.T
 
     def _with_ones(self, X: Array) -> Array | None:
@@ -382,7 +383,7 @@ def block_width(m: int, size: int) -> int:
     (100, 200, 1000)
     """
     most = UNCOPIED // max(size, 1)
-    return m if m <= most or most < NARROW else -(-m // -(-m // most))  # blocks of one size
+    return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of one size
 
 
 def product(X: Array, W: Array, out: Array, width: int) -> None:
