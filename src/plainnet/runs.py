@@ -482,8 +482,8 @@ def train(
     >>> train(data, Settings(epochs=2)).history.stopped
     'epochs'
     """
-    from plainnet.insight.duplicates import forget
     from plainnet.insight.evaluation import learn_baselines
+    from plainnet.insight.membership import remember
 
     check(settings)
     if checkpoints is not None and checkpoints.found is not None:
@@ -501,9 +501,9 @@ def train(
         ready(data, model.net)
     history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
     learn_baselines(model, data.train)
-    found = results(model, data)  # which looks for training rows among the others
-    if not settings.fingerprints:
-        forget(model)
+    found = results(model, data)
+    if settings.fingerprints:
+        model.extras |= remember(data.train.X, data.schema)
     model.record |= {
         "settings": asdict(settings),
         "history": history.record(),
@@ -638,7 +638,7 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
         learn_baselines(model, data.train)
     if data.test is None:
         return {}
-    found = evaluation(model, data.test, held_out=True)
+    found = evaluation(model, data.test, train=data.train.X)
     return {
         "network": found.figures,
         "baseline": found.rivals[0].figures,

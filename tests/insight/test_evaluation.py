@@ -13,6 +13,7 @@ from plainnet.data.targets import Target
 from plainnet.insight.baselines import fit_baselines, store, stored
 from plainnet.insight.evaluation import Costs, evaluation
 from plainnet.insight.intervals import Difference
+from plainnet.insight.membership import Share
 from plainnet.insight.verdicts import Case, Rival, verdict
 from plainnet.runs import image_run, results, run, table_run
 
@@ -27,7 +28,7 @@ def table(m=400, seed=0):
 
 def judged(frame, settings=QUICK):
     result = table_run(frame, settings)
-    return result, evaluation(result.model, result.data.test, held_out=True)
+    return result, evaluation(result.model, result.data.test, train=result.data.train.X)
 
 
 def test_a_network_that_is_better_is_called_so():
@@ -163,7 +164,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
     theta = result.model.net.params.theta.copy()
     result.model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
-    found = evaluation(again, result.data.test, held_out=True).to_json()
+    found = evaluation(again, result.data.test, train=result.data.train.X).to_json()
     text = json.dumps(found, allow_nan=False)
     assert json.loads(text) == again.record["results"]["evaluation"]
     np.testing.assert_array_equal(theta, again.net.params.theta)
@@ -250,15 +251,16 @@ def test_pandas_and_bears_are_told_by_colour(shared_data):
         ((0.0, -0.05, 0.05), 0.0, True, "No better than the best"),
         ((-0.01, -0.05, 0.03), 0.0, True, "No better than the best"),
         ((-0.05, -0.09, -0.01), 0.0, True, "Worse than the best"),
-        ((0.05, 0.01, 0.09), 0.9, True, "Better than the best"),
-        ((0.05, 0.01, 0.09), 0.9, False, "No verdict, for 90.0 % of this was trained on. Beside"),
+        ((0.05, 0.01, 0.09), 0.4, False, "Better than the best"),
+        ((0.05, 0.01, 0.09), 0.9, False, "No verdict, for at least 90.0 % was trained on. Beside"),
     ],
 )
 def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
     target = Target("binary", ("y",), ("no", "yes"))
     rival = Rival("column", "x alone", "x", {"accuracy": 0.85}, Difference(*difference, 0.5))
     far = Rival("constant", "always no", "always no", {"accuracy": 0.5}, Difference(1, 1, 1, 0))
-    case = Case(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, seen)
+    share = Share(0.95, seen, 1.0) if seen else None
+    case = Case(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, share)
     held = "held-out " if held_out else ""
     said = verdict(case)
     assert said.startswith(opening)
@@ -330,3 +332,17 @@ def test_labels_of_equal_rows_that_differ_are_said():
     # of the 40 rows with x = 0 twenty are p;q and twenty p
     assert said.says.endswith("no model can get more than 75.0 % of these rows wholly right.")
     assert said.number == "40 rows in 1 group of equal rows"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_no_number_of_an_evaluation_is_that_of_one_row(task):
+    """With 12 rows in 10 lines, most lines of a reliability table are about one row."""
+    frame = several(task) if task != "binary" else several("multiclass").assign(
+        y=lambda f: np.where(f.y == "p", "p", "q")
+    )  # fmt: skip
+    result = table_run(frame, Settings(epochs=20, task=task, test=0.03))
+    A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
+    text = json.dumps(evaluation(result.model, result.data.test).curves)
+    said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
+    assert len(said) > 30
+    assert not np.isin(A, said).any()

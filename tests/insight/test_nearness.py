@@ -6,11 +6,10 @@ import pytest
 
 from plainnet.data.datasets import Rows, table_dataset
 from plainnet.data.tables import TableSchema
-from plainnet.insight.duplicates import Copies, copies, groups_of, remember, seen_before
+from plainnet.insight.duplicates import Copies, copies, found_in, groups_of
 from plainnet.insight.evaluation import evaluation
 from plainnet.insight.nearness import cell_marks, grid_of
 from plainnet.insight.verdicts import copied
-from plainnet.model import Model
 from plainnet.runs import table_run
 from plainnet.settings import Settings
 
@@ -106,7 +105,7 @@ def named(found, name):
 def test_near_duplicates_across_the_split_are_said_and_kept_together():
     settings = Settings(epochs=1, target=("y",))
     apart = table_run(table(), settings)
-    found = evaluation(apart.model, apart.data.test, held_out=True).findings
+    found = evaluation(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
     assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
     said = int(finding.number.split()[0])
@@ -116,7 +115,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     across = sum(one != other for one, other in pairs)
     assert said == across > 10
     kept = table_run(table(), Settings(epochs=1, target=("y",), together=True))
-    found = evaluation(kept.model, kept.data.test, held_out=True).findings
+    found = evaluation(kept.model, kept.data.test, train=kept.data.train.X).findings
     assert not named(found, "duplicates across the split")
     (within,) = named(found, "repeated rows")
     test = set(kept.data.test_rows.tolist())
@@ -125,29 +124,23 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     assert within.number.startswith(f"{sum(one for one, _ in pairs)} of {len(test)} ")
 
 
-def test_a_model_file_knows_near_rows_again(tmp_path):
+def test_near_rows_are_found_among_others():
     frame = table(300).iloc[:300]
-    run = table_run(frame, Settings(epochs=1, target=("y",), test=0))
-    run.model.save(tmp_path / "m.safetensors")
-    model = Model.load(tmp_path / "m.safetensors")
-    again = frame.assign(a=frame["a"] + 1e-6)
-    X = model.schema.transform(again)
-    seen, alike = seen_before(model.extras, X, model.schema)
+    schema = TableSchema.infer(frame, exclude=("y",))
+    train = schema.transform(frame)
+    X = schema.transform(frame.assign(a=frame["a"] + 1e-6))
+    equal, alike = found_in(train, X, schema)
     assert alike.all()
-    assert seen.mean() < 0.2  # some are the same in float32
-    fresh = model.schema.transform(frame.assign(a=frame["a"] + 0.5))
-    assert not seen_before(model.extras, fresh, model.schema)[1].any()
-    model.extras["rows.grid"] = model.extras["rows.grid"][:2]
-    assert (seen_before(model.extras, X, model.schema)[1] == seen).all()
+    assert equal.mean() < 0.2  # some are the same in float32
+    fresh = schema.transform(frame.assign(a=frame["a"] + 0.5))
+    assert not found_in(train, fresh, schema)[1].any()
 
 
 def test_a_grid_that_no_row_fits_says_nothing():
     x = rows(3000, 1)
     assert not grid_of(x).any()
-    memory = remember(x)
-    assert memory["rows.near"].size == 0
-    assert not seen_before(memory, x + 1e-9)[1].any()
-    assert seen_before(memory, x)[1].all()
+    assert not found_in(x, x + 1e-9)[1].any()
+    assert found_in(x, x)[1].all()
 
 
 def test_the_split_asks_for_groups_in_one_spelling():
@@ -169,7 +162,6 @@ def test_equal_and_nearly_equal_rows_are_told_apart():
     some = frame.iloc[[*range(30), *range(300, 330)]]
     rows = Rows(run.model.schema.transform(some), run.model.target.encode(some))
     found = evaluation(run.model, rows).findings
-    assert named(found, "rows trained on")[0].number.startswith("60 of 60")
     (within,) = named(found, "repeated rows")
     assert within.says == "Some of these rows are nearly equal to others of them."
     assert within.number == "30 of 60 repeat an earlier one"

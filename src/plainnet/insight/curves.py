@@ -31,7 +31,10 @@ class Bin(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """A threshold and what it comes to: a row is called positive from that score on."""
+    """A threshold and what it comes to: a row is called positive from that score on.
+
+    It has as few digits as tell the scores below from those above, so it is no row's score.
+    """
 
     threshold: float
     value: float
@@ -125,12 +128,12 @@ def best_f1(y_true: ArrayLike, score: ArrayLike) -> Threshold:
     Examples
     --------
     >>> best_f1([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    Threshold(threshold=0.35, value=0.8)
+    Threshold(threshold=0.2, value=0.8)
     """
     true, false, threshold = _counts(y_true, score)
     f1 = 2 * true / (true + false + true[-1])
     i = int(f1.argmax())
-    return Threshold(float(threshold[i]), float(f1[i]))
+    return Threshold(_shortest(threshold, i), float(f1[i]))
 
 
 def cheapest(
@@ -158,7 +161,7 @@ def cheapest(
     Examples
     --------
     >>> cheapest([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], false_positive=1, false_negative=10)
-    Threshold(threshold=0.35, value=0.25)
+    Threshold(threshold=0.2, value=0.25)
     """
     if not (0 <= false_positive < np.inf and 0 <= false_negative < np.inf):
         raise DataError(
@@ -168,7 +171,7 @@ def cheapest(
     true, false, threshold = _counts(y_true, score)
     cost = (false * false_positive + (true[-1] - true) * false_negative) / (true[-1] + false[-1])
     i = int(cost.argmin())
-    return Threshold(float(threshold[i]), float(cost[i]))
+    return Threshold(_shortest(threshold, i), float(cost[i]))
 
 
 def brier(y_true: ArrayLike, A: ArrayLike) -> float:
@@ -273,6 +276,19 @@ def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
     n = len(columns[0])
     some = np.unique(np.linspace(0, n - 1, min(n, points)).round().astype(int))
     return [[round(float(v), 6) for v in column[some]] for column in columns]
+
+
+def _shortest(scores: Floats, i: int) -> float:
+    """Return a number of few digits above the next score and up to score i, of descending ones."""
+    high = float(scores[i])
+    if np.isinf(high):
+        return high
+    low = float(scores[i + 1]) if i + 1 < len(scores) else min(0.0, high - 1)
+    for digits in range(1, 17):
+        number = float(f"{(low + high) / 2:.{digits}g}")
+        if low < number <= high:
+            return number
+    return high
 
 
 def _counts(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:

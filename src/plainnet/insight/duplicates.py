@@ -1,4 +1,4 @@
-"""Duplicates: rows that occur twice, that a network has seen before, or that contradict each other.
+"""Duplicates: rows that occur twice, on both sides of a split, or that contradict each other.
 
 Equality is of what the network sees: of the features of a table, of the pixels of a picture after
 it was brought to size. Nearly equal are rows of a table whose numbers differ by very little and
@@ -18,16 +18,13 @@ from plainnet.insight.nearness import cell_marks, grid_of, hashed, join_near
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.tables import TableSchema
-    from plainnet.model import Model
 
     Schema = TableSchema | ImageSchema
 
 Array = NDArray[Any]
-MEMORY = "rows."  # how the names of the arrays begin that know training rows again
 NEAR = 4  # bits of 64 in which the hashes of two pictures may differ to be called alike
 _PLAIN = 12  # hashes with fewer bits of one kind are of pictures with nothing on them
 _BLOCK = 512
-_KEPT = 100_000  # fingerprints that a model file holds at most: 0.8 MB
 
 
 class Copies(NamedTuple):
@@ -94,21 +91,8 @@ def contradictions(X: Array, y: ArrayLike) -> Contradictions:
     return Contradictions(int(sizes[mixed].sum()), int(mixed.sum()), float(most.sum() / len(X)))
 
 
-def fingerprints(X: Array) -> NDArray[np.float64]:
-    """Return a number for each row that equal rows share and others do not.
-
-    52 bits of a hash, as float64 holds them exactly and a model file float64: of a million rows
-    about one pair meets by chance in 10,000 tries. A fingerprint does not give its row away, but
-    who has a row can ask whether the model was trained on it.
-
-    Parameters
-    ----------
-    X : array (m, ...)
-        Rows: features or pictures.
-
-    Returns
-    -------
-    float64 array (m,)
+def fingerprints(X: Array) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each row, which equal rows share.
 
     Examples
     --------
@@ -119,105 +103,41 @@ def fingerprints(X: Array) -> NDArray[np.float64]:
     return hashed(X + 0 if X.dtype.kind == "f" else X)  # makes -0 a 0
 
 
-def remember(X: Array, schema: "Schema | None" = None) -> dict[str, Array]:
-    """Return what a model keeps of its training rows to know them again.
+def found_in(
+    train: Array, X: Array, schema: "Schema | None" = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which rows are equal to one of `train`, and which are equal or nearly so.
 
     Parameters
     ----------
-    X : array (m, ...)
-        Training rows; pictures are uint8 and have four dimensions.
+    train, X : array (m, ...)
+        Rows: features or pictures.
     schema : TableSchema or ImageSchema, optional
         Where they come from, so that spellings of a category count as one.
 
     Returns
     -------
-    dict of str to float64 array
-        ``rows.seen`` (k,), the smallest 100,000 different fingerprints, sorted. Of a table also
-        ``rows.grid`` (n, 6), in whose cells rows are nearly equal, and ``rows.near`` (j,), the
-        fingerprints of those cells; of pictures ``rows.looks`` (m, 2), the halves of the hashes.
-    """
-    kept = {MEMORY + "seen": np.unique(fingerprints(X))[:_KEPT]}
-    if _pictures(X):
-        hashes = perceptual_hash(X[:_KEPT])
-        halves = [hashes >> np.uint64(32), hashes & np.uint64(2**32 - 1)]
-        return kept | {MEMORY + "looks": np.column_stack(halves).astype(np.float64)}
-    rows = _one_spelling(X, schema)
-    grid = grid_of(rows)
-    near = np.unique(cell_marks(rows, grid)) if grid.any() else np.zeros(0)
-    return kept | {MEMORY + "grid": grid, MEMORY + "near": near[: 2 * _KEPT]}
-
-
-def remembers(model: "Model") -> bool:
-    """Return whether a model knows its training rows again.
-
-    Parameters
-    ----------
-    model : Model
-        From a file, or as `plainnet.runs.train` makes it.
-    """
-    return MEMORY + "seen" in model.extras
-
-
-def forget(model: "Model") -> None:
-    """Take from a model what `remember` gave it.
-
-    Parameters
-    ----------
-    model : Model
-        Its further arrays are changed.
-    """
-    kept = {name: a for name, a in model.extras.items() if not name.startswith(MEMORY)}
-    model.extras = kept
-
-
-def seen_before(
-    memory: dict[str, Array], X: Array, schema: "Schema | None" = None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which rows a model was trained on, and which are nearly one of those.
-
-    Parameters
-    ----------
-    memory : dict of str to array
-        From `remember`.
-    X : array (m, ...)
-        Rows to ask about.
-    schema : TableSchema or ImageSchema, optional
-        See `remember`.
-
-    Returns
-    -------
-    seen : bool array (m,)
-        Whether an equal row was trained on. Where more than 100,000 different rows were, it is
-        known only of a share of them.
-    alike : bool array (m,)
-        Whether one that is equal or nearly so was.
+    equal, alike : bool array (m,)
 
     Examples
     --------
-    >>> seen_before(remember(np.eye(3)), np.array([[1.0, 0, 0], [0, 0, 0]]))[0]
+    >>> found_in(np.eye(3), np.array([[1.0, 0, 0], [0, 0, 0]]))[0]
     array([ True, False])
     """
-    seen = np.isin(fingerprints(X), memory.get(MEMORY + "seen", np.zeros(0)))
-    alike = _looks_known if _pictures(X) else _cell_known
-    return seen, seen | alike(memory, _one_spelling(X, schema))
+    equal = np.isin(fingerprints(X), fingerprints(train))
+    if _pictures(X):
+        return equal, equal | _look_alike(train, X)
+    known, rows = _one_spelling(train, schema), _one_spelling(X, schema)
+    grid = grid_of(known)
+    if not grid.any():
+        return equal, equal | np.isin(fingerprints(rows), fingerprints(known))
+    return equal, equal | np.isin(cell_marks(rows, grid), cell_marks(known, grid)).any(axis=1)
 
 
-def _cell_known(memory: dict[str, Array], X: Array) -> NDArray[np.bool_]:
-    grid, near = memory.get(MEMORY + "grid"), memory.get(MEMORY + "near")
-    if grid is None or near is None or X.ndim != 2 or grid.shape[:-1] != X.shape[1:]:
-        return np.zeros(len(X), np.bool_)
-    return np.asarray(np.isin(cell_marks(X, grid), near).any(axis=1))
-
-
-def _looks_known(memory: dict[str, Array], X: Array) -> NDArray[np.bool_]:
-    alike = np.zeros(len(X), np.bool_)
-    looks = memory.get(MEMORY + "looks")
-    if looks is None or looks.ndim != 2 or looks.shape[1] != 2:
-        return alike
-    halves = looks.astype(np.uint64)
-    known = halves[:, 0] << np.uint64(32) | halves[:, 1]
+def _look_alike(train: Array, X: Array) -> NDArray[np.bool_]:
+    known, hashes = perceptual_hash(train), perceptual_hash(X)
     known = known[_telling(known)]
-    hashes = perceptual_hash(X)
+    alike = np.zeros(len(X), np.bool_)
     if len(known):
         for start in range(0, len(X), _BLOCK):
             apart = bits_apart(hashes[start : start + _BLOCK, None], known)
@@ -265,7 +185,7 @@ def copies(X: Array, schema: "Schema | None" = None) -> Copies:
     X : array (m, ...)
         Rows.
     schema : TableSchema or ImageSchema, optional
-        See `remember`.
+        See `found_in`.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plainnet.insight.baselines import Baseline, Column, fit_baselines, stored
 from plainnet.insight.curves import (
+    Bin,
     average_precision,
     best_f1,
     brier,
@@ -20,9 +21,10 @@ from plainnet.insight.curves import (
     roc_curve,
     thinned,
 )
-from plainnet.insight.duplicates import copies, remembers, seen_before
+from plainnet.insight.duplicates import copies, found_in
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import paired_means, paired_shares, wilson
+from plainnet.insight.membership import Share, trained_share
 from plainnet.insight.metrics import evaluate
 from plainnet.insight.rules import places
 from plainnet.insight.verdicts import (
@@ -32,6 +34,7 @@ from plainnet.insight.verdicts import (
     copied,
     leaked,
     repeated,
+    trained_on,
     unknown,
     verdict,
 )
@@ -71,6 +74,9 @@ class Evaluation:
         interval allows saying so, and which simpler ones come near.
     findings : tuple of Finding
         A column that gives the target away, rows that were trained on, contradictions.
+    trained_on : Share or None
+        The estimated share of the rows that the model was trained on; None for rows held out in
+        its training, and where its file holds no filter to tell by.
     curves : dict
         Of classes: ``brier``, ``calibration_error``, ``reliability`` (rows of low, high, rows,
         said, came). Of two classes also ``roc`` (false and true positive rate), ``pr`` (recall
@@ -84,6 +90,7 @@ class Evaluation:
     best: str | None
     verdict: str
     findings: tuple[Finding, ...]
+    trained_on: Share | None
     curves: dict[str, Any] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +101,7 @@ class Evaluation:
             "best_baseline": self.best,
             "baselines": [rival.to_json() for rival in self.rivals],
             "findings": [finding.to_json() for finding in self.findings],
+            "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
             **self.curves,
         }
 
@@ -102,7 +110,7 @@ def evaluation(
     model: Model,
     rows: "Rows",
     *,
-    held_out: bool = False,
+    train: Array | None = None,
     costs: Costs | None = None,
     baselines: Sequence[Baseline] | None = None,
 ) -> Evaluation:
@@ -114,8 +122,9 @@ def evaluation(
         A trained model; it is not changed.
     rows : Rows
         Inputs as `Model.inputs` makes them, and targets as `Target.encode` does.
-    held_out : bool, default False
-        Whether the rows come from the table that the model was trained on, which is then said.
+    train : array, optional
+        What the model was trained on, where the rows were held out from the same table: then
+        those that are equal or nearly equal to one of these are counted.
     costs : Costs, optional
         Of mistakes, for the cheapest threshold of two classes.
     baselines : sequence of Baseline, optional
@@ -147,13 +156,15 @@ def evaluation(
     own = _points(task, A, rows.y)
     answers = stored(model) if baselines is None else baselines
     rivals = tuple(_rival(model, one, rows, own) for one in answers)
-    seen, alike = seen_before(model.extras, rows.X, model.schema)
-    pictures = model.transform is not None
-    where = places(model.schema)
-    case = Case(model.target, figures, rivals, held_out, pictures, float(alike.mean()), where)
-    findings = [*leaked(case, answers, *rows), *repeated(case, seen, alike, own)]
+    pictures, where = model.transform is not None, places(model.schema)
+    share = trained_share(model, rows.X) if train is None else None
+    case = Case(model.target, figures, rivals, train is not None, pictures, share, where)
+    findings = leaked(case, answers, *rows)
+    if train is not None:
+        findings += repeated(case, *found_in(train, rows.X, model.schema), own)
+    else:
+        findings += unknown(case) if share is None else trained_on(case, share)
     findings += copied(pictures, copies(rows.X, model.schema), len(rows.X))
-    findings += [] if remembers(model) else [unknown(case)]
     if task != "regression":
         findings += contradicted(case, rows.X, rows.y)
     return Evaluation(
@@ -162,6 +173,7 @@ def evaluation(
         case.best.name if case.best is not None else None,
         verdict(case),
         tuple(findings),
+        share,
         _curves(model.target, rows.y, A, costs),
     )
 
@@ -253,7 +265,7 @@ def _curves(target: "Target", y: Array, A: Array, costs: Costs | None) -> dict[s
     return {
         "brier": brier(y, P),
         "calibration_error": calibration_error(table),
-        "reliability": [list(line) for line in table],
+        "reliability": _lines(table),
         "classes": [
             {"class": name, **of_question(y == k, P[:, k])} for k, name in enumerate(target.classes)
         ],
@@ -282,13 +294,13 @@ def of_question(came: Array, p: Array, costs: Costs | None = None) -> dict[str, 
     --------
     >>> found = of_question(np.array([False, True]), np.array([0.4, 0.8]))
     >>> found["roc"], found["best_f1"]
-    ([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [0.8, 1.0])
+    ([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [0.6, 1.0])
     """
     table = reliability(came, p)
     found: dict[str, Any] = {
         "brier": brier(came, p),
         "calibration_error": calibration_error(table),
-        "reliability": [list(line) for line in table],
+        "reliability": _lines(table),
     }
     if came.all() or not came.any():
         return found
@@ -307,18 +319,21 @@ def of_question(came: Array, p: Array, costs: Costs | None = None) -> dict[str, 
     return found
 
 
+def _lines(table: list[Bin]) -> list[list[float]]:
+    """Return a reliability table with means of three digits: a line may stand for a single row."""
+    return [[*line[:3], round(line.said, 3), line.came] for line in table]
+
+
 def learn_baselines(model: Model, train: "Rows") -> None:
     """Fit the simple answers on training rows and store them with the model.
 
     Parameters
     ----------
     model : Model
-        Gets them in its record and extras, with what is needed to know its training rows again.
+        Gets them in its record and extras.
     train : Rows
         What it was trained on.
     """
     from plainnet.insight.baselines import store
-    from plainnet.insight.duplicates import remember
 
     store(fit_baselines(model.schema, model.target, train), model)
-    model.extras |= remember(train.X, model.schema)

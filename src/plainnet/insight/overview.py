@@ -5,8 +5,8 @@ from typing import Any, final
 
 import numpy as np
 
-from plainnet.insight.duplicates import MEMORY, seen_before
 from plainnet.insight.importance import Importance, importance
+from plainnet.insight.membership import Share, trained_share
 from plainnet.insight.mistakes import Mistake, worst
 from plainnet.insight.pictures import Pixels, first_weights
 from plainnet.insight.rowwise import NamedRows, row_scores
@@ -33,9 +33,9 @@ class Overview:
         The pictures of the mistakes as the network saw them; None for tables.
     weights : uint8 array of shape (units, size, size, 3), or None
         The weights of the first layer as pictures; None for tables.
-    trained_on : float or None
-        Which share of the samples the model was trained on, or on one nearly equal; None where
-        its file keeps no fingerprints to tell by.
+    trained_on : Share or None
+        The estimated share of the samples that the model was trained on; None where its file
+        holds no filter to tell by.
     """
 
     rows: int
@@ -44,14 +44,14 @@ class Overview:
     mistakes: tuple[Mistake, ...]
     gallery: Pixels | None
     weights: Pixels | None
-    trained_on: float | None
+    trained_on: Share | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them; of pictures their number alone."""
         return {
             "rows": self.rows,
             "wrong": self.wrong,
-            "trained_on": self.trained_on,
+            "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
             "importance": [one.to_json() for one in self.importances],
             "mistakes": [one.to_json() for one in self.mistakes],
             "first_layer_pictures": 0 if self.weights is None else len(self.weights),
@@ -94,7 +94,6 @@ def overview(
         Z = model.logits(rows.X)
         y = model.loss.encode(rows.y, model.net.n_out, np.float64)
         wrong = int(np.count_nonzero(row_scores(model, Z, y) < 1))
-    before = seen_before(model.extras, rows.X, model.schema)[1]
     mistakes = worst(model, rows, n)
     pictures = model.transform is not None
     return Overview(
@@ -104,5 +103,5 @@ def overview(
         tuple(mistakes),
         rows.X[[one.row for one in mistakes]] if pictures and mistakes else None,
         first_weights(model) if pictures and isinstance(model.net.layers[0], Dense) else None,
-        float(before.mean()) if MEMORY + "seen" in model.extras else None,
+        trained_share(model, rows.X),
     )

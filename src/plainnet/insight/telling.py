@@ -177,10 +177,13 @@ def agreement(seen: Explanation) -> str:
 
 def caution(seen: Overview) -> str:
     """Say how many of the samples were trained on, where they are more than a few; else nothing."""
-    if seen.trained_on is None or seen.trained_on <= SEEN:
+    if seen.trained_on is None or seen.trained_on.low <= SEEN:
         return ""
-    share = f"{100 * seen.trained_on:.1f} %"
-    return f"The model was trained on {share} of these samples: others it may get wrong more often."
+    least = f"{100 * seen.trained_on.low:.1f} %"
+    return (
+        f"The model was trained on at least {least} of these samples: others it may get wrong "
+        "more often."
+    )
 
 
 def importance_rows(found: Sequence[Importance], n: int) -> Rows:

@@ -13,6 +13,7 @@ from plainnet.insight.baselines import Baseline, Column
 from plainnet.insight.duplicates import Copies, contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import Difference
+from plainnet.insight.membership import Share
 from plainnet.insight.rules import Place
 from plainnet.insight.words import count, number, percent
 
@@ -90,8 +91,8 @@ class Case:
         Whether the rows were held out in training.
     pictures : bool
         Whether they are pictures.
-    seen : float, default 0.0
-        Which share of them is equal to rows that were trained on.
+    seen : Share, optional
+        Which share of them was trained on, where a model can tell.
     places : sequence of Place, default ()
         The columns.
     """
@@ -101,7 +102,7 @@ class Case:
     rivals: Sequence[Rival]
     held_out: bool
     pictures: bool
-    seen: float = 0.0
+    seen: Share | None = None
     places: Sequence[Place] = ()
 
     @property
@@ -159,8 +160,8 @@ def verdict(case: Case) -> str:
             "plainnet train have."
         )
     d = best.difference
-    if case.seen > MOSTLY and not case.held_out:
-        opening = f"No verdict, for {percent(case.seen)} of this was trained on. Beside"
+    if case.seen is not None and case.seen.low > MOSTLY:
+        opening = f"No verdict, for at least {percent(case.seen.low)} was trained on. Beside"
     elif d.low > 0:
         opening = "Better than"
     elif d.high < 0:
@@ -270,67 +271,85 @@ def _rank_correlation(a: Array, b: Array) -> float:
 
 
 def repeated(
-    case: Case, seen: NDArray[np.bool_], alike: NDArray[np.bool_], right: Array
+    case: Case, equal: NDArray[np.bool_], alike: NDArray[np.bool_], right: Array
 ) -> list[Finding]:
-    """Warn of rows that the network was trained on.
+    """Warn of held-out rows that the network was trained on.
 
     Parameters
     ----------
     case : Case
         The figures.
-    seen, alike : bool array (m,)
-        From `plainnet.insight.duplicates.seen_before`.
+    equal, alike : bool array (m,)
+        From `plainnet.insight.duplicates.found_in`.
     right : array (m,)
         What each row counts for the network.
     """
     what = "picture" if case.pictures else "row"
-    share, n, m, nearly = case.seen, int(alike.sum()), len(alike), int((alike & ~seen).sum())
+    n, m, nearly = int(alike.sum()), len(alike), int((alike & ~equal).sum())
     if not worth_a_word(case.pictures, Copies(n - nearly, nearly), m):
         return []
-    figures, gain = f"{n:,} of {m:,} ({percent(share)})", 0.0
+    figures, gain = f"{n:,} of {m:,} ({percent(n / m)})", 0.0
     if n < m and not case.regression:
         fresh, known = float(right[~alike].mean()), float(right[alike].mean())
         figures += f"; right: {percent(known)} of these, {percent(fresh)} of the others"
         gain = known - fresh
-    equal, why = _equal(n - nearly, nearly), _why_equal(case.pictures, nearly)
-    grave = share > SEEN or case.pictures
-    if case.held_out:
-        return [
-            Finding(
-                "duplicates across the split",
-                "warning" if case.pictures or (grave and gain > NEAR) else "note",
-                f"Some held-out {what}s are {equal} to {what}s that were trained on.",
-                figures,
-                why,
-                "--together keeps equal ones on one side",
-            )
-        ]
-    says = f"Some of these {what}s are {equal} to {what}s that were trained on."
-    if share > MOSTLY:
+    grave = case.pictures or (n > SEEN * m and gain > NEAR)
+    return [
+        Finding(
+            "duplicates across the split",
+            "warning" if grave else "note",
+            f"Some held-out {what}s are {_equal(n - nearly, nearly)} to {what}s that were "
+            "trained on.",
+            figures,
+            _why_equal(case.pictures, nearly),
+            "--together keeps equal ones on one side",
+        )
+    ]
+
+
+def trained_on(case: Case, share: Share) -> list[Finding]:
+    """Warn of rows of which more than a twentieth was trained on, with 95 % confidence.
+
+    Parameters
+    ----------
+    case : Case
+        The figures.
+    share : Share
+        From `plainnet.insight.membership.trained_share`.
+    """
+    if share.low <= SEEN:
+        return []
+    what = "picture" if case.pictures else "row"
+    says = f"Some of these {what}s were trained on."
+    if share.low > MOSTLY:
         says = f"Most of these {what}s were trained on: that they come out right proves little."
+    ends = f"{percent(share.low)} to {percent(share.high)}"
     return [
         Finding(
             "rows trained on",
-            "warning" if grave else "note",
+            "warning",
             says,
-            figures,
+            f"about {percent(share.value)}, 95 % interval {ends}; which ones is not known",
             "This is the training data or part of it, or the same was recorded more than once.",
             f"evaluate on {what}s that training has not seen",
         )
     ]
 
 
-def unknown(case: Case) -> Finding:
-    """Say that a model does not know its training rows again."""
+def unknown(case: Case) -> list[Finding]:
+    """Say that a model cannot tell whether rows were trained on."""
     what = "picture" if case.pictures else "row"
-    return Finding(
-        "training rows unknown",
-        "note",
-        f"Whether some of these {what}s were trained on cannot be told.",
-        f"the model keeps no fingerprints of its training {what}s",
-        "It was trained with --no-fingerprints, or not by plainnet train.",
-        f"be sure that training has not seen these {what}s",
-    )
+    return [
+        Finding(
+            "training rows unknown",
+            "note",
+            f"Whether some of these {what}s were trained on cannot be told.",
+            f"the model keeps no fingerprints of its training {what}s",
+            "Single ones could be guessed with them, or it was trained with --no-fingerprints or "
+            "--private, or not by plainnet train.",
+            f"be sure that training has not seen these {what}s",
+        )
+    ]
 
 
 def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -> list[Finding]:
