@@ -17,7 +17,15 @@ from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
-from plainnet.settings import Settings, check, make_loss, make_network, make_optimizer, rng
+from plainnet.settings import (
+    Settings,
+    check,
+    make_loss,
+    make_network,
+    make_optimizer,
+    privacy_of,
+    rng,
+)
 from plainnet.train.history import History
 from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
 
@@ -145,6 +153,7 @@ def _read(path: str | Path, settings: Settings, progress: "Progress | None") -> 
         strict=settings.strict,
         group=_group(settings),
         scaling=settings.scaling,
+        privacy=privacy_of(settings),
         progress=progress,
     )
 
@@ -389,6 +398,7 @@ def table_run(
         validation=settings.validation,
         group=_group(settings),
         scaling=settings.scaling,
+        privacy=privacy_of(settings),
     )
     return train(data, settings, callbacks, watch, ready=ready)
 
@@ -502,7 +512,7 @@ def train(
     history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
     learn_baselines(model, data.train)
     found = results(model, data)
-    if settings.fingerprints:
+    if settings.fingerprints and not settings.private:
         model.extras |= remember(data.train.X, data.schema)
     model.record |= {
         "settings": asdict(settings),
@@ -516,7 +526,7 @@ def train(
             )
         },
         "results": found,
-        "notes": list(data.notes),
+        "notes": [] if settings.private else list(data.notes),  # which name rows and files
         "versions": _versions(),
     }
     return Run(model, history, data)

@@ -27,10 +27,12 @@ from plainnet.train.schedules import (
 
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind, Scaling
+    from plainnet.data.privacy import Privacy
     from plainnet.data.targets import Task
 
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
+PRIVATE_LEVEL_COUNT = 10  # of min_level_count, where nothing else is said
 SCALINGS = ("standard", "none")
 LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
@@ -100,7 +102,13 @@ class Settings:
     scaling : {"standard", "none"}, default "standard"
         Whether numbers and pixels are standardised, or enter the network as they are.
     fingerprints : bool, default True
-        Whether the model keeps what is needed to know its training rows again.
+        Whether the model keeps a filter to estimate which share of a set of rows it was trained on.
+    min_level_count : int, optional
+        Levels of a category in fewer training rows count as unknown; by default 1, or 10 if
+        ``private``.
+    private : bool, default False
+        Whether the model file leaves out what it would say of single rows: rare levels, the ends
+        of ranges, fingerprints, and notes, which name rows and files; see docs/security.md.
     seed : int, default 0
         Where all chance comes from.
 
@@ -141,6 +149,8 @@ class Settings:
     strict: bool = False
     scaling: "Scaling" = "standard"
     fingerprints: bool = True
+    min_level_count: int | None = None
+    private: bool = False
     seed: int = 0
 
     @classmethod
@@ -179,7 +189,7 @@ class Settings:
             fields.number(name)
         for name in ("batch_norm", "layer_norm", "nesterov", "balanced"):
             fields.flag(name)
-        for name in ("together", "strict", "fingerprints"):
+        for name in ("together", "strict", "fingerprints", "private"):
             fields.flag(name)
         for name in ("warmup", "epochs", "batch_size", "patience", "size"):
             fields.whole(name)
@@ -193,6 +203,8 @@ class Settings:
         for name in ("lr", "weight_decay", "clip_norm"):
             if not fields.null(name):
                 fields.number(name)
+        if not fields.null("min_level_count"):
+            fields.whole("min_level_count")
         values: dict[str, Any] = dict(fields.values)
         lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
         return cls(**{**values, **lists})
@@ -229,6 +241,8 @@ def check(settings: Settings) -> None:
     plainnet.errors.PlainnetError: patience needs validation rows: set validation to 0.2, say
     """
     positive_int("Settings", "epochs", settings.epochs)
+    if settings.min_level_count is not None:
+        positive_int("Settings", "min_level_count", settings.min_level_count)
     for name in ("test", "validation", "label_smoothing"):
         between("Settings", name, getattr(settings, name), 0, 1, ends=False, low_end=True)
     between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
@@ -421,6 +435,21 @@ def make_schedule(settings: Settings, m: int) -> Schedule:
         )
     schedule = kinds[settings.schedule]()
     return WarmUp(schedule, settings.warmup * per_epoch) if settings.warmup else schedule
+
+
+def privacy_of(settings: Settings) -> "Privacy":
+    """Return which levels and values of single rows a schema leaves out.
+
+    Examples
+    --------
+    >>> privacy_of(Settings(private=True))
+    Privacy(min_level_count=10, quantiles=True)
+    """
+    from plainnet.data.privacy import Privacy
+
+    usual = PRIVATE_LEVEL_COUNT if settings.private else 1
+    given = settings.min_level_count
+    return Privacy(usual if given is None else given, settings.private)
 
 
 def rng(settings: Settings, use: int) -> np.random.Generator:

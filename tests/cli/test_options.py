@@ -42,6 +42,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("together", (), {"together": True}),
     ("scaling", ("none",), {"scaling": "none"}),
     ("no-fingerprints", (), {"fingerprints": False}),
+    ("min-level-count", ("5",), {"min_level_count": 5}),
+    ("private", (), {"private": True}),
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
     ("kind", ("a=b=category",), {"kinds": {"a=b": "category"}}),
@@ -140,6 +142,9 @@ balanced = true
 patience = 5
 test = 0.3
 validation = 0.1
+fingerprints = false
+min_level_count = 5
+private = true
 target = ["y", "z"]
 task = "regression"
 kind = ["a=number"]
@@ -169,6 +174,9 @@ FROM_TOML = Settings(
     patience=5,
     test=0.3,
     validation=0.1,
+    fingerprints=False,
+    min_level_count=5,
+    private=True,
     target=("y", "z"),
     task="regression",
     kinds={"a": "number"},

@@ -60,7 +60,12 @@ class Options:
     scaling
         standard, or none: numbers and pixels enter as they are, to see what becomes of that.
     fingerprints
-        Keep fingerprints of the training rows, by which the model knows them again.
+        Keep a few bits a training row, to tell later which share of other rows is among them.
+    min_level_count
+        Levels of a category in fewer training rows count as unknown. [default: 1]
+    private
+        Leave out of the model file what it would say of single rows: fingerprints, notes, levels
+        in fewer than 10 rows, and the ends of ranges.
     test
         Share of the rows that is held out to judge by.
     validation
@@ -120,6 +125,8 @@ class Options:
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
     scaling: Annotated[str, _DATA] = _D.scaling
     fingerprints: Annotated[bool, _DATA, _NO, _QUIET] = _D.fingerprints
+    min_level_count: Annotated[int | None, _DATA, _WHOLE] = _D.min_level_count
+    private: Annotated[bool, _DATA, _QUIET] = _D.private
     test: Annotated[float, _DATA] = _D.test
     validation: Annotated[float, _DATA] = _D.validation
     together: Annotated[bool, _DATA, _QUIET] = _D.together
@@ -169,6 +176,11 @@ class Options:
             raise PlainnetError(
                 f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"
+            )
+        if pictures and self.min_level_count is not None:
+            raise PlainnetError(
+                f"--min-level-count is about tables, and {str(path)!r} is a folder of pictures: "
+                "leave it out"
             )
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
         kinds = _kinds(chosen.pop("kind"))

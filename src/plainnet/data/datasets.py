@@ -14,6 +14,7 @@ from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
 from plainnet.data.images import ImageSchema, Progress, read_images
 from plainnet.data.pixels import shown
+from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.splits import stratified_split
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabelled
@@ -105,9 +106,10 @@ class TableSource(Source):
         kinds: Mapping[str, Kind] | None = None,
         group: Grouping | None = None,
         scaling: Scaling = "standard",
+        privacy: Privacy = DEFAULT_PRIVACY,
     ) -> None:
         self._notes: list[str] = []
-        self._scaling = scaling
+        self._scaling, self._privacy = scaling, privacy
         frame = read_frame(frame)
         if not target:
             target = (str(frame.columns[-1]),)
@@ -130,7 +132,7 @@ class TableSource(Source):
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all into numbers."""
         rows = self._frame.iloc[train]
-        schema, what = self._schema.fit(rows, self._scaling), self._target.fit(rows)
+        schema, what = self._schema.fit(rows, self._scaling, self._privacy), self._target.fit(rows)
 
         def encoded(index: Array) -> Rows:
             part = self._frame.iloc[index]
@@ -183,6 +185,7 @@ def read_source(
     strict: bool = False,
     group: Grouping | None = None,
     scaling: Scaling = "standard",
+    privacy: Privacy = DEFAULT_PRIVACY,
     progress: Progress | None = None,
 ) -> Source:
     """Read a table or a folder of class folders.
@@ -201,6 +204,8 @@ def read_source(
         Numbers rows (features or pictures); rows of one number stay on one side of a split.
     scaling : {"standard", "none"}, default "standard"
         Whether numbers and pixels are standardised, or enter the network as they are.
+    privacy : Privacy, optional
+        Of a table: which levels and values of single rows its schema leaves out.
     progress : callable, optional
         Called as progress(done, total) while pictures are read.
 
@@ -216,7 +221,13 @@ def read_source(
     if not Path(path).is_dir():
         frame = read_frame(path)
         return TableSource(
-            frame, target=target, task=task, kinds=kinds, group=group, scaling=scaling
+            frame,
+            target=target,
+            task=task,
+            kinds=kinds,
+            group=group,
+            scaling=scaling,
+            privacy=privacy,
         )
     if target or kinds or task:
         raise DataError(
@@ -275,6 +286,7 @@ def table_dataset(
     validation: float = 0.0,
     group: Grouping | None = None,
     scaling: Scaling = "standard",
+    privacy: Privacy = DEFAULT_PRIVACY,
 ) -> Dataset:
     """Split a table and turn it into numbers.
 
@@ -296,6 +308,8 @@ def table_dataset(
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
     scaling : {"standard", "none"}, default "standard"
         Whether numbers and pixels are standardised, or enter the network as they are.
+    privacy : Privacy, optional
+        Which levels and values of single rows the schema leaves out; by default none.
 
     Returns
     -------
@@ -313,7 +327,15 @@ def table_dataset(
     >>> data.train.X.dtype, data.notes
     (dtype('float32'), ["no target was named: taking the last column, 'y'"])
     """
-    source = TableSource(frame, target=target, task=task, kinds=kinds, group=group, scaling=scaling)
+    source = TableSource(
+        frame,
+        target=target,
+        task=task,
+        kinds=kinds,
+        group=group,
+        scaling=scaling,
+        privacy=privacy,
+    )
     return split(source, rng, test=test, validation=validation)
 
 

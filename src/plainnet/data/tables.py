@@ -23,6 +23,7 @@ from plainnet.data.columns import (
 )
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.errors import DataError, ModelFileError
 
 __all__ = ["KINDS", "Description", "Kind", "TableSchema"]
@@ -128,15 +129,11 @@ read as unknown (1 row).
         columns = tuple(
             _column(frame[name], kinds.get(name)) for name in names if name not in set(exclude)
         )
-        schema = cls(columns, len(frame))
-        if schema.n_features == 0:
-            raise DataError(
-                f"No column is left to learn from: {_left_out(columns)}; "
-                "give the table more columns, or say what kind one of them is."
-            )
-        return schema
+        return cls(columns, len(frame))._with_features()
 
-    def fit(self, frame: pd.DataFrame, scaling: Scaling = "standard") -> "TableSchema":
+    def fit(
+        self, frame: pd.DataFrame, scaling: Scaling = "standard", privacy: Privacy = DEFAULT_PRIVACY
+    ) -> "TableSchema":
         """Return the same kinds of columns with the statistics of `frame`, the training rows.
 
         Parameters
@@ -145,6 +142,8 @@ read as unknown (1 row).
             The table, or some of the rows, that the schema was inferred from.
         scaling : {"standard", "none"}, default "standard"
             Whether numbers are standardised, or taken as they are.
+        privacy : Privacy, optional
+            Which levels and values of single rows are left out; by default none.
 
         Returns
         -------
@@ -158,9 +157,11 @@ read as unknown (1 row).
         """
         frame = self._present(frame)
         columns = [_refitted(column, frame) for column in self.columns]
+        if privacy != DEFAULT_PRIVACY:
+            columns = [_coarsened(column, frame, privacy) for column in columns]
         if scaling == "none":
             columns = [c.as_it_is() if isinstance(c, NumberColumn) else c for c in columns]
-        return TableSchema(tuple(columns), len(frame))
+        return TableSchema(tuple(columns), len(frame))._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -313,6 +314,15 @@ read as unknown (1 row).
             )
         return schema
 
+    def _with_features(self) -> Self:
+        """Return the schema if it has features to learn from."""
+        if self.n_features == 0:
+            raise DataError(
+                f"No column is left to learn from: {_left_out(self.columns)}; "
+                "give the table more columns, or say what kind one of them is."
+            )
+        return self
+
     def _present(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return `frame` if it has the columns that become features."""
         frame = named(frame)
@@ -379,6 +389,12 @@ def _refitted(column: Column, frame: pd.DataFrame) -> Column:
         return column.fit(Cells.read(frame[column.name]))
     known = column.name in frame.columns
     return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
+
+
+def _coarsened(column: Column, frame: pd.DataFrame, privacy: Privacy) -> Column:
+    if not isinstance(column, FeatureColumn):
+        return column
+    return coarsened(column, Cells.read(frame[column.name]), privacy)
 
 
 def _left_out(columns: tuple[Column, ...]) -> str:

@@ -59,12 +59,12 @@ function remarkOn(column, cell) {
     return `${name} is missing, as in no training row: ${usual} takes its place.`;
   }
   if (column.kind === "category" && cell === column.levels.length) {
-    return `${name} is none of the values that training saw.`;
+    return `${name} is none of the values that the model knows.`;
   }
   if (column.kind === "number" && cell !== null) {
     const value = numberFrom(cell, column.decimal);
     if (value < column.low || value > column.high) {
-      return `${name} is outside of what training saw, ${column.low} to ${column.high}.`;
+      return `${name} is outside of ${column.low} to ${column.high}, as most training rows are not.`;
     }
   }
   return null;

@@ -1,0 +1,60 @@
+"""Privacy: which levels and values of single rows a schema leaves out."""
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from plainnet.data.cells import Cells
+from plainnet.data.columns import CategoryColumn, Column, LeftOutColumn, NumberColumn
+
+TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
+
+
+class Privacy(NamedTuple):
+    """What a schema tells of its training rows.
+
+    Attributes
+    ----------
+    min_level_count : int
+        Levels of a category in fewer training rows are left out; they count as unknown.
+    quantiles : bool
+        Whether ranges end at the 5 % and 95 % quantiles, with at least `min_level_count` rows at
+        or beyond each; they and the median are rounded to a tenth of a deviation or finer.
+    """
+
+    min_level_count: int = 1
+    quantiles: bool = False
+
+
+DEFAULT_PRIVACY = Privacy()
+
+
+def coarsened(column: Column, cells: Cells, privacy: Privacy) -> Column:
+    """Return a column, fitted to these cells, without what few rows hold."""
+    if isinstance(column, CategoryColumn):
+        return _without_rare_levels(column, cells, privacy.min_level_count)
+    if isinstance(column, NumberColumn) and privacy.quantiles:
+        return _without_ends(column, cells, privacy.min_level_count)
+    return column
+
+
+def _without_rare_levels(column: CategoryColumn, cells: Cells, least: int) -> Column:
+    counts = dict(zip(cells.texts(), cells.counts().tolist(), strict=True))
+    levels = tuple(level for level in column.levels if counts[level] >= least)
+    if not levels:  # not even the most frequent one
+        shown = f"{len(counts):,} different, none of them in {least:,} rows"
+        return LeftOutColumn(column.name, column.missing, "identifier", shown)
+    return replace(column, levels=levels)
+
+
+def _without_ends(column: NumberColumn, cells: Cells, least: int) -> NumberColumn:
+    values = np.sort(cells.finite(column.decimal)[cells.codes[cells.codes >= 0]])
+    beyond = max(math.ceil(TAIL * len(values)), least)
+    ends = (column.median, column.median)
+    if 2 * beyond <= len(values):
+        ends = (float(values[beyond - 1]), float(values[-beyond]))
+    digits = 1 - math.floor(math.log10(column.scale))
+    low, median, high = (round(value, digits) for value in (ends[0], column.median, ends[1]))
+    return replace(column, low=low, median=median, high=high)

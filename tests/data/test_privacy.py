@@ -1,0 +1,133 @@
+"""What few rows hold stays out of model files and exports where that is asked for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import DataError, Model, PlainnetError, Settings
+from plainnet.data.privacy import Privacy
+from plainnet.data.samples import pandas_and_bears
+from plainnet.data.tables import TableSchema
+from plainnet.export.page import to_html
+from plainnet.export.python_file import to_python
+from plainnet.runs import image_run, run, table_run
+
+
+def table(m=400):
+    """Incomes, of which one stands out, and towns, of which two are rare."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"income": rng.normal(40_000, 9_000, m).round(2)})
+    frame["town"] = rng.choice(["Bergen", "Oslo"], m)
+    frame["town"] = frame["town"].mask(frame.index < 5, "Voss").mask(frame.index == 7, "Geilo")
+    frame.loc[3, "income"] = 123_456.78
+    frame["height"] = rng.normal(170, 10, m).round(1)
+    return frame.assign(y=np.where(rng.random(m) < 0.5, "no", "yes"))
+
+
+def fitted(frame, *privacy):
+    inputs = frame.drop(columns="y", errors="ignore")
+    return TableSchema.infer(inputs).fit(inputs, "standard", Privacy(*privacy))
+
+
+@pytest.mark.parametrize(
+    ("least", "levels"),
+    [
+        (1, ("Bergen", "Geilo", "Oslo", "Voss")),
+        (2, ("Bergen", "Oslo", "Voss")),
+        (5, ("Bergen", "Oslo", "Voss")),
+        (6, ("Bergen", "Oslo")),
+    ],
+)
+def test_rare_levels_count_as_unknown(least, levels):
+    schema = fitted(table(), least)
+    assert schema.columns[1].levels == levels
+    new = pd.DataFrame({"income": 1, "height": 1, "town": ["Geilo", "Voss", "Nowhere"]})
+    rare = schema.transform(new)
+    unknown = [name not in levels for name in ("Geilo", "Voss", "Nowhere")]
+    assert [bool((row == rare[2]).all()) for row in rare] == unknown
+
+
+def test_a_column_of_rare_levels_alone_is_left_out():
+    frame = table().assign(code=[str(i % 50) + "x" for i in range(400)])
+    schema = fitted(frame, 9)
+    assert [column.kind for column in schema.columns] == ["number", "category", "number", "identifier"]
+    assert schema.columns[3].shown == "50 different, none of them in 9 rows"
+    assert fitted(frame, 8).columns[3].kind == "category"
+    with pytest.raises(DataError) as error:
+        fitted(frame[["town"]], 401)
+    assert str(error.value) == (
+        "No column is left to learn from: 'town' is left out as identifier; give the table more "
+        "columns, or say what kind one of them is."
+    )
+
+
+def test_ranges_end_at_rounded_quantiles():
+    frame = table()
+    plain, private = fitted(frame).columns[0], fitted(frame, 10, True).columns[0]
+    assert (plain.high, private.high) == (123_456.78, 54_300)
+    values = frame["income"]
+    for end, inside in ((private.low, values > private.low), (private.high, values < private.high)):
+        assert end % 100 == 0
+        assert 0.03 * 400 < (~inside).sum() < 0.07 * 400
+    assert private.median == round(plain.median, -2)
+    assert (private.mean, private.scale) == (plain.mean, plain.scale)
+
+
+@pytest.mark.parametrize(("m", "one"), [(12, True), (19, True), (20, False), (60, False)])
+def test_at_least_so_many_rows_lie_beyond_an_end(m, one):
+    frame = pd.DataFrame({"x": np.arange(1.0, m + 1)})
+    (column,) = fitted(frame, 10, True).columns
+    assert (column.low == column.high == column.median) == one
+    if not one:
+        assert min((frame["x"] <= column.low).sum(), (frame["x"] >= column.high).sum()) >= 10
+
+
+def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
+    frame = table()
+    frame.loc[11, "y"] = None
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    texts = {}
+    for private in (False, True):
+        settings = Settings(epochs=2, private=private, hidden=(4,))
+        model = run(tmp_path / "people.csv", settings).model
+        model.save(tmp_path / "m.safetensors")
+        again = Model.load(tmp_path / "m.safetensors")
+        content = (tmp_path / "m.safetensors").read_bytes().decode("latin-1")
+        texts[private] = [content, to_html(again), to_python(again)]
+        assert any(name.startswith("rows.") for name in again.extras) != private
+        assert again.record["settings"]["private"] == private
+        assert (again.predict(frame) == model.predict(frame)).all()
+    for said in ("Geilo", "123456.78"):
+        assert all(said in text for text in texts[False][:2])
+        assert not any(said in text for text in texts[True])
+    assert "data row 12" in texts[False][0]
+    assert "data row 12" not in texts[True][0]
+
+
+def test_a_least_count_of_ones_own_goes_before_that_of_private():
+    levels = {
+        least: table_run(table(), Settings(epochs=1, test=0, private=True, min_level_count=least))
+        .model.schema.columns[1]
+        .levels
+        for least in (None, 1, 3)
+    }
+    assert levels == {
+        None: ("Bergen", "Oslo"),
+        1: ("Bergen", "Geilo", "Oslo", "Voss"),
+        3: ("Bergen", "Oslo", "Voss"),
+    }
+
+
+def test_a_private_model_of_pictures_has_no_filter():
+    X, y, classes = pandas_and_bears(150, size=8)
+    found = [
+        set(image_run(X, y, classes, Settings(epochs=1, hidden=(), private=private)).model.extras)
+        for private in (False, True)
+    ]
+    assert found[0] - found[1] == {"rows.bits", "rows.part"}
+
+
+def test_a_count_below_one_is_refused():
+    with pytest.raises(PlainnetError) as error:
+        table_run(table(), Settings(min_level_count=0))
+    assert str(error.value) == "Settings: min_level_count must be a whole number of at least 1, got 0"
