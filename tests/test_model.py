@@ -1,12 +1,14 @@
 """A model file holds all that leads from raw input to a label, and refuses what does not fit."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+import plainnet.data.tables as tables
 from plainnet import (
     BinaryCrossEntropy,
     DataError,
@@ -15,10 +17,14 @@ from plainnet import (
     ModelFileError,
     PlainnetError,
     Settings,
+    SoftmaxCrossEntropy,
     mlp,
     run,
 )
+from plainnet.data.columns import CategoryColumn
 from plainnet.data.samples import introverts, pandas_and_bears
+from plainnet.data.tables import TableSchema
+from plainnet.data.targets import Target
 from plainnet.files import read_model, write_model
 from plainnet.runs import image_run, table_run
 
@@ -172,3 +178,43 @@ def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
+
+
+def test_many_features_are_made_a_few_rows_at_a_time():
+    levels = tuple(sorted(f"level {i}" for i in range(20_000)))
+    schema = TableSchema((CategoryColumn("c", 0, levels, levels[0]),), 1)
+    target = Target("binary", ("y",), ("no", "yes"))
+    model = Model(schema, target, mlp(20_001, (), 1, seed=0), BinaryCrossEntropy())
+    frame = pd.DataFrame({"c": [levels[i * 7 % 20_000] for i in range(5000)]})
+    tracemalloc.start()
+    said = model.predict_proba(frame)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # and not 4 * 5000 * 20,001 bytes
+    weights = model.net.params.views["dense1.W"][0, np.arange(5000) * 7 % 20_000]
+    np.testing.assert_allclose(said[:, 0], 1 / (1 + np.exp(-weights)), rtol=1e-5)
+
+
+def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 4)
+    frame = pd.DataFrame({"hours": [1.0, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    model = table_run(frame, Settings(hidden=(), epochs=1, test=0)).model
+    new = pd.DataFrame({"hours": [*range(20), 1e38]})
+    assert len(model.predict(new[:20])) == 20
+    with pytest.raises(PlainnetError, match="the network's output for row 21 is "):
+        model.predict(new)
+
+
+def test_more_predictions_than_memory_holds_are_refused():
+    classes = tuple(str(i) for i in range(20_000))
+    schema = TableSchema.infer(pd.DataFrame({"x": [1, 2]}))
+    target = Target("multiclass", ("y",), classes)
+    model = Model(schema, target, mlp(1, (), 20_000), SoftmaxCrossEntropy())
+    for call in (model.predict, lambda frame: model.logits(model.inputs(frame))):
+        with pytest.raises(PlainnetError) as error:
+            call(pd.DataFrame({"x": np.arange(10_000)}))
+        assert str(error.value) == (
+            "10,000 rows have 20,000 predictions each, which are more than 134,217,728 in all: "
+            "give fewer rows at a time"
+        )
+    assert model.predict(pd.DataFrame({"x": [1]})).shape == (1,)

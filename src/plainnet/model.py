@@ -1,6 +1,6 @@
 """Model: schema, network, loss and classes: what one file holds, and predicts from raw input."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,6 +22,8 @@ from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.prediction import predict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from plainnet.data.images import ImageSchema
     from plainnet.data.tables import TableSchema
     from plainnet.data.targets import Target
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
 HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
 MOST_LAYERS = 10_000
+MOST_OUTPUTS = 2**27  # numbers that are predicted at once, 0.5 GB
 LARGEST = 1e18  # output of a network: its square is still a float32
 _REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
@@ -157,17 +160,31 @@ class Model:
         DataError
             If the input does not fit the schema; the message says row, column and value.
         """
-        from plainnet.data.frames import read_frame
         from plainnet.data.images import picture_files, read_files
         from plainnet.data.tables import TableSchema
 
         if isinstance(self.schema, TableSchema):
-            frame = read_frame(raw)
-            known = [name for name in self.target.columns if name in frame.columns]
-            return self.schema.transform(frame.drop(columns=known), notes)
+            return self.schema.transform(self._columns(raw), notes)
         if isinstance(raw, np.ndarray):
             return raw
         return read_files(picture_files(raw), self.schema.size, strict=True)[0]
+
+    def _columns(self, raw: Any) -> "pd.DataFrame":
+        """Read a table without its target."""
+        from plainnet.data.frames import read_frame
+
+        frame = read_frame(raw)
+        return frame.drop(columns=[name for name in self.target.columns if name in frame.columns])
+
+    def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
+        """Return what `inputs` does; of a table, some rows at a time."""
+        from plainnet.data.tables import TableSchema
+
+        if not isinstance(self.schema, TableSchema):
+            return iter([self.inputs(raw)])
+        frame = self._columns(raw)
+        self._require_few_outputs(len(frame))
+        return self.schema.blocks(frame, notes)
 
     def predict_proba(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict probabilities, or standardised numbers for regression.
@@ -188,7 +205,8 @@ class Model:
         DataError
             If the input does not fit the schema; the message says row, column and value.
         """
-        return self.outputs(self.inputs(raw, notes))
+        Z = np.concatenate([self._logits(X) for X in self._blocks(raw, notes)])
+        return self._link(_sound(Z))
 
     def outputs(self, X: Array) -> Array:
         """Compute the loss's link of the logits for rows that `inputs` made.
@@ -207,8 +225,11 @@ class Model:
         PlainnetError
             If the rows have another shape.
         """
+        return self._link(self.logits(X))
+
+    def _link(self, Z: Array) -> Array:
         with np.errstate(over="ignore"):  # softmax of numbers far apart
-            return self.loss.link(self.logits(X))
+            return self.loss.link(Z)
 
     def logits(self, X: Array) -> Array:
         """Compute the network's output for rows that `inputs` made.
@@ -239,17 +260,20 @@ class Model:
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
+        self._require_few_outputs(len(X))
+        return _sound(self._logits(X))
+
+    def _logits(self, X: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            Z = predict(self.net, X, self.transform)
-            sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
-        if not sound.all():
-            row = int(np.argmin(sound))
+            return predict(self.net, X, self.transform)
+
+    def _require_few_outputs(self, m: int) -> None:
+        """Refuse so many predictions that they fill the memory."""
+        if m * self.target.n_out > MOST_OUTPUTS:
             raise PlainnetError(
-                f"the network's output for row {row + 1} is {Z[row].tolist()}, which is no "
-                "sensible number: its weights, or the numbers of that row, are out of all "
-                "proportion"
+                f"{m:,} rows have {self.target.n_out:,} predictions each, which are more than "
+                f"{MOST_OUTPUTS:,} in all: give fewer rows at a time"
             )
-        return Z
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.
@@ -347,6 +371,20 @@ class Model:
             raise ModelFileError(
                 f"{str(path)!r} is not a model that can be used: {reason}"
             ) from None
+
+
+def _sound(Z: Array) -> Array:
+    """Return outputs whose squares are finite; refuse others."""
+    with np.errstate(invalid="ignore"):
+        sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise PlainnetError(
+            f"the network's output for row {row + 1} is {Z[row].tolist()}, which is no "
+            "sensible number: its weights, or the numbers of that row, are out of all "
+            "proportion"
+        )
+    return Z
 
 
 def _require_few(layers: object) -> None:

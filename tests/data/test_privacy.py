@@ -50,7 +50,12 @@ def test_rare_levels_count_as_unknown(least, levels):
 def test_a_column_of_rare_levels_alone_is_left_out():
     frame = table().assign(code=[str(i % 50) + "x" for i in range(400)])
     schema = fitted(frame, 9)
-    assert [column.kind for column in schema.columns] == ["number", "category", "number", "identifier"]
+    assert [column.kind for column in schema.columns] == [
+        "number",
+        "category",
+        "number",
+        "identifier",
+    ]
     assert schema.columns[3].shown == "50 different, none of them in 9 rows"
     assert fitted(frame, 8).columns[3].kind == "category"
     with pytest.raises(DataError) as error:
@@ -130,4 +135,6 @@ def test_a_private_model_of_pictures_has_no_filter():
 def test_a_count_below_one_is_refused():
     with pytest.raises(PlainnetError) as error:
         table_run(table(), Settings(min_level_count=0))
-    assert str(error.value) == "Settings: min_level_count must be a whole number of at least 1, got 0"
+    assert (
+        str(error.value) == "Settings: min_level_count must be a whole number of at least 1, got 0"
+    )

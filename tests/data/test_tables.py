@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plainnet.data.tables as tables
+from plainnet.data.columns import CategoryColumn
 from plainnet.data.frames import read_frame
 from plainnet.data.tables import TableSchema
 from plainnet.errors import DataError, ModelFileError, PlainnetError
@@ -414,3 +416,62 @@ def test_the_real_survey(shared_data: Path) -> None:
     np.testing.assert_allclose(numbers.std(axis=0), 1, rtol=1e-6)
     typed = pd.read_csv(shared_data / "introverts.csv")
     np.testing.assert_array_equal(schema.transform(typed), X)
+
+
+# --- many rows of many features ------------------------------------------------------------------
+
+
+def many_levels(n):
+    levels = tuple(sorted(f"level {i}" for i in range(n)))
+    return TableSchema((CategoryColumn("c", 0, levels, levels[0]),), n)
+
+
+def test_blocks_are_the_rows_of_the_whole_and_note_the_same(monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 64)
+    frame = pd.DataFrame(
+        {
+            "city": ["Oslo", "Bo", "Rome", None] * 25,
+            "n": [*range(99), None],
+            "sure": ["yes", "no", "?", "perhaps"] * 25,
+        }
+    )
+    schema = TableSchema.infer(frame[:50], kinds={"sure": "category"})
+    new = pd.concat([frame, frame.assign(city="Paris")])[["sure", "n", "city"]].assign(more=1)
+    whole, parts = [], []
+    X = schema.transform(new, whole)
+    blocks = list(schema.blocks(new, parts))
+    assert len(blocks) > 10
+    assert np.array_equal(np.concatenate(blocks), X)
+    assert whole == parts
+    assert len(whole) >= 3
+    assert [len(block) for block in schema.blocks(new[:0])] == [0]
+
+
+def test_a_wrong_cell_is_named_before_the_first_block(monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 8)
+    frame = pd.DataFrame({"n": [*range(60)]})
+    schema = TableSchema.infer(frame)
+    with pytest.raises(DataError) as error:
+        next(schema.blocks(frame.astype(str).replace("58", "many")))
+    assert str(error.value) == (
+        "Data row 59, column 'n': 'many' is not a number, which this column holds; correct the "
+        "cell, or leave it empty."
+    )
+
+
+def test_a_table_that_would_fill_the_memory_is_refused():
+    schema = many_levels(20_000)
+    frame = pd.DataFrame({"c": ["level 7"] * 60_000})
+    with pytest.raises(DataError) as error:
+        schema.transform(frame)
+    assert str(error.value) == (
+        "The 60,000 rows become 20,001 numbers each, which would take 4.8 GB of memory, more than "
+        "0.5 GB; give fewer rows, or leave out columns of many levels."
+    )
+    assert schema.transform(frame[:10]).sum() == 10
+
+
+def test_a_large_table_of_numbers_is_no_bomb(monkeypatch):
+    monkeypatch.setattr(tables, "MATRIX", 100)
+    frame = pd.DataFrame(np.arange(600.0).reshape(100, 6), columns=list("abcdef"))
+    assert TableSchema.infer(frame).transform(frame).shape == (100, 6)

@@ -42,8 +42,8 @@ def predict(model: Path, path: Path, /, *, out: Path | None = None, strict: bool
         require_place(out, model, path)
     trained = Model.load(model)
     remarks: list[str] = []
-    unit, names, X = _inputs(trained, path, strict, remarks)
-    said = Predictions(trained.target, unit, names, trained.outputs(X))
+    unit, names, A = _outputs(trained, path, strict, remarks)
+    said = Predictions(trained.target, unit, names, A)
     notes(remarks)
     console = output()
     if out is not None:
@@ -118,16 +118,17 @@ def evaluate(
         )
 
 
-def _inputs(
+def _outputs(
     trained: Model, path: Path, strict: bool, remarks: list[str]
 ) -> "tuple[str, Sequence[str], Array]":
-    """Read rows or pictures: what they are called, the number or name of each, and X."""
+    """Predict rows or pictures: what they are called, the number or name of each, and outputs."""
     require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
-        X = trained.inputs(path, remarks)
-        return "row", [str(i) for i in range(1, len(X) + 1)], X
+        A = trained.predict_proba(path, remarks)
+        return "row", [str(i) for i in range(1, len(A) + 1)], A
     with reading(errors()) as progress:
         X, kept, skipped = read_files(picture_files(path), trained.schema.size, strict, progress)
     remarks += [f"left out {shown(file)}: {reason}" for file, reason in skipped]
     inside = path.is_dir()
-    return "file", [shown(file.relative_to(path) if inside else file) for file in kept], X
+    names = [shown(file.relative_to(path) if inside else file) for file in kept]
+    return "file", names, trained.outputs(X)

@@ -1,12 +1,13 @@
 """A table's schema: what each column holds, learned from training rows and saved with the model."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self, final
 
 import numpy as np
 import pandas as pd
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from plainnet.data.cells import MANY, Cells
@@ -32,6 +33,11 @@ _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
 )
 _UNNAMED = "Unnamed: "
+MATRIX = 2**27
+"""Numbers that a whole table may become, 0.5 GB; or `EXPANSION` for each cell, if that is more."""
+
+EXPANSION = 8
+_BLOCK = 2**22  # numbers that some rows become at a time
 _FEW_ROWS = 10  # below, values that all differ are nothing strange
 
 
@@ -194,9 +200,50 @@ read as unknown (1 row).
         ------
         DataError
             If a column is absent, or a cell of a number column holds text, an infinite number or
-            one out of all proportion. Rows are counted from 1, below the header.
+            one out of all proportion, or the features are too many to hold. Rows are counted from
+            1, below the header.
         """
         frame = self._present(frame)
+        m, n = len(frame), self.n_features
+        largest = max(MATRIX, EXPANSION * m * len(self.columns))
+        if m * n > largest:
+            raise DataError(
+                f"The {m:,} rows become {n:,} numbers each, which would take {4e-9 * m * n:.1f} GB "
+                f"of memory, more than {4e-9 * largest:.1f} GB; give fewer rows, or leave out "
+                "columns of many levels."
+            )
+        X = np.zeros((m, n), np.float32)
+        self._write(frame, X, notes)
+        return X
+
+    def blocks(
+        self, frame: pd.DataFrame, notes: list[str] | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Turn rows into features as `transform` does, some rows at a time.
+
+        Parameters
+        ----------
+        frame, notes
+            See `transform`; there is at least one block.
+
+        Raises
+        ------
+        DataError
+            As for `transform`, before the first block.
+        """
+        frame = self._present(frame)
+        rows = max(1, _BLOCK // self.n_features)
+        if len(frame) <= rows:
+            yield self.transform(frame, notes)
+            return
+        # All rows are checked, and noted, with one cell in the place of all.
+        nothing = as_strided(np.zeros(1, np.float32), (len(frame), self.n_features), (0, 0))
+        self._write(frame, nothing, notes)
+        for start in range(0, len(frame), rows):
+            yield self.transform(frame.iloc[start : start + rows])
+
+    def _write(self, frame: pd.DataFrame, X: NDArray[np.float32], notes: list[str] | None) -> None:
+        """Write the features of a table that has all columns into X, which holds zeros."""
         if notes is not None:
             known = {column.name for column in self.columns}
             notes += [
@@ -204,14 +251,12 @@ read as unknown (1 row).
                 for name in frame.columns
                 if name not in known
             ]
-        X = np.zeros((len(frame), self.n_features), np.float32)
         start = 0
         for column in self.columns:
             if isinstance(column, FeatureColumn):
                 stop = start + len(column.features)
                 column.encode(Cells.read(frame[column.name]), X[:, start:stop], notes)
                 start = stop
-        return X
 
     def one_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take levels of a category that differ only in case or spaces for one.

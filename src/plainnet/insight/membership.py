@@ -29,6 +29,7 @@ SET = 0.2  # share of the bits that are set
 LIKELY = 0.02  # chance to guess a row of the training data, above which no filter is stored
 FEWEST = 100  # different rows below which no filter is stored
 _DIGITS = 5  # of a standard deviation, to which numbers are rounded
+_BLOCK = 8192  # rows that are hashed at a time
 _WORD = 16  # bits in one float32
 
 
@@ -111,8 +112,8 @@ def guessable(X: Array, schema: "Schema") -> float:
     >>> round(guessable(schema.transform(frame), schema), 3)  # 10 rows, of 10 * 2 possible ones
     0.5
     """
-    m, X = len(X), _unscaled(X, schema)
-    counts = np.unique(fingerprints(X), return_counts=True)[1]
+    m = len(X)
+    counts = np.unique(hashes(X, schema), return_counts=True)[1]
     repeated = float(counts[counts > 1].sum() / m)
     if X.ndim != 2:
         return repeated
@@ -166,7 +167,8 @@ def _filter(extras: dict[str, Array]) -> tuple[NDArray[np.bool_], float]:
 
 def hashes(X: Array, schema: "Schema") -> NDArray[np.uint64]:
     """Return a hash of each row, (m,): the same in every model of a table."""
-    return fingerprints(_unscaled(X, schema))
+    blocks = range(0, max(len(X), 1), _BLOCK)
+    return np.concatenate([fingerprints(_unscaled(X[i : i + _BLOCK], schema)) for i in blocks])
 
 
 def _halves(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

@@ -30,13 +30,15 @@ _GOLDEN, _FIRST, _SECOND = map(  # of SplitMix64
 
 
 def hashed(rows: Array) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each row of any number dtype, by the mixer of SplitMix64."""
+    """Return a 64-bit hash of each row of numbers, by the mixer of SplitMix64; -0 counts as 0."""
     flat = np.ascontiguousarray(rows.reshape(len(rows), -1))
     n_bytes = flat.shape[1] * flat.itemsize
     hashes = np.full(len(rows), n_bytes, np.uint64)
     for start in range(0, len(rows), _BLOCK):
         block = np.zeros((len(flat[start : start + _BLOCK]), -(-n_bytes // 8) * 8), np.uint8)
-        block[:, :n_bytes] = flat[start : start + _BLOCK].view(np.uint8)
+        some = flat[start : start + _BLOCK]
+        some = some + some.dtype.type(0) if some.dtype.kind == "f" else some  # makes -0 a 0
+        block[:, :n_bytes] = some.view(np.uint8)
         h = hashes[start : start + _BLOCK]
         for word in block.view("<u8").T:
             h ^= word
@@ -87,7 +89,7 @@ def grid_of(X: Array) -> Floats:
 
 def _met(Z: Floats) -> int:
     """How many rows share a cell with an earlier one."""
-    return len(Z) - len(np.unique(hashed(np.floor(Z) + 0.0)))  # + 0 makes -0 a 0
+    return len(Z) - len(np.unique(hashed(np.floor(Z))))
 
 
 def cell_marks(X: Array, grid: Floats) -> NDArray[np.uint64]:
@@ -103,7 +105,7 @@ def cell_marks(X: Array, grid: Floats) -> NDArray[np.uint64]:
     """
     Z = X @ grid
     which = np.ones((len(Z), 1))  # sets the cells of the two grids apart
-    grids = [np.hstack([np.floor(Z + k / 2) + 0.0, k * which]) for k in range(2)]
+    grids = [np.hstack([np.floor(Z + k / 2), k * which]) for k in range(2)]
     return np.column_stack([hashed(cells) for cells in grids])
 
 
