@@ -30,6 +30,39 @@ def test_the_schema_knows_the_training_rows_only():
     assert data.test.X.mean() != pytest.approx(0, abs=1e-6)
 
 
+def test_what_never_varies_among_the_training_rows_has_no_feature():
+    held_out = table_dataset(table(), rng(), test=0.25).test_rows
+    frame = table().assign(pool=0.0, sauna=None, attic=["oak"] * 20 + [None] * 20, kind="hut")
+    frame.loc[held_out[0], ["pool", "sauna", "attic", "kind"]] = [32.0, 4.0, "elm", "villa"]
+    data = table_dataset(frame, rng(), target=["y"], test=0.25)
+    assert data.test_rows.tolist() == held_out.tolist()
+    assert data.schema.feature_names == ("x", "attic: missing")
+    assert [line.kind for line in data.schema.describe()] == [
+        *("number", "constant", "constant", "indicator", "constant")
+    ]
+    assert [line.values for line in data.schema.describe()][1:] == [
+        *("always '0'", "always missing", "always 'oak'", "always 'hut'")
+    ]
+    assert data.notes == [
+        "columns 'pool', 'kind' are the same in all 30 training rows, so they are left out and "
+        "have no effect",
+        "column 'sauna' is empty in all 30 training rows, so it is left out and has no effect",
+    ]
+    assert np.ptp(data.train.X, axis=0).min() > 0
+
+
+def test_a_table_without_a_column_that_varies_in_training_is_refused():
+    held_out = table_dataset(table(), rng(), test=0.25).test_rows
+    frame = table().assign(x=0)
+    frame.loc[held_out[0], "x"] = 1
+    with pytest.raises(DataError) as error:
+        table_dataset(frame, rng(), test=0.25)
+    assert str(error.value) == (
+        "No column is left to learn from: 'x' is left out as constant; give the table more "
+        "columns, or say what kind one of them is."
+    )
+
+
 def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
     frame = table().assign(y=["0", "1", "2", "1"] * 9 + ["0", "1", "2", "9"])
     with pytest.raises(DataError, match="the class '9' has 1 row"):

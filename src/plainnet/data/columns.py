@@ -11,7 +11,7 @@ from plainnet.data.cells import Cells
 from plainnet.data.fields import Fields, shortened
 from plainnet.errors import DataError, ModelFileError
 
-Kind = Literal["number", "category", "yesno", "identifier", "constant"]
+Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Scaling = Literal["standard", "none"]
 
@@ -65,9 +65,14 @@ class Column(ABC):
 class FeatureColumn(Column):
     """A column that becomes features, after what its training rows held."""
 
+    @property
+    @abstractmethod
+    def varies(self) -> bool:
+        """Whether training rows held more than one value: else nothing is learned from it."""
+
     @abstractmethod
     def fit(self, cells: Cells) -> "FeatureColumn":
-        """Return this column with the statistics of other training rows."""
+        """Return this column with the statistics of other training rows, some of them present."""
 
     @abstractmethod
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
@@ -120,12 +125,13 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
         notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
 
 
-def _refuse_empty(cells: Cells) -> None:
+def values_held(cells: Cells) -> str:
+    """Say how many values training rows held, and which one if it was one."""
     if len(cells.distinct) == 0:
-        raise DataError(
-            f"Column {shortened(cells.name)} misses its cell in all {_rows(len(cells.codes))}; "
-            "leave it out, or fill it."
-        )
+        return "always missing"
+    if len(cells.distinct) == 1:
+        return f"always {shortened(cells.texts()[0], 20)}"
+    return f"{len(cells.distinct):,} different in {_rows(len(cells.codes))}"
 
 
 @final
@@ -142,8 +148,8 @@ class NumberColumn(FeatureColumn):
     low, median, high : float
         Of the training rows, in the unit of the table.
     mean, scale : float
-        Mean and standard deviation of the training rows, filled; a deviation of 0 is kept as 1.
-        Of numbers that are taken as they are, 0 and 1.
+        Mean and standard deviation of the training rows, filled. Of numbers that are taken as they
+        are, 0 and 1.
     """
 
     decimal: str
@@ -156,7 +162,6 @@ class NumberColumn(FeatureColumn):
     @classmethod
     def fitted(cls, cells: Cells, decimal: str) -> Self:
         """Take the statistics of training cells; `DataError` if one is not a finite number."""
-        _refuse_empty(cells)
         values = cells.finite(decimal)[cells.codes[cells.codes >= 0]]
         low, high = float(np.min(values)), float(np.max(values))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -168,9 +173,10 @@ class NumberColumn(FeatureColumn):
                 f"Column {shortened(cells.name)} holds numbers too large to standardise (up to "
                 f"{max(-low, high):g}); give them in another unit."
             )
-        # The deviation of equal numbers can be a rounding error instead of zero.
-        if low == high or scale == 0.0:
-            mean, scale = low, 1.0
+        if low == high:
+            scale = 0.0  # and not the rounding error of a mean
+        elif scale == 0.0:  # of differences too small to be squared
+            mean, scale = low, high - low
         return cls(cells.name, cells.missing, decimal, low, median, high, mean, scale)
 
     @classmethod
@@ -201,6 +207,11 @@ class NumberColumn(FeatureColumn):
     def kind(self) -> Kind:
         """What the column holds."""
         return "number"
+
+    @property
+    def varies(self) -> bool:
+        """Whether training rows held numbers that differ."""
+        return self.scale > 0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -265,7 +276,6 @@ class YesNoColumn(FeatureColumn):
     @classmethod
     def fitted(cls, cells: Cells) -> Self:
         """Take the statistics of training cells; `DataError` if one is neither Yes nor No."""
-        _refuse_empty(cells)
         values = cells.yes()
         strange = np.flatnonzero(np.isnan(values))
         if len(strange):
@@ -283,6 +293,11 @@ class YesNoColumn(FeatureColumn):
     def kind(self) -> Kind:
         """What the column holds."""
         return "yesno"
+
+    @property
+    def varies(self) -> bool:
+        """Whether training rows held both."""
+        return self.yes > 0 and self.no > 0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -330,7 +345,7 @@ class YesNoColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class CategoryColumn(FeatureColumn):
-    """One of several levels, one-hot; a level that training did not see is unknown.
+    """One of several levels, one-hot; any other level is unknown, and 0 in all features.
 
     Parameters
     ----------
@@ -347,8 +362,7 @@ class CategoryColumn(FeatureColumn):
 
     @classmethod
     def fitted(cls, cells: Cells) -> Self:
-        """Take the levels of training cells; `DataError` if there is none."""
-        _refuse_empty(cells)
+        """Take the levels of training cells."""
         # Frequent ones first; among equals the text decides, so that row order does not.
         ranked = sorted(zip(-cells.counts(), cells.texts(), strict=True))[:MAX_LEVELS]
         levels = tuple(sorted(text for _, text in ranked))
@@ -367,10 +381,14 @@ class CategoryColumn(FeatureColumn):
         return "category"
 
     @property
+    def varies(self) -> bool:
+        """Whether training rows held more than one level."""
+        return len(self.levels) > 1
+
+    @property
     def features(self) -> tuple[str, ...]:
-        """One feature for each level, one for unknown levels, and whether the cell was missing."""
-        hot = (f"{self.name}={level}" for level in self.levels)
-        return self._with_indicator(*hot, f"{self.name}: unknown")
+        """One feature for each level, and whether the cell was missing."""
+        return self._with_indicator(*(f"{self.name}={level}" for level in self.levels))
 
     @property
     def shown(self) -> str:
@@ -383,7 +401,7 @@ class CategoryColumn(FeatureColumn):
     def treatment(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {shortened(self.fill, 20)}, marked; " if self.missing else ""
-        return f"{filled}one-hot, {len(self.levels)} levels and unknown"
+        return f"{filled}one-hot, {len(self.levels)} levels; unknown = all 0"
 
     def spellings(self) -> list[tuple[int, int]]:
         """Return the places of levels that are others in another spelling: (first, other)."""
@@ -397,7 +415,7 @@ class CategoryColumn(FeatureColumn):
         return CategoryColumn.fitted(cells)
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 into the feature of each row's level, or into that of unknown ones."""
+        """Write 1 into the feature of each row's level, if it is known."""
         place = {level: i for i, level in enumerate(self.levels)}
         unknown = len(self.levels)
         # A missing cell has code -1: the last place, which is that of the most frequent level.
@@ -405,7 +423,9 @@ class CategoryColumn(FeatureColumn):
         if notes is not None:
             what = "is not among the categories that the model knows; it is read as unknown"
             _note_values(cells, hot[:-1] == unknown, what, notes)
-        out[np.arange(len(cells.codes)), hot[cells.codes]] = 1.0
+        level = hot[cells.codes]
+        known = np.flatnonzero(level < unknown)
+        out[known, level[known]] = 1.0
         self._mark_missing(cells, cells.codes < 0, shortened(self.fill), out, notes)
 
     def to_json(self) -> dict[str, object]:
@@ -415,8 +435,72 @@ class CategoryColumn(FeatureColumn):
 
 @final
 @dataclass(frozen=True)
+class IndicatorColumn(FeatureColumn):
+    """Whether the cell is missing and nothing more, for training rows held only one value.
+
+    Parameters
+    ----------
+    name, missing
+        See `Column`.
+    shown_as : str
+        What the training rows held, for people.
+    """
+
+    shown_as: str
+
+    @classmethod
+    def fitted(cls, cells: Cells) -> Self:
+        """Count the training cells that are missing."""
+        return cls(cells.name, cells.missing, values_held(cells))
+
+    @classmethod
+    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+        """Read the column from a model file; `ModelFileError` if a field is wrong."""
+        fields.only("name", "kind", "missing", "shown")
+        return cls(name, missing, fields.text("shown"))
+
+    @property
+    def kind(self) -> Kind:
+        """What the column holds."""
+        return "indicator"
+
+    @property
+    def varies(self) -> bool:
+        """Whether some training rows miss the cell."""
+        return self.missing > 0
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Whether the cell was missing."""
+        return (f"{self.name}: missing",)
+
+    @property
+    def shown(self) -> str:
+        """What the training rows held."""
+        return self.shown_as
+
+    @property
+    def treatment(self) -> str:
+        """What becomes of a cell."""
+        return "missing = 1, any value = 0"
+
+    def fit(self, cells: Cells) -> "IndicatorColumn":
+        """Return this column with the number of other training rows that miss the cell."""
+        return IndicatorColumn.fitted(cells)
+
+    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
+        """Write 1 where the cell is missing."""
+        out[:, 0] = cells.codes < 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return the column as an object for JSON."""
+        return _with_shown(self)
+
+
+@final
+@dataclass(frozen=True)
 class LeftOutColumn(Column):
-    """A column that teaches nothing: an identifier, or the same in every row.
+    """A column without effect: an identifier, or the same (or empty) in every training row.
 
     Its cells are not kept, so that a model file holds no names of people.
 
@@ -458,13 +542,14 @@ class LeftOutColumn(Column):
     @property
     def treatment(self) -> str:
         """What becomes of a cell."""
-        return "left out"
+        return "left out, no effect"
 
     def to_json(self) -> dict[str, object]:
         """Return the column as an object for JSON."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "missing": self.missing,
-            "shown": self.shown_as,
-        }
+        return _with_shown(self)
+
+
+def _with_shown(column: IndicatorColumn | LeftOutColumn) -> dict[str, object]:
+    """Return a column that holds nothing but words for people as an object for JSON."""
+    names = {"kind": column.kind, "name": column.name}
+    return {**names, "missing": column.missing, "shown": column.shown}

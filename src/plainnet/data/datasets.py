@@ -138,7 +138,8 @@ class TableSource(Source):
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
         numbers = _numbers(self._frame.index, test)
-        return Dataset(schema, what, encoded(train), second, third, list(self._notes), numbers)
+        notes = [*self._notes, *schema.remarks()]
+        return Dataset(schema, what, encoded(train), second, third, notes, numbers)
 
 
 @final
