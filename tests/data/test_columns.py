@@ -9,11 +9,10 @@ from plainnet.data.columns import (
     MAX_LEVELS,
     CategoryColumn,
     Column,
-    IndicatorColumn,
-    LeftOutColumn,
     NumberColumn,
     YesNoColumn,
 )
+from plainnet.data.left_out import IndicatorColumn, LeftOutColumn
 from plainnet.errors import DataError
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import DataError
+from plainnet import DataError, Settings
 from plainnet.data.datasets import image_dataset, table_dataset
+from plainnet.runs import image_run
 
 
 def rng():
@@ -61,6 +62,22 @@ def test_a_table_without_a_column_that_varies_in_training_is_refused():
         "No column is left to learn from: 'x' is left out as constant; give the table more "
         "columns, or say what kind one of them is."
     )
+
+
+def test_pixels_that_never_vary_have_no_effect():
+    rng_ = np.random.default_rng(1)
+    X = rng_.integers(0, 256, (24, 4, 4, 3)).astype(np.uint8)
+    X[:, 0] = 40
+    y = np.arange(24) % 2
+    other = X.copy()
+    other[:, 0] = 255
+    for settings in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"scaling": "none"}):
+        model, _, data = image_run(X, y, ["a", "b"], Settings(hidden=(3,), epochs=3, **settings))
+        assert data.notes == [
+            "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "
+            "have no effect"
+        ]
+        np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(X))
 
 
 def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():

@@ -77,7 +77,8 @@ def rows():
     """Rows of the table, one that misses everything, and one that nobody has seen."""
     table = frame().head(4).reset_index(drop=True)
     table.loc[4] = None
-    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", None, None, "b"]
+    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", *[None] * 3]
+    table.loc[5, "note"] = "another"
     return table.fillna("NA")
 
 

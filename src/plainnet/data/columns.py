@@ -104,11 +104,12 @@ class FeatureColumn(Column):
         elif cells.missing and notes is not None:
             notes.append(
                 f"{cells.place(-1)}: the cell is missing, as in no training row; it is filled "
-                f"with {fill} ({_rows(cells.missing)})."
+                f"with {fill} ({rows_text(cells.missing)})."
             )
 
 
-def _rows(n: int) -> str:
+def rows_text(n: int) -> str:
+    """Return how many rows there are, in words."""
     return f"{n} row" if n == 1 else f"{n:,} rows"
 
 
@@ -117,21 +118,14 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
     codes = np.flatnonzero(strange)
     texts, counts = cells.texts(), cells.counts()
     notes += [
-        f"{cells.place(code)}: {shortened(texts[code])} {what} ({_rows(int(counts[code]))})."
+        f"{cells.place(code)}: {shortened(texts[code])} {what} ({rows_text(int(counts[code]))})."
         for code in codes[:_SHOWN]
     ]
     if len(codes) > _SHOWN:
-        others = f"{len(codes) - _SHOWN:,} more values ({_rows(int(counts[codes[_SHOWN:]].sum()))})"
+        others = (
+            f"{len(codes) - _SHOWN:,} more values ({rows_text(int(counts[codes[_SHOWN:]].sum()))})"
+        )
         notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
-
-
-def values_held(cells: Cells) -> str:
-    """Say how many values training rows held, and which one if it was one."""
-    if len(cells.distinct) == 0:
-        return "always missing"
-    if len(cells.distinct) == 1:
-        return f"always {shortened(cells.texts()[0], 20)}"
-    return f"{len(cells.distinct):,} different in {_rows(len(cells.codes))}"
 
 
 @final
@@ -431,125 +425,3 @@ class CategoryColumn(FeatureColumn):
     def to_json(self) -> dict[str, object]:
         """Return the column as an object for JSON."""
         return {"kind": self.kind, **self.__dict__, "levels": list(self.levels)}
-
-
-@final
-@dataclass(frozen=True)
-class IndicatorColumn(FeatureColumn):
-    """Whether the cell is missing and nothing more, for training rows held only one value.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    shown_as : str
-        What the training rows held, for people.
-    """
-
-    shown_as: str
-
-    @classmethod
-    def fitted(cls, cells: Cells) -> Self:
-        """Count the training cells that are missing."""
-        return cls(cells.name, cells.missing, values_held(cells))
-
-    @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "shown")
-        return cls(name, missing, fields.text("shown"))
-
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return "indicator"
-
-    @property
-    def varies(self) -> bool:
-        """Whether some training rows miss the cell."""
-        return self.missing > 0
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Whether the cell was missing."""
-        return (f"{self.name}: missing",)
-
-    @property
-    def shown(self) -> str:
-        """What the training rows held."""
-        return self.shown_as
-
-    @property
-    def treatment(self) -> str:
-        """What becomes of a cell."""
-        return "missing = 1, any value = 0"
-
-    def fit(self, cells: Cells) -> "IndicatorColumn":
-        """Return this column with the number of other training rows that miss the cell."""
-        return IndicatorColumn.fitted(cells)
-
-    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 where the cell is missing."""
-        out[:, 0] = cells.codes < 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return _with_shown(self)
-
-
-@final
-@dataclass(frozen=True)
-class LeftOutColumn(Column):
-    """A column without effect: an identifier, or the same (or empty) in every training row.
-
-    Its cells are not kept, so that a model file holds no names of people.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    reason : {"identifier", "constant"}
-        The kind.
-    shown_as : str
-        What the training rows held, for people.
-    """
-
-    reason: Kind
-    shown_as: str
-
-    @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "shown")
-        reason: Kind = "constant" if fields.text("kind") == "constant" else "identifier"
-        return cls(name, missing, reason, fields.text("shown"))
-
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return self.reason
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def shown(self) -> str:
-        """How many values there were."""
-        return self.shown_as
-
-    @property
-    def treatment(self) -> str:
-        """What becomes of a cell."""
-        return "left out, no effect"
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return _with_shown(self)
-
-
-def _with_shown(column: IndicatorColumn | LeftOutColumn) -> dict[str, object]:
-    """Return a column that holds nothing but words for people as an object for JSON."""
-    names = {"kind": column.kind, "name": column.name}
-    return {**names, "missing": column.missing, "shown": column.shown}

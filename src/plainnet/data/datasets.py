@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
-from plainnet.data.images import ImageSchema, Progress, read_images
+from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.pixels import shown
 from plainnet.data.splits import stratified_split
 from plainnet.data.tables import TableSchema
@@ -170,8 +170,13 @@ class PictureSource(Source):
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
-        numbers = _numbers(np.arange(self.m), test)
-        return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
+        numbers, notes = _numbers(np.arange(self.m), test), list(self._notes)
+        if constant := np.count_nonzero(constant_numbers(first.X)):
+            notes.append(
+                f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
+                f"all {len(first.X):,} training pictures, so they have no effect"
+            )
+        return Dataset(schema, self._target, first, second, third, notes, numbers)
 
 
 def read_source(

@@ -15,16 +15,14 @@ from plainnet.data.columns import (
     CategoryColumn,
     Column,
     FeatureColumn,
-    IndicatorColumn,
     Kind,
-    LeftOutColumn,
     NumberColumn,
     Scaling,
     YesNoColumn,
-    values_held,
 )
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.data.left_out import IndicatorColumn, LeftOutColumn, values_held
 from plainnet.errors import DataError, ModelFileError
 
 __all__ = ["KINDS", "Description", "Kind", "TableSchema"]

@@ -65,7 +65,7 @@ class Scaling:
         X = X.astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(X, axis=0, weights=weight)
-            mean = np.where((X == X[0]).all(axis=0), X[0], mean)  # an average may be a bit off
+            mean = np.where((X[0] == X).all(axis=0), X[0], mean)  # an average may be a bit off
             scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
         if not np.isfinite(scale).all():
             column = int(np.argmin(np.isfinite(scale)))
@@ -85,7 +85,7 @@ class Scaling:
         >>> Scaling.of_constants(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 6.0]]))
         array([[3., 1.]])
         """
-        varies = (X != X[0]).any(axis=0)
+        varies = (X[0] != X).any(axis=0)
         return cls(np.where(varies, 0, X[0]), np.ones_like(X[0]), varies)
 
     def apply(self, X: Array) -> Array:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from plainnet._version import __version__
 from plainnet.data.cells import YES_NO_PAIRS, Cells
-from plainnet.data.columns import CategoryColumn, FeatureColumn, IndicatorColumn, NumberColumn
+from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
 from plainnet.data.frames import MISSING
 from plainnet.data.images import ImageSchema
+from plainnet.data.left_out import IndicatorColumn
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError

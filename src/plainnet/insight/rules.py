@@ -74,8 +74,9 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
     >>> [(p.name, p.start, p.stop, p.missing) for p in places(TableSchema.infer(frame))]
     [('age', 0, 2, True), ('fear', 2, 3, False)]
     """
-    from plainnet.data.columns import CategoryColumn, FeatureColumn, IndicatorColumn, NumberColumn
+    from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
+    from plainnet.data.left_out import IndicatorColumn
 
     if isinstance(schema, ImageSchema):
         return [Place(name, "number", i, i + 1) for i, name in enumerate(COLOUR_NAMES)]
