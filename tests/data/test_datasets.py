@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from plainnet import DataError, Settings
-from plainnet.data.datasets import image_dataset, table_dataset
+from plainnet.data.datasets import TableSource, image_dataset, table_dataset
+from plainnet.data.folds import fold
 from plainnet.runs import image_run
 
 
@@ -59,8 +60,8 @@ def test_a_table_without_a_column_that_varies_in_training_is_refused():
     with pytest.raises(DataError) as error:
         table_dataset(frame, rng(), test=0.25)
     assert str(error.value) == (
-        "No column is left to learn from: 'x' is left out as constant; give the table more "
-        "columns, or say what kind one of them is."
+        "No column is left to learn from: 'x' is left out as constant (always '0'); give the table "
+        "more columns, or say what kind one of them is."
     )
 
 
@@ -88,6 +89,34 @@ def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
         image_dataset(
             np.zeros((5, 2, 2, 3), np.uint8), np.array([0, 0, 0, 0, 1]), ["a", "rare"], rng()
         )
+
+
+@pytest.mark.parametrize(("test", "validation", "sides"), [(0.2, 0, 2), (0, 0.2, 2), (0.2, 0.2, 3)])
+def test_too_few_rows_are_refused(test, validation, sides):
+    frame = pd.DataFrame({"x": range(2 * sides), "y": np.arange(2 * sides) / 3})
+    table_dataset(frame, rng(), test=test, validation=validation)
+    split = "a split" if sides == 2 else "a split in 3"
+    with pytest.raises(DataError) as error:
+        table_dataset(frame[1:], rng(), test=test, validation=validation)
+    assert str(error.value) == (
+        f"{split} needs at least {2 * sides} rows, got {2 * sides - 1}: "
+        "add rows or hold fewer parts out"
+    )
+
+
+def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
+    frame = table().assign(y=["a"] * 38 + ["b"] * 2)
+    table_dataset(frame, rng())
+    with pytest.raises(DataError) as error:
+        table_dataset(frame, rng(), validation=0.2)
+    assert str(error.value) == (
+        "the class 'b' has 2 rows, but a split in 3 needs at least 3 of each class, one for each "
+        "side: add rows of it or drop it"
+    )
+    with pytest.raises(DataError) as of_folds:
+        fold(TableSource(frame), 3, rng(), rng())
+    assert str(of_folds.value) == str(error.value)
+    fold(TableSource(frame), 3, rng(), rng(), test=0)
 
 
 def test_a_kind_for_the_target_is_refused():

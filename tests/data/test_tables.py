@@ -192,8 +192,8 @@ def test_kinds_can_be_overruled() -> None:
         ),
         (
             {"exclude": ["age", "city", "happy"]},
-            "No column is left to learn from: 'unit' is left out as constant; give the table more "
-            "columns, or say what kind one of them is.",
+            "No column is left to learn from: 'unit' is left out as constant (always 'cm'); give "
+            "the table more columns, or say what kind one of them is.",
         ),
         (
             {"exclude": ["age", "city", "happy", "unit"]},

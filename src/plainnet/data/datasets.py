@@ -14,7 +14,7 @@ from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.pixels import shown
-from plainnet.data.splits import stratified_split
+from plainnet.data.splits import checked_classes, stratified_split
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabelled
 from plainnet.errors import DataError
@@ -455,6 +455,8 @@ def parts(
             "train on: their sum must be below 1"
         )
     labels, groups = source.labels, source.groups
+    if sides := bool(test) + bool(validation):
+        checked_classes(labels, source.m, groups, 1 + sides)
     train: Array = np.arange(source.m)
     held_out: dict[str, Array | None] = {"test": None, "validation": None}
     taken = 0.0

@@ -440,7 +440,10 @@ def _refitted(column: Column, frame: pd.DataFrame) -> Column:
 
 
 def _left_out(columns: tuple[Column, ...]) -> str:
-    kinds = [f"{shortened(column.name)} is left out as {column.kind}" for column in columns[:5]]
+    kinds = [
+        f"{shortened(column.name)} is left out as {column.kind} ({column.shown})"
+        for column in columns[:_NAMED]
+    ]
     return ", ".join(kinds) if kinds else "there is none besides those excluded"
 
 
