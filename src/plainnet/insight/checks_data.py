@@ -106,7 +106,8 @@ def check_columns(X: Array, names: Sequence[str]) -> list[Finding]:
                 "note",
                 f"{_listed(names, constant)} never change{'s' if len(constant) == 1 else ''}.",
                 f"{len(constant)} of {n} columns",
-                "They hold no information; harmless, but their weights are wasted.",
+                "They hold no information, and nothing trains their weights: a row with another "
+                "value gets an arbitrary answer.",
                 "leave them out",
             )
         )
