@@ -45,6 +45,24 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
     assert 0.5 < model.record["results"]["baseline"]["accuracy"] < 0.6
 
 
+def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
+    pd.read_csv(survey).assign(fax=None, planet="Earth")[
+        ["fax", "planet", "Stage_fear", "Personality"]
+    ].to_csv("more.csv", index=False)
+    trained = cli("train", "more.csv", "--epochs", 1)
+    assert (trained.code, trained.err) == (0, "")
+    shown = cli("summary", "more.safetensors").out
+    for telling in (
+        "Note: column 'planet' is the same in all 120 training rows, so it is left out and has no",
+        "Note: column 'fax' is empty in all 120 training rows, so it is left out and has no effect",
+        "always missing",
+        "always 'Earth'",
+        "left out, no effect",
+    ):
+        assert telling in trained.out
+        assert telling in shown
+
+
 def test_pictures_from_end_to_end(cli: Cli, colours: Path, tmp_path: Path) -> None:
     (colours / "red" / "notes.txt").write_text("no picture")
     Image.new("RGB", (1, 1)).save(colours / "red" / "dot.png")

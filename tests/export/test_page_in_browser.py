@@ -28,6 +28,7 @@ FILL = """
     const choose = (words) => [...field.options].find((option) => option.text === words).value;
     if (cell === null) field.value = "";
     else if (kind === "number") field.value = cell;
+    else if (kind === "indicator") field.value = choose("a value");
     else if (kind === "yesno") field.value = choose("yt".includes(cell[0].toLowerCase()) ? "Yes" : "No");
     else field.value = levels.includes(cell) ? levels.indexOf(cell) : choose("another value");
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -76,7 +77,8 @@ def rows():
     """Rows of the table, one that misses everything, and one that nobody has seen."""
     table = frame().head(4).reset_index(drop=True)
     table.loc[4] = None
-    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", None, None]
+    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", *[None] * 3]
+    table.loc[5, "note"] = "another"
     return table.fillna("NA")
 
 
@@ -300,7 +302,7 @@ def test_it_fits_and_is_read_aloud(name, width, dark, tmp_path):
         if name == "multiclass":  # a person without a mouse
             tab.value("FIELDS[0].focus()")
             tab.ask("Input.insertText", text="1")
-            for _ in range(8):
+            for _ in range(9):  # past the other fields
                 for kind in ("keyDown", "keyUp"):
                     tab.ask("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab",
                             windowsVirtualKeyCode=9)  # fmt: skip

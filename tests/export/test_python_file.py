@@ -130,7 +130,7 @@ TYPED += [pd.Timestamp("2020-01-02"), pd.NA]
 
 
 @pytest.mark.parametrize("cell", [*CELLS, *TYPED], ids=repr)
-@pytest.mark.parametrize("name", ["age", "weight", "fun", "smokes", EVIL, "city"])
+@pytest.mark.parametrize("name", ["age", "weight", "fun", "smokes", EVIL, "city", "note"])
 def test_a_cell_is_read_as_the_schema_reads_it(name, cell):
     model, program = table_models()["binary"], PROGRAM
     row = ROW | {name: cell}

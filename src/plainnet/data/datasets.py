@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
-from plainnet.data.images import ImageSchema, Progress, read_images
+from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.pixels import shown
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
-from plainnet.data.splits import stratified_split
+from plainnet.data.splits import checked_classes, stratified_split
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabelled
 from plainnet.errors import DataError
@@ -140,7 +140,8 @@ class TableSource(Source):
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
         numbers = _numbers(self._frame.index, test)
-        return Dataset(schema, what, encoded(train), second, third, list(self._notes), numbers)
+        notes = [*self._notes, *schema.remarks()]
+        return Dataset(schema, what, encoded(train), second, third, notes, numbers)
 
 
 @final
@@ -171,8 +172,13 @@ class PictureSource(Source):
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
-        numbers = _numbers(np.arange(self.m), test)
-        return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
+        numbers, notes = _numbers(np.arange(self.m), test), list(self._notes)
+        if constant := np.count_nonzero(constant_numbers(first.X)):
+            notes.append(
+                f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
+                f"all {len(first.X):,} training pictures, so they have no effect"
+            )
+        return Dataset(schema, self._target, first, second, third, notes, numbers)
 
 
 def read_source(
@@ -471,6 +477,8 @@ def parts(
             "train on: their sum must be below 1"
         )
     labels, groups = source.labels, source.groups
+    if sides := bool(test) + bool(validation):
+        checked_classes(labels, source.m, groups, 1 + sides)
     train: Array = np.arange(source.m)
     held_out: dict[str, Array | None] = {"test": None, "validation": None}
     taken = 0.0

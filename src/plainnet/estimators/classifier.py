@@ -60,7 +60,8 @@ class NetClassifier(NetEstimator):
         Epochs to wait for a lower validation loss before stopping and going back to the best
         weights; 0 never stops early.
     standardize : bool, default True
-        Whether to take columns to mean 0 and deviation 1, as the training rows have them.
+        Whether to take columns to mean 0 and deviation 1, as the training rows have them. Either
+        way, a column that never varies in training has no effect.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False
@@ -93,7 +94,7 @@ class NetClassifier(NetEstimator):
     feature_names_in_ : array of str
         Their names, if X was a DataFrame.
     input_scaling_ : Scaling or None
-        Mean and deviation of each column.
+        Mean and deviation of each column, and whether it varies.
 
     Examples
     --------

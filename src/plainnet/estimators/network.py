@@ -175,7 +175,7 @@ class NetEstimator(Choices):
                 "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
             )
         if not self._fitted:
-            self._prepare(rows, targets, weight, start)
+            self._prepare(rows, targets, weight, start, more=True)
             self._note(History())
             self._stepper = None
         net, loss = self.net_, self.loss_
@@ -279,9 +279,19 @@ class NetEstimator(Choices):
 
     @final
     def _prepare(
-        self, rows: Array, targets: Array, weight: Array | None, rng: np.random.Generator
+        self,
+        rows: Array,
+        targets: Array,
+        weight: Array | None,
+        rng: np.random.Generator,
+        *,
+        more: bool = False,
     ) -> None:
-        """Make scales and network, or see that the network there is can go on."""
+        """Make scales and network, or see that the network there is can go on.
+
+        `more` says that other rows will come: then rows that are all alike say of no column that it
+        has no effect, for a network without a single weight would never learn.
+        """
         self.loss_, n_out = self._make_loss()
         if self._fitted:
             fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
@@ -292,11 +302,15 @@ class NetEstimator(Choices):
                 )
         else:
             self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
-            self.input_scaling_ = self.target_scaling_ = None
-            if self.standardize:
-                self.input_scaling_ = Scaling.of(rows, weight, "X")
-                if self._numeric_targets:
-                    self.target_scaling_ = Scaling.of(targets, weight, "y")
+            self.target_scaling_ = None
+            if self.standardize and self._numeric_targets:
+                self.target_scaling_ = Scaling.of(targets, weight, "y")
+            standard = self.standardize
+            scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
+            self.input_scaling_ = scaling if standard or scaling.mean.any() else None
+            if scaling.varies.any() or not more:
+                # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
+                self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
     @final
     def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:

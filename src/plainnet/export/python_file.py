@@ -96,7 +96,8 @@ def to_python(model: Model) -> str:
     }
     # Rendered once to see which modules the code needs, so that none is imported in vain.
     code = _template().render(context, imports=())
-    needed = [line for line in _MODULES if _uses(code, line)]
+    used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+    needed = [line for line in _MODULES if not used.isdisjoint(_imported(line))]
     return _template().render(context, imports=needed)
 
 
@@ -204,12 +205,11 @@ def _assigned(node: ast.stmt) -> str:
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
-def _uses(code: str, statement: str) -> bool:
-    """Say whether code uses what an import brings."""
-    names = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+def _imported(statement: str) -> list[str]:
+    """Name what an import brings."""
     imported = ast.parse(statement).body[0]
     assert isinstance(imported, ast.Import | ast.ImportFrom)
-    return any(alias.name in names for alias in imported.names)
+    return [alias.name for alias in imported.names]
 
 
 @cache

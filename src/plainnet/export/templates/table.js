@@ -14,7 +14,8 @@ function numberFrom(text, decimal) {
 }
 
 // Each kind of column turns a cell (null where it is missing) into numbers. A number's cell is text,
-// that of a Yes/No is 1 or 0, and that of a category the place of its level, or one more if unknown.
+// that of a Yes/No is 1 or 0, that of a category the place of its level, or one more if unknown, and of an
+// indicator it only matters whether there is one.
 const ENCODERS = {
   number(column, cell) {
     const value = cell === null ? column.median : numberFrom(cell, column.decimal);
@@ -26,8 +27,9 @@ const ENCODERS = {
   yesno: (column, cell) => [cell ?? (column.fill === "Yes" ? 1 : 0)],
   category(column, cell) {
     const place = cell ?? column.levels.indexOf(column.fill);
-    return [...column.levels.map((_, i) => Number(i === place)), Number(place === column.levels.length)];
+    return column.levels.map((_, i) => Number(i === place));
   },
+  indicator: () => [],
 };
 
 // The numbers that the network takes. With a column that missed cells in training goes one number
