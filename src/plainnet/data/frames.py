@@ -288,7 +288,7 @@ def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
         # before its parts are followed.
         table = file.read(use_threads=False)
         table.validate(full=True)
-        return table.to_pandas(use_threads=False)
+        return _with_exact_integers(table)
     except DataError:
         raise
     except Exception as error:  # readers raise almost anything on damaged bytes
@@ -296,6 +296,18 @@ def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
         if isinstance(error, KeyError):
             reason = f"its description lacks {reason}"
         raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
+
+
+def _with_exact_integers(table: Any) -> pd.DataFrame:
+    """Return an Arrow table as a DataFrame whose integers keep all digits beside missing cells."""
+    import pyarrow as pa
+
+    frame = table.to_pandas(use_threads=False, integer_object_nulls=True)
+    for name, kind in zip(table.schema.names, table.schema.types, strict=True):
+        if pa.types.is_integer(kind) and name in frame and frame[name].dtype == object:
+            unsigned = pa.types.is_unsigned_integer(kind)
+            frame[name] = frame[name].astype("UInt64" if unsigned else "Int64")
+    return frame
 
 
 def _decoded(data: bytes, label: str) -> str:

@@ -1,6 +1,7 @@
 """What a table's network is to predict: the task, its classes or units, and both ways between."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, Self, final, get_args
@@ -9,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.cells import MANY, Cells, number_from_text, text_from_number
+from plainnet.data.cells import MANY, Cells, number_from_text
 from plainnet.data.columns import NumberColumn
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
@@ -23,6 +25,9 @@ TASKS: tuple[Task, ...] = get_args(Task)
 _LARGEST = 1e100  # mean and scale of a number: squares of what is predicted stay finite
 _FEW_ROWS = 10  # below, as many different values as rows are nothing strange
 _SEPARATOR = ";"
+_WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+_EXACT = 2.0**53  # from here on, a float no longer tells each whole number from the next
 
 
 def drop_unlabelled(
@@ -280,9 +285,9 @@ class Target:
         Returns
         -------
         ndarray
-            Binary (positive from 0.5 on) and multiclass (the most probable): names of classes,
-            dtype object, shape (m,). Multilabel (from 0.5 on): bool, (m, n_out). Regression:
-            float64, (m, n_out), in the unit of the table.
+            Binary (positive above 0.5) and multiclass (the most probable, the first of equals):
+            names of classes, dtype object, shape (m,). Multilabel (above 0.5): bool, (m, n_out).
+            Regression: float64, (m, n_out), in the unit of the table.
 
         Raises
         ------
@@ -300,10 +305,10 @@ class Target:
         if self.task == "regression":
             return np.asarray(A.astype(np.float64) * self.scale + self.mean)
         if self.task == "multilabel":
-            return np.asarray(A >= 0.5)
+            return is_positive(A)
         names = np.array(self.classes, dtype=object)
         return np.asarray(
-            names[(A[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else A.argmax(axis=1)]
+            names[is_positive(A[:, 0]).astype(np.int64) if self.n_out == 1 else A.argmax(axis=1)]
         )
 
     def to_json(self) -> dict[str, object]:
@@ -363,14 +368,15 @@ class Target:
         return n == 1 and (k == 2 if self.task == "binary" else k >= 2)
 
     def _places(self, cells: Cells, place: dict[str, int]) -> NDArray[np.int64]:
-        """Return the place of each distinct value among the classes."""
-        texts = cells.texts()
-        if all(_canonical(name) == name for name in self.classes):
-            texts = [_canonical(text) for text in texts]
-        strange = [code for code, text in enumerate(texts) if text not in place]
-        if strange:
-            raise self._unknown(cells, strange[0])
-        return np.array([place[text] for text in texts], np.int64)
+        """Return the place of each distinct value among the classes: as written, or as a number."""
+        by_number = {_value(name): i for name, i in place.items()} if _numeric(place) else {}
+        places = []
+        for code, text in enumerate(cells.texts()):
+            found = place.get(text, by_number.get(_value(text)))
+            if found is None:
+                raise self._unknown(cells, code)
+            places.append(found)
+        return np.array(places, np.int64)
 
     def _unknown(self, cells: Cells, code: int) -> DataError:
         shown = ", ".join(shortened(name) for name in self.classes[:5])
@@ -437,17 +443,21 @@ def _task(cells: list[Cells]) -> Task:
 
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
     """Return the classes in their natural order."""
-    texts = cells.texts()
     if not np.isnan(cells.numbers()).any() and cells.looks_numeric():
-        classes = tuple(text_from_number(n) for n in sorted(set(cells.finite("."))))
+        _refuse_rounded(cells)
+        classes = tuple(sorted({_label(text) for text in cells.texts()}, key=_value))
+        alike = [a for a in pairwise(classes) if _value(a[0]) == _value(a[1])]
+        difference = "are the same number"
     else:
-        classes = tuple(sorted(texts, key=lambda text: (text.casefold(), text)))
-        for one, other in pairwise(classes):
-            if one.casefold() == other.casefold():
-                raise DataError(
-                    f"The target {shortened(cells.name)} holds {shortened(one)} and "
-                    f"{shortened(other)}, which differ in letter case alone; write them alike."
-                )
+        classes = tuple(sorted(cells.texts(), key=lambda text: (text.casefold(), text)))
+        alike = [a for a in pairwise(classes) if a[0].casefold() == a[1].casefold()]
+        difference = "differ in letter case alone"
+    if alike:
+        one, other = sorted(alike[0])
+        raise DataError(
+            f"The target {shortened(cells.name)} holds {shortened(one)} and {shortened(other)}, "
+            f"which {difference}; write them alike."
+        )
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         wanted = "exactly 2" if task == "binary" else "at least 2"
         raise DataError(
@@ -486,7 +496,31 @@ def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _canonical(text: str) -> str:
-    """Return a number in its one spelling, so that class 1 is also found as 1.0."""
-    number = number_from_text(text)
-    return text if np.isnan(number) else text_from_number(number)
+def _refuse_rounded(cells: Cells) -> None:
+    """Refuse floats that were long whole numbers and have lost their last digits."""
+    numbers = cells.finite(".")
+    if cells.distinct.dtype.kind == "f" and (np.abs(numbers) >= _EXACT).any():
+        raise cells.error(
+            int(np.argmax(np.abs(numbers) >= _EXACT)),
+            "is a class in a column of floats, which may have lost its last digits; give the "
+            "column as text or as integers (in pandas, as Int64 where cells are missing)",
+        )
+
+
+def _label(text: str) -> str:
+    """Return the class that a number names as written; but 3.0, which was 3 beside gaps, is 3."""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def _value(text: str) -> float:
+    """Return the number that a text stands for, a whole one exactly; NaN if it is none."""
+    whole = _WHOLE.fullmatch(text)
+    return int(whole[1]) if whole else number_from_text(text)
+
+
+def _numeric(classes: Iterable[str]) -> bool:
+    """Say whether classes are numbers, so that class 1 is also found as 1.0; 007 is a name."""
+    return not any(
+        np.isnan(number_from_text(name)) or _LEADING_ZERO.match(name) for name in classes
+    )
