@@ -12,7 +12,8 @@ function numberFrom(text, decimal) {
   const plain = text.replace(/\p{Nd}/gu, digit);
   if (PLAIN.test(plain)) return Number(plain);
   if (GROUPED.test(text)) return Number(text.replaceAll(",", ""));
-  return INFINITE.test(text) ? Infinity : NaN;
+  if (INFINITE.test(text)) return text[0] === "-" ? -Infinity : Infinity;
+  return NaN;
 }
 
 // Which of 0 to 9 a digit means: each script has its ten in a row.
