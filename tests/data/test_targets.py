@@ -45,7 +45,20 @@ def refusal(values: list[Any], task: str | None = None) -> str:
         ([0, 1, 2], "multiclass", ("0", "1", "2")),
         ([float(i % 3) for i in range(30)], "multiclass", ("0", "1", "2")),
         (["01", "02", "03"], "multiclass", ("01", "02", "03")),
-        ([str(i % 20) for i in range(100)], "multiclass", tuple(map(str, range(20)))),
+        ([str(i % 10) for i in range(100)], "multiclass", tuple("0123456789")),
+        ([str(i % 11) for i in range(100)], "regression", ()),
+        ([str(i % 18 + 3 * (i % 18 > 15)) for i in range(100)], "regression", ()),
+        ([str(5 * (i % 11)) for i in range(100)], "regression", ()),
+        (
+            [str(100 + (i % 12) ** 3) for i in range(100)],
+            "multiclass",
+            tuple(str(100 + i**3) for i in range(12)),
+        ),
+        (
+            [str(4012888888881881 + i % 12 * (i % 12 + 99)) for i in range(100)],
+            "multiclass",
+            tuple(str(4012888888881881 + i * (i + 99)) for i in range(12)),
+        ),
         ([str(i % 21) for i in range(100)], "regression", ()),
         ([str(i) for i in range(12)], "regression", ()),
         (["0.5", "1.5", "2.5"], "regression", ()),
@@ -74,6 +87,26 @@ def test_the_task_that_cells_ask_for(
 def test_the_task_can_be_set(values: list[Any], task: str, n_out: int) -> None:
     target = infer(values, task)
     assert (target.task, target.n_out) == (task, n_out)
+
+
+def test_real_tables_are_taken_for_what_a_person_would_say(shared_data: Path) -> None:
+    said = {
+        "abalone": ("rings", "regression"),
+        "adult": ("income", "binary"),
+        "german": ("risk", "binary"),
+        "glass": ("type", "multiclass"),
+        "mpg": ("mpg", "regression"),
+        "oil-spill": ("spill", "binary"),
+        "phoneme": ("nasal", "binary"),
+        "titanic": ("survived", "binary"),
+        "wine-red": ("quality", "multiclass"),
+    }
+    for name, (column, task) in said.items():
+        rows = drop_unlabelled(read_frame(shared_data / "tables" / f"{name}.csv"), [column])
+        assert Target.infer(rows, [column]).task == task, name
+    cars = drop_unlabelled(read_frame(shared_data / "tables" / "mpg.csv"), ["model_year"])
+    assert Target.infer(cars, ["model_year"]).task == "regression"
+    assert Target.infer(cars, ["cylinders"]).task == "multiclass"
 
 
 def test_binary_there_and_back() -> None:

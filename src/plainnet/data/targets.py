@@ -24,6 +24,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 _LARGEST = 1e100  # mean and scale of a number: squares of what is predicted stay finite
 _FEW_ROWS = 10  # below, as many different values as rows are nothing strange
+_DIGITS = 10  # of whole numbers, so many may still be names of classes
 _SEPARATOR = ";"
 _WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
@@ -123,10 +124,13 @@ class Target:
 
         The rule for one column: cells that hold a semicolon are lists of labels, multilabel. Two
         different values are binary. Numbers with a fraction, more than 20 different ones, or more
-        than half as many as there are rows (from 10 rows on) are regression. Fewer whole numbers,
-        and text, are multiclass. Several columns are multilabel if all hold Yes/No or 0/1 alone,
-        and regression if all hold numbers. Classes are sorted, as numbers where they are, otherwise
-        by the alphabet: of two, the last one (yes, true, 1) is the positive one.
+        than half as many as there are rows (from 10 rows on) are regression. So are more than 10
+        whole numbers that mostly follow each other in equal steps: counts, ages, marks, whose
+        order says more than classes can, and whose rarest values have too few rows to be
+        classes. Ten digits, codes with gaps and text are multiclass. Several columns are
+        multilabel if all hold Yes/No or 0/1 alone, and regression if all hold numbers. Classes are
+        sorted, as numbers where they are, otherwise by the alphabet: of two, the last one (yes,
+        true, 1) is the positive one.
 
         Parameters
         ----------
@@ -431,7 +435,7 @@ def _task(cells: list[Cells]) -> Task:
     if c.looks_numeric():
         numbers = c.numbers(c.decimal())
         whole = bool(np.all(numbers == np.round(numbers)))
-        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS)
+        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_scale(numbers)
         return "multiclass" if whole and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(
@@ -439,6 +443,12 @@ def _task(cells: list[Cells]) -> Task:
             "to be classes; choose another target, or set the task."
         )
     return "multiclass"
+
+
+def _are_scale(numbers: NDArray[np.float64]) -> bool:
+    """Say whether whole numbers are points of one scale: many, most one equal step apart."""
+    steps = np.diff(np.unique(numbers))
+    return len(steps) >= _DIGITS and bool(np.mean(steps == steps.min()) > 0.5)
 
 
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
