@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from export.models import frame, picture_model, table_models
 from plainnet import (
     BinaryCrossEntropy,
     DataError,
@@ -151,6 +152,19 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert files[0] == files[1]
     table_run(introverts(100), Settings(epochs=2, dropout=0.2, seed=1)).model.save(tmp_path / "c")
     assert (tmp_path / "c").read_bytes() != files[0]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
+def test_no_rows_give_no_predictions(task, tmp_path):
+    model = table_models()[task]
+    nothing = frame().iloc[:0]
+    nothing.to_csv(tmp_path / "rows.csv", index=False)
+    for raw in (nothing, tmp_path / "rows.csv"):
+        assert model.predict_proba(raw).shape == (0, model.target.n_out)
+        assert len(model.predict(raw)) == 0
+    pictures = picture_model(8, task)
+    assert pictures.predict_proba(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, model.target.n_out)
+    assert len(pictures.predict(np.zeros((0, 8, 8, 3), np.uint8))) == 0
 
 
 def test_the_real_survey_reaches_its_cost(shared_data):

@@ -162,7 +162,7 @@ class Model:
         from plainnet.data.tables import TableSchema
 
         if isinstance(self.schema, TableSchema):
-            frame = read_frame(raw)
+            frame = read_frame(raw, empty=True)
             known = [name for name in self.target.columns if name in frame.columns]
             return self.schema.transform(frame.drop(columns=known), notes)
         if isinstance(raw, np.ndarray):
@@ -241,7 +241,7 @@ class Model:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             Z = predict(self.net, X, self.transform)
-            sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
+            sound = (np.abs(Z) <= LARGEST).all(axis=1)  # NaN is not
         if not sound.all():
             row = int(np.argmin(sound))
             raise PlainnetError(

@@ -1,7 +1,6 @@
 """What a table's network is to predict: the task, its classes or units, and both ways between."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, Self, final, get_args
@@ -10,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.cells import MANY, Cells, number_from_text
+from plainnet.data.cells import MANY, Cells
 from plainnet.data.columns import NumberColumn
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
 from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
 
@@ -26,9 +26,6 @@ _LARGEST = 1e100  # mean and scale of a number: squares of what is predicted sta
 _FEW_ROWS = 10  # below, as many different values as rows are nothing strange
 _DIGITS = 10  # of whole numbers, so many may still be names of classes
 _SEPARATOR = ";"
-_WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
-_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
-_EXACT = 2.0**53  # from here on, a float no longer tells each whole number from the next
 
 
 def drop_unlabelled(
@@ -373,10 +370,12 @@ class Target:
 
     def _places(self, cells: Cells, place: dict[str, int]) -> NDArray[np.int64]:
         """Return the place of each distinct value among the classes: as written, or as a number."""
-        by_number = {_value(name): i for name, i in place.items()} if _numeric(place) else {}
+        by_number = (
+            {label_number(name): i for name, i in place.items()} if are_numbers(place) else {}
+        )
         places = []
         for code, text in enumerate(cells.texts()):
-            found = place.get(text, by_number.get(_value(text)))
+            found = place.get(text, by_number.get(label_number(text)))
             if found is None:
                 raise self._unknown(cells, code)
             places.append(found)
@@ -454,9 +453,9 @@ def _are_scale(numbers: NDArray[np.float64]) -> bool:
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
     """Return the classes in their natural order."""
     if not np.isnan(cells.numbers()).any() and cells.looks_numeric():
-        _refuse_rounded(cells)
-        classes = tuple(sorted({_label(text) for text in cells.texts()}, key=_value))
-        alike = [a for a in pairwise(classes) if _value(a[0]) == _value(a[1])]
+        refuse_rounded(cells)
+        classes = tuple(sorted({written_label(text) for text in cells.texts()}, key=label_number))
+        alike = [a for a in pairwise(classes) if label_number(a[0]) == label_number(a[1])]
         difference = "are the same number"
     else:
         classes = tuple(sorted(cells.texts(), key=lambda text: (text.casefold(), text)))
@@ -504,33 +503,3 @@ def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
     if len(strange):
         raise cells.error(strange[0], "is neither Yes nor No, 1 nor 0, which this target holds")
     return values.astype(np.float32)
-
-
-def _refuse_rounded(cells: Cells) -> None:
-    """Refuse floats that were long whole numbers and have lost their last digits."""
-    numbers = cells.finite(".")
-    if cells.distinct.dtype.kind == "f" and (np.abs(numbers) >= _EXACT).any():
-        raise cells.error(
-            int(np.argmax(np.abs(numbers) >= _EXACT)),
-            "is a class in a column of floats, which may have lost its last digits; give the "
-            "column as text or as integers (in pandas, as Int64 where cells are missing)",
-        )
-
-
-def _label(text: str) -> str:
-    """Return the class that a number names as written; but 3.0, which was 3 beside gaps, is 3."""
-    whole = _WHOLE.fullmatch(text)
-    return whole[1] if whole else text
-
-
-def _value(text: str) -> float:
-    """Return the number that a text stands for, a whole one exactly; NaN if it is none."""
-    whole = _WHOLE.fullmatch(text)
-    return int(whole[1]) if whole else number_from_text(text)
-
-
-def _numeric(classes: Iterable[str]) -> bool:
-    """Say whether classes are numbers, so that class 1 is also found as 1.0; 007 is a name."""
-    return not any(
-        np.isnan(number_from_text(name)) or _LEADING_ZERO.match(name) for name in classes
-    )
