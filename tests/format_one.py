@@ -164,6 +164,6 @@ def predictions(header, A):
     if target["task"] == "regression":
         return (A * target["scale"] + target["mean"]).tolist()
     if target["task"] == "multilabel":
-        return (A >= 0.5).tolist()
-    places = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] >= 0.5).astype(int)
+        return (A > 0.5).tolist()
+    places = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] > 0.5).astype(int)
     return [target["classes"][place] for place in places]

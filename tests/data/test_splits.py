@@ -156,6 +156,19 @@ def test_groups_without_labels_meet_the_share() -> None:
 
 
 BAD = [
+    (
+        (["0"] * 3 + ["1"] * 3 + ["19"], 0.5),
+        {},
+        "the class '19' has 1 row, but a split needs at least 2 of each class, one for each side: "
+        "add rows of it or drop it, or choose --task regression if these are numbers to predict",
+    ),
+    (
+        ([0, 0, 1, 1, 19, 19], 0.5),
+        {"groups": [1, 2, 3, 4, 5, 5]},
+        "all rows of the class 19 are in one group, which stays on one side, so the class cannot "
+        "be on both: add other rows of it or drop the groups, or choose --task regression if "
+        "these are numbers to predict",
+    ),
     ((["a"] * 5, 0.0), {}, "the test fraction must lie between 0 and 1, got 0.0"),
     ((["a"] * 5, 1.0), {}, "the test fraction must lie between 0 and 1, got 1.0"),
     ((["a"] * 5, float("nan")), {}, "the test fraction must lie between 0 and 1, got nan"),

@@ -12,6 +12,7 @@ from rich.console import Console
 from plainnet.cli.live import reading
 from plainnet.cli.places import require_place
 from plainnet.cli.show import clean, errors, line, notes, output, section, table
+from plainnet.data.cells import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
 from plainnet.files import write_bytes
@@ -258,7 +259,7 @@ def _show_forward(console: Console, seen: Explanation) -> None:
     _formula(console, seen.trace.link, seen.trace.link_code)
     _say(console, telling.values_text(seen.trace.a, n), indent="  ")
     if seen.target.task == "regression":
-        unit = ", ".join(f"{name} = {value:.6g}" for name, value in seen.outputs)
+        unit = ", ".join(f"{name} = {text_from_number(value)}" for name, value in seen.outputs)
         _say(console, f"in the unit of the table: {unit}", indent="  ")
 
 

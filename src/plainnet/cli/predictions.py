@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from plainnet.cli.show import percent, table
+from plainnet.data.cells import text_from_number
 from plainnet.data.targets import Target
 from plainnet.nn.params import Array
 
@@ -86,7 +87,7 @@ class Predictions:
     def _answers(self, A: Array) -> list[list[str]]:
         said = self.target.decode(A)
         if self.target.task == "regression":
-            return [[f"{value:.7g}" for value in row] for row in said]
+            return [list(map(text_from_number, row)) for row in said]
         if self.target.task == "multilabel":
             labels = np.array(self.target.classes, dtype=object)
             return [[";".join(labels[row])] for row in said]

@@ -116,6 +116,8 @@ class TableSource(Source):
             self._notes.append(f"no target was named: taking the last column, {target[0]!r}")
         frame = drop_unlabelled(frame, target, self._notes)
         self._frame, self._target = frame, Target.infer(frame, target, task)
+        if task is None:
+            self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
         self._schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
         known = kinds or {}
         if clash := [name for name in target if name in known]:
@@ -329,9 +331,9 @@ def table_dataset(
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
-    >>> data = table_dataset(frame, np.random.default_rng(0), test=0.5)
+    >>> data = table_dataset(frame, np.random.default_rng(0), target=["y"], test=0.5)
     >>> data.train.X.dtype, data.notes
-    (dtype('float32'), ["no target was named: taking the last column, 'y'"])
+    (dtype('float32'), ['no task was named: taking binary; --task changes it'])
     """
     source = TableSource(
         frame,

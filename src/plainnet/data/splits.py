@@ -1,5 +1,6 @@
 """Splits of the rows into a part to train on and a part to test on, or into folds."""
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -181,8 +182,16 @@ def checked_classes(
             raise DataError(
                 f"the class {name!r} has {count} row{'s' if count > 1 else ''}, but {split} needs "
                 f"at least {sides} of each class, one for each side: add rows of it or drop it"
+                f"{_if_numbers(names)}"
             )
     return classes, names
+
+
+def _if_numbers(names: list[Any]) -> str:
+    """Name the other way to take classes that are whole numbers."""
+    if len(names) < 3 or not all(re.fullmatch(r"[+-]?[0-9]+", str(name)) for name in names):
+        return ""
+    return ", or choose --task regression if these are numbers to predict"
 
 
 def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
@@ -235,7 +244,8 @@ def _by_groups(
         if n_groups < 2:
             raise DataError(
                 f"all rows of the class {name!r} are in one group, which stays on one side, so the"
-                " class cannot be on both: add other rows of it or drop the groups"
+                f" class cannot be on both: add other rows of it or drop the groups"
+                f"{_if_numbers(names)}"
             )
     members: list[list[tuple[int, int]]] = [[] for _ in range(int(number.max()) + 1)]
     for (group, k), n in zip(pairs.tolist(), rows.tolist(), strict=True):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.estimators.choices import loss_of
 from plainnet.estimators.labels import class_numbers, class_weights, labels
@@ -175,7 +176,7 @@ class NetClassifier(NetEstimator):
         """
         probabilities = self._probabilities(X, "predict")
         if self._multilabel:
-            return (probabilities > 0.5).astype(int)
+            return is_positive(probabilities).astype(int)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> Array:

@@ -292,7 +292,7 @@ def _answer(graph: Graph, target: Target, A: str) -> None:
         graph.output("prediction", Y, "float64", shape, ", ".join(target.columns))
         return
     k, names = len(target.classes), ", ".join(target.classes)
-    above = graph.add("GreaterOrEqual", A, 0.5)
+    above = graph.add("Greater", A, 0.5)
     if target.task == "multilabel":
         graph.output("label", above, "bool", (_ROWS, k), names)
     else:

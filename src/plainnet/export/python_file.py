@@ -33,7 +33,8 @@ _MODULES: tuple[str, ...] = (
     "import os",
     "import re",
 )
-_MODULES += ("import sys", "from datetime import datetime", "from numbers import Integral, Number")
+_MODULES += ("import sys", "from datetime import date, time, timedelta")
+_MODULES += ("from decimal import Decimal", "from numbers import Integral, Real")
 
 
 def to_python(model: Model) -> str:
@@ -72,7 +73,9 @@ def to_python(model: Model) -> str:
     size = model.schema.size if isinstance(model.schema, ImageSchema) else 0
     known = columns(model.schema) if isinstance(model.schema, TableSchema) else []
     kinds = sorted({column["kind"] for column in known})
-    reading = ["read_picture"] if size else ["text_of", *kinds, "read_rows"]
+    reading = [] if size else ["text_of", *kinds, "read_rows"]
+    reading += ["number_text"] if target.task == "regression" else []
+    pieces = [_pieces("pictures", ["read_picture"] if size else []), _pieces("cells", reading)]
     context = {
         "version": __version__,
         "picture": size,
@@ -86,7 +89,7 @@ def to_python(model: Model) -> str:
         "calls": [(_call(step), _says(step)) for step in layers],
         "layers": _pieces("layers", {_FUNCTIONS[step.kind] for step in layers}),
         "kinds": kinds,
-        "reading": _pieces("pictures" if size else "cells", reading),
+        "reading": "\n\n\n".join(filter(None, pieces)),
         "weights": [
             (f"{step.name}.{name}", _written(array))
             for step in layers

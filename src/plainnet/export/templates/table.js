@@ -1,16 +1,26 @@
 
 // --- from the cells of a row to numbers -------------------------------------------------------------
 
-// Numbers as people write them: 5, -1.5, 1e3 and 1,234.5; with a decimal comma 1.234,5.
+// Numbers as people write them: 5, -1.5, 1e3 and 1,234.5; with a decimal comma 1.234,5; and 5 in
+// the digits of any script.
 const PLAIN = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const GROUPED = /^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?$/;
 const INFINITE = /^[+-]?inf(inity)?$/i;
 
 function numberFrom(text, decimal) {
   if (decimal === ",") text = text.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
-  if (PLAIN.test(text)) return Number(text);
+  const plain = text.replace(/\p{Nd}/gu, digit);
+  if (PLAIN.test(plain)) return Number(plain);
   if (GROUPED.test(text)) return Number(text.replaceAll(",", ""));
-  return INFINITE.test(text) ? Infinity : NaN;
+  if (INFINITE.test(text)) return text[0] === "-" ? -Infinity : Infinity;
+  return NaN;
+}
+
+// Which of 0 to 9 a digit means: each script has its ten in a row.
+function digit(letter) {
+  let before = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(letter.codePointAt(0) - before - 1))) before++;
+  return String(before % 10);
 }
 
 // Each kind of column turns a cell (null where it is missing) into numbers. A number's cell is text,
