@@ -416,6 +416,11 @@ def test_a_schema_that_lacks_anything_is_refused(path: tuple[Any, ...]) -> None:
         (("columns", 1, "levels"), [], "'fill' of column 2 should be one of"),
         (("columns", 1, "name"), "age", "the columns of the table's schema should have different"),
         (("columns",), [], "the columns of the table's schema should have different names and at"),
+        (
+            ("columns", 3),
+            {"kind": "indicator", "name": "note", "missing": 0, "shown": "always 'x'"},
+            "column 4 should miss some cells.",
+        ),
         (("columns",), [GOOD["columns"][3]], "different names and at least one feature"),  # type: ignore[index]
     ],
 )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plainnet.data.cells import Cells
 from plainnet.data.columns import Column, FeatureColumn, Kind, rows_text
 from plainnet.data.fields import Fields, shortened
+from plainnet.errors import ModelFileError
 
 
 def values_held(cells: Cells) -> str:
@@ -44,6 +45,10 @@ class IndicatorColumn(FeatureColumn):
     def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "shown")
+        if missing == 0:
+            raise ModelFileError(
+                f"The model file is damaged or was edited: {fields.where} should miss some cells."
+            )
         return cls(name, missing, fields.text("shown"))
 
     @property
