@@ -35,6 +35,7 @@ FLOORS = (
     ("plainnet.nn",),
     ("plainnet.train.*",),
     ("plainnet.data.*",),
+    ("plainnet.atomic",),
     ("plainnet.files",),
     ("plainnet.states",),
     ("plainnet.checkpoints",),

@@ -5,6 +5,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plainnet.atomic import write_bytes
 from plainnet.cli.evaluations import show_cheapest, show_evaluation
 from plainnet.cli.live import reading
 from plainnet.cli.places import require_pictures, require_place
@@ -12,7 +13,6 @@ from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema, picture_files, read_files
 from plainnet.data.pixels import shown
 from plainnet.errors import PlainnetError
-from plainnet.files import write_bytes
 from plainnet.insight.evaluation import Costs, evaluation
 from plainnet.model import Model
 
