@@ -73,14 +73,19 @@ def _sentence(error: Exception) -> str:
     else:
         kind = type(error).__name__
         text = f"unexpected {kind}: {error}; run it again with --debug to see where"
-    words = " ".join(text.split())  # one line, and nothing that a terminal would obey
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+    return _printable(" ".join(text.split()))
+
+
+def _printable(line: str) -> str:
+    """Spell out what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _failed(sentence: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            print(_printable(line), file=sys.stderr)
     print(f"Error: {sentence}", file=sys.stderr)
     return code
