@@ -70,7 +70,7 @@ def writable(path: str | Path) -> Path:
     target = resolve(path)
     try:
         old = target.lstat()
-    except OSError:  # there is none, or writing says why it cannot be seen
+    except FileNotFoundError:
         return target
     if stat.S_ISDIR(old.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -96,7 +96,7 @@ def resolve(path: str | Path) -> Path:
         here = done.parent if part == ".." else done / part
         try:
             found = here.lstat()
-        except OSError:  # what is not there is no link
+        except FileNotFoundError:  # no link, then
             found = None
         if found is None or not stat.S_ISLNK(found.st_mode):
             done = here
