@@ -237,6 +237,7 @@ def test_an_output_that_takes_no_more(place: Path, command: str) -> None:
             stderr=subprocess.PIPE,
             text=True,
             cwd=place.parents[1],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # as a person has it
         )
     assert re.fullmatch(
         r"(Note: [^\n]+\n)*Error: the output: No space left on device\n", done.stderr

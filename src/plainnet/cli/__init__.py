@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted: what was not finished is not saved", INTERRUPTED, debug)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        _discard_output()
         return BROKEN_PIPE
     except Exception as error:
         return _failed(_sentence(error), FAILED, debug)
@@ -88,4 +88,14 @@ def _failed(sentence: str, code: int, debug: bool) -> int:
         for line in traceback.format_exc().splitlines():
             print(_printable(line), file=sys.stderr)
     print(f"Error: {sentence}", file=sys.stderr)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # which has been told
+        _discard_output()
     return code
+
+
+def _discard_output() -> None:
+    """Let the flush at exit succeed where the output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
