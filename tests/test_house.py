@@ -36,6 +36,7 @@ FLOORS = (
     ("plainnet.nn",),
     ("plainnet.train.*",),
     ("plainnet.data.*",),
+    ("plainnet.atomic",),
     ("plainnet.files",),
     ("plainnet.states",),
     ("plainnet.checkpoints",),

@@ -246,6 +246,25 @@ def write(path, table, delimiter=",", first=""):
         csv.writer(file, delimiter=delimiter).writerows([list(table), *table.fillna("").values])
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
+    from plainnet.cli.predictions import Predictions
+    from plainnet.runs import table_run
+    from plainnet.settings import Settings
+
+    table = pd.DataFrame({"x": np.arange(20.0), "y": ["=1+1", "\x1b[31mred"] * 10})
+    model = table_run(table, Settings(epochs=1, test=0)).model
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
+    said = capsys.readouterr().out
+    A, rows = model.predict_proba(table), [str(i + 1) for i in range(20)]
+    assert said == Predictions(model.target, "row", rows, A).csv(raw)
+    assert said.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
+    assert {line.split(",")[1] for line in said.splitlines()[1:]} <= (
+        {"=1+1", "\x1b[31mred"} if raw else {"'=1+1", r"\x1b[31mred"}
+    )
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
 @pytest.mark.parametrize(("delimiter", "first"), [(",", ""), (";", "\ufeff"), ("\t", "sep=\t\r\n")])
 def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_path, capsys):

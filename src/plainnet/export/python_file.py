@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import inspect
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,7 @@ from plainnet._version import __version__
 from plainnet.data.images import ImageSchema
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
 from plainnet.export.parts import Step, columns, steps
 from plainnet.model import Model
 from plainnet.nn.params import Array
@@ -90,6 +92,7 @@ def to_python(model: Model) -> str:
         "layers": _pieces("layers", {_FUNCTIONS[step.kind] for step in layers}),
         "kinds": kinds,
         "reading": "\n\n\n".join(filter(None, pieces)),
+        "csv_cell": inspect.getsource(csv_cell),
         "weights": [
             (f"{step.name}.{name}", _written(array))
             for step in layers
