@@ -495,7 +495,7 @@ def test_a_table_that_would_fill_the_memory_is_refused():
     with pytest.raises(DataError) as error:
         schema.transform(frame)
     assert str(error.value) == (
-        "The 60,000 rows become 20,001 numbers each, which would take 4.8 GB of memory, more than "
+        "The 60,000 rows become 20,000 numbers each, which would take 4.8 GB of memory, more than "
         "0.5 GB; give fewer rows, or leave out columns of many levels."
     )
     assert schema.transform(frame[:10]).sum() == 10
