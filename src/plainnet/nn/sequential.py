@@ -152,17 +152,38 @@ class Sequential:
         """Make room for the parameters and bind every layer's views."""
         self._turn = threading.RLock()  # of who may use the layers' buffers to predict
         self.params = Params(self._variables(), self.dtype)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Give every layer its views."""
         for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
             layer.rng = self.rng
             layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
-        trained = [i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads)]
-        self._first_trained = trained[0] if trained else len(self.layers)
+        trained = (i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads))
+        self._first_trained = next(trained, len(self.layers))
 
     def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
         """Allocate, and take over numbers and a copy of a generator, of whatever kind it is."""
         self.rng = deepcopy(rng)
         self._allocate()
         self.params.theta[...] = other_theta
+
+    def release(self) -> None:
+        """Let go of the layers' buffers, which are as large as the largest batch was.
+
+        They are made again when they are needed. `fit` does this at its end.
+
+        Examples
+        --------
+        >>> net = mlp(2)
+        >>> Z = net.forward([[1.0, 2.0]])
+        >>> net.release()
+        >>> np.array_equal(net.forward([[1.0, 2.0]]), Z)
+        True
+        """
+        with self._turn:
+            self._plan(self.layers, self.in_shape, self.dtype)
+            self._bind()
 
     def draw_from(self, rng: np.random.Generator) -> None:
         """Draw the masks of dropout from another generator from now on, without copying it.
@@ -633,17 +654,11 @@ def mlp(
             f"mlp has {len(hidden)} hidden layers but {len(activations)} activations: "
             "give one name, or one for each"
         )
-    drop = Dropout(dropout)
+    norms = [BatchNorm()] * batch_norm + [LayerNorm()] * layer_norm
+    drops = [Dropout(dropout)] if Dropout(dropout).rate else []
     layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
     for units, function in zip(hidden, activations, strict=True):
-        layers.append(Dense(units, init))
-        if batch_norm:
-            layers.append(BatchNorm())
-        if layer_norm:
-            layers.append(LayerNorm())
-        layers.append(function)
-        if drop.rate:
-            layers.append(drop)
+        layers += [Dense(units, init), *norms, function, *drops]
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 

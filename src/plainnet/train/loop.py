@@ -95,7 +95,8 @@ def fit(
     sample_weight : array of shape (m,), optional
         A row of weight 2 counts as two rows. Validation rows all count alike.
     class_weight : "balanced" or mapping of class number to weight, optional
-        Multiplies the weight of every row of a class; "balanced" makes all classes count alike.
+        Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
+        by the sum of their rows' weights.
         For one-of-several targets and for yes/no targets.
     l2 : float, default 0.0
         Adds l2/2 times the sum of all squared weights (not biases) to what is minimised; the
@@ -231,6 +232,7 @@ def fit(
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
         stay_finite(largest, "a parameter", stepper, min(course.epoch, epochs))
+    net.release()
     return history
 
 
