@@ -237,6 +237,17 @@ def test_balanced_counts_the_rows_that_are_trained_on():
     np.testing.assert_allclose(net.params.theta, start.params.theta, rtol=1e-13)
 
 
+def test_balanced_counts_weights_and_not_rows():
+    rng = np.random.default_rng(0)
+    X, y, k = rng.normal(size=(12, 2)), np.arange(12) % 3, rng.integers(0, 4, 12)
+    k[y == 2] = 0  # rows that do not count make no class
+    loss = SoftmaxCrossEntropy()
+    weighted = weights_after(X, y, 3, loss, class_weight="balanced", sample_weight=k)
+    repeated = weights_after(X.repeat(k, axis=0), y.repeat(k), 3, loss, class_weight="balanced")
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-11)
+    assert not np.allclose(weighted, weights_after(X, y, 3, loss, sample_weight=k), rtol=1e-3)
+
+
 def test_class_weight_by_number_and_sample_weight_multiply():
     rng = np.random.default_rng(0)
     X, y, w = rng.normal(size=(12, 2)), np.arange(12) % 3, rng.uniform(0.5, 2, 12)
