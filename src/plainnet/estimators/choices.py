@@ -80,7 +80,10 @@ def check(choices: Choices) -> None:
         positive_int(name, "batch_size", choices.batch_size)
     if choices.lr is not None and not isinstance(choices.lr, Schedule):
         between(name, "lr", choices.lr, 0, math.inf, ends=False)
-    if not isinstance(choices.validation, int | float):
+    between(name, "l2", choices.l2, 0, math.inf, ends=False, low_end=True)
+    if choices.clip_norm is not None:
+        between(name, "clip_norm", choices.clip_norm, 0, math.inf, ends=False)
+    if not isinstance(choices.validation, int | float | np.integer | np.floating):
         raise PlainnetError(
             f"{name}: validation must be a share of the rows in [0, 1), got "
             f"{type(choices.validation).__name__}: fit takes rows of their own as X_val and y_val"
@@ -129,12 +132,6 @@ def network(
     >>> net.params.grad.size, net.dtype
     (17, dtype('float64'))
     """
-    try:
-        dtype = np.dtype(dtype if choices.dtype is None else choices.dtype)
-    except TypeError:
-        raise PlainnetError(
-            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
-        ) from None
     net = mlp(
         n_in,
         choices.hidden,
@@ -142,10 +139,10 @@ def network(
         activation=choices.activation,
         init=choices.init,
         dropout=choices.dropout,
-        batch_norm=choices.batch_norm,
-        layer_norm=choices.layer_norm,
+        batch_norm=bool(choices.batch_norm),
+        layer_norm=bool(choices.layer_norm),
         seed=rng,
-        dtype=dtype,
+        dtype=dtype_of(choices, dtype),
     )
     if not len(choices.hidden) and (choices.dropout or choices.batch_norm or choices.layer_norm):
         raise PlainnetError(
@@ -153,6 +150,16 @@ def network(
             "leave them out or set hidden"
         )
     return net
+
+
+def dtype_of(choices: Choices, otherwise: DTypeLike) -> np.dtype[Any]:
+    """Return what the network computes in, where ``choices.dtype`` is None as told."""
+    try:
+        return np.dtype(otherwise if choices.dtype is None else choices.dtype)
+    except TypeError:
+        raise PlainnetError(
+            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
+        ) from None
 
 
 def loss_of(choice: str | Loss | None, task: Task) -> Loss:
@@ -243,7 +250,7 @@ def optimizer_of(choices: Choices, m: int) -> Optimizer:
     return make_optimizer(
         Settings(
             optimizer=cast(OptimizerName, choices.optimizer),
-            lr=lr,
+            lr=None if lr is None else float(lr),
             schedule=cast(ScheduleName, choices.schedule),
             epochs=choices.epochs,
             batch_size=choices.batch_size or 0,

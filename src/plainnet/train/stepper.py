@@ -25,26 +25,26 @@ class Stepper:
         l2: float,
         clip_norm: float | None,
     ) -> None:
-        self.net, self.loss, self.l2, self.clip_norm = net, loss, l2, clip_norm
+        self.net, self.loss, self.l2, self.clip_norm = net, loss, float(l2), clip_norm
         self.optimizer = copy.deepcopy(optimizer)
         self._decaying = net.params.decaying()
-        self._state = net.params.theta[net.params.trained.size :]  # which forward moves
         self.optimizer.start(net.params.trained, self._decaying)
 
     def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
         """Move the parameters and return the loss and logits from before; NaN moves nothing."""
         params = self.net.params
-        before = self._state.copy() if self._state.size else self._state
+        state = params.theta[params.trained.size :]  # which forward moves
+        before = state.copy()
         Z = self.net.forward(X, train=True)
         value, dZ = self.loss(Z, y, weight)
         if not math.isfinite(value):
-            self._state[...] = before
+            state[...] = before
             return value, Z
         self.net.backward(dZ)
         if self.l2:
             params.grad += self.l2 * (params.trained * self._decaying)
         if self.clip_norm is not None:
-            clip_by_norm(params.grad, self.clip_norm)
+            clip_by_norm(params.grad, float(self.clip_norm))
         self.optimizer.step(params.trained, params.grad)
         return value, Z
 
