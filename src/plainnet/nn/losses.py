@@ -136,8 +136,8 @@ class Loss(ABC):
         return {option: getattr(self, option) for option in self.options}
 
 
-class _Smoothed(Loss):
-    """A loss whose targets may be drawn away from certainty."""
+class _CrossEntropy(Loss):
+    """Classes as targets, which may be smoothed."""
 
     options = ("label_smoothing",)
 
@@ -147,7 +147,7 @@ class _Smoothed(Loss):
         )
 
 
-class _Logistic(_Smoothed):
+class _Logistic(_CrossEntropy):
     """Independent yes/no outputs: the mean of max(z, 0) - z y + L, with L = log(1 + e^-|z|).
 
     sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
@@ -264,7 +264,7 @@ class MultiLabel(_Logistic):
 
 
 @final
-class SoftmaxCrossEntropy(_Smoothed):
+class SoftmaxCrossEntropy(_CrossEntropy):
     """The loss of one class out of several: log(sum e^z) - z of the true class.
 
     Parameters

@@ -218,7 +218,7 @@ def with_class_weights(
             classes, n_classes = y if y.ndim == 1 else y.argmax(axis=1), n_out
         else:
             raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
-        per_row = _class_weights(classes, n_classes, class_weight, weight)[classes]
+        per_row = _class_weights(classes, weight, n_classes, class_weight)[classes]
         weight = per_row if weight is None else weight * per_row
     if weight is not None and not 0 < weight.sum() < math.inf:
         raise PlainnetError(
@@ -229,24 +229,26 @@ def with_class_weights(
 
 
 def _class_weights(
-    classes: Array, n_classes: int, class_weight: ClassWeight, weight: Array | None
+    classes: Array, of_rows: Array | None, n_classes: int, class_weight: ClassWeight
 ) -> Array:
     if isinstance(class_weight, str) and class_weight == "balanced":
-        totals = np.bincount(classes, weight, n_classes)  # a row of weight 2 counts as two rows
-        present = totals > 0
-        return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1)), 0.0)
+        sums = np.bincount(classes, of_rows, n_classes)
+        present = sums > 0
+        return np.where(
+            present, sums.sum() / (max(present.sum(), 1) * np.where(present, sums, 1)), 0.0
+        )
     if not isinstance(class_weight, Mapping):
         raise PlainnetError(
             f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
         )
     weights = np.ones(n_classes)
-    for number, factor in class_weight.items():
+    for number, weight in class_weight.items():
         if not isinstance(number, int | np.integer) or number not in range(n_classes):
             raise PlainnetError(
                 f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
             )
         weights[int(number)] = between(
-            "class_weight", f"class {number}", factor, 0, math.inf, ends=False, low_end=True
+            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
         )
     return weights
 
