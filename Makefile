@@ -5,9 +5,10 @@
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
-PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
+LOCK = requirements-ci.txt
+INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-sklearn16 check format bench fuzz clean
+.PHONY: help demo test test-sklearn16 check format bench fuzz lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -15,6 +16,7 @@ help:
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
 	@echo "make fuzz    read tens of thousands of damaged files, as every night"
+	@echo "make lock    renew the versions that CI installs, with Python 3.11"
 	@echo "make clean   remove the environments and what tools left behind"
 
 demo: .venv/app
@@ -46,13 +48,13 @@ fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint
 fuzz-%: .venv/dev
 	PYTHONPATH=tests .venv/bin/python -m fuzz.night $* --files $(FUZZ)
 
-# Installed once, and again when pyproject.toml changes. The empty file marks success.
-.venv/app .venv/dev: pyproject.toml
+# Installed once, and again when pyproject.toml or a version changes. The empty file marks success.
+.venv/app .venv/dev: pyproject.toml $(LOCK)
 	@test -n "$(PYTHON)" || { echo "plainnet needs Python 3.11 or newer, and none was found: \
 	install one, or name it with make PYTHON=/path/to/python"; exit 1; }
 	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
-	$(PIP) --editable '.[$(@F)]'
+	.venv/$(INSTALL) -c $(LOCK) --editable '.[$(@F)]'
 	@touch $@
 
 # The peers fill a gigabyte or more, so they have an environment of their own. Where pip would take a
@@ -60,24 +62,36 @@ fuzz-%: .venv/dev
 bench: .venv-bench/bench
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
 
-.venv-bench/bench: pyproject.toml
+.venv-bench/bench: pyproject.toml $(LOCK)
 	@test -n "$(PYTHON)" || { echo "plainnet needs Python 3.11 or newer, and none was found: \
 	install one, or name it with make PYTHON=/path/to/python"; exit 1; }
 	@test -x .venv-bench/bin/python || "$(PYTHON)" -m venv .venv-bench || { rm -rf .venv-bench; \
 	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
-	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet \
-	torch==2.13.0 jax scikit-learn matplotlib --editable .
+	.venv-bench/$(INSTALL) -c $(LOCK) torch==2.13.0 jax scikit-learn matplotlib --editable .
 	@touch $@
 
 HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
-.venv-sklearn16/installed: pyproject.toml
+.venv-sklearn16/installed: pyproject.toml $(LOCK)
 	@mkdir -p .venv-sklearn16
 	@! "$(PYTHON)" -c '$(HAS_WHEELS)' || { "$(PYTHON)" -m venv .venv-sklearn16 && \
-	.venv-sklearn16/bin/python -m pip --disable-pip-version-check install --quiet \
-	'scikit-learn==1.6.*' 'scipy<1.16' pandas pytest hypothesis --editable .; }
+	grep -vE '^(scikit-learn|scipy)=' $(LOCK) > .venv-sklearn16/constraints.txt && \
+	.venv-sklearn16/$(INSTALL) -c .venv-sklearn16/constraints.txt \
+	scikit-learn==1.6.1 scipy==1.15.3 pandas pytest hypothesis --editable .; }
 	@touch $@
 
+# The newest versions for the oldest Python, without labels such as +cpu that only some builds have.
+lock:
+	rm -rf .venv-lock
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	echo "the lock file is of Python 3.11: make lock PYTHON=python3.11"; exit 1; }
+	"$(PYTHON)" -m venv .venv-lock
+	.venv-lock/$(INSTALL) --editable '.[dev]'
+	sed -n '/^#/p' $(LOCK) > .venv-lock/lock
+	.venv-lock/bin/python -m pip freeze --exclude-editable | sed '/^#/d; s/+.*//' >> .venv-lock/lock
+	mv .venv-lock/lock $(LOCK)
+	rm -rf .venv-lock
+
 clean:
-	rm -rf .venv .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo \
-	fuzz-findings
+	rm -rf .venv .venv-lock .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache \
+	.hypothesis .coverage demo fuzz-findings
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -114,6 +114,8 @@ def _cell(column, row):
     if kind == "number":
         value = column["median"] if missing else float(text)
         found = [(value - column["mean"]) / column["scale"]]
+    elif kind == "indicator":
+        found = []
     elif kind == "yesno":
         missing = missing or text.casefold() not in YES | NO
         fill = column["yes"] > column["no"]
@@ -121,7 +123,6 @@ def _cell(column, row):
     else:
         text = column["fill"] if missing else text
         found = [float(text == level) for level in column["levels"]]
-        found += [float(text not in column["levels"])]
     return [*found, float(missing)] if column["missing"] else found
 
 
@@ -163,6 +164,6 @@ def predictions(header, A):
     if target["task"] == "regression":
         return (A * target["scale"] + target["mean"]).tolist()
     if target["task"] == "multilabel":
-        return (A >= 0.5).tolist()
-    places = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] >= 0.5).astype(int)
+        return (A > 0.5).tolist()
+    places = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] > 0.5).astype(int)
     return [target["classes"][place] for place in places]

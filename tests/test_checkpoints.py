@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import plainnet.atomic as atomic
 import plainnet.files as files
 from plainnet.checkpoints import Checkpoints
 from plainnet.data.samples import introverts
@@ -339,14 +340,14 @@ def test_a_power_cut_in_any_part_of_any_write(folder, monkeypatch, name, at):
     if name == "open":
         original, count = open, [0]
 
-        def half(path, mode):
+        def half(path, mode, **more):
             count[0] += 1
             if count[0] < at:
-                return original(path, mode)
+                return original(path, mode, **more)
             Path(path).write_bytes(b"ha")
             return gone()
 
-        monkeypatch.setattr(files, "open", half, raising=False)
+        monkeypatch.setattr(atomic, "open", half, raising=False)
     elif name == "after replace":
         replacing, count = os.replace, [0]
 

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
 
-from plainnet import files
+from plainnet import atomic, files
 from plainnet._version import __version__
+from plainnet.atomic import write_bytes
 from plainnet.errors import ModelFileError
-from plainnet.files import read_model, write_bytes, write_model
+from plainnet.files import read_model, write_model
 
 TENSORS = {
     "dense1.W": np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
@@ -184,7 +185,9 @@ def test_a_write_that_fails_leaves_everything_as_it_was(path, monkeypatch, faili
     if not exists:
         path.unlink()
     if failing == "write":
-        monkeypatch.setattr(files, "open", lambda name, mode: FullDisk(name, "x"), raising=False)
+        monkeypatch.setattr(
+            atomic, "open", lambda name, mode, **_: FullDisk(name, "x"), raising=False
+        )
     else:
         monkeypatch.setattr(files.os, failing, fails(errno.ENOSPC))
     with pytest.raises(OSError, match="No space left"):

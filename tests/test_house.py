@@ -24,6 +24,7 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 FLOORS = (
     ("plainnet._version",),
     ("plainnet.errors",),
+    ("plainnet.decision",),
     ("plainnet.textbook",),
     ("plainnet.nn.params",),
     ("plainnet.nn.initializers",),
@@ -35,6 +36,7 @@ FLOORS = (
     ("plainnet.nn",),
     ("plainnet.train.*",),
     ("plainnet.data.*",),
+    ("plainnet.atomic",),
     ("plainnet.files",),
     ("plainnet.states",),
     ("plainnet.checkpoints",),
@@ -55,9 +57,9 @@ FLOORS = (
 # What a part may import of plainnet, where that is less than all that lies below it.
 ONLY = {
     "plainnet.textbook": (),
-    "plainnet.nn": ("plainnet.errors", "plainnet.nn"),
+    "plainnet.nn": ("plainnet.errors", "plainnet.decision", "plainnet.nn"),
     "plainnet.train": ("plainnet.errors", "plainnet.nn", "plainnet.train"),
-    "plainnet.data": ("plainnet.errors", "plainnet.data"),
+    "plainnet.data": ("plainnet.errors", "plainnet.decision", "plainnet.data"),
 }
 # The mathematics stands on NumPy alone; training may ask threadpoolctl for the number of threads.
 OUTSIDE = {

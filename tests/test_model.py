@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import plainnet.data.tables as tables
+from export.models import frame, picture_model, table_models
 from plainnet import (
     BinaryCrossEntropy,
     DataError,
@@ -159,6 +160,19 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "c").read_bytes() != files[0]
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
+def test_no_rows_give_no_predictions(task, tmp_path):
+    model = table_models()[task]
+    nothing = frame().iloc[:0]
+    nothing.to_csv(tmp_path / "rows.csv", index=False)
+    for raw in (nothing, tmp_path / "rows.csv"):
+        assert model.predict_proba(raw).shape == (0, model.target.n_out)
+        assert len(model.predict(raw)) == 0
+    pictures = picture_model(8, task)
+    assert pictures.predict_proba(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, model.target.n_out)
+    assert len(pictures.predict(np.zeros((0, 8, 8, 3), np.uint8))) == 0
+
+
 def test_the_real_survey_reaches_its_cost(shared_data):
     settings = Settings(optimizer="sgd", lr=0.5, batch_size=0, epochs=1000)
     result = run(shared_data / "introverts.csv", settings)
@@ -184,7 +198,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
     levels = tuple(sorted(f"level {i}" for i in range(20_000)))
     schema = TableSchema((CategoryColumn("c", 0, levels, levels[0]),), 1)
     target = Target("binary", ("y",), ("no", "yes"))
-    model = Model(schema, target, mlp(20_001, (), 1, seed=0), BinaryCrossEntropy())
+    model = Model(schema, target, mlp(20_000, (), 1, seed=0), BinaryCrossEntropy())
     frame = pd.DataFrame({"c": [levels[i * 7 % 20_000] for i in range(5000)]})
     tracemalloc.start()
     said = model.predict_proba(frame)

@@ -14,6 +14,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.atomic import make_folder
 from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.files import read_model, write_model
@@ -320,7 +321,9 @@ ended, or saved no checkpoint yet
             "with": _platform(),
         }
         try:
-            self.folder.mkdir(exist_ok=True)
+            make_folder(self.folder)
+            if path.is_symlink():  # to a file that the folder's author chose
+                path.unlink()
             write_model(path, checkpoint.arrays, header, "checkpoint")
         except OSError as error:
             if step == 0:

@@ -4,12 +4,9 @@ docs/file-format.md specifies them. Reading believes nothing: what the header cl
 against the size of the file before room is made for it.
 """
 
-import errno
-import glob
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from io import BufferedReader
 from math import prod
@@ -19,6 +16,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.atomic import write_bytes
 from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError
 from plainnet.nn.params import Array
@@ -37,68 +35,6 @@ _NAME = 256  # characters in the name of an array
 _AXES = 8
 _LARGEST = 2**53  # numbers along the axes of an array
 _BOUND = 2**1024  # no float64 is as large, and so no whole number of the header may be
-
-
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is either all there or as it was before.
-
-    Parameters
-    ----------
-    path : str or Path
-        Replaced if it exists.
-    content : bytes
-        All of it.
-
-    Raises
-    ------
-    OSError
-        If the path is no ordinary file or its folder cannot be written to; then nothing is left
-        behind.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_bytes(f"{folder}/a.txt", b"whole")
-    ...     os.listdir(folder)
-    ['a.txt']
-    """
-    path = Path(os.path.realpath(path))  # a link stays a link, to a new file
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise OSError(errno.EINVAL, "not an ordinary file", str(path))  # /dev/null stays what it is
-    # in the same folder, so that replacing is one step; a name that no other writer has
-    temporary = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:  # a full disk names no file, and else it is the temporary one
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def leftovers(path: str | Path) -> list[Path]:
-    """Return what writers of a file have left beside it that were killed while they wrote.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file that `write_bytes` was to write.
-
-    Returns
-    -------
-    list of Path
-
-    Examples
-    --------
-    >>> leftovers("nowhere.safetensors")
-    []
-    """
-    path = Path(os.path.realpath(path))
-    return sorted(path.parent.glob(f".{glob.escape(path.name[:50])}.{'[0-9a-f]' * 8}.tmp"))
 
 
 def write_model(

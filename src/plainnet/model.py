@@ -173,7 +173,7 @@ class Model:
         """Read a table without its target."""
         from plainnet.data.frames import read_frame
 
-        frame = read_frame(raw)
+        frame = read_frame(raw, empty=True)
         return frame.drop(columns=[name for name in self.target.columns if name in frame.columns])
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
@@ -376,7 +376,7 @@ class Model:
 def _sound(Z: Array) -> Array:
     """Return outputs whose squares are finite; refuse others."""
     with np.errstate(invalid="ignore"):
-        sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
+        sound = (np.abs(Z) <= LARGEST).all(axis=1)  # NaN is not
     if not sound.all():
         row = int(np.argmin(sound))
         raise PlainnetError(

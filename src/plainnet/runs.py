@@ -16,7 +16,7 @@ from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
 from plainnet.nn.params import Array
-from plainnet.nn.sequential import Sequential
+from plainnet.nn.sequential import Sequential, Transform
 from plainnet.settings import (
     Settings,
     check,
@@ -548,7 +548,30 @@ def untrained(data: "Dataset", settings: Settings) -> Model:
     """
     loss = make_loss(data.target.task, settings)
     net = make_network(settings, data.schema.n_features, data.target.n_out)
-    return Model(data.schema, data.target, net, loss)
+    model = Model(data.schema, data.target, net, loss)
+    if model.transform is not None:
+        net.params.views["dense1.W"][:, _constant(data)] = 0
+    return model
+
+
+def _constant(data: "Dataset") -> Array:
+    from plainnet.data.images import constant_numbers
+
+    return constant_numbers(data.train.X)
+
+
+def _transform(model: Model, data: "Dataset") -> Transform | None:
+    """Return the model's transform with 0 for all that never varies, whose weights thus stay 0."""
+    plain = model.transform
+    if plain is None or not (constant := _constant(data)).any():
+        return plain
+
+    def transform(X: Array) -> Array:
+        rows = plain(X)
+        rows[:, constant] = 0
+        return rows
+
+    return transform
 
 
 def fit_model(
@@ -597,7 +620,7 @@ def fit_model(
         early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
         callbacks=callbacks,
         watch=watch,
-        transform=model.transform,
+        transform=_transform(model, data),
         checkpoints=checkpoints,
         seed=rng(settings, 2),
     )

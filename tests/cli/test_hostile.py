@@ -22,9 +22,9 @@ from plainnet.nn import Dense, Flatten, ReLU, Sequential
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format-1" / "table.safetensors"
 ROWS = [
-    "id,age,city,member,till,b",
-    *(f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,tea" for i in range(4)),
-    *(f"{i},{20 + 5 * i},Bø,{'yes' if i % 2 else 'no'},west,coffee" for i in range(4)),
+    "id,age,city,member,till,gift,b",
+    *(f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,card,tea" for i in range(4)),
+    *(f"{i},{20 + 5 * i},Bø,{'yes' if i % 2 else 'no'},west,,coffee" for i in range(4)),
 ]
 
 

@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import plainnet.cli.training as training
 from plainnet import files
 from plainnet.cli.live import Watch
-from plainnet.cli.places import run_folder
+from plainnet.cli.places import run_folder, run_model
 from plainnet.model import Model
 
 Cli = Callable[..., Any]
@@ -236,7 +237,74 @@ def test_a_run_can_be_moved(
     (tmp_path / "moved").mkdir()
     (tmp_path / "a.run").rename(tmp_path / "moved" / "b.run")
     assert cli("train", "--resume moved/b.run").code == 0
-    assert (tmp_path / "moved" / "a.safetensors").read_bytes() == whole
+    assert (tmp_path / "moved" / "b.safetensors").read_bytes() == whole
+
+
+OTHERS = {
+    "a letter": lambda path: path.write_bytes(b"Dear Bob"),
+    "a checkpoint": lambda path: shutil.copy(max(Path("long.run").iterdir()), path),
+    "a link to a letter": lambda path: (
+        Path("letter").write_bytes(b"Dear Bob"),
+        path.symlink_to("letter"),
+    ),
+    "a link to nothing": lambda path: path.symlink_to("new"),
+    "a pipe": os.mkfifo,
+}
+
+
+def inodes(folder: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+@pytest.mark.parametrize("name", ["long.safetensors", "long.html"])
+def test_resuming_replaces_only_what_plainnet_wrote(
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, name: str, what: str
+) -> None:
+    out = "--out long.safetensors --report long.html --checkpoint-every 1"
+    kill(cli, press, 4, survey, WORDS, out)
+    OTHERS[what](tmp_path / name)
+    before = inodes(tmp_path)
+    outcome = cli("train", "--resume long.run")
+    if what == "a pipe":
+        one_sentence(outcome, f"'{name}' is no ordinary file: give ")
+    else:
+        noun = "model" if name == "long.safetensors" else "report"
+        one_sentence(outcome, f"'{name}' would be replaced, but is not a {noun} that plainnet ")
+    assert inodes(tmp_path) == before
+    (tmp_path / name).unlink()
+    for _ in range(2):  # the second time both are plainnet's own
+        assert cli("train", "--resume long.run").code == 0
+        assert {"long.safetensors", "long.html"} <= set(os.listdir(tmp_path))
+        kill(cli, press, 4, survey, WORDS, out)
+
+
+@pytest.mark.parametrize("key", ["out", "report"])
+def test_a_checkpoint_names_no_file_to_write(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path, key: str
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
+    (tmp_path / "letter.docx").write_bytes(b"Dear Bob")
+    newest = max((tmp_path / "long.run").iterdir())
+    arrays, header = files.read_model(newest, "checkpoint")
+    header["about"]["job"][key] = "letter.docx"
+    files.write_model(newest, arrays, header, "checkpoint")
+    outcome = cli("train", "--resume long.run")
+    assert "is not a checkpoint that can be used" in outcome.out
+    assert (tmp_path / "letter.docx").read_bytes() == b"Dear Bob"
+    assert (tmp_path / "long.safetensors").read_bytes() == whole
+
+
+def test_a_link_in_the_folder_of_checkpoints_is_not_followed(
+    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+) -> None:
+    kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
+    (tmp_path / ".bashrc").write_bytes(b"alias")
+    for step in range(24, 73, 6):  # 90 rows in batches of 16
+        (tmp_path / "long.run" / f"checkpoint-{step:010}.safetensors").symlink_to("../.bashrc")
+    assert cli("train", "--resume long.run").code == 0
+    assert (tmp_path / ".bashrc").read_bytes() == b"alias"
+    assert (tmp_path / "long.safetensors").read_bytes() == whole
 
 
 def test_checkpoints_are_never_written_into_the_data(cli: Cli, colours: Path) -> None:
@@ -519,3 +587,4 @@ def test_checkpoints_can_be_asked_for_in_the_config_file(cli: Cli, survey: Path)
 )
 def test_the_folder_is_named_after_the_model(out: str, folder: str) -> None:
     assert run_folder(Path(out)) == Path(folder)
+    assert run_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")

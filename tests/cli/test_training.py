@@ -26,6 +26,7 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
         "survey.csv: 150 rows, 105 to train, 15 to validate, 30 held out",
         "Target: binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
         "Note: no target was named: taking the last column, 'Personality'",
+        "Note: no task was named: taking binary; --task changes it",
         "Stage_fear",
         "Training: 12 epochs of 105 rows in batches of 32, adam, learning rate 0.01, seed 0",
         "On 30 held-out rows",
@@ -43,6 +44,38 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
     assert model.record["results"]["network"]["rows"] == 30
     assert model.record["results"]["network"]["accuracy"] > 0.8
     assert 0.5 < model.record["results"]["baseline"]["accuracy"] < 0.6
+
+
+def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
+    pd.read_csv(survey).assign(fax=None, planet="Earth")[
+        ["fax", "planet", "Stage_fear", "Personality"]
+    ].to_csv("more.csv", index=False)
+    trained = cli("train", "more.csv", "--epochs", 1)
+    assert (trained.code, trained.err) == (0, "")
+    shown = cli("summary", "more.safetensors").out
+    for telling in (
+        "Note: column 'planet' is the same in all 120 training rows, so it is left out and has no",
+        "Note: column 'fax' is empty in all 120 training rows, so it is left out and has no effect",
+        "always missing",
+        "always 'Earth'",
+        "left out, no effect",
+    ):
+        assert telling in trained.out
+        assert telling in shown
+
+
+def test_marks_are_a_regression_unless_the_task_says_otherwise(cli: Cli, tmp_path: Path) -> None:
+    marks = [*range(5, 18)] * 8 + [19]
+    pd.DataFrame({"hours": [2 * mark for mark in marks], "mark": marks}).to_csv(
+        tmp_path / "marks.csv", index=False
+    )
+    outcome = cli("train", tmp_path / "marks.csv", "--epochs", 1)
+    assert "Target: regression: 'mark'" in outcome.out
+    assert "Note: no task was named: taking regression; --task changes it" in outcome.out
+    outcome = cli("train", tmp_path / "marks.csv", "--epochs", 1, "--task", "multiclass")
+    assert "no task was named" not in outcome.out
+    assert "the class '19' has 1 row" in outcome.err
+    assert "or choose --task regression if these are numbers to predict" in outcome.err
 
 
 def test_pictures_from_end_to_end(cli: Cli, colours: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from plainnet.cli.predictions import Predictions
 from plainnet.data.samples import introverts
 from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
 from plainnet.model import Model
 from plainnet.nn import Sequential
 
@@ -37,6 +38,60 @@ def test_predictions_go_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_pat
     outcome = cli("predict", trained, survey, "--out", "said.csv")
     assert outcome.out == "Saved: 150 predictions in said.csv\n"
     assert (tmp_path / "said.csv").read_text() == piped
+
+
+FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
+
+
+def test_text_in_predictions_is_harmless_unless_raw(cli: Cli, tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.arange(60) % 2 * 10.0, "y": [FORMULA, ESCAPE] * 30})
+    table.to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 30 --lr 0.1 --out m.safetensors").code == 0
+    for words, said in (
+        ((), {"'" + FORMULA, r"\x1b[31mred\x1b[0m"}),
+        (("--raw",), {FORMULA, ESCAPE}),
+    ):
+        piped = cli("predict", "m.safetensors", "t.csv", *words)
+        assert (piped.code, piped.err) == (0, "")
+        assert {row["prediction"] for row in csv.DictReader(io.StringIO(piped.out))} == said
+        assert cli("predict", "m.safetensors", "t.csv", "--out p.csv", *words).code == 0
+        assert (tmp_path / "p.csv").read_text() == piped.out
+    for command in (
+        *("summary m.safetensors", "evaluate m.safetensors t.csv --detail"),
+        *("explain m.safetensors t.csv", "explain m.safetensors t.csv --row 1"),
+        *("doctor m.safetensors t.csv", "train t.csv --epochs 1", "doctor t.csv --epochs 1"),
+        *("evaluate m.safetensors t.csv --json", "explain m.safetensors t.csv --label \x1b"),
+    ):
+        shown = cli(*command.split())
+        assert "\x1b" not in shown.out + shown.err, command
+
+
+def test_numbers_in_predictions_stay_numbers(cli: Cli) -> None:
+    table = pd.DataFrame({"x": np.arange(60) % 3, "y": np.arange(60) % 3 * 2.5 - 3.5})
+    table.to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 1 --task regression --out r.safetensors").code == 0
+    table.assign(y=[-1, 1, -1] * 20).to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 1 --task binary --out b.safetensors").code == 0
+    for model in ("r.safetensors", "b.safetensors"):
+        out = cli("predict", model, "t.csv").out
+        assert "'" not in out
+        assert out == cli("predict", model, "t.csv", "--raw").out
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "\x1b[31m.png"])
+def test_file_names_in_predictions_are_harmless(
+    cli: Cli, painter: Path, colours: Path, name: str
+) -> None:
+    (colours / "red" / "0.png").rename(colours / name)
+    out = cli("predict", painter, colours).out
+    assert f"\n{csv_cell(name)}," in out
+    assert f"\n{name}," in cli("predict", painter, colours, "--raw").out
+
+
+def test_a_traceback_is_harmless(cli: Cli) -> None:
+    outcome = cli("predict", "\x1b[31m.safetensors", "t.csv", "--debug")
+    assert "Traceback" in outcome.err
+    assert "\x1b" not in outcome.err
 
 
 def test_predictions_are_a_short_table_on_a_terminal(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from plainnet import files
+from plainnet import atomic
 from plainnet.cli import main
 
 Cli = Callable[..., Any]
@@ -111,16 +111,81 @@ def test_a_folder_that_may_not_be_written_to(
 def test_a_folder_that_became_read_only_meanwhile(
     cli: Cli, place: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(file: Any, mode: str = "r", *more: Any) -> Any:
+    def opened(file: Any, mode: str = "r", **more: Any) -> Any:
         if mode == "xb" and Path(file).parent == place.parent:
             raise PermissionError(13, "Permission denied", str(file))
-        return open(file, mode, *more)
+        return open(file, mode, **more)
 
-    monkeypatch.setattr(files, "open", opened, raising=False)
+    monkeypatch.setattr(atomic, "open", opened, raising=False)
     refused(cli(*words_of(what, place)), f"{str(place)!r}: Permission denied")
     assert place.read_bytes() == b"as it was"
     if what == "report of a training":  # the model is there, and the report can be made of it
         assert cli("report", "m2", "--out", "again.html").code == 0
+
+
+@writers
+def test_a_write_protected_file(cli: Cli, place: Path, what: str) -> None:
+    place.chmod(0o444)
+    refused(cli(*words_of(what, place)), f"{str(place)!r}: write-protected: change its mode, or ")
+    assert place.read_bytes() == b"as it was"
+    assert not (place.parents[1] / "m2").exists()
+
+
+@writers
+def test_a_file_keeps_its_mode(cli: Cli, place: Path, what: str) -> None:
+    place.chmod(0o600)
+    assert cli(*words_of(what, place)).code == 0
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert place.read_bytes() != b"as it was"
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
+    """Make a link of another user: really as root, else by being another user oneself."""
+    user = os.geteuid()
+
+    def link(path: Path, target: Path) -> None:
+        path.symlink_to(target)
+        if user == 0:
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+
+    return link
+
+
+@writers
+def test_the_link_of_another_user(
+    cli: Cli, place: Path, what: str, theirs: Callable[[Path, Path], None]
+) -> None:
+    link = place.parent / "link"
+    theirs(link, place)
+    refused(cli(*words_of(what, link)), f"{str(link)!r} is a link of another user and is not ")
+    assert place.read_bytes() == b"as it was"
+    assert not (place.parents[1] / "m2").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plainnet-introverts.safetensors",
+        "plainnet-introverts-held-out.csv",
+        "plainnet-pandas.safetensors",
+        "plainnet-pandas-held-out",
+    ],
+)
+def test_the_demo_follows_no_link_of_another_user(
+    cli: Cli, place: Path, name: str, theirs: Callable[[Path, Path], None]
+) -> None:
+    shared = place.parents[1] / "shared"
+    shared.mkdir()
+    link = shared / name
+    theirs(link, place.parent if name == "plainnet-pandas-held-out" else place)
+    outcome = cli("demo", name.split("-")[1].split(".")[0], "--out-dir", shared)
+    refused(outcome, f"{str(link)!r} is a link of another user and is not followed: give another")
+    assert outcome.out == ""  # nothing was trained
+    assert os.listdir(place.parent) == ["old"]
+    assert place.read_bytes() == b"as it was"
 
 
 @writers
@@ -172,6 +237,7 @@ def test_an_output_that_takes_no_more(place: Path, command: str) -> None:
             stderr=subprocess.PIPE,
             text=True,
             cwd=place.parents[1],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # as a person has it
         )
     assert re.fullmatch(
         r"(Note: [^\n]+\n)*Error: the output: No space left on device\n", done.stderr

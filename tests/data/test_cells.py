@@ -53,6 +53,24 @@ def test_numbers_as_people_write_them(text: str, point: float | None, comma: flo
         assert math.isnan(number) if expected is None else number == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.6e9, "1600000000"),
+        (1700000000.5, "1700000000.5"),
+        (0.1, "0.1"),
+        (-0.0, "0"),
+        (1e-6, "0.000001"),
+        (1.25e-7, "1.25e-7"),
+        (2.0**53, "9007199254740992"),
+        (1e20, "100000000000000000000"),
+        (1.5e21, "1.5e+21"),
+    ],
+)
+def test_numbers_are_written_without_needless_digits_or_exponents(value: float, text: str) -> None:
+    assert text_from_number(value) == text
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_survive_as_text(value: float) -> None:
     assert number_from_text(text_from_number(value)) == value
@@ -66,6 +84,19 @@ def test_numbers_survive_as_text(value: float) -> None:
         ((2**63 + 1,), "uint64", ["9223372036854775809"]),
         ((3, None, 1), "Int64", ["3", "1"]),
         ((3, 1), "Int64", ["3", "1"]),
+        ((2**62 + 1, None, 2**62 + 3), "Int64", ["4611686018427387905", "4611686018427387907"]),
+        ((2**63 + 1, None), "UInt64", ["9223372036854775809"]),
+        ((2**62 + 1, None), "int64[pyarrow]", ["4611686018427387905"]),
+        ((2**62 + 1, 3), "category", ["4611686018427387905", "3"]),
+        ((4012888888881881.0, 0.5), "float64", ["4012888888881881", "0.5"]),
+        ((Decimal(10**29 + 1), Decimal("sNaN")), object, ["100000000000000000000000000001"]),
+        (
+            (datetime.timedelta(1), datetime.timedelta(-1, 5)),
+            object,
+            ["1 days", "-1 days +00:00:05"],
+        ),
+        (("1 days", None), "timedelta64[ns]", ["1 days"]),
+        ((np.datetime64("2020-01-02"), np.timedelta64("NaT"), "a"), object, ["2020-01-02", "a"]),
         ((3.0, np.nan, 0.5), "float64", ["3", "0.5"]),
         ((0.5, 2.0), "float16", ["0.5", "2"]),
         ((0.5, None), "Float64", ["0.5"]),
@@ -87,6 +118,22 @@ def test_types_become_the_text_that_a_file_would_hold(
     assert read(*values, dtype=dtype).texts() == texts
 
 
+def test_a_typed_number_keeps_its_value_in_a_column_with_decimal_commas() -> None:
+    for values in ((1.234, None), (1.234, 5), (Decimal("1.234"), None)):
+        assert read(*values).numbers(",")[0] == 1.234
+
+
+@given(st.timedeltas())
+def test_durations_are_written_as_pandas_writes_them(span: datetime.timedelta) -> None:
+    try:
+        expected = str(pd.Timedelta(span))
+    except pd.errors.OutOfBoundsTimedelta:
+        return
+    for clock in (" 00:00:00", " +00:00:00"):  # which a CSV of whole days does not have either
+        expected = expected.removesuffix(clock)
+    assert read(span, "a").texts()[0] == expected
+
+
 def test_text_and_types_give_the_same_codes() -> None:
     text, typed = read(" 3", "NA", "1 ", "3"), read(3.0, None, 1.0, 3.0, dtype=float)
     assert text.codes.tolist() == typed.codes.tolist() == [0, -1, 1, 0]
@@ -96,7 +143,13 @@ def test_text_and_types_give_the_same_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [([1], "list"), (b"x", "bytes"), ({}, "dict"), (1j, "complex")]
+    ("value", "kind"),
+    [
+        ([1], "list"),
+        (b"x", "bytes"),
+        ({}, "dict"),
+        (1j, "complex"),
+    ],
 )
 def test_cells_that_cannot_be_used(value: object, kind: str) -> None:
     with pytest.raises(DataError) as caught:

@@ -9,10 +9,10 @@ from plainnet.data.columns import (
     MAX_LEVELS,
     CategoryColumn,
     Column,
-    LeftOutColumn,
     NumberColumn,
     YesNoColumn,
 )
+from plainnet.data.left_out import IndicatorColumn, LeftOutColumn
 from plainnet.errors import DataError
 
 
@@ -52,20 +52,32 @@ def test_a_missing_number_where_there_was_none_is_filled_and_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("values", [("0.1",) * 30, ("5", None), ("1e-320", "2e-320")])
-def test_a_number_that_hardly_varies_stays_finite(values: tuple[str | None, ...]) -> None:
-    column = NumberColumn.fitted(cells(*values), ".")
-    assert column.scale > 0
-    X, _ = encoded(column, *values)
-    assert np.abs(X).max() <= 2
+def test_a_number_that_hardly_varies_stays_finite() -> None:
+    column = NumberColumn.fitted(cells("1e-320", "2e-320"), ".")
+    assert column.varies
+    assert encoded(column, "1e-320", "2e-320")[0] == [[0], [1]]
+
+
+@pytest.mark.parametrize("value", ["0.1", "yes", "x"])
+@pytest.mark.parametrize("values", [("",) * 3, ("?", "")])
+def test_one_value_does_not_vary(value: str, values: tuple[str, ...]) -> None:
+    one = cells(*(word or value for word in values))  # 30 times 0.1 have a deviation above 0
+    kinds = {
+        "0.1": lambda: NumberColumn.fitted(cells(*["0.1"] * 30, *values), "."),
+        "yes": lambda: YesNoColumn.fitted(one),
+        "x": lambda: CategoryColumn.fitted(one),
+    }
+    assert not kinds[value]().varies
+
+
+def test_an_indicator_says_whether_the_cell_is_missing() -> None:
+    column = IndicatorColumn.fitted(cells("x", None, "x"))
+    assert (column.varies, column.features, column.missing) == (True, ("x: missing",), 1)
+    assert encoded(column, "x", None, "y") == ([[0], [1], [0]], [])
+    assert column.fit(cells("x", "x")).varies is False
 
 
 def test_numbers_that_cannot_be_fitted() -> None:
-    with pytest.raises(DataError) as caught:
-        NumberColumn.fitted(cells(None, "NA"), ".")
-    assert str(caught.value) == (
-        "Column 'x' misses its cell in all 2 rows; leave it out, or fill it."
-    )
     with pytest.raises(DataError) as caught:
         NumberColumn.fitted(cells("1e308", "-1e308", "1e308"), ".")
     assert str(caught.value) == (
@@ -112,9 +124,9 @@ def test_yes_and_no_without_missing_cells() -> None:
 
 def test_a_category_is_one_hot_with_unknown() -> None:
     column = CategoryColumn.fitted(cells("b", "a", "b", None))
-    assert column.features == ("x=a", "x=b", "x: unknown", "x: missing")
+    assert column.features == ("x=a", "x=b", "x: missing")
     X, notes = encoded(column, "a", "b", "c", None, "c")
-    assert X == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]
+    assert X == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 1], [0, 0, 0]]
     assert notes == [
         "Data row 3, column 'x': 'c' is not among the categories that the model knows; it is read "
         "as unknown (2 rows)."
@@ -133,7 +145,7 @@ def test_the_most_frequent_levels_stay() -> None:
     column = CategoryColumn.fitted(cells(*frequent, *frequent, "rare", "f000"))
     assert column.levels == tuple(frequent)
     assert column.fill == "f000"
-    assert encoded(column, "rare")[0][0][MAX_LEVELS] == 1
+    assert encoded(column, "rare")[0] == [[0] * MAX_LEVELS]
 
 
 def test_the_order_of_rows_decides_nothing() -> None:
@@ -156,13 +168,14 @@ def test_the_order_of_rows_decides_nothing() -> None:
             "missing = 2, marked; standardised (mean 2, deviation 0.8165)",
         ),
         (YesNoColumn("x", 2, 1000, 5), "5 No, 1,000 Yes", "missing = Yes, marked; No = 0, Yes = 1"),
-        (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels and unknown"),
+        (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels; unknown = all 0"),
         (
             CategoryColumn("x", 1, tuple("abcdef"), "a"),
             "'a', 'b', 'c', 'd', 'e', ... (6 levels)",
-            "missing = 'a', marked; one-hot, 6 levels and unknown",
+            "missing = 'a', marked; one-hot, 6 levels; unknown = all 0",
         ),
-        (LeftOutColumn("x", 0, "constant", "always 'a'"), "always 'a'", "left out"),
+        (LeftOutColumn("x", 0, "constant", "always 'a'"), "always 'a'", "left out, no effect"),
+        (IndicatorColumn("x", 1, "always 'a'"), "always 'a'", "missing = 1, any value = 0"),
     ],
 )
 def test_what_people_are_told(column: Column, shown: str, treatment: str) -> None:

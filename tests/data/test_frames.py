@@ -90,6 +90,9 @@ def test_compressed_files_are_read_alike(tmp_path: Path, name: str, data: bytes)
         ('a,b\n1, "x, y"\n', {"a": ["1"], "b": ["x, y"]}),
         ("a,b\n5\" pipe,it's\n", {"a": ['5" pipe'], "b": ["it's"]}),
         ("a;b\n1,5;2,5\n3,5;4,5\n", {"a": ["1,5", "3,5"], "b": ["2,5", "4,5"]}),
+        ("a, b;c\n1,5;2\n3,5;4\n", {"a, b": ["1,5", "3,5"], "c": ["2", "4"]}),
+        ("city, state;n\nOslo, NO;5\n", {"city, state": ["Oslo, NO"], "n": ["5"]}),
+        ("one\n1,5\n2,5\n", {"one": ["1,5", "2,5"]}),
         ("sep=;\na;b\n1,5;2\n", {"a": ["1,5"], "b": ["2"]}),
         (",x\n0,7\n1,8\n", {"Unnamed: 0": ["0", "1"], "x": ["7", "8"]}),
         ("a,b,\n1,2,\n3,4,\n", {"a": ["1", "3"], "b": ["2", "4"]}),
@@ -109,6 +112,9 @@ def test_compressed_files_are_read_alike(tmp_path: Path, name: str, data: bytes)
         "quote-after-space",
         "quote-inside",
         "decimal-comma",
+        "comma-in-the-header",
+        "comma-in-text",
+        "decimal-comma-in-one-column",
         "sep-line",
         "unnamed-index",
         "trailing-delimiter",
@@ -184,6 +190,68 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_text_that_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(written(tmp_path, text)) == REFUSED[text]
+
+
+IRIS = "5.1,3.5,setosa\n4.9,3.0,setosa\n7.0,3.2,virginica\n6.3,3.8,virginica\n"
+
+
+@pytest.mark.parametrize("text", [IRIS, IRIS.replace(",", ";").replace(".", ",")])
+def test_a_first_row_that_is_data_is_refused(tmp_path: Path, text: str) -> None:
+    first = text.split("\n")[0]
+    cells = ", ".join(map(repr, first.split(";" if ";" in first else ",")))
+    assert refusal(written(tmp_path, text)) == (
+        f"File 'table.csv' has no line of column names: its first row ({cells}) looks like the "
+        "rows below it; put a line of names above it, or letters into these if they are names."
+    )
+    assert len(read_frame(written(tmp_path, text.replace("5", "x5", 1)))) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1,2\n0.5,1.5,0.3\n2.5,0.1,1.2\n0.0,1.0,2.0\n",  # how pandas writes an array
+        ",0,1\n0,0.5,1.5\n1,2.5,0.1\n",
+        "2000,2005,2010\n1990,2300,2400\n2100,1900,1800\n",
+        "400.5,410,417\n0.1,0.2,0.3\n0.3,0.2,0.2\n",  # wavelengths
+        "country,2010,2015,2019\nOslo,1990,2300,2400\nBo,2100,1900,2020\n",
+        "5.1,3.5,kind\n4.9,3.0,setosa\n7.0,3.2,virginica\n6.3,3.8,virginica\n",
+        "x,y\nx,y\nx,z\n",
+    ],
+)
+def test_numbers_may_be_column_names(tmp_path: Path, text: str) -> None:
+    header = text.split("\n")[0].split(",")
+    frame = read_frame(written(tmp_path, text))
+    assert [name for name in frame if "Unnamed" not in name] == [name for name in header if name]
+
+
+def test_real_tables_without_their_names_are_refused(tmp_path: Path, shared_data: Path) -> None:
+    for path in sorted((shared_data / "tables").glob("*.csv")):
+        assert len(read_frame(path)) > 100
+        names, _, rows = path.read_text(encoding="utf-8").partition("\n")
+        assert "has no line of column names" in refusal(written(tmp_path, rows)), names
+
+
+def test_a_table_may_be_empty_where_that_is_asked_for(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).iloc[:0].to_parquet(tmp_path / "t.parquet")
+    for source in (written(tmp_path, "a\n"), tmp_path / "t.parquet", pd.DataFrame({"a": []})):
+        frame = read_frame(source, empty=True)
+        assert (len(frame), frame.columns.tolist()) == (0, ["a"])
+        with pytest.raises(DataError):
+            read_frame(source)
+
+
+def test_integers_beside_missing_cells_of_parquet_keep_their_digits(tmp_path: Path) -> None:
+    cards = [1234567890123456789, None, 1234567890123456801]
+    columns = {
+        "a": pa.array(cards),
+        "b": pa.array(cards, pa.uint64()),
+        "c": pa.array([[1], None, []]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    frame = read_frame(tmp_path / "t.parquet")
+    for name in "ab":
+        assert frame[name].dropna().tolist() == [cards[0], cards[2]]
+        assert frame[name].isna().tolist() == [False, True, False]
 
 
 def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def check_partition(m: int, train: np.ndarray, test: np.ndarray) -> None:
 def test_each_class_is_on_both_sides_in_its_share(
     counts: list[int], fraction: float, seed: int
 ) -> None:
+    assume(sum(counts) >= 4)
     y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     train, test = stratified_split(y, fraction, rng(seed))
     check_partition(len(y), train, test)
@@ -44,7 +45,7 @@ def test_each_class_is_on_both_sides_in_its_share(
     assert len(test) == wanted or (in_test == 1).any() or (in_test == np.array(counts) - 1).any()
 
 
-@given(st.integers(2, 60), FRACTIONS, SEEDS, st.sampled_from(["none", "decimals", "two columns"]))
+@given(st.integers(4, 60), FRACTIONS, SEEDS, st.sampled_from(["none", "decimals", "two columns"]))
 def test_what_names_no_classes_is_split_plainly(
     m: int, fraction: float, seed: int, kind: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_groups_of_one_class_stay_whole_and_classes_on_both_sides(
 ) -> None:
     y = np.concatenate([np.full(sum(groups), k) for k, groups in enumerate(sizes)])
     every = [size for groups in sizes for size in groups]
+    assume(len(y) >= 4)
     groups = 7 * np.repeat(np.arange(len(every)), every) - 3
     order = rng(seed).permutation(len(y))
     y, groups = y[order], groups[order]
@@ -154,16 +156,29 @@ def test_groups_without_labels_meet_the_share() -> None:
 
 
 BAD = [
+    (
+        (["0"] * 3 + ["1"] * 3 + ["19"], 0.5),
+        {},
+        "the class '19' has 1 row, but a split needs at least 2 of each class, one for each side: "
+        "add rows of it or drop it, or choose --task regression if these are numbers to predict",
+    ),
+    (
+        ([0, 0, 1, 1, 19, 19], 0.5),
+        {"groups": [1, 2, 3, 4, 5, 5]},
+        "all rows of the class 19 are in one group, which stays on one side, so the class cannot "
+        "be on both: add other rows of it or drop the groups, or choose --task regression if "
+        "these are numbers to predict",
+    ),
     ((["a"] * 5, 0.0), {}, "the test fraction must lie between 0 and 1, got 0.0"),
     ((["a"] * 5, 1.0), {}, "the test fraction must lie between 0 and 1, got 1.0"),
     ((["a"] * 5, float("nan")), {}, "the test fraction must lie between 0 and 1, got nan"),
-    ((["a"], 0.5), {}, "a split needs at least 2 rows, one for each side, got 1"),
-    (([], 0.5), {}, "a split needs at least 2 rows, one for each side, got 0"),
+    ((["a"], 0.5), {}, "a split needs at least 4 rows, got 1: add rows or hold fewer parts out"),
+    (([], 0.5), {}, "a split needs at least 4 rows, got 0: add rows or hold fewer parts out"),
     ((None, 0.5), {}, "a split without labels needs n_rows, the number of rows"),
     ((["a"] * 5, 0.5), {"n_rows": 6}, "there are 6 rows, but 5 labels or group numbers"),
     ((["a"] * 5, 0.5), {"groups": [1, 2]}, "there are 5 rows, but 2 group numbers"),
     (
-        (["a", "a", "b"], 0.5),
+        (["a", "a", "a", "b"], 0.5),
         {},
         "the class 'b' has 1 row, but a split needs at least 2 of each class, one for each side:"
         " add rows of it or drop it",
@@ -247,7 +262,7 @@ def test_folds_are_a_partition_with_each_class_in_equal_shares(
     counts: list[int], k: int, seed: int
 ) -> None:
     y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
-    assume(len(y) >= k)
+    assume(len(y) >= max(k, 4))
     dealt = stratified_folds(y, k, rng(seed))
     check_folds(len(y), dealt)
     sizes = [len(fold) for _, fold in dealt]
@@ -258,7 +273,7 @@ def test_folds_are_a_partition_with_each_class_in_equal_shares(
         assert all((y[others] == c).any() for others, _ in dealt)
 
 
-@given(st.integers(2, 40), st.integers(2, 6), SEEDS)
+@given(st.integers(4, 40), st.integers(2, 6), SEEDS)
 def test_folds_without_classes_have_equal_sizes(m: int, k: int, seed: int) -> None:
     assume(m >= k)
     dealt = stratified_folds(None, k, rng(seed), n_rows=m)
@@ -276,7 +291,7 @@ def test_groups_are_in_one_fold_and_classes_in_two(
 ) -> None:
     y = np.concatenate([np.full(sum(groups), c) for c, groups in enumerate(sizes)])
     every = [size for groups in sizes for size in groups]
-    assume(len(every) >= k)
+    assume(len(every) >= k and len(y) >= 4)
     groups = np.repeat(np.arange(len(every)), every)
     order = rng(seed).permutation(len(y))
     y, groups = y[order], groups[order]

@@ -2,12 +2,15 @@
 
 import copy
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from plainnet.data.frames import read_frame
 from plainnet.data.targets import Target, drop_unlabelled
 from plainnet.errors import DataError, ModelFileError
 
@@ -42,7 +45,20 @@ def refusal(values: list[Any], task: str | None = None) -> str:
         ([0, 1, 2], "multiclass", ("0", "1", "2")),
         ([float(i % 3) for i in range(30)], "multiclass", ("0", "1", "2")),
         (["01", "02", "03"], "multiclass", ("01", "02", "03")),
-        ([str(i % 20) for i in range(100)], "multiclass", tuple(map(str, range(20)))),
+        ([str(i % 10) for i in range(100)], "multiclass", tuple("0123456789")),
+        ([str(i % 11) for i in range(100)], "regression", ()),
+        ([str(i % 18 + 3 * (i % 18 > 15)) for i in range(100)], "regression", ()),
+        ([str(5 * (i % 11)) for i in range(100)], "regression", ()),
+        (
+            [str(100 + (i % 12) ** 3) for i in range(100)],
+            "multiclass",
+            tuple(str(100 + i**3) for i in range(12)),
+        ),
+        (
+            [str(4012888888881881 + i % 12 * (i % 12 + 99)) for i in range(100)],
+            "multiclass",
+            tuple(str(4012888888881881 + i * (i + 99)) for i in range(12)),
+        ),
         ([str(i % 21) for i in range(100)], "regression", ()),
         ([str(i) for i in range(12)], "regression", ()),
         (["0.5", "1.5", "2.5"], "regression", ()),
@@ -73,12 +89,32 @@ def test_the_task_can_be_set(values: list[Any], task: str, n_out: int) -> None:
     assert (target.task, target.n_out) == (task, n_out)
 
 
+def test_real_tables_are_taken_for_what_a_person_would_say(shared_data: Path) -> None:
+    said = {
+        "abalone": ("rings", "regression"),
+        "adult": ("income", "binary"),
+        "german": ("risk", "binary"),
+        "glass": ("type", "multiclass"),
+        "mpg": ("mpg", "regression"),
+        "oil-spill": ("spill", "binary"),
+        "phoneme": ("nasal", "binary"),
+        "titanic": ("survived", "binary"),
+        "wine-red": ("quality", "multiclass"),
+    }
+    for name, (column, task) in said.items():
+        rows = drop_unlabelled(read_frame(shared_data / "tables" / f"{name}.csv"), [column])
+        assert Target.infer(rows, [column]).task == task, name
+    cars = drop_unlabelled(read_frame(shared_data / "tables" / "mpg.csv"), ["model_year"])
+    assert Target.infer(cars, ["model_year"]).task == "regression"
+    assert Target.infer(cars, ["cylinders"]).task == "multiclass"
+
+
 def test_binary_there_and_back() -> None:
     target = infer(["No", "Yes", "Yes"])
     y = target.encode(frame(y=["Yes", " No "]))
     assert (y.dtype, y.tolist()) == (np.float32, [1, 0])
     assert target.n_out == 1
-    for A in ([[0.5], [0.49]], [0.9, 0.1]):
+    for A in ([[0.51], [0.5]], [0.9, 0.1]):
         assert target.decode(A).tolist() == ["Yes", "No"]
 
 
@@ -96,11 +132,67 @@ def test_classes_that_are_numbers_are_found_however_written() -> None:
     assert infer(["01", "1", "2"]).encode(frame(y=["01", "1"])).tolist() == [0, 1]
 
 
+CARDS = ["4012888888881881", "1234567890123456789", "1234567890123456801"]
+LONG = ["123456789012345678901234567890", "123456789012345678901234567891", "-5"]
+
+
+@pytest.mark.parametrize("source", ["frame", "csv", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (pd.Series([*CARDS, None], dtype=object), CARDS),
+        (pd.Series(CARDS).astype("int64"), CARDS),
+        (pd.Series([*map(int, CARDS), None], dtype="Int64"), CARDS),
+        (pd.Series([2.0**53 - 1, 1e15, None, 3]), ["3", "1000000000000000", "9007199254740991"]),
+        (pd.Series(LONG), ["-5", *LONG[:2]]),
+        (pd.Series(map(Decimal, LONG)), ["-5", *LONG[:2]]),
+        (pd.Series(["007", "7", "008"]), ["007", "008", "7"]),
+        (pd.Series([7, None, 8, 9], dtype="category"), ["7", "8", "9"]),
+    ],
+    ids=["text", "int64", "Int64", "float64", "30 digits", "decimal", "zeros", "category"],
+)
+def test_whole_number_classes_stay_as_written(
+    values: "pd.Series[Any]", classes: list[str], source: str, tmp_path: Path
+) -> None:
+    rows = pd.DataFrame({"y": values})
+    if source == "csv":
+        rows.to_csv(tmp_path / "rows.csv", index=False)
+        rows = read_frame(tmp_path / "rows.csv")
+    elif source == "parquet":
+        rows.to_parquet(tmp_path / "rows.parquet")
+        rows = read_frame(tmp_path / "rows.parquet")
+    rows = drop_unlabelled(rows, ["y"])
+    target = Target.infer(rows, ["y"], "multiclass")
+    assert sorted(target.classes) == sorted(classes)
+    numeric = classes[0] != "007"
+    assert list(target.classes) == (sorted(classes, key=int) if numeric else classes)
+    written = [target.classes[i] for i in target.encode(rows)]
+    assert [int(name) for name in written] == [int(float(v)) if source == "float64" else int(v)
+                                               for v in values.dropna()]  # fmt: skip
+
+
+def test_whole_number_classes_that_became_floats_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        Target.infer(pd.DataFrame({"y": [1.0, 4e18, 5e18]}), ["y"], "multiclass")
+    assert str(caught.value) == (
+        "Data row 2, column 'y': '4000000000000000000' is a class in a column of floats, which may "
+        "have lost its last digits; give the column as text or as integers (in pandas, as Int64 "
+        "where cells are missing)."
+    )
+
+
+def test_classes_that_are_one_number_are_refused() -> None:
+    assert refusal(["1.1", "1.10", "1.2"], "multiclass") == (
+        "The target 'y' holds '1.1' and '1.10', which are the same number; write them alike."
+    )
+    assert infer(["1", "1.0", "2.00", "3."], "multiclass").classes == ("1", "2", "3")
+
+
 def test_multilabel_in_one_column_there_and_back() -> None:
     target = infer(["red;round", "red", ";"])
     y = target.encode(frame(y=["round; red", ";", "round"]))
     assert (y.dtype, y.tolist()) == (np.float32, [[1, 1], [0, 0], [0, 1]])
-    assert target.decode([[0.5, 0.4]]).tolist() == [[True, False]]
+    assert target.decode([[0.51, 0.5]]).tolist() == [[True, False]]
 
 
 def test_multilabel_in_several_columns() -> None:

@@ -224,7 +224,11 @@ CALLS = [
     ),
     (
         lambda: NetRegressor(validation=0.1).fit(X[:2], Y[:2]),
-        "validation=0.1 of 2 rows leaves 1 to train on and 1 to validate with, and each needs 2: "
+        "a split needs at least 4 rows, got 2: add rows or hold fewer parts out",
+    ),
+    (
+        lambda: NetRegressor(validation=0.1).fit(X[:10], Y[:10]),
+        "validation=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each needs 2: "
         "give more rows or another share",
     ),
     (

@@ -201,7 +201,7 @@ def test_partial_fit_after_a_fit_with_early_stopping_is_refused(kind):
 
 
 def test_a_network_that_joblib_has_stored_can_be_tuned_further(tmp_path):
-    net = NetRegressor((42,), lr=0.01, standardize=False).fit([[2]], [4])
+    net = NetRegressor((42,), lr=0.1, epochs=200, standardize=False).fit([[2]], [4])
     joblib.dump(net, tmp_path / "net.pkl")
     loaded = joblib.load(tmp_path / "net.pkl")
     for _ in range(200):
@@ -353,8 +353,10 @@ def test_weights_of_one_are_no_weights_where_rows_are_held_out():
 
 
 def test_too_few_rows_to_hold_some_out_are_an_error():
-    with pytest.raises(ValueError, match="leaves 1 to train on and 1 to validate with"):
+    with pytest.raises(ValueError, match="a split needs at least 4 rows"):
         NetRegressor(validation=0.1).fit(ROWS[:2], NUMBER[:2])
+    with pytest.raises(ValueError, match="leaves 9 to train on and 1 to validate with"):
+        NetRegressor(validation=0.1).fit(ROWS[:10], NUMBER[:10])
 
 
 def test_a_falling_learning_rate_ends_low():

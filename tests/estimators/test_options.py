@@ -210,6 +210,43 @@ def test_scales_are_those_of_standard_scaler_with_weights_too():
     assert classifier(standardize=False).fit(X, TWO).input_scaling_ is None
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize(
+    "options", [{}, {"optimizer": "sgd", "lr": 1e-6, "l2": 0.1}, {"batch_norm": True}]
+)
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_column_that_never_varies_has_no_effect(value, options, standardize):
+    rows, other = np.column_stack([X, np.full(60, value)]), np.column_stack([X, np.arange(60.0)])
+    net = regressor(hidden=(4,), standardize=standardize, **options)
+    for kind in (rows, pd.DataFrame(rows, columns=list("abcd"[: rows.shape[1]]))):
+        net.fit(kind, NUMBER)
+        new = other if kind is rows else pd.DataFrame(other, columns=kind.columns)
+        np.testing.assert_array_equal(net.predict(new), net.predict(kind))
+        assert np.ptp(net.predict(kind)) > 0
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_column_has_an_effect_once_it_varies(standardize):
+    rows, other = np.column_stack([X, np.full(60, 0.1)]), np.column_stack([X, np.arange(60.0)])
+    net = regressor(hidden=(4,), standardize=standardize, warm_start=True).fit(rows, NUMBER)
+    assert np.ptp(net.fit(other, NUMBER).predict(other) - net.predict(rows)) > 0
+    net = regressor(hidden=(4,), standardize=standardize).partial_fit(rows, NUMBER)
+    np.testing.assert_array_equal(net.predict(other), net.predict(rows))
+    assert np.ptp(net.partial_fit(other, NUMBER).predict(other) - net.predict(rows)) > 0
+
+
+def test_a_stream_that_begins_with_one_row_leaves_the_rows_as_they_are():
+    net = regressor(standardize=False).partial_fit(X[:1], NUMBER[:1])
+    assert net.input_scaling_ is None
+
+
+def test_a_stream_that_begins_with_one_row_is_learned():
+    net = regressor()
+    for row, y in zip(X, NUMBER, strict=True):
+        net.partial_fit([row], [y])
+    assert np.ptp(net.predict(X)) > 0.1
+
+
 def test_standardised_inside_or_outside_is_the_same():
     Z = StandardScaler().fit_transform(X)
     inside, outside = classifier().fit(X, TWO), classifier(standardize=False).fit(Z, TWO)

@@ -33,6 +33,7 @@ def frame():
             "city": rng.choice(["Oslo", "Bergen", "São Paulo", '"quoted"'], M),
             "passenger_id": [f"X{i}" for i in range(M)],
             "planet": "Earth",
+            "note": [None if i % 3 else "seen" for i in range(M)],
         },
         dtype=object,
     )

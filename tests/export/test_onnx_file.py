@@ -121,6 +121,7 @@ def mixed():
             "height": rng.normal(170, 9, m),
             "sure": rng.choice(["on", "off"], m),
             "same": ["x"] * m,
+            "ticked": ["x" if i % 3 else None for i in range(m)],
             "income": gaps(np.round(rng.lognormal(10, 1, m), 2)),
             "pass": rng.choice(["no", "yes"], m),
             "kind": rng.choice(["a", "b", "c"], m),
@@ -180,8 +181,8 @@ def test_rows_reach_the_network_to_the_last_bit(mixed):
     model = Model(schema, target, net, untrained(frame, ["price"]).loss)
     rows = schema.transform(frame)
     kinds = {column.kind for column in schema.columns}
-    assert kinds == {"number", "category", "yesno", "identifier", "constant"}
-    assert sum(": missing" in name for name in schema.feature_names) == 4
+    assert kinds == {"number", "category", "yesno", "indicator", "identifier", "constant"}
+    assert sum(": missing" in name for name in schema.feature_names) == 5
     np.testing.assert_array_equal(answers(model, frame)["prediction"], rows.astype(np.float64))
 
 
@@ -197,6 +198,7 @@ def test_what_training_did_not_see(mixed):
     new["city"] = spellings + ["Bergen"] * len(words)
     new["likes tea"] = new["sure"] = ["no"] * len(spellings) + words
     new.loc[::7, "height"] = np.nan
+    new.loc[::5, "ticked"] = "another"
     probabilities = model.predict_proba(new)[:, 0]
     close(answers(model, new)["probabilities"][:, 1], probabilities)
     assert len(np.unique(model.inputs(new)[:, model.schema.feature_names.index("sure")])) == 2

@@ -79,7 +79,7 @@ def test_the_form_begins_with_what_is_usual():
     assert values["column-0"] == "45.5"  # the median age
     assert values["column-2"] == "70,45"  # which the table writes with a comma
     chosen = [option["words"] for option in page.all("option") if "selected" in option["of"]]
-    assert chosen == ["Yes", "Yes", "don't know", "São Paulo"]
+    assert chosen == ["Yes", "Yes", "don't know", "São Paulo", "a value"]
 
 
 def test_the_same_model_gives_the_same_page():

@@ -10,9 +10,13 @@ from PIL import Image
 
 import chromium
 from export.models import EVIL, frame, picture_model, table_model, table_models
+from export.runtimes import untrained
 from export.test_python_file import picture
+from plainnet.cli.predictions import Predictions
+from plainnet.data.cells import number_from_text, text_from_number
 from plainnet.data.images import read_image
 from plainnet.export.page import to_html
+from plainnet.export.python_file import to_python
 from plainnet.model import Model
 from plainnet.nn.sequential import mlp
 
@@ -28,6 +32,7 @@ FILL = """
     const choose = (words) => [...field.options].find((option) => option.text === words).value;
     if (cell === null) field.value = "";
     else if (kind === "number") field.value = cell;
+    else if (kind === "indicator") field.value = choose("a value");
     else if (kind === "yesno") field.value = choose("yt".includes(cell[0].toLowerCase()) ? "Yes" : "No");
     else field.value = levels.includes(cell) ? levels.indexOf(cell) : choose("another value");
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -76,7 +81,8 @@ def rows():
     """Rows of the table, one that misses everything, and one that nobody has seen."""
     table = frame().head(4).reset_index(drop=True)
     table.loc[4] = None
-    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", None, None]
+    table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", *[None] * 3]
+    table.loc[5, "note"] = "another"
     return table.fillna("NA")
 
 
@@ -148,6 +154,47 @@ def test_a_cell_that_is_no_number_is_marked_and_nothing_is_predicted(browser):
     assert "outside of 18 to 79, as most training rows are not" in tab.value(
         "document.body.innerText"
     )
+
+
+def test_a_number_is_read_as_the_model_reads_it(browser):
+    tab = browser(table_models()["binary"])
+    rng = np.random.default_rng(3)
+    letters = [*"0123456789" * 3, *"..,,,+-eE_ ", "inf", "nan", "000", *"٣५７𝟗𞥕−"]
+    texts = ["".join(rng.choice(letters, rng.integers(1, 8))).strip() for _ in range(5000)]
+    texts += ["1,234", "1,234.5", "1.234,5", "1e3", "1E-3", "１２", "١٢٫٥", "𝟙𝟚.𝟝", "Infinity"]
+    for decimal in (".", ","):
+        script = f"{json.dumps(texts)}.map((text) => String(numberFrom(text, '{decimal}')))"
+        expected = [number_from_text(text, decimal) for text in texts]
+        assert sum(np.isfinite(expected)) > 500
+        np.testing.assert_array_equal(np.array(tab.value(script), float), expected)
+
+
+def test_a_prediction_is_written_as_everywhere_else(browser, tmp_path, capsys):
+    """The same text on the page, from the Python file and from `plainnet predict`."""
+    table = pd.DataFrame({"x": [0, 1], "y": [1.6e9, 1_600_000_257]})
+    model = untrained(table, ["y"], task="regression", dtype=np.float64)
+    model.net.params.theta[:] = [1, 0]  # the standardized x is the standardized y
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    program = {"__name__": "program"}
+    exec(to_python(model), program)
+    program["main"]([str(tmp_path / "rows.csv")])
+    expected = "row,prediction\n1,1600000000\n2,1600000257\n"
+    assert capsys.readouterr().out == expected
+    A = model.predict_proba(table)
+    assert Predictions(model.target, "row", ["1", "2"], A).csv() == expected
+    tab = browser(model)
+    for x, text in (("0", "1600000000"), ("1", "1600000257")):
+        tab.value(f"FIELDS[0].value = '{x}'; predict()")
+        assert tab.value("document.getElementById('said').textContent") == text
+
+
+def test_numbers_are_written_alike_in_javascript_and_python(browser):
+    tab = browser(table_models()["regression"])
+    rng = np.random.default_rng(4)
+    values = (rng.normal(size=2000) * 10.0 ** rng.integers(-12, 25, 2000)).tolist()
+    values += [0.0, -0.0, 1e-6, 1e-7, 1e21, 1e20, 1e15, 2.0**53, 0.1]
+    said = tab.value(f"{json.dumps(values)}.map(String)")
+    assert said == [text_from_number(value) for value in values]
 
 
 def test_a_column_of_many_levels_and_hostile_names(browser):
@@ -300,7 +347,7 @@ def test_it_fits_and_is_read_aloud(name, width, dark, tmp_path):
         if name == "multiclass":  # a person without a mouse
             tab.value("FIELDS[0].focus()")
             tab.ask("Input.insertText", text="1")
-            for _ in range(8):
+            for _ in range(9):  # past the other fields
                 for kind in ("keyDown", "keyUp"):
                     tab.ask("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab",
                             windowsVirtualKeyCode=9)  # fmt: skip

@@ -5,7 +5,9 @@ import csv
 import json
 import subprocess
 import sys
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ import pytest
 from PIL import Image
 
 from export.models import EVIL, M, frame, picture_model, table_model, table_models
+from export.runtimes import untrained
+from plainnet.data.frames import read_frame
 from plainnet.data.images import read_image
 from plainnet.errors import DataError, PlainnetError
 from plainnet.export.python_file import to_python
@@ -126,11 +130,30 @@ CELLS = ["41", "-1.5e3", "1,234", "1.234,5", ",5", "5,", "1_000", " 7 ", "+3", "
 CELLS += ["", "NA", "nan", "NAN", "Nan", "?", "-", "yes", "Y", "0", "1", "1.0", "True", "off"]
 CELLS += ["Oslo", "oslo", "inf", "1e999", "1e300", EVIL, "don't know"]
 TYPED = [5, 5.0, 0.1, 1.234, 1e20, True, False, None, float("nan"), np.float32(0.1), np.int64(3)]
-TYPED += [pd.Timestamp("2020-01-02"), pd.NA]
+TYPED += [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-02 10:30", tz="Europe/Oslo"), pd.NA]
+TYPED += [pd.NaT, date(2020, 1, 2), datetime(2020, 1, 2), time(9), Decimal("NaN"), Decimal("sNaN")]
+TYPED += [pd.Timedelta(days=2), pd.Timedelta(seconds=1.5), pd.Timedelta(-3, "h"), timedelta(days=1)]
+TYPED += [
+    pd.Timedelta(1, "ns"),
+    timedelta(hours=5),
+    Decimal("2.50"),
+    Decimal(10**30),
+    Decimal("3.0"),
+]
+TYPED += [
+    np.bool_(True),
+    np.uint8(1),
+    4012888888881881.0,
+    1e-7,
+    -0.0,
+    Decimal("1e999"),
+    Fraction(1, 3),
+]
+TYPED += [b"Oslo", 1j, [1], {}, pd.Period("2020"), np.datetime64("NaT"), np.timedelta64(1, "D")]
 
 
 @pytest.mark.parametrize("cell", [*CELLS, *TYPED], ids=repr)
-@pytest.mark.parametrize("name", ["age", "weight", "fun", "smokes", EVIL, "city"])
+@pytest.mark.parametrize("name", ["age", "weight", "fun", "smokes", EVIL, "city", "note"])
 def test_a_cell_is_read_as_the_schema_reads_it(name, cell):
     model, program = table_models()["binary"], PROGRAM
     row = ROW | {name: cell}
@@ -147,6 +170,61 @@ def test_a_cell_is_read_as_the_schema_reads_it(name, cell):
 
 
 PROGRAM = loaded(to_python(table_models()["binary"]))
+
+COLUMNS = {
+    "zone": pd.Series([pd.Timestamp("2020-01-02", tz="Europe/Oslo"), None,
+                       pd.Timestamp("2020-07-02 05:06:07.5", tz="Europe/Oslo"), pd.NaT]),
+    "timestamp": pd.Series(pd.to_datetime(["2020-01-02", None, "2020-01-03", "2020-01-02"])),
+    "date": pd.Series([date(2020, 1, 2), None, date(2020, 1, 3), date(2020, 1, 2)]),
+    "time": pd.Series([time(9), None, time(9, 30), time(9)]),
+    "days": pd.Series(pd.to_timedelta(["1 days", None, "2 days", "1 days"])),
+    "span": pd.Series(pd.to_timedelta(["1 days", None, "-5:00:00", "1 days 00:00:00.25"])),
+    "decimal": pd.Series([Decimal("1.50"), None, Decimal("2.00"), Decimal("1.25")]),
+    "bool": pd.Series([True, None, False, True], dtype="boolean"),
+    "truth": pd.Series([True, False, False, True]),
+    "Int64": pd.Series([10**18 + 1, None, 10**18 + 3, 5], dtype="Int64"),
+    "uint8": pd.Series([1, 2, 3, 3], dtype="uint8"),
+    "Float32": pd.Series([0.1, None, 2, 0.1], dtype="Float32"),
+    "levels": pd.Series([3, None, 7, 3], dtype="category"),
+    "text": pd.Series(["a", None, "NaT", "b"], dtype="string"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["category", None])
+@pytest.mark.parametrize("source", ["frame", "parquet"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_type_of_a_frame_or_parquet_is_read_as_the_model_reads_it(
+    name, source, kind, tmp_path
+):
+    # Repeated, so that a column is no identifier; y is all that training needs besides.
+    table = pd.DataFrame({"x": COLUMNS[name], "y": list("abab")})
+    table = pd.concat([table] * 6, ignore_index=True)
+    if source == "parquet":
+        table.to_parquet(tmp_path / "rows.parquet")
+        table = read_frame(tmp_path / "rows.parquet")
+    model = untrained(table, ["y"], kinds={"x": kind} if kind else None)
+    rows = table.to_dict("records")
+    expected = model.predict_proba(table)
+    np.testing.assert_array_equal(loaded(to_python(model))["predict_proba"](rows), expected)
+    assert len(np.unique(expected)) >= 2
+
+
+def test_bytes_are_refused_by_both(tmp_path):
+    pd.DataFrame({"city": [b"Oslo"]}).to_parquet(tmp_path / "rows.parquet")
+    table = read_frame(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="the cell holds a bytes where text"):
+        table_models()["binary"].schema.transform(frame().head(1).assign(city=table["city"]))
+    with pytest.raises(ValueError, match=r"b'Oslo' is neither text, a number, true or false, nor"):
+        PROGRAM["features"]([ROW | {"city": b"Oslo"}])
+
+
+def test_no_rows_give_no_predictions(tmp_path, capsys):
+    for name, model in table_models().items():
+        program = loaded(to_python(model))
+        assert program["predict_proba"]([]).shape == (0, model.target.n_out), name
+        assert len(program["predict"]([])) == 0
+    program = loaded(to_python(picture_model(8)))
+    assert program["predict"](np.zeros((0, 8, 8, 3), np.uint8)).shape == (0,)
 
 
 def test_a_number_keeps_its_value_whatever_the_decimal_sign():
@@ -166,6 +244,25 @@ def write(path, table, delimiter=",", first=""):
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.write(first)
         csv.writer(file, delimiter=delimiter).writerows([list(table), *table.fillna("").values])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
+    from plainnet.cli.predictions import Predictions
+    from plainnet.runs import table_run
+    from plainnet.settings import Settings
+
+    table = pd.DataFrame({"x": np.arange(20.0), "y": ["=1+1", "\x1b[31mred"] * 10})
+    model = table_run(table, Settings(epochs=1, test=0)).model
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
+    said = capsys.readouterr().out
+    A, rows = model.predict_proba(table), [str(i + 1) for i in range(20)]
+    assert said == Predictions(model.target, "row", rows, A).csv(raw)
+    assert said.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
+    assert {line.split(",")[1] for line in said.splitlines()[1:]} <= (
+        {"=1+1", "\x1b[31mred"} if raw else {"'=1+1", r"\x1b[31mred"}
+    )
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])

@@ -1,10 +1,13 @@
 """What is done with a damaged checkpoint: the training is resumed, as a person would do it.
 
-It is refused in one sentence, or the training goes on to its end; nothing is written but beside the
-folder of the checkpoints. With the one before it beside it, a training goes on from that.
+It is refused in one sentence, or the training goes on to its end. Only a model and a report named
+after the folder of the checkpoints are written, and never over what plainnet did not write,
+whatever the checkpoint says, the folder is called, and links lead to. With the one before it beside
+it, a training goes on from that.
 """
 
 import contextlib
+import copy
 import io
 import shutil
 import tracemalloc
@@ -18,12 +21,14 @@ import pandas as pd
 from hypothesis import strategies as st
 from PIL import Image
 
+import format_one
 from fuzz import forge, using
 from plainnet import ModelFileError
 from plainnet.checkpoints import Checkpoints
 from plainnet.cli import main
 from plainnet.cli.jobs import Job
 from plainnet.cli.live import Watch
+from plainnet.cli.places import run_model
 
 PARTS = {
     "facts": ("facts",),
@@ -37,6 +42,12 @@ TRAININGS = {
     "--hidden 3",
     "wide": "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 12 --hidden 2",
 }
+# What a folder may be called, what a checkpoint may call a file, and what may lie in the way.
+FOLDERS = ("a.run", "a", ".bashrc.run", "letter.docx", "letter.docx.run", "[red].run", "=1+1.run")
+FOLDERS += ("\x1b[31m.run", "a.safetensors", "a.html.run", "-.run", " .run", "x" * 251 + ".run")
+NAMES = (".bashrc", "letter.docx", "../outside", "pictures/bears/0.png", "table.csv", ".", "..", "")
+NAMES += ("a.run/checkpoint-0000000001.safetensors", "/dev/null", "x" * 300, "a\0b", "~/x", "$HOME")
+TRAPS = ("none", "none", "model", "report", "link", "dangling", "folder", "steps")
 
 
 class KilledError(BaseException):
@@ -90,15 +101,62 @@ def quiet():
 
 
 def files(ready):
-    """Draw a damaged checkpoint, and whether the one before it is there too."""
-    return st.tuples(forge.damaged(ready.models, PARTS), st.booleans())
+    """Draw a checkpoint, whether the one before it is there too, the folder's name, and a trap."""
+    whole = forge.damaged(ready.models, PARTS) | renamed(ready.models)
+    return st.tuples(whole, st.booleans(), st.sampled_from(FOLDERS), st.sampled_from(TRAPS))
+
+
+@st.composite
+def renamed(draw, models):
+    """A checkpoint that names files."""
+    name = draw(st.sampled_from(sorted(models)))
+    model = models[name]
+    tree = copy.deepcopy(model.header)
+    for _ in range(draw(st.integers(0, 2))):
+        place = draw(st.sampled_from((tree["about"]["job"], tree["about"], tree)))
+        place[draw(st.sampled_from(("out", "report", "path", "every")))] = draw(
+            st.sampled_from((*NAMES, True, None))
+        )
+    order = sorted(model.arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    return name, "names", format_one.pack(order, forge.signed(order, tree), model.key)
+
+
+def lay(trap, run):
+    """Put something in the way of what a training writes."""
+    out, letter = run_model(run), run.parent / "letter.docx"
+    if trap in ("model", "report"):
+        (out if trap == "model" else out.with_suffix(".html")).write_bytes(b"Dear Bob")
+    elif trap in ("link", "dangling"):
+        out.symlink_to(letter if trap == "link" else run.parent / "new")
+    elif trap == "folder":
+        out.mkdir()
+    elif trap == "steps":
+        for step in range(200):
+            with contextlib.suppress(FileExistsError):
+                (run / f"checkpoint-{step:010}.safetensors").symlink_to(letter)
+
+
+def contents(folder):
+    """All files below a folder, links as what they say."""
+    found = sorted(folder.rglob("*"))
+    return {
+        path: str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in found
+        if path.is_symlink() or path.is_file()
+    }
 
 
 def use(ready, drawn, resume=True):
     """Read a damaged checkpoint, and resume the training; what is wrong with what comes of it."""
-    (name, kind, content), beside = drawn
-    run = ready.place / "a.run"
-    shutil.rmtree(run, ignore_errors=True)
+    (name, kind, content), beside, folder, trap = drawn
+    place = ready.folder / "trial" / "place"
+    shutil.rmtree(place.parent, ignore_errors=True)
+    shutil.copytree(ready.place, place)
+    for letter in (".bashrc", "letter.docx", "../outside"):
+        (place / letter).write_bytes(b"precious")
+    if (place / folder).exists():
+        (place / folder).unlink()
+    run = place / folder
     run.mkdir()
     newest = run / "checkpoint-9999999999.safetensors"
     newest.write_bytes(content)
@@ -127,14 +185,26 @@ def use(ready, drawn, resume=True):
         last = Checkpoints.load(run, lambda note: None, Job.begun).last
         findings += [] if last == run / older else ["the checkpoint before it was not taken"]
     elif resume:
-        there = set(ready.folder.iterdir())
-        with using.inside(ready.place):
-            findings += using.run("train --resume M", run, None)
-        if set(ready.folder.iterdir()) != there:
-            findings.append("resume: it wrote outside its folder")
-        for file in ready.place.iterdir():
-            if file.is_file() and file.name != "table.csv":
-                file.unlink()
+        with contextlib.suppress(OSError):  # a name that is too long
+            lay(trap, run)
+        before = contents(place.parent)
+        with using.inside(place):
+            findings += using.run("train --resume M", f"./{folder}", None)
+        findings += written(before, contents(place.parent), run)
     return using.Outcome(
-        [f"{one} [{name}, {kind}]" for one in findings], loaded, len(content), peak, said
+        [f"{one} [{name}, {kind}, {folder}, {trap}]" for one in findings],
+        loaded,
+        len(content),
+        peak,
+        said,
     )
+
+
+def written(before, after, run):
+    """What resuming wrote that it should not."""
+    own = {run_model(run), run_model(run).with_suffix(".html")}
+    lost = [path for path in before if path.parent != run and after.get(path) != before[path]]
+    more = [path for path in after if path not in before and path.parent != run and path not in own]
+    return [f"resume: {path.name} was replaced" for path in lost] + [
+        f"resume: {path.name} was written" for path in more
+    ]

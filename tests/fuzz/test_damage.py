@@ -102,7 +102,7 @@ def test_damaged_pictures(tmp_path):
 def test_damaged_checkpoints(tmp_path):
     ready = runs.bench(tmp_path)
     for name, model in ready.models.items():
-        outcome = runs.use(ready, ((name, "none", model.content), False))
+        outcome = runs.use(ready, ((name, "none", model.content), False, "a.run", "none"))
         assert outcome.loaded, outcome.said
         assert not outcome.findings
     loaded = []

@@ -88,9 +88,9 @@ def bench(folder):
         data[name] = folder / f"{name}.csv"
         table.head(9).to_csv(data[name], index=False)
     data["binary"] = folder / "binary.csv"
-    rows = [f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,tea" for i in range(5)]
-    more = [f"{i},{20 + 5 * i},Rome,{'yes' if i % 2 else 'no'},west,coffee" for i in range(5)]
-    data["binary"].write_text("\n".join(["id,age,city,member,till,b", *rows, *more]) + "\n")
+    rows = [f"{i},{20 + 5 * i},Oslo,{'yes' if i % 2 else 'no'},west,card,tea" for i in range(5)]
+    more = [f"{i},{20 + 5 * i},Rome,{'yes' if i % 2 else 'no'},west,,coffee" for i in range(5)]
+    data["binary"].write_text("\n".join(["id,age,city,member,till,gift,b", *rows, *more]) + "\n")
     data["picture"] = folder / "pictures"
     for i in range(6):
         place = data["picture"] / ("bears", "pandas")[i % 2]

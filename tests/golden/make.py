@@ -25,16 +25,17 @@ def shop(m: int = 48) -> pd.DataFrame:
         {"id": range(m), "age": age, "city": city, "member": member, "till": "west", "b": bought}
     )
     frame = frame.astype(object)
+    frame.insert(5, "gift", np.where(age > 60, "card", None))
     frame.loc[3, "age"] = frame.loc[5, "city"] = frame.loc[7, "member"] = None
     return frame
 
 
 ROWS = [
-    {"id": "1", "age": "30", "city": "Oslo", "member": "yes", "till": "west"},
-    {"id": "2", "age": "71.5", "city": "Bø", "member": "No", "till": "west"},
-    {"id": "3", "age": None, "city": "Rome, Italy", "member": "true", "till": "east"},
-    {"id": "4", "age": "1e2", "city": "Paris", "member": None, "till": "west"},
-    {"id": "5", "age": " 18 ", "city": "N/A", "member": "perhaps", "till": None},
+    {"id": "1", "age": "30", "city": "Oslo", "member": "yes", "till": "west", "gift": None},
+    {"id": "2", "age": "71.5", "city": "Bø", "member": "No", "till": "west", "gift": "card"},
+    {"id": "3", "age": None, "city": "Rome, Italy", "member": "true", "till": "east", "gift": "?"},
+    {"id": "4", "age": "1e2", "city": "Paris", "member": None, "till": "west", "gift": "book"},
+    {"id": "5", "age": " 18 ", "city": "N/A", "member": "perhaps", "till": None, "gift": "card"},
 ]
 
 

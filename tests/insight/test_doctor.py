@@ -14,7 +14,7 @@ from plainnet.insight.checks_course import blocks, swings
 from plainnet.insight.checks_data import check_leak, check_scale
 from plainnet.insight.checks_result import check_result
 from plainnet.insight.curvature import largest_curvature
-from plainnet.insight.doctor import check_data, check_start, examine, in_order
+from plainnet.insight.doctor import check_start, examine, in_order
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import paired_shares
 from plainnet.insight.patient import Patient, best_constant
@@ -262,13 +262,6 @@ def test_a_good_separation_by_one_column_is_no_leak():
     labels = np.arange(400) % 2
     X = (labels + rng.normal(0, 0.3, 400))[:, None]
     assert check_leak(X, labels, labels, [Place("x", "number", 0, 1)]) == []
-
-
-def test_the_unknown_feature_of_a_category_is_not_called_constant():
-    X = np.column_stack([np.arange(20) % 2, 1 - np.arange(20) % 2, np.zeros(20)])
-    names = ("city=A", "city=B", "city: unknown")
-    patient = Patient(mlp(3), BinaryCrossEntropy(), X, np.arange(20) % 2, names=names)
-    assert "constant columns" not in {one.name for one in check_data(patient)}
 
 
 def test_the_start_says_when_the_step_is_above_the_stable_one():

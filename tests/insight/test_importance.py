@@ -114,7 +114,7 @@ def test_all_features_of_a_column_move_together():
         }
     )
     model = table_run(frame, Settings(epochs=1)).model
-    assert [(name, len(columns)) for name, columns in groups(model)] == [("city", 4), ("n", 2)]
+    assert [(name, len(columns)) for name, columns in groups(model)] == [("city", 3), ("n", 2)]
     together = np.concatenate([columns for _, columns in groups(model)])
     assert together.tolist() == list(range(model.schema.n_features))
 

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted: what was not finished is not saved", INTERRUPTED, debug)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        _discard_output()
         return BROKEN_PIPE
     except Exception as error:
         return _failed(_sentence(error), FAILED, debug)
@@ -73,14 +73,29 @@ def _sentence(error: Exception) -> str:
     else:
         kind = type(error).__name__
         text = f"unexpected {kind}: {error}; run it again with --debug to see where"
-    words = " ".join(text.split())  # one line, and nothing that a terminal would obey
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+    return _printable(" ".join(text.split()))
+
+
+def _printable(line: str) -> str:
+    """Spell out what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _failed(sentence: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            print(_printable(line), file=sys.stderr)
     print(f"Error: {sentence}", file=sys.stderr)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # which has been told
+        _discard_output()
     return code
+
+
+def _discard_output() -> None:
+    """Let the flush at exit succeed where the output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,7 +31,7 @@ _COMMANDS = {
         """Train on built-in data: a survey of introverts, and drawn pandas and bears.
 
         plainnet demo
-        plainnet demo introverts --out-dir /tmp
+        plainnet demo introverts --out-dir models
         """,
     ),
     "train": (

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
+from plainnet.atomic import make_folder, writable, write_bytes
 from plainnet.cli.live import Watch
 from plainnet.cli.show import line, output
 from plainnet.cli.training import show_end, show_start, suggest
 from plainnet.errors import PlainnetError
-from plainnet.files import write_bytes
 from plainnet.nn.sequential import Sequential
 from plainnet.runs import Run, image_run, table_run
 from plainnet.settings import Settings
@@ -51,11 +51,11 @@ def _introverts(console: Console, folder: Path) -> None:
     from plainnet.data.samples import introverts
 
     frame = introverts()
+    model, held_out = _outputs(folder, "introverts", ".csv")
     title = f"Introverts and extroverts: {len(frame):,} answers to a simulated survey"
     result = _train(console, title, SURVEY, partial(table_run, frame))
-    held_out = folder / "plainnet-introverts-held-out.csv"
     write_bytes(held_out, frame.iloc[result.data.test_rows].to_csv(index=False).encode())
-    _save(console, result, folder / "plainnet-introverts.safetensors", held_out)
+    _save(console, result, model, held_out)
 
 
 def _pandas(console: Console, folder: Path) -> None:
@@ -64,16 +64,25 @@ def _pandas(console: Console, folder: Path) -> None:
     from plainnet.data.samples import pandas_and_bears
 
     X, y, classes = pandas_and_bears()
+    model, held_out = _outputs(folder, "pandas", "")
+    for place in (held_out, *(held_out / name for name in classes)):
+        make_folder(place)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
     result = _train(console, title, PICTURES, partial(image_run, X, y, classes))
-    held_out = folder / "plainnet-pandas-held-out"
-    for name in classes:
-        (held_out / name).mkdir(parents=True, exist_ok=True)
     for i in result.data.test_rows:
         content = io.BytesIO()
         Image.fromarray(X[i]).save(content, "PNG")  # keeps every pixel as it is
         write_bytes(held_out / classes[y[i]] / f"{i:03}.png", content.getvalue())
-    _save(console, result, folder / "plainnet-pandas.safetensors", held_out)
+    _save(console, result, model, held_out)
+
+
+def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
+    """Name the model and the held-out data, and refuse what must not be replaced."""
+    model = folder / f"plainnet-{name}.safetensors"
+    held_out = folder / f"plainnet-{name}-held-out{suffix}"
+    for path in (model, held_out) if suffix else (model,):
+        writable(path)
+    return model, held_out
 
 
 def _train(console: Console, title: str, settings: Settings, run: Callable[..., Run]) -> Run:

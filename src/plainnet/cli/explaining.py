@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
+from plainnet.atomic import make_folder, write_bytes
 from plainnet.cli.live import reading
 from plainnet.cli.places import require_place
 from plainnet.cli.show import clean, errors, line, notes, output, section, table
+from plainnet.data.cells import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
-from plainnet.files import write_bytes
 from plainnet.insight import telling
 from plainnet.insight.explain import Explanation, read_sample
 from plainnet.insight.explain import explain as explain_sample
@@ -171,7 +172,7 @@ def _save_pictures(console: Console, seen: Overview, folder: Path) -> None:
     """Write the weights of the first layer and the mistakes, each as a file."""
     from plainnet.insight.pictures import png, sheet
 
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     files: dict[str, Pixels] = {}
     for whole, single, some in (
         ("weights", "weights-unit", seen.weights),
@@ -258,7 +259,7 @@ def _show_forward(console: Console, seen: Explanation) -> None:
     _formula(console, seen.trace.link, seen.trace.link_code)
     _say(console, telling.values_text(seen.trace.a, n), indent="  ")
     if seen.target.task == "regression":
-        unit = ", ".join(f"{name} = {value:.6g}" for name, value in seen.outputs)
+        unit = ", ".join(f"{name} = {text_from_number(value)}" for name, value in seen.outputs)
         _say(console, f"in the unit of the table: {unit}", indent="  ")
 
 

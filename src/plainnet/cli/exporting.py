@@ -3,10 +3,10 @@
 from importlib import import_module
 from pathlib import Path
 
+from plainnet.atomic import write_bytes
 from plainnet.cli.places import require_places
 from plainnet.cli.show import line, output
 from plainnet.errors import PlainnetError
-from plainnet.files import write_bytes
 from plainnet.model import Model
 
 # For each option what turns a model into bytes or text, imported when it is asked for.

@@ -49,6 +49,7 @@ def _show_record(console: Console, trained: Model) -> None:
     line(console, f"Training: {clean(training_text(_settings(record), m, pictures))}")
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
+    notes([str(note) for note in record["notes"]], console)
     show_results(console, trained.target, record["results"])
 
 

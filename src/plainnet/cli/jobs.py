@@ -1,15 +1,16 @@
 """Jobs: what one ``plainnet train`` is to do, in a form that its checkpoints can keep."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
 from plainnet.checkpoints import Checkpoints
-from plainnet.cli.places import near, require_place, run_folder
-from plainnet.data.fields import shortened
+from plainnet.cli.places import near, require_place, run_folder, run_model
 from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.files import read_model
 from plainnet.repeats import check_repeat
-from plainnet.runs import begun, stored_path
+from plainnet.runs import begun
 from plainnet.settings import Settings
 
 
@@ -57,14 +58,9 @@ class Job:
             check_repeat(self.settings, self.repeat)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the checkpoints of a run do not hold yet; the model is beside them."""
-        report = None if self.report is None else str(self.report.resolve())
-        return {
-            "out": self.out.name,
-            "report": report,
-            "repeat": self.repeat,
-            "detail": self.detail,
-        }
+        """Return what the checkpoints of a run do not hold yet, and no name of a file."""
+        report = self.report is not None
+        return {"report": report, "repeat": self.repeat, "detail": self.detail}
 
     @classmethod
     def begun(cls, checkpoints: Checkpoints) -> Self:
@@ -88,18 +84,40 @@ class Job:
             )
         with checkpoints.believed() as about:
             job = about.part("job")
-            job.only("out", "report", "repeat", "detail")
-            out = _beside(checkpoints.folder, stored_path(job, "out"))
-            written = None if job.null("report") else stored_path(job, "report")
-            report = None if written is None else near(_beside(checkpoints.folder, written))
-            repeat, detail = job.whole("repeat", 1), job.flag("detail")
+            job.only("report", "repeat", "detail")
+            report, repeat, detail = job.flag("report"), job.whole("repeat", 1), job.flag("detail")
+        out = near(run_model(Path(os.path.abspath(checkpoints.folder))))
         return cls(
-            near(path), settings, near(out), near(report) if report else None, repeat, detail
+            near(path), settings, out, out.with_suffix(".html") if report else None, repeat, detail
         )
 
+    def check_replaced(self) -> None:
+        """Refuse to replace files that plainnet did not write, whatever a folder is called.
 
-def _beside(folder: Path, path: Path) -> Path:
-    """Return the place of a file beside the checkpoints, the only one that they may choose."""
-    if path.name in ("", ".."):
-        raise ModelFileError(f"{shortened(str(path))} should be the name of a file")
-    return folder.resolve().with_name(path.name)
+        Raises
+        ------
+        PlainnetError
+            If there is such a file.
+        """
+        if os.path.lexists(self.out):
+            try:
+                read_model(self.out)
+            except ModelFileError:
+                raise _foreign(self.out, "model") from None
+        if self.report is not None and os.path.lexists(self.report) and not _is_page(self.report):
+            raise _foreign(self.report, "report")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page that plainnet wrote."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return b'<meta name="generator" content="plainnet ' in file.read(4096)
+
+
+def _foreign(path: Path, what: str) -> PlainnetError:
+    return PlainnetError(
+        f"{str(path)!r} would be replaced, but is not a {what} that plainnet wrote: move it, then "
+        "resume again"
+    )

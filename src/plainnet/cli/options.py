@@ -50,7 +50,9 @@ class Options:
     target
         Column to predict; repeat it for several. [default: the last column]
     task
-        binary, multiclass, multilabel or regression. [default: what the target looks like]
+        binary, multiclass, multilabel or regression. By default what the target looks like: two
+        values are binary, cells with semicolons multilabel; numbers with a fraction, or more than
+        10 whole ones in equal steps, are a regression; else it is multiclass.
     kind
         COLUMN=KIND, repeatable; number, category, yesno, or identifier to leave the column out.
     size

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from plainnet.atomic import resolve, writable
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 
@@ -40,6 +41,17 @@ def run_folder(out: Path) -> Path:
     return out.with_name(f"{out.name.removesuffix('.safetensors')}.run")
 
 
+def run_model(folder: Path) -> Path:
+    """Name the model file that a folder of checkpoints belongs to, beside it.
+
+    Examples
+    --------
+    >>> run_model(Path("models/survey.run"))
+    PosixPath('models/survey.safetensors')
+    """
+    return folder.with_name(f"{folder.name.removesuffix('.run')}.safetensors")
+
+
 def near(path: Path) -> Path:
     """Return a path as one would type it: from the current folder on, if it lies there."""
     here = Path.cwd()
@@ -60,18 +72,19 @@ def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
 
     Raises
     ------
-    PlainnetError
+    PlainnetError, OSError
         With the reason.
     """
     if out.is_dir():
         raise PlainnetError(f"{str(out)!r} is a folder: give {option} the name of a file")
     if out.exists() and not out.is_file():
         raise PlainnetError(f"{str(out)!r} is no ordinary file: give {option} another name")
-    folder = (out.resolve() if out.is_symlink() else out).parent
+    folder = (resolve(out) if out.is_symlink() else out).parent
     if not folder.is_dir():
         raise PlainnetError(f"there is no folder {str(folder)!r} to write {out.name!r} into")
     if not os.access(folder, os.W_OK):
         raise PlainnetError(f"the folder {str(folder)!r} cannot be written to")
+    writable(out)
     for path in inputs:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise PlainnetError(

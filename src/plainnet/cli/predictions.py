@@ -10,7 +10,9 @@ import numpy as np
 from rich.table import Table
 
 from plainnet.cli.show import percent, table
+from plainnet.data.cells import text_from_number
 from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
 from plainnet.nn.params import Array
 
 
@@ -45,17 +47,18 @@ class Predictions:
     names: Sequence[str]
     A: Array
 
-    def csv(self) -> str:
-        """Return all predictions with all probabilities as CSV."""
+    def csv(self, raw: bool = False) -> str:
+        """Return all predictions with all probabilities as CSV; raw text is not made harmless."""
+        cell = str if raw else csv_cell
         classes = self.target.classes
         named = classes[-1:] if self.target.task == "binary" else classes
         head = [self.unit, *self._headings(), *(f"probability of {name}" for name in named)]
         shares = self.A[:, : len(named)]  # none of a regression, which has no classes
         content = io.StringIO()
         rows = csv.writer(content, lineterminator="\n")
-        rows.writerow(head)
+        rows.writerow(map(cell, head))
         rows.writerows(
-            [name, *said, *(f"{share:.6g}" for share in row)]
+            [*map(cell, (name, *said)), *(f"{share:.6g}" for share in row)]
             for name, said, row in zip(self.names, self._answers(self.A), shares, strict=True)
         )
         return content.getvalue()
@@ -86,7 +89,7 @@ class Predictions:
     def _answers(self, A: Array) -> list[list[str]]:
         said = self.target.decode(A)
         if self.target.task == "regression":
-            return [[f"{value:.7g}" for value in row] for row in said]
+            return [list(map(text_from_number, row)) for row in said]
         if self.target.task == "multilabel":
             labels = np.array(self.target.classes, dtype=object)
             return [[";".join(labels[row])] for row in said]

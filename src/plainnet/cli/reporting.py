@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from plainnet.atomic import write_bytes
 from plainnet.cli.options import PICTURES_HIDDEN
 from plainnet.cli.places import require_pictures, require_place
 from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema
-from plainnet.files import write_bytes
 from plainnet.insight.recorded import FOREIGN
 from plainnet.model import Model
 from plainnet.settings import Settings

@@ -89,13 +89,13 @@ def line(console: Console, text: str, style: str = "", *, whole: bool = False) -
     console : Console
         Where to.
     text : str
-        Nothing in it is taken for markup.
+        Nothing in it is taken for markup, and what cannot be printed is spelt out.
     style : str, default ""
         Of rich.
     whole : bool, default False
         Never break the line, so that it can be copied.
     """
-    console.print(Text(text, style=style), soft_wrap=whole or not console.is_terminal)
+    console.print(Text(clean(text), style=style), soft_wrap=whole or not console.is_terminal)
 
 
 def notes(sentences: Sequence[str], console: Console | None = None) -> None:

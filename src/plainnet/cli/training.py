@@ -17,7 +17,6 @@ from plainnet.cli.report import show_data, show_network, training_text
 from plainnet.cli.show import line, notes, number, output
 from plainnet.cli.ward import Ward
 from plainnet.errors import PlainnetError, TrainingError
-from plainnet.files import leftovers
 from plainnet.nn.sequential import Sequential
 from plainnet.repeats import repeat as repeat_training
 from plainnet.runs import Run, run
@@ -99,6 +98,7 @@ def train(
         checkpoints = Checkpoints.load(resume, tell, Job.begun)
         job = Job.begun(checkpoints)
         job.check()
+        job.check_replaced()
     checkpoints.also("job", job.to_json)
     try:
         _train(console, job, checkpoints)
@@ -141,8 +141,6 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     if job.repeat != 1 and not interrupted:
         _repeat(console, path, result, settings, job.repeat)
     result.model.save(place)
-    for file in leftovers(place) if found is not None else []:
-        file.unlink(missing_ok=True)
     console.print()
     line(console, f"Saved: {place}", "bold", whole=True)
     if job.report is not None:

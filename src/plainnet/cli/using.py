@@ -5,6 +5,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plainnet.atomic import write_bytes
 from plainnet.cli.evaluations import show_cheapest, show_evaluation
 from plainnet.cli.live import reading
 from plainnet.cli.places import require_pictures, require_place
@@ -12,7 +13,6 @@ from plainnet.cli.show import errors, line, notes, output
 from plainnet.data.images import ImageSchema, picture_files, read_files
 from plainnet.data.pixels import shown
 from plainnet.errors import PlainnetError
-from plainnet.files import write_bytes
 from plainnet.insight.evaluation import Costs, evaluation
 from plainnet.model import Model
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 _SHOWN = 20  # predictions that are shown on a terminal
 
 
-def predict(model: Path, path: Path, /, *, out: Path | None = None, strict: bool = False) -> None:
+def predict(
+    model: Path,
+    path: Path,
+    /,
+    *,
+    out: Path | None = None,
+    strict: bool = False,
+    raw: bool = False,
+) -> None:
     """Predict with a trained model.
 
     Parameters
@@ -35,6 +43,8 @@ def predict(model: Path, path: Path, /, *, out: Path | None = None, strict: bool
         A CSV file to write the predictions to.
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
+    raw
+        Write text to CSV as it is: spreadsheets may run it as a formula.
     """
     from plainnet.cli.predictions import Predictions
 
@@ -47,14 +57,14 @@ def predict(model: Path, path: Path, /, *, out: Path | None = None, strict: bool
     notes(remarks)
     console = output()
     if out is not None:
-        write_bytes(out, said.csv().encode("utf-8", "backslashreplace"))
+        write_bytes(out, said.csv(raw).encode("utf-8", "backslashreplace"))
         line(console, f"Saved: {len(names):,} predictions in {out}", whole=True)
     elif console.is_terminal:
         console.print(said.table(_SHOWN))
         if len(names) > _SHOWN:
             line(console, f"and {len(names) - _SHOWN:,} more: --out FILE writes them all")
     else:
-        console.file.write(said.csv())
+        console.file.write(said.csv(raw))
 
 
 def evaluate(

@@ -27,6 +27,7 @@ MANY = 20
 _WORDS = {word: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, word in enumerate(pair)}
 _LEADING_ZERO = re.compile(r"\0[+-]?0[0-9]")
 _MOSTLY = 0.9
+_DIGITS = 400  # more than any float has before its point
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SWAP_POINT = str.maketrans(".,", ",.")
 
@@ -66,7 +67,10 @@ def number_from_text(text: str, decimal: str = ".") -> float:
 
 
 def text_from_number(value: float) -> str:
-    """Write a number as a CSV file most likely has it: whole ones without a fraction.
+    """Write a number with as few digits as read back as the same float.
+
+    Whole numbers have no fraction, and numbers from 1e-6 to 1e21 no exponent. This is how
+    JavaScript writes a number, so that the exported page gives the same text.
 
     Parameters
     ----------
@@ -76,15 +80,17 @@ def text_from_number(value: float) -> str:
     Returns
     -------
     str
-        Its shortest text that reads back as the same number.
+        The shortest text of the number.
 
     Examples
     --------
-    >>> text_from_number(3.0), text_from_number(0.1)
-    ('3', '0.1')
+    >>> text_from_number(3.0), text_from_number(1.6e9), text_from_number(1e-7)
+    ('3', '1600000000', '1e-7')
     """
-    value = float(value)
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    value = float(value) + 0.0  # -0 becomes 0
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
 @final
@@ -133,14 +139,7 @@ class Cells:
         name, index = str(column.name), column.index
         whole = pd.api.types.is_integer_dtype(index.dtype)
         rows = (index.to_numpy() if whole else np.arange(len(index))) + 1
-        if _is_number(column.dtype):
-            values = _typed(column)
-        else:
-            values = column.to_numpy(dtype=object)
-            if pd.api.types.infer_dtype(values, skipna=True) != "string":
-                cells = zip(values, rows, strict=True)
-                values = _objects([_cell_text(value, name, row) for value, row in cells])
-        codes, distinct = pd.factorize(values)
+        codes, distinct = _factorized(column, rows)
         if distinct.dtype.kind == "O":
             raw = list(distinct)
             texts = [text.strip() for text in raw]
@@ -279,31 +278,80 @@ def _objects(values: list[str | None]) -> NDArray[Any]:
     return array
 
 
-def _is_number(dtype: Any) -> bool:
-    """Say whether cells are integers or floats of fixed size, truth values excluded."""
+def _factorized(column: pd.Series, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return codes and distinct values: integers exact, floats as float64, all else as text."""
     types = pd.api.types
-    return bool(types.is_integer_dtype(dtype) or types.is_float_dtype(dtype))
+    if types.is_integer_dtype(column.dtype):
+        codes, integers = pd.factorize(column)  # which stay exact beside missing cells
+        unsigned = types.is_unsigned_integer_dtype(column.dtype)
+        return codes, np.asarray(integers.to_numpy(np.uint64 if unsigned else np.int64))
+    if types.is_float_dtype(column.dtype):
+        values = np.asarray(column.to_numpy(np.float64, na_value=np.nan))
+        return _distinct(values)
+    values = _values(column)
+    if types.infer_dtype(values, skipna=True) == "string":
+        return _distinct(values)
+    cells = list(zip(values, rows, strict=True))
+    texts = [_cell_text(value, str(column.name), row) for value, row in cells]
+    fractions = any(text is not None and "." in text for text in texts)
+    if fractions and all(map(_is_number, values, texts)):
+        # As text, 1.234 would be read as 1234 in a column with decimal commas.
+        return _distinct(np.array([text or "nan" for text in texts], np.float64))
+    return _distinct(_objects(texts))
 
 
-def _typed(column: pd.Series) -> NDArray[Any]:
-    """Return the numbers of a typed column: whole ones exactly, floats and gaps as float64."""
-    if pd.api.types.is_float_dtype(column.dtype) or column.isna().any():
-        return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
-    unsigned = pd.api.types.is_unsigned_integer_dtype(column.dtype)
-    return np.asarray(column.to_numpy(np.uint64 if unsigned else np.int64))
+def _is_number(value: object, text: str | None) -> bool:
+    """Say whether a cell is a number or missing."""
+    return text is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
+
+
+def _distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    codes, distinct = pd.factorize(values)
+    return codes, np.asarray(distinct)
+
+
+def _decimal_text(value: Decimal) -> str:
+    """Write a whole number with all its digits, and any other as a float."""
+    whole = value.adjusted() < _DIGITS and value == value.to_integral_value()
+    return str(int(value)) if whole else text_from_number(float(value))
+
+
+def _duration_text(span: datetime.timedelta) -> str:
+    """Write a duration as pandas does: 2 days, -1 days +05:00:00, 0 days 00:00:01.500000."""
+    seconds, nanoseconds = span.seconds, getattr(span, "nanoseconds", 0)
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if span.microseconds or nanoseconds:
+        text += f".{span.microseconds:06}" + (f"{nanoseconds:03}" if nanoseconds else "")
+    elif not seconds:
+        return f"{span.days} days"
+    return f"{span.days} days {'+' if span.days < 0 else ''}{text}"
+
+
+def _values(column: pd.Series) -> NDArray[Any]:
+    """Return the cells as objects; pandas turns integer categories with gaps into floats."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return np.asarray(column.to_numpy(dtype=object))
+    levels = _objects([*column.cat.categories, None])
+    return np.asarray(levels[column.cat.codes.to_numpy()])
 
 
 def _cell_text(value: object, name: str, row: int) -> str | None:
     """Return one cell as text; None where it is missing."""
     if isinstance(value, str):
         return value
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = value.astype(f"{value.dtype.kind}8[us]").item()
     if value is None or value is pd.NA or value is pd.NaT:
         return None
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else _decimal_text(value)
     if isinstance(value, bool | np.bool_ | Integral):
         return str(value)
-    if isinstance(value, Real | Decimal):
+    if isinstance(value, Real):
         return None if np.isnan(float(value)) else text_from_number(float(value))
-    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
+    if isinstance(value, datetime.timedelta):
+        return _duration_text(value)
+    if isinstance(value, datetime.date | datetime.time):
         return str(value).removesuffix(" 00:00:00")
     raise DataError(
         f"Data row {row}, column {shortened(name)}: the cell holds a {type(value).__name__} where "

@@ -11,7 +11,7 @@ from plainnet.data.cells import Cells
 from plainnet.data.fields import Fields, shortened
 from plainnet.errors import DataError, ModelFileError
 
-Kind = Literal["number", "category", "yesno", "identifier", "constant"]
+Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Scaling = Literal["standard", "none"]
 
@@ -65,9 +65,14 @@ class Column(ABC):
 class FeatureColumn(Column):
     """A column that becomes features, after what its training rows held."""
 
+    @property
+    @abstractmethod
+    def varies(self) -> bool:
+        """Whether training rows held more than one value: else nothing is learned from it."""
+
     @abstractmethod
     def fit(self, cells: Cells) -> "FeatureColumn":
-        """Return this column with the statistics of other training rows."""
+        """Return this column with the statistics of other training rows, some of them present."""
 
     @abstractmethod
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
@@ -99,11 +104,12 @@ class FeatureColumn(Column):
         elif cells.missing and notes is not None:
             notes.append(
                 f"{cells.place(-1)}: the cell is missing, as in no training row; it is filled "
-                f"with {fill} ({_rows(cells.missing)})."
+                f"with {fill} ({rows_text(cells.missing)})."
             )
 
 
-def _rows(n: int) -> str:
+def rows_text(n: int) -> str:
+    """Return how many rows there are, in words."""
     return f"{n} row" if n == 1 else f"{n:,} rows"
 
 
@@ -112,20 +118,14 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
     codes = np.flatnonzero(strange)
     texts, counts = cells.texts(), cells.counts()
     notes += [
-        f"{cells.place(code)}: {shortened(texts[code])} {what} ({_rows(int(counts[code]))})."
+        f"{cells.place(code)}: {shortened(texts[code])} {what} ({rows_text(int(counts[code]))})."
         for code in codes[:_SHOWN]
     ]
     if len(codes) > _SHOWN:
-        others = f"{len(codes) - _SHOWN:,} more values ({_rows(int(counts[codes[_SHOWN:]].sum()))})"
-        notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
-
-
-def _refuse_empty(cells: Cells) -> None:
-    if len(cells.distinct) == 0:
-        raise DataError(
-            f"Column {shortened(cells.name)} misses its cell in all {_rows(len(cells.codes))}; "
-            "leave it out, or fill it."
+        others = (
+            f"{len(codes) - _SHOWN:,} more values ({rows_text(int(counts[codes[_SHOWN:]].sum()))})"
         )
+        notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
 
 
 @final
@@ -142,8 +142,8 @@ class NumberColumn(FeatureColumn):
     low, median, high : float
         Of the training rows, in the unit of the table.
     mean, scale : float
-        Mean and standard deviation of the training rows, filled; a deviation of 0 is kept as 1.
-        Of numbers that are taken as they are, 0 and 1.
+        Mean and standard deviation of the training rows, filled. Of numbers that are taken as they
+        are, 0 and 1.
     """
 
     decimal: str
@@ -156,7 +156,6 @@ class NumberColumn(FeatureColumn):
     @classmethod
     def fitted(cls, cells: Cells, decimal: str) -> Self:
         """Take the statistics of training cells; `DataError` if one is not a finite number."""
-        _refuse_empty(cells)
         values = cells.finite(decimal)[cells.codes[cells.codes >= 0]]
         low, high = float(np.min(values)), float(np.max(values))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -168,9 +167,10 @@ class NumberColumn(FeatureColumn):
                 f"Column {shortened(cells.name)} holds numbers too large to standardise (up to "
                 f"{max(-low, high):g}); give them in another unit."
             )
-        # The deviation of equal numbers can be a rounding error instead of zero.
-        if low == high or scale == 0.0:
-            mean, scale = low, 1.0
+        if low == high:
+            scale = 0.0  # and not the rounding error of a mean
+        elif scale == 0.0:  # of differences too small to be squared
+            mean, scale = low, high - low
         return cls(cells.name, cells.missing, decimal, low, median, high, mean, scale)
 
     @classmethod
@@ -201,6 +201,11 @@ class NumberColumn(FeatureColumn):
     def kind(self) -> Kind:
         """What the column holds."""
         return "number"
+
+    @property
+    def varies(self) -> bool:
+        """Whether training rows held numbers that differ."""
+        return self.scale > 0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -265,7 +270,6 @@ class YesNoColumn(FeatureColumn):
     @classmethod
     def fitted(cls, cells: Cells) -> Self:
         """Take the statistics of training cells; `DataError` if one is neither Yes nor No."""
-        _refuse_empty(cells)
         values = cells.yes()
         strange = np.flatnonzero(np.isnan(values))
         if len(strange):
@@ -283,6 +287,11 @@ class YesNoColumn(FeatureColumn):
     def kind(self) -> Kind:
         """What the column holds."""
         return "yesno"
+
+    @property
+    def varies(self) -> bool:
+        """Whether training rows held both."""
+        return self.yes > 0 and self.no > 0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -330,7 +339,7 @@ class YesNoColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class CategoryColumn(FeatureColumn):
-    """One of several levels, one-hot; a level that training did not see is unknown.
+    """One of several levels, one-hot; any other level is unknown, and 0 in all features.
 
     Parameters
     ----------
@@ -347,8 +356,7 @@ class CategoryColumn(FeatureColumn):
 
     @classmethod
     def fitted(cls, cells: Cells) -> Self:
-        """Take the levels of training cells; `DataError` if there is none."""
-        _refuse_empty(cells)
+        """Take the levels of training cells."""
         # Frequent ones first; among equals the text decides, so that row order does not.
         ranked = sorted(zip(-cells.counts(), cells.texts(), strict=True))[:MAX_LEVELS]
         levels = tuple(sorted(text for _, text in ranked))
@@ -367,10 +375,14 @@ class CategoryColumn(FeatureColumn):
         return "category"
 
     @property
+    def varies(self) -> bool:
+        """Whether training rows held more than one level."""
+        return len(self.levels) > 1
+
+    @property
     def features(self) -> tuple[str, ...]:
-        """One feature for each level, one for unknown levels, and whether the cell was missing."""
-        hot = (f"{self.name}={level}" for level in self.levels)
-        return self._with_indicator(*hot, f"{self.name}: unknown")
+        """One feature for each level, and whether the cell was missing."""
+        return self._with_indicator(*(f"{self.name}={level}" for level in self.levels))
 
     @property
     def shown(self) -> str:
@@ -383,7 +395,7 @@ class CategoryColumn(FeatureColumn):
     def treatment(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {shortened(self.fill, 20)}, marked; " if self.missing else ""
-        return f"{filled}one-hot, {len(self.levels)} levels and unknown"
+        return f"{filled}one-hot, {len(self.levels)} levels; unknown = all 0"
 
     def spellings(self) -> list[tuple[int, int]]:
         """Return the places of levels that are others in another spelling: (first, other)."""
@@ -397,7 +409,7 @@ class CategoryColumn(FeatureColumn):
         return CategoryColumn.fitted(cells)
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 into the feature of each row's level, or into that of unknown ones."""
+        """Write 1 into the feature of each row's level, if it is known."""
         place = {level: i for i, level in enumerate(self.levels)}
         unknown = len(self.levels)
         # A missing cell has code -1: the last place, which is that of the most frequent level.
@@ -405,66 +417,11 @@ class CategoryColumn(FeatureColumn):
         if notes is not None:
             what = "is not among the categories that the model knows; it is read as unknown"
             _note_values(cells, hot[:-1] == unknown, what, notes)
-        out[np.arange(len(cells.codes)), hot[cells.codes]] = 1.0
+        level = hot[cells.codes]
+        known = np.flatnonzero(level < unknown)
+        out[known, level[known]] = 1.0
         self._mark_missing(cells, cells.codes < 0, shortened(self.fill), out, notes)
 
     def to_json(self) -> dict[str, object]:
         """Return the column as an object for JSON."""
         return {"kind": self.kind, **self.__dict__, "levels": list(self.levels)}
-
-
-@final
-@dataclass(frozen=True)
-class LeftOutColumn(Column):
-    """A column that teaches nothing: an identifier, or the same in every row.
-
-    Its cells are not kept, so that a model file holds no names of people.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    reason : {"identifier", "constant"}
-        The kind.
-    shown_as : str
-        What the training rows held, for people.
-    """
-
-    reason: Kind
-    shown_as: str
-
-    @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "shown")
-        reason: Kind = "constant" if fields.text("kind") == "constant" else "identifier"
-        return cls(name, missing, reason, fields.text("shown"))
-
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return self.reason
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def shown(self) -> str:
-        """How many values there were."""
-        return self.shown_as
-
-    @property
-    def treatment(self) -> str:
-        """What becomes of a cell."""
-        return "left out"
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "missing": self.missing,
-            "shown": self.shown_as,
-        }

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.columns import Kind, Scaling
 from plainnet.data.frames import read_frame
-from plainnet.data.images import ImageSchema, Progress, read_images
+from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.pixels import shown
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
-from plainnet.data.splits import stratified_split
+from plainnet.data.splits import checked_classes, stratified_split
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabelled
 from plainnet.errors import DataError
@@ -116,6 +116,8 @@ class TableSource(Source):
             self._notes.append(f"no target was named: taking the last column, {target[0]!r}")
         frame = drop_unlabelled(frame, target, self._notes)
         self._frame, self._target = frame, Target.infer(frame, target, task)
+        if task is None:
+            self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
         self._schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
         known = kinds or {}
         if clash := [name for name in target if name in known]:
@@ -140,7 +142,8 @@ class TableSource(Source):
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
         numbers = _numbers(self._frame.index, test)
-        return Dataset(schema, what, encoded(train), second, third, list(self._notes), numbers)
+        notes = [*self._notes, *schema.remarks()]
+        return Dataset(schema, what, encoded(train), second, third, notes, numbers)
 
 
 @final
@@ -171,8 +174,13 @@ class PictureSource(Source):
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
-        numbers = _numbers(np.arange(self.m), test)
-        return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
+        numbers, notes = _numbers(np.arange(self.m), test), list(self._notes)
+        if constant := np.count_nonzero(constant_numbers(first.X)):
+            notes.append(
+                f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
+                f"all {len(first.X):,} training pictures, so they have no effect"
+            )
+        return Dataset(schema, self._target, first, second, third, notes, numbers)
 
 
 def read_source(
@@ -323,9 +331,9 @@ def table_dataset(
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
-    >>> data = table_dataset(frame, np.random.default_rng(0), test=0.5)
+    >>> data = table_dataset(frame, np.random.default_rng(0), target=["y"], test=0.5)
     >>> data.train.X.dtype, data.notes
-    (dtype('float32'), ["no target was named: taking the last column, 'y'"])
+    (dtype('float32'), ['no task was named: taking binary; --task changes it'])
     """
     source = TableSource(
         frame,
@@ -471,6 +479,8 @@ def parts(
             "train on: their sum must be below 1"
         )
     labels, groups = source.labels, source.groups
+    if sides := bool(test) + bool(validation):
+        checked_classes(labels, source.m, groups, 1 + sides)
     train: Array = np.arange(source.m)
     held_out: dict[str, Array | None] = {"test": None, "validation": None}
     taken = 0.0

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from plainnet.data.datasets import Dataset, PictureSource, Source, parts
-from plainnet.data.splits import stratified_folds
+from plainnet.data.splits import checked_classes, stratified_folds
 
 
 @final
@@ -75,6 +75,7 @@ def fold(
     DataError
         If there are too few rows, of a class or in all.
     """
+    checked_classes(source.labels, source.m, source.groups, 3 if test else 2)
     train, _, held_out = parts(source, rng, test, 0.0)
     labels = None if source.labels is None else source.labels[train]
     groups = None if source.groups is None else source.groups[train]

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from plainnet.data.fields import shortened
+from plainnet.data.header import is_data
 from plainnet.errors import DataError
 
 __all__ = ["MISSING", "absent_column", "named", "read_frame"]
@@ -47,11 +48,15 @@ _MOST_CELLS = 2**25  # and Parquet, whose cells are small, to so many cells more
 _MOST_COLUMNS = 100_000
 _BLOCK = 4096  # rows that are turned into columns at a time
 _SNIFFED_RECORDS = 100
+_NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
 
 
 def read_frame(
-    source: str | os.PathLike[str] | pd.DataFrame, delimiter: str | None = None
+    source: str | os.PathLike[str] | pd.DataFrame,
+    delimiter: str | None = None,
+    *,
+    empty: bool = False,
 ) -> pd.DataFrame:
     r"""Read a table from a file, or check one that is in memory.
 
@@ -72,21 +77,23 @@ def read_frame(
     delimiter : str, optional
         The character between cells of a text file (``tab`` and ``\t`` are understood). By default
         the one of comma, tab, semicolon and bar that splits the first lines into the same number
-        of cells, and the most.
+        of cells, and the most; of several, the one that gives the most numbers.
+    empty : bool, default False
+        Whether a table may have column names alone, without rows.
 
     Returns
     -------
     pandas.DataFrame
-        m rows, at least one, indexed 0 to m - 1; names are text, without spaces around them, and
-        differ. Cells are text or None from a text file, and typed from Parquet and a DataFrame
-        (which is not changed).
+        m rows, at least one unless `empty`, indexed 0 to m - 1; names are text, without spaces
+        around them, and differ. Cells are text or None from a text file, and typed from Parquet
+        and a DataFrame (which is not changed).
 
     Raises
     ------
     DataError
         If the file is absent, empty, has a header alone, is not UTF-8, is damaged or of an
-        unknown kind; if two columns share a name; if a row has more or fewer cells than the
-        header. Rows are counted from 1, below the header.
+        unknown kind; if the first row holds data instead of names; if two columns share a name; if
+        a row has more or fewer cells than the header. Rows are counted from 1, below the header.
 
     Examples
     --------
@@ -100,7 +107,7 @@ def read_frame(
     """
     if isinstance(source, pd.DataFrame):
         _refuse_delimiter(delimiter, "a DataFrame")
-        return _checked(source, "The DataFrame")
+        return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
     name, data = _unpacked(path, label)
@@ -108,8 +115,8 @@ def read_frame(
         raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
     if name.suffix.lower() in _PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
-        return _checked(_read_parquet(data, label), label)
-    return _read_text(_decoded(data, label), delimiter, label)
+        return _checked(_read_parquet(data, label), label, empty)
+    return _read_text(_decoded(data, label), delimiter, label, empty)
 
 
 def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
@@ -188,9 +195,9 @@ def _refuse_delimiter(delimiter: str | None, what: str) -> None:
         )
 
 
-def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
     """Check a typed table, and count its rows from 0."""
-    if len(frame.columns) == 0 or len(frame) == 0:
+    if len(frame.columns) == 0 or (len(frame) == 0 and not empty):
         raise DataError(
             f"{label} is a table of {len(frame)} x {len(frame.columns)} cells; "
             "at least one row and one column are needed."
@@ -288,7 +295,7 @@ def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
         # before its parts are followed.
         table = file.read(use_threads=False)
         table.validate(full=True)
-        return table.to_pandas(use_threads=False)
+        return _with_exact_integers(table)
     except DataError:
         raise
     except Exception as error:  # readers raise almost anything on damaged bytes
@@ -296,6 +303,18 @@ def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
         if isinstance(error, KeyError):
             reason = f"its description lacks {reason}"
         raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
+
+
+def _with_exact_integers(table: Any) -> pd.DataFrame:
+    """Return an Arrow table as a DataFrame whose integers keep all digits beside missing cells."""
+    import pyarrow as pa
+
+    frame = table.to_pandas(use_threads=False, integer_object_nulls=True)
+    for name, kind in zip(table.schema.names, table.schema.types, strict=True):
+        if pa.types.is_integer(kind) and name in frame and frame[name].dtype == object:
+            unsigned = pa.types.is_unsigned_integer(kind)
+            frame[name] = frame[name].astype("UInt64" if unsigned else "Int64")
+    return frame
 
 
 def _decoded(data: bytes, label: str) -> str:
@@ -315,7 +334,7 @@ def _decoded(data: bytes, label: str) -> str:
     return text
 
 
-def _read_text(text: str, delimiter: str | None, label: str) -> pd.DataFrame:
+def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.DataFrame:
     hint = _SEP_LINE.match(text)  # what Excel writes for itself
     if hint:
         delimiter = hint[1] if delimiter is None else delimiter
@@ -337,8 +356,15 @@ def _read_text(text: str, delimiter: str | None, label: str) -> pd.DataFrame:
     while block := list(islice(rows, _BLOCK)):  # a list for each row would take twice the memory
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
             column.extend(cells)
-    if not columns[0]:
+    if not columns[0] and not empty:
         raise DataError(f"{label} has column names but no rows below them.")
+    if is_data(header, columns, MISSING.__contains__):
+        shown = ", ".join(shortened(name, 20) for name in header[:5])
+        more = ", ..." if len(header) > 5 else ""
+        raise DataError(
+            f"{label} has no line of column names: its first row ({shown}{more}) looks like the "
+            "rows below it; put a line of names above it, or letters into these if they are names."
+        )
     return _frame(header, columns, label)
 
 
@@ -403,15 +429,21 @@ def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[
 
 
 def _sniffed(text: str) -> str:
-    """Return the delimiter that splits the first records alike, and into the most cells."""
+    """Return the delimiter that splits the first records alike, and into the most cells.
 
-    def rank(delimiter: str) -> tuple[bool, int]:
+    Of several, it is the one that gives the most numbers: `1,5;2` is two numbers with a semicolon.
+    """
+
+    def rank(delimiter: str) -> tuple[bool, int, bool, int]:
         records = (r for _, r in _records(text, delimiter, "") if len(r) > 1 or r[0].strip())
-        widths: list[int] = []
+        read: list[list[str]] = []
         try:
-            widths.extend(len(record) for record in islice(records, _SNIFFED_RECORDS))
+            read.extend(islice(records, _SNIFFED_RECORDS))
+            alike = len(set(map(len, read))) == 1
         except DataError:  # a quote that is not closed, which is said when the table is read
-            return False, widths[0] if widths else 0
-        return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
+            alike = False
+        width = len(read[0]) if read else 0
+        numbers = sum(bool(_NUMBER.fullmatch(cell.strip())) for row in read[1:] for cell in row)
+        return alike and width > 1, width, alike, numbers
 
     return max(_DELIMITERS, key=rank)

@@ -573,6 +573,11 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+def constant_numbers(X: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say which numbers of a row are the same in all pictures, shape (size * size * 3,)."""
+    return np.ravel(X.min(axis=0) == X.max(axis=0))
+
+
 def _require_pictures(X: NDArray[np.uint8], size: int) -> None:
     if X.shape[1:] != (size, size, 3) or X.dtype != np.uint8:
         side = size or "size"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from plainnet.data.cells import Cells
-from plainnet.data.columns import CategoryColumn, Column, LeftOutColumn, NumberColumn
+from plainnet.data.columns import CategoryColumn, Column, NumberColumn
+from plainnet.data.left_out import IndicatorColumn, LeftOutColumn
 
 TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
 
@@ -37,6 +38,8 @@ def coarsened(column: Column, cells: Cells, privacy: Privacy) -> Column:
         return _without_rare_levels(column, cells, privacy.min_level_count)
     if isinstance(column, NumberColumn) and privacy.quantiles:
         return _without_ends(column, cells, privacy.min_level_count)
+    if isinstance(column, IndicatorColumn) and int(cells.counts().sum()) < privacy.min_level_count:
+        return replace(column, shown_as="a value that few rows hold")
     return column
 
 

@@ -1,5 +1,6 @@
 """Splits of the rows into a part to train on and a part to test on, or into folds."""
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def stratified_split(
     Raises
     ------
     DataError
-        Where a class has a single row, or a single group; where there are fewer than two rows;
+        Where a class has a single row, or a single group; where there are fewer than four rows;
         where `fraction` is out of range or lengths differ; where no way was found to keep groups
         of mixed classes together and every class on both sides.
 
@@ -65,7 +66,7 @@ def stratified_split(
     """
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
-    classes, names = _checked_classes(y, n_rows, groups)
+    classes, names = checked_classes(y, n_rows, groups)
     if groups is None:
         in_test = _by_rows(classes, np.bincount(classes), fraction, rng)
     else:
@@ -112,7 +113,7 @@ def stratified_folds(
     """
     if k < 2:
         raise DataError(f"cross-validation needs at least 2 folds, got {k}")
-    classes, names = _checked_classes(y, n_rows, groups)
+    classes, names = checked_classes(y, n_rows, groups)
     several = len(classes) if groups is None else len(np.unique(np.asarray(groups)))
     if several < k:
         what = "rows" if groups is None else "groups of rows that stay together"
@@ -160,23 +161,37 @@ def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
     return numbers
 
 
-def _checked_classes(
-    y: ArrayLike | None, n_rows: int | None, groups: Sequence[int] | NDArray[Any] | None
+def checked_classes(
+    y: ArrayLike | None,
+    n_rows: int | None,
+    groups: Sequence[int] | NDArray[Any] | None,
+    sides: int = 2,
 ) -> tuple[Indices, list[Any]]:
-    """Number the class of each row, if there is enough to split."""
+    """Number the class of each row, if there are enough rows to split in so many."""
+    split = "a split" if sides == 2 else f"a split in {sides}"
     classes, names = _classes(y, n_rows if groups is None else len(groups))
     m = len(classes)
     if n_rows is not None and n_rows != m:
         raise DataError(f"there are {n_rows:,} rows, but {m:,} labels or group numbers")
-    if m < 2:
-        raise DataError(f"a split needs at least 2 rows, one for each side, got {m}")
+    if m < 2 * sides:
+        raise DataError(
+            f"{split} needs at least {2 * sides} rows, got {m}: add rows or hold fewer parts out"
+        )
     for name, count in zip(names, np.bincount(classes), strict=True):
-        if count < 2:
+        if count < sides:
             raise DataError(
-                f"the class {name!r} has 1 row, but a split needs at least 2 of each class, one"
-                " for each side: add rows of it or drop it"
+                f"the class {name!r} has {count} row{'s' if count > 1 else ''}, but {split} needs "
+                f"at least {sides} of each class, one for each side: add rows of it or drop it"
+                f"{_if_numbers(names)}"
             )
     return classes, names
+
+
+def _if_numbers(names: list[Any]) -> str:
+    """Name the other way to take classes that are whole numbers."""
+    if len(names) < 3 or not all(re.fullmatch(r"[+-]?[0-9]+", str(name)) for name in names):
+        return ""
+    return ", or choose --task regression if these are numbers to predict"
 
 
 def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
@@ -229,7 +244,8 @@ def _by_groups(
         if n_groups < 2:
             raise DataError(
                 f"all rows of the class {name!r} are in one group, which stays on one side, so the"
-                " class cannot be on both: add other rows of it or drop the groups"
+                f" class cannot be on both: add other rows of it or drop the groups"
+                f"{_if_numbers(names)}"
             )
     members: list[list[tuple[int, int]]] = [[] for _ in range(int(number.max()) + 1)]
     for (group, k), n in zip(pairs.tolist(), rows.tolist(), strict=True):

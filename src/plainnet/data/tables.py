@@ -17,13 +17,13 @@ from plainnet.data.columns import (
     Column,
     FeatureColumn,
     Kind,
-    LeftOutColumn,
     NumberColumn,
     Scaling,
     YesNoColumn,
 )
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.data.left_out import IndicatorColumn, LeftOutColumn, values_held
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.errors import DataError, ModelFileError
 
@@ -38,6 +38,7 @@ MATRIX = 2**27
 
 EXPANSION = 8
 _BLOCK = 2**22  # numbers that some rows become at a time
+_NAMED = 5  # columns that a remark names before it counts the others
 _FEW_ROWS = 10  # below, values that all differ are nothing strange
 
 
@@ -59,9 +60,12 @@ class Description(NamedTuple):
 class TableSchema:
     """What each column of a table holds, and how its cells become features.
 
-    A number is standardised, a Yes/No becomes 1 or 0, a category is one-hot with a feature for
-    unknown levels; missing cells become the median or the most frequent value, and a feature more
-    says which they were, where training rows miss any. Identifiers and constants are left out.
+    A number is standardised, a Yes/No becomes 1 or 0, a category is one-hot, and all 0 for a level
+    that training did not see; missing cells become the median or the most frequent value, and a
+    feature more says which they were, where training rows miss any. Every feature varies among the
+    training rows, for nothing could be learned of another: a column with one value becomes an
+    indicator of missing cells where some are missing, and is left out as a constant where none are
+    or all; identifiers are left out too.
 
     Parameters
     ----------
@@ -76,11 +80,11 @@ class TableSchema:
     >>> frame = pd.DataFrame({"age": ["20", "40", None, "60"], "city": ["Oslo", "Bo", "Bo", "Bo"]})
     >>> schema = TableSchema.infer(frame)
     >>> schema.feature_names
-    ('age', 'age: missing', 'city=Bo', 'city=Oslo', 'city: unknown')
+    ('age', 'age: missing', 'city=Bo', 'city=Oslo')
     >>> notes = []
     >>> new = pd.DataFrame({"age": [40], "city": ["Rome"]})
     >>> schema.transform(new, notes)
-    array([[0., 0., 0., 0., 1.]], dtype=float32)
+    array([[0., 0., 0., 0.]], dtype=float32)
     >>> print(notes[0])
     Data row 1, column 'city': 'Rome' is not among the categories that the model knows; it is \
 read as unknown (1 row).
@@ -98,15 +102,16 @@ read as unknown (1 row).
     ) -> Self:
         """Find out what each column holds, and take its statistics from all rows of `frame`.
 
-        The rule, for the values that differ: one value and no missing cell is a constant. The
-        words of one pair yes/no, y/n, true/false, t/f, on/off are a Yes/No. Numbers all are a
-        number, unless one starts with a needless zero (`00042`), or the column's name says that it
-        is an identifier (``id``, ``PassengerId``, ``index``, no name, ...) and at least 10 whole
-        numbers all differ. If nine in ten of more than 20 values are numbers, the others are taken
-        for mistakes and refused. Text is an identifier if at least 10 cells all differ, or more
-        than 20 values make up more than half of the cells; a pandas categorical is never a number;
-        all else is a category, dates too. Text is a number as `number_from_text` reads it; a
-        comma before the fraction is understood where all cells of the column agree with it.
+        The rule, for the values that differ: one value without a missing cell, or none, is a
+        constant; one value and missing cells are an indicator. The words of one pair yes/no, y/n,
+        true/false, t/f, on/off are a Yes/No. Numbers all are a number, unless one starts with a
+        needless zero (`00042`), or the column's name says that it is an identifier (``id``,
+        ``PassengerId``, ``index``, no name, ...) and at least 10 whole numbers all differ. If nine
+        in ten of more than 20 values are numbers, the others are taken for mistakes and refused.
+        Text is an identifier if at least 10 cells all differ, or more than 20 values make up more
+        than half of the cells; a pandas categorical is never a number; all else is a category,
+        dates too. Text is a number as `number_from_text` reads it; a comma before the fraction is
+        understood where all cells of the column agree with it.
 
         Parameters
         ----------
@@ -114,8 +119,10 @@ read as unknown (1 row).
             Cells as text or typed.
         exclude : collection of str, default ()
             Columns that are no inputs: the target, and what is to be dropped.
-        kinds : mapping of str to {"number", "category", "yesno", "identifier", "constant"}
-            What is known better, by column; the last two leave the column out.
+        kinds : mapping of str to {"number", "category", "yesno", "indicator", "identifier", \
+"constant"}
+            What is known better, by column; of an indicator nothing counts but whether the cell is
+            missing, and the last two leave the column out.
 
         Returns
         -------
@@ -125,8 +132,8 @@ read as unknown (1 row).
         Raises
         ------
         DataError
-            If a column misses all cells, holds an infinite number, or cells that the kind given
-            does not allow; if a name or a kind is unknown; if no column is left.
+            If a column holds an infinite number, or cells that the kind given does not allow; if a
+            name or a kind is unknown; if no column is left.
         """
         frame = named(frame)
         kinds = {} if kinds is None else kinds
@@ -154,7 +161,8 @@ read as unknown (1 row).
         Returns
         -------
         TableSchema
-            Medians, levels, means and deviations of these rows alone.
+            Medians, levels, means and deviations of these rows alone; columns that do not vary in
+            them are indicators or constants.
 
         Raises
         ------
@@ -278,9 +286,9 @@ read as unknown (1 row).
         >>> frame = pd.DataFrame({"city": ["Oslo", "oslo", "Bo", "Bo"]})
         >>> schema = TableSchema.infer(frame)
         >>> schema.one_spelling(schema.transform(frame))[:3]
-        array([[0., 1., 0., 0.],
-               [0., 1., 0., 0.],
-               [1., 0., 0., 0.]], dtype=float32)
+        array([[0., 1., 0.],
+               [0., 1., 0.],
+               [1., 0., 0.]], dtype=float32)
         """
         start, out = 0, X
         for column in self.columns:
@@ -318,6 +326,32 @@ read as unknown (1 row).
             )
             for column in self.columns
         ]
+
+    def remarks(self) -> list[str]:
+        r"""Say which columns have no effect because training rows hold one value of them, or none.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({"age": [20, 40], "pool": [0, 0], "note": [None, None]})
+        >>> print(*TableSchema.infer(frame).remarks(), sep="\n")
+        column 'pool' is the same in all 2 training rows, so it is left out and has no effect
+        column 'note' is empty in all 2 training rows, so it is left out and has no effect
+        """
+        found = []
+        constant = [column for column in self.columns if column.kind == "constant"]
+        for empty, how in ((False, "the same"), (True, "empty")):
+            names = [c.name for c in constant if (c.missing == self.rows) == empty]
+            if names:
+                several = len(names) > 1
+                what = "columns" if several else "column"
+                which = ", ".join(shortened(name) for name in names[:_NAMED])
+                more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+                rest = "so they are left out and have" if several else "so it is left out and has"
+                found.append(
+                    f"{what} {which}{more} {'are' if several else 'is'} {how} in all {self.rows:,} "
+                    f"training rows, {rest} no effect"
+                )
+        return found
 
     def to_json(self) -> dict[str, object]:
         """Return the schema as an object for JSON; the same table gives the same text."""
@@ -372,8 +406,9 @@ read as unknown (1 row).
         """Return `frame` if it has the columns that become features."""
         frame = named(frame)
         present = frame.columns.tolist()
+        known = set(present)
         for column in self.columns:
-            if isinstance(column, FeatureColumn) and column.name not in present:
+            if isinstance(column, FeatureColumn) and column.name not in known:
                 raise absent_column(column.name, present, "which the model was trained with")
         return frame
 
@@ -395,21 +430,41 @@ def _check_names(names: list[str], exclude: Collection[str], kinds: Mapping[str,
 def _column(series: pd.Series, kind: Kind | None) -> Column:
     """Return a column with its statistics; `kind` overrules what its cells look like."""
     cells = Cells.read(series)
-    shown = f"{len(cells.distinct):,} different in {len(cells.codes):,} rows"
     if kind is None:
-        if len(cells.distinct) == 1 and not cells.missing:
-            kind, shown = "constant", f"always {shortened(cells.texts()[0], 20)}"
-        else:
-            kind = _kind(cells, isinstance(series.dtype, pd.CategoricalDtype))
-    if kind == "identifier" or kind == "constant":
+        one_value = len(cells.distinct) <= 1 and cells.missing in (0, len(cells.codes))
+        categorical = isinstance(series.dtype, pd.CategoricalDtype)
+        kind = "constant" if one_value else _kind(cells, categorical)
+    if kind == "identifier":
+        shown = f"{len(cells.distinct):,} different in {len(cells.codes):,} rows"
         return LeftOutColumn(cells.name, cells.missing, kind, shown)
-    return _fitted(cells, kind)
+    if kind == "constant":
+        return LeftOutColumn(cells.name, cells.missing, kind, values_held(cells))
+    return _varying(cells, _FITTERS[kind])
 
 
-def _fitted(cells: Cells, kind: Kind) -> Column:
-    if kind == "number":
-        return NumberColumn.fitted(cells, cells.decimal())
-    return YesNoColumn.fitted(cells) if kind == "yesno" else CategoryColumn.fitted(cells)
+def _number(cells: Cells) -> NumberColumn:
+    return NumberColumn.fitted(cells, cells.decimal())
+
+
+_FITTERS: Mapping[Kind, Callable[[Cells], FeatureColumn]] = {
+    "number": _number,
+    "yesno": YesNoColumn.fitted,
+    "category": CategoryColumn.fitted,
+    "indicator": IndicatorColumn.fitted,
+}
+
+
+def _varying(cells: Cells, fit: Callable[[Cells], FeatureColumn]) -> Column:
+    """Fit a column to training cells; where its values do not vary, leave them out."""
+    shown = values_held(cells)
+    if len(cells.distinct):
+        column = fit(cells)
+        if column.varies:
+            return column
+        shown = column.shown if len(cells.distinct) > 1 else shown
+    if 0 < cells.missing < len(cells.codes):
+        return IndicatorColumn(cells.name, cells.missing, shown)
+    return LeftOutColumn(cells.name, cells.missing, "constant", shown)
 
 
 def _kind(cells: Cells, categorical: bool) -> Kind:
@@ -431,7 +486,7 @@ def _kind(cells: Cells, categorical: bool) -> Kind:
 def _refitted(column: Column, frame: pd.DataFrame) -> Column:
     """Return a column with the statistics of `frame`; of one left out, how many cells it misses."""
     if isinstance(column, FeatureColumn):
-        return column.fit(Cells.read(frame[column.name]))
+        return _varying(Cells.read(frame[column.name]), column.fit)
     known = column.name in frame.columns
     return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
 
@@ -443,7 +498,10 @@ def _coarsened(column: Column, frame: pd.DataFrame, privacy: Privacy) -> Column:
 
 
 def _left_out(columns: tuple[Column, ...]) -> str:
-    kinds = [f"{shortened(column.name)} is left out as {column.kind}" for column in columns[:5]]
+    kinds = [
+        f"{shortened(column.name)} is left out as {column.kind} ({column.shown})"
+        for column in columns[:_NAMED]
+    ]
     return ", ".join(kinds) if kinds else "there is none besides those excluded"
 
 
@@ -451,6 +509,7 @@ _READERS: Mapping[str, Callable[[Fields, str, int], Column]] = {
     "number": NumberColumn.from_json,
     "yesno": YesNoColumn.from_json,
     "category": CategoryColumn.from_json,
+    "indicator": IndicatorColumn.from_json,
     "identifier": LeftOutColumn.from_json,
     "constant": LeftOutColumn.from_json,
 }

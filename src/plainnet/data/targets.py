@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.cells import MANY, Cells, number_from_text, text_from_number
+from plainnet.data.cells import MANY, Cells
 from plainnet.data.columns import NumberColumn
 from plainnet.data.fields import Fields, shortened
 from plainnet.data.frames import absent_column, named
+from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
+from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
@@ -22,6 +24,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 _LARGEST = 1e100  # mean and scale of a number: squares of what is predicted stay finite
 _FEW_ROWS = 10  # below, as many different values as rows are nothing strange
+_DIGITS = 10  # of whole numbers, so many may still be names of classes
 _SEPARATOR = ";"
 
 
@@ -118,10 +121,13 @@ class Target:
 
         The rule for one column: cells that hold a semicolon are lists of labels, multilabel. Two
         different values are binary. Numbers with a fraction, more than 20 different ones, or more
-        than half as many as there are rows (from 10 rows on) are regression. Fewer whole numbers,
-        and text, are multiclass. Several columns are multilabel if all hold Yes/No or 0/1 alone,
-        and regression if all hold numbers. Classes are sorted, as numbers where they are, otherwise
-        by the alphabet: of two, the last one (yes, true, 1) is the positive one.
+        than half as many as there are rows (from 10 rows on) are regression. So are more than 10
+        whole numbers that mostly follow each other in equal steps: counts, ages, marks, whose
+        order says more than classes can, and whose rarest values have too few rows to be
+        classes. Ten digits, codes with gaps and text are multiclass. Several columns are
+        multilabel if all hold Yes/No or 0/1 alone, and regression if all hold numbers. Classes are
+        sorted, as numbers where they are, otherwise by the alphabet: of two, the last one (yes,
+        true, 1) is the positive one.
 
         Parameters
         ----------
@@ -280,9 +286,9 @@ class Target:
         Returns
         -------
         ndarray
-            Binary (positive from 0.5 on) and multiclass (the most probable): names of classes,
-            dtype object, shape (m,). Multilabel (from 0.5 on): bool, (m, n_out). Regression:
-            float64, (m, n_out), in the unit of the table.
+            Binary (positive above 0.5) and multiclass (the most probable, the first of equals):
+            names of classes, dtype object, shape (m,). Multilabel (above 0.5): bool, (m, n_out).
+            Regression: float64, (m, n_out), in the unit of the table.
 
         Raises
         ------
@@ -300,10 +306,10 @@ class Target:
         if self.task == "regression":
             return np.asarray(A.astype(np.float64) * self.scale + self.mean)
         if self.task == "multilabel":
-            return np.asarray(A >= 0.5)
+            return is_positive(A)
         names = np.array(self.classes, dtype=object)
         return np.asarray(
-            names[(A[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else A.argmax(axis=1)]
+            names[is_positive(A[:, 0]).astype(np.int64) if self.n_out == 1 else A.argmax(axis=1)]
         )
 
     def to_json(self) -> dict[str, object]:
@@ -363,14 +369,17 @@ class Target:
         return n == 1 and (k == 2 if self.task == "binary" else k >= 2)
 
     def _places(self, cells: Cells, place: dict[str, int]) -> NDArray[np.int64]:
-        """Return the place of each distinct value among the classes."""
-        texts = cells.texts()
-        if all(_canonical(name) == name for name in self.classes):
-            texts = [_canonical(text) for text in texts]
-        strange = [code for code, text in enumerate(texts) if text not in place]
-        if strange:
-            raise self._unknown(cells, strange[0])
-        return np.array([place[text] for text in texts], np.int64)
+        """Return the place of each distinct value among the classes: as written, or as a number."""
+        by_number = (
+            {label_number(name): i for name, i in place.items()} if are_numbers(place) else {}
+        )
+        places = []
+        for code, text in enumerate(cells.texts()):
+            found = place.get(text, by_number.get(label_number(text)))
+            if found is None:
+                raise self._unknown(cells, code)
+            places.append(found)
+        return np.array(places, np.int64)
 
     def _unknown(self, cells: Cells, code: int) -> DataError:
         shown = ", ".join(shortened(name) for name in self.classes[:5])
@@ -425,7 +434,7 @@ def _task(cells: list[Cells]) -> Task:
     if c.looks_numeric():
         numbers = c.numbers(c.decimal())
         whole = bool(np.all(numbers == np.round(numbers)))
-        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS)
+        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_scale(numbers)
         return "multiclass" if whole and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(
@@ -435,19 +444,29 @@ def _task(cells: list[Cells]) -> Task:
     return "multiclass"
 
 
+def _are_scale(numbers: NDArray[np.float64]) -> bool:
+    """Say whether whole numbers are points of one scale: many, most one equal step apart."""
+    steps = np.diff(np.unique(numbers))
+    return len(steps) >= _DIGITS and bool(np.mean(steps == steps.min()) > 0.5)
+
+
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
     """Return the classes in their natural order."""
-    texts = cells.texts()
     if not np.isnan(cells.numbers()).any() and cells.looks_numeric():
-        classes = tuple(text_from_number(n) for n in sorted(set(cells.finite("."))))
+        refuse_rounded(cells)
+        classes = tuple(sorted({written_label(text) for text in cells.texts()}, key=label_number))
+        alike = [a for a in pairwise(classes) if label_number(a[0]) == label_number(a[1])]
+        difference = "are the same number"
     else:
-        classes = tuple(sorted(texts, key=lambda text: (text.casefold(), text)))
-        for one, other in pairwise(classes):
-            if one.casefold() == other.casefold():
-                raise DataError(
-                    f"The target {shortened(cells.name)} holds {shortened(one)} and "
-                    f"{shortened(other)}, which differ in letter case alone; write them alike."
-                )
+        classes = tuple(sorted(cells.texts(), key=lambda text: (text.casefold(), text)))
+        alike = [a for a in pairwise(classes) if a[0].casefold() == a[1].casefold()]
+        difference = "differ in letter case alone"
+    if alike:
+        one, other = sorted(alike[0])
+        raise DataError(
+            f"The target {shortened(cells.name)} holds {shortened(one)} and {shortened(other)}, "
+            f"which {difference}; write them alike."
+        )
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         wanted = "exactly 2" if task == "binary" else "at least 2"
         raise DataError(
@@ -484,9 +503,3 @@ def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
     if len(strange):
         raise cells.error(strange[0], "is neither Yes nor No, 1 nor 0, which this target holds")
     return values.astype(np.float32)
-
-
-def _canonical(text: str) -> str:
-    """Return a number in its one spelling, so that class 1 is also found as 1.0."""
-    number = number_from_text(text)
-    return text if np.isnan(number) else text_from_number(number)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
+from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.protocol import Estimator
 from plainnet.model import LOSSES
 from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, mlp
 from plainnet.settings import OptimizerName, ScheduleName, Settings, make_optimizer
 from plainnet.train.loop import Callback, EarlyStopping
@@ -257,6 +259,20 @@ def optimizer_of(choices: Choices, m: int) -> Optimizer:
         ),
         m,
     )
+
+
+def held_out_rows(
+    choices: Choices, strata: Array | None, m: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw the rows to train on and those to validate with, two of each at least."""
+    share = float(choices.validation)
+    kept, out = stratified_split(strata, share, rng, n_rows=m)
+    if min(len(kept), len(out)) < 2:
+        raise PlainnetError(
+            f"validation={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
+            "validate with, and each needs 2: give more rows or another share"
+        )
+    return kept, out
 
 
 def early_stopping(choices: Choices, held_out: bool) -> EarlyStopping | None:

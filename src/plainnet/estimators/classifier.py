@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.estimators.choices import loss_of
 from plainnet.estimators.inputs import score_weights
@@ -68,7 +69,8 @@ class NetClassifier(NetEstimator):
         Epochs to wait for a lower validation loss before stopping and going back to the best
         weights; 0 never stops early.
     standardize : bool, default True
-        Whether to take columns to mean 0 and deviation 1, as the training rows have them.
+        Whether to take columns to mean 0 and deviation 1, as the training rows have them. Either
+        way, a column that never varies in training has no effect.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False
@@ -102,7 +104,7 @@ class NetClassifier(NetEstimator):
     feature_names_in_ : array of str
         Their names, if X was a DataFrame.
     input_scaling_ : Scaling or None
-        Mean and deviation of each column.
+        Mean and deviation of each column, and whether it varies.
 
     Examples
     --------
@@ -187,7 +189,7 @@ class NetClassifier(NetEstimator):
         """
         probabilities = self._probabilities(X, "predict")
         if self._multilabel:
-            return (probabilities > 0.5).astype(int)
+            return is_positive(probabilities).astype(int)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> Array:

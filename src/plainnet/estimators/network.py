@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.choices import (
     Choices,
     check,
     dtype_of,
     early_stopping,
+    held_out_rows,
     network,
     optimizer_of,
 )
@@ -50,6 +50,7 @@ class NetEstimator(Choices):
     input_scaling_: Scaling | None
     target_scaling_: Scaling | None
     _stepper: Stepper | None  # of partial_fit, with all that follows
+    _standardized: bool
     _made_of: tuple[list[str], list[str]]
     _order: np.random.Generator
     _seed: int | np.random.Generator | None
@@ -156,11 +157,11 @@ class NetEstimator(Choices):
         rows, targets, weight = self._read(X, y, sample_weight, None)
         held_out = None
         if X_val is None and y_val is None and self.validation:
-            kept, out = self._split(targets, split)
+            kept, out = held_out_rows(self, self._strata(targets), len(rows), split)
             held_out = rows[out], targets[out]
             rows, targets = rows[kept], targets[kept]
             weight = None if weight is None else weight[kept]
-        self._prepare(rows, targets, weight, start, "warm_start")
+        self._prepare(rows, targets, weight, start)
         if held_out is None:
             held_out = self._validation_rows(X_val, y_val)
         history = fit(
@@ -183,18 +184,6 @@ class NetEstimator(Choices):
         )
         INTERRUPTION.note(history, began, type(self).__name__)
         self._note(history)
-
-    @final
-    def _split(self, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Draw the rows to train on and those to validate with, two of each at least."""
-        m, share = len(targets), float(self.validation)
-        kept, out = stratified_split(self._strata(targets), share, rng, n_rows=m)
-        if min(len(kept), len(out)) < 2:
-            raise PlainnetError(
-                f"validation={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} "
-                "to validate with, and each needs 2: give more rows or another share"
-            )
-        return kept, out
 
     @final
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
@@ -253,7 +242,7 @@ class NetEstimator(Choices):
         _, start, order = self._generators()
         if not self._fitted:
             self._note(History())
-        self._prepare(rows, targets, weight, start, "partial_fit")
+        self._prepare(rows, targets, weight, start, more=True)
         if before is not None and optimizer_parts == self._made_of[1]:
             optimizer = before.optimizer
         else:
@@ -341,26 +330,37 @@ class NetEstimator(Choices):
         targets: Array,
         weight: Array | None,
         rng: np.random.Generator,
-        going_on: str,
+        *,
+        more: bool = False,
     ) -> None:
-        """Make scales and network, or see that the network there is can go on."""
+        """Make scales and network, or see that the network there is can go on.
+
+        `more` says that other rows will come: then rows that are all alike say of no column that it
+        has no effect, for a network without a single weight would never learn.
+        """
         self.loss_, n_out = self._make_loss()
         if self._fitted:
             fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
-            scales = self.input_scaling_ is not None
-            if fresh.config() != self.net_.config() or self.standardize != scales:
-                anew = "call fit" if going_on == "partial_fit" else "set warm_start=False"
+            if fresh.config() != self.net_.config() or self.standardize != self._standardized:
+                what, anew = "warm_start", "set warm_start=False"
+                if more:
+                    what, anew = "partial_fit", "call fit"
                 raise PlainnetError(
-                    f"{going_on} goes on with the network there is, but parameters that shape it "
-                    f"have changed: set them back, or {anew} to start anew"
+                    f"{what} goes on with the network there is, but parameters that shape it have "
+                    f"changed: set them back, or {anew} to start anew"
                 )
         else:
             self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
-            self.input_scaling_ = self.target_scaling_ = None
-            if self.standardize:
-                self.input_scaling_ = Scaling.of(rows, weight, "X")
-                if self._numeric_targets:
-                    self.target_scaling_ = Scaling.of(targets, weight, "y")
+            self.target_scaling_ = None
+            if self.standardize and self._numeric_targets:
+                self.target_scaling_ = Scaling.of(targets, weight, "y")
+            standard = self._standardized = self.standardize
+            scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
+            told = scaling.varies.any() or not more
+            self.input_scaling_ = scaling if standard or (told and scaling.mean.any()) else None
+            if told:
+                # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
+                self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
     @final
     def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:

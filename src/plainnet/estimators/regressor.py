@@ -61,7 +61,7 @@ class NetRegressor(NetEstimator):
         weights; 0 never stops early.
     standardize : bool, default True
         Whether to take columns and targets to mean 0 and deviation 1, as the training rows have
-        them.
+        them. Either way, a column that never varies in training has no effect.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False

@@ -17,7 +17,10 @@ class Scaling:
     Attributes
     ----------
     mean, scale : array of shape (n,)
-        A column that does not vary has the scale 1.
+        A column that does not vary has its value as the mean, so that it becomes exactly 0, and
+        the scale 1.
+    varies : bool array of shape (n,)
+        Which columns vary, by more than rounding errors.
 
     Examples
     --------
@@ -30,6 +33,7 @@ class Scaling:
 
     mean: Array
     scale: Array
+    varies: Array
 
     @classmethod
     def of(cls, X: Array, weight: Array | None, name: str) -> "Scaling":
@@ -61,6 +65,7 @@ class Scaling:
         X = X.astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(X, axis=0, weights=weight)
+            mean = np.where((X[0] == X).all(axis=0), X[0], mean)  # an average may be a bit off
             scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
         if not np.isfinite(scale).all():
             column = int(np.argmin(np.isfinite(scale)))
@@ -68,8 +73,20 @@ class Scaling:
                 f"column {column} of {name} holds numbers too large to be standardised "
                 f"(up to {np.abs(X[:, column]).max():.3g}): divide them by a constant first"
             )
-        rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
-        return cls(mean, np.where(scale > rounding, scale, 1.0))
+        varies = scale > 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean, np.where(varies, scale, 1.0), varies)
+
+    @classmethod
+    def of_constants(cls, X: Array) -> "Scaling":
+        """Leave columns as they are, but for those that do not vary, which become 0.
+
+        Examples
+        --------
+        >>> Scaling.of_constants(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 6.0]]))
+        array([[3., 1.]])
+        """
+        varies = (X[0] != X).any(axis=0)
+        return cls(np.where(varies, 0, X[0]), np.ones_like(X[0]), varies)
 
     def apply(self, X: Array) -> Array:
         """Return (X - mean) / scale.
@@ -85,7 +102,7 @@ class Scaling:
 
         Examples
         --------
-        >>> Scaling(np.array([1.0]), np.array([2.0])).apply(np.array([[5.0]]))
+        >>> Scaling.of(np.array([[-1.0], [3.0]]), None, "X").apply(np.array([[5.0]]))
         array([[2.]])
         """
         return (X - self.mean) / self.scale
@@ -104,7 +121,7 @@ class Scaling:
 
         Examples
         --------
-        >>> Scaling(np.array([1.0]), np.array([2.0])).undo(np.array([[2.0]]))
+        >>> Scaling.of(np.array([[-1.0], [3.0]]), None, "X").undo(np.array([[2.0]]))
         array([[5.]])
         """
         return Z * self.scale + self.mean

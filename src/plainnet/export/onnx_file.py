@@ -14,6 +14,7 @@ from plainnet.data.cells import YES_NO_PAIRS, Cells
 from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
 from plainnet.data.frames import MISSING
 from plainnet.data.images import ImageSchema
+from plainnet.data.left_out import IndicatorColumn
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
@@ -115,6 +116,7 @@ def _port(graph: Graph, column: FeatureColumn) -> str:
         "number": "a number; NaN where the cell is missing",
         "yesno": "yes or no, true or false, on or off, 1 or 0; empty where the cell is missing",
         "category": "text without spaces around it; empty where the cell is missing",
+        "indicator": "any text; empty where the cell is missing",
     }[column.kind]
     kind = "float64" if column.kind == "number" else "string"
     return graph.input(column.name, kind, (_ROWS, 1), text)
@@ -160,7 +162,7 @@ def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
 def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
     """Look up what the column itself makes of each text that it knows, of others, and of none."""
     known = _known(column)
-    strange = "x" * (1 + max(map(len, known)))
+    strange = "x" * (1 + max(map(len, known), default=0))
     cells = Cells.read(pd.Series([*known, strange, None], name=column.name, dtype=object))
     features = np.zeros((len(cells.codes), len(column.features)), np.float32)
     column.encode(cells, features, None)
@@ -183,6 +185,8 @@ def _known(column: FeatureColumn) -> list[str]:
     """The texts that mean something to a column."""
     if isinstance(column, CategoryColumn):
         return list(column.levels)
+    if isinstance(column, IndicatorColumn):
+        return []
     words = [*chain(*YES_NO_PAIRS), "0", "1"]
     cased = (product(*({c.lower(): 0, c.upper(): 0} for c in word)) for word in words)
     return ["".join(letters) for letters in chain.from_iterable(cased)]
@@ -288,7 +292,7 @@ def _answer(graph: Graph, target: Target, A: str) -> None:
         graph.output("prediction", Y, "float64", shape, ", ".join(target.columns))
         return
     k, names = len(target.classes), ", ".join(target.classes)
-    above = graph.add("GreaterOrEqual", A, 0.5)
+    above = graph.add("Greater", A, 0.5)
     if target.task == "multilabel":
         graph.output("label", above, "bool", (_ROWS, k), names)
     else:

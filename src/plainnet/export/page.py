@@ -116,6 +116,9 @@ def _field(column: dict[str, Any]) -> dict[str, Any]:
         hint = f"{low} to {high} in training, usually {median}"
         signed = column["low"] < 0  # some phones show no minus among the digits
         return {"name": name, "kind": kind, "typical": median, "hint": hint, "signed": signed}
+    if kind == "indicator":
+        options = [("0", "a value", True), ("", "missing", False)]
+        return {"name": name, "kind": kind, "options": options, "hint": "Whether there is one"}
     if kind == "yesno":
         known = [("0", "No"), ("1", "Yes")]
     else:

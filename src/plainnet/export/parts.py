@@ -118,5 +118,4 @@ def _described(column: FeatureColumn) -> dict[str, Any]:
         return known | {name: getattr(column, name) for name in names}
     if isinstance(column, CategoryColumn):
         return known | {"levels": list(column.levels), "fill": column.fill}
-    assert isinstance(column, YesNoColumn)
-    return known | {"fill": column.fill}
+    return known | ({"fill": column.fill} if isinstance(column, YesNoColumn) else {})

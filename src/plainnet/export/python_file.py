@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import inspect
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,7 @@ from plainnet._version import __version__
 from plainnet.data.images import ImageSchema
 from plainnet.data.tables import TableSchema
 from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
 from plainnet.export.parts import Step, columns, steps
 from plainnet.model import Model
 from plainnet.nn.params import Array
@@ -33,7 +35,8 @@ _MODULES: tuple[str, ...] = (
     "import os",
     "import re",
 )
-_MODULES += ("import sys", "from datetime import datetime", "from numbers import Integral, Number")
+_MODULES += ("import sys", "from datetime import date, time, timedelta")
+_MODULES += ("from decimal import Decimal", "from numbers import Integral, Real")
 
 
 def to_python(model: Model) -> str:
@@ -72,7 +75,9 @@ def to_python(model: Model) -> str:
     size = model.schema.size if isinstance(model.schema, ImageSchema) else 0
     known = columns(model.schema) if isinstance(model.schema, TableSchema) else []
     kinds = sorted({column["kind"] for column in known})
-    reading = ["read_picture"] if size else ["text_of", *kinds, "read_rows"]
+    reading = [] if size else ["text_of", *kinds, "read_rows"]
+    reading += ["number_text"] if target.task == "regression" else []
+    pieces = [_pieces("pictures", ["read_picture"] if size else []), _pieces("cells", reading)]
     context = {
         "version": __version__,
         "picture": size,
@@ -86,7 +91,8 @@ def to_python(model: Model) -> str:
         "calls": [(_call(step), _says(step)) for step in layers],
         "layers": _pieces("layers", {_FUNCTIONS[step.kind] for step in layers}),
         "kinds": kinds,
-        "reading": _pieces("pictures" if size else "cells", reading),
+        "reading": "\n\n\n".join(filter(None, pieces)),
+        "csv_cell": inspect.getsource(csv_cell),
         "weights": [
             (f"{step.name}.{name}", _written(array))
             for step in layers
@@ -96,7 +102,8 @@ def to_python(model: Model) -> str:
     }
     # Rendered once to see which modules the code needs, so that none is imported in vain.
     code = _template().render(context, imports=())
-    needed = [line for line in _MODULES if _uses(code, line)]
+    used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+    needed = [line for line in _MODULES if not used.isdisjoint(_imported(line))]
     return _template().render(context, imports=needed)
 
 
@@ -204,12 +211,11 @@ def _assigned(node: ast.stmt) -> str:
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
-def _uses(code: str, statement: str) -> bool:
-    """Say whether code uses what an import brings."""
-    names = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+def _imported(statement: str) -> list[str]:
+    """Name what an import brings."""
     imported = ast.parse(statement).body[0]
     assert isinstance(imported, ast.Import | ast.ImportFrom)
-    return any(alias.name in names for alias in imported.names)
+    return [alias.name for alias in imported.names]
 
 
 @cache

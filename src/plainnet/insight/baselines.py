@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.fields import Fields
+from plainnet.decision import is_positive
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.insight.looks import colour_summary
 from plainnet.insight.metrics import evaluate
@@ -169,7 +170,7 @@ class Constant(Baseline):
     def words(self, target: "Target") -> str:
         """Say which answer."""
         if target.task == "binary":
-            return f"always {target.classes[int(self.mean[0] > 0.5)]}"
+            return f"always {target.classes[int(is_positive(self.mean[0]))]}"
         if target.task == "multiclass":
             return f"always {target.classes[int(self.mean.argmax())]}"
         return "always the mean" if target.task == "regression" else "always the same answer"

@@ -95,8 +95,9 @@ def check_finite(X: Array, y: Array, names: Sequence[str]) -> list[Finding]:
 def check_columns(X: Array, names: Sequence[str]) -> list[Finding]:
     """Look for columns that never change, and columns that say the same as another."""
     flat = X.reshape(len(X), -1)
-    real = [i for i in range(flat.shape[1]) if not _is_unknown(names, i)]
-    constant = [i for i in real if (flat[:, i] == flat[0, i]).all()]
+    n = flat.shape[1]
+    same = (flat == flat[0]).all(axis=0)
+    constant = np.flatnonzero(same).tolist()
     found = []
     if constant:
         found.append(
@@ -104,12 +105,13 @@ def check_columns(X: Array, names: Sequence[str]) -> list[Finding]:
                 "constant columns",
                 "note",
                 f"{_listed(names, constant)} never change{'s' if len(constant) == 1 else ''}.",
-                f"{len(constant)} of {len(real)} columns",
-                "They hold no information; harmless, but their weights are wasted.",
+                f"{len(constant)} of {n} columns",
+                "They hold no information, and nothing trains their weights: a row with another "
+                "value gets an arbitrary answer.",
                 "leave them out",
             )
         )
-    varying = sorted(set(real) - set(constant))
+    varying = np.flatnonzero(~same).tolist()
     if varying:
         groups = duplicate_groups(np.ascontiguousarray(flat[:, varying].T))
         _, first = np.unique(groups, return_index=True)
@@ -122,7 +124,7 @@ def check_columns(X: Array, names: Sequence[str]) -> list[Finding]:
                     "note",
                     f"{_listed(names, copies)} hold{'s' if len(copies) == 1 else ''} the same as "
                     "another column.",
-                    f"{len(copies)} of {len(real)} columns; {_name(names, copies[0])} equals "
+                    f"{len(copies)} of {n} columns; {_name(names, copies[0])} equals "
                     f"{_name(names, of)}",
                     "The same thing was recorded twice; it counts double.",
                     "leave the copies out",
@@ -285,11 +287,6 @@ def check_size(rows: int, parameters: int, pictures: bool) -> list[Finding]:
 
 def _name(names: Sequence[str], i: int) -> str:
     return repr(names[i]) if i < len(names) else f"column {i}"
-
-
-def _is_unknown(names: Sequence[str], i: int) -> bool:
-    """Whether a feature marks unknown categories, of which training rows have none."""
-    return i < len(names) and names[i].endswith(": unknown")
 
 
 def _class(names: Sequence[str], i: int) -> str:

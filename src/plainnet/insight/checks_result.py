@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from plainnet.decision import is_positive
 from plainnet.insight.checks_data import RARE
 from plainnet.insight.checks_network import gradient_ratio, symmetric_layers
 from plainnet.insight.findings import Finding
@@ -283,8 +284,8 @@ def _difference(better: Difference) -> str:
 def _one_class(patient: Patient) -> list[Finding]:
     if patient.task != "classes" or patient.labels is None:
         return []
-    Z = patient.activity.Z
-    said = set((Z.argmax(1) if Z.shape[1] > 1 else (Z[:, 0] > 0)).astype(int).tolist())
+    A = patient.loss.link(patient.activity.Z)
+    said = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
     counts = patient.shares * len(patient.labels)
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in said]
     if not never:

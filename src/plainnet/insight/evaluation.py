@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.decision import is_positive
 from plainnet.insight.baselines import Baseline, Column, fit_baselines, stored
 from plainnet.insight.curves import (
     Bin,
@@ -235,11 +236,11 @@ def _rival(model: Model, answer: Baseline, rows: "Rows", own: Array) -> Rival:
 def _points(task: str, A: Array, y: Array) -> Array:
     """What each row counts for a predictor, the more the better."""
     if task == "binary":
-        return np.asarray((A[:, 0] > 0.5) == (y > 0.5))
+        return np.asarray(is_positive(A[:, 0]) == (y > 0.5))
     if task == "multiclass":
         return np.asarray(A.argmax(axis=1) == y)
     if task == "multilabel":
-        return np.asarray(((A > 0.5) == (y > 0.5)).mean(axis=1))
+        return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
     error = A.astype(np.float64) - y.reshape(A.shape)
     return np.asarray(-np.square(error).mean(axis=1))
 

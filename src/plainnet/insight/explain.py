@@ -228,7 +228,7 @@ def explain(
         input_names(model),
         seen,
         predicted,
-        answer(model.target, seen.a),
+        answer(model.target, predicted),
         None if sample.y is None else truth(model.target, sample.y),
         tuple(sample.notes),
     )
@@ -270,9 +270,11 @@ def answer(target: "Target", a: Array) -> str:
     >>> answer(Target("multilabel", ("tags",), ("a", "b", "c")), np.array([0.9, 0.1, 0.8]))
     'a;c'
     """
+    from plainnet.data.cells import text_from_number
+
     said = target.decode(a[np.newaxis])[0]
     if target.task == "regression":
-        return ";".join(f"{value:.6g}" for value in said)
+        return ";".join(map(text_from_number, said))
     if target.task == "multilabel":
         on = [name for name, yes in zip(target.classes, said, strict=True) if yes]
         return ";".join(on) if on else "none"
@@ -289,8 +291,13 @@ def truth(target: "Target", y: Array) -> str:
     y : array of shape (1,) or (1, n_out)
         From `Target.encode`.
     """
+    from plainnet.data.cells import text_from_number
+
     if target.task == "multiclass":
         return target.classes[int(y[0])]
+    if target.task == "regression":  # standardized in float32, which keeps seven digits
+        numbers = target.decode(np.atleast_2d(y[0]))[0]
+        return ";".join(text_from_number(float(f"{number:.7g}")) for number in numbers)
     return answer(target, np.atleast_1d(y[0]))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.decision import is_positive
 from plainnet.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -289,7 +290,7 @@ def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
 
 
 def _binary(y: Ints, A: Floats) -> dict[str, Any]:
-    predicted = (A > 0.5).astype(np.int64)
+    predicted = is_positive(A).astype(np.int64)
     confusion = confusion_matrix(y, predicted, 2)
     return {
         "accuracy": accuracy(y, predicted),
@@ -320,7 +321,7 @@ def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
 
 
 def _multilabel(y: Ints, A: Floats) -> dict[str, Any]:
-    predicted = (A > 0.5).astype(np.int64)
+    predicted = is_positive(A).astype(np.int64)
     labels = [_binary(y[:, k], A[:, k]) for k in range(A.shape[1])]
     per_label = {
         n: [label[n] for label in labels] for n in ("precision", "recall", "f1", "roc_auc")

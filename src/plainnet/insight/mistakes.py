@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plainnet.decision import is_positive
 from plainnet.insight.explain import answer, truth
 from plainnet.insight.rowwise import NamedRows, row_losses, row_scores
 from plainnet.model import Model
@@ -72,7 +73,7 @@ def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
         if target.task == "multiclass":
             rank = A.max(axis=1)
         else:
-            rank = np.where((A >= 0.5) != (y > 0.5), sure, 0).max(axis=1)
+            rank = np.where(is_positive(A) != (y > 0.5), sure, 0).max(axis=1)
     order = np.lexsort((-losses, -rank))
     found = []
     for i in order[errors[order] > 0][:n]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.decision import is_positive
 from plainnet.insight.activity import Activity, measure, spaced
 from plainnet.insight.curvature import largest_curvature
 from plainnet.insight.intervals import Difference, paired_means, paired_shares
@@ -232,7 +233,7 @@ class Patient:
             error = np.asarray(A - y.reshape(A.shape), np.float64)
             return np.asarray(-np.square(error).mean(axis=1))
         if A.shape[1] == 1 or self.task == "labels":
-            return np.asarray(((A > 0.5) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
+            return np.asarray((is_positive(A) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
         return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))
 
     @cached_property
@@ -312,7 +313,7 @@ class Patient:
         if self.task == "numbers":
             return 1 - float(np.square(A - Y).sum() / max(np.square(Y - Y.mean(0)).sum(), 1e-12))
         if Y.shape[1] == 1 or self.task == "labels":
-            return float(np.mean((A > 0.5) == (Y > 0.5)))
+            return float(np.mean(is_positive(A) == (Y > 0.5)))
         return float(np.mean(A.argmax(1) == Y.argmax(1)))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.decision import is_positive
 from plainnet.model import Model
 from plainnet.nn.losses import Huber, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plainnet.nn.params import Array
@@ -155,4 +156,4 @@ def row_scores(model: Model, Z: Array, y: Array) -> Floats:
         return np.asarray((np.abs(Z - y) * np.asarray(model.target.scale)).mean(axis=1))
     if task == "multiclass":
         return np.asarray(Z.argmax(axis=1) == y, np.float64)
-    return np.asarray(((Z >= 0) == (y > 0.5)).mean(axis=1))
+    return np.asarray((is_positive(model.loss.link(Z)) == (y > 0.5)).mean(axis=1))

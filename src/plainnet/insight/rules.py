@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from plainnet.data.tables import TableSchema
 
 Array = NDArray[Any]
-Kind = Literal["number", "yesno", "category"]
+Kind = Literal["number", "yesno", "category", "indicator"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _BINS = 64  # places where a number may be cut
 _MOST_CUTS = 31
 _ROWS = 100_000  # to learn a rule from; more make it no better
@@ -31,14 +32,14 @@ class Place:
     ----------
     name : str
         The column.
-    kind : {"number", "yesno", "category"}
+    kind : {"number", "yesno", "category", "indicator"}
         What it holds.
     start, stop : int
         Its features.
     missing : bool
         Whether the last of them says that the cell was missing.
     levels : tuple of str
-        Of a category; the feature after them says that the level is unknown.
+        Of a category; any other level is unknown, and 0 in all features.
     mean, scale : float
         Of a number, which was standardised with them.
     """
@@ -75,6 +76,7 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
     """
     from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
+    from plainnet.data.left_out import IndicatorColumn
 
     if isinstance(schema, ImageSchema):
         return [Place(name, "number", i, i + 1) for i, name in enumerate(COLOUR_NAMES)]
@@ -89,6 +91,8 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
             found.append(number)
         elif isinstance(column, CategoryColumn):
             found.append(Place(column.name, "category", *where, column.levels))
+        elif isinstance(column, IndicatorColumn):
+            found.append(Place(column.name, "indicator", *where))
         else:
             found.append(Place(column.name, "yesno", *where))
     return found
@@ -156,6 +160,8 @@ class Rule:
             names = ["No", "Yes"]
         elif place.kind == "category":
             names = [*place.levels, "unknown"]
+        elif place.kind == "indicator":
+            names = ["present"]
         else:
             ends = [f"{cut * place.scale + place.mean:.4g}" for cut in self.cuts]
             names = [f"up to {end}" for end in ends] + [f"above {ends[-1]}" if ends else "any"]
@@ -173,7 +179,7 @@ class Rule:
         place = _place(fields.part("place"), n_features)
         cuts = fields.numbers("cuts")
         shares = np.array(fields.rows("shares", n_classes))
-        n = {"yesno": 2, "category": len(place.levels) + 1, "number": len(cuts) + 1}[place.kind]
+        n = _n_groups(place, cuts)
         if len(shares) != n + place.missing or sorted(cuts) != list(cuts):
             raise ModelFileError(
                 f"the model file is damaged or was edited: {fields.where} has {len(shares)} groups"
@@ -183,28 +189,34 @@ class Rule:
 
 def _place(fields: Fields, n_features: int) -> Place:
     fields.only("name", "kind", "start", "stop", "missing", "levels", "mean", "scale")
-    kinds: dict[str, Kind] = {"number": "number", "yesno": "yesno", "category": "category"}
     start = fields.whole("start", high=n_features - 1)
     levels, missing = fields.texts("levels"), fields.flag("missing")
-    kind = kinds[fields.text("kind", kinds)]
-    width = (len(levels) + 1 if kind == "category" else 1) + missing
+    kind = next(kind for kind in KINDS if kind == fields.text("kind", KINDS))
+    width = {"category": len(levels), "indicator": 0}.get(kind, 1) + missing
     stop = fields.whole("stop", low=start + width, high=min(n_features, start + width))
     mean, scale = fields.number("mean"), fields.number("scale", positive=True)
     return Place(fields.text("name"), kind, start, stop, missing, levels, mean, scale)
+
+
+def _n_groups(place: Place, cuts: Sequence[float]) -> int:
+    """How many groups of values a column has, besides that of missing cells."""
+    many = {"yesno": 2, "category": len(place.levels) + 1, "number": len(cuts) + 1}
+    return many.get(place.kind, 1)
 
 
 def _groups(place: Place, cuts: Sequence[float], F: Array) -> NDArray[np.int64]:
     """Number the group of each row."""
     if place.kind == "number":
         groups = np.searchsorted(np.asarray(cuts, F.dtype), F[:, place.start]).astype(np.int64)
-        n = len(cuts) + 1
     elif place.kind == "yesno":
-        groups, n = (F[:, place.start] > 0.5).astype(np.int64), 2
+        groups = (F[:, place.start] > 0.5).astype(np.int64)
+    elif place.kind == "indicator":
+        groups = np.zeros(len(F), np.int64)
     else:
-        n = len(place.levels) + 1
-        groups = F[:, place.start : place.start + n].argmax(axis=1)
+        hot = F[:, place.start : place.start + len(place.levels)]
+        groups = np.where(hot.any(axis=1), hot.argmax(axis=1), len(place.levels))
     if place.missing:
-        groups[F[:, place.stop - 1] > 0.5] = n
+        groups[F[:, place.stop - 1] > 0.5] = _n_groups(place, cuts)
     return groups
 
 
@@ -246,7 +258,7 @@ def fit_rules(
     found = []
     for place in where:
         cuts = _cuts(place, F, y, n_classes) if place.kind == "number" else ()
-        n = {"yesno": 2, "category": len(place.levels) + 1, "number": len(cuts) + 1}[place.kind]
+        n = _n_groups(place, cuts)
         groups = _groups(place, cuts, F)
         size = (n + place.missing, n_classes)
         counts = np.bincount(groups * n_classes + y, minlength=size[0] * size[1]).reshape(size)

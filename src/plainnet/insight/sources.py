@@ -5,6 +5,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,7 @@ class Code(NamedTuple):
         return {"file": self.file, "line": self.first, "last_line": self.last, "text": self.text}
 
 
+@cache  # a table asks for the same function once a column
 def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> Code | None:
     """Find the lines that do what a function is for, its docstring left out.
 

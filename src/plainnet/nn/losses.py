@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import between
 from plainnet.nn.params import ONE, ZERO, Array, number
@@ -163,8 +164,7 @@ class _Logistic(_CrossEntropy):
         np.negative(L, L)
         np.log1p(np.exp(L, L), L)
         losses = np.maximum(Z, ZERO)
-        dZ = Z - losses
-        dZ -= L
+        dZ = Z - losses - L
         np.exp(dZ, dZ)
         dZ -= y
         losses -= Z * y
@@ -179,7 +179,7 @@ class _Logistic(_CrossEntropy):
     @final
     def score(self, Z: Array, y: Array) -> float:
         """Return the share of outputs on the right side of probability 1/2."""
-        return float(np.mean((Z > 0) == (y > 0.5)))
+        return float(np.mean(is_positive(self.link(Z)) == (y > 0.5)))
 
 
 def _sigmoid_from(E: Array, Z: Array) -> Array:

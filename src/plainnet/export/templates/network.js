@@ -62,6 +62,11 @@ function output(x) {
   return LINKS[MODEL.task](y);
 }
 
+// Above one half means yes, in the precision of the model.
+function isPositive(p) {
+  return (MODEL.dtype === "float32" ? Math.fround(p) : p) > 0.5;
+}
+
 // Arrays stand in the page as their bytes in base64, lowest byte first.
 function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -83,13 +88,13 @@ function show(y) {
   let says;
   if (MODEL.task === "regression") {
     lines = lines.map(({ value }, i) => ({ name: MODEL.targets[i], value }));
-    says = lines.map(({ value }) => written(value)).join(", ");
+    says = lines.map(({ value }) => String(value)).join(", ");
   } else if (MODEL.task === "multilabel") {
-    says = names.filter((_, i) => y[i] >= 0.5).join(", ") || "none of the labels";
+    says = names.filter((_, i) => isPositive(y[i])).join(", ") || "none of the labels";
   } else {
     if (MODEL.task === "binary") {
       lines = [1 - y[0], y[0]].map((value, i) => ({ name: names[i], value }));
-      says = names[y[0] >= 0.5 ? 1 : 0];
+      says = names[isPositive(y[0]) ? 1 : 0];
     } else {
       lines.sort((a, b) => b.value - a.value);
       says = lines[0].name;
@@ -116,7 +121,7 @@ function line({ name, value }) {
   title.textContent = name;
   item.append(title, " ", number);
   if (MODEL.task === "regression") {
-    number.textContent = written(value);
+    number.textContent = number.value;
     return item;
   }
   number.textContent = percent(value);
@@ -133,10 +138,6 @@ function percent(p) {
   if (p > 0 && p < 0.0005) return "< 0.1 %";
   if (p < 1 && p > 0.9995) return "> 99.9 %";
   return `${(100 * p).toFixed(1)} %`;
-}
-
-function written(value) {
-  return String(Number(value.toPrecision(7)));
 }
 
 // Nothing can be predicted; `why` says what to do.

@@ -1,20 +1,31 @@
 
 // --- from the cells of a row to numbers -------------------------------------------------------------
 
-// Numbers as people write them: 5, -1.5, 1e3 and 1,234.5; with a decimal comma 1.234,5.
+// Numbers as people write them: 5, -1.5, 1e3 and 1,234.5; with a decimal comma 1.234,5; and 5 in
+// the digits of any script.
 const PLAIN = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const GROUPED = /^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?$/;
 const INFINITE = /^[+-]?inf(inity)?$/i;
 
 function numberFrom(text, decimal) {
   if (decimal === ",") text = text.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
-  if (PLAIN.test(text)) return Number(text);
+  const plain = text.replace(/\p{Nd}/gu, digit);
+  if (PLAIN.test(plain)) return Number(plain);
   if (GROUPED.test(text)) return Number(text.replaceAll(",", ""));
-  return INFINITE.test(text) ? Infinity : NaN;
+  if (INFINITE.test(text)) return text[0] === "-" ? -Infinity : Infinity;
+  return NaN;
+}
+
+// Which of 0 to 9 a digit means: each script has its ten in a row.
+function digit(letter) {
+  let before = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(letter.codePointAt(0) - before - 1))) before++;
+  return String(before % 10);
 }
 
 // Each kind of column turns a cell (null where it is missing) into numbers. A number's cell is text,
-// that of a Yes/No is 1 or 0, and that of a category the place of its level, or one more if unknown.
+// that of a Yes/No is 1 or 0, that of a category the place of its level, or one more if unknown, and of an
+// indicator it only matters whether there is one.
 const ENCODERS = {
   number(column, cell) {
     const value = cell === null ? column.median : numberFrom(cell, column.decimal);
@@ -26,8 +37,9 @@ const ENCODERS = {
   yesno: (column, cell) => [cell ?? (column.fill === "Yes" ? 1 : 0)],
   category(column, cell) {
     const place = cell ?? column.levels.indexOf(column.fill);
-    return [...column.levels.map((_, i) => Number(i === place)), Number(place === column.levels.length)];
+    return column.levels.map((_, i) => Number(i === place));
   },
+  indicator: () => [],
 };
 
 // The numbers that the network takes. With a column that missed cells in training goes one number

@@ -1,0 +1,42 @@
+"""Class labels that are numbers: kept as written, and compared as numbers."""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from plainnet.data.cells import Cells, number_from_text
+
+_WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+_EXACT = 2.0**53  # from here on, a float no longer tells each whole number from the next
+
+
+def refuse_rounded(cells: Cells) -> None:
+    """Refuse floats that were long whole numbers and have lost their last digits."""
+    numbers = cells.finite(".")
+    if cells.distinct.dtype.kind == "f" and (np.abs(numbers) >= _EXACT).any():
+        raise cells.error(
+            int(np.argmax(np.abs(numbers) >= _EXACT)),
+            "is a class in a column of floats, which may have lost its last digits; give the "
+            "column as text or as integers (in pandas, as Int64 where cells are missing)",
+        )
+
+
+def written_label(text: str) -> str:
+    """Return the class that a number names as written; but 3.0, which was 3 beside gaps, is 3."""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def label_number(text: str) -> float:
+    """Return the number that a text stands for, a whole one exactly; NaN if it is none."""
+    whole = _WHOLE.fullmatch(text)
+    return int(whole[1]) if whole else number_from_text(text)
+
+
+def are_numbers(classes: Iterable[str]) -> bool:
+    """Say whether classes are numbers, so that class 1 is also found as 1.0; 007 is a name."""
+    return not any(
+        np.isnan(number_from_text(name)) or _LEADING_ZERO.match(name) for name in classes
+    )

@@ -1,0 +1,12 @@
+"""CSV cells: text that a spreadsheet does not run and a terminal does not obey."""
+
+import re
+
+
+def csv_cell(text: str) -> str:
+    """Make text harmless as a cell of a CSV file; a number stays as it is."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return text
+    # An apostrophe before a formula, as OWASP advises. Some spreadsheets end a cell at ; or a tab.
+    return re.sub(r'(\A|[;\t\n]"*)(?=[=+\-@\t\n＝＋－＠])', r"\1'", text)

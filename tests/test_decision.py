@@ -1,0 +1,92 @@
+"""A probability of exactly one half means no, wherever a model answers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chromium
+from export.runtimes import feeds, session
+from plainnet import Model, NetClassifier, Settings, textbook
+from plainnet.data.datasets import Rows
+from plainnet.export.onnx_file import to_onnx
+from plainnet.export.page import to_html
+from plainnet.export.python_file import to_python
+from plainnet.insight.evaluation import evaluation
+from plainnet.insight.explain import explain
+from plainnet.insight.mistakes import worst
+from plainnet.insight.rowwise import read_rows, row_scores
+from plainnet.runs import table_run
+
+ROWS = pd.DataFrame({"x": [1.0, 2, 3, 4], "y": ["no", "yes", "no", "yes"]})
+LABELS = pd.DataFrame({"x": [1.0, 2, 3, 4], "a": [0, 1, 0, 1], "b": [1, 1, 0, 0]})
+TINY = np.float32(1e-9)  # a logit above zero whose probability is one half in float32
+
+
+def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
+    """A model that gives every row and label the probability one half."""
+    targets = tuple(name for name in frame if name != "x")
+    model = table_run(frame, Settings(target=targets, hidden=(), epochs=1, test=0)).model
+    model.net.params.theta[:] = 0
+    model.net.layers[0].b[:] = logit
+    assert (model.predict_proba(frame) == 0.5).all()
+    return model
+
+
+@pytest.mark.parametrize("logit", [0.0, TINY, -TINY])
+def test_every_judgement_of_a_row_says_no(logit: float) -> None:
+    model = undecided(ROWS, logit)
+    rows = read_rows(model, ROWS)
+    assert model.predict(ROWS).tolist() == ["no"] * 4
+    found = evaluation(model, Rows(rows.X, rows.y)).to_json()
+    assert found["confusion_matrix"] == [[2, 0], [2, 0]]
+    assert model.loss.score(model.logits(rows.X), rows.y[:, np.newaxis]) == 0.5
+    assert row_scores(model, model.logits(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
+    assert [(one.said, one.true) for one in worst(model, rows)] == [("no", "yes")] * 2
+    assert explain(model, ROWS, 2).answer == "no"
+
+
+def test_every_judgement_of_labels_says_no() -> None:
+    model = undecided(LABELS)
+    rows = read_rows(model, LABELS)
+    assert not model.predict(LABELS).any()
+    assert evaluation(model, Rows(rows.X, rows.y)).to_json()["accuracy"] == 0.5
+    assert model.loss.score(model.logits(rows.X), rows.y) == 0.5
+    assert row_scores(model, model.logits(rows.X), rows.y).tolist() == [0.5, 0, 1, 0.5]
+    assert explain(model, LABELS, 2).answer == "none"
+
+
+@pytest.mark.parametrize("frame", [ROWS, LABELS], ids=["binary", "multilabel"])
+def test_the_exported_forms_say_no(frame: pd.DataFrame) -> None:
+    model = undecided(frame)
+    program: dict[str, Any] = {"__name__": "program"}
+    exec(to_python(model), program)
+    expected = model.predict(frame).tolist()
+    assert program["predict"](frame.to_dict("records")).tolist() == expected
+    running = session(to_onnx(model))
+    assert running.run(["label"], feeds(running, frame))[0].tolist() == expected
+
+
+@pytest.mark.skipif(chromium.found() is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("logit", [0.0, TINY])
+@pytest.mark.parametrize(("frame", "said"), [(ROWS, "no"), (LABELS, "none of the labels")])
+def test_the_page_says_no(frame: pd.DataFrame, said: str, logit: float, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(to_html(undecided(frame, logit)), encoding="utf-8")
+    with chromium.opened(page) as tab:
+        assert tab.value("document.getElementById('said').textContent") == said
+
+
+@pytest.mark.parametrize("y", [["no", "yes", "no", "yes"], [[0, 1], [1, 0], [0, 1], [1, 0]]])
+def test_estimators_say_no(y: Any) -> None:
+    net = NetClassifier((), epochs=1).fit([[1], [2], [3], [4]], y)
+    net.net_.params.theta[:] = 0
+    assert (net.predict_proba([[7]]) == 0.5).all()
+    assert net.predict([[7]]).tolist() == ([[0, 0]] if isinstance(y[0], list) else ["no"])
+
+
+def test_the_textbook_says_no() -> None:
+    parameters = {"W1": np.zeros((1, 1)), "b1": np.zeros(1)}
+    assert textbook.predict(np.array([[7.0]]), parameters).tolist() == [0]
