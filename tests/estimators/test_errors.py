@@ -223,6 +223,23 @@ CALLS = [
         "add rows of it or drop it",
     ),
     (
+        lambda: NetRegressor(validation=0.1).fit(X[:2], Y[:2]),
+        "a split needs at least 4 rows, got 2: add rows or hold fewer parts out",
+    ),
+    (
+        lambda: NetRegressor(validation=0.1).fit(X[:10], Y[:10]),
+        "validation=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each needs 2: "
+        "give more rows or another share",
+    ),
+    (
+        lambda: classifier(l2=-1).partial_fit(X, Y, [0, 1]),
+        "NetClassifier: l2 must be a number in [0, inf), got -1",
+    ),
+    (
+        lambda: classifier(clip_norm=0).partial_fit(X, Y, [0, 1]),
+        "NetClassifier: clip_norm must be a number in (0, inf), got 0",
+    ),
+    (
         lambda: classifier().partial_fit(X, Y),
         "classes must be passed on the first call to partial_fit: "
         "a first batch need not hold all of them",
@@ -262,6 +279,43 @@ def test_a_call_that_cannot_be(call, message):
     with pytest.raises(PlainnetError) as caught:
         call()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (["a"] * 20, "sample_weight needs one weight for each of 20 rows, got <U1 of shape (20,)"),
+        (
+            np.ones(3),
+            "sample_weight needs one weight for each of 20 rows, got float64 of shape (3,)",
+        ),
+        (-np.ones(20), "sample_weight must be finite and at least 0"),
+        (np.full(20, np.nan), "sample_weight must be finite and at least 0"),
+        (np.zeros(20), "sample_weight of score is all zero: some rows must count"),
+    ],
+)
+def test_weights_of_a_score_that_cannot_be(kind, weight, message):
+    net = kind((4,), epochs=2).fit(X, Y)
+    with pytest.raises(PlainnetError) as caught:
+        net.score(X, Y, sample_weight=weight)
+    assert str(caught.value) == message
+
+
+def test_a_score_needs_a_target_for_each_row():
+    with pytest.raises(PlainnetError) as caught:
+        NetRegressor((4,), epochs=2).fit(X, Y).score(X, [1.0])
+    assert str(caught.value) == "NetRegressor: X has 20 rows but y has 1"
+
+
+def test_a_prediction_that_its_dtype_cannot_hold():
+    net = NetRegressor((4,), epochs=2).fit(X.astype(np.float32), Y * 1e39)
+    with pytest.raises(PlainnetError) as caught:
+        net.predict(X)
+    assert str(caught.value) == (
+        "NetRegressor: a prediction is too large for float32: "
+        "set dtype='float64', or divide the targets by a constant"
+    )
 
 
 @pytest.mark.parametrize("part", [False, True])

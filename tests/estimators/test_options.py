@@ -19,6 +19,7 @@ from plainnet import (
     Cosine,
     Epoch,
     Huber,
+    Loss,
     MultiLabel,
     NetClassifier,
     NetRegressor,
@@ -85,6 +86,54 @@ def test_an_option_changes_the_regressor(name):
     before = regressor().fit(X, NUMBER).predict(X)
     after = regressor(**{name: value}).fit(X, NUMBER).predict(X)
     assert np.abs(after - before).max() > (1e-9 if name == "dtype" else 1e-4)
+
+
+SCALARS = {
+    "hidden": np.array([6]),
+    "dropout": np.float32(0.25),
+    "batch_norm": np.True_,
+    "lr": np.float32(0.25),
+    "epochs": np.int64(3),
+    "batch_size": np.int32(8),
+    "l2": np.float32(0.25),
+    "clip_norm": np.float32(0.25),
+    "validation": np.float32(0.25),
+    "verbose": np.int64(0),
+    "standardize": np.False_,
+    "random_state": np.uint8(3),
+    "warm_start": np.True_,
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_scalar_of_numpy_is_the_number_it_holds(name):
+    given, plain = SCALARS[name], SCALARS[name].tolist()
+    for net, y in ((classifier, TWO), (regressor, NUMBER)):
+        expected = net(**{name: plain}).fit(X, y).predict(X)
+        np.testing.assert_array_equal(net(**{name: given}).fit(X, y).predict(X), expected)
+    if name != "validation":
+        train = [classifier(**{name: v}).partial_fit(X, TWO, ["no", "yes"]) for v in (given, plain)]
+        np.testing.assert_array_equal(*(net.net_.params.theta for net in train))
+
+
+def test_all_scalars_of_numpy_together():
+    options = {**SCALARS, "patience": np.int64(2), "schedule": "onecycle"}
+    plain = {name: getattr(value, "tolist", lambda v=value: v)() for name, value in options.items()}
+    got, expected = (classifier(**o).fit(X, TWO).predict_proba(X) for o in (options, plain))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_regressor_predicts_in_the_dtype_of_its_network():
+    single, Y = X.astype(np.float32), np.column_stack([NUMBER, X[:, 0]])
+    for rows, options, dtype in (
+        (single, {}, np.float32),
+        (X, {}, np.float64),
+        (X, {"dtype": "float32"}, np.float32),
+        (single, {"dtype": "float64"}, np.float64),
+    ):
+        net = regressor(**options).fit(rows, Y)
+        for seen in (X, single):
+            assert net.predict(seen).dtype == dtype
 
 
 def test_layers_are_what_was_asked_for():
@@ -186,6 +235,11 @@ def test_a_column_has_an_effect_once_it_varies(standardize):
     assert np.ptp(net.partial_fit(other, NUMBER).predict(other) - net.predict(rows)) > 0
 
 
+def test_a_stream_that_begins_with_one_row_leaves_the_rows_as_they_are():
+    net = regressor(standardize=False).partial_fit(X[:1], NUMBER[:1])
+    assert net.input_scaling_ is None
+
+
 def test_a_stream_that_begins_with_one_row_is_learned():
     net = regressor()
     for row, y in zip(X, NUMBER, strict=True):
@@ -254,6 +308,52 @@ def test_two_classes_have_one_output_or_two_with_softmax():
         np.testing.assert_array_equal(net.predict(X), np.where(Z > 0, "yes", "no"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("y", "loss"),
+    [
+        (TWO, None),
+        (TWO, "SoftmaxCrossEntropy"),
+        (THREE, None),
+        (np.column_stack([THREE == 0, TWO == "yes"]).astype(int), None),
+    ],
+    ids=["one output", "two outputs", "three classes", "labels"],
+)
+def test_logarithms_of_probabilities(y, loss, dtype):
+    net = classifier(dtype=dtype, loss=loss, activation="identity").fit(X, y)
+    logs = net.predict_log_proba(X)
+    assert logs.dtype == net.predict_proba(X).dtype == dtype
+    np.testing.assert_allclose(logs, np.log(net.predict_proba(X)), rtol=1e-4, atol=1e-6)
+    far = X * 1e6
+    logs, logits = net.predict_log_proba(far), net.decision_function(far)
+    assert np.isfinite(logs).all()
+    assert logs.min() < -1e4  # where the probability is 0 in every dtype
+    if logits.ndim == 1:  # log(p / (1 - p))
+        np.testing.assert_allclose(logs[:, 1] - logs[:, 0], logits, rtol=1e-5)
+    elif net.loss_.__class__ is SoftmaxCrossEntropy:
+        np.testing.assert_allclose(np.diff(logs), np.diff(logits), rtol=1e-3, atol=1e-2)
+    else:
+        np.testing.assert_allclose(logs, np.minimum(logits, 0), rtol=1e-6)
+
+
+def test_logarithms_with_a_loss_of_ones_own():
+    class Own(Loss):
+        def __call__(self, Z, y, weight=None):
+            return SoftmaxCrossEntropy()(Z, y, weight)
+
+        def link(self, Z):
+            return (Z.max(axis=1, keepdims=True) == Z).astype(Z.dtype)
+
+        def encode(self, y, n_out, dtype=np.float32):
+            return SoftmaxCrossEntropy().encode(y, n_out, dtype)
+
+        def score(self, Z, y):
+            return SoftmaxCrossEntropy().score(Z, y)
+
+    net = classifier(loss=Own()).fit(X, THREE)
+    assert {*np.unique(net.predict_log_proba(X))} == {-np.inf, 0.0}
+
+
 def test_several_labels():
     marks = np.column_stack([X[:, 0] > 0, X[:, 1] > 50, X[:, 0] > 9]).astype(int)
     net = classifier(lr=0.1, epochs=60).fit(X, marks)
@@ -313,6 +413,14 @@ def test_weights_of_classes_are_weights_of_rows():
     by_class = classifier(class_weight={0: 2.0, 2: 0.5}, standardize=False).fit(Z, THREE)
     by_row = classifier(standardize=False).fit(Z, THREE, [2.0, 1.0, 0.5] @ np.eye(3)[THREE].T)
     np.testing.assert_allclose(by_class.predict_proba(Z), by_row.predict_proba(Z), atol=1e-12)
+
+
+def test_a_row_of_weight_two_counts_as_two_rows_where_classes_are_balanced():
+    k = 1 + np.arange(60) % 3
+    options = {"class_weight": "balanced", "batch_size": None}
+    weighted = classifier(**options).fit(X, THREE, sample_weight=k).predict_proba(X)
+    repeated = classifier(**options).fit(X.repeat(k, axis=0), THREE.repeat(k)).predict_proba(X)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-9)
 
 
 # --- the course of a training --------------------------------------------------------------------

@@ -94,7 +94,9 @@ print("sklearn" in sys.modules and sys.modules["sklearn"] is not None, "pandas" 
     )
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function", "score"])
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_log_proba", "decision_function", "score"]
+)
 def test_an_untrained_one_says_so(method):
     arguments = ([[1.0]], [1]) if method == "score" else ([[1.0]],)
     with pytest.raises(NotFittedError) as caught:

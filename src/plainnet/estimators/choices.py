@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
+from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.protocol import Estimator
 from plainnet.model import LOSSES
 from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, mlp
 from plainnet.settings import OptimizerName, ScheduleName, Settings, make_optimizer
 from plainnet.train.loop import Callback, EarlyStopping
@@ -80,7 +82,10 @@ def check(choices: Choices) -> None:
         positive_int(name, "batch_size", choices.batch_size)
     if choices.lr is not None and not isinstance(choices.lr, Schedule):
         between(name, "lr", choices.lr, 0, math.inf, ends=False)
-    if not isinstance(choices.validation, int | float):
+    between(name, "l2", choices.l2, 0, math.inf, ends=False, low_end=True)
+    if choices.clip_norm is not None:
+        between(name, "clip_norm", choices.clip_norm, 0, math.inf, ends=False)
+    if not isinstance(choices.validation, int | float | np.integer | np.floating):
         raise PlainnetError(
             f"{name}: validation must be a share of the rows in [0, 1), got "
             f"{type(choices.validation).__name__}: fit takes rows of their own as X_val and y_val"
@@ -129,12 +134,6 @@ def network(
     >>> net.params.grad.size, net.dtype
     (17, dtype('float64'))
     """
-    try:
-        dtype = np.dtype(dtype if choices.dtype is None else choices.dtype)
-    except TypeError:
-        raise PlainnetError(
-            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
-        ) from None
     net = mlp(
         n_in,
         choices.hidden,
@@ -142,10 +141,10 @@ def network(
         activation=choices.activation,
         init=choices.init,
         dropout=choices.dropout,
-        batch_norm=choices.batch_norm,
-        layer_norm=choices.layer_norm,
+        batch_norm=bool(choices.batch_norm),
+        layer_norm=bool(choices.layer_norm),
         seed=rng,
-        dtype=dtype,
+        dtype=dtype_of(choices, dtype),
     )
     if not len(choices.hidden) and (choices.dropout or choices.batch_norm or choices.layer_norm):
         raise PlainnetError(
@@ -153,6 +152,16 @@ def network(
             "leave them out or set hidden"
         )
     return net
+
+
+def dtype_of(choices: Choices, otherwise: DTypeLike) -> np.dtype[Any]:
+    """Return what the network computes in, where ``choices.dtype`` is None as told."""
+    try:
+        return np.dtype(otherwise if choices.dtype is None else choices.dtype)
+    except TypeError:
+        raise PlainnetError(
+            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
+        ) from None
 
 
 def loss_of(choice: str | Loss | None, task: Task) -> Loss:
@@ -243,13 +252,27 @@ def optimizer_of(choices: Choices, m: int) -> Optimizer:
     return make_optimizer(
         Settings(
             optimizer=cast(OptimizerName, choices.optimizer),
-            lr=lr,
+            lr=None if lr is None else float(lr),
             schedule=cast(ScheduleName, choices.schedule),
             epochs=choices.epochs,
             batch_size=choices.batch_size or 0,
         ),
         m,
     )
+
+
+def held_out_rows(
+    choices: Choices, strata: Array | None, m: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw the rows to train on and those to validate with, two of each at least."""
+    share = float(choices.validation)
+    kept, out = stratified_split(strata, share, rng, n_rows=m)
+    if min(len(kept), len(out)) < 2:
+        raise PlainnetError(
+            f"validation={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
+            "validate with, and each needs 2: give more rows or another share"
+        )
+    return kept, out
 
 
 def early_stopping(choices: Choices, held_out: bool) -> EarlyStopping | None:

@@ -10,10 +10,17 @@ from numpy.typing import ArrayLike
 from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.estimators.choices import loss_of
-from plainnet.estimators.labels import class_numbers, class_weights, labels
+from plainnet.estimators.inputs import score_weights
+from plainnet.estimators.labels import (
+    class_numbers,
+    class_weights,
+    labels,
+    listed,
+    numbers_or_none,
+)
 from plainnet.estimators.network import NetEstimator
 from plainnet.estimators.protocol import tags_of
-from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
 from plainnet.nn.params import Array
 
 
@@ -34,7 +41,8 @@ class NetClassifier(NetEstimator):
     dropout : float, default 0.0
         The rate after each hidden layer.
     batch_norm, layer_norm : bool, default False
-        Whether to normalise in each hidden layer.
+        Whether to normalize in each hidden layer. The means and variances of batch norm count
+        rows, whatever their weights.
     init : str, default "xavier_uniform"
         How the weights begin; see `plainnet.initializer`.
     loss : str or Loss, optional
@@ -74,7 +82,8 @@ class NetClassifier(NetEstimator):
     random_state : int, numpy.random.Generator or None, default 0
         Where all chance comes from; None draws anew each time.
     class_weight : "balanced" or mapping of class to weight, optional
-        Multiplies the weight of every row of a class; "balanced" makes all classes count alike.
+        Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
+        by the sum of their rows' weights.
 
     Attributes
     ----------
@@ -118,6 +127,9 @@ class NetClassifier(NetEstimator):
     ) -> Self:
         """Take every row once more, without forgetting what was learned before.
 
+        Parameters that have changed since the last call take effect, and a schedule goes on with
+        the steps there were; those that shape the network must stay as they are.
+
         Parameters
         ----------
         X : array_like, DataFrame or sparse matrix of shape (m, n)
@@ -128,7 +140,8 @@ class NetClassifier(NetEstimator):
             All classes that will ever come; needed at the first call unless y holds 0 and 1 for
             several labels.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
 
         Returns
         -------
@@ -139,7 +152,7 @@ class NetClassifier(NetEstimator):
         PlainnetError
             If a parameter or the data cannot be used; then nothing has changed.
         TrainingError
-            If the cost is not finite.
+            If the cost or a weight is not finite; then nothing has changed either.
 
         Examples
         --------
@@ -205,6 +218,39 @@ class NetClassifier(NetEstimator):
         """
         return self._probabilities(X, "predict_proba")
 
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of each probability, exact where the probability rounds to 0.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            Rows with the columns of the training.
+
+        Returns
+        -------
+        array of shape (m, n_classes) or (m, k)
+            In the order of ``classes_``.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or the rows cannot be used.
+
+        Examples
+        --------
+        >>> net = NetClassifier((4,), lr=0.1).fit([[0], [1], [2], [3]], ["a", "a", "b", "b"])
+        >>> bool(net.predict_log_proba([[1e5]])[0, 0] < -1e4)  # e to that is 0 in float64
+        True
+        """
+        Z = self._logits(X, "predict_log_proba")
+        if isinstance(self.loss_, SoftmaxCrossEntropy):
+            return np.asarray(Z - np.logaddexp.reduce(Z, axis=1, keepdims=True))
+        if isinstance(self.loss_, BinaryCrossEntropy | MultiLabel):
+            logs = -np.logaddexp(0, -Z)
+            return np.hstack([-np.logaddexp(0, Z), logs]) if self._task == "binary" else logs
+        with np.errstate(divide="ignore"):  # a loss of the user's own says its probabilities alone
+            return np.log(self._linked(Z))
+
     def decision_function(self, X: Any) -> Array:
         """Return the logits: how much speaks for each class, or each label.
 
@@ -266,11 +312,11 @@ class NetClassifier(NetEstimator):
             raise PlainnetError(
                 f"the predictions have shape {predicted.shape}, but y has {true.shape}"
             )
-        right = predicted == true
-        if right.ndim == 2:
-            right = right.all(axis=1)
-        weights = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(right, weights=weights))
+        if self._multilabel:
+            right = (predicted == true).all(axis=1)
+        else:  # compared as numbers, for int64 beside float64 would be rounded
+            right = np.equal(*(numbers_or_none(y, self.classes_) for y in (predicted, true)))
+        return float(np.average(right, weights=score_weights(sample_weight, len(right))))
 
     def __sklearn_tags__(self) -> Any:
         return tags_of("classifier")
@@ -280,7 +326,9 @@ class NetClassifier(NetEstimator):
         return self._task == "multilabel"
 
     def _probabilities(self, X: Any, method: str) -> Array:
-        Z = self._logits(X, method)
+        return self._linked(self._logits(X, method))
+
+    def _linked(self, Z: Array) -> Array:
         A = self.loss_.link(Z)
         return np.hstack([1 - A, A]) if self._task == "binary" and A.shape[1] == 1 else A
 
@@ -290,6 +338,7 @@ class NetClassifier(NetEstimator):
     def _learn_targets(self, table: Array, classes: Any) -> None:
         if table.ndim == 2:
             self._task, self.classes_ = "multilabel", np.arange(table.shape[1])
+            self._require_same(table, classes)
             return
         if classes is not None and not len(classes):
             raise PlainnetError(
@@ -303,6 +352,22 @@ class NetClassifier(NetEstimator):
                 f"NetClassifier needs at least 2 classes in y, got 1 class: {only!r}"
             )
         self._task = "binary" if len(self.classes_) == 2 else "multiclass"
+
+    def _require_same(self, table: Array, classes: Any) -> None:
+        if classes is not None and not len(classes):
+            return  # partial_fit need not name them again
+        if classes is None and (self._multilabel or table.ndim == 2):
+            return  # `_encode` compares the columns
+        found = np.unique(labels(table if classes is None else classes, "NetClassifier"))
+        if found.tolist() != self.classes_.tolist():
+            rule = (
+                "warm_start can only be used where y has the same classes as before"
+                if classes is None
+                else "the classes of several labels are the numbers of the columns of y"
+                if self._multilabel
+                else "partial_fit takes the same classes at every call"
+            )
+            raise PlainnetError(f"{rule}: expected {listed(self.classes_)}, got {listed(found)}")
 
     def _encode(self, table: Array) -> Array:
         if self._multilabel != (table.ndim == 2) or (

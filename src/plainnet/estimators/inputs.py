@@ -1,13 +1,16 @@
 """Inputs: whatever holds rows of numbers, as an array; and its columns' names."""
 
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
 from plainnet.estimators.protocol import warn
 from plainnet.nn.params import Array
+from plainnet.train.rows import sample_weights
 
 
 @final
@@ -80,6 +83,43 @@ def numbers(X: Any, owner: str, name: str = "X") -> Array:
         )
         raise PlainnetError(f"{owner}: {name} holds {what} in row {row}, column {column}: {remedy}")
     return table
+
+
+def require_finite(
+    rows: Array, scale: Callable[[Array], Array], dtype: Any, owner: str, name: str
+) -> None:
+    """Refuse the first cell that, once scaled, is not finite in a dtype."""
+    with np.errstate(over="ignore"):
+        ends = scale(np.stack([rows.min(axis=0), rows.max(axis=0)]))
+        if np.isfinite(ends.astype(dtype)).all():
+            return
+        finite = np.isfinite(scale(rows).astype(dtype))
+    row, column = (int(i) for i in np.argwhere(~finite)[0])
+    remedy = ", or set dtype='float64'" if dtype == np.float32 else ""
+    raise PlainnetError(
+        f"{owner}: {name} holds {rows[row, column]} in row {row}, column {column}, which is "
+        f"too large for a network in {dtype}: correct it{remedy}"
+    )
+
+
+def require_finite_outputs(Z: Array, owner: str) -> Array:
+    """Return the outputs of a network, unless some are not finite."""
+    finite = np.isfinite(Z).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise PlainnetError(
+            f"{owner}: the network's output for row {row} of X is {Z[row].tolist()}: "
+            "the numbers of that row, or the weights, are too large"
+        )
+    return Z
+
+
+def score_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
+    """Check the weights that ``score`` was given; some must be above 0."""
+    weight = sample_weights(sample_weight, m)
+    if weight is not None and not weight.any():
+        raise PlainnetError("sample_weight of score is all zero: some rows must count")
+    return weight
 
 
 def floats(data: Any, owner: str, name: str) -> Array:

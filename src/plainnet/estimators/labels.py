@@ -38,6 +38,8 @@ def labels(y: Any, owner: str) -> Array:
     (2, 2)
     """
     table = dense(y, owner, "y")
+    if isinstance(y, list | tuple) and table.dtype.kind == "f":  # 2**60 + 1 beside a 1.0, say
+        table = np.array(y, dtype=object)
     if table.ndim == 2 and table.shape[1] == 1:
         warn_of_column(owner)
         table = table.ravel()
@@ -53,20 +55,7 @@ def labels(y: Any, owner: str) -> Array:
             f"shape {table.shape}"
         )
     if table.dtype.kind == "f":
-        finite = np.isfinite(table)
-        if not finite.all():
-            row = int(np.argmin(finite))
-            raise PlainnetError(
-                f"{owner}: y holds {'NaN' if np.isnan(table[row]) else 'infinity'} in row {row}: "
-                "leave rows without a label out"
-            )
-        whole = table == np.floor(table)
-        if not whole.all():
-            row = int(np.argmin(whole))
-            raise PlainnetError(
-                f"Unknown label type: y is continuous ({table[row]} in row {row}), and {owner} "
-                "takes classes: use NetRegressor, or round y"
-            )
+        _require_whole(table, owner)
     elif table.dtype.kind not in "biuUSO":
         raise PlainnetError(
             f"Unknown label type: {owner} takes texts, whole numbers or booleans "
@@ -76,8 +65,8 @@ def labels(y: Any, owner: str) -> Array:
 
 
 def _of_objects(table: Array, owner: str) -> Array:
-    """Keep texts as they are; turn Python numbers into NumPy's."""
-    flat = table.ravel().tolist()
+    """Keep texts as they are; turn Python numbers into NumPy's where these hold them exactly."""
+    flat = [x.item() if isinstance(x, np.generic) else x for x in table.ravel().tolist()]
     if all(isinstance(label, str) for label in flat):
         return table
     for row, label in enumerate(flat):
@@ -86,14 +75,42 @@ def _of_objects(table: Array, owner: str) -> Array:
                 f"{owner}: y holds no label in row {row // (table.size // len(table))} "
                 f"({label!r}): leave rows without a label out"
             )
-    if all(isinstance(label, bool | np.bool_) for label in flat):
+    if all(isinstance(label, bool) for label in flat):
         return table.astype(bool)
-    if all(isinstance(label, int | float | np.number) for label in flat):
-        return np.array(flat).reshape(table.shape)
+    if all(isinstance(label, int | float) for label in flat):
+        return _exactly(flat, owner).reshape(table.shape)
     kinds = sorted({type(label).__name__ for label in flat})
     raise PlainnetError(
         f"Unknown label type: {owner} takes texts or whole numbers in y, got {' and '.join(kinds)}"
     )
+
+
+def _exactly(labels: list[int | float], owner: str) -> Array:
+    """Return numbers as an array that holds each of them: of Python's ints if no other does."""
+    table = np.array(labels)
+    kinds = "iu" if all(isinstance(label, int) for label in labels) else "f"
+    if table.dtype.kind in kinds and table.tolist() == labels:
+        return table
+    _require_whole(np.array([x if isinstance(x, float) else 0.0 for x in labels]), owner)
+    return np.array([int(label) for label in labels], dtype=object)
+
+
+def _require_whole(table: Array, owner: str) -> None:
+    """Refuse labels that are missing or have decimals."""
+    finite = np.isfinite(table)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise PlainnetError(
+            f"{owner}: y holds {'NaN' if np.isnan(table[row]) else 'infinity'} in row {row}: "
+            "leave rows without a label out"
+        )
+    whole = table == np.floor(table)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise PlainnetError(
+            f"Unknown label type: y is continuous ({table[row]} in row {row}), and {owner} "
+            "takes classes: use NetRegressor, or round y"
+        )
 
 
 def _indicators(table: Array, owner: str) -> Array:
@@ -131,15 +148,21 @@ def class_numbers(table: Array, classes: Array, owner: str) -> Array:
     >>> class_numbers(np.array(["b", "a"]), np.array(["a", "b"]), "NetClassifier")
     array([1, 0])
     """
+    numbers = numbers_or_none(table, classes)
+    if numbers.min(initial=0) < 0:
+        label = table[numbers < 0].tolist()[0]
+        raise PlainnetError(
+            f"{owner}: y holds the class {label!r}, which is none of those it was trained on: "
+            f"{listed(classes)}"
+        )
+    return numbers
+
+
+def numbers_or_none(table: Array, classes: Array) -> Array:
+    """Return the number of each row's class, -1 for a label that is no class."""
     present, inverse = np.unique(table, return_inverse=True)
     known = {label: number for number, label in enumerate(classes.tolist())}
-    for label in present.tolist():
-        if label not in known:
-            raise PlainnetError(
-                f"{owner}: y holds the class {label!r}, which is none of those it was trained on: "
-                f"{_some(classes)}"
-            )
-    numbers = np.array([known[label] for label in present.tolist()], dtype=np.intp)
+    numbers = np.array([known.get(label, -1) for label in present.tolist()], dtype=np.intp)
     return cast(Array, numbers[inverse])
 
 
@@ -179,11 +202,12 @@ def class_weights(weights: Any, classes: Array, owner: str) -> Any:
     for label in weights:
         if label not in known:
             raise PlainnetError(
-                f"{owner}: class_weight names the class {label!r}, and y holds {_some(classes)}"
+                f"{owner}: class_weight names the class {label!r}, and y holds {listed(classes)}"
             )
     return {known[label]: weight for label, weight in weights.items()}
 
 
-def _some(classes: Array) -> str:
+def listed(classes: Array) -> str:
+    """Return the first ten classes, as a message names them."""
     names = [repr(name) for name in classes[:10].tolist()]
     return ", ".join([*names, *(["..."] if len(classes) > 10 else [])])

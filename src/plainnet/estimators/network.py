@@ -3,7 +3,6 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import copy
-import threading
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -12,10 +11,25 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.data.splits import stratified_split
-from plainnet.errors import PlainnetError, TrainingError
-from plainnet.estimators.choices import Choices, check, early_stopping, network, optimizer_of
-from plainnet.estimators.inputs import check_names, feature_names, numbers
+from plainnet.errors import PlainnetError
+from plainnet.estimators.choices import (
+    Choices,
+    check,
+    dtype_of,
+    early_stopping,
+    held_out_rows,
+    network,
+    optimizer_of,
+)
+from plainnet.estimators.incremental import made_of, one_epoch, take_state, unchanged_on_error
+from plainnet.estimators.inputs import (
+    check_names,
+    feature_names,
+    numbers,
+    require_finite,
+    require_finite_outputs,
+)
+from plainnet.estimators.interruption import INTERRUPTION
 from plainnet.estimators.progress import progress
 from plainnet.estimators.scaling import Scaling
 from plainnet.nn.initializers import generator
@@ -25,17 +39,21 @@ from plainnet.train.batches import Batches
 from plainnet.train.history import Epoch, History
 from plainnet.train.loop import fit
 from plainnet.train.rows import sample_weights, with_class_weights
-from plainnet.train.stepper import Stepper, what_failed
+from plainnet.train.stepper import Stepper
 from plainnet.train.threads import blas_threads, limited_threads
-
-# A network computes in buffers of its own, so two threads must not predict with it at once.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class NetEstimator(Choices):
     """A network, the choices of its training, and after `fit` what it learned."""
 
     _numeric_targets: ClassVar[bool]  # whether targets are to be standardised too
+    input_scaling_: Scaling | None
+    target_scaling_: Scaling | None
+    _stepper: Stepper | None  # of partial_fit, with all that follows
+    _standardized: bool
+    _made_of: tuple[list[str], list[str]]
+    _order: np.random.Generator
+    _seed: int | np.random.Generator | None
 
     # --- what the two kinds do differently -----------------------------------------------------
 
@@ -46,6 +64,10 @@ class NetEstimator(Choices):
     @abstractmethod
     def _learn_targets(self, table: Array, classes: Any) -> None:
         """Learn from the first targets what all targets are."""
+
+    @abstractmethod
+    def _require_same(self, table: Array, classes: Any) -> None:
+        """Refuse other classes than were learned, in y of `fit` or given to ``partial_fit``."""
 
     @abstractmethod
     def _encode(self, table: Array) -> Array:
@@ -84,7 +106,8 @@ class NetEstimator(Choices):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
         X_val, y_val : optional
             Rows to validate with after each epoch, instead of a share of X.
 
@@ -97,7 +120,15 @@ class NetEstimator(Choices):
         PlainnetError
             If a parameter or the data cannot be used; then nothing has changed.
         TrainingError
-            If the cost is not finite.
+            If the cost or a weight is not finite; then nothing has changed either.
+        KeyboardInterrupt
+            At a second Ctrl-C, in the same training or in one that follows it at once, as in
+            cross-validation.
+
+        Warns
+        -----
+        UserWarning
+            If Ctrl-C ended the training early.
 
         Examples
         --------
@@ -114,22 +145,25 @@ class NetEstimator(Choices):
             work._forget()
         work._stepper = None
         work._fit(X, y, sample_weight, X_val, y_val)
+        self._spend_generators()
         self.__dict__ = work.__dict__
         return self
 
     @final
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
         check(self)
+        began = time.monotonic()
         split, start, order = self._generators()
         rows, targets, weight = self._read(X, y, sample_weight, None)
-        held_out = self._validation_rows(X_val, y_val)
-        if held_out is None and self.validation:
-            strata = self._strata(targets)
-            kept, out = stratified_split(strata, self.validation, split, n_rows=len(rows))
+        held_out = None
+        if X_val is None and y_val is None and self.validation:
+            kept, out = held_out_rows(self, self._strata(targets), len(rows), split)
             held_out = rows[out], targets[out]
             rows, targets = rows[kept], targets[kept]
             weight = None if weight is None else weight[kept]
         self._prepare(rows, targets, weight, start)
+        if held_out is None:
+            held_out = self._validation_rows(X_val, y_val)
         history = fit(
             self.net_,
             *self._scaled_pair(rows, targets),
@@ -148,25 +182,29 @@ class NetEstimator(Choices):
             watch=progress(self.verbose, self.loss_.score_name),
             seed=order,
         )
+        INTERRUPTION.note(history, began, type(self).__name__)
         self._note(history)
 
     @final
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
         """Take every row once; the first call learns the kind of targets and the scales."""
         work = copy.copy(self)
-        work._pass(X, y, sample_weight, classes)
+        epoch = work._pass(X, y, sample_weight, classes)
+        work.history_.add(epoch)
+        work.n_iter_ = epoch.number
+        if work._order is not vars(self).get("_order"):
+            self._spend_generators()
         self.__dict__ = work.__dict__
         return self
 
     @final
-    def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> None:
+    def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
         check(self)
         if self.validation or self.patience:
             raise PlainnetError(
                 "partial_fit holds no rows out and never stops early: "
                 "set validation and patience to 0, or call fit"
             )
-        _, start, order = self._generators()
         rows, targets, weight = self._read(X, y, sample_weight, classes)
         class_weight = self._class_weights()
         if isinstance(class_weight, str):
@@ -174,57 +212,61 @@ class NetEstimator(Choices):
                 f"class_weight={class_weight!r} needs all rows at once: "
                 "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
             )
-        if not self._fitted:
-            self._prepare(rows, targets, weight, start, more=True)
-            self._note(History())
-            self._stepper = None
-        net, loss = self.net_, self.loss_
-        if self._stepper is None:
-            optimizer = optimizer_of(self, len(rows))
-            self._stepper = Stepper(net, loss, optimizer, self.l2, self.clip_norm)
-            self._order = order
+        stepper, net, loss = self._ready_stepper(rows, targets, weight), self.net_, self.loss_
         X, y = self._scaled_pair(rows, targets)
         y = loss.encode(y, net.n_out, net.dtype)
         weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
         batches = Batches(X, y, weight, self.batch_size, None, net.dtype)
-        with np.errstate(all="ignore"), limited_threads(blas_threads(net, batches.batch_size)):
-            epoch = self._one_epoch(self._stepper, batches)
-        self.history_.add(epoch)
-        self.n_iter_ = epoch.number
-        if (show := progress(self.verbose, loss.score_name)) is not None:
-            show(epoch)
-        for callback in self.callbacks:
-            callback(epoch)
+        show = progress(self.verbose, loss.score_name)
+        with (
+            np.errstate(all="ignore"),
+            limited_threads(blas_threads(net, batches.batch_size)),
+            unchanged_on_error(stepper, self._order),
+        ):
+            epoch = one_epoch(stepper, batches, self._order, self.n_iter_ + 1, self.epochs)
+            for look in (show, *self.callbacks):
+                if look is not None:
+                    look(epoch)
+        if batches.batch_size > net.batch_rows:
+            net.release()
+        return epoch
 
     @final
-    def _one_epoch(self, stepper: Stepper, batches: Batches) -> Epoch:
-        began, number = time.perf_counter(), self.n_iter_ + 1
-        values, scores, weights, counts = [], [], [], []
-        for i, (X, y, weight) in enumerate(batches.epoch(self._order), start=1):
-            value, Z = stepper.step(X, y, weight)
-            if not np.isfinite(value):
-                rate = stepper.optimizer.rate
-                raise TrainingError(what_failed(stepper.net, X, value, number, i, rate))
-            values.append(value)
-            scores.append(stepper.loss.score(Z, y))
-            counts.append(len(y))
-            weights.append(len(y) if weight is None else float(weight.sum()))
-        return Epoch(
-            number,
-            max(number, self.epochs),
-            float(np.average(values, weights=weights)),
-            None,
-            float(np.average(scores, weights=counts)),
-            None,
-            stepper.optimizer.rate,
-            time.perf_counter() - began,
-        )
+    def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> Stepper:
+        """Return what ``partial_fit`` trains with, made anew where parameters have changed."""
+        all_parts, optimizer_parts = parts = made_of(self)
+        before: Stepper | None = vars(self).get("_stepper")
+        new_order = before is None or self._seed != self.random_state
+        if before is not None and not new_order and all_parts == self._made_of[0]:
+            return before
+        _, start, order = self._generators()
+        if not self._fitted:
+            self._note(History())
+        self._prepare(rows, targets, weight, start, more=True)
+        if before is not None and optimizer_parts == self._made_of[1]:
+            optimizer = before.optimizer
+        else:
+            optimizer = optimizer_of(self, len(rows))
+        stepper = Stepper(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
+        if before is not None:
+            take_state(stepper.optimizer, before.optimizer)
+        self._stepper, self._made_of = stepper, parts
+        if new_order:
+            self._order, self._seed = order, self.random_state
+        return stepper
 
     @final
     def _generators(self) -> list[np.random.Generator]:
         """Return those of the split, the first weights and the order; each for itself."""
         seed = self.random_state
-        return (np.random.default_rng() if seed is None else generator(seed)).spawn(3)
+        rng = np.random.default_rng() if seed is None else generator(seed)
+        return copy.deepcopy(rng).spawn(3)
+
+    @final
+    def _spend_generators(self) -> None:
+        """See that the next training draws from others, now that this one has succeeded."""
+        if isinstance(self.random_state, np.random.Generator):
+            self.random_state.spawn(3)
 
     @final
     def _read(
@@ -236,8 +278,11 @@ class NetEstimator(Choices):
             raise PlainnetError(f"{owner} requires y to be passed, but the target y is None")
         if self._fitted:
             rows, table = self._known_rows(X), self._table(y)
+            self._require_same(table, classes)
         else:
             rows, table = numbers(X, owner), self._table(y)
+            if not self.standardize:
+                require_finite(rows, lambda X: X, dtype_of(self, rows.dtype), owner, "X")
             self.n_features_in_ = rows.shape[1]
             if (names := feature_names(X)) is not None:
                 self.feature_names_in_ = names
@@ -275,6 +320,7 @@ class NetEstimator(Choices):
                 f"{name} has {rows.shape[1]} features, but {owner} is expecting "
                 f"{self.n_features_in_} features as input"
             )
+        require_finite(rows, self._scaled, self.net_.dtype, owner, name)
         return rows
 
     @final
@@ -295,20 +341,24 @@ class NetEstimator(Choices):
         self.loss_, n_out = self._make_loss()
         if self._fitted:
             fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
-            if fresh.config() != self.net_.config():
+            if fresh.config() != self.net_.config() or self.standardize != self._standardized:
+                what, anew = "warm_start", "set warm_start=False"
+                if more:
+                    what, anew = "partial_fit", "call fit"
                 raise PlainnetError(
-                    "warm_start goes on with the network there is, but parameters that shape it "
-                    "have changed: set them back, or set warm_start=False to start anew"
+                    f"{what} goes on with the network there is, but parameters that shape it have "
+                    f"changed: set them back, or {anew} to start anew"
                 )
         else:
             self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
             self.target_scaling_ = None
             if self.standardize and self._numeric_targets:
                 self.target_scaling_ = Scaling.of(targets, weight, "y")
-            standard = self.standardize
+            standard = self._standardized = self.standardize
             scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
-            self.input_scaling_ = scaling if standard or scaling.mean.any() else None
-            if scaling.varies.any() or not more:
+            told = scaling.varies.any() or not more
+            self.input_scaling_ = scaling if standard or (told and scaling.mean.any()) else None
+            if told:
                 # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
                 self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
@@ -335,6 +385,9 @@ class NetEstimator(Choices):
     @final
     def _logits(self, X: Any, method: str) -> Array:
         self._need_fitted(method)
-        rows = self._known_rows(X)
-        with _ONE_AT_A_TIME:
-            return self.net_.predict(rows, transform=self._scaled)
+        rows, net = self._known_rows(X), self.net_
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = net.predict(rows, transform=self._scaled)
+        if len(rows) > net.batch_rows:
+            net.release()
+        return require_finite_outputs(Z, type(self).__name__)

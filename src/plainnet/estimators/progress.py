@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from plainnet.errors import PlainnetError
 from plainnet.train.history import Epoch
 
@@ -32,7 +34,7 @@ def progress(verbose: bool | int, score_name: str) -> Callable[[Epoch], None] | 
     >>> show(Epoch(2, 20, 0.7, 0.75, 0.6, 0.5, 0.01, 0.002))
     epoch  2 of 20  loss 0.7000  accuracy 0.6000  validation loss 0.7500  accuracy 0.5000
     """
-    if not isinstance(verbose, int) or verbose < 0:
+    if not isinstance(verbose, int | np.integer | np.bool_) or verbose < 0:
         raise PlainnetError(
             f"verbose must be True, False or how many epochs lie between two lines, got {verbose!r}"
         )

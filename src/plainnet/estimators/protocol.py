@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Requests = dict[str, dict[str, bool | str | None]]  # by method and argument
 # Learned, though the name does not end in an underscore, for it is nobody else's.
-PRIVATE = ("_stepper", "_order", "_flat", "_task")
+PRIVATE = ("_stepper", "_order", "_seed", "_made_of", "_standardized", "_flat", "_task")
 
 
 class Estimator(ABC):

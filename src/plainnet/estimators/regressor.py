@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
 from plainnet.estimators.choices import loss_of
-from plainnet.estimators.inputs import floats
+from plainnet.estimators.inputs import floats, score_weights
 from plainnet.estimators.network import NetEstimator
 from plainnet.estimators.protocol import tags_of
 from plainnet.nn.losses import Loss
@@ -32,7 +32,8 @@ class NetRegressor(NetEstimator):
     dropout : float, default 0.0
         The rate after each hidden layer.
     batch_norm, layer_norm : bool, default False
-        Whether to normalise in each hidden layer.
+        Whether to normalize in each hidden layer. The means and variances of batch norm count
+        rows, whatever their weights.
     init : str, default "xavier_uniform"
         How the weights begin; see `plainnet.initializer`.
     loss : str or Loss, optional
@@ -107,6 +108,9 @@ class NetRegressor(NetEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Take every row once more, without forgetting what was learned before.
 
+        Parameters that have changed since the last call take effect, and a schedule goes on with
+        the steps there were; those that shape the network must stay as they are.
+
         Parameters
         ----------
         X : array_like, DataFrame or sparse matrix of shape (m, n)
@@ -114,7 +118,8 @@ class NetRegressor(NetEstimator):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
 
         Returns
         -------
@@ -125,7 +130,7 @@ class NetRegressor(NetEstimator):
         PlainnetError
             If a parameter or the data cannot be used; then nothing has changed.
         TrainingError
-            If the cost is not finite.
+            If the cost or a weight is not finite; then nothing has changed either.
 
         Examples
         --------
@@ -148,7 +153,8 @@ class NetRegressor(NetEstimator):
         Returns
         -------
         array of shape (m,) or (m, k)
-            Of as many axes as y had in the training.
+            Of as many axes as y had in the training, in the dtype of the network: float32 where
+            X was float32 in the training, unless ``dtype`` says otherwise.
 
         Raises
         ------
@@ -164,7 +170,13 @@ class NetRegressor(NetEstimator):
         Z = self._logits(X, "predict")
         A = self.loss_.link(Z)
         if self.target_scaling_ is not None:
-            A = self.target_scaling_.undo(A)
+            with np.errstate(over="ignore"):
+                A = self.target_scaling_.undo(A).astype(Z.dtype)
+        if not np.isfinite(A).all():
+            raise PlainnetError(
+                f"NetRegressor: a prediction is too large for {Z.dtype}: "
+                "set dtype='float64', or divide the targets by a constant"
+            )
         return A.ravel() if self._flat else A
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -196,7 +208,9 @@ class NetRegressor(NetEstimator):
         1.0
         """
         predicted, true = self.predict(X), self._encode(self._table(y))
-        weights = None if sample_weight is None else np.asarray(sample_weight)
+        if len(predicted) != len(true):
+            raise PlainnetError(f"NetRegressor: X has {len(predicted)} rows but y has {len(true)}")
+        weights = score_weights(sample_weight, len(true))
         mean = np.average(true, axis=0, weights=weights)
         missed, spread = (
             np.average((true - other) ** 2, axis=0, weights=weights)
@@ -220,6 +234,9 @@ class NetRegressor(NetEstimator):
             )
         self._flat = table.ndim == 1
         self.n_outputs_ = 1 if self._flat else table.shape[1]
+
+    def _require_same(self, table: Array, classes: Any) -> None:
+        """Numbers have no classes."""
 
     def _encode(self, table: Array) -> Array:
         if table.ndim == 1:

@@ -50,7 +50,10 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     threads = min(threads, len(rows) // (size * BATCHES))
     if threads < 2:
         with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
-            return net.predict(rows, transform=transform)
+            Z = net.predict(rows, transform=transform)
+        if len(rows) > size:
+            net.release()
+        return Z
     share = size * -(-len(rows) // (size * threads))  # whole batches, as they are without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     nets = [net.astype(net.dtype) for _ in shares]

@@ -71,9 +71,22 @@ class Constant(Schedule):
         return self.lr
 
 
+@dataclass(frozen=True)
+class _Decay(Schedule):
+    """What StepDecay and Exponential share."""
+
+    lr: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _above_zero(self, lr=self.lr, factor=self.factor)
+        positive_int(type(self).__name__, "every", self.every)
+
+
 @final
 @dataclass(frozen=True)
-class StepDecay(Schedule):
+class StepDecay(_Decay):
     """Multiplied by ``factor`` after every ``every`` steps.
 
     Parameters
@@ -96,14 +109,6 @@ class StepDecay(Schedule):
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    lr: float
-    every: int
-    factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, factor=self.factor)
-        positive_int(type(self).__name__, "every", self.every)
-
     def __call__(self, step: int) -> float:
         """Return lr factor^floor(step / every)."""
         return self.lr * self.factor ** (step // self.every)
@@ -111,7 +116,7 @@ class StepDecay(Schedule):
 
 @final
 @dataclass(frozen=True)
-class Exponential(Schedule):
+class Exponential(_Decay):
     """Falls smoothly, to ``factor`` of itself every ``every`` steps.
 
     Parameters
@@ -133,14 +138,6 @@ class Exponential(Schedule):
     >>> round(Exponential(1.0, every=10)(5), 4)
     0.7071
     """
-
-    lr: float
-    every: int
-    factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, factor=self.factor)
-        positive_int(type(self).__name__, "every", self.every)
 
     def __call__(self, step: int) -> float:
         """Return lr factor^(step / every)."""

@@ -1,0 +1,83 @@
+"""Incremental training: the parts of ``partial_fit``."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from plainnet.errors import TrainingError
+from plainnet.estimators.choices import Choices
+from plainnet.estimators.protocol import shown
+from plainnet.train.batches import Batches
+from plainnet.train.history import Epoch
+from plainnet.train.optimizers import Optimizer
+from plainnet.train.stepper import Stepper, stay_finite, what_failed
+
+# Parameters that a network and its optimizer are made of; all others are read where they act.
+_OF_NETWORK = ("hidden", "activation", "dropout", "batch_norm", "layer_norm", "init", "dtype")
+_OF_STEPS = ("standardize", "loss", "l2", "clip_norm")
+_OF_OPTIMIZER = ("optimizer", "lr", "schedule", "epochs", "batch_size")
+
+
+def made_of(choices: Choices) -> tuple[list[str], list[str]]:
+    """Write down the parameters behind a `Stepper`, and among them those of its optimizer."""
+    names = (*_OF_NETWORK, *_OF_STEPS, *_OF_OPTIMIZER)
+    return (
+        [shown(getattr(choices, name)) for name in names],
+        [shown(getattr(choices, name)) for name in _OF_OPTIMIZER],
+    )
+
+
+def take_state(now: Optimizer, before: Optimizer) -> None:
+    """Go on with the state of another optimizer, if it is of the same kind."""
+    if type(now) is type(before) and now.state.keys() == before.state.keys():
+        now.t, now.rate, now.state = before.t, before.rate, copy.deepcopy(before.state)
+
+
+@contextmanager
+def unchanged_on_error(stepper: Stepper, order: np.random.Generator) -> Iterator[None]:
+    """Put weights, optimizer and generators back if the block fails."""
+    net, optimizer = stepper.net, stepper.optimizer
+    stepper.optimizer = copy.deepcopy(optimizer)  # which can write where joblib has mapped a file
+    theta = net.params.theta.copy()
+    generators = [(rng.bit_generator, rng.bit_generator.state) for rng in (net.rng, order)]
+    try:
+        yield
+    except BaseException:
+        net.params.theta[...], stepper.optimizer = theta, optimizer
+        for bits, state in generators:
+            bits.state = state
+        raise
+
+
+def one_epoch(
+    stepper: Stepper, batches: Batches, order: np.random.Generator, number: int, of: int
+) -> Epoch:
+    """Take every batch once; return the figures."""
+    began = time.perf_counter()
+    values, scores, weights, counts = [], [], [], []
+    for i, (X, y, weight) in enumerate(batches.epoch(order), start=1):
+        value, Z = stepper.step(X, y, weight)
+        if not np.isfinite(value):
+            rate = stepper.optimizer.rate
+            raise TrainingError(what_failed(stepper.net, X, value, number, i, rate))
+        values.append(value)
+        scores.append(stepper.loss.score(Z, y))
+        counts.append(len(y))
+        weights.append(len(y) if weight is None else float(weight.sum()))
+    largest = float(np.abs(stepper.net.params.theta).max(initial=0))
+    stay_finite(largest, "a parameter", stepper, number)
+    return Epoch(
+        number,
+        max(number, of),
+        float(np.average(values, weights=weights)),
+        None,
+        float(np.average(scores, weights=counts)),
+        None,
+        stepper.optimizer.rate,
+        time.perf_counter() - began,
+    )
