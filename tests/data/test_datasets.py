@@ -46,6 +46,7 @@ def test_what_never_varies_among_the_training_rows_has_no_feature():
         *("always '0'", "always missing", "always 'oak'", "always 'hut'")
     ]
     assert data.notes == [
+        "no task was named: taking binary; --task changes it",
         "columns 'pool', 'kind' are the same in all 30 training rows, so they are left out and "
         "have no effect",
         "column 'sauna' is empty in all 30 training rows, so it is left out and has no effect",
