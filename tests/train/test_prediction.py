@@ -42,7 +42,7 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
     Z = predict(net, X, scale)
     assert len({thread for thread, _ in seen}) == 2
     assert {rows for _, rows in seen} == {net.batch_rows}
-    np.testing.assert_allclose(Z, net.predict(X / np.float32(255)), rtol=1e-5)
+    np.testing.assert_allclose(Z, net.predict(X / np.float32(255)), rtol=1e-5, atol=1e-6)
 
 
 def test_the_threads_do_with_overflow_what_the_caller_wants(processors):
