@@ -4,6 +4,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,14 +30,14 @@ def run_as(user: int, code: str, **names: object) -> str:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A folder like /tmp."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # which pytest keeps to itself
-        folder.chmod(folder.stat().st_mode | 0o011)
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    folder.chmod(0o1777)
-    return folder
+def shared() -> Iterator[Path]:
+    """A folder like /tmp, in one that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as outer:
+        Path(outer).chmod(0o711)
+        folder = Path(outer, "shared")
+        folder.mkdir()
+        folder.chmod(0o1777)
+        yield folder
 
 
 @pytest.fixture
