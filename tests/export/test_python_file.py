@@ -281,6 +281,16 @@ def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_
     assert capsys.readouterr().out == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a, b;c\n1,5;2\n3,5;4\n", "one\n1,5\n2,5\n", "city, state;n\nOslo, NO;5\n", "a,b\n1;2,x\n"],
+)
+def test_the_delimiter_is_the_one_that_plainnet_finds(text, tmp_path):
+    (tmp_path / "rows.csv").write_text(text)
+    rows = PROGRAM["read_rows"](tmp_path / "rows.csv")
+    assert rows == read_frame(tmp_path / "rows.csv").to_dict("records")
+
+
 def test_run_as_a_script_it_is_the_same_and_says_what_is_wrong(tmp_path):
     model, file, script = table_models()["binary"], tmp_path / "rows.csv", tmp_path / "m.py"
     write(file, frame().assign(city="Atlantis").head(1))
