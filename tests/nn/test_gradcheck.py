@@ -268,8 +268,34 @@ def test_the_error_is_that_of_rounding_at_the_size_of_the_course(seed):
 def test_eps_is_the_step(eps, lowest, highest):
     """The error of a central difference grows with the square of the step."""
     net = mlp(3, (4,), 1, activation="tanh")
-    check = gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1], eps=eps)
+    check = gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1], eps=eps, threshold=1)
     assert lowest <= check.difference < highest
+
+
+def nearly_a_sign(seed, units):
+    """Layer norm of a few numbers: where they are nearly equal, it jumps from -1 to 1."""
+    net = Sequential([Dense(units), LayerNorm(), Tanh(), Dense(1)], n_in=4, seed=seed)
+    return gradcheck(net, BinaryCrossEntropy(), normals(5, 4, seed=seed), [0, 1, 1, 0, 1])
+
+
+@pytest.mark.parametrize("units", [2, 3])
+def test_a_cost_that_bends_within_a_step_is_no_bug(units):
+    checks = [nearly_a_sign(seed, units) for seed in range(100)]
+    assert [seed for seed, check in enumerate(checks) if not check.ok] == []
+
+
+@pytest.mark.parametrize("kind", [LayerNormWithoutTheVariance, LayerNormWithoutGammaInDX])
+@pytest.mark.parametrize("units", [2, 3])
+def test_a_planted_bug_is_found_where_the_cost_bends_within_a_step(units, kind):
+    def beside(seed):
+        net = Sequential([Dense(units), kind(), Tanh(), Dense(1)], n_in=4, seed=seed)
+        draw_biases(net, np.random.default_rng(seed))
+        return gradcheck(net, BinaryCrossEntropy(), normals(5, 4, seed=seed), [0, 1, 1, 0, 1])
+
+    for seed in range(30):
+        check = beside(seed)
+        guilty = {row.name for row in check.rows if row.difference >= 1e-7}
+        assert guilty == {"dense1.W", "dense1.b", "X"}, f"{seed}\n{check}"
 
 
 # --- kinks ---------------------------------------------------------------------------------------
