@@ -315,6 +315,20 @@ def test_problems_come_first_and_each_name_once():
     assert [(one.name, one.level) for one in found] == [("b", "problem"), ("a", "warning")]
 
 
+def test_the_gradient_of_every_dense_layer_is_noted():
+    net, loss = mlp(3, hidden=(5, 4), n_out=2), MeanSquaredError()
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
+    probe, after = Probe(net), []
+
+    def norms(epoch):
+        after.append(tuple(np.linalg.norm(net.params.grads[f"dense{i}.W"]) for i in (1, 2, 3)))
+
+    fit(net, X, y, loss=loss, epochs=3, watch=probe.watch, callbacks=[norms])
+    np.testing.assert_allclose(probe.gradients, after, rtol=1e-6)
+    assert np.min(probe.gradients) > 0
+
+
 def test_watching_costs_less_than_a_twentieth_of_a_step():
     """The probe's own processor time against that of the steps, on 784-256-128-10."""
     net, loss = mlp(784, (256, 128), 10), SoftmaxCrossEntropy()

@@ -67,9 +67,7 @@ class Probe:
     def __init__(self, net: Sequential) -> None:
         self.net = net
         self.start = net.params.theta.copy()
-        dense = [layer for layer in net.layers if isinstance(layer, Dense)]
-        self.layers = tuple(layer.name for layer in dense)
-        self._grads = [layer.dW.ravel() for layer in dense]
+        self.layers = tuple(layer.name for layer in net.layers if isinstance(layer, Dense))
         self.gradients: list[tuple[float, ...]] = []
         self.mixing: list[Mixing] = []
         self._batches: list[_Targets] = []
@@ -102,7 +100,8 @@ class Probe:
         epoch : Epoch
             Its figures.
         """
-        norms = tuple(float(np.sqrt(g @ g)) for g in self._grads)
+        grads = self.net.params.grads
+        norms = tuple(float(np.linalg.norm(grads[f"{name}.W"])) for name in self.layers)
         if any(norms):
             self.gradients.append(norms)
         if epoch.val_metric is not None and self._batches:
