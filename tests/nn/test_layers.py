@@ -227,14 +227,27 @@ def test_pictures_are_normalised_per_channel():
     np.testing.assert_allclose(running, expected, rtol=1e-10)
 
 
-def test_batch_norm_of_one_row_and_of_a_constant_column_is_finite():
+def test_batch_norm_of_a_constant_column_is_finite():
     net = alone(BatchNorm(), 2)
-    for X in ([[3.0, 4.0]], [[3.0, 1.0], [3.0, 2.0]]):
-        Y = net.forward(X, train=True)
-        assert np.isfinite(Y).all()
-        assert Y[0, 0] == 0
-        assert np.isfinite(net.backward(np.ones(np.shape(X)), need_dX=True)).all()
+    Y = net.forward([[3.0, 1.0], [3.0, 2.0]], train=True)
+    assert np.isfinite(Y).all()
+    assert Y[0, 0] == 0
+    assert np.isfinite(net.backward(np.ones((2, 2)), need_dX=True)).all()
     assert np.isfinite(net.params.theta).all()
+
+
+def test_batch_norm_refuses_to_train_on_one_row_and_moves_nothing():
+    net = alone(BatchNorm(), 2)
+    before = net.params.theta.copy()
+    with pytest.raises(PlainnetError) as error:
+        net.forward([[3.0, 4.0]], train=True)
+    assert str(error.value) == (
+        "BatchNorm 'batchnorm1' has no variance to train with in a batch of one row: "
+        "take a larger batch_size, or give more rows"
+    )
+    np.testing.assert_array_equal(net.params.theta, before)
+    assert net.forward([[3.0, 4.0]]).shape == (1, 2)  # predicting needs no variance
+    assert alone(BatchNorm(), (2, 2, 3)).forward(np.ones((1, 2, 2, 3)), train=True).shape[0] == 1
 
 
 def test_running_figures_are_kept_apart_from_what_is_trained():

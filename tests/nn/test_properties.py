@@ -170,7 +170,7 @@ def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
 def test_a_smaller_batch_after_a_larger_one_and_back(make, in_shape):
     """Buffers are used again: nothing of the batch before may be left in them."""
     X, y = rows(in_shape, 9), rows((2,), 9, seed=1)
-    used, sizes = around(make, in_shape), (9, 2, 5, 1, 9)
+    used, sizes = around(make, in_shape), (9, 2, 5, 3, 9)
     state = used.params.theta.copy()
     for m in sizes:
         fresh = around(make, in_shape)
@@ -405,6 +405,23 @@ def test_whole_weights_equal_repeated_rows(make, n_out, draw):
     ends = np.cumsum(counts)
     summed = [dZ_repeated[e - c : e].sum(axis=0) for c, e in zip(counts, ends, strict=True)]
     np.testing.assert_allclose(dZ, summed, rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("loss_name", LOSSES)
+@pytest.mark.parametrize("layer_name", sorted(set(LAYERS) - {"Dropout", "Dropout of pictures"}))
+def test_a_weighted_row_is_so_many_rows_to_every_layer_but_batch_norm(layer_name, loss_name):
+    """Dropout draws another mask for each row; batch norm counts rows, as its docs say."""
+    make_layer, in_shape = LAYERS[layer_name]
+    make_loss, n_out, draw = LOSSES[loss_name]
+    net = Sequential(
+        [make_layer(), nn.Flatten(), nn.Dense(n_out)], n_in=in_shape, seed=1, dtype=np.float64
+    )
+    draw_biases(net, np.random.default_rng(0))
+    loss, counts, X = make_loss(), np.array([1, 3, 0, 2]), rows(in_shape, 4)
+    y = np.asarray(draw(np.random.default_rng(5), 4))
+    weighted, _ = analytic_gradients(net, loss, X, y, counts)
+    repeated, _ = analytic_gradients(net, loss, X.repeat(counts, 0), y.repeat(counts, 0))
+    assert (apart(weighted, repeated) < 1e-12) != layer_name.startswith("BatchNorm")
 
 
 @losses

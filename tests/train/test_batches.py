@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plainnet.nn import MeanSquaredError, mlp
+from plainnet.errors import PlainnetError
+from plainnet.nn import BatchNorm, BinaryCrossEntropy, Dense, MeanSquaredError, Sequential, mlp
 from plainnet.train import SGD, fit
 from plainnet.train.batches import Batches
 
@@ -34,7 +35,10 @@ def test_every_row_once_an_epoch_with_its_own_target_and_weight(m, batch_size, s
             sizes.append(len(y))
         assert sorted(seen) == list(range(m))
         full = min(batch_size or m, m)
-        assert sizes == [full] * (m // full) + [m % full] * (m % full > 0)
+        if m > full > 1 == m % full:  # a single row that is left over joins the batch before it
+            assert sizes == [full] * (m // full - 1) + [full + 1]
+        else:
+            assert sizes == [full] * (m // full) + [m % full] * (m % full > 0)
         assert len(sizes) == len(batches)
 
 
@@ -56,6 +60,39 @@ def test_who_meets_whom_is_even():
     off_diagonal = together[~np.eye(8, dtype=bool)] / 2000
     # five standard deviations of a share of 2000
     assert np.abs(off_diagonal - 3 / 7).max() < 5 * np.sqrt(3 / 7 * 4 / 7 / 2000)
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_an_epoch_that_goes_on_passes_over_whole_batches(done):
+    batches = numbered(17, 4)
+    whole, rest = (
+        [y.tolist() for _, y, _ in batches.epoch(np.random.default_rng(0), passed)]
+        for passed in (0, done)
+    )
+    assert [len(batch) for batch in whole] == [4, 4, 4, 5]
+    assert rest == whole[done:]
+
+
+def test_the_running_variance_is_that_of_the_rows_whatever_is_left_over():
+    """Unless rows are left alone, which have no variance: a tenth of it would be lost each time."""
+    X, y = np.random.default_rng(0).standard_normal((65, 3)), np.arange(65) % 2
+    net = Sequential([BatchNorm(), Dense(1)], n_in=3, dtype=np.float64)
+    fit(net, X, y, loss=BinaryCrossEntropy(), optimizer=SGD(1e-9), epochs=60, batch_size=16)
+    running = net.params.views["batchnorm1.running_var"]
+    np.testing.assert_allclose(running, X.var(axis=0, ddof=1), rtol=0.12)
+
+
+@pytest.mark.parametrize(("m", "batch_size"), [(1, None), (5, 1)])
+def test_batch_norm_is_not_trained_on_single_rows(m, batch_size):
+    net = mlp(3, batch_norm=True)
+    before = net.params.theta.copy()
+    with pytest.raises(PlainnetError) as error:
+        fit(net, np.eye(5, 3)[:m], np.ones(m), loss=MeanSquaredError(), batch_size=batch_size)
+    assert str(error.value) == (
+        "BatchNorm 'batchnorm1' has no variance to train with in a batch of one row: "
+        "take a larger batch_size, or give more rows"
+    )
+    np.testing.assert_array_equal(net.params.theta, before)
 
 
 def test_one_seed_one_order():

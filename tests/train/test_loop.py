@@ -208,6 +208,19 @@ def test_balanced_weights_are_m_over_k_times_the_count():
     np.testing.assert_allclose(balanced, one_hot, rtol=1e-12)
 
 
+def test_balanced_counts_a_row_of_weight_k_as_k_rows():
+    rng = np.random.default_rng(0)
+    X, y, k = (
+        rng.normal(size=(12, 2)),
+        np.array([0] * 3 + [1] * 4 + [2] * 5),
+        rng.integers(1, 5, 12),
+    )
+    loss = SoftmaxCrossEntropy()
+    weighted = weights_after(X, y, 3, loss, class_weight="balanced", sample_weight=k)
+    repeated = weights_after(X.repeat(k, axis=0), y.repeat(k), 3, loss, class_weight="balanced")
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-11)
+
+
 def test_balanced_binary_equals_repeating_the_rare_class():
     X = np.random.default_rng(0).normal(size=(12, 2))
     y = np.array([0] * 9 + [1] * 3)

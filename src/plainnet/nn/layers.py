@@ -468,12 +468,30 @@ class Dropout(Layer):
         return np.multiply(dY, self.mask, out=self._buffer("dX", dY.shape))
 
 
+class _Normalization(Layer):
+    """Numbers of mean 0 and variance 1, each feature then scaled and shifted."""
+
+    gamma: Array
+    beta: Array
+    dgamma: Array
+    dbeta: Array
+
+    @final
+    def _scaled(self, Xhat: Array) -> Array:
+        """Y = gamma Xhat + beta."""
+        self.Xhat = Xhat
+        Y = np.multiply(Xhat, self.gamma, out=self._output(Xhat.shape))
+        Y += self.beta
+        return Y
+
+
 @final
-class BatchNorm(Layer):
+class BatchNorm(_Normalization):
     """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
 
     Ioffe and Szegedy (2015). Pictures (NHWC) are normalised per channel. When predicting, running
-    means and variances of the training batches take the place of the batch's own.
+    means and variances of the training batches take the place of the batch's own. The statistics
+    count rows, whatever the rows weigh in the loss.
 
     Parameters
     ----------
@@ -485,7 +503,7 @@ class BatchNorm(Layer):
     Raises
     ------
     PlainnetError
-        If an option is out of range.
+        If an option is out of range, or it is to train on a single row, which has no variance.
 
     Examples
     --------
@@ -499,10 +517,6 @@ class BatchNorm(Layer):
     """
 
     options = ("momentum", "eps")
-    gamma: Array
-    beta: Array
-    dgamma: Array
-    dbeta: Array
     running_mean: Array
     running_var: Array
 
@@ -523,6 +537,12 @@ class BatchNorm(Layer):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
+        m = X.size // X.shape[-1]
+        if train and m == 1:
+            raise PlainnetError(
+                f"BatchNorm {self.name!r} has no variance to train with in a batch of one row: "
+                "take a larger batch_size, or give more rows"
+            )
         self.train = train
         axes = tuple(range(X.ndim - 1))
         mean = X.mean(axis=axes) if train else self.running_mean
@@ -530,15 +550,10 @@ class BatchNorm(Layer):
         var = np.square(Xhat).mean(axis=axes) if train else self.running_var
         self.std = np.sqrt(var + self.eps)
         Xhat /= self.std
-        self.Xhat = Xhat
         if train:
-            m = X.size // X.shape[-1]
             self.running_mean += self.momentum * (mean - self.running_mean)
-            self.running_var += self.momentum * (var * (m / max(m - 1, 1)) - self.running_var)
-        Y = self._output(X.shape)
-        np.multiply(Xhat, self.gamma, out=Y)
-        Y += self.beta
-        return Y
+            self.running_var += self.momentum * (var * (m / (m - 1)) - self.running_var)
+        return self._scaled(Xhat)
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
@@ -561,7 +576,7 @@ class BatchNorm(Layer):
 
 
 @final
-class LayerNorm(Layer):
+class LayerNorm(_Normalization):
     """Each sample to mean 0 and variance 1 over its last axis, then scaled and shifted.
 
     Ba, Kiros and Hinton (2016). It does the same when training and predicting.
@@ -586,10 +601,6 @@ class LayerNorm(Layer):
     """
 
     options = ("eps",)
-    gamma: Array
-    beta: Array
-    dgamma: Array
-    dbeta: Array
 
     def __init__(self, eps: float = 1e-5) -> None:
         self.eps = between("LayerNorm", "eps", eps, 0, 1, ends=False)
@@ -608,11 +619,7 @@ class LayerNorm(Layer):
         Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self._buffer("Xhat", X.shape))
         self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
         Xhat /= self.std
-        self.Xhat = Xhat
-        Y = self._output(X.shape)
-        np.multiply(Xhat, self.gamma, out=Y)
-        Y += self.beta
-        return Y
+        return self._scaled(Xhat)
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""

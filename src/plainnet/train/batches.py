@@ -30,7 +30,9 @@ class Batches:
     weight : array of shape (m,) or None
         A weight for each row.
     batch_size : int or None
-        Rows in a batch, the last one of an epoch may be shorter; None takes all rows at once.
+        Rows in a batch; None takes all rows at once. The last batch of an epoch may be shorter, but
+        a single row that is left over joins the batch before it: one row has no variance, which
+        batch norm needs, and its gradient is mostly noise.
     transform : callable or None
         Turns a batch of rows of X into numbers for the network.
     dtype : dtype
@@ -40,7 +42,7 @@ class Batches:
     --------
     >>> batches = Batches(np.arange(5.0)[:, None], np.arange(5), None, 2, None, np.float32)
     >>> [len(y) for X, y, weight in batches.epoch(np.random.default_rng(0))]
-    [2, 2, 1]
+    [2, 3]
     """
 
     def __init__(
@@ -61,13 +63,15 @@ class Batches:
             X = ready(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
+        joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
+        self._n = -(-(self.m - joins) // self.batch_size)
         if not self.full:
-            self._rows = np.empty((self.batch_size, *X.shape[1:]), X.dtype)
-            self._targets = np.empty((self.batch_size, *y.shape[1:]), y.dtype)
+            self._rows = np.empty((self.batch_size + joins, *X.shape[1:]), X.dtype)
+            self._targets = np.empty((self.batch_size + joins, *y.shape[1:]), y.dtype)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-self.m // self.batch_size)
+        return self._n
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch.
@@ -96,11 +100,10 @@ class Batches:
             yield self.X, self.y, self.weight
             return
         order = rng.permutation(self.m)
-        for start in range(done * self.batch_size, self.m, self.batch_size):
-            rows = order[start : start + self.batch_size]
-            X, y = self._rows, self._targets
-            if len(rows) < self.batch_size:
-                X, y = X[: len(rows)], y[: len(rows)]
+        for i in range(done, self._n):
+            stop = (i + 1) * self.batch_size if i + 1 < self._n else self.m
+            rows = order[i * self.batch_size : stop]
+            X, y = self._rows[: len(rows)], self._targets[: len(rows)]
             # mode="clip" spares NumPy a second buffer; the indices are always in range
             self.X.take(rows, 0, X, "clip")
             self.y.take(rows, 0, y, "clip")

@@ -86,16 +86,19 @@ def fit(
     epochs : int, default 100
         How often every row is seen.
     batch_size : int, optional
-        Rows in a mini-batch; by default all rows at once (batch gradient descent).
+        Rows in a mini-batch; by default all rows at once (batch gradient descent). A single row
+        that is left over at the end of an epoch joins the batch before it.
     validation : float or (X, y), optional
         A share of the rows, drawn at random and not trained on, or rows of their own.
     metric : callable, optional
         ``metric(Z, y)`` gives a mean over rows, such as the ``score`` of a loss; recorded in the
         history beside the loss.
     sample_weight : array of shape (m,), optional
-        A row of weight 2 counts as two rows. Validation rows all count alike.
+        A row of weight 2 counts as two rows, but not for batch norm, whose mean and variance are
+        those of the rows, nor for ``metric``. Validation rows all count alike.
     class_weight : "balanced" or mapping of class number to weight, optional
-        Multiplies the weight of every row of a class; "balanced" makes all classes count alike.
+        Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
+        given the weights of their rows.
         For one-of-several targets and for yes/no targets.
     l2 : float, default 0.0
         Adds l2/2 times the sum of all squared weights (not biases) to what is minimised; the

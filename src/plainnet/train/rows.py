@@ -218,7 +218,7 @@ def with_class_weights(
             classes, n_classes = y if y.ndim == 1 else y.argmax(axis=1), n_out
         else:
             raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
-        per_row = _class_weights(classes, n_classes, class_weight)[classes]
+        per_row = _class_weights(classes, weight, n_classes, class_weight)[classes]
         weight = per_row if weight is None else weight * per_row
     if weight is not None and not 0 < weight.sum() < math.inf:
         raise PlainnetError(
@@ -228,11 +228,15 @@ def with_class_weights(
     return weight
 
 
-def _class_weights(classes: Array, n_classes: int, class_weight: ClassWeight) -> Array:
-    counts = np.bincount(classes, minlength=n_classes)
+def _class_weights(
+    classes: Array, of_rows: Array | None, n_classes: int, class_weight: ClassWeight
+) -> Array:
     if isinstance(class_weight, str) and class_weight == "balanced":
-        present = counts > 0
-        return np.where(present, len(classes) / (present.sum() * np.maximum(counts, 1)), 0.0)
+        sums = np.bincount(classes, of_rows, n_classes)
+        present = sums > 0
+        return np.where(
+            present, sums.sum() / (max(present.sum(), 1) * np.where(present, sums, 1)), 0.0
+        )
     if not isinstance(class_weight, Mapping):
         raise PlainnetError(
             f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
