@@ -310,14 +310,14 @@ def test_a_file_holds_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_the_engine_and_the_training_hold_at_most_2300():
+def test_the_engine_and_the_training_hold_at_most_2350():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if (within(module, "plainnet.nn") or within(module, "plainnet.train"))
         and path.name != "__init__.py"  # lists of names hold nothing to understand
     }
-    assert sum(sizes.values()) <= 2300, sizes
+    assert sum(sizes.values()) <= 2350, sizes
 
 
 def test_the_textbook_holds_less_than_150():

@@ -1,5 +1,8 @@
 """Params: the order of the flat vector, its views, and loading by name."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,3 +121,20 @@ def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
         f"the network would have {np.prod([int(n) for n in shape], dtype=object)} parameters, "
         "more than the 1073741824 allowed: take fewer inputs or units"
     )
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, copy.copy, lambda p: pickle.loads(pickle.dumps(p))]
+)
+def test_the_views_of_a_copy_look_into_the_copy(again):
+    params = Params(
+        [Variable("W", (2, 3), "weight", "zeros"), Variable("s", (2,), "state", "ones")]
+    )
+    params.grad[...] = 5
+    twin = again(params)
+    twin.views["W"][...], twin.grads["W"][...] = 7, 8
+    twin.state[...] = 9
+    assert twin.theta.tolist() == [7] * 6 + [9] * 2
+    assert twin.grad.tolist() == [8] * 6
+    assert params.theta.tolist() == [0] * 8
+    assert params.grad.tolist() == [5] * 6

@@ -30,7 +30,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000
 """What is read. Formats that Pillow hands to another program, such as EPS, are left out."""
 
 _LARGE = 2**24  # pixels, 64 MB: several larger ones at once could fill the memory
-_ONE_AT_A_TIME = Lock()
+_one_at_a_time = Lock()
 _GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
 _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
@@ -89,7 +89,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
             raise DataError("the file is empty (0 bytes)")
         with Image.open(path, formats=_formats()) as image:
             _require_extent(*image.size)
-            with _ONE_AT_A_TIME if image.width * image.height > _LARGE else nullcontext():
+            with _one_at_a_time if image.width * image.height > _LARGE else nullcontext():
                 return _square(image, size)
     except DataError:
         raise
@@ -215,3 +215,13 @@ def _turn(image: "PillowImage") -> "Transpose | None":
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }.get(orientation)
+
+
+def _after_fork() -> None:
+    """Free the lock of a child process, which lacks the thread of its parent that may hold it."""
+    global _one_at_a_time
+    _one_at_a_time = Lock()
+
+
+if os.name == "posix":  # elsewhere processes do not fork
+    os.register_at_fork(after_in_child=_after_fork)

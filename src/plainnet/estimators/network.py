@@ -3,7 +3,6 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import copy
-import threading
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -27,9 +26,6 @@ from plainnet.train.loop import fit
 from plainnet.train.rows import sample_weights, with_class_weights
 from plainnet.train.stepper import Stepper, what_failed
 from plainnet.train.threads import blas_threads, limited_threads
-
-# A network computes in buffers of its own, so two threads must not predict with it at once.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class NetEstimator(Choices):
@@ -84,7 +80,8 @@ class NetEstimator(Choices):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none.
+            A row of weight 2 counts as two rows, a row of weight 0 as none. The mean and variance of
+            batch norm count each row once.
         X_val, y_val : optional
             Rows to validate with after each epoch, instead of a share of X.
 
@@ -336,5 +333,4 @@ class NetEstimator(Choices):
     def _logits(self, X: Any, method: str) -> Array:
         self._need_fitted(method)
         rows = self._known_rows(X)
-        with _ONE_AT_A_TIME:
-            return self.net_.predict(rows, transform=self._scaled)
+        return self.net_.predict(rows, transform=self._scaled)

@@ -10,6 +10,7 @@ from plainnet.insight.rowwise import NamedRows
 from plainnet.model import Model
 from plainnet.nn.layers import Dense
 from plainnet.nn.params import Array
+from plainnet.nn.sequential import Sequential, Transform
 from plainnet.train.threads import blas_threads, limited_threads
 
 
@@ -63,11 +64,12 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
     >>> found[0].input_distance
     0.0
     """
-    with limited_threads(blas_threads(model.net, 256, train=False)):
-        there, inside, _ = _seen(model, x[np.newaxis])
+    net = model.net.astype(model.net.dtype)  # a copy: others may predict with the model meanwhile
+    with limited_threads(blas_threads(net, 256, train=False)):
+        there, inside, _ = _seen(net, model.transform, x[np.newaxis])
         distances, input_distances, outputs = [], [], []
         for start in range(0, len(rows.X), 256):
-            given, hidden, z = _seen(model, rows.X[start : start + 256])
+            given, hidden, z = _seen(net, model.transform, rows.X[start : start + 256])
             distances.append(np.linalg.norm(hidden - inside, axis=1))
             input_distances.append(np.linalg.norm(given - there, axis=1))
             outputs.append(z)
@@ -86,12 +88,14 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
     ]
 
 
-def _seen(model: Model, X: Array) -> tuple[NDArray[np.float64], NDArray[np.float64], Array]:
+def _seen(
+    net: Sequential, transform: Transform | None, X: Array
+) -> tuple[NDArray[np.float64], NDArray[np.float64], Array]:
     """The numbers that enter the network, those that its last Dense layer reads, and its output."""
-    rows = X if model.transform is None else model.transform(X)
-    Y = rows.astype(model.net.dtype, copy=False)
+    rows = X if transform is None else transform(X)
+    Y = rows.astype(net.dtype, copy=False)
     hidden = Y
-    for layer in model.net.layers:
+    for layer in net.layers:
         if isinstance(layer, Dense):
             hidden = Y.copy()
         Y = layer.forward(Y, False)

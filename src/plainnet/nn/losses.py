@@ -137,11 +137,8 @@ class Loss(ABC):
         return {option: getattr(self, option) for option in self.options}
 
 
-class _Logistic(Loss):
-    """Independent yes/no outputs: the mean of max(z, 0) - z y + L, with L = log(1 + e^-|z|).
-
-    sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
-    """
+class _CrossEntropy(Loss):
+    """Classes as targets, which may be smoothed."""
 
     options = ("label_smoothing",)
 
@@ -149,6 +146,13 @@ class _Logistic(Loss):
         self.label_smoothing = between(
             type(self).__name__, "label_smoothing", label_smoothing, 0, 1, ends=False, low_end=True
         )
+
+
+class _Logistic(_CrossEntropy):
+    """Independent yes/no outputs: the mean of max(z, 0) - z y + L, with L = log(1 + e^-|z|).
+
+    sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
+    """
 
     @final
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
@@ -260,7 +264,7 @@ class MultiLabel(_Logistic):
 
 
 @final
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(_CrossEntropy):
     """The loss of one class out of several: log(sum e^z) - z of the true class.
 
     Parameters
@@ -285,13 +289,6 @@ class SoftmaxCrossEntropy(Loss):
     >>> loss.score(Z, loss.encode([2], 3))
     1.0
     """
-
-    options = ("label_smoothing",)
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = between(
-            type(self).__name__, "label_smoothing", label_smoothing, 0, 1, ends=False, low_end=True
-        )
 
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
         """Return the mean loss and dZ = (softmax(Z) - y) / m."""

@@ -71,6 +71,8 @@ class Params:
         Every number, the state included.
     trained : array of shape (n_trained,)
         A view of the front part of ``theta`` that an optimizer may move.
+    state : array of shape (n - n_trained,)
+        A view of the rest, which only ``forward`` moves.
     grad : array of shape (n_trained,)
         The derivative of the mean loss by ``trained``.
     views, grads : dict of str to array
@@ -94,6 +96,7 @@ class Params:
     variables: tuple[Variable, ...]
     theta: Array
     trained: Array
+    state: Array
     grad: Array
     views: dict[str, Array]
     grads: dict[str, Array]
@@ -112,8 +115,17 @@ class Params:
         n_trained = sum(_size(v) for v in variables if v.kind != "state")
         self.theta = np.zeros(total, dtype)
         self.grad = np.zeros(n_trained, dtype)
-        self.trained = self.theta[:n_trained]
+        self.trained, self.state = self.theta[:n_trained], self.theta[n_trained:]
         self.views, self.grads = self._look_into(self.theta), self._look_into(self.grad)
+
+    def __getstate__(self) -> tuple[tuple[Variable, ...], Array, Array]:
+        """Keep the flat vectors; a copy makes views of its own."""
+        return self.variables, self.theta, self.grad
+
+    def __setstate__(self, state: tuple[tuple[Variable, ...], Array, Array]) -> None:
+        variables, theta, grad = state
+        Params.__init__(self, variables, theta.dtype)
+        self.theta[...], self.grad[...] = theta, grad
 
     def _look_into(self, flat: Array) -> dict[str, Array]:
         """Return a view of each variable that a flat vector holds."""

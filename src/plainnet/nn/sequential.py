@@ -3,11 +3,13 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, final
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -109,10 +111,8 @@ class Sequential:
         rng = generator(seed)
         self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
         self._allocate()
-        for layer in self.layers:
-            views = _own(layer, self.params.views)
-            for v in layer.variables:
-                views[v.name][...] = initializer(v.init)(v.shape, rng)
+        for v in self.params.variables:
+            self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
 
     def _plan(self, layers: Sequence[Layer], n_in: int | tuple[int, ...], dtype: DTypeLike) -> None:
         """Name the layers and let each check the shape that reaches it; allocate nothing."""
@@ -150,13 +150,18 @@ class Sequential:
 
     def _allocate(self) -> None:
         """Make room for the parameters and bind every layer's views."""
-        self._turn = threading.RLock()  # of who may use the layers' buffers to predict
         self.params = Params(self._variables(), self.dtype)
+        self._bind()
+        _NETWORKS.add(self)
+
+    def _bind(self) -> None:
+        """Give every layer its views; its buffers are free."""
+        self._lock = threading.RLock()  # held while the layers' buffers are in use to predict
         for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
             layer.rng = self.rng
             layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
-        trained = [i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads)]
-        self._first_trained = trained[0] if trained else len(self.layers)
+        trained = (i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads))
+        self._first_trained = next(trained, len(self.layers))
 
     def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
         """Allocate, and take over numbers and a copy of a generator, of whatever kind it is."""
@@ -318,7 +323,7 @@ class Sequential:
         """Compute the output Z of every row, a batch at a time.
 
         Threads that share a network take turns, for its layers have buffers; while one trains it,
-        no other may use it.
+        or calls `forward`, no other may use it. A process that is forked meanwhile may use it too.
 
         Parameters
         ----------
@@ -350,7 +355,7 @@ class Sequential:
         size = self.batch_rows
         if batch_size is not None:
             size = positive_int("predict", "batch_size", batch_size)
-        with self._turn:
+        with self._lock:
             if len(rows) <= size and transform is None:
                 return self._propagate(rows).copy()
             Z = np.empty((len(rows), *self.out_shape), self.dtype)
@@ -408,9 +413,9 @@ class Sequential:
         return rows
 
     def __str__(self) -> str:
-        rows = [(r.name, r.kind, str(r.out_shape), f"{r.n_params:,}") for r in self.summary()]
-        head = ("layer", "kind", "output", "parameters")
-        rows = [head, *rows, ("total", "", "", f"{self.params.grad.size:,}")]
+        rows = [("layer", "kind", "output", "parameters")]
+        rows += [(r.name, r.kind, str(r.out_shape), f"{r.n_params:,}") for r in self.summary()]
+        rows += [("total", "", "", f"{self.params.grad.size:,}")]
         width = [max(len(row[i]) for row in rows) for i in range(4)]
         return "\n".join(
             f"{a:{width[0]}}  {b:{width[1]}}  {c:{width[2]}}  {d:>{width[3]}}"
@@ -555,17 +560,30 @@ class Sequential:
     def __getstate__(self) -> dict[str, Any]:
         """Keep layers, numbers and the generator; the views are bound again."""
         layers = [(type(layer), layer.config()) for layer in self.layers]
-        return {
-            "layers": layers,
-            "in_shape": self.in_shape,
-            "theta": self.params.theta.copy(),
-            "rng": self.rng,
-        }
+        theta = self.params.theta.copy()
+        return {"layers": layers, "in_shape": self.in_shape, "theta": theta, "rng": self.rng}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         layers = [kind(**options) for kind, options in state["layers"]]
         self._plan(layers, state["in_shape"], state["theta"].dtype)
         self._copy_from(state["theta"], state["rng"])
+
+
+_NETWORKS: WeakSet[Sequential] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Free networks that threads of the parent were using: the child has none of these threads."""
+    for net in _NETWORKS:
+        if net._lock.acquire(blocking=False):
+            net._lock.release()
+        else:
+            net._plan(net.layers, net.in_shape, net.dtype)  # layers without half-filled buffers
+            net._bind()
+
+
+if os.name == "posix":  # elsewhere processes do not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def mlp(
@@ -633,17 +651,11 @@ def mlp(
             f"mlp has {len(hidden)} hidden layers but {len(activations)} activations: "
             "give one name, or one for each"
         )
-    drop = Dropout(dropout)
+    norms = [BatchNorm()] * batch_norm + [LayerNorm()] * layer_norm
+    drops = [Dropout(dropout)] if Dropout(dropout).rate else []
     layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
     for units, function in zip(hidden, activations, strict=True):
-        layers.append(Dense(units, init))
-        if batch_norm:
-            layers.append(BatchNorm())
-        if layer_norm:
-            layers.append(LayerNorm())
-        layers.append(function)
-        if drop.rate:
-            layers.append(drop)
+        layers += [Dense(units, init), *norms, function, *drops]
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 
@@ -657,11 +669,9 @@ def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def _check_keys(what: str, given: object, expected: set[str]) -> None:
-    if not isinstance(given, dict):
-        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {given!r}")
-    if set(given) != expected:
-        got = sorted(map(str, given))
-        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got}")
+    if not isinstance(given, dict) or set(given) != expected:
+        got = sorted(map(str, given)) if isinstance(given, dict) else given
+        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got!r}")
 
 
 def _layer_from_config(config: object) -> Layer:

@@ -28,17 +28,16 @@ class Stepper:
         self.net, self.loss, self.l2, self.clip_norm = net, loss, l2, clip_norm
         self.optimizer = copy.deepcopy(optimizer)
         self._decaying = net.params.decaying()
-        self._state = net.params.theta[net.params.trained.size :]  # which forward moves
         self.optimizer.start(net.params.trained, self._decaying)
 
     def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
         """Move the parameters and return the loss and logits from before; NaN moves nothing."""
         params = self.net.params
-        before = self._state.copy() if self._state.size else self._state
+        before = params.state.copy()
         Z = self.net.forward(X, train=True)
         value, dZ = self.loss(Z, y, weight)
         if not math.isfinite(value):
-            self._state[...] = before
+            params.state[...] = before
             return value, Z
         self.net.backward(dZ)
         if self.l2:
@@ -58,8 +57,7 @@ def what_failed(
         bad = X[~np.isfinite(X)][0]
         return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
     largest, first = 0.0, "the loss"
-    state = net.params.theta[net.params.trained.size :]
-    before = state.copy()
+    before = net.params.state.copy()
     Z = X
     for layer in net.layers:
         Z = layer.forward(Z, True)
@@ -69,7 +67,7 @@ def what_failed(
         if not finite.all():
             first = f"layer {layer.name!r}"
             break
-    state[...] = before  # forward has moved the running figures
+    net.params.state[...] = before  # forward has moved the running figures
     return (
         f"{where}: {first} is the first that is not finite, the largest finite |z| is "
         f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"

@@ -1,7 +1,9 @@
 """Threads: how many BLAS threads this network deserves."""
 
 import math
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -83,6 +85,9 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
 def limited_threads(n: int) -> Iterator[None]:
     """Let BLAS use at most n threads inside the block, and as many as before after it.
 
+    BLAS has one number of threads for the whole process: while threads of Python run such blocks
+    beside each other, the smallest n holds for all of them.
+
     Parameters
     ----------
     n : int
@@ -98,15 +103,16 @@ def limited_threads(n: int) -> Iterator[None]:
     ...     print(available_threads())
     1
     """
-    if n >= available_threads():
+    block = threading.get_ident(), n
+    _change(_blocks.append, block)
+    try:
         yield
-        return
-    with _controller().limit(limits=n, user_api="blas"):
-        yield
+    finally:
+        _change(_blocks.remove, block)
 
 
 def available_threads() -> int:
-    """How many threads BLAS may use now.
+    """How many threads BLAS may use now, whatever other threads of Python limit it to.
 
     Returns
     -------
@@ -118,12 +124,51 @@ def available_threads() -> int:
     ...     available_threads()
     1
     """
-    return max((int(lib["num_threads"]) for lib in _controller().info()), default=1)
+    with _lock:
+        own = [n for thread, n in _blocks if thread == threading.get_ident()]
+        return min([max(_free if _blocks else _now(), default=1), *own])
+
+
+Block = tuple[int, int]  # the thread of Python, and its limit
+_lock = threading.Lock()
+_blocks: list[Block] = []  # that are running
+_free: list[int] = []  # what each BLAS library had before they began
+
+
+def _change(change: Callable[[Block], None], block: Block) -> None:
+    with _lock:
+        if not _blocks:
+            _free[:] = _now()
+        change(block)
+        _apply()
+
+
+def _apply() -> None:
+    """Give each BLAS library as many threads as all blocks allow."""
+    for library, free in zip(_libraries(), _free, strict=True):
+        library.set_num_threads(min([free, *(n for _, n in _blocks)]))
+
+
+def _now() -> list[int]:
+    return [library.get_num_threads() for library in _libraries()]
 
 
 @cache
-def _controller() -> Any:
-    """Return the handle on the BLAS libraries, which takes milliseconds to find them."""
+def _libraries() -> list[Any]:
+    """Find the BLAS libraries, which takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _after_fork() -> None:
+    """End the blocks of threads that the parent alone has."""
+    global _lock
+    _lock = threading.Lock()
+    if others := [block for block in _blocks if block[0] != threading.get_ident()]:
+        _blocks[:] = [block for block in _blocks if block not in others]
+        _apply()
+
+
+if os.name == "posix":  # elsewhere processes do not fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,309 @@
+"""Threads and forked processes that share a network: each gets its own answers, and none waits."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+
+from plainnet import NetClassifier, Settings, mlp
+from plainnet.data import pixels
+from plainnet.data.datasets import Rows
+from plainnet.data.samples import introverts
+from plainnet.export.onnx_file import to_onnx
+from plainnet.export.page import to_html
+from plainnet.export.python_file import to_python
+from plainnet.insight.activity import measure
+from plainnet.insight.curvature import largest_curvature
+from plainnet.insight.evaluation import evaluation
+from plainnet.insight.explain import explain
+from plainnet.insight.importance import importance
+from plainnet.insight.mistakes import worst
+from plainnet.insight.neighbours import nearest
+from plainnet.insight.overview import overview
+from plainnet.insight.report import report
+from plainnet.insight.rowwise import read_rows
+from plainnet.nn import gradcheck
+from plainnet.runs import table_run
+from plainnet.train import threads
+from plainnet.train.threads import available_threads, limited_threads
+
+FRAME = introverts(120)
+SECONDS = 20  # after which a forked child counts as hanging
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+
+
+@cache
+def model():
+    return table_run(FRAME, Settings(hidden=(24, 16), epochs=3, batch_norm=True)).model
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+def test_threads_may_look_for_neighbours_while_others_predict():
+    rows = read_rows(model(), FRAME)
+    expected, found = model().outputs(rows.X), nearest(model(), rows.X[3], rows)
+    ends = time.monotonic() + 2
+
+    def predicts(_):
+        wrong = 0
+        while time.monotonic() < ends:
+            wrong += not np.array_equal(model().outputs(rows.X), expected)
+        return wrong
+
+    def looks(_):
+        wrong = 0
+        while time.monotonic() < ends:
+            wrong += nearest(model(), rows.X[3], rows) != found
+        return wrong
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(work, None) for work in (predicts, looks) * 2]
+        assert [job.result() for job in jobs] == [0, 0, 0, 0]
+
+
+READERS = {
+    "evaluation": lambda m, rows: evaluation(m, Rows(rows.X, rows.y)),
+    "explain": lambda m, rows: explain(m, FRAME, row=3),
+    "importance": lambda m, rows: importance(m, rows, repeats=2),
+    "overview": lambda m, rows: overview(m, rows, repeats=2),
+    "worst": lambda m, rows: worst(m, rows),
+    "nearest": lambda m, rows: nearest(m, rows.X[3], rows),
+    "report": lambda m, rows: report(m, name="m", rows=Rows(rows.X, rows.y)),
+    "gradcheck": lambda m, rows: gradcheck(m.net, m.loss, rows.X[:5], rows.y[:5], sample=3),
+    "curvature": lambda m, rows: largest_curvature(m.net, m.loss, rows.X, _encoded(m, rows)),
+    "activity": lambda m, rows: measure(m.net, m.loss, rows.X, _encoded(m, rows)),
+    "exports": lambda m, rows: (to_onnx(m), to_python(m), to_html(m)),
+    "predict": lambda m, rows: m.predict(FRAME),
+    "copies": lambda m, rows: copy.deepcopy(m).predict(FRAME),
+}
+
+
+def _encoded(m, rows):
+    return m.loss.encode(rows.y, m.net.n_out, m.net.dtype)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_whoever_only_reads_a_model_holds_its_network_or_a_copy(read):
+    """A layer is asked for its output by a thread that holds the network's lock, or not at all."""
+    shared = copy.deepcopy(model())
+    net, free = shared.net, []
+
+    def watched(layer, forward):
+        def call(X, train):
+            if not net._lock._is_owned():
+                free.append(layer.name)
+            return forward(X, train)
+
+        return call
+
+    rows = read_rows(shared, FRAME)
+    for layer in net.layers:
+        layer.forward = watched(layer, layer.forward)
+    read(shared, rows)
+    assert free == []
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, copy.copy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+def test_a_copy_of_a_network_in_use_does_not_wait_for_it(again):
+    net, X = mlp(3, seed=1), normals(4, 3)
+    with InUse(net, X):
+        np.testing.assert_array_equal(again(net).predict(X), mlp(3, seed=1).predict(X))
+
+
+class InUse:
+    """While the block runs, another thread is in the middle of a prediction."""
+
+    def __init__(self, net, X):
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+        def transform(batch):
+            self.begun.set()
+            assert self.ended.wait(60)
+            return batch
+
+        self.thread = threading.Thread(target=net.predict, args=(X, None, transform))
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.begun.wait(60)
+
+    def __exit__(self, *error):
+        self.ended.set()
+        self.thread.join()
+
+
+# --- forks ---------------------------------------------------------------------------------------
+
+
+def in_child(check):
+    """Fork, and return whether the check holds in the child, which is killed if it hangs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS)
+        right = False
+        try:
+            right = bool(check())
+        finally:
+            os._exit(0 if right else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@forks
+def test_a_child_may_use_a_network_that_a_thread_of_the_parent_holds():
+    net, X = mlp(3, hidden=(8, 8), batch_norm=True, seed=1), normals(7, 3)
+    expected = net.predict(X)
+    with InUse(net, X[:2]):
+        assert in_child(lambda: np.array_equal(net.predict(X), expected))
+    np.testing.assert_array_equal(net.predict(X), expected)
+
+
+@forks
+def test_a_child_may_use_a_network_that_its_own_thread_holds():
+    net, X, answers = mlp(3, seed=1), normals(2, 3), []
+    expected = net.predict(X)
+
+    def transform(batch):
+        answers.append(in_child(lambda: np.array_equal(net.predict(X), expected)))
+        return batch
+
+    net.predict(X, transform=transform)
+    assert answers == [True]
+
+
+@forks
+@pytest.mark.parametrize("what", ["network", "estimator", "model"])
+def test_children_predict_while_threads_of_the_parent_do(what):
+    X = normals(3000, 3)
+    if what == "network":
+        predict, few = mlp(3, hidden=(32,), seed=1).predict, X[:50]
+    elif what == "estimator":
+        predict, few = NetClassifier(epochs=1).fit(X[:40], np.arange(40) % 2).predict_proba, X[:50]
+    else:
+        predict, few, X = model().predict_proba, FRAME.head(20), FRAME
+    expected, done = predict(few), threading.Event()
+
+    def work():
+        while not done.is_set():
+            predict(X)
+
+    busy = [threading.Thread(target=work) for _ in range(2)]
+    for thread in busy:
+        thread.start()
+    try:
+        for _ in range(8):
+            time.sleep(0.01)
+            assert in_child(lambda: np.array_equal(predict(few), expected))
+    finally:
+        done.set()
+        for thread in busy:
+            thread.join()
+
+
+@forks
+def test_a_child_may_decode_a_large_picture_while_a_thread_of_the_parent_does():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pixels._one_at_a_time.acquire).result()
+        try:
+            assert in_child(lambda: pixels._one_at_a_time.acquire(timeout=1))
+            assert not pixels._one_at_a_time.acquire(timeout=0.01)
+        finally:
+            pixels._one_at_a_time.release()
+
+
+@forks
+def test_a_child_is_not_bound_by_the_limits_of_threads_that_it_lacks(monkeypatch):
+    blas = pretended(monkeypatch, 4)
+    inside, done = threading.Event(), threading.Event()
+
+    def work():
+        with limited_threads(1):
+            inside.set()
+            assert done.wait(60)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(60)
+    with limited_threads(2):
+        assert blas.threads == 1
+        assert in_child(lambda: blas.threads == 2 == available_threads())
+        assert blas.threads == 1
+    done.set()
+    thread.join()
+    assert blas.threads == 4
+
+
+# --- the number of BLAS threads ------------------------------------------------------------------
+
+
+class Blas:
+    """A library as threadpoolctl shows it."""
+
+    def __init__(self, n):
+        self.threads = n
+
+    def get_num_threads(self):
+        return self.threads
+
+    def set_num_threads(self, n):
+        self.threads = n
+
+
+def pretended(monkeypatch, n):
+    blas = Blas(n)
+    monkeypatch.setattr(threads, "_libraries", lambda: [blas])
+    return blas
+
+
+def test_a_limit_holds_until_its_own_block_ends(monkeypatch):
+    """The first block to begin ends first, in another thread; the second is still running."""
+    blas, seen = pretended(monkeypatch, 4), []
+    begun, second = threading.Event(), threading.Event()
+
+    def first():
+        with limited_threads(1):
+            begun.set()
+            assert second.wait(60)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(60)
+    assert available_threads() == 4  # of this thread, which has not limited itself
+    with limited_threads(2):
+        seen.append(blas.threads)
+        second.set()
+        thread.join()
+        seen.append(blas.threads)
+    assert [*seen, blas.threads] == [1, 2, 4]
+
+
+def test_a_larger_number_never_lifts_a_limit(monkeypatch):
+    blas = pretended(monkeypatch, 4)
+    with limited_threads(2), limited_threads(8):
+        assert blas.threads == available_threads() == 2
+    assert blas.threads == 4
+
+
+def test_a_network_trained_beside_others_is_told_its_own_number(monkeypatch):
+    pretended(monkeypatch, 4)
+    large = mlp(1024, (1024, 1024), 10)
+    with ThreadPoolExecutor(1) as pool, limited_threads(1):
+        assert threads.blas_threads(large, 512) == 1
+        assert pool.submit(threads.blas_threads, large, 512).result() == 4
