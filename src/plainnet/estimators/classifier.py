@@ -128,8 +128,8 @@ class NetClassifier(NetEstimator):
             All classes that will ever come; needed at the first call unless y holds 0 and 1 for
             several labels.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none. The mean and variance of
-            batch norm count each row once.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
 
         Returns
         -------

@@ -80,8 +80,8 @@ class NetEstimator(Choices):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none. The mean and variance of
-            batch norm count each row once.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
         X_val, y_val : optional
             Rows to validate with after each epoch, instead of a share of X.
 

@@ -114,8 +114,8 @@ class NetRegressor(NetEstimator):
         y : array_like of shape (m,) or (m, k)
             Their targets.
         sample_weight : array_like of shape (m,), optional
-            A row of weight 2 counts as two rows, a row of weight 0 as none. The mean and variance of
-            batch norm count each row once.
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
 
         Returns
         -------
