@@ -311,3 +311,16 @@ def test_identity_alone_has_no_parameters():
     net = Sequential([Identity()], n_in=1)
     seen = trace(net, MeanSquaredError(), [2.0], 1.0)
     assert [(g.name, g.gradient.tolist()) for g in seen.gradients] == [("a0", [2.0]), ("x", [2.0])]
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
+@pytest.mark.parametrize("init", ["ones", "constant:-0.3"])
+def test_a_loss_that_bends_within_a_step_is_no_bug(activation, init):
+    """Layer norm of units that are all alike: moving one of them bends everything at once."""
+    for seed in range(5):
+        net = mlp(4, (4,), 2, activation=activation, init=init, layer_norm=True)
+        rng = np.random.default_rng(seed)
+        net.params.views["dense2.W"][...] += rng.standard_normal((2, 4))
+        net.params.views["layernorm1.gamma"][...] = 1 + rng.random(4)
+        seen = trace(net, MeanSquaredError(), rng.standard_normal(4), [1.0, -1.0])
+        assert seen.ok, seed

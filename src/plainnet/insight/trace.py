@@ -137,13 +137,15 @@ class Slope:
 
     ``numeric`` is None where the step moves a unit across a kink, such as ReLU's at zero: there
     is no derivative to compare with. ``index`` is None for a slope in a random direction, which
-    asks after all entries at once.
+    asks after all entries at once. ``unsure`` is how far the differences of a step and of its half
+    are apart, for a loss may bend within a step, or be rounded more than others.
     """
 
     index: tuple[int, ...] | None
     value: float | None
     gradient: float
     numeric: float | None
+    unsure: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the slope as JSON can hold it."""
@@ -447,6 +449,7 @@ class _Walk:
         both = slopes if direction is None else [*slopes, direction]
         errors = [abs(s.gradient - s.numeric) for s in both if s.numeric is not None]
         room = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
+        room += max((s.unsure for s in both), default=0.0)
         allowed = [1e-6 * abs(s.gradient) + room for s in both if s.numeric is not None]
         ok = all(error <= most for error, most in zip(errors, allowed, strict=True))
         return Gradient(
@@ -478,9 +481,11 @@ def _slope(
     plus, sides_plus = value(array + EPS * step)
     minus, sides_minus = value(array - EPS * step)
     crossed = any(np.any(p != q) for p, q in zip(sides_plus, sides_minus, strict=True))
-    numeric = None if crossed else (plus - minus) / (2 * EPS)
-    entry = None if index is None else float(array[index])
-    return Slope(index, entry, float(np.sum(grad * step)), numeric)
+    longer, half = (plus - minus) / (2 * EPS), EPS / 2 * step
+    shorter = (value(array + half)[0] - value(array - half)[0]) / EPS
+    numeric = None if crossed else (4 * shorter - longer) / 3  # extrapolated to no step at all
+    entry, unsure = None if index is None else float(array[index]), abs(longer - shorter)
+    return Slope(index, entry, float(np.sum(grad * step)), numeric, 0.0 if crossed else unsure)
 
 
 def _symbol(layer: Layer, n_dense: int) -> str:
