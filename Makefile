@@ -15,7 +15,7 @@ help:
 	@echo "make check   lint and types alone"
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
-	@echo "make fuzz    read tens of thousands of damaged files, as every night"
+	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
 	@echo "make clean   remove the environments and what tools left behind"
 
@@ -44,9 +44,14 @@ format: .venv/dev
 
 # So many files of each kind. A finding is printed, and its file is kept in fuzz-findings.
 FUZZ ?= 20000
-fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint
+fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint fuzz-training
 fuzz-%: .venv/dev
 	PYTHONPATH=tests .venv/bin/python -m fuzz.night $* --files $(FUZZ)
+
+# So many random trainings, from a table to the exports; each takes a second.
+TRAININGS ?= 2000
+fuzz-training: .venv/dev
+	PYTHONPATH=tests .venv/bin/python -m fuzz.trainings --cases $(TRAININGS)
 
 # Installed once, and again when pyproject.toml or a version changes. The empty file marks success.
 .venv/app .venv/dev: pyproject.toml $(LOCK)
