@@ -257,7 +257,7 @@ def all_the_way(number, source, folder, result, step, browser):
         assert len(model.predict(source)) == len(table)
     with step("evaluate"):
         judged = result.data.test or result.data.train
-        found = evaluation(model, judged, held_out=result.data.test is not None)
+        found = evaluation(model, judged, train=result.data.train.X)
         json.dumps(found.to_json(), allow_nan=False)
         if number % REPORTED == 0:
             assert report(model, name="model", rows=judged)

@@ -211,6 +211,7 @@ class Column(Baseline):
         """Say what kind of column it is, for a sentence."""
         place = self.rules[0].place
         noun = {"yesno": "Yes/No column", "category": "column", "number": "column of numbers"}
+        noun["indicator"] = "column of missing cells"
         if len(self.rules) > 1:
             return "the best column for each label"
         named = repr(place.name)
