@@ -90,8 +90,8 @@ def require_finite(
 ) -> None:
     """Refuse the first cell that, once scaled, is not finite in a dtype."""
     with np.errstate(over="ignore"):
-        ends = scale(np.stack([rows.min(axis=0), rows.max(axis=0)]))
-        if np.isfinite(ends.astype(dtype)).all():
+        ends = rows if len(rows) <= 2 else np.stack([rows.min(axis=0), rows.max(axis=0)])
+        if np.isfinite(scale(ends).astype(dtype)).all():
             return
         finite = np.isfinite(scale(rows).astype(dtype))
     row, column = (int(i) for i in np.argwhere(~finite)[0])
@@ -104,9 +104,9 @@ def require_finite(
 
 def require_finite_outputs(Z: Array, owner: str) -> Array:
     """Return the outputs of a network, unless some are not finite."""
-    finite = np.isfinite(Z).all(axis=1)
+    finite = np.isfinite(Z)
     if not finite.all():
-        row = int(finite.argmin())
+        row = int(finite.all(axis=1).argmin())
         raise PlainnetError(
             f"{owner}: the network's output for row {row} of X is {Z[row].tolist()}: "
             "the numbers of that row, or the weights, are too large"
