@@ -9,6 +9,7 @@ from plainnet.errors import PlainnetError
 
 FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
+LONGEST = 2_000  # characters of a sentence
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -74,6 +75,7 @@ def _sentence(error: Exception) -> str:
         kind = type(error).__name__
         text = f"unexpected {kind}: {error}; run it again with --debug to see where"
     words = " ".join(text.split())  # one line, and nothing that a terminal would obey
+    words = words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
 
 

@@ -1,0 +1,29 @@
+"""Limits on files that nobody vouches for: generous for data, and small enough for a laptop.
+
+docs/security.md explains them, and tests/attacks.py measures what they prevent.
+"""
+
+# Tables in text files
+MAX_TABLE_BYTES = 1_000_000_000  # once decompressed; Parquet as it is
+MAX_LINES = 10_000_000
+MAX_LINE = 10_000_000  # bytes
+MAX_CELL = 131_072  # characters, as in Python's csv
+MAX_COLUMNS = 50_000
+MAX_CELLS = 50_000_000
+SNIFFED = 1_000_000  # characters in which the delimiter is looked for
+MAX_EXPANSION = 100  # bytes in memory or in text from one byte of a compressed file,
+FREE_EXPANSION = 1_000_000  # beyond so many bytes of text
+XZ_MEMORY = 100_000_000  # bytes; `xz -9` needs 65 MB
+
+# Parquet
+FREE_PARQUET = 16_000_000  # bytes in memory beyond MAX_EXPANSION times the file
+
+# Suggestions of a similar name
+MAX_SUGGESTED = 60  # characters
+MAX_CANDIDATES = 300  # names
+
+# Headers of model files, and TOML
+MAX_HEADER = 16_000_000  # bytes
+MAX_NODES = 2_000_000  # keys, values, lists and objects in a header
+MAX_TOML = 1_000_000  # bytes
+MAX_TOML_LINE = 10_000  # bytes; reading a key takes the square of its length
