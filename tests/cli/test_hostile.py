@@ -202,7 +202,7 @@ def test_a_header_longer_than_any_is_not_read(tmp_path, monkeypatch):
 def test_a_header_of_many_values_is_not_parsed(tmp_path, unit):
     """Commas that are escaped in the outer header are seen in the inner one."""
     many = unit.replace('"', '\\"') * (2_000_001 // sum(map(unit.count, ",:[{\\")))
-    outer = '{"__metadata__":{"plainnet":"{\\"format\\":1,\\"x\\":[%s0]}"}}' % many
+    outer = '{"__metadata__":{"plainnet":"{\\"format\\":1,\\"x\\":[' + many + '0]}"}}'
     (tmp_path / "m").write_bytes(format_one.framed(outer.encode(), b""))
     with pytest.raises(ModelFileError) as error:
         read_model(tmp_path / "m")

@@ -18,6 +18,25 @@ XZ_MEMORY = 100_000_000  # bytes; `xz -9` needs 65 MB
 # Parquet
 FREE_PARQUET = 16_000_000  # bytes in memory beyond MAX_EXPANSION times the file
 
+# Pictures: decoding one of so many pixels takes some 400 MB, and all threads share that
+MAX_PIXELS = {
+    "JPEG": 89_478_485,  # at which Pillow warns
+    "progressive JPEG": 40_000_000,
+    "PNG": 40_000_000,
+    "GIF": 40_000_000,
+    "BMP": 40_000_000,
+    "PPM": 40_000_000,
+    "TIFF": 34_000_000,
+    "AVIF": 30_000_000,
+    "WEBP": 24_000_000,
+    "JPEG2000": 16_000_000,
+}
+MAX_SIDE = 20_000  # pixels
+MAX_SCANS = 100  # of a JPEG; programs write 10 or so
+MAX_PICTURE_BYTES = 250_000_000
+MAX_PIXELS_PER_BYTE = 2_000  # of the file,
+FREE_PIXELS = 4_000_000  # beyond so many
+
 # Suggestions of a similar name
 MAX_SUGGESTED = 60  # characters
 MAX_CANDIDATES = 300  # names
