@@ -84,7 +84,9 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
             # A JPEG can be decoded straight to an eighth, a quarter or a half of its size.
             draft = image.draft(None, (round(size * _GAP), round(size * _GAP)))
             pixels = prod(whole if kind == "progressive JPEG" else image.size)
-            with MEMORY.taken(pixels / limits.MAX_PIXELS[kind]):
+            # The header of an AVIF may give another size than what is encoded.
+            share = 1.0 if kind == "AVIF" else pixels / limits.MAX_PIXELS[kind]
+            with MEMORY.taken(share):
                 return _square(image, size, draft[1] if draft else None)
     except DataError:
         raise
