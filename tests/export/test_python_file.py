@@ -358,8 +358,8 @@ def test_pictures_as_a_program(tmp_path, capsys):
 
 def test_only_regular_files_are_read(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    for model, reader in ((picture_model(), "read_picture"), (table_model(mlp(SCHEMA.n_features,
-                          hidden=(2,), n_out=1)), "read_rows")):  # fmt: skip
+    models = {"read_picture": picture_model(), "read_rows": table_models()["binary"]}
+    for reader, model in models.items():
         read = loaded(to_python(model))[reader]
         for path in (str(tmp_path / "fifo"), "/dev/zero"):
             with pytest.raises(ValueError, match="not a regular file"):
