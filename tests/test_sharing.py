@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from plainnet import NetClassifier, Settings, mlp
-from plainnet.data import pixels
 from plainnet.data.datasets import Rows
+from plainnet.data.picture_limits import MEMORY
 from plainnet.data.samples import introverts
 from plainnet.export.onnx_file import to_onnx
 from plainnet.export.page import to_html
@@ -219,13 +219,25 @@ def test_children_predict_while_threads_of_the_parent_do(what):
 
 @forks
 def test_a_child_may_decode_a_large_picture_while_a_thread_of_the_parent_does():
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(pixels._one_at_a_time.acquire).result()
-        try:
-            assert in_child(lambda: pixels._one_at_a_time.acquire(timeout=1))
-            assert not pixels._one_at_a_time.acquire(timeout=0.01)
-        finally:
-            pixels._one_at_a_time.release()
+    inside, done = threading.Event(), threading.Event()
+
+    def decode():
+        with MEMORY.taken(1.0):
+            inside.set()
+            done.wait()
+
+    def decode_too():
+        with MEMORY.taken(1.0):
+            return True
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    inside.wait()
+    try:
+        assert in_child(decode_too)
+    finally:
+        done.set()
+        thread.join()
 
 
 @forks

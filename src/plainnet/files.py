@@ -18,6 +18,7 @@ import numpy as np
 from plainnet._version import __version__
 from plainnet.atomic import write_bytes
 from plainnet.data.fields import shortened
+from plainnet.data.limits import MAX_HEADER, MAX_NODES
 from plainnet.errors import ModelFileError
 from plainnet.nn.params import Array
 
@@ -29,7 +30,6 @@ _AGAIN: dict[What, str] = {
     "model": "save or download it again",
     "checkpoint": "train again, if there is no other",
 }
-LONGEST = 100_000_000  # bytes of the header, as in safetensors
 DEEPEST = 64  # lists and objects within each other
 _NAME = 256  # characters in the name of an array
 _AXES = 8
@@ -95,11 +95,14 @@ def write_model(
         raise ModelFileError(f"the header of a {what} file must be JSON: {error}") from None
     whole.pop("digest", None)
     whole["digest"] = _digest(contiguous, whole)
-    content = save(contiguous, metadata={_KEYS[what]: _dumps(whole)})
-    if not _is_sound(whole, DEEPEST) or int.from_bytes(content[:8], "little") > LONGEST:
+    text = _dumps(whole)
+    content = save(contiguous, metadata={_KEYS[what]: text})
+    long = int.from_bytes(content[:8], "little") > MAX_HEADER or _nodes(text) > MAX_NODES
+    if long or not _is_sound(whole, DEEPEST):
         raise ModelFileError(
-            f"the header of a {what} file must hold at most {LONGEST:,} bytes, {DEEPEST} lists "
-            "within each other, and no whole number beyond 2**1024: it is not saved"
+            f"the header of a {what} file must hold at most {MAX_HEADER:,} bytes, {MAX_NODES:,} "
+            f"values, {DEEPEST} lists within each other, and no whole number beyond 2**1024: it is "
+            "not saved"
         )
     write_bytes(path, content)
 
@@ -181,8 +184,8 @@ def _described(file: BufferedReader) -> dict[str, Any]:
     n = int.from_bytes(first, "little")
     if len(first) < 8 or n > os.fstat(file.fileno()).st_size - 8:
         raise _DamagedError("it ends before its header does")
-    if n > LONGEST:
-        raise _DamagedError(f"its header is longer than {LONGEST:,} bytes")
+    if n > MAX_HEADER:
+        raise _DamagedError(f"its header is longer than {MAX_HEADER:,} bytes")
     described = _object(file.read(n))
     if described is None:
         raise _DamagedError("its header is not a JSON object")
@@ -193,10 +196,17 @@ def _object(text: str | bytes) -> dict[str, Any] | None:
     """Parse a JSON object that can be believed to be one; None for all else."""
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
+        if _nodes(text) > MAX_NODES:  # counted before each takes memory
+            raise _DamagedError(f"its header holds more than {MAX_NODES:,} values")
         value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and _is_sound(value, DEEPEST) else None
+
+
+def _nodes(text: str) -> int:
+    """Bound how many keys and values JSON holds: what stands between them is counted."""
+    return sum(map(text.count, ",:[{"))
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -191,11 +191,27 @@ def test_a_container_that_is_none_is_told(tmp_path, content, says):
 
 def test_a_header_longer_than_any_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "m").write_bytes(laid({"a": ONE}, 8))
-    monkeypatch.setattr(files, "LONGEST", 50)
+    monkeypatch.setattr(files, "MAX_HEADER", 50)
     with pytest.raises(ModelFileError, match="its header is longer than 50 bytes"):
         read_model(tmp_path / "m")
     with pytest.raises(ModelFileError, match="at most 50 bytes"):
         write_model(tmp_path / "new", {"a": np.ones(1)}, {})
+
+
+@pytest.mark.parametrize("unit", ["[],", "0,", '{"a":0},', "0\\u002c"])
+def test_a_header_of_many_values_is_not_parsed(tmp_path, unit):
+    """Commas that are escaped in the outer header are seen in the inner one."""
+    many = unit.replace('"', '\\"') * (2_000_001 // sum(map(unit.count, ",:[{\\")))
+    outer = '{"__metadata__":{"plainnet":"{\\"format\\":1,\\"x\\":[' + many + '0]}"}}'
+    (tmp_path / "m").write_bytes(format_one.framed(outer.encode(), b""))
+    with pytest.raises(ModelFileError) as error:
+        read_model(tmp_path / "m")
+    assert "(its header holds more than 2,000,000 values)" in str(error.value)
+
+
+def test_a_header_of_many_values_is_not_written(tmp_path):
+    with pytest.raises(ModelFileError, match="2,000,000 values"):
+        write_model(tmp_path / "m", {"a": np.ones(1)}, {"x": [0] * 2_000_001})
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):

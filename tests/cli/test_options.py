@@ -1,5 +1,6 @@
 """Every option of train reaches the training, from the command line and from a file."""
 
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -217,7 +218,13 @@ def test_the_config_file_can_name_the_model_file(
         ('optimizer = "magic"', 'Invalid value "magic" for [optimizer]'),
         ("epochs = ", "the config file 'run.toml' is not TOML"),
         ("config = 'run.toml'", "holds 'config', which is no option"),
+        ("hidden = " + "[\n" * 100_000, "has too many lists or tables within each other"),
+        ("epochs = " + "9" * 5_000, "is not TOML: Exceeds the limit (4300 digits)"),
+        ("epochs = " + "9" * 100_000, "holds more than 1,000,000 bytes, or 10,000 in one line"),
+        ("\n" * 1_000_001, "holds more than 1,000,000 bytes, or 10,000 in one line"),
+        ("k" * 9_000 + " = 1", "kkk…"),
     ],
+    ids=range(12),
 )
 def test_a_bad_config_file_is_named(
     cli: Callable[..., Any], survey: Path, tmp_path: Path, content: str, telling: str
@@ -227,3 +234,18 @@ def test_a_bad_config_file_is_named(
     assert outcome.code == 2
     assert telling in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_config_file_is_a_regular_file(
+    cli: Callable[..., Any], survey: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    for name in ("fifo.toml", "/dev/zero", str(tmp_path)):
+        outcome = cli("train", survey, "--config", name)
+        assert outcome.err == f"Error: the config file {name!r} is not a regular file\n"
+
+
+def test_as_much_toml_as_is_read(cli: Callable[..., Any], survey: Path, tmp_path: Path) -> None:
+    filler = ("#" + "x" * 9_998 + "\n") * 99
+    (tmp_path / "run.toml").write_text(filler + 'out = "named.safetensors"\nepochs = 1\n')
+    assert cli("train", survey, "--config", "run.toml").code == 0

@@ -1,5 +1,6 @@
 """Tables come from files as they were written, or with one clear sentence of why not."""
 
+import base64
 import bz2
 import csv
 import gzip
@@ -10,7 +11,6 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plainnet.data import frames
 from plainnet.data.frames import absent_column, named, read_frame
 from plainnet.errors import DataError
 
@@ -242,11 +241,7 @@ def test_a_table_may_be_empty_where_that_is_asked_for(tmp_path: Path) -> None:
 
 def test_integers_beside_missing_cells_of_parquet_keep_their_digits(tmp_path: Path) -> None:
     cards = [1234567890123456789, None, 1234567890123456801]
-    columns = {
-        "a": pa.array(cards),
-        "b": pa.array(cards, pa.uint64()),
-        "c": pa.array([[1], None, []]),
-    }
+    columns = {"a": pa.array(cards), "b": pa.array(cards, pa.uint64())}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     frame = read_frame(tmp_path / "t.parquet")
     for name in "ab":
@@ -395,8 +390,8 @@ def test_the_real_survey(shared_data: Path) -> None:
 
 
 def bombs() -> dict[str, bytes]:
-    """Small files that unpack to 45 MB of zeros, which are text too."""
-    zeros = b"0" * 45_000_000
+    """Small files that unpack to 45 MB of text."""
+    zeros = b"0,0\n" * 11_250_000
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", zeros)
@@ -421,26 +416,16 @@ def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
             f"File {str(tmp_path / name)!r} unpacks to more than 100 times its size; "
             "unpack it yourself, and give the file that comes of it."
         )
-        assert peak < 60_000_000  # what is unpacked grows by an eighth at a time
-
-
-def test_parquet_that_claims_more_than_it_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.parquet"
-    pd.DataFrame({"x": np.zeros(4_000_000, np.int8)}).to_parquet(path)
-    assert len(read_frame(path)) == 4_000_000
-    monkeypatch.setattr(frames, "_MOST_CELLS", 2_000_000)
-    with pytest.raises(DataError, match=r"claims 4,000,000 cells in [0-9,]+ bytes; write it as"):
-        read_frame(path)
+        assert peak < 20_000_000
 
 
 def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pd.DataFrame({"x": [1.5, 2.5]}).to_parquet(path)
-    content = path.read_bytes()
-    assert b"numpy_type" in content
-    path.write_bytes(content.replace(b"numpy_type", b"nunpy_type"))
+    schema = pq.read_metadata(path).metadata[b"ARROW:schema"]
+    damaged = base64.b64encode(base64.b64decode(schema).replace(b"numpy_type", b"nunpy_type"))
+    assert damaged != schema
+    path.write_bytes(path.read_bytes().replace(schema, damaged))
     with pytest.raises(DataError) as error:
         read_frame(path)
     assert str(error.value).endswith(
@@ -451,7 +436,7 @@ def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a" + "," * 100_000 + "\n1\n", "has 100,001 columns; at most 100,000 are read."),
+        ("a" + "," * 100_000 + "\n1\n", "has 100,001 columns; at most 50,000 are read."),
         (
             "a,b\n1," + "x" * 140_000 + "\n",
             "line 2, has a cell of more than 131,072 characters; close each quote, "

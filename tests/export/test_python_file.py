@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import os
 import subprocess
 import sys
 from datetime import date, datetime, time, timedelta
@@ -382,6 +383,28 @@ def test_pictures_as_a_program(tmp_path, capsys):
         program["main"]([])
     with pytest.raises(ValueError, match=r"pictures must be uint8 \(m, 8, 8, 3\), got float64"):
         program["predict"](np.zeros((1, 8, 8, 3)))
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    models = {"read_picture": picture_model(), "read_rows": table_models()["binary"]}
+    for reader, model in models.items():
+        read = loaded(to_python(model))[reader]
+        for path in (str(tmp_path / "fifo"), "/dev/zero"):
+            with pytest.raises(ValueError, match="not a regular file"):
+                read(path)
+        with pytest.raises(FileNotFoundError):
+            read("nowhere")
+
+
+def test_pictures_of_other_kinds_or_too_many_pixels_are_refused(tmp_path):
+    read = loaded(to_python(picture_model()))["read_picture"]
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(OSError, match="cannot identify image file"):  # Ghostscript is not started
+        read(tmp_path / "a.eps")
+    Image.new("1", (20_000, 2_001)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="more than 40,000,000 pixels"):
+        read(tmp_path / "a.png")
 
 
 def test_it_reads_well():

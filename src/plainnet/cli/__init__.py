@@ -9,6 +9,7 @@ from plainnet.errors import PlainnetError
 
 FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
+LONGEST = 2_000  # characters of a sentence
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -73,7 +74,8 @@ def _sentence(error: Exception) -> str:
     else:
         kind = type(error).__name__
         text = f"unexpected {kind}: {error}; run it again with --debug to see where"
-    return _printable(" ".join(text.split()))
+    words = " ".join(text.split())
+    return _printable(words if len(words) <= LONGEST else words[: LONGEST - 1] + "…")
 
 
 def _printable(line: str) -> str:

@@ -3,6 +3,8 @@
 import tomllib
 from collections.abc import Sequence
 from inspect import cleandoc
+from pathlib import Path
+from typing import Any
 
 from cyclopts import (
     App,
@@ -16,6 +18,7 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
 from plainnet._version import __version__
+from plainnet.data.limits import MAX_TOML, MAX_TOML_LINE
 from plainnet.errors import PlainnetError
 
 _HELP = """Deep neural networks from scratch in NumPy: from a table or a folder of pictures to a \
@@ -214,11 +217,7 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     if not names or not names[0]:
         return
     file = names[0][-1].value
-    try:
-        with open(file, "rb") as content:
-            values = tomllib.load(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlainnetError(f"the config file {file!r} is not TOML: {error}") from error
+    values = _toml(file)
     for name, value in values.items():
         # which cyclopts would pass over
         if name in (*_COMMANDS, "config") or isinstance(value, dict):
@@ -227,3 +226,24 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
                 "write lines such as epochs = 50"
             )
     Dict(values, source=file, use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _toml(file: str) -> dict[str, Any]:
+    """Read a TOML file, within limits that keep the parser quick."""
+    if Path(file).exists() and not Path(file).is_file():
+        raise PlainnetError(f"the config file {file!r} is not a regular file")
+    with open(file, "rb") as content:
+        data = content.read(MAX_TOML + 1)
+    if len(data) > MAX_TOML or max(map(len, data.split(b"\n"))) > MAX_TOML_LINE:
+        raise PlainnetError(
+            f"the config file {file!r} holds more than {MAX_TOML:,} bytes, or {MAX_TOML_LINE:,} "
+            "in one line: give a file with a line for each option"
+        )
+    try:
+        return tomllib.loads(data.decode())
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of 5,000 digits
+        raise PlainnetError(f"the config file {file!r} is not TOML: {error}") from error
+    except RecursionError:
+        raise PlainnetError(
+            f"the config file {file!r} has too many lists or tables within each other"
+        ) from None

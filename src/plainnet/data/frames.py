@@ -1,26 +1,23 @@
 """From a table in any common format to a DataFrame whose cells are as they were written."""
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
 import os
 import re
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from plainnet.data import limits
 from plainnet.data.fields import shortened
 from plainnet.data.header import is_data
+from plainnet.data.parquet import read_parquet
+from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
 from plainnet.errors import DataError
 
 __all__ = ["MISSING", "absent_column", "named", "read_frame"]
@@ -33,19 +30,6 @@ MISSING = frozenset(
 
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
-_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
-_PARQUET_SUFFIXES = (".parquet", ".pq")
-_OPEN: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-}
-_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
-            lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
-_MOST_TIMES = 100  # a packed file may unpack to so many times its size,
-_MOST_TEXT = 2**25  # and to so many bytes more,
-_MOST_CELLS = 2**25  # and Parquet, whose cells are small, to so many cells more
-_MOST_COLUMNS = 100_000
 _BLOCK = 4096  # rows that are turned into columns at a time
 _SNIFFED_RECORDS = 100
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
@@ -110,12 +94,12 @@ def read_frame(
         return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
-    name, data = _unpacked(path, label)
+    name, data = read_bytes(path, label)
     if not data:
         raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
-    if name.suffix.lower() in _PARQUET_SUFFIXES:
+    if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
-        return _checked(_read_parquet(data, label), label, empty)
+        return _checked(read_parquet(data, label), label, empty)
     return _read_text(_decoded(data, label), delimiter, label, empty)
 
 
@@ -178,8 +162,10 @@ def absent_column(name: str, present: list[str], what: str) -> DataError:
     >>> print(absent_column("Agee", ["Age", "City"], "the target"))
     The table has no column 'Agee' (the target); did you mean 'Age'?
     """
-    spelled = {p.casefold(): p for p in present}
-    near = get_close_matches(name.casefold(), spelled, n=1)
+    spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
+    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]  # long names take hours
+    likely = len(name) <= limits.MAX_SUGGESTED
+    near = get_close_matches(name.casefold(), short, n=1) if likely else []
     if near:
         hint = f"did you mean {shortened(spelled[near[0]])}?"
     else:
@@ -214,122 +200,20 @@ def _check_names(names: list[str], label: str) -> None:
         )
 
 
-def _unpacked(path: Path, label: str) -> tuple[PurePosixPath, bytes]:
-    """Return the name without the suffix of a compression, and the bytes without it."""
-    if path.is_dir():
-        raise DataError(f"{label} is a folder; give the file of a table.")
-    if not path.exists():
-        raise DataError(f"{label} does not exist; check the path.")
-    name, packing = PurePosixPath(path.name), path.suffix.lower()
-    if packing in (*_OPEN, ".zip"):
-        # `survey.gz` says nothing of its kind, and is taken for text.
-        name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
-    if packing != ".zip":
-        _check_suffix(name, label)
-    most = _MOST_TIMES * path.stat().st_size + _MOST_TEXT
+def _decoded(data: bytearray, label: str) -> str:
+    zero = data.find(0)
     try:
-        if packing == ".zip":
-            return _only_member(path, label, most)
-        if packing not in _OPEN:
-            return name, path.read_bytes()
-        with _OPEN[packing](path, "rb") as file:
-            return name, _at_most(file, most, label)
-    except DataError:
-        raise
-    except _DAMAGED as error:
-        reason = error.strerror if isinstance(error, OSError) and error.filename else error
-        raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
-
-
-def _at_most(file: IO[bytes], most: int, label: str) -> bytes:
-    """Unpack a file, unless it was made to fill the memory."""
-    data = bytearray()
-    while part := file.read(2**20):  # asked for all at once, room for all is made at once
-        data += part
-        if len(data) > most:
-            raise DataError(
-                f"{label} unpacks to more than {_MOST_TIMES} times its size; "
-                "unpack it yourself, and give the file that comes of it."
-            )
-    return bytes(data)
-
-
-def _only_member(path: Path, label: str, most: int) -> tuple[PurePosixPath, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        # A Mac adds files of its own to each archive.
-        names = [
-            n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")
-        ]
-        if len(names) != 1:
-            raise DataError(f"{label} holds {len(names)} files; give an archive of one table.")
-        member = PurePosixPath(names[0])
-        _check_suffix(member, label)
-        with archive.open(names[0]) as file:
-            return member, _at_most(file, most, label)
-
-
-def _check_suffix(name: PurePosixPath, label: str) -> None:
-    known = (*_TEXT_SUFFIXES, *_PARQUET_SUFFIXES)
-    if name.suffix.lower() not in known:
-        kind = f"ends in {name.suffix!r}" if name.suffix else "has no ending"
-        raise DataError(
-            f"{label} {kind}, which is no table that can be read; give one of {' '.join(known)}, "
-            "or a text file compressed as .gz .bz2 .xz .zip."
-        )
-
-
-def _read_parquet(data: bytes, label: str) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # Memory of Arrow's own: a file of Python's would be read by threads of their own.
-        file = pq.ParquetFile(pa.BufferReader(data))
-        _check_names([name.strip() for name in file.schema_arrow.names], label)
-        cells = file.metadata.num_rows * file.metadata.num_columns
-        if cells > _MOST_TIMES * len(data) + _MOST_CELLS:
-            raise DataError(
-                f"{label} claims {cells:,} cells in {len(data):,} bytes; write it as CSV instead."
-            )
-        # One thread, as damage met by several at once is not always an error, and checked
-        # before its parts are followed.
-        table = file.read(use_threads=False)
-        table.validate(full=True)
-        return _with_exact_integers(table)
-    except DataError:
-        raise
-    except Exception as error:  # readers raise almost anything on damaged bytes
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
-        if isinstance(error, KeyError):
-            reason = f"its description lacks {reason}"
-        raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
-
-
-def _with_exact_integers(table: Any) -> pd.DataFrame:
-    """Return an Arrow table as a DataFrame whose integers keep all digits beside missing cells."""
-    import pyarrow as pa
-
-    frame = table.to_pandas(use_threads=False, integer_object_nulls=True)
-    for name, kind in zip(table.schema.names, table.schema.types, strict=True):
-        if pa.types.is_integer(kind) and name in frame and frame[name].dtype == object:
-            unsigned = pa.types.is_unsigned_integer(kind)
-            frame[name] = frame[name].astype("UInt64" if unsigned else "Int64")
-    return frame
-
-
-def _decoded(data: bytes, label: str) -> str:
-    try:
-        text = data.decode("utf-8-sig")
+        text = (data if zero < 0 else data[:zero]).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        utf16 = bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff")
         raise DataError(
             f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte "
             f"0x{data[error.start]:02x} at offset {error.start} (line {line}); "
             "save it again as UTF-8."
         ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    if zero >= 0:
+        line = text.count("\n") + 1
         raise DataError(f"{label} is no text: line {line} holds a zero byte; give a CSV file.")
     return text
 
@@ -339,13 +223,23 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
     if hint:
         delimiter = hint[1] if delimiter is None else delimiter
         text = text[hint.end() :]  # the line's end stays, so that lines count on
-    delimiter = _sniffed(text) if delimiter is None else _checked_delimiter(delimiter)
+    if delimiter is None:
+        delimiter = _sniffed(text[: limits.SNIFFED])
+    else:
+        delimiter = _checked_delimiter(delimiter)
+    n_cells = text.count(delimiter) + text.count("\n")
+    if n_cells > limits.MAX_CELLS:
+        raise DataError(
+            f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
+        )
     records = _records(text, delimiter, label)
     header = next((record for _, record in records if any(map(str.strip, record))), [])
     if not header:
         raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
-    if len(header) > _MOST_COLUMNS:
-        raise DataError(f"{label} has {len(header):,} columns; at most {_MOST_COLUMNS:,} are read.")
+    if len(header) > limits.MAX_COLUMNS:
+        raise DataError(
+            f"{label} has {len(header):,} columns; at most {limits.MAX_COLUMNS:,} are read."
+        )
     # A line of spaces is no row, but in a table of one column it is an empty cell.
     kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
     rows = (
@@ -369,7 +263,7 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
 
 
 def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame:
-    columns: dict[str, object] = {}
+    table = np.empty((len(header), len(read[0])), dtype=object)
     names: list[str] = []
     for i in range(len(header)):
         cells, read[i] = read[i], []  # let go of, column by column
@@ -377,12 +271,10 @@ def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame
         name = header[i].strip()
         if not name and all(value is None for value in values):
             continue
+        table[len(names)] = values
         names.append(name or f"Unnamed: {i}")
-        column = np.empty(len(values), dtype=object)
-        column[:] = values
-        columns[names[-1]] = pd.Series(column, dtype=object)
     _check_names(names, label)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(table[: len(names)].T, columns=names, dtype=object, copy=False)
 
 
 def _fitted(record: list[str], width: int, row: int, line: int, label: str) -> list[str]:

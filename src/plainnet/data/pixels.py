@@ -3,34 +3,28 @@
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
+from math import prod
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.data import limits
+from plainnet.data.picture_limits import MEMORY, check_extent, check_file, kind_of
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.Image import Transpose
 
-MIN_SIDE = 2
-"""Pixels: a picture with a shorter side is refused, for it shows no shape."""
-MAX_SIDE = 20_000
-"""Pixels: a picture with a longer side is refused before it is decoded."""
-MAX_PIXELS = 89_478_485
-"""Width times height: a picture with more is refused. It is the number at which Pillow warns."""
 MAX_SIZE = 1_024
 """Pixels: the largest square to which pictures are brought."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What is read. Formats that Pillow hands to another program, such as EPS, are left out."""
 
-_LARGE = 2**24  # pixels, 64 MB: several larger ones at once could fill the memory
-_one_at_a_time = Lock()
 _GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
 _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
@@ -46,8 +40,8 @@ def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     path : path
-        A file in one of the formats of `FORMATS`, with sides of 2 to 20,000 pixels and
-        89,478,485 pixels in all at most.
+        A regular file in one of the formats of `FORMATS`, with sides of 2 to 20,000 pixels and,
+        depending on the format, 16 to 89 million pixels in all at most (docs/security.md).
     size : int
         The side of the result in pixels, 1 to 1,024.
 
@@ -83,14 +77,17 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if not path.is_file():
-            raise DataError("not a file" if path.exists() else "there is no such file")
-        if not path.stat().st_size:
-            raise DataError("the file is empty (0 bytes)")
+        n_bytes = check_file(path)
         with Image.open(path, formats=_formats()) as image:
-            _require_extent(*image.size)
-            with _one_at_a_time if image.width * image.height > _LARGE else nullcontext():
-                return _square(image, size)
+            whole, kind = image.size, kind_of(image, path)
+            check_extent(*whole, kind, n_bytes)
+            # A JPEG can be decoded straight to an eighth, a quarter or a half of its size.
+            draft = image.draft(None, (round(size * _GAP), round(size * _GAP)))
+            pixels = prod(whole if kind == "progressive JPEG" else image.size)
+            # The header of an AVIF may give another size than what is encoded.
+            share = 1.0 if kind == "AVIF" else pixels / limits.MAX_PIXELS[kind]
+            with MEMORY.taken(share):
+                return _square(image, size, draft[1] if draft else None)
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -99,7 +96,8 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     except MemoryError:
         raise DataError("it does not fit into memory: make it smaller") from None
     except Image.DecompressionBombError:
-        raise DataError(f"more than {MAX_PIXELS:,} pixels: make it smaller") from None
+        most = max(limits.MAX_PIXELS.values())
+        raise DataError(f"more than {most:,} pixels: make it smaller") from None
     except Exception as error:  # decoders raise almost anything on damaged bytes
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"cannot be opened: {error.strerror}") from None
@@ -142,32 +140,21 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _require_extent(width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise DataError(
-            f"{width:,} x {height:,} pixels is too small: at least {MIN_SIDE} a side are needed"
-        )
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise DataError(
-            f"{width:,} x {height:,} pixels is too large: at most {MAX_SIDE:,} a side and"
-            f" {MAX_PIXELS:,} in all are read, so make it smaller"
-        )
-
-
-def _square(image: "PillowImage", size: int) -> NDArray[np.uint8]:
+def _square(
+    image: "PillowImage", size: int, box: tuple[float, float, float, float] | None
+) -> NDArray[np.uint8]:
     """Bring an open picture to RGB of size x size, turned as its EXIF orientation says."""
     from PIL import Image
 
-    # A JPEG can be decoded straight to an eighth, a quarter or a half of its size.
-    draft = image.draft(None, (round(size * _GAP), round(size * _GAP)))
     image.load()
     small = _resizable(image).resize(
         (size, size),
         Image.Resampling.BICUBIC,
-        box=draft[1] if draft else None,
+        box=box,
         reducing_gap=_GAP,
     )
-    if small.mode == "RGBA":
+    if small.has_transparency_data:
+        small = small.convert("RGBA")
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
     # Turning a square costs little, and squeezing first gives the same picture.
     turn = _turn(image)
@@ -183,6 +170,8 @@ def _resizable(image: "PillowImage") -> "PillowImage":
         if levels.min() < 0 or levels.max() > 65_535:
             raise DataError("its pixels have 32 bits: save it with 8 or 16 bits a channel")
         return Image.fromarray(_sixteen_to_eight()[levels])
+    if image.mode in ("RGBA", "LA"):
+        return image
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in ("L", "RGB"):
@@ -215,13 +204,3 @@ def _turn(image: "PillowImage") -> "Transpose | None":
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }.get(orientation)
-
-
-def _after_fork() -> None:
-    """Free the lock of a child process, which lacks the thread of its parent that may hold it."""
-    global _one_at_a_time
-    _one_at_a_time = Lock()
-
-
-if os.name == "posix":  # elsewhere processes do not fork
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,204 @@
+"""Parquet files: flat columns, read within a budget of memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from plainnet.data import limits
+from plainnet.data.fields import shortened
+from plainnet.errors import DataError
+
+__all__ = ["read_parquet"]
+
+_ROWS = 65_536  # read at a time
+_BATCH = 2**23  # bytes that these may take
+_PAGE = 4_096  # bytes that any page is taken to need
+_DELTA_BYTE_ARRAY = 7  # an encoding whose cells may be as long as their whole page
+
+
+def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
+    """Read the bytes of a Parquet file; `label` begins the message of a DataError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Memory of Arrow's own: a file of Python's would be read by threads of their own.
+        schema = pq.ParquetFile(pa.BufferReader(data)).schema_arrow
+        _check_columns(schema, label)
+        # A text that is repeated is stored once, not once for each row.
+        texts = [field.name for field in schema if _is_text(field.type)]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        budget = limits.MAX_EXPANSION * len(data) + limits.FREE_PARQUET
+        width = sum(_width(field.type) for field in schema)
+        width += _check_pages(file.metadata, memoryview(data), budget, label)
+        _check_budget(file.metadata.num_rows * width, budget, label)
+        rows = max(1, min(_ROWS, _BATCH // width))
+        before, batches = pa.total_allocated_bytes(), []
+        # One thread, as damage met by several at once is not always an error.
+        for batch in file.iter_batches(batch_size=rows, use_threads=False):
+            batches.append(batch)
+            _check_budget(pa.total_allocated_bytes() - before, budget, label)
+        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
+        table.validate(full=True)  # before its parts are followed
+        _check_cells(table, label)
+        return _with_exact_integers(table)
+    except DataError:
+        raise
+    except Exception as error:  # readers raise almost anything on damaged bytes
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
+        if isinstance(error, KeyError):
+            reason = f"its description lacks {reason}"
+        raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
+
+
+def _with_exact_integers(table: Any) -> pd.DataFrame:
+    """Return an Arrow table as a DataFrame whose integers keep all digits beside missing cells."""
+    from pyarrow import types
+
+    frame = table.to_pandas(use_threads=False)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if types.is_integer(column.type) and column.null_count and name in frame:
+            unsigned = types.is_unsigned_integer(column.type)
+            frame[name] = (pd.UInt64Dtype() if unsigned else pd.Int64Dtype()).__from_arrow__(column)
+    return frame
+
+
+def _check_columns(schema: Any, label: str) -> None:
+    import pyarrow as pa
+
+    if len(schema) > limits.MAX_COLUMNS:
+        raise DataError(
+            f"{label} has {len(schema):,} columns; at most {limits.MAX_COLUMNS:,} are read."
+        )
+    for field in schema:
+        if pa.types.is_nested(_plain(field.type)):
+            raise DataError(
+                f"{label}, column {shortened(field.name)}: each cell holds a "
+                f"{field.type!s:.60}; write a column for each of its values, or leave it out."
+            )
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type of the values of a dictionary or an extension type."""
+    import pyarrow as pa
+
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        else:
+            return kind
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    kinds = [types.is_string, types.is_large_string, types.is_string_view]
+    kinds += [types.is_binary, types.is_large_binary, types.is_binary_view]
+    return any(is_one(kind) for is_one in kinds)
+
+
+def _width(kind: Any) -> int:
+    """Return how many bytes a cell needs, in Arrow or in pandas, without the text itself."""
+    from pyarrow import types
+
+    if types.is_decimal(kind) or types.is_date(kind) or types.is_time(kind):
+        return 128  # an object of Python's
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return 16
+
+
+def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> int:
+    """Check how much the pages decompress to; return how long cells may be beyond that."""
+    used, longest = 0, [0] * metadata.num_columns
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for j in range(group.num_columns):
+            for size, encoding in _pages(group.column(j), data):
+                used += max(size, _PAGE)
+                _check_budget(used, budget, label)
+                if encoding == _DELTA_BYTE_ARRAY:
+                    longest[j] = max(longest[j], size)
+    return sum(longest)
+
+
+def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
+    """Give the decompressed size and the encoding of each page, as its own header says."""
+    offsets = (chunk.dictionary_page_offset, chunk.data_page_offset)
+    at = min(offset for offset in offsets if offset and offset > 0)
+    end = at + chunk.total_compressed_size
+    while at < end:
+        header, at = _struct(data, at)
+        size, compressed = header[2], header[3]
+        if size < 0 or compressed < 0:
+            raise ValueError("a page is shorter than nothing")
+        yield size, header[5][2] if 5 in header else header[8][4] if 8 in header else -1
+        at += compressed
+
+
+def _struct(data: memoryview, at: int) -> tuple[dict[int, Any], int]:
+    """Read a struct of Thrift's compact protocol, as far as page headers use it."""
+    fields: dict[int, Any] = {}
+    number = 0
+    while head := data[at]:
+        at, kind = at + 1, head & 15
+        if head >> 4:
+            number += head >> 4
+        else:
+            number, at = _integer(data, at)
+        if kind in (1, 2):  # true and false
+            fields[number] = kind == 1
+        elif kind in (4, 5, 6):
+            fields[number], at = _integer(data, at)
+        elif kind == 8:  # bytes
+            length, at = _varint(data, at)
+            at += length
+        elif kind == 12:
+            fields[number], at = _struct(data, at)
+        else:
+            raise ValueError("the header of a page is damaged")
+    return fields, at + 1
+
+
+def _integer(data: memoryview, at: int) -> tuple[int, int]:
+    n, at = _varint(data, at)
+    return (n >> 1) ^ -(n & 1), at
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    n = shift = 0
+    while True:
+        n |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return n, at
+        if shift > 63:
+            raise ValueError("a number in the header of a page is too long")
+
+
+def _check_budget(used: int, budget: int, label: str) -> None:
+    if used > budget:
+        raise DataError(
+            f"{label} takes more than {limits.MAX_EXPANSION} times its size in memory; "
+            "write it as CSV instead."
+        )
+
+
+def _check_cells(table: Any, label: str) -> None:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            if not _is_text(chunk.dictionary.type) or not len(chunk.dictionary):
+                continue
+            longest = compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0
+            if longest > limits.MAX_CELL:
+                raise DataError(
+                    f"{label}, column {shortened(name)}, has a cell of {longest:,} bytes; "
+                    f"at most {limits.MAX_CELL:,} are read."
+                )

@@ -1,0 +1,115 @@
+"""The bytes of a table file: decompressed, and within limits."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from plainnet.data import limits
+from plainnet.errors import DataError
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
+_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
+            lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
+_OPEN: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+_PART = 2**20  # bytes read at a time: asked for all at once, memory for all is taken at once
+
+
+def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
+    """Return the name without the suffix of a compression, and the bytes without it."""
+    if path.is_dir():
+        raise DataError(f"{label} is a folder; give the file of a table.")
+    if not path.exists():
+        raise DataError(f"{label} does not exist; check the path.")
+    if not path.is_file():
+        raise DataError(f"{label} is not a regular file; save the table as a file.")
+    name, packing = PurePosixPath(path.name), path.suffix.lower()
+    if packing in (*_OPEN, ".zip"):
+        # `survey.gz` says nothing of its kind, and is taken for text.
+        name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
+    try:
+        if packing == ".zip":
+            return _only_member(path, label)
+        _check_suffix(name, label, packed=packing in _OPEN)
+        with open(path, "rb") as raw:
+            if packing not in _OPEN:
+                return name, _collected(raw, None, name, label)
+            with _OPEN[packing](raw, "rb") as file:
+                return name, _collected(file, raw.tell, name, label)
+    except DataError:
+        raise
+    except _DAMAGED as error:
+        reason = error.strerror if isinstance(error, OSError) and error.filename else error
+        raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
+
+
+def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
+    with zipfile.ZipFile(path) as archive:
+        # A Mac adds files of its own to each archive.
+        members = [
+            each
+            for each in archive.infolist()
+            if not each.filename.endswith("/") and not each.filename.startswith("__MACOSX/")
+        ]
+        if len(members) != 1:
+            raise DataError(f"{label} holds {len(members)} files; give an archive of one table.")
+        name, size = PurePosixPath(members[0].filename), members[0].compress_size
+        _check_suffix(name, label, packed=True)
+        with archive.open(members[0]) as file:
+            return name, _collected(file, lambda: min(size, path.stat().st_size), name, label)
+
+
+def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
+    suffix = name.suffix.lower()
+    if packed and suffix in PARQUET_SUFFIXES:
+        raise DataError(f"{label} is a compressed Parquet file; decompress it yourself first.")
+    known = (*_TEXT_SUFFIXES, *PARQUET_SUFFIXES)
+    if suffix not in known:
+        kind = f"ends in {name.suffix!r}" if suffix else "has no ending"
+        raise DataError(
+            f"{label} {kind}, which is no table that can be read; give one of {' '.join(known)}, "
+            "or a text file compressed as .gz .bz2 .xz .zip."
+        )
+
+
+def _collected(
+    file: IO[bytes], consumed: Callable[[], int] | None, name: PurePosixPath, label: str
+) -> bytearray:
+    """Read a file to its end unless it passes a limit; `consumed` counts compressed bytes."""
+    data, text = bytearray(), name.suffix.lower() not in PARQUET_SUFFIXES
+    lines = length = 0  # lines that have ended, and bytes of the one that has not
+    while part := file.read(_PART):
+        data += part
+        if len(data) > limits.MAX_TABLE_BYTES:
+            raise _excess(label, f"{limits.MAX_TABLE_BYTES:,} bytes")
+        if consumed and len(data) > limits.MAX_EXPANSION * consumed() + limits.FREE_EXPANSION:
+            raise DataError(
+                f"{label} unpacks to more than {limits.MAX_EXPANSION} times its size; "
+                "unpack it yourself, and give the file that comes of it."
+            )
+        if not text:
+            continue
+        if b"\0" in part:  # no text, which the caller says: nothing more has to be read
+            break
+        ends = [place for end in (b"\n", b"\r") for place in (part.find(end), part.rfind(end))]
+        last, first = max(ends), min((place for place in ends if place >= 0), default=len(part))
+        if length + first > limits.MAX_LINE:
+            raise _excess(label, f"{limits.MAX_LINE:,} bytes in one line")
+        length = length + len(part) if last < 0 else len(part) - last - 1
+        lines += part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
+        if lines > limits.MAX_LINES:
+            raise _excess(label, f"{limits.MAX_LINES:,} lines")
+    return data
+
+
+def _excess(label: str, what: str) -> DataError:
+    return DataError(f"{label} holds more than {what}, the most that is read; split it.")
