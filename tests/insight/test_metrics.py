@@ -4,6 +4,7 @@ import json
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +207,32 @@ def test_r2_of_a_constant_is_not_defined():
     assert evaluate("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_squares_out_of_range_leave_the_figures_right(size):
+    y, A = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
+    got, usual = evaluate("regression", y * size, A * size), evaluate("regression", y, A)
+    assert got["rmse"] == pytest.approx(usual["rmse"] * size)
+    assert got["mae"] == pytest.approx(usual["mae"] * size)
+    assert got["r2"] == pytest.approx(usual["r2"])
+
+
+def test_one_number_far_out_gives_figures_that_json_can_hold():
+    got = evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
+    assert got == {"rmse": pytest.approx(1e200 / np.sqrt(3)), "mae": 1e200 / 3, "r2": None}
+    got = evaluate("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
+    assert got["r2"] == pytest.approx(-0.5)
+    json.dumps(got, allow_nan=False)
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, 50), rng.integers(0, 5, 50)
+    expected = pd.Series(a).corr(pd.Series(b), method="spearman")
+    assert metrics.rank_correlation(a, b) == pytest.approx(expected)
+    assert metrics.rank_correlation(a, -a) == pytest.approx(-1)
+    assert metrics.rank_correlation(a, np.ones(50)) == 0
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 HALF = np.full((3, 1), 0.5)
@@ -249,11 +276,12 @@ HALF = np.full((3, 1), 0.5)
         ),
         (
             "regression", [0.0, 1.0], [0.0, np.inf],
-            "the predictions to evaluate must be finite numbers, got inf in row 1",
+            "the predictions to evaluate must be numbers of at most 1e+300 in size, "
+            "got inf in row 1",
         ),
         (
             "regression", [0.0, np.nan], [0.0, 1.0],
-            "the true values must be finite numbers, got nan in row 1",
+            "the true values must be numbers of at most 1e+300 in size, got nan in row 1",
         ),
         (
             "binary", [0, 1, 2], HALF,

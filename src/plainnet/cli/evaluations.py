@@ -7,7 +7,7 @@ from rich.console import Console
 
 from plainnet.cli.show import clean, line, number, percent, score, scores, section, table
 from plainnet.insight.outcome import questions
-from plainnet.insight.words import NAMES
+from plainnet.insight.words import NAMES, points
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -156,7 +156,7 @@ def _short(name: str) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if name == "interval":
-        return f"{100 * value[0]:.1f} - {100 * value[1]:.1f}"
+        return f"{points(value[0])} - {points(value[1])}"
     return score(name, value)
 
 

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scores = list[float | None]
 
+_LARGEST = 1e300  # of a number to evaluate: sums and differences of such are finite
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 
 
@@ -160,9 +161,42 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
     n = positive.size - p
     if p == 0 or n == 0:
         return None
-    _, which, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2  # tied scores share the mean of their ranks
-    return float((rank[which][positive].sum() - p * (p + 1) / 2) / (p * n))
+    return float((ranks(scores)[positive].sum() - p * (p + 1) / 2) / (p * n))
+
+
+def ranks(values: ArrayLike) -> Floats:
+    """Return the place of each number in their order, from 1; equal ones share their mean place.
+
+    Examples
+    --------
+    >>> ranks([0.5, 0.1, 0.5])
+    array([2.5, 1. , 2.5])
+    """
+    _, which, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[which])
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
+    """Return Spearman's correlation: that of the ranks, where equal numbers share their mean rank.
+
+    Parameters
+    ----------
+    a, b : array (m,)
+        Numbers.
+
+    Returns
+    -------
+    float
+        From -1 to 1; 0 where all of a or all of b are the same.
+
+    Examples
+    --------
+    >>> rank_correlation([1, 2, 3, 4], [10, 20, 30, 31])
+    1.0
+    """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -183,7 +217,9 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [1.0, 7.0])
     5.0
     """
-    return float(np.sqrt(np.mean(np.square(_error(y_true, y_pred)))))
+    error = _error(y_true, y_pred)
+    squares, exponent = _sum_of_squares(error)
+    return float(np.ldexp(np.sqrt(squares / error.size), exponent))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -221,7 +257,8 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
     -------
     float or None
         1 when every prediction is exact, 0 for always answering the mean of y_true, below 0 when
-        worse than that; None when all of y_true is the same.
+        worse than that; None when all of y_true is the same, or the errors are so much larger
+        than what y_true varies by that no float64 holds the ratio of their squares.
 
     Examples
     --------
@@ -231,8 +268,11 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
     y = np.asarray(y_true, np.float64)
     if y.min() == y.max():
         return None
-    left = np.sum(np.square(_error(y_true, y_pred)))
-    return float(1 - left / np.sum(np.square(y - y.mean())))
+    left, high = _sum_of_squares(_error(y_true, y_pred))
+    whole, low = _sum_of_squares(y - y.mean())
+    with np.errstate(over="ignore"):
+        share = float(1 - np.ldexp(left / whole, 2 * (high - low)))
+    return share if np.isfinite(share) else None
 
 
 def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
@@ -270,8 +310,8 @@ def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
     Raises
     ------
     DataError
-        For an unknown task, no rows, shapes that do not fit, labels out of range, and predictions
-        that are not finite or, as probabilities, not within 0 and 1.
+        For an unknown task, no rows, shapes that do not fit, labels out of range, numbers that
+        are not finite or beyond 1e300, and probabilities that are not within 0 and 1.
 
     Examples
     --------
@@ -375,6 +415,12 @@ def _error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     return predicted.astype(np.float64) - true.astype(np.float64)
 
 
+def _sum_of_squares(values: Floats) -> tuple[float, int]:
+    """Return s and e, the sum being s * 4**e: squares of 1e200 are infinite, of 1e-200 zero."""
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    return float(np.square(np.ldexp(values, -exponent)).sum()), exponent
+
+
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both as arrays of one shape: (m,) beside (m, 1) would be compared all with all."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
@@ -410,16 +456,16 @@ def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Float
 
 
 def _check_values(task: str, y: NDArray[Any], A: Floats) -> None:
-    bad = ~np.isfinite(A) if task == "regression" else ~((A >= 0) & (A <= 1))
+    numbers = f"numbers of at most {_LARGEST:g} in size"
+    bad = ~(np.abs(A) <= _LARGEST) if task == "regression" else ~((A >= 0) & (A <= 1))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        wanted = "finite numbers" if task == "regression" else "probabilities from 0 to 1"
+        wanted = numbers if task == "regression" else "probabilities from 0 to 1"
         raise DataError(
             f"the predictions to evaluate must be {wanted}, got {A[row, column]:g} in row {row}"
         )
     if task == "regression":
-        bad = ~np.isfinite(y.astype(np.float64))
-        wanted = "finite numbers"
+        bad, wanted = ~(np.abs(y.astype(np.float64)) <= _LARGEST), numbers
     else:
         highest = A.shape[1] - 1 if task == "multiclass" else 1
         bad = ~np.isin(y, np.arange(highest + 1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plainnet.insight.pages import Table
-from plainnet.insight.words import NAMES, number, percent, score
+from plainnet.insight.words import NAMES, number, percent, points, score
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -58,7 +58,7 @@ def interval(ends: Sequence[float]) -> str:
     >>> interval([0.911, 0.952])
     '91.1 to 95.2 %'
     """
-    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
+    return f"{points(ends[0])} to {points(ends[1])} %"
 
 
 def _cell(key: str, value: Any) -> str:

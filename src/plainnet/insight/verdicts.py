@@ -13,6 +13,7 @@ from plainnet.insight.baselines import Baseline, Column
 from plainnet.insight.duplicates import Copies, contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import Difference
+from plainnet.insight.metrics import rank_correlation
 from plainnet.insight.rules import Place
 from plainnet.insight.words import count, number, percent
 
@@ -240,7 +241,7 @@ def leaked(case: Case, answers: Sequence[Baseline], X: Array, y: Array) -> list[
     if case.regression and len(y) >= _ROWS:
         for place in case.places:
             for i, target in enumerate(case.target.columns):
-                rank = _rank_correlation(X[:, place.start], y.reshape(len(y), -1)[:, i])
+                rank = rank_correlation(X[:, place.start], y.reshape(len(y), -1)[:, i])
                 if abs(rank) >= LEAK_RANK:
                     by = f"rank correlation {rank:+.4f} on {case.where}"
                     found.append(_leak(place.name, f"the target {target!r}", by))
@@ -256,17 +257,6 @@ def _leak(name: str, what: str, by: str) -> Finding:
         "It may be the target in other words, or known only after the target is.",
         f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
     )
-
-
-def _rank_correlation(a: Array, b: Array) -> float:
-    """Spearman's correlation: that of the ranks, where equal numbers share the mean rank."""
-    ranks = []
-    for values in (a, b):
-        _, which, n = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(n) - (n - 1) / 2)[which])
-    if len(np.unique(ranks[0])) < 2 or len(np.unique(ranks[1])) < 2:
-        return 0.0
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def repeated(
