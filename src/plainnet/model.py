@@ -239,9 +239,8 @@ class Model:
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            Z = predict(self.net, X, self.transform)
-            sound = (np.abs(Z) <= LARGEST).reshape(len(Z), -1).all(axis=1)  # NaN is not
+        Z = self.unchecked_logits(X)
+        sound = within(Z)
         if not sound.all():
             row = int(np.argmin(sound))
             raise PlainnetError(
@@ -250,6 +249,11 @@ class Model:
                 "proportion"
             )
         return Z
+
+    def unchecked_logits(self, X: Array) -> Array:
+        """Compute what `logits` does, whatever comes of it."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return predict(self.net, X, self.transform)
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.
@@ -347,6 +351,11 @@ class Model:
             raise ModelFileError(
                 f"{str(path)!r} is not a model that can be used: {reason}"
             ) from None
+
+
+def within(values: Array) -> Array:
+    """Say for which rows all numbers are finite and at most 1e18 in size."""
+    return np.asarray((np.abs(values) <= LARGEST).reshape(len(values), -1).all(axis=1))
 
 
 def _require_few(layers: object) -> None:

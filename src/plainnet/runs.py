@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from plainnet._version import __version__
 from plainnet.checkpoints import Checkpoints, digest
 from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.insight.recorded import finite
 from plainnet.model import Model
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
@@ -58,6 +59,21 @@ class Run(NamedTuple):
     model: Model
     history: History
     data: "Dataset"
+
+
+@final
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C after a training has ended, while its network is judged: the network is not lost.
+
+    Attributes
+    ----------
+    run : Run
+        All but the evaluation, which its notes say.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
 
 
 def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = None) -> "Dataset":
@@ -204,8 +220,13 @@ def run(
     data = load(path, settings, progress=progress)
     if checkpoints is not None:
         checkpoints.also("path", lambda: str(Path(path).resolve()))
-    result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
-    result.model.record["data"] = Path(path).resolve().name  # without the place: it may be private
+    name = Path(path).resolve().name  # without the place: it may be private
+    try:
+        result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
+    except EvaluationInterrupted as interrupted:
+        interrupted.run.model.record["data"] = name
+        raise
+    result.model.record["data"] = name
     return result
 
 
@@ -473,6 +494,8 @@ def train(
     ------
     PlainnetError
         If data or settings cannot be used, or the cost is not finite.
+    EvaluationInterrupted
+        If Ctrl-C comes after the training, while the network is judged.
 
     Examples
     --------
@@ -483,13 +506,14 @@ def train(
     'epochs'
     """
     from plainnet.insight.duplicates import forget
-    from plainnet.insight.evaluation import learn_baselines
+    from plainnet.insight.rowwise import without_far
 
     check(settings)
     if checkpoints is not None and checkpoints.found is not None:
         with checkpoints.believed():
             _require_weights(checkpoints, settings, data.schema.n_features, data.target.n_out)
     model = untrained(data, settings)
+    data = without_far(model, data, "validation")
     if checkpoints is not None:
         checkpoints.same("settings", partial(asdict, settings))
         checkpoints.same("data", partial(_fingerprint, data))
@@ -500,13 +524,15 @@ def train(
     if ready is not None:
         ready(data, model.net)
     history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
-    learn_baselines(model, data.train)
-    found = results(model, data)  # which looks for training rows among the others
+    model.record |= {
+        "settings": asdict(settings),
+        "history": finite(history.record()),
+        "versions": _versions(),
+    }
+    data, interrupted = _judge(model, data)
     if not settings.fingerprints:
         forget(model)
     model.record |= {
-        "settings": asdict(settings),
-        "history": history.record(),
         "rows": {
             name: 0 if rows is None else len(rows.X)
             for name, rows in (
@@ -515,11 +541,33 @@ def train(
                 ("test", data.test),
             )
         },
-        "results": found,
         "notes": list(data.notes),
-        "versions": _versions(),
     }
+    if interrupted:
+        raise EvaluationInterrupted(Run(model, history, data))
     return Run(model, history, data)
+
+
+def _judge(model: Model, data: "Dataset") -> "tuple[Dataset, bool]":
+    """Add baselines and results to the record of a trained model; say whether Ctrl-C came.
+
+    Whatever happens, the model stays; the notes say what is missing.
+    """
+    from plainnet.insight.evaluation import learn_baselines
+    from plainnet.insight.rowwise import without_far
+
+    model.record["results"] = {}
+    try:
+        learn_baselines(model, data.train)
+        data = without_far(model, data, "test")
+        model.record["results"] = finite(results(model, data))
+    except KeyboardInterrupt:
+        note = "interrupted after the training: the evaluation is left out"
+        return replace(data, notes=[*data.notes, note]), True
+    except PlainnetError as error:
+        note = f"the evaluation is left out: {error}"
+        return replace(data, notes=[*data.notes, note]), False
+    return data, False
 
 
 def untrained(data: "Dataset", settings: Settings) -> Model:
@@ -619,17 +667,15 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``network`` and ``baseline``, each as `score` gives it for the test rows: the baseline
-        always answers the most frequent class, or the mean, of the training rows. And
-        ``evaluation``, all that `plainnet.insight.evaluation.Evaluation` holds. Empty without
-        test rows.
+        ``evaluation``: all that `plainnet.insight.evaluation.Evaluation` holds, for the test rows.
+        Empty without test rows.
 
     Examples
     --------
     >>> from plainnet.data.samples import introverts
     >>> outcome = table_run(introverts(500), Settings(epochs=20))
-    >>> found = results(outcome.model, outcome.data)
-    >>> found["baseline"]["accuracy"] < 0.6 < 0.8 < found["network"]["accuracy"]
+    >>> found = results(outcome.model, outcome.data)["evaluation"]
+    >>> found["baselines"][0]["accuracy"] < 0.6 < 0.8 < found["accuracy"]
     True
     """
     from plainnet.insight.evaluation import evaluation, learn_baselines
@@ -638,12 +684,7 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
         learn_baselines(model, data.train)
     if data.test is None:
         return {}
-    found = evaluation(model, data.test, held_out=True)
-    return {
-        "network": found.figures,
-        "baseline": found.rivals[0].figures,
-        "evaluation": found.to_json(),
-    }
+    return {"evaluation": evaluation(model, data.test, held_out=True).to_json()}
 
 
 def score(model: Model, rows: "Rows") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from plainnet.insight.explain import Explanation, read_sample
 from plainnet.insight.explain import explain as explain_sample
 from plainnet.insight.neighbours import Neighbour, nearest
 from plainnet.insight.overview import Overview, overview
-from plainnet.insight.rowwise import NamedRows, read_rows
+from plainnet.insight.rowwise import NamedRows, read_rows, read_usable
 from plainnet.insight.sources import Code
 from plainnet.insight.trace import shape_text
 from plainnet.model import Model
@@ -149,7 +149,9 @@ def _explain_model(
             "give --pictures another place"
         )
     remarks: list[str] = []
-    seen = overview(trained, _read(trained, path, remarks), repeats=repeats, seed=seed, n=top)
+    with reading(errors()) as progress:
+        rows = read_usable(trained, path, remarks, progress=progress)
+    seen = overview(trained, rows, repeats=repeats, seed=seed, n=top)
     notes(remarks)
     console = output()
     if json:

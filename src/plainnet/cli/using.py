@@ -87,7 +87,7 @@ def evaluate(
     report
         An HTML file to write a report to.
     """
-    from plainnet.data.datasets import read_labelled
+    from plainnet.insight.rowwise import read_usable
 
     if report is not None:
         require_place(report, model, path, option="--report")
@@ -95,9 +95,7 @@ def evaluate(
     require_pictures(trained, strict)
     remarks: list[str] = []
     with reading(errors()) as progress:
-        rows = read_labelled(
-            path, trained.schema, trained.target, strict=strict, progress=progress, notes=remarks
-        )
+        rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
     if costs is not None and trained.target.task != "binary":
         raise PlainnetError(f"--costs are of two classes, and this is a {trained.target.task} task")
     found = evaluation(trained, rows, costs=None if costs is None else Costs(*costs)).to_json()

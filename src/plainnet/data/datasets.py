@@ -47,8 +47,8 @@ class Dataset:
         To choose by, and to judge by.
     notes : list of str
         What a person should know: rows and files left out, the target that was taken.
-    test_rows : array of int
-        Which of all rows or pictures, counted from 0, are in ``test``.
+    validation_rows, test_rows : array of int
+        Which of all rows or pictures, counted from 0, are in ``validation`` and ``test``.
     """
 
     schema: TableSchema | ImageSchema
@@ -57,6 +57,7 @@ class Dataset:
     validation: Rows | None
     test: Rows | None
     notes: list[str] = field(default_factory=list)
+    validation_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -137,8 +138,8 @@ class TableSource(Source):
             return Rows(schema.transform(part), what.encode(part))
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
-        numbers = _numbers(self._frame.index, test)
-        return Dataset(schema, what, encoded(train), second, third, list(self._notes), numbers)
+        numbers = (_numbers(self._frame.index, part) for part in (validation, test))
+        return Dataset(schema, what, encoded(train), second, third, list(self._notes), *numbers)
 
 
 @final
@@ -169,8 +170,8 @@ class PictureSource(Source):
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
-        numbers = _numbers(np.arange(self.m), test)
-        return Dataset(schema, self._target, first, second, third, list(self._notes), numbers)
+        numbers = (_numbers(np.arange(self.m), part) for part in (validation, test))
+        return Dataset(schema, self._target, first, second, third, list(self._notes), *numbers)
 
 
 def read_source(
