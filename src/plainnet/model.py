@@ -1,6 +1,7 @@
 """Model: schema, network, loss and classes: what one file holds, and predicts from raw input."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -30,6 +31,7 @@ EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameter
 HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
 MOST_LAYERS = 10_000
 LARGEST = 1e18  # output of a network: its square is still a float32
+LONGEST_RECORD = 20_000_000  # characters; the header, in which it is quoted, may have 100 million
 _REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
     "binary": (BinaryCrossEntropy,),
@@ -287,6 +289,8 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write everything to one file, whole or not at all.
 
+        Of a record that no file could hold, the longest parts are left out, and its notes say so.
+
         Parameters
         ----------
         path : str or Path
@@ -304,7 +308,7 @@ class Model:
             "loss": {"kind": type(self.loss).__name__, **self.loss.config()},
             "schema": self.schema.to_json(),
             "target": self.target.to_json(),
-            "record": self.record,
+            "record": _fitting(self.record),
         }
         write_model(path, {**self.extras, **self.net.params.views}, header)
 
@@ -356,6 +360,37 @@ class Model:
 def within(values: Array) -> Array:
     """Say for which rows all numbers are finite and at most 1e18 in size."""
     return np.asarray((np.abs(values) <= LARGEST).reshape(len(values), -1).all(axis=1))
+
+
+def _fitting(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave the longest lists out of a record until a file can hold it, and note which."""
+    try:
+        text = json.dumps(record)
+    except (TypeError, ValueError, RecursionError):  # of which `write_model` says what is wrong
+        return record
+    if len(text) <= LONGEST_RECORD:
+        return record
+    less, length, left_out = json.loads(text), len(text), []
+    while length > LONGEST_RECORD:
+        size, names = max(_sizes(less))
+        part = less
+        for name in names[:-1]:
+            part = part[name]
+        del part[names[-1]]
+        length -= size
+        left_out.append(f"{'.'.join(names)} ({size:,} characters)")
+    note = f"left out of the record, which would be too long: {', '.join(left_out)}"
+    notes = less.get("notes")
+    return {**less, "notes": [*(notes if isinstance(notes, list) else ()), note]}
+
+
+def _sizes(part: Mapping[str, Any], *path: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Say of everything in nested objects how long it is and where it is."""
+    for name, value in part.items():
+        if isinstance(value, dict):
+            yield from _sizes(value, *path, name)
+        else:
+            yield len(json.dumps(value)), (*path, name)
 
 
 def _require_few(layers: object) -> None:

@@ -564,7 +564,7 @@ def _judge(model: Model, data: "Dataset") -> "tuple[Dataset, bool]":
     except KeyboardInterrupt:
         note = "interrupted after the training: the evaluation is left out"
         return replace(data, notes=[*data.notes, note]), True
-    except PlainnetError as error:
+    except (PlainnetError, MemoryError) as error:
         note = f"the evaluation is left out: {error}"
         return replace(data, notes=[*data.notes, note]), False
     return data, False

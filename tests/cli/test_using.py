@@ -176,7 +176,7 @@ def make(columns: dict[str, Any], words: str, cli: Cli) -> dict[str, Any]:
 
 def test_each_task_has_its_figures(cli: Cli, tmp_path: Path) -> None:
     many = make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
-    assert np.sum(many["confusion_matrix"]) == 60
+    assert sum(rows for _, _, rows in many["confusions"]) == 60
     assert len(many["recall_per_class"]) == 3
     head = cli("predict", "any.safetensors", "any.csv").out.splitlines()[0]
     assert head == "row,prediction,probability of a,probability of b,probability of c"

@@ -300,6 +300,8 @@ def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
         rest) are means over classes, and each has its values in `precision_per_class` and so on.
         The means of precision, recall and F1 run over the classes that occur in y_true or were
         predicted, with 0 for what is not defined; so a class that is never found costs something.
+        In place of the matrix, which is mostly empty where classes are many, `confusions` lists
+        its cells above 0 as [true, predicted, rows]; `filled` makes the matrix of them.
 
         Multilabel: likewise with `..._per_label`; `accuracy` is over all cells, `exact_match` over
         rows with every label right, and `confusion_matrix` has one 2 x 2 table a label.
@@ -344,19 +346,53 @@ def _binary(y: Ints, A: Floats) -> dict[str, Any]:
 def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
     n_classes = A.shape[1]
     predicted = A.argmax(axis=1)
-    confusion = confusion_matrix(y, predicted, n_classes)
+    occurs, found, right = (
+        np.bincount(some, minlength=n_classes) for some in (y, predicted, y[y == predicted])
+    )
     per_class = {
-        "precision": precision(confusion),
-        "recall": recall(confusion),
-        "f1": f1(confusion),
+        "precision": _ratios(right, found),
+        "recall": _ratios(right, occurs),
+        "f1": _ratios(2 * right, found + occurs),
         "roc_auc": [roc_auc(y == c, A[:, c]) for c in range(n_classes)],
     }
     return {
         "accuracy": accuracy(y, predicted),
         **_averages(per_class),
         **{f"{name}_per_class": scores for name, scores in per_class.items()},
-        "confusion_matrix": confusion.tolist(),
+        "confusions": _confusions(y, predicted),
     }
+
+
+def _confusions(y: Ints, predicted: Ints) -> list[list[int]]:
+    """List the cells of the confusion matrix that are above 0: true class, predicted, rows."""
+    cells, rows = np.unique(np.column_stack([y, predicted]), axis=0, return_counts=True)
+    return [[int(i), int(j), int(n)] for (i, j), n in zip(cells, rows, strict=True)]
+
+
+def filled(confusions: Sequence[Sequence[int]], n_classes: int) -> list[list[int]]:
+    """Return the confusion matrix of which the cells above 0 are given.
+
+    Parameters
+    ----------
+    confusions : sequence of (int, int, int)
+        True class, predicted class and rows, as `evaluate` lists them.
+    n_classes : int
+        How many classes there are.
+
+    Returns
+    -------
+    list of list of int
+        A row for each true class.
+
+    Examples
+    --------
+    >>> filled([[0, 0, 5], [1, 0, 2]], n_classes=2)
+    [[5, 0], [2, 0]]
+    """
+    matrix = [[0] * n_classes for _ in range(n_classes)]
+    for i, j, n in confusions:
+        matrix[i][j] = n
+    return matrix
 
 
 def _multilabel(y: Ints, A: Floats) -> dict[str, Any]:

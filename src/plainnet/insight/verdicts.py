@@ -62,7 +62,7 @@ class Rival:
     difference: Difference
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rival as JSON can hold it."""
+        """Return the rival as JSON can hold it, without its figures for each class or label."""
         ends = [x if math.isfinite(x) else None for x in self.difference]
         difference = dict(zip(Difference._fields, ends, strict=True))
         return {
@@ -70,8 +70,14 @@ class Rival:
             "words": self.words,
             "what": self.what,
             "difference": difference,
-            **self.figures,
+            **{key: value for key, value in self.figures.items() if not _is_each(key)},
         }
+
+
+def _is_each(figure: str) -> bool:
+    """Whether a figure has a number for each class, label, or pair of classes."""
+    ends = ("_per_class", "_per_label")
+    return figure.endswith(ends) or figure in ("confusions", "confusion_matrix")
 
 
 @final
