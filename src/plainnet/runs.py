@@ -12,17 +12,16 @@ import numpy as np
 
 from plainnet._version import __version__
 from plainnet.checkpoints import Checkpoints, digest
-from plainnet.data.fields import Fields, shortened
+from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.insight.recorded import finite
 from plainnet.model import Model
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
 from plainnet.settings import Settings, check, make_loss, make_network, make_optimizer, rng
+from plainnet.states import path_to_store, stored_path
 from plainnet.train.history import History
 from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
-
-_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # as most systems have it
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +218,7 @@ def run(
     """
     data = load(path, settings, progress=progress)
     if checkpoints is not None:
-        checkpoints.also("path", lambda: str(Path(path).resolve()))
+        checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
     name = Path(path).resolve().name  # without the place: it may be private
     try:
         result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
@@ -302,7 +301,7 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
             "so it does not say on what: go on as it began"
         )
     with checkpoints.believed() as about:
-        path = stored_path(about, "path")
+        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
         settings = Settings.from_json(about.part("settings"))
         _require_weights(checkpoints, settings)
         check(settings)
@@ -313,38 +312,6 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
             "put it back"
         )
     return path, settings
-
-
-def stored_path(about: Fields, key: str) -> Path:
-    """Return a path that a checkpoint names, as far as a path can be written that way.
-
-    Parameters
-    ----------
-    about : Fields
-        From `Checkpoints.believed`.
-    key : str
-        Its name.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ModelFileError
-        If it is no path on one line of text.
-
-    Examples
-    --------
-    >>> stored_path(Fields({"path": "/data/a.csv"}, "the checkpoint"), "path").name
-    'a.csv'
-    """
-    text = about.text(key)
-    path = Path(text)
-    longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
-    if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
-        raise ModelFileError(f"field {key!r} should be a path, but is {shortened(text)}")
-    return path
 
 
 def _require_weights(

@@ -77,7 +77,7 @@ def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colours: Path) 
     (colours / "red" / "x.png").write_text("no picture")
     outcome = cli("predict", painter, colours)
     assert outcome.code == 0
-    assert outcome.err.startswith(f"Note: left out {colours}/red/x.png: not a picture")
+    assert outcome.err.startswith("Note: left out red/x.png: not a picture")
     rows = list(csv.reader(io.StringIO(outcome.out)))
     assert rows[0] == ["file", "prediction", "probability of red"]
     assert [row[:2] for row in rows[1:]] == [

@@ -107,7 +107,9 @@ def explain(
     else:
         from plainnet.insight.explain_pages import explanation_page
 
-        _write(console, html, explanation_page(seen, f"{model} on {path}", found, gallery))
+        _write(
+            console, html, explanation_page(seen, f"{model.name} on {path.name}", found, gallery)
+        )
 
 
 def _check(row: int | None, **counts: int) -> None:
@@ -161,7 +163,9 @@ def _explain_model(
     else:
         from plainnet.insight.explain_pages import overview_page
 
-        _write(console, html, overview_page(seen, f"What {model.name} relies on", f"on {path}"))
+        _write(
+            console, html, overview_page(seen, f"What {model.name} relies on", f"on {path.name}")
+        )
     if pictures is not None:
         _save_pictures(errors() if json else console, seen, pictures)
     elif seen.weights is not None and html is None and not json:

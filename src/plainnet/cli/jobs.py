@@ -9,8 +9,9 @@ from plainnet.cli.places import near, require_place, run_folder
 from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.repeats import check_repeat
-from plainnet.runs import begun, stored_path
+from plainnet.runs import begun
 from plainnet.settings import Settings
+from plainnet.states import stored_path
 
 
 @final
@@ -58,7 +59,7 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the checkpoints of a run do not hold yet; the model is beside them."""
-        report = None if self.report is None else str(self.report.resolve())
+        report = None if self.report is None else self.report.resolve().name
         return {
             "out": self.out.name,
             "report": report,

@@ -120,12 +120,14 @@ def _inputs(
     trained: Model, path: Path, strict: bool, remarks: list[str]
 ) -> "tuple[str, Sequence[str], Array]":
     """Read rows or pictures: what they are called, the number or name of each, and X."""
+    from plainnet.data.datasets import left_out
+
     require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
         X = trained.inputs(path, remarks)
         return "row", [str(i) for i in range(1, len(X) + 1)], X
     with reading(errors()) as progress:
         X, kept, skipped = read_files(picture_files(path), trained.schema.size, strict, progress)
-    remarks += [f"left out {shown(file)}: {reason}" for file, reason in skipped]
     inside = path.is_dir()
+    remarks += left_out(skipped, path if inside else path.parent)
     return "file", [shown(file.relative_to(path) if inside else file) for file in kept], X

@@ -159,7 +159,7 @@ class PictureSource(Source):
         binary = len(classes) == 2
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
         self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
-        self._notes, self._scaling = _left_out(skipped), scaling
+        self._notes, self._scaling = left_out(skipped), scaling
         self.labels = _class_names(y, classes)
         self.groups = None if group is None else group(X)
 
@@ -226,7 +226,8 @@ def read_source(
         )
     pictures = read_images(path, size, strict, progress)
     X, y, classes = pictures.X, pictures.y, pictures.classes
-    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=pictures.skipped)
+    skipped = [(file.relative_to(path), reason) for file, reason in pictures.skipped]
+    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=skipped)
 
 
 def split(
@@ -417,7 +418,7 @@ def read_labelled(
         inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
         return Rows(schema.transform(inputs, notes), y)
     pictures = read_images(path, schema.size, strict, progress, target.classes)
-    notes += _left_out(pictures.skipped)
+    notes += left_out(pictures.skipped, path)
     return Rows(pictures.X, _class_numbers(pictures.y, target.task))
 
 
@@ -431,8 +432,15 @@ def _class_names(y: Array, classes: Sequence[str]) -> Array:
     return np.array(classes, object)[y.astype(np.intp)]
 
 
-def _left_out(skipped: Sequence[tuple[Path, str]]) -> list[str]:
-    return [f"left out {shown(file)}: {reason}" for file, reason in skipped]
+def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:
+    """Say which files were left out and why; nothing of the folders that lead to them.
+
+    Examples
+    --------
+    >>> left_out([(Path("bears/cat/a.png"), "it is empty")], "bears")
+    ['left out cat/a.png: it is empty']
+    """
+    return [f"left out {shown(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 
 def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:

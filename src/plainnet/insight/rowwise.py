@@ -79,6 +79,7 @@ def read_rows(
     >>> read_rows(model, introverts(3)).names
     ('1', '2', '3')
     """
+    from plainnet.data.datasets import left_out
     from plainnet.data.frames import read_frame
     from plainnet.data.images import ImageSchema, read_images
     from plainnet.data.pixels import shown
@@ -94,7 +95,7 @@ def read_rows(
         return NamedRows(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
     assert isinstance(schema, ImageSchema)
     found = read_images(path, schema.size, strict, progress, target.classes)
-    notes += [f"left out {shown(file)}: {reason}" for file, reason in found.skipped]
+    notes += left_out(found.skipped, path)
     names = tuple(shown(file.relative_to(Path(path))) for file in found.files)
     y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
     return NamedRows(names, found.X, y)
