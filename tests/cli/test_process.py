@@ -161,3 +161,44 @@ def test_ctrl_c_after_the_training_keeps_the_model(
         resumed = (tmp_path / "survey.safetensors").read_bytes()
         assert run("train", *words[1:], cwd=tmp_path).returncode == 0
         assert (tmp_path / "survey.safetensors").read_bytes() == resumed
+
+
+@pytest.mark.parametrize("module", ["numpy", "cyclopts", "rich", "pandas"])
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_ctrl_c_while_anything_is_imported_is_quiet(
+    survey: Path, tmp_path: Path, module: str, how: str
+) -> None:
+    """A module that hangs stands for one that takes its time; NumPy's own errors do not show."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / f"{module}.py").write_text(
+        "import time\nprint('here', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise ImportError('half of it')\n"
+    )
+    command = PLAINNET if how == "module" else [str(Path(sys.executable).with_name("plainnet"))]
+    path = os.pathsep.join([str(tmp_path / "slow"), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [*command, "train", str(survey)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert errors == "Error: interrupted: what was not finished is not saved\n"
+
+
+def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
+    """So that no Ctrl-C comes before the command line can answer it."""
+    code = "import sys, plainnet.cli; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+    code = "from plainnet import *; import plainnet; "
+    code += "print(Adam, run, plainnet.nn, 'fit' in dir(plainnet))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.endswith(" True\n")
