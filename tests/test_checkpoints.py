@@ -130,6 +130,11 @@ def test_how_often_must_be_a_number_above_0(folder, every):
         Checkpoints(folder, every)
 
 
+def test_how_often_may_be_a_number_of_numpy(folder):
+    train(Checkpoints(folder, every=np.float32(4)))
+    assert Checkpoints.load(folder).every == 4
+
+
 def test_an_unfinished_training_is_not_overwritten(cut):
     before = names(cut)
     with pytest.raises(PlainnetError) as error:

@@ -114,6 +114,40 @@ def test_the_parts_must_fit_together(models):
         Model(model.schema, model.target, mlp(99), BinaryCrossEntropy())
 
 
+def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkeypatch):
+    whole = models["multiclass"]
+    record = {**whole.record, "notes": ["short"]}
+    model = Model(whole.schema, whole.target, whole.net, whole.loss, record, whole.extras)
+    monkeypatch.setattr("plainnet.model.LONGEST_RECORD", 2000)
+    model.save(tmp_path / "m")
+    assert model.record == record
+    again = Model.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.net.params.theta, model.net.params.theta)
+    first, said = again.record["notes"]
+    assert first == "short"
+    assert said.startswith("left out of the record, which would be too long: ")
+    assert "results.evaluation.classes (" in said
+    assert "classes" not in again.record["results"]["evaluation"]
+    assert again.record["results"]["evaluation"]["accuracy"] > 0
+    assert again.record["settings"] == json.loads(json.dumps(record["settings"]))
+
+
+def test_many_classes_make_no_large_file(tmp_path):
+    """Nothing in it grows as the square of the classes."""
+    rng, sizes = np.random.default_rng(0), []
+    for k in (50, 200):
+        frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
+        frame["y"] = [f"class {i % k}" for i in range(3 * k)]
+        result = table_run(frame, Settings(epochs=1, task="multiclass", batch_size=0))
+        result.model.save(tmp_path / "m")
+        sizes.append((tmp_path / "m").stat().st_size)
+        found = Model.load(tmp_path / "m").record["results"]["evaluation"]
+        assert sum(rows for _, _, rows in found["confusions"]) == found["rows"]
+        assert all("confusions" not in one for one in found["baselines"])
+    assert sizes[1] < 4.5 * sizes[0]
+    assert sizes[1] < 200_000
+
+
 def edited(model, tmp_path, change):
     """Write a model whose header was changed by somebody who knows how the digest is made."""
     path = tmp_path / "m.safetensors"

@@ -28,7 +28,7 @@ def test_each_seed_is_the_training_it_names():
     assert found.seeds == (5, 6, 7)
     for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
         alone = table_run(frame, Settings(epochs=3, seed=seed)).model.record["results"]
-        assert own == alone["network"]["accuracy"]
+        assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
     assert shown == list(zip(found.seeds, found.network, strict=True))
     assert first.model.record["repeats"] == found.to_json()

@@ -97,7 +97,7 @@ class Checkpoints(Keeper):
         self._stored: Mapping[str, Any] = {}
         if every is None:
             return
-        between("Checkpoints", "every", every, 0, float("inf"), ends=False)
+        self.every = between("Checkpoints", "every", every, 0, float("inf"), ends=False)
         if self.folder.exists() and not self.folder.is_dir():
             raise PlainnetError(f"{str(folder)!r} is a file: checkpoints need a folder")
         if self.unfinished:

@@ -1,5 +1,6 @@
 """Model: schema, network, loss and classes: what one file holds, and predicts from raw input."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -33,6 +34,7 @@ HEADER = {"format", "version", "network", "loss", "schema", "target", "record"}
 MOST_LAYERS = 10_000
 MOST_OUTPUTS = 2**27  # numbers that are predicted at once, 0.5 GB
 LARGEST = 1e18  # output of a network: its square is still a float32
+LONGEST_RECORD = 5_000_000  # characters: quoted in a header, and its values, fit in what is read
 _REASON = 500  # characters of what is wrong with a file
 LOSSES: dict[str, tuple[type[Loss], ...]] = {
     "binary": (BinaryCrossEntropy,),
@@ -205,7 +207,7 @@ class Model:
         DataError
             If the input does not fit the schema; the message says row, column and value.
         """
-        Z = np.concatenate([self._logits(X) for X in self._blocks(raw, notes)])
+        Z = np.concatenate([self.unchecked_logits(X) for X in self._blocks(raw, notes)])
         return self._link(_sound(Z))
 
     def outputs(self, X: Array) -> Array:
@@ -261,11 +263,7 @@ class Model:
         array([False, False,  True,  True])
         """
         self._require_few_outputs(len(X))
-        return _sound(self._logits(X))
-
-    def _logits(self, X: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return predict(self.net, X, self.transform)
+        return _sound(self.unchecked_logits(X))
 
     def _require_few_outputs(self, m: int) -> None:
         """Refuse so many predictions that they fill the memory."""
@@ -274,6 +272,11 @@ class Model:
                 f"{m:,} rows have {self.target.n_out:,} predictions each, which are more than "
                 f"{MOST_OUTPUTS:,} in all: give fewer rows at a time"
             )
+
+    def unchecked_logits(self, X: Array) -> Array:
+        """Compute what `logits` does, whatever comes of it."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return predict(self.net, X, self.transform)
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.
@@ -307,6 +310,8 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write everything to one file, whole or not at all.
 
+        Of a record that no file could hold, the longest parts are left out, and its notes say so.
+
         Parameters
         ----------
         path : str or Path
@@ -324,7 +329,7 @@ class Model:
             "loss": {"kind": type(self.loss).__name__, **self.loss.config()},
             "schema": self.schema.to_json(),
             "target": self.target.to_json(),
-            "record": self.record,
+            "record": _fitting(self.record),
         }
         write_model(path, {**self.extras, **self.net.params.views}, header)
 
@@ -375,8 +380,7 @@ class Model:
 
 def _sound(Z: Array) -> Array:
     """Return outputs whose squares are finite; refuse others."""
-    with np.errstate(invalid="ignore"):
-        sound = (np.abs(Z) <= LARGEST).all(axis=1)  # NaN is not
+    sound = within(Z)
     if not sound.all():
         row = int(np.argmin(sound))
         raise PlainnetError(
@@ -385,6 +389,43 @@ def _sound(Z: Array) -> Array:
             "proportion"
         )
     return Z
+
+
+def within(values: Array) -> Array:
+    """Say for which rows all numbers are finite and at most 1e18 in size."""
+    with np.errstate(invalid="ignore"):  # NaN is not
+        return np.asarray((np.abs(values) <= LARGEST).all(axis=tuple(range(1, values.ndim))))
+
+
+def _fitting(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave the longest lists out of a record until a file can hold it, and note which."""
+    try:
+        text = json.dumps(record)
+    except (TypeError, ValueError, RecursionError):  # of which `write_model` says what is wrong
+        return record
+    if len(text) <= LONGEST_RECORD:
+        return record
+    less, length, left_out = json.loads(text), len(text), []
+    while length > LONGEST_RECORD:
+        size, names = max(_sizes(less))
+        part = less
+        for name in names[:-1]:
+            part = part[name]
+        del part[names[-1]]
+        length -= size
+        left_out.append(f"{'.'.join(names)} ({size:,} characters)")
+    note = f"left out of the record, which would be too long: {', '.join(left_out)}"
+    notes = less.get("notes")
+    return {**less, "notes": [*(notes if isinstance(notes, list) else ()), note]}
+
+
+def _sizes(part: Mapping[str, Any], *path: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Say of everything in nested objects how long it is and where it is."""
+    for name, value in part.items():
+        if isinstance(value, dict):
+            yield from _sizes(value, *path, name)
+        else:
+            yield len(json.dumps(value)), (*path, name)
 
 
 def _require_few(layers: object) -> None:

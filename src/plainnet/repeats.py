@@ -104,7 +104,7 @@ def repeat(
     Raises
     ------
     PlainnetError
-        If k is below 2 or no rows are held out.
+        If k is below 2, no rows are held out, or a network cannot be judged by them.
     KeyboardInterrupt
         If Ctrl-C came before two trainings had ended.
 
@@ -126,7 +126,9 @@ def repeat(
         if run.history.stopped == "interrupted":
             break
         results = run.model.record["results"]
-        own.append(float(results["network"][figure]))
+        if not results:
+            raise PlainnetError(f"the network of seed {seed} has no evaluation: {_why(run)}")
+        own.append(float(results["evaluation"][figure]))
         others.append(_best(results["evaluation"], figure))
         if watch is not None:
             watch(seed, own[-1])
@@ -143,6 +145,10 @@ def check_repeat(settings: Settings, k: int) -> None:
         raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
     if not settings.test:
         raise PlainnetError("repeats are compared on held-out rows: set test to 0.2, say")
+
+
+def _why(run: Run) -> str:
+    return run.data.notes[-1] if run.data.notes else "no rows were held out"
 
 
 def _best(evaluation: dict[str, Any], figure: str) -> float:

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 
 from plainnet._version import __version__
 from plainnet.checkpoints import Checkpoints, digest
-from plainnet.data.fields import Fields, shortened
+from plainnet.data.fields import shortened
 from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.insight.recorded import finite
 from plainnet.model import Model
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential, Transform
@@ -26,10 +27,9 @@ from plainnet.settings import (
     privacy_of,
     rng,
 )
+from plainnet.states import path_to_store, stored_path
 from plainnet.train.history import History
 from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
-
-_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # as most systems have it
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,21 @@ class Run(NamedTuple):
     model: Model
     history: History
     data: "Dataset"
+
+
+@final
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C after a training has ended, while its network is judged: the network is not lost.
+
+    Attributes
+    ----------
+    run : Run
+        All but the evaluation, which its notes say.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
 
 
 def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = None) -> "Dataset":
@@ -212,9 +227,14 @@ def run(
     """
     data = load(path, settings, progress=progress)
     if checkpoints is not None:
-        checkpoints.also("path", lambda: str(Path(path).resolve()))
-    result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
-    result.model.record["data"] = Path(path).resolve().name  # without the place: it may be private
+        checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
+    name = Path(path).resolve().name  # without the place: it may be private
+    try:
+        result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
+    except EvaluationInterrupted as interrupted:
+        interrupted.run.model.record["data"] = name
+        raise
+    result.model.record["data"] = name
     return result
 
 
@@ -290,7 +310,7 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
             "so it does not say on what: go on as it began"
         )
     with checkpoints.believed() as about:
-        path = stored_path(about, "path")
+        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
         settings = Settings.from_json(about.part("settings"))
         _require_weights(checkpoints, settings)
         check(settings)
@@ -301,38 +321,6 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
             "put it back"
         )
     return path, settings
-
-
-def stored_path(about: Fields, key: str) -> Path:
-    """Return a path that a checkpoint names, as far as a path can be written that way.
-
-    Parameters
-    ----------
-    about : Fields
-        From `Checkpoints.believed`.
-    key : str
-        Its name.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ModelFileError
-        If it is no path on one line of text.
-
-    Examples
-    --------
-    >>> stored_path(Fields({"path": "/data/a.csv"}, "the checkpoint"), "path").name
-    'a.csv'
-    """
-    text = about.text(key)
-    path = Path(text)
-    longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
-    if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
-        raise ModelFileError(f"field {key!r} should be a path, but is {shortened(text)}")
-    return path
 
 
 def _require_weights(
@@ -483,6 +471,8 @@ def train(
     ------
     PlainnetError
         If data or settings cannot be used, or the cost is not finite.
+    EvaluationInterrupted
+        If Ctrl-C comes after the training, while the network is judged.
 
     Examples
     --------
@@ -492,14 +482,15 @@ def train(
     >>> train(data, Settings(epochs=2)).history.stopped
     'epochs'
     """
-    from plainnet.insight.evaluation import learn_baselines
     from plainnet.insight.membership import remember
+    from plainnet.insight.rowwise import without_far
 
     check(settings)
     if checkpoints is not None and checkpoints.found is not None:
         with checkpoints.believed():
             _require_weights(checkpoints, settings, data.schema.n_features, data.target.n_out)
     model = untrained(data, settings)
+    data = without_far(model, data, "validation")
     if checkpoints is not None:
         checkpoints.same("settings", partial(asdict, settings))
         checkpoints.same("data", partial(_fingerprint, data))
@@ -510,13 +501,15 @@ def train(
     if ready is not None:
         ready(data, model.net)
     history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
-    learn_baselines(model, data.train)
-    found = results(model, data)
+    model.record |= {
+        "settings": asdict(settings),
+        "history": finite(history.record()),
+        "versions": _versions(),
+    }
+    data, interrupted = _judge(model, data)
     if settings.fingerprints and not settings.private:
         model.extras |= remember(data.train.X, data.schema)
     model.record |= {
-        "settings": asdict(settings),
-        "history": history.record(),
         "rows": {
             name: 0 if rows is None else len(rows.X)
             for name, rows in (
@@ -525,11 +518,33 @@ def train(
                 ("test", data.test),
             )
         },
-        "results": found,
         "notes": [] if settings.private else list(data.notes),  # which name rows and files
-        "versions": _versions(),
     }
+    if interrupted:
+        raise EvaluationInterrupted(Run(model, history, data))
     return Run(model, history, data)
+
+
+def _judge(model: Model, data: "Dataset") -> "tuple[Dataset, bool]":
+    """Add baselines and results to the record of a trained model; say whether Ctrl-C came.
+
+    Whatever happens, the model stays; the notes say what is missing.
+    """
+    from plainnet.insight.evaluation import learn_baselines
+    from plainnet.insight.rowwise import without_far
+
+    model.record["results"] = {}
+    try:
+        learn_baselines(model, data.train)
+        data = without_far(model, data, "test")
+        model.record["results"] = finite(results(model, data))
+    except KeyboardInterrupt:
+        note = "interrupted after the training: the evaluation is left out"
+        return replace(data, notes=[*data.notes, note]), True
+    except (PlainnetError, MemoryError) as error:
+        note = f"the evaluation is left out: {error}"
+        return replace(data, notes=[*data.notes, note]), False
+    return data, False
 
 
 def untrained(data: "Dataset", settings: Settings) -> Model:
@@ -652,17 +667,15 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``network`` and ``baseline``, each as `score` gives it for the test rows: the baseline
-        always answers the most frequent class, or the mean, of the training rows. And
-        ``evaluation``, all that `plainnet.insight.evaluation.Evaluation` holds. Empty without
-        test rows.
+        ``evaluation``: all that `plainnet.insight.evaluation.Evaluation` holds, for the test rows.
+        Empty without test rows.
 
     Examples
     --------
     >>> from plainnet.data.samples import introverts
     >>> outcome = table_run(introverts(500), Settings(epochs=20))
-    >>> found = results(outcome.model, outcome.data)
-    >>> found["baseline"]["accuracy"] < 0.6 < 0.8 < found["network"]["accuracy"]
+    >>> found = results(outcome.model, outcome.data)["evaluation"]
+    >>> found["baselines"][0]["accuracy"] < 0.6 < 0.8 < found["accuracy"]
     True
     """
     from plainnet.insight.evaluation import evaluation, learn_baselines
@@ -671,12 +684,7 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
         learn_baselines(model, data.train)
     if data.test is None:
         return {}
-    found = evaluation(model, data.test, train=data.train.X)
-    return {
-        "network": found.figures,
-        "baseline": found.rivals[0].figures,
-        "evaluation": found.to_json(),
-    }
+    return {"evaluation": evaluation(model, data.test, train=data.train.X).to_json()}
 
 
 def score(model: Model, rows: "Rows") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
 
-from plainnet.data.fields import Fields
+from plainnet.data.fields import Fields, shortened
 from plainnet.errors import PlainnetError
 from plainnet.model import LOSSES
 from plainnet.nn.layers import between, positive_int
@@ -34,6 +34,15 @@ OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
 PRIVATE_LEVEL_COUNT = 10  # of min_level_count, where nothing else is said
 SCALINGS = ("standard", "none")
+_TEXTS = ("init", "optimizer", "schedule", "scaling")
+_NUMBERS = ("dropout", "label_smoothing", "momentum", "l2", "test", "validation")
+_FLAGS = (
+    *("batch_norm", "layer_norm", "nesterov", "balanced"),
+    *("together", "strict", "fingerprints", "private"),
+)
+_COUNTS = ("warmup", "epochs", "batch_size", "patience", "size")
+_TEXTS_OR_NONE = ("loss", "task")
+_NUMBERS_OR_NONE = ("lr", "weight_decay", "clip_norm")
 LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
 
@@ -112,10 +121,18 @@ class Settings:
     seed : int, default 0
         Where all chance comes from.
 
+    Raises
+    ------
+    PlainnetError
+        If a value is of another type. Scalars and arrays of NumPy become Python's own numbers and
+        tuples; one name stands for a tuple of one. `check` looks at the sense of the values.
+
     Examples
     --------
     >>> Settings(optimizer="sgd").learning_rate
     0.1
+    >>> Settings(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
+    (8, 4)
     """
 
     hidden: tuple[int, ...] = (16,)
@@ -153,6 +170,14 @@ class Settings:
     private: bool = False
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for one in dataclass_fields(self):
+            value = _plain(getattr(self, one.name))
+            if one.name in ("activation", "target") and isinstance(value, str):
+                value = (value,)
+            object.__setattr__(self, one.name, value)
+        _check_types(self)
+
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
         """Read settings that `dataclasses.asdict` has made JSON of; `check` looks at their sense.
@@ -183,31 +208,28 @@ class Settings:
         fields.wholes("hidden", 1)
         fields.texts("activation", distinct=False)
         fields.texts("target")
-        for name in ("init", "optimizer", "schedule", "scaling"):
+        for name in _TEXTS:
             fields.text(name)
-        for name in ("dropout", "label_smoothing", "momentum", "l2", "test", "validation"):
+        for name in _NUMBERS:
             fields.number(name)
-        for name in ("batch_norm", "layer_norm", "nesterov", "balanced"):
+        for name in _FLAGS:
             fields.flag(name)
-        for name in ("together", "strict", "fingerprints", "private"):
-            fields.flag(name)
-        for name in ("warmup", "epochs", "batch_size", "patience", "size"):
+        for name in _COUNTS:
             fields.whole(name)
         fields.whole("seed", 0, 2**1024)
         kinds = fields.part("kinds")
         for name in kinds:
             kinds.text(name)
-        for name in ("loss", "task"):
+        for name in _TEXTS_OR_NONE:
             if not fields.null(name):
                 fields.text(name)
-        for name in ("lr", "weight_decay", "clip_norm"):
+        for name in _NUMBERS_OR_NONE:
             if not fields.null(name):
                 fields.number(name)
         if not fields.null("min_level_count"):
             fields.whole("min_level_count")
         values: dict[str, Any] = dict(fields.values)
-        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return cls(**{**values, **lists})
+        return cls(**values)
 
     @property
     def learning_rate(self) -> float:
@@ -219,6 +241,53 @@ class Settings:
         (0.001, 0.5)
         """
         return LR[self.optimizer] if self.lr is None else self.lr
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without types of NumPy, so that JSON can hold it; sequences as tuples."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return value
+
+
+def _check_types(settings: Settings) -> None:
+    """Refuse a value of another type than its field says."""
+    for names, kind, what in (
+        (_TEXTS, str, "text"),
+        (_TEXTS_OR_NONE, str | None, "text or None"),
+        (_FLAGS, bool, "True or False"),
+        ((*_COUNTS, "seed"), int, "a whole number"),
+        (_NUMBERS, int | float, "a number"),
+        (_NUMBERS_OR_NONE, int | float | None, "a number or None"),
+        (("min_level_count",), int | None, "a whole number or None"),
+    ):
+        for name in names:
+            _require(name, _is(getattr(settings, name), kind), what, settings)
+    for name, kind, what in (
+        ("hidden", int, "a sequence of whole numbers such as (8, 8)"),
+        ("activation", str, "a sequence of names"),
+        ("target", str, "a sequence of names"),
+    ):
+        some = getattr(settings, name)
+        _require(name, _is(some, tuple) and all(_is(one, kind) for one in some), what, settings)
+    pairs = settings.kinds.items() if isinstance(settings.kinds, Mapping) else [(None, None)]
+    named = all(_is(one, str) for pair in pairs for one in pair)
+    _require("kinds", named, "a mapping of column to kind", settings)
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Whether a value is of a type; True and False are no numbers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _require(name: str, right: bool, what: str, settings: Settings) -> None:
+    if not right:
+        value = shortened(getattr(settings, name))
+        raise PlainnetError(f"Settings: {name} must be {what}, got {value}")
 
 
 def check(settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """States: what a checkpoint says of a training, checked before it is believed."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ _PARTS = ("format", "version", "facts", "about", "every", "with")
 _OWN = ("theta", "sums", "best.theta", "best.loss", *(f"history.{name}" for name in COLUMNS))
 _ALWAYS = ("loss", "lr", "seconds")  # columns of the history that every epoch has
 _FINITE = ("theta", "best.theta", "best.loss", "history.loss", "history.val_loss", "history.lr")
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # as most systems have it
 _WORDS = {
     "MT19937": (("key", 624),),
     "Philox": (("counter", 4), ("key", 2)),
@@ -195,3 +198,61 @@ def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.flo
             f"array {name!r} should be {n:,} numbers of {np.dtype(dtype)}, but is "
             f"{len(array):,} of {array.dtype}"
         )
+
+
+def path_to_store(path: Path, folder: Path) -> str:
+    """Write a path as seen from beside a folder of checkpoints: nothing of the machine is in it.
+
+    Parameters
+    ----------
+    path : Path
+        Of the data.
+    folder : Path
+        Of the checkpoints.
+
+    Returns
+    -------
+    str
+        From another drive, the whole path.
+
+    Examples
+    --------
+    >>> path_to_store(Path("data/a.csv"), Path("runs/a.run"))
+    '../data/a.csv'
+    """
+    try:
+        return os.path.relpath(path.resolve(), folder.resolve().parent)
+    except ValueError:
+        return str(path.resolve())
+
+
+def stored_path(about: Fields, key: str) -> Path:
+    """Return a path that a checkpoint names, as far as a path can be written that way.
+
+    Parameters
+    ----------
+    about : Fields
+        From `Checkpoints.believed`.
+    key : str
+        Its name.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelFileError
+        If it is no path on one line of text.
+
+    Examples
+    --------
+    >>> stored_path(Fields({"path": "/data/a.csv"}, "the checkpoint"), "path").name
+    'a.csv'
+    """
+    text = about.text(key)
+    path = Path(text)
+    longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
+    if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
+        raise ModelFileError(f"field {key!r} should be a path, but is {shortened(text)}")
+    return path

@@ -105,3 +105,100 @@ def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Pat
     done = run("train", survey, "--epochs", 1, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Introvert\\xed" in done.stdout
+
+
+SLOWLY = """
+import sys, time
+from plainnet import runs
+from plainnet.cli import main
+from plainnet.cli.ward import Ward
+
+def slowly(done):
+    def slow(*given):
+        print("here", flush=True)
+        time.sleep(60)
+        return done(*given)
+    return slow
+
+if sys.argv.pop(1) == "evaluated":
+    runs.results = slowly(runs.results)
+else:
+    Ward.findings = slowly(Ward.findings)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("when", ["evaluated", "diagnosed"])
+@pytest.mark.parametrize("every", [(), ("--checkpoint-every", "2")])
+def test_ctrl_c_after_the_training_keeps_the_model(
+    survey: Path, tmp_path: Path, when: str, every: tuple[str, ...]
+) -> None:
+    words = ["train", str(survey), "--epochs", "5", "--report", "r.html", *every]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, when, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() != "here\n":
+        pass
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert "Interrupted: the model is saved with what was found by then.\n" in rest
+    assert "Saved: survey.safetensors\n" in rest
+    model = Model.load(tmp_path / "survey.safetensors")
+    assert len(model.record["history"]["loss"]) == 5
+    assert (model.record["results"] == {}) == (when == "evaluated")
+    note = "interrupted after the training: the evaluation is left out"
+    assert (note in model.record["notes"]) == (when == "evaluated")
+    assert ("To go on: plainnet train --resume survey.run\n" in rest) == bool(every)
+    assert run("evaluate", "survey.safetensors", survey, cwd=tmp_path).returncode == 0
+    if every:  # it goes on from its last checkpoint, and ends as if nothing had come between
+        assert run("train", "--resume", "survey.run", cwd=tmp_path).returncode == 0
+        resumed = (tmp_path / "survey.safetensors").read_bytes()
+        assert run("train", *words[1:], cwd=tmp_path).returncode == 0
+        assert (tmp_path / "survey.safetensors").read_bytes() == resumed
+
+
+@pytest.mark.parametrize("module", ["numpy", "cyclopts", "rich", "pandas"])
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_ctrl_c_while_anything_is_imported_is_quiet(
+    survey: Path, tmp_path: Path, module: str, how: str
+) -> None:
+    """A module that hangs stands for one that takes its time; NumPy's own errors do not show."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / f"{module}.py").write_text(
+        "import time\nprint('here', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise ImportError('half of it')\n"
+    )
+    command = PLAINNET if how == "module" else [str(Path(sys.executable).with_name("plainnet"))]
+    path = os.pathsep.join([str(tmp_path / "slow"), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [*command, "train", str(survey)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert errors == "Error: interrupted: what was not finished is not saved\n"
+
+
+def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
+    """So that no Ctrl-C comes before the command line can answer it."""
+    code = "import sys, plainnet.cli; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+    code = "from plainnet import *; import plainnet; "
+    code += "print(Adam, run, plainnet.nn, 'fit' in dir(plainnet))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.endswith(" True\n")

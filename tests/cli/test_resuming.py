@@ -128,8 +128,12 @@ def test_ctrl_c_again_and_again(
     assert (tmp_path / "a.safetensors").read_bytes() == whole
 
 
-def test_a_second_ctrl_c_still_says_how_to_go_on(
-    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, press: Callable[..., None]
+def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
+    cli: Cli,
+    survey: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    press: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     def impatient(*_: object) -> None:
         raise KeyboardInterrupt
@@ -137,9 +141,10 @@ def test_a_second_ctrl_c_still_says_how_to_go_on(
     press(3)
     monkeypatch.setattr(training, "diagnose", impatient)
     outcome = cli("train", survey, WORDS)
-    assert outcome.code == 130
-    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
-    assert outcome.out.endswith("To go on: plainnet train --resume survey.run\n")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Interrupted: the model is saved with what was found by then.\n" in outcome.out
+    assert "To go on: plainnet train --resume survey.run\n" in outcome.out
+    assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 
 
 def test_what_ctrl_c_left_does_not_stop_the_next_training(
@@ -204,17 +209,17 @@ def test_pictures_in_the_row_space(
 def test_files_are_called_what_they_were_called_then(
     cli: Cli, colours: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    """Notes go into the model file, and name files by the path that was typed."""
+    """Notes go into the model file, and name files as they are called in the folder."""
     (colours / "red" / "notes.txt").write_text("no picture")
     words = "--epochs 4 --size 8"
     assert cli("train", "colours", words, "--out whole.safetensors").code == 0
     whole = (tmp_path / "whole.safetensors").read_bytes()
-    assert b"left out colours/red/notes.txt" in whole
+    assert b"left out red/notes.txt" in whole
     kill(cli, press, 3, "colours", words, "--out cut.safetensors --checkpoint-every 1")
     os.chdir(colours)  # the fixture of the command line goes back
     outcome = cli("train", "--resume", "../cut.run")
     assert outcome.code == 0
-    assert "Note: left out colours/red/notes.txt" in outcome.out
+    assert "Note: left out red/notes.txt" in outcome.out
     assert (tmp_path / "cut.safetensors").read_bytes() == whole
 
 
@@ -230,12 +235,18 @@ def test_what_a_killed_writer_of_the_model_left_is_removed(
     assert other.exists()
 
 
-def test_a_run_can_be_moved(
+def test_a_run_can_be_moved_with_its_data(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--out a.safetensors --checkpoint-every 1")
     (tmp_path / "moved").mkdir()
     (tmp_path / "a.run").rename(tmp_path / "moved" / "b.run")
+    one_sentence(
+        cli("train", "--resume moved/b.run"),
+        f"the data of this training, '{tmp_path}/moved/survey.csv', is not there any more: put it "
+        "back",
+    )
+    survey.rename(tmp_path / "moved" / "survey.csv")
     assert cli("train", "--resume moved/b.run").code == 0
     assert (tmp_path / "moved" / "b.safetensors").read_bytes() == whole
 

@@ -41,9 +41,9 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
     assert all("val cost" in line and "val accuracy" in line for line in epochs)
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 12
-    assert model.record["results"]["network"]["rows"] == 30
-    assert model.record["results"]["network"]["accuracy"] > 0.8
-    assert 0.5 < model.record["results"]["baseline"]["accuracy"] < 0.6
+    assert model.record["results"]["evaluation"]["rows"] == 30
+    assert model.record["results"]["evaluation"]["accuracy"] > 0.8
+    assert 0.5 < model.record["results"]["evaluation"]["baselines"][0]["accuracy"] < 0.6
 
 
 def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
@@ -87,8 +87,8 @@ def test_pictures_from_end_to_end(cli: Cli, colours: Path, tmp_path: Path) -> No
         "colours: 12 pictures, 10 to train, 2 held out",
         "Input: 8 x 8 pixels, 192 numbers in all",
         "binary: 'class' is 'blue' (0) or 'red' (1)",
-        f"Note: left out {colours / 'red' / 'dot.png'}: 1 x 1 pixels is too small",
-        f"Note: left out {colours / 'red' / 'notes.txt'}: not a picture",
+        "Note: left out red/dot.png: 1 x 1 pixels is too small",
+        "Note: left out red/notes.txt: not a picture",
         "Saved: colours.safetensors",
     ):
         assert telling in outcome.out

@@ -39,7 +39,7 @@ def test_baselines_on_other_rows():
     assert (got["accuracy"], got["recall"], got["roc_auc"]) == (0.25, 0, 0.5)
     got = baseline("multiclass", [0, 2, 2], [2, 2, 1, 0], n_out=3)
     assert got["accuracy"] == 0.5
-    assert got["confusion_matrix"] == [[0, 0, 1], [0, 0, 1], [0, 0, 2]]
+    assert got["confusions"] == [[0, 2, 1], [1, 2, 1], [2, 2, 2]]
     assert baseline("multilabel", [[1, 0]], [[1, 1], [0, 0]], n_out=2)["accuracy"] == 0.5
     got = baseline("regression", [1.0, 3.0], [2.0, 6.0], n_out=1)
     assert got == pytest.approx({"rmse": np.sqrt(8), "mae": 2, "r2": -1})

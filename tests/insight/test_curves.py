@@ -95,6 +95,15 @@ def test_a_curve_is_thinned_with_its_ends():
     assert (found[0][0], found[0][-1], found[1][-1]) == (0, 999, 1998)
 
 
+def test_of_steps_only_the_corners_are_kept():
+    y, score = np.zeros(500), np.linspace(1, 0, 500)
+    y[[100, 300]] = 1
+    false, true, _ = roc_curve(y, score)
+    x, up = thinned(false, true)
+    assert up == [0, 0, 0.5, 0.5, 1, 1]
+    assert np.trapezoid(up, x) == pytest.approx(np.trapezoid(true, false), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("y", "s", "says"),
     [

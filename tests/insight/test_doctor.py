@@ -9,12 +9,13 @@ import pytest
 from insight.patients import ILL, alarms, healthy, moon_net, points, trap, trapped_dead
 from plainnet import SGD, Adam, BinaryCrossEntropy, MeanSquaredError, fit, mlp
 from plainnet.data.samples import moons
+from plainnet.insight import metrics
 from plainnet.insight.activity import measure
 from plainnet.insight.checks_course import blocks, swings
 from plainnet.insight.checks_data import check_leak, check_scale
 from plainnet.insight.checks_result import check_result
 from plainnet.insight.curvature import largest_curvature
-from plainnet.insight.doctor import check_start, examine, in_order
+from plainnet.insight.doctor import check_start, check_training, examine, in_order
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import paired_shares
 from plainnet.insight.patient import Patient, best_constant
@@ -255,6 +256,31 @@ def test_a_leak_into_a_number_is_found_by_ranks():
     (found,) = check_leak(X, y, None, where)
     assert found.says == "The column 'price with tax' alone gives the target away."
     assert check_leak(X[:, :1], y, None, where[:1]) == []
+
+
+def test_ranks_of_a_sorted_file_do_not_break_ties_by_its_order():
+    """A running total beside the year: Spearman is 0.98, however the rows are ordered."""
+    total = np.arange(200.0)
+    year = (total // 40)[:, None]
+    where = [Place("total", "number", 0, 1)]
+    assert metrics.rank_correlation(total, year[:, 0]) == pytest.approx(0.9798, abs=1e-4)
+    assert check_leak(total[:, None], year, None, where) == []
+    (found,) = check_leak(total[:, None], total[:, None] // 2, None, where)  # pairs: 0.99996
+    assert found.number == "the correlation of their ranks is 0.99996"
+
+
+def test_the_inputs_do_not_say_nothing_where_a_column_gives_the_target_away():
+    """Among 200 columns of noise the neighbours do not see the one that tells."""
+    X = np.random.default_rng(0).standard_normal((120, 200))
+    net, loss, rule, y = mlp(200, (8,)), MeanSquaredError(), Adam(0.01), X[:, :1] ** 3
+    history = fit(net, X[:60], y[:60], loss=loss, optimizer=rule, epochs=300)
+    patient = Patient(net, loss, X[:60], y[:60], held_out=(X[60:], y[60:]), history=history)
+    found = {one.name: one for one in examine(patient)}
+    assert "column 0" in found["leaked column"].says
+    assert "by heart" in found["no signal"].cause
+    assert "say nothing" not in found["no signal"].cause
+    (alone,) = (one for one in check_training(patient) if one.name == "no signal")
+    assert "say nothing" in alone.cause
 
 
 def test_a_good_separation_by_one_column_is_no_leak():

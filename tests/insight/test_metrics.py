@@ -4,6 +4,7 @@ import json
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +45,8 @@ def test_binary_table_by_hand():
 def test_multiclass_table_by_hand():
     true, predicted = rows_of(THREE)
     got = evaluate("multiclass", true, one_hot(predicted, 3))
-    assert got["confusion_matrix"] == THREE.tolist()
+    assert got["confusions"] == [[t, p, n] for (t, p), n in np.ndenumerate(THREE) if n]
+    assert metrics.filled(got["confusions"], 3) == THREE.tolist()
     assert got["accuracy"] == pytest.approx(8 / 12)
     assert got["precision_per_class"] == pytest.approx([3 / 5, 2 / 3, 3 / 4])
     assert got["recall_per_class"] == pytest.approx([3 / 4, 2 / 5, 1])
@@ -91,7 +93,7 @@ def test_regression_of_several_targets_is_a_mean_over_targets():
 NAMES = {
     "binary": "accuracy precision recall f1 roc_auc confusion_matrix",
     "multiclass": "accuracy precision recall f1 roc_auc precision_per_class recall_per_class "
-    "f1_per_class roc_auc_per_class confusion_matrix",
+    "f1_per_class roc_auc_per_class confusions",
     "multilabel": "accuracy exact_match precision recall f1 roc_auc precision_per_label "
     "recall_per_label f1_per_label roc_auc_per_label confusion_matrix",
     "regression": "rmse mae r2",
@@ -162,7 +164,7 @@ def test_two_classes_agree_with_binary(labels, seed):
     for name in ("precision", "recall", "f1", "roc_auc"):
         assert two[f"{name}_per_class"][1] == pytest.approx(one[name])
     assert two["accuracy"] == one["accuracy"]
-    assert two["confusion_matrix"] == one["confusion_matrix"]
+    assert metrics.filled(two["confusions"], 2) == one["confusion_matrix"]
 
 
 # --- what is not defined ------------------------------------------------------------------------
@@ -204,6 +206,32 @@ def test_multilabel_without_any_label_has_no_scores():
 def test_r2_of_a_constant_is_not_defined():
     assert evaluate("regression", [0.1, 0.1, 0.1], [0.1, 0.1, 0.2])["r2"] is None
     assert evaluate("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_squares_out_of_range_leave_the_figures_right(size):
+    y, A = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
+    got, usual = evaluate("regression", y * size, A * size), evaluate("regression", y, A)
+    assert got["rmse"] == pytest.approx(usual["rmse"] * size)
+    assert got["mae"] == pytest.approx(usual["mae"] * size)
+    assert got["r2"] == pytest.approx(usual["r2"])
+
+
+def test_one_number_far_out_gives_figures_that_json_can_hold():
+    got = evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
+    assert got == {"rmse": pytest.approx(1e200 / np.sqrt(3)), "mae": 1e200 / 3, "r2": None}
+    got = evaluate("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
+    assert got["r2"] == pytest.approx(-0.5)
+    json.dumps(got, allow_nan=False)
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, 50), rng.integers(0, 5, 50)
+    expected = pd.Series(a).corr(pd.Series(b), method="spearman")
+    assert metrics.rank_correlation(a, b) == pytest.approx(expected)
+    assert metrics.rank_correlation(a, -a) == pytest.approx(-1)
+    assert metrics.rank_correlation(a, np.ones(50)) == 0
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -249,11 +277,12 @@ HALF = np.full((3, 1), 0.5)
         ),
         (
             "regression", [0.0, 1.0], [0.0, np.inf],
-            "the predictions to evaluate must be finite numbers, got inf in row 1",
+            "the predictions to evaluate must be numbers of at most 1e+300 in size, "
+            "got inf in row 1",
         ),
         (
             "regression", [0.0, np.nan], [0.0, 1.0],
-            "the true values must be finite numbers, got nan in row 1",
+            "the true values must be numbers of at most 1e+300 in size, got nan in row 1",
         ),
         (
             "binary", [0, 1, 2], HALF,

@@ -102,15 +102,21 @@ def test_a_rule_comes_back_from_json():
     [
         {"cuts": [2.0, 1.0]},
         {"cuts": []},
+        {"counts": [[0, 0]]},
+        {"counts": [[3, 0, 1]]},
+        {"counts": [[0, 2, 1]]},
+        {"counts": [[0, -1, 1]]},
+        {"counts": [[0, 0, 0]]},
+        {"counts": [[0, 0, 0.5]]},
+        {"counts": [[0, 0, 1e300]]},
         {"shares": [[0.5, 0.5]]},
-        {"shares": [[0.5], [0.5], [1]]},
         {"place": {**NUMBER.to_json(), "start": 5, "stop": 6}},
         {"place": {**NUMBER.to_json(), "missing": "no"}},
         {"more": 1},
     ],
 )
 def test_a_rule_that_somebody_edited_is_refused(change):
-    good = Rule(NUMBER, (0.0, 1.0), np.full((3, 2), 0.5)).to_json()
+    good = Rule(NUMBER, (0.0, 1.0), np.ones((3, 2), np.int64)).to_json()
     Rule.from_json(Fields(good, "rule"), 1, 2)
     with pytest.raises(ModelFileError, match="damaged or was edited"):
         Rule.from_json(Fields({**good, **change}, "rule"), 1, 2)

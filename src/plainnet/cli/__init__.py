@@ -1,19 +1,29 @@
-"""The command line: thin, one file a group of commands; this one runs it and words its errors."""
+"""The command line: thin, one file a group of commands; this one runs it and words its errors.
+
+It imports little, so that Ctrl-C is in its hands from the first hundredths of a second on.
+"""
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from contextlib import contextmanager, suppress
 
 from plainnet.errors import PlainnetError
+
+TYPE_CHECKING = False  # as `typing` has it, whose import takes time in which Ctrl-C is not seen
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import NoReturn
 
 FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
 LONGEST = 2_000  # characters of a sentence
 INTERRUPTED = 130  # what shells expect after Ctrl-C
+_INTERRUPTED = "interrupted: what was not finished is not saved"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line.
 
     Every error becomes one sentence on stderr; ``--debug``, anywhere, adds the traceback.
@@ -36,26 +46,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is shown
-            stream.reconfigure(errors="backslashreplace")
+    pressed: list[int] = []
+
+    def interrupt(*_: object) -> "NoReturn":
+        pressed.append(1)
+        raise KeyboardInterrupt
+
+    with _at_ctrl_c(_leave if arguments is None else interrupt) as then:
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):  # what it cannot spell is shown
+                    stream.reconfigure(errors="backslashreplace")
+            import numpy as np
+
+            from plainnet.cli.app import run
+
+            then(interrupt)
+            with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is checked
+                code = run([token for token in tokens if token != "--debug"])
+            if sys.stdout is not None:  # as it is where the shell has closed it
+                sys.stdout.flush()  # where a broken pipe shows at the latest
+            return code
+        except KeyboardInterrupt:
+            return _failed(_INTERRUPTED, INTERRUPTED, debug)
+        except BrokenPipeError:
+            _discard_output()
+            return BROKEN_PIPE
+        except Exception as error:
+            if pressed:  # some imports make an error of their own of it
+                return _failed(_INTERRUPTED, INTERRUPTED, debug)
+            return _failed(_sentence(error), FAILED, debug)
+
+
+@contextmanager
+def _at_ctrl_c(
+    handler: "Callable[..., object]",
+) -> "Iterator[Callable[[Callable[..., object]], None]]":
+    """Set what Ctrl-C does, where it does what is usual; yield what sets something else."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def then(handler: "Callable[..., object]") -> None:
+        if usual:
+            with suppress(ValueError):  # in a thread that is not the main one
+                signal.signal(signal.SIGINT, handler)
+
+    then(handler)
     try:
-        import numpy as np
+        yield then
+    finally:
+        then(signal.default_int_handler)
 
-        from plainnet.cli.app import run
 
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is checked
-            code = run([token for token in tokens if token != "--debug"])
-        if sys.stdout is not None:  # as it is where the shell has closed it
-            sys.stdout.flush()  # where a broken pipe shows at the latest
-        return code
-    except KeyboardInterrupt:
-        return _failed("interrupted: what was not finished is not saved", INTERRUPTED, debug)
-    except BrokenPipeError:
-        _discard_output()
-        return BROKEN_PIPE
-    except Exception as error:
-        return _failed(_sentence(error), FAILED, debug)
+def _leave(*_: object) -> "NoReturn":
+    """End at once, while nothing but imports has happened: NumPy cannot be imported by halves."""
+    os.write(2, f"Error: {_INTERRUPTED}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def _sentence(error: Exception) -> str:

@@ -102,12 +102,12 @@ def _of_training(path: Path, settings: Settings, quiet: bool) -> list[Finding]:
 
 
 def _of_model(path: Path, data: Path) -> list[Finding]:
-    from plainnet.data.datasets import read_labelled
+    from plainnet.insight.rowwise import read_usable
 
     model = Model.load(path)
     remarks: list[str] = []
     with reading(errors()) as progress:
-        rows = read_labelled(data, model.schema, model.target, progress=progress, notes=remarks)
+        rows = read_usable(model, data, remarks, progress=progress).rows
     notes(remarks)
     return examine_model(model, rows)
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from plainnet.cli.show import clean, line, number, percent, score, scores, section, table
+from plainnet.insight.metrics import filled
 from plainnet.insight.outcome import questions
-from plainnet.insight.words import NAMES
+from plainnet.insight.words import NAMES, points
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -96,7 +97,7 @@ def show_evaluation(
         _show_network(console, target, found)
         _show_differences(console, found)
     if (matrix or detail) and target.task in ("binary", "multiclass"):
-        _show_confusion(console, target.classes, found["confusion_matrix"])
+        _show_confusion(console, target.classes, found)
     if detail:
         _show_curves(console, target, found)
 
@@ -156,7 +157,7 @@ def _short(name: str) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if name == "interval":
-        return f"{100 * value[0]:.1f} - {100 * value[1]:.1f}"
+        return f"{points(value[0])} - {points(value[1])}"
     return score(name, value)
 
 
@@ -230,19 +231,15 @@ def _say_more(console: Console, n: int, noun: str) -> None:
         line(console, f"and {n - _LISTED:,} more {noun}")
 
 
-def _show_confusion(console: Console, classes: Sequence[str], counts: list[list[int]]) -> None:
+def _show_confusion(console: Console, classes: Sequence[str], found: Mapping[str, Any]) -> None:
     """Show the confusion matrix, or, of many classes, what was taken for what most often."""
     if len(classes) <= _MATRIX:
+        counts = found.get("confusion_matrix") or filled(found["confusions"], len(classes))
         head = ["true \\ predicted", *classes]
         rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(classes, counts, strict=True)]
         section(console, table("Confusion matrix", head, rows, right=range(1, len(head))))
         return
-    wrong = [
-        (n, classes[i], classes[j])
-        for i, row in enumerate(counts)
-        for j, n in enumerate(row)
-        if n and i != j
-    ]
+    wrong = [(n, classes[i], classes[j]) for i, j, n in found["confusions"] if i != j]
     worst = sorted(wrong, key=lambda one: -one[0])
     rows = [[true, said, f"{n:,}"] for n, true, said in worst[:_LISTED]]
     section(

@@ -21,7 +21,7 @@ from plainnet.insight.explain import Explanation, read_sample
 from plainnet.insight.explain import explain as explain_sample
 from plainnet.insight.neighbours import Neighbour, nearest
 from plainnet.insight.overview import Overview, overview
-from plainnet.insight.rowwise import NamedRows, read_rows
+from plainnet.insight.rowwise import NamedRows, read_rows, read_usable
 from plainnet.insight.sources import Code
 from plainnet.insight.trace import shape_text
 from plainnet.model import Model
@@ -108,7 +108,9 @@ def explain(
     else:
         from plainnet.insight.explain_pages import explanation_page
 
-        _write(console, html, explanation_page(seen, f"{model} on {path}", found, gallery))
+        _write(
+            console, html, explanation_page(seen, f"{model.name} on {path.name}", found, gallery)
+        )
 
 
 def _check(row: int | None, **counts: int) -> None:
@@ -150,7 +152,9 @@ def _explain_model(
             "give --pictures another place"
         )
     remarks: list[str] = []
-    seen = overview(trained, _read(trained, path, remarks), repeats=repeats, seed=seed, n=top)
+    with reading(errors()) as progress:
+        rows = read_usable(trained, path, remarks, progress=progress)
+    seen = overview(trained, rows, repeats=repeats, seed=seed, n=top)
     notes(remarks)
     console = output()
     if json:
@@ -160,7 +164,9 @@ def _explain_model(
     else:
         from plainnet.insight.explain_pages import overview_page
 
-        _write(console, html, overview_page(seen, f"What {model.name} relies on", f"on {path}"))
+        _write(
+            console, html, overview_page(seen, f"What {model.name} relies on", f"on {path.name}")
+        )
     if pictures is not None:
         _save_pictures(errors() if json else console, seen, pictures)
     elif seen.weights is not None and html is None and not json:

@@ -38,7 +38,7 @@ def report(
         Stop at a picture that cannot be used, instead of leaving it out.
     """
     from plainnet.cli.live import reading
-    from plainnet.data.datasets import read_labelled
+    from plainnet.insight.rowwise import read_usable
 
     place = Path(f"{model.stem}.html") if out is None else out
     require_place(place, model, *([] if path is None else [path]))
@@ -48,14 +48,7 @@ def report(
     rows = None
     if path is not None:
         with reading(errors()) as progress:
-            rows = read_labelled(
-                path,
-                trained.schema,
-                trained.target,
-                strict=strict,
-                progress=progress,
-                notes=remarks,
-            )
+            rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
         notes(remarks)
     write_report(output(), place, trained, model.name, rows, path, remarks=remarks)
 

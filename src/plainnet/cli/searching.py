@@ -21,7 +21,7 @@ from plainnet.cli.trials import SearchWatch, show_plan, show_trials
 from plainnet.cli.ward import Ward
 from plainnet.errors import PlainnetError
 from plainnet.insight.words import count
-from plainnet.runs import Run, load_folds
+from plainnet.runs import EvaluationInterrupted, Run, load_folds
 from plainnet.runs import train as run_training
 from plainnet.search import Method, Search, Trial, check_search
 from plainnet.search import search as run_search
@@ -127,7 +127,10 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     ward = Ward(best.settings)
     waiting = console.status("training the winner") if console.is_terminal else nullcontext()
     with waiting:
-        result = run_training(data.data, best.settings, watch=ward.watch, ready=ward.ready)
+        try:
+            result = run_training(data.data, best.settings, watch=ward.watch, ready=ward.ready)
+        except EvaluationInterrupted as stop:
+            result = stop.run
     if result.history.stopped == "interrupted":
         raise KeyboardInterrupt
     result.model.record["data"] = path.resolve().name

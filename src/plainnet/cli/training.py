@@ -14,12 +14,12 @@ from plainnet.cli.live import Watch, duration, reading
 from plainnet.cli.options import Options
 from plainnet.cli.places import model_path, near, run_folder
 from plainnet.cli.report import show_data, show_network, training_text
-from plainnet.cli.show import line, notes, number, output
+from plainnet.cli.show import clean, line, notes, number, output
 from plainnet.cli.ward import Ward
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.sequential import Sequential
 from plainnet.repeats import repeat as repeat_training
-from plainnet.runs import Run, run
+from plainnet.runs import EvaluationInterrupted, Run, run
 from plainnet.settings import Settings
 from plainnet.train.history import Epoch, History
 
@@ -115,35 +115,46 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     ward = Ward(settings)
     checkpoints.also("ward", ward.state)
     found = checkpoints.found
-    with reading(console) as progress, Watch(console) as watch:
+    told: list[str] = []
+    result: Run | None = None
+    try:
+        with reading(console) as progress, Watch(console) as watch:
 
-        def ready(data: "Dataset", net: Sequential) -> None:
-            show_data(console, str(path), data)
-            show_start(console, net, settings, data)
-            show_checkpoints(console, checkpoints)
-            watch.start(data.target)
-            ward.ready(data, net)
-            if found is not None:
-                with checkpoints.believed() as about:
-                    ward.go_on(about)
+            def ready(data: "Dataset", net: Sequential) -> None:
+                told.extend(data.notes)
+                show_data(console, str(path), data)
+                show_start(console, net, settings, data)
+                show_checkpoints(console, checkpoints)
+                watch.start(data.target)
+                ward.ready(data, net)
+                if found is not None:
+                    with checkpoints.believed() as about:
+                        ward.go_on(about)
 
-        def seen(epoch: Epoch) -> None:
-            ward.watch(epoch)
-            watch(epoch)
+            def seen(epoch: Epoch) -> None:
+                ward.watch(epoch)
+                watch(epoch)
 
-        result = run(
-            path, settings, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
-        )
-        before = 0 if found is None else found.facts["epoch"] - 1
-        show_end(console, result, watch.finish(), before=before, detail=job.detail)
-    diagnose(console, ward, result)
-    interrupted = result.history.stopped == "interrupted"
-    if job.repeat != 1 and not interrupted:
-        _repeat(console, path, result, settings, job.repeat)
+            result = run(
+                path, settings, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
+            )
+            before = 0 if found is None else found.facts["epoch"] - 1
+            show_end(console, result, watch.finish(), before=before, detail=job.detail)
+        notes(result.data.notes[len(told) :], console)
+        diagnose(console, ward, result)
+        interrupted = result.history.stopped == "interrupted"
+        if job.repeat != 1 and not interrupted:
+            _repeat(console, path, result, settings, job.repeat)
+    except KeyboardInterrupt as stop:
+        result = stop.run if isinstance(stop, EvaluationInterrupted) else result
+        if result is None:
+            raise
+        interrupted = True
+        line(console, "Interrupted: the model is saved with what was found by then.")
     result.model.save(place)
     console.print()
     line(console, f"Saved: {place}", "bold", whole=True)
-    if job.report is not None:
+    if job.report is not None and not interrupted:
         from plainnet.cli.reporting import write_report
 
         test, evaluated = result.data.test, result.model.record["results"].get("evaluation")
@@ -181,6 +192,9 @@ def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int
             found = repeat_training(first, settings, k, lambda other: run(path, other))
     except KeyboardInterrupt:  # the first training is kept
         line(console, f"Interrupted: of {k} trainings only the first ended.")
+        return
+    except PlainnetError as error:
+        line(console, clean(f"The trainings cannot be compared: {error}"))
         return
     show_repeats(console, found)
     if len(found.seeds) < k:

@@ -97,7 +97,7 @@ def evaluate(
     report
         An HTML file to write a report to.
     """
-    from plainnet.data.datasets import read_labelled
+    from plainnet.insight.rowwise import read_usable
 
     if report is not None:
         require_place(report, model, path, option="--report")
@@ -105,9 +105,7 @@ def evaluate(
     require_pictures(trained, strict)
     remarks: list[str] = []
     with reading(errors()) as progress:
-        rows = read_labelled(
-            path, trained.schema, trained.target, strict=strict, progress=progress, notes=remarks
-        )
+        rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
     if costs is not None and trained.target.task != "binary":
         raise PlainnetError(f"--costs are of two classes, and this is a {trained.target.task} task")
     found = evaluation(trained, rows, costs=None if costs is None else Costs(*costs)).to_json()
@@ -132,13 +130,15 @@ def _outputs(
     trained: Model, path: Path, strict: bool, remarks: list[str]
 ) -> "tuple[str, Sequence[str], Array]":
     """Predict rows or pictures: what they are called, the number or name of each, and outputs."""
+    from plainnet.data.datasets import left_out
+
     require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
         A = trained.predict_proba(path, remarks)
         return "row", [str(i) for i in range(1, len(A) + 1)], A
     with reading(errors()) as progress:
         X, kept, skipped = read_files(picture_files(path), trained.schema.size, strict, progress)
-    remarks += [f"left out {shown(file)}: {reason}" for file, reason in skipped]
     inside = path.is_dir()
+    remarks += left_out(skipped, path if inside else path.parent)
     names = [shown(file.relative_to(path) if inside else file) for file in kept]
     return "file", names, trained.outputs(X)

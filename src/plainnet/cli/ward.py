@@ -9,6 +9,7 @@ from plainnet.insight.findings import Finding
 from plainnet.insight.patient import Patient
 from plainnet.insight.probe import Probe
 from plainnet.insight.recorded import recorded_history
+from plainnet.insight.rowwise import NamedRows, usable
 from plainnet.insight.rules import places
 from plainnet.model import Model
 from plainnet.nn.layers import Dropout
@@ -75,8 +76,13 @@ class Ward:
         settings, data = self.settings, self._data
         loss = make_loss(data.target.task, settings)
         model = Model(data.schema, data.target, self._net, loss)
+        held_out = data.test
+        if held_out is not None:  # not one row with a fill value decides what the doctor says
+            names = tuple(map(str, range(len(held_out.X))))
+            kept = usable(model, NamedRows(names, *held_out), [])
+            held_out = kept.rows if kept.names else None
         patient = replace(
-            patient_of(model, data.train, data.test),
+            patient_of(model, data.train, held_out),
             class_weight="balanced" if settings.balanced else None,
             history=self.history if history is None else history,
             optimizer=make_optimizer(settings, len(data.train.X)),

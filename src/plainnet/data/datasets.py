@@ -48,8 +48,8 @@ class Dataset:
         To choose by, and to judge by.
     notes : list of str
         What a person should know: rows and files left out, the target that was taken.
-    test_rows : array of int
-        Which of all rows or pictures, counted from 0, are in ``test``.
+    validation_rows, test_rows : array of int
+        Which of all rows or pictures, counted from 0, are in ``validation`` and ``test``.
     """
 
     schema: TableSchema | ImageSchema
@@ -58,6 +58,7 @@ class Dataset:
     validation: Rows | None
     test: Rows | None
     notes: list[str] = field(default_factory=list)
+    validation_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -141,9 +142,9 @@ class TableSource(Source):
             return Rows(schema.transform(part), what.encode(part))
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
-        numbers = _numbers(self._frame.index, test)
+        numbers = (_numbers(self._frame.index, part) for part in (validation, test))
         notes = [*self._notes, *schema.remarks()]
-        return Dataset(schema, what, encoded(train), second, third, notes, numbers)
+        return Dataset(schema, what, encoded(train), second, third, notes, *numbers)
 
 
 @final
@@ -163,7 +164,7 @@ class PictureSource(Source):
         binary = len(classes) == 2
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
         self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
-        self._notes, self._scaling = _left_out(skipped), scaling
+        self._notes, self._scaling = left_out(skipped), scaling
         self.labels = _class_names(y, classes)
         self.groups = None if group is None else group(X)
 
@@ -174,13 +175,14 @@ class PictureSource(Source):
             None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
-        numbers, notes = _numbers(np.arange(self.m), test), list(self._notes)
+        numbers = (_numbers(np.arange(self.m), part) for part in (validation, test))
+        notes = list(self._notes)
         if constant := np.count_nonzero(constant_numbers(first.X)):
             notes.append(
                 f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
                 f"all {len(first.X):,} training pictures, so they have no effect"
             )
-        return Dataset(schema, self._target, first, second, third, notes, numbers)
+        return Dataset(schema, self._target, first, second, third, notes, *numbers)
 
 
 def read_source(
@@ -244,7 +246,8 @@ def read_source(
         )
     pictures = read_images(path, size, strict, progress)
     X, y, classes = pictures.X, pictures.y, pictures.classes
-    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=pictures.skipped)
+    skipped = [(file.relative_to(path), reason) for file, reason in pictures.skipped]
+    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=skipped)
 
 
 def split(
@@ -446,7 +449,7 @@ def read_labelled(
         inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
         return Rows(schema.transform(inputs, notes), y)
     pictures = read_images(path, schema.size, strict, progress, target.classes)
-    notes += _left_out(pictures.skipped)
+    notes += left_out(pictures.skipped, path)
     return Rows(pictures.X, _class_numbers(pictures.y, target.task))
 
 
@@ -460,8 +463,15 @@ def _class_names(y: Array, classes: Sequence[str]) -> Array:
     return np.array(classes, object)[y.astype(np.intp)]
 
 
-def _left_out(skipped: Sequence[tuple[Path, str]]) -> list[str]:
-    return [f"left out {shown(file)}: {reason}" for file, reason in skipped]
+def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:
+    """Say which files were left out and why; nothing of the folders that lead to them.
+
+    Examples
+    --------
+    >>> left_out([(Path("bears/cat/a.png"), "it is empty")], "bears")
+    ['left out cat/a.png: it is empty']
+    """
+    return [f"left out {shown(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 
 def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from plainnet.data.splits import duplicate_groups
 from plainnet.insight.activity import spaced
 from plainnet.insight.duplicates import contradictions
 from plainnet.insight.findings import Finding
+from plainnet.insight.metrics import rank_correlation
 from plainnet.insight.rules import Place, fit_rules
 from plainnet.insight.verdicts import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.insight.words import count, percent
@@ -243,13 +244,11 @@ def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place
 
 
 def _leaked_number(X: Array, y: Array, columns: Sequence[Place]) -> list[Finding]:
-    if y.ndim == 1 or y.shape[1] > 1 or not np.ptp(y) > 0:
+    if y.ndim == 1 or y.shape[1] > 1:
         return []
     for place in columns:
-        x = X[:, place.start].astype(np.float64)
-        if place.kind == "number" and np.ptp(x) > 0:
-            ranks = [np.argsort(np.argsort(values)) for values in (x, y[:, 0])]
-            r = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+        if place.kind == "number":
+            r = rank_correlation(X[:, place.start], y[:, 0])
             if abs(r) >= LEAK_RANK:
                 return [_leak(place.name, f"the correlation of their ranks is {r:.5f}")]
     return []

@@ -26,13 +26,15 @@ STRONG_L2 = 0.1
 SIGMAS = 3.0
 
 
-def check_result(patient: Patient) -> list[Finding]:
+def check_result(patient: Patient, leaked: bool = False) -> list[Finding]:
     """Look for a network that ignores its input, fits too little, or knows nothing of new rows.
 
     Parameters
     ----------
     patient : Patient
         After its training.
+    leaked : bool, default False
+        Whether a column gives the target away, so that the inputs do say something about it.
 
     Returns
     -------
@@ -40,14 +42,14 @@ def check_result(patient: Patient) -> list[Finding]:
     """
     if not math.isfinite(patient.cost):
         return []
-    nothing = at_base(patient)
+    nothing = at_base(patient, leaked)
     if nothing:
         rare = patient.labels is not None and float(patient.shares.min()) < RARE
         return nothing + (_one_class(patient) if rare else [])
-    return _no_signal(patient) + _one_class(patient) + _underfits(patient)
+    return _no_signal(patient, leaked) + _one_class(patient) + _underfits(patient)
 
 
-def at_base(patient: Patient) -> list[Finding]:
+def at_base(patient: Patient, leaked: bool = False) -> list[Finding]:
     """Find a cost at the entropy of the base rate, and say why."""
     if patient.base <= 0 or patient.cost < AT_BASE * patient.base:
         return []
@@ -59,7 +61,7 @@ def at_base(patient: Patient) -> list[Finding]:
         )
         if patient.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
             return []
-    cause, advice = _why_at_base(patient)
+    cause, advice = _why_at_base(patient, leaked)
     if patient.task == "numbers":
         number = f"cost {patient.cost:.4f}; always the mean costs {patient.base:.4f}"
     else:
@@ -86,7 +88,7 @@ def _says_at_base(patient: Patient) -> str:
     return f"The network ignores its input: it has learned no more than {known}."
 
 
-def _why_at_base(patient: Patient) -> tuple[str, str]:
+def _why_at_base(patient: Patient, leaked: bool) -> tuple[str, str]:
     """Return the first cause that the figures show, and what to try."""
     symmetric = symmetric_layers(patient.net)
     if symmetric:
@@ -118,7 +120,7 @@ def _why_at_base(patient: Patient) -> tuple[str, str]:
             f"The L2 penalty of {patient.l2:g} holds all weights near zero.",
             f"--l2 {patient.l2 / 1000:g}",
         )
-    return _why_no_signal_through(patient) or _why_not_moved(patient)
+    return _why_no_signal_through(patient) or _why_not_moved(patient, leaked)
 
 
 def _why_tiny(patient: Patient) -> tuple[str, str] | None:
@@ -156,7 +158,7 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
     return None
 
 
-def _why_not_moved(patient: Patient) -> tuple[str, str]:
+def _why_not_moved(patient: Patient, leaked: bool) -> tuple[str, str]:
     moved, rate = patient.moved, patient.rate
     if moved is not None and moved < MOVED and rate is not None:
         return (
@@ -168,6 +170,12 @@ def _why_not_moved(patient: Patient) -> tuple[str, str]:
         return (
             f"The learning rate is too high{_at_rate(patient)}.",
             _lower(patient).rstrip(", "),
+        )
+    if leaked:
+        return (
+            "One column tells the target, but the training did not get there: it was too short, "
+            "or its network is too small.",
+            "--epochs 500 --hidden 32",
         )
     near = patient.neighbours
     margin = SIGMAS * math.sqrt(0.25 / near.rows)
@@ -227,7 +235,7 @@ def lower_rate(patient: Patient) -> float:
     return min(rate / 10, typical_weight(patient) / 50)
 
 
-def _no_signal(patient: Patient) -> list[Finding]:
+def _no_signal(patient: Patient, leaked: bool) -> list[Finding]:
     """Compare with the same answer for all on held-out rows; the interval decides what is said."""
     figures, better = patient.held_out_figures, patient.held_out_difference
     if figures is None or better is None:
@@ -236,7 +244,8 @@ def _no_signal(patient: Patient) -> list[Finding]:
     if cost < HELD_BASE * base_cost or better.low > 0:
         return []
     near = patient.neighbours
-    unrelated = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
+    far = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
+    unrelated = far and not leaked
     if better.high > AT_MOST and not unrelated:
         return [_too_few(better, m)]
     if patient.task == "numbers":

@@ -121,13 +121,15 @@ def check_start(patient: Patient) -> list[Finding]:
     return found
 
 
-def check_training(patient: Patient) -> list[Finding]:
+def check_training(patient: Patient, leaked: bool = False) -> list[Finding]:
     """Look at a trained network and at the course of its training.
 
     Parameters
     ----------
     patient : Patient
         The more it comes with (history, optimizer, held-out rows, probe), the more can be found.
+    leaked : bool, default False
+        Whether a column gives the target away.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def check_training(patient: Patient) -> list[Finding]:
     if patient.failure is not None:
         return check_failure(patient) + check_network(patient, patient.activity, patient.net)
     course = check_course(patient)
-    result = check_result(patient)
+    result = check_result(patient, leaked)
     if any(finding.name == "no signal" for finding in result):  # more steps would not help
         course = [finding for finding in course if finding.name != "learning rate too low"]
     return result + course + check_network(patient, patient.activity, patient.net)
@@ -182,7 +184,8 @@ def examine(patient: Patient) -> list[Finding]:
     if patient.probe is not None or patient.history is None:
         found = check_start(patient) + found
     if patient.history is not None or patient.failure is not None:
-        found = check_training(patient) + found
+        leaked = any(finding.name == "leaked column" for finding in found)
+        found = check_training(patient, leaked) + found
     return in_order(_scale_first(found))
 
 

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scores = list[float | None]
 
+_LARGEST = 1e300  # of a number to evaluate: sums and differences of such are finite
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 
 
@@ -161,9 +162,42 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
     n = positive.size - p
     if p == 0 or n == 0:
         return None
-    _, which, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2  # tied scores share the mean of their ranks
-    return float((rank[which][positive].sum() - p * (p + 1) / 2) / (p * n))
+    return float((ranks(scores)[positive].sum() - p * (p + 1) / 2) / (p * n))
+
+
+def ranks(values: ArrayLike) -> Floats:
+    """Return the place of each number in their order, from 1; equal ones share their mean place.
+
+    Examples
+    --------
+    >>> ranks([0.5, 0.1, 0.5])
+    array([2.5, 1. , 2.5])
+    """
+    _, which, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[which])
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
+    """Return Spearman's correlation: that of the ranks, where equal numbers share their mean rank.
+
+    Parameters
+    ----------
+    a, b : array (m,)
+        Numbers.
+
+    Returns
+    -------
+    float
+        From -1 to 1; 0 where all of a or all of b are the same.
+
+    Examples
+    --------
+    >>> rank_correlation([1, 2, 3, 4], [10, 20, 30, 31])
+    1.0
+    """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -184,7 +218,9 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [1.0, 7.0])
     5.0
     """
-    return float(np.sqrt(np.mean(np.square(_error(y_true, y_pred)))))
+    error = _error(y_true, y_pred)
+    squares, exponent = _sum_of_squares(error)
+    return float(np.ldexp(np.sqrt(squares / error.size), exponent))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -222,7 +258,8 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
     -------
     float or None
         1 when every prediction is exact, 0 for always answering the mean of y_true, below 0 when
-        worse than that; None when all of y_true is the same.
+        worse than that; None when all of y_true is the same, or the errors are so much larger
+        than what y_true varies by that no float64 holds the ratio of their squares.
 
     Examples
     --------
@@ -232,8 +269,11 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
     y = np.asarray(y_true, np.float64)
     if y.min() == y.max():
         return None
-    left = np.sum(np.square(_error(y_true, y_pred)))
-    return float(1 - left / np.sum(np.square(y - y.mean())))
+    left, high = _sum_of_squares(_error(y_true, y_pred))
+    whole, low = _sum_of_squares(y - y.mean())
+    with np.errstate(over="ignore"):
+        share = float(1 - np.ldexp(left / whole, 2 * (high - low)))
+    return share if np.isfinite(share) else None
 
 
 def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
@@ -261,6 +301,8 @@ def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
         rest) are means over classes, and each has its values in `precision_per_class` and so on.
         The means of precision, recall and F1 run over the classes that occur in y_true or were
         predicted, with 0 for what is not defined; so a class that is never found costs something.
+        In place of the matrix, which is mostly empty where classes are many, `confusions` lists
+        its cells above 0 as [true, predicted, rows]; `filled` makes the matrix of them.
 
         Multilabel: likewise with `..._per_label`; `accuracy` is over all cells, `exact_match` over
         rows with every label right, and `confusion_matrix` has one 2 x 2 table a label.
@@ -271,8 +313,8 @@ def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
     Raises
     ------
     DataError
-        For an unknown task, no rows, shapes that do not fit, labels out of range, and predictions
-        that are not finite or, as probabilities, not within 0 and 1.
+        For an unknown task, no rows, shapes that do not fit, labels out of range, numbers that
+        are not finite or beyond 1e300, and probabilities that are not within 0 and 1.
 
     Examples
     --------
@@ -305,19 +347,53 @@ def _binary(y: Ints, A: Floats) -> dict[str, Any]:
 def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
     n_classes = A.shape[1]
     predicted = A.argmax(axis=1)
-    confusion = confusion_matrix(y, predicted, n_classes)
+    occurs, found, right = (
+        np.bincount(some, minlength=n_classes) for some in (y, predicted, y[y == predicted])
+    )
     per_class = {
-        "precision": precision(confusion),
-        "recall": recall(confusion),
-        "f1": f1(confusion),
+        "precision": _ratios(right, found),
+        "recall": _ratios(right, occurs),
+        "f1": _ratios(2 * right, found + occurs),
         "roc_auc": [roc_auc(y == c, A[:, c]) for c in range(n_classes)],
     }
     return {
         "accuracy": accuracy(y, predicted),
         **_averages(per_class),
         **{f"{name}_per_class": scores for name, scores in per_class.items()},
-        "confusion_matrix": confusion.tolist(),
+        "confusions": _confusions(y, predicted),
     }
+
+
+def _confusions(y: Ints, predicted: Ints) -> list[list[int]]:
+    """List the cells of the confusion matrix that are above 0: true class, predicted, rows."""
+    cells, rows = np.unique(np.column_stack([y, predicted]), axis=0, return_counts=True)
+    return [[int(i), int(j), int(n)] for (i, j), n in zip(cells, rows, strict=True)]
+
+
+def filled(confusions: Sequence[Sequence[int]], n_classes: int) -> list[list[int]]:
+    """Return the confusion matrix of which the cells above 0 are given.
+
+    Parameters
+    ----------
+    confusions : sequence of (int, int, int)
+        True class, predicted class and rows, as `evaluate` lists them.
+    n_classes : int
+        How many classes there are.
+
+    Returns
+    -------
+    list of list of int
+        A row for each true class.
+
+    Examples
+    --------
+    >>> filled([[0, 0, 5], [1, 0, 2]], n_classes=2)
+    [[5, 0], [2, 0]]
+    """
+    matrix = [[0] * n_classes for _ in range(n_classes)]
+    for i, j, n in confusions:
+        matrix[i][j] = n
+    return matrix
 
 
 def _multilabel(y: Ints, A: Floats) -> dict[str, Any]:
@@ -376,6 +452,12 @@ def _error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     return predicted.astype(np.float64) - true.astype(np.float64)
 
 
+def _sum_of_squares(values: Floats) -> tuple[float, int]:
+    """Return s and e, the sum being s * 4**e: squares of 1e200 are infinite, of 1e-200 zero."""
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    return float(np.square(np.ldexp(values, -exponent)).sum()), exponent
+
+
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both as arrays of one shape: (m,) beside (m, 1) would be compared all with all."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
@@ -411,16 +493,16 @@ def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Float
 
 
 def _check_values(task: str, y: NDArray[Any], A: Floats) -> None:
-    bad = ~np.isfinite(A) if task == "regression" else ~((A >= 0) & (A <= 1))
+    numbers = f"numbers of at most {_LARGEST:g} in size"
+    bad = ~(np.abs(A) <= _LARGEST) if task == "regression" else ~((A >= 0) & (A <= 1))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        wanted = "finite numbers" if task == "regression" else "probabilities from 0 to 1"
+        wanted = numbers if task == "regression" else "probabilities from 0 to 1"
         raise DataError(
             f"the predictions to evaluate must be {wanted}, got {A[row, column]:g} in row {row}"
         )
     if task == "regression":
-        bad = ~np.isfinite(y.astype(np.float64))
-        wanted = "finite numbers"
+        bad, wanted = ~(np.abs(y.astype(np.float64)) <= _LARGEST), numbers
     else:
         highest = A.shape[1] - 1 if task == "multiclass" else 1
         bad = ~np.isin(y, np.arange(highest + 1))

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plainnet.insight.metrics import filled
 from plainnet.insight.pages import Table
-from plainnet.insight.words import NAMES, number, percent, score
+from plainnet.insight.words import NAMES, number, percent, points, score
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -58,7 +59,7 @@ def interval(ends: Sequence[float]) -> str:
     >>> interval([0.911, 0.952])
     '91.1 to 95.2 %'
     """
-    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
+    return f"{points(ends[0])} to {points(ends[1])} %"
 
 
 def _cell(key: str, value: Any) -> str:
@@ -205,12 +206,13 @@ def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
             head = [unit, *(NAMES[key] for key in each)]
             rows = [[name, *(number(each[key][i]) for key in each)] for i, name in enumerate(names)]
             tables.append(Table(f"For each {unit}", head, rows, range(1, len(head))))
-    counts = figures.get("confusion_matrix")
+    counts, cells = figures.get("confusion_matrix"), figures.get("confusions")
     if counts is not None and target.task == "multilabel":
         tables.append(_labels(names, counts))
-    elif counts is not None:
-        whole = len(names) <= _MATRIX
-        tables.append((_matrix if whole else _confusions)(names, counts))
+    elif cells is not None and len(names) > _MATRIX:
+        tables.append(_confusions(names, cells))
+    elif counts is not None or cells is not None:
+        tables.append(_matrix(names, counts or filled(cells or (), len(names))))
     return tables
 
 
@@ -229,8 +231,8 @@ def _shade(kind: str, part: int, whole: int) -> str:
     return f"{kind}{int(np.ceil(_SHADES * part / whole))}" if part else ""
 
 
-def _confusions(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
-    wrong = [(n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if n and i != j]
+def _confusions(names: Sequence[str], cells: Sequence[Sequence[int]]) -> Table:
+    wrong = [(n, i, j) for i, j, n in cells if i != j]
     rows = [[names[i], names[j], f"{n:,}"] for n, i, j in sorted(wrong, key=lambda one: -one[0])]
     return Table("Most frequent confusions", ("true", "predicted", "rows"), rows, (2,))
 

@@ -1,6 +1,7 @@
 """Records: what a model file says of its training, which anybody may have edited."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from plainnet.data.fields import Fields
@@ -51,6 +52,21 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
     except ModelFileError:
         return None
     return None if (history.best_epoch or 0) > len(history) else history
+
+
+def finite(value: Any) -> Any:
+    """Return JSON with None for every number that is not finite, which JSON does not have.
+
+    Examples
+    --------
+    >>> finite({"loss": [0.5, float("inf")]})
+    {'loss': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _whole_or_none(record: Mapping[str, Any], fields: Fields, key: str) -> int | None:

@@ -1,20 +1,24 @@
 """Row by row: the samples of a file with their names, and the loss and score of each."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.decision import is_positive
-from plainnet.model import Model
+from plainnet.errors import DataError
+from plainnet.model import Model, within
 from plainnet.nn.losses import Huber, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plainnet.nn.params import Array
 
 if TYPE_CHECKING:
+    from plainnet.data.datasets import Dataset, Rows
     from plainnet.data.images import Progress
 
 Floats = NDArray[np.float64]
+_NAMED = 5  # samples that are named before the rest is only counted
 
 
 class NamedRows(NamedTuple):
@@ -26,6 +30,13 @@ class NamedRows(NamedTuple):
     names: tuple[str, ...]
     X: Array
     y: Array
+
+    @property
+    def rows(self) -> "Rows":
+        """The samples without their names."""
+        from plainnet.data.datasets import Rows
+
+        return Rows(self.X, self.y)
 
 
 def read_rows(
@@ -69,6 +80,7 @@ def read_rows(
     >>> read_rows(model, introverts(3)).names
     ('1', '2', '3')
     """
+    from plainnet.data.datasets import left_out
     from plainnet.data.frames import read_frame
     from plainnet.data.images import ImageSchema, read_images
     from plainnet.data.pixels import shown
@@ -84,10 +96,125 @@ def read_rows(
         return NamedRows(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
     assert isinstance(schema, ImageSchema)
     found = read_images(path, schema.size, strict, progress, target.classes)
-    notes += [f"left out {shown(file)}: {reason}" for file, reason in found.skipped]
+    notes += left_out(found.skipped, path)
     names = tuple(shown(file.relative_to(Path(path))) for file in found.files)
     y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
     return NamedRows(names, found.X, y)
+
+
+def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
+    """Leave out samples of which no figure can hold what comes, such as those with a fill value.
+
+    Parameters
+    ----------
+    model : Model
+        Trained, or with its first weights.
+    found : NamedRows
+        Samples that it was not trained on.
+    notes : list of str
+        Is told which are left out.
+
+    Returns
+    -------
+    NamedRows
+        Those whose inputs, targets and outputs are all finite and at most 1e18 in size.
+
+    Examples
+    --------
+    >>> from plainnet.data.samples import introverts
+    >>> from plainnet.runs import table_run
+    >>> from plainnet.settings import Settings
+    >>> model = table_run(introverts(100), Settings(epochs=1)).model
+    >>> found, notes = read_rows(model, introverts(3)), []
+    >>> found.X[1, 0] = 1e30
+    >>> usable(model, found, notes).names, notes
+    (('1', '3'), ["left out row 2: what the network makes of it is out of all proportion (the \
+number furthest from the training rows is that of 'Time_spent_Alone')"])
+    """
+    sound = within(model.unchecked_logits(found.X))
+    if model.transform is None:
+        sound &= within(found.X)
+    if model.target.task == "regression":
+        sound &= within(found.y)
+    if sound.all():
+        return found
+    notes.append(_left_out(model, found, np.flatnonzero(~sound)))
+    kept = np.flatnonzero(sound)
+    return NamedRows(tuple(found.names[i] for i in kept), found.X[kept], found.y[kept])
+
+
+def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
+    """Say which samples are left out; a cell of a table that is the likely cause is named."""
+    from plainnet.insight.rules import places
+
+    names = ", ".join(found.names[i] for i in far[:_NAMED])
+    more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
+    them = "it" if len(far) == 1 else "them"
+    text = f"what the network makes of {them} is out of all proportion"
+    if model.transform is not None:
+        return f"left out {names}{more}: {text}"
+    x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
+    name = next(p.name for p in places(model.schema) if p.start <= x.argmax() < p.stop)
+    if model.target.task == "regression" and not y.max() <= x.max():
+        name = model.target.columns[int(y.argmax())]
+    rows = "row" if len(far) == 1 else "rows"
+    first = "" if len(far) == 1 else f" in row {found.names[far[0]]}"
+    return (
+        f"left out {rows} {names}{more}: {text} (the number furthest from the training rows"
+        f"{first} is that of {name!r})"
+    )
+
+
+def read_usable(
+    model: Model,
+    path: Any,
+    notes: list[str],
+    *,
+    strict: bool = False,
+    progress: "Progress | None" = None,
+) -> NamedRows:
+    """Read samples as `read_rows` does, and leave out what `usable` does.
+
+    Raises
+    ------
+    PlainnetError
+        If no sample is left, and as `read_rows` does.
+    """
+    found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
+    kept = usable(model, found, notes)
+    if not kept.names:
+        model.logits(found.X)  # says which number is no sensible one
+        raise DataError(f"no row is left: {notes[-1]}")
+    return kept
+
+
+def without_far(model: Model, data: "Dataset", part: Literal["validation", "test"]) -> "Dataset":
+    """Leave out what `usable` does of a part of a data set, and note which rows.
+
+    Parameters
+    ----------
+    model : Model
+        Trained, or with its first weights.
+    data : Dataset
+        It is not changed.
+    part : {"validation", "test"}
+        None of which the model learned from.
+
+    Returns
+    -------
+    Dataset
+    """
+    rows, numbers, notes = getattr(data, part), getattr(data, f"{part}_rows"), list(data.notes)
+    if rows is None:
+        return data
+    numbers = numbers if len(numbers) else np.arange(len(rows.X))
+    named = NamedRows(tuple(str(i + 1) for i in numbers), *rows)
+    found = usable(model, named, notes)
+    if found is named:
+        return data
+    index = np.array([int(name) - 1 for name in found.names], np.int64)
+    less: dict[str, Any] = {part: found.rows if found.names else None, f"{part}_rows": index}
+    return replace(data, notes=notes, **less)
 
 
 def row_losses(loss: Loss, Z: Array, y: Array) -> Floats:

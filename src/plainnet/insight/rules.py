@@ -20,6 +20,7 @@ Kind = Literal["number", "yesno", "category", "indicator"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _BINS = 64  # places where a number may be cut
 _MOST_CUTS = 31
+_MOST_CELLS = 10**7  # groups times classes
 _ROWS = 100_000  # to learn a rule from; more make it no better
 
 
@@ -112,13 +113,23 @@ class Rule:
         The column.
     cuts : tuple of float
         Of a number, in the units of the features.
-    shares : float64 array (groups, classes)
-        How probable each class is in each group.
+    counts : int64 array (groups, classes)
+        How many training rows of each class are in each group.
     """
 
     place: Place
     cuts: tuple[float, ...]
-    shares: Array = field(repr=False)
+    counts: Array = field(repr=False)
+
+    @property
+    def shares(self) -> Array:
+        """How probable each class is in each group: (groups, classes).
+
+        The shares of all rows count as one row more, so that no answer is certain.
+        """
+        rows = self.counts.sum(axis=0)
+        prior = (rows + 1) / (rows.sum() + len(rows))
+        return np.asarray((self.counts + prior) / (self.counts.sum(axis=1, keepdims=True) + 1))
 
     def predict(self, F: Array) -> Array:
         """Return the probabilities of the classes.
@@ -144,7 +155,7 @@ class Rule:
 
         Examples
         --------
-        >>> rule = Rule(Place("fear", "yesno", 0, 1), (), np.array([[0.9, 0.1], [0.2, 0.8]]))
+        >>> rule = Rule(Place("fear", "yesno", 0, 1), (), np.array([[9, 1], [2, 8]]))
         >>> rule.describe(["calm", "shy"])
         'fear: No = calm, Yes = shy'
         """
@@ -168,23 +179,31 @@ class Rule:
         return names + ["missing"] * place.missing
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as JSON can hold it."""
-        shares = [[float(p) for p in row] for row in self.shares]
-        return {"place": self.place.to_json(), "cuts": list(self.cuts), "shares": shares}
+        """Return the rule as JSON can hold it; the counts above 0 as [group, class, rows]."""
+        where = zip(*np.nonzero(self.counts), strict=True)
+        counts = [[int(g), int(k), int(self.counts[g, k])] for g, k in where]
+        return {"place": self.place.to_json(), "cuts": list(self.cuts), "counts": counts}
 
     @classmethod
     def from_json(cls, fields: Fields, n_features: int, n_classes: int) -> "Rule":
         """Read a rule from a model file; `ModelFileError` if it does not fit the model."""
-        fields.only("place", "cuts", "shares")
+        fields.only("place", "cuts", "counts")
         place = _place(fields.part("place"), n_features)
         cuts = fields.numbers("cuts")
-        shares = np.array(fields.rows("shares", n_classes))
-        n = _n_groups(place, cuts)
-        if len(shares) != n + place.missing or sorted(cuts) != list(cuts):
+        shape = (_n_groups(place, cuts) + place.missing, n_classes)
+        if sorted(cuts) != list(cuts) or shape[0] * shape[1] > _MOST_CELLS:
             raise ModelFileError(
-                f"the model file is damaged or was edited: {fields.where} has {len(shares)} groups"
+                f"the model file is damaged or was edited: {fields.where} has {shape[0]} groups"
             )
-        return cls(place, cuts, shares)
+        cells = np.array(fields.rows("counts", 3)).reshape(-1, 3)
+        if not ((cells >= (0, 0, 1)) & (cells < (*shape, 2**53)) & (cells % 1 == 0)).all():
+            raise ModelFileError(
+                f"the model file is damaged or was edited: {fields.where} has an impossible count"
+            )
+        counts = np.zeros(shape, np.int64)
+        group, label, rows = cells.astype(np.int64).T
+        np.add.at(counts, (group, label), rows)
+        return cls(place, cuts, counts)
 
 
 def _place(fields: Fields, n_features: int) -> Place:
@@ -254,7 +273,6 @@ def fit_rules(
     """
     step = -(-len(F) // _ROWS)
     F, y = F[::step], y[::step]
-    prior = (np.bincount(y, minlength=n_classes) + 1) / (len(y) + n_classes)
     found = []
     for place in where:
         cuts = _cuts(place, F, y, n_classes) if place.kind == "number" else ()
@@ -265,9 +283,7 @@ def fit_rules(
         top = np.sort(counts, axis=1)
         others = top[:, -2] if n_classes > 1 else np.zeros(len(top))
         right = np.where((top[:, -1] > 1) & (top[:, -1] - 1 >= others), top[:, -1], 0).sum()
-        # the shares of all rows count as one row more, so that no answer is certain
-        shares = (counts + prior) / (counts.sum(axis=1, keepdims=True) + 1)
-        found.append((float(right / len(y)), Rule(place, cuts, shares)))
+        found.append((float(right / len(y)), Rule(place, cuts, counts)))
     return found
 
 

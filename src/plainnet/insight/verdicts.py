@@ -14,6 +14,7 @@ from plainnet.insight.duplicates import Copies, contradictions
 from plainnet.insight.findings import Finding
 from plainnet.insight.intervals import Difference
 from plainnet.insight.membership import Share
+from plainnet.insight.metrics import rank_correlation
 from plainnet.insight.rules import Place
 from plainnet.insight.words import count, number, percent
 
@@ -62,7 +63,7 @@ class Rival:
     difference: Difference
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rival as JSON can hold it."""
+        """Return the rival as JSON can hold it, without its figures for each class or label."""
         ends = [x if math.isfinite(x) else None for x in self.difference]
         difference = dict(zip(Difference._fields, ends, strict=True))
         return {
@@ -70,8 +71,14 @@ class Rival:
             "words": self.words,
             "what": self.what,
             "difference": difference,
-            **self.figures,
+            **{key: value for key, value in self.figures.items() if not _is_each(key)},
         }
+
+
+def _is_each(figure: str) -> bool:
+    """Whether a figure has a number for each class, label, or pair of classes."""
+    ends = ("_per_class", "_per_label")
+    return figure.endswith(ends) or figure in ("confusions", "confusion_matrix")
 
 
 @final
@@ -241,7 +248,7 @@ def leaked(case: Case, answers: Sequence[Baseline], X: Array, y: Array) -> list[
     if case.regression and len(y) >= _ROWS:
         for place in case.places:
             for i, target in enumerate(case.target.columns):
-                rank = _rank_correlation(X[:, place.start], y.reshape(len(y), -1)[:, i])
+                rank = rank_correlation(X[:, place.start], y.reshape(len(y), -1)[:, i])
                 if abs(rank) >= LEAK_RANK:
                     by = f"rank correlation {rank:+.4f} on {case.where}"
                     found.append(_leak(place.name, f"the target {target!r}", by))
@@ -257,17 +264,6 @@ def _leak(name: str, what: str, by: str) -> Finding:
         "It may be the target in other words, or known only after the target is.",
         f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
     )
-
-
-def _rank_correlation(a: Array, b: Array) -> float:
-    """Spearman's correlation: that of the ranks, where equal numbers share the mean rank."""
-    ranks = []
-    for values in (a, b):
-        _, which, n = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(n) - (n - 1) / 2)[which])
-    if len(np.unique(ranks[0])) < 2 or len(np.unique(ranks[1])) < 2:
-        return 0.0
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def repeated(

@@ -40,10 +40,25 @@ def percent(share: float | None) -> str:
 
     Examples
     --------
-    >>> percent(0.918)
-    '91.8 %'
+    >>> percent(0.918), percent(0.9996), percent(1), percent(1e-9)
+    ('91.8 %', '99.96 %', '100.0 %', '< 0.001 %')
     """
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return "-" if share is None else f"{points(share)} %"
+
+
+def points(share: float) -> str:
+    """Write a share of one in hundredths: what is below all never as 100, what is there never as 0.
+
+    Examples
+    --------
+    >>> points(0.918), points(0.99996), points(1 - 1e-9)
+    ('91.8', '99.996', '> 99.999')
+    """
+    for digits in (1, 2, 3):
+        text = f"{100 * share:.{digits}f}"
+        if 0 < float(text) < 100 or not 0 < share < 1:
+            return text
+    return "< 0.001" if share < 0.5 else "> 99.999"
 
 
 def score(name: str, value: float | None) -> str:

@@ -1,0 +1,106 @@
+"""Nothing of the machine goes into a file that is passed on: no folder, no user, no host."""
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+PLACE = "k7home"  # a folder above everything, as a user's own would be
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, a user and a host of which no other text holds the name."""
+    monkeypatch.setenv("USER", "k7user")
+    monkeypatch.setenv("LOGNAME", "k7user")
+    monkeypatch.setattr(platform, "node", lambda: "k7host")
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("L", "k7host", "1", "1", "x86_64")))
+    (tmp_path / PLACE).mkdir()
+    return tmp_path / PLACE
+
+
+def require_clean(folder: Path) -> None:
+    """Look for the names in every file below a folder, also as UTF-16."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        content = file.read_bytes()
+        for name in (PLACE, "k7user", "k7host", "pytest-of"):
+            for form in (name.encode(), name.encode("utf-16-le")):
+                assert form not in content, f"{name} in {file.name}"
+
+
+def spoiled(colours: Path) -> None:
+    """Add files that are left out: no picture, an empty one, a stray one, a link to nowhere."""
+    (colours / "red" / "words.png").write_text("no picture")
+    (colours / "blue" / "empty.png").write_bytes(b"")
+    (colours / "stray.png").write_bytes(b"")
+    (colours / "blue" / "nowhere.png").symlink_to(colours / "gone.png")
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_files_of_pictures(
+    cli: Cli, colours: Path, home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    spoiled(colours)
+    colours = colours.rename(home / "colours")
+    out = home / "out"
+    out.mkdir()
+    monkeypatch.chdir(home)
+    data, model = (colours, out / "m.safetensors") if absolute else ("colours", "out/m.safetensors")
+    parent = out if absolute else Path("out")
+    done = cli("train", data, "--epochs 2 --size 8", "--out", model, "--report", parent / "t.html")
+    assert (done.code, done.err) == (0, "")
+    assert "left out red/words.png: " in done.out
+    for words in (
+        ("report", model, data, "--out", parent / "r.html"),
+        ("evaluate", model, data, "--report", parent / "e.html"),
+        ("predict", model, data, "--out", parent / "p.csv"),
+        ("explain", model, data, "--html", parent / "x.html", "--pictures", parent),
+        ("explain", model, data, "--row", "1", "--html", parent / "y.html"),
+        ("export", model, "--onnx", parent / "m.onnx", "--python", parent / "m.py"),
+        ("export", model, "--html", parent / "m.html"),
+    ):
+        done = cli(*words)
+        assert done.code == 0, done.err
+    assert "left out red/words.png: " in (out / "r.html").read_text()
+    require_clean(out)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_files_of_a_table_and_checkpoints(
+    cli: Cli, survey: Path, home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    survey = survey.rename(home / "survey.csv")
+    out = home / "out"
+    out.mkdir()
+    monkeypatch.chdir(home)
+    data, parent = (survey, out) if absolute else ("survey.csv", Path("out"))
+    model = parent / "m.safetensors"
+    words = ("--epochs 3 --checkpoint-every 1", "--out", model, "--report", parent / "t.html")
+    with monkeypatch.context() as patch:  # the checkpoints stay
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device", "m")
+
+        patch.setattr("plainnet.model.write_model", full)
+        assert cli("train", data, *words).code == 2
+    assert sorted(file.name for file in (out / "m.run").iterdir())
+    require_clean(out)
+    monkeypatch.chdir(out)  # a path in a checkpoint is seen from beside its folder
+    assert cli("train", "--resume", "m.run").code == 0
+    monkeypatch.chdir(home)
+    for words in (
+        ("report", model, data, "--out", parent / "r.html"),
+        ("explain", model, data, "--html", parent / "x.html"),
+        ("explain", model, data, "--row", "1", "--html", parent / "y.html"),
+        ("export", model, "--onnx", parent / "m.onnx", "--python", parent / "m.py"),
+        ("export", model, "--html", parent / "m.html"),
+    ):
+        done = cli(*words)
+        assert done.code == 0, done.err
+    require_clean(out)
