@@ -244,7 +244,6 @@ def test_integers_beside_missing_cells_of_parquet_keep_their_digits(tmp_path: Pa
     columns = {
         "a": pa.array(cards),
         "b": pa.array(cards, pa.uint64()),
-        "c": pa.array([[1], None, []]),
     }
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     frame = read_frame(tmp_path / "t.parquet")
