@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from plainnet.data import table_file
 from plainnet.model import Model
 
 Cli = Callable[..., Any]
@@ -327,9 +328,9 @@ def test_balanced_numbers_are_refused_before_anything_is_shown(cli: Cli, tmp_pat
 def test_a_file_that_cannot_be_read_is_named_once(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(path: Path) -> bytes:
+    def denied(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(table_file, "open", denied, raising=False)
     outcome = cli("train", survey)
     assert outcome.err == f"Error: File '{survey}' cannot be read: Permission denied.\n"

@@ -13,7 +13,6 @@ MAX_CELLS = 50_000_000
 SNIFFED = 1_000_000  # characters in which the delimiter is looked for
 MAX_EXPANSION = 100  # bytes in memory or in text from one byte of a compressed file,
 FREE_EXPANSION = 1_000_000  # beyond so many bytes of text
-XZ_MEMORY = 100_000_000  # bytes; `xz -9` needs 65 MB
 
 # Parquet
 FREE_PARQUET = 16_000_000  # bytes in memory beyond MAX_EXPANSION times the file

@@ -12,9 +12,9 @@ from plainnet.errors import DataError
 __all__ = ["read_parquet"]
 
 _ROWS = 65_536  # read at a time
-_BATCH = 2**23  # bytes that these may take
+_BATCH = 2**26  # bytes that these may take
 _PAGE = 4_096  # bytes that any page is taken to need
-_DELTA_BYTE_ARRAY = 7  # an encoding whose cells may be as long as their whole page
+_DELTAS = (6, 7)  # encodings of text: no dictionary, and cells may be as long as their page
 
 
 def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
@@ -24,16 +24,18 @@ def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
 
     try:
         # Memory of Arrow's own: a file of Python's would be read by threads of their own.
-        schema = pq.ParquetFile(pa.BufferReader(data)).schema_arrow
+        file = pq.ParquetFile(pa.BufferReader(data))
+        schema, budget = file.schema_arrow, limits.MAX_EXPANSION * len(data) + limits.FREE_PARQUET
         _check_columns(schema, label)
-        # A text that is repeated is stored once, not once for each row.
-        texts = [field.name for field in schema if _is_text(field.type)]
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-        budget = limits.MAX_EXPANSION * len(data) + limits.FREE_PARQUET
         width = sum(_width(field.type) for field in schema)
-        width += _check_pages(file.metadata, memoryview(data), budget, label)
         _check_budget(file.metadata.num_rows * width, budget, label)
-        rows = max(1, min(_ROWS, _BATCH // width))
+        delta = _check_pages(file.metadata, memoryview(data), budget, label)
+        # A text that is repeated is stored once, not once for each row.
+        texts = [
+            f.name for f, size in zip(schema, delta, strict=True) if _is_text(f.type) and not size
+        ]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        rows = max(1, min(_ROWS, _BATCH // (width + sum(delta))))
         before, batches = pa.total_allocated_bytes(), []
         # One thread, as damage met by several at once is not always an error.
         for batch in file.iter_batches(batch_size=rows, use_threads=False):
@@ -112,18 +114,19 @@ def _width(kind: Any) -> int:
         return 16
 
 
-def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> int:
-    """Check how much the pages decompress to; return how long cells may be beyond that."""
-    used, longest = 0, [0] * metadata.num_columns
+def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> list[int]:
+    """Check how much the pages decompress to; bound the cells of each column encoded by deltas."""
+    used, largest = 0, [0] * metadata.num_columns
+    deltas = [False] * metadata.num_columns
     for i in range(metadata.num_row_groups):
         group = metadata.row_group(i)
         for j in range(group.num_columns):
             for size, encoding in _pages(group.column(j), data):
                 used += max(size, _PAGE)
                 _check_budget(used, budget, label)
-                if encoding == _DELTA_BYTE_ARRAY:
-                    longest[j] = max(longest[j], size)
-    return sum(longest)
+                largest[j] = max(largest[j], size)
+                deltas[j] |= encoding in _DELTAS
+    return [size if delta else 0 for size, delta in zip(largest, deltas, strict=True)]
 
 
 def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
@@ -193,10 +196,11 @@ def _check_cells(table: Any, label: str) -> None:
     from pyarrow import compute
 
     for name, column in zip(table.column_names, table.columns, strict=True):
-        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
-            if not _is_text(chunk.dictionary.type) or not len(chunk.dictionary):
-                continue
-            longest = compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0
+        for chunk in column.chunks:
+            texts = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
+            if not _is_text(texts.type):
+                break
+            longest = compute.max(compute.binary_length(texts)).as_py() or 0
             if longest > limits.MAX_CELL:
                 raise DataError(
                     f"{label}, column {shortened(name)}, has a cell of {longest:,} bytes; "

@@ -47,6 +47,8 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
                 return name, _collected(file, raw.tell, name, label)
     except DataError:
         raise
+    except MemoryError:  # as the header of an .xz file may ask for gigabytes
+        raise DataError(f"{label} does not fit into memory; decompress it first.") from None
     except _DAMAGED as error:
         reason = error.strerror if isinstance(error, OSError) and error.filename else error
         raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
@@ -71,7 +73,7 @@ def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
 def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
     suffix = name.suffix.lower()
     if packed and suffix in PARQUET_SUFFIXES:
-        raise DataError(f"{label} is a compressed Parquet file; decompress it yourself first.")
+        raise DataError(f"{label} is a compressed Parquet file; decompress it first.")
     known = (*_TEXT_SUFFIXES, *PARQUET_SUFFIXES)
     if suffix not in known:
         kind = f"ends in {name.suffix!r}" if suffix else "has no ending"

@@ -1,0 +1,133 @@
+"""Files of tables that ask for too much are refused early; large honest ones are read."""
+
+import gzip
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plainnet.data import limits
+from plainnet.data.frames import absent_column, read_frame
+from plainnet.errors import DataError
+
+
+def refusal(path: Path, content: bytes = b"") -> str:
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_frame(path)
+    return str(caught.value).removeprefix(f"File {str(path)!r} ")
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").symlink_to("/dev/zero")
+    for name in ("a.csv", "b.csv"):
+        said = refusal(tmp_path / name)
+        assert said == "is not a regular file; save the table as a file."
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    assert read_frame(tmp_path / "b.csv").shape == (1, 2)
+
+
+def test_what_no_text_is_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with open(tmp_path / "a.csv", "wb") as file:
+        file.write(b"a,b\n1,")
+        file.truncate(50_000_000_000)
+    assert refusal(tmp_path / "a.csv") == ("is no text: line 2 holds a zero byte; give a CSV file.")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    monkeypatch.setattr(limits, "MAX_LINES", 10)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a" + end + (b"1" + end) * 9)
+    assert len(read_frame(path)) == 9
+    assert refusal(path, b"a" + end + (b"1" + end) * 10) == (
+        "holds more than 10 lines, the most that is read; split it."
+    )
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("before", [0, 1, 2**20 - 12, 2**20 - 11, 2**20 - 10, 2**21])
+def test_the_length_of_a_line_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, before: int
+) -> None:
+    """Wherever the line lies in the parts that are read."""
+    monkeypatch.setattr(limits, "MAX_LINE", 2_500_000)
+    filler = b"a,b" + end + b"1," + b" " * before + b"2" + end
+    path = tmp_path / "a.csv"
+    path.write_bytes(filler + b"1," + b" " * 2_499_997 + b"2" + end)
+    assert read_frame(path)["b"].tolist() == ["2", "2"]
+    said = refusal(path, filler + b"1," + b" " * 2_499_999 + end)
+    assert said == "holds more than 2,500,000 bytes in one line, the most that is read; split it."
+
+
+def test_cells_are_counted_before_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CELLS", 20)
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "1,2\n" * 9)
+    assert read_frame(path).shape == (9, 2)
+    assert refusal(path, b"a,b\n" + b"1,2\n" * 10) == (
+        "holds 22 cells; at most 20 are read, so split it."
+    )
+
+
+def test_a_large_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 100)
+    said = refusal(tmp_path / "a.csv", b"a,b\n" + b"1,2\n" * 99)
+    assert said == "holds more than 100 bytes, the most that is read; split it."
+
+
+def test_the_ratio_is_that_of_what_was_read(tmp_path: Path) -> None:
+    """Neither bytes behind a stream nor other members of an archive make a bomb smaller."""
+    bomb = b"a,b\n" + b"1,2\n" * 4_000_000
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("__MACOSX/a.csv", os.urandom(1_000_000))
+        archive.writestr("a.csv", bomb, zipfile.ZIP_DEFLATED)
+    for name, content in (
+        ("a.zip", stream.getvalue()),
+        ("a.csv.gz", gzip.compress(bomb) + os.urandom(1_000_000)),
+    ):
+        assert refusal(tmp_path / name, content).startswith("unpacks to more than 100 times")
+
+
+def test_honest_files_have_lower_ratios(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    bits = (rng.random((20_000, 50)) < 0.1).astype(int)
+    for cells in (bits, np.zeros((9_000, 50), int)):  # 17 times, and a small file of one value
+        text = ",".join(f"c{i}" for i in range(50)) + "\n"
+        text += "\n".join(",".join(map(str, row)) for row in cells.tolist()) + "\n"
+        (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
+        assert read_frame(tmp_path / "a.csv.gz").shape == cells.shape
+
+
+def test_as_many_columns_as_a_table_of_genes(tmp_path: Path) -> None:
+    names = ",".join(f"gene{i}" for i in range(40_000))
+    row = ",".join(str(i % 7) for i in range(40_000))
+    (tmp_path / "a.csv").write_text(names + "\n" + f"{row}\n" * 20)
+    assert read_frame(tmp_path / "a.csv").shape == (20, 40_000)
+
+
+def test_compressed_parquet_is_compressed_twice(tmp_path: Path) -> None:
+    for name in ("a.parquet.gz", "a.PQ.xz"):
+        said = refusal(tmp_path / name, b"x")
+        assert said == "is a compressed Parquet file; decompress it first."
+
+
+def test_a_long_name_has_no_likely_spelling() -> None:
+    name = "a" * 90_000
+    said = str(absent_column(name, [name[1:], "b"], "the target"))
+    assert "did you mean" not in said
+    assert len(said) < 300
+    near = str(absent_column("agee", [*("x" * 99 for _ in range(3)), "age"], "the target"))
+    assert near.endswith("did you mean 'age'?")
