@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,7 @@ from plainnet.train.loop import Callback, EarlyStopping, Watch, fit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plainnet.data.datasets import Dataset, Grouping, Rows, Source
+    from plainnet.data.datasets import Dataset, Grouping, Source
     from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
 
@@ -483,6 +483,7 @@ def train(
     'epochs'
     """
     from plainnet.insight.membership import remember
+    from plainnet.insight.results import judge
     from plainnet.insight.rowwise import without_far
 
     check(settings)
@@ -506,7 +507,7 @@ def train(
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    data, interrupted = _judge(model, data)
+    data, interrupted = judge(model, data)
     if settings.fingerprints and not settings.private:
         model.extras |= remember(data.train.X, data.schema)
     model.record |= {
@@ -523,28 +524,6 @@ def train(
     if interrupted:
         raise EvaluationInterrupted(Run(model, history, data))
     return Run(model, history, data)
-
-
-def _judge(model: Model, data: "Dataset") -> "tuple[Dataset, bool]":
-    """Add baselines and results to the record of a trained model; say whether Ctrl-C came.
-
-    Whatever happens, the model stays; the notes say what is missing.
-    """
-    from plainnet.insight.evaluation import learn_baselines
-    from plainnet.insight.rowwise import without_far
-
-    model.record["results"] = {}
-    try:
-        learn_baselines(model, data.train)
-        data = without_far(model, data, "test")
-        model.record["results"] = finite(results(model, data))
-    except KeyboardInterrupt:
-        note = "interrupted after the training: the evaluation is left out"
-        return replace(data, notes=[*data.notes, note]), True
-    except (PlainnetError, MemoryError) as error:
-        note = f"the evaluation is left out: {error}"
-        return replace(data, notes=[*data.notes, note]), False
-    return data, False
 
 
 def untrained(data: "Dataset", settings: Settings) -> Model:
@@ -652,76 +631,6 @@ def _versions() -> dict[str, str]:
     """What a training depends on besides settings and data."""
     python = platform.python_version()
     return {"plainnet": __version__, "numpy": np.__version__, "python": python}
-
-
-def results(model: Model, data: "Dataset") -> dict[str, Any]:
-    """Judge a model by rows that it has not seen, beside what one gets without a network.
-
-    Parameters
-    ----------
-    model : Model
-        Trained on ``data.train``; the simple answers are learned from these rows if it has none.
-    data : Dataset
-        What it was trained on.
-
-    Returns
-    -------
-    dict
-        ``evaluation``: all that `plainnet.insight.evaluation.Evaluation` holds, for the test rows.
-        Empty without test rows.
-
-    Examples
-    --------
-    >>> from plainnet.data.samples import introverts
-    >>> outcome = table_run(introverts(500), Settings(epochs=20))
-    >>> found = results(outcome.model, outcome.data)["evaluation"]
-    >>> found["baselines"][0]["accuracy"] < 0.6 < 0.8 < found["accuracy"]
-    True
-    """
-    from plainnet.insight.evaluation import evaluation, learn_baselines
-
-    if "baselines" not in model.record:
-        learn_baselines(model, data.train)
-    if data.test is None:
-        return {}
-    return {"evaluation": evaluation(model, data.test, train=data.train.X).to_json()}
-
-
-def score(model: Model, rows: "Rows") -> dict[str, Any]:
-    """Evaluate a model on rows whose targets are known.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model.
-    rows : Rows
-        Inputs as `Model.inputs` makes them, and targets as `Target.encode` does.
-
-    Returns
-    -------
-    dict
-        ``rows``, ``loss``, all that `plainnet.insight.metrics.evaluate` gives for the task, and
-        ``interval``, the 95 % interval of the accuracy; what concerns numbers is in their own
-        unit, but the loss, which is of standardised ones.
-
-    Raises
-    ------
-    PlainnetError
-        If there are no rows, or they do not fit the model.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> outcome = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0))
-    >>> figures = score(outcome.model, outcome.data.train)
-    >>> figures["rows"], figures["accuracy"], figures["confusion_matrix"]
-    (4, 1.0, [[2, 0], [0, 2]])
-    """
-    from plainnet.insight.evaluation import score_outputs
-
-    Z = model.logits(rows.X)
-    return score_outputs(model, Z, model.loss.link(Z), rows.y)
 
 
 def _group(settings: Settings) -> "Grouping | None":

@@ -12,7 +12,8 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.insight.baselines import Baseline, fit_baselines
 from plainnet.insight.evaluation import score_answer
-from plainnet.runs import fit_model, score, untrained
+from plainnet.insight.results import score
+from plainnet.runs import fit_model, untrained
 from plainnet.settings import Settings, check
 from plainnet.space import SEARCHED, Space, draw, space_of, with_values
 from plainnet.tpe import Tpe, require_optuna

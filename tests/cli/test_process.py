@@ -109,7 +109,7 @@ def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Pat
 
 SLOWLY = """
 import sys, time
-from plainnet import runs
+from plainnet.insight import results
 from plainnet.cli import main
 from plainnet.cli.ward import Ward
 
@@ -121,7 +121,7 @@ def slowly(done):
     return slow
 
 if sys.argv.pop(1) == "evaluated":
-    runs.results = slowly(runs.results)
+    results.results = slowly(results.results)
 else:
     Ward.findings = slowly(Ward.findings)
 sys.exit(main())

@@ -14,8 +14,9 @@ from plainnet.insight.baselines import fit_baselines, store, stored
 from plainnet.insight.evaluation import Costs, evaluation
 from plainnet.insight.intervals import Difference
 from plainnet.insight.membership import Share
+from plainnet.insight.results import results
 from plainnet.insight.verdicts import Case, Rival, verdict
-from plainnet.runs import image_run, results, run, table_run
+from plainnet.runs import image_run, run, table_run
 
 QUICK = Settings(epochs=40, lr=0.02)
 

@@ -49,7 +49,7 @@ def show_results(
     target : Target
         What is predicted.
     results : mapping
-        From `plainnet.runs.results`; nothing is shown where no rows were held out.
+        From `plainnet.insight.results.results`; nothing is shown where no rows were held out.
     detail : bool, default False
         Whether to show all there is.
     """

@@ -123,7 +123,7 @@ def scores(
     Parameters
     ----------
     results : sequence of (str, dict)
-        Heading and figures, as `plainnet.runs.score` gives them.
+        Heading and figures, as `plainnet.insight.results.score` gives them.
     title : str
         Above it.
     positive : str, optional
