@@ -8,13 +8,14 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-sklearn16 check format bench fuzz lock clean
+.PHONY: help demo test test-sklearn16 check format bench fuzz attacks lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
 	@echo "make check   lint and types alone"
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
+	@echo "make attacks run hostile files, measure time and memory, as every night"
 	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
 	@echo "make clean   remove the environments and what tools left behind"
@@ -44,9 +45,18 @@ format: .venv/dev
 
 # So many files of each kind. A finding is printed, and its file is kept in fuzz-findings.
 FUZZ ?= 20000
-fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint fuzz-training
+fuzz: fuzz-model fuzz-table fuzz-picture fuzz-checkpoint fuzz-toml fuzz-bomb fuzz-training
 fuzz-%: .venv/dev
 	PYTHONPATH=tests .venv/bin/python -m fuzz.night $* --files $(FUZZ)
+
+# So many files that unfold, which take longer.
+BOMBS ?= 2000
+fuzz-bomb: .venv/dev
+	PYTHONPATH=tests .venv/bin/python -m fuzz.night bomb --files $(BOMBS)
+
+# All attacks, and large honest files; prints the table of docs/security.md.
+attacks: .venv/dev
+	PYTHONPATH=tests .venv/bin/python tests/attacks.py
 
 # So many random trainings, from a table to the exports; each takes a second.
 TRAININGS ?= 2000

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from fuzz import pictures, runs, tables, using
+from fuzz import bombs, pictures, runs, tables, toml, using
 
 KEPT = Path("fuzz-findings")
 MEMORY = 2**31  # bytes beyond what the process has when it begins
@@ -30,6 +30,9 @@ def parts(what, folder):
     if what == "checkpoint":
         ready = runs.bench(folder)
         return runs.files(ready), partial(runs.use, ready), lambda drawn: drawn[0][2]
+    if what in ("bomb", "toml"):
+        module = {"bomb": bombs, "toml": toml}[what]
+        return module.files(), partial(module.use, folder), lambda drawn: drawn[1]
     module = {"table": tables, "picture": pictures}[what]
     return module.files(module.good()), partial(module.use, folder), lambda drawn: drawn[1]
 
@@ -77,7 +80,7 @@ def run(what, n, first):
 
 def main():
     parser = argparse.ArgumentParser(prog="fuzz.night")
-    parser.add_argument("what", choices=("model", "table", "picture", "checkpoint"))
+    parser.add_argument("what", choices=("model", "table", "picture", "checkpoint", "bomb", "toml"))
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()

@@ -4,13 +4,14 @@ import contextlib
 import gzip
 import json
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 import format_one
-from fuzz import forge, pictures, runs, tables, using
+from fuzz import bombs, forge, pictures, runs, tables, toml, using
 from plainnet import DataError, Model, ModelFileError
 from plainnet.data.frames import read_frame
 
@@ -95,6 +96,31 @@ def test_damaged_pictures(tmp_path):
     @given(pictures.files(good))
     def one(drawn):
         assert not pictures.use(tmp_path, drawn).findings
+
+    one()
+
+
+def test_files_that_unfold(tmp_path):
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(bombs.files())
+    def one(drawn):
+        assert not bombs.use(tmp_path, drawn).findings
+
+    one()
+
+
+def test_much_memory_would_be_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "read_frame", lambda path: np.ones(70_000_000))
+    found = bombs.use(tmp_path, ("a.csv.gz", b"")).findings
+    if Path("/proc/self/clear_refs").exists():
+        assert "bytes became resident" in found[-1]
+
+
+def test_damaged_toml(tmp_path):
+    @settings(max_examples=200, suppress_health_check=list(HealthCheck))
+    @given(toml.files())
+    def one(drawn):
+        assert not toml.use(tmp_path, drawn).findings
 
     one()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
-LONGEST = 2_000  # characters of a sentence
+LONGEST = 1_900  # characters of a sentence
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 _INTERRUPTED = "interrupted: what was not finished is not saved"
 

@@ -18,7 +18,8 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
 from plainnet._version import __version__
-from plainnet.data.limits import MAX_TOML, MAX_TOML_LINE
+from plainnet.data.fields import shortened
+from plainnet.data.limits import MAX_SUGGESTED, MAX_TOML, MAX_TOML_LINE
 from plainnet.errors import PlainnetError
 
 _HELP = """Deep neural networks from scratch in NumPy: from a table or a folder of pictures to a \
@@ -220,9 +221,10 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     values = _toml(file)
     for name, value in values.items():
         # which cyclopts would pass over
-        if name in (*_COMMANDS, "config") or isinstance(value, dict):
+        odd = isinstance(value, dict) or len(name) > MAX_SUGGESTED
+        if odd or name in (*_COMMANDS, "config"):
             raise PlainnetError(
-                f"the config file {file!r} holds {name!r}, which is no option: "
+                f"the config file {file!r} holds {shortened(name)}, which is no option: "
                 "write lines such as epochs = 50"
             )
     Dict(values, source=file, use_commands_as_keys=False)(app, commands, arguments)
