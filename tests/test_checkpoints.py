@@ -65,7 +65,7 @@ def cut(folder: Path) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 def step(number: int) -> str:
@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_not_one_of_the_two(cut):
 
 
 def test_where_none_is_whole(cut):
-    for file in cut.iterdir():
+    for file in cut.glob("checkpoint-*"):
         file.write_bytes(b"")
     assert refused(cut).startswith(
         f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is not a whole checkpoint file"
@@ -206,13 +206,13 @@ def test_where_there_is_none(folder):
 
 
 def other_header(folder: Path, **changed: Any) -> None:
-    for file in folder.iterdir():
+    for file in folder.glob("checkpoint-*"):
         arrays, header = read_model(file, "checkpoint")
         write_model(file, arrays, {**header, **changed}, "checkpoint")
 
 
 def test_another_format(cut, monkeypatch):
-    for file in cut.iterdir():
+    for file in cut.glob("checkpoint-*"):
         arrays, header = read_model(file, "checkpoint")
         monkeypatch.setattr(files, "FORMAT", 2)
         write_model(file, arrays, header, "checkpoint")
@@ -254,7 +254,7 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
 
 
 def test_a_header_without_its_parts(cut):
-    for file in cut.iterdir():
+    for file in cut.glob("checkpoint-*"):
         write_model(file, {"theta": np.ones(3)}, {"facts": {}}, "checkpoint")
     assert refused(cut).endswith(
         f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'with' of the "

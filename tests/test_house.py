@@ -39,6 +39,7 @@ FLOORS = (
     ("plainnet.atomic",),
     ("plainnet.files",),
     ("plainnet.states",),
+    ("plainnet.locks",),
     ("plainnet.checkpoints",),
     ("plainnet.model",),
     ("plainnet.insight.*",),

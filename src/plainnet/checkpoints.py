@@ -18,6 +18,7 @@ from plainnet.atomic import make_folder
 from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.files import read_model, write_model
+from plainnet.locks import FolderLock, lock_folder
 from plainnet.nn.layers import between
 from plainnet.nn.params import Array
 from plainnet.nn.sequential import Sequential
@@ -64,7 +65,7 @@ class Checkpoints(Keeper):
     ------
     PlainnetError
         If every is not above 0, or the folder holds the checkpoints of another training that
-        would be lost.
+        would be lost, or another process is training in it.
 
     Examples
     --------
@@ -92,6 +93,7 @@ class Checkpoints(Keeper):
     ) -> None:
         self.folder, self.every = Path(folder), every
         self.last: Path | None = None
+        self._lock: FolderLock | None = None
         self._tell: Tell = warnings.warn if tell is None else tell
         self._about: dict[str, Callable[[], Any]] = {}
         self._stored: Mapping[str, Any] = {}
@@ -101,6 +103,7 @@ class Checkpoints(Keeper):
         if self.folder.exists() and not self.folder.is_dir():
             raise PlainnetError(f"{str(folder)!r} is a file: checkpoints need a folder")
         if self.unfinished:
+            self._hold()
             resume = shlex.join(["plainnet", "train", "--resume", str(folder)])
             raise PlainnetError(
                 f"{str(folder)!r} holds a training that has not ended: go on with it by {resume}, "
@@ -132,6 +135,8 @@ class Checkpoints(Keeper):
         ------
         ModelFileError
             If there is none that can be used.
+        PlainnetError
+            If another process is training in the folder.
 
         Examples
         --------
@@ -146,6 +151,8 @@ ended, or saved no checkpoint yet
                 f"{str(folder)!r} is a file: to resume a training takes the folder of its "
                 "checkpoints"
             )
+        if self.unfinished:
+            self._hold()
         wrong: list[str] = []
         for path in self._files():
             try:
@@ -308,7 +315,7 @@ ended, or saved no checkpoint yet
 
         Raises
         ------
-        OSError
+        OSError, PlainnetError
             If not even the first can be written. A later one that cannot is told, and the
             training goes on.
         """
@@ -322,14 +329,16 @@ ended, or saved no checkpoint yet
         }
         try:
             make_folder(self.folder)
+            self._hold()
             if path.is_symlink():  # to a file that the folder's author chose
                 path.unlink()
             write_model(path, checkpoint.arrays, header, "checkpoint")
-        except OSError as error:
+        except (OSError, PlainnetError) as error:
             if step == 0:
                 raise
             last = "none" if self.last is None else self.last.name
-            self._tell(f"{str(path)!r} could not be written ({error.strerror}); the last is {last}")
+            why = error.strerror if isinstance(error, OSError) else error
+            self._tell(f"{str(path)!r} could not be written ({why}); the last is {last}")
             return
         kept = {path, self.last}  # two, so that one is whole whatever happens to the other
         self.last = path
@@ -348,11 +357,19 @@ ended, or saved no checkpoint yet
         """
         if not self.folder.is_dir():
             return
+        self._hold()
         for file in self.folder.iterdir():
             if _NAME.fullmatch(file.name) or _LEFT.fullmatch(file.name):
                 file.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.remove()
+            self._lock = None
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+    def _hold(self) -> None:
+        """Keep other processes out of the folder from now on; `PlainnetError` if one is in it."""
+        self._lock = lock_folder(self.folder)
 
     def _files(self) -> list[Path]:
         """Checkpoints in the folder, the newest first."""

@@ -105,7 +105,7 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     assert "Saved: " in outcome.out
     assert "\nTo go on: plainnet train --resume kept.run\n" in outcome.out
     assert len(Model.load(out).record["history"]["loss"]) == 5
-    assert [path.name for path in (tmp_path / "kept.run").iterdir()] == [
+    assert [path.name for path in (tmp_path / "kept.run").glob("checkpoint-*")] == [
         "checkpoint-0000000030.safetensors"  # 90 rows in batches of 16
     ]
     outcome = cli(*outcome.out.split("To go on: plainnet ")[1].split("\n")[0].split())
@@ -347,7 +347,7 @@ def test_gradients_of_the_epochs_before_are_remembered(
     """What ails a training is judged by all of its epochs, also by those before it was killed."""
 
     def ward(run: str) -> Any:
-        newest = max((tmp_path / run).iterdir())
+        newest = max((tmp_path / run).glob("checkpoint-*"))
         return files.read_model(newest, "checkpoint")[1]["about"]["ward"]
 
     kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
@@ -463,7 +463,7 @@ def test_a_truncated_checkpoint_is_told(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
-    newest = max((tmp_path / "survey.run").iterdir())
+    newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
@@ -546,7 +546,7 @@ def test_gradients_that_lie_are_refused(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, ward: Any
 ) -> None:
     kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
-    for file in (tmp_path / "survey.run").iterdir():
+    for file in (tmp_path / "survey.run").glob("checkpoint-*"):
         arrays, header = files.read_model(file, "checkpoint")
         header["about"]["ward"] = ward
         files.write_model(file, arrays, header, "checkpoint")
@@ -557,7 +557,7 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
-    newest = max((tmp_path / "survey.run").iterdir())
+    newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     arrays, header = files.read_model(newest, "checkpoint")
     header["about"]["settings"]["hidden"] = "16"
     files.write_model(newest, arrays, header, "checkpoint")

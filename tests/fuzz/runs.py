@@ -82,7 +82,7 @@ def bench(folder):
             words = [*words.split(), "--out", "a.safetensors", "--report", "a.html"]
             with contextlib.suppress(KilledError):
                 main(["train", str(data), *words, "--checkpoint-every", "1"])
-        old, new = sorted((place / "a.run").iterdir())
+        old, new = sorted((place / "a.run").glob("checkpoint-*"))
         models[name] = forge.taken_apart(new.read_bytes(), KEY)
         before[name] = old.name, old.read_bytes()
         shutil.rmtree(place / "a.run")

@@ -1,0 +1,123 @@
+"""Locks: one process at a time in a folder, until it lets go or ends, however it ends."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import final
+from weakref import WeakValueDictionary
+
+from plainnet.errors import PlainnetError
+
+NAME = ".lock"
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link could lead anywhere
+
+
+@final
+class FolderLock:
+    """A lock on a folder, held as long as the object lives; made by `lock_folder`.
+
+    The system holds it for the process, so that a kill or a power cut leaves none behind: a file
+    of that name in the folder means nothing by itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = os.open(path, _FLAGS, 0o666)
+        try:
+            _lock(self._descriptor)
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def stands(self) -> bool:
+        """Whether the file is still in its place: one who let go has removed it, perhaps."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the lock; its file stays."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def remove(self) -> None:
+        """Remove the file, and let go of the lock."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except PermissionError:  # Windows removes no file that is open
+            self.close()
+            self.path.unlink(missing_ok=True)
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # where the file could not be opened
+            self.close()
+
+
+_held: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()  # of this process
+
+
+def lock_folder(folder: Path) -> FolderLock | None:
+    """Lock a folder for this process.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+
+    Returns
+    -------
+    FolderLock or None
+        The same for all of the process; None where the folder cannot be written to, or lies where
+        the system has no locks.
+
+    Raises
+    ------
+    PlainnetError
+        If another process holds it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     lock = lock_folder(Path(name))
+    ...     lock is lock_folder(Path(name))
+    True
+    """
+    folder = folder.resolve()
+    lock = _held.get(folder)
+    try:
+        while lock is None or not lock.stands:
+            lock = FolderLock(folder / NAME)
+    except (BlockingIOError, PermissionError) as error:
+        if isinstance(error, PermissionError) and error.filename is not None:
+            return None  # the file could not be opened
+        raise PlainnetError(
+            f"another process is training in {str(folder)!r}: wait until it has ended, or give "
+            "this training another folder"
+        ) from None
+    except OSError:
+        return None
+    _held[folder] = lock
+    return lock
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        """Lock or raise PermissionError."""
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        """Lock or raise BlockingIOError."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
