@@ -262,7 +262,6 @@ class Model:
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
-        self._require_few_outputs(len(X))
         return _sound(self.unchecked_logits(X))
 
     def _require_few_outputs(self, m: int) -> None:
@@ -275,6 +274,7 @@ class Model:
 
     def unchecked_logits(self, X: Array) -> Array:
         """Compute what `logits` does, whatever comes of it."""
+        self._require_few_outputs(len(X))
         with np.errstate(over="ignore", invalid="ignore"):
             return predict(self.net, X, self.transform)
 

@@ -482,7 +482,6 @@ def train(
     >>> train(data, Settings(epochs=2)).history.stopped
     'epochs'
     """
-    from plainnet.insight.membership import remember
     from plainnet.insight.results import judge
     from plainnet.insight.rowwise import without_far
 
@@ -507,9 +506,7 @@ def train(
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    data, interrupted = judge(model, data)
-    if settings.fingerprints and not settings.private:
-        model.extras |= remember(data.train.X, data.schema)
+    data, interrupted = judge(model, data, settings.fingerprints and not settings.private)
     model.record |= {
         "rows": {
             name: 0 if rows is None else len(rows.X)

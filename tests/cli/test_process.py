@@ -152,7 +152,7 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 5
     assert (model.record["results"] == {}) == (when == "evaluated")
-    note = "interrupted after the training: the evaluation is left out"
+    note = "interrupted after the training: what was not yet found is left out"
     assert (note in model.record["notes"]) == (when == "evaluated")
     assert ("To go on: plainnet train --resume survey.run\n" in rest) == bool(every)
     assert run("evaluate", "survey.safetensors", survey, cwd=tmp_path).returncode == 0

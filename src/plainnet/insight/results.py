@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from plainnet.errors import PlainnetError
 from plainnet.insight.evaluation import evaluation, learn_baselines, score_outputs
+from plainnet.insight.membership import remember
 from plainnet.insight.recorded import finite
 from plainnet.insight.rowwise import without_far
 from plainnet.model import Model
@@ -13,22 +14,24 @@ if TYPE_CHECKING:
     from plainnet.data.datasets import Dataset, Rows
 
 
-def judge(model: Model, data: "Dataset") -> "tuple[Dataset, bool]":
-    """Add baselines and results to the record of a trained model; say whether Ctrl-C came.
+def judge(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
+    """Add baselines, results and fingerprints to a trained model; say whether Ctrl-C came.
 
     Whatever happens, the model stays; the notes say what is missing.
     """
     model.record["results"] = {}
     try:
-        learn_baselines(model, data.train)
-        data = without_far(model, data, "test")
-        model.record["results"] = finite(results(model, data))
+        try:
+            learn_baselines(model, data.train)
+            data = without_far(model, data, "test")
+            model.record["results"] = finite(results(model, data))
+        except (PlainnetError, MemoryError) as error:
+            data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
+        if fingerprints:
+            model.extras |= remember(data.train.X, data.schema)
     except KeyboardInterrupt:
-        note = "interrupted after the training: the evaluation is left out"
+        note = "interrupted after the training: what was not yet found is left out"
         return replace(data, notes=[*data.notes, note]), True
-    except (PlainnetError, MemoryError) as error:
-        note = f"the evaluation is left out: {error}"
-        return replace(data, notes=[*data.notes, note]), False
     return data, False
 
 

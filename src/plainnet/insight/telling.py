@@ -10,6 +10,7 @@ from plainnet.insight.overview import Overview
 from plainnet.insight.sources import Code
 from plainnet.insight.trace import Gradient, Slope, Step, excerpt, shape_text
 from plainnet.insight.verdicts import SEEN
+from plainnet.insight.words import percent
 from plainnet.nn.params import Array
 
 Rows = list[list[str]]
@@ -179,7 +180,7 @@ def caution(seen: Overview) -> str:
     """Say how many of the samples were trained on, where they are more than a few; else nothing."""
     if seen.trained_on is None or seen.trained_on.low <= SEEN:
         return ""
-    least = f"{100 * seen.trained_on.low:.1f} %"
+    least = percent(seen.trained_on.low)
     return (
         f"The model was trained on at least {least} of these samples: others it may get wrong "
         "more often."
