@@ -16,6 +16,7 @@ from golden.make import ROWS
 from plainnet import Model
 from plainnet.data.samples import introverts
 from plainnet.files import FORMAT, read_model
+from plainnet.insight.baselines import stored
 from plainnet.model import HEADER, LOSSES
 from plainnet.nn.sequential import LAYERS
 from plainnet.runs import table_run
@@ -58,6 +59,15 @@ def test_a_golden_file_goes_on_giving_its_numbers(path, tmp_path):
     np.testing.assert_allclose(numbers, expected["inputs"], atol=1e-5)
     np.testing.assert_allclose(model.outputs(X), expected["outputs"], atol=1e-5)
     assert model.predict(raw).tolist() == expected["predictions"]
+
+
+@files
+def test_what_a_golden_file_says_of_its_training_is_understood(path):
+    model = Model.load(path)
+    names = [one.name for one in stored(model)]
+    assert names[:2] == ["constant", "column"]
+    found = model.record["results"]["evaluation"]
+    assert [one["name"] for one in found["baselines"]] == names
 
 
 @files
