@@ -80,7 +80,7 @@ def test_every_setting_can_be_written() -> None:
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
         "activation": ("tanh",), "hidden": (3,), "kinds": {"a": "number"},
-        "scaling": "none",
+        "scaling": "none", "min_level_count": 5,
     }  # fmt: skip
     for field in fields(Settings):
         usual = getattr(Settings(), field.name)
