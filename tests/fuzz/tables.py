@@ -150,7 +150,7 @@ def use(folder, drawn):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         place.unlink()
-    text = len(content) if name.endswith("sv") else 100 * len(content) + 10**6
+    text = len(content) if name.endswith("sv") else 40 * len(content) + 10**7
     if peak > TIMES * text + FLOOR:
         findings.append(f"table {name}: {peak:,} bytes for a file of {len(content):,}")
     return Outcome(findings, loaded, len(content), peak, said)

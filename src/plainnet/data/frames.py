@@ -31,6 +31,7 @@ MISSING = frozenset(
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 _BLOCK = 4096  # rows that are turned into columns at a time
+_KNOWN = 100_000  # cells that are remembered
 _SNIFFED_RECORDS = 100
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
@@ -247,9 +248,11 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
         for row, (line, record) in enumerate(kept, start=1)
     )
     columns: list[list[str]] = [[] for _ in header]
+    seen: dict[str, str] = {}
     while block := list(islice(rows, _BLOCK)):  # a list for each row would take twice the memory
+        same = seen.setdefault if len(seen) < _KNOWN else seen.get  # equal cells share one text
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
-            column.extend(cells)
+            column.extend(map(same, cells, cells))
     if not columns[0] and not empty:
         raise DataError(f"{label} has column names but no rows below them.")
     if is_data(header, columns, MISSING.__contains__):
@@ -300,7 +303,8 @@ def _checked_delimiter(delimiter: str) -> str:
 def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[str]]]:
     """Give each record with the number of its last line; a line of nothing is no record."""
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        # StringIO would take four bytes a character.
+        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),
         delimiter=delimiter,
         # A quote counts after spaces too, as in `1, "x, y"`.
         skipinitialspace=delimiter != " ",

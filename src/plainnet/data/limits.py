@@ -11,11 +11,12 @@ MAX_CELL = 131_072  # characters, as in Python's csv
 MAX_COLUMNS = 50_000
 MAX_CELLS = 50_000_000
 SNIFFED = 1_000_000  # characters in which the delimiter is looked for
-MAX_EXPANSION = 100  # bytes in memory or in text from one byte of a compressed file,
-FREE_EXPANSION = 1_000_000  # beyond so many bytes of text
+MAX_EXPANSION = 40  # bytes of text from one byte of a compressed file,
+FREE_EXPANSION = 10_000_000  # beyond so many
 
 # Parquet
-FREE_PARQUET = 16_000_000  # bytes in memory beyond MAX_EXPANSION times the file
+MAX_PARQUET = 100  # bytes in memory for one byte of the file,
+FREE_PARQUET = 16_000_000  # beyond so many
 
 # Pictures: decoding one of so many pixels takes some 400 MB, and all threads share that
 MAX_PIXELS = {

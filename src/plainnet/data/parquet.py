@@ -25,7 +25,7 @@ def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
     try:
         # Memory of Arrow's own: a file of Python's would be read by threads of their own.
         file = pq.ParquetFile(pa.BufferReader(data))
-        schema, budget = file.schema_arrow, limits.MAX_EXPANSION * len(data) + limits.FREE_PARQUET
+        schema, budget = file.schema_arrow, limits.MAX_PARQUET * len(data) + limits.FREE_PARQUET
         _check_columns(schema, label)
         width = sum(_width(field.type) for field in schema)
         _check_budget(file.metadata.num_rows * width, budget, label)
@@ -186,7 +186,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 def _check_budget(used: int, budget: int, label: str) -> None:
     if used > budget:
         raise DataError(
-            f"{label} takes more than {limits.MAX_EXPANSION} times its size in memory; "
+            f"{label} takes more than {limits.MAX_PARQUET} times its size in memory; "
             "write it as CSV instead."
         )
 
