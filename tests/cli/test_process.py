@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -204,29 +206,36 @@ def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
     assert done.stdout.endswith(" True\n")
 
 
+@contextmanager
+def training(folder: Path, *words: object) -> "Iterator[subprocess.Popen[str]]":
+    """A process that has begun to train; it is killed in the end."""
+    with subprocess.Popen(
+        [*PLAINNET, "train", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while not process.stdout.readline().startswith("epoch"):
+                assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
 def test_two_processes_do_not_train_in_one_folder(survey: Path, tmp_path: Path) -> None:
-    words = ["train", str(survey), "--epochs", "1000000", "--checkpoint-every", "1000"]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    first = subprocess.Popen([*PLAINNET, *words], **options)  # type: ignore[call-overload]
-    while not first.stdout.readline().startswith("epoch"):
-        pass
-    before = {file.name for file in (tmp_path / "survey.run").iterdir()}
-    assert ".lock" in before
+    words = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
     said = (
         f"Error: another process is training in '{tmp_path}/survey.run': wait until it has ended, "
         "or give this training another folder\n"
     )
-    for others in (["train", "--resume", "survey.run"], words):
-        done = run(*others, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (2, said)
-    first.kill()  # which leaves the file of the lock, but no lock
-    first.communicate()
-    second = subprocess.Popen(  # type: ignore[call-overload]
-        [*PLAINNET, "train", "--resume", "survey.run"], **options
-    )
-    while not second.stdout.readline().startswith("epoch"):
-        pass
-    assert run("train", "--resume", "survey.run", cwd=tmp_path).stderr == said
-    second.send_signal(signal.SIGINT)
-    assert second.wait(timeout=30) == 0
-    second.communicate()
+    with training(tmp_path, *words):
+        assert (tmp_path / "survey.run" / ".lock").exists()
+        for others in (["--resume", "survey.run"], words):
+            done = run("train", *others, cwd=tmp_path)
+            assert (done.returncode, done.stderr) == (2, said)
+    # the kill left the file of the lock, but no lock
+    with training(tmp_path, "--resume", "survey.run"):
+        assert run("train", "--resume", "survey.run", cwd=tmp_path).stderr == said
