@@ -136,7 +136,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
     change, telling = LIES[lie]
-    older, newest = sorted(cut.iterdir())
+    older, newest = sorted(cut.glob("*.safetensors"))
     edit(newest, change)
     notes: list[str] = []
     assert Checkpoints.load(cut, notes.append).last == older
@@ -252,14 +252,14 @@ RUNS = {
     "a setting": (("settings", {"hidden": [3]}), "field 'activation' of 'settings'"),
     "notes": (("notes", "x"), "field 'notes' of the checkpoint should be a list"),
     "no job": (("job", 1), "'job' of the checkpoint should be an object"),
-    "a job": (("job", {}), "field 'out' of 'job' of the checkpoint is absent"),
+    "a job": (("job", {}), "field 'report' of 'job' of the checkpoint is absent"),
 }
 
 
 @pytest.mark.parametrize("lie", RUNS)
 def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
     (name, value), telling = RUNS[lie]
-    older, newest = sorted(begun.iterdir())
+    older, newest = sorted(begun.glob("*.safetensors"))
     edit(newest, put("about", name, value=value))
     notes: list[str] = []
     assert Checkpoints.load(begun, notes.append, Job.begun).last == older
@@ -291,20 +291,17 @@ def test_settings_that_lie_are_refused(begun, lie):
     assert repr(str(max(begun.iterdir()))) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("out", "report"), [("../../b", "/elsewhere/c.html"), ("/etc/b", "../c.html")]
-)
-def test_files_go_beside_the_checkpoints_and_nowhere_else(begun, out, report, monkeypatch):
-    monkeypatch.chdir("/")
-    edit(max(begun.iterdir()), put("about", "job", "out", value=out))
-    edit(max(begun.iterdir()), put("about", "job", "report", value=report))
-    job = Job.begun(Checkpoints.load(begun, pytest.fail))
-    assert Path("/", job.out) == begun.parent / "b"
-    assert Path("/", job.report) == begun.parent / "c.html"
-
-
-@pytest.mark.parametrize("out", ["..", "/", ".", "a/..", "x" * 300, ""])
-def test_what_is_no_name_of_a_file_is_refused(begun, out):
-    edit(max(begun.iterdir()), put("about", "job", "out", value=out))
-    with pytest.raises(ModelFileError, match="should be"):
+@pytest.mark.parametrize("name", ["out", "../../b", "/etc/b"])
+def test_a_checkpoint_names_no_file_to_write(begun, name):
+    edit(max(begun.iterdir()), put("about", "job", "out", value=name))
+    with pytest.raises(ModelFileError, match="unknown field 'out'"):
         Job.begun(Checkpoints.load(begun, pytest.fail))
+
+
+def test_files_go_beside_the_checkpoints_and_are_called_as_they_are(begun, monkeypatch):
+    monkeypatch.chdir("/")
+    edit(max(begun.iterdir()), put("about", "job", "report", value=True))
+    job = Job.begun(Checkpoints.load(begun, pytest.fail))
+    stem = begun.with_suffix("")
+    assert Path("/", job.out) == stem.with_suffix(".safetensors")
+    assert Path("/", job.report) == stem.with_suffix(".html")
