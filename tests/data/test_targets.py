@@ -239,6 +239,12 @@ def test_only_a_regression_is_fitted() -> None:
             "choose another target or task.",
         ),
         (
+            [],
+            "binary",
+            "The target 'y' has 0 classes (there is no row) where a binary task needs "
+            "exactly 2; choose another target or task.",
+        ),
+        (
             ["a", "b", "c"],
             "binary",
             "The target 'y' has 3 classes ('a', ...) where a binary task needs exactly 2; "

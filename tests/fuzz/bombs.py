@@ -22,10 +22,10 @@ from fuzz import pictures as damaged_pictures
 from fuzz import tables as damaged_tables
 
 MEMORY = 500_000_000  # bytes that become resident
-SECONDS = 30
+SECONDS = 120  # while memory is traced, which takes most of it
 TIMES = (1, 100, 10_000, 1_000_000, 3_000_000)
 UNITS = (b"\n", b",", b"1,2\n", b" \n", b"\r", b'"', b"a,", b"x", b",\n", b"\0", b"\t", b'""\n')
-SIDES = (30, 1_000, 2_500, 5_000, 9_000)
+SIDES = (30, 1_000, 2_500, 6_000)
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def tables(draw):
     """Draw the name of a file and its bytes: text that is packed, or Parquet."""
     if draw(st.booleans()):
         options = {
-            "compression": draw(st.sampled_from(("none", "snappy", "gzip", "zstd", "brotli"))),
+            "compression": draw(st.sampled_from(("snappy", "gzip", "zstd", "brotli"))),
             "use_dictionary": draw(st.booleans()),
             "data_page_version": draw(st.sampled_from(("1.0", "2.0"))),
             "write_statistics": False,
@@ -111,12 +111,12 @@ COLUMNS = {
 }
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(16)
 def _packed(name, bits):
     return PACK[name](b"a,b\n" + b"".join(unit * times for unit, times in bits))
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(16)
 def _parquet(kind, n, options):
     stream = io.BytesIO()
     pq.write_table(pa.table({"a": COLUMNS[kind](n)}), stream, **dict(options))
@@ -153,10 +153,12 @@ PICTURES = {
 }
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(16)
 def _picture(name, side):
     kind, options = PICTURES[name]
     stream = io.BytesIO()
-    side = min(side, 5_000) if kind in ("AVIF", "JPEG2000") else side  # others take long to write
-    Image.new("RGB", (side, side), (200, 10, 10)).save(stream, kind, **options)
+    # These take long to write, and much memory.
+    side = min(side, 5_000) if kind in ("AVIF", "JPEG2000") or name == "b.webp" else side
+    mode, color = ("P", 7) if kind == "GIF" else ("RGB", (200, 10, 10))
+    Image.new(mode, (side, side), color).save(stream, kind, **options)
     return stream.getvalue()

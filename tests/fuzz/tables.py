@@ -150,7 +150,7 @@ def use(folder, drawn):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         place.unlink()
-    text = len(content) if name.endswith("sv") else 40 * len(content) + 10**7
-    if peak > TIMES * text + FLOOR:
+    text = len(content) if name.endswith("sv") else 40 * len(content) + 4 * 10**6
+    if peak > 2 * TIMES * text + FLOOR:  # to find out what columns hold takes as much again
         findings.append(f"table {name}: {peak:,} bytes for a file of {len(content):,}")
     return Outcome(findings, loaded, len(content), peak, said)

@@ -12,7 +12,7 @@ MAX_COLUMNS = 50_000
 MAX_CELLS = 50_000_000
 SNIFFED = 1_000_000  # characters in which the delimiter is looked for
 MAX_EXPANSION = 40  # bytes of text from one byte of a compressed file,
-FREE_EXPANSION = 10_000_000  # beyond so many
+FREE_EXPANSION = 4_000_000  # beyond so many
 
 # Parquet
 MAX_PARQUET = 100  # bytes in memory for one byte of the file,

@@ -469,10 +469,13 @@ def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
         )
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         wanted = "exactly 2" if task == "binary" else "at least 2"
+        shown = "there is no row"
+        if classes:
+            more = ", ..." if len(classes) > 1 else " in every row"
+            shown = f"{shortened(classes[0])}{more}"
         raise DataError(
             f"The target {shortened(cells.name)} has {len(classes)} "
-            f"{'class' if len(classes) == 1 else 'classes'} ({shortened(classes[0])}"
-            f"{', ...' if len(classes) > 1 else ' in every row'}) where a {task} task needs "
+            f"{'class' if len(classes) == 1 else 'classes'} ({shown}) where a {task} task needs "
             f"{wanted}; choose another target or task."
         )
     return classes
