@@ -205,7 +205,7 @@ def _object(text: str | bytes) -> dict[str, Any] | None:
 
 
 def _nodes(text: str) -> int:
-    """Bound how many keys and values JSON holds: what stands between them is counted."""
+    """Return an upper bound on the number of keys and values in JSON text."""
     return sum(map(text.count, ",:[{"))
 
 

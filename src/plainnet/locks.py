@@ -1,4 +1,4 @@
-"""Locks: one process at a time in a folder, until it lets go or ends, however it ends."""
+"""Folder locks: one process at a time, released when the process ends."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ class FolderLock:
 
     @property
     def stands(self) -> bool:
-        """Whether the file is still in its place: one who let go has removed it, perhaps."""
+        """Whether the lock file still exists; another process may have removed it."""
         if self._descriptor is None:
             return False
         try:
@@ -41,13 +41,13 @@ class FolderLock:
             return False
 
     def close(self) -> None:
-        """Let go of the lock; its file stays."""
+        """Release the lock and keep its file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def remove(self) -> None:
-        """Remove the file, and let go of the lock."""
+        """Remove the file and release the lock."""
         try:
             self.path.unlink(missing_ok=True)
         except PermissionError:  # Windows removes no file that is open
@@ -69,13 +69,13 @@ def lock_folder(folder: Path) -> FolderLock | None:
     Parameters
     ----------
     folder : Path
-        It exists.
+        An existing folder.
 
     Returns
     -------
     FolderLock or None
-        The same for all of the process; None where the folder cannot be written to, or lies where
-        the system has no locks.
+        Shared within the process; None if the folder is read-only or its file system has no
+        locks.
 
     Raises
     ------

@@ -265,7 +265,7 @@ class Model:
         return _sound(self.unchecked_logits(X))
 
     def _require_few_outputs(self, m: int) -> None:
-        """Refuse so many predictions that they fill the memory."""
+        """Refuse more predictions than fit in memory."""
         if m * self.target.n_out > MOST_OUTPUTS:
             raise PlainnetError(
                 f"{m:,} rows have {self.target.n_out:,} predictions each, which are more than "
@@ -273,7 +273,7 @@ class Model:
             )
 
     def unchecked_logits(self, X: Array) -> Array:
-        """Compute what `logits` does, whatever comes of it."""
+        """Compute logits without checking that they are finite."""
         self._require_few_outputs(len(X))
         with np.errstate(over="ignore", invalid="ignore"):
             return predict(self.net, X, self.transform)
@@ -398,7 +398,7 @@ def within(values: Array) -> Array:
 
 
 def _fitting(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave the longest lists out of a record until a file can hold it, and note which."""
+    """Remove the longest values from a record that is too large, and note which."""
     try:
         text = json.dumps(record)
     except (TypeError, ValueError, RecursionError):  # of which `write_model` says what is wrong
@@ -420,7 +420,7 @@ def _fitting(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _sizes(part: Mapping[str, Any], *path: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Say of everything in nested objects how long it is and where it is."""
+    """Yield the JSON length and the path of each leaf of nested objects."""
     for name, value in part.items():
         if isinstance(value, dict):
             yield from _sizes(value, *path, name)

@@ -70,12 +70,12 @@ class Run(NamedTuple):
 
 @final
 class EvaluationInterrupted(KeyboardInterrupt):
-    """Ctrl-C after a training has ended, while its network is judged: the network is not lost.
+    """Ctrl-C during the evaluation of a trained network; holds the result of the training.
 
     Attributes
     ----------
     run : Run
-        All but the evaluation, which its notes say.
+        The training without its evaluation, which the notes say.
     """
 
     def __init__(self, run: Run) -> None:
@@ -552,7 +552,7 @@ def _constant(data: "Dataset") -> Array:
 
 
 def _transform(model: Model, data: "Dataset") -> Transform | None:
-    """Return the model's transform with 0 for all that never varies, whose weights thus stay 0."""
+    """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
     plain = model.transform
     if plain is None or not (constant := _constant(data)).any():
         return plain

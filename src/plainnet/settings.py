@@ -116,7 +116,7 @@ class Settings:
         Levels of a category in fewer training rows count as unknown; by default 1, or 10 if
         ``private``.
     private : bool, default False
-        Whether the model file leaves out what it would say of single rows: rare levels, the ends
+        Whether the model file leaves out what would reveal single rows: rare levels, the ends
         of ranges, fingerprints, and notes, which name rows and files; see docs/security.md.
     seed : int, default 0
         Where all chance comes from.
@@ -244,7 +244,7 @@ class Settings:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without types of NumPy, so that JSON can hold it; sequences as tuples."""
+    """Convert NumPy values to plain Python values, and sequences to tuples."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -255,7 +255,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_types(settings: Settings) -> None:
-    """Refuse a value of another type than its field says."""
+    """Refuse values whose type does not match their field."""
     for names, kind, what in (
         (_TEXTS, str, "text"),
         (_TEXTS_OR_NONE, str | None, "text or None"),

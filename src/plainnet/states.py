@@ -201,7 +201,7 @@ def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.flo
 
 
 def path_to_store(path: Path, folder: Path) -> str:
-    """Write a path as seen from beside a folder of checkpoints: nothing of the machine is in it.
+    """Return a path relative to the parent of a checkpoint folder, to store no folder above it.
 
     Parameters
     ----------

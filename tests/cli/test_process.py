@@ -149,7 +149,7 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
-    assert "Interrupted: the model is saved with what was found by then.\n" in rest
+    assert "Interrupted: the model is saved without the rest of its evaluation.\n" in rest
     assert "Saved: survey.safetensors\n" in rest
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 5

@@ -142,7 +142,7 @@ def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
     monkeypatch.setattr(training, "diagnose", impatient)
     outcome = cli("train", survey, WORDS)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "Interrupted: the model is saved with what was found by then.\n" in outcome.out
+    assert "Interrupted: the model is saved without the rest of its evaluation.\n" in outcome.out
     assert "To go on: plainnet train --resume survey.run\n" in outcome.out
     assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 

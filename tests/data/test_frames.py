@@ -414,7 +414,7 @@ def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert str(error.value) == (
             f"File {str(tmp_path / name)!r} unpacks to more than 40 times its size; "
-            "unpack it yourself, and give the file that comes of it."
+            "decompress it and give the resulting file."
         )
         assert peak < 40_000_000
 

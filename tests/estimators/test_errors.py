@@ -256,8 +256,8 @@ CALLS = [
     ),
     (
         lambda: classifier(warm_start=True).fit(X, Y).set_params(hidden=(5,)).fit(X, Y),
-        "warm_start goes on with the network there is, but parameters that shape it have changed: "
-        "set them back, or set warm_start=False to start anew",
+        "warm_start continues with the existing network, but parameters that shape it have "
+        "changed: reset them, or set warm_start=False to start anew",
     ),
     (
         lambda: classifier().fit(X, Y).predict(X[:, :1]),

@@ -265,8 +265,8 @@ def test_what_shapes_the_network_cannot_change(method, change):
     with pytest.raises(PlainnetError) as caught:
         getattr(net, method)(X, Y)
     assert str(caught.value) == (
-        f"{goes_on} goes on with the network there is, but parameters that shape it have changed: "
-        f"set them back, or {anew} to start anew"
+        f"{goes_on} continues with the existing network, but parameters that shape it have "
+        f"changed: reset them, or {anew} to start anew"
     )
     assert_same_state(net, before)
     net.set_params(**before.get_params()).partial_fit(X, Y)
@@ -276,7 +276,7 @@ def test_what_shapes_the_network_cannot_change(method, change):
 
 def test_partial_fit_after_fit_has_the_network_that_was_fitted():
     net = classifier(epochs=2).fit(X, Y).set_params(hidden=(7,))
-    with pytest.raises(PlainnetError, match="partial_fit goes on with the network there is"):
+    with pytest.raises(PlainnetError, match="partial_fit continues with the existing network"):
         net.partial_fit(X, Y)
 
 

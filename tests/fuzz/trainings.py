@@ -122,7 +122,7 @@ def spoil(rng, frame):
 
 
 def target(rng, m):
-    """Draw a task, or None for one that is to be inferred, and the columns of its target."""
+    """Draw a task (None where it is inferred) and the columns of its target."""
     x, k = rng.standard_normal(m), int(rng.integers(2, 6))
     among = rng.integers(0, k, m)
     kinds = {

@@ -1,6 +1,6 @@
 """The command line: thin, one file a group of commands; this one runs it and words its errors.
 
-It imports little, so that Ctrl-C is in its hands from the first hundredths of a second on.
+It imports little, so that it handles Ctrl-C from the first hundredths of a second on.
 """
 
 import io
@@ -82,7 +82,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 def _at_ctrl_c(
     handler: "Callable[..., object]",
 ) -> "Iterator[Callable[[Callable[..., object]], None]]":
-    """Set what Ctrl-C does, where it does what is usual; yield what sets something else."""
+    """Replace the default SIGINT handler; yield a function that sets another one."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     def then(handler: "Callable[..., object]") -> None:
@@ -98,7 +98,7 @@ def _at_ctrl_c(
 
 
 def _leave(*_: object) -> "NoReturn":
-    """End at once, while nothing but imports has happened: NumPy cannot be imported by halves."""
+    """End at once during imports: NumPy cannot be imported again after an interruption."""
     os.write(2, f"Error: {_INTERRUPTED}\n".encode())
     os._exit(INTERRUPTED)
 
@@ -124,7 +124,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _printable(line: str) -> str:
-    """Spell out what a terminal would obey."""
+    """Escape control characters."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
@@ -144,5 +144,5 @@ def _failed(sentence: str, code: int, debug: bool) -> int:
 
 
 def _discard_output() -> None:
-    """Let the flush at exit succeed where the output takes no more."""
+    """Redirect stdout to the null device so that the flush at exit succeeds."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

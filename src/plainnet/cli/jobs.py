@@ -58,7 +58,7 @@ class Job:
             check_repeat(self.settings, self.repeat)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the checkpoints of a run do not hold yet, and no name of a file."""
+        """Return the options that checkpoints store in addition, without file names."""
         report = self.report is not None
         return {"report": report, "repeat": self.repeat, "detail": self.detail}
 
@@ -92,7 +92,7 @@ class Job:
         )
 
     def check_replaced(self) -> None:
-        """Refuse to replace files that plainnet did not write, whatever a folder is called.
+        """Refuse to replace files that plainnet did not write.
 
         Raises
         ------

@@ -66,7 +66,7 @@ class Options:
     min_level_count
         Levels of a category in fewer training rows count as unknown. [default: 1]
     private
-        Leave out of the model file what it would say of single rows: fingerprints, notes, levels
+        Leave out of the model file what would reveal single rows: fingerprints, notes, levels
         in fewer than 10 rows, and the ends of ranges.
     test
         Share of the rows that is held out to judge by.

@@ -48,7 +48,7 @@ class Predictions:
     A: Array
 
     def csv(self, raw: bool = False) -> str:
-        """Return all predictions with all probabilities as CSV; raw text is not made harmless."""
+        """Return all predictions and probabilities as CSV; `raw` keeps text as it is."""
         cell = str if raw else csv_cell
         classes = self.target.classes
         named = classes[-1:] if self.target.task == "binary" else classes

@@ -89,7 +89,7 @@ def line(console: Console, text: str, style: str = "", *, whole: bool = False) -
     console : Console
         Where to.
     text : str
-        Nothing in it is taken for markup, and what cannot be printed is spelt out.
+        Markup is not interpreted, and unprintable characters are escaped.
     style : str, default ""
         Of rich.
     whole : bool, default False

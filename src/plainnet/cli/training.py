@@ -150,7 +150,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
         if result is None:
             raise
         interrupted = True
-        line(console, "Interrupted: the model is saved with what was found by then.")
+        line(console, "Interrupted: the model is saved without the rest of its evaluation.")
     result.model.save(place)
     console.print()
     line(console, f"Saved: {place}", "bold", whole=True)

@@ -464,7 +464,7 @@ def _class_names(y: Array, classes: Sequence[str]) -> Array:
 
 
 def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:
-    """Say which files were left out and why; nothing of the folders that lead to them.
+    """Name the files left out and why, without the folders above them.
 
     Examples
     --------

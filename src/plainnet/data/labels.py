@@ -24,7 +24,7 @@ def refuse_rounded(cells: Cells) -> None:
 
 
 def written_label(text: str) -> str:
-    """Return the class that a number names as written; but 3.0, which was 3 beside gaps, is 3."""
+    """Return a label as written, but 3.0 (an integer column with gaps) as 3."""
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text
 

@@ -13,7 +13,7 @@ from plainnet.errors import ModelFileError
 
 
 def values_held(cells: Cells) -> str:
-    """Say how many values training rows held, and which one if it was one."""
+    """Describe the values of the training rows: how many, or which one."""
     if len(cells.distinct) == 0:
         return "always missing"
     if len(cells.distinct) == 1:
@@ -142,6 +142,6 @@ class LeftOutColumn(Column):
 
 
 def _with_shown(column: IndicatorColumn | LeftOutColumn) -> dict[str, object]:
-    """Return a column that holds nothing but words for people as an object for JSON."""
+    """Return the JSON object of a column that stores only a description."""
     names = {"kind": column.kind, "name": column.name}
     return {**names, "missing": column.missing, "shown": column.shown}

@@ -1,4 +1,4 @@
-"""Limits on files that nobody vouches for: generous for data, and small enough for a laptop.
+"""Limits on untrusted files: generous for data, and small enough for a laptop.
 
 docs/security.md explains them, and tests/attacks.py measures what they prevent.
 """

@@ -1,4 +1,4 @@
-"""What a picture may ask for, checked before it is decoded: pixels, scans, and memory."""
+"""Limits on pictures, checked before decoding: pixels, scans and memory."""
 
 import mmap
 import os
@@ -52,7 +52,7 @@ class Memory:
 
 
 MEMORY = Memory()
-"""The one of this process."""
+"""The budget of this process."""
 
 if os.name == "posix":  # elsewhere processes do not fork
     os.register_at_fork(after_in_child=MEMORY.free)

@@ -14,7 +14,7 @@ TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
 
 
 class Privacy(NamedTuple):
-    """What a schema tells of its training rows.
+    """How much a schema reveals about its training rows.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ DEFAULT_PRIVACY = Privacy()
 
 
 def coarsened(column: Column, cells: Cells, privacy: Privacy) -> Column:
-    """Return a column, fitted to these cells, without what few rows hold."""
+    """Return a fitted column without levels and values that few rows hold."""
     if isinstance(column, CategoryColumn):
         return _without_rare_levels(column, cells, privacy.min_level_count)
     if isinstance(column, NumberColumn) and privacy.quantiles:

@@ -25,7 +25,7 @@ _PART = 2**20  # bytes read at a time: asked for all at once, memory for all is 
 
 
 def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
-    """Return the name without the suffix of a compression, and the bytes without it."""
+    """Return the name without a compression suffix, and the decompressed bytes."""
     if path.is_dir():
         raise DataError(f"{label} is a folder; give the file of a table.")
     if not path.exists():
@@ -95,8 +95,8 @@ def _collected(
             raise _excess(label, f"{limits.MAX_TABLE_BYTES:,} bytes")
         if consumed and len(data) > limits.MAX_EXPANSION * consumed() + limits.FREE_EXPANSION:
             raise DataError(
-                f"{label} unpacks to more than {limits.MAX_EXPANSION} times its size; "
-                "unpack it yourself, and give the file that comes of it."
+                f"{label} decompresses to more than {limits.MAX_EXPANSION} times its size; "
+                "decompress it and give the resulting file."
             )
         if not text:
             continue

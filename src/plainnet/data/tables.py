@@ -34,7 +34,7 @@ _ID_NAME = re.compile(
 )
 _UNNAMED = "Unnamed: "
 MATRIX = 2**27
-"""Numbers that a whole table may become, 0.5 GB; or `EXPANSION` for each cell, if that is more."""
+"""The largest encoded table in numbers (0.5 GB), or `EXPANSION` per cell if that is more."""
 
 EXPANSION = 8
 _BLOCK = 2**22  # numbers that some rows become at a time

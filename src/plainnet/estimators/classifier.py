@@ -76,7 +76,7 @@ class NetClassifier(NetEstimator):
     verbose : bool or int, default False
         True prints each epoch, a number every so many.
     warm_start : bool, default False
-        Whether `fit` goes on with the network there is.
+        Whether `fit` continues with the existing network.
     dtype : "float32" or "float64", optional
         What to compute in; by default float32 where X is, else float64.
     random_state : int, numpy.random.Generator or None, default 0
@@ -127,8 +127,8 @@ class NetClassifier(NetEstimator):
     ) -> Self:
         """Take every row once more, without forgetting what was learned before.
 
-        Parameters that have changed since the last call take effect, and a schedule goes on with
-        the steps there were; those that shape the network must stay as they are.
+        Parameters changed since the last call take effect, and a schedule continues from the
+        current step. Parameters that shape the network must not change.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ _OF_OPTIMIZER = ("optimizer", "lr", "schedule", "epochs", "batch_size")
 
 
 def made_of(choices: Choices) -> tuple[list[str], list[str]]:
-    """Write down the parameters behind a `Stepper`, and among them those of its optimizer."""
+    """Return the parameters that a `Stepper` depends on, and those of its optimizer."""
     names = (*_OF_NETWORK, *_OF_STEPS, *_OF_OPTIMIZER)
     return (
         [shown(getattr(choices, name)) for name in names],
@@ -33,7 +33,7 @@ def made_of(choices: Choices) -> tuple[list[str], list[str]]:
 
 
 def take_state(now: Optimizer, before: Optimizer) -> None:
-    """Go on with the state of another optimizer, if it is of the same kind."""
+    """Copy the state of another optimizer of the same type."""
     if type(now) is type(before) and now.state.keys() == before.state.keys():
         now.t, now.rate, now.state = before.t, before.rate, copy.deepcopy(before.state)
 

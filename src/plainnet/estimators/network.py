@@ -233,7 +233,7 @@ class NetEstimator(Choices):
 
     @final
     def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> Stepper:
-        """Return what ``partial_fit`` trains with, made anew where parameters have changed."""
+        """Return the stepper of ``partial_fit``, rebuilt where parameters have changed."""
         all_parts, optimizer_parts = parts = made_of(self)
         before: Stepper | None = vars(self).get("_stepper")
         new_order = before is None or self._seed != self.random_state
@@ -264,7 +264,7 @@ class NetEstimator(Choices):
 
     @final
     def _spend_generators(self) -> None:
-        """See that the next training draws from others, now that this one has succeeded."""
+        """Advance the caller's generator after a successful training."""
         if isinstance(self.random_state, np.random.Generator):
             self.random_state.spawn(3)
 
@@ -333,10 +333,10 @@ class NetEstimator(Choices):
         *,
         more: bool = False,
     ) -> None:
-        """Make scales and network, or see that the network there is can go on.
+        """Create scaling and network, or check that the existing network can be trained further.
 
-        `more` says that other rows will come: then rows that are all alike say of no column that it
-        has no effect, for a network without a single weight would never learn.
+        With `more`, other rows follow: then a first batch of equal rows does not mark every column
+        as constant, for a network without any weight would never learn.
         """
         self.loss_, n_out = self._make_loss()
         if self._fitted:
@@ -346,8 +346,8 @@ class NetEstimator(Choices):
                 if more:
                     what, anew = "partial_fit", "call fit"
                 raise PlainnetError(
-                    f"{what} goes on with the network there is, but parameters that shape it have "
-                    f"changed: set them back, or {anew} to start anew"
+                    f"{what} continues with the existing network, but parameters that shape it "
+                    f"have changed: reset them, or {anew} to start anew"
                 )
         else:
             self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)

@@ -67,7 +67,7 @@ class NetRegressor(NetEstimator):
     verbose : bool or int, default False
         True prints each epoch, a number every so many.
     warm_start : bool, default False
-        Whether `fit` goes on with the network there is.
+        Whether `fit` continues with the existing network.
     dtype : "float32" or "float64", optional
         What to compute in; by default float32 where X is, else float64.
     random_state : int, numpy.random.Generator or None, default 0
@@ -108,8 +108,8 @@ class NetRegressor(NetEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Take every row once more, without forgetting what was learned before.
 
-        Parameters that have changed since the last call take effect, and a schedule goes on with
-        the steps there were; those that shape the network must stay as they are.
+        Parameters changed since the last call take effect, and a schedule continues from the
+        current step. Parameters that shape the network must not change.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""CSV cells: text that a spreadsheet does not run and a terminal does not obey."""
+"""CSV cells that are safe in spreadsheets and terminals."""
 
 import re
 

@@ -31,7 +31,7 @@ class Bin(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """A threshold and what it comes to: a row is called positive from that score on.
+    """A threshold and the metric reached with it: rows that score at least as much are positive.
 
     It has as few digits as tell the scores below from those above, so it is no row's score.
     """

@@ -86,7 +86,7 @@ def remember(X: Array, schema: "Schema") -> dict[str, Array]:
 
 
 def guessable(X: Array, schema: "Schema") -> float:
-    """Return how likely it is that a row guessed by who knows the table was trained on.
+    """Return the chance that a row guessed by someone who knows the table was trained on.
 
     The larger of two figures: the share of rows that occur more than once, which is how often one
     row of the table meets another; and how often that would be if the columns were independent,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def judge(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
-    """Add baselines, results and fingerprints to a trained model; say whether Ctrl-C came.
+    """Add baselines, results and fingerprints to a trained model; return whether Ctrl-C came.
 
     Whatever happens, the model stays; the notes say what is missing.
     """

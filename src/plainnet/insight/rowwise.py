@@ -103,7 +103,7 @@ def read_rows(
 
 
 def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
-    """Leave out samples of which no figure can hold what comes, such as those with a fill value.
+    """Leave out samples whose values or outputs are too large to evaluate, such as fill values.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
     found : NamedRows
         Samples that it was not trained on.
     notes : list of str
-        Is told which are left out.
+        Receives a note that names the samples left out.
 
     Returns
     -------
@@ -128,8 +128,8 @@ def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
     >>> found, notes = read_rows(model, introverts(3)), []
     >>> found.X[1, 0] = 1e30
     >>> usable(model, found, notes).names, notes
-    (('1', '3'), ["left out row 2: what the network makes of it is out of all proportion (the \
-number furthest from the training rows is that of 'Time_spent_Alone')"])
+    (('1', '3'), ["left out row 2: its values or the network's output are too large to \
+evaluate (the most extreme value is in column 'Time_spent_Alone')"])
     """
     sound = within(model.unchecked_logits(found.X))
     if model.transform is None:
@@ -144,13 +144,13 @@ number furthest from the training rows is that of 'Time_spent_Alone')"])
 
 
 def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
-    """Say which samples are left out; a cell of a table that is the likely cause is named."""
+    """Describe the samples left out, with the column that is the likely cause."""
     from plainnet.insight.rules import places
 
     names = ", ".join(found.names[i] for i in far[:_NAMED])
     more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
-    them = "it" if len(far) == 1 else "them"
-    text = f"what the network makes of {them} is out of all proportion"
+    their = "its" if len(far) == 1 else "their"
+    text = f"{their} values or the network's output are too large to evaluate"
     if model.transform is not None:
         return f"left out {names}{more}: {text}"
     x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
@@ -160,8 +160,8 @@ def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
     rows = "row" if len(far) == 1 else "rows"
     first = "" if len(far) == 1 else f" in row {found.names[far[0]]}"
     return (
-        f"left out {rows} {names}{more}: {text} (the number furthest from the training rows"
-        f"{first} is that of {name!r})"
+        f"left out {rows} {names}{more}: {text} (the most extreme value{first} is in column "
+        f"{name!r})"
     )
 
 
@@ -189,7 +189,7 @@ def read_usable(
 
 
 def without_far(model: Model, data: "Dataset", part: Literal["validation", "test"]) -> "Dataset":
-    """Leave out what `usable` does of a part of a data set, and note which rows.
+    """Apply `usable` to one part of a data set.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def without_far(model: Model, data: "Dataset", part: Literal["validation", "test
     data : Dataset
         It is not changed.
     part : {"validation", "test"}
-        None of which the model learned from.
+        The part to filter.
 
     Returns
     -------

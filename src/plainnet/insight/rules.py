@@ -179,7 +179,7 @@ class Rule:
         return names + ["missing"] * place.missing
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as JSON can hold it; the counts above 0 as [group, class, rows]."""
+        """Return the rule as JSON values; nonzero counts as [group, class, rows]."""
         where = zip(*np.nonzero(self.counts), strict=True)
         counts = [[int(g), int(k), int(self.counts[g, k])] for g, k in where]
         return {"place": self.place.to_json(), "cuts": list(self.cuts), "counts": counts}

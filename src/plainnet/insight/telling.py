@@ -182,8 +182,7 @@ def caution(seen: Overview) -> str:
         return ""
     least = percent(seen.trained_on.low)
     return (
-        f"The model was trained on at least {least} of these samples: others it may get wrong "
-        "more often."
+        f"The model was trained on at least {least} of these samples: expect more errors on others."
     )
 
 

@@ -63,7 +63,7 @@ class Rival:
     difference: Difference
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rival as JSON can hold it, without its figures for each class or label."""
+        """Return the rival as JSON values, without figures per class or label."""
         ends = [x if math.isfinite(x) else None for x in self.difference]
         difference = dict(zip(Difference._fields, ends, strict=True))
         return {
@@ -339,11 +339,11 @@ def unknown(case: Case) -> list[Finding]:
         Finding(
             "training rows unknown",
             "note",
-            f"Whether some of these {what}s were trained on cannot be told.",
+            f"It is unknown whether some of these {what}s were trained on.",
             f"the model keeps no fingerprints of its training {what}s",
-            "Single ones could be guessed with them, or it was trained with --no-fingerprints or "
-            "--private, or not by plainnet train.",
-            f"be sure that training has not seen these {what}s",
+            "None are stored where single rows could be guessed, with --no-fingerprints or "
+            "--private, or outside plainnet train.",
+            f"make sure that these {what}s were not used in training",
         )
     ]
 

@@ -156,7 +156,7 @@ class Sequential:
         _NETWORKS.add(self)
 
     def _bind(self) -> None:
-        """Give every layer its views; its buffers are free."""
+        """Bind every layer to its views and drop its buffers."""
         for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
             layer.rng = self.rng
             layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
@@ -170,7 +170,7 @@ class Sequential:
         self.params.theta[...] = other_theta
 
     def release(self) -> None:
-        """Let go of the layers' buffers, which are as large as the largest batch was.
+        """Release the layers' buffers, which are as large as the largest batch.
 
         They are made again when they are needed. `fit` does this at its end.
 

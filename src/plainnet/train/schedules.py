@@ -73,7 +73,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class _Decay(Schedule):
-    """What StepDecay and Exponential share."""
+    """Base class of StepDecay and Exponential."""
 
     lr: float
     every: int

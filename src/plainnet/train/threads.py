@@ -112,7 +112,7 @@ def limited_threads(n: int) -> Iterator[None]:
 
 
 def available_threads() -> int:
-    """How many threads BLAS may use now, whatever other threads of Python limit it to.
+    """Return the number of threads that BLAS may use in this Python thread.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def _libraries() -> list[Any]:
 
 
 def _after_fork() -> None:
-    """End the blocks of threads that the parent alone has."""
+    """Remove the limits of threads that exist only in the parent."""
     global _lock
     _lock = threading.Lock()
     if others := [block for block in _blocks if block[0] != threading.get_ident()]:
