@@ -24,8 +24,13 @@ demo: .venv/app
 	@mkdir -p demo
 	.venv/bin/python -m plainnet demo --out-dir demo
 
+# One process for each processor, and in each one thread of BLAS: more would only wait for each other.
+TESTS = OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
+# The tests start hundreds of processes, whose imports take twice as long without cached bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: check
-	.venv/bin/python -m pytest --cov --cov-report=term
+	$(TESTS) --cov --cov-report=term
 	@$(MAKE) --no-print-directory test-sklearn16
 
 # The estimators with the oldest scikit-learn that they speak with, in an environment of its own.

@@ -341,7 +341,7 @@ def toml(text: str) -> Build:
 READ = "predict T F --out o.csv"
 SEE = "predict P F --out o.csv"
 TRAIN = "train D --epochs 1 --config F"
-RATIO = "unpacks to more than 40 times its size"
+RATIO = "decompresses to more than 40 times its size"
 LINES = "more than 10,000,000 lines"
 MEMORY = "takes more than 100 times its size in memory"
 NO_FILE = "not a regular file"

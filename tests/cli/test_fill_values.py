@@ -51,7 +51,7 @@ def test_a_training_ends_with_a_model_and_names_the_row(
     row = table("f.csv", task, column, fill)
     done = cli("train", "f.csv", SHORT, "--validation 0.2 --out f.safetensors --report f.html")
     assert (done.code, done.err) == (0, "")
-    said = f"left out row {row}: its values or the network's output are too large to evaluate"
+    said = f"left out row {row}: its values or predictions are too large to evaluate"
     assert f"{said} (the most extreme value is in column {column!r})" in done.out
     record = Model.load("f.safetensors").record
     assert any(note.startswith(said) for note in record["notes"])
@@ -80,7 +80,7 @@ def test_a_finished_model_is_judged_by_the_other_rows(
 ) -> None:
     row = table("f.csv", "regression", column, 1e20)
     assert cli("train", "whole.csv", SHORT, "--out g.safetensors").code == 0
-    said = f"Note: left out row {row}: its values or the network's output are too large to evaluate"
+    said = f"Note: left out row {row}: its values or predictions are too large to evaluate"
     for command, code in (("evaluate", 0), ("report", 0), ("doctor", 1), ("explain", 0)):
         done = cli(command, "g.safetensors", "f.csv")
         assert done.code in (0, code), command
@@ -100,7 +100,7 @@ def test_a_file_of_fill_values_leaves_nothing_to_judge_by(
     done = cli("evaluate", "g.safetensors", "f.csv")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "Error: no row is left: left out rows 1, 2: their values or the network's output are too "
+        "Error: no row is left: left out rows 1, 2: their values or predictions are too "
         "large to evaluate (the most extreme value in row 1 is in column 'y')\n"
     )
 
@@ -114,7 +114,7 @@ def test_a_training_whose_held_out_rows_are_all_left_out_saves_its_model(
     frame.to_csv("f.csv", index=False)
     done = cli("train", "f.csv", SHORT, "--repeat 2 --out f.safetensors")
     assert (done.code, done.err) == (0, "")
-    assert "and 35 more: what the network makes of them" in done.out
+    assert "and 35 more: their values or predictions" in done.out
     assert "The trainings cannot be compared: the network of seed 0 has no evaluation" in done.out
     record = Model.load("f.safetensors").record
     assert (record["results"], record["rows"]["test"]) == ({}, 0)

@@ -413,7 +413,7 @@ def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert str(error.value) == (
-            f"File {str(tmp_path / name)!r} unpacks to more than 40 times its size; "
+            f"File {str(tmp_path / name)!r} decompresses to more than 40 times its size; "
             "decompress it and give the resulting file."
         )
         assert peak < 40_000_000

@@ -98,7 +98,7 @@ def test_the_ratio_is_that_of_what_was_read(tmp_path: Path) -> None:
         ("a.zip", stream.getvalue()),
         ("a.csv.gz", gzip.compress(bomb) + os.urandom(1_000_000)),
     ):
-        assert refusal(tmp_path / name, content).startswith("unpacks to more than 40 times")
+        assert refusal(tmp_path / name, content).startswith("decompresses to more than 40 times")
 
 
 def test_honest_files_have_lower_ratios(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_samples_that_were_trained_on_are_said(known, said):
     text = telling.caution(seen)
     says = (
         f"The model was trained on at least {100 * seen.trained_on.low:.1f} % of these samples: "
-        "others it may get wrong more often."
+        "expect more errors on others."
     )
     assert text == (says if said else "")
     assert (text in overview_page(seen, "m")) or not text

@@ -128,7 +128,7 @@ def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
     >>> found, notes = read_rows(model, introverts(3)), []
     >>> found.X[1, 0] = 1e30
     >>> usable(model, found, notes).names, notes
-    (('1', '3'), ["left out row 2: its values or the network's output are too large to \
+    (('1', '3'), ["left out row 2: its values or predictions are too large to \
 evaluate (the most extreme value is in column 'Time_spent_Alone')"])
     """
     sound = within(model.unchecked_logits(found.X))
@@ -150,7 +150,7 @@ def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
     names = ", ".join(found.names[i] for i in far[:_NAMED])
     more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
     their = "its" if len(far) == 1 else "their"
-    text = f"{their} values or the network's output are too large to evaluate"
+    text = f"{their} values or predictions are too large to evaluate"
     if model.transform is not None:
         return f"left out {names}{more}: {text}"
     x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
