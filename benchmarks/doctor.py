@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.workloads import WORKLOADS, Job, Workload
 from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
-from plainnet.insight.doctor import examine
-from plainnet.insight.findings import Finding
-from plainnet.insight.probe import Probe
+from plainnet.diagnose.doctor import examine
+from plainnet.diagnose.recorder import Probe
+from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
@@ -97,7 +97,7 @@ def seconds(job: Job, watched: bool) -> float:
 def rates() -> str:
     """Train what tests/insight/patients.py describes with other seeds, and count mistakes."""
     sys.path.insert(0, str(CASES))
-    from insight.patients import ILL, healthy
+    from diagnose.trainings import ILL, healthy
 
     alarms: list[str] = []
     total = 0

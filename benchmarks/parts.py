@@ -16,12 +16,12 @@ import numpy as np
 from benchmarks.sides.plainnet_side import Plainnet
 from benchmarks.workloads import PREDICT, SEED, WORKLOADS, Array, Job, Workload
 from plainnet import Sequential, predict
+from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.engine.row_space import RowSpace
 from plainnet.nn.activations import Activation
 from plainnet.nn.layers import Dense, block_width, product
 from plainnet.train.batches import Batches
-from plainnet.train.loop import held
-from plainnet.train.rowspace import RowSpace
-from plainnet.train.threads import available_threads, limited_threads
+from plainnet.train.fit import held
 
 Call = Callable[[], object]
 PARTS = ("products", "activations", "loss", "update", "batches", "the rest")

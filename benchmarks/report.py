@@ -410,7 +410,7 @@ lies after the other. The rest of many rows is Python's lock, for which the thre
 
 ## The choice of threads
 
-The rule of `plainnet/train/threads.py` beside what was measured, milliseconds a step. It supposes
+The rule of `plainnet/engine/blas_threads.py` beside what was measured, milliseconds a step. It supposes
 that the processors are free: BLAS's threads wait for each other, so where other programs keep one
 busy, a step on all threads can take many times as long. `OPENBLAS_NUM_THREADS=1` rules that out.
 

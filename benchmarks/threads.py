@@ -1,4 +1,4 @@
-"""threads: is the rule of plainnet.train.threads right?
+"""threads: is the rule of plainnet.engine.blas_threads right?
 
 Trains networks of many sizes with one and with all BLAS threads and shows which was faster and
 what the rule would have chosen. Run by itself with ``python -m benchmarks.threads``.
@@ -11,7 +11,7 @@ from unittest.mock import patch
 from benchmarks.session import processors
 from benchmarks.workloads import Job, Workload
 from plainnet import SGD, SoftmaxCrossEntropy, fit, mlp
-from plainnet.train.threads import blas_threads
+from plainnet.engine.blas_threads import blas_threads
 
 WIDTHS = (16, 64, 128, 256, 512, 1024)
 BATCHES = (32, 128, 512, 2048)
@@ -60,7 +60,7 @@ def seconds(job: Job, threads: int, epochs: int) -> list[float]:
     """Seconds a step in each epoch but the first, with so many threads forced on the loop."""
     sizes = job.workload.sizes
     net = mlp(sizes[0], sizes[1:-1], sizes[-1])
-    with patch("plainnet.train.loop.blas_threads", lambda *args: threads):
+    with patch("plainnet.train.fit.blas_threads", lambda *args: threads):
         history = fit(
             net,
             job.X,

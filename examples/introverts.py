@@ -6,10 +6,10 @@ python examples/introverts.py [TABLE.csv]     without a table, a simulated surve
 import sys
 
 from plainnet import Epoch, Settings
-from plainnet.data.samples import introverts
-from plainnet.insight.baselines import baseline
-from plainnet.insight.metrics import evaluate
-from plainnet.runs import run, table_run
+from plainnet.data.synthetic import introverts
+from plainnet.evaluate.baselines import baseline
+from plainnet.metrics.scores import evaluate
+from plainnet.training import run, table_run
 
 SETTINGS = Settings(
     target=("Personality",),

@@ -6,10 +6,10 @@ python examples/pandas_bears.py [FOLDER]     without a folder of class folders, 
 import sys
 
 from plainnet import Epoch, Settings
-from plainnet.data.samples import pandas_and_bears
-from plainnet.insight.baselines import baseline
-from plainnet.insight.metrics import evaluate
-from plainnet.runs import image_run, run
+from plainnet.data.synthetic import pandas_and_bears
+from plainnet.evaluate.baselines import baseline
+from plainnet.metrics.scores import evaluate
+from plainnet.training import image_run, run
 
 SETTINGS = Settings(
     hidden=(8, 8, 8),

@@ -104,9 +104,9 @@ def make_models(folder: Path) -> dict[str, Path]:
     import pandas as pd
     from PIL import Image
 
-    from plainnet.export.python_file import to_python
-    from plainnet.runs import run
-    from plainnet.settings import Settings
+    from plainnet.config import Settings
+    from plainnet.export.python import to_python
+    from plainnet.training import run
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"a": rng.integers(0, 9, 40), "b": rng.integers(0, 9, 40)})

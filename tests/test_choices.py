@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from plainnet import Model, PlainnetError, Settings
-from plainnet.data.samples import pandas_and_bears
-from plainnet.insight.evaluation import evaluation
-from plainnet.runs import image_run, table_run
+from plainnet.data.synthetic import pandas_and_bears
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.training import image_run, table_run
 
 
 def numbers(m=60):

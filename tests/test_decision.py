@@ -10,15 +10,15 @@ import pytest
 import chromium
 from export.runtimes import feeds, session
 from plainnet import Model, NetClassifier, Settings, textbook
-from plainnet.data.datasets import Rows
-from plainnet.export.onnx_file import to_onnx
-from plainnet.export.page import to_html
-from plainnet.export.python_file import to_python
-from plainnet.insight.evaluation import evaluation
-from plainnet.insight.explain import explain
-from plainnet.insight.mistakes import worst
-from plainnet.insight.rowwise import read_rows, row_scores
-from plainnet.runs import table_run
+from plainnet.data.dataset import Rows
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.per_example import read_rows, row_scores
+from plainnet.explain.example import explain
+from plainnet.explain.mistakes import worst
+from plainnet.export.html import to_html
+from plainnet.export.onnx import to_onnx
+from plainnet.export.python import to_python
+from plainnet.training import table_run
 
 ROWS = pd.DataFrame({"x": [1.0, 2, 3, 4], "y": ["no", "yes", "no", "yes"]})
 LABELS = pd.DataFrame({"x": [1.0, 2, 3, 4], "a": [0, 1, 0, 1], "b": [1, 1, 0, 0]})

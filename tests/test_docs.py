@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plainnet.cli import main
-from plainnet.cli.live import Watch
+from plainnet.cli.progress import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

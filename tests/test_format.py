@@ -14,13 +14,13 @@ import pytest
 import format_one
 from golden.make import ROWS
 from plainnet import Model
-from plainnet.data.samples import introverts
-from plainnet.files import FORMAT, read_model
-from plainnet.insight.baselines import stored
+from plainnet.config import Settings
+from plainnet.data.synthetic import introverts
+from plainnet.evaluate.baselines import stored
 from plainnet.model import HEADER, LOSSES
-from plainnet.nn.sequential import LAYERS
-from plainnet.runs import table_run
-from plainnet.settings import Settings
+from plainnet.nn.network import LAYERS
+from plainnet.storage.model_file import FORMAT, read_model
+from plainnet.training import table_run
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"

@@ -26,30 +26,30 @@ FLOORS = (
     ("plainnet.errors",),
     ("plainnet.decision",),
     ("plainnet.textbook",),
-    ("plainnet.nn.params",),
+    ("plainnet.nn.parameters",),
     ("plainnet.nn.initializers",),
     ("plainnet.nn.layers",),
     ("plainnet.nn.activations",),
     ("plainnet.nn.losses",),
-    ("plainnet.nn.sequential",),
+    ("plainnet.nn.network",),
     ("plainnet.nn.gradcheck",),
     ("plainnet.nn",),
     ("plainnet.train.*",),
     ("plainnet.data.*",),
-    ("plainnet.atomic",),
-    ("plainnet.files",),
-    ("plainnet.states",),
-    ("plainnet.locks",),
-    ("plainnet.checkpoints",),
+    ("plainnet.storage.atomic",),
+    ("plainnet.storage.model_file",),
+    ("plainnet.storage.checkpoint_state",),
+    ("plainnet.storage.locks",),
+    ("plainnet.storage.checkpoints",),
     ("plainnet.model",),
     ("plainnet.insight.*",),
     ("plainnet.export.*",),
-    ("plainnet.settings",),
-    ("plainnet.runs",),
+    ("plainnet.config",),
+    ("plainnet.training",),
     ("plainnet.repeats",),
-    ("plainnet.space",),
-    ("plainnet.tpe",),
-    ("plainnet.search",),
+    ("plainnet.search.space",),
+    ("plainnet.search.samplers",),
+    ("plainnet.search.search",),
     ("plainnet.estimators.*",),
     ("plainnet",),
     ("plainnet.cli.*",),
@@ -89,7 +89,7 @@ HEAVY = {
 LEARNING = {"sklearn", "scipy", "torch", "jax", "tensorflow", "keras", "xgboost", "lightgbm"}
 LEARNING |= {"optuna"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-SEEDED = {"plainnet.data.samples", "plainnet.data.drawings"}  # they redraw published data
+SEEDED = {"plainnet.data.synthetic", "plainnet.data.drawings"}  # they redraw published data
 RANDOM = {"default_rng", "Generator", "BitGenerator", "SeedSequence", "PCG64", "PCG64DXSM"}
 
 
@@ -191,7 +191,7 @@ def test_the_mathematics_stands_on_numpy_and_the_standard_library(path):
 @files
 def test_no_learning_library_computes_anything(path):
     # each speaks another's protocol: an estimator's tags are made of scikit-learn's classes
-    speaks = {"plainnet.estimators.protocol": {"sklearn"}, "plainnet.tpe": {"optuna"}}
+    speaks = {"plainnet.estimators.api": {"sklearn"}, "plainnet.search.samplers": {"optuna"}}
     allowed = speaks.get(module_of(path), set())
     wrong = [
         says(path, line, f"imports {other}")
@@ -236,7 +236,7 @@ def test_the_reading_of_imports_sees_all_forms(tmp_path):
         seen = {name for name, _ in imported_by(file)}
     finally:
         globals()["tree_of"] = functools.cache(original)
-    assert {"os.path", "numpy", "json", "plainnet.errors", "plainnet.nn.params"} <= seen
+    assert {"os.path", "numpy", "json", "plainnet.errors", "plainnet.nn.parameters"} <= seen
     assert {"plainnet.nn", "plainnet.nn.layers", "plainnet.nn.losses", "pandas"} <= seen
     assert any(within(name, "plainnet.data") for name in seen)
     assert any(within(name, "plainnet.cli") for name in seen)

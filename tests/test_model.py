@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import plainnet.data.tables as tables
+import plainnet.data.table_schema as tables
 from export.models import frame, picture_model, table_models
 from plainnet import (
     BinaryCrossEntropy,
@@ -23,11 +23,11 @@ from plainnet import (
     run,
 )
 from plainnet.data.columns import CategoryColumn
-from plainnet.data.samples import introverts, pandas_and_bears
-from plainnet.data.tables import TableSchema
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.files import read_model, write_model
-from plainnet.runs import image_run, table_run
+from plainnet.storage.model_file import read_model, write_model
+from plainnet.training import image_run, table_run
 
 QUICK = Settings(epochs=3, hidden=(4,))
 

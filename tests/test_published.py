@@ -1,7 +1,7 @@
 """The figures that a well-known course publishes for its exercises on generated data.
 
 Deep Learning Specialization, courses 1 and 2: planar data, initialization, gradient checking and
-optimization. The data come from `plainnet.data.samples`, the networks from the textbook and from
+optimization. The data come from `plainnet.data.synthetic`, the networks from the textbook and from
 the engine, the figures from the course.
 
 A few figures hang on the last bit of the arithmetic: those trainings amplify rounding, and runs of
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from plainnet import textbook as tb
-from plainnet.data.samples import circles, flower, moons
+from plainnet.data.synthetic import circles, flower, moons
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.train import SGD, Adam, fit
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from plainnet import PlainnetError, Settings
-from plainnet.data.samples import introverts
+from plainnet.data.synthetic import introverts
 from plainnet.repeats import Repeats, repeat
-from plainnet.runs import table_run
+from plainnet.training import table_run
 
 
 def test_the_summary_by_hand():

@@ -14,26 +14,26 @@ import numpy as np
 import pytest
 
 from plainnet import NetClassifier, Settings, mlp
-from plainnet.data.datasets import Rows
-from plainnet.data.picture_limits import MEMORY
-from plainnet.data.samples import introverts
-from plainnet.export.onnx_file import to_onnx
-from plainnet.export.page import to_html
-from plainnet.export.python_file import to_python
-from plainnet.insight.activity import measure
-from plainnet.insight.curvature import largest_curvature
-from plainnet.insight.evaluation import evaluation
-from plainnet.insight.explain import explain
-from plainnet.insight.importance import importance
-from plainnet.insight.mistakes import worst
-from plainnet.insight.neighbours import nearest
-from plainnet.insight.overview import overview
-from plainnet.insight.report import report
-from plainnet.insight.rowwise import read_rows
+from plainnet.data.dataset import Rows
+from plainnet.data.image_limits import MEMORY
+from plainnet.data.synthetic import introverts
+from plainnet.diagnose.activations import measure
+from plainnet.diagnose.curvature import largest_curvature
+from plainnet.engine import blas_threads as threads
+from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.per_example import read_rows
+from plainnet.explain.example import explain
+from plainnet.explain.importance import importance
+from plainnet.explain.mistakes import worst
+from plainnet.explain.neighbors import nearest
+from plainnet.explain.overview import overview
+from plainnet.export.html import to_html
+from plainnet.export.onnx import to_onnx
+from plainnet.export.python import to_python
 from plainnet.nn import gradcheck
-from plainnet.runs import table_run
-from plainnet.train import threads
-from plainnet.train.threads import available_threads, limited_threads
+from plainnet.report.report import report
+from plainnet.training import table_run
 
 FRAME = introverts(120)
 SECONDS = 20  # after which a forked child counts as hanging

@@ -13,22 +13,22 @@ _LAZY = {
     "Model": "plainnet.model",
     "NetClassifier": "plainnet.estimators",
     "NetRegressor": "plainnet.estimators",
-    "Settings": "plainnet.settings",
-    "run": "plainnet.runs",
+    "Settings": "plainnet.config",
+    "run": "plainnet.training",
 }
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from plainnet.config import Settings as Settings
     from plainnet.estimators import NetClassifier as NetClassifier
     from plainnet.estimators import NetRegressor as NetRegressor
     from plainnet.model import Model as Model
     from plainnet.nn import *  # noqa: F403
     from plainnet.nn import __all__ as _nn_names
-    from plainnet.runs import run as run
-    from plainnet.settings import Settings as Settings
     from plainnet.train import *  # noqa: F403
     from plainnet.train import __all__ as _train_names
+    from plainnet.training import run as run
 
     __all__ = [*_nn_names, *_train_names, *_LAZY]
     __all__ += ["DataError", "ModelFileError", "PlainnetError", "TrainingError", "__version__"]

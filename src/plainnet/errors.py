@@ -20,7 +20,7 @@ class DataError(PlainnetError):
 
     Examples
     --------
-    >>> from plainnet.data.frames import read_frame
+    >>> from plainnet.data.read_table import read_frame
     >>> try:
     ...     read_frame("nowhere.csv")
     ... except DataError as error:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from plainnet.data.fields import shortened
+from plainnet.engine.prediction import predict
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.files import read_model, write_model
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
     Huber,
@@ -18,15 +17,16 @@ from plainnet.nn.losses import (
     MultiLabel,
     SoftmaxCrossEntropy,
 )
-from plainnet.nn.params import Array
-from plainnet.nn.sequential import Sequential, Transform
-from plainnet.train.prediction import predict
+from plainnet.nn.network import Sequential, Transform
+from plainnet.nn.parameters import Array
+from plainnet.storage.json_reader import shortened
+from plainnet.storage.model_file import read_model, write_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from plainnet.data.images import ImageSchema
-    from plainnet.data.tables import TableSchema
+    from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
 
 EXTRAS = ("baseline.", "rows.")  # how the names of arrays that are no parameters begin
@@ -72,8 +72,8 @@ class Model:
     Examples
     --------
     >>> import pandas as pd
-    >>> from plainnet.runs import table_run
-    >>> from plainnet.settings import Settings
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
@@ -129,9 +129,9 @@ class Model:
 
         Examples
         --------
-        >>> from plainnet.data.samples import pandas_and_bears
-        >>> from plainnet.runs import image_run
-        >>> from plainnet.settings import Settings
+        >>> from plainnet.data.synthetic import pandas_and_bears
+        >>> from plainnet.training import image_run
+        >>> from plainnet.config import Settings
         >>> X, y, classes = pandas_and_bears(20, size=16)
         >>> model = image_run(X, y, classes, Settings(epochs=1)).model
         >>> X.dtype, model.transform(X[:2]).shape
@@ -163,7 +163,7 @@ class Model:
             If the input does not fit the schema; the message says row, column and value.
         """
         from plainnet.data.images import picture_files, read_files
-        from plainnet.data.tables import TableSchema
+        from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):
             return self.schema.transform(self._columns(raw), notes)
@@ -173,14 +173,14 @@ class Model:
 
     def _columns(self, raw: Any) -> "pd.DataFrame":
         """Read a table without its target."""
-        from plainnet.data.frames import read_frame
+        from plainnet.data.read_table import read_frame
 
         frame = read_frame(raw, empty=True)
         return frame.drop(columns=[name for name in self.target.columns if name in frame.columns])
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
         """Return what `inputs` does; of a table, some rows at a time."""
-        from plainnet.data.tables import TableSchema
+        from plainnet.data.table_schema import TableSchema
 
         if not isinstance(self.schema, TableSchema):
             return iter([self.inputs(raw)])
@@ -255,8 +255,8 @@ class Model:
         Examples
         --------
         >>> import pandas as pd
-        >>> from plainnet.runs import table_run
-        >>> from plainnet.settings import Settings
+        >>> from plainnet.training import table_run
+        >>> from plainnet.config import Settings
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
         >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
         >>> model.logits(model.inputs(frame)).ravel() > 0
@@ -298,8 +298,8 @@ class Model:
         Examples
         --------
         >>> import pandas as pd
-        >>> from plainnet.runs import table_run
-        >>> from plainnet.settings import Settings
+        >>> from plainnet.training import table_run
+        >>> from plainnet.config import Settings
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
         >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
         >>> model.predict(pd.DataFrame({"hours": [4, 1]}))
@@ -352,7 +352,7 @@ class Model:
             If the file is missing, damaged, changed, or not a model.
         """
         from plainnet.data.images import ImageSchema
-        from plainnet.data.tables import TableSchema
+        from plainnet.data.table_schema import TableSchema
         from plainnet.data.targets import Target
 
         tensors, header = read_model(path)

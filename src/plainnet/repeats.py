@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any, final
 
+from plainnet.config import Settings
 from plainnet.errors import PlainnetError
-from plainnet.runs import Run
-from plainnet.settings import Settings
+from plainnet.training import Run
 
 
 @final
@@ -110,8 +110,8 @@ def repeat(
 
     Examples
     --------
-    >>> from plainnet.data.samples import introverts
-    >>> from plainnet.runs import table_run
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.training import table_run
     >>> frame, settings = introverts(300), Settings(epochs=5)
     >>> found = repeat(table_run(frame, settings), settings, 3, lambda s: table_run(frame, s))
     >>> found.seeds, len(found.network)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from plainnet.cli import main
-from plainnet.data.samples import introverts
+from plainnet.data.synthetic import introverts
 
 
 class Outcome(NamedTuple):

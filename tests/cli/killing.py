@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from plainnet.cli.commands.train import train
 from plainnet.cli.options import Options
-from plainnet.cli.training import train
 from plainnet.errors import ModelFileError
 
 OPTIONS = Options(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plainnet.data.samples import introverts
+from plainnet.data.synthetic import introverts
 from plainnet.model import Model
 
 Cli = Callable[..., Any]

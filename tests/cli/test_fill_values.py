@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from plainnet.config import Settings
 from plainnet.model import Model
-from plainnet.runs import load
-from plainnet.settings import Settings
+from plainnet.training import load
 
 Cli = Callable[..., Any]
 SHORT = "--epochs 5"

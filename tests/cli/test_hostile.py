@@ -16,9 +16,9 @@ from fuzz.forge import Raw, signed, taken_apart
 from plainnet import DataError, Model, ModelFileError, PlainnetError, files
 from plainnet.cli import main
 from plainnet.data.targets import Target
-from plainnet.files import read_model, write_model
-from plainnet.insight.recorded import recorded_history
+from plainnet.evaluate.training_record import recorded_history
 from plainnet.nn import Dense, Flatten, ReLU, Sequential
+from plainnet.storage.model_file import read_model, write_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format-1" / "table.safetensors"
 ROWS = [

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import plainnet.cli.training as training
+import plainnet.cli.commands.train as training
 from plainnet.cli.options import Options
+from plainnet.config import Settings
 from plainnet.errors import PlainnetError
-from plainnet.settings import Settings
 
 # option, its words on the command line, and what they change
 OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [

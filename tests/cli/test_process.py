@@ -111,9 +111,9 @@ def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Pat
 
 SLOWLY = """
 import sys, time
-from plainnet.insight import results
+from plainnet.evaluate import results
 from plainnet.cli import main
-from plainnet.cli.ward import Ward
+from plainnet.diagnose.watch import Ward
 
 def slowly(done):
     def slow(*given):

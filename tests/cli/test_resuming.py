@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import plainnet.cli.training as training
-from plainnet import files
-from plainnet.cli.live import Watch
-from plainnet.cli.places import run_folder, run_model
+import plainnet.cli.commands.train as training
+from plainnet.cli.paths import run_folder, run_model
+from plainnet.cli.progress import Watch
 from plainnet.model import Model
+from plainnet.storage import model_file as files
 
 Cli = Callable[..., Any]
 WORDS = "--epochs 12 --dropout 0.2 --validation 0.2 --patience 11 --batch-size 16"
@@ -570,9 +570,9 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
 def test_a_run_that_was_begun_in_python(
     cli: Cli, survey: Path, tmp_path: Path, press: Callable[..., None]
 ) -> None:
-    from plainnet.checkpoints import Checkpoints
-    from plainnet.runs import run
-    from plainnet.settings import Settings
+    from plainnet.config import Settings
+    from plainnet.storage.checkpoints import Checkpoints
+    from plainnet.training import run
 
     with pytest.raises(KilledError):
         run(survey, Settings(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))

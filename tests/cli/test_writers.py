@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from plainnet import atomic
 from plainnet.cli import main
+from plainnet.storage import atomic
 
 Cli = Callable[..., Any]
 
@@ -40,7 +40,7 @@ writers = pytest.mark.parametrize("what", WRITERS)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table and a model of it."""
-    from plainnet.data.samples import introverts
+    from plainnet.data.synthetic import introverts
 
     folder = tmp_path_factory.mktemp("made")
     introverts(60).to_csv(folder / "survey.csv", index=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.data.datasets import PictureSource, TableSource, split
+from plainnet.data.dataset import PictureSource, TableSource, split
 from plainnet.data.folds import Folds, fold
 from plainnet.data.splits import duplicate_groups
 

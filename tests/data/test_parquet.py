@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from plainnet.data import limits
+from plainnet import limits
 from plainnet.data.cells import Cells
-from plainnet.data.frames import read_frame
+from plainnet.data.read_table import read_frame
 from plainnet.errors import DataError
 
 MEMORY = "takes more than 100 times its size in memory; write it as CSV instead."

@@ -6,11 +6,11 @@ import pytest
 
 from plainnet import DataError, Model, PlainnetError, Settings
 from plainnet.data.privacy import Privacy
-from plainnet.data.samples import pandas_and_bears
-from plainnet.data.tables import TableSchema
-from plainnet.export.page import to_html
-from plainnet.export.python_file import to_python
-from plainnet.runs import image_run, run, table_run
+from plainnet.data.synthetic import pandas_and_bears
+from plainnet.data.table_schema import TableSchema
+from plainnet.export.html import to_html
+from plainnet.export.python import to_python
+from plainnet.training import image_run, run, table_run
 
 
 def table(m=400):

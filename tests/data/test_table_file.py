@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plainnet.data import limits
-from plainnet.data.frames import absent_column, read_frame
+from plainnet import limits
+from plainnet.data.read_table import absent_column, read_frame
 from plainnet.errors import DataError
 
 

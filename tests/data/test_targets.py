@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.data.frames import read_frame
+from plainnet.data.read_table import read_frame
 from plainnet.data.targets import Target, drop_unlabelled
 from plainnet.errors import DataError, ModelFileError
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from plainnet import MeanSquaredError, NetClassifier, NetRegressor, Settings, fit, mlp
-from plainnet.runs import table_run
+from plainnet.training import table_run
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30_000, 10)), np.arange(30_000) % 2

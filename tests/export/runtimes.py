@@ -5,9 +5,9 @@ import onnx
 import onnxruntime
 import pandas as pd
 
-from plainnet.data.tables import TableSchema
+from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.export.onnx_file import to_onnx
+from plainnet.export.onnx import to_onnx
 from plainnet.model import LOSSES, Model
 from plainnet.nn import Dense, Sequential
 

@@ -24,11 +24,11 @@ from PIL import Image
 import format_one
 from fuzz import forge, using
 from plainnet import ModelFileError
-from plainnet.checkpoints import Checkpoints
 from plainnet.cli import main
-from plainnet.cli.jobs import Job
-from plainnet.cli.live import Watch
-from plainnet.cli.places import run_model
+from plainnet.cli.paths import run_model
+from plainnet.cli.progress import Watch
+from plainnet.cli.train_job import Job
+from plainnet.storage.checkpoints import Checkpoints
 
 PARTS = {
     "facts": ("facts",),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fuzz import forge
 from fuzz.using import Outcome, where
-from plainnet.data.frames import read_frame
-from plainnet.data.tables import TableSchema
+from plainnet.data.read_table import read_frame
+from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import DataError
 

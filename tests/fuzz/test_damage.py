@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 import format_one
 from fuzz import bombs, forge, pictures, runs, tables, toml, using
 from plainnet import DataError, Model, ModelFileError
-from plainnet.data.frames import read_frame
+from plainnet.data.read_table import read_frame
 
 quick = settings(max_examples=500, suppress_health_check=list(HealthCheck))
 
@@ -199,9 +199,9 @@ def test_many_layers_or_arrays_take_no_more_memory_than_is_promised(ready, tmp_p
 
 
 def test_a_model_takes_four_times_its_file(tmp_path):
-    from plainnet.data.samples import pandas_and_bears
-    from plainnet.runs import image_run
-    from plainnet.settings import Settings
+    from plainnet.config import Settings
+    from plainnet.data.synthetic import pandas_and_bears
+    from plainnet.training import image_run
 
     X, y, classes = pandas_and_bears(10, size=128)
     model = image_run(X, y, classes, Settings(hidden=(32,), epochs=1, size=128)).model

@@ -21,24 +21,24 @@ import pandas as pd
 import chromium
 from export.models import EVIL
 from export.runtimes import session
-from export.test_page_in_browser import ANSWER, FILL, agree
-from export.test_python_file import loaded
+from export.test_html_in_browser import ANSWER, FILL, agree
+from export.test_python import loaded
 from fuzz.using import SENTENCE, where
 from nn.cases import ACTIVATIONS, INITS
 from plainnet import Model, PlainnetError, Settings
 from plainnet.data.cells import Cells
-from plainnet.data.frames import read_frame
-from plainnet.export.onnx_file import to_onnx
-from plainnet.export.page import to_html
-from plainnet.export.python_file import to_python
-from plainnet.insight.evaluation import evaluation
-from plainnet.insight.explain import explain
-from plainnet.insight.neighbours import nearest
-from plainnet.insight.overview import overview
-from plainnet.insight.report import report
-from plainnet.insight.rowwise import read_rows
-from plainnet.runs import run, table_run
-from plainnet.train.threads import limited_threads
+from plainnet.data.read_table import read_frame
+from plainnet.engine.blas_threads import limited_threads
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.per_example import read_rows
+from plainnet.explain.example import explain
+from plainnet.explain.neighbors import nearest
+from plainnet.explain.overview import overview
+from plainnet.export.html import to_html
+from plainnet.export.onnx import to_onnx
+from plainnet.export.python import to_python
+from plainnet.report.report import report
+from plainnet.training import run, table_run
 
 REPORTED = 20  # one case in so many writes a report, whose charts take seconds
 UNLIKE = tuple(init for init in INITS if not init.startswith(("zeros", "ones", "constant")))

@@ -23,7 +23,7 @@ from PIL import Image
 from fuzz import forge
 from plainnet import Model, ModelFileError, Settings
 from plainnet.cli import main
-from plainnet.runs import table_run
+from plainnet.training import table_run
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TIMES, FLOOR = 40, 2**23  # what docs/file-format.md promises of the memory that loading takes

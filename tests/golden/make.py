@@ -42,9 +42,9 @@ ROWS = [
 def main() -> None:
     sys.path.insert(0, str(HERE.parent))
     import format_one
-    from plainnet.data.samples import pandas_and_bears
-    from plainnet.runs import image_run, table_run
-    from plainnet.settings import Settings
+    from plainnet.config import Settings
+    from plainnet.data.synthetic import pandas_and_bears
+    from plainnet.training import image_run, table_run
 
     FOLDER.mkdir(exist_ok=True)
     common = {"epochs": 60, "lr": 0.01}

@@ -22,7 +22,7 @@ from nn.cases import (
 from plainnet import nn
 from plainnet.errors import PlainnetError
 from plainnet.nn import Loss, MeanSquaredError, Sequential, gradcheck, mlp
-from plainnet.nn.sequential import LAYERS as KNOWN_LAYERS
+from plainnet.nn.network import LAYERS as KNOWN_LAYERS
 
 KNOWN_LOSSES = {
     kind for kind in vars(nn).values() if isinstance(kind, type) and issubclass(kind, Loss)

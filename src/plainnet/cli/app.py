@@ -18,9 +18,9 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
 from plainnet._version import __version__
-from plainnet.data.fields import shortened
-from plainnet.data.limits import MAX_SUGGESTED, MAX_TOML, MAX_TOML_LINE
+from plainnet.limits import MAX_SUGGESTED, MAX_TOML, MAX_TOML_LINE
 from plainnet.errors import PlainnetError
+from plainnet.storage.json_reader import shortened
 
 _HELP = """Deep neural networks from scratch in NumPy: from a table or a folder of pictures to a \
 model file."""
@@ -31,7 +31,7 @@ _GREEDY = ("--hidden", "--activation")  # options of as many words as follow
 
 _COMMANDS = {
     "demo": (
-        "plainnet.cli.demo:demo",
+        "plainnet.cli.commands.demo:demo",
         """Train on built-in data: a survey of introverts, and drawn pandas and bears.
 
         plainnet demo
@@ -39,7 +39,7 @@ _COMMANDS = {
         """,
     ),
     "train": (
-        "plainnet.cli.training:train",
+        "plainnet.cli.commands.train:train",
         """Train on a table, or on a folder that holds a folder of pictures for each class.
 
         plainnet train survey.csv --target Personality
@@ -52,7 +52,7 @@ _COMMANDS = {
         """,
     ),
     "search": (
-        "plainnet.cli.searching:search",
+        "plainnet.cli.commands.search:search",
         """Search for settings by cross-validation, and train with the best.
 
         plainnet search survey.csv --target Personality --trials 30
@@ -65,7 +65,7 @@ _COMMANDS = {
         """,
     ),
     "predict": (
-        "plainnet.cli.using:predict",
+        "plainnet.cli.commands.predict:predict",
         """Predict with a model: the rows of a table, a picture, or the pictures of a folder.
 
         plainnet predict survey.safetensors new.csv --out predictions.csv
@@ -74,7 +74,7 @@ _COMMANDS = {
         """,
     ),
     "evaluate": (
-        "plainnet.cli.using:evaluate",
+        "plainnet.cli.commands.predict:evaluate",
         """Judge a model by data whose answers are known.
 
         plainnet evaluate survey.safetensors held-out.csv
@@ -82,7 +82,7 @@ _COMMANDS = {
         """,
     ),
     "explain": (
-        "plainnet.cli.explaining:explain",
+        "plainnet.cli.commands.explain:explain",
         """Show how one prediction comes about, or what a whole model relies on.
 
         plainnet explain survey.safetensors survey.csv --row 3
@@ -94,7 +94,7 @@ _COMMANDS = {
         """,
     ),
     "doctor": (
-        "plainnet.cli.doctoring:doctor",
+        "plainnet.cli.commands.doctor:doctor",
         """Find what ails the data, the network or its training, and what to try.
 
         plainnet doctor survey.csv --target Personality --lr 0.1
@@ -105,14 +105,14 @@ _COMMANDS = {
         """,
     ),
     "summary": (
-        "plainnet.cli.inspecting:summary",
+        "plainnet.cli.commands.summary:summary",
         """Show what a model file holds: network, inputs, target, training and results.
 
         plainnet summary survey.safetensors
         """,
     ),
     "report": (
-        "plainnet.cli.reporting:report",
+        "plainnet.cli.commands.report:report",
         """Write all that is known of a model as one HTML file, which any browser shows offline.
 
         plainnet report survey.safetensors
@@ -120,7 +120,7 @@ _COMMANDS = {
         """,
     ),
     "export": (
-        "plainnet.cli.exporting:export",
+        "plainnet.cli.commands.export:export",
         """Write a model for those who do not have plainnet.
 
         plainnet export survey.safetensors --onnx survey.onnx
@@ -128,7 +128,7 @@ _COMMANDS = {
         """,
     ),
     "gradcheck": (
-        "plainnet.cli.inspecting:gradcheck",
+        "plainnet.cli.commands.summary:gradcheck",
         """Check the gradients of a model against finite differences on a few rows of data.
 
         plainnet gradcheck survey.safetensors survey.csv

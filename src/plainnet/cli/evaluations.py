@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from plainnet.cli.show import clean, line, number, percent, score, scores, section, table
-from plainnet.insight.metrics import filled
-from plainnet.insight.outcome import questions
-from plainnet.insight.words import NAMES, points
+from plainnet.cli.console import clean, line, number, percent, score, scores, section, table
+from plainnet.formatting import NAMES, points
+from plainnet.metrics.scores import filled
+from plainnet.report.tables import questions
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -49,7 +49,7 @@ def show_results(
     target : Target
         What is predicted.
     results : mapping
-        From `plainnet.insight.results.results`; nothing is shown where no rows were held out.
+        From `plainnet.evaluate.results.results`; nothing is shown where no rows were held out.
     detail : bool, default False
         Whether to show all there is.
     """
@@ -75,7 +75,7 @@ def show_evaluation(
     target : Target
         What is predicted.
     found : mapping
-        What `plainnet.insight.evaluation.Evaluation.to_json` gives.
+        What `plainnet.evaluate.evaluation.Evaluation.to_json` gives.
     held : str, default ""
         A word before ``rows``.
     matrix : bool, default False
@@ -112,7 +112,7 @@ def show_findings(
     console : Console
         Where to.
     findings : sequence of mapping
-        What `plainnet.insight.findings.Finding.to_json` gives.
+        What `plainnet.evaluate.finding.Finding.to_json` gives.
     detail : bool, default False
         Whether to show notes too.
     """

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, cast, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 
+from plainnet.config import OptimizerName, ScheduleName, Settings
 from plainnet.errors import PlainnetError
-from plainnet.settings import OptimizerName, ScheduleName, Settings
-from plainnet.space import SEARCHED
+from plainnet.search.space import SEARCHED
 
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind
@@ -41,7 +41,7 @@ _WORDS = Parameter(show_default=" ".join)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of ``plainnet train``, which become `plainnet.settings.Settings`.
+    """The options of ``plainnet train``, which become `plainnet.config.Settings`.
 
     Those that ``plainnet search`` searches are None where they are not given.
 

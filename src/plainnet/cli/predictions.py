@@ -9,11 +9,11 @@ from typing import final
 import numpy as np
 from rich.table import Table
 
-from plainnet.cli.show import percent, table
+from plainnet.cli.console import percent, table
 from plainnet.data.cells import text_from_number
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 
 @final

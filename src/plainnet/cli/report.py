@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.show import clean, line, notes, percent, section, table
+from plainnet.cli.console import clean, line, notes, percent, section, table
+from plainnet.config import Settings
 from plainnet.data.images import ImageSchema
-from plainnet.nn.sequential import Sequential
-from plainnet.settings import Settings
+from plainnet.nn.network import Sequential
 
 if TYPE_CHECKING:
-    from plainnet.data.datasets import Dataset
-    from plainnet.data.tables import TableSchema
+    from plainnet.data.dataset import Dataset
+    from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
-    from plainnet.nn.params import Array
+    from plainnet.nn.parameters import Array
 
 _LISTED = 30  # columns, classes and confusions that are shown before the rest is only counted
 _WIDE = 110  # characters of a terminal on which the whole table of columns fits

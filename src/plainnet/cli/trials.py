@@ -9,11 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from plainnet.cli.live import clock
-from plainnet.cli.show import line, notes, number, section, table
-from plainnet.insight.words import count
-from plainnet.search import Moment, Scores, Search, Trial
-from plainnet.settings import Settings
+from plainnet.cli.console import line, notes, number, section, table
+from plainnet.cli.progress import clock
+from plainnet.config import Settings
+from plainnet.formatting import count
+from plainnet.search.search import Moment, Scores, Search, Trial
 
 _WIDE = 1000  # columns on which any table fits, to measure how many it takes
 _LISTED = 30  # trials that are shown before the rest is only counted

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plainnet.data.fields import shortened
-from plainnet.data.frames import MISSING
+from plainnet.data.read_table import MISSING
 from plainnet.errors import DataError
+from plainnet.storage.json_reader import shortened
 
 __all__ = ["MANY", "YES_NO_PAIRS", "Cells", "number_from_text", "text_from_number"]
 

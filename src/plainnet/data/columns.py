@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.cells import Cells
-from plainnet.data.fields import Fields, shortened
 from plainnet.errors import DataError, ModelFileError
+from plainnet.storage.json_reader import Fields, shortened
 
 Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from plainnet.data.datasets import Dataset, PictureSource, Source, parts
+from plainnet.data.dataset import Dataset, PictureSource, Source, parts
 from plainnet.data.splits import checked_classes, stratified_folds
 
 
@@ -19,7 +19,7 @@ class Folds:
     Attributes
     ----------
     data : Dataset
-        As `plainnet.data.datasets.split` gives it: its test rows are in no fold.
+        As `plainnet.data.dataset.split` gives it: its test rows are in no fold.
     k : int
         How many folds.
     fold : callable
@@ -30,7 +30,7 @@ class Folds:
     Examples
     --------
     >>> import pandas as pd
-    >>> from plainnet.data.datasets import TableSource
+    >>> from plainnet.data.dataset import TableSource
     >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
     >>> folds = fold(source, 4, np.random.default_rng(0), np.random.default_rng(1), test=0.2)
     >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(folds.k)]
@@ -59,7 +59,7 @@ def fold(
     k : int
         How many folds, at least 2.
     rng : numpy.random.Generator
-        Draws the test rows: the same ones as in `plainnet.data.datasets.split` without validation
+        Draws the test rows: the same ones as in `plainnet.data.dataset.split` without validation
         rows.
     folds_rng : numpy.random.Generator
         Deals the others.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.data.pixels import (
+from plainnet.data.decode import (
     MAX_SIZE,
     decode,
     no_warnings,

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from plainnet.data.cells import Cells
 from plainnet.data.columns import Column, FeatureColumn, Kind, rows_text
-from plainnet.data.fields import Fields, shortened
 from plainnet.errors import ModelFileError
+from plainnet.storage.json_reader import Fields, shortened
 
 
 def values_held(cells: Cells) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from plainnet.data import limits
-from plainnet.data.fields import shortened
+from plainnet import limits
 from plainnet.errors import DataError
+from plainnet.storage.json_reader import shortened
 
 __all__ = ["read_parquet"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from plainnet.data import limits
+from plainnet import limits
 from plainnet.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.cells import MANY, Cells
 from plainnet.data.columns import NumberColumn
-from plainnet.data.fields import Fields, shortened
-from plainnet.data.frames import absent_column, named
 from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
+from plainnet.data.read_table import absent_column, named
 from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
+from plainnet.storage.json_reader import Fields, shortened
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
-from plainnet.estimators.choices import loss_of
-from plainnet.estimators.inputs import score_weights
+from plainnet.estimators.api import tags_of
+from plainnet.estimators.base import NetEstimator
 from plainnet.estimators.labels import (
     class_numbers,
     class_weights,
@@ -18,10 +18,10 @@ from plainnet.estimators.labels import (
     listed,
     numbers_or_none,
 )
-from plainnet.estimators.network import NetEstimator
-from plainnet.estimators.protocol import tags_of
+from plainnet.estimators.params import loss_of
+from plainnet.estimators.validation import score_weights
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 
 @final

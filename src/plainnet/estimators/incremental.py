@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import numpy as np
 
 from plainnet.errors import TrainingError
-from plainnet.estimators.choices import Choices
-from plainnet.estimators.protocol import shown
+from plainnet.estimators.api import shown
+from plainnet.estimators.params import Choices
+from plainnet.optim.optimizers import Optimizer
 from plainnet.train.batches import Batches
 from plainnet.train.history import Epoch
-from plainnet.train.optimizers import Optimizer
-from plainnet.train.stepper import Stepper, stay_finite, what_failed
+from plainnet.train.step import Stepper, stay_finite, what_failed
 
 # Parameters that a network and its optimizer are made of; all others are read where they act.
 _OF_NETWORK = ("hidden", "activation", "dropout", "batch_norm", "layer_norm", "init", "dtype")

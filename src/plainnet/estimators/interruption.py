@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import final
 
-from plainnet.estimators.protocol import warn
+from plainnet.estimators.api import warn
 from plainnet.train.history import History
 
 PAUSE = 10.0  # seconds at most from one training of a cross-validation to the next

@@ -5,9 +5,9 @@ from typing import Any, cast
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.estimators.inputs import dense
-from plainnet.estimators.protocol import warn_of_column
-from plainnet.nn.params import Array
+from plainnet.estimators.api import warn_of_column
+from plainnet.estimators.validation import dense
+from plainnet.nn.parameters import Array
 
 
 def labels(y: Any, owner: str) -> Array:

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
-from plainnet.estimators.choices import loss_of
-from plainnet.estimators.inputs import floats, score_weights
-from plainnet.estimators.network import NetEstimator
-from plainnet.estimators.protocol import tags_of
+from plainnet.estimators.api import tags_of
+from plainnet.estimators.base import NetEstimator
+from plainnet.estimators.params import loss_of
+from plainnet.estimators.validation import floats, score_weights
 from plainnet.nn.losses import Loss
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 
 @final

@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 
 @final

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from plainnet._version import __version__
 from plainnet.errors import PlainnetError
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 IR_VERSION = 8
 OPSETS = {"": 17, "ai.onnx.ml": 3}

@@ -24,8 +24,8 @@ from plainnet.nn.losses import (
     MultiLabel,
     SoftmaxCrossEntropy,
 )
-from plainnet.nn.params import Params, Variable
-from plainnet.nn.sequential import Sequential, mlp
+from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.parameters import Params, Variable
 
 __all__ = [
     "ELU",

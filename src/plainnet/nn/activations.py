@@ -8,7 +8,7 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import Layer, Shape, between
-from plainnet.nn.params import ZERO, Array
+from plainnet.nn.parameters import ZERO, Array
 
 _INF = np.array(np.inf, np.float32)
 FEW = 4096  # numbers for which two arrays are faster than an array and a number

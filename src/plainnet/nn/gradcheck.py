@@ -12,8 +12,8 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
 from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
-from plainnet.nn.params import Array
-from plainnet.nn.sequential import Sequential
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
 
 FLOOR = 1e-2  # a gradient below this share of the whole is measured against that share: see `_row`
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.params import Array
+from plainnet.nn.parameters import Array
 
 Draw = Callable[[tuple[int, ...], "np.random.Generator"], Array]
 

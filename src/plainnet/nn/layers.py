@@ -11,7 +11,7 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.params import Array, Variable, with_bias
+from plainnet.nn.parameters import Array, Variable, with_bias
 
 Shape = tuple[int, ...]
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy

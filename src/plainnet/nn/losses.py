@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import between
-from plainnet.nn.params import ONE, ZERO, Array, number
+from plainnet.nn.parameters import ONE, ZERO, Array, number
 
 
 class Loss(ABC):

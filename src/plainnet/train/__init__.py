@@ -1,10 +1,8 @@
 """How theta moves: optimizers, schedules, batches and the training loop; imports nn."""
 
-from plainnet.train.history import Epoch, History
-from plainnet.train.loop import fit
-from plainnet.train.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
-from plainnet.train.prediction import predict
-from plainnet.train.schedules import (
+from plainnet.engine.prediction import predict
+from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
+from plainnet.optim.schedules import (
     Constant,
     Cosine,
     Exponential,
@@ -13,7 +11,9 @@ from plainnet.train.schedules import (
     StepDecay,
     WarmUp,
 )
-from plainnet.train.stopping import EarlyStopping
+from plainnet.train.early_stopping import EarlyStopping
+from plainnet.train.fit import fit
+from plainnet.train.history import Epoch, History
 
 __all__ = [
     "SGD",

@@ -7,8 +7,8 @@ from typing import Any, final
 
 import numpy as np
 
-from plainnet.nn.params import Array
-from plainnet.nn.sequential import Transform
+from plainnet.nn.network import Transform
+from plainnet.nn.parameters import Array
 
 Batch = tuple[Array, Array, Array | None]
 

@@ -1,0 +1,123 @@
+"""``plainnet doctor``: what ails the data, the network or its training."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from plainnet.cli.commands.train import show_start
+from plainnet.cli.console import errors, line, notes, output
+from plainnet.cli.evaluations import show_findings
+from plainnet.cli.options import Options
+from plainnet.cli.progress import Watch, reading
+from plainnet.cli.report import show_data
+from plainnet.config import Settings
+from plainnet.diagnose.watch import Ward, examine_model
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.evaluate.finding import Finding
+from plainnet.model import Model
+from plainnet.nn.network import Sequential
+from plainnet.train.history import Epoch
+from plainnet.training import load
+from plainnet.training import train as run_training
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
+
+ILL = 1  # the exit code where a problem was found
+
+
+def doctor(
+    path: Path,
+    data: Path | None = None,
+    /,
+    *,
+    options: Options = Options(),  # noqa: B008 - immutable
+    json: bool = False,
+    config: Path | None = None,
+) -> int:
+    """Examine data and a training on it, or a model and data.
+
+    Parameters
+    ----------
+    path
+        A table or a folder of pictures to train on, or a model file.
+    data
+        For a model file: a table with the target column, or a folder with a folder for each class.
+    options
+        See `Options`.
+    json
+        Print one JSON object instead.
+    config
+        A TOML file with any of these options, such as epochs = 50; the command line wins.
+
+    Returns
+    -------
+    int
+        The exit code: 1 where a problem was found.
+    """
+    if data is not None:
+        if options != Options() or config is not None:
+            raise PlainnetError("the options of a training do not go with a model: leave them out")
+        found = _of_model(path, data)
+    else:
+        found = _of_training(path, options.settings(path), quiet=json)
+    if json:
+        output().file.write(dumps({"findings": [one.to_json() for one in found]}) + "\n")
+    else:
+        _show(output(), found)
+    return ILL if any(one.level == "problem" for one in found) else 0
+
+
+def _of_training(path: Path, settings: Settings, quiet: bool) -> list[Finding]:
+    """Train as ``plainnet train`` would, keep nothing but what is found."""
+    console = errors() if quiet else output()
+    ward = Ward(settings)
+    with reading(console) as progress, Watch(console) as shown:
+        data = load(path, settings, progress=progress)
+        # rows to judge by are watched too, so that the epoch is known in which overfitting began
+        watched = data if data.validation is not None else replace(data, validation=data.test)
+
+        def ready(_: "Dataset", net: Sequential) -> None:
+            ward.ready(data, net)
+            if not quiet:
+                show_data(console, str(path), data)
+                show_start(console, net, settings, data)
+            shown.start(data.target)
+
+        def watch(epoch: Epoch) -> None:
+            ward.watch(epoch)
+            if not quiet:
+                shown(epoch)
+
+        try:
+            result = run_training(watched, settings, watch=watch, ready=ready)
+        except TrainingError as error:
+            return ward.findings(failure=str(error))
+        shown.finish()
+    return ward.findings(result.history)
+
+
+def _of_model(path: Path, data: Path) -> list[Finding]:
+    from plainnet.evaluate.per_example import read_usable
+
+    model = Model.load(path)
+    remarks: list[str] = []
+    with reading(errors()) as progress:
+        rows = read_usable(model, data, remarks, progress=progress).rows
+    notes(remarks)
+    return examine_model(model, rows)
+
+
+def _show(console: Console, found: Sequence[Finding]) -> None:
+    console.print()
+    counts = {level: sum(one.level == level for one in found) for level in _LEVELS}
+    said = [f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n]
+    line(console, f"Findings: {', '.join(said) or 'none; all looks healthy'}.", "bold")
+    show_findings(console, [asdict(one) for one in found], detail=True)
+
+
+_LEVELS = ("problem", "warning", "note")

@@ -1,0 +1,252 @@
+"""``plainnet train``: from a table or a folder of pictures to a model file."""
+
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from plainnet.cli.console import clean, line, notes, number, output
+from plainnet.cli.evaluations import show_findings, show_repeats, show_results
+from plainnet.cli.options import Options
+from plainnet.cli.paths import model_path, near, run_folder
+from plainnet.cli.progress import Watch, duration, reading
+from plainnet.cli.report import show_data, show_network, training_text
+from plainnet.cli.train_job import Job
+from plainnet.config import Settings
+from plainnet.diagnose.watch import Ward
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn.network import Sequential
+from plainnet.repeats import repeat as repeat_training
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.train.history import Epoch, History
+from plainnet.training import EvaluationInterrupted, Run, run
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
+
+
+_NONE = Options()
+
+
+def train(
+    path: Path | None = None,
+    /,
+    *,
+    options: Options = _NONE,
+    out: Path | None = None,
+    report: Path | None = None,
+    repeat: int = 1,
+    detail: bool = False,
+    checkpoint_every: float | None = None,
+    resume: Path | None = None,
+    config: Path | None = None,
+) -> None:
+    """Train on a table or a folder of pictures.
+
+    Parameters
+    ----------
+    path
+        A table (CSV, TSV, Parquet; compressed or not), or a folder with a folder for each class.
+    options
+        See `Options`.
+    out
+        The model file. [default: named after the data, in the current folder]
+    report
+        An HTML file to write a report to.
+    repeat
+        Train so many times in all, with the seeds that follow, and compare; the first is saved.
+    detail
+        Show all figures of the evaluation.
+    checkpoint_every
+        Save the state of the training after so many epochs (0.5: twice in each), to resume it.
+    resume
+        Go on with a training that was interrupted: the folder of its checkpoints, alone.
+    config
+        A TOML file with any of these options, such as epochs = 50; the command line wins.
+    """
+    console = output()
+
+    def tell(sentence: str) -> None:
+        notes([sentence], console)
+
+    if resume is None:
+        if path is None:
+            raise PlainnetError(
+                "plainnet train needs a table or a folder of pictures, or --resume and the folder "
+                "of a training: see plainnet train --help"
+            )
+        settings = options.settings(path)
+        place = model_path(path) if out is None else out
+        job = Job(path, settings, place, report, repeat, detail)
+        job.check()
+        checkpoints = Checkpoints(run_folder(place), checkpoint_every, tell)
+        if checkpoints.unfinished:
+            tell(
+                f"{near(checkpoints.folder)} holds a training that has not ended, and "
+                f"{_resuming(checkpoints)} goes on with it; Ctrl-C in this one would take its place"
+            )
+    else:
+        others = (path, out, report, checkpoint_every, config)
+        told = any(other is not None for other in others)
+        if options is not _NONE or told or repeat != 1 or detail:
+            raise PlainnetError(
+                "--resume goes on with the data and the options that the training began with: "
+                "leave out all others"
+            )
+        checkpoints = Checkpoints.load(resume, tell, Job.begun)
+        job = Job.begun(checkpoints)
+        job.check()
+        job.check_replaced()
+    checkpoints.also("job", job.to_json)
+    try:
+        _train(console, job, checkpoints)
+    except TrainingError:  # to go on would only end the same way
+        checkpoints.remove()
+        raise
+    except (KeyboardInterrupt, OSError, MemoryError):
+        _offer(console, checkpoints)
+        raise
+
+
+def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
+    path, settings, place = job.path, job.settings, job.out
+    ward = Ward(settings)
+    checkpoints.also("ward", ward.state)
+    found = checkpoints.found
+    told: list[str] = []
+    result: Run | None = None
+    try:
+        with reading(console) as progress, Watch(console) as watch:
+
+            def ready(data: "Dataset", net: Sequential) -> None:
+                told.extend(data.notes)
+                show_data(console, str(path), data)
+                show_start(console, net, settings, data)
+                show_checkpoints(console, checkpoints)
+                watch.start(data.target)
+                ward.ready(data, net)
+                if found is not None:
+                    with checkpoints.believed() as about:
+                        ward.go_on(about)
+
+            def seen(epoch: Epoch) -> None:
+                ward.watch(epoch)
+                watch(epoch)
+
+            result = run(
+                path, settings, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
+            )
+            before = 0 if found is None else found.facts["epoch"] - 1
+            show_end(console, result, watch.finish(), before=before, detail=job.detail)
+        notes(result.data.notes[len(told) :], console)
+        diagnose(console, ward, result)
+        interrupted = result.history.stopped == "interrupted"
+        if job.repeat != 1 and not interrupted:
+            _repeat(console, path, result, settings, job.repeat)
+    except KeyboardInterrupt as stop:
+        result = stop.run if isinstance(stop, EvaluationInterrupted) else result
+        if result is None:
+            raise
+        interrupted = True
+        line(console, "Interrupted: the model is saved without the rest of its evaluation.")
+    result.model.save(place)
+    console.print()
+    line(console, f"Saved: {place}", "bold", whole=True)
+    if job.report is not None and not interrupted:
+        from plainnet.cli.commands.report import write_report
+
+        test, evaluated = result.data.test, result.model.record["results"].get("evaluation")
+        write_report(console, job.report, result.model, place.name, test, evaluation=evaluated)
+    if interrupted:
+        _offer(console, checkpoints)
+    elif checkpoints.last is not None:
+        checkpoints.remove()
+    suggest(console, "predict", place, path)
+
+
+def _offer(console: Console, checkpoints: Checkpoints) -> None:
+    """Name the command that goes on, if there is a checkpoint to go on from."""
+    if checkpoints.last is not None:
+        line(console, f"To go on: {_resuming(checkpoints)}", whole=True)
+
+
+def _resuming(checkpoints: Checkpoints) -> str:
+    return shlex.join(["plainnet", "train", "--resume", str(near(checkpoints.folder))])
+
+
+def diagnose(console: Console, ward: Ward, result: Run) -> None:
+    """Show what ails the training, but not what the evaluation has said already."""
+    found = [one.to_json() for one in ward.findings(result.history)]
+    result.model.record["findings"] = found
+    judged = result.model.record["results"].get("evaluation", {}).get("findings", [])
+    said = {one["name"] for one in judged}
+    show_findings(console, [one for one in found if one["name"] not in said])
+
+
+def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int) -> None:
+    console.print()
+    try:
+        with console.status("repeating") if console.is_terminal else nullcontext():
+            found = repeat_training(first, settings, k, lambda other: run(path, other))
+    except KeyboardInterrupt:  # the first training is kept
+        line(console, f"Interrupted: of {k} trainings only the first ended.")
+        return
+    except PlainnetError as error:
+        line(console, clean(f"The trainings cannot be compared: {error}"))
+        return
+    show_repeats(console, found)
+    if len(found.seeds) < k:
+        line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
+
+
+def show_start(console: Console, net: Sequential, settings: Settings, data: "Dataset") -> None:
+    """Show the network and how it will be trained."""
+    show_network(console, net)
+    console.print()
+    text = training_text(settings, len(data.train.y), pictures=data.train.X.ndim == 4)
+    line(console, f"Training: {text}")
+
+
+def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
+    """Show where checkpoints go, and where the training goes on."""
+    every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.found
+    if every is not None:
+        often = "epoch" if every == 1 else f"{every:,g} epochs"
+        line(console, f"Checkpoints: every {often} in {folder}")
+    if found is not None:
+        epoch, batch = found.facts["epoch"], found.facts["batch"]
+        where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
+        line(console, f"Going on with {where}")
+    elif every is not None:
+        line(console, f"To go on if it is interrupted: {_resuming(checkpoints)}", whole=True)
+
+
+def show_end(
+    console: Console, result: Run, seconds: float, *, before: int = 0, detail: bool = False
+) -> None:
+    """Show why the training ended, what it came to, and what that is worth on other rows."""
+    line(console, _ending(result.history, seconds, before))
+    show_results(console, result.model.target, result.model.record["results"], detail=detail)
+
+
+def _ending(history: History, seconds: float, before: int) -> str:
+    n = len(history)
+    last = f", the last {n - before:,}" if before else ""
+    done = f"{n:,} {'epoch' if n == 1 else 'epochs'}{last} in {duration(seconds)}"
+    cost = f"final cost {number(history.loss[-1])}" if n else "no epoch was finished"
+    text = f"Trained {done}: {cost}."
+    if history.stopped == "interrupted":
+        text += " Interrupted: the network is kept as it was then."
+    if history.stopped == "early stopping":
+        text += " Stopped early: the validation cost fell no more."
+    if history.best_epoch is not None:
+        text += f" The weights are those of epoch {history.best_epoch:,}, the best."
+    return text
+
+
+def suggest(console: Console, command: str, *arguments: Path) -> None:
+    """Name the next command to try, so that it can be copied."""
+    words = ["plainnet", command, *map(str, arguments)]
+    line(console, f"Next: {shlex.join(words)}", whole=True)

@@ -1,0 +1,229 @@
+"""What happens while one waits: a bar while pictures are read, a line while a network learns."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self, final
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+from rich.text import Text
+
+from plainnet.cli.console import number, percent
+from plainnet.train.history import Epoch
+
+if TYPE_CHECKING:
+    from plainnet.data.targets import Target
+
+_BARS = "▁▂▃▄▅▆▇█"
+_REFRESH = 0.1  # seconds between two looks of the line; drawing it costs about a millisecond
+_WIDEST = 40  # columns of the sparkline
+_NARROWEST = 5
+
+
+@contextmanager
+def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar while pictures are read, on a terminal; it vanishes when all are.
+
+    Parameters
+    ----------
+    console : Console
+        Where to.
+
+    Yields
+    ------
+    callable or None
+        To be called with the number of files done and of all; None where no one watches.
+    """
+    if not console.is_interactive:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("reading pictures"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task("", total=None)
+
+    def progress(done: int, total: int) -> None:
+        bar.start()  # not before: a table has no pictures to read
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    try:
+        yield progress
+    finally:
+        bar.stop()
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Draw numbers as a row of bars, from the lowest to the highest.
+
+    Parameters
+    ----------
+    values : sequence of float
+        More of them than columns are averaged.
+    width : int
+        The most columns to take.
+
+    Returns
+    -------
+    str
+        At most ``width`` characters.
+
+    Examples
+    --------
+    >>> sparkline([4.0, 2.0, 1.0, 0.5], width=10)
+    '█▄▂▁'
+    """
+    n = min(width, len(values))
+    if n < 1:
+        return ""
+    cuts = [i * len(values) // n for i in range(n + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    low, span = min(means), max(means) - min(means)
+    steps = [int((mean - low) / span * 7.999) if span else 0 for mean in means]
+    return "".join(_BARS[step] for step in steps)
+
+
+def clock(seconds: float) -> str:
+    """Write a time that is left.
+
+    Examples
+    --------
+    >>> clock(7.4), clock(75), clock(3700)
+    ('0:07', '1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time that was taken, with a decimal where it was short.
+
+    Examples
+    --------
+    >>> duration(1.234), duration(75)
+    ('1.2 s', '1:15')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+
+
+@final
+class Watch:
+    """The callback that shows a training: one line in place on a terminal, else a line an epoch.
+
+    Use it as a context manager, so that the terminal is left as it was.
+
+    Parameters
+    ----------
+    console : Console
+        Where to; the line fits its width, and leaves out the least important on a narrow one.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._error_unit: float | None = None
+        self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None
+        self._costs: list[float] = []
+        self._start = time.perf_counter()
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Show an epoch that ended; on a terminal at most ten a second, and the last one."""
+        self._costs.append(epoch.loss)
+        now = time.perf_counter()
+        if self._live is None:
+            self.console.file.write("  ".join(self._full(epoch)) + "\n")
+            if now >= self._next:  # a reader behind a pipe sees it live, and a fast one cheaply
+                self.console.file.flush()
+                self._next = now + _REFRESH
+            return
+        self._last = epoch
+        if now >= self._next:
+            self._draw(self._live, now)
+
+    def start(self, target: "Target") -> None:
+        """Begin to measure the time that is left.
+
+        Parameters
+        ----------
+        target : Target
+            Says what the metric is: accuracy, or for numbers their mean absolute error, which is
+            shown in their own unit where they have one.
+        """
+        if target.task == "regression":
+            self._error_unit = target.scale[0] if len(target.scale) == 1 else 1.0
+        self._start = time.perf_counter()
+
+    def finish(self) -> float:
+        """Show the last epoch for good.
+
+        Returns
+        -------
+        float
+            The seconds that the training took.
+        """
+        seconds = time.perf_counter() - self._start
+        if self._live is not None:
+            if self._costs:
+                self._draw(self._live, time.perf_counter())
+            self._live.stop()
+        return seconds
+
+    def _draw(self, live: Live, now: float) -> None:
+        if not live.is_started:
+            live.start()
+        figures, course = self._fitted(self._last, now - self._start)
+        text = Text(no_wrap=True, overflow="crop").append(figures).append(course, "cyan")
+        live.update(text, refresh=True)
+        self._next = time.perf_counter() + _REFRESH  # from the end, however slow the terminal
+
+    def _full(self, epoch: Epoch) -> list[str]:
+        """All figures of an epoch."""
+        parts = [
+            f"epoch {epoch.number:>{len(str(epoch.of))}}/{epoch.of}",
+            f"cost {number(epoch.loss)}",
+        ]
+        if epoch.metric is not None:
+            parts.append(self._measure(epoch.metric))
+        if epoch.val_loss is not None:
+            parts.append(f"val cost {number(epoch.val_loss)}")
+        if epoch.val_metric is not None:
+            parts.append(f"val {self._measure(epoch.val_metric)}")
+        return parts
+
+    def _measure(self, value: float) -> str:
+        if self._error_unit is None:
+            return f"accuracy {percent(value)}"
+        return f"MAE {number(value * self._error_unit)}"
+
+    def _fitted(self, epoch: Epoch, elapsed: float) -> tuple[str, str]:
+        """The figures for which there is room, and the cost so far as a sparkline."""
+        left = elapsed / len(self._costs) * (epoch.of - epoch.number)
+        eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
+        room = self.console.width - 1  # the last column stays free: some terminals wrap at it
+        line, *others = self._full(epoch)[:4]
+        for part in others:
+            if len(f"{line}  {part}{eta}") <= room:
+                line += f"  {part}"
+        line += eta
+        width = min(room - len(line) - 2, _WIDEST)
+        if width < _NARROWEST or self.console.options.ascii_only:
+            return line, ""
+        return f"{line}  ", sparkline(self._costs, width)

@@ -1,0 +1,123 @@
+"""Jobs: what one ``plainnet train`` is to do, in a form that its checkpoints can keep."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, final
+
+from plainnet.cli.paths import near, require_place, run_folder, run_model
+from plainnet.config import Settings
+from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.repeats import check_repeat
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.storage.model_file import read_model
+from plainnet.training import begun
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """What one ``plainnet train`` is to do.
+
+    Attributes
+    ----------
+    path : Path
+        The data.
+    settings : Settings
+        Of the training.
+    out, report : Path, Path or None
+        The files to be written.
+    repeat : int
+        How many trainings in all.
+    detail : bool
+        Whether all figures are shown.
+    """
+
+    path: Path
+    settings: Settings
+    out: Path
+    report: Path | None
+    repeat: int
+    detail: bool
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before time is spent.
+
+        Raises
+        ------
+        PlainnetError
+            If a file cannot be written, or there is nothing to compare repeats on.
+        """
+        require_place(self.out, self.path)
+        if self.report is not None:
+            require_place(self.report, self.path, self.out, option="--report")
+        checkpoints = run_folder(self.out)
+        if checkpoints.is_dir():
+            require_place(checkpoints / "checkpoint", self.path)
+        if self.repeat != 1:
+            check_repeat(self.settings, self.repeat)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options that checkpoints store in addition, without file names."""
+        report = self.report is not None
+        return {"report": report, "repeat": self.repeat, "detail": self.detail}
+
+    @classmethod
+    def begun(cls, checkpoints: Checkpoints) -> Self:
+        """Return the job of a training that goes on.
+
+        Parameters
+        ----------
+        checkpoints : Checkpoints
+            Loaded.
+
+        Raises
+        ------
+        PlainnetError
+            If they are not of a job, or its data is no longer there.
+        """
+        path, settings = begun(checkpoints)
+        if checkpoints.stored("job") is None:
+            raise PlainnetError(
+                f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
+                "is saved: go on with plainnet.training.resume"
+            )
+        with checkpoints.believed() as about:
+            job = about.part("job")
+            job.only("report", "repeat", "detail")
+            report, repeat, detail = job.flag("report"), job.whole("repeat", 1), job.flag("detail")
+        out = near(run_model(Path(os.path.abspath(checkpoints.folder))))
+        return cls(
+            near(path), settings, out, out.with_suffix(".html") if report else None, repeat, detail
+        )
+
+    def check_replaced(self) -> None:
+        """Refuse to replace files that plainnet did not write.
+
+        Raises
+        ------
+        PlainnetError
+            If there is such a file.
+        """
+        if os.path.lexists(self.out):
+            try:
+                read_model(self.out)
+            except ModelFileError:
+                raise _foreign(self.out, "model") from None
+        if self.report is not None and os.path.lexists(self.report) and not _is_page(self.report):
+            raise _foreign(self.report, "report")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page that plainnet wrote."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return b'<meta name="generator" content="plainnet ' in file.read(4096)
+
+
+def _foreign(path: Path, what: str) -> PlainnetError:
+    return PlainnetError(
+        f"{str(path)!r} would be replaced, but is not a {what} that plainnet wrote: move it, then "
+        "resume again"
+    )

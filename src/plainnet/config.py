@@ -1,0 +1,544 @@
+"""Settings: every choice of a training, checked, and what they make."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING, Any, Literal, Self, final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.model import LOSSES
+from plainnet.nn.layers import between, positive_int
+from plainnet.nn.losses import Loss
+from plainnet.nn.network import Sequential, mlp
+from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from plainnet.optim.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
+from plainnet.storage.json_reader import Fields, shortened
+
+if TYPE_CHECKING:
+    from plainnet.data.columns import Kind, Scaling
+    from plainnet.data.privacy import Privacy
+    from plainnet.data.targets import Task
+
+OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
+PRIVATE_LEVEL_COUNT = 10  # of min_level_count, where nothing else is said
+SCALINGS = ("standard", "none")
+_TEXTS = ("init", "optimizer", "schedule", "scaling")
+_NUMBERS = ("dropout", "label_smoothing", "momentum", "l2", "test", "validation")
+_FLAGS = (
+    *("batch_norm", "layer_norm", "nesterov", "balanced"),
+    *("together", "strict", "fingerprints", "private"),
+)
+_COUNTS = ("warmup", "epochs", "batch_size", "patience", "size")
+_TEXTS_OR_NONE = ("loss", "task")
+_NUMBERS_OR_NONE = ("lr", "weight_decay", "clip_norm")
+LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """Every choice of a training; the same settings, data and machine give the same model file.
+
+    Attributes
+    ----------
+    hidden : tuple of int, default (16,)
+        Units of each hidden layer; () gives linear or logistic regression.
+    activation : tuple of str, default ("relu",)
+        One name for all hidden layers, or one for each.
+    init : str, default "he_normal"
+        How the weights begin.
+    dropout : float, default 0.0
+        The rate after each hidden layer.
+    batch_norm, layer_norm : bool, default False
+        Whether to normalise in each hidden layer.
+    loss : str, optional
+        The name of a loss class, where the task leaves a choice (``Huber``).
+    label_smoothing : float, default 0.0
+        For classes and labels.
+    optimizer : {"sgd", "rmsprop", "adam", "adamw"}, default "adam"
+        The update rule.
+    lr : float, optional
+        The learning rate; by default 0.1 for sgd and 0.001 for the others.
+    momentum : float, default 0.0
+        Of sgd.
+    nesterov : bool, default False
+        Of sgd with momentum.
+    weight_decay : float, optional
+        Of adamw; by default 0.01.
+    schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
+        How the learning rate goes: "step" and "exponential" halve it every tenth of the training.
+    warmup : int, default 0
+        Epochs in which the learning rate rises to its first value.
+    epochs : int, default 100
+        How often every training row is seen.
+    batch_size : int, default 32
+        Rows in a mini-batch; 0 takes all rows at once.
+    l2 : float, default 0.0
+        The weight of the L2 penalty.
+    clip_norm : float, optional
+        The largest norm of the gradient.
+    balanced : bool, default False
+        Whether all classes count alike, however many rows each has.
+    patience : int, default 0
+        Epochs to wait for a lower validation loss before stopping; 0 never stops early.
+    test, validation : float, default 0.2 and 0.0
+        Shares of the rows that are held out; patience needs validation rows.
+    together : bool, default False
+        Whether rows that are equal or nearly so, and pictures that look alike, stay on one side of
+        the split.
+    target : tuple of str, default ()
+        The columns to predict; by default the last one.
+    task : str, optional
+        Inferred from the target if not given.
+    kinds : mapping of str to str
+        Kinds of columns, where the inferred one is wrong.
+    size : int, default 64
+        The side of pictures in pixels.
+    strict : bool, default False
+        Stop at a picture that cannot be used.
+    scaling : {"standard", "none"}, default "standard"
+        Whether numbers and pixels are standardised, or enter the network as they are.
+    fingerprints : bool, default True
+        Whether the model keeps a filter to estimate which share of a set of rows it was trained on.
+    min_level_count : int, optional
+        Levels of a category in fewer training rows count as unknown; by default 1, or 10 if
+        ``private``.
+    private : bool, default False
+        Whether the model file leaves out what would reveal single rows: rare levels, the ends
+        of ranges, fingerprints, and notes, which name rows and files; see docs/security.md.
+    seed : int, default 0
+        Where all chance comes from.
+
+    Raises
+    ------
+    PlainnetError
+        If a value is of another type. Scalars and arrays of NumPy become Python's own numbers and
+        tuples; one name stands for a tuple of one. `check` looks at the sense of the values.
+
+    Examples
+    --------
+    >>> Settings(optimizer="sgd").learning_rate
+    0.1
+    >>> Settings(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
+    (8, 4)
+    """
+
+    hidden: tuple[int, ...] = (16,)
+    activation: tuple[str, ...] = ("relu",)
+    init: str = "he_normal"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    layer_norm: bool = False
+    loss: str | None = None
+    label_smoothing: float = 0.0
+    optimizer: OptimizerName = "adam"
+    lr: float | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float | None = None
+    schedule: ScheduleName = "constant"
+    warmup: int = 0
+    epochs: int = 100
+    batch_size: int = 32
+    l2: float = 0.0
+    clip_norm: float | None = None
+    balanced: bool = False
+    patience: int = 0
+    test: float = 0.2
+    validation: float = 0.0
+    together: bool = False
+    target: tuple[str, ...] = ()
+    task: "Task | None" = None
+    kinds: "Mapping[str, Kind]" = field(default_factory=dict)
+    size: int = 64
+    strict: bool = False
+    scaling: "Scaling" = "standard"
+    fingerprints: bool = True
+    min_level_count: int | None = None
+    private: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for one in dataclass_fields(self):
+            value = _plain(getattr(self, one.name))
+            if one.name in ("activation", "target") and isinstance(value, str):
+                value = (value,)
+            object.__setattr__(self, one.name, value)
+        _check_types(self)
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        """Read settings that `dataclasses.asdict` has made JSON of; `check` looks at their sense.
+
+        Parameters
+        ----------
+        fields : Fields
+            Of the object.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ModelFileError
+            If a field is absent, unknown or of another type.
+
+        Examples
+        --------
+        >>> from dataclasses import asdict
+        >>> import json
+        >>> there = json.loads(json.dumps(asdict(Settings(hidden=(4, 2)))))
+        >>> Settings.from_json(Fields(there, "the settings")) == Settings(hidden=(4, 2))
+        True
+        """
+        fields.only(*(field.name for field in dataclass_fields(cls)))
+        fields.wholes("hidden", 1)
+        fields.texts("activation", distinct=False)
+        fields.texts("target")
+        for name in _TEXTS:
+            fields.text(name)
+        for name in _NUMBERS:
+            fields.number(name)
+        for name in _FLAGS:
+            fields.flag(name)
+        for name in _COUNTS:
+            fields.whole(name)
+        fields.whole("seed", 0, 2**1024)
+        kinds = fields.part("kinds")
+        for name in kinds:
+            kinds.text(name)
+        for name in _TEXTS_OR_NONE:
+            if not fields.null(name):
+                fields.text(name)
+        for name in _NUMBERS_OR_NONE:
+            if not fields.null(name):
+                fields.number(name)
+        if not fields.null("min_level_count"):
+            fields.whole("min_level_count")
+        values: dict[str, Any] = dict(fields.values)
+        return cls(**values)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, the optimizer's own default if none was given.
+
+        Examples
+        --------
+        >>> Settings().learning_rate, Settings(lr=0.5).learning_rate
+        (0.001, 0.5)
+        """
+        return LR[self.optimizer] if self.lr is None else self.lr
+
+
+def _plain(value: Any) -> Any:
+    """Convert NumPy values to plain Python values, and sequences to tuples."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return value
+
+
+def _check_types(settings: Settings) -> None:
+    """Refuse values whose type does not match their field."""
+    for names, kind, what in (
+        (_TEXTS, str, "text"),
+        (_TEXTS_OR_NONE, str | None, "text or None"),
+        (_FLAGS, bool, "True or False"),
+        ((*_COUNTS, "seed"), int, "a whole number"),
+        (_NUMBERS, int | float, "a number"),
+        (_NUMBERS_OR_NONE, int | float | None, "a number or None"),
+        (("min_level_count",), int | None, "a whole number or None"),
+    ):
+        for name in names:
+            _require(name, _is(getattr(settings, name), kind), what, settings)
+    for name, kind, what in (
+        ("hidden", int, "a sequence of whole numbers such as (8, 8)"),
+        ("activation", str, "a sequence of names"),
+        ("target", str, "a sequence of names"),
+    ):
+        some = getattr(settings, name)
+        _require(name, _is(some, tuple) and all(_is(one, kind) for one in some), what, settings)
+    pairs = settings.kinds.items() if isinstance(settings.kinds, Mapping) else [(None, None)]
+    named = all(_is(one, str) for pair in pairs for one in pair)
+    _require("kinds", named, "a mapping of column to kind", settings)
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Whether a value is of a type; True and False are no numbers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _require(name: str, right: bool, what: str, settings: Settings) -> None:
+    if not right:
+        value = shortened(getattr(settings, name))
+        raise PlainnetError(f"Settings: {name} must be {what}, got {value}")
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that no data could make good, before time is spent on reading any.
+
+    Parameters
+    ----------
+    settings : Settings
+        The choices.
+
+    Raises
+    ------
+    PlainnetError
+        For the first choice that is out of range or does not go with the others.
+
+    Examples
+    --------
+    >>> check(Settings(patience=5))
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: patience needs validation rows: set validation to 0.2, say
+    """
+    positive_int("Settings", "epochs", settings.epochs)
+    if settings.min_level_count is not None:
+        positive_int("Settings", "min_level_count", settings.min_level_count)
+    for name in ("test", "validation", "label_smoothing"):
+        between("Settings", name, getattr(settings, name), 0, 1, ends=False, low_end=True)
+    between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
+    if settings.clip_norm is not None:
+        between("Settings", "clip_norm", settings.clip_norm, 0, math.inf, ends=False)
+    if settings.scaling not in SCALINGS:
+        raise PlainnetError(
+            f"unknown scaling {settings.scaling!r}: expected one of {', '.join(SCALINGS)}"
+        )
+    for name in ("seed", "batch_size", "patience"):
+        if getattr(settings, name) < 0:
+            raise PlainnetError(f"{name} must be at least 0, got {getattr(settings, name)}")
+    if settings.patience and not settings.validation:
+        raise PlainnetError("patience needs validation rows: set validation to 0.2, say")
+    of_hidden = (settings.dropout, settings.batch_norm, settings.layer_norm)
+    if not settings.hidden and (any(of_hidden) or settings.activation != Settings.activation):
+        raise PlainnetError(
+            "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
+            "none: leave them out or set hidden"
+        )
+    if settings.task in LOSSES:  # others are named by the target, with those that there are
+        make_loss(settings.task, settings)
+    make_network(settings, 1, 1)
+    make_optimizer(settings, 1)
+
+
+def make_network(settings: Settings, n_in: int, n_out: int) -> Sequential:
+    """Make the untrained network.
+
+    Parameters
+    ----------
+    settings : Settings
+        The choices.
+    n_in, n_out : int
+        The numbers of inputs and outputs.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    PlainnetError
+        If a size or a name is not possible.
+
+    Examples
+    --------
+    >>> make_network(Settings(hidden=(4,)), n_in=2, n_out=1).params.grad.size
+    17
+    """
+    one = len(settings.activation) == 1
+    return mlp(
+        n_in,
+        settings.hidden,
+        n_out,
+        activation=settings.activation[0] if one else settings.activation,
+        init=settings.init,
+        dropout=settings.dropout,
+        batch_norm=settings.batch_norm,
+        layer_norm=settings.layer_norm,
+        seed=rng(settings, 1),
+    )
+
+
+def make_loss(task: "Task", settings: Settings) -> Loss:
+    """Make the loss of a task.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "multilabel", "regression"}
+        What kind of target it is.
+    settings : Settings
+        Its ``loss``, ``label_smoothing`` and ``balanced``.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    PlainnetError
+        If the loss, or what belongs to it, does not fit the task.
+
+    Examples
+    --------
+    >>> type(make_loss("regression", Settings(loss="Huber"))).__name__
+    'Huber'
+    """
+    if settings.balanced and task not in ("binary", "multiclass"):
+        raise PlainnetError(
+            f"balanced is about classes, of which a {task} target has none: leave it out"
+        )
+    kinds = {kind.__name__: kind for kind in LOSSES[task]}
+    name = settings.loss or next(iter(kinds))
+    if name not in kinds:
+        raise PlainnetError(
+            f"loss {name!r} does not fit a {task} target: take {' or '.join(kinds)}"
+        )
+    if "label_smoothing" in kinds[name].options:
+        return kinds[name](label_smoothing=settings.label_smoothing)  # type: ignore[call-arg]
+    if settings.label_smoothing:
+        raise PlainnetError(f"label smoothing makes no sense for {name}, which has no labels")
+    return kinds[name]()
+
+
+def make_optimizer(settings: Settings, m: int) -> Optimizer:
+    """Make the optimizer with its schedule.
+
+    Parameters
+    ----------
+    settings : Settings
+        The choices.
+    m : int
+        The number of training rows, from which the length of the schedule follows.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    PlainnetError
+        If an option was given that the optimizer does not have.
+
+    Examples
+    --------
+    >>> make_optimizer(Settings(optimizer="sgd", lr=0.5), m=100).rate
+    0.5
+    """
+    name = settings.optimizer
+    if name not in LR:
+        raise PlainnetError(f"unknown optimizer {name!r}: expected one of {', '.join(LR)}")
+    lr = make_schedule(settings, m)
+    if name != "sgd" and (settings.momentum or settings.nesterov):
+        raise PlainnetError(f"momentum and nesterov are options of sgd, not of {name}")
+    if name != "adamw" and settings.weight_decay is not None:
+        raise PlainnetError(f"weight decay is an option of adamw, not of {name}: take l2")
+    if name == "sgd":
+        return SGD(lr, settings.momentum, settings.nesterov)
+    if name == "adamw" and settings.weight_decay is not None:
+        return AdamW(lr, weight_decay=settings.weight_decay)
+    if name == "rmsprop":
+        return RMSprop(lr)
+    return Adam(lr) if name == "adam" else AdamW(lr)
+
+
+def make_schedule(settings: Settings, m: int) -> Schedule:
+    """Make the learning rate's schedule over the whole training.
+
+    Parameters
+    ----------
+    settings : Settings
+        The choices.
+    m : int
+        The number of training rows.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    PlainnetError
+        If the schedule is unknown, or its warm-up is as long as the training.
+
+    Examples
+    --------
+    >>> settings = Settings(schedule="cosine", lr=1.0, epochs=10, batch_size=0)
+    >>> round(make_schedule(settings, m=100)(5), 6)
+    0.5
+    """
+    per_epoch = math.ceil(m / settings.batch_size) if settings.batch_size else 1
+    if not 0 <= settings.warmup < settings.epochs:
+        raise PlainnetError(
+            f"warmup must be at least 0 and shorter than the {settings.epochs} epochs, "
+            f"got {settings.warmup}"
+        )
+    lr, steps = settings.learning_rate, (settings.epochs - settings.warmup) * per_epoch
+    tenth = max(steps // 10, 1)
+    kinds: dict[str, Callable[[], Schedule]] = {
+        "constant": lambda: Constant(lr),
+        "step": lambda: StepDecay(lr, tenth),
+        "exponential": lambda: Exponential(lr, tenth),
+        "cosine": lambda: Cosine(lr, steps),
+        "onecycle": lambda: OneCycle(lr, steps),
+    }
+    if settings.schedule not in kinds:
+        raise PlainnetError(
+            f"unknown schedule {settings.schedule!r}: expected one of {', '.join(kinds)}"
+        )
+    schedule = kinds[settings.schedule]()
+    return WarmUp(schedule, settings.warmup * per_epoch) if settings.warmup else schedule
+
+
+def privacy_of(settings: Settings) -> "Privacy":
+    """Return which levels and values of single rows a schema leaves out.
+
+    Examples
+    --------
+    >>> privacy_of(Settings(private=True))
+    Privacy(min_level_count=10, quantiles=True)
+    """
+    from plainnet.data.privacy import Privacy
+
+    usual = PRIVATE_LEVEL_COUNT if settings.private else 1
+    given = settings.min_level_count
+    return Privacy(usual if given is None else given, settings.private)
+
+
+def rng(settings: Settings, use: int) -> np.random.Generator:
+    """Return the generator of one use, which does not depend on the others.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its ``seed``.
+    use : {0, 1, 2, 3}
+        The split, the weights, the order of the rows, or the folds.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Examples
+    --------
+    >>> a, b = rng(Settings(seed=1), 0), rng(Settings(seed=1), 0)
+    >>> a.random() == b.random()
+    True
+    """
+    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(use,)))

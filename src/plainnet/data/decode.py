@@ -1,0 +1,206 @@
+"""One picture: from a file in nearly any shape to a square of red, green and blue."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet import limits
+from plainnet.data.image_limits import MEMORY, check_extent, check_file, kind_of
+from plainnet.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+    from PIL.Image import Transpose
+
+MAX_SIZE = 1_024
+"""Pixels: the largest square to which pictures are brought."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+"""What is read. Formats that Pillow hands to another program, such as EPS, are left out."""
+
+_GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
+_READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
+
+
+def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
+    """Read one picture and bring it to a square of red, green and blue.
+
+    The first frame is taken, turned as its EXIF orientation says, and resized to `size` x `size`
+    (a picture that is not square is squeezed, so that nothing of it is cut off). Grey, palette,
+    CMYK and 1-bit pictures become RGB, transparent ones are laid over white, and 16 bits a
+    channel are scaled to 8.
+
+    Parameters
+    ----------
+    path : path
+        A regular file in one of the formats of `FORMATS`, with sides of 2 to 20,000 pixels and,
+        depending on the format, 16 to 89 million pixels in all at most (docs/security.md).
+    size : int
+        The side of the result in pixels, 1 to 1,024.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be used, with the reason.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "half.png")
+    ...     Image.new("RGBA", (9, 9), (255, 0, 0, 128)).save(file)
+    ...     read_image(file, size=1)
+    array([[[255, 127, 127]]], dtype=uint8)
+    """
+    require_size(size)
+    with no_warnings():
+        try:
+            return decode(Path(path), size)
+        except DataError as error:
+            raise unusable(Path(path), str(error)) from None
+
+
+def decode(path: Path, size: int) -> NDArray[np.uint8]:
+    """Do what `read_image` does; a DataError then holds the bare reason, and warnings may come."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        n_bytes = check_file(path)
+        with Image.open(path, formats=_formats()) as image:
+            whole, kind = image.size, kind_of(image, path)
+            check_extent(*whole, kind, n_bytes)
+            # A JPEG can be decoded straight to an eighth, a quarter or a half of its size.
+            draft = image.draft(None, (round(size * _GAP), round(size * _GAP)))
+            pixels = prod(whole if kind == "progressive JPEG" else image.size)
+            # The header of an AVIF may give another size than what is encoded.
+            share = 1.0 if kind == "AVIF" else pixels / limits.MAX_PIXELS[kind]
+            with MEMORY.taken(share):
+                return _square(image, size, draft[1] if draft else None)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        some = ", ".join(FORMATS)
+        raise DataError(f"not a picture in a format that is read here ({some})") from None
+    except MemoryError:
+        raise DataError("it does not fit into memory: make it smaller") from None
+    except Image.DecompressionBombError:
+        most = max(limits.MAX_PIXELS.values())
+        raise DataError(f"more than {most:,} pixels: make it smaller") from None
+    except Exception as error:  # decoders raise almost anything on damaged bytes
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"cannot be opened: {error.strerror}") from None
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"damaged or cut short: {what}") from None
+
+
+def require_size(size: int) -> None:
+    """Refuse a side of the result that is no whole number in range."""
+    if type(size) is not int or not 1 <= size <= MAX_SIZE:
+        raise DataError(
+            f"size must be a whole number of pixels from 1 to {MAX_SIZE:,}, got {size!r}"
+        )
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Keep Pillow's warnings to itself: what matters of them becomes a reason to skip a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def unusable(path: Path, reason: str) -> DataError:
+    """Make the error that names a picture and why it cannot be used."""
+    return DataError(f"the picture {shown(path)} cannot be used: {reason}")
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Spell a path so that it can be printed, even where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Name the formats that this build of Pillow reads, among ours."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _square(
+    image: "PillowImage", size: int, box: tuple[float, float, float, float] | None
+) -> NDArray[np.uint8]:
+    """Bring an open picture to RGB of size x size, turned as its EXIF orientation says."""
+    from PIL import Image
+
+    image.load()
+    small = _resizable(image).resize(
+        (size, size),
+        Image.Resampling.BICUBIC,
+        box=box,
+        reducing_gap=_GAP,
+    )
+    if small.has_transparency_data:
+        small = small.convert("RGBA")
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+    # Turning a square costs little, and squeezing first gives the same picture.
+    turn = _turn(image)
+    return np.asarray((small if turn is None else small.transpose(turn)).convert("RGB"))
+
+
+def _resizable(image: "PillowImage") -> "PillowImage":
+    """Turn any mode into one that can be resized smoothly: grey, RGB or RGBA of 8 bits each."""
+    from PIL import Image
+
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 65_535:
+            raise DataError("its pixels have 32 bits: save it with 8 or 16 bits a channel")
+        return Image.fromarray(_sixteen_to_eight()[levels])
+    if image.mode in ("RGBA", "LA"):
+        return image
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode not in _READABLE_MODES:
+        raise DataError(f"its colours are of the kind {image.mode}: save it as RGB")
+    return image.convert("RGB")
+
+
+@cache
+def _sixteen_to_eight() -> NDArray[np.uint8]:
+    """Tabulate 0..65535 scaled to 0..255 and rounded."""
+    return ((np.arange(65_536) + 128) // 257).astype(np.uint8)
+
+
+def _turn(image: "PillowImage") -> "Transpose | None":
+    """Say what rights the picture by its EXIF orientation, None where nothing need be done."""
+    from PIL import ExifTags, Image
+
+    try:
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data, in any of many ways, beside a good picture
+        return None
+    return {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)

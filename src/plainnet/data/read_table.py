@@ -1,0 +1,345 @@
+"""From a table in any common format to a DataFrame whose cells are as they were written."""
+
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from plainnet import limits
+from plainnet.data.header import is_data
+from plainnet.data.parquet import read_parquet
+from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
+from plainnet.errors import DataError
+from plainnet.storage.json_reader import shortened
+
+__all__ = ["MISSING", "absent_column", "named", "read_frame"]
+
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
+    | {"NULL", "null", "None", "?"}
+)
+"""The spellings of a missing cell, once the spaces around it are gone."""
+
+_DELIMITERS = (",", "\t", ";", "|")
+_DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
+_BLOCK = 4096  # rows that are turned into columns at a time
+_KNOWN = 100_000  # cells that are remembered
+_SNIFFED_RECORDS = 100
+_NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
+_SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
+
+
+def read_frame(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    delimiter: str | None = None,
+    *,
+    empty: bool = False,
+) -> pd.DataFrame:
+    r"""Read a table from a file, or check one that is in memory.
+
+    A text file is read cell by cell as text, so that `00042` stays what it is: what a column
+    means is decided later, by `TableSchema`, and can be overruled. Spaces around a cell are
+    dropped, and the spellings in `MISSING` (nothing, ``NA``, ``N/A``, ``NaN``, ``null``, ``None``,
+    ``?`` and their like) become None. Cells may be quoted, hold line breaks and doubled quotes;
+    a byte order mark, blank lines, any line ending and a first line ``sep=;`` are understood. A
+    column without a name, such as a written-out index, is called ``Unnamed: 0`` (its position,
+    from 0), as pandas calls it; one that is empty as well (a delimiter that ends each line) is
+    left out.
+
+    Parameters
+    ----------
+    source : path or pandas.DataFrame
+        A text file (``.csv .tsv .tab .psv .txt .data``), also compressed (``.gz .bz2 .xz .zip``;
+        a zip archive holds one file), a Parquet file (``.parquet .pq``), or a DataFrame.
+    delimiter : str, optional
+        The character between cells of a text file (``tab`` and ``\t`` are understood). By default
+        the one of comma, tab, semicolon and bar that splits the first lines into the same number
+        of cells, and the most; of several, the one that gives the most numbers.
+    empty : bool, default False
+        Whether a table may have column names alone, without rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        m rows, at least one unless `empty`, indexed 0 to m - 1; names are text, without spaces
+        around them, and differ. Cells are text or None from a text file, and typed from Parquet
+        and a DataFrame (which is not changed).
+
+    Raises
+    ------
+    DataError
+        If the file is absent, empty, has a header alone, is not UTF-8, is damaged or of an
+        unknown kind; if the first row holds data instead of names; if two columns share a name; if
+        a row has more or fewer cells than the header. Rows are counted from 1, below the header.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "codes.csv"
+    ...     _ = path.write_text("code; age\n00042; 31\n00043; ?\n", encoding="utf-8")
+    ...     frame = read_frame(path)
+    >>> frame["code"].tolist(), frame["age"].tolist()
+    (['00042', '00043'], ['31', None])
+    """
+    if isinstance(source, pd.DataFrame):
+        _refuse_delimiter(delimiter, "a DataFrame")
+        return _checked(source, "The DataFrame", empty)
+    path = Path(source)
+    label = f"File {str(path)!r}"
+    name, data = read_bytes(path, label)
+    if not data:
+        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    if name.suffix.lower() in PARQUET_SUFFIXES:
+        _refuse_delimiter(delimiter, "a Parquet file")
+        return _checked(read_parquet(data, label), label, empty)
+    return _read_text(_decoded(data, label), delimiter, label, empty)
+
+
+def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
+    """Return `frame` with text as column names, each its own, and its index as it is.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any table; it is not changed.
+    label : str, default "The table"
+        What messages call it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same cells.
+
+    Raises
+    ------
+    DataError
+        If two columns share a name once it is text without spaces around it, or if names have
+        several levels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> named(pd.DataFrame({0: [1.5], " age ": [31]})).columns.tolist()
+    ['0', 'age']
+    """
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            f"{label} has column names of {frame.columns.nlevels} levels; "
+            "give each column one name of its own."
+        )
+    names = [str(name).strip() for name in frame.columns]
+    _check_names(names, label)
+    return frame.set_axis(names, axis=1)
+
+
+def absent_column(name: str, present: list[str], what: str) -> DataError:
+    """Return the error for a column that is not there, with the likely spelling where one is near.
+
+    Parameters
+    ----------
+    name : str
+        The column that was asked for.
+    present : list of str
+        The columns that there are.
+    what : str
+        Which column it is, such as ``"the target"``.
+
+    Returns
+    -------
+    DataError
+        To be raised by the caller.
+
+    Examples
+    --------
+    >>> print(absent_column("Agee", ["Age", "City"], "the target"))
+    The table has no column 'Agee' (the target); did you mean 'Age'?
+    """
+    spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
+    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]  # long names take hours
+    likely = len(name) <= limits.MAX_SUGGESTED
+    near = get_close_matches(name.casefold(), short, n=1) if likely else []
+    if near:
+        hint = f"did you mean {shortened(spelled[near[0]])}?"
+    else:
+        shown = ", ".join(shortened(p) for p in present[:8])
+        hint = f"it has {shown}{' and more' if len(present) > 8 else ''}."
+    return DataError(f"The table has no column {shortened(name)} ({what}); {hint}")
+
+
+def _refuse_delimiter(delimiter: str | None, what: str) -> None:
+    if delimiter is not None:
+        raise DataError(
+            f"A delimiter ({delimiter!r}) was given for {what}, which has none; leave it out."
+        )
+
+
+def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
+    """Check a typed table, and count its rows from 0."""
+    if len(frame.columns) == 0 or (len(frame) == 0 and not empty):
+        raise DataError(
+            f"{label} is a table of {len(frame)} x {len(frame.columns)} cells; "
+            "at least one row and one column are needed."
+        )
+    return named(frame, label).reset_index(drop=True)
+
+
+def _check_names(names: list[str], label: str) -> None:
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        shown = ", ".join(shortened(name) for name in repeated[:5])
+        raise DataError(
+            f"{label} uses a column name more than once: {shown}; give each column its own name."
+        )
+
+
+def _decoded(data: bytearray, label: str) -> str:
+    zero = data.find(0)
+    try:
+        text = (data if zero < 0 else data[:zero]).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        utf16 = bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff")
+        raise DataError(
+            f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte "
+            f"0x{data[error.start]:02x} at offset {error.start} (line {line}); "
+            "save it again as UTF-8."
+        ) from None
+    if zero >= 0:
+        line = text.count("\n") + 1
+        raise DataError(f"{label} is no text: line {line} holds a zero byte; give a CSV file.")
+    return text
+
+
+def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.DataFrame:
+    hint = _SEP_LINE.match(text)  # what Excel writes for itself
+    if hint:
+        delimiter = hint[1] if delimiter is None else delimiter
+        text = text[hint.end() :]  # the line's end stays, so that lines count on
+    if delimiter is None:
+        delimiter = _sniffed(text[: limits.SNIFFED])
+    else:
+        delimiter = _checked_delimiter(delimiter)
+    n_cells = text.count(delimiter) + text.count("\n")
+    if n_cells > limits.MAX_CELLS:
+        raise DataError(
+            f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
+        )
+    records = _records(text, delimiter, label)
+    header = next((record for _, record in records if any(map(str.strip, record))), [])
+    if not header:
+        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    if len(header) > limits.MAX_COLUMNS:
+        raise DataError(
+            f"{label} has {len(header):,} columns; at most {limits.MAX_COLUMNS:,} are read."
+        )
+    # A line of spaces is no row, but in a table of one column it is an empty cell.
+    kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
+    rows = (
+        record if len(record) == len(header) else _fitted(record, len(header), row, line, label)
+        for row, (line, record) in enumerate(kept, start=1)
+    )
+    columns: list[list[str]] = [[] for _ in header]
+    seen: dict[str, str] = {}
+    while block := list(islice(rows, _BLOCK)):  # a list for each row would take twice the memory
+        same = seen.setdefault if len(seen) < _KNOWN else seen.get  # equal cells share one text
+        for column, cells in zip(columns, zip(*block, strict=True), strict=True):
+            column.extend(map(same, cells, cells))
+    if not columns[0] and not empty:
+        raise DataError(f"{label} has column names but no rows below them.")
+    if is_data(header, columns, MISSING.__contains__):
+        shown = ", ".join(shortened(name, 20) for name in header[:5])
+        more = ", ..." if len(header) > 5 else ""
+        raise DataError(
+            f"{label} has no line of column names: its first row ({shown}{more}) looks like the "
+            "rows below it; put a line of names above it, or letters into these if they are names."
+        )
+    return _frame(header, columns, label)
+
+
+def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame:
+    table = np.empty((len(header), len(read[0])), dtype=object)
+    names: list[str] = []
+    for i in range(len(header)):
+        cells, read[i] = read[i], []  # let go of, column by column
+        values = [None if (t := cell.strip()) in MISSING else t for cell in cells]
+        name = header[i].strip()
+        if not name and all(value is None for value in values):
+            continue
+        table[len(names)] = values
+        names.append(name or f"Unnamed: {i}")
+    _check_names(names, label)
+    return pd.DataFrame(table[: len(names)].T, columns=names, dtype=object, copy=False)
+
+
+def _fitted(record: list[str], width: int, row: int, line: int, label: str) -> list[str]:
+    """Return a record as wide as the header, or say why it cannot be."""
+    if len(record) > width and not any(cell.strip() for cell in record[width:]):
+        return record[:width]
+    raise DataError(
+        f"{label}, data row {row} (line {line}): {len(record)} where the header has {width} "
+        f"cells; put quotes around a cell that holds the delimiter, or correct the row."
+    )
+
+
+def _checked_delimiter(delimiter: str) -> str:
+    delimiter = _DELIMITER_NAMES.get(delimiter, delimiter)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise DataError(
+            f"The delimiter {delimiter!r} is not one character that can stand between cells; "
+            "give one such as ',' ';' '|' or 'tab'."
+        )
+    return delimiter
+
+
+def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each record with the number of its last line; a line of nothing is no record."""
+    reader = csv.reader(
+        # StringIO would take four bytes a character.
+        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),
+        delimiter=delimiter,
+        # A quote counts after spaces too, as in `1, "x, y"`.
+        skipinitialspace=delimiter != " ",
+        strict=True,
+    )
+    try:
+        yield from ((reader.line_num, record) for record in reader if record)
+    except csv.Error as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{label}, line {reader.line_num}, has a cell of more than "
+                f"{csv.field_size_limit():,} characters; close each quote, or shorten the cell."
+            ) from None
+        raise DataError(
+            f"{label}, line {reader.line_num}, has quotes that do not match ({error}); "
+            "close each quote and double those inside a cell."
+        ) from None
+
+
+def _sniffed(text: str) -> str:
+    """Return the delimiter that splits the first records alike, and into the most cells.
+
+    Of several, it is the one that gives the most numbers: `1,5;2` is two numbers with a semicolon.
+    """
+
+    def rank(delimiter: str) -> tuple[bool, int, bool, int]:
+        records = (r for _, r in _records(text, delimiter, "") if len(r) > 1 or r[0].strip())
+        read: list[list[str]] = []
+        try:
+            read.extend(islice(records, _SNIFFED_RECORDS))
+            alike = len(set(map(len, read))) == 1
+        except DataError:  # a quote that is not closed, which is said when the table is read
+            alike = False
+        width = len(read[0]) if read else 0
+        numbers = sum(bool(_NUMBER.fullmatch(cell.strip())) for row in read[1:] for cell in row)
+        return alike and width > 1, width, alike, numbers
+
+    return max(_DELIMITERS, key=rank)

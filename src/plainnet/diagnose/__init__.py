@@ -1,0 +1,1 @@
+"""The doctor: findings about data, network, training and result."""

@@ -1,0 +1,340 @@
+"""Checks of what a training came to: did the network learn anything, and does it hold elsewhere."""
+
+import math
+
+import numpy as np
+
+from plainnet.decision import is_positive
+from plainnet.diagnose.checks.data import RARE
+from plainnet.diagnose.checks.network import gradient_ratio, symmetric_layers
+from plainnet.diagnose.snapshot import Patient
+from plainnet.evaluate.finding import Finding
+from plainnet.formatting import percent
+from plainnet.metrics.intervals import Difference
+from plainnet.nn.layers import Dense
+from plainnet.optim.optimizers import SGD
+
+AT_BASE = 0.98  # of the base cost or more: nothing was learned
+ABOVE_BASE = 1.1  # times the base cost: it does answer, and wrongly
+HELD_BASE = 0.95  # the same on held-out rows, where chance has a part
+AT_MOST = 0.1  # better than the same answer with 95 %: it is no better in practice
+RIGHT = 0.05  # of accuracy above the most frequent answer: something was learned
+SMALL = 0.01  # of the inputs' spread is left after the hidden layers
+MOVED = 0.02  # of the first norm: below, the parameters have hardly moved
+BETTER = 0.1  # by so much do neighbours beat a network that underfits
+STRONG_L2 = 0.1
+SIGMAS = 3.0
+
+
+def check_result(patient: Patient, leaked: bool = False) -> list[Finding]:
+    """Look for a network that ignores its input, fits too little, or knows nothing of new rows.
+
+    Parameters
+    ----------
+    patient : Patient
+        After its training.
+    leaked : bool, default False
+        Whether a column gives the target away, so that the inputs do say something about it.
+
+    Returns
+    -------
+    list of Finding
+    """
+    if not math.isfinite(patient.cost):
+        return []
+    nothing = at_base(patient, leaked)
+    if nothing:
+        rare = patient.labels is not None and float(patient.shares.min()) < RARE
+        return nothing + (_one_class(patient) if rare else [])
+    return _no_signal(patient, leaked) + _one_class(patient) + _underfits(patient)
+
+
+def at_base(patient: Patient, leaked: bool = False) -> list[Finding]:
+    """Find a cost at the entropy of the base rate, and say why."""
+    if patient.base <= 0 or patient.cost < AT_BASE * patient.base:
+        return []
+    if patient.task != "numbers":
+        _, y, _ = patient.rows
+        own, same = (
+            patient.loss.score(Z, y)
+            for Z in (patient.activity.Z, np.tile(patient.constant, (len(y), 1)))
+        )
+        if patient.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
+            return []
+    cause, advice = _why_at_base(patient, leaked)
+    if patient.task == "numbers":
+        number = f"cost {patient.cost:.4f}; always the mean costs {patient.base:.4f}"
+    else:
+        number = f"cost {patient.cost:.4f}; the entropy of the base rate is {patient.base:.4f}"
+        labels = patient.labels
+        if labels is not None and len(patient.shares) == 2:
+            number += f" ({int(labels.sum())} of {len(labels)} rows are {patient.class_name(1)})"
+    return [
+        Finding(
+            "base rate",
+            "problem",
+            _says_at_base(patient),
+            number,
+            cause,
+            advice,
+        )
+    ]
+
+
+def _says_at_base(patient: Patient) -> str:
+    if patient.cost > ABOVE_BASE * patient.base:
+        return "The network has learned nothing: it is worse than the same answer for every row."
+    known = "the mean" if patient.task == "numbers" else "how frequent the classes are"
+    return f"The network ignores its input: it has learned no more than {known}."
+
+
+def _why_at_base(patient: Patient, leaked: bool) -> tuple[str, str]:
+    """Return the first cause that the figures show, and what to try."""
+    symmetric = symmetric_layers(patient.net)
+    if symmetric:
+        what = "zero or equal weights"
+        return (
+            f"{symmetric[0]} began with {what}, so its units can only do the same and pass no "
+            "gradient back.",
+            "--init he_normal",
+        )
+    was_dead = {x.name for x in patient.first_activity.layers if x.dead == x.units}
+    tiny = None if was_dead else _why_tiny(patient)
+    if tiny is not None:
+        return tiny
+    for layer in patient.activity.layers:
+        if layer.dead == layer.units:
+            when = (
+                "were so from the start: their biases or inputs are far below zero"
+                if layer.name in was_dead and patient.probe is not None
+                else f"a step too large killed them{_at_rate(patient)}"
+                if too_high(patient)
+                else "they died while it learned"
+            )
+            return (
+                f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
+                f"{_lower(patient)}--init he_normal, or --activation leaky_relu",
+            )
+    if patient.l2 >= STRONG_L2:
+        return (
+            f"The L2 penalty of {patient.l2:g} holds all weights near zero.",
+            f"--l2 {patient.l2 / 1000:g}",
+        )
+    return _why_no_signal_through(patient) or _why_not_moved(patient, leaked)
+
+
+def _why_tiny(patient: Patient) -> tuple[str, str] | None:
+    layers = patient.first_activity.layers
+    if not layers or layers[-1].spread >= SMALL:
+        return None
+    return (
+        f"The weights began too small: after {layers[-1].name} the rows differed by only "
+        f"{layers[-1].spread:.2g}, so the output hardly depends on the input and the gradient "
+        "is as small.",
+        "--init he_normal",
+    )
+
+
+def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
+    flat = [layer for layer in patient.activity.layers if layer.flat >= 0.7]
+    if flat:
+        return (
+            f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its "
+            "slope is almost zero.",
+            f"{_lower(patient)}--init xavier_normal, and scaled inputs",
+        )
+    ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
+    if ratio is not None and ratio < 1e-3:
+        if too_high(patient) and (first is None or first >= 1e-3):
+            return (
+                f"The learning rate is too high{_at_rate(patient)}: its steps broke the way back, "
+                f"so that no gradient reaches the first layer any more (a ratio of {ratio:.1g}).",
+                _lower(patient).rstrip(", "),
+            )
+        return (
+            f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
+            "--activation relu --init he_normal, or fewer layers",
+        )
+    return None
+
+
+def _why_not_moved(patient: Patient, leaked: bool) -> tuple[str, str]:
+    moved, rate = patient.moved, patient.rate
+    if moved is not None and moved < MOVED and rate is not None:
+        return (
+            f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the "
+            f"learning rate of {rate:g} is too low, or the training too short.",
+            f"--lr {rate * 100:g}",
+        )
+    if too_high(patient):
+        return (
+            f"The learning rate is too high{_at_rate(patient)}.",
+            _lower(patient).rstrip(", "),
+        )
+    if leaked:
+        return (
+            "One column tells the target, but the training did not get there: it was too short, "
+            "or its network is too small.",
+            "--epochs 500 --hidden 32",
+        )
+    near = patient.neighbours
+    margin = SIGMAS * math.sqrt(0.25 / near.rows)
+    if near.score > near.constant + max(margin, 0.05):
+        return (
+            "The inputs do tell the targets (the nearest other rows are right "
+            f"{100 * near.score:.0f} % of the time), but the training did not get there: it was "
+            "too short, or its network is too small.",
+            "--epochs 500 --hidden 32",
+        )
+    return (
+        "The inputs say nothing about the target: the labels may be shuffled, or belong to other "
+        f"rows (even the nearest other rows are right only {100 * near.score:.0f} % of the time).",
+        "compare a few rows of the file with their source",
+    )
+
+
+def too_high(patient: Patient) -> bool:
+    """Whether the learning rate is above what is stable, or above the weights themselves."""
+    rate = patient.rate
+    if rate is None or patient.optimizer is None:
+        return False
+    if isinstance(patient.optimizer, SGD):
+        steps = [s for s in (patient.first_stable_step, patient.stable_step) if s is not None]
+        return bool(steps) and rate > min(steps)
+    return rate > typical_weight(patient) * 0.5
+
+
+def typical_weight(patient: Patient) -> float:
+    """Return how large weights are where they are largest: at first, and as LeCun would begin."""
+    weights = [layer.W for layer in patient.first_net.layers if isinstance(layer, Dense)]
+    sizes = [float(np.square(W, dtype=np.float64).mean() ** 0.5) for W in weights]
+    return max([*sizes, *(W.shape[1] ** -0.5 for W in weights)], default=1.0)
+
+
+def _at_rate(patient: Patient) -> str:
+    rate = patient.rate
+    if rate is None:
+        return ""
+    step = patient.first_stable_step if isinstance(patient.optimizer, SGD) else None
+    if step is None:
+        return f" (learning rate {rate:g})"
+    return f" (learning rate {rate:g}; the largest stable step at the start was about {step:.2g})"
+
+
+def _lower(patient: Patient) -> str:
+    rate = patient.rate
+    return "" if rate is None or not too_high(patient) else f"--lr {lower_rate(patient):.1g}, "
+
+
+def lower_rate(patient: Patient) -> float:
+    """Return a learning rate that is worth a try where the present one is too high."""
+    rate = patient.rate or 0.1
+    if isinstance(patient.optimizer, SGD):
+        steps = [s for s in (patient.first_stable_step, patient.stable_step) if s is not None]
+        return min([rate / 2, *(s / 2 for s in steps)])
+    return min(rate / 10, typical_weight(patient) / 50)
+
+
+def _no_signal(patient: Patient, leaked: bool) -> list[Finding]:
+    """Compare with the same answer for all on held-out rows; the interval decides what is said."""
+    figures, better = patient.held_out_figures, patient.held_out_difference
+    if figures is None or better is None:
+        return []
+    cost, score, base_cost, base_score, m = figures
+    if cost < HELD_BASE * base_cost or better.low > 0:
+        return []
+    near = patient.neighbours
+    far = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
+    unrelated = far and not leaked
+    if better.high > AT_MOST and not unrelated:
+        return [_too_few(better, m)]
+    if patient.task == "numbers":
+        number = f"cost {cost:.4f} on {m} held-out rows; always the mean costs {base_cost:.4f}"
+    else:
+        number = f"{percent(score)} right on {m} held-out rows; always the same answer "
+        number += percent(base_score)
+    return [
+        Finding(
+            "no signal",
+            "problem",
+            "On rows that it has not seen the network is no better than the same answer for all."
+            if better.high <= AT_MOST
+            else "Nothing shows that the network knows more than the same answer for all.",
+            f"{number}; {_difference(better)}",
+            "The inputs say nothing about the target: the labels may be shuffled, or belong to "
+            "other rows. What the network learned is the training rows by heart."
+            if unrelated
+            else "The network learned the training rows by heart instead of what they have in "
+            "common, or the held-out rows are of another kind.",
+            "compare a few rows of the file with their source"
+            if unrelated
+            else "--hidden 4 --l2 0.01, or more rows",
+        )
+    ]
+
+
+def _too_few(better: Difference, m: int) -> Finding:
+    return Finding(
+        "too few held-out rows",
+        "note",
+        "The held-out rows do not show whether the network is better than the same answer for all.",
+        f"{m} held-out rows; {_difference(better)}",
+        "So few rows leave a wide interval, and what the network says of them costs as much as the "
+        "same answer would.",
+        "--test 0.4, or more rows; several splits: plainnet train --repeat 5",
+    )
+
+
+def _difference(better: Difference) -> str:
+    value, low, high = (100 * x for x in better[:3])
+    return f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def _one_class(patient: Patient) -> list[Finding]:
+    if patient.task != "classes" or patient.labels is None:
+        return []
+    A = patient.loss.link(patient.activity.Z)
+    said = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
+    counts = patient.shares * len(patient.labels)
+    never = [k for k, n in enumerate(counts) if n >= 5 and k not in said]
+    if not never:
+        return []
+    k = never[0]
+    more = f" (and {len(never) - 1} other classes)" if len(never) > 1 else ""
+    return [
+        Finding(
+            "class never predicted",
+            "warning",
+            f"The network never answers {patient.class_name(k)!r}{more}.",
+            f"{counts[k]:,.0f} of {len(patient.labels):,} training rows are of it "
+            f"({percent(patient.shares[k])})",
+            "The class is rare, so that leaving it out costs little.",
+            "--balanced",
+        )
+    ]
+
+
+def _underfits(patient: Patient) -> list[Finding]:
+    near = patient.neighbours
+    margin = SIGMAS * math.sqrt(0.25 / near.rows)
+    if near.score < near.network + max(BETTER, margin):
+        return []
+    what = "explain" if patient.task == "numbers" else "are right on"
+    of = "of the variance" if patient.task == "numbers" else "of the training rows"
+    if patient.l2 >= 0.01 or patient.dropout >= 0.5:
+        cause = f"It is held back: L2 {patient.l2:g}, dropout {patient.dropout:g}."
+        advice = "--l2 0 --dropout 0"
+    else:
+        cause = "It is too small for the shape of the data, or was trained too short."
+        advice = "--hidden 32 32, or more --epochs"
+    return [
+        Finding(
+            "underfitting",
+            "warning",
+            "The network fits its own training rows worse than their nearest neighbours would.",
+            f"the five nearest other rows {what} {percent(near.score)} {of}, "
+            f"the network {percent(near.network)}",
+            cause,
+            advice,
+        )
+    ]

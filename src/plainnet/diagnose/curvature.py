@@ -1,0 +1,91 @@
+"""Curvature: how strongly the cost bends, and so how large a step of gradient descent may be."""
+
+import numpy as np
+
+from plainnet.diagnose.activations import spaced
+from plainnet.nn.layers import Dropout
+from plainnet.nn.losses import Loss
+from plainnet.nn.network import Sequential, Transform
+from plainnet.nn.parameters import Array
+from plainnet.train.batches import ready
+
+_STEP = 1e-4  # of the finite difference of gradients, times the norm of the parameters
+
+
+def largest_curvature(
+    net: Sequential,
+    loss: Loss,
+    X: Array,
+    y: Array,
+    *,
+    weight: Array | None = None,
+    transform: Transform | None = None,
+    rows: int = 256,
+    iterations: int = 20,
+) -> float:
+    """Estimate the largest eigenvalue of the Hessian by power iteration, in float64.
+
+    A step of gradient descent along that eigenvector multiplies what is left of the way by
+    1 - lr h, so that any lr above 2/h makes it grow. The Hessian times v is the difference of two
+    gradients, (g(theta + e v) - g(theta - e v)) / 2e (Pearlmutter, 1994, in its finite form).
+
+    Parameters
+    ----------
+    net : Sequential
+        Copied; dropout does not drop, and batch norm takes the figures of the rows.
+    loss : Loss
+        Whose cost is meant.
+    X, y : arrays of m rows
+        Rows, and targets as the loss encodes them.
+    weight : array of shape (m,), optional
+        The weight of each row.
+    transform : callable, optional
+        See `plainnet.train.fit`.
+    rows : int, default 256
+        How many rows to take.
+    iterations : int, default 20
+        How many products at most.
+
+    Returns
+    -------
+    float
+        The largest eigenvalue in size; 0.0 where the cost is flat or not finite.
+
+    Examples
+    --------
+    >>> from plainnet.nn import MeanSquaredError, mlp
+    >>> net = mlp(1, hidden=())  # cost (w x + b)^2: its Hessian is 2 [[x x, x], [x, 1]]
+    >>> x = np.array([[2.0]])
+    >>> round(largest_curvature(net, MeanSquaredError(), x, np.zeros((1, 1))), 6)
+    10.0
+    """
+    few = spaced(len(X), rows)
+    copy = net.astype(np.float64)
+    Xs = ready(X[few], transform, np.float64)
+    ys = loss.encode(y[few], copy.n_out, np.float64)
+    ws = None if weight is None else weight[few]
+    theta = copy.params.trained
+    start = theta.copy()
+
+    def gradient(at: Array) -> Array:
+        theta[...] = at
+        Y = Xs
+        for layer in copy.layers:
+            Y = layer.forward(Y, not isinstance(layer, Dropout))
+        copy.backward(loss(Y, ys, ws)[1])
+        return copy.params.grad.copy()
+
+    with np.errstate(all="ignore"):
+        v = np.random.default_rng(0).standard_normal(theta.size)
+        v /= np.linalg.norm(v)
+        h, e = 0.0, _STEP * max(float(np.linalg.norm(start)), 1.0) / np.sqrt(theta.size)
+        for _ in range(iterations):
+            Hv = (gradient(start + e * v) - gradient(start - e * v)) / (2 * e)
+            before, h = h, float(v @ Hv)
+            norm = float(np.linalg.norm(Hv))
+            if not np.isfinite(norm) or norm == 0:
+                return 0.0
+            v = Hv / norm
+            if abs(h - before) < 0.01 * abs(h):
+                break
+    return abs(h)

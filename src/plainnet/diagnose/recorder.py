@@ -1,0 +1,135 @@
+"""Probe: what is noted while a network learns, cheaply enough to be always on."""
+
+from collections import deque
+from typing import NamedTuple, final
+
+import numpy as np
+
+from plainnet.nn.layers import Dense
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
+from plainnet.train.fit import Metric
+from plainnet.train.history import Epoch
+
+_KEPT = 64  # batches of trainings of one batch an epoch
+
+
+@final
+class Mixing(NamedTuple):
+    """How alike the batches of an epoch are.
+
+    Attributes
+    ----------
+    batches : int
+        How many there were.
+    ratio : float
+        The variance of the batches' mean targets over what shuffled rows would give: near 1 where
+        batches are drawn at random, up to the number of rows in a batch where each holds one class.
+    """
+
+    batches: int
+    ratio: float
+
+
+@final
+class Probe:
+    """Notes taken during a training: first weights, gradients by layer, the batches' targets.
+
+    Parameters
+    ----------
+    net : Sequential
+        About to be trained; its weights are copied, and it is only read.
+
+    Attributes
+    ----------
+    start : array of shape (n,)
+        The parameters before the training.
+    layers : tuple of str
+        The dense layers.
+    gradients : list of tuple of float
+        For each epoch the norm of dW of each dense layer in the last batch. Empty where the
+        training runs in the row space, where the network's own gradient is not used.
+    mixing : list of Mixing
+        For each epoch, if the metric was watched. Epochs of one batch are compared with each
+        other, so that a network which is fed its rows a part at a time is watched too.
+
+    Examples
+    --------
+    >>> from plainnet import SGD, BinaryCrossEntropy, fit, mlp
+    >>> net, loss = mlp(1, hidden=()), BinaryCrossEntropy()
+    >>> probe = Probe(net)
+    >>> history = fit(net, [[0.0], [1.0]], [0, 1], loss=loss, epochs=3, batch_size=1,
+    ...               metric=probe.metric(loss.score), watch=probe.watch)
+    >>> len(probe.gradients), probe.mixing[0].batches
+    (3, 2)
+    """
+
+    def __init__(self, net: Sequential) -> None:
+        self.net = net
+        self.start = net.params.theta.copy()
+        self.layers = tuple(layer.name for layer in net.layers if isinstance(layer, Dense))
+        self.gradients: list[tuple[float, ...]] = []
+        self.mixing: list[Mixing] = []
+        self._batches: list[_Targets] = []
+        self._whole: deque[_Targets] = deque(maxlen=_KEPT)
+
+    def metric(self, metric: Metric) -> Metric:
+        """Return the metric to give to `fit`, which notes the targets of each batch.
+
+        Parameters
+        ----------
+        metric : callable
+            Such as the ``score`` of a loss.
+        """
+
+        def watched(Z: Array, y: Array) -> float:
+            if y.ndim == 1:
+                counts = np.bincount(y, minlength=Z.shape[1])
+                self._batches.append(_Targets(len(y), counts, counts))
+            else:
+                self._batches.append(_Targets(len(y), y.sum(0), (y * y).sum(0)))
+            return metric(Z, y)
+
+        return watched
+
+    def watch(self, epoch: Epoch) -> None:
+        """Note an epoch; give it to `fit` as ``watch``.
+
+        Parameters
+        ----------
+        epoch : Epoch
+            Its figures.
+        """
+        grads = self.net.params.grads
+        norms = tuple(float(np.linalg.norm(grads[f"{name}.W"])) for name in self.layers)
+        if any(norms):
+            self.gradients.append(norms)
+        if epoch.val_metric is not None and self._batches:
+            self._batches.pop()  # the held-out rows
+        batches = self._batches
+        if len(batches) == 1:  # all rows at once, or a training that is fed a part at a time
+            self._whole.append(batches[0])
+            batches = list(self._whole)
+            del self.mixing[:]
+        if len(batches) > 1:
+            self.mixing.append(_mixing(batches))
+        self._batches = []
+
+
+@final
+class _Targets(NamedTuple):
+    """Of the targets of one batch: how many rows, their sum and the sum of their squares."""
+
+    rows: int
+    sums: Array
+    squares: Array
+
+
+def _mixing(batches: list[_Targets]) -> Mixing:
+    n = np.array([batch.rows for batch in batches], np.float64)[:, None]
+    sums = np.array([batch.sums for batch in batches], np.float64)
+    mean = sums.sum(0) / n.sum()
+    between = float((n * np.square(sums / n - mean)).sum()) / (len(n) - 1)
+    squares = np.sum([batch.squares for batch in batches], axis=0, dtype=np.float64)
+    within = float((squares / n.sum() - np.square(mean)).sum())
+    return Mixing(len(n), between / within if within > 0 else 0.0)

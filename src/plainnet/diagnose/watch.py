@@ -1,0 +1,143 @@
+"""Wards: a training is watched here, for the doctor to look at it when it ends."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+from plainnet.config import Settings, make_loss, make_optimizer
+from plainnet.diagnose.doctor import examine
+from plainnet.diagnose.recorder import Probe
+from plainnet.diagnose.snapshot import Patient
+from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.one_rule import places
+from plainnet.evaluate.per_example import NamedRows, usable
+from plainnet.evaluate.training_record import recorded_history
+from plainnet.model import Model
+from plainnet.nn.layers import Dropout
+from plainnet.nn.network import Sequential
+from plainnet.storage.json_reader import Fields
+from plainnet.train.history import Epoch, History
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset, Rows
+
+
+@final
+class Ward:
+    """Watches one training: give ``ready`` and ``watch`` to `plainnet.training.train`.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the training.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.history = History()
+        self._probe: Probe | None = None
+        self._data: Dataset | None = None
+        self._net: Sequential | None = None
+
+    def ready(self, data: "Dataset", net: Sequential) -> None:
+        """Note the network before the training begins."""
+        self._data, self._net, self._probe = data, net, Probe(net)
+
+    def state(self) -> list[list[float]]:
+        """Return what the epochs so far have left, for `go_on` to take it up again."""
+        return [] if self._probe is None else [list(norms) for norms in self._probe.gradients]
+
+    def go_on(self, about: Fields) -> None:
+        """Take up what the epochs before an interruption have left, their field ``ward``."""
+        assert self._probe is not None
+        self._probe.gradients[:] = about.rows("ward", len(self._probe.layers))
+
+    def watch(self, epoch: Epoch) -> None:
+        """Note an epoch."""
+        assert self._probe is not None
+        self.history.add(epoch)
+        self._probe.watch(epoch)
+
+    def findings(self, history: History | None = None, failure: str | None = None) -> list[Finding]:
+        """Examine what was watched.
+
+        Parameters
+        ----------
+        history : History, optional
+            Of the training, if it came to its end.
+        failure : str, optional
+            Why it did not.
+
+        Returns
+        -------
+        list of Finding
+        """
+        assert self._data is not None
+        assert self._net is not None
+        settings, data = self.settings, self._data
+        loss = make_loss(data.target.task, settings)
+        model = Model(data.schema, data.target, self._net, loss)
+        held_out = data.test
+        if held_out is not None:  # not one row with a fill value decides what the doctor says
+            names = tuple(map(str, range(len(held_out.X))))
+            kept = usable(model, NamedRows(names, *held_out), [])
+            held_out = kept.rows if kept.names else None
+        patient = replace(
+            patient_of(model, data.train, held_out),
+            class_weight="balanced" if settings.balanced else None,
+            history=self.history if history is None else history,
+            optimizer=make_optimizer(settings, len(data.train.X)),
+            probe=self._probe,
+            l2=settings.l2,
+            failure=failure,
+        )
+        return examine(patient)
+
+
+def patient_of(model: Model, rows: "Rows", held_out: "Rows | None") -> Patient:
+    """Return a model with its rows as the doctor looks at them.
+
+    Parameters
+    ----------
+    model : Model
+        Trained or not.
+    rows : Rows
+        To examine it by.
+    held_out : Rows or None
+        That it did not learn from.
+    """
+    from plainnet.data.table_schema import TableSchema
+
+    table = model.schema if isinstance(model.schema, TableSchema) else None
+    drops = [layer.rate for layer in model.net.layers if isinstance(layer, Dropout)]
+    return Patient(
+        model.net,
+        model.loss,
+        rows.X,
+        rows.y,
+        transform=model.transform,
+        held_out=None if held_out is None else (held_out.X, held_out.y),
+        dropout=max(drops, default=0.0),
+        names=() if table is None else table.feature_names,
+        classes=model.target.classes,
+        columns=() if table is None else places(table),
+        schema=model.schema,
+    )
+
+
+def examine_model(model: Model, rows: "Rows") -> list[Finding]:
+    """Examine a trained model by rows, and by the course of its training if its record has it.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    rows : Rows
+        With known targets.
+
+    Returns
+    -------
+    list of Finding
+    """
+    model.logits(rows.X)  # refuses a network that is out of proportion
+    history = recorded_history(model.record)
+    return examine(replace(patient_of(model, rows, None), history=history))

@@ -1,0 +1,174 @@
+"""Threads: how many BLAS threads this network deserves."""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from plainnet.nn.network import Sequential
+
+# Waking the threads costs about as much as this many multiplications and additions, so a product
+# must be larger to gain; measured by benchmarks/threads.py. OpenBLAS leaves the smallest to one.
+WORTH_A_THREAD = 1_200_000
+NEVER_SHARED = 2**18
+
+
+def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
+    """Count the multiplications of each matrix product of a step.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network.
+    batch : int
+        Rows in a batch.
+    train : bool, default True
+        Whether the backward pass counts too: one product more for the first dense layer, two for
+        the others.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> products(mlp(10, (5,), 1), batch=100)
+    [5000, 5000, 500, 500, 500]
+    """
+    counts: list[int] = []
+    for variable in net.params.variables:
+        if variable.kind == "weight":
+            repeats = 1 if not train else 2 if not counts else 3
+            counts += [batch * math.prod(variable.shape)] * repeats
+    return counts
+
+
+def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
+    """Choose how many threads the matrix products of a network should use.
+
+    Small products are slowed down by threads, up to eleven times, because handing the work over
+    takes longer than the work. With k threads a product of p multiplications saves p (1 - 1/k)
+    and loses the hand-over; the sum over one step decides between one thread and all that BLAS
+    is allowed.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network.
+    batch : int
+        Rows in a batch.
+    train : bool, default True
+        Whether the backward pass counts too.
+
+    Returns
+    -------
+    int
+        1, or the number of threads that BLAS has now.
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> blas_threads(mlp(7, (16,), 1), batch=64)
+    1
+    """
+    available = available_threads()
+    counts = [count for count in products(net, batch, train) if count > NEVER_SHARED]
+    saved = sum(counts) * (1 - 1 / available)
+    return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
+
+
+@contextmanager
+def limited_threads(n: int) -> Iterator[None]:
+    """Let BLAS use at most n threads inside the block, and as many as before after it.
+
+    BLAS has one number of threads for the whole process: while threads of Python run such blocks
+    beside each other, the smallest n holds for all of them.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; more than BLAS has now changes nothing.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> with limited_threads(1):
+    ...     print(available_threads())
+    1
+    """
+    block = threading.get_ident(), n
+    _change(_blocks.append, block)
+    try:
+        yield
+    finally:
+        _change(_blocks.remove, block)
+
+
+def available_threads() -> int:
+    """Return the number of threads that BLAS may use in this Python thread.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> with limited_threads(1):
+    ...     available_threads()
+    1
+    """
+    with _lock:
+        own = [n for thread, n in _blocks if thread == threading.get_ident()]
+        return min([max(_free if _blocks else _now(), default=1), *own])
+
+
+Block = tuple[int, int]  # the thread of Python, and its limit
+_lock = threading.Lock()
+_blocks: list[Block] = []  # that are running
+_free: list[int] = []  # what each BLAS library had before they began
+
+
+def _change(change: Callable[[Block], None], block: Block) -> None:
+    with _lock:
+        if not _blocks:
+            _free[:] = _now()
+        change(block)
+        _apply()
+
+
+def _apply() -> None:
+    """Give each BLAS library as many threads as all blocks allow."""
+    for library, free in zip(_libraries(), _free, strict=True):
+        library.set_num_threads(min([free, *(n for _, n in _blocks)]))
+
+
+def _now() -> list[int]:
+    return [library.get_num_threads() for library in _libraries()]
+
+
+@cache
+def _libraries() -> list[Any]:
+    """Find the BLAS libraries, which takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _after_fork() -> None:
+    """Remove the limits of threads that exist only in the parent."""
+    global _lock
+    _lock = threading.Lock()
+    if others := [block for block in _blocks if block[0] != threading.get_ident()]:
+        _blocks[:] = [block for block in _blocks if block not in others]
+        _apply()
+
+
+if os.name == "posix":  # elsewhere processes do not fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,66 @@
+"""predict: the output of a network for many rows, on every processor."""
+
+from contextvars import copy_context
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.engine.blas_threads import available_threads, blas_threads, limited_threads
+from plainnet.nn.network import Sequential, Transform
+from plainnet.nn.parameters import Array
+
+BATCHES = 2  # for each thread at least, so that starting it pays
+
+
+def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
+    """Compute the output Z of every row, as `Sequential.predict` does, on every processor.
+
+    Each thread takes a share of the rows, a network of its own (the numbers are copied) and
+    products on one thread: so the activations run in parallel too, which they do not where BLAS
+    divides one product after the other. It takes as many threads as BLAS may use.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network.
+    X : array of shape (m, *in_shape)
+        The rows. With ``transform``, whatever that takes.
+    transform : callable, optional
+        Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
+
+    Returns
+    -------
+    array of shape (m, *out_shape)
+        Logits: a loss's ``link`` turns them into probabilities.
+
+    Raises
+    ------
+    PlainnetError
+        If the rows have another shape or are not numbers.
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> net, X = mlp(30, (64, 64)), np.ones((50_000, 30), np.float32)
+    >>> np.allclose(predict(net, X), net.predict(X))
+    True
+    """
+    rows = net.rows(X) if transform is None else np.atleast_1d(X)
+    size, threads = net.batch_rows, available_threads()
+    threads = min(threads, len(rows) // (size * BATCHES))
+    if threads < 2:
+        with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
+            Z = net.predict(rows, transform=transform)
+        if len(rows) > size:
+            net.release()
+        return Z
+    share = size * -(-len(rows) // (size * threads))  # whole batches, as they are without threads
+    shares = [rows[start : start + share] for start in range(0, len(rows), share)]
+    nets = [net.astype(net.dtype) for _ in shares]
+    from concurrent.futures import ThreadPoolExecutor  # of little use to `import plainnet`
+
+    with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
+        # each in a context of its own, which says what NumPy does with numbers that overflow
+        calls = zip(nets, shares, strict=True)
+        parts = [pool.submit(copy_context().run, n.predict, s, None, transform) for n, s in calls]
+        return np.concatenate([part.result() for part in parts])

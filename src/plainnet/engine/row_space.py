@@ -1,0 +1,238 @@
+"""RowSpace: exact gradient descent in the row space of wide data."""
+
+from typing import final
+
+import numpy as np
+
+from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.nn.activations import Identity
+from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, product
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array, Variable
+from plainnet.optim.optimizers import SGD, Optimizer
+
+
+@final
+class RowSpace:
+    """A network that trains on the dot products of the rows in place of the rows themselves.
+
+    With more features than rows, gradient descent moves the first weights within the space that
+    the rows X (m, n) span, so it is enough to know how much of each row is in them:
+
+    1. dW = dZ^T X, so every step adds multiples of the rows of X to W. With weight decay it also
+       scales W. Hence W^T = X^T A + W(0)^T C at every step, with A (m, n_out) and C (n_out, n_out)
+       beginning at 0 and 1.
+    2. The layer sees W only through X W^T = K A + Z(0) C, with the dot products of all pairs of
+       rows K = X X^T and the first outputs Z(0) = X W(0)^T: both are computed once.
+    3. A step W -= lr dW is A -= lr dZ in the rows of the batch. So backward needs no product at
+       all, and forward one of m + n_out columns in place of n.
+    4. Decay multiplies A and C; momentum sums up such steps. Both do what they do to W.
+    5. Rows that are not trained on (validation) go the same way: X' W^T = (X' X^T) A + X' W(0)^T.
+    6. W is worked out again when somebody looks.
+
+    It is not the same for rules that treat each number by itself (Adam, RMSprop) or need the
+    length of dW (clipping), nor where the input changes from step to step (dropout or
+    augmentation before the first layer).
+
+    This is the representer theorem (Kimeldorf and Wahba, 1971) put to use in every step.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network to train; `lift` writes into it.
+    X : array of shape (m, n)
+        All training rows, kept until the last `lift`.
+
+    Attributes
+    ----------
+    X : array of shape (m, 1)
+        The rows to train on: their numbers.
+    net : Sequential
+        The small network to train, which takes the numbers of rows; it draws dropout's masks from
+        the generator of the full one.
+    m : int
+        How many rows there are.
+    finite : bool
+        Whether all dot products are; squares overflow long before the numbers do.
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> net = mlp(500, (4,), seed=1)
+    >>> space = RowSpace(net, np.random.default_rng(0).standard_normal((10, 500), np.float32))
+    >>> space.X.shape, space.net.params.theta.size, net.params.theta.size
+    ((10, 1), 65, 2009)
+    """
+
+    def __init__(self, net: Sequential, X: Array) -> None:
+        self._rows, self.m, self.finite = X.reshape(len(X), -1), len(X), True
+        first = next(layer for layer in net.layers if isinstance(layer, Dense))
+        self._W, self._W_start = first.W, first.W.copy()
+        rest = net.layers[net.layers.index(first) + 1 :]
+        self.net = Sequential([_RowDense(len(self._W), self.m), *rest], 1, dtype=net.dtype)
+        self.net.draw_from(net.rng)
+        self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
+        for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
+            ours.name = theirs.name  # for messages
+            names = ["b"] if theirs is first else [v.name for v in theirs.variables]
+            self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
+        for small, full in self._same:
+            small[...] = full
+        self._dense = next(layer for layer in self.net.layers if isinstance(layer, _RowDense))
+        self._dense.A[self.m :] = np.eye(len(self._W))
+        with limited_threads(blas_threads(self.net, self.m)):
+            self.X = self._dense.whole = self.coordinates(X)
+
+    def coordinates(self, X: Array) -> Array:
+        """Get to know other rows, such as validation rows.
+
+        Parameters
+        ----------
+        X : array of shape (k, n)
+            The rows.
+
+        Returns
+        -------
+        array of shape (k, 1)
+            Their numbers, which the small network takes in their place.
+
+        Examples
+        --------
+        >>> from plainnet.nn import mlp
+        >>> X, new = np.random.default_rng(0).standard_normal((2, 5, 50), np.float32)
+        >>> net = mlp(50, (2,), seed=1)
+        >>> space = RowSpace(net, X)
+        >>> numbers = space.coordinates(new)
+        >>> numbers.ravel()
+        array([5., 6., 7., 8., 9.], dtype=float32)
+        >>> np.allclose(space.net.predict(numbers), net.predict(new), atol=1e-5)
+        True
+        """
+        rows, known = X.reshape(len(X), -1), len(self._dense.features)
+        products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
+        with np.errstate(all="ignore"):
+            np.matmul(rows, self._rows.T, out=products[:, : self.m])
+            np.matmul(rows, self._W_start.T, out=products[:, self.m :])
+        self.finite &= bool(np.isfinite(products).all())
+        self._dense.features = np.concatenate([self._dense.features, products])
+        return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
+
+    def lift(self) -> None:
+        """Write the small network's parameters into the full network.
+
+        Examples
+        --------
+        >>> from plainnet.nn import mlp
+        >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
+        >>> net = mlp(50, (2,), seed=1)
+        >>> space = RowSpace(net, X)
+        >>> space.net.layers[0].b[...] = 7  # as a training would move it
+        >>> space.lift()
+        >>> net.params.views["dense1.b"]
+        array([7., 7.], dtype=float32)
+        """
+        A, C = self._dense.A[: self.m], self._dense.A[self.m :]
+        np.matmul(A.T, self._rows, out=self._W)
+        self._W += C.T @ self._W_start
+        for small, full in self._same:
+            full[...] = small
+
+
+@final
+class _RowDense(Layer):
+    """A dense layer that knows each row by its dot products: Z = [K Z(0)] [A; C] + b.
+
+    Its input is the number of each row, in one column.
+    """
+
+    options = ("n_out", "m")
+    A: Array
+    b: Array
+    dA: Array
+    db: Array
+    features: Array
+    whole: Array
+
+    def __init__(self, n_out: int, m: int) -> None:
+        self.n_out, self.m = n_out, m
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return (n_out,)."""
+        self.features = np.empty((0, self.m + self.n_out), self.dtype)
+        self.variables = [
+            Variable("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
+            Variable("b", (self.n_out,), "bias", "zeros"),
+        ]
+        return (self.n_out,)
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Z = F A + b, F the features of the rows."""
+        self.rows: Array | slice = slice(self.m)
+        F = self.features[: self.m]
+        if X is not self.whole:  # the full batch needs no gathering
+            self.rows = X[:, 0].astype(np.intp)
+            F = self._buffer("F", (self.m + self.n_out, len(X))).T
+            np.take(self.features, self.rows, axis=0, out=F, mode="clip")
+        out = self._buffer("product", (self.n_out, len(X))).T
+        product(F, self.A, out, block_width(len(F), self.A.size))
+        Z = self._output(out.shape)
+        Z[...] = out
+        Z += self.b
+        return Z
+
+    def backward(self, dZ: Array, need_dX: bool) -> Array | None:
+        """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""
+        self.dA[...] = 0
+        self.dA[self.rows] = dZ
+        dZ.sum(axis=0, out=self.db)
+        return None
+
+
+def rowspace_pays(
+    net: Sequential,
+    m: int,
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    clips: bool = False,
+    lifts: bool = False,
+) -> bool:
+    """Decide whether training in the row space is exact and saves time.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network.
+    m : int
+        Training rows.
+    optimizer : Optimizer
+        Only gradient descent moves the weights by multiples of the gradient.
+    epochs : int
+        How often the dot products are used.
+    clips : bool, default False
+        Whether the gradient is clipped by its norm.
+    lifts : bool, default False
+        Whether the true weights are wanted after every epoch.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> net = mlp(12288, (8, 8, 8))
+    >>> rowspace_pays(net, 400, SGD(0.01), epochs=200)
+    True
+    >>> rowspace_pays(net, 400, SGD(0.01), epochs=2)
+    False
+    """
+    first = next((x for x in net.layers if not isinstance(x, Flatten | Identity)), None)
+    if not isinstance(optimizer, SGD) or clips or not isinstance(first, Dense):
+        return False
+    units, n = first.W.shape
+    if n < m + units:  # it could still save time, but not memory
+        return False
+    once = m * m * n / 2 + 2 * m * units * n  # the products of all pairs, the first outputs, W
+    saved = m * units * (2 * n - m - units) - (m * n * units if lifts else 0)
+    return bool(epochs * saved > once)

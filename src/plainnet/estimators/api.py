@@ -1,0 +1,398 @@
+"""What scikit-learn asks of any estimator: parameters, a name, its errors and warnings.
+
+scikit-learn is imported where it calls (`tags_of`), and otherwise only looked at if it is loaded:
+who has not imported it cannot catch its errors.
+"""
+
+from __future__ import annotations  # the names of types are not needed at run time
+
+import copy
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import Field, fields
+from functools import cache
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.losses import Loss
+from plainnet.optim.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from plainnet.data.targets import Task
+    from plainnet.nn.network import Sequential
+
+Requests = dict[str, dict[str, bool | str | None]]  # by method and argument
+# Learned, though the name does not end in an underscore, for it is nobody else's.
+PRIVATE = ("_stepper", "_order", "_seed", "_made_of", "_standardized", "_flat", "_task")
+
+
+class Estimator(ABC):
+    """Parameters that can be read, set and shown; a subclass is a dataclass of its parameters."""
+
+    net_: Sequential  # there once something has been learned
+    _task: Task
+    _asked: Requests
+
+    @abstractmethod
+    def __sklearn_tags__(self) -> Any:
+        """Say what kind of estimator this is; see `tags_of`."""
+
+    @final
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Part of the protocol; no parameter here has parameters of its own.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> from plainnet import NetClassifier
+        >>> NetClassifier(hidden=(8,)).get_params()["hidden"]
+        (8,)
+        """
+        return {field.name: getattr(self, field.name) for field in self._parameters()}
+
+    @final
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; they are checked when it comes to training.
+
+        Parameters
+        ----------
+        **params : dict
+            New values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If there is no such parameter; then none is set.
+
+        Examples
+        --------
+        >>> from plainnet import NetClassifier
+        >>> NetClassifier().set_params(lr=0.01)
+        NetClassifier(lr=0.01)
+        """
+        known = self.get_params()
+        for name in params:
+            if name not in known:
+                raise PlainnetError(
+                    f"{type(self).__name__} has no parameter {name!r}: "
+                    f"Valid parameters are: {', '.join(known)}"
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    @final
+    def __sklearn_clone__(self) -> Self:
+        """Return an untrained one with equal parameters, that asks tools for the same."""
+        twin = type(self)(**copy.deepcopy(self.get_params()))
+        if "_asked" in vars(self):
+            twin._asked = self._asked  # never changed, only replaced
+        return twin
+
+    @final
+    def __repr__(self) -> str:
+        changed = [
+            f"{field.name}={shown(getattr(self, field.name))}"
+            for field in self._parameters()
+            if shown(getattr(self, field.name)) != repr(field.default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @final
+    def set_fit_request(self, **requests: bool | str | None) -> Self:
+        """Ask scikit-learn's tools to hand more than X and y on to `fit`.
+
+        Parameters
+        ----------
+        **requests : bool, str or None
+            For ``sample_weight``, ``X_val`` and ``y_val``: True asks for it, False does not want
+            it, a string is another name for it, None makes the tool raise an error.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If the method has no such argument.
+
+        Examples
+        --------
+        >>> from plainnet import NetClassifier
+        >>> net = NetClassifier().set_fit_request(sample_weight=True)
+        >>> net.get_metadata_routing().fit.requests["sample_weight"]
+        True
+        """
+        return self._request("fit", requests)
+
+    @final
+    def set_partial_fit_request(self, **requests: bool | str | None) -> Self:
+        """Ask scikit-learn's tools to hand more than X and y on to ``partial_fit``.
+
+        Parameters
+        ----------
+        **requests : bool, str or None
+            See `set_fit_request`; for ``sample_weight`` and, of a classifier, ``classes``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If the method has no such argument.
+        """
+        return self._request("partial_fit", requests)
+
+    @final
+    def set_score_request(self, **requests: bool | str | None) -> Self:
+        """Ask scikit-learn's tools to hand more than X and y on to ``score``.
+
+        Parameters
+        ----------
+        **requests : bool, str or None
+            See `set_fit_request`; for ``sample_weight``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If the method has no such argument.
+        """
+        return self._request("score", requests)
+
+    @final
+    def get_metadata_routing(self) -> Any:
+        """Say in scikit-learn's words what the methods ask for; called by scikit-learn.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+
+        Examples
+        --------
+        >>> from plainnet import NetRegressor
+        >>> NetRegressor().get_metadata_routing().score.requests
+        {'sample_weight': None}
+        """
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        routing = MetadataRequest(owner=type(self).__name__)
+        for method in ("fit", "partial_fit", "score"):
+            asked = self._requests().get(method, {})
+            for name in self._beyond_X_and_y(method):
+                getattr(routing, method).add_request(param=name, alias=asked.get(name))
+        return routing
+
+    @final
+    def _request(self, method: str, requests: dict[str, bool | str | None]) -> Self:
+        known = self._beyond_X_and_y(method)
+        for name in requests:
+            if name not in known:
+                raise PlainnetError(
+                    f"{type(self).__name__}.{method} takes {', '.join(known)} beside X and y, "
+                    f"not {name}"
+                )
+        asked = self._requests()
+        self._asked = {**asked, method: {**asked.get(method, {}), **requests}}
+        return self
+
+    @final
+    def _requests(self) -> Requests:
+        return self._asked if "_asked" in vars(self) else {}
+
+    @final
+    def _beyond_X_and_y(self, method: str) -> list[str]:
+        return [name for name in signature(getattr(self, method)).parameters if name not in "Xy"]
+
+    @final
+    def _parameters(self) -> tuple[Field[Any], ...]:
+        return fields(cast(Any, self))
+
+    @final
+    @property
+    def _fitted(self) -> bool:
+        return "net_" in vars(self)
+
+    @final
+    def _need_fitted(self, method: str) -> None:
+        if not self._fitted:
+            raise not_fitted_kind()(
+                f"this {type(self).__name__} is not fitted yet: call fit before {method}"
+            )
+
+    @final
+    def _forget(self) -> None:
+        """Remove all that was learned."""
+        for name in [n for n in vars(self) if n.endswith("_") or n in PRIVATE]:
+            delattr(self, name)
+
+
+def shown(value: object) -> str:
+    """Write a parameter's value as Python.
+
+    Parameters
+    ----------
+    value : object
+        Losses and optimizers are written as the call that makes them.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from plainnet import SGD, Huber
+    >>> shown(Huber(2.0)), shown(SGD(0.1))
+    ('Huber(delta=2.0)', 'SGD(lr=Constant(lr=0.1), momentum=0.0, nesterov=False)')
+    """
+    if not isinstance(value, Loss | Optimizer):
+        return repr(value)
+    options = signature(type(value)).parameters
+    told = [f"{name}={getattr(value, name)!r}" for name in options if name in vars(value)]
+    return f"{type(value).__name__}({', '.join(told)})"
+
+
+def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
+    """Say in scikit-learn's words what an estimator can take; called by scikit-learn alone.
+
+    Parameters
+    ----------
+    kind : {"classifier", "regressor"}
+        What it predicts.
+
+    Returns
+    -------
+    sklearn.utils.Tags
+
+    Examples
+    --------
+    >>> tags_of("classifier").classifier_tags.multi_label
+    True
+    """
+    from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+    classifies = kind == "classifier"
+    return Tags(
+        estimator_type=kind,
+        target_tags=TargetTags(required=True, multi_output=not classifies),
+        classifier_tags=ClassifierTags(multi_label=True) if classifies else None,
+        regressor_tags=None if classifies else RegressorTags(),
+        input_tags=InputTags(sparse=True),
+    )
+
+
+def looked_up(name: str, otherwise: type) -> Any:
+    """Find a class of sklearn.exceptions if scikit-learn is loaded.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    otherwise : type
+        What stands for it where scikit-learn is not loaded.
+
+    Returns
+    -------
+    type
+
+    Examples
+    --------
+    >>> issubclass(looked_up("DataConversionWarning", UserWarning), UserWarning)
+    True
+    """
+    exceptions = sys.modules.get("sklearn.exceptions")
+    return otherwise if exceptions is None else getattr(exceptions, name)
+
+
+def not_fitted_kind() -> type[PlainnetError]:
+    """Return the error of an estimator that has not been fitted.
+
+    Returns
+    -------
+    type
+        Also scikit-learn's NotFittedError, if that is loaded.
+
+    Examples
+    --------
+    >>> issubclass(not_fitted_kind(), AttributeError)
+    True
+    """
+    return _not_fitted_kind(looked_up("NotFittedError", AttributeError))
+
+
+@cache
+def _not_fitted_kind(base: type) -> type[PlainnetError]:
+    return type("NotFittedError", (PlainnetError, base), {"__module__": __name__})
+
+
+def __getattr__(name: str) -> Any:
+    """Let an error that another process sends be found by its name."""
+    if name == "NotFittedError":
+        return not_fitted_kind()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def warn_of_column(owner: str) -> None:
+    """Warn that the targets came as a table of one column, in the form scikit-learn knows.
+
+    Parameters
+    ----------
+    owner : str
+        The estimator's class.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as seen:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_column("NetClassifier")
+    >>> print(seen[0].message)
+    A column-vector y was passed when a 1d array was expected: NetClassifier takes y.ravel()
+    """
+    warn(
+        f"A column-vector y was passed when a 1d array was expected: {owner} takes y.ravel()",
+        looked_up("DataConversionWarning", UserWarning),
+    )
+
+
+def warn(text: str, kind: type[Warning]) -> None:
+    """Warn, pointing at the line that called the estimator.
+
+    Parameters
+    ----------
+    text : str
+        The warning.
+    kind : type
+        Its class.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as seen:
+    ...     warnings.simplefilter("always")
+    ...     warn("mind", UserWarning)
+    >>> print(seen[0].message)
+    mind
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(__package__):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)

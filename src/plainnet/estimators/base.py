@@ -1,0 +1,393 @@
+"""NetEstimator: what the classifier and the regressor share: rows in, a network trained on them."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import copy
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.errors import PlainnetError
+from plainnet.estimators.incremental import made_of, one_epoch, take_state, unchanged_on_error
+from plainnet.estimators.interruption import INTERRUPTION
+from plainnet.estimators.params import (
+    Choices,
+    check,
+    dtype_of,
+    early_stopping,
+    held_out_rows,
+    network,
+    optimizer_of,
+)
+from plainnet.estimators.progress import progress
+from plainnet.estimators.scaling import Scaling
+from plainnet.estimators.validation import (
+    check_names,
+    feature_names,
+    numbers,
+    require_finite,
+    require_finite_outputs,
+)
+from plainnet.nn.initializers import generator
+from plainnet.nn.losses import Loss
+from plainnet.nn.parameters import Array
+from plainnet.train.batches import Batches
+from plainnet.train.fit import fit
+from plainnet.train.history import Epoch, History
+from plainnet.train.inputs import sample_weights, with_class_weights
+from plainnet.train.step import Stepper
+
+
+class NetEstimator(Choices):
+    """A network, the choices of its training, and after `fit` what it learned."""
+
+    _numeric_targets: ClassVar[bool]  # whether targets are to be standardised too
+    input_scaling_: Scaling | None
+    target_scaling_: Scaling | None
+    _stepper: Stepper | None  # of partial_fit, with all that follows
+    _standardized: bool
+    _made_of: tuple[list[str], list[str]]
+    _order: np.random.Generator
+    _seed: int | np.random.Generator | None
+
+    # --- what the two kinds do differently -----------------------------------------------------
+
+    @abstractmethod
+    def _table(self, y: Any) -> Array:
+        """Return targets as an array of a kind that can be learned."""
+
+    @abstractmethod
+    def _learn_targets(self, table: Array, classes: Any) -> None:
+        """Learn from the first targets what all targets are."""
+
+    @abstractmethod
+    def _require_same(self, table: Array, classes: Any) -> None:
+        """Refuse other classes than were learned, in y of `fit` or given to ``partial_fit``."""
+
+    @abstractmethod
+    def _encode(self, table: Array) -> Array:
+        """Return targets of the kind that was learned as numbers that the loss takes."""
+
+    @abstractmethod
+    def _make_loss(self) -> tuple[Loss, int]:
+        """Return the loss, and the number of outputs that it needs."""
+
+    @abstractmethod
+    def _class_weights(self) -> Mapping[int, float] | Literal["balanced"] | None:
+        """Return the weights of class numbers, if there are any."""
+
+    @abstractmethod
+    def _strata(self, targets: Array) -> Array | None:
+        """Return what a split keeps in proportion, if there is such a thing."""
+
+    # --- training ------------------------------------------------------------------------------
+
+    @final
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train a network; with ``warm_start``, go on with the one there is.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or sparse matrix of shape (m, n)
+            The rows.
+        y : array_like of shape (m,) or (m, k)
+            Their targets.
+        sample_weight : array_like of shape (m,), optional
+            A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
+            of batch norm count each row once.
+        X_val, y_val : optional
+            Rows to validate with after each epoch, instead of a share of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PlainnetError
+            If a parameter or the data cannot be used; then nothing has changed.
+        TrainingError
+            If the cost or a weight is not finite; then nothing has changed either.
+        KeyboardInterrupt
+            At a second Ctrl-C, in the same training or in one that follows it at once, as in
+            cross-validation.
+
+        Warns
+        -----
+        UserWarning
+            If Ctrl-C ended the training early.
+
+        Examples
+        --------
+        >>> from plainnet import NetRegressor
+        >>> X = np.linspace(0, 1, 50).reshape(-1, 1)
+        >>> net = NetRegressor(hidden=(), lr=0.1).fit(X, 3 * X[:, 0] + 1)
+        >>> net.predict([[2.0]]).round(2)
+        array([7.])
+        """
+        work = copy.copy(self)
+        if self.warm_start and self._fitted:
+            work.net_ = copy.deepcopy(self.net_)
+        else:
+            work._forget()
+        work._stepper = None
+        work._fit(X, y, sample_weight, X_val, y_val)
+        self._spend_generators()
+        self.__dict__ = work.__dict__
+        return self
+
+    @final
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
+        check(self)
+        began = time.monotonic()
+        split, start, order = self._generators()
+        rows, targets, weight = self._read(X, y, sample_weight, None)
+        held_out = None
+        if X_val is None and y_val is None and self.validation:
+            kept, out = held_out_rows(self, self._strata(targets), len(rows), split)
+            held_out = rows[out], targets[out]
+            rows, targets = rows[kept], targets[kept]
+            weight = None if weight is None else weight[kept]
+        self._prepare(rows, targets, weight, start)
+        if held_out is None:
+            held_out = self._validation_rows(X_val, y_val)
+        history = fit(
+            self.net_,
+            *self._scaled_pair(rows, targets),
+            loss=self.loss_,
+            optimizer=optimizer_of(self, len(rows)),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            validation=None if held_out is None else self._scaled_pair(*held_out),
+            metric=self.loss_.score,
+            sample_weight=weight,
+            class_weight=self._class_weights(),
+            l2=self.l2,
+            clip_norm=self.clip_norm,
+            early_stopping=early_stopping(self, held_out is not None),
+            callbacks=self.callbacks,
+            watch=progress(self.verbose, self.loss_.score_name),
+            seed=order,
+        )
+        INTERRUPTION.note(history, began, type(self).__name__)
+        self._note(history)
+
+    @final
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
+        """Take every row once; the first call learns the kind of targets and the scales."""
+        work = copy.copy(self)
+        epoch = work._pass(X, y, sample_weight, classes)
+        work.history_.add(epoch)
+        work.n_iter_ = epoch.number
+        if work._order is not vars(self).get("_order"):
+            self._spend_generators()
+        self.__dict__ = work.__dict__
+        return self
+
+    @final
+    def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
+        check(self)
+        if self.validation or self.patience:
+            raise PlainnetError(
+                "partial_fit holds no rows out and never stops early: "
+                "set validation and patience to 0, or call fit"
+            )
+        rows, targets, weight = self._read(X, y, sample_weight, classes)
+        class_weight = self._class_weights()
+        if isinstance(class_weight, str):
+            raise PlainnetError(
+                f"class_weight={class_weight!r} needs all rows at once: "
+                "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
+            )
+        stepper, net, loss = self._ready_stepper(rows, targets, weight), self.net_, self.loss_
+        X, y = self._scaled_pair(rows, targets)
+        y = loss.encode(y, net.n_out, net.dtype)
+        weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
+        batches = Batches(X, y, weight, self.batch_size, None, net.dtype)
+        show = progress(self.verbose, loss.score_name)
+        with (
+            np.errstate(all="ignore"),
+            limited_threads(blas_threads(net, batches.batch_size)),
+            unchanged_on_error(stepper, self._order),
+        ):
+            epoch = one_epoch(stepper, batches, self._order, self.n_iter_ + 1, self.epochs)
+            for look in (show, *self.callbacks):
+                if look is not None:
+                    look(epoch)
+        if batches.batch_size > net.batch_rows:
+            net.release()
+        return epoch
+
+    @final
+    def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> Stepper:
+        """Return the stepper of ``partial_fit``, rebuilt where parameters have changed."""
+        all_parts, optimizer_parts = parts = made_of(self)
+        before: Stepper | None = vars(self).get("_stepper")
+        new_order = before is None or self._seed != self.random_state
+        if before is not None and not new_order and all_parts == self._made_of[0]:
+            return before
+        _, start, order = self._generators()
+        if not self._fitted:
+            self._note(History())
+        self._prepare(rows, targets, weight, start, more=True)
+        if before is not None and optimizer_parts == self._made_of[1]:
+            optimizer = before.optimizer
+        else:
+            optimizer = optimizer_of(self, len(rows))
+        stepper = Stepper(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
+        if before is not None:
+            take_state(stepper.optimizer, before.optimizer)
+        self._stepper, self._made_of = stepper, parts
+        if new_order:
+            self._order, self._seed = order, self.random_state
+        return stepper
+
+    @final
+    def _generators(self) -> list[np.random.Generator]:
+        """Return those of the split, the first weights and the order; each for itself."""
+        seed = self.random_state
+        rng = np.random.default_rng() if seed is None else generator(seed)
+        return copy.deepcopy(rng).spawn(3)
+
+    @final
+    def _spend_generators(self) -> None:
+        """Advance the caller's generator after a successful training."""
+        if isinstance(self.random_state, np.random.Generator):
+            self.random_state.spawn(3)
+
+    @final
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the rows that count, their targets and weights; learn what they are at first."""
+        owner = type(self).__name__
+        if y is None:
+            raise PlainnetError(f"{owner} requires y to be passed, but the target y is None")
+        if self._fitted:
+            rows, table = self._known_rows(X), self._table(y)
+            self._require_same(table, classes)
+        else:
+            rows, table = numbers(X, owner), self._table(y)
+            if not self.standardize:
+                require_finite(rows, lambda X: X, dtype_of(self, rows.dtype), owner, "X")
+            self.n_features_in_ = rows.shape[1]
+            if (names := feature_names(X)) is not None:
+                self.feature_names_in_ = names
+            self._learn_targets(table, classes)
+        targets = self._encode(table)
+        if len(rows) != len(targets):
+            raise PlainnetError(f"{owner}: X has {len(rows)} rows but y has {len(targets)}")
+        weight = sample_weights(sample_weight, len(rows))
+        if weight is None:
+            return rows, targets, None
+        counts = weight > 0
+        if not counts.any():
+            raise PlainnetError(f"{owner}: the sample weights are all zero: some rows must count")
+        return rows[counts], targets[counts], weight[counts]
+
+    @final
+    def _validation_rows(self, X: Any, y: Any) -> tuple[Array, Array] | None:
+        if X is None and y is None:
+            return None
+        if X is None or y is None:
+            raise PlainnetError("validation rows need both X_val and y_val")
+        rows, targets = self._known_rows(X, "X_val"), self._encode(self._table(y))
+        if len(rows) != len(targets):
+            raise PlainnetError(f"X_val has {len(rows)} rows but y_val has {len(targets)}")
+        return rows, targets
+
+    @final
+    def _known_rows(self, X: Any, name: str = "X") -> Array:
+        """Return rows with the same columns as those that were learned from."""
+        owner = type(self).__name__
+        check_names(vars(self).get("feature_names_in_"), feature_names(X), owner)
+        rows = numbers(X, owner, name)
+        if rows.shape[1] != self.n_features_in_:
+            raise PlainnetError(
+                f"{name} has {rows.shape[1]} features, but {owner} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        require_finite(rows, self._scaled, self.net_.dtype, owner, name)
+        return rows
+
+    @final
+    def _prepare(
+        self,
+        rows: Array,
+        targets: Array,
+        weight: Array | None,
+        rng: np.random.Generator,
+        *,
+        more: bool = False,
+    ) -> None:
+        """Create scaling and network, or check that the existing network can be trained further.
+
+        With `more`, other rows follow: then a first batch of equal rows does not mark every column
+        as constant, for a network without any weight would never learn.
+        """
+        self.loss_, n_out = self._make_loss()
+        if self._fitted:
+            fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
+            if fresh.config() != self.net_.config() or self.standardize != self._standardized:
+                what, anew = "warm_start", "set warm_start=False"
+                if more:
+                    what, anew = "partial_fit", "call fit"
+                raise PlainnetError(
+                    f"{what} continues with the existing network, but parameters that shape it "
+                    f"have changed: reset them, or {anew} to start anew"
+                )
+        else:
+            self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
+            self.target_scaling_ = None
+            if self.standardize and self._numeric_targets:
+                self.target_scaling_ = Scaling.of(targets, weight, "y")
+            standard = self._standardized = self.standardize
+            scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
+            told = scaling.varies.any() or not more
+            self.input_scaling_ = scaling if standard or (told and scaling.mean.any()) else None
+            if told:
+                # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
+                self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
+
+    @final
+    def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:
+        scaling = self.target_scaling_
+        return self._scaled(rows), targets if scaling is None else scaling.apply(targets)
+
+    @final
+    def _scaled(self, rows: Array) -> Array:
+        return rows if self.input_scaling_ is None else self.input_scaling_.apply(rows)
+
+    @final
+    def _note(self, now: History) -> None:
+        """Keep the history, after that of the training that went before, if one did."""
+        if (before := vars(self).get("history_")) is not None:
+            for column in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
+                setattr(now, column, [*getattr(before, column), *getattr(now, column)])
+            if now.best_epoch is not None:
+                now.best_epoch += len(before)
+        self.history_, self.n_iter_ = now, len(now)
+        self.loss_curve_, self.validation_loss_curve_ = now.loss, now.val_loss
+
+    @final
+    def _logits(self, X: Any, method: str) -> Array:
+        self._need_fitted(method)
+        rows, net = self._known_rows(X), self.net_
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = net.predict(rows, transform=self._scaled)
+        if len(rows) > net.batch_rows:
+            net.release()
+        return require_finite_outputs(Z, type(self).__name__)

@@ -1,0 +1,309 @@
+"""Choices: parameters, by name or as objects, made into network, optimizer and stopping rule."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import math
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from plainnet.config import OptimizerName, ScheduleName, Settings, make_optimizer
+from plainnet.data.splits import stratified_split
+from plainnet.errors import PlainnetError
+from plainnet.estimators.api import Estimator
+from plainnet.model import LOSSES
+from plainnet.nn.layers import between, positive_int
+from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.parameters import Array
+from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
+from plainnet.optim.schedules import Schedule
+from plainnet.train.fit import Callback, EarlyStopping
+
+if TYPE_CHECKING:
+    from plainnet.data.targets import Task
+
+
+@dataclass(repr=False, eq=False)
+class Choices(Estimator):
+    """Every parameter of a network and its training; `NetClassifier` says what they mean."""
+
+    hidden: Sequence[int] = (100,)
+    _: KW_ONLY
+    activation: str | Sequence[str] = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    layer_norm: bool = False
+    init: str = "xavier_uniform"
+    loss: str | Loss | None = None
+    optimizer: str | Optimizer = "adam"
+    lr: float | Schedule | None = None
+    schedule: str = "constant"
+    epochs: int = 100
+    batch_size: int | None = 32
+    l2: float = 0.0
+    clip_norm: float | None = None
+    validation: float = 0.0
+    patience: int = 0
+    standardize: bool = True
+    callbacks: Sequence[Callback] = ()
+    verbose: bool | int = False
+    warm_start: bool = False
+    dtype: DTypeLike | None = None
+    random_state: int | np.random.Generator | None = 0
+
+
+def check(choices: Choices) -> None:
+    """Refuse what no data could make good, before any work is done.
+
+    Parameters
+    ----------
+    choices : Choices
+        Its parameters. Those that a network, an optimizer or `fit` checks are left to them.
+
+    Raises
+    ------
+    PlainnetError
+        For the first parameter that is out of range.
+
+    Examples
+    --------
+    >>> from plainnet import NetClassifier
+    >>> check(NetClassifier(lr=0))
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: NetClassifier: lr must be a number in (0, inf), got 0
+    """
+    name = type(choices).__name__
+    positive_int(name, "epochs", choices.epochs)
+    if choices.batch_size is not None:
+        positive_int(name, "batch_size", choices.batch_size)
+    if choices.lr is not None and not isinstance(choices.lr, Schedule):
+        between(name, "lr", choices.lr, 0, math.inf, ends=False)
+    between(name, "l2", choices.l2, 0, math.inf, ends=False, low_end=True)
+    if choices.clip_norm is not None:
+        between(name, "clip_norm", choices.clip_norm, 0, math.inf, ends=False)
+    if not isinstance(choices.validation, int | float | np.integer | np.floating):
+        raise PlainnetError(
+            f"{name}: validation must be a share of the rows in [0, 1), got "
+            f"{type(choices.validation).__name__}: fit takes rows of their own as X_val and y_val"
+        )
+    between(name, "validation", choices.validation, 0, 1, ends=False, low_end=True)
+    for flag in ("batch_norm", "layer_norm", "standardize", "warm_start"):
+        if not isinstance(getattr(choices, flag), bool | np.bool_):
+            raise PlainnetError(
+                f"{name}: {flag} must be True or False, got {getattr(choices, flag)!r}"
+            )
+    if not isinstance(choices.callbacks, list | tuple) or not all(map(callable, choices.callbacks)):
+        raise PlainnetError(
+            f"{name}: callbacks must be a list of functions, got {choices.callbacks!r}"
+        )
+
+
+def network(
+    choices: Choices, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
+) -> Sequential:
+    """Make the untrained network.
+
+    Parameters
+    ----------
+    choices : Choices
+        Its sizes and names.
+    n_in, n_out : int
+        The numbers of inputs and outputs.
+    dtype : dtype
+        What it computes in where ``choices.dtype`` is None.
+    rng : numpy.random.Generator
+        Draws the first weights.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    PlainnetError
+        If a choice is not possible.
+
+    Examples
+    --------
+    >>> from plainnet import NetClassifier
+    >>> net = network(NetClassifier((4,)), 2, 1, np.float64, np.random.default_rng(0))
+    >>> net.params.grad.size, net.dtype
+    (17, dtype('float64'))
+    """
+    net = mlp(
+        n_in,
+        choices.hidden,
+        n_out,
+        activation=choices.activation,
+        init=choices.init,
+        dropout=choices.dropout,
+        batch_norm=bool(choices.batch_norm),
+        layer_norm=bool(choices.layer_norm),
+        seed=rng,
+        dtype=dtype_of(choices, dtype),
+    )
+    if not len(choices.hidden) and (choices.dropout or choices.batch_norm or choices.layer_norm):
+        raise PlainnetError(
+            "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
+            "leave them out or set hidden"
+        )
+    return net
+
+
+def dtype_of(choices: Choices, otherwise: DTypeLike) -> np.dtype[Any]:
+    """Return what the network computes in, where ``choices.dtype`` is None as told."""
+    try:
+        return np.dtype(otherwise if choices.dtype is None else choices.dtype)
+    except TypeError:
+        raise PlainnetError(
+            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
+        ) from None
+
+
+def loss_of(choice: str | Loss | None, task: Task) -> Loss:
+    """Make the loss that fits what y holds.
+
+    Parameters
+    ----------
+    choice : str, Loss or None
+        The name of a class of losses, a loss, perhaps one of the user's own, or None for the
+        usual one.
+    task : {"binary", "multiclass", "multilabel", "regression"}
+        What kind of target it is.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    PlainnetError
+        If the loss is unknown or for another kind of target.
+
+    Examples
+    --------
+    >>> type(loss_of(None, "binary")).__name__, type(loss_of("Huber", "regression")).__name__
+    ('BinaryCrossEntropy', 'Huber')
+    """
+    kinds: dict[str, type[Loss]] = {kind.__name__: kind for kind in LOSSES[task]}
+    if task == "binary":
+        kinds["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
+    if choice is None:
+        return next(iter(kinds.values()))()
+    if isinstance(choice, str) and choice in kinds:
+        return kinds[choice]()
+    for_another_task = {kind for losses in LOSSES.values() for kind in losses} - {*kinds.values()}
+    if isinstance(choice, Loss) and type(choice) not in for_another_task:
+        return choice
+    name = type(choice).__name__ if isinstance(choice, Loss) else repr(choice)
+    raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(kinds)}")
+
+
+def optimizer_of(choices: Choices, m: int) -> Optimizer:
+    """Make the optimizer with its learning rate.
+
+    Parameters
+    ----------
+    choices : Choices
+        Its ``optimizer``, ``lr`` and ``schedule``, ``epochs`` and ``batch_size``.
+    m : int
+        The number of training rows, from which the length of a named schedule follows.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    PlainnetError
+        If a name is unknown, or the learning rate is given twice.
+
+    Examples
+    --------
+    >>> from plainnet import Cosine, NetClassifier
+    >>> optimizer_of(NetClassifier(optimizer="sgd", lr=Cosine(0.5, steps=10)), 100).rate
+    0.5
+    """
+    named = choices.schedule != "constant"
+    if isinstance(choices.optimizer, Optimizer):
+        if choices.lr is not None or named:
+            raise PlainnetError(
+                f"{type(choices.optimizer).__name__} has a learning rate of its own: give lr and "
+                "schedule to it, or name the optimizer by a string"
+            )
+        return choices.optimizer
+    if not isinstance(choices.optimizer, str) or choices.optimizer not in OPTIMIZERS:
+        raise PlainnetError(
+            f"unknown optimizer {choices.optimizer!r}: "
+            f"expected one of {', '.join(OPTIMIZERS)}, or an optimizer such as SGD(lr=0.1)"
+        )
+    lr = choices.lr
+    if isinstance(lr, Schedule):
+        if named:
+            raise PlainnetError(
+                f"lr={lr!r} is a schedule already: leave schedule={choices.schedule!r} out"
+            )
+        kind = cast(Any, OPTIMIZERS[choices.optimizer])  # its lr comes first
+        return cast(Optimizer, kind(lr))
+    return make_optimizer(
+        Settings(
+            optimizer=cast(OptimizerName, choices.optimizer),
+            lr=None if lr is None else float(lr),
+            schedule=cast(ScheduleName, choices.schedule),
+            epochs=choices.epochs,
+            batch_size=choices.batch_size or 0,
+        ),
+        m,
+    )
+
+
+def held_out_rows(
+    choices: Choices, strata: Array | None, m: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw the rows to train on and those to validate with, two of each at least."""
+    share = float(choices.validation)
+    kept, out = stratified_split(strata, share, rng, n_rows=m)
+    if min(len(kept), len(out)) < 2:
+        raise PlainnetError(
+            f"validation={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
+            "validate with, and each needs 2: give more rows or another share"
+        )
+    return kept, out
+
+
+def early_stopping(choices: Choices, held_out: bool) -> EarlyStopping | None:
+    """Make the rule by which the training stops early, if it may.
+
+    Parameters
+    ----------
+    choices : Choices
+        Its ``patience``.
+    held_out : bool
+        Whether there are validation rows.
+
+    Returns
+    -------
+    EarlyStopping or None
+
+    Raises
+    ------
+    PlainnetError
+        If there is patience, but nothing to validate with.
+
+    Examples
+    --------
+    >>> from plainnet import NetClassifier
+    >>> early_stopping(NetClassifier(patience=5), held_out=True)
+    EarlyStopping(patience=5, min_delta=0.0)
+    """
+    if choices.patience == 0:
+        return None
+    if not held_out:
+        raise PlainnetError(
+            "patience needs validation rows: set validation=0.1, say, or give fit X_val and y_val"
+        )
+    return EarlyStopping(choices.patience)

@@ -1,0 +1,315 @@
+"""Inputs: whatever holds rows of numbers, as an array; and its columns' names."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError
+from plainnet.estimators.api import warn
+from plainnet.nn.parameters import Array
+from plainnet.train.inputs import sample_weights
+
+
+@final
+class NotNumbersError(PlainnetError, TypeError):
+    """A cell that no number can be made of.
+
+    Examples
+    --------
+    >>> issubclass(NotNumbersError, TypeError)
+    True
+    """
+
+
+def numbers(X: Any, owner: str, name: str = "X") -> Array:
+    """Return rows as a table of finite numbers.
+
+    Parameters
+    ----------
+    X : array_like, DataFrame or sparse matrix of shape (m, n)
+        Sparse rows are made dense.
+    owner : str
+        The estimator's class, for the message.
+    name : str, default "X"
+        What X is called in a message.
+
+    Returns
+    -------
+    float32 or float64 array of shape (m, n)
+        float32 where X is; else float64.
+
+    Raises
+    ------
+    PlainnetError
+        If it is not a table of at least one row and column, or holds what is not a finite number.
+
+    Examples
+    --------
+    >>> numbers([[1, 2], [3, 4]], "NetClassifier")
+    array([[1., 2.],
+           [3., 4.]])
+    >>> try:
+    ...     numbers([[1.0, float("nan")]], "NetClassifier")
+    ... except PlainnetError as error:
+    ...     print(str(error)[:46])
+    NetClassifier: X holds NaN in row 0, column 1:
+    """
+    table = floats(X, owner, name)
+    if table.ndim != 2:
+        raise PlainnetError(
+            f"{owner} expects {name} with a row a sample and a column a feature, got an array of "
+            f"shape {table.shape}. Reshape your data with {name}.reshape(-1, 1) if it is one "
+            f"feature, with {name}.reshape(1, -1) if it is one sample, or with "
+            f"{name}.reshape(len({name}), -1) if each sample has several axes"
+        )
+    for count, what in zip(table.shape, ("sample", "feature"), strict=True):
+        if not count:
+            raise PlainnetError(
+                f"{owner}: {name} has 0 {what}(s) (shape={table.shape}) "
+                "while a minimum of 1 is required."
+            )
+    table = np.ascontiguousarray(table)  # else sums of the same numbers differ in the last bit
+    finite = np.isfinite(table)
+    if not finite.all():
+        row, column = (int(i) for i in np.argwhere(~finite)[0])
+        bad = table[row, column]
+        what, remedy = (
+            ("NaN", "fill it first, for example with SimpleImputer")
+            if np.isnan(bad)
+            else (f"infinity ({bad})", "take it out first")
+        )
+        raise PlainnetError(f"{owner}: {name} holds {what} in row {row}, column {column}: {remedy}")
+    return table
+
+
+def require_finite(
+    rows: Array, scale: Callable[[Array], Array], dtype: Any, owner: str, name: str
+) -> None:
+    """Refuse the first cell that, once scaled, is not finite in a dtype."""
+    with np.errstate(over="ignore"):
+        ends = rows if len(rows) <= 2 else np.stack([rows.min(axis=0), rows.max(axis=0)])
+        if np.isfinite(scale(ends).astype(dtype)).all():
+            return
+        finite = np.isfinite(scale(rows).astype(dtype))
+    row, column = (int(i) for i in np.argwhere(~finite)[0])
+    remedy = ", or set dtype='float64'" if dtype == np.float32 else ""
+    raise PlainnetError(
+        f"{owner}: {name} holds {rows[row, column]} in row {row}, column {column}, which is "
+        f"too large for a network in {dtype}: correct it{remedy}"
+    )
+
+
+def require_finite_outputs(Z: Array, owner: str) -> Array:
+    """Return the outputs of a network, unless some are not finite."""
+    finite = np.isfinite(Z)
+    if not finite.all():
+        row = int(finite.all(axis=1).argmin())
+        raise PlainnetError(
+            f"{owner}: the network's output for row {row} of X is {Z[row].tolist()}: "
+            "the numbers of that row, or the weights, are too large"
+        )
+    return Z
+
+
+def score_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
+    """Check the weights that ``score`` was given; some must be above 0."""
+    weight = sample_weights(sample_weight, m)
+    if weight is not None and not weight.any():
+        raise PlainnetError("sample_weight of score is all zero: some rows must count")
+    return weight
+
+
+def floats(data: Any, owner: str, name: str) -> Array:
+    """Return numbers of any shape as float32 or float64, finite or not.
+
+    Parameters
+    ----------
+    data : array_like, DataFrame or sparse matrix
+        Numbers.
+    owner, name : str
+        See `numbers`.
+
+    Returns
+    -------
+    float32 or float64 array
+
+    Raises
+    ------
+    PlainnetError
+        If it holds something else.
+
+    Examples
+    --------
+    >>> floats([True, False], "NetRegressor", "y")
+    array([1., 0.])
+    """
+    table = dense(data, owner, name)
+    if table.dtype.kind == "c":
+        raise PlainnetError(f"Complex data not supported: {owner} expects real numbers in {name}")
+    if table.dtype == np.float32:
+        return table
+    if table.dtype.kind not in "biufOUS":
+        raise PlainnetError(f"{owner} expects numbers in {name}, got {table.dtype}")
+    try:
+        return table.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        _refuse_cell(table, owner, name)
+
+
+def _refuse_cell(table: Array, owner: str, name: str) -> NoReturn:
+    """Name the first cell that is no number."""
+    for place in np.ndindex(table.shape):
+        try:
+            float(table[place])
+        except (TypeError, ValueError) as error:
+            where = "row {}, column {}" if len(place) == 2 else "row {}"
+            cell = table[place]
+            remedy = "encode it first, for example with OneHotEncoder"
+            if cell is None or str(cell) == "<NA>":
+                remedy = "fill it first, for example with SimpleImputer"
+            if name == "y":
+                remedy = "it takes numbers as targets"
+            told = (
+                f"{owner} expects numbers, but {name} holds {cell if cell is None else str(cell)!r}"
+                f" in {where.format(*place)}: {remedy}"
+            )
+            if isinstance(error, TypeError):
+                raise NotNumbersError(f"{told} ({error})") from None
+            raise PlainnetError(told) from None
+    raise PlainnetError(f"{owner} expects numbers in {name}, got {table.dtype}")
+
+
+def dense(data: Any, owner: str, name: str) -> Array:
+    """Return any array_like as an array; sparse ones are filled with their zeros.
+
+    Parameters
+    ----------
+    data : array_like, DataFrame or sparse matrix
+        Anything.
+    owner, name : str
+        See `numbers`.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    PlainnetError
+        If its rows differ in length, or it does not fit into memory.
+
+    Examples
+    --------
+    >>> dense([[1, 2]], "NetClassifier", "X")
+    array([[1, 2]])
+    """
+    scipy_sparse = sys.modules.get("scipy.sparse")  # whoever holds a sparse matrix has loaded it
+    try:
+        if scipy_sparse is not None and scipy_sparse.issparse(data):
+            return np.asarray(data.toarray())
+        return np.asarray(data)
+    except ValueError as error:
+        raise PlainnetError(f"{owner}: {name} does not make an array: {error}") from None
+    except MemoryError:
+        raise PlainnetError(
+            f"{owner}: {name} of shape {data.shape} does not fit into memory as a dense array: "
+            "take fewer features, for example with TruncatedSVD"
+        ) from None
+
+
+def feature_names(X: Any) -> Array | None:
+    """Return the names of a DataFrame's columns.
+
+    Parameters
+    ----------
+    X : anything
+        A DataFrame has an attribute ``columns``.
+
+    Returns
+    -------
+    array of object, or None
+        None where there are no columns, or none of them is named by a string.
+
+    Raises
+    ------
+    NotNumbersError
+        If some names are strings and some are not.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> feature_names(pd.DataFrame({"age": [30]}))
+    array(['age'], dtype=object)
+    """
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return None
+    names = list(columns)
+    texts = sum(isinstance(name, str) for name in names)
+    if not texts:
+        return None
+    if texts < len(names):
+        raise NotNumbersError(
+            "the columns of X are named by strings and by other things: name all of them by "
+            "strings, for example with X.columns = X.columns.astype(str)"
+        )
+    return np.array(names, dtype=object)
+
+
+def check_names(fitted: Array | None, given: Array | None, owner: str) -> None:
+    """Compare the names of columns with those of the training, in scikit-learn's words.
+
+    Parameters
+    ----------
+    fitted, given : array of str, or None
+        The names then and now.
+    owner : str
+        The estimator's class.
+
+    Raises
+    ------
+    PlainnetError
+        If both have names, and they differ.
+
+    Warns
+    -----
+    UserWarning
+        If only one of them has names.
+
+    Examples
+    --------
+    >>> check_names(np.array(["a", "b"]), np.array(["b", "a"]), "NetClassifier")
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: The feature names should match those that were passed during fit.
+    Feature names must be in the same order as they were in fit.
+    """
+    if fitted is None and given is None:
+        return
+    if fitted is None or given is None:
+        text = (
+            f"X has feature names, but {owner} was fitted without feature names"
+            if fitted is None
+            else f"X does not have valid feature names, but {owner} was fitted with feature names"
+        )
+        warn(text, UserWarning)
+        return
+    then, now = fitted.tolist(), given.tolist()
+    if then == now:
+        return
+    parts = [
+        ("Feature names unseen at fit time:", sorted(set(now) - set(then))),
+        ("Feature names seen at fit time, yet now missing:", sorted(set(then) - set(now))),
+    ]
+    told = [f"{head}\n{_listed(names)}" for head, names in parts if names]
+    told = told or ["Feature names must be in the same order as they were in fit.\n"]
+    raise PlainnetError(
+        "The feature names should match those that were passed during fit.\n" + "".join(told)
+    )
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    lines = [f"- {name}\n" for name in names[:most]]
+    return "".join([*lines, *(["- ...\n"] if len(names) > most else [])])

@@ -1,0 +1,1 @@
+"""Evaluation beside baselines, duplicates, and the verdict in words."""

@@ -1,0 +1,286 @@
+"""Row by row: the samples of a file with their names, and the loss and score of each."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet.decision import is_positive
+from plainnet.errors import DataError
+from plainnet.model import Model, within
+from plainnet.nn.losses import Huber, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plainnet.nn.parameters import Array
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset, Rows
+    from plainnet.data.images import Progress
+
+Floats = NDArray[np.float64]
+_NAMED = 5  # samples that are named before the rest is only counted
+
+
+class NamedRows(NamedTuple):
+    """Samples with known targets: their names, inputs as the model takes them, and targets.
+
+    A row of a table is named by its number in the file, counted from 1; a picture by its file.
+    """
+
+    names: tuple[str, ...]
+    X: Array
+    y: Array
+
+    @property
+    def rows(self) -> "Rows":
+        """The samples without their names."""
+        from plainnet.data.dataset import Rows
+
+        return Rows(self.X, self.y)
+
+
+def read_rows(
+    model: Model,
+    path: Any,
+    *,
+    strict: bool = False,
+    progress: "Progress | None" = None,
+    notes: list[str] | None = None,
+) -> NamedRows:
+    """Read samples whose targets are known, each with its name.
+
+    Parameters
+    ----------
+    model : Model
+        What understands them.
+    path : DataFrame or path
+        A table with the target columns, or a folder with a folder of pictures for each class.
+    strict : bool, default False
+        Stop at a picture that cannot be used, instead of leaving it out.
+    progress : callable, optional
+        Called as progress(done, total) while pictures are read.
+    notes : list of str, optional
+        Collects what a person should know: rows and files left out, unknown categories.
+
+    Returns
+    -------
+    NamedRows
+
+    Raises
+    ------
+    DataError
+        If a column is absent, a class is unknown, or no row is left.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> model = table_run(introverts(100), Settings(epochs=1)).model
+    >>> read_rows(model, introverts(3)).names
+    ('1', '2', '3')
+    """
+    from plainnet.data.dataset import left_out
+    from plainnet.data.decode import shown
+    from plainnet.data.images import ImageSchema, read_images
+    from plainnet.data.read_table import read_frame
+    from plainnet.data.table_schema import TableSchema
+    from plainnet.data.targets import drop_unlabelled
+
+    notes = [] if notes is None else notes
+    schema, target = model.schema, model.target
+    if isinstance(schema, TableSchema):
+        frame = read_frame(path)
+        frame = drop_unlabelled(frame.set_axis(range(len(frame))), target.columns, notes)
+        X = schema.transform(frame.drop(columns=list(target.columns)), notes)
+        return NamedRows(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
+    assert isinstance(schema, ImageSchema)
+    found = read_images(path, schema.size, strict, progress, target.classes)
+    notes += left_out(found.skipped, path)
+    names = tuple(shown(file.relative_to(Path(path))) for file in found.files)
+    y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
+    return NamedRows(names, found.X, y)
+
+
+def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
+    """Leave out samples whose values or outputs are too large to evaluate, such as fill values.
+
+    Parameters
+    ----------
+    model : Model
+        Trained, or with its first weights.
+    found : NamedRows
+        Samples that it was not trained on.
+    notes : list of str
+        Receives a note that names the samples left out.
+
+    Returns
+    -------
+    NamedRows
+        Those whose inputs, targets and outputs are all finite and at most 1e18 in size.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> model = table_run(introverts(100), Settings(epochs=1)).model
+    >>> found, notes = read_rows(model, introverts(3)), []
+    >>> found.X[1, 0] = 1e30
+    >>> usable(model, found, notes).names, notes
+    (('1', '3'), ["left out row 2: its values or predictions are too large to \
+evaluate (the most extreme value is in column 'Time_spent_Alone')"])
+    """
+    sound = within(model.unchecked_logits(found.X))
+    if model.transform is None:
+        sound &= within(found.X)
+    if model.target.task == "regression":
+        sound &= within(found.y)
+    if sound.all():
+        return found
+    notes.append(_left_out(model, found, np.flatnonzero(~sound)))
+    kept = np.flatnonzero(sound)
+    return NamedRows(tuple(found.names[i] for i in kept), found.X[kept], found.y[kept])
+
+
+def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
+    """Describe the samples left out, with the column that is the likely cause."""
+    from plainnet.evaluate.one_rule import places
+
+    names = ", ".join(found.names[i] for i in far[:_NAMED])
+    more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
+    their = "its" if len(far) == 1 else "their"
+    text = f"{their} values or predictions are too large to evaluate"
+    if model.transform is not None:
+        return f"left out {names}{more}: {text}"
+    x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
+    name = next(p.name for p in places(model.schema) if p.start <= x.argmax() < p.stop)
+    if model.target.task == "regression" and not y.max() <= x.max():
+        name = model.target.columns[int(y.argmax())]
+    rows = "row" if len(far) == 1 else "rows"
+    first = "" if len(far) == 1 else f" in row {found.names[far[0]]}"
+    return (
+        f"left out {rows} {names}{more}: {text} (the most extreme value{first} is in column "
+        f"{name!r})"
+    )
+
+
+def read_usable(
+    model: Model,
+    path: Any,
+    notes: list[str],
+    *,
+    strict: bool = False,
+    progress: "Progress | None" = None,
+) -> NamedRows:
+    """Read samples as `read_rows` does, and leave out what `usable` does.
+
+    Raises
+    ------
+    PlainnetError
+        If no sample is left, and as `read_rows` does.
+    """
+    found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
+    kept = usable(model, found, notes)
+    if not kept.names:
+        model.logits(found.X)  # says which number is no sensible one
+        raise DataError(f"no row is left: {notes[-1]}")
+    return kept
+
+
+def without_far(model: Model, data: "Dataset", part: Literal["validation", "test"]) -> "Dataset":
+    """Apply `usable` to one part of a data set.
+
+    Parameters
+    ----------
+    model : Model
+        Trained, or with its first weights.
+    data : Dataset
+        It is not changed.
+    part : {"validation", "test"}
+        The part to filter.
+
+    Returns
+    -------
+    Dataset
+    """
+    rows, numbers, notes = getattr(data, part), getattr(data, f"{part}_rows"), list(data.notes)
+    if rows is None:
+        return data
+    numbers = numbers if len(numbers) else np.arange(len(rows.X))
+    named = NamedRows(tuple(str(i + 1) for i in numbers), *rows)
+    found = usable(model, named, notes)
+    if found is named:
+        return data
+    index = np.array([int(name) - 1 for name in found.names], np.int64)
+    less: dict[str, Any] = {part: found.rows if found.names else None, f"{part}_rows": index}
+    return replace(data, notes=notes, **less)
+
+
+def row_losses(loss: Loss, Z: Array, y: Array) -> Floats:
+    """Compute the loss of each row, of which the loss itself gives the mean.
+
+    Parameters
+    ----------
+    loss : Loss
+        Any; those of plainnet at once, others row by row.
+    Z : array of shape (m, k)
+        The network's output.
+    y : array
+        Targets as `Loss.encode` gives them.
+
+    Returns
+    -------
+    float64 array of shape (m,)
+
+    Examples
+    --------
+    >>> from plainnet.nn import BinaryCrossEntropy
+    >>> Z = np.array([[0.0], [50.0]])
+    >>> row_losses(BinaryCrossEntropy(), Z, np.array([[1.0], [0.0]])).round(6)
+    array([ 0.693147, 50.      ])
+    """
+    Z = Z.astype(np.float64)
+    if isinstance(loss, MeanSquaredError):
+        return np.asarray(np.square(Z - y).mean(axis=1))
+    if isinstance(loss, Huber):
+        D = np.abs(Z - y)
+        C = np.minimum(D, loss.delta)
+        return np.asarray((C * (D - 0.5 * C)).mean(axis=1))
+    smooth = float(loss.config().get("label_smoothing", 0.0))
+    if isinstance(loss, SoftmaxCrossEntropy):
+        hot = y if y.ndim == 2 else np.eye(Z.shape[1])[y]
+        hot = hot * (1 - smooth) + smooth / Z.shape[1]
+        Z = Z - Z.max(axis=1, keepdims=True)
+        return np.asarray(np.log(np.exp(Z).sum(axis=1)) - (Z * hot).sum(axis=1))
+    if set(loss.options) == {"label_smoothing"}:  # independent yes/no outputs
+        soft = y * (1 - smooth) + smooth / 2
+        cells = np.maximum(Z, 0) - Z * soft + np.log1p(np.exp(-np.abs(Z)))
+        return np.asarray(cells.mean(axis=1))
+    return np.array([loss(Z[i : i + 1], y[i : i + 1])[0] for i in range(len(Z))])
+
+
+def row_scores(model: Model, Z: Array, y: Array) -> Floats:
+    """Compute the score of each row: 1 where the answer is right, or the error of a number.
+
+    Parameters
+    ----------
+    model : Model
+        Whose task it is.
+    Z : array of shape (m, k)
+        The network's output.
+    y : array
+        Targets as `Loss.encode` gives them.
+
+    Returns
+    -------
+    float64 array of shape (m,)
+        Of several labels the share that is right. Of a regression the absolute error in the
+        table's own unit, the mean of several targets.
+    """
+    task = model.target.task
+    if task == "regression":
+        return np.asarray((np.abs(Z - y) * np.asarray(model.target.scale)).mean(axis=1))
+    if task == "multiclass":
+        return np.asarray(Z.argmax(axis=1) == y, np.float64)
+    return np.asarray((is_positive(model.loss.link(Z)) == (y > 0.5)).mean(axis=1))

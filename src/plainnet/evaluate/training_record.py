@@ -1,0 +1,73 @@
+"""Records: what a model file says of its training, which anybody may have edited."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from plainnet.errors import ModelFileError
+from plainnet.storage.json_reader import Fields
+from plainnet.train.history import History
+
+# What comes of figures that plainnet did not write: then what shows them is left out.
+FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_COURSES = ("val_loss", "metric", "val_metric", "lr")
+
+
+def recorded_history(record: Mapping[str, Any]) -> History | None:
+    """Return the history that a record holds.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a model.
+
+    Returns
+    -------
+    History or None
+        None for one that plainnet did not write.
+
+    Examples
+    --------
+    >>> from plainnet.train.history import Epoch
+    >>> history = History()
+    >>> history.add(Epoch(1, 10, 0.7, None, None, None, 0.01, 0.002))
+    >>> recorded_history({"history": history.record()}).loss
+    [0.7]
+    >>> recorded_history({"history": {"loss": "low"}}) is None
+    True
+    """
+    try:
+        fields = Fields(record.get("history"), "the history")
+        history = History(
+            loss=list(fields.numbers("loss")),
+            stopped=fields.text("stopped"),
+            threads=fields.whole("threads"),
+            best_epoch=_whole_or_none(record, fields, "best_epoch"),
+            rowspace=_whole_or_none(record, fields, "rowspace"),
+        )
+        for name in _COURSES:
+            getattr(history, name).extend(fields.numbers(name))
+            if len(getattr(history, name)) not in (0, len(history)):
+                return None
+    except ModelFileError:
+        return None
+    return None if (history.best_epoch or 0) > len(history) else history
+
+
+def finite(value: Any) -> Any:
+    """Return JSON with None for every number that is not finite, which JSON does not have.
+
+    Examples
+    --------
+    >>> finite({"loss": [0.5, float("inf")]})
+    {'loss': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _whole_or_none(record: Mapping[str, Any], fields: Fields, key: str) -> int | None:
+    return None if record["history"].get(key) is None else fields.whole(key)

@@ -1,0 +1,1 @@
+"""Explanations of one example and of a whole model."""

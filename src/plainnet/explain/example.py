@@ -1,0 +1,461 @@
+"""One row or picture all the way: raw cells, preprocessing, every layer, the loss, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from plainnet.errors import DataError
+from plainnet.explain.formulas import Code, code_of
+from plainnet.explain.trace import Trace, trace
+from plainnet.model import Model
+from plainnet.nn.parameters import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plainnet.data.columns import Column
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.table_schema import TableSchema
+    from plainnet.data.targets import Target
+
+_CHANNELS = ("red", "green", "blue")
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a row, and what preprocessing made of it.
+
+    Attributes
+    ----------
+    column, kind : str
+        The column's name and what it holds.
+    raw : str or None
+        The cell as it stands in the table; None where it is missing.
+    features : tuple of (str, float)
+        The numbers it becomes, by name; none if the column is left out.
+    how : str
+        How, with the numbers put in.
+    code : Code or None
+        Where.
+    """
+
+    column: str
+    kind: str
+    raw: str | None
+    features: tuple[tuple[str, float], ...]
+    how: str
+    code: Code | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as JSON can hold it."""
+        return {
+            "column": self.column,
+            "kind": self.kind,
+            "raw": self.raw,
+            "features": [{"name": name, "value": value} for name, value in self.features],
+            "how": self.how,
+            "code": None if self.code is None else self.code.to_json(),
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as the network saw it, and how its bytes become numbers.
+
+    Attributes
+    ----------
+    pixels : uint8 array of shape (size, size, 3)
+        After reading and resizing.
+    how : tuple of str
+        The formula of each channel, with the numbers put in.
+    code : Code or None
+        Where.
+    """
+
+    pixels: Array
+    how: tuple[str, ...]
+    code: Code | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture as JSON can hold it."""
+        return {
+            "shape": list(self.pixels.shape),
+            "mean": self.pixels.mean(axis=(0, 1)).tolist(),
+            "how": list(self.how),
+            "code": None if self.code is None else self.code.to_json(),
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One prediction with everything that leads to it.
+
+    Attributes
+    ----------
+    name : str
+        ``row 3``, or the picture's file.
+    target : Target
+        What is predicted.
+    cells : tuple of Cell
+        Of a table's row; empty for a picture.
+    picture : Picture or None
+        Of an image model.
+    inputs : tuple of str
+        The name of each number that enters the network.
+    trace : Trace
+        The way through the network, and back.
+    predicted : array of shape (n_out,)
+        What the model itself says, in its own dtype; `trace` has the same in float64.
+    answer : str
+        The prediction in words.
+    truth : str or None
+        What is right, if it is known.
+    notes : tuple of str
+        What had to be assumed.
+    """
+
+    name: str
+    target: "Target"
+    cells: tuple[Cell, ...]
+    picture: Picture | None
+    inputs: tuple[str, ...]
+    trace: Trace
+    predicted: Array
+    answer: str
+    truth: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> tuple[tuple[str, float], ...]:
+        """Each output by name: probabilities of classes, or numbers in the unit of the table."""
+        if self.target.task == "regression":
+            numbers = self.target.decode(self.trace.a[np.newaxis])[0]
+            return tuple(zip(self.target.columns, map(float, numbers), strict=True))
+        if self.target.task == "binary":
+            p = float(self.trace.a[0])
+            return tuple(zip(self.target.classes, (1 - p, p), strict=True))
+        return tuple(zip(self.target.classes, map(float, self.trace.a), strict=True))
+
+    @property
+    def difference(self) -> float:
+        """How far the float64 numbers here are from what the model itself says."""
+        return float(np.abs(self.trace.a - self.predicted).max())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            "name": self.name,
+            "task": self.target.task,
+            "cells": [cell.to_json() for cell in self.cells],
+            "picture": None if self.picture is None else self.picture.to_json(),
+            "answer": self.answer,
+            "truth": self.truth,
+            "outputs": [{"name": name, "value": value} for name, value in self.outputs],
+            "model_says": self.predicted.tolist(),
+            "difference": self.difference,
+            "notes": list(self.notes),
+            **self.trace.to_json(),
+        }
+
+
+class Sample(NamedTuple):
+    """One row or picture, read: its name, X (1, ...) and target for the loss, and how it began."""
+
+    name: str
+    X: Array
+    y: Array | None
+    cells: tuple[Cell, ...]
+    picture: Picture | None
+    notes: list[str]
+
+
+def explain(
+    model: Model, raw: Any, row: int = 1, *, label: str | None = None, entries: int = 12
+) -> Explanation:
+    r"""Show how one prediction comes about, and how the loss of that row would change the network.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model; it is only read.
+    raw : DataFrame, path, or uint8 array of shape (m, size, size, 3)
+        A table, or a picture, or a folder of pictures, of which the sorted files count.
+    row : int, default 1
+        Which of them, counted from 1.
+    label : str, optional
+        What is right; by default the target column of the table, or the class folder of the
+        picture. Several labels, or several numbers, are separated by semicolons.
+    entries : int, default 12
+        How many numbers of each wide array to show and check.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    DataError
+        If there is no such row, or it cannot be used.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> model = table_run(introverts(200), Settings(hidden=(4,), epochs=5)).model
+    >>> seen = explain(model, introverts(200), row=7)
+    >>> seen.name, [step.symbol for step in seen.trace.steps], seen.trace.ok
+    ('row 7', ['z1', 'a1', 'z2'], True)
+    >>> seen.difference < 1e-6
+    True
+    """
+    sample = read_sample(model, raw, row, label)
+    predicted = model.outputs(sample.X)[0]  # which refuses a network that is out of proportion
+    X = sample.X if model.transform is None else model.transform(sample.X)
+    y = None if sample.y is None else sample.y[0]
+    seen = trace(model.net, model.loss, X[0], y, entries=entries)
+    return Explanation(
+        sample.name,
+        model.target,
+        sample.cells,
+        sample.picture,
+        input_names(model),
+        seen,
+        predicted,
+        answer(model.target, predicted),
+        None if sample.y is None else truth(model.target, sample.y),
+        tuple(sample.notes),
+    )
+
+
+def input_names(model: Model) -> tuple[str, ...]:
+    """Return the name of each number that enters the network.
+
+    Parameters
+    ----------
+    model : Model
+        Of a table or of pictures.
+
+    Returns
+    -------
+    tuple of str
+        Features of the schema, or ``red of pixel 0, 63``: row and column from the upper left.
+    """
+    schema = model.schema
+    if model.transform is None:
+        return _table(schema).feature_names
+    side = range(_images(schema).size)
+    return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
+
+
+def answer(target: "Target", a: Array) -> str:
+    """Say a prediction in words.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    a : array of shape (n_out,)
+        After the loss's link.
+
+    Examples
+    --------
+    >>> from plainnet.data.targets import Target
+    >>> answer(Target("multilabel", ("tags",), ("a", "b", "c")), np.array([0.9, 0.1, 0.8]))
+    'a;c'
+    """
+    from plainnet.data.cells import text_from_number
+
+    said = target.decode(a[np.newaxis])[0]
+    if target.task == "regression":
+        return ";".join(map(text_from_number, said))
+    if target.task == "multilabel":
+        on = [name for name, yes in zip(target.classes, said, strict=True) if yes]
+        return ";".join(on) if on else "none"
+    return str(said)
+
+
+def truth(target: "Target", y: Array) -> str:
+    """Say one encoded target in words, as `answer` says a prediction.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    y : array of shape (1,) or (1, n_out)
+        From `Target.encode`.
+    """
+    from plainnet.data.cells import text_from_number
+
+    if target.task == "multiclass":
+        return target.classes[int(y[0])]
+    if target.task == "regression":  # standardized in float32, which keeps seven digits
+        numbers = target.decode(np.atleast_2d(y[0]))[0]
+        return ";".join(text_from_number(float(f"{number:.7g}")) for number in numbers)
+    return answer(target, np.atleast_1d(y[0]))
+
+
+def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+    """Read one row or picture and what is known of its target.
+
+    Parameters
+    ----------
+    model, raw, row, label
+        See `explain`.
+
+    Returns
+    -------
+    Sample
+
+    Raises
+    ------
+    DataError
+        If there is no such row, or it cannot be used.
+    """
+    if model.transform is None:
+        return _read_row(model, raw, row, label)
+    return _read_picture(model, raw, row, label)
+
+
+def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+    from plainnet.data.cells import Cells
+    from plainnet.data.read_table import read_frame
+
+    schema, target = _table(model.schema), model.target
+    frame = read_frame(raw)
+    _require_row(row, len(frame), "row")
+    one = frame.iloc[[row - 1]]
+    present = [name for name in target.columns if name in frame.columns]
+    inputs = one.drop(columns=present)
+    notes: list[str] = []
+    X = schema.transform(inputs, notes)
+    y = None
+    if label is not None:
+        y = _labelled(target, label)
+    elif len(present) == len(target.columns):
+        if any(Cells.read(one[name]).missing for name in present):
+            notes.append("The row misses its target, so there is no loss: give a label for one.")
+        else:
+            y = target.encode(one)
+    return Sample(f"row {row:,}", X, y, _cells(schema, inputs, X[0]), None, notes)
+
+
+def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cell, ...]:
+    from plainnet.data.cells import Cells
+
+    cells, start = [], 0
+    for column in schema.columns:
+        stop = start + len(column.features)
+        values = zip(column.features, map(float, x[start:stop]), strict=True)
+        raw = None
+        if column.name in inputs.columns:
+            read = Cells.read(inputs[column.name])
+            raw = None if read.missing else read.texts()[int(read.codes[0])]
+        encode = getattr(type(column), "encode", None)
+        code = None if encode is None else code_of(encode)
+        cells.append(
+            Cell(column.name, column.kind, raw, tuple(values), _how(column, inputs, raw), code)
+        )
+        start = stop
+    return tuple(cells)
+
+
+def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
+    from plainnet.data.cells import Cells
+    from plainnet.data.columns import CategoryColumn, NumberColumn
+
+    if isinstance(column, NumberColumn):
+        value, said = column.median, "missing = the median: "
+        if raw is not None:
+            value, said = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
+        if column.unscaled:
+            return f"{said}{value:.6g}, as it is"
+        return f"{said}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
+    if isinstance(column, CategoryColumn):
+        return "1 for its own level, 0 for the others"
+    return column.treatment if raw is None else column.treatment.split("; ")[-1]
+
+
+def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+    from plainnet.data.decode import read_image, shown
+    from plainnet.data.images import picture_files
+
+    schema, target = _images(model.schema), model.target
+    if isinstance(raw, np.ndarray):
+        _require_row(row, len(raw), "picture")
+        X, name = raw[row - 1 : row], f"picture {row:,}"
+    else:
+        files = picture_files(raw)
+        _require_row(row, len(files), "picture")
+        file, folder = files[row - 1], Path(raw)
+        X = read_image(file, schema.size)[np.newaxis]
+        name = shown(file.relative_to(folder) if folder.is_dir() else file)
+        if label is None:
+            label = _class_folder(file, folder, target.classes)
+    schema.transform(X)  # refuses pictures of another size before anything is said of them
+    how = tuple(
+        f"{channel}: byte" if schema.unscaled else f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
+        for channel, mean, std in zip(_CHANNELS, schema.mean, schema.std, strict=True)
+    )
+    picture = Picture(X[0], how, code_of(type(schema).transform))
+    y = None if label is None else _labelled(target, label)
+    return Sample(name, X, y, (), picture, [])
+
+
+def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | None:
+    """The class that a picture's folders name: the outermost inside the folder, or its own."""
+    inside = file.relative_to(folder).parts[:-1] if folder.is_dir() else ()
+    own = folder.name if folder.is_dir() else file.resolve().parent.name
+    for name in (*inside[:1], own):
+        if name in classes:
+            return name
+    return None
+
+
+def _labelled(target: "Target", label: str) -> Array:
+    """Encode a label that a person typed."""
+    import pandas as pd
+
+    columns = target.columns
+    if len(columns) == 1:
+        return target.encode(pd.DataFrame({columns[0]: [label]}))
+    parts = [part.strip() for part in label.split(";")]
+    if target.task == "multilabel":
+        unknown = [part for part in parts if part and part not in columns]
+        if unknown:
+            raise DataError(
+                f"there is no label {unknown[0]!r}: name some of {', '.join(columns)}, "
+                "separated by semicolons"
+            )
+        return target.encode(pd.DataFrame({name: [str(int(name in parts))] for name in columns}))
+    if len(parts) != len(columns):
+        raise DataError(
+            f"the label {label!r} has {len(parts)} numbers where the target has {len(columns)}: "
+            "separate them by semicolons"
+        )
+    return target.encode(pd.DataFrame({n: [p] for n, p in zip(columns, parts, strict=True)}))
+
+
+def _require_row(row: int, m: int, unit: str) -> None:
+    if not 1 <= row <= m:
+        raise DataError(f"there is no {unit} {row:,}: they are counted from 1 to {m:,}")
+
+
+def _table(schema: "TableSchema | ImageSchema") -> "TableSchema":
+    from plainnet.data.table_schema import TableSchema
+
+    assert isinstance(schema, TableSchema)
+    return schema
+
+
+def _images(schema: "TableSchema | ImageSchema") -> "ImageSchema":
+    from plainnet.data.images import ImageSchema
+
+    assert isinstance(schema, ImageSchema)
+    return schema

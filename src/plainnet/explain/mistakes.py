@@ -1,0 +1,84 @@
+"""Mistakes: the samples of which a model is most confident, and wrong."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from plainnet.decision import is_positive
+from plainnet.evaluate.per_example import NamedRows, row_losses, row_scores
+from plainnet.explain.example import answer, truth
+from plainnet.model import Model
+
+
+class Mistake(NamedTuple):
+    """A sample that a model gets wrong.
+
+    ``row`` is its place among the rows that were given, from 0; ``said`` and ``true`` are in
+    words. ``confidence`` is the probability of what was said; of several labels, that of the
+    wrong one held for surest; of a regression None, where ``error`` counts: the absolute error in
+    the table's own unit (elsewhere the share of labels that are wrong). ``loss`` is the sample's.
+    """
+
+    row: int
+    name: str
+    said: str
+    true: str
+    confidence: float | None
+    error: float
+    loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures by name, the place counted from 0."""
+        return self._asdict()
+
+
+def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
+    """List the samples of which a model is most confident, and wrong.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model; it is only read.
+    rows : NamedRows
+        Samples with known targets; see `plainnet.evaluate.per_example.read_rows`.
+    n : int, default 10
+        How many at most.
+
+    Returns
+    -------
+    list of Mistake
+        The most confident first; of a regression the largest error first. Empty if all is right.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.evaluate.per_example import read_rows
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> model = table_run(introverts(300), Settings(epochs=10)).model
+    >>> found = worst(model, read_rows(model, introverts(300, seed=1)), n=3)
+    >>> [one.said != one.true for one in found]
+    [True, True, True]
+    """
+    target, net = model.target, model.net
+    Z = model.logits(rows.X)
+    y = model.loss.encode(rows.y, net.n_out, np.float64)
+    A = model.loss.link(Z).astype(np.float64)
+    scores, losses = row_scores(model, Z, y), row_losses(model.loss, Z, y)
+    if target.task == "regression":
+        errors, rank = scores, scores
+    else:
+        errors = 1 - scores
+        sure = np.maximum(A, 1 - A)
+        if target.task == "multiclass":
+            rank = A.max(axis=1)
+        else:
+            rank = np.where(is_positive(A) != (y > 0.5), sure, 0).max(axis=1)
+    order = np.lexsort((-losses, -rank))
+    found = []
+    for i in order[errors[order] > 0][:n]:
+        confidence = None if target.task == "regression" else float(rank[i])
+        said, true = answer(target, A[i]), truth(target, rows.y[i : i + 1])
+        figures = (confidence, float(errors[i]), float(losses[i]))
+        found.append(Mistake(int(i), rows.names[i], said, true, *figures))
+    return found

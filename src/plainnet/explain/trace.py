@@ -1,0 +1,508 @@
+"""A trace: one row through a network and back, with every number and its finite difference."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError
+from plainnet.explain.formulas import (
+    Code,
+    code_of,
+    formula_of,
+    gradient_formula,
+    link_formula,
+    loss_formula,
+)
+from plainnet.nn.activations import Activation
+from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, positive_int
+from plainnet.nn.losses import Loss
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
+
+EPS = 1e-5  # where central differences in float64 err least
+WHOLE = 1024  # an array of at most so many numbers stands whole in JSON
+_ROUNDING = 64 * float(np.finfo(np.float64).eps) / EPS  # what a numeric slope may be off by
+_LENGTH = 3.0  # of a step in a random direction: long enough to see, too short for a curve
+
+Sides = list[Array]
+Value = Callable[[Array], tuple[float, Sides]]
+
+
+def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
+    """Choose at most n entries of an array: all, or those farthest from zero, in their order.
+
+    Parameters
+    ----------
+    values : array
+        Of any shape.
+    n : int
+        How many.
+
+    Returns
+    -------
+    list of tuple of int
+        Their indices.
+
+    Examples
+    --------
+    >>> excerpt(np.array([0.1, -5.0, 0.2, 3.0]), n=2)
+    [(1,), (3,)]
+    """
+    flat = np.arange(values.size)
+    if values.size > n:
+        flat = np.sort(np.argsort(-np.abs(values.ravel()), kind="stable")[:n])
+    return [tuple(int(i) for i in np.unravel_index(f, values.shape)) for f in flat]
+
+
+def numbers_json(values: Array, n: int) -> dict[str, Any]:
+    """Describe an array as JSON can hold it: whole if it is small, and an excerpt.
+
+    Parameters
+    ----------
+    values : array
+        Of any shape; not empty.
+    n : int
+        Entries of the excerpt.
+
+    Returns
+    -------
+    dict
+        ``shape``, ``min``, ``max``, ``mean``, ``values`` (nested lists, or None beyond 1,024
+        numbers) and ``excerpt``, a list of index and value.
+
+    Examples
+    --------
+    >>> numbers_json(np.array([2.0, 4.0]), n=1)["excerpt"]
+    [{'index': [1], 'value': 4.0}]
+    """
+    return {
+        "shape": list(values.shape),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "mean": float(values.mean()),
+        "values": values.tolist() if values.size <= WHOLE else None,
+        "excerpt": [{"index": list(i), "value": float(values[i])} for i in excerpt(values, n)],
+    }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one layer made of a row.
+
+    Attributes
+    ----------
+    name, kind : str
+        Of the layer, such as ``dense1`` and ``Dense``.
+    symbol : str
+        What the course calls it: z1 after the first Dense, a1 after its activation.
+    output : float64 array
+        The shape of one sample.
+    parameters : dict of str to float64 array
+        The layer's own, the running figures of batch norm too.
+    formula : str
+        What the layer computes.
+    code : Code or None
+        Where it does.
+    """
+
+    name: str
+    kind: str
+    symbol: str
+    output: Array
+    parameters: dict[str, Array]
+    formula: str
+    code: Code | None
+
+    def to_json(self, n: int) -> dict[str, Any]:
+        """Return the step as JSON can hold it, with excerpts of n numbers."""
+        return {
+            "layer": self.name,
+            "kind": self.kind,
+            "symbol": self.symbol,
+            "formula": self.formula,
+            "code": None if self.code is None else self.code.to_json(),
+            "output": numbers_json(self.output, n),
+            "parameters": {key: numbers_json(a, n) for key, a in self.parameters.items()},
+        }
+
+
+@final
+@dataclass(frozen=True)
+class Slope:
+    """One entry of a gradient beside its finite difference.
+
+    ``numeric`` is None where the step moves a unit across a kink, such as ReLU's at zero: there
+    is no derivative to compare with. ``index`` is None for a slope in a random direction, which
+    asks after all entries at once. ``unsure`` is how far the differences of a step and of its half
+    are apart, for a loss may bend within a step, or be rounded more than others.
+    """
+
+    index: tuple[int, ...] | None
+    value: float | None
+    gradient: float
+    numeric: float | None
+    unsure: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the slope as JSON can hold it."""
+        return {
+            "index": None if self.index is None else list(self.index),
+            "value": self.value,
+            "gradient": self.gradient,
+            "finite_difference": self.numeric,
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """The derivative of the row's loss by one array.
+
+    Attributes
+    ----------
+    name : str
+        By what: ``dense1.W``, ``z1``, or ``x``, the input.
+    layer : str
+        The layer whose ``backward`` wrote it; the name of the loss for the first.
+    gradient : float64 array
+        The shape of what it is the derivative by.
+    checked : tuple of Slope
+        Entries beside their finite differences; the largest of a wide array.
+    direction : Slope or None
+        Where not every entry was checked one by one: the slope along a random direction.
+    difference : float
+        The largest difference between gradient and finite difference.
+    ok : bool
+        Whether they agree, rounding aside.
+    formula : str
+        How it is computed.
+    code : Code or None
+        Where.
+    """
+
+    name: str
+    layer: str
+    gradient: Array
+    checked: tuple[Slope, ...]
+    direction: Slope | None
+    difference: float
+    ok: bool
+    formula: str
+    code: Code | None
+
+    def to_json(self, n: int) -> dict[str, Any]:
+        """Return the gradient as JSON can hold it, with excerpts of n numbers."""
+        return {
+            "by": self.name,
+            "layer": self.layer,
+            "formula": self.formula,
+            "code": None if self.code is None else self.code.to_json(),
+            "gradient": numbers_json(self.gradient, n),
+            "checked": [slope.to_json() for slope in self.checked],
+            "direction": None if self.direction is None else self.direction.to_json(),
+            "difference": self.difference,
+            "ok": self.ok,
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One row all the way through a network, and back if its target is known.
+
+    Attributes
+    ----------
+    x : float64 array
+        The row as it entered.
+    steps : tuple of Step
+        What each layer made of it; the last output is the logits.
+    a : float64 array
+        The prediction, after the loss's link.
+    link, link_code
+        Its formula, and where it is computed.
+    y : array or None
+        The target in the form that the loss takes.
+    value : float or None
+        The loss of this row.
+    loss, loss_code
+        Its formula, and where it is computed.
+    gradients : tuple of Gradient
+        From the loss back to the input; empty without a target.
+    entries : int
+        How many numbers an excerpt has.
+    """
+
+    x: Array
+    steps: tuple[Step, ...]
+    a: Array
+    link: str
+    link_code: Code | None
+    y: Array | None
+    value: float | None
+    loss: str
+    loss_code: Code | None
+    gradients: tuple[Gradient, ...]
+    entries: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient agrees with its finite differences."""
+        return all(gradient.ok for gradient in self.gradients)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it: ``x``, ``steps``, ``prediction``, ``loss``, ..."""
+        n = self.entries
+        return {
+            "x": numbers_json(self.x, n),
+            "steps": [step.to_json(n) for step in self.steps],
+            "prediction": {
+                "formula": self.link,
+                "code": None if self.link_code is None else self.link_code.to_json(),
+                "a": self.a.tolist(),
+            },
+            "loss": None
+            if self.value is None or self.y is None
+            else {
+                "formula": self.loss,
+                "code": None if self.loss_code is None else self.loss_code.to_json(),
+                "y": self.y.tolist(),
+                "value": self.value,
+            },
+            "gradients": [gradient.to_json(n) for gradient in self.gradients],
+            "gradients_agree": self.ok if self.gradients else None,
+        }
+
+
+def trace(
+    net: Sequential, loss: Loss, x: ArrayLike, y: ArrayLike | None = None, *, entries: int = 12
+) -> Trace:
+    """Follow one row through a network as it predicts, and its loss back to every parameter.
+
+    Everything runs on a float64 copy, as when predicting: dropout drops nothing, batch norm takes
+    its running figures. The network itself is left as it was.
+
+    Parameters
+    ----------
+    net : Sequential
+        Any network, with layers of your own too.
+    loss : Loss
+        What it is trained with.
+    x : array of shape in_shape
+        One row.
+    y : number, array or None
+        Its target as `Loss.encode` takes it for one row, such as 1, or [0, 1] for two labels.
+        Without it there is no loss and no way back.
+    entries : int, default 12
+        How many entries of each array are checked one by one against finite differences.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    PlainnetError
+        If the row has another shape, or the target does not fit the loss.
+
+    Examples
+    --------
+    >>> from plainnet.nn import BinaryCrossEntropy, mlp
+    >>> net = mlp(2, hidden=(), n_out=1, init="constant:0.5")
+    >>> seen = trace(net, BinaryCrossEntropy(), [1.0, -1.0], 1)
+    >>> seen.steps[0].output, seen.a, round(seen.value, 6)
+    (array([0.]), array([0.5]), 0.693147)
+    >>> {g.name: g.gradient.tolist() for g in seen.gradients}
+    {'z1': [-0.5], 'dense1.W': [[-0.5, 0.5]], 'dense1.b': [-0.5], 'x': [-0.25, -0.25]}
+    """
+    positive_int("trace", "entries", entries)
+    net = net.astype(np.float64)
+    X = np.array(net.rows(np.asarray(x)[np.newaxis]), np.float64)
+    target = None if y is None else loss.encode(np.asarray(y)[np.newaxis], net.n_out, np.float64)
+    walk = _Walk(net, loss, X, target)
+    gradients = () if walk.y is None else tuple(walk.back(entries))
+    return Trace(
+        X[0],
+        tuple(walk.steps),
+        loss.link(walk.outputs[-1].copy())[0],
+        link_formula(loss),
+        code_of(type(loss).link),
+        None if walk.y is None else walk.y[0],
+        walk.value if walk.y is not None else None,
+        loss_formula(loss),
+        code_of(type(loss).__call__),
+        gradients,
+        entries,
+    )
+
+
+@final
+class _Kept(NamedTuple):
+    """A gradient on the way back: by what enters layer i or, where named, by its variable."""
+
+    i: int
+    variable: str
+    grad: Array
+    owner: str
+    formula: str
+    code: Code | None
+
+
+@final
+@dataclass(eq=False)
+class _Walk:
+    """The way through a network and back, on a copy that nobody else holds."""
+
+    net: Sequential
+    loss: Loss
+    X: Array
+    y: Array | None
+    steps: list[Step] = field(default_factory=list)
+    outputs: list[Array] = field(default_factory=list)
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.outputs = [self.X]
+        n_dense = 0
+        for layer in self.net.layers:
+            n_dense += isinstance(layer, Dense)
+            Y = layer.forward(self.outputs[-1], False).copy()
+            self.outputs.append(Y)
+            own = {v.name: getattr(layer, v.name).copy() for v in layer.variables}
+            forward = type(layer).forward
+            self.steps.append(
+                Step(
+                    layer.name,
+                    type(layer).__name__,
+                    _symbol(layer, n_dense),
+                    Y[0],
+                    own,
+                    formula_of(forward),
+                    code_of(forward),
+                )
+            )
+
+    def back(self, entries: int) -> list[Gradient]:
+        """Run backward, keep every gradient, and check each by finite differences afterwards."""
+        assert self.y is not None
+        self.value, dZ = self.loss(self.outputs[-1], self.y)
+        layers = self.net.layers
+        loss = type(self.loss)
+        formula = formula_of(loss.__call__).removeprefix("Return the mean loss and ")
+        kept = [
+            _Kept(len(layers), "", dZ[0].copy(), loss.__name__, formula, code_of(loss.__call__))
+        ]
+        dY = dZ
+        for i in range(len(layers) - 1, -1, -1):
+            layer = layers[i]
+            dX = layer.backward(dY, True)
+            if dX is None:
+                raise PlainnetError(f"{layer.name!r} returned no dX although it was asked for")
+            dY = dX.copy()
+            backward = type(layer).backward
+            for v in layer.variables:
+                if v.kind != "state":
+                    d = "d" + v.name
+                    grad, formula = getattr(layer, d).copy(), gradient_formula(backward, d)
+                    code = code_of(backward, about=d)
+                    kept.append(_Kept(i, v.name, grad, layer.name, formula, code))
+            formula, code = gradient_formula(backward, "dX"), code_of(backward, after="need_dX")
+            if isinstance(layer, BatchNorm):  # it predicts here, with its running figures
+                formula, code = "dX = gamma / std dY", code_of(backward, about="train")
+            kept.append(_Kept(i, "", dY[0], layer.name, formula, code))
+        rng = np.random.default_rng(0)
+        return [self._checked(one, entries, rng) for one in kept]
+
+    def _checked(self, kept: "_Kept", entries: int, rng: np.random.Generator) -> Gradient:
+        """Put the finite differences beside a gradient."""
+        i, variable, grad = kept.i, kept.variable, kept.grad
+        if variable:
+            array = getattr(self.net.layers[i], variable)
+            name = f"{kept.owner}.{variable}"
+        else:
+            array = self.outputs[i][0].copy()
+            name = self.steps[i - 1].symbol if i else "x"
+
+        def value(changed: Array) -> tuple[float, Sides]:
+            if not variable:
+                return self._rest(i, changed[np.newaxis])
+            before = array.copy()
+            array[...] = changed
+            try:
+                return self._rest(i, self.outputs[i])
+            finally:
+                array[...] = before
+
+        slopes = []
+        for index in excerpt(grad, entries):
+            step = np.zeros_like(array)
+            step[index] = 1.0
+            slopes.append(_slope(value, array, grad, step, index))
+        direction = None
+        if grad.size > entries:
+            step = rng.standard_normal(grad.shape)
+            step *= _LENGTH / float(np.linalg.norm(step))
+            direction = _slope(value, array, grad, step, None)
+        both = slopes if direction is None else [*slopes, direction]
+        errors = [abs(s.gradient - s.numeric) for s in both if s.numeric is not None]
+        room = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
+        room += max((s.unsure for s in both), default=0.0)
+        allowed = [1e-6 * abs(s.gradient) + room for s in both if s.numeric is not None]
+        ok = all(error <= most for error, most in zip(errors, allowed, strict=True))
+        return Gradient(
+            name,
+            kept.owner,
+            grad,
+            tuple(slopes),
+            direction,
+            max(errors, default=0.0),
+            ok,
+            kept.formula,
+            kept.code,
+        )
+
+    def _rest(self, i: int, Y: Array) -> tuple[float, Sides]:
+        """The loss from layer i on, and on which side of its kink each kinked unit lies."""
+        assert self.y is not None
+        sides = []
+        for layer in self.net.layers[i:]:
+            Y = layer.forward(Y, False)
+            if layer.kinked:
+                sides.append(Y > 0)
+        return self.loss(Y, self.y)[0], sides
+
+
+def _slope(
+    value: Value, array: Array, grad: Array, step: Array, index: tuple[int, ...] | None
+) -> Slope:
+    plus, sides_plus = value(array + EPS * step)
+    minus, sides_minus = value(array - EPS * step)
+    crossed = any(np.any(p != q) for p, q in zip(sides_plus, sides_minus, strict=True))
+    longer, half = (plus - minus) / (2 * EPS), EPS / 2 * step
+    shorter = (value(array + half)[0] - value(array - half)[0]) / EPS
+    numeric = None if crossed else (4 * shorter - longer) / 3  # extrapolated to no step at all
+    entry, unsure = None if index is None else float(array[index]), abs(longer - shorter)
+    return Slope(index, entry, float(np.sum(grad * step)), numeric, 0.0 if crossed else unsure)
+
+
+def _symbol(layer: Layer, n_dense: int) -> str:
+    """What the course calls the output of a layer after so many Dense layers."""
+    if isinstance(layer, Dense):
+        return f"z{n_dense}"
+    if isinstance(layer, Activation | Dropout):
+        return f"a{n_dense}" if isinstance(layer, Activation) else f"a{n_dense} ({layer.name})"
+    return f"a{n_dense} (flat)" if isinstance(layer, Flatten) else f"z{n_dense} ({layer.name})"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as people say it.
+
+    Examples
+    --------
+    >>> shape_text((8, 3)), shape_text((4,)), shape_text(())
+    ('8 x 3', '4', '1')
+    """
+    return " x ".join(map(str, shape)) or "1"

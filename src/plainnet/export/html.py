@@ -1,0 +1,134 @@
+"""A model as one HTML page that computes predictions by itself, offline, in any browser."""
+
+import base64
+from importlib.resources import files
+from typing import Any
+
+from plainnet.data.cells import text_from_number
+from plainnet.data.images import ImageSchema
+from plainnet.data.read_table import MISSING
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.targets import Target
+from plainnet.export.model_spec import Step, columns, steps
+from plainnet.model import Model
+from plainnet.nn.parameters import Array
+from plainnet.report.html import page
+
+_OPTIONS = ("eps", "alpha")  # of layers, where a prediction needs them
+_NAMED = 5  # targets in a heading
+
+
+def to_html(model: Model) -> str:
+    """Write a model as a page on which one enters a row, or drops a picture, and sees what it says.
+
+    Parameters
+    ----------
+    model : Model
+        Of a table or of pictures.
+
+    Returns
+    -------
+    str
+        The whole file; the same model gives the same text.
+
+    Raises
+    ------
+    PlainnetError
+        If a layer is not one of plainnet's own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> '<label for="column-0">hours</label>' in to_html(model)
+    True
+    """
+    layers, schema, target = steps(model), model.schema, model.target
+    known = columns(schema) if isinstance(schema, TableSchema) else []
+    stored: dict[str, Any] = {
+        "task": target.task,
+        "targets": target.columns,
+        "classes": target.classes,
+        "mean": target.mean,
+        "scale": target.scale,
+        "dtype": model.net.dtype.name,
+        "layers": [_stored(step) for step in layers],
+        "columns": known,
+        "missing": sorted(MISSING),
+    }
+    picture = None
+    if isinstance(schema, ImageSchema):
+        picture = stored["picture"] = schema.to_json()
+    scripts = ("network.js", "picture.js" if picture else "table.js")
+    return page(
+        "predict.html",
+        package="plainnet.export",
+        style=_text("predict.css"),
+        script="".join(map(_text, scripts)),
+        title=_title(target, picture is not None),
+        subtitle=f"A neural network with {model.net.params.grad.size:,} parameters",
+        classes=target.classes,
+        path=_path(model, layers),
+        picture=picture,
+        columns=[_field(column) for column in known],
+        model=stored,
+    )
+
+
+def _text(name: str) -> str:
+    return (files("plainnet.export") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _stored(step: Step) -> dict[str, Any]:
+    """Describe a layer, its arrays as their bytes in base64."""
+    options = {key: step.options[key] for key in _OPTIONS if key in step.options}
+    arrays = {name: _packed(array) for name, array in step.arrays.items()}
+    return {"kind": step.kind, **options, **arrays, "packed": list(arrays)}
+
+
+def _packed(array: Array) -> str:
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+
+
+def _title(target: Target, pictures: bool) -> str:
+    if pictures:
+        return "What is on the picture?"
+    names = [*target.columns[:_NAMED], *(["more"] if len(target.columns) > _NAMED else [])]
+    return f"Predict {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
+
+
+def _path(model: Model, layers: list[Step]) -> str:
+    """Say in a line what becomes of the input."""
+    last = {"regression": "the number", "multiclass": "softmax"}.get(model.target.task, "sigmoid")
+    parts = [f"{model.schema.n_features:,} numbers"]
+    parts += [f"{s.kind} ({s.n_out:,})" if s.kind == "Dense" else s.kind for s in layers]
+    return " → ".join([*parts, last])
+
+
+def _field(column: dict[str, Any]) -> dict[str, Any]:
+    """Describe one field of the form, which holds at first what most training rows held."""
+    name, kind = column["name"], column["kind"]
+    if kind == "number":
+        low, median, high = (_number(column[key], column) for key in ("low", "median", "high"))
+        hint = f"{low} to {high} in training, usually {median}"
+        signed = column["low"] < 0  # some phones show no minus among the digits
+        return {"name": name, "kind": kind, "typical": median, "hint": hint, "signed": signed}
+    if kind == "indicator":
+        options = [("0", "a value", True), ("", "missing", False)]
+        return {"name": name, "kind": kind, "options": options, "hint": "Whether there is one"}
+    if kind == "yesno":
+        known = [("0", "No"), ("1", "Yes")]
+    else:
+        known = [(str(place), level) for place, level in enumerate(column["levels"])]
+        known.append((str(len(known)), "another value"))
+    options = [(value, words, words == column["fill"]) for value, words in known]
+    hint = f"Usually {column['fill']}"
+    return {"name": name, "kind": kind, "options": [*options, ("", "missing", False)], "hint": hint}
+
+
+def _number(value: float, column: dict[str, Any]) -> str:
+    """Write a number as the column's cells are written."""
+    return text_from_number(value).replace(".", column["decimal"])

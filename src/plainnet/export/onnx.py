@@ -1,0 +1,322 @@
+"""The ONNX file of a model: raw cells or pixels in, classes and probabilities or numbers out."""
+
+import json
+import math
+from collections.abc import Callable
+from itertools import chain, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from plainnet._version import __version__
+from plainnet.data.cells import YES_NO_PAIRS, Cells
+from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
+from plainnet.data.images import ImageSchema
+from plainnet.data.left_out import IndicatorColumn
+from plainnet.data.read_table import MISSING
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.targets import Target
+from plainnet.errors import PlainnetError
+from plainnet.export.onnx_graph import Graph
+from plainnet.model import Model
+from plainnet.nn.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm
+from plainnet.nn.network import Sequential
+
+_ROWS = "rows"  # how the open size of all inputs and outputs is called
+
+
+def to_onnx(model: Model) -> bytes:
+    """Write a model as an ONNX file that takes what the model takes.
+
+    A table's model has an input for each column that becomes features, of shape (rows, 1): numbers
+    as float64, NaN where a cell is missing, and all else as text without spaces around it. A model
+    of pictures has one, uint8 of shape (rows, size, size, 3), for pictures of that size.
+
+    A classifier gives ``label``, the names of classes (rows,), and ``probabilities``
+    (rows, classes), also of two; a multi-label one ``label`` as truth values (rows, labels); a
+    regression gives ``prediction`` (rows, targets), float64 in the unit of the table. Where
+    `Model.predict` refuses a number, as one that is infinite, what comes out is NaN.
+
+    Parameters
+    ----------
+    model : Model
+        Made of layers of this package.
+
+    Returns
+    -------
+    bytes
+        Of IR version 8 with operators of opset 17, and where text goes in, of ai.onnx.ml 3.
+
+    Raises
+    ------
+    PlainnetError
+        If a layer is not one of plainnet's, the library onnx is not installed, or the network is
+        too large for such a file.
+
+    Examples
+    --------
+    >>> import onnx
+    >>> import pandas as pd
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model = table_run(frame, Settings(hidden=(), epochs=1, test=0)).model
+    >>> proto = onnx.load_model_from_string(to_onnx(model))
+    >>> [port.name for port in (*proto.graph.input, *proto.graph.output)]
+    ['hours', 'label', 'probabilities']
+    """
+    graph = Graph(model.net.dtype)
+    ports: dict[str, str] = {}
+    if isinstance(model.schema, ImageSchema):
+        X = _pictures(graph, model.schema)
+    else:
+        ports = {_port(graph, column): column.name for column in _features(model.schema)}
+        X = _table(graph, model.schema, list(ports))
+    if model.net.dtype != np.float32:
+        X = graph.cast(X, model.net.dtype.name)
+    A = _link(graph, model.target, _network(graph, model.net, X))
+    if ports:  # 0, and NaN where a number was infinite, which no activation can hide
+        A = graph.add("Add", A, graph.add("ReduceSum", graph.add("Mul", X, 0.0), np.array([1])))
+    _answer(graph, model.target, A)
+    return graph.to_bytes(_metadata(model, ports), model.target.describe())
+
+
+# --- from what a person has to what the network takes --------------------------------------------
+
+
+def _pictures(graph: Graph, schema: ImageSchema) -> str:
+    """Pixels to standardised rows, in the order of `ImageSchema.transform`."""
+    shape = (_ROWS, schema.size, schema.size, 3)
+    pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
+    graph.part = "pictures"
+    X = graph.add("Sub", graph.cast(pixels, "float32"), np.array(schema.mean, np.float32))
+    X = graph.add("Mul", X, np.float32(1) / np.array(schema.std, np.float32))
+    return graph.add("Flatten", X, axis=1)
+
+
+def _features(schema: TableSchema) -> list[FeatureColumn]:
+    return [column for column in schema.columns if isinstance(column, FeatureColumn)]
+
+
+def _port(graph: Graph, column: FeatureColumn) -> str:
+    """Let a column be an input and return what it is called."""
+    text = {
+        "number": "a number; NaN where the cell is missing",
+        "yesno": "yes or no, true or false, on or off, 1 or 0; empty where the cell is missing",
+        "category": "text without spaces around it; empty where the cell is missing",
+        "indicator": "any text; empty where the cell is missing",
+    }[column.kind]
+    kind = "float64" if column.kind == "number" else "string"
+    return graph.input(column.name, kind, (_ROWS, 1), text)
+
+
+def _table(graph: Graph, schema: TableSchema, ports: list[str]) -> str:
+    """Cells to rows: all numbers at once, the other columns one by one, then in their order."""
+    columns = dict(zip(ports, _features(schema), strict=True))
+    numbers = {port: c for port, c in columns.items() if isinstance(c, NumberColumn)}
+    graph.part = "table"
+    blocks = _numbers(graph, numbers)
+    places = {port: i for i, port in enumerate(numbers)}
+    order: list[int] = []
+    width = 2 * len(numbers)
+    for port, column in columns.items():
+        n = len(column.features)
+        if port in places:
+            order += [places[port], places[port] + len(numbers)][:n]
+        else:
+            blocks.append(_text(graph, column, port))
+            order += range(width, width + n)
+            width += n
+    graph.part = "table"
+    rows = graph.add("Concat", *blocks, axis=1)
+    return graph.add("Gather", rows, np.array(order), axis=1)
+
+
+def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
+    """All numbers standardised, in float64 as the model does it, and which of them are missing."""
+    if not columns:
+        return []
+    median, mean, scale = (
+        graph.constant(name, np.array([getattr(c, name) for c in columns.values()], np.float64))
+        for name in ("median", "mean", "scale")
+    )
+    cells = graph.add("Concat", *columns, axis=1)
+    absent = graph.add("IsNaN", cells)
+    filled = graph.add("Where", absent, median, cells)
+    Z = graph.add("Div", graph.add("Sub", filled, mean), scale)
+    return [graph.cast(Z, "float32"), graph.cast(absent, "float32")]
+
+
+def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
+    """Look up what the column itself makes of each text that it knows, of others, and of none."""
+    known = _known(column)
+    strange = "x" * (1 + max(map(len, known), default=0))
+    cells = Cells.read(pd.Series([*known, strange, None], name=column.name, dtype=object))
+    features = np.zeros((len(cells.codes), len(column.features)), np.float32)
+    column.encode(cells, features, None)
+    place = {text: i for i, text in enumerate(known)}
+    place |= dict.fromkeys(sorted(MISSING), len(known) + 1)
+    graph.part = column.name
+    code = graph.add(
+        "LabelEncoder",
+        port,
+        domain="ai.onnx.ml",
+        keys_strings=list(place),
+        values_int64s=list(place.values()),
+        default_int64=len(known),
+    )
+    code = graph.add("Reshape", code, np.array([-1]))
+    return graph.add("Gather", graph.constant("features", features), code, axis=0)
+
+
+def _known(column: FeatureColumn) -> list[str]:
+    """The texts that mean something to a column."""
+    if isinstance(column, CategoryColumn):
+        return list(column.levels)
+    if isinstance(column, IndicatorColumn):
+        return []
+    words = [*chain(*YES_NO_PAIRS), "0", "1"]
+    cased = (product(*({c.lower(): 0, c.upper(): 0} for c in word)) for word in words)
+    return ["".join(letters) for letters in chain.from_iterable(cased)]
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def _network(graph: Graph, net: Sequential, X: str) -> str:
+    for layer in net.layers:
+        if type(layer) not in _LAYERS:
+            known = ", ".join(kind.__name__ for kind in _LAYERS)
+            raise PlainnetError(
+                f"{type(layer).__name__} {layer.name!r} is no layer that an ONNX file can be "
+                f"written of; those are {known}"
+            )
+        graph.part = layer.name
+        X = _LAYERS[type(layer)](graph, layer, X)
+    graph.part = "answer"
+    return X
+
+
+def _dense(graph: Graph, layer: Dense, X: str) -> str:
+    return graph.add(
+        "Gemm", X, graph.constant("W", layer.W), graph.constant("b", layer.b), transB=1
+    )
+
+
+def _batch_norm(graph: Graph, layer: BatchNorm, X: str) -> str:
+    """Step by step: the operator folds the mean into the shift, which loses digits."""
+    D = graph.add("Sub", X, graph.constant("running_mean", layer.running_mean))
+    Xhat = graph.add("Div", D, graph.constant("std", np.sqrt(layer.running_var + layer.eps)))
+    Y = graph.add("Mul", Xhat, graph.constant("gamma", layer.gamma))
+    return graph.add("Add", Y, graph.constant("beta", layer.beta))
+
+
+def _layer_norm(graph: Graph, layer: LayerNorm, X: str) -> str:
+    gamma, beta = graph.constant("gamma", layer.gamma), graph.constant("beta", layer.beta)
+    return graph.add("LayerNormalization", X, gamma, beta, axis=-1, epsilon=layer.eps)
+
+
+def _leaky_relu(graph: Graph, layer: LeakyReLU, X: str) -> str:
+    return graph.add("Max", X, graph.add("Mul", X, layer.alpha))
+
+
+def _elu(graph: Graph, layer: ELU, X: str) -> str:
+    below = graph.add("Sub", graph.add("Exp", graph.add("Min", X, 0.0)), 1.0)
+    return graph.add("Add", graph.add("Max", X, 0.0), graph.add("Mul", below, layer.alpha))
+
+
+def _gelu(graph: Graph, layer: GELU, X: str) -> str:
+    """X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3); opset 17 has no operator for it."""
+    cube = graph.add("Mul", graph.add("Mul", graph.add("Mul", X, X), X), 0.044715)
+    u = graph.add("Mul", graph.add("Add", X, cube), math.sqrt(2 / math.pi))
+    return graph.add("Mul", graph.add("Mul", graph.add("Add", graph.add("Tanh", u), 1.0), 0.5), X)
+
+
+def _silu(graph: Graph, layer: SiLU, X: str) -> str:
+    """X (1 + tanh(X/2)) / 2; runtimes fuse X sigmoid(X), and some of them in float32 alone."""
+    half = graph.add("Mul", X, 0.5)
+    return graph.add("Mul", half, graph.add("Add", graph.add("Tanh", half), 1.0))
+
+
+def _softplus(graph: Graph, layer: Softplus, X: str) -> str:
+    """max(X, 0) + log(1 + e^-|X|)."""
+    E = graph.add("Exp", graph.add("Neg", graph.add("Abs", X)))
+    return graph.add("Add", graph.add("Max", X, 0.0), graph.add("Log", graph.add("Add", E, 1.0)))
+
+
+_LAYERS: dict[type[Layer], Callable[[Graph, Any, str], str]] = {
+    Dense: _dense,
+    Dropout: lambda graph, layer, X: X,
+    BatchNorm: _batch_norm,
+    LayerNorm: _layer_norm,
+    Flatten: lambda graph, layer, X: graph.add("Flatten", X, axis=1),
+    ReLU: lambda graph, layer, X: graph.add("Relu", X),
+    LeakyReLU: _leaky_relu,
+    ELU: _elu,
+    GELU: _gelu,
+    SiLU: _silu,
+    Tanh: lambda graph, layer, X: graph.add("Tanh", X),
+    Sigmoid: lambda graph, layer, X: graph.add("Sigmoid", X),
+    Softplus: _softplus,
+    Identity: lambda graph, layer, X: X,
+}
+
+
+# --- from what the network gives to what a person wants ------------------------------------------
+
+
+def _link(graph: Graph, target: Target, Z: str) -> str:
+    if target.task == "regression":
+        return Z
+    return graph.add("Softmax" if target.task == "multiclass" else "Sigmoid", Z)
+
+
+def _answer(graph: Graph, target: Target, A: str) -> None:
+    """Let labels and probabilities, or numbers in their own unit, be the outputs."""
+    if target.task == "regression":
+        Y = graph.add("Mul", graph.cast(A, "float64"), np.array(target.scale, np.float64))
+        Y = graph.add("Add", Y, np.array(target.mean, np.float64))
+        shape = (_ROWS, len(target.columns))
+        graph.output("prediction", Y, "float64", shape, ", ".join(target.columns))
+        return
+    k, names = len(target.classes), ", ".join(target.classes)
+    above = graph.add("Greater", A, 0.5)
+    if target.task == "multilabel":
+        graph.output("label", above, "bool", (_ROWS, k), names)
+    else:
+        classes = np.array(target.classes, dtype=object)
+        if target.task == "binary":
+            code = graph.add("Reshape", graph.cast(above, "int64"), np.array([-1]))
+            A = graph.add("Concat", graph.add("Sub", 1.0, A), A, axis=1)
+        else:
+            code = graph.add("ArgMax", A, axis=1, keepdims=0)
+        label = graph.add("Gather", graph.constant("classes", classes), code)
+        graph.output("label", label, "string", (_ROWS,), "one of the classes")
+    graph.output("probabilities", A, graph.dtype.name, (_ROWS, k), names)
+
+
+def _metadata(model: Model, ports: dict[str, str]) -> dict[str, str]:
+    """What a reader may want to know; all but the first three is JSON."""
+    target, schema = model.target, model.schema
+    known = {
+        "targets": target.columns,
+        "classes": target.classes,
+        "target": target.to_json(),
+        "schema": schema.to_json(),
+    }
+    if isinstance(schema, TableSchema):
+        known |= {"inputs": ports, "features": schema.feature_names}
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
+    return {"plainnet_version": __version__, "task": target.task, **texts}

@@ -1,0 +1,232 @@
+"""A model as one readable Python file, which needs NumPy alone and agrees to the last bit."""
+
+import ast
+import base64
+import inspect
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from textwrap import fill, indent
+from typing import TYPE_CHECKING, Any
+
+from plainnet._version import __version__
+from plainnet.data.images import ImageSchema
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
+from plainnet.export.model_spec import Step, columns, steps
+from plainnet.model import Model
+from plainnet.nn.parameters import Array
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_WIDTH = 98  # characters of a line
+_DIGITS = 256  # numbers of an array that are written out; more are packed
+_FUNCTIONS = {"Dense": "dense", "BatchNorm": "batch_norm", "LayerNorm": "layer_norm"}
+_FUNCTIONS |= {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "GELU": "gelu"}
+_FUNCTIONS |= {"SiLU": "silu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus"}
+_ARGUMENTS = ("eps", "alpha")  # the options that matter to a prediction
+_MODULES: tuple[str, ...] = (
+    "import base64",
+    "import csv",
+    "import io",
+    "import math",
+    "import os",
+    "import re",
+)
+_MODULES += ("import sys", "from datetime import date, time, timedelta")
+_MODULES += ("from decimal import Decimal", "from numbers import Integral, Real")
+
+
+def to_python(model: Model) -> str:
+    """Write a model as a Python program that anybody can read, run and import.
+
+    It holds the code for this model and no more: its own kinds of columns, layers and task.
+
+    Parameters
+    ----------
+    model : Model
+        Of a table or of pictures.
+
+    Returns
+    -------
+    str
+        The whole file; the same model gives the same text.
+
+    Raises
+    ------
+    PlainnetError
+        If a layer is not one of plainnet's own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> program = {"__name__": "program"}
+    >>> exec(to_python(model), program)
+    >>> program["predict"]([{"hours": 1}, {"hours": "4"}])
+    array(['no', 'yes'], dtype=object)
+    """
+    layers, target = steps(model), model.target
+    size = model.schema.size if isinstance(model.schema, ImageSchema) else 0
+    known = columns(model.schema) if isinstance(model.schema, TableSchema) else []
+    kinds = sorted({column["kind"] for column in known})
+    reading = [] if size else ["text_of", *kinds, "read_rows"]
+    reading += ["number_text"] if target.task == "regression" else []
+    pieces = [_pieces("pictures", ["read_picture"] if size else []), _pieces("cells", reading)]
+    context = {
+        "version": __version__,
+        "picture": size,
+        "unit": "file" if size else "row",
+        "task": target.task,
+        "n_in": model.schema.n_features,
+        "n_out": target.n_out,
+        "dtype": model.net.dtype.name,
+        "batch": model.net.batch_rows,
+        "facts": [*_facts_of_target(target), *_facts_of_schema(model)],
+        "calls": [(_call(step), _says(step)) for step in layers],
+        "layers": _pieces("layers", {_FUNCTIONS[step.kind] for step in layers}),
+        "kinds": kinds,
+        "reading": "\n\n\n".join(filter(None, pieces)),
+        "csv_cell": inspect.getsource(csv_cell),
+        "weights": [
+            (f"{step.name}.{name}", _written(array))
+            for step in layers
+            for name, array in step.arrays.items()
+        ],
+        "packed": any(a.size > _DIGITS for step in layers for a in step.arrays.values()),
+    }
+    # Rendered once to see which modules the code needs, so that none is imported in vain.
+    code = _template().render(context, imports=())
+    used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+    needed = [line for line in _MODULES if not used.isdisjoint(_imported(line))]
+    return _template().render(context, imports=needed)
+
+
+def _facts_of_target(target: Target) -> list[tuple[str, str, str]]:
+    """Name what a prediction means: name, value, and a word on it."""
+    if target.task != "regression":
+        says = "The second one is what the probability is of." if target.task == "binary" else ""
+        return [("CLASSES", _literal(list(target.classes)), says)]
+    return [
+        ("TARGETS", _literal(list(target.columns)), ""),
+        ("MEAN", _literal(list(target.mean)), "The network gives (number - MEAN) / SCALE."),
+        ("SCALE", _literal(list(target.scale)), ""),
+    ]
+
+
+def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
+    """Name what training knew of the input."""
+    schema = model.schema
+    if isinstance(schema, ImageSchema):
+        return [
+            ("SIZE", str(schema.size), "Pictures have as many pixels a side."),
+            ("MEAN_COLOUR", _literal(schema.mean), "Red, green and blue of the training pictures."),
+            ("COLOUR_DEVIATION", _literal(schema.std), ""),
+        ]
+    unused = ("low", "high")
+    known = [{k: v for k, v in c.items() if k not in unused} for c in columns(schema)]
+    says = f'Of {schema.rows:,} training rows; "marked" where a number more says which cells miss.'
+    return [("COLUMNS", _literal(known), says)]
+
+
+def _call(step: Step) -> str:
+    """Write one layer as a call."""
+    arguments = ["X", *([f'"{step.name}"'] if step.arrays else [])]
+    arguments += [repr(step.options[key]) for key in _ARGUMENTS if key in step.options]
+    return f"{_FUNCTIONS[step.kind]}({', '.join(arguments)})"
+
+
+def _says(step: Step) -> str:
+    return f"{step.n_in} -> {step.n_out}" if step.kind == "Dense" else f"{step.n_out}"
+
+
+def _literal(value: Any, margin: str = "") -> str:
+    """Write a value in Python, on lines that are not too long; text in it stays text."""
+    whole = repr(value)
+    if len(margin) + len(whole) <= _WIDTH - 20 or not isinstance(value, list | dict):
+        return whole
+    inner = margin + "    "
+    if isinstance(value, dict):
+        items = [f"{key!r}: {_literal(each, inner)}" for key, each in value.items()]
+    else:
+        items = [_literal(each, inner) for each in value]
+    lines = [inner]
+    for item in items:
+        last = lines[-1].rsplit("\n", 1)[-1]
+        full = len(last) + len(item.split("\n", 1)[0]) + 2 > _WIDTH
+        if isinstance(value, list) and item[0] == "{":  # a column starts a line
+            full = True
+        if full and last.strip():
+            lines.append(inner)
+        lines[-1] += ("" if lines[-1] == inner else " ") + item + ","
+    ends = "{}" if isinstance(value, dict) else "[]"
+    return "\n".join([ends[0], *lines, margin + ends[1]])
+
+
+def _written(array: Array) -> str:
+    """Write an array as an expression: in digits where it is small, else as its bytes in base64."""
+    dtype = f"np.{array.dtype.name}"
+    if array.size <= _DIGITS:
+        if array.ndim == 1:
+            rows = [", ".join(map(str, array))]
+        else:
+            rows = [f"[{', '.join(map(str, row))}]," for row in array]
+        lines = "\n".join(fill(row, _WIDTH - 4) for row in rows)
+        return f"np.array([\n{indent(lines, '    ')}\n], {dtype})"
+    packed = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+    shape = ", ".join(map(str, array.shape))
+    return f'unpacked("""\n{fill(packed, _WIDTH)}\n""", {shape})'
+
+
+def _pieces(file: str, wanted: Iterable[str]) -> str:
+    """Take functions and constants out of a file, with all of the same file that they use."""
+    text = (files("plainnet.export") / "templates" / f"{file}.py.txt").read_text(encoding="utf-8")
+    sources: dict[str, list[str]] = {}
+    uses: dict[str, set[str]] = {}
+    start, lines = 0, text.split("\n")
+    for node in ast.parse(text).body:
+        end = node.end_lineno or 0
+        name = node.name if isinstance(node, ast.FunctionDef) else _assigned(node)
+        sources.setdefault(name, []).append("\n".join(lines[start:end]).strip("\n"))
+        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+        uses[name] = uses.get(name, set()) | names - {name}
+        start = end
+    needed, waiting = set(), list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name in sources and name not in needed:
+            needed.add(name)
+            waiting += uses[name]
+    kept = ["\n".join(parts) for name, parts in sources.items() if name in needed]
+    return "\n\n\n".join(kept)
+
+
+def _assigned(node: ast.stmt) -> str:
+    """Name the constant that a statement sets."""
+    return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+
+
+def _imported(statement: str) -> list[str]:
+    """Name what an import brings."""
+    imported = ast.parse(statement).body[0]
+    assert isinstance(imported, ast.Import | ast.ImportFrom)
+    return [alias.name for alias in imported.names]
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("plainnet.export", "templates"),
+        autoescape=False,  # a program is no markup: each value is written as Python writes it
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    ).get_template("model.py.jinja")

@@ -1,1 +1,0 @@
-"""What the network learned, and what went wrong; reads, never trains."""

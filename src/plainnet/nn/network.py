@@ -1,0 +1,705 @@
+"""Sequential: a network as a chain of layers; build, forward, backward, predict, summary."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import math
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple, final
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.activations import ACTIVATIONS, activation
+from plainnet.nn.initializers import generator, initializer
+from plainnet.nn.layers import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LayerNorm,
+    Shape,
+    positive_int,
+)
+from plainnet.nn.parameters import Array, Params, Variable, check_arrays, check_size
+
+Transform = Callable[[Array], Array]
+CACHED = 2**18  # how many numbers of a buffer stay in the processor's cache
+_TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
+_KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
+LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
+
+
+class LayerSummary(NamedTuple):
+    """One line of `Sequential.summary`.
+
+    ``out_shape`` is that of one sample; ``n_params`` counts what is trained.
+
+    Examples
+    --------
+    >>> LayerSummary("dense1", "Dense", out_shape=(4,), n_params=12).n_params
+    12
+    """
+
+    name: str
+    kind: str
+    out_shape: Shape
+    n_params: int
+
+
+@final
+class Sequential:
+    """A chain of layers with all parameters in one vector.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Descriptions: the network makes layers of its own from their options, so that a list may
+        be used twice.
+    n_in : int or tuple of int
+        The shape of one sample: a number of features, or (height, width, channels).
+    seed : int or numpy.random.Generator, default 0
+        Where the first weights and the masks of dropout come from.
+    dtype : float32 (default) or float64
+        float32 to train, float64 to check gradients.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        Named by kind and place: ``dense1``, ``relu1``, ``dense2``.
+    params : Params
+        The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
+    in_shape, out_shape : tuple of int
+        The shapes of one sample.
+    batch_rows : int
+        How many rows `predict` takes at a time unless it is told otherwise.
+
+    Raises
+    ------
+    PlainnetError
+        If a layer cannot take the shape that reaches it.
+
+    Examples
+    --------
+    >>> from plainnet.nn import ReLU
+    >>> net = Sequential([Dense(4), ReLU(), Dense(1)], n_in=2, seed=1)
+    >>> net.predict([[0.5, -1.0], [2.0, 0.0]]).shape
+    (2, 1)
+    >>> print(net)
+    layer   kind   output  parameters
+    dense1  Dense  (4,)            12
+    relu1   ReLU   (4,)             0
+    dense2  Dense  (1,)             5
+    total                          17
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_in: int | tuple[int, ...],
+        *,
+        seed: int | np.random.Generator = 0,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self._plan(layers, n_in, dtype)
+        rng = generator(seed)
+        self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
+        self._allocate()
+        for v in self.params.variables:
+            self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
+
+    def _plan(self, layers: Sequence[Layer], n_in: int | tuple[int, ...], dtype: DTypeLike) -> None:
+        """Name the layers and let each check the shape that reaches it; allocate nothing."""
+        if not layers:
+            raise PlainnetError("a network needs at least one layer, got none")
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise PlainnetError(f"a network computes in float32 or float64, not in {self.dtype}")
+        shape = n_in if isinstance(n_in, tuple) else (n_in,)
+        self.in_shape = tuple(positive_int("Sequential", "n_in", n) for n in shape)
+        if not self.in_shape:
+            raise PlainnetError("Sequential: n_in must have at least one dimension, got ()")
+        self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
+        counts: Counter[str] = Counter()
+        shape = self.in_shape
+        widest = math.prod(shape)
+        for layer in self.layers:
+            kind = type(layer).__name__.lower()
+            counts[kind] += 1
+            layer.name = f"{kind}{counts[kind]}"
+            layer.dtype = self.dtype
+            check_size(layer.name, widest)  # before a layer makes text of it
+            shape = layer.build(shape)
+            widest = max(widest, math.prod(shape))
+        self.out_shape = shape
+        # not a power of two, at which distance in memory the features share a place in the cache
+        self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
+
+    def _variables(self) -> list[Variable]:
+        """Return what all layers ask for, under full names."""
+        return [v.of(layer.name) for layer in self.layers for v in layer.variables]
+
+    def _allocate(self) -> None:
+        """Make room for the parameters and bind every layer's views."""
+        self._lock = threading.RLock()  # held while the layers' buffers are in use to predict
+        self.params = Params(self._variables(), self.dtype)
+        self._bind()
+        _NETWORKS.add(self)
+
+    def _bind(self) -> None:
+        """Bind every layer to its views and drop its buffers."""
+        for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
+            layer.rng = self.rng
+            layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
+        trained = (i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads))
+        self._first_trained = next(trained, len(self.layers))
+
+    def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
+        """Allocate, and take over numbers and a copy of a generator, of whatever kind it is."""
+        self.rng = deepcopy(rng)
+        self._allocate()
+        self.params.theta[...] = other_theta
+
+    def release(self) -> None:
+        """Release the layers' buffers, which are as large as the largest batch.
+
+        They are made again when they are needed. `fit` does this at its end.
+
+        Examples
+        --------
+        >>> net = mlp(2)
+        >>> Z = net.forward([[1.0, 2.0]])
+        >>> net.release()
+        >>> np.array_equal(net.forward([[1.0, 2.0]]), Z)
+        True
+        """
+        with self._lock:
+            self._plan(self.layers, self.in_shape, self.dtype)
+            self._bind()
+
+    def draw_from(self, rng: np.random.Generator) -> None:
+        """Draw the masks of dropout from another generator from now on, without copying it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Shared with whoever else draws from it.
+
+        Examples
+        --------
+        >>> net, rng = mlp(2), np.random.default_rng(7)
+        >>> net.draw_from(rng)
+        >>> net.rng is rng
+        True
+        """
+        self.rng = rng
+        self._bind()
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs; the last layer must be flat.
+
+        Raises
+        ------
+        PlainnetError
+            If the last layer gives more than one axis.
+
+        Examples
+        --------
+        >>> mlp(3, n_out=2).n_out
+        2
+        """
+        if len(self.out_shape) != 1:
+            raise PlainnetError(
+                f"the last layer {self.layers[-1].name!r} gives shape {self.out_shape}: "
+                "put Flatten() and Dense() after it"
+            )
+        return self.out_shape[0]
+
+    def forward(self, X: ArrayLike, train: bool = False) -> Array:
+        """Compute the output Z of every row.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            Converted to the network's dtype where it has another.
+        train : bool, default False
+            Whether dropout drops and batch norm takes the batch's own figures.
+
+        Returns
+        -------
+        array of shape (m, *out_shape)
+            A buffer of the last layer, good until the next call; `predict` returns a copy.
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape.
+
+        Examples
+        --------
+        >>> mlp(2, hidden=(), init="ones").forward([[1.0, 2.0], [3.0, 4.0]])
+        array([[3.],
+               [7.]], dtype=float32)
+        """
+        return self._propagate(self.rows(X), train)
+
+    def _propagate(self, rows: Array, train: bool = False) -> Array:
+        Y = rows.astype(self.dtype, copy=False)
+        for layer in self.layers:
+            Y = layer.forward(Y, train)
+        return Y
+
+    def rows(self, X: ArrayLike) -> Array:
+        """Check that ``X`` holds rows that the network can take, and return it as an array.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            Numbers of any type.
+
+        Returns
+        -------
+        array of shape (m, *in_shape)
+
+        Raises
+        ------
+        PlainnetError
+            If they are not numbers or have another shape.
+
+        Examples
+        --------
+        >>> mlp(2).rows([[1, 2]])
+        array([[1, 2]])
+        """
+        rows = np.asarray(X)
+        if rows.dtype is not self.dtype and rows.dtype.kind not in "biuf":
+            raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
+        if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
+            raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
+        return rows
+
+    def backward(self, dZ: Array, need_dX: bool = False) -> Array | None:
+        """Write the gradient of every parameter into ``params.grad``.
+
+        Parameters
+        ----------
+        dZ : array of shape (m, *out_shape)
+            The derivative of the mean loss by the output of the last `forward`.
+        need_dX : bool, default False
+            Whether the derivative by the input is wanted too; training never needs it.
+
+        Returns
+        -------
+        array of shape (m, *in_shape), or None
+            dX, if wanted.
+
+        Raises
+        ------
+        PlainnetError
+            If dZ has another shape, or a layer returns no dX although it was asked for.
+
+        Examples
+        --------
+        >>> net = mlp(2, hidden=(), init="ones")
+        >>> Z = net.forward([[1.0, 2.0], [3.0, 4.0]])
+        >>> net.backward(np.array([[1.0], [10.0]]), need_dX=True)
+        array([[ 1.,  1.],
+               [10., 10.]], dtype=float32)
+        >>> net.params.grads["dense1.W"], net.params.grads["dense1.b"]
+        (array([[31., 42.]], dtype=float32), array([11.], dtype=float32))
+        """
+        if dZ.shape[1:] != self.out_shape or dZ.ndim == 0:
+            wanted = ", ".join(["m", *map(str, self.out_shape)])
+            raise PlainnetError(f"backward expects dZ of shape ({wanted}), got {dZ.shape}")
+        dY = dZ.astype(self.dtype, copy=False)
+        last = 0 if need_dX else self._first_trained
+        for i in range(len(self.layers) - 1, last - 1, -1):
+            layer = self.layers[i]
+            dX = layer.backward(dY, need_dX or i > last)
+            if dX is None:
+                if need_dX or i > last:
+                    raise PlainnetError(f"{layer.name!r} returned no dX although it was asked for")
+                return None
+            dY = dX
+        return dY if need_dX else None
+
+    def predict(
+        self, X: ArrayLike, batch_size: int | None = None, transform: Transform | None = None
+    ) -> Array:
+        """Compute the output Z of every row, a batch at a time.
+
+        Threads that share a network take turns, for its layers have buffers; while one trains it,
+        or calls `forward`, no other may use it. A process that is forked meanwhile may use it too.
+
+        Parameters
+        ----------
+        X : array of shape (m, *in_shape)
+            The rows. With ``transform``, whatever that takes.
+        batch_size : int, optional
+            Rows at a time, which bounds the memory. By default as many as keep every buffer within
+            a megabyte, where the processor's cache is fast, but at least 240.
+        transform : callable, optional
+            Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
+
+        Returns
+        -------
+        array of shape (m, *out_shape)
+            Logits: a loss's ``link`` turns them into probabilities.
+
+        Raises
+        ------
+        PlainnetError
+            If the rows have another shape or are not numbers.
+
+        Examples
+        --------
+        >>> net = mlp(2, hidden=(), n_out=1, init="zeros")
+        >>> net.predict([[1.0, 2.0]])
+        array([[0.]], dtype=float32)
+        """
+        rows = self.rows(X) if transform is None else np.atleast_1d(X)
+        size = self.batch_rows
+        if batch_size is not None:
+            size = positive_int("predict", "batch_size", batch_size)
+        with self._lock:
+            if len(rows) <= size and transform is None:
+                return self._propagate(rows).copy()
+            Z = np.empty((len(rows), *self.out_shape), self.dtype)
+            for start in range(0, len(rows), size):
+                batch = rows[start : start + size]
+                batch = batch if transform is None else self.rows(transform(batch))
+                Z[start : start + size] = self._propagate(batch)
+        return Z
+
+    def astype(self, dtype: DTypeLike) -> Sequential:
+        """Return a copy of the network that computes in another dtype.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            Of the copy.
+
+        Returns
+        -------
+        Sequential
+            With its own parameters and generator.
+
+        Raises
+        ------
+        PlainnetError
+            If it is another dtype.
+
+        Examples
+        --------
+        >>> mlp(2).astype(np.float64).params.theta.dtype
+        dtype('float64')
+        """
+        copy = Sequential.__new__(Sequential)
+        copy._plan(self.layers, self.in_shape, dtype)
+        copy._copy_from(self.params.theta, self.rng)
+        return copy
+
+    def summary(self) -> list[LayerSummary]:
+        """Return name, kind, output shape and number of trained parameters of every layer.
+
+        Returns
+        -------
+        list of LayerSummary
+
+        Examples
+        --------
+        >>> mlp(3, hidden=(), n_out=2).summary()
+        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8)]
+        """
+        rows, shape = [], self.in_shape
+        for layer in self.layers:
+            shape = layer.build(shape)
+            n_params = sum(g.size for g in _own(layer, self.params.grads).values())
+            rows.append(LayerSummary(layer.name, type(layer).__name__, shape, n_params))
+        return rows
+
+    def __str__(self) -> str:
+        rows = [("layer", "kind", "output", "parameters")]
+        rows += [(r.name, r.kind, str(r.out_shape), f"{r.n_params:,}") for r in self.summary()]
+        rows += [("total", "", "", f"{self.params.grad.size:,}")]
+        width = [max(len(row[i]) for row in rows) for i in range(4)]
+        return "\n".join(
+            f"{a:{width[0]}}  {b:{width[1]}}  {c:{width[2]}}  {d:>{width[3]}}"
+            for a, b, c, d in rows
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Describe the network so that `from_config` builds its equal, without the parameters.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+
+        Examples
+        --------
+        >>> mlp(2, hidden=(), n_out=1).config()["layers"]
+        [{'kind': 'Dense', 'n_out': 1, 'init': 'he_normal'}]
+        """
+        layers = [{"kind": type(layer).__name__, **layer.config()} for layer in self.layers]
+        return {"in_shape": list(self.in_shape), "dtype": self.dtype.name, "layers": layers}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], arrays: Mapping[str, Array] | None = None
+    ) -> Sequential:
+        """Build a network from `config`.
+
+        Parameters
+        ----------
+        config : dict
+            As `config` gives it; only the layers of this package are known.
+        arrays : mapping of str to array, optional
+            The parameters by name. Their names and shapes are checked before room is made, so a
+            false description cannot fill the memory. Without them the parameters are fresh.
+
+        Returns
+        -------
+        Sequential
+
+        Raises
+        ------
+        PlainnetError
+            If the description is not one of a network, or the arrays do not fit it.
+
+        Examples
+        --------
+        >>> net = mlp(2, seed=5)
+        >>> equal = Sequential.from_config(net.config(), net.params.views)
+        >>> np.array_equal(equal.params.theta, net.params.theta)
+        True
+        """
+        _check_keys("the description of a network", config, {"in_shape", "dtype", "layers"})
+        dtype = config["dtype"]
+        if dtype not in ("float32", "float64"):
+            raise PlainnetError(f"a network computes in float32 or float64, got {dtype!r}")
+        for entry in ("in_shape", "layers"):
+            if not isinstance(config[entry], list):
+                raise PlainnetError(f"{entry} of a network must be a list, got {config[entry]!r}")
+        layers = [_layer_from_config(layer) for layer in config["layers"]]
+        in_shape = tuple(config["in_shape"])
+        if arrays is None:
+            return cls(layers, in_shape, dtype=dtype)
+        net = cls.__new__(cls)
+        net._plan(layers, in_shape, dtype)
+        check_arrays(net._variables(), arrays)
+        net.rng = np.random.default_rng(0)
+        net._allocate()
+        net.params.load(arrays)
+        return net
+
+    def to_torch_state(self) -> dict[str, Array]:
+        """Return a copy of every parameter under its name in ``torch.nn.Sequential``.
+
+        Returns
+        -------
+        dict of str to array
+            What ``load_state_dict`` takes of a torch.nn.Sequential with the same layers, once
+            ``torch.from_numpy`` has made tensors of the arrays.
+
+        Raises
+        ------
+        PlainnetError
+            If a layer has parameters that no layer of PyTorch has.
+
+        Examples
+        --------
+        >>> state = mlp(3, hidden=(4,)).to_torch_state()
+        >>> {name: array.shape for name, array in state.items()}
+        {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
+        """
+        return {name: view.copy() for name, view in self._torch_views().items()}
+
+    def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over the parameters of a ``torch.nn.Sequential`` with the same layers.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Its ``state_dict``, as arrays or tensors on the CPU, in the dtype of the network.
+
+        Raises
+        ------
+        PlainnetError
+            If a name is missing or not known, or a shape or type differs; then nothing is changed.
+
+        Examples
+        --------
+        >>> net, other = mlp(3, seed=1), mlp(3, seed=2)
+        >>> net.load_torch_state(other.to_torch_state())
+        >>> np.array_equal(net.params.theta, other.params.theta)
+        True
+        """
+        views = self._torch_views()
+        arrays = {name: np.asarray(values) for name, values in state.items()}
+        check_arrays([Variable(n, v.shape, "state", "zeros") for n, v in views.items()], arrays)
+        for name, view in views.items():
+            if arrays[name].dtype != view.dtype:
+                raise PlainnetError(
+                    f"parameter {name!r} is of type {view.dtype}, got {arrays[name].dtype}: "
+                    "convert the network or the state"
+                )
+        for name, view in views.items():
+            view[...] = arrays[name]
+
+    def _torch_views(self) -> dict[str, Array]:
+        """Return the views under PyTorch's names, with the count of batches that it keeps."""
+        views = {}
+        for i, layer in enumerate(self.layers):
+            if layer.variables and not isinstance(layer, Dense | BatchNorm | LayerNorm):
+                raise PlainnetError(
+                    f"PyTorch has no names for the parameters of {type(layer).__name__} "
+                    f"{layer.name!r}, only for those of Dense, BatchNorm and LayerNorm"
+                )
+            for name, variable in zip(_TORCH, layer.variables, strict=False):
+                views[f"{i}.{name}"] = getattr(layer, variable.name)
+            if isinstance(layer, BatchNorm):
+                views[f"{i}.num_batches_tracked"] = np.zeros((), np.int64)
+        return views
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep layers, numbers and the generator; the views are bound again."""
+        layers = [(type(layer), layer.config()) for layer in self.layers]
+        theta = self.params.theta.copy()
+        return {"layers": layers, "in_shape": self.in_shape, "theta": theta, "rng": self.rng}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        layers = [kind(**options) for kind, options in state["layers"]]
+        self._plan(layers, state["in_shape"], state["theta"].dtype)
+        self._copy_from(state["theta"], state["rng"])
+
+
+_NETWORKS: WeakSet[Sequential] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Free networks that threads of the parent were using: the child has none of these threads."""
+    for net in _NETWORKS:
+        if net._lock.acquire(blocking=False):
+            net._lock.release()
+        else:
+            net._lock = threading.RLock()
+            net.release()  # buffers that are half filled
+
+
+if os.name == "posix":  # elsewhere processes do not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def mlp(
+    n_in: int | tuple[int, ...],
+    hidden: Sequence[int] = (8,),
+    n_out: int = 1,
+    *,
+    activation: str | Sequence[str] = "relu",
+    init: str = "he_normal",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    layer_norm: bool = False,
+    seed: int | np.random.Generator = 0,
+    dtype: DTypeLike = np.float32,
+) -> Sequential:
+    """Build a multi-layer perceptron.
+
+    Parameters
+    ----------
+    n_in : int or tuple of int
+        The shape of one sample; pictures are flattened.
+    hidden : sequence of int, default (8,)
+        Units of each hidden layer; () gives linear or logistic regression.
+    n_out : int, default 1
+        The number of outputs, which are logits: the loss has the link function.
+    activation : str or sequence of str, default "relu"
+        One name, or one for each hidden layer.
+    init : str, default "he_normal"
+        How the weights begin.
+    dropout : float, default 0.0
+        The rate after each hidden activation.
+    batch_norm, layer_norm : bool, default False
+        Whether to normalise before each hidden activation.
+    seed : int or numpy.random.Generator, default 0
+        Where the first weights come from.
+    dtype : float32 (default) or float64
+        The type of every number.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    PlainnetError
+        If a size or a name is not possible.
+
+    Examples
+    --------
+    >>> mlp(12288, hidden=(8, 8, 8)).params.theta.size
+    98465
+    """
+    try:
+        hidden = tuple(hidden)
+    except TypeError:
+        raise PlainnetError(
+            f"mlp: hidden must be a sequence such as (8, 8), got {hidden!r}"
+        ) from None
+    if isinstance(activation, str):
+        activations = [_activation(activation)] * len(hidden)
+    else:
+        activations = [_activation(name) for name in activation]
+    if len(activations) != len(hidden):
+        raise PlainnetError(
+            f"mlp has {len(hidden)} hidden layers but {len(activations)} activations: "
+            "give one name, or one for each"
+        )
+    norms = [BatchNorm()] * batch_norm + [LayerNorm()] * layer_norm
+    drops = [Dropout(dropout)] if Dropout(dropout).rate else []
+    layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
+    for units, function in zip(hidden, activations, strict=True):
+        layers += [Dense(units, init), *norms, function, *drops]
+    return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
+
+
+_activation = activation  # `activation` is also the natural name of mlp's argument
+
+
+def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays of one layer, under their short names."""
+    prefix = layer.name + "."
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _check_keys(what: str, given: object, expected: set[str]) -> None:
+    if not isinstance(given, dict) or set(given) != expected:
+        got = sorted(map(str, given)) if isinstance(given, dict) else given
+        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got!r}")
+
+
+def _layer_from_config(config: object) -> Layer:
+    kind = config.get("kind") if isinstance(config, dict) else config
+    if not isinstance(config, dict) or not isinstance(kind, str) or kind not in LAYERS:
+        raise PlainnetError(f"unknown layer {kind!r}: expected one of {', '.join(LAYERS)}")
+    _check_keys(f"layer {kind}", config, {"kind", *LAYERS[kind].options})
+    return LAYERS[kind](**{option: config[option] for option in LAYERS[kind].options})
+
+
+def _wrong_shape(first: Layer, in_shape: Shape, got: Shape) -> str:
+    kind = type(first).__name__
+    if len(in_shape) == 1 and len(got) == 2:
+        return f"{kind} {first.name!r} expects {in_shape[0]} inputs, got {got[1]}"
+    wanted = ", ".join(["m", *map(str, in_shape)])
+    return f"{kind} {first.name!r} expects rows of shape ({wanted}), got {got}"

@@ -1,0 +1,387 @@
+"""Optimizers: how theta moves, given its gradient; in place, on flat arrays."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.layers import between
+from plainnet.nn.parameters import Array, number
+from plainnet.optim.schedules import Constant, Schedule
+
+
+class Optimizer(ABC):
+    """A rule that moves parameters against their gradient.
+
+    `fit` works on a copy of the optimizer it is given, so that one may serve two trainings.
+
+    A rule of your own defines ``_move``, which moves theta in place by one step; ``slots`` names
+    the arrays of ``state`` that it needs.
+
+    Attributes
+    ----------
+    lr : Schedule
+        The learning rate of each step.
+    t : int
+        Steps taken.
+    rate : float
+        The learning rate of the last step.
+    state : dict of str to array
+        What the rule remembers: flat arrays with the shape of theta.
+
+    Raises
+    ------
+    PlainnetError
+        If the learning rate is neither a number above 0 nor a schedule.
+
+    Examples
+    --------
+    >>> class SignDescent(Optimizer):
+    ...     def __init__(self, lr=0.01):
+    ...         super().__init__(lr, slots=())
+    ...
+    ...     def _move(self, theta, grad, lr):
+    ...         theta -= lr * np.sign(grad)
+    >>> theta = np.array([1.0, 1.0])
+    >>> SignDescent(lr=0.25).step(theta, np.array([5.0, -0.01]))
+    >>> theta
+    array([0.75, 1.25])
+    """
+
+    def __init__(self, lr: float | Schedule, slots: tuple[str, ...]) -> None:
+        if not isinstance(lr, Schedule):
+            lr = Constant(between(type(self).__name__, "lr", lr, 0, math.inf, ends=False))
+        self.lr = lr
+        self.slots = slots
+        self.t = 0
+        self.rate = float(self.lr(0))
+        self.decaying: Array | None = None
+        self.state: dict[str, Array] = {}
+        self._scratch = np.empty(0)
+
+    @final
+    def start(self, theta: Array, decaying: Array | None = None) -> None:
+        """Forget everything and make room for the state.
+
+        Parameters
+        ----------
+        theta : array of shape (n,)
+            What will be moved.
+        decaying : bool array of shape (n,), optional
+            Which numbers are weights, which may decay; by default none.
+
+        Examples
+        --------
+        >>> rule = SGD(lr=0.1, momentum=0.9)
+        >>> rule.start(np.ones(3))
+        >>> rule.state
+        {'v': array([0., 0., 0.])}
+        """
+        self.t = 0
+        self.decaying = decaying
+        self.state = {slot: np.zeros_like(theta) for slot in self.slots}
+        self._scratch = np.empty_like(theta)
+
+    @final
+    def step(self, theta: Array, grad: Array) -> None:
+        """Move theta in place; the first step starts the optimizer if `start` has not.
+
+        Parameters
+        ----------
+        theta, grad : array of shape (n,)
+            The parameters, and the derivative of the loss by them; ``grad`` is left as it is.
+
+        Raises
+        ------
+        PlainnetError
+            If theta is not of the size that the optimizer was started with, or grad differs.
+
+        Examples
+        --------
+        >>> theta, rule = np.array([1.0]), SGD(lr=0.5, momentum=0.5)
+        >>> for _ in range(2):
+        ...     rule.step(theta, np.array([1.0]))
+        >>> rule.t, theta  # 1 - 0.5 * 1 - 0.5 * 1.5
+        (2, array([-0.25]))
+        """
+        if grad.shape != theta.shape:
+            raise PlainnetError(
+                f"theta has shape {theta.shape} and its gradient {grad.shape}: they must be alike"
+            )
+        if self._scratch.shape != theta.shape:
+            if self.t:
+                raise PlainnetError(
+                    f"this optimizer moves {self._scratch.size} parameters, got {theta.size}: "
+                    "use a new one, or call start()"
+                )
+            self.start(theta)
+        self.rate = float(self.lr(self.t))  # a NumPy scalar would slow and widen the step
+        self.t += 1
+        self._move(theta, grad, self.rate)
+
+    @abstractmethod
+    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+        """Take step number ``t``, counted from 1."""
+
+
+@final
+class SGD(Optimizer):
+    """Gradient descent: theta -= lr v, v = momentum v + grad.
+
+    Parameters
+    ----------
+    lr : float or Schedule, default 0.01
+        The learning rate.
+    momentum : float, default 0.0
+        In [0, 1) (Polyak, 1964). Where momentum is written as an average,
+        v = 0.9 v + 0.1 grad, the same path needs a learning rate ten times as large as here.
+    nesterov : bool, default False
+        Whether to look ahead: theta -= lr (grad + momentum v) (Sutskever et al., 2013).
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range, or nesterov comes without momentum.
+
+    Examples
+    --------
+    >>> theta = np.array([1.0])
+    >>> SGD(lr=0.1).step(theta, np.array([2.0]))
+    >>> theta
+    array([0.8])
+    """
+
+    def __init__(
+        self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False
+    ) -> None:
+        self.momentum = between("SGD", "momentum", momentum, 0, 1, ends=False, low_end=True)
+        if nesterov and not momentum:
+            raise PlainnetError("SGD: nesterov needs a momentum above 0")
+        self.nesterov = nesterov
+        super().__init__(lr, slots=("v",) if momentum else ())
+
+    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+        direction = grad
+        if self.momentum:
+            v = self.state["v"]
+            v *= number(self.momentum, v.dtype)
+            v += grad
+            direction = grad + self.momentum * v if self.nesterov else v
+        theta -= np.multiply(direction, np.array(lr, theta.dtype), self._scratch)
+
+
+@final
+class RMSprop(Optimizer):
+    """Each parameter's step divided by a running root mean square of its gradient.
+
+    theta -= lr grad / (sqrt(s) + eps), s = rho s + (1 - rho) grad^2 (Tieleman and Hinton, 2012).
+
+    Parameters
+    ----------
+    lr : float or Schedule, default 0.001
+        The learning rate.
+    rho : float, default 0.9
+        How long the average remembers, in [0, 1).
+    eps : float, default 1e-8
+        Keeps the quotient finite, above 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> theta = np.array([1.0])
+    >>> RMSprop(lr=0.1, rho=0.75).step(theta, np.array([2.0]))
+    >>> theta
+    array([0.8])
+    """
+
+    def __init__(self, lr: float | Schedule = 0.001, rho: float = 0.9, eps: float = 1e-8) -> None:
+        self.rho = between("RMSprop", "rho", rho, 0, 1, ends=False, low_end=True)
+        self.eps = between("RMSprop", "eps", eps, 0, math.inf, ends=False)
+        super().__init__(lr, slots=("s",))
+
+    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+        s, scratch = self.state["s"], self._scratch
+        _sum_squares(s, grad, self.rho, scratch)
+        np.sqrt(s, out=scratch)
+        scratch *= math.sqrt(1 - self.rho)
+        scratch += self.eps
+        np.divide(grad, scratch, out=scratch)
+        scratch *= lr
+        theta -= scratch
+
+
+class _Adaptive(Optimizer):
+    """What Adam and AdamW share: theta -= lr mhat / (sqrt(vhat) + eps)."""
+
+    def __init__(self, lr: float | Schedule, beta1: float, beta2: float, eps: float) -> None:
+        name = type(self).__name__
+        self.beta1 = between(name, "beta1", beta1, 0, 1, ends=False, low_end=True)
+        self.beta2 = between(name, "beta2", beta2, 0, 1, ends=False, low_end=True)
+        self.eps = between(name, "eps", eps, 0, math.inf, ends=False)
+        super().__init__(lr, slots=("m", "v"))
+
+    @final
+    def _adapt(self, theta: Array, grad: Array, lr: float) -> None:
+        """Take Adam's step with as few passes over the numbers as can be.
+
+        The state holds decaying sums, M = beta1 M + grad and V = beta2 V + grad^2; the averages
+        are m = (1 - beta1) M and v = (1 - beta2) V, their factors and the bias corrections are
+        scalars: mhat = a M with a = (1 - beta1) / (1 - beta1^t), sqrt(vhat) = c sqrt(V) with
+        c^2 = (1 - beta2) / (1 - beta2^t), and
+        lr mhat / (sqrt(vhat) + eps) = (lr a / c) M / (sqrt(V) + eps / c).
+        """
+        m, v, scratch = self.state["m"], self.state["v"], self._scratch
+        a = (1 - self.beta1) / (1 - self.beta1**self.t)
+        c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
+        m *= number(self.beta1, theta.dtype)
+        m += grad
+        _sum_squares(v, grad, self.beta2, scratch)
+        np.sqrt(v, scratch)
+        scratch += np.array(self.eps / c, theta.dtype)
+        np.divide(m, scratch, scratch)
+        scratch *= np.array(lr * a / c, theta.dtype)
+        theta -= scratch
+
+
+@final
+class Adam(_Adaptive):
+    """Adaptive moments (Kingma and Ba, 2015).
+
+    m = beta1 m + (1 - beta1) grad, v = beta2 v + (1 - beta2) grad^2,
+    theta -= lr mhat / (sqrt(vhat) + eps), with mhat = m / (1 - beta1^t), vhat = v / (1 - beta2^t).
+
+    Parameters
+    ----------
+    lr : float or Schedule, default 0.001
+        The learning rate.
+    beta1, beta2 : float, default 0.9 and 0.999
+        How long the averages remember, in [0, 1).
+    eps : float, default 1e-8
+        Keeps the quotient finite, above 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> theta = np.array([1.0, 1.0])
+    >>> Adam(lr=0.1).step(theta, np.array([5.0, -0.01]))
+    >>> theta.round(6)
+    array([0.9, 1.1])
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps)
+
+    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+        self._adapt(theta, grad, lr)
+
+
+@final
+class AdamW(_Adaptive):
+    """Adam with decay of the weights beside the gradient (Loshchilov and Hutter, 2019).
+
+    Before Adam's step, each weight (not bias or scale) is multiplied by 1 - lr weight_decay.
+
+    Parameters
+    ----------
+    lr : float or Schedule, default 0.001
+        The learning rate.
+    beta1, beta2 : float, default 0.9 and 0.999
+        How long the averages remember, in [0, 1).
+    eps : float, default 1e-8
+        Keeps the quotient finite, above 0.
+    weight_decay : float, default 0.01
+        At least 0.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> theta, rule = np.array([1.0, 1.0]), AdamW(lr=0.1, weight_decay=0.5)
+    >>> rule.start(theta, np.array([True, False]))
+    >>> rule.step(theta, np.array([0.0, 0.0]))
+    >>> theta
+    array([0.95, 1.  ])
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        self.weight_decay = between(
+            "AdamW", "weight_decay", weight_decay, 0, math.inf, ends=False, low_end=True
+        )
+        super().__init__(lr, beta1, beta2, eps)
+
+    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+        if self.decaying is not None:
+            np.multiply(self.decaying, -lr * self.weight_decay, out=self._scratch)
+            self._scratch += 1
+            theta *= self._scratch
+        self._adapt(theta, grad, lr)
+
+
+def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
+    """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
+    np.multiply(grad, grad, scratch)
+    s *= number(rho, s.dtype)
+    s += scratch
+
+
+def clip_by_norm(grad: Array, limit: float) -> float:
+    """Scale a gradient down in place where its norm is above a limit (Pascanu et al., 2013).
+
+    Parameters
+    ----------
+    grad : array of shape (n,)
+        Changed in place.
+    limit : float
+        The largest norm to let through.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Examples
+    --------
+    >>> grad = np.array([3.0, 4.0])
+    >>> clip_by_norm(grad, 1.0), grad
+    (5.0, array([0.6, 0.8]))
+    """
+    norm = math.sqrt(float(grad @ grad))
+    if math.isinf(norm):  # the squares overflow long before the numbers do
+        norm = float(np.linalg.norm(grad.astype(np.float64)))
+    if norm > limit:
+        grad *= limit / norm
+    return norm
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}

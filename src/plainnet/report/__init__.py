@@ -1,0 +1,1 @@
+"""Text, charts and pages that show results."""

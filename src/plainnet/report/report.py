@@ -1,0 +1,331 @@
+"""Reports: one HTML file about a model, its training and what it is worth."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from plainnet.errors import ModelFileError
+from plainnet.evaluate.finding import LEVELS, Finding
+from plainnet.evaluate.training_record import FOREIGN, recorded_history
+from plainnet.formatting import NAMES, count, number, score
+from plainnet.report.charts import class_charts, regression_charts, stored_charts, training_charts
+from plainnet.report.gallery import gallery
+from plainnet.report.html import LISTED, Table, page
+from plainnet.report.tables import (
+    calibrated,
+    compared,
+    detailed,
+    differences,
+    interval,
+    questions,
+)
+from plainnet.storage.json_reader import Fields
+from plainnet.train.history import History
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Rows
+    from plainnet.data.targets import Target
+    from plainnet.model import Model
+
+Array = NDArray[Any]
+_FIRST = ("accuracy", "roc_auc", "rmse", "r2")
+_MORE = {
+    "brier": "Brier score",
+    "calibration_error": "Expected calibration error",
+    "average_precision": "Average precision",
+}
+_THRESHOLDS = {"best_f1": "Threshold with the best F1", "cheapest": "Cheapest threshold"}
+_CONTENTS = {
+    "verdict": "In short",
+    "findings": "Findings",
+    "evaluation": "Evaluation",
+    "gallery": "Pictures",
+    "training": "Training",
+    "data": "Data",
+    "again": "To do it again",
+}
+
+
+def report(
+    model: "Model",
+    *,
+    name: str,
+    rows: "Rows | None" = None,
+    source: str = "",
+    evaluation: Mapping[str, Any] | None = None,
+    findings: Sequence[Finding] | None = None,
+    notes: Sequence[str] = (),
+    command: str = "",
+) -> str:
+    """Write a report on a model as one HTML file.
+
+    It needs nothing but itself, runs no script, and holds no date: the same input gives the same
+    text. Everything that comes from data is escaped.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model, with the record of its training if it has one.
+    name : str
+        What it is called, such as the name of its file.
+    rows : Rows, optional
+        Rows with known targets, to judge the model by; without them the report shows what was
+        found when the model was trained.
+    source : str, optional
+        What these rows are, as words that follow their number, such as ``of new.csv``.
+    evaluation : mapping, optional
+        The evaluation on ``rows``, as `Evaluation.to_json` gives it, where it is there already.
+    findings : sequence of Finding, optional
+        What is to be said beside that which the model's record holds; None where nobody looked.
+    notes : sequence of str, default ()
+        What a person should know about ``rows``: what was left out.
+    command : str, optional
+        What trains the same model again.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> from plainnet.training import table_run
+    >>> from plainnet.config import Settings
+    >>> result = table_run(introverts(200), Settings(epochs=5))
+    >>> text = report(result.model, name="survey", rows=result.data.test, source="held out")
+    >>> text[:15], "<h1>survey</h1>" in text, "<script" in text
+    ('<!DOCTYPE html>', True, False)
+    """
+    judged = _judged(model, rows, source, evaluation)
+    parts: dict[str, Any] = {
+        "verdict": judged.get("verdict"),
+        "findings": _findings(model, judged.get("findings"), findings),
+        "evaluation": judged.get("evaluation"),
+        "gallery": judged.get("gallery"),
+        "training": _training(model),
+        "data": _data(model, notes),
+        "again": _again(model, command),
+    }
+    contents = [(key, title) for key, title in _CONTENTS.items() if parts[key] is not None]
+    return page(
+        "report.html",
+        title=name,
+        subtitle=f"Report on a model. Target: {model.target.describe()}",
+        contents=contents,
+        headings=_CONTENTS,
+        **parts,
+    )
+
+
+def _judged(
+    model: "Model", rows: "Rows | None", source: str, given: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What is the model worth: on rows, or by its own record if that was written by plainnet."""
+    from plainnet.evaluate.evaluation import evaluation
+
+    unit = "row" if model.transform is None else "picture"
+    if rows is not None:
+        found = evaluation(model, rows).to_json() if given is None else given
+        where = " ".join((count(len(rows.y), unit), source)).strip()
+        return _worth(model, found, where, rows)
+    try:
+        found = model.record["results"]["evaluation"]
+        return _worth(model, found, f"{count(found['rows'], unit)} held out in training", None)
+    except FOREIGN:
+        return {}
+
+
+def _worth(
+    model: "Model", found: Mapping[str, Any], where: str, rows: "Rows | None"
+) -> dict[str, Any]:
+    A = None if rows is None else model.outputs(rows.X)
+    return {
+        "verdict": _verdict(model.target, found, where),
+        "evaluation": _evaluation(model.target, found, where, rows, A),
+        "gallery": _gallery(model, rows, A),
+        "findings": [Finding.from_json(one) for one in found["findings"]],
+    }
+
+
+def _verdict(target: "Target", found: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What is read first: the verdict and the figures that matter most."""
+    rivals = {one["name"]: one for one in found["baselines"]}
+    best = rivals.get(found["best_baseline"])
+    tiles = []
+    for key in _FIRST:
+        if found.get(key) is not None:
+            small = "95 % interval " + interval(found["interval"]) if key == "accuracy" else ""
+            tiles.append((NAMES[key][0].upper() + NAMES[key][1:], score(key, found[key]), small))
+    if best is not None:
+        key = "rmse" if target.task == "regression" else "accuracy"
+        tiles.append((f"Best baseline: {NAMES[key]}", score(key, best[key]), best["words"]))
+    sure = best is not None and (best["difference"]["low"] or 0) > 0
+    level = "good" if sure else "warning"
+    return {"sentence": found["verdict"], "level": level, "tiles": tiles, "where": where}
+
+
+def _evaluation(
+    target: "Target", found: Mapping[str, Any], where: str, rows: "Rows | None", A: Array | None
+) -> dict[str, Any]:
+    tables = [compared(target, found, f"On {where}"), differences(target, found)]
+    tables += [*detailed(target, found), questions(target, found), calibrated(found)]
+    facts = [(name, number(found[key])) for key, name in _MORE.items() if key in found]
+    for key, name in _THRESHOLDS.items():
+        if key in found:
+            at, value = found[key]
+            place = "above all" if at is None else f"at {number(at)}"
+            facts.append((name, f"{place}: {number(value)}"))
+    if rows is None or A is None:
+        charts = stored_charts(target, found)
+    elif target.task == "regression":
+        charts = regression_charts(target, target.decode(rows.y), target.decode(A))
+    else:
+        charts = class_charts(target, rows.y, A)
+    return {"facts": facts, "tables": [one for one in tables if one], "charts": charts}
+
+
+def _findings(
+    model: "Model", judged: Sequence[Finding] | None, given: Sequence[Finding] | None
+) -> list[Finding] | None:
+    """What doctor and evaluation have to say, problems first, each thing once; None if neither."""
+    try:
+        kept = [Finding.from_json(one) for one in model.record["findings"]]
+        given = [*kept, *(given or ())]
+    except FOREIGN:
+        pass
+    if given is None and not judged:
+        return None
+    once = {one.name: one for one in (*(given or ()), *(judged or ()))}
+    return sorted(once.values(), key=lambda one: LEVELS.index(one.level))
+
+
+def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, Any] | None:
+    if model.transform is None:
+        return None
+    if rows is None or A is None:
+        return {"shown": (), "wrong": 0}
+    shown = gallery(model.target, rows.X, rows.y, A)
+    return {"shown": shown, "wrong": sum(not one.right for one in shown)}
+
+
+def _training(model: "Model") -> dict[str, Any] | None:
+    """The course of the training; nothing for a record that plainnet did not write."""
+    history, repeats = recorded_history(model.record), model.record.get("repeats")
+    if history is None:
+        return None
+    try:
+        facts, tables = _course(history), []
+        if repeats is not None:
+            more, table = _repeats(repeats)
+            facts, tables = [*facts, *more], [table]
+        metric = model.loss.score_name
+        if model.target.task == "regression":
+            metric += " of standardised numbers"
+        charts = training_charts(history.record(), metric)
+    except FOREIGN:
+        return None
+    return {"charts": charts, "facts": facts, "tables": tables}
+
+
+def _course(history: History) -> list[tuple[str, str]]:
+    facts = [("Epochs", f"{len(history):,}")]
+    stopped = history.stopped
+    facts.append(("Ended by", "all epochs were done" if stopped == "epochs" else stopped))
+    if history.best_epoch is not None:
+        facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
+    if history.rowspace is not None:
+        facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
+    return facts
+
+
+def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
+    """How far chance alone moves the result, where the training was repeated."""
+    name, k = found["figure"], len(found["seeds"])
+    low, high = (score(name, end) for end in found["spread"])
+    facts = [
+        (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),
+        ("Standard deviation", score(name, found["deviation"])),
+        ("Lowest and highest", f"{low} and {high}"),
+        ("Better than the best baseline", f"{found['better']} of {k}"),
+    ]
+    each = zip(found["seeds"], found["network"], found["baseline"], strict=True)
+    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in each]
+    head = ("training", NAMES[name], "best baseline")
+    return facts, Table(f"{k} trainings, each with its own seed", head, rows, (1, 2))
+
+
+def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
+    from plainnet.data.table_schema import TableSchema
+
+    record, target = model.record, model.target
+    facts = [("Target", target.describe())]
+    shares = _shares(record)
+    if shares:
+        facts.insert(0, ("Rows", ", ".join(shares)))
+    tables = []
+    if isinstance(model.schema, TableSchema):
+        head = ("column", "kind", "values", "missing", "what is done")
+        tables.append(Table("Columns", head, model.schema.describe()))
+    else:
+        side = model.schema.size
+        raw = ", as they are (0 to 255)" if model.schema.unscaled else ""
+        numbers = f"{model.schema.n_features:,} numbers{raw}"
+        facts.insert(1, ("Pictures", f"{side} x {side} pixels, {numbers}"))
+    kept = record.get("notes")
+    said = [*map(str, kept if isinstance(kept, list) else ()), *notes]
+    return {
+        "facts": facts,
+        "tables": tables,
+        "notes": said[:LISTED],
+        "more_notes": len(said) - LISTED,
+    }
+
+
+def _shares(record: Mapping[str, Any]) -> list[str]:
+    """How many rows were used for what; nothing for a record that plainnet did not write."""
+    used = {"train": "to train", "validation": "to validate", "test": "held out"}
+    try:
+        sizes = Fields(record.get("rows"), "the numbers of rows")
+        return [f"{sizes.whole(key):,} {what}" for key, what in used.items() if sizes.whole(key)]
+    except ModelFileError:
+        return []
+
+
+def _again(model: "Model", command: str) -> dict[str, Any]:
+    record = model.record
+    settings = record.get("settings")
+    layers = [
+        (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
+        for row in model.net.summary()
+    ]
+    layers.append(("total", "", "", f"{model.net.params.grad.size:,}"))
+    tables = [
+        Table("Network", ("layer", "kind", "output", "parameters"), layers, (2, 3)),
+        Table("Versions", ("software", "version"), sorted(_written(record.get("versions")))),
+    ]
+    return {
+        "command": command,
+        "seed": settings.get("seed") if isinstance(settings, dict) else None,
+        "settings": sorted([("loss", type(model.loss).__name__), *_written(settings, but="loss")]),
+        "tables": [table for table in tables if table.rows],
+    }
+
+
+def _written(some: object, but: str = "") -> list[tuple[str, str]]:
+    """Names and values of a part of the record, which anybody may have edited."""
+    if not isinstance(some, dict):
+        return []
+    return [
+        (str(key).replace("_", " "), _value(value)) for key, value in some.items() if key != but
+    ]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "not set"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

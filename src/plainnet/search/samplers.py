@@ -1,0 +1,78 @@
+"""Optuna's tree-structured Parzen estimator, which draws where the trials so far went well."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, final
+
+from plainnet.errors import PlainnetError
+from plainnet.search.space import Range, Space
+
+
+def require_optuna() -> Any:
+    """Import optuna, or say how to get it.
+
+    Raises
+    ------
+    PlainnetError
+        If it is not installed.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise PlainnetError(
+            "optuna is not installed, which --method optuna needs: pip install 'plainnet[search]'"
+        ) from error
+    return optuna
+
+
+@final
+class Tpe:
+    """Proposes settings one after the other; ask for one, and tell what came of it.
+
+    Parameters
+    ----------
+    space : Space
+        From `plainnet.search.space.space_of`.
+    seed : int
+        Where its chance comes from, below 2**32.
+
+    Raises
+    ------
+    PlainnetError
+        If optuna is not installed.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._optuna = optuna = require_optuna()
+        self._distributions: dict[str, Any] = {
+            name: optuna.distributions.FloatDistribution(one.low, one.high, log=True)
+            if isinstance(one, Range)
+            else optuna.distributions.CategoricalDistribution(one.values)
+            for name, one in space.items()
+        }
+        with self._quiet():
+            sampler = optuna.samplers.TPESampler(seed=seed)
+            self._study = optuna.create_study(sampler=sampler, direction="minimize")
+
+    def ask(self) -> dict[str, float]:
+        """Return values to try."""
+        with self._quiet():
+            self._trial = self._study.ask(self._distributions)
+        return dict(self._trial.params)
+
+    def tell(self, loss: float | None) -> None:
+        """Say what came of the values that were asked for; None where they failed."""
+        with self._quiet():
+            failed = self._optuna.trial.TrialState.FAIL
+            self._study.tell(self._trial, loss, failed if loss is None else None)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Keep optuna from writing what the table of trials says."""
+        logging = self._optuna.logging
+        before = logging.get_verbosity()
+        logging.set_verbosity(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)

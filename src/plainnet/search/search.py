@@ -1,0 +1,494 @@
+"""Search: trials of settings on the same folds, by chance, by successive halving, or by optuna."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+
+import numpy as np
+
+from plainnet.config import Settings, check
+from plainnet.errors import PlainnetError
+from plainnet.evaluate.baselines import Baseline, fit_baselines
+from plainnet.evaluate.evaluation import score_answer
+from plainnet.evaluate.results import score
+from plainnet.search.samplers import Tpe, require_optuna
+from plainnet.search.space import SEARCHED, Space, draw, space_of, with_values
+from plainnet.train.history import Epoch
+from plainnet.training import fit_model, untrained
+
+if TYPE_CHECKING:
+    from plainnet.data.folds import Folds
+
+Method = Literal["random", "halving", "optuna"]
+
+
+@final
+@dataclass(frozen=True)
+class Scores:
+    """What some settings, or a simple answer, came to on each fold.
+
+    Attributes
+    ----------
+    loss : tuple of float
+        On the rows of a fold, after training on the others.
+    score : tuple of float or None
+        Accuracy (of several labels over all of them), or R squared, which is None on a fold whose
+        numbers are all the same.
+
+    Examples
+    --------
+    >>> scores = Scores((1.0, 2.0, 3.0), (0.75, 0.5, 0.25))
+    >>> scores.mean_loss, scores.deviation_loss, scores.mean_score
+    (2.0, 1.0, 0.5)
+    """
+
+    loss: tuple[float, ...]
+    score: tuple[float | None, ...]
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean over the folds, by which trials are ranked."""
+        return mean(self.loss)
+
+    @property
+    def deviation_loss(self) -> float:
+        """The standard deviation, of a sample (n - 1)."""
+        return stdev(self.loss)
+
+    @property
+    def mean_score(self) -> float | None:
+        """The mean over the folds."""
+        known = [value for value in self.score if value is not None]
+        return mean(known) if len(known) == len(self.score) else None
+
+    @property
+    def deviation_score(self) -> float | None:
+        """The standard deviation, of a sample (n - 1)."""
+        known = [value for value in self.score if value is not None]
+        return stdev(known) if len(known) == len(self.score) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON can hold them."""
+        return {
+            "loss": self.mean_loss,
+            "loss_deviation": self.deviation_loss,
+            "loss_of_folds": list(self.loss),
+            "score": self.mean_score,
+            "score_deviation": self.deviation_score,
+            "score_of_folds": list(self.score),
+        }
+
+
+class Rung(NamedTuple):
+    """A trial after some epochs: in a search without halving there is one."""
+
+    epochs: int
+    scores: Scores
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    settings : Settings
+        With the seed of the search; those of its trainings follow from it, number and fold.
+    rungs : tuple of Rung
+        What it came to after each number of epochs at which it was judged.
+    failure : str or None
+        Why it could not be trained, if so.
+    """
+
+    number: int
+    settings: Settings
+    rungs: tuple[Rung, ...] = ()
+    failure: str | None = None
+
+    @property
+    def rank(self) -> tuple[bool, int, float, int]:
+        """The lower, the better: failed ones last, then who got further, then the mean loss."""
+        if self.failure is not None or not self.rungs:
+            return True, 0, math.inf, self.number
+        last = self.rungs[-1]
+        return False, -last.epochs, last.scores.mean_loss, self.number
+
+
+class Answer(NamedTuple):
+    """A simple answer on the same folds: its name, what it is in words, what it came to."""
+
+    name: str
+    words: str
+    scores: Scores
+
+
+class Moment(NamedTuple):
+    """What a search is at: a trial and fold, from 1, and its epoch; epochs in all, and planned."""
+
+    trial: int
+    fold: int
+    epoch: Epoch
+    done: int
+    planned: int
+
+
+@final
+@dataclass
+class Search:
+    """What a search found.
+
+    Attributes
+    ----------
+    settings : Settings
+        The choices that were not searched.
+    space : mapping
+        What was searched.
+    method : {"random", "halving", "optuna"}
+        How.
+    k : int
+        The number of folds.
+    rounds : list of (int, int)
+        How many trials were to be trained for how many epochs, one after the other.
+    only : int or None
+        The one trial that was run again, if so.
+    answers : tuple of Answer
+        What one gets without a network.
+    trials : list of Trial
+        As far as it got, in the order of their numbers.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    settings: Settings
+    space: Space
+    method: Method
+    k: int
+    rounds: list[tuple[int, int]]
+    only: int | None = None
+    answers: tuple[Answer, ...] = ()
+    trials: list[Trial] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The best first, failed ones last."""
+        return sorted(self.trials, key=lambda trial: trial.rank)
+
+    @property
+    def winner(self) -> Trial | None:
+        """The trial of the lowest mean loss; None where none could be trained."""
+        best = min(self.trials, key=lambda trial: trial.rank, default=None)
+        return None if best is None or best.failure is not None else best
+
+
+def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
+    """Plan successive halving (Jamieson and Talwalkar, 2016).
+
+    Each round spends the same budget on half of the trials, the better ones: of |S_k| trials each
+    gets r_k = B / (|S_k| ceil(log2 n)) epochs more. The budget B is the one that takes the last
+    two trials to `epochs`. The half of an odd number is rounded up, so that one is left after
+    ceil(log2 n) rounds whatever n is.
+
+    Parameters
+    ----------
+    n : int
+        Trials to begin with.
+    epochs : int
+        Epochs of the last round.
+
+    Returns
+    -------
+    list of (int, int)
+        For each round how many trials there are and how many epochs each has had at its end.
+
+    Examples
+    --------
+    >>> halving_rounds(8, 70)
+    [(8, 10), (4, 30), (2, 70)]
+    """
+    sizes = [n]
+    while sizes[-1] > 2:
+        sizes.append(math.ceil(sizes[-1] / 2))
+    whole = sum(Fraction(1, size) for size in sizes)
+    done, rounds = Fraction(0), []
+    for size in sizes:
+        done += Fraction(1, size)
+        rounds.append((size, max(1, int(epochs * done / whole))))
+    return rounds
+
+
+def check_search(
+    settings: Settings,
+    trials: int,
+    method: Method,
+    given: Collection[str] = (),
+    only: int | None = None,
+    k: int = 2,
+) -> None:
+    """Refuse what no data could make good; see `search`."""
+    if trials < 1:
+        raise PlainnetError(f"a search needs at least 1 trial, got {trials}")
+    if k < 2:
+        raise PlainnetError(f"cross-validation needs at least 2 folds, got {k}")
+    if only is not None and not 1 <= only <= trials:
+        raise PlainnetError(f"there is no trial {only} of {trials}: they count from 1")
+    if settings.validation or settings.patience:
+        raise PlainnetError(
+            "a search validates on its folds: leave out validation and patience, which may be "
+            "given again to train the winner"
+        )
+    if len(settings.activation) > 1 and "hidden" not in given:
+        raise PlainnetError(
+            "one activation for each layer needs layers that are given: give hidden too, or one "
+            "activation for all"
+        )
+    if method == "optuna":
+        require_optuna()
+    check(settings)
+
+
+def search(
+    data: "Folds",
+    settings: Settings,
+    *,
+    trials: int = 20,
+    method: Method = "random",
+    given: Collection[str] = (),
+    only: int | None = None,
+    ready: Callable[[Search], object] | None = None,
+    watch: Callable[[Moment], object] | None = None,
+    seen: Callable[[Search, Trial], object] | None = None,
+) -> Search:
+    """Try settings on folds, and rank them by their mean loss.
+
+    The loss ranks, not the score: it is what training minimises, it tells apart networks that get
+    the same few rows wrong, and it minds how sure they were. The test rows take no part.
+
+    Ctrl-C ends the search; what it found until then is returned.
+
+    Parameters
+    ----------
+    data : Folds
+        From `plainnet.training.load_folds`.
+    settings : Settings
+        All choices that are not searched; `epochs` is the most that a trial gets.
+    trials : int, default 20
+        How many.
+    method : {"random", "halving", "optuna"}, default "random"
+        Draw each by itself; so too, but train the better half of each round for longer, see
+        `halving_rounds`; or let optuna's TPE draw, which learns from the trials before.
+    given : collection of str, default ()
+        Names of `plainnet.search.space.SEARCHED` that are to stay as they are in `settings`.
+    only : int, optional
+        Run this trial again and no other, to the same figures.
+    ready : callable, optional
+        Is shown what is going to be done before it begins.
+    watch : callable, optional
+        Is shown each epoch.
+    seen : callable, optional
+        Is shown the search so far and each trial that was judged or failed.
+
+    Returns
+    -------
+    Search
+
+    Raises
+    ------
+    PlainnetError
+        If settings or data cannot be used, nothing is left to search, or optuna is wanted and is
+        not installed.
+
+    Examples
+    --------
+    >>> from plainnet.data.dataset import TableSource
+    >>> from plainnet.data.folds import fold
+    >>> from plainnet.data.synthetic import introverts
+    >>> rng = np.random.default_rng
+    >>> data = fold(TableSource(introverts(90)), 3, rng(0), rng(1))
+    >>> found = search(data, Settings(epochs=2), trials=4)
+    >>> [trial.number for trial in found.trials], found.winner in found.trials
+    ([1, 2, 3, 4], True)
+    """
+    check_search(settings, trials, method, given, only)
+    if unknown := set(given) - set(SEARCHED):
+        raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
+    space = space_of(settings, len(data.fold(0).train.y), given)
+    if not space and trials > 1 and only is None:
+        raise PlainnetError("nothing is left to search, for everything is given: leave some out")
+    if space and only is not None and method == "optuna":
+        raise PlainnetError(
+            f"what optuna tries as trial {only} hangs on the trials before it: run it again with "
+            "all its settings given, as its command does"
+        )
+    halving = method == "halving"
+    rounds = halving_rounds(trials, settings.epochs) if halving else [(trials, settings.epochs)]
+    found = Search(settings, space, method, data.k, rounds, only)
+    course = _Course(data, found, watch, seen)
+    if ready is not None:
+        ready(found)
+    try:
+        found.answers = simple_answers(data, settings)
+        if method == "optuna" and only is None:
+            course.by_optuna(trials)
+        else:
+            course.by_rounds(trials)
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+@final
+class _Course:
+    """A search under way."""
+
+    def __init__(
+        self,
+        data: "Folds",
+        found: Search,
+        watch: Callable[[Moment], object] | None,
+        seen: Callable[[Search, Trial], object] | None,
+    ) -> None:
+        self.data, self.found, self.watch, self.seen = data, found, watch, seen
+        self.done = 0
+        alone = found.only is not None
+        self.planned = data.k * sum((1 if alone else n) * epochs for n, epochs in found.rounds)
+
+    def by_rounds(self, trials: int) -> None:
+        """Train all in the first round, and in each that follows the better ones of the last."""
+        only = self.found.only
+        numbers = range(1, trials + 1) if only is None else [only]
+        alive = [Trial(number, self._drawn(number)) for number in numbers]
+        for trial in alive:
+            check(trial.settings)
+        for n, epochs in self.found.rounds:
+            alive.sort(key=lambda trial: trial.rank)
+            going_on = sorted(alive[:n], key=lambda trial: trial.number)
+            alive = [self._judged(t, epochs) for t in going_on if t.failure is None]
+
+    def by_optuna(self, trials: int) -> None:
+        """Ask for one after the other, and tell its loss."""
+        settings = self.found.settings
+        tpe = Tpe(self.found.space, _seed(settings, 6))
+        for number in range(1, trials + 1):
+            own = with_values(settings, tpe.ask())
+            check(own)
+            trial = self._judged(Trial(number, own), settings.epochs)
+            tpe.tell(None if trial.failure else trial.rungs[-1].scores.mean_loss)
+
+    def _drawn(self, number: int) -> Settings:
+        """The settings of a trial, which hang on the seed and its number alone."""
+        settings = self.found.settings
+        rng = np.random.default_rng(_seed(settings, 4, number))
+        return with_values(settings, draw(self.found.space, rng))
+
+    def _judged(self, trial: Trial, epochs: int) -> Trial:
+        """Train a trial on each fold's other rows, and note what it comes to."""
+        if not trial.rungs or trial.rungs[-1].epochs != epochs:
+            try:
+                rung = Rung(epochs, self._on_folds(trial, epochs))
+                trial = replace(trial, rungs=(*trial.rungs, rung))
+            except PlainnetError as error:
+                trial = replace(trial, failure=str(error))
+        kept = [one for one in self.found.trials if one.number != trial.number]
+        self.found.trials = sorted([*kept, trial], key=lambda one: one.number)
+        if self.seen is not None:
+            self.seen(self.found, trial)
+        return trial
+
+    def _on_folds(self, trial: Trial, epochs: int) -> Scores:
+        before = self.done
+        self.done += epochs * self.data.k  # even if it fails on the way
+        figures = []
+        for i in range(self.data.k):
+
+            def watch(epoch: Epoch, i: int = i) -> None:
+                if self.watch is not None:
+                    done = before + i * epochs + epoch.number
+                    self.watch(Moment(trial.number, i + 1, epoch, done, self.planned))
+
+            figures.append(_on_fold(self.data, trial, i, epochs, watch))
+        return _scores(figures)
+
+
+def _on_fold(
+    data: "Folds", trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
+) -> dict[str, Any]:
+    """Train on the other folds and judge on this one; the same number, the same figures."""
+    part = data.fold(i)
+    assert part.test is not None
+    own = replace(trial.settings, seed=_seed(trial.settings, 5, trial.number, i))
+    model = untrained(part, own)
+    history = fit_model(model, part, own, watch=watch, epochs=epochs)
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
+    with np.errstate(all="ignore"):
+        figures = score(model, part.test)
+    if not math.isfinite(figures["loss"]):
+        raise PlainnetError(f"the loss on fold {i + 1} is {figures['loss']}")
+    return figures
+
+
+def _seed(settings: Settings, *use: int) -> int:
+    """A seed of one use, as far from all others as chance allows."""
+    return int(np.random.SeedSequence(settings.seed, spawn_key=use).generate_state(1)[0])
+
+
+def _scores(figures: Collection[Mapping[str, Any]]) -> Scores:
+    name = "r2" if any("r2" in one for one in figures) else "accuracy"
+    return Scores(tuple(one["loss"] for one in figures), tuple(one[name] for one in figures))
+
+
+def simple_answers(data: "Folds", settings: Settings) -> tuple[Answer, ...]:
+    """Judge what one gets without a network on the same folds.
+
+    Parameters
+    ----------
+    data : Folds
+        The folds.
+    settings : Settings
+        Its loss is the one they are judged by.
+
+    Returns
+    -------
+    tuple of Answer
+        From the simplest.
+
+    Examples
+    --------
+    >>> from plainnet.data.dataset import TableSource
+    >>> from plainnet.data.folds import fold
+    >>> from plainnet.data.synthetic import introverts
+    >>> rng = np.random.default_rng
+    >>> data = fold(TableSource(introverts(300)), 3, rng(0), rng(1))
+    >>> answers = simple_answers(data, Settings())
+    >>> [answer.name for answer in answers]
+    ['constant', 'column', 'regression']
+    >>> answers[0].scores.mean_score < 0.6 < answers[2].scores.mean_score
+    True
+    """
+    folds = [list(_answers_on(data, settings, i)) for i in range(data.k)]
+    found = []
+    for one in zip(*folds, strict=True):
+        baselines, words, figures = zip(*one, strict=True)
+        same = words[0] if len(set(words)) == 1 else _GENERAL[baselines[0].name]
+        found.append(Answer(baselines[0].name, same, _scores(figures)))
+    return tuple(found)
+
+
+_GENERAL = {"constant": "always the same answer", "column": "the best column alone"}
+
+
+def _answers_on(
+    data: "Folds", settings: Settings, i: int
+) -> Iterator[tuple[Baseline, str, dict[str, Any]]]:
+    part = data.fold(i)
+    assert part.test is not None
+    model = untrained(part, settings)
+    for one in fit_baselines(part.schema, part.target, part.train):
+        yield one, one.words(part.target), score_answer(model, one, part.test)[1]

@@ -1,0 +1,170 @@
+"""Space: which settings a search may choose, how it draws them, and what they make."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import NamedTuple, final
+
+import numpy as np
+
+from plainnet.config import Settings
+
+SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size")
+
+_LAYERS = (1, 2, 3)
+_UNITS = (8, 16, 32, 64, 128)
+_DROPOUT = (0.0, 0.1, 0.25, 0.5)
+_BATCHES = (16, 32, 64, 128, 256)
+
+
+@final
+class Range(NamedTuple):
+    """Numbers whose logarithm is drawn evenly, for what may differ by orders of magnitude.
+
+    Attributes
+    ----------
+    low, high : float
+        Both positive.
+
+    Examples
+    --------
+    >>> 0.001 <= Range(0.001, 1.0).draw(np.random.default_rng(0)) <= 1.0
+    True
+    """
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw a number."""
+        x = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return min(max(x, self.low), self.high)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+@final
+class Choice(NamedTuple):
+    """Numbers of which each is drawn as often as another.
+
+    Attributes
+    ----------
+    values : tuple of float
+        At least one.
+
+    Examples
+    --------
+    >>> Choice((8, 16)).draw(np.random.default_rng(0)) in (8, 16)
+    True
+    """
+
+    values: tuple[float, ...]
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw one of them."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+    def __str__(self) -> str:
+        first, last = (f"{value:g}" for value in (self.values[0], self.values[-1]))
+        return ", ".join(f"{value:g}" for value in self.values) if first != last else first
+
+
+Space = Mapping[str, Range | Choice]
+
+
+def space_of(settings: Settings, m: int, given: Collection[str] = ()) -> Space:
+    """Return what a search draws.
+
+    The number of hidden layers and their width, one for all layers: in the experience of Bengio
+    (2012) that is as good as narrowing or widening networks, and it leaves less to search. The
+    learning rate; a tenth of the range for sgd takes its larger steps. Weight decay for adamw, for
+    the others the L2 penalty, which is the same to sgd. Dropout. The batch size, at most half of
+    the rows.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its optimizer decides on ranges and on the regularisation.
+    m : int
+        Rows to train on.
+    given : collection of str, default ()
+        Names of `SEARCHED` that are to stay as they are in the settings.
+
+    Returns
+    -------
+    dict of str to Range or Choice
+        ``layers`` and ``units`` of ``hidden``, and the others under their own names.
+
+    Examples
+    --------
+    >>> list(space_of(Settings(), m=100))
+    ['layers', 'units', 'lr', 'l2', 'dropout', 'batch_size']
+    >>> list(space_of(Settings(hidden=(), optimizer="adamw"), m=100, given=["hidden", "lr"]))
+    ['weight_decay', 'batch_size']
+    """
+    space: dict[str, Range | Choice] = {}
+    if "hidden" not in given:
+        space |= {"layers": Choice(_LAYERS), "units": Choice(_UNITS)}
+    if "lr" not in given:
+        space["lr"] = Range(1e-3, 1.0) if settings.optimizer == "sgd" else Range(1e-4, 0.03)
+    penalty = "weight_decay" if settings.optimizer == "adamw" else "l2"
+    if penalty not in given:
+        space[penalty] = Range(1e-3, 1.0) if penalty == "weight_decay" else Range(1e-6, 0.1)
+    if "dropout" not in given and ("hidden" not in given or settings.hidden):
+        space["dropout"] = Choice(_DROPOUT)
+    if "batch_size" not in given:
+        space["batch_size"] = Choice(tuple(n for n in _BATCHES if n <= max(m / 2, _BATCHES[0])))
+    return space
+
+
+def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
+    """Draw a value for each name.
+
+    Parameters
+    ----------
+    space : mapping
+        From `space_of`.
+    rng : numpy.random.Generator
+        Where chance comes from.
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> sorted(draw({"lr": Range(0.1, 1.0)}, np.random.default_rng(0)))
+    ['lr']
+    """
+    return {name: one.draw(rng) for name, one in space.items()}
+
+
+def with_values(settings: Settings, values: Mapping[str, float]) -> Settings:
+    """Return settings with what was drawn, to two digits, so that a command stays short and exact.
+
+    Parameters
+    ----------
+    settings : Settings
+        Everything else.
+    values : mapping
+        A value for each name of a space.
+
+    Returns
+    -------
+    Settings
+
+    Examples
+    --------
+    >>> found = with_values(Settings(), {"layers": 2, "units": 8, "lr": 0.0123456})
+    >>> found.hidden, found.lr
+    ((8, 8), 0.012)
+    """
+    chosen = dict(values)
+    if "layers" in chosen:
+        layers, units = int(chosen.pop("layers")), int(chosen.pop("units"))
+        settings = replace(settings, hidden=(units,) * layers)
+    if "batch_size" in chosen:
+        settings = replace(settings, batch_size=int(chosen.pop("batch_size")))
+    rounded = {name: float(f"{value:.2g}") for name, value in chosen.items()}
+    return replace(settings, **rounded)  # type: ignore[arg-type]

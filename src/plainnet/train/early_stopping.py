@@ -1,0 +1,66 @@
+"""EarlyStopping: when the validation loss no longer falls; the best weights, kept by value."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from plainnet.nn.layers import between, positive_int
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
+
+
+@final
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the validation loss no longer falls, and go back to its best weights.
+
+    Parameters
+    ----------
+    patience : int, default 10
+        Epochs without an improvement to wait for.
+    min_delta : float, default 0.0
+        How much lower the loss must be to count as improved.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range.
+
+    Examples
+    --------
+    >>> EarlyStopping(patience=3)
+    EarlyStopping(patience=3, min_delta=0.0)
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        positive_int("EarlyStopping", "patience", self.patience)
+        between("EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True)
+
+
+@final
+class Best:
+    """The best weights so far by validation loss, kept by value."""
+
+    def __init__(self, net: Sequential, rule: EarlyStopping | None) -> None:
+        self.net, self.rule = net, rule
+        self.loss = math.inf
+        self.epoch: int | None = None
+        self.theta: Array | None = None
+
+    def enough(self, epoch: int, val_loss: float) -> bool:
+        """Note an epoch's validation loss; return whether patience has run out."""
+        if self.rule is None:
+            return False
+        if self.epoch is None or val_loss < self.loss - self.rule.min_delta:
+            self.loss, self.epoch = val_loss, epoch
+            self.theta = self.net.params.theta.copy()
+        return epoch - self.epoch >= self.rule.patience
+
+    def restore(self) -> int | None:
+        """Put the best weights back and return their epoch, if there are any."""
+        if self.theta is not None:
+            self.net.params.theta[...] = self.theta
+        return self.epoch

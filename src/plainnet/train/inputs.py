@@ -1,0 +1,292 @@
+"""Rows: what `fit` trains on, checked; their weights; which of them are held out."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn.layers import between
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from plainnet.nn.network import Sequential, Transform
+from plainnet.nn.parameters import Array
+
+ClassWeight = Literal["balanced"] | Mapping[int, float]
+
+
+def checked_rows(
+    net: Sequential,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    transform: Transform | None,
+    name: str,
+) -> tuple[Array, Array]:
+    """Check rows against targets and network.
+
+    Parameters
+    ----------
+    net : Sequential
+        What is to be trained.
+    loss : Loss
+        What encodes the targets.
+    X : array of shape (m, *in_shape)
+        With ``transform``, whatever that takes; the shape is then not looked at.
+    y : array
+        Targets in a form that the loss takes.
+    transform : callable or None
+        Turns a batch of rows of X into numbers.
+    name : str
+        What X is called in a message.
+
+    Returns
+    -------
+    X : array of shape (m, ...)
+    y : array of shape (m,) or (m, n_out)
+        In the loss's own form.
+
+    Raises
+    ------
+    PlainnetError
+        If X and y do not go together, do not fit the network, or hold no rows.
+    TrainingError
+        If a number of X is not finite in the network's dtype.
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> checked_rows(mlp(2), BinaryCrossEntropy(), [[1, 2], [3, 4]], [1], None, "X")
+    Traceback (most recent call last):
+    plainnet.errors.PlainnetError: X has 2 rows but y has 1
+    """
+    rows = np.asarray(X)
+    if rows.dtype.kind not in "biuf" or rows.ndim < 2:
+        raise PlainnetError(
+            f"fit expects {name} as numbers with a row a sample, "
+            f"got {rows.dtype} of shape {rows.shape}"
+        )
+    targets = loss.encode(y, net.n_out, net.dtype)
+    if len(rows) != len(targets):
+        raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
+    if not len(rows):
+        raise PlainnetError(f"there are no rows to train on or validate with: {name} is empty")
+    if transform is None:
+        _refuse_non_finite(rows, net.dtype, name)
+        with np.errstate(all="ignore"):
+            net.predict(rows[:1])  # refuses rows of another shape before anything has moved
+    return rows, targets
+
+
+def checked_pair(
+    net: Sequential,
+    loss: Loss,
+    validation: Sequence[ArrayLike],
+    transform: Transform | None,
+) -> tuple[Array, Array]:
+    """Check validation rows given as (X, y).
+
+    Parameters
+    ----------
+    net, loss, transform
+        See `checked_rows`.
+    validation : (X, y)
+        The rows and their targets.
+
+    Returns
+    -------
+    X, y : arrays
+        See `checked_rows`.
+
+    Raises
+    ------
+    PlainnetError
+        If there are not two parts, or they do not fit; see `checked_rows`.
+    TrainingError
+        If a number of X is not finite in the network's dtype.
+
+    Examples
+    --------
+    >>> from plainnet.nn import mlp
+    >>> X, y = checked_pair(mlp(2), BinaryCrossEntropy(), ([[1, 2], [3, 4]], [1, 0]), None)
+    >>> X.shape, y.shape
+    ((2, 2), (2, 1))
+    """
+    if len(validation) != 2:
+        raise PlainnetError(
+            f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
+        )
+    X, y = validation
+    return checked_rows(net, loss, X, y, transform, "validation X")
+
+
+def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
+    """Name the first number that is not finite in the network's dtype, some rows at a time."""
+    for start in range(0, len(X), 1024):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(X[start : start + 1024].astype(dtype, copy=False))
+        if not finite.all():
+            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+            where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+            raise TrainingError(
+                f"{name} holds {X[start + row, *place]} in row {start + row}, {where}: "
+                f"a network needs finite {dtype} numbers"
+            )
+
+
+def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
+    """Check one weight a row, or pass on None.
+
+    Parameters
+    ----------
+    sample_weight : array of shape (m,) or None
+        Finite and at least 0.
+    m : int
+        The number of rows.
+
+    Returns
+    -------
+    float64 array of shape (m,), or None
+
+    Raises
+    ------
+    PlainnetError
+        If there is not one finite weight of at least 0 for each row.
+
+    Examples
+    --------
+    >>> sample_weights([1, 2, 0], m=3)
+    array([1., 2., 0.])
+    """
+    if sample_weight is None:
+        return None
+    given = np.asarray(sample_weight)
+    if given.shape != (m,) or given.dtype.kind not in "biuf":
+        raise PlainnetError(
+            f"sample_weight needs one weight for each of {m} rows, "
+            f"got {given.dtype} of shape {given.shape}"
+        )
+    weight = given.astype(np.float64)
+    if not np.isfinite(weight).all() or weight.min() < 0:
+        raise PlainnetError("sample_weight must be finite and at least 0")
+    return weight
+
+
+def with_class_weights(
+    weight: Array | None, loss: Loss, y: Array, n_out: int, class_weight: ClassWeight | None
+) -> Array | None:
+    """Multiply the weight of every training row by that of its class.
+
+    Parameters
+    ----------
+    weight : array of shape (m,) or None
+        From `sample_weights`.
+    loss : Loss
+        What the targets are encoded for.
+    y : array of shape (m,) or (m, n_out)
+        Encoded targets.
+    n_out : int
+        The network's outputs.
+    class_weight : "balanced", mapping of class number to weight, or None
+        See `plainnet.train.fit`.
+
+    Returns
+    -------
+    array of shape (m,), or None where all rows count alike
+
+    Raises
+    ------
+    PlainnetError
+        If the targets are not classes, a class is not known, a weight is not finite and at least
+        0, or all weights together are 0 or not finite.
+
+    Examples
+    --------
+    >>> loss, y = BinaryCrossEntropy(), np.array([[0.0], [0.0], [0.0], [1.0]])
+    >>> with_class_weights(None, loss, y, 1, {1: 3}), with_class_weights(None, loss, y, 1, None)
+    (array([1., 1., 1., 3.]), None)
+    >>> with_class_weights(None, loss, y, 1, "balanced").round(3)
+    array([0.667, 0.667, 0.667, 2.   ])
+    """
+    if class_weight is not None:
+        if isinstance(loss, BinaryCrossEntropy):
+            classes, n_classes = (y[:, 0] > 0.5).astype(np.intp), 2
+        elif isinstance(loss, SoftmaxCrossEntropy):
+            classes, n_classes = y if y.ndim == 1 else y.argmax(axis=1), n_out
+        else:
+            raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
+        per_row = _class_weights(classes, weight, n_classes, class_weight)[classes]
+        weight = per_row if weight is None else weight * per_row
+    if weight is not None and not 0 < weight.sum() < math.inf:
+        raise PlainnetError(
+            f"the weights of the {len(y)} training rows must have a finite sum above 0, "
+            f"got {weight.sum()}"
+        )
+    return weight
+
+
+def _class_weights(
+    classes: Array, of_rows: Array | None, n_classes: int, class_weight: ClassWeight
+) -> Array:
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        sums = np.bincount(classes, of_rows, n_classes)
+        present = sums > 0
+        return np.where(
+            present, sums.sum() / (max(present.sum(), 1) * np.where(present, sums, 1)), 0.0
+        )
+    if not isinstance(class_weight, Mapping):
+        raise PlainnetError(
+            f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
+        )
+    weights = np.ones(n_classes)
+    for number, weight in class_weight.items():
+        if not isinstance(number, int | np.integer) or number not in range(n_classes):
+            raise PlainnetError(
+                f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
+            )
+        weights[int(number)] = between(
+            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
+        )
+    return weights
+
+
+def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw which rows to train on and which to hold out.
+
+    Parameters
+    ----------
+    m : int
+        The number of rows.
+    share : float
+        Of the rows to hold out, in (0, 1).
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    kept, out : arrays of int
+        The numbers of the rows, each in their old order.
+
+    Raises
+    ------
+    PlainnetError
+        If the share is out of range or leaves one side without rows.
+
+    Examples
+    --------
+    >>> kept, out = hold_out(10, 0.3, np.random.default_rng(0))
+    >>> len(out), sorted([*kept.tolist(), *out.tolist()]) == list(range(10))
+    (3, True)
+    """
+    between("fit", "validation", share, 0, 1, ends=False)
+    n_out = round(m * share)
+    if not 0 < n_out < m:
+        raise PlainnetError(
+            f"validation={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
+            "validate with: give more rows or another share"
+        )
+    order = rng.permutation(m)
+    return np.sort(order[n_out:]), np.sort(order[:n_out])

@@ -1,0 +1,217 @@
+"""Checkpoint: everything needed to go on exactly as if never interrupted."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
+from plainnet.train.early_stopping import Best
+from plainnet.train.history import COLUMNS, History
+from plainnet.train.step import Stepper
+
+Rows = Sequence[Array | None]
+Options = dict[str, Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The whole state of a training before one of its batches.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        Parameters, the optimizer's state, the best weights, the history and the sums of the
+        running epoch. They are the training's own, and change with its next step.
+    facts : dict
+        The rest, as JSON can hold it: epoch, batch and step, and the generators.
+
+    Examples
+    --------
+    >>> Checkpoint({"theta": np.zeros(3)}, {"epoch": 2, "batch": 0, "step": 10}).facts["step"]
+    10
+    """
+
+    arrays: dict[str, Array]
+    facts: dict[str, Any]
+
+
+class Keeper(ABC):
+    """Where the checkpoints of a training go, and where one that goes on finds its own.
+
+    Attributes
+    ----------
+    every : float or None
+        Epochs from one checkpoint to the next, 0.5 for two an epoch; the first is of the start.
+        None keeps one only when Ctrl-C ends the training early.
+    found : Checkpoint or None
+        Where to go on; None begins anew.
+
+    Examples
+    --------
+    >>> from plainnet import MeanSquaredError, fit, mlp
+    >>> class Steps(Keeper):
+    ...     every = 0.5
+    ...
+    ...     def begin(self, net, stepper, rows, options):
+    ...         print(len(rows[0]), "rows")
+    ...
+    ...     def keep(self, checkpoint):
+    ...         print(checkpoint.facts["epoch"], checkpoint.facts["batch"])
+    >>> X, y = np.eye(4), np.arange(4.0)
+    >>> history = fit(mlp(4), X, y, loss=MeanSquaredError(), epochs=2, batch_size=1,
+    ...               checkpoints=Steps())
+    4 rows
+    1 0
+    1 2
+    2 0
+    2 2
+    """
+
+    every: float | None = None
+    found: Checkpoint | None = None
+
+    @abstractmethod
+    def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
+        """Look at all that a training depends on, before its first step and before it goes on.
+
+        Parameters
+        ----------
+        net : Sequential
+            The network that `fit` was given, with its first weights.
+        stepper : Stepper
+            Loss and optimizer.
+        rows : sequence of array or None
+            X, y and weights to train on, X and y to validate with if there are any, and what the
+            network takes for the first row.
+        options : dict
+            The other choices of `fit`, by name; also ``batches``, how many an epoch has,
+            ``generator``, the kind that draws the order of the rows, and ``row space``, None
+            unless the training runs in it and so needs the first weights.
+
+        Raises
+        ------
+        PlainnetError
+            If ``found`` is of another training.
+        """
+
+    @abstractmethod
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint before the training moves on.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            Copy its arrays if they are not written out at once.
+        """
+
+
+@final
+class Course:
+    """How far a training is: the epoch, its batches so far, and the sums over them.
+
+    With a keeper, all that the rest of the training depends on goes into checkpoints, and comes
+    from the one that the keeper has found.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        best: Best,
+        history: History,
+        rng: np.random.Generator,
+        batches: int,
+    ) -> None:
+        self.stepper, self.best, self.history, self.rng = stepper, best, history, rng
+        self.batches, self.epoch = batches, 0
+        self.keeper: Keeper | None = None
+        self.next_epoch()
+
+    def begin(self, keeper: Keeper | None, net: Sequential, rows: Rows, options: Options) -> None:
+        """Begin where the keeper has found a training that goes on, else at the beginning."""
+        if keeper is None:
+            return
+        if self.rng is net.rng:
+            raise PlainnetError("checkpoints need a seed that is not the network's own generator")
+        kind = self.rng.bit_generator.state["bit_generator"]
+        more = {"batches": self.batches, "generator": kind}
+        keeper.begin(net, self.stepper, rows, options | more)
+        self.keeper, every = keeper, keeper.every
+        self._every = None if every is None else max(1, round(min(every * self.batches, 2**53)))
+        self._step = -1  # of the last checkpoint
+        self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
+        if keeper.found is not None:
+            try:
+                self._go_on(keeper.found.facts, keeper.found.arrays)
+            except (LookupError, TypeError, OverflowError, ValueError) as error:
+                raise PlainnetError(f"the checkpoint does not fit this training: {error}") from None
+
+    def next_epoch(self) -> None:
+        """Begin with an epoch."""
+        self.epoch += 1
+        self.batch, self.loss, self.metric, self.weight = 0, 0.0, 0.0, 0.0
+        if self.keeper is not None:
+            self._order = self.rng.bit_generator.state
+
+    def pause(self, interrupted: bool) -> bool:
+        """Keep a checkpoint if one is due before the next batch; return whether to stop there."""
+        if self.keeper is not None:
+            step = self.stepper.optimizer.t
+            due = self._every is not None and step % self._every == 0
+            if (due or interrupted) and step != self._step:
+                self.keeper.keep(self._checkpoint())
+                self._step = step
+        return interrupted
+
+    def _state(self) -> dict[str, Array]:
+        """The arrays that are filled in place, by name."""
+        optimizer = self.stepper.optimizer
+        slots = {f"optimizer.{name}": array for name, array in optimizer.state.items()}
+        return {"theta": self.stepper.net.params.theta, **slots}
+
+    def _checkpoint(self) -> Checkpoint:
+        arrays = self._state()
+        if self.best.theta is not None:
+            arrays |= {"best.theta": self.best.theta, "best.loss": np.array([self.best.loss])}
+        for name in COLUMNS:
+            arrays[f"history.{name}"] = np.array(getattr(self.history, name), np.float64)
+        arrays["sums"] = np.array([self.loss, self.metric, self.weight])
+        facts: dict[str, Any] = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.stepper.optimizer.t,
+        }
+        facts |= {"best": self.best.epoch, "threads": self.history.threads}
+        masks = self.stepper.net.rng.bit_generator.state
+        return Checkpoint(arrays, facts | {"order": _plain(self._order), "masks": _plain(masks)})
+
+    def _go_on(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
+        for name, array in self._state().items():
+            if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
+                raise PlainnetError(f"{name!r} has shape {array.shape} and type {array.dtype}")
+            array[...] = arrays[name]
+        self.epoch, self.batch = facts["epoch"], facts["batch"]
+        self.loss, self.metric, self.weight = arrays["sums"].tolist()
+        self.stepper.optimizer.t = self._step = facts["step"]
+        self._order = self.rng.bit_generator.state = facts["order"]
+        self.stepper.net.rng.bit_generator.state = facts["masks"]
+        if facts["best"] is not None:
+            self.best.epoch, self.best.theta = facts["best"], arrays["best.theta"]
+            [self.best.loss] = arrays["best.loss"].tolist()
+        for name in COLUMNS:
+            getattr(self.history, name)[:] = arrays[f"history.{name}"].tolist()
+        self.history.threads = facts["threads"]
+
+
+def _plain(state: Any) -> Any:
+    """A generator's state as JSON can hold it."""
+    if isinstance(state, dict):
+        return {name: _plain(value) for name, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state

@@ -1,0 +1,636 @@
+"""Runs: from data and settings to a trained model; what the command line and examples call."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from plainnet._version import __version__
+from plainnet.config import (
+    Settings,
+    check,
+    make_loss,
+    make_network,
+    make_optimizer,
+    privacy_of,
+    rng,
+)
+from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.evaluate.training_record import finite
+from plainnet.model import Model
+from plainnet.nn.network import Sequential, Transform
+from plainnet.nn.parameters import Array
+from plainnet.storage.checkpoint_state import path_to_store, stored_path
+from plainnet.storage.checkpoints import Checkpoints, digest
+from plainnet.storage.json_reader import shortened
+from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
+from plainnet.train.history import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plainnet.data.dataset import Dataset, Grouping, Source
+    from plainnet.data.folds import Folds
+    from plainnet.data.images import Progress
+
+    Ready = Callable[[Dataset, Sequential], None]
+
+
+@final
+class Run(NamedTuple):
+    """What came of a training.
+
+    Attributes
+    ----------
+    model : Model
+        The trained model.
+    history : History
+        What each epoch came to.
+    data : Dataset
+        The rows, as they were split.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> model, history, data = table_run(frame, Settings(epochs=3, test=0))
+    >>> len(history), len(data.train.X), model.target.classes
+    (3, 4, ('no', 'yes'))
+    """
+
+    model: Model
+    history: History
+    data: "Dataset"
+
+
+@final
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during the evaluation of a trained network; holds the result of the training.
+
+    Attributes
+    ----------
+    run : Run
+        The training without its evaluation, which the notes say.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+
+def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = None) -> "Dataset":
+    """Read and split a table or a folder of class folders, as `run` does.
+
+    Parameters
+    ----------
+    path, settings, progress
+        See `run`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
+    ...     data = load(f"{folder}/exam.csv", Settings(test=0.5))
+    >>> len(data.train.X), len(data.test.X)
+    (2, 2)
+    """
+    from plainnet.data.dataset import split
+
+    check(settings)
+    source = _read(path, settings, progress)
+    return split(source, rng(settings, 0), test=settings.test, validation=settings.validation)
+
+
+def load_folds(
+    path: str | Path, settings: Settings, k: int, *, progress: "Progress | None" = None
+) -> "Folds":
+    """Read a table or a folder of class folders, hold out what `run` would, and fold the rest.
+
+    Parameters
+    ----------
+    path, settings, progress
+        See `run`.
+    k : int
+        How many folds, at least 2.
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from plainnet.data.synthetic import introverts
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
+    ...     folds = load_folds(f"{folder}/survey.csv", Settings(), k=5)
+    >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(5)]
+    (20, [16, 16, 16, 16, 16])
+    """
+    from plainnet.data.folds import fold
+
+    check(settings)
+    source = _read(path, settings, progress)
+    return fold(source, k, rng(settings, 0), rng(settings, 3), test=settings.test)
+
+
+def _read(path: str | Path, settings: Settings, progress: "Progress | None") -> "Source":
+    from plainnet.data.dataset import read_source
+
+    return read_source(
+        path,
+        target=settings.target,
+        task=settings.task,
+        kinds=settings.kinds,
+        size=settings.size,
+        strict=settings.strict,
+        group=_group(settings),
+        scaling=settings.scaling,
+        privacy=privacy_of(settings),
+        progress=progress,
+    )
+
+
+def run(
+    path: str | Path,
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    progress: "Progress | None" = None,
+    ready: "Ready | None" = None,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
+    """Train on a table or a folder of class folders.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder.
+    settings : Settings
+        All choices.
+    callbacks : sequence of callable
+        See `plainnet.train.fit`.
+    watch : callable, optional
+        Is shown each epoch's figures; see `plainnet.train.fit`.
+    progress : callable, optional
+        Called as progress(done, total) while pictures are read.
+    ready : callable, optional
+        Called with the data and the network before training begins.
+    checkpoints : Checkpoints, optional
+        Where to keep the state of the training; see `resume`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
+    >>> settings = Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
+    ...     model, history, data = run(f"{folder}/exam.csv", settings)
+    >>> history.loss[-1] < 0.1 < history.loss[0]
+    True
+    >>> model.record["data"], model.predict(pd.DataFrame({"hours": [1, 4]}))
+    ('exam.csv', array(['no', 'yes'], dtype=object))
+    """
+    data = load(path, settings, progress=progress)
+    if checkpoints is not None:
+        checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
+    name = Path(path).resolve().name  # without the place: it may be private
+    try:
+        result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
+    except EvaluationInterrupted as interrupted:
+        interrupted.run.model.record["data"] = name
+        raise
+    result.model.record["data"] = name
+    return result
+
+
+def resume(
+    checkpoints: Checkpoints,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    progress: "Progress | None" = None,
+    ready: "Ready | None" = None,
+) -> Run:
+    """Go on with a training that `run` began: it ends as if it had never been interrupted.
+
+    Parameters
+    ----------
+    checkpoints : Checkpoints
+        Loaded; they name the data and hold the settings.
+    callbacks, watch, progress, ready
+        See `run`; only the epochs that are left are seen.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If the checkpoints are not of a `run`, or its data is not what it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from plainnet.data.synthetic import introverts
+    >>> settings = Settings(epochs=9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
+    ...     whole = run(f"{folder}/survey.csv", settings)
+    ...     try:  # the same, but the power fails in epoch 6
+    ...         part = run(f"{folder}/survey.csv", settings,
+    ...                    [lambda epoch: 1 / (6 - epoch.number) > 9],
+    ...                    checkpoints=Checkpoints(f"{folder}/survey.run", every=2.5))
+    ...     except ZeroDivisionError:
+    ...         rest = resume(Checkpoints.load(f"{folder}/survey.run"))
+    >>> len(rest.history), rest.history.loss == whole.history.loss
+    (9, True)
+    """
+    path, settings = begun(checkpoints)
+    more: dict[str, Any] = {"progress": progress, "ready": ready, "checkpoints": checkpoints}
+    return run(path, settings, callbacks, watch, **more)
+
+
+def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
+    """Return the data and the settings that a training was begun with, by its checkpoints.
+
+    Parameters
+    ----------
+    checkpoints : Checkpoints
+        Loaded.
+
+    Returns
+    -------
+    path : Path
+    settings : Settings
+
+    Raises
+    ------
+    PlainnetError
+        If the checkpoints are not of a `run`, or there is nothing at the path any more.
+    """
+    if checkpoints.stored("path") is None or checkpoints.stored("settings") is None:
+        raise ModelFileError(
+            f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
+            "so it does not say on what: go on as it began"
+        )
+    with checkpoints.believed() as about:
+        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
+        settings = Settings.from_json(about.part("settings"))
+        _require_weights(checkpoints, settings)
+        check(settings)
+        about.texts("notes", distinct=False)
+    if not path.exists():
+        raise PlainnetError(
+            f"the data of this training, {shortened(str(path), 1000)}, is not there any more: "
+            "put it back"
+        )
+    return path, settings
+
+
+def _require_weights(
+    checkpoints: Checkpoints, settings: Settings, n_in: int = 1, n_out: int = 1
+) -> None:
+    """Refuse layers that the weights in the file are not enough for, before room is made."""
+    assert checkpoints.found is not None
+    stored = checkpoints.found.arrays["theta"].size
+    widths = (*settings.hidden, n_out)
+    sizes = (
+        min(n_in, widths[0]),
+        *widths,
+    )  # in the row space, inputs are at least as many as units
+    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    if needed > stored:
+        raise ModelFileError(
+            f"its settings are of a network of at least {needed:,} weights, and it holds {stored:,}"
+        )
+
+
+def table_run(
+    frame: "pd.DataFrame",
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    ready: "Ready | None" = None,
+) -> Run:
+    """Train on a DataFrame.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row a sample.
+    settings, callbacks, watch, ready
+        See `run`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import introverts
+    >>> result = table_run(introverts(300), Settings(optimizer="sgd", lr=0.5, epochs=200))
+    >>> result.history.loss[-1] < 0.2 < result.history.loss[0]
+    True
+    """
+    from plainnet.data.dataset import table_dataset
+
+    data = table_dataset(
+        frame,
+        rng(settings, 0),
+        target=settings.target,
+        task=settings.task,
+        kinds=settings.kinds,
+        test=settings.test,
+        validation=settings.validation,
+        group=_group(settings),
+        scaling=settings.scaling,
+        privacy=privacy_of(settings),
+    )
+    return train(data, settings, callbacks, watch, ready=ready)
+
+
+def image_run(
+    X: Array,
+    y: Array,
+    classes: Sequence[str],
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    ready: "Ready | None" = None,
+) -> Run:
+    """Train on pictures in memory.
+
+    Parameters
+    ----------
+    X : array of uint8, shape (m, size, size, 3)
+        The pictures.
+    y : array of int, shape (m,)
+        Class numbers.
+    classes : sequence of str
+        Their names.
+    settings, callbacks, watch, ready
+        See `run`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+
+    Examples
+    --------
+    >>> from plainnet.data.synthetic import pandas_and_bears
+    >>> result = image_run(*pandas_and_bears(20, size=16), Settings(epochs=1))
+    >>> result.model.net.in_shape
+    (768,)
+    """
+    from plainnet.data.dataset import image_dataset
+
+    data = image_dataset(
+        X,
+        y,
+        classes,
+        rng(settings, 0),
+        test=settings.test,
+        validation=settings.validation,
+        group=_group(settings),
+        scaling=settings.scaling,
+    )
+    return train(data, settings, callbacks, watch, ready=ready)
+
+
+def train(
+    data: "Dataset",
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    ready: "Ready | None" = None,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
+    """Train on data that is already split.
+
+    Parameters
+    ----------
+    data : Dataset
+        From `plainnet.data.dataset`.
+    settings, callbacks, watch, ready, checkpoints
+        See `run`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+    EvaluationInterrupted
+        If Ctrl-C comes after the training, while the network is judged.
+
+    Examples
+    --------
+    >>> from plainnet.data.dataset import table_dataset
+    >>> from plainnet.data.synthetic import introverts
+    >>> data = table_dataset(introverts(100), np.random.default_rng(0))
+    >>> train(data, Settings(epochs=2)).history.stopped
+    'epochs'
+    """
+    from plainnet.evaluate.per_example import without_far
+    from plainnet.evaluate.results import judge
+
+    check(settings)
+    if checkpoints is not None and checkpoints.found is not None:
+        with checkpoints.believed():
+            _require_weights(checkpoints, settings, data.schema.n_features, data.target.n_out)
+    model = untrained(data, settings)
+    data = without_far(model, data, "validation")
+    if checkpoints is not None:
+        checkpoints.same("settings", partial(asdict, settings))
+        checkpoints.same("data", partial(_fingerprint, data))
+        if checkpoints.stored("notes") is not None:  # which name files as they were called then
+            with checkpoints.believed() as about:
+                data.notes[:] = about.texts("notes", distinct=False)
+        checkpoints.also("notes", lambda: data.notes)
+    if ready is not None:
+        ready(data, model.net)
+    history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
+    model.record |= {
+        "settings": asdict(settings),
+        "history": finite(history.record()),
+        "versions": _versions(),
+    }
+    data, interrupted = judge(model, data, settings.fingerprints and not settings.private)
+    model.record |= {
+        "rows": {
+            name: 0 if rows is None else len(rows.X)
+            for name, rows in (
+                ("train", data.train),
+                ("validation", data.validation),
+                ("test", data.test),
+            )
+        },
+        "notes": [] if settings.private else list(data.notes),  # which name rows and files
+    }
+    if interrupted:
+        raise EvaluationInterrupted(Run(model, history, data))
+    return Run(model, history, data)
+
+
+def untrained(data: "Dataset", settings: Settings) -> Model:
+    """Make the model that a training on these rows begins with.
+
+    Parameters
+    ----------
+    data : Dataset
+        From `plainnet.data.dataset`.
+    settings : Settings
+        The choices.
+
+    Returns
+    -------
+    Model
+    """
+    loss = make_loss(data.target.task, settings)
+    net = make_network(settings, data.schema.n_features, data.target.n_out)
+    model = Model(data.schema, data.target, net, loss)
+    if model.transform is not None:
+        net.params.views["dense1.W"][:, _constant(data)] = 0
+    return model
+
+
+def _constant(data: "Dataset") -> Array:
+    from plainnet.data.images import constant_numbers
+
+    return constant_numbers(data.train.X)
+
+
+def _transform(model: Model, data: "Dataset") -> Transform | None:
+    """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
+    plain = model.transform
+    if plain is None or not (constant := _constant(data)).any():
+        return plain
+
+    def transform(X: Array) -> Array:
+        rows = plain(X)
+        rows[:, constant] = 0
+        return rows
+
+    return transform
+
+
+def fit_model(
+    model: Model,
+    data: "Dataset",
+    settings: Settings,
+    callbacks: Sequence[Callback] = (),
+    watch: Watch | None = None,
+    *,
+    epochs: int | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> History:
+    """Move the weights of a model and nothing else: its record stays as it is.
+
+    Parameters
+    ----------
+    model : Model
+        From `untrained`.
+    data, settings, callbacks, watch, checkpoints
+        See `train`.
+    epochs : int, optional
+        End after so many, as a training of ``settings.epochs`` that is cut off there: its schedule
+        goes on as if all were still to come.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    PlainnetError
+        If data or settings cannot be used, or the cost is not finite.
+    """
+    return fit(
+        model.net,
+        *data.train,
+        loss=model.loss,
+        optimizer=make_optimizer(settings, len(data.train.X)),
+        epochs=settings.epochs if epochs is None else epochs,
+        batch_size=settings.batch_size or None,
+        validation=None if data.validation is None else (data.validation.X, data.validation.y),
+        metric=model.loss.score,
+        class_weight="balanced" if settings.balanced else None,
+        l2=settings.l2,
+        clip_norm=settings.clip_norm,
+        early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
+        callbacks=callbacks,
+        watch=watch,
+        transform=_transform(model, data),
+        checkpoints=checkpoints,
+        seed=rng(settings, 2),
+    )
+
+
+def _fingerprint(data: "Dataset") -> str:
+    """Return a fingerprint of all the data that the model file depends on."""
+    parts = [a for rows in (data.train, data.validation, data.test) for a in rows or (None,)]
+    meaning = repr((data.schema.to_json(), data.target.to_json()))
+    return digest(*parts, np.frombuffer(meaning.encode(), np.uint8))
+
+
+def _versions() -> dict[str, str]:
+    """What a training depends on besides settings and data."""
+    python = platform.python_version()
+    return {"plainnet": __version__, "numpy": np.__version__, "python": python}
+
+
+def _group(settings: Settings) -> "Grouping | None":
+    from plainnet.evaluate.duplicates import groups_of
+
+    return groups_of if settings.together else None

@@ -1,0 +1,59 @@
+"""plainnet demo: both applications reach their cost, and what they suggest works."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import plainnet.cli.commands.demo as demo
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+
+
+def test_the_seed_architectures() -> None:
+    assert demo.SURVEY.hidden == (16,)
+    assert demo.PICTURES.hidden == (8, 8, 8)
+    for settings in (demo.SURVEY, demo.PICTURES):
+        assert (settings.optimizer, settings.batch_size) == ("sgd", 0)
+
+
+@pytest.mark.parametrize(
+    ("which", "n_in", "cost", "accuracy"),
+    [("introverts", 14, 0.30, 0.85), ("pandas", 12_288, 0.005, 0.80)],
+)
+def test_it_learns_saves_and_names_a_next_command_that_works(
+    cli: Cli, tmp_path: Path, which: str, n_in: int, cost: float, accuracy: float
+) -> None:
+    outcome = cli("demo", which, "--out-dir", tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    for telling in ("held-out rows", "always ", "final cost 0."):
+        assert telling in outcome.out
+    model = Model.load(tmp_path / f"plainnet-{which}.safetensors")
+    assert model.net.in_shape == (n_in,)
+    assert model.record["history"]["loss"][-1] < cost
+    held_out = model.record["results"]["evaluation"]
+    assert held_out["accuracy"] > accuracy > held_out["baselines"][0]["accuracy"]
+
+    command = outcome.out.split("Next: plainnet ")[1].split()
+    figures = json.loads(cli(*command, "--json").out)
+    assert figures["rows"] == held_out["rows"]
+    assert figures["accuracy"] == held_out["accuracy"]
+    assert figures["loss"] == pytest.approx(held_out["loss"], rel=1e-4)
+    said = cli("predict", *command[1:])
+    assert said.code == 0
+    assert len(said.out.splitlines()) == held_out["rows"] + 1
+
+
+def test_both_by_default_in_the_current_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, Path]] = []
+    for name in ("_introverts", "_pandas"):
+        monkeypatch.setattr(
+            demo, name, lambda console, folder, name=name: ran.append((name, folder.resolve()))
+        )
+    assert cli("demo").code == 0
+    assert ran == [("_introverts", tmp_path), ("_pandas", tmp_path)]

@@ -1,0 +1,361 @@
+"""predict, evaluate, summary and gradcheck, on tables and pictures."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.cli.predictions import Predictions
+from plainnet.data.synthetic import introverts
+from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
+from plainnet.model import Model
+from plainnet.nn import Sequential
+
+Cli = Callable[..., Any]
+
+
+def test_predictions_of_a_table_are_csv_where_piped(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("predict", trained, survey)
+    assert (outcome.code, outcome.err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert list(rows[0]) == ["row", "prediction", "probability of Introvert"]
+    assert [row["row"] for row in rows] == [str(i) for i in range(1, 151)]
+    model = Model.load(trained)
+    assert [row["prediction"] for row in rows] == model.predict(survey).tolist()
+    said = [float(row["probability of Introvert"]) for row in rows]
+    np.testing.assert_allclose(said, model.predict_proba(survey)[:, 0], rtol=1e-5)
+
+
+def test_predictions_go_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
+    piped = cli("predict", trained, survey).out
+    outcome = cli("predict", trained, survey, "--out", "said.csv")
+    assert outcome.out == "Saved: 150 predictions in said.csv\n"
+    assert (tmp_path / "said.csv").read_text() == piped
+
+
+FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
+
+
+def test_text_in_predictions_is_harmless_unless_raw(cli: Cli, tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.arange(60) % 2 * 10.0, "y": [FORMULA, ESCAPE] * 30})
+    table.to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 30 --lr 0.1 --out m.safetensors").code == 0
+    for words, said in (
+        ((), {"'" + FORMULA, r"\x1b[31mred\x1b[0m"}),
+        (("--raw",), {FORMULA, ESCAPE}),
+    ):
+        piped = cli("predict", "m.safetensors", "t.csv", *words)
+        assert (piped.code, piped.err) == (0, "")
+        assert {row["prediction"] for row in csv.DictReader(io.StringIO(piped.out))} == said
+        assert cli("predict", "m.safetensors", "t.csv", "--out p.csv", *words).code == 0
+        assert (tmp_path / "p.csv").read_text() == piped.out
+    for command in (
+        *("summary m.safetensors", "evaluate m.safetensors t.csv --detail"),
+        *("explain m.safetensors t.csv", "explain m.safetensors t.csv --row 1"),
+        *("doctor m.safetensors t.csv", "train t.csv --epochs 1", "doctor t.csv --epochs 1"),
+        *("evaluate m.safetensors t.csv --json", "explain m.safetensors t.csv --label \x1b"),
+    ):
+        shown = cli(*command.split())
+        assert "\x1b" not in shown.out + shown.err, command
+
+
+def test_numbers_in_predictions_stay_numbers(cli: Cli) -> None:
+    table = pd.DataFrame({"x": np.arange(60) % 3, "y": np.arange(60) % 3 * 2.5 - 3.5})
+    table.to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 1 --task regression --out r.safetensors").code == 0
+    table.assign(y=[-1, 1, -1] * 20).to_csv("t.csv", index=False)
+    assert cli("train", "t.csv", "--epochs 1 --task binary --out b.safetensors").code == 0
+    for model in ("r.safetensors", "b.safetensors"):
+        out = cli("predict", model, "t.csv").out
+        assert "'" not in out
+        assert out == cli("predict", model, "t.csv", "--raw").out
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "\x1b[31m.png"])
+def test_file_names_in_predictions_are_harmless(
+    cli: Cli, painter: Path, colours: Path, name: str
+) -> None:
+    (colours / "red" / "0.png").rename(colours / name)
+    out = cli("predict", painter, colours).out
+    assert f"\n{csv_cell(name)}," in out
+    assert f"\n{name}," in cli("predict", painter, colours, "--raw").out
+
+
+def test_a_traceback_is_harmless(cli: Cli) -> None:
+    outcome = cli("predict", "\x1b[31m.safetensors", "t.csv", "--debug")
+    assert "Traceback" in outcome.err
+    assert "\x1b" not in outcome.err
+
+
+def test_predictions_are_a_short_table_on_a_terminal(
+    cli: Cli, trained: Path, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = cli("predict", trained, survey).out
+    assert "150 predictions" in out
+    assert "and 130 more: --out FILE writes them all" in out
+    assert len(out.splitlines()) == 24  # title, head, rule, 20 rows, and how many more
+
+
+def test_predictions_never_overwrite_what_is_read(
+    cli: Cli, trained: Path, survey: Path, tmp_path: Path
+) -> None:
+    before = trained.read_bytes(), survey.read_bytes()
+    (tmp_path / "link.csv").symlink_to(survey)
+    for out in (trained, survey, "link.csv"):
+        outcome = cli("predict", trained, survey, "--out", out)
+        assert outcome.code == 2
+        assert "would overwrite what is read: give --out another name" in outcome.err
+    assert (trained.read_bytes(), survey.read_bytes()) == before
+
+
+def test_what_had_to_be_assumed_is_told_on_stderr(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    frame = introverts(30).assign(extra=1)
+    frame.loc[4, "Stage_fear"] = "perhaps"
+    frame.to_csv("new.csv", index=False)
+    outcome = cli("predict", trained, "new.csv")
+    assert outcome.code == 0
+    assert "Note: Column 'extra' is unknown to the model and ignored.\n" in outcome.err
+    assert "Note: Data row 5, column 'Stage_fear': 'perhaps' is neither Yes nor No" in outcome.err
+    assert "Personality" not in outcome.err  # the target is no column too many
+    assert outcome.out.startswith("row,prediction")
+
+
+def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colours: Path) -> None:
+    (colours / "red" / "x.png").write_text("no picture")
+    outcome = cli("predict", painter, colours)
+    assert outcome.code == 0
+    assert outcome.err.startswith("Note: left out red/x.png: not a picture")
+    rows = list(csv.reader(io.StringIO(outcome.out)))
+    assert rows[0] == ["file", "prediction", "probability of red"]
+    assert [row[:2] for row in rows[1:]] == [
+        [f"{name}/{i}.png", name] for name in ("blue", "red") for i in range(6)
+    ]
+    single = cli("predict", painter, colours / "red" / "0.png")
+    assert single.out.splitlines()[1].startswith(f"{colours}/red/0.png,red,")
+    assert cli("predict", painter, colours, "--strict").code == 2
+    inside = cli("predict", painter, colours, "--out", colours / "said.csv")
+    assert "would be written into the data folder" in inside.err
+
+
+def test_an_evaluation_in_json_is_one_object(cli: Cli, trained: Path, survey: Path) -> None:
+    outcome = cli("evaluate", trained, survey, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    figures = json.loads(outcome.out)
+    assert list(figures)[:8] == [
+        *("rows", "loss", "accuracy", "precision", "recall", "f1", "roc_auc", "confusion_matrix")
+    ]
+    assert {"interval", "verdict", "best_baseline", "baselines", "findings"} <= set(figures)
+    said = Model.load(trained).predict(survey)
+    true = pd.read_csv(survey)["Personality"].to_numpy()
+    assert figures["rows"] == 150
+    assert figures["accuracy"] == np.mean(said == true)
+    found = np.sum((said == "Introvert") & (true == "Introvert"))
+    assert figures["recall"] == found / np.sum(true == "Introvert")
+    assert figures["confusion_matrix"][1][1] == found
+
+
+def test_an_evaluation_for_people(cli: Cli, trained: Path, survey: Path) -> None:
+    out = cli("evaluate", trained, survey).out
+    for telling in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
+        assert telling in out
+    assert "precision of Introvert" not in out
+    assert all(len(line) <= 80 for line in out.splitlines() if line[:2] not in ("No", "Wa", "  "))
+    detailed = cli("evaluate", trained, survey, "--detail --costs", 1, 5).out
+    for telling in ("precision of Introvert", "Calibration", "Brier", "Cheapest on these rows"):
+        assert telling in detailed
+
+
+def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, survey: Path) -> None:
+    out = cli("evaluate", trained, survey).out
+    assert "No verdict, for " in out
+    assert "Most of these rows were trained on" in out
+    introverts(100, seed=9).to_csv("new.csv", index=False)
+    found = json.loads(cli("evaluate", trained, "new.csv", "--json").out)
+    assert "No verdict" not in found["verdict"]
+    assert not [f for f in found["findings"] if f["name"] == "rows trained on"]
+
+
+def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
+    make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
+    outcome = cli("evaluate", "any.safetensors", "any.csv", "--costs", 1, 2)
+    assert outcome.err == "Error: --costs are of two classes, and this is a multiclass task\n"
+
+
+def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colours: Path) -> None:
+    figures = json.loads(cli("evaluate", painter, colours, "--json").out)
+    assert figures["confusion_matrix"] == [[6, 0], [0, 6]]
+    (colours / "green").mkdir()
+    (colours / "green" / "a.png").write_bytes((colours / "red" / "0.png").read_bytes())
+    outcome = cli("evaluate", painter, colours)
+    assert outcome.code == 2
+    assert "holds the class 'green', which is not one of blue, red" in outcome.err
+
+
+def test_an_evaluation_needs_the_target(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    introverts(20).drop(columns="Personality").to_csv("blind.csv", index=False)
+    outcome = cli("evaluate", trained, "blind.csv")
+    assert outcome.code == 2
+    assert "The table has no column 'Personality' (the target)" in outcome.err
+
+
+def test_rows_without_a_target_are_left_out_with_a_note(
+    cli: Cli, trained: Path, tmp_path: Path
+) -> None:
+    frame = introverts(20)
+    frame.loc[3, "Personality"] = None
+    frame.to_csv("some.csv", index=False)
+    outcome = cli("evaluate", trained, "some.csv", "--json")
+    assert json.loads(outcome.out)["rows"] == 19
+    assert "1 row misses its target 'Personality' and is left out: data row 4." in outcome.err
+
+
+def make(columns: dict[str, Any], words: str, cli: Cli) -> dict[str, Any]:
+    """Train on a table and evaluate the model on it."""
+    pd.DataFrame({"x": [i % 13 for i in range(60)], **columns}).to_csv("any.csv", index=False)
+    assert cli("train", "any.csv", "--epochs 3", words).code == 0
+    out = cli("evaluate", "any.safetensors", "any.csv").out
+    assert "On 60 rows" in out
+    figures: dict[str, Any] = json.loads(
+        cli("evaluate", "any.safetensors", "any.csv", "--json").out
+    )
+    return figures
+
+
+def test_each_task_has_its_figures(cli: Cli, tmp_path: Path) -> None:
+    many = make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
+    assert sum(rows for _, _, rows in many["confusions"]) == 60
+    assert len(many["recall_per_class"]) == 3
+    head = cli("predict", "any.safetensors", "any.csv").out.splitlines()[0]
+    assert head == "row,prediction,probability of a,probability of b,probability of c"
+
+    labels = make({"y": ["p;q", "q", "r", "p"] * 15}, "--target y", cli)
+    assert len(labels["f1_per_label"]) == 3
+    rows = list(csv.DictReader(io.StringIO(cli("predict", "any.safetensors", "any.csv").out)))
+    for row in rows:
+        said = [label for label in "pqr" if float(row[f"probability of {label}"]) >= 0.5]
+        assert row["prediction"] == ";".join(said)
+
+    numbers = make({"y": [2.5 * (i % 13) for i in range(60)]}, "--target y --lr 0.1", cli)
+    assert list(numbers)[:5] == ["rows", "loss", "rmse", "mae", "r2"]
+    assert [one["name"] for one in numbers["baselines"]] == ["constant", "regression"]
+    rows = list(csv.DictReader(io.StringIO(cli("predict", "any.safetensors", "any.csv").out)))
+    errors = [abs(float(row["prediction"]) - 2.5 * (i % 13)) for i, row in enumerate(rows)]
+    assert numbers["mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+
+    two = {"y": [2.5 * (i % 13) for i in range(60)], "z": [i % 7 + 0.5 for i in range(60)]}
+    figures = make(two, "--target y --target z", cli)
+    assert len(figures["rmse_per_target"]) == 2
+    head = cli("predict", "any.safetensors", "any.csv").out.splitlines()[0]
+    assert head == "row,prediction of y,prediction of z"
+
+
+def test_many_classes_show_their_confusions_instead_of_a_matrix(cli: Cli, tmp_path: Path) -> None:
+    make({"y": [f"class {i % 12}" for i in range(60)]}, "--target y", cli)
+    out = cli("evaluate", "any.safetensors", "any.csv").out
+    assert "Most frequent confusions" in out
+
+
+@pytest.mark.parametrize(
+    ("target", "A", "expected"),
+    [
+        (Target("binary", ("y",), ("n", "p")), [[0.25]], ["1", "n", "75.0 %"]),
+        (Target("multiclass", ("y",), ("a", "b", "c")), [[0.1, 0.7, 0.2]], ["1", "b", "70.0 %"]),
+        (
+            Target("multilabel", ("y",), ("a", "b")),
+            [[0.9, 0.6]],
+            ["1", "a;b", "a 90.0 %, b 60.0 %"],
+        ),
+        (Target("regression", ("y",), (), (10.0,), (2.0,)), [[0.5]], ["1", "11"]),
+    ],
+)
+def test_predictions_for_people(target: Target, A: list[list[float]], expected: list[str]) -> None:
+    said = Predictions(target, "row", ["1"], np.array(A)).table(20)
+    assert [str(next(iter(column.cells))) for column in said.columns] == expected
+
+
+def test_a_summary_shows_all_that_a_file_holds(cli: Cli, trained: Path) -> None:
+    outcome = cli("summary", trained)
+    assert (outcome.code, outcome.err) == (0, "")
+    for telling in (
+        "trained.safetensors",
+        "binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
+        "Friends_circle_size",
+        "dense1   Dense",
+        "Loss: BinaryCrossEntropy",
+        "Training: 15 epochs of 120 rows in batches of 32, adam, learning rate 0.01, seed 0",
+        "in 15 epochs  █",
+        "On 30 held-out rows",
+        "always Extrovert",
+    ):
+        assert telling in outcome.out
+
+
+def test_a_summary_of_pictures(cli: Cli, painter: Path) -> None:
+    out = cli("summary", painter).out
+    assert "Input: 8 x 8 pixels, 192 numbers in all" in out
+    assert "'blue' (0) or 'red' (1)" in out
+
+
+@pytest.mark.parametrize("record", [{}, {"settings": {"magic": 1}}, {"history": 5}])
+def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict[str, Any]) -> None:
+    model = Model.load(trained)
+    Model(model.schema, model.target, model.net, model.loss, record).save("own.safetensors")
+    outcome = cli("summary", "own.safetensors")
+    assert outcome.code == 0
+    assert "not recorded in the way of plainnet train" in outcome.out
+
+
+def test_the_gradients_of_a_model_are_right(
+    cli: Cli, trained: Path, painter: Path, survey: Path, colours: Path
+) -> None:
+    for model, data in ((trained, survey), (painter, colours)):
+        outcome = cli("gradcheck", model, data)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert "dense1.W" in outcome.out
+        assert "Gradients on 5 rows" in outcome.out
+        assert "The gradients are right" in outcome.out
+
+
+def test_gradcheck_takes_the_rows_and_entries_it_is_told(
+    cli: Cli, trained: Path, survey: Path
+) -> None:
+    out = cli("gradcheck", trained, survey, "--rows 3 --sample 7").out
+    assert "Gradients on 3 rows" in out
+    line = next(line for line in out.splitlines() if line.startswith("dense1.W"))
+    assert line.split()[4] == "7"
+    other = cli("gradcheck", trained, survey, "--rows 3 --sample 7 --seed 1").out
+    assert out != other
+    for words in ("--rows 0", "--seed -1", "--sample 0"):
+        assert cli("gradcheck", trained, survey, words).code == 2
+
+
+def test_a_wrong_gradient_is_told_by_the_exit_code(
+    cli: Cli, trained: Path, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = Sequential.backward
+
+    def doubled(net: Sequential, dZ: Any, need_dX: bool = False) -> Any:
+        dX = backward(net, dZ, need_dX)
+        net.params.grads["dense1.W"][...] *= 2
+        return dX
+
+    monkeypatch.setattr(Sequential, "backward", doubled)
+    outcome = cli("gradcheck", trained, survey)
+    assert outcome.code == 1
+    assert "WRONG, most at (" in outcome.out
+    assert "The gradients are WRONG" in outcome.out
+
+
+def test_strict_is_refused_for_tables(cli: Cli, trained: Path, survey: Path) -> None:
+    for command in ("predict", "evaluate"):
+        outcome = cli(command, trained, survey, "--strict")
+        assert outcome.code == 2
+        assert "--strict is about pictures" in outcome.err

@@ -1,0 +1,177 @@
+"""Reports on the command line, and the command that trains the same model again."""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts import App
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.cli.commands.report import training_command, training_words
+from plainnet.cli.options import Options
+from plainnet.config import Settings
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
+    lambda text: "=" not in text
+)
+
+
+def understood(words: list[str], path: Path) -> Settings:
+    """The settings that the command line makes of a command."""
+    said: list[Settings] = []
+
+    def train(data: str, /, *, options: Options = Options()) -> None:  # noqa: B008
+        assert data == words[2]
+        said.append(options.settings(path))
+
+    app = App(result_action="return_value")
+    app.command(train)
+    app(words[1:], print_error=False, exit_on_error=False)
+    return said[0]
+
+
+@given(
+    hidden=st.lists(st.integers(1, 99), max_size=3),
+    target=st.lists(names, max_size=2, unique=True),
+    kinds=st.dictionaries(names, st.sampled_from(["number", "category"]), max_size=2),
+    lr=st.none() | st.floats(1e-9, 10),
+    flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    data=names,
+)
+def test_the_command_means_the_same_settings(
+    hidden: list[int], target: list[str], kinds: Any, lr: float | None, flags: Any, data: str
+) -> None:
+    settings = Settings(
+        hidden=tuple(hidden),
+        activation=("tanh", "relu"),
+        target=tuple(target),
+        kinds=kinds,
+        lr=lr,
+        batch_norm=flags[0],
+        nesterov=flags[1],
+        balanced=flags[2],
+        clip_norm=0.5,
+        task="binary",
+        seed=7,
+    )
+    words = training_words(settings, data)
+    assert shlex.split(shlex.join(words)) == words
+    assert understood(words, Path("a.csv")) == settings
+
+
+@pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), ()])
+@pytest.mark.parametrize("pictures", [True, False])
+def test_pictures_have_another_network_by_default(
+    hidden: tuple[int, ...], pictures: bool, tmp_path: Path
+) -> None:
+    words = training_words(Settings(hidden=hidden), "data", pictures=pictures)
+    assert understood(words, tmp_path if pictures else Path("a.csv")).hidden == hidden
+
+
+def test_every_setting_can_be_written() -> None:
+    changed: dict[str, Any] = {
+        "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
+        "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
+        "activation": ("tanh",), "hidden": (3,), "kinds": {"a": "number"},
+        "scaling": "none", "min_level_count": 5,
+    }  # fmt: skip
+    for field in fields(Settings):
+        usual = getattr(Settings(), field.name)
+        value = changed.get(field.name)
+        if value is None:
+            value = not usual if isinstance(usual, bool) else usual + 1
+        if field.name in ("strict", "size"):  # which are of pictures
+            continue
+        settings = replace(Settings(), **{field.name: value})
+        words = training_words(settings, "a.csv")
+        assert len(words) > 3, field.name
+        assert understood(words, Path("a.csv")) == settings
+
+
+def test_settings_that_are_as_usual_are_not_written() -> None:
+    assert training_words(Settings(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
+
+
+def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:
+    words = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
+    assert cli("train", survey, words, "--out", "a.safetensors").code == 0
+    command = training_command(Model.load("a.safetensors"))
+    assert command.startswith("plainnet train survey.csv --hidden 4 3")
+    assert cli(*shlex.split(command)[1:]).code == 0
+    assert Path("survey.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"data": 3, "settings": {}}, {"data": "a", "settings": {"x": 1}}]
+)
+def test_a_foreign_record_has_no_command(trained: Path, record: dict[str, Any]) -> None:
+    model = Model.load(trained)
+    model.record = record
+    assert training_command(model) == ""
+
+
+def test_report_of_what_training_found(cli: Cli, trained: Path) -> None:
+    outcome = cli("report", trained)
+    assert (outcome.code, outcome.out, outcome.err) == (0, "Report: trained.html\n", "")
+    text = Path("trained.html").read_text(encoding="utf-8")
+    assert "<h1>trained.safetensors</h1>" in text
+    assert "held out in training" in text
+    assert "plainnet train survey.csv" in text.replace('<span class="word">', "").replace(
+        "</span>", ""
+    )
+
+
+def test_report_on_data(cli: Cli, trained: Path, survey: Path) -> None:
+    assert cli("report", trained, survey, "--out", "r.html").code == 0
+    assert "On 150 rows of survey.csv" in Path("r.html").read_text(encoding="utf-8")
+
+
+def test_report_names_what_was_left_out(cli: Cli, painter: Path, colours: Path) -> None:
+    (colours / "red" / "broken.png").write_bytes(b"no picture")
+    assert cli("report", painter, colours, "--out", "r.html").code == 0
+    text = Path("r.html").read_text(encoding="utf-8")
+    assert "left out" in text
+    assert "broken.png" in text
+    assert text.count("<img ") == 12
+    outcome = cli("report", painter, colours, "--out", "r.html", "--strict")
+    assert outcome.code == 2
+    assert "broken.png" in outcome.err
+
+
+def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> None:
+    assert cli("train", survey, "--epochs", 3, "--out m.safetensors --report a.html").code == 0
+    assert "held out in training" in Path("a.html").read_text(encoding="utf-8")
+    outcome = cli("evaluate", "m.safetensors", survey, "--report", "b.html", "--json")
+    assert json.loads(outcome.out)["rows"] == 150
+    assert outcome.err.endswith("Report: b.html\n")
+    assert cli("report", "m.safetensors", survey, "--out", "c.html").code == 0
+    assert Path("b.html").read_bytes() == Path("c.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["report", "trained.safetensors", "--out", "trained.safetensors"],
+         "Error: 'trained.safetensors' would overwrite what is read: give --out another name\n"),
+        (["evaluate", "trained.safetensors", "survey.csv", "--report", "survey.csv"],
+         "Error: 'survey.csv' would overwrite what is read: give --report another name\n"),
+        (["train", "survey.csv", "--report", "no/such.html"],
+         "Error: there is no folder 'no' to write 'such.html' into\n"),
+        (["report", "trained.safetensors", "none.csv"],
+         "Error: File 'none.csv' does not exist; check the path.\n"),
+        (["report", "trained.safetensors", "--strict"],
+         "Error: --strict is about pictures, and this is a model of tables: leave it\n"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_said_first(
+    cli: Cli, trained: Path, survey: Path, words: list[str], sentence: str
+) -> None:
+    outcome = cli(*words)
+    assert (outcome.code, outcome.err) == (2, sentence)

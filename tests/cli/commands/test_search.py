@@ -1,0 +1,347 @@
+"""plainnet search: its table, its commands, which give what they promise, and its ways to end."""
+
+import io
+import json
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import plainnet.cli.commands.search as searching
+import plainnet.search.search as module
+from plainnet.cli.trials import SearchWatch, show_trials
+from plainnet.config import Settings
+from plainnet.model import Model
+from plainnet.search.search import Moment, Rung, Scores, Search, Trial
+from plainnet.search.space import SEARCHED, space_of
+from plainnet.train.history import Epoch
+
+Cli = Callable[..., Any]
+QUICK = "--trials 3 --folds 2 --epochs 2"
+
+
+def words(out: str, opening: str) -> list[str]:
+    """The arguments of the command that a line names."""
+    (command,) = [text for text in out.splitlines() if text.startswith(opening)]
+    return shlex.split(command.removeprefix(opening))[1:]
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Give some trials a learning rate at which any training breaks off."""
+    original = module._Course._drawn
+
+    def drawn(self: Any, number: int) -> Settings:
+        own = original(self, number)
+        return replace(own, optimizer="sgd", lr=1e30) if number in numbers else own
+
+    monkeypatch.setattr(module._Course, "_drawn", drawn)
+
+
+def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
+    outcome = cli("search", survey, QUICK)
+    assert (outcome.code, outcome.err) == (0, "")
+    for telling in (
+        "survey.csv: 150 rows, 120 to train, 30 held out",
+        "Search: 3 trials drawn at random",
+        "120 rows in 2 folds: each judges a training of 2 epochs on the others",
+        "learning rate: 0.0001 to 0.03",
+        "Trials, best first",
+        "Without a network, on the same folds",
+        "logistic regression",
+        "standard deviation over 2 folds",
+        "is the best. Trained on all 120 rows, it is judged once by those held out:",
+        "On 30 held-out rows",
+        "95 % interval",
+    ):
+        assert telling in outcome.out
+    assert len(re.findall(r"^trial \d/3  loss [\d.]+  best loss", outcome.out, re.M)) == 3
+    losses = re.findall(
+        r"^ +\d +\d x \d+ .* ([\d.]+) ± [\d.]+ +[\d.]+ ± [\d.]+$", outcome.out, re.M
+    )
+    assert len(losses) == 3
+    assert sorted(losses, key=float) == losses
+    assert not list(Path().glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "options", ["--seed 3 --optimizer adamw --together", "--batch-norm --lr 0.02 --dropout 0"]
+)
+def test_the_winning_command_gives_the_model_of_the_search(
+    cli: Cli, survey: Path, options: str
+) -> None:
+    spaced = survey.rename(survey.with_name("my survey's.csv"))
+    outcome = cli("search", spaced, QUICK, options, "--out", "found.safetensors")
+    assert outcome.code == 0
+    assert "Saved: found.safetensors" in outcome.out
+    assert cli(*words(outcome.out, "Train it: "), "--out", "again.safetensors").code == 0
+    assert Path("again.safetensors").read_bytes() == Path("found.safetensors").read_bytes()
+    chosen = Model.load("found.safetensors").record["settings"]
+    assert chosen["epochs"] == 2
+    assert cli(*words(outcome.out, "Next: ")).code == 0
+
+
+def test_pictures_from_end_to_end(cli: Cli, colours: Path) -> None:
+    outcome = cli("search", colours, QUICK, "--size 8 --out p.safetensors")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "colours: 12 pictures, 10 to train, 2 held out" in outcome.out
+    assert "7 numbers of colour" in outcome.out
+    assert cli(*words(outcome.out, "Train it: "), "--out", "q.safetensors").code == 0
+    assert Path("q.safetensors").read_bytes() == Path("p.safetensors").read_bytes()
+
+
+def told(outcome: Any) -> dict[str, Any]:
+    assert outcome.err == ""
+    assert outcome.out.count("\n") == 1
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+@pytest.mark.parametrize("method", ["random", "halving", "optuna"])
+def test_each_trial_has_a_command_that_gives_its_figures_again(
+    cli: Cli, survey: Path, method: str
+) -> None:
+    if method == "optuna":
+        pytest.importorskip("optuna")
+    found = told(cli("search", survey, QUICK, f"--method {method} --json"))
+    assert found["winner"] == found["trials"][0]["trial"]
+    assert [b["name"] for b in found["baselines"]] == ["constant", "column", "regression"]
+    assert found["held_out"]["evaluation"]["rows"] == 30
+    for trial in found["trials"]:
+        again = told(cli(*shlex.split(trial["again"])[1:], "--json"))
+        (alone,) = again["trials"]
+        assert alone["rungs"][: len(trial["rungs"])] == trial["rungs"]
+        assert alone["settings"] == trial["settings"]
+        assert again["held_out"] == {}
+        assert again["baselines"] == found["baselines"]
+
+
+def test_only_draws_the_trial_of_its_number(cli: Cli, survey: Path) -> None:
+    found = told(cli("search", survey, QUICK, "--json"))
+    alone = cli("search", survey, QUICK, "--only 2")
+    assert "Trial 2 again" in alone.out
+    assert "held-out rows" not in alone.out
+    (trial,) = [one for one in found["trials"] if one["trial"] == 2]
+    assert shlex.split(trial["again"])[1:] == words(alone.out, "Trial 2 again: ")
+    assert shlex.split(trial["train"])[1:] == words(alone.out, "Train it: ")
+
+
+def test_the_same_seed_gives_the_same_output(cli: Cli, survey: Path) -> None:
+    first = cli("search", survey, QUICK)
+    assert first == cli("search", survey, QUICK)
+    assert first.out != cli("search", survey, QUICK, "--seed 1").out
+
+
+@pytest.mark.parametrize(
+    ("column", "head"),
+    [([i / 7 for i in range(40)], "R²"), (["p;q", "q", "r", ""] * 10, "accuracy")],
+)
+def test_other_tasks(cli: Cli, tmp_path: Path, column: list[Any], head: str) -> None:
+    pd.DataFrame({"x": range(40), "y": column}).to_csv(tmp_path / "t.csv", index=False)
+    outcome = cli("search", "t.csv", QUICK)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert head in outcome.out.split("Trials, best first")[1].splitlines()[1]
+
+
+def test_without_held_out_rows_nothing_is_judged(cli: Cli, survey: Path) -> None:
+    out = cli("search", survey, QUICK, "--test 0").out
+    assert "held out" not in out
+    out = cli("search", survey, QUICK, "--test 0 --out m.safetensors").out
+    assert "Trained on all 150 rows; no rows judge it." in out
+    assert Path("m.safetensors").is_file()
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_failed_trial_is_shown_with_its_reason(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, 2)
+    outcome = cli("search", survey, QUICK)
+    assert outcome.code == 0
+    assert "trial 2/3  failed" in outcome.out
+    assert re.search(r"^ +2 .* failed +-$", outcome.out, re.M)
+    assert "Note: trial 2 failed: the cost became nan in epoch 1, batch " in outcome.out
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
+def test_where_all_fail_the_table_comes_before_the_error(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    spoil(monkeypatch, 1, 2, 3)
+    outcome = cli("search", survey, QUICK, *option)
+    assert outcome.code == 2
+    assert outcome.err == "Error: none of 3 trials could be trained: see what failed\n"
+    if option:
+        found = json.loads(outcome.out)
+        assert found["winner"] is None
+        assert all("cost became nan" in trial["failure"] for trial in found["trials"])
+    else:
+        assert outcome.out.count("Note: trial") == 3
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
+def test_ctrl_c_shows_the_table_so_far(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    def press(self: SearchWatch, moment: Moment) -> None:
+        if moment.trial == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SearchWatch, "watch", press)
+    outcome = cli("search", survey, QUICK, "--out m.safetensors", *option)
+    assert (outcome.code, outcome.err) == (130, "")
+    assert not Path("m.safetensors").exists()
+    if option:
+        found = json.loads(outcome.out)
+        assert found["interrupted"] is True
+        assert sorted(trial["trial"] for trial in found["trials"]) == [1, 2]
+        assert found["held_out"] == {}
+    else:
+        assert "Trials, best first, as far as they got" in outcome.out
+        assert "Interrupted: 2 of 3 trials ran; nothing is saved. The best so far is" in outcome.out
+        assert "held-out rows" not in outcome.out
+        assert words(outcome.out, "Train it: ")[0] == "train"
+
+
+def test_ctrl_c_before_the_first_trial_ends(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(self: SearchWatch, moment: Moment) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SearchWatch, "watch", press)
+    outcome = cli("search", survey, QUICK)
+    assert outcome.code == 130
+    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+
+
+def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pressing(searching.Ward):  # type: ignore[misc]
+        def watch(self, epoch: Epoch) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(searching, "Ward", Pressing)
+    outcome = cli("search", survey, QUICK, "--out m.safetensors")
+    assert outcome.code == 130
+    assert words(outcome.out, "Train it: ")[0] == "train"
+    assert not Path("m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--trials 0", "a search needs at least 1 trial, got 0"),
+        ("--folds 1", "cross-validation needs at least 2 folds, got 1"),
+        ("--folds 500", "500 folds need at least 500 rows, got 120: take fewer folds"),
+        ("--only 21", "there is no trial 21 of 20: they count from 1"),
+        ("--only 2 --out a.st", "--only runs a trial again and saves nothing: leave out --out"),
+        ("--out nowhere/a.st", "there is no folder 'nowhere' to write 'a.st' into"),
+        ("--out survey.csv", "'survey.csv' would overwrite what is read: give --out another name"),
+        ("--test 0.5 --validation 0.2", "a search validates on its folds: leave out validation"),
+        ("--epochs 0", "Settings: epochs must be a whole number of at least 1, got 0"),
+        ("--method grid", 'Invalid value "grid" for --method. Choose from: "random", "halving"'),
+        ("--optimizer sgd --weight-decay 0.1", "weight decay is an option of adamw, not of sgd"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(
+    cli: Cli, survey: Path, options: str, says: str
+) -> None:
+    outcome = cli("search", survey.name, options)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"Error: {says}")
+    assert outcome.err.count("\n") == 1
+    assert "Traceback" not in outcome.err
+
+
+def test_without_optuna_one_sentence_says_what_to_install(
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    outcome = cli("search", survey, QUICK, "--method optuna")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "Error: optuna is not installed, which --method optuna needs: "
+        "pip install 'plainnet[search]'\n"
+    )
+
+
+# --- on a terminal -------------------------------------------------------------------------------
+
+
+def terminal(width: int, **options: Any) -> tuple[Console, io.StringIO]:
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=True, highlight=False, **options)
+    return console, screen
+
+
+def lines(screen: io.StringIO) -> list[str]:
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    return [text for text in re.split(r"[\r\n]+", plain) if text.strip()]
+
+
+def finding(rounds: list[tuple[int, int]], n: int = 3) -> Search:
+    settings = Settings(hidden=(128,) * 3, lr=0.00012, l2=1.2e-05, dropout=0.25, batch_size=256)
+    scores = Scores((0.25, 0.5), (0.75, 0.5))
+    trials = [Trial(i, settings, (Rung(rounds[-1][1], scores),)) for i in range(1, n + 1)]
+    return Search(settings, space_of(settings, 1000), "random", 2, rounds, trials=trials)
+
+
+@pytest.mark.parametrize("width", [30, 80, 100, 200])
+@pytest.mark.parametrize("rounds", [[(3, 5)], [(3, 2), (2, 5)]])
+def test_the_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) -> None:
+    console, screen = terminal(width)
+    show_trials(console, finding(rounds), "accuracy")
+    assert all(len(text.rstrip()) <= width for text in lines(screen))
+    whole = " ".join(lines(screen))
+    assert ("What they are" in whole) == (width < (80 if len(rounds) == 1 else 90))
+    if width >= 80:
+        assert "0.375 ± 0.177" in whole  # the mean of 1/4 and 1/2, and sqrt(1/32)
+        assert "62.5 ± 17.7" in whole
+        assert "3 x 128" in whole
+
+
+def test_of_many_trials_the_best_are_listed() -> None:
+    console, screen = terminal(100)
+    show_trials(console, finding([(45, 5)], n=45), "accuracy")
+    assert lines(screen)[-2].strip() == "and 15 more trials"
+
+
+@pytest.mark.parametrize("width", [20, 60, 100])
+def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
+    console, screen = terminal(width)
+    found = finding([(3, 5)])
+    with SearchWatch(console, trials=3, folds=2) as watch:
+        for trial in found.trials:
+            for number in range(1, 6):
+                epoch = Epoch(number, 5, 0.5, None, None, None, 0.1, 0.01)
+                done = 10 * (trial.number - 1) + number
+                watch._next = 0.0  # as if a tenth of a second had gone by
+                watch.watch(Moment(trial.number, 1, epoch, done, 30))
+            watch.seen(found, trial)
+    drawn = lines(screen)
+    assert all(len(text) <= width for text in drawn)
+    assert drawn[-1].startswith("trial 3/3  eta 0:0"[: width - 1])
+    assert ("best loss 0.3750 (trial 1)" in drawn[-1]) == (width >= 60)
+    assert ("epoch 5/5" in drawn[-1]) == (width == 100)
+
+
+def test_searched_settings_are_options_without_a_default() -> None:
+    from plainnet.cli.options import Options
+
+    assert Options().given() == set()
+    assert Options(
+        hidden=(), lr=0.1, l2=0.0, weight_decay=0.1, dropout=0.0, batch_size=32
+    ).given() == set(SEARCHED)

@@ -1,0 +1,237 @@
+"""plainnet train: what it prints, where it saves, and that chance comes from the seed alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+import plainnet.cli.commands.train as training
+from plainnet.cli.paths import model_path
+from plainnet.cli.report import training_text
+from plainnet.config import Settings
+from plainnet.data.synthetic import introverts
+from plainnet.model import Model
+
+Cli = Callable[..., Any]
+
+
+def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
+    outcome = cli("train", survey, "--epochs", 12, "--lr", 0.01, "--validation", 0.1)
+    assert (outcome.code, outcome.err) == (0, "")
+    for telling in (
+        "survey.csv: 150 rows, 105 to train, 15 to validate, 30 held out",
+        "Target: binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
+        "Note: no target was named: taking the last column, 'Personality'",
+        "Note: no task was named: taking binary; --task changes it",
+        "Stage_fear",
+        "Training: 12 epochs of 105 rows in batches of 32, adam, learning rate 0.01, seed 0",
+        "On 30 held-out rows",
+        "always Extrovert",
+        "Saved: survey.safetensors",
+        f"Next: plainnet predict survey.safetensors {survey}",
+    ):
+        assert telling in outcome.out
+    epochs = [line for line in outcome.out.splitlines() if line.startswith("epoch")]
+    assert len(epochs) == 12
+    assert epochs[0].startswith("epoch  1/12  cost ")
+    assert all("val cost" in line and "val accuracy" in line for line in epochs)
+    model = Model.load(tmp_path / "survey.safetensors")
+    assert len(model.record["history"]["loss"]) == 12
+    assert model.record["results"]["evaluation"]["rows"] == 30
+    assert model.record["results"]["evaluation"]["accuracy"] > 0.8
+    assert 0.5 < model.record["results"]["evaluation"]["baselines"][0]["accuracy"] < 0.6
+
+
+def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
+    pd.read_csv(survey).assign(fax=None, planet="Earth")[
+        ["fax", "planet", "Stage_fear", "Personality"]
+    ].to_csv("more.csv", index=False)
+    trained = cli("train", "more.csv", "--epochs", 1)
+    assert (trained.code, trained.err) == (0, "")
+    shown = cli("summary", "more.safetensors").out
+    for telling in (
+        "Note: column 'planet' is the same in all 120 training rows, so it is left out and has no",
+        "Note: column 'fax' is empty in all 120 training rows, so it is left out and has no effect",
+        "always missing",
+        "always 'Earth'",
+        "left out, no effect",
+    ):
+        assert telling in trained.out
+        assert telling in shown
+
+
+def test_marks_are_a_regression_unless_the_task_says_otherwise(cli: Cli, tmp_path: Path) -> None:
+    marks = [*range(5, 18)] * 8 + [19]
+    pd.DataFrame({"hours": [2 * mark for mark in marks], "mark": marks}).to_csv(
+        tmp_path / "marks.csv", index=False
+    )
+    outcome = cli("train", tmp_path / "marks.csv", "--epochs", 1)
+    assert "Target: regression: 'mark'" in outcome.out
+    assert "Note: no task was named: taking regression; --task changes it" in outcome.out
+    outcome = cli("train", tmp_path / "marks.csv", "--epochs", 1, "--task", "multiclass")
+    assert "no task was named" not in outcome.out
+    assert "the class '19' has 1 row" in outcome.err
+    assert "or choose --task regression if these are numbers to predict" in outcome.err
+
+
+def test_pictures_from_end_to_end(cli: Cli, colours: Path, tmp_path: Path) -> None:
+    (colours / "red" / "notes.txt").write_text("no picture")
+    Image.new("RGB", (1, 1)).save(colours / "red" / "dot.png")
+    outcome = cli("train", colours, "--epochs", 2, "--size", 8)
+    assert (outcome.code, outcome.err) == (0, "")
+    for telling in (
+        "colours: 12 pictures, 10 to train, 2 held out",
+        "Input: 8 x 8 pixels, 192 numbers in all",
+        "binary: 'class' is 'blue' (0) or 'red' (1)",
+        "Note: left out red/dot.png: 1 x 1 pixels is too small",
+        "Note: left out red/notes.txt: not a picture",
+        "Saved: colours.safetensors",
+    ):
+        assert telling in outcome.out
+    assert "1,697" in outcome.out  # parameters of 192-8-8-8-1: 1,544 + 72 + 72 + 9
+    assert Model.load(tmp_path / "colours.safetensors").net.in_shape == (192,)
+
+
+def test_what_the_command_suggests_works(cli: Cli, survey: Path) -> None:
+    out = cli("train", survey, "--epochs", 1).out
+    assert cli(*out.split("Next: plainnet ")[1].split()).code == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "words", "telling"),
+    [
+        ({"y": ["a", "b", "c"] * 20}, (), "multiclass: 'y' has 3 classes"),
+        ({"y": ["p;q", "q", "r", ""] * 15}, (), "multilabel: 'y' has 3 labels"),
+        ({"y": [i / 7 for i in range(60)]}, (), "regression: 'y'"),
+        ({"y": ["a", "b"] * 30, "z": range(60)}, ("--target", "z"), "regression: 'z'"),
+        (
+            {"y": ["No", "Yes"] * 30, "z": ["Yes", "Yes", "No"] * 20},
+            ("--target", "y", "--target", "z"),
+            "multilabel: 'y', 'z'",
+        ),
+    ],
+)
+def test_tasks_are_inferred(
+    cli: Cli, tmp_path: Path, frame: dict[str, Any], words: tuple[str, ...], telling: str
+) -> None:
+    pd.DataFrame({"x": [i % 13 for i in range(60)], **frame}).to_csv("any.csv", index=False)
+    outcome = cli("train", "any.csv", "--epochs", 2, *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert telling in outcome.out
+    assert "held-out rows" in outcome.out
+
+
+def test_the_error_of_a_regression_is_shown_in_its_own_unit(cli: Cli, tmp_path: Path) -> None:
+    y = [1000.0 * (i % 10) + 0.5 for i in range(60)]
+    pd.DataFrame({"x": range(60), "y": y}).to_csv("any.csv", index=False)
+    out = cli("train", "any.csv", "--epochs", 1, "--lr", 1e-9).out
+    epoch = next(line for line in out.splitlines() if line.startswith("epoch"))
+    error = float(epoch.split("MAE ")[1].replace(",", ""))
+    assert 1000 < error < 10_000  # standardised it would be near 1
+    assert "always the mean" in out
+
+
+def test_same_seed_same_bytes(cli: Cli, survey: Path, tmp_path: Path) -> None:
+    def bytes_of(*words: object) -> bytes:
+        assert cli("train", survey, "--epochs", 2, "--out", "one.safetensors", *words).code == 0
+        return (tmp_path / "one.safetensors").read_bytes()
+
+    assert bytes_of() == bytes_of("--seed", 0)
+    assert bytes_of() != bytes_of("--seed", 1)
+
+
+def test_a_failed_training_leaves_the_old_model(cli: Cli, survey: Path, trained: Path) -> None:
+    before = trained.read_bytes()
+    outcome = cli("train", survey, "--optimizer sgd --lr 1e30 --epochs 9 --out", trained)
+    assert outcome.code == 2
+    assert outcome.err.startswith("Error: the cost became nan in epoch")
+    assert trained.read_bytes() == before
+
+
+def test_a_model_is_never_saved_inside_the_data(
+    cli: Cli, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = cli("train", colours, "--out", colours / "red" / "m.safetensors")
+    assert outcome.code == 2
+    assert "would be written into the data folder" in outcome.err
+    monkeypatch.chdir(colours / "red")
+    assert model_path(colours) == colours.parent / "colours.safetensors"
+    monkeypatch.chdir(colours.parent)
+    assert model_path(colours) == Path("colours.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.csv", "a.safetensors"),
+        ("a.csv.gz", "a.safetensors"),
+        ("my.data.parquet", "my.data.safetensors"),
+    ],
+)
+def test_models_are_named_after_their_data(name: str, expected: str) -> None:
+    assert model_path(Path("somewhere") / name) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "telling"),
+    [
+        (Settings(weight_decay=0.1, optimizer="adamw"), "adamw (weight decay 0.1)"),
+        (Settings(momentum=0.9, nesterov=True, optimizer="sgd"), "sgd (momentum 0.9, Nesterov)"),
+        (Settings(schedule="cosine", warmup=3), "0.001 (cosine), warm-up of 3 epochs"),
+        (Settings(l2=0.1, clip_norm=2.0, patience=5), "l2 0.1, clip norm 2, patience 5"),
+        (Settings(balanced=True, label_smoothing=0.2), "label smoothing 0.2, balanced classes"),
+    ],
+)
+def test_every_choice_of_a_training_is_told(settings: Settings, telling: str) -> None:
+    assert telling in training_text(settings, 100)
+
+
+def test_early_stopping_is_told(cli: Cli, survey: Path) -> None:
+    words = "--validation 0.3 --patience 2 --epochs 300 --lr 0.05"
+    out = cli("train", survey, words).out
+    assert "Stopped early: the validation cost fell no more. The weights are those of epoch" in out
+
+
+def test_interrupted_before_the_first_epoch(
+    cli: Cli, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "run", interrupted)
+    outcome = cli("train", survey)
+    assert outcome.code == 130
+    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+    assert not (tmp_path / "survey.safetensors").exists()
+
+
+def test_the_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
+    words = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size 0 --epochs 300"
+    file = shared_data / "introverts.csv"
+    outcome = cli("train", file, words, "--out", "real.safetensors")
+    assert outcome.code == 0
+    model = Model.load(tmp_path / "real.safetensors")
+    assert model.record["history"]["loss"][-1] <= 0.30
+    figures = json.loads(cli("evaluate", "real.safetensors", file, "--json").out)
+    assert figures["rows"] == 2320
+    assert figures["accuracy"] > 0.9
+
+
+def test_the_real_pictures_are_read_and_learned(cli: Cli, shared_data: Path) -> None:
+    folder = shared_data / "pandas-bears"
+    outcome = cli("train", folder, "--epochs", 3, "--size", 16, "--out", "real.safetensors")
+    assert outcome.code == 0
+    assert "400 pictures, 320 to train, 80 held out" in outcome.out
+
+
+def test_text_from_files_is_no_markup_and_moves_no_cursor(cli: Cli, tmp_path: Path) -> None:
+    frame = introverts(60).rename(columns={"Stage_fear": "[bold]\x1b[31mfear"})
+    frame.to_csv("wild.csv", index=False)
+    outcome = cli("train", "wild.csv", "--epochs", 1)
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out
+    assert "[bold]\\x1b[31mfear" in outcome.out.replace("\n", "")

@@ -1,0 +1,197 @@
+"""The live line on a terminal, the plain lines behind a pipe, and the bar of a long reading."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+import plainnet.cli.progress as live
+from plainnet.cli.progress import Watch, clock, duration, reading, sparkline
+from plainnet.data.targets import Target
+from plainnet.train.history import Epoch
+
+CLASSES = Target("binary", ("y",), ("no", "yes"))
+CONTROLS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def epoch(number: int, of: int = 100, *, validated: bool = True) -> Epoch:
+    val = 0.75 if validated else None
+    return Epoch(number, of, 1 / number, val, 0.5, val, 0.1, 0.01)
+
+
+def terminal(width: int = 80, **options: object) -> tuple[Console, io.StringIO]:
+    """A console that believes in being a terminal, and what it writes."""
+    screen = io.StringIO()
+    wanted = {"force_terminal": True, "color_system": "standard", "highlight": False}
+    return Console(file=screen, width=width, **(wanted | options)), screen  # type: ignore[arg-type]
+
+
+def lines(screen: io.StringIO) -> list[str]:
+    """What was drawn, one frame after the other."""
+    plain = CONTROLS.sub("", screen.getvalue())
+    return [line for line in re.split(r"[\r\n]+", plain) if line]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def watch(console: Console, n: int = 3, of: int = 100, target: Target = CLASSES) -> None:
+    with Watch(console) as watching:
+        watching.start(target)
+        for number in range(1, n + 1):
+            watching(epoch(number, of))
+        watching.finish()
+
+
+def test_one_line_in_place_on_a_terminal() -> None:
+    console, screen = terminal()
+    watch(console, n=20)
+    last = lines(screen)[-1]
+    assert last.startswith("epoch  20/100  cost 0.0500  accuracy 50.0 %  val cost 0.7500  eta ")
+    assert last.endswith("▁")
+    assert "█" in last
+    assert len(lines(screen)) <= 3  # the first, the last, and at most one between: not twenty
+    assert screen.getvalue().count("\n") == 1  # all in one place
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120, 200])
+def test_the_line_fits_the_terminal(width: int) -> None:
+    console, screen = terminal(width)
+    watch(console, n=50)
+    assert len(lines(screen)[-1]) <= width
+    assert lines(screen)[-1].startswith("epoch  50/100"[: width - 1])
+
+
+def test_the_time_left_is_gone_with_the_last_epoch() -> None:
+    console, screen = terminal()
+    watch(console, n=100)
+    assert "eta" not in lines(screen)[-1]
+
+
+def test_it_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(live.time, "perf_counter", lambda: now)
+    console, screen = terminal()
+    with Watch(console) as watching:
+        watching.start(CLASSES)
+        for number in range(1, 1001):
+            now += 0.001
+            watching(epoch(number, 1000))
+        now += 0.001
+        watching.finish()
+    assert 9 <= len(lines(screen)) <= 12
+
+
+def test_the_time_left_is_what_the_epochs_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(live.time, "perf_counter", lambda: now)
+    console, screen = terminal()
+    with Watch(console) as watching:
+        watching.start(CLASSES)
+        now += 30
+        watching(epoch(10, 40))
+        watching(epoch(10, 40))
+        assert watching.finish() == 30
+    assert "eta 15:00" in lines(screen)[0]  # after one epoch in half a minute, and 30 to go
+    assert "eta 7:30" in lines(screen)[-1]  # after two
+
+
+@pytest.mark.parametrize("options", [{"force_terminal": False}, {}])
+def test_a_line_an_epoch_where_it_is_piped_or_dumb(
+    options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not options:
+        monkeypatch.setenv("TERM", "dumb")
+    console, screen = terminal(20, **options)
+    watch(console, n=3)
+    assert screen.getvalue().splitlines() == [
+        "epoch   1/100  cost 1.0000  accuracy 50.0 %  val cost 0.7500  val accuracy 75.0 %",
+        "epoch   2/100  cost 0.5000  accuracy 50.0 %  val cost 0.7500  val accuracy 75.0 %",
+        "epoch   3/100  cost 0.3333  accuracy 50.0 %  val cost 0.7500  val accuracy 75.0 %",
+    ]
+
+
+def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = "\x1b[36m"
+    console, screen = terminal()
+    watch(console)
+    assert colour in screen.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    console, screen = terminal()
+    watch(console)
+    assert colour not in screen.getvalue()
+
+
+def test_numbers_have_an_error_in_their_unit() -> None:
+    console, screen = terminal(force_terminal=False)
+    watch(console, 1, target=Target("regression", ("y",), (), (5.0,), (200.0,)))
+    assert "MAE 100.0000  " in screen.getvalue()
+    console, screen = terminal(force_terminal=False)
+    watch(console, 1, target=Target("regression", ("y", "z"), (), (5.0, 1.0), (200.0, 2.0)))
+    assert "MAE 0.5000  " in screen.getvalue()  # of several, standardised
+
+
+def test_the_terminal_is_left_as_it_was_after_an_error() -> None:
+    console, screen = terminal()
+
+    def fail() -> None:
+        with Watch(console) as watching:
+            watching(epoch(1))
+            raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        fail()
+    assert screen.getvalue().rstrip("\n").endswith("\x1b[?25h")  # the cursor is shown again
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "expected"),
+    [
+        ([], 5, ""),
+        ([1.0], 5, "▁"),
+        ([2.0, 2.0], 5, "▁▁"),
+        ([0.0, 7.0], 5, "▁█"),
+        (list(range(8)), 8, "▁▂▃▄▅▆▇█"),
+        (list(range(80)), 8, "▁▂▃▄▅▆▇█"),
+        ([3.0, 1.0], 0, ""),
+    ],
+)
+def test_sparkline(values: list[float], width: int, expected: str) -> None:
+    assert sparkline(values, width) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left", "taken"),
+    [
+        (0, "0:00", "0.0 s"),
+        (59.96, "1:00", "60.0 s"),
+        (61, "1:01", "1:01"),
+        (7322, "2:02:02", "2:02:02"),
+    ],
+)
+def test_times(seconds: float, left: str, taken: str) -> None:
+    assert (clock(seconds), duration(seconds)) == (left, taken)
+
+
+def test_a_bar_while_pictures_are_read() -> None:
+    console, screen = terminal()
+    with reading(console) as progress:
+        assert progress is not None
+        progress(1, 4)
+        progress(4, 4)
+        console.print("after")
+    assert "reading pictures" in screen.getvalue()
+    assert "4/4" in screen.getvalue()
+    assert lines(screen)[-1] == "after"
+
+
+def test_no_bar_behind_a_pipe() -> None:
+    console, screen = terminal(force_terminal=False)
+    with reading(console) as progress:
+        assert progress is None
+    assert screen.getvalue() == ""

@@ -1,0 +1,591 @@
+"""Healthy and ill trainings, for the tests of the doctor and for what benchmarks/doctor.py says."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import numpy as np
+
+from plainnet import (
+    SGD,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    EarlyStopping,
+    MeanSquaredError,
+    RMSprop,
+    SoftmaxCrossEntropy,
+    fit,
+    mlp,
+)
+from plainnet.config import Settings, make_loss, make_optimizer
+from plainnet.data.dataset import image_dataset, table_dataset
+from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
+from plainnet.diagnose.doctor import examine
+from plainnet.diagnose.recorder import Probe
+from plainnet.diagnose.snapshot import Patient
+from plainnet.errors import TrainingError
+from plainnet.train.history import History
+
+
+def trained(
+    net,
+    X,
+    y,
+    *,
+    loss=None,
+    rule,
+    epochs,
+    batch_size=None,
+    held_out=None,
+    seed=0,
+    classes=(),
+    names=(),
+    transform=None,
+    dropout=0.0,
+    l2=0.0,
+    watch=True,
+    **options,
+):
+    """Train with the probe on, and return the patient."""
+    loss = BinaryCrossEntropy() if loss is None else loss
+    probe = Probe(net)
+    history, failure = History(), None
+
+    def watching(epoch):
+        history.add(epoch)
+        probe.watch(epoch)
+
+    try:
+        history = fit(
+            net,
+            X,
+            y,
+            loss=loss,
+            optimizer=rule,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation=held_out if watch else None,
+            metric=probe.metric(loss.score),
+            watch=watching,
+            transform=transform,
+            l2=l2,
+            seed=seed,
+            **options,
+        )
+    except TrainingError as error:
+        failure = str(error)
+    return Patient(
+        net,
+        loss,
+        X,
+        y,
+        transform=transform,
+        class_weight=options.get("class_weight"),
+        held_out=held_out,
+        history=history,
+        optimizer=rule,
+        l2=l2,
+        dropout=dropout,
+        probe=probe,
+        names=names,
+        classes=classes,
+        failure=failure,
+    )
+
+
+# --- healthy -------------------------------------------------------------------------------------
+
+POINTS = {
+    "moons": (moons, 300, 80),
+    "moons, many": (moons, 1000, 40),
+    "circles": (circles, 300, 200),
+    "flower": (flower, 400, 150),
+    "spiral": (spiral, 300, 150),
+}
+RULES = {
+    "Adam": (lambda: Adam(0.01), 32),
+    "AdamW": (lambda: AdamW(0.01), 32),
+    "RMSprop": (lambda: RMSprop(0.002), 32),
+    "momentum": (lambda: SGD(0.02, momentum=0.9), 32),
+}
+CURVES = {
+    "Adam": lambda: Adam(0.01),
+    "RMSprop": lambda: RMSprop(0.001),
+    "momentum": lambda: SGD(0.02, momentum=0.9),
+}
+
+
+def points(kind, rule, seed, *, held_out=True, **options):
+    """Points of the plane, mini-batches."""
+    draw, n, epochs = POINTS[kind]
+    X, y = draw(n=n, seed=seed)
+    make, batch = RULES[rule]
+    n_out = 3 if kind == "spiral" else 1
+    loss = SoftmaxCrossEntropy() if kind == "spiral" else BinaryCrossEntropy()
+    order = np.random.default_rng(seed).permutation(n)
+    train, test = order[n // 4 :], order[: n // 4]
+    if rule == "momentum":  # with ReLU it often kills units, as the doctor says
+        options.setdefault("net", {"activation": "tanh"})
+    net = mlp(
+        2,
+        options.pop("hidden", (32, 32) if kind == "circles" else (16, 16)),
+        n_out,
+        seed=seed,
+        **options.pop("net", {}),
+    )
+    return trained(
+        net,
+        X[train],
+        y[train],
+        loss=loss,
+        rule=make(),
+        epochs=options.pop("epochs", epochs),
+        batch_size=batch,
+        held_out=(X[test], y[test]) if held_out else None,
+        seed=seed,
+        **options,
+    )
+
+
+def dataset_patient(data, settings, watch=True):
+    """What `plainnet doctor` does with a data set."""
+    from plainnet.model import Model
+
+    loss = make_loss(data.target.task, settings)
+    net = mlp(
+        data.schema.n_features,
+        settings.hidden,
+        data.target.n_out,
+        activation=settings.activation[0],
+        init=settings.init,
+        dropout=settings.dropout,
+        batch_norm=settings.batch_norm,
+        seed=settings.seed,
+    )
+    model = Model(data.schema, data.target, net, loss)
+    return trained(
+        net,
+        *data.train,
+        loss=loss,
+        rule=make_optimizer(settings, len(data.train.X)),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size or None,
+        held_out=(data.test.X, data.test.y),
+        classes=data.target.classes,
+        names=() if model.transform else data.schema.feature_names,
+        transform=model.transform,
+        l2=settings.l2,
+        class_weight="balanced" if settings.balanced else None,
+        seed=settings.seed,
+        watch=watch,
+    )
+
+
+@cache
+def survey(n, seed):
+    return introverts(n, seed)
+
+
+def surveyed(n, seed, settings):
+    data = table_dataset(survey(n, seed), np.random.default_rng(seed))
+    return dataset_patient(data, dataclasses.replace(settings, seed=seed))
+
+
+@cache
+def pictures(n, size, seed):
+    return pandas_and_bears(n, size, seed)
+
+
+def pictured(n, size, seed, settings):
+    data = image_dataset(*pictures(n, size, seed), np.random.default_rng(seed))
+    return dataset_patient(data, dataclasses.replace(settings, seed=seed))
+
+
+def curve(n, seed, rule, hidden=(32, 32)):
+    """A regression: a sine with noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-2, 2, (n, 1))
+    y = np.sin(2 * X) + 0.1 * rng.standard_normal((n, 1))
+    y = (y - y.mean()) / y.std()
+    cut = n // 4
+    return trained(
+        mlp(1, hidden, activation="gelu", seed=seed),
+        X[cut:],
+        y[cut:],
+        loss=MeanSquaredError(),
+        rule=rule,
+        epochs=150,
+        batch_size=32,
+        held_out=(X[:cut], y[:cut]),
+        seed=seed,
+    )
+
+
+SURVEYS = {
+    "sgd, all rows at once": Settings(
+        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=300
+    ),
+    "Adam, as by default": Settings(epochs=40),
+    "two layers, dropout": Settings(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
+    "tanh, momentum": Settings(
+        optimizer="sgd", lr=0.02, momentum=0.9, activation=("tanh",), epochs=30
+    ),
+    "batch norm, AdamW": Settings(optimizer="adamw", batch_norm=True, epochs=20, lr=0.003),
+    "cosine, warm-up": Settings(schedule="cosine", warmup=3, lr=0.01, epochs=30),
+    "balanced": Settings(balanced=True, epochs=30, lr=0.003),
+    "logistic regression": Settings(hidden=(), optimizer="sgd", lr=0.1, epochs=30),
+}
+PICTURES = {
+    "sgd, all at once": Settings(
+        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=200
+    ),
+    "Adam": Settings(hidden=(8, 8, 8), epochs=30),
+}
+
+
+def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], Patient]]]:
+    """Every healthy training: its name, and what trains it."""
+    for seed in seeds:
+        for kind in POINTS:
+            for rule in RULES:
+                yield (
+                    f"{kind}, {rule}, seed {seed}",
+                    lambda k=kind, r=rule, s=seed: points(k, r, s),
+                )
+        yield (
+            f"moons without held-out rows, seed {seed}",
+            lambda s=seed: points("moons", "Adam", s, held_out=False),
+        )
+        yield (
+            f"moons, one layer of 16, seed {seed}",
+            lambda s=seed: points("moons", "Adam", s, hidden=(16,), epochs=150),
+        )
+        yield (
+            f"moons, early stopping, seed {seed}",
+            lambda s=seed: points("moons", "Adam", s, early_stopping=EarlyStopping(20), epochs=120),
+        )
+        yield (
+            f"moons, gelu, seed {seed}",
+            lambda s=seed: points("moons", "Adam", s, net={"activation": "gelu"}),
+        )
+        yield (
+            f"flower, 4 tanh units, all at once, seed {seed}",
+            lambda s=seed: whole_flower(s),
+        )
+        for name, settings in SURVEYS.items():
+            for n in (300, 1000):
+                yield (
+                    f"survey of {n}, {name}, seed {seed}",
+                    lambda n=n, t=settings, s=seed: surveyed(n, s, t),
+                )
+        for name, settings in PICTURES.items():
+            yield (
+                f"pictures, {name}, seed {seed}",
+                lambda t=settings, s=seed: pictured(120, 32, s, t),
+            )
+        for rule in CURVES:
+            yield f"curve, {rule}, seed {seed}", lambda r=rule, s=seed: curve(300, s, CURVES[r]())
+
+
+def whole_flower(seed):
+    """The planar assignment: 4 tanh units, all rows at once, learning rate 1.2."""
+    X, y = flower(seed=seed)
+    return trained(
+        mlp(2, (4,), activation="tanh", init="normal:0.01", seed=seed),
+        X,
+        y,
+        rule=SGD(1.2),
+        epochs=2000,
+    )
+
+
+# --- ill -----------------------------------------------------------------------------------------
+
+
+def trap(seed, **net):
+    """209 rows, 72 of them positive: a cost that sits at 0.6440."""
+    rng = np.random.default_rng(seed)
+    y = np.zeros(209, int)
+    y[:72] = 1
+    X = rng.standard_normal((209, 30)) + y[:, None] * rng.standard_normal(30)
+    net = mlp(30, (20, 7, 5), seed=seed, **net)
+    return X, y, net
+
+
+def trapped_dead(seed):
+    X, y, net = trap(seed)
+    net.params.views["dense2.b"][...] = -1000
+    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+
+
+def trapped_zero(seed):
+    X, y, net = trap(seed, init="zeros")
+    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+
+
+def trapped_tiny(seed):
+    X, y, net = trap(seed, init="normal:0.01")
+    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+
+
+def moon_net(seed, rule, *, n=300, epochs=60, batch=32, hidden=(16, 16), change=None, **net):
+    """Moons, changed, and a network for them."""
+    X, y = moons(n=n, seed=seed)
+    options = {}
+    if change is not None:
+        X, y = change(np.random.default_rng(seed), X, y)
+    for name in ("l2",):
+        if name in net:
+            options[name] = net.pop(name)
+    cut = n // 4
+    return trained(
+        mlp(X.shape[1], hidden, seed=seed, **net),
+        X[cut:],
+        y[cut:],
+        rule=rule,
+        epochs=epochs,
+        batch_size=batch,
+        held_out=(X[:cut], y[:cut]),
+        seed=seed,
+        **options,
+    )
+
+
+def killed(seed):
+    """One step too large, then sensible ones."""
+    patient = moon_net(seed, SGD(0.05), epochs=5)
+    patient.net.params.views["dense2.b"][:13] = -1e4
+    net, y = patient.net, patient.y
+    return trained(net, patient.X, y, rule=SGD(0.05), epochs=20, held_out=patient.held_out)
+
+
+def saturated(seed):
+    return moon_net(seed, SGD(0.001), activation="tanh", init="normal:50", epochs=20)
+
+
+def vanishing(seed):
+    return moon_net(seed, SGD(0.05), activation="sigmoid", hidden=(16,) * 10, epochs=20)
+
+
+def exploding(seed):
+    return untrained(mlp(2, (64,) * 8, init="normal:1", seed=seed), seed)
+
+
+def untrained(net, seed, rule=None):
+    X, y = moons(seed=seed)
+    return Patient(net, BinaryCrossEntropy(), X, y, optimizer=rule)
+
+
+def broken_off(seed):
+    """A training that ends in a cost that is not finite."""
+    X, y = curve_data(seed)
+    return trained(
+        mlp(1, (16, 16), seed=seed), X, y, loss=MeanSquaredError(), rule=SGD(50.0), epochs=50
+    )
+
+
+def curve_data(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-2, 2, (200, 1))
+    return X, np.sin(2 * X)
+
+
+def swinging(seed):
+    """A row at a time, with large steps."""
+    return moon_net(seed, SGD(1.0), n=160, batch=1, epochs=40, hidden=(8,), activation="tanh")
+
+
+def too_fast(seed):
+    """Gradient descent well above the largest stable step of a survey."""
+    return surveyed(
+        500, seed, Settings(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=0, epochs=100)
+    )
+
+
+def lr_of_one(seed):
+    return surveyed(500, seed, Settings(lr=1.0, epochs=30))
+
+
+def overfitted(seed):
+    def noisy(rng, X, y):
+        return X, np.where(rng.random(len(y)) < 0.25, 1 - y, y)
+
+    return moon_net(seed, Adam(0.01), n=240, epochs=300, hidden=(128, 128), change=noisy)
+
+
+def underfitted(seed):
+    X, y = flower(seed=seed)
+    return trained(mlp(2, (), seed=seed), X, y, rule=Adam(0.01), epochs=100, batch_size=32)
+
+
+def held_back(seed):
+    return moon_net(seed, Adam(0.01), l2=0.3)
+
+
+def shuffled(seed):
+    return moon_net(seed, Adam(0.01), change=lambda rng, X, y: (X, rng.permutation(y)))
+
+
+def pixels(seed):
+    """Pictures from 0 to 255, straight into the network."""
+    X, y, _ = pictures(120, 16, seed)
+    net = mlp(768, (8, 8), seed=seed)
+    return trained(net, X.reshape(len(X), -1).astype(np.float32), y, rule=SGD(0.01), epochs=30)
+
+
+def uneven(seed):
+    return moon_net(
+        seed,
+        SGD(0.0001),
+        epochs=5,
+        change=lambda rng, X, y: (np.column_stack([X, 1e5 * rng.standard_normal(len(X))]), y),
+    )
+
+
+def rare(seed):
+    """Every twentieth row is of a class that lies among the others."""
+    rng = np.random.default_rng(seed)
+    y = (np.arange(1000) % 20 == 0).astype(int)
+    X = rng.standard_normal((1000, 2)) + 0.8 * y[:, None]
+    return trained(mlp(2, (8,), seed=seed), X, y, rule=Adam(0.001), epochs=30, batch_size=32)
+
+
+def added(column):
+    def change(rng, X, y):
+        return np.column_stack([X, column(rng, X, y)]), y
+
+    return lambda seed: moon_net(seed, Adam(0.01), epochs=20, change=change)
+
+
+def contradicted(seed):
+    def change(rng, X, y):
+        X, y = np.vstack([X, X]), np.concatenate([y, np.where(rng.random(len(y)) < 0.3, 1 - y, y)])
+        order = rng.permutation(len(y))
+        return X[order], y[order]
+
+    return moon_net(seed, Adam(0.01), epochs=20, change=change)
+
+
+def written_twice(seed):
+    """Every fifth row once more, with fewer digits."""
+    return moon_net(
+        seed,
+        Adam(0.01),
+        epochs=20,
+        change=lambda rng, X, y: (np.vstack([X, X[::5].round(5)]), np.concatenate([y, y[::5]])),
+    )
+
+
+def small(seed):
+    return untrained(mlp(2, (100, 100), seed=seed), seed)
+
+
+def with_hole(value):
+    def make(seed):
+        patient = untrained(mlp(2, seed=seed), seed)
+        patient.X[17, 1] = value
+        return patient
+
+    return make
+
+
+def in_parts(seed):
+    """Sorted rows, fed a part at a time."""
+    X, y = moons(seed=seed)
+    X, y = X[np.argsort(y, kind="stable")], np.sort(y)
+    net, loss, rule = mlp(2, (16,), seed=seed), BinaryCrossEntropy(), SGD(0.1)
+    probe = Probe(net)
+    for _ in range(10):
+        for part in np.array_split(np.arange(len(y)), 6):
+            fit(
+                net,
+                X[part],
+                y[part],
+                loss=loss,
+                optimizer=rule,
+                epochs=1,
+                metric=probe.metric(loss.score),
+                watch=probe.watch,
+            )
+    return Patient(net, loss, X, y, optimizer=rule, probe=probe, history=History())
+
+
+class Sorted(np.random.Generator):
+    """A broken shuffler: it leaves the rows as they came."""
+
+    def permutation(self, x, axis=0):
+        return np.arange(x)
+
+
+def unshuffled(seed):
+    X, y = moons(seed=seed)
+    X, y = X[np.argsort(y, kind="stable")], np.sort(y)
+    return trained(
+        mlp(2, (16,), seed=seed),
+        X,
+        y,
+        rule=SGD(0.1),
+        epochs=10,
+        batch_size=32,
+        seed=Sorted(np.random.PCG64(seed)),
+    )
+
+
+def by_init(init):
+    return lambda seed: moon_net(seed, SGD(0.1), init=init, epochs=20)
+
+
+# name: (what makes it, the finding that it must lead to, words that the finding must hold)
+ILL = {
+    "0.6440, all units dead": (trapped_dead, "base rate", "dead"),
+    "0.6440, weights zero": (trapped_zero, "base rate", "zero or equal weights"),
+    "0.6440, weights tiny": (trapped_tiny, "base rate", "began too small"),
+    "weights all zero": (by_init("zeros"), "symmetric weights", "all zero"),
+    "weights all alike": (by_init("constant:0.5"), "symmetric weights", "the same for every unit"),
+    "dead units": (killed, "dead relu", "relu2"),
+    "learning rate 1.0 with Adam": (lr_of_one, "learning rate too high", "learning rate of 1"),
+    "gradient descent too fast": (too_fast, "learning rate too high", "largest stable step"),
+    "a cost of NaN": (broken_off, "learning rate too high", "50"),
+    "learning rate 1e-6": (
+        lambda s: moon_net(s, SGD(1e-6)),
+        "learning rate too low",
+        "1e-06",
+    ),
+    "learning rate too low for the epochs": (
+        lambda s: moon_net(s, SGD(0.0005)),
+        "learning rate too low",
+        "still falling",
+    ),
+    "saturated tanh": (saturated, "saturated", "tanh1"),
+    "ten layers of sigmoids": (vanishing, "vanishing gradients", "dense1"),
+    "large weights in eight layers": (exploding, "exploding gradients", "dense1"),
+    "swings": (swinging, "oscillation|learning rate too high", "swings|too high"),
+    "noisy labels by heart": (overfitted, "overfitting", "epoch"),
+    "a line for a flower": (underfitted, "underfitting", "nearest"),
+    "an L2 penalty of 0.3": (held_back, "base rate", "L2"),
+    "labels shuffled": (shuffled, "no signal|base rate", "shuffled"),
+    "pixels not scaled": (pixels, "unscaled inputs", "255"),
+    "one column a hundred thousand times": (uneven, "unscaled inputs", "column 2"),
+    "a rare class": (rare, "class imbalance", "'1'|1 is rare"),
+    "a class never answered": (rare, "class never predicted", "1"),
+    "a constant column": (added(lambda rng, X, y: np.ones(len(X))), "constant columns", "column 2"),
+    "a column twice": (added(lambda rng, X, y: X[:, 0]), "duplicate columns", "column 2"),
+    "a leaked column": (
+        added(lambda rng, X, y: 3.0 * y + rng.normal(0, 0.1, len(y))),
+        "leaked column",
+        "column 2",
+    ),
+    "equal rows, other labels": (contradicted, "contradictory labels", "can be right"),
+    "rows written down twice": (written_twice, "repeated training rows", "nearly"),
+    "few rows": (small, "few rows", "parameters"),
+    "a NaN": (with_hole(np.nan), "non-finite values", "first 17"),
+    "an infinity": (with_hole(np.inf), "non-finite values", "column 1"),
+    "sorted rows in parts": (in_parts, "batch order", "shuffled"),
+    "a broken shuffler": (unshuffled, "batch order", "sorted"),
+}
+
+
+def alarms(patient: Patient):
+    """What the doctor says of it, notes left out."""
+    return [finding for finding in examine(patient) if finding.level != "note"]

@@ -1,0 +1,123 @@
+"""Duplicates planted and found; pictures stored anew are known again, others are not."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from plainnet.data.synthetic import pandas_and_bears
+from plainnet.evaluate.duplicates import (
+    contradictions,
+    fingerprints,
+    found_in,
+    groups_of,
+)
+from plainnet.evaluate.image_hash import bits_apart, colour_summary, perceptual_hash, thumbnails
+
+
+def stored_anew(X):
+    """Each picture made smaller, larger again, and a JPEG."""
+    found = []
+    for picture in X:
+        content = io.BytesIO()
+        side = len(picture)
+        small = Image.fromarray(picture).resize((side * 3 // 4,) * 2).resize((side, side))
+        small.save(content, "JPEG", quality=80)
+        found.append(np.array(Image.open(content)))
+    return np.array(found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30))
+def test_no_answer_is_above_the_ceiling(rows):
+    """The best of all ways to answer by x alone, counted out."""
+    x, y = np.array(rows).T
+    right = sum(max((y[x == v] == c).sum() for c in range(3)) for v in set(x))
+    mixed = [v for v in set(x) if len(set(y[x == v])) > 1]
+    found = contradictions(x[:, None], y)
+    assert found.ceiling == pytest.approx(right / len(x))
+    assert (found.groups, found.rows) == (len(mixed), sum((x == v).sum() for v in mixed))
+
+
+def test_fingerprints_are_of_rows():
+    X = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32)
+    marks = fingerprints(np.vstack([X, X[:10]]))
+    assert len(set(marks)) == 1000
+    assert (marks[1000:] == marks[:10]).all()
+    assert marks.max() > 2**63  # all 64 bits are used
+
+
+@pytest.mark.parametrize("n_bytes", [1, 7, 8, 9, 4096])
+def test_one_changed_byte_changes_half_of_a_fingerprint(n_bytes):
+    X = np.zeros((20_000, n_bytes), np.uint8)
+    X[:, : min(n_bytes, 2)] = np.arange(20_000)[:, None] // [1, 256][: min(n_bytes, 2)]
+    distinct = len(np.unique(X, axis=0))
+    assert len(np.unique(fingerprints(X))) == distinct
+    other = X.copy()
+    other[:, -1] ^= 1
+    changed = np.bitwise_count(fingerprints(X) ^ fingerprints(other))
+    assert abs(changed.mean() - 32) < 1
+
+
+def test_rows_are_found_among_others():
+    X = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
+    equal, alike = found_in(X[:30], X)
+    assert equal.tolist() == [True] * 30 + [False] * 20
+    assert (alike == equal).all()
+
+
+def test_pictures_are_known_again_after_they_were_stored_anew():
+    X = pandas_and_bears(60, size=64, seed=3)[0]
+    again = stored_anew(X)
+    equal, alike = found_in(X[:30], again)
+    assert not equal.any()
+    assert alike[:30].mean() > 0.9
+    assert alike[30:].mean() < 0.1
+    assert found_in(X[:30], X)[0].tolist() == [True] * 30 + [False] * 30
+
+
+def test_pictures_that_look_alike_are_one_group():
+    X = pandas_and_bears(30, size=64, seed=5)[0]
+    groups = groups_of(np.concatenate([X, X[:5], stored_anew(X[5:10])]))
+    assert (groups[30:35] == groups[:5]).all()
+    assert (groups[35:] == groups[5:10]).mean() >= 0.8
+    assert len(set(groups[:30])) >= 28
+
+
+def test_pictures_with_nothing_on_them_are_not_alike():
+    flat = np.full((4, 16, 16, 3), [[[[0]]], [[[60]]], [[[120]]], [[[250]]]], np.uint8)
+    assert len(set(groups_of(flat))) == 4
+
+
+def test_a_hash_by_hand():
+    """Nine columns, brighter to the right but for one step: one bit a row."""
+    row = np.array([0, 10, 20, 30, 25, 40, 50, 60, 70], np.uint8)
+    X = np.tile(row[:, None], (1, 8, 1, 3))
+    assert perceptual_hash(X).tolist() == [int("00010000" * 8, 2)]
+    larger = X.repeat(3, axis=1).repeat(5, axis=2)
+    assert bits_apart(perceptual_hash(larger), perceptual_hash(X)).tolist() == [0]
+
+
+def test_thumbnails_and_colours_are_means():
+    X = np.random.default_rng(2).integers(0, 256, (70, 6, 9, 3), np.uint8)
+    small = thumbnails(X, 2, 3)
+    assert small[69, 1, 2] == pytest.approx(X[69, 3:, 6:].mean(), rel=1e-5)
+    uneven = thumbnails(X, 4, 9)[0, 1]  # of rows 1.5 to 3
+    grey = X[0].mean(axis=2)
+    np.testing.assert_allclose(uneven, (0.5 * grey[1] + grey[2]) / 1.5, rtol=1e-5)
+    seven = colour_summary(X)[68]
+    pixels = X[68].reshape(-1, 3) / 255
+    expected = [*pixels.mean(0), *pixels.std(0), np.mean(pixels.max(1) - pixels.min(1))]
+    np.testing.assert_allclose(seven, expected, rtol=1e-5)
+
+
+def test_the_real_pictures_hold_one_pair(shared_data):
+    from plainnet.data.images import read_images
+
+    X = read_images(shared_data / "pandas-bears", 64).X
+    assert len(set(groups_of(X).tolist())) == len(X) - 1
+    pair = np.flatnonzero(np.bincount(groups_of(X)) > 1)
+    one, two = np.flatnonzero(groups_of(X) == pair[0])
+    assert np.abs(X[one].astype(int) - X[two]).mean() < 3

@@ -1,0 +1,349 @@
+"""An evaluation says what its figures allow: better, no better, worse; and names a leak."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import Model, ModelFileError, Settings
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.data.targets import Target
+from plainnet.evaluate.baselines import fit_baselines, store, stored
+from plainnet.evaluate.evaluation import Costs, evaluation
+from plainnet.evaluate.membership import Share
+from plainnet.evaluate.results import results
+from plainnet.evaluate.verdict import Case, Rival, verdict
+from plainnet.metrics.intervals import Difference
+from plainnet.training import image_run, run, table_run
+
+QUICK = Settings(epochs=40, lr=0.02)
+
+
+def table(m=400, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((m, 3))
+    return pd.DataFrame(X, columns=list("abc")), rng
+
+
+def judged(frame, settings=QUICK):
+    result = table_run(frame, settings)
+    return result, evaluation(result.model, result.data.test, train=result.data.train.X)
+
+
+def test_a_network_that_is_better_is_called_so():
+    frame, _ = table()
+    frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")  # no column says anything alone
+    _, found = judged(frame)
+    assert found.figures["accuracy"] > 0.85
+    assert found.verdict.startswith("Better than the best baseline, ")
+    assert "Without a network" not in found.verdict
+    assert not found.findings
+
+
+def test_a_network_that_is_worse_is_called_so():
+    frame, _ = table()
+    frame["y"] = np.where(frame.a > 0, "in", "out")
+    _, found = judged(frame, Settings(epochs=1, lr=1e-6, seed=3))
+    assert found.verdict.startswith("Worse than the best baseline, ")
+    low, high = found.figures["interval"]
+    right = f"{100 * found.figures['accuracy']:.1f} % of 80 held-out rows right"
+    assert right in found.verdict
+    assert low < found.figures["accuracy"] < high
+
+
+def test_noise_is_not_learned():
+    frame, rng = table()
+    frame["y"] = rng.choice(["in", "out"], len(frame))
+    _, found = judged(frame)
+    assert not found.verdict.startswith("Better")
+    assert "Without a network, " in found.verdict
+
+
+@pytest.mark.parametrize("leak", ["code", "word", "many"])
+def test_a_leaked_column_is_named(leak):
+    frame, _ = table()
+    frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")
+    frame.insert(1, "the leak", np.where(frame.y == "in", 7, 3))
+    if leak == "word":
+        frame["the leak"] = np.where(frame.y == "in", "Yes", "No")
+    if leak == "many":
+        frame["y"] = np.array(["low", "mid", "high"])[np.arange(len(frame)) % 3]
+        frame["the leak"] = frame.y.map({"low": 2, "mid": 1, "high": 3}) * 10
+    result, found = judged(frame)
+    (finding,) = [one for one in found.findings if one.name == "leaked column"]
+    assert finding.level == "problem"
+    assert finding.says == "The column 'the leak' alone gives the target away."
+    assert finding.advice.endswith("--kind 'the leak=identifier'")
+    _, clean = judged(frame, Settings(epochs=40, lr=0.02, kinds={"the leak": "identifier"}))
+    assert not clean.findings
+    assert result.model.record["results"]["evaluation"]["findings"][0] == finding.to_json()
+
+
+def test_a_telling_column_is_no_leak():
+    frame, rng = table()
+    frame["y"] = np.where(frame.a > 0, "in", "out")
+    frame["told"] = np.where(rng.random(400) < 0.96, frame.a > 0, frame.a <= 0).astype(int)
+    frame = frame[["told", "b", "y"]]
+    _, found = judged(frame)
+    assert found.rivals[1].figures["accuracy"] > 0.9
+    assert "leaked column" not in [one.name for one in found.findings]
+
+
+def test_a_leak_of_numbers_and_of_labels_is_named():
+    frame, rng = table()
+    frame["y"] = np.exp(frame.a) + rng.standard_normal(400)
+    frame.insert(0, "leak", frame.y**3)
+    assert [one.name for one in judged(frame)[1].findings] == ["leaked column"]
+    frame = frame.drop(columns="leak")
+    assert not judged(frame)[1].findings
+    frame["y"] = np.array(["p;q", "q", "p", ""])[rng.integers(0, 4, 400)]
+    frame.insert(0, "has p", frame.y.str.contains("p").map({True: "Yes", False: "No"}))
+    (finding,) = judged(frame)[1].findings
+    assert finding.says == "The column 'has p' alone gives the label 'p' away."
+
+
+def test_an_error_out_of_all_proportion_is_written_short():
+    frame, rng = table()
+    frame["y"] = 1e9 * frame.a + rng.standard_normal(400)
+    verdict = judged(frame)[1].verdict
+    change = re.search(r"squared error \+(\S+) %, 95 % interval \+(\S+) to \+(\S+) %", verdict)
+    assert all(re.fullmatch(r"[0-9.]+e\+[0-9]+", text) for text in change.groups()), verdict
+
+
+def test_numbers_are_compared_by_their_squared_errors():
+    frame, rng = table()
+    frame["y"] = 50 + 10 * np.abs(frame.a) + rng.standard_normal(400)
+    _, found = judged(frame)
+    assert found.verdict.startswith("Better than the best baseline, ")
+    best = min(found.rivals, key=lambda rival: rival.figures["rmse"])
+    assert f"RMSE {best.figures['rmse']:.4f}" in found.verdict
+    assert "squared error -" in found.verdict
+    frame["y"] = 50 + 10 * frame.a + rng.standard_normal(400)
+    _, found = judged(frame)
+    assert found.best == "regression"
+    assert "Without a network, as good or better: linear regression" in found.verdict
+
+
+def test_the_figures_are_those_of_the_rows():
+    result, found = judged(introverts(400), Settings(epochs=15, lr=0.01))
+    test = result.data.test
+    p = result.model.outputs(test.X)[:, 0]
+    assert found.figures["accuracy"] == np.mean((p > 0.5) == test.y)
+    assert found.curves["brier"] == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
+    constant, column, _ = found.rivals
+    rule = stored(result.model)[1].rules[0]
+    rows = rule.predict(test.X).argmax(axis=1) == test.y
+    assert column.figures["accuracy"] == rows.mean()
+    assert constant.difference.value == pytest.approx(
+        found.figures["accuracy"] - constant.figures["accuracy"]
+    )
+    assert found.curves["roc"][0][0] == 0
+    assert "cheapest" not in found.curves
+    threshold, cost = evaluation(result.model, test, costs=Costs(1, 9)).curves["cheapest"]
+    said = p >= threshold
+    spent = np.sum(said & (test.y == 0)) + 9 * np.sum(~said & (test.y == 1))
+    assert cost == pytest.approx(spent / len(p))
+    assert threshold < 0.5
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
+def test_a_file_judges_as_the_training_did(task, tmp_path):
+    if task == "pictures":
+        result = image_run(*pandas_and_bears(30, size=12), Settings(epochs=3))
+    else:
+        frame, rng = table(90)
+        many = np.arange(90)
+        frame["y"] = {
+            "binary": np.array(["p", "q"])[many % 2],
+            "multiclass": np.array(["p", "q", "r"])[many % 3],
+            "multilabel": np.array(["p;q", "q", "p"])[many % 3],
+            "regression": rng.standard_normal(90),
+        }[task]
+        result = table_run(frame, Settings(epochs=3))
+    theta = result.model.net.params.theta.copy()
+    result.model.save(tmp_path / "m.safetensors")
+    again = Model.load(tmp_path / "m.safetensors")
+    found = evaluation(again, result.data.test, train=result.data.train.X).to_json()
+    text = json.dumps(found, allow_nan=False)
+    assert json.loads(text) == again.record["results"]["evaluation"]
+    np.testing.assert_array_equal(theta, again.net.params.theta)
+    names = [one["name"] for one in found["baselines"]]
+    assert names == {
+        "regression": ["constant", "regression"],
+        "pictures": ["constant", "column", "colours", "regression"],
+    }.get(task, ["constant", "column", "regression"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [{"kind": "constant", "mean": [0.5, 0.5]}],
+        [{"kind": "magic"}],
+        [{"kind": "column", "rules": []}],
+        [{"kind": "colours"}],
+        "all of them",
+    ],
+)
+def test_edited_baselines_are_refused(change):
+    model = table_run(introverts(100), Settings(epochs=1)).model
+    model.record["baselines"] = change
+    with pytest.raises(ModelFileError):
+        stored(model)
+    model.record["baselines"] = [{"kind": "regression"}]
+    model.extras = {}
+    with pytest.raises(ModelFileError, match=r"the model's baseline 'baseline\.regression\.'"):
+        stored(model)
+
+
+def test_a_model_without_baselines_is_judged_without_a_verdict():
+    result = table_run(introverts(100), Settings(epochs=1))
+    bare = Model(result.model.schema, result.model.target, result.model.net, result.model.loss)
+    found = evaluation(bare, result.data.test)
+    assert (found.best, found.rivals) == (None, ())
+    assert found.verdict.startswith("Nothing to compare with")
+    assert results(bare, result.data)["evaluation"]["best_baseline"] is not None
+    store(fit_baselines(bare.schema, bare.target, result.data.train), bare)
+    assert len(stored(bare)) == 3
+
+
+def test_duplicates_across_the_split_are_counted_and_kept_together():
+    frame, rng = table(200)
+    frame["y"] = rng.choice(["in", "out"], 200)
+    twice = pd.concat([frame, frame], ignore_index=True)
+    # the network learns the rows by heart
+    settings = Settings(epochs=300, lr=0.03, hidden=(64,))
+    _, found = judged(twice, settings)
+    (finding,) = [one for one in found.findings if one.name == "duplicates across the split"]
+    assert finding.level == "warning"
+    _, found = judged(twice, Settings(epochs=1, together=True))
+    assert [one.name for one in found.findings] == ["repeated rows"]
+
+
+def test_introverts_are_told_by_one_column(shared_data):
+    for seed in range(2):
+        result = run(shared_data / "introverts.csv", Settings(seed=seed, epochs=60))
+        found = result.model.record["results"]["evaluation"]
+        assert not found["verdict"].startswith("Better")
+        one = next(b for b in found["baselines"] if b["name"] == "column")
+        says = (
+            f"a single Yes/No column, {one['words'].split()[0]!r} ({100 * one['accuracy']:.1f} %)"
+        )
+        assert says in found["verdict"]
+        assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
+
+
+def test_pandas_and_bears_are_told_by_colour(shared_data):
+    settings = Settings(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+    found = run(shared_data / "pandas-bears", settings).model.record["results"]["evaluation"]
+    assert not found["verdict"].startswith("Better")
+    colours = next(b for b in found["baselines"] if b["name"] == "colours")
+    assert colours["accuracy"] >= found["accuracy"]
+    says = "seven numbers of colour with logistic regression "
+    assert f"as good or better: {says}({100 * colours['accuracy']:.1f} %)" in found["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "seen", "held_out", "opening"),
+    [
+        ((0.05, 0.01, 0.09), 0.0, True, "Better than the best"),
+        ((0.05, -0.01, 0.11), 0.0, True, "Not shown to be better than the best"),
+        ((0.0, -0.05, 0.05), 0.0, True, "No better than the best"),
+        ((-0.01, -0.05, 0.03), 0.0, True, "No better than the best"),
+        ((-0.05, -0.09, -0.01), 0.0, True, "Worse than the best"),
+        ((0.05, 0.01, 0.09), 0.4, False, "Better than the best"),
+        ((0.05, 0.01, 0.09), 0.9, False, "No verdict, for at least 90.0 % was trained on. Beside"),
+    ],
+)
+def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
+    target = Target("binary", ("y",), ("no", "yes"))
+    rival = Rival("column", "x alone", "x", {"accuracy": 0.85}, Difference(*difference, 0.5))
+    far = Rival("constant", "always no", "always no", {"accuracy": 0.5}, Difference(1, 1, 1, 0))
+    share = Share(0.95, seen, 1.0) if seen else None
+    case = Case(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, share)
+    held = "held-out " if held_out else ""
+    said = verdict(case)
+    assert said.startswith(opening)
+    assert f"x alone: 90.0 % of 1,234 {held}rows right, against 85.0 %" in said
+    assert "always no" not in said
+
+
+def several(task, m=400):
+    frame, rng = table(m)
+    noise = rng.standard_normal((m, 3))
+    score = frame[["a", "b", "c"]].to_numpy() + noise
+    if task == "multiclass":
+        return frame.assign(y=np.array(["p", "q", "r"])[score.argmax(axis=1)])
+    words = np.where(score > [0, 1, 2], ["p", "q", "r"], "")
+    return frame.assign(y=[";".join(word for word in row if word) for row in words])
+
+
+def mean_precision(came, p):
+    """At each one that came, the share that came among those at least as probable."""
+    return np.mean([came[p >= p[i]].mean() for i in np.flatnonzero(came)])
+
+
+@pytest.mark.parametrize(("task", "each"), [("multilabel", "label"), ("multiclass", "class")])
+def test_every_label_and_class_has_its_curves(task, each):
+    result = table_run(several(task), Settings(epochs=20, task=task, test=0.4))
+    test, target = result.data.test, result.model.target
+    found = evaluation(result.model, test).to_json()
+    json.dumps(found, allow_nan=False)
+    every = found[{"label": "labels", "class": "classes"}[each]]
+    assert [one[each] for one in every] == list(target.classes) == ["p", "q", "r"]
+    A = result.model.outputs(test.X).astype(np.float64)
+    for k, one in enumerate(every):
+        p = A[:, k]
+        came = test.y == k if task == "multiclass" else test.y[:, k] == 1
+        assert one["brier"] == pytest.approx(np.mean((p - came) ** 2))
+        pairs = p[came][:, None] - p[~came]  # the area is the share of pairs in order
+        area = np.trapezoid(one["roc"][1], one["roc"][0])
+        assert area == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=2e-3)
+        assert one["average_precision"] == pytest.approx(mean_precision(came, p))
+        threshold, f1 = one["best_f1"]
+        said = p >= threshold
+        assert f1 == pytest.approx(2 * (said & came).sum() / (said.sum() + came.sum()))
+        assert sum(line[2] for line in one["reliability"]) == len(came)
+        tenths = np.minimum((p * 10).astype(int), 9)
+        gaps = [abs(p[tenths == i].sum() - came[tenths == i].sum()) for i in range(10)]
+        assert one["calibration_error"] == pytest.approx(sum(gaps) / len(p))
+
+
+def test_a_label_that_never_comes_has_no_curve():
+    frame, _ = table(100)
+    frame["y"], frame["z"] = (
+        np.where(frame.a > 0, "Yes", "No"),
+        np.where(frame.b > 2.2, "Yes", "No"),
+    )
+    settings = Settings(epochs=1, target=("y", "z"), task="multilabel")
+    result = table_run(frame, settings)
+    rows = result.data.test
+    never = type(rows)(rows.X, np.column_stack([rows.y[:, 0], np.zeros(len(rows.y))]))
+    first, second = evaluation(result.model, never).curves["labels"]
+    assert "roc" in first
+    assert set(second) == {"label", "brier", "calibration_error", "reliability"}
+
+
+def test_labels_of_equal_rows_that_differ_are_said():
+    frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
+    result = table_run(frame, Settings(epochs=1, task="multilabel", test=0))
+    found = evaluation(result.model, result.data.train).findings
+    (said,) = [one for one in found if one.name == "contradictory labels"]
+    # of the 40 rows with x = 0 twenty are p;q and twenty p
+    assert said.says.endswith("no model can get more than 75.0 % of these rows wholly right.")
+    assert said.number == "40 rows in 1 group of equal rows"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_no_number_of_an_evaluation_is_that_of_one_row(task):
+    """With 12 rows in 10 lines, most lines of a reliability table are about one row."""
+    frame = several(task) if task != "binary" else several("multiclass").assign(
+        y=lambda f: np.where(f.y == "p", "p", "q")
+    )  # fmt: skip
+    result = table_run(frame, Settings(epochs=20, task=task, test=0.03))
+    A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
+    text = json.dumps(evaluation(result.model, result.data.test).curves)
+    said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
+    assert len(said) > 30
+    assert not np.isin(A, said).any()

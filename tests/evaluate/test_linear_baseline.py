@@ -1,0 +1,109 @@
+"""The baselines' regressions are where their cost is lowest, by conditions from outside."""
+
+import itertools
+import signal
+
+import numpy as np
+import pytest
+
+from plainnet.evaluate import linear_baseline as regressions
+from plainnet.evaluate.linear_baseline import fit_regression
+from plainnet.train.step import Stepper
+
+
+def test_least_squares_is_that_of_numpy():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(80)
+    y = 3 * x - 2 + rng.standard_normal(80)
+    net = fit_regression("regression", x[:, None].astype(np.float32), y[:, None], 1)
+    slope, start = np.polyfit(x, y, 1)
+    views = net.params.views
+    assert views["dense1.W"].item() == pytest.approx(slope, rel=1e-5)
+    assert views["dense1.b"].item() == pytest.approx(start, rel=1e-5)
+
+
+def test_least_squares_of_wide_and_of_dependent_columns():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((10, 30)).astype(np.float32)
+    y = rng.standard_normal((10, 2)).astype(np.float32)
+    net = fit_regression("regression", X, y, 2)
+    np.testing.assert_allclose(net.predict(X), y, atol=1e-4)  # wide: every row can be met
+    x = np.arange(8, dtype=np.float32)[:, None]
+    net = fit_regression("regression", np.hstack([x, x, 0 * x]), 4 * x, 1)
+    np.testing.assert_allclose(net.params.views["dense1.W"], [[2, 2, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "scale"), [(300, 5, (1, 1, 1, 1, 1)), (300, 5, (1, 100, 0.01, 1, 1)), (30, 200, 1)]
+)
+def test_the_gradient_of_logistic_regression_is_zero(m, n, scale):
+    """At the minimum of the cost with the penalty |w|^2 / 2m, of columns brought to one scale."""
+    rng = np.random.default_rng(2)
+    X = (rng.standard_normal((m, n)) * np.ones(n) * scale + 1).astype(np.float32)
+    y = (X[:, 0] / X[:, 0].std() + rng.standard_normal(m) > 1).astype(np.float32)
+    net = fit_regression("binary", X, y, 1)
+    W, b = net.params.views["dense1.W"][0].astype(np.float64), net.params.views["dense1.b"][0]
+    spread = X.std(axis=0)
+    p = 1 / (1 + np.exp(-(X @ W + b)))
+    dw = ((X - X.mean(axis=0)) / spread).T @ (p - y) / m + W * spread / m
+    assert np.abs(dw).max() < 1e-3
+    assert abs(np.mean(p - y)) < 1e-3
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_the_gradient_of_several_outputs_is_zero(task):
+    rng = np.random.default_rng(6)
+    X = rng.standard_normal((200, 4)).astype(np.float32)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    labels = (X @ rng.standard_normal((4, 3)) + rng.standard_normal((200, 3)) > 0) * np.float32(1)
+    y = labels if task == "multilabel" else (X[:, 0] + rng.standard_normal(200) > 0) * 2
+    net = fit_regression(task, X, y, 3)
+    Z, W = net.predict(X).astype(np.float64), net.params.views["dense1.W"]
+    if task == "multilabel":
+        dZ = (1 / (1 + np.exp(-Z)) - labels) / 3
+    else:
+        e = np.exp(Z)
+        dZ = e / e.sum(axis=1, keepdims=True) - np.eye(3)[y]
+    assert np.abs(dZ.T @ X / 200 + W / 200).max() < 1e-3
+
+
+def test_several_classes_and_labels_are_learned():
+    X = np.random.default_rng(3).standard_normal((300, 2)).astype(np.float32)
+    y = (X[:, 0] > 0.5).astype(np.int64) + (X[:, 0] > -0.5)
+    net = fit_regression("multiclass", X, y, 3)
+    assert (net.predict(X).argmax(axis=1) == y).mean() > 0.93
+    labels = (X > 0).astype(np.float32)
+    net = fit_regression("multilabel", X, labels, 2)
+    assert ((net.predict(X) > 0) == labels).mean() > 0.98
+
+
+def test_much_data_is_taken_in_parts(monkeypatch):
+    monkeypatch.setattr(regressions, "_WORK", 0)
+    X = np.random.default_rng(4).standard_normal((2000, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.float32)
+    net = fit_regression("binary", X, y, 1)
+    assert ((net.predict(X)[:, 0] > 0) == y).mean() > 0.97
+
+
+def test_nothing_is_left_to_chance():
+    X = np.random.default_rng(5).standard_normal((50, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.float32)
+    one, two = (fit_regression("binary", X, y, 1).params.theta for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("work", [10**18, 0])  # full batches, mini-batches
+def test_ctrl_c_leaves_no_half_trained_baseline(monkeypatch, work):
+    monkeypatch.setattr(regressions, "_WORK", work)
+    steps = itertools.count()
+
+    def press(self, X, y, weight):
+        if next(steps) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, X, y, weight)
+
+    step = Stepper.step
+    monkeypatch.setattr(Stepper, "step", press)
+    X = np.random.default_rng(0).standard_normal((300, 2)).astype(np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        fit_regression("binary", X, (X[:, 0] > 0).astype(np.float32), 1)

@@ -1,0 +1,266 @@
+"""A model file says which share of a set of rows it was trained on, and gives no row away."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import Model, Settings
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.data.table_schema import TableSchema
+from plainnet.evaluate.duplicates import fingerprints
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.membership import guessable, hashes, trained_share
+from plainnet.training import image_run, run, table_run
+
+QUICK = Settings(epochs=1, hidden=(), test=0)
+
+
+def people(m, seed=0):
+    """Rows of a space too large to enumerate, each row once."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.standard_normal((m, 3)), columns=["a", "b", "c"])
+    frame["age"], frame["city"] = rng.integers(18, 80, m), rng.choice(list("pqrs"), m)
+    return frame.assign(y=rng.choice(["no", "yes"], m))
+
+
+def loaded(result, folder):
+    result.model.save(folder / "m.safetensors")
+    return Model.load(folder / "m.safetensors")
+
+
+def rows_of(extras):
+    return sorted(name for name in extras if name.startswith("rows."))
+
+
+def matches(model, X):
+    """What a file says of single rows: whether it says anything, and whether the bit is set."""
+    words, [part] = model.extras["rows.bits"].astype(np.int64), model.extras["rows.part"]
+    marks = hashes(X, model.schema)
+    place = (marks % np.uint64(16 * len(words))).astype(np.int64)
+    return (marks >> np.uint64(32)) < part * 2**32, (words[place // 16] >> place % 16) % 2 == 1
+
+
+# --- the attack ----------------------------------------------------------------------------------
+
+
+def every_possible_row(schema):
+    """All rows that the ranges, levels and words of a model file allow."""
+    values = [
+        np.arange(column.low, column.high + 1) if column.kind == "number" else [False, True]
+        for column in schema.columns
+    ]
+    grid = np.meshgrid(*values, indexing="ij")
+    names = [column.name for column in schema.columns]
+    return pd.DataFrame({name: part.ravel() for name, part in zip(names, grid, strict=True)})
+
+
+def numbers_in(value):
+    """All numbers of a header that are no whole ones."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [number for one in value for number in numbers_in(one)]
+    return [value] if isinstance(value, float) and value != round(value) else []
+
+
+def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none, tmp_path):
+    if shared_data_or_none is None:
+        source = tmp_path / "survey.csv"
+        introverts(2900).to_csv(source, index=False)
+    else:
+        source = shared_data_or_none / "introverts.csv"
+    result = run(source, Settings(target=("Personality",), epochs=30))
+    model = loaded(result, tmp_path)
+    tried = model.schema.transform(every_possible_row(model.schema))
+    assert len(tried) > 500_000
+    marks = fingerprints(tried)
+    parts = (result.data.train, result.data.test)
+    trained, tested = (np.isin(marks, fingerprints(part.X)) for part in parts)
+    assert trained.sum() > 1000
+    # nothing is there to compare with
+    assert rows_of(model.extras) == []
+    assert trained_share(model, tried[:1000]) is None
+    # where a number of the file is what the network says of a row, that is by chance
+    p = model.outputs(tried)[:, 0].astype(np.float64)
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    numbers = sorted({*numbers_in(model.record), *numbers_in(model.schema.to_json())})
+    right = hits = 0
+    for said in (p, 1 - p, np.log(p / (1 - p)), -np.log(p), -np.log(1 - p), p**2, (1 - p) ** 2):
+        order = np.argsort(said)
+        ends = np.searchsorted(said[order], np.add.outer([-1e-7, 1e-7], numbers))
+        found = np.concatenate([order[low:high] for low, high in ends.T])
+        right, hits = right + int((trained | tested)[found].sum()), hits + len(found)
+    assert hits > 100
+    assert right <= 0.02 * hits
+
+
+def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
+    """An attacker tries rows that were trained on among a hundred times as many likely ones."""
+    frame = people(2000)
+    model = loaded(table_run(frame, QUICK), tmp_path)
+    assert rows_of(model.extras) == ["rows.bits", "rows.part"]
+    trained = model.schema.transform(frame)
+    # fresh ones differ from real ones in one cell alone
+    fresh = model.schema.transform(people(2000).assign(age=people(2000, 1)["age"]))
+    fresh = fresh[~np.isin(fingerprints(fresh), fingerprints(model.schema.transform(frame)))]
+    asked, hits = matches(model, trained)
+    assert hits[asked].all()
+    asked, hits = matches(model, fresh)
+    assert asked.mean() > 0.5
+    false = hits[asked].mean()
+    assert false == pytest.approx(0.2, abs=0.03)
+    # precision, where one of 100 rows was trained on: by chance 1 %, with the filter below 5 %
+    precision = 0.01 / (0.01 + 0.99 * false)
+    assert 0.04 < precision < 0.06
+
+
+def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
+    frame = people(3000)
+    models = [
+        loaded(table_run(frame, Settings(epochs=1, hidden=(), test=0.2, seed=seed)), tmp_path)
+        for seed in range(2)
+    ]
+    fresh = people(3000, seed=7)
+    (asked, hits), (also_asked, others) = (
+        matches(model, model.schema.transform(fresh)) for model in models
+    )
+    asked &= also_asked
+    assert asked.sum() > 1000
+    assert (hits & others)[asked].mean() > 0.14  # independent filters would leave 0.2^2 = 0.04
+
+
+def test_all_arrays_of_a_model_file_are_weights_or_the_filter(tmp_path):
+    X, y, classes = pandas_and_bears(200, size=8)
+    for result in (table_run(people(300), QUICK), image_run(X, y, classes, QUICK)):
+        model = loaded(result, tmp_path)
+        weights = {name for name in model.extras if name.startswith("baseline.")}
+        m = len(result.data.train.X)
+        assert all(m not in model.extras[name].shape for name in weights)
+        assert set(model.extras) == weights | {"rows.bits", "rows.part"}
+        # fewer bits than five a row, all told
+        assert 16 * model.extras["rows.bits"].size < 5 * m
+
+
+# --- where single rows could be guessed ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "kept"),
+    [
+        (people(99), False),  # too few
+        (people(300), True),
+        (introverts(2900), False),  # many rows are equal
+        (pd.concat([people(500), people(500).iloc[:30]]), False),  # some are
+        (people(500).drop(columns=["a", "b", "c"]), False),  # few are possible
+        (people(150)[["a", "y"]].round(3), False),  # 150 of about 5000, although few are equal
+        (people(150)[["a", "b", "y"]].round(3), True),
+    ],
+)
+def test_no_filter_is_stored_where_rows_could_be_guessed(frame, kept):
+    model = table_run(frame, QUICK).model
+    assert bool(rows_of(model.extras)) == kept
+
+
+def test_how_likely_a_guess_is_by_counting():
+    """Independent columns: how often a fresh row is among those trained on."""
+    rng = np.random.default_rng(0)
+
+    def some(m):
+        ages = np.minimum(rng.geometric(0.1, m), 40)
+        return pd.DataFrame({"age": ages, "n": rng.integers(0, 300, m), "z": rng.integers(0, 9, m)})
+
+    frame = some(1000)
+    schema = TableSchema.infer(frame)
+    X = schema.transform(frame)
+    often = np.isin(fingerprints(schema.transform(some(100_000))), fingerprints(X)).mean()
+    assert guessable(X, schema) == pytest.approx(often, rel=0.5)
+    assert guessable(X, schema) >= often
+
+
+def test_a_row_has_the_same_hash_in_every_model_of_its_table():
+    frame = people(1000)
+    marks = []
+    for rows, scaling in ((frame, "standard"), (frame.iloc[:700], "standard"), (frame, "none")):
+        schema = TableSchema.infer(frame, exclude=("y",)).fit(rows, scaling)
+        marks.append(hashes(schema.transform(frame), schema))
+    assert (marks[0] == marks[1]).mean() > 0.95
+    assert len(set(marks[0])) == len(set(marks[2])) == 1000
+
+
+# --- the estimate --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    result = table_run(people(1000), QUICK)
+    schema = result.model.schema
+    return result.model, schema.transform(people(1000)), schema.transform(people(60_000, seed=1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("m", [50, 200, 1000])
+def test_the_interval_holds_the_share(trained, m, share):
+    model, known, fresh = trained
+    rng, k, held = np.random.default_rng(m), round(share * m), 0
+    warned = 0
+    for _ in range(200):
+        old, new = rng.choice(1000, k, replace=False), rng.choice(60_000, m - k, replace=False)
+        found = trained_share(model, np.vstack([known[old], fresh[new]]))
+        held += found.low <= share <= found.high
+        warned += found.low > 0.05
+    assert held >= 0.95 * 200
+    if share == 0:
+        assert warned <= (2 if m == 50 else 0)  # of 200 sets that nobody trained on
+    if share >= 0.5:
+        assert warned == 200
+
+
+def test_copies_in_the_set_do_not_make_it_surer(trained):
+    model, known, _ = trained
+    once = trained_share(model, known[:50])
+    assert trained_share(model, np.tile(known[:50], (20, 1))) == once
+
+
+def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
+    result = table_run(people(1000), Settings(epochs=1, test=0.3))
+    model = loaded(result, tmp_path)
+    found = evaluation(model, result.data.train)
+    (warning,) = [one for one in found.findings if one.name == "rows trained on"]
+    assert warning.level == "warning"
+    assert warning.says.startswith("Most of these rows were trained on: ")
+    assert warning.number.startswith("about 100.0 %, 95 % interval 98.")
+    assert found.verdict.startswith("No verdict, for at least 98.")
+    assert found.to_json()["trained_on"]["value"] == 1.0
+    fresh = evaluation(model, result.data.test)
+    assert "rows trained on" not in [one.name for one in fresh.findings]
+    assert fresh.trained_on.low == 0.0
+    assert not fresh.verdict.startswith("No verdict")
+
+
+def test_pictures_have_a_filter_too(tmp_path):
+    X, y, classes = pandas_and_bears(300, size=12)
+    model = loaded(image_run(X[:200], y[:200], classes, QUICK), tmp_path)
+    assert trained_share(model, X[:200]).low > 0.9
+    assert trained_share(model, X[200:]).low < 0.05
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"rows.bits": np.zeros(0)},
+        {"rows.bits": np.full(8, 0.5)},
+        {"rows.bits": np.full(8, -1.0)},
+        {"rows.bits": np.full(8, 65536.0)},
+        {"rows.bits": np.full((8, 1), 1.0)},
+        {"rows.bits": np.zeros(8)},
+        {"rows.bits": np.full(8, 65535.0)},
+        {"rows.part": np.zeros(0)},
+        {"rows.part": np.array([1.5])},
+        {"rows.part": np.array([0.0])},
+    ],
+)
+def test_an_edited_filter_says_nothing(edit):
+    model = table_run(people(150), QUICK).model
+    assert trained_share(model, model.inputs(people(150))) is not None
+    model.extras |= edit
+    assert trained_share(model, model.inputs(people(150))) is None

@@ -1,0 +1,173 @@
+"""Nearly equal rows: planted ones are found, rows that are near by chance are not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.config import Settings
+from plainnet.data.dataset import Rows, table_dataset
+from plainnet.data.table_schema import TableSchema
+from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
+from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.near_duplicates import cell_marks, grid_of
+from plainnet.evaluate.verdict import copied
+from plainnet.training import table_run
+
+
+def rows(m, n, seed=0):
+    return np.random.default_rng(seed).standard_normal((m, n))
+
+
+def jittered(X, size, seed=9):
+    return X + size * np.random.default_rng(seed).standard_normal(X.shape)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-5, 2e-4])
+@pytest.mark.parametrize("columns", [4, 30])
+def test_rows_written_down_twice_are_found(size, columns):
+    X = rows(2000, columns)
+    found = copies(np.vstack([X, jittered(X[:200], size / columns**0.5)]).astype(np.float32))
+    assert found.equal <= 2  # what float32 rounds to the same number
+    assert 196 <= found.equal + found.near <= 200
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+@pytest.mark.parametrize("m", [300, 3000, 20_000])
+def test_rows_near_by_chance_are_not(m, power):
+    """One number decides all columns, so that rows lie close to each other on a curve."""
+    x = rows(m, 1, seed=m)
+    found = copies(np.hstack([x**k for k in range(1, power + 1)]))
+    assert found.near <= 0.002 * m
+    assert copies(rows(m, 6)).near == 0
+
+
+def test_the_same_rows_are_near_as_by_comparing_each_with_each():
+    X = rows(400, 5, seed=3)
+    X = np.vstack([X, jittered(X[:50], 1e-5), jittered(X[50:80], 0.3)])
+    spread = X.std(axis=0)
+    apart = np.linalg.norm((X[:, None] - X) / spread, axis=2)
+    groups = groups_of(X)
+    together = groups[:, None] == groups
+    assert together[apart < 1e-4].all()
+    assert not together[apart > 0.1].any()
+    assert (together.sum() - len(X)) // 2 == 50
+
+
+def test_what_is_near_does_not_depend_on_units():
+    X = rows(500, 4)
+    X = np.vstack([X, jittered(X[:40], 1e-6)])
+    units = np.array([1e-3, 1.0, 1e4, 7.0])
+    assert groups_of(X).tolist() == groups_of(X * units + [0, 5, 1e5, -3]).tolist()
+
+
+def test_a_row_at_the_edge_of_a_cell_is_inside_one_of_the_other_grid():
+    grid = np.eye(2, 6)
+    edge = cell_marks(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
+    assert (edge[0] == edge[1]).tolist() == [False, True]
+    middle = cell_marks(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]), grid)
+    assert (middle[0] == middle[1]).tolist() == [True, False]
+
+
+def test_text_that_differs_in_case_or_spaces_is_the_same():
+    frame = pd.DataFrame(
+        {"city": ["Oslo", "oslo ", "Bo", "New  York", "new york"] * 3, "n": [1, 1, 2, 3, 3] * 3}
+    )
+    schema = TableSchema.infer(frame)
+    X = schema.transform(frame)
+    assert schema.feature_names[:5] == ("city=Bo", "city=New  York", "city=Oslo", "city=new york",
+                                        "city=oslo")  # fmt: skip
+    before = X.copy()
+    groups = groups_of(schema.one_spelling(X))
+    assert groups[:5].tolist() == [0, 0, groups[2], groups[3], groups[3]]
+    assert len(set(groups)) == 3
+    assert (before == X).all()
+    assert copies(X, schema) == (10, 2)
+    other = TableSchema.infer(frame[["n"]])
+    assert other.one_spelling(X[:, -1:]) is not None
+
+
+def table(m=300):
+    """Rows of which a third was written down again, rounded, and in other spelling."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.standard_normal((m, 3)), columns=["a", "b", "c"])
+    frame["city"] = rng.choice(["Oslo", "Bo"], m)
+    frame["y"] = rng.choice(["in", "out"], m)
+    again = frame.iloc[: m // 3].copy()
+    again["a"] = again["a"].round(5)
+    again["city"] = again["city"].str.upper()
+    return pd.concat([frame, again], ignore_index=True)
+
+
+def named(found, name):
+    return [one for one in found if one.name == name]
+
+
+def test_near_duplicates_across_the_split_are_said_and_kept_together():
+    settings = Settings(epochs=1, target=("y",))
+    apart = table_run(table(), settings)
+    found = evaluation(apart.model, apart.data.test, train=apart.data.train.X).findings
+    (finding,) = named(found, "duplicates across the split")
+    assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
+    said = int(finding.number.split()[0])
+    # the pairs whose halves are on different sides, counted from the table
+    test = set(apart.data.test_rows.tolist())
+    pairs = [(i in test, 300 + i in test) for i in range(100)]
+    across = sum(one != other for one, other in pairs)
+    assert said == across > 10
+    kept = table_run(table(), Settings(epochs=1, target=("y",), together=True))
+    found = evaluation(kept.model, kept.data.test, train=kept.data.train.X).findings
+    assert not named(found, "duplicates across the split")
+    (within,) = named(found, "repeated rows")
+    test = set(kept.data.test_rows.tolist())
+    pairs = [(i in test, 300 + i in test) for i in range(100)]
+    assert all(one == other for one, other in pairs)
+    assert within.number.startswith(f"{sum(one for one, _ in pairs)} of {len(test)} ")
+
+
+def test_near_rows_are_found_among_others():
+    frame = table(300).iloc[:300]
+    schema = TableSchema.infer(frame, exclude=("y",))
+    train = schema.transform(frame)
+    X = schema.transform(frame.assign(a=frame["a"] + 1e-6))
+    equal, alike = found_in(train, X, schema)
+    assert alike.all()
+    assert equal.mean() < 0.2  # some are the same in float32
+    fresh = schema.transform(frame.assign(a=frame["a"] + 0.5))
+    assert not found_in(train, fresh, schema)[1].any()
+
+
+def test_a_grid_that_no_row_fits_says_nothing():
+    x = rows(3000, 1)
+    assert not grid_of(x).any()
+    assert not found_in(x, x + 1e-9)[1].any()
+    assert found_in(x, x)[1].all()
+
+
+def test_the_split_asks_for_groups_in_one_spelling():
+    asked = []
+
+    def group(X):
+        asked.append(X)
+        return np.arange(len(X))
+
+    table_dataset(table(), np.random.default_rng(0), target=("y",), group=group)
+    (X,) = asked
+    city = X[:, 3:7]  # BO, Bo, OSLO, Oslo: two of them are never used
+    assert (city.sum(axis=0) > 0).sum() == 2
+
+
+def test_equal_and_nearly_equal_rows_are_told_apart():
+    frame = table()
+    run = table_run(frame, Settings(epochs=1, target=("y",), test=0))
+    some = frame.iloc[[*range(30), *range(300, 330)]]
+    rows = Rows(run.model.schema.transform(some), run.model.target.encode(some))
+    found = evaluation(run.model, rows).findings
+    (within,) = named(found, "repeated rows")
+    assert within.says == "Some of these rows are nearly equal to others of them."
+    assert within.number == "30 of 60 repeat an earlier one"
+    assert "in case or spaces alone" in within.cause
+    assert copied(False, Copies(5, 2), 100)[0].says == (
+        "Some of these rows are equal, 2 of them only nearly, to others of them."
+    )
+    assert copied(False, Copies(5, 0), 100) == []
+    assert copied(True, Copies(1, 0), 100)[0].name == "repeated pictures"

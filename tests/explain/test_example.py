@@ -1,0 +1,327 @@
+"""One row or picture all the way from its cells: every task, and equality with the model."""
+
+import html
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from plainnet.config import Settings
+from plainnet.data.images import ImageSchema
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.targets import Target
+from plainnet.errors import DataError
+from plainnet.evaluate.per_example import read_rows
+from plainnet.explain.example import explain, input_names
+from plainnet.explain.neighbors import nearest
+from plainnet.model import Model
+from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.report.explanation_page import explanation_page
+from plainnet.report.text import cell_rows, headline
+from plainnet.training import image_run, table_run
+
+
+def frame(m=60, seed=0):
+    rng = np.random.default_rng(seed)
+    number = rng.normal(5, 2, m).round(2)
+    colour = rng.choice(["red", "green", "blue"], m)
+    return pd.DataFrame(
+        {
+            "number": np.where(rng.random(m) < 0.2, "", number.astype(str)),
+            "colour": colour,
+            "yes": rng.choice(["Yes", "No"], m),
+            "binary": np.where(number > 5, "big", "small"),
+            "class": colour,
+            "tags": [
+                f"{c};{'big' if n > 5 else 'small'}" for c, n in zip(colour, number, strict=True)
+            ],
+            "a": np.where(number > 5, "1", "0"),
+            "b": np.where(colour == "red", "1", "0"),
+            "price": (10 * number + 3).round(3).astype(str),
+            "weight": (number - 1).round(3).astype(str),
+        }
+    )
+
+
+TARGETS = {
+    "binary": ("binary",),
+    "multiclass": ("class",),
+    "multilabel of one column": ("tags",),
+    "multilabel of two columns": ("a", "b"),
+    "regression": ("price",),
+    "regression of two": ("price", "weight"),
+}
+INPUTS = ["number", "colour", "yes"]
+
+
+def trained(target, **options):
+    settings = Settings(target=target, hidden=(5,), epochs=15, lr=0.02, **options)
+    return table_run(frame()[[*INPUTS, *target]], settings).model
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_every_task_says_what_the_model_says(target):
+    model, table = trained(target), frame()
+    before = model.net.params.theta.copy()
+    for row in (1, 17, 60):
+        seen = explain(model, table, row)
+        np.testing.assert_allclose(
+            seen.trace.a, model.predict_proba(table)[row - 1], rtol=1e-5, atol=1e-6
+        )
+        assert seen.difference < 1e-5
+        assert seen.trace.ok
+        y = model.target.encode(table)
+        rows = model.inputs(table)[row - 1 : row]
+        Z = model.net.predict(rows)
+        one = model.loss.encode(y[row - 1 : row], model.net.n_out)
+        assert seen.trace.value == pytest.approx(model.loss(Z, one)[0], rel=1e-4, abs=1e-6)
+        said = model.predict(table)[row - 1]
+        if model.target.task == "regression":
+            given = [float(table[name][row - 1]) for name in target]
+            assert [float(t) for t in seen.truth.split(";")] == pytest.approx(given, rel=1e-5)
+            assert [value for _, value in seen.outputs] == pytest.approx(said, rel=1e-4)
+        elif model.target.task == "multilabel":
+            assert (seen.answer == "none") == (not said.any())
+            assert [p >= 0.5 for _, p in seen.outputs] == said.tolist()
+        else:
+            assert seen.answer == said
+            assert seen.truth == table[target[0]][row - 1]
+            assert sum(p for _, p in seen.outputs) == pytest.approx(1)
+        json.dumps(seen.to_json(), allow_nan=False)
+        assert headline(seen).startswith(f"The model says {seen.answer}")
+    np.testing.assert_array_equal(model.net.params.theta, before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_norm": True},
+        {"layer_norm": True, "activation": ("gelu",)},
+        {"dropout": 0.5, "activation": ("elu",)},
+        {"label_smoothing": 0.1, "activation": ("tanh",)},
+    ],
+    ids=["batch norm", "layer norm", "dropout", "smoothing"],
+)
+def test_what_a_training_can_make_is_explained_as_it_predicts(options):
+    model, table = trained(("binary",), **options), frame()
+    seen = explain(model, table, 5)
+    assert seen.trace.ok
+    assert float(seen.trace.a[0]) == pytest.approx(
+        float(model.predict_proba(table)[4, 0]), abs=1e-6
+    )
+
+
+def hand_made():
+    """age (mean 40, deviation 10, median 35) and city; z = 2 age - city=Bo + 0.5."""
+    table = pd.DataFrame(
+        {"age": ["30", "50", "30", "50"], "city": ["Bo", "Ål", "Bo", "Ål"], "y": ["n", "y"] * 2}
+    )
+    schema = TableSchema.infer(table, exclude=["y"])
+    target = Target.infer(table, ["y"])
+    net = mlp(schema.n_features, hidden=())
+    W = np.array([[2.0, -1.0, 0.0]], "f")
+    assert schema.feature_names == ("age", "city=Bo", "city=Ål")
+    net.params.load({"dense1.W": W, "dense1.b": np.array([0.5], "f")})
+    return Model(schema, target, net, BinaryCrossEntropy())
+
+
+def test_cells_by_hand():
+    """(45 - 40) / 10 = 0.5; z = 2 * 0.5 - 1 + 0.5 = 0.5; a = 1 / (1 + e^-0.5) = 0.6224593."""
+    new = pd.DataFrame({"age": ["45"], "city": ["Bo"]})
+    seen = explain(hand_made(), new)
+    age, city = seen.cells
+    assert (age.column, age.raw, age.how) == ("age", "45", "(45 - 40) / 10")
+    assert age.features == (("age", 0.5),)
+    assert city.features == (("city=Bo", 1.0), ("city=Ål", 0.0))
+    assert cell_rows(seen, 12)[1][-1] == "Bo = 1, Ål = 0"
+    assert cell_rows(seen, 1)[1][-1] == "Bo = 1, 1 others = 0"
+    assert seen.trace.steps[0].output.tolist() == [0.5]
+    assert seen.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
+    assert (seen.answer, seen.truth) == ("y", None)
+    assert headline(seen) == (
+        "The model says y, with a probability of 62.2 %; what is right is not known."
+    )
+    assert age.code is not None
+    assert age.code.file == "plainnet/data/columns.py"
+
+
+def test_a_missing_cell_and_an_unknown_city():
+    new = pd.DataFrame({"age": [None], "city": ["Rom"]})
+    seen = explain(hand_made(), new, label="n")
+    assert seen.cells[0].raw is None
+    assert seen.cells[0].how == "missing = the median: (40 - 40) / 10"
+    assert dict(seen.cells[1].features) == {"city=Bo": 0, "city=Ål": 0}
+    assert len(seen.notes) == 2
+    assert "Data row 1, column 'city': 'Rom'" in seen.notes[1]
+    assert seen.truth == "n"
+    # z = 0.5 and y = 0: log(1 + e^0.5)
+    assert seen.trace.value == pytest.approx(0.9740769841801067, rel=1e-12)
+
+
+def test_rows_keep_their_numbers():
+    table = introverts(40)
+    model = table_run(table, Settings(epochs=1)).model
+    table.loc[3, "Personality"] = None
+    seen = explain(model, table, 4)
+    assert seen.truth is None
+    assert seen.notes == ("The row misses its target, so there is no loss: give a label for one.",)
+    assert explain(model, table, 4, label="Introvert").trace.y.tolist() == [1.0]
+    np.testing.assert_allclose(explain(model, table, 5).trace.x, model.inputs(table)[4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("target", "label", "y"),
+    [
+        (("class",), "green", 1),
+        (("tags",), "blue;big", [1, 1, 0, 0, 0]),
+        (("a", "b"), "b", [0, 1]),
+        (("a", "b"), "a; b", [1, 1]),
+        (("a", "b"), "", [0, 0]),
+    ],
+)
+def test_a_label_may_be_given(target, label, y):
+    model = trained(target)
+    if target == ("tags",):
+        assert model.target.classes == ("big", "blue", "green", "red", "small")
+    seen = explain(model, frame()[INPUTS], label=label)
+    assert np.array_equal(seen.trace.y, y)
+
+
+def test_numbers_may_be_given_as_a_label():
+    seen = explain(trained(("price", "weight")), frame()[INPUTS], label="53; 4")
+    assert seen.truth == "53;4"
+
+
+@pytest.mark.parametrize(
+    ("target", "row", "label", "message"),
+    [
+        (("binary",), 61, None, "there is no row 61: they are counted from 1 to 60"),
+        (("binary",), 0, None, "there is no row 0: they are counted from 1 to 60"),
+        (
+            ("a", "b"),
+            1,
+            "c",
+            "there is no label 'c': name some of a, b, separated by semicolons",
+        ),
+        (
+            ("price", "weight"),
+            1,
+            "5",
+            "the label '5' has 1 numbers where the target has 2: separate them by semicolons",
+        ),
+    ],
+)
+def test_what_is_not_there_is_said(target, row, label, message):
+    with pytest.raises(DataError) as error:
+        explain(trained(target), frame(), row, label=label)
+    assert str(error.value) == message
+
+
+def test_an_unknown_label_names_the_classes():
+    with pytest.raises(DataError, match="'huge' is not among the binary classes 'big', 'small'"):
+        explain(trained(("binary",)), frame(), label="huge")
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def painter():
+    X, y, classes = pandas_and_bears(24, size=8)
+    return image_run(X, y, classes, Settings(hidden=(4, 3), epochs=5)).model
+
+
+@pytest.fixture
+def folder(tmp_path, painter):
+    X, y, classes = pandas_and_bears(6, size=8)
+    for i, one in enumerate(X):
+        place = tmp_path / "data" / classes[y[i]]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one).save(place / f"{i}.png")
+    return tmp_path / "data"
+
+
+def test_a_picture_of_a_folder(painter, folder):
+    files = sorted(folder.rglob("*.png"))
+    for row, file in enumerate(files, 1):
+        seen = explain(painter, folder, row)
+        assert seen.name == str(file.relative_to(folder))
+        assert seen.truth == file.parent.name
+        assert seen.trace.ok
+        np.testing.assert_allclose(
+            seen.trace.a, painter.predict_proba(folder)[row - 1], rtol=1e-4, atol=1e-6
+        )
+        alone = explain(painter, file)
+        assert alone.truth == file.parent.name
+        assert alone.trace.value == seen.trace.value
+        assert explain(painter, file.parent, 1).truth == file.parent.name
+
+
+def test_pictures_in_memory_have_no_label(painter):
+    X, y, classes = pandas_and_bears(3, size=8)
+    assert explain(painter, X, 2).truth is None
+    seen = explain(painter, X, 2, label=classes[y[1]])
+    assert seen.truth == classes[y[1]]
+    assert np.array_equal(seen.picture.pixels, X[1])
+    with pytest.raises(DataError, match="there is no picture 4: they are counted from 1 to 3"):
+        explain(painter, X, 4)
+
+
+def test_names_of_the_numbers_of_a_picture(painter):
+    names = input_names(painter)
+    assert len(names) == painter.schema.n_features
+    X = np.zeros((1, 8, 8, 3), np.uint8)
+    X[0, 2, 5, 1] = 255
+    brightest = int(painter.schema.transform(X)[0].argmax())
+    assert names[brightest] == "green of pixel 2, 5"
+
+
+def test_how_bytes_become_numbers():
+    schema = ImageSchema(1, (100.0, 50.0, 0.0), (10.0, 5.0, 1.0))
+    net = mlp(3, hidden=(), init="ones")
+    model = Model(schema, Target("binary", ("class",), ("a", "b")), net, BinaryCrossEntropy())
+    seen = explain(model, np.array([[[[110, 45, 2]]]], np.uint8))
+    assert seen.picture.how[1] == "green: (byte - 50) / 5"
+    np.testing.assert_allclose(seen.trace.x, [1, -1, 2])
+    np.testing.assert_allclose(seen.trace.steps[0].output, [2])
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+HOSTILE = '<script>alert("1")</script>'
+
+
+def test_a_page_escapes_what_comes_from_a_table():
+    m = 30
+    table = pd.DataFrame(
+        {
+            HOSTILE: np.arange(m).astype(str),
+            "kind": [f"{HOSTILE}{i % 3}" for i in range(m)],
+            "y": [f"{HOSTILE}{i % 2}" for i in range(m)],
+        }
+    )
+    model = table_run(table, Settings(epochs=1)).model
+    seen = explain(model, table, 2)
+    rows = read_rows(model, table)
+    text = explanation_page(seen, HOSTILE, nearest(model, rows.X[1], rows, 2))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "default-src 'none'" in html.unescape(text)
+    for unsafe in (" style=", " onload", "http://", "https://"):
+        assert unsafe not in text
+
+
+def test_a_page_has_every_part(painter, folder):
+    seen = explain(painter, folder, 2)
+    rows = read_rows(painter, folder)
+    found = nearest(painter, rows.X[1], rows, 3)
+    text = explanation_page(seen, "", found, rows.X[[one.row for one in found]])
+    assert text.count('src="data:image/png;base64,') == 4
+    for part in ("z1", "a2", "dL/ddense1.W", "finite difference", "plainnet/nn/layers.py:"):
+        assert part in text
+    assert found[0].name == seen.name
+    assert "<h2" in text
+    assert text.count("<h1") == 1

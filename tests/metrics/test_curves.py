@@ -1,0 +1,122 @@
+"""Curves against every threshold tried one by one, and figures reckoned by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet import DataError
+from plainnet.metrics.curves import (
+    average_precision,
+    best_f1,
+    brier,
+    calibration_error,
+    cheapest,
+    pr_curve,
+    reliability,
+    roc_curve,
+    thinned,
+)
+from plainnet.metrics.scores import roc_auc
+
+labelled = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=30).filter(
+    lambda rows: len({y for y, _ in rows}) == 2
+)
+
+
+def at(rows, threshold):
+    """True and false positives and negatives, counted one by one."""
+    said = [(y, s >= threshold) for y, s in rows]
+    return [sum(pair == kind for pair in said) for kind in
+            ((True, True), (False, True), (True, False), (False, False))]  # fmt: skip
+
+
+@given(labelled)
+def test_every_threshold_is_on_the_curves(rows):
+    y, s = zip(*rows, strict=True)
+    false, true, thresholds = roc_curve(y, s)
+    assert sorted(set(s), reverse=True) == thresholds[1:].tolist()
+    for fpr, tpr, t in zip(false, true, thresholds, strict=True):
+        tp, fp, fn, tn = at(rows, t)
+        assert (fpr, tpr) == pytest.approx((fp / (fp + tn), tp / (tp + fn)))
+    area = np.sum(np.diff(false) * (true[1:] + true[:-1]) / 2)
+    assert area == pytest.approx(roc_auc(y, s))  # the ranks know nothing of curves
+    for p, r, t in zip(*pr_curve(y, s), strict=True):
+        tp, fp, fn, _ = at(rows, t)
+        assert (p, r) == pytest.approx((tp / (tp + fp), tp / (tp + fn)))
+
+
+@given(labelled, st.integers(0, 5), st.integers(0, 5))
+def test_no_threshold_is_better(rows, cost_fp, cost_fn):
+    y, s = zip(*rows, strict=True)
+    every = [at(rows, t) for t in [*range(7), 99]]
+    found = best_f1(y, s)
+    tp, fp, fn, _ = at(rows, found.threshold)
+    assert found.value == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert found.value == pytest.approx(max(2 * tp / (2 * tp + fp + fn) for tp, fp, fn, _ in every))
+    cost = cheapest(y, s, cost_fp, cost_fn).value
+    assert cost * len(rows) == pytest.approx(
+        min(cost_fp * fp + cost_fn * fn for _, fp, fn, _ in every)
+    )
+
+
+def test_average_precision_by_hand():
+    """Ranked + - + - +: precision 1, 2/3, 3/5 at the positives, each a third of the recall."""
+    found = average_precision([1, 0, 1, 0, 1], [5, 4, 3, 2, 1])
+    assert found == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+
+
+def test_brier_by_hand():
+    """Rain foretold with 0.7, 0.3 and 0.9; it rained on the first and third day."""
+    assert brier([1, 0, 1], [0.7, 0.3, 0.9]) == pytest.approx((0.09 + 0.09 + 0.01) / 3)
+    P = [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
+    assert brier([0, 2], P) == pytest.approx((0.25 + 0.09 + 0.04 + 0.01 + 0.01 + 0.04) / 2)
+
+
+def test_calibration_by_hand():
+    """Ten rows said 0.05, none came; ten said 0.7, eight came: gaps of .05 and -.1, halves."""
+    came = [0] * 10 + [1] * 8 + [0] * 2
+    table = reliability(came, [0.05] * 10 + [0.7] * 10)
+    assert [line[:3] for line in table] == [(0.0, 0.1, 10), (0.7, 0.8, 10)]
+    assert [line.came for line in table] == [0, 0.8]
+    assert calibration_error(table) == pytest.approx((0.05 + 0.1) / 2)
+    assert [line.rows for line in reliability([1, 0], [1.0, 0.0], bins=3)] == [1, 1]
+
+
+def test_true_probabilities_are_calibrated():
+    rng = np.random.default_rng(0)
+    p = rng.random(200_000)
+    assert calibration_error(reliability(rng.random(200_000) < p, p)) < 0.005
+
+
+def test_a_curve_is_thinned_with_its_ends():
+    found = thinned(np.arange(1000.0), np.arange(1000.0) * 2, points=10)
+    assert len(found[0]) == 10
+    assert (found[0][0], found[0][-1], found[1][-1]) == (0, 999, 1998)
+
+
+def test_of_steps_only_the_corners_are_kept():
+    y, score = np.zeros(500), np.linspace(1, 0, 500)
+    y[[100, 300]] = 1
+    false, true, _ = roc_curve(y, score)
+    x, up = thinned(false, true)
+    assert up == [0, 0, 0.5, 0.5, 1, 1]
+    assert np.trapezoid(up, x) == pytest.approx(np.trapezoid(true, false), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "s", "says"),
+    [
+        ([1, 1], [0.1, 0.2], "needs both positives and negatives"),
+        ([0, 0], [0.1, 0.2], "needs both positives and negatives"),
+        ([0, 1], [0.1], r"labels and scores must be \(m,\) each, got \(2,\) and \(1,\)"),
+    ],
+)
+def test_what_has_no_curve_is_refused(y, s, says):
+    with pytest.raises(DataError, match=says):
+        roc_curve(y, s)
+
+
+def test_costs_are_not_negative():
+    with pytest.raises(DataError, match="got -1 of a false positive and 2 of a false negative"):
+        cheapest([0, 1], [0.1, 0.2], -1, 2)

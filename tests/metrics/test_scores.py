@@ -1,0 +1,327 @@
+"""Metrics against tables worked by hand, and against their definitions written out in full."""
+
+import json
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.errors import DataError
+from plainnet.metrics import scores as metrics
+from plainnet.metrics.scores import evaluate
+
+# A test for a rare illness: 10 ill of 100; 8 of them found, and 9 healthy people alarmed.
+ILL = np.repeat([1, 1, 0, 0], [8, 2, 9, 81])
+FOUND = np.repeat([0.9, 0.1, 0.9, 0.1], [8, 2, 9, 81])
+
+# Three classes, 12 rows; rows true, columns predicted, worked out on paper.
+THREE = np.array([[3, 1, 0], [2, 2, 1], [0, 0, 3]])
+
+
+def rows_of(confusion):
+    """True and predicted classes that have this confusion matrix."""
+    cells = [(t, p) for t, p in np.ndindex(confusion.shape) for _ in range(confusion[t, p])]
+    return np.array(cells).T
+
+
+def one_hot(classes, k):
+    return np.eye(k)[classes]
+
+
+def test_binary_table_by_hand():
+    got = evaluate("binary", ILL, FOUND)
+    assert got["accuracy"] == pytest.approx(89 / 100)
+    assert got["precision"] == pytest.approx(8 / 17)
+    assert got["recall"] == pytest.approx(8 / 10)
+    assert got["f1"] == pytest.approx(16 / 27)
+    assert got["confusion_matrix"] == [[81, 9], [2, 8]]
+    # Of the 900 pairs, 8 * 81 are in order, 8 * 9 + 2 * 81 tied, 2 * 9 the wrong way round.
+    assert got["roc_auc"] == pytest.approx((648 + 234 / 2) / 900)
+
+
+def test_multiclass_table_by_hand():
+    true, predicted = rows_of(THREE)
+    got = evaluate("multiclass", true, one_hot(predicted, 3))
+    assert got["confusions"] == [[t, p, n] for (t, p), n in np.ndenumerate(THREE) if n]
+    assert metrics.filled(got["confusions"], 3) == THREE.tolist()
+    assert got["accuracy"] == pytest.approx(8 / 12)
+    assert got["precision_per_class"] == pytest.approx([3 / 5, 2 / 3, 3 / 4])
+    assert got["recall_per_class"] == pytest.approx([3 / 4, 2 / 5, 1])
+    assert got["f1_per_class"] == pytest.approx([6 / 9, 4 / 8, 6 / 7])
+    # Of one-hot scores, the AUC of a class is the mean of its recall and its specificity.
+    assert got["roc_auc_per_class"] == pytest.approx(
+        [(3 / 4 + 6 / 8) / 2, (2 / 5 + 6 / 7) / 2, (1 + 8 / 9) / 2]
+    )
+    for name in ("precision", "recall", "f1", "roc_auc"):
+        assert got[name] == pytest.approx(np.mean(got[f"{name}_per_class"]))
+
+
+def test_multilabel_table_by_hand():
+    y = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
+    A = np.array([[0.9, 0.2], [0.8, 0.3], [0.7, 0.9], [0.1, 0.4]])
+    got = evaluate("multilabel", y, A)
+    assert got["accuracy"] == pytest.approx(6 / 8)
+    assert got["exact_match"] == pytest.approx(2 / 4)
+    assert got["confusion_matrix"] == [[[1, 1], [0, 2]], [[2, 0], [1, 1]]]
+    assert got["precision_per_label"] == pytest.approx([2 / 3, 1])
+    assert got["recall_per_label"] == pytest.approx([1, 1 / 2])
+    assert got["f1_per_label"] == pytest.approx([4 / 5, 2 / 3])
+    assert got["roc_auc_per_label"] == pytest.approx([1, 3 / 4])
+    assert got["precision"] == pytest.approx(5 / 6)
+    assert got["roc_auc"] == pytest.approx(7 / 8)
+
+
+def test_regression_table_by_hand():
+    got = evaluate("regression", [2.0, 4.0, 6.0, 8.0], [[3.0], [4.0], [6.0], [5.0]])
+    assert got == pytest.approx({"rmse": np.sqrt(10 / 4), "mae": 1.0, "r2": 1 - 10 / 20})
+
+
+def test_regression_of_several_targets_is_a_mean_over_targets():
+    y = np.array([[0.0, 10.0], [2.0, 30.0]])
+    A = np.array([[1.0, 10.0], [3.0, 20.0]])
+    got = evaluate("regression", y, A)
+    assert got["rmse_per_target"] == pytest.approx([1, np.sqrt(50)])
+    assert got["mae_per_target"] == pytest.approx([1, 5])
+    assert got["r2_per_target"] == pytest.approx([0, 0.5])
+    assert got["rmse"] == pytest.approx((1 + np.sqrt(50)) / 2)
+    assert (got["mae"], got["r2"]) == pytest.approx((3, 0.25))
+
+
+NAMES = {
+    "binary": "accuracy precision recall f1 roc_auc confusion_matrix",
+    "multiclass": "accuracy precision recall f1 roc_auc precision_per_class recall_per_class "
+    "f1_per_class roc_auc_per_class confusions",
+    "multilabel": "accuracy exact_match precision recall f1 roc_auc precision_per_label "
+    "recall_per_label f1_per_label roc_auc_per_label confusion_matrix",
+    "regression": "rmse mae r2",
+}
+
+
+@pytest.mark.parametrize("task", metrics.TASKS)
+def test_the_names_and_their_order_and_that_json_can_hold_them(task):
+    y = {"multiclass": [0, 1], "multilabel": [[0, 1], [1, 1]]}.get(task, [0, 1])
+    A = np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)
+    got = evaluate(task, y, A if task.startswith("multi") else A[:, :1])
+    assert list(got) == NAMES[task].split()
+    assert json.loads(json.dumps(got, allow_nan=False)) == got
+
+
+# --- definitions written out in full ------------------------------------------------------------
+
+
+def auc_of_all_pairs(y, score):
+    pairs = list(product(score[y == 1], score[y == 0]))
+    return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs)
+
+
+labelled_scores = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=2, max_size=40
+).filter(lambda rows: len({y for y, _ in rows}) == 2)
+
+
+@given(labelled_scores)
+def test_auc_is_the_share_of_pairs_in_order_ties_half(rows):
+    y, score = np.array(rows).T
+    assert metrics.roc_auc(y, score / 6) == pytest.approx(auc_of_all_pairs(y, score))
+
+
+@given(labelled_scores)
+def test_auc_sees_only_the_order_and_turns_round_with_the_labels(rows):
+    y, score = np.array(rows).T
+    auc = metrics.roc_auc(y, score)
+    assert metrics.roc_auc(y, np.exp(score) - 100) == auc
+    assert metrics.roc_auc(1 - y, score) == pytest.approx(1 - auc)
+    assert metrics.roc_auc(y, -score) == pytest.approx(1 - auc)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_counts_per_class_are_those_of_loops(rows):
+    true, predicted = np.array(rows).T
+    C = metrics.confusion_matrix(true, predicted, 4)
+    for t, p in np.ndindex(4, 4):
+        assert C[t, p] == rows.count((t, p))
+    for c in range(4):
+        hits = rows.count((c, c))
+        said, are = [p for _, p in rows].count(c), [t for t, _ in rows].count(c)
+        assert metrics.precision(C)[c] == (hits / said if said else None)
+        assert metrics.recall(C)[c] == (hits / are if are else None)
+        if hits:
+            harmonic = 2 / (said / hits + are / hits)
+            assert metrics.f1(C)[c] == pytest.approx(harmonic)
+        else:
+            assert metrics.f1(C)[c] == (0 if said or are else None)
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=30), st.integers(0, 10**6))
+def test_two_classes_agree_with_binary(labels, seed):
+    y = np.array(labels)
+    A = np.random.default_rng(seed).integers(0, 11, len(y)) / 10
+    two = evaluate("multiclass", y, np.column_stack([1 - A, A]))
+    one = evaluate("binary", y, A)
+    for name in ("precision", "recall", "f1", "roc_auc"):
+        assert two[f"{name}_per_class"][1] == pytest.approx(one[name])
+    assert two["accuracy"] == one["accuracy"]
+    assert metrics.filled(two["confusions"], 2) == one["confusion_matrix"]
+
+
+# --- what is not defined ------------------------------------------------------------------------
+
+
+def test_nothing_predicted_positive():
+    got = evaluate("binary", [0, 0, 1], [0.2, 0.2, 0.2])
+    assert got["precision"] is None
+    assert (got["recall"], got["f1"], got["roc_auc"]) == (0, 0, 0.5)
+
+
+def test_nothing_positive_at_all():
+    got = evaluate("binary", [0, 0], [0.2, 0.4])
+    assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
+    assert got["accuracy"] == 1
+
+
+def test_a_half_is_not_predicted():
+    assert evaluate("binary", [0, 1], [0.5, 0.5])["confusion_matrix"] == [[1, 0], [1, 0]]
+
+
+def test_means_over_the_classes_that_occur_with_zero_for_one_never_found():
+    """Class 1 is never predicted, class 2 is not there, class 3 is predicted but not there."""
+    got = evaluate("multiclass", [0, 0, 1, 1], one_hot([0, 0, 0, 3], 4))
+    assert got["precision_per_class"] == [pytest.approx(2 / 3), None, None, 0]
+    assert got["recall_per_class"] == [1, 0, None, None]
+    assert got["precision"] == pytest.approx(2 / 3 / 3)
+    assert got["recall"] == pytest.approx(1 / 3)
+    assert got["f1"] == pytest.approx(4 / 5 / 3)
+    assert got["roc_auc_per_class"][2:] == [None, None]
+
+
+def test_multilabel_without_any_label_has_no_scores():
+    got = evaluate("multilabel", [[0, 0]], [[0.1, 0.1]])
+    assert (got["accuracy"], got["exact_match"]) == (1, 1)
+    assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
+
+
+def test_r2_of_a_constant_is_not_defined():
+    assert evaluate("regression", [0.1, 0.1, 0.1], [0.1, 0.1, 0.2])["r2"] is None
+    assert evaluate("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_squares_out_of_range_leave_the_figures_right(size):
+    y, A = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
+    got, usual = evaluate("regression", y * size, A * size), evaluate("regression", y, A)
+    assert got["rmse"] == pytest.approx(usual["rmse"] * size)
+    assert got["mae"] == pytest.approx(usual["mae"] * size)
+    assert got["r2"] == pytest.approx(usual["r2"])
+
+
+def test_one_number_far_out_gives_figures_that_json_can_hold():
+    got = evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
+    assert got == {"rmse": pytest.approx(1e200 / np.sqrt(3)), "mae": 1e200 / 3, "r2": None}
+    got = evaluate("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
+    assert got["r2"] == pytest.approx(-0.5)
+    json.dumps(got, allow_nan=False)
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, 50), rng.integers(0, 5, 50)
+    expected = pd.Series(a).corr(pd.Series(b), method="spearman")
+    assert metrics.rank_correlation(a, b) == pytest.approx(expected)
+    assert metrics.rank_correlation(a, -a) == pytest.approx(-1)
+    assert metrics.rank_correlation(a, np.ones(50)) == 0
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+HALF = np.full((3, 1), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("task", "y", "A", "message"),
+    [
+        (
+            "ranking", [0], [0.5],
+            "evaluate knows the tasks binary, multiclass, multilabel, regression, got 'ranking'",
+        ),
+        ("binary", [], np.zeros((0, 1)), "there are no rows to evaluate: give at least one"),
+        (
+            "binary", [0, 1], np.full((2, 2), 0.5),
+            "a binary evaluation expects predictions (m, 1), got (2, 2)",
+        ),
+        (
+            "multiclass", [0, 1], [0.5, 0.5],
+            "a multiclass evaluation expects predictions (m, k), got (2,)",
+        ),
+        (
+            "binary", [0, 1], HALF,
+            "a binary evaluation of predictions (3, 1) expects true values (3,), got (2,)",
+        ),
+        (
+            "multiclass", [[0], [1], [0]], np.full((3, 2), 0.5),
+            "a multiclass evaluation of predictions (3, 2) expects true values (3,), got (3, 1)",
+        ),
+        (
+            "multilabel", [0, 1, 1], np.full((3, 2), 0.5),
+            "a multilabel evaluation of predictions (3, 2) expects true values (3, 2), got (3,)",
+        ),
+        (
+            "binary", [0, 1, 0], [0.5, np.nan, 0.5],
+            "the predictions to evaluate must be probabilities from 0 to 1, got nan in row 1",
+        ),
+        (
+            "multilabel", [[0, 1]], [[0.5, 3.25]],
+            "the predictions to evaluate must be probabilities from 0 to 1, got 3.25 in row 0",
+        ),
+        (
+            "regression", [0.0, 1.0], [0.0, np.inf],
+            "the predictions to evaluate must be numbers of at most 1e+300 in size, "
+            "got inf in row 1",
+        ),
+        (
+            "regression", [0.0, np.nan], [0.0, 1.0],
+            "the true values must be numbers of at most 1e+300 in size, got nan in row 1",
+        ),
+        (
+            "binary", [0, 1, 2], HALF,
+            "the true values must be whole numbers from 0 to 1, got 2 in row 2",
+        ),
+        (
+            "multiclass", [0, -1, 0], np.full((3, 2), 0.5),
+            "the true values must be whole numbers from 0 to 1, got -1 in row 1",
+        ),
+        (
+            "multilabel", [[0, 0.5]], [[0.5, 0.5]],
+            "the true values must be whole numbers from 0 to 1, got 0.5 in row 0",
+        ),
+    ],
+)  # fmt: skip
+def test_one_sentence_for_what_does_not_fit(task, y, A, message):
+    with pytest.raises(DataError) as caught:
+        evaluate(task, y, A)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("function", [metrics.accuracy, metrics.roc_auc, metrics.rmse, metrics.mae])
+def test_a_column_beside_a_row_is_refused_not_broadcast(function):
+    with pytest.raises(DataError) as caught:
+        function(np.zeros((3, 1)), np.zeros(3))
+    assert str(caught.value) == (
+        "true and predicted values must have one shape, with at least one row, got (3, 1) and (3,)"
+    )
+
+
+@pytest.mark.parametrize(("task", "y"), [("binary", [0, 1, 1]), ("regression", [0.5, 3, 1])])
+def test_one_output_may_come_as_row_or_column(task, y):
+    y, A = np.array(y), np.array([0.2, 0.7, 0.4])
+    got = evaluate(task, y, A)
+    assert got == evaluate(task, y[:, None], A) == evaluate(task, y, A[:, None])
+
+
+def test_inputs_are_left_alone():
+    y, A = np.array([0, 1, 1]), np.array([[0.2], [0.7], [0.4]], np.float32)
+    evaluate("binary", y, A)
+    assert y.tolist() == [0, 1, 1]
+    assert A.dtype == np.float32

@@ -1,0 +1,547 @@
+"""Sequential and mlp: building, describing, refusing; hostile descriptions above all."""
+
+import contextlib
+import copy
+import itertools
+import json
+import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plainnet.errors import PlainnetError
+from plainnet.nn import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    LayerNorm,
+    ReLU,
+    Sequential,
+    Tanh,
+    mlp,
+)
+from plainnet.nn.network import LAYERS
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+@given(
+    n_in=st.integers(1, 5),
+    hidden=st.lists(st.integers(1, 5), max_size=4),
+    n_out=st.integers(1, 4),
+    m=st.integers(0, 4),
+    norms=st.tuples(st.booleans(), st.booleans()),
+)
+def test_any_depth_and_width(n_in, hidden, n_out, m, norms):
+    batch_norm, layer_norm = norms
+    net = mlp(n_in, hidden, n_out, batch_norm=batch_norm, layer_norm=layer_norm, dropout=0.2)
+    widths = [n_in, *hidden, n_out]
+    weights = sum(a * b for a, b in itertools.pairwise(widths))
+    assert net.params.decaying().sum() == weights
+    per_unit = 1 + 2 * batch_norm + 2 * layer_norm
+    assert net.params.grad.size == weights + per_unit * sum(hidden) + n_out
+    assert net.params.theta.size == net.params.grad.size + 2 * batch_norm * sum(hidden)
+    assert net.predict(normals(m, n_in)).shape == (m, n_out)
+    assert net.n_out == n_out
+    assert sum(row.n_params for row in net.summary()) == net.params.grad.size
+
+
+def test_the_layers_of_an_mlp_in_order():
+    net = mlp(
+        (2, 2, 3),
+        (4, 5),
+        2,
+        activation=("tanh", "gelu"),
+        batch_norm=True,
+        layer_norm=True,
+        dropout=0.3,
+    )
+    kinds = ["Dense", "BatchNorm", "LayerNorm", None, "Dropout"]
+    expected = ["Flatten", *(k or "Tanh" for k in kinds), *(k or "GELU" for k in kinds), "Dense"]
+    assert [type(layer).__name__ for layer in net.layers] == expected
+    assert [row.name for row in net.summary()][:6] == [
+        "flatten1",
+        "dense1",
+        "batchnorm1",
+        "layernorm1",
+        "tanh1",
+        "dropout1",
+    ]
+    assert net.layers[-1].name == "dense3"
+    assert {d.rate for d in net.layers if isinstance(d, Dropout)} == {0.3}
+
+
+def test_each_option_of_mlp_changes_the_network():
+    X = normals(3, 4)
+    plain = mlp(4, (5,), 2).forward(X, train=True).copy()
+    for options in (
+        {"activation": "tanh"},
+        {"init": "xavier_normal"},
+        {"dropout": 0.5},
+        {"batch_norm": True},
+        {"layer_norm": True},
+        {"seed": 1},
+        {"hidden": (5, 5)},
+    ):
+        other = mlp(**{"n_in": 4, "hidden": (5,), "n_out": 2, **options})
+        assert not np.allclose(other.forward(X, train=True), plain), options
+    assert mlp(4, (5,), 2, dtype=np.float64).forward(X).dtype == np.float64
+    assert mlp(4, (5,), 3).n_out == 3
+
+
+def test_no_hidden_layer_is_logistic_regression():
+    net = mlp(3, (), 1, dtype=np.float64)
+    X = normals(4, 3)
+    W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
+    np.testing.assert_allclose(net.predict(X), X @ W.T + b, rtol=1e-14)
+
+
+def test_a_list_of_layers_may_be_used_twice():
+    layers = [Dense(3), ReLU(), Dense(1)]
+    a, b = Sequential(layers, n_in=2), Sequential(layers, n_in=4)
+    assert a.params.views["dense1.W"].shape == (3, 2)
+    assert b.params.views["dense1.W"].shape == (3, 4)
+    same = ReLU()
+    net = Sequential([Dense(2), same, Dense(2), same], n_in=2)
+    assert net.layers[1] is not net.layers[3]
+    assert [layer.name for layer in net.layers] == ["dense1", "relu1", "dense2", "relu2"]
+
+
+def test_names_beyond_nine_do_not_mix():
+    net = Sequential([Dense(2) for _ in range(11)], n_in=2)
+    net.params.theta[...] = 0
+    net.params.views["dense11.W"][...] = 7
+    assert not net.layers[0].W.any()
+    assert (net.layers[10].W == 7).all()
+    assert [row.n_params for row in net.summary()] == [6] * 11
+
+
+def test_a_seed_or_a_generator():
+    a, b = mlp(3, seed=5), mlp(3, seed=np.random.default_rng(5))
+    assert a.params.theta.tobytes() == b.params.theta.tobytes()
+    rng = np.random.default_rng(5)
+    first, second = mlp(3, seed=rng), mlp(3, seed=rng)
+    assert not np.array_equal(first.params.theta, second.params.theta)
+
+
+def test_dropout_has_a_stream_of_its_own():
+    """Drawing from the caller's generator after building must not change the masks."""
+    rngs = [np.random.default_rng(1) for _ in range(2)]
+    nets = [mlp(8, dropout=0.5, seed=rng) for rng in rngs]
+    rngs[0].random(100)
+    X = normals(5, 8)
+    assert nets[0].forward(X, train=True).tobytes() == nets[1].forward(X, train=True).tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+def test_copies_of_a_network_from_any_generator(kind):
+    net = mlp(6, dropout=0.5, seed=np.random.Generator(kind(3)), dtype=np.float64)
+    X = normals(4, 6)
+    net.forward(X, train=True)
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.astype(np.float64)):
+        twin = copy.deepcopy(net)
+        for _ in range(2):
+            assert twin.forward(X, train=True).tobytes() == again.forward(X, train=True).tobytes()
+
+
+def test_a_network_may_draw_from_the_generator_of_another():
+    net, twin = (mlp(6, (8, 8), dropout=0.5, dtype=np.float64) for _ in range(2))
+    rng, X = np.random.default_rng(7), normals(4, 6)
+    net.draw_from(rng)
+    assert all(layer.rng is rng for layer in net.layers)
+    twin.draw_from(np.random.default_rng(7))
+    assert net.forward(X, train=True).tobytes() == twin.forward(X, train=True).tobytes()
+    assert rng.bit_generator.state == twin.rng.bit_generator.state
+    assert rng.bit_generator.state != np.random.default_rng(7).bit_generator.state
+
+
+def test_a_copy_draws_without_moving_the_other():
+    net = mlp(6, dropout=0.5)
+    state = net.rng.bit_generator.state
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.astype(np.float64)):
+        again.forward(normals(4, 6), train=True)
+        assert net.rng.bit_generator.state == state
+
+
+def test_the_pickle_of_a_network_holds_the_numbers_once_and_no_buffers():
+    net = mlp(100, (50,), 10)
+    net.forward(normals(500, 100), train=True)
+    assert len(pickle.dumps(net)) < net.params.theta.nbytes + 3000
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Sequential([], 3), "a network needs at least one layer, got none"),
+        (
+            lambda: Sequential(["relu"], 3),
+            "a network is made of layers such as Dense(8), got 'relu'",
+        ),
+        (
+            lambda: Sequential([ReLU], 3),
+            "a network is made of layers such as Dense(8), "
+            "got <class 'plainnet.nn.activations.ReLU'>",
+        ),
+        (
+            lambda: Sequential([ReLU()], 0),
+            "Sequential: n_in must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: Sequential([ReLU()], (4, -1)),
+            "Sequential: n_in must be a whole number of at least 1, got -1",
+        ),
+        (
+            lambda: Sequential([ReLU()], 2.5),
+            "Sequential: n_in must be a whole number of at least 1, got 2.5",
+        ),
+        (
+            lambda: Sequential([BatchNorm()], ()),
+            "Sequential: n_in must have at least one dimension, got ()",
+        ),
+        (
+            lambda: Sequential([ReLU()], 3, dtype=np.float16),
+            "a network computes in float32 or float64, not in float16",
+        ),
+        (
+            lambda: Sequential([ReLU()], 3, dtype=int),
+            "a network computes in float32 or float64, not in int64",
+        ),
+        (
+            lambda: mlp(3, 8),
+            "mlp: hidden must be a sequence such as (8, 8), got 8",
+        ),
+        (
+            lambda: mlp(3, (8, 0)),
+            "Dense: n_out must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: mlp(3, (8, 8), activation=("relu",)),
+            "mlp has 2 hidden layers but 1 activations: give one name, or one for each",
+        ),
+        (
+            lambda: mlp(3, (), dropout=7),
+            "Dropout: rate must be a number in [0, 1), got 7",
+        ),
+        (
+            lambda: mlp(3, n_out=-1),
+            "Dense: n_out must be a whole number of at least 1, got -1",
+        ),
+        (
+            lambda: mlp(3).predict(np.zeros((2, 3)), batch_size=0),
+            "predict: batch_size must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: mlp(3).predict(np.zeros((2, 3)), batch_size=-1),
+            "predict: batch_size must be a whole number of at least 1, got -1",
+        ),
+        (
+            lambda: Sequential([ReLU()], (2, 2)).n_out,
+            "the last layer 'relu1' gives shape (2, 2): put Flatten() and Dense() after it",
+        ),
+    ],
+)
+def test_what_is_no_network_is_refused(make, message):
+    with pytest.raises(PlainnetError) as error:
+        make()
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "options", [{"activation": "rely"}, {"init": "hay"}, {"hidden": (), "activation": "rely"}]
+)
+def test_a_slip_in_a_name_is_refused_even_where_it_would_not_be_used(options):
+    with pytest.raises(PlainnetError, match=r"^unknown (activation|initialiser)"):
+        mlp(3, **options)
+
+
+# --- predicting ----------------------------------------------------------------------------------
+
+
+def test_a_transform_sees_one_batch_at_a_time():
+    net, seen = mlp(3, dtype=np.float64), []
+
+    def halve(batch):
+        seen.append((len(batch), batch.dtype))
+        return batch / 2
+
+    X = np.arange(21, dtype=np.uint8).reshape(7, 3)
+    got = net.predict(X, batch_size=3, transform=halve)
+    np.testing.assert_allclose(got, net.predict(X / 2), rtol=1e-14)
+    assert seen == [(3, np.uint8), (3, np.uint8), (1, np.uint8)]
+
+
+def test_a_transform_that_gives_another_shape_is_refused():
+    with pytest.raises(PlainnetError) as error:
+        mlp(3).predict(np.zeros((4, 2, 2)), transform=lambda batch: batch.reshape(-1, 4))
+    assert str(error.value) == "Dense 'dense1' expects 3 inputs, got 4"
+
+
+def test_a_network_that_does_nothing_still_gives_copies():
+    X = normals(3, 2).astype(np.float32)
+    Z = Sequential([Identity()], 2).predict(X)
+    np.testing.assert_array_equal(Z, X)
+    assert not np.shares_memory(Z, X)
+
+
+def test_the_summary_of_a_picture_network():
+    net = Sequential([BatchNorm(), Flatten(), Dense(4), LayerNorm(), Tanh(), Dense(2)], (4, 4, 3))
+    rows = [tuple(row) for row in net.summary()]
+    assert rows == [
+        ("batchnorm1", "BatchNorm", (4, 4, 3), 6),
+        ("flatten1", "Flatten", (48,), 0),
+        ("dense1", "Dense", (4,), 196),
+        ("layernorm1", "LayerNorm", (4,), 8),
+        ("tanh1", "Tanh", (4,), 0),
+        ("dense2", "Dense", (2,), 10),
+    ]
+    lines = str(net).splitlines()
+    assert lines[0].split() == ["layer", "kind", "output", "parameters"]
+    assert lines[-1].split() == ["total", "220"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_asking_for_a_summary_changes_nothing():
+    net = mlp(3, dropout=0.5, batch_norm=True)
+    X = normals(4, 3)
+    before = net.predict(X)
+    net.summary()
+    str(net)
+    np.testing.assert_array_equal(net.predict(X), before)
+    assert np.shares_memory(net.layers[0].W, net.params.theta)
+
+
+# --- descriptions --------------------------------------------------------------------------------
+
+
+GOOD = mlp(3, (4,), 2, activation="elu", dropout=0.2, batch_norm=True).config()
+DENSE = {"kind": "Dense", "n_out": 2, "init": "he_normal"}
+
+
+def test_a_description_with_arrays_gives_the_same_network():
+    net = mlp(3, (4,), 2, batch_norm=True, dropout=0.2, seed=9)
+    net.forward(normals(5, 3), train=True)
+    same = Sequential.from_config(json.loads(json.dumps(net.config())), net.params.views)
+    assert same.params.theta.tobytes() == net.params.theta.tobytes()
+    assert not np.shares_memory(same.params.theta, net.params.theta)
+    assert all(np.shares_memory(v, same.params.theta) for v in same.params.views.values())
+    for name in net.params.views:
+        wrong = {k: v for k, v in net.params.views.items() if k != name}
+        with pytest.raises(PlainnetError, match="missing or too many"):
+            Sequential.from_config(net.config(), wrong)
+        with pytest.raises(PlainnetError, match=f"parameter '{name}' has shape "):
+            Sequential.from_config(net.config(), {**net.params.views, name: np.zeros((9, 9))})
+
+
+def test_a_false_description_makes_no_room(monkeypatch):
+    """A file of a few bytes may claim a billion units; its arrays show that it lies."""
+    made, zeros = [], np.zeros
+    monkeypatch.setattr(np, "zeros", lambda *a, **k: made.append(a) or zeros(*a, **k))
+    layers = [{"kind": "Dense", "n_out": 2**26, "init": "orthogonal"}]
+    config = {"in_shape": [8], "dtype": "float32", "layers": layers}
+    arrays = {"dense1.W": np.ones((2, 8)), "dense1.b": np.ones(2)}
+    with pytest.raises(PlainnetError) as error:
+        Sequential.from_config(config, arrays)
+    assert str(error.value) == (
+        "parameter 'dense1.W' has shape (67108864, 8), got an array of shape (2, 8)"
+    )
+    assert made == []
+
+
+def with_layer(**changes):
+    return {**GOOD, "in_shape": [3], "layers": [{**DENSE, **changes}]}
+
+
+HOSTILE = {
+    "none": None,
+    "text": "network",
+    "list": [GOOD],
+    "number": 3,
+    "empty": {},
+    "no layers": {k: v for k, v in GOOD.items() if k != "layers"},
+    "no dtype": {k: v for k, v in GOOD.items() if k != "dtype"},
+    "no in_shape": {k: v for k, v in GOOD.items() if k != "in_shape"},
+    "one more entry": {**GOOD, "hook": "os.system"},
+    "entry not text": {**GOOD, 5: 5},
+    "layers none": {**GOOD, "layers": None},
+    "layers text": {**GOOD, "layers": "abc"},
+    "layers dict": {**GOOD, "layers": {"kind": "Dense"}},
+    "layers empty": {**GOOD, "layers": []},
+    "layer none": {**GOOD, "layers": [None]},
+    "layer text": {**GOOD, "layers": ["Dense"]},
+    "layer list": {**GOOD, "layers": [["kind", "Dense"]]},
+    "layer empty": {**GOOD, "layers": [{}]},
+    "layer without kind": {**GOOD, "layers": [{"n_out": 2, "init": "zeros"}]},
+    "kind unknown": with_layer(kind="Conv"),
+    "kind abstract": with_layer(kind="Layer"),
+    "kind number": with_layer(kind=7),
+    "kind list": with_layer(kind=["Dense"]),
+    "kind none": with_layer(kind=None),
+    "kind dunder": with_layer(kind="__class__"),
+    "option missing": {**GOOD, "layers": [{"kind": "Dense", "n_out": 2}]},
+    "option too many": with_layer(self=1),
+    "option not text": {**GOOD, "layers": [{**DENSE, 3: 4}]},
+    "n_out text": with_layer(n_out="8"),
+    "n_out none": with_layer(n_out=None),
+    "n_out float": with_layer(n_out=8.0),
+    "n_out nan": with_layer(n_out=math.nan),
+    "n_out bool": with_layer(n_out=True),
+    "n_out zero": with_layer(n_out=0),
+    "n_out negative": with_layer(n_out=-(10**20)),
+    "n_out list": with_layer(n_out=[2]),
+    "n_out 10**12": with_layer(n_out=10**12),
+    "n_out 2**62": with_layer(n_out=2**62),
+    "n_out 10**19": with_layer(n_out=10**19),
+    "n_out 10**400": with_layer(n_out=10**400),
+    "init number": with_layer(init=5),
+    "init none": with_layer(init=None),
+    "init list": with_layer(init=["zeros"]),
+    "init unknown": with_layer(init="__import__"),
+    "init nan": with_layer(init="constant:nan"),
+    "rate nan": {**GOOD, "layers": [{"kind": "Dropout", "rate": math.nan}]},
+    "rate one": {**GOOD, "layers": [{"kind": "Dropout", "rate": 1}]},
+    "rate text": {**GOOD, "layers": [{"kind": "Dropout", "rate": "0.5"}]},
+    "rate list": {**GOOD, "layers": [{"kind": "Dropout", "rate": [0.5]}]},
+    "eps zero": {**GOOD, "layers": [{"kind": "LayerNorm", "eps": 0}]},
+    "momentum": {**GOOD, "layers": [{"kind": "BatchNorm", "momentum": 2, "eps": 1e-5}]},
+    "alpha beyond floats": {**GOOD, "layers": [{"kind": "ELU", "alpha": 10**400}]},
+    "alpha infinite": {**GOOD, "layers": [{"kind": "ELU", "alpha": math.inf}]},
+    "in_shape none": {**GOOD, "in_shape": None},
+    "in_shape number": {**GOOD, "in_shape": 3},
+    "in_shape text": {**GOOD, "in_shape": "3"},
+    "in_shape empty": {**GOOD, "in_shape": []},
+    "in_shape empty, batch norm": {
+        **GOOD,
+        "in_shape": [],
+        "layers": [{"kind": "BatchNorm", "momentum": 0.1, "eps": 1e-5}],
+    },
+    "in_shape zero": {**GOOD, "in_shape": [0]},
+    "in_shape negative": {**GOOD, "in_shape": [-3]},
+    "in_shape nested": {**GOOD, "in_shape": [[3]]},
+    "in_shape float": {**GOOD, "in_shape": [3.0]},
+    "in_shape too deep for Dense": {**GOOD, "in_shape": [3, 3]},
+    "in_shape huge": {
+        **GOOD,
+        "in_shape": [10**6, 10**6, 10**6],
+        "layers": [{"kind": "Flatten"}, DENSE],
+    },
+    "dtype none": {**GOOD, "dtype": None},
+    "dtype unknown": {**GOOD, "dtype": "float99"},
+    "dtype integer": {**GOOD, "dtype": "int64"},
+    "dtype object": {**GOOD, "dtype": "O"},
+    "dtype half": {**GOOD, "dtype": "float16"},
+    "dtype compound": {**GOOD, "dtype": [["a", "f4"]]},
+    "dtype swapped": {**GOOD, "dtype": ">f4"},
+    "dtype strange": {**GOOD, "dtype": "f4,,"},
+}
+
+
+@pytest.mark.parametrize("config", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("arrays", [None, {}])
+def test_a_hostile_description_is_refused_in_one_sentence(config, arrays):
+    with pytest.raises(PlainnetError) as error:
+        Sequential.from_config(config, arrays)
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "text",
+            "the description of a network has the entries ['dtype', 'in_shape', 'layers'], "
+            "got 'network'",
+        ),
+        (
+            "no dtype",
+            "the description of a network has the entries ['dtype', 'in_shape', 'layers'], "
+            "got ['in_shape', 'layers']",
+        ),
+        (
+            "option too many",
+            "layer Dense has the entries ['init', 'kind', 'n_out'], "
+            "got ['init', 'kind', 'n_out', 'self']",
+        ),
+        ("n_out text", "Dense: n_out must be a whole number of at least 1, got '8'"),
+        (
+            "n_out 10**12",
+            "the network would have 4000000000000 parameters, more than the 1073741824 allowed: "
+            "take fewer inputs or units",
+        ),
+        ("in_shape number", "in_shape of a network must be a list, got 3"),
+        ("dtype half", "a network computes in float32 or float64, got 'float16'"),
+        ("kind unknown", f"unknown layer 'Conv': expected one of {', '.join(LAYERS)}"),
+    ],
+)
+def test_the_sentence_says_what_was_expected_and_what_came(name, message):
+    with pytest.raises(PlainnetError) as error:
+        Sequential.from_config(HOSTILE[name])
+    assert str(error.value) == message
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 6)
+    | st.floats(width=32)
+    | st.sampled_from(["Dense", "ReLU", "Dropout", "zeros", "float32", "kind", "n_out", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["kind", "n_out", "init", "rate", "layers", "dtype", "in_shape", "alpha"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    layers=json_values | st.lists(json_values, max_size=3),
+    in_shape=json_values | st.lists(st.integers(-1, 4), max_size=3),
+    dtype=st.sampled_from(["float32", "float64"]) | json_values,
+)
+def test_whatever_json_holds_it_is_a_network_or_a_sentence(layers, in_shape, dtype):
+    try:
+        net = Sequential.from_config({"layers": layers, "in_shape": in_shape, "dtype": dtype})
+    except PlainnetError:
+        pass
+    else:
+        assert net.config()["layers"] == layers
+
+
+@given(data=st.data())
+def test_one_changed_value_in_a_good_description_gives_a_network_or_a_sentence(data):
+    config = copy.deepcopy(GOOD)
+    layer = data.draw(st.sampled_from(config["layers"]))
+    key = data.draw(st.sampled_from(sorted(layer)))
+    layer[key] = data.draw(json_values)
+    with contextlib.suppress(PlainnetError):
+        Sequential.from_config(config)
+
+
+def test_threads_that_share_a_network_get_their_own_outputs():
+    net, rows = mlp(30, (64, 64), seed=1), [normals(700, 30, seed=k) for k in range(3)]
+    expected = [net.predict(X) for X in rows]
+
+    def differ(k):
+        return sum(not np.array_equal(net.predict(rows[k]), expected[k]) for _ in range(200))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(differ, range(3))) == [0, 0, 0]

@@ -1,0 +1,140 @@
+"""Params: the order of the flat vector, its views, and loading by name."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.errors import PlainnetError
+from plainnet.nn import Params, Variable
+from plainnet.nn.parameters import check_arrays
+
+KINDS = ("weight", "bias", "state")
+shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
+
+
+def variables_of(described):
+    return [Variable(f"v{i}", shape, kind, "zeros") for i, (shape, kind) in enumerate(described)]
+
+
+@given(st.lists(st.tuples(shapes, st.sampled_from(KINDS)), max_size=8), st.sampled_from("fd"))
+def test_views_lie_in_order_and_cover_everything_once(described, dtype):
+    variables = variables_of(described)
+    params = Params(variables, dtype)
+    sizes = {k: sum(int(np.prod(s)) for s, kind in described if kind == k) for k in KINDS}
+    assert params.decaying().sum() == params.decaying()[: sizes["weight"]].sum() == sizes["weight"]
+    assert params.grad.shape == params.trained.shape == (sizes["weight"] + sizes["bias"],)
+    assert params.theta.shape == (sum(sizes.values()),)
+    assert params.theta.dtype == params.grad.dtype == np.dtype(dtype)
+    assert params.theta.flags.c_contiguous
+    assert params.grad.flags.c_contiguous
+
+    params.theta[...] = np.arange(params.theta.size)
+    params.grad[...] = np.arange(params.grad.size)
+    expected_start = 0
+    for kind in KINDS:
+        for v in variables:
+            if v.kind != kind:
+                continue
+            view = params.views[v.name]
+            assert view.shape == v.shape
+            assert np.shares_memory(view, params.theta)
+            stop = expected_start + view.size
+            assert view.ravel().tolist() == list(range(expected_start, stop))
+            if kind == "state":
+                assert v.name not in params.grads
+                assert not np.shares_memory(view, params.trained)
+            else:
+                assert np.shares_memory(params.grads[v.name], params.grad)
+                np.testing.assert_array_equal(params.grads[v.name], view)
+            expected_start = stop
+
+
+def test_the_trained_part_is_a_view_that_leaves_out_state():
+    params = Params(variables_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
+    params.trained += 1
+    assert params.theta.tolist() == [1] * 7 + [0] * 2
+    assert params.views["v0"].tolist() == [0, 0]
+
+
+def test_load_copies_by_value_and_casts():
+    params = Params(variables_of([((2,), "bias"), ((1, 2), "weight")]))
+    arrays = {"v0": np.array([1.0, 2.0]), "v1": np.array([[3.0, 4.0]])}
+    views = dict(params.views)
+    params.load(arrays)
+    arrays["v0"][0] = 99
+    assert params.theta.tolist() == [3, 4, 1, 2]
+    assert params.theta.dtype == np.float32
+    assert all(params.views[name] is view for name, view in views.items())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"v0": np.zeros(2)},
+            "the parameters do not fit the network: expected ['v0', 'v1'], "
+            "and ['v1'] are missing or too many",
+        ),
+        (
+            {"v0": np.zeros(2), "v1": np.zeros((1, 2)), "more": np.zeros(1)},
+            "the parameters do not fit the network: expected ['v0', 'v1'], "
+            "and ['more'] are missing or too many",
+        ),
+        (
+            {"v0": np.zeros(2), "v1": np.zeros((2, 1))},
+            "parameter 'v1' has shape (1, 2), got an array of shape (2, 1)",
+        ),
+        (
+            {"v0": np.zeros(()), "v1": np.zeros((1, 2))},
+            "parameter 'v0' has shape (2,), got an array of shape ()",
+        ),
+    ],
+)
+def test_load_refuses_what_does_not_fit_and_then_changes_nothing(arrays, message):
+    variables = variables_of([((2,), "bias"), ((1, 2), "weight")])
+    params = Params(variables)
+    params.theta[...] = 5
+    with pytest.raises(PlainnetError) as error:
+        params.load({name: array + 1 for name, array in arrays.items()})
+    assert str(error.value) == message
+    assert params.theta.tolist() == [5] * 4
+    with pytest.raises(PlainnetError) as error:
+        check_arrays(variables, arrays)
+    assert str(error.value) == message
+
+
+def test_names_must_differ():
+    with pytest.raises(PlainnetError) as error:
+        Params([Variable("W", (1,), "weight", "zeros"), Variable("W", (2,), "bias", "zeros")])
+    assert str(error.value) == "the names of the variables must differ, got ['W', 'W']"
+
+
+@pytest.mark.parametrize("shape", [(2**30 + 1,), (2**40, 2**40), (10**30,)])
+def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
+    with pytest.raises(PlainnetError) as error:
+        Params([Variable("W", shape, "weight", "zeros")])
+    assert str(error.value) == (
+        f"the network would have {np.prod([int(n) for n in shape], dtype=object)} parameters, "
+        "more than the 1073741824 allowed: take fewer inputs or units"
+    )
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, copy.copy, lambda p: pickle.loads(pickle.dumps(p))]
+)
+def test_the_views_of_a_copy_look_into_the_copy(again):
+    params = Params(
+        [Variable("W", (2, 3), "weight", "zeros"), Variable("s", (2,), "state", "ones")]
+    )
+    params.grad[...] = 5
+    twin = again(params)
+    twin.views["W"][...], twin.grads["W"][...] = 7, 8
+    twin.state[...] = 9
+    assert twin.theta.tolist() == [7] * 6 + [9] * 2
+    assert twin.grad.tolist() == [8] * 6
+    assert params.theta.tolist() == [0] * 8
+    assert params.grad.tolist() == [5] * 6

@@ -1,0 +1,48 @@
+"""Explanations in a real browser: no complaint, no request, and room for everything."""
+
+import numpy as np
+import pytest
+
+import chromium
+from plainnet.config import Settings
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.evaluate.per_example import NamedRows, read_rows
+from plainnet.explain.example import explain
+from plainnet.explain.neighbors import nearest
+from plainnet.explain.overview import overview
+from plainnet.report.explanation_page import explanation_page, overview_page
+from plainnet.training import image_run, table_run
+
+pytestmark = pytest.mark.skipif(
+    chromium.found() is None, reason=f"no browser is installed: none of {', '.join(chromium.NAMES)}"
+)
+
+
+def pages():
+    table = introverts(60).rename(columns={"Stage_fear": "<b onclick=alert(1)>" + "long" * 30})
+    model = table_run(table, Settings(epochs=2)).model
+    rows = read_rows(model, table)
+    yield explanation_page(explain(model, table, 2), "a & b", nearest(model, rows.X[1], rows))
+    yield overview_page(overview(model, rows, repeats=1), "<i>model</i>")
+    X, y, classes = pandas_and_bears(20, size=8)
+    model = image_run(X, y, classes, Settings(hidden=(3,), epochs=1)).model
+    wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)
+    rows = NamedRows(tuple(f"{i}.png" for i in range(20)), X, wrong)
+    found = nearest(model, X[1], rows)
+    seen = explain(model, X, 2, label=classes[0])
+    yield explanation_page(seen, "", found, X[[one.row for one in found]])
+    yield overview_page(overview(model, rows, repeats=1), "model")
+
+
+def test_they_open_without_complaint_or_request_and_fit(tmp_path):
+    file = tmp_path / "page.html"
+    for text in pages():
+        file.write_text(text, encoding="utf-8")
+        with chromium.opened(file, width=360) as tab:
+            assert [one for one in tab.requests if not one.startswith(("data:", "file:"))] == []
+            assert tab.complaints == []
+            assert tab.value("document.documentElement.scrollWidth") <= 360
+            assert tab.value("[...document.images].every(one => one.complete && one.naturalWidth)")
+            levels = tab.value("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
+        assert levels[0] == 1
+        assert max(np.diff(levels)) <= 1

@@ -1,0 +1,290 @@
+"""Reports: what stands in them, that nothing in them runs, and that everybody can read them."""
+
+import re
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from plainnet import Settings
+from plainnet.data.synthetic import introverts
+from plainnet.model import Model
+from plainnet.repeats import repeat
+from plainnet.report.report import report
+from plainnet.training import table_run
+from report.reports import EVIL, FINDINGS, TASKS, Page, result, text_of
+
+tasks = pytest.mark.parametrize("task", TASKS)
+
+
+@cache
+def page(task, rows=True):
+    return Page(text_of(task, rows))
+
+
+# --- what nothing in it does ----------------------------------------------------------------------
+
+
+@tasks
+def test_it_runs_nothing_and_asks_for_nothing(task):
+    for element in page(task).elements:
+        assert element["tag"] not in {"script", "iframe", "object", "embed", "link", "form", "base"}
+        for name, value in element["of"].items():
+            assert not name.startswith("on"), element
+            assert name != "style", element
+            if name in {"src", "href"}:
+                assert value.startswith(("#", "data:image/png;base64,")), element
+    assert "http://" not in text_of(task)
+    assert "https://" not in text_of(task)
+
+
+@tasks
+def test_text_of_the_user_is_escaped(task):
+    assert "<script" not in text_of(task)
+    assert "onerror=alert(1)&gt;" in text_of(task)
+    assert page(task).all("title")[0]["words"] == EVIL
+    assert page(task).all("h1")[0]["words"] == EVIL
+
+
+@tasks
+@pytest.mark.parametrize("rows", [True, False])
+def test_the_same_input_gives_the_same_text(task, rows):
+    done = result(task)
+    again = report(
+        done.model,
+        name=EVIL,
+        rows=done.data.test if rows else None,
+        source="held out",
+        findings=FINDINGS,
+        notes=[f"left out {EVIL}"],
+        command=f"plainnet train {EVIL}",
+    )
+    assert again == text_of(task, rows)
+    assert not re.search(r"20\d\d-\d\d-\d\d", again)  # no date
+
+
+@tasks
+def test_a_model_that_was_saved_has_the_same_report(task, tmp_path):
+    done = result(task)
+    done.model.save(tmp_path / "m.safetensors")
+    loaded = Model.load(tmp_path / "m.safetensors")
+    rows = done.data.test
+    assert report(loaded, name="m", rows=rows) == report(done.model, name="m", rows=rows)
+    assert report(loaded, name="m") == report(done.model, name="m")
+
+
+@tasks
+def test_it_only_reads(task, tmp_path):
+    done = result(task)
+    before, theta = repr(done.model.record), done.model.net.params.theta.tobytes()
+    report(done.model, name="m", rows=done.data.test)
+    assert repr(done.model.record) == before
+    assert done.model.net.params.theta.tobytes() == theta
+
+
+# --- whether everybody can read it ----------------------------------------------------------------
+
+
+@tasks
+@pytest.mark.parametrize("rows", [True, False])
+def test_headings_are_in_order(task, rows):
+    levels = [int(one["tag"][1]) for one in page(task, rows).all("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+@tasks
+def test_the_page_says_its_language_and_has_landmarks(task):
+    assert page(task).all("html")[0]["of"]["lang"] == "en"
+    assert len(page(task).all("main")) == 1
+    assert page(task).all("nav")[0]["of"]["aria-label"]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in [
+        one["of"] for one in page(task).all("meta")
+    ]
+
+
+@tasks
+def test_pictures_and_drawings_have_words(task):
+    seen = page(task)
+    words = {one["of"]["id"]: one["words"] for one in seen.elements if "id" in one["of"]}
+    for picture in seen.all("img"):
+        assert len(picture["of"]["alt"]) > 10
+    drawings = [one for one in seen.all("svg") if "aria-hidden" not in one["of"]]
+    assert len(drawings) >= 3
+    for drawing in drawings:
+        assert drawing["of"]["role"] == "img"
+        assert all(words[one] for one in drawing["of"]["aria-labelledby"].split())
+
+
+@tasks
+def test_tables_have_captions_and_heads_with_scope(task):
+    seen = page(task)
+    assert len(seen.all("table")) == len(seen.all("caption")) >= 4
+    assert all(one["words"] for one in seen.all("caption"))
+    for head in seen.all("th"):
+        inside = {one["tag"] for one in head["in"]}
+        assert head["of"]["scope"] == ("col" if "thead" in inside else "row")
+
+
+@tasks
+@pytest.mark.parametrize("rows", [True, False])
+def test_identifiers_are_unique_and_links_lead_somewhere(task, rows):
+    seen = page(task, rows)
+    identifiers = [one["of"]["id"] for one in seen.elements if "id" in one["of"]]
+    assert len(identifiers) == len(set(identifiers))
+    links = [one["of"]["href"][1:] for one in seen.all("a", "use")]
+    assert set(links) <= set(identifiers)
+
+
+@tasks
+def test_what_scrolls_can_be_reached_with_the_keyboard_and_has_a_name(task):
+    regions = [one for one in page(task).elements if one["of"].get("role") == "region"]
+    assert regions
+    assert all(one["of"]["tabindex"] == "0" and one["of"]["aria-label"] for one in regions)
+
+
+# --- what stands in it ----------------------------------------------------------------------------
+
+
+def headings(seen):
+    return [one["words"] for one in seen.all("h2")]
+
+
+@tasks
+def test_its_parts(task):
+    expected = ["In short", "Findings", "Evaluation", "Training", "Data", "To do it again"]
+    if task == "pictures":
+        expected.insert(3, "Pictures")
+    assert headings(page(task)) == expected
+
+
+@tasks
+def test_the_figures_are_those_of_the_evaluation(task):
+    found = result(task).model.record["results"]["evaluation"]
+    tables = {one["words"].split("\n")[1]: one for one in page(task, False).all("table")}
+    words = next(
+        one["words"] for caption, one in tables.items() if "held out in training" in caption
+    )
+    key = "rmse" if task == "regression" else "accuracy"
+    shown = f"{100 * found[key]:.1f} %" if key == "accuracy" else f"{found[key]:.4f}"
+    assert shown in words
+    for rival in found["baselines"]:
+        assert rival["words"] in words
+    assert found["verdict"] in page(task, False).all("main")[0]["words"]
+    assert f"{result(task).model.record['rows']['test']:,} " in words
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("binary", ["roc", "precision", "calibration", "cost", "metric", "rate"]),
+        ("multiclass", ["roc", "precision", "calibration", "cost", "metric", "rate"]),
+        ("multilabel", ["roc", "precision", "calibration", "cost", "metric", "rate"]),
+        ("regression", ["fit-1", "errors-1", "cost", "metric", "rate"]),
+        ("pictures", ["roc", "precision", "calibration", "cost", "metric", "rate"]),
+    ],
+)
+def test_its_drawings(task, names):
+    titles = [one["of"]["id"] for one in page(task).all("title")[1:]]
+    assert titles == [f"{name}-title" for name in names]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "pictures"])
+def test_curves_are_drawn_from_the_record_too(task):
+    titles = [one["of"]["id"] for one in page(task, False).all("title")[1:]]
+    assert titles[:3] == ["roc-title", "precision-title", "calibration-title"]
+    for seen in (page(task), page(task, False)):
+        captions = [one["words"] for one in seen.all("caption")]
+        unit = {"multiclass": "class", "multilabel": "label"}.get(task, "")
+        assert (f"The probability of each {unit}" in captions) == (unit != "")
+
+
+def test_repeated_trainings_are_in_the_report():
+    frame, settings = introverts(200), Settings(epochs=2)
+    first = table_run(frame, settings)
+    assert "each with its own seed" not in report(first.model, name="m")
+    found = repeat(first, settings, 3, lambda other: table_run(frame, other))
+    seen = Page(report(first.model, name="m"))
+    facts = dict(
+        zip(*([one["words"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
+    )
+    own = np.array(found.network)
+    assert facts["Mean accuracy of 3 seeds"] == f"{100 * own.mean():.1f} %"
+    assert facts["Standard deviation"] == f"{100 * own.std(ddof=1):.1f} %"
+    assert facts["Lowest and highest"] == f"{100 * own.min():.1f} % and {100 * own.max():.1f} %"
+    assert facts["Better than the best baseline"] == f"{found.better} of 3"
+    assert "3 trainings, each with its own seed" in [one["words"] for one in seen.all("caption")]
+
+
+def test_a_report_without_data_says_why_it_shows_no_pictures():
+    assert not page("pictures", False).all("img")
+    words = page("pictures", False).all("main")[0]["words"]
+    assert "No pictures are shown, for a model file holds none" in words
+    for seen in (page("pictures"), page("binary", False)):
+        assert "No pictures are shown" not in seen.all("main")[0]["words"]
+
+
+def test_every_class_has_its_line_and_its_name_in_the_legend():
+    legends = [one["words"].strip() for one in page("multiclass").all("span")
+               if one["of"].get("class") == "key"]  # fmt: skip
+    assert legends[:4] == [name.strip() for name in result("multiclass").model.target.classes]
+
+
+def test_the_confusion_matrix_counts_every_row():
+    seen = page("multiclass")
+    [matrix] = [one for one in seen.all("table") if one["of"].get("class") == "matrix"]
+    cells = [
+        one for one in seen.all("td") if matrix in one["in"] and "number" in one["of"]["class"]
+    ]
+    assert sum(int(one["words"]) for one in cells) == len(result("multiclass").data.test.y)
+    assert len(cells) == 16
+
+
+def test_findings_come_with_the_gravest_first():
+    levels = [
+        one["words"] for one in page("binary").all("span") if one["of"].get("class") == "level"
+    ]
+    assert levels[0] == "problem"
+    assert levels == sorted(levels, key=("problem", "warning", "note").index)
+
+
+def test_the_gallery_shows_mistakes_first_and_what_the_network_saw():
+    seen = page("pictures")
+    pictures = seen.all("img")
+    assert 1 <= len(pictures) <= 12
+    wrong = [one["of"]["alt"] for one in pictures]
+    truths = [re.fullmatch(r"Picture \d+: (\w+), taken for (\w+)", alt).groups() for alt in wrong]
+    right = [true == said for true, said in truths]
+    assert right == sorted(right)
+
+
+def test_rows_that_were_left_out_are_named():
+    assert f"left out {EVIL}" in [one["words"] for one in page("binary").all("li")]
+
+
+def test_without_rows_and_without_a_record_it_shows_what_there_is():
+    done = result("binary").model
+    bare = Model(done.schema, done.target, done.net, done.loss)
+    assert headings(Page(report(bare, name="m"))) == ["Data", "To do it again"]
+
+
+@pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
+@pytest.mark.parametrize("part", ["history", "results", "rows", "settings", "notes", "findings"])
+def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
+    done = result("binary").model
+    record = {**done.record, part: value}
+    text = report(Model(done.schema, done.target, done.net, done.loss, record), name="m")
+    assert "To do it again" in text
+
+
+def test_the_command_and_the_settings_stand_in_it():
+    words = page("regression").all("pre")[0]["words"]
+    assert words == f"plainnet train {EVIL}"
+    pairs = page("regression")
+    facts = dict(zip([one["words"] for one in pairs.all("dt")],
+                     [one["words"] for one in pairs.all("dd")], strict=True))  # fmt: skip
+    assert facts["seed"] == "1"
+    assert facts["patience"] == "5"
+    assert facts["loss"] == "MeanSquaredError"

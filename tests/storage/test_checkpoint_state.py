@@ -1,0 +1,307 @@
+"""Checkpoints that lie: edited, with the digest made anew, they end in one sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plainnet.cli.train_job import Job
+from plainnet.config import Settings
+from plainnet.data.synthetic import introverts
+from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.storage.checkpoint_state import check_header
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.storage.model_file import read_model, write_model
+from plainnet.train import Adam, EarlyStopping, fit
+from plainnet.training import resume, run
+
+X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.float32)
+Edit = Callable[[dict[str, Any], dict[str, Any]], object]
+
+
+class PowerCutError(BaseException):
+    """The process is gone."""
+
+
+def train(checkpoints: Checkpoints, cut: int = 0, stopping: EarlyStopping | None = None) -> bytes:
+    def watch(epoch):
+        if epoch.number == cut:
+            raise PowerCutError
+
+    net = mlp(3, (4,), dropout=0.2, seed=2)
+    held_out = None if stopping is None else 0.25
+    given = {"epochs": 8, "batch_size": 4, "validation": held_out, "early_stopping": stopping}
+    loss, rule = BinaryCrossEntropy(), Adam(0.1)
+    fit(net, X, Y, loss=loss, optimizer=rule, watch=watch, checkpoints=checkpoints, **given)
+    return net.params.theta.tobytes()
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    """A training that was cut off, with checkpoints of steps 20 and 24."""
+    with pytest.raises(PowerCutError):
+        train(Checkpoints(tmp_path / "a.run", every=1), cut=7)
+    return tmp_path / "a.run"
+
+
+def edit(file: Path, change: Edit) -> None:
+    arrays, header = read_model(file, "checkpoint")
+    change(arrays, header)
+    for name in ("format", "version"):
+        header.pop(name, None)
+    write_model(file, arrays, header, "checkpoint")
+
+
+def put(*keys: str, value: Any) -> Edit:
+    """Put a value into the header; `...` takes the field away."""
+
+    def change(arrays, header):
+        for key in keys[:-1]:
+            header = header[key]
+        header[keys[-1]] = value
+        if value is ...:
+            del header[keys[-1]]
+
+    return change
+
+
+def array(name: str, make: Callable[[np.ndarray], np.ndarray | None]) -> Edit:
+    """Exchange an array; None takes it away."""
+
+    def change(arrays, header):
+        made = make(arrays.pop(name, np.zeros(1)))
+        if made is not None:
+            arrays[name] = made
+
+    return change
+
+
+def number(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def make(old):
+        new = old.copy()
+        new[-1] = value
+        return new
+
+    return make
+
+
+LIES = {
+    "no facts": (put("facts", value=3), "'facts' of the checkpoint should be an object"),
+    "no about": (put("about", value=[]), "'about' of the checkpoint should be an object"),
+    "a part more": (put("more", value=1), "unknown field 'more'"),
+    "often": (put("every", value="often"), "'every' of the checkpoint should be a finite number"),
+    "never": (put("every", value=0), "should be a finite number above zero, but is 0"),
+    "another line": (put("with", value="a\n\x1b[31mb"), "is no platform"),
+    "epoch": (put("facts", "epoch", value="7"), "should be a whole number"),
+    "epoch 0": (put("facts", "epoch", value=0), "should be a whole number from 1"),
+    "epoch of history": (put("facts", "epoch", value=9), "should be 8 numbers of float64, but is"),
+    "no epoch": (put("facts", "epoch", value=...), "field 'epoch' of 'facts' of the checkpoint is"),
+    "batch": (put("facts", "batch", value=-1), "'batch' of 'facts'"),
+    "step": (put("facts", "step", value=None), "'step' of 'facts'"),
+    "no threads": (put("facts", "threads", value=0), "'threads' of 'facts'"),
+    "a best to come": (put("facts", "best", value=7), "'best' of 'facts'"),
+    "a best without weights": (put("facts", "best", value=2), "array 'best.theta' is absent"),
+    "generator": (put("facts", "order", value=[]), "'order' of 'facts' of the checkpoint should"),
+    "its kind": (put("facts", "order", "bit_generator", value=3), "'bit_generator' of 'order'"),
+    "its state": (put("facts", "masks", "state", "state", value=2**128), "should be a whole"),
+    "all alike": (put("facts", "masks", "state", "inc", value=2), "should be odd"),
+    "half drawn": (put("facts", "masks", "uinteger", value=2**32), "'uinteger' of 'masks'"),
+    "beyond itself": (
+        put("facts", "order", value={
+            "bit_generator": "MT19937", "state": {"key": [1] * 624, "pos": 10**6}}),
+        "'pos' of 'state' of 'order'",
+    ),
+    "too short": (
+        put("facts", "order", value={"bit_generator": "MT19937", "state": {"key": [1], "pos": 0}}),
+        "should be 624 whole numbers",
+    ),
+    "no weights": (array("theta", lambda a: None), "array 'theta' is absent"),
+    "weights in rows": (array("theta", lambda a: a[None]), "'theta' should have 1 axis"),
+    "weights that are none": (array("theta", number(np.nan)), "'theta' should hold finite numbers"),
+    "an array more": (array("x\n", lambda a: a), r"array 'x\n' is unknown"),
+    "no sums": (array("sums", lambda a: None), "array 'sums' is absent"),
+    "two sums": (array("sums", lambda a: a[:2]), "array 'sums' should be 3 numbers"),
+    "sums below 0": (array("sums", number(-4)), "array 'sums' or"),
+    "history": (array("history.loss", lambda a: a[:-1]), "array 'history.loss' should be 6"),
+    "no history": (array("history.val_loss", lambda a: None), "'history.val_loss' is absent"),
+    "a best more": (array("best.theta", lambda a: a), "is there, but no epoch is the best"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
+    change, telling = LIES[lie]
+    older, newest = sorted(cut.glob("*.safetensors"))
+    edit(newest, change)
+    notes: list[str] = []
+    assert Checkpoints.load(cut, notes.append).last == older
+    [note] = notes
+    assert note.startswith(f"{str(newest)!r} is not a checkpoint that can be used: ")
+    assert note.endswith("; going on from checkpoint-0000000020.safetensors, the one before")
+    assert telling in note
+    assert note.isprintable()
+    older.unlink()
+    with pytest.raises(ModelFileError, match=r"^no checkpoint in "):
+        Checkpoints.load(cut, pytest.fail)
+
+
+def test_a_training_goes_on_past_a_lie_to_the_same_end(cut, tmp_path):
+    edit(max(cut.iterdir()), put("facts", "step", value="x"))
+    whole = train(Checkpoints(tmp_path / "whole.run"))
+    assert train(Checkpoints.load(cut, lambda note: None)) == whole
+
+
+UNFIT = {
+    "a batch too far": (put("facts", "batch", value=4), "'batch' of the checkpoint should be"),
+    "a step too far": (put("facts", "step", value=25), "'step' of the checkpoint should be"),
+    "the optimizer's state": (array("optimizer.v", lambda a: a[:-1]), "array 'optimizer.v' should"),
+    "none": (array("optimizer.m", lambda a: None), "array 'optimizer.m' is absent"),
+    "a state more": (array("optimizer.x", lambda a: a), "'optimizer.x' is not of this optimizer"),
+    "more weights": (array("theta", lambda a: np.append(a, a[:1])), "array 'theta' should be 21"),
+    "wider weights": (array("theta", lambda a: a.astype(float)), "21 numbers of float32"),
+    "another generator": (
+        put("facts", "masks", value={
+            "bit_generator": "SFC64", "state": {"state": [1, 2, 3, 4]},
+            "has_uint32": 0, "uinteger": 0}),
+        "'bit_generator' of 'masks' of the checkpoint should be one of 'PCG64'",
+    ),
+    "judged by no rows": (array("history.val_loss", lambda a: np.ones(6)), "'history.val_loss'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", UNFIT)
+def test_what_does_not_fit_the_training_is_refused_with_its_file(cut, lie):
+    change, telling = UNFIT[lie]
+    newest = max(cut.iterdir())
+    edit(newest, change)
+    with pytest.raises(ModelFileError) as error:
+        train(Checkpoints.load(cut, pytest.fail))
+    assert str(error.value).startswith(f"{str(newest)!r} is not a checkpoint that can be used: ")
+    assert telling in str(error.value)
+
+
+def test_best_weights_are_those_of_early_stopping(tmp_path):
+    folder, rule = tmp_path / "a.run", EarlyStopping(7)
+    with pytest.raises(PowerCutError):
+        train(Checkpoints(folder, every=1), cut=5, stopping=rule)
+    whole = train(Checkpoints(tmp_path / "whole.run"), stopping=rule)
+    assert train(Checkpoints.load(folder, pytest.fail), stopping=rule) == whole
+    with pytest.raises(PowerCutError):
+        train(Checkpoints(tmp_path / "b.run", every=1), cut=5, stopping=rule)
+
+    def forget(arrays, header):
+        header["facts"]["best"] = None
+        del arrays["best.theta"], arrays["best.loss"]
+
+    edit(max((tmp_path / "b.run").iterdir()), forget)
+    with pytest.raises(ModelFileError, match="best epoch does not go with early stopping"):
+        train(Checkpoints.load(tmp_path / "b.run", pytest.fail), stopping=rule)
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
+def test_the_states_of_all_generators_of_numpy_are_believed(cut, kind):
+    drawn = np.random.Generator(getattr(np.random, kind)(3))
+    drawn.integers(0, 9, 1001, np.uint32)
+    text = json.dumps(drawn.bit_generator.state, default=lambda value: value.tolist())
+    _, header = read_model(max(cut.iterdir()), "checkpoint")
+    header["facts"]["order"] = json.loads(text)
+    check_header(header)
+
+
+@pytest.mark.parametrize("then", [{}, {"epochs": ...}, {"epochs\n": 8}, "x", None, [1]])
+def test_options_of_any_kind_are_other_options(cut, then):
+    value = {"epochs": "e" * 9999} if then == {"epochs": ...} else then
+    edit(max(cut.iterdir()), put("about", "options", value=value))
+    with pytest.raises(PlainnetError, match="was begun with ") as error:
+        train(Checkpoints.load(cut, pytest.fail))
+    assert len(str(error.value)) < 500
+    assert str(error.value).isprintable()
+
+
+# --- runs
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A run on a table that was cut off, as the command line would have begun it."""
+
+    def watch(epoch):
+        if epoch.number == 3:
+            raise PowerCutError
+
+    introverts(40).to_csv(tmp_path / "survey.csv", index=False)
+    settings = Settings(hidden=(3,), epochs=5)
+    checkpoints = Checkpoints(tmp_path / "a.run", every=1)
+    job = Job(tmp_path / "survey.csv", settings, tmp_path / "a", tmp_path / "a.html", 1, False)
+    checkpoints.also("job", job.to_json)
+    with pytest.raises(PowerCutError):
+        run(tmp_path / "survey.csv", settings, watch=watch, checkpoints=checkpoints)
+    return tmp_path / "a.run"
+
+
+RUNS = {
+    "no path": (("path", 3), "field 'path' of the checkpoint should be text"),
+    "a long path": (("path", "x" * 3000), "field 'path' should be a path"),
+    "half a path": (("path", "a\0b"), "field 'path' should be a path"),
+    "no settings": (("settings", [1]), "'settings' of the checkpoint should be an object"),
+    "a setting": (("settings", {"hidden": [3]}), "field 'activation' of 'settings'"),
+    "notes": (("notes", "x"), "field 'notes' of the checkpoint should be a list"),
+    "no job": (("job", 1), "'job' of the checkpoint should be an object"),
+    "a job": (("job", {}), "field 'report' of 'job' of the checkpoint is absent"),
+}
+
+
+@pytest.mark.parametrize("lie", RUNS)
+def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
+    (name, value), telling = RUNS[lie]
+    older, newest = sorted(begun.glob("*.safetensors"))
+    edit(newest, put("about", name, value=value))
+    notes: list[str] = []
+    assert Checkpoints.load(begun, notes.append, Job.begun).last == older
+    assert telling in notes[0]
+    assert repr(str(newest)) in notes[0]
+
+
+SETTINGS = {
+    "units": ("hidden", [2**40], "its settings are of a network of at least"),
+    "units of this data": ("hidden", [7], "its settings are of a network of at least"),
+    "layers": ("hidden", [1] * 10**5, "its settings are of a network of at least"),
+    "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
+    "a word": ("epochs", "5", "should be a whole number"),
+    "sense": ("test", 1.5, "test must be a number in"),
+    "kinds": ("kinds", {"a": 3}, "field 'a' of 'kinds' of 'settings' of the checkpoint should be"),
+    "unknown": ("more", 1, "unknown field 'more'"),
+    "a rate": ("lr", True, "should be a finite number"),
+    "a flag": ("strict", 1, "should be true or false"),
+}
+
+
+@pytest.mark.parametrize("lie", SETTINGS)
+def test_settings_that_lie_are_refused(begun, lie):
+    name, value, telling = SETTINGS[lie]
+    edit(max(begun.iterdir()), put("about", "settings", name, value=value))
+    with pytest.raises(ModelFileError) as error:
+        resume(Checkpoints.load(begun, pytest.fail))
+    assert telling in str(error.value)
+    assert repr(str(max(begun.iterdir()))) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["out", "../../b", "/etc/b"])
+def test_a_checkpoint_names_no_file_to_write(begun, name):
+    edit(max(begun.iterdir()), put("about", "job", "out", value=name))
+    with pytest.raises(ModelFileError, match="unknown field 'out'"):
+        Job.begun(Checkpoints.load(begun, pytest.fail))
+
+
+def test_files_go_beside_the_checkpoints_and_are_called_as_they_are(begun, monkeypatch):
+    monkeypatch.chdir("/")
+    edit(max(begun.iterdir()), put("about", "job", "report", value=True))
+    job = Job.begun(Checkpoints.load(begun, pytest.fail))
+    stem = begun.with_suffix("")
+    assert Path("/", job.out) == stem.with_suffix(".safetensors")
+    assert Path("/", job.report) == stem.with_suffix(".html")

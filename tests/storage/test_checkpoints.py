@@ -1,0 +1,496 @@
+"""A folder of checkpoints: whatever happens to a file or a disk, the training can go on."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import plainnet.storage.atomic as atomic
+import plainnet.storage.model_file as files
+from plainnet.config import Settings
+from plainnet.data.synthetic import introverts
+from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.model import Model
+from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.storage.model_file import read_model, write_model
+from plainnet.train import Adam, fit
+from plainnet.training import resume, run
+
+X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.float32)
+BCE = BinaryCrossEntropy()
+
+
+class PowerCutError(BaseException):
+    """The process is gone: nothing that it would have done is done."""
+
+
+def train(
+    checkpoints: Checkpoints | None = None, cut: int = 0, **options: Any
+) -> tuple[bytes, dict[str, Any]]:
+    """Train, until the power is cut after an epoch; return all that is left."""
+
+    def watch(epoch):
+        if epoch.number == cut:
+            raise PowerCutError
+
+    net = mlp(3, (4,), dropout=0.2, seed=2)
+    chosen = {"loss": BCE, "optimizer": Adam(0.1), "epochs": 8, "batch_size": 4, **options}
+    history = fit(net, X, Y, checkpoints=checkpoints, watch=watch, **chosen)
+    return net.params.theta.tobytes(), history.record()
+
+
+WHOLE = train()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "a.run"
+
+
+@pytest.fixture
+def cut(folder: Path) -> Path:
+    """A training that was cut off in its seventh epoch, with checkpoints of steps 20 and 24."""
+    with pytest.raises(PowerCutError):
+        train(Checkpoints(folder, every=1), cut=7)
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def step(number: int) -> str:
+    return f"checkpoint-{number:010}.safetensors"
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ModelFileError) as error:
+        Checkpoints.load(folder, tell=pytest.fail)
+    assert "\n" not in str(error.value)
+    return str(error.value).replace(str(folder), "FOLDER")
+
+
+# --- what is kept
+
+
+def test_the_last_two_are_kept(cut):
+    assert names(cut) == [step(20), step(24)]
+
+
+def test_a_training_goes_on_and_ends_the_same(cut):
+    assert train(Checkpoints.load(cut)) == WHOLE
+    assert names(cut) == [step(24), step(28)]  # as often as before
+
+
+def test_the_same_checkpoint_is_the_same_bytes_but_for_the_time(cut, tmp_path):
+    with pytest.raises(PowerCutError):
+        train(Checkpoints(tmp_path / "b.run", every=1), cut=7)
+    (a, about), (b, other) = (
+        read_model(f / step(24), "checkpoint") for f in (cut, tmp_path / "b.run")
+    )
+    assert about == other
+    for name in a.keys() - {"history.seconds"}:
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(folder):
+    folder.mkdir()
+    (folder / f".{step(3)}.0123abcd.tmp").write_bytes(b"half")
+    (folder / "notes.txt").write_text("mine")
+    checkpoints = Checkpoints(folder, every=4)
+    train(checkpoints)
+    assert names(folder) == [step(0), step(16), "notes.txt"]
+    checkpoints.remove()
+    assert names(folder) == ["notes.txt"]
+
+
+def test_the_folder_is_removed_with_the_last_checkpoint(cut):
+    Checkpoints.load(cut).remove()
+    assert not cut.exists()
+    Checkpoints(cut).remove()
+
+
+def test_without_every_there_is_no_folder_until_ctrl_c(folder):
+    assert train(Checkpoints(folder)) == WHOLE
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), "often", True])
+def test_how_often_must_be_a_number_above_0(folder, every):
+    with pytest.raises(PlainnetError, match="Checkpoints: every must be"):
+        Checkpoints(folder, every)
+
+
+def test_how_often_may_be_a_number_of_numpy(folder):
+    train(Checkpoints(folder, every=np.float32(4)))
+    assert Checkpoints.load(folder).every == 4
+
+
+def test_an_unfinished_training_is_not_overwritten(cut):
+    before = names(cut)
+    with pytest.raises(PlainnetError) as error:
+        Checkpoints(cut, every=1)
+    assert str(error.value) == (
+        f"'{cut}' holds a training that has not ended: go on with it by plainnet train --resume "
+        f"{cut}, or remove the folder"
+    )
+    assert names(cut) == before
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlainnetError, match=r"'.*file' is a file: checkpoints need a folder"):
+        Checkpoints(tmp_path / "file", every=1)
+
+
+# --- damage
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(cut, share):
+    newest, notes = cut / step(24), []
+    newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
+    checkpoints = Checkpoints.load(cut, notes.append)
+    [note] = notes
+    assert note.startswith(f"'{newest}' is not a whole checkpoint file (")
+    assert note.endswith(f"): train again, if there is no other; going on from {step(20)}, the "
+                         "one before")  # fmt: skip
+    assert "\n" not in note
+    assert checkpoints.last == cut / step(20)
+    assert train(checkpoints) == WHOLE
+    assert names(cut) == [step(24), step(28)]
+
+
+def test_a_changed_byte_anywhere_falls_back(cut):
+    newest = cut / step(24)
+    whole = newest.read_bytes()
+    for place in range(0, len(whole), 301):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        newest.write_bytes(damaged)
+        notes: list[str] = []
+        assert Checkpoints.load(cut, notes.append).last == cut / step(20)
+        assert len(notes) == 1
+
+
+def test_a_damaged_checkpoint_is_not_one_of_the_two(cut):
+    (cut / step(26)).write_bytes(b"")
+    with pytest.raises(PowerCutError):
+        train(Checkpoints.load(cut, lambda note: None), cut=8)
+    assert names(cut) == [step(24), step(28)]
+
+
+def test_where_none_is_whole(cut):
+    for file in cut.glob("checkpoint-*"):
+        file.write_bytes(b"")
+    assert refused(cut).startswith(
+        f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is not a whole checkpoint file"
+    )
+
+
+def test_where_there_is_none(folder):
+    said = "there is no training to resume in 'FOLDER': it has ended, or saved no checkpoint yet"
+    assert refused(folder) == said
+    folder.mkdir()
+    (folder / "checkpoint-of-mine.safetensors").write_text("")
+    assert refused(folder) == said
+
+
+def other_header(folder: Path, **changed: Any) -> None:
+    for file in folder.glob("checkpoint-*"):
+        arrays, header = read_model(file, "checkpoint")
+        write_model(file, arrays, {**header, **changed}, "checkpoint")
+
+
+def test_another_format(cut, monkeypatch):
+    for file in cut.glob("checkpoint-*"):
+        arrays, header = read_model(file, "checkpoint")
+        monkeypatch.setattr(files, "FORMAT", 2)
+        write_model(file, arrays, header, "checkpoint")
+        monkeypatch.undo()
+    assert refused(cut) == (
+        f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' has format 2, and plainnet "
+        "0.1.0 reads format 1: use the version that wrote it ('0.1.0')"
+    )
+
+
+def test_another_version_of_plainnet(cut, monkeypatch):
+    monkeypatch.setattr(files, "__version__", "0.0.9")
+    other_header(cut)
+    monkeypatch.undo()
+    assert refused(cut) == (
+        f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is of plainnet 0.0.9, and "
+        "this is 0.1.0, which may compute otherwise: use that version, or train again"
+    )
+
+
+def test_another_version_of_numpy_is_told(cut):
+    other_header(cut, **{"with": "NumPy 1.0"})
+    notes: list[str] = []
+    Checkpoints.load(cut, notes.append)
+    [note] = notes
+    assert note.startswith(
+        f"the training began with NumPy 1.0 and goes on with NumPy {np.__version__}, Python "
+    )
+
+
+def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
+    write_model(tmp_path / "model", {"b": np.ones(2)}, {})
+    shutil.copy(tmp_path / "model", cut / step(24))
+    notes: list[str] = []
+    Checkpoints.load(cut, notes.append)
+    assert "is a safetensors file, but not a checkpoint that plainnet saved" in notes[0]
+    with pytest.raises(ModelFileError, match="file, but not a model that plainnet saved"):
+        Model.load(cut / step(20))
+
+
+def test_a_header_without_its_parts(cut):
+    for file in cut.glob("checkpoint-*"):
+        write_model(file, {"theta": np.ones(3)}, {"facts": {}}, "checkpoint")
+    assert refused(cut).endswith(
+        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'with' of the "
+        "checkpoint is absent"
+    )
+
+
+# --- disks and power
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, name: str, at: int, what: Callable[[], None]) -> None:
+    """Let something happen in place of the call number `at` of a function of os."""
+    original, count = getattr(os, name), [0]
+
+    def counted(*args, **more):
+        count[0] += 1
+        if count[0] >= at:
+            what()
+        return original(*args, **more)
+
+    monkeypatch.setattr(files.os, name, counted)
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_full_disk_does_not_end_the_training(folder, monkeypatch, name):
+    calls(monkeypatch, name, 4, full)
+    notes: list[str] = []
+    assert train(Checkpoints(folder, 1, notes.append)) == WHOLE
+    monkeypatch.undo()
+    assert len(notes) == 5  # of the eight checkpoints
+    assert notes[0] == (
+        f"'{folder / step(12)}' could not be written (No space left on device); the last is "
+        f"{step(8)}"
+    )
+    assert names(folder) == [step(4), step(8)]
+    assert train(Checkpoints.load(folder, pytest.fail)) == WHOLE
+
+
+def test_a_disk_that_is_full_from_the_start_is_an_error(folder, monkeypatch):
+    calls(monkeypatch, "fsync", 1, full)
+    with pytest.raises(OSError, match="No space left") as error:
+        train(Checkpoints(folder, 1))
+    assert error.value.filename == str(folder / step(0))
+    assert names(folder) == []
+
+
+def test_a_warning_is_the_default_way_to_tell(folder, monkeypatch):
+    calls(monkeypatch, "fsync", 2, full)
+    with pytest.warns(UserWarning, match="could not be written"):
+        train(Checkpoints(folder, 4))
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that may not be written to."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:  # for whom nothing is locked: ask as somebody else
+        tmp_path.parent.chmod(0o755)
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+
+
+def test_a_folder_that_may_not_be_written_to(locked):
+    with pytest.raises(PermissionError) as error:
+        train(Checkpoints(locked / "a.run", 1))
+    assert str(error.value.filename).startswith(str(locked))
+
+
+@pytest.mark.parametrize("name", ["open", "fsync", "replace", "unlink", "after replace"])
+@pytest.mark.parametrize("at", [1, 2, 3, 7, 8])
+def test_a_power_cut_in_any_part_of_any_write(folder, monkeypatch, name, at):
+    """A temporary file stays behind half written, as it does where a process is killed."""
+
+    def gone() -> None:
+        monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+        raise PowerCutError
+
+    if name == "open":
+        original, count = open, [0]
+
+        def half(path, mode, **more):
+            count[0] += 1
+            if count[0] < at:
+                return original(path, mode, **more)
+            Path(path).write_bytes(b"ha")
+            return gone()
+
+        monkeypatch.setattr(atomic, "open", half, raising=False)
+    elif name == "after replace":
+        replacing, count = os.replace, [0]
+
+        def then(*paths):
+            replacing(*paths)
+            count[0] += 1
+            if count[0] >= at:
+                gone()
+
+        monkeypatch.setattr(files.os, "replace", then)
+    else:
+        calls(monkeypatch, name, at, gone)
+    try:
+        train(Checkpoints(folder, 1))
+    except PowerCutError:
+        pass
+    else:
+        assert name == "unlink"
+        assert at > 6  # the last two stay
+        return
+    monkeypatch.undo()
+    first = at == 1 and name in ("open", "fsync", "replace")
+    if first:
+        assert refused(folder).startswith("there is no training to resume")
+        return
+    assert train(Checkpoints.load(folder, pytest.fail)) == WHOLE
+    assert len(names(folder)) <= 2 or at == 8  # what was left is cleared away
+
+
+# --- runs
+
+
+SETTINGS = Settings(
+    hidden=(5,), epochs=6, batch_size=16, dropout=0.2, validation=0.2, patience=4, balanced=True
+)
+
+
+def cut_run(path: Path, settings: Settings, folder: Path, number: int = 4) -> None:
+    def watch(epoch):
+        if epoch.number == number:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        run(path, settings, watch=watch, checkpoints=Checkpoints(folder, 0.7))
+
+
+def saved(outcome: Any, path: Path) -> bytes:
+    outcome.model.save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    path = tmp_path / "survey.csv"
+    introverts(80).to_csv(path, index=False)
+    return path
+
+
+def test_a_run_on_a_table(survey, folder, tmp_path):
+    whole = saved(run(survey, SETTINGS), tmp_path / "whole")
+    cut_run(survey, SETTINGS, folder)
+    assert saved(resume(Checkpoints.load(folder)), tmp_path / "rest") == whole
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation=0.2),
+        Settings(size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=0),
+    ],
+    ids=["uint8 batches", "row space"],
+)
+def test_a_run_on_pictures(settings, folder, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("bears", "pandas"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
+    whole = run(tmp_path / "pictures", settings)
+    assert (whole.history.rowspace is None) == (settings.optimizer != "sgd")
+    cut_run(tmp_path / "pictures", settings, folder, number=3)
+    rest = resume(Checkpoints.load(folder))
+    assert saved(rest, tmp_path / "rest") == saved(whole, tmp_path / "whole")
+
+
+def of_run(folder: Path, act: Callable[[Checkpoints], object]) -> str:
+    with pytest.raises(PlainnetError) as error:
+        act(Checkpoints.load(folder))
+    assert "\n" not in str(error.value)
+    return str(error.value).replace(str(folder.parent), "PLACE")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Yes", "No"), ("Stage_fear", "Fear_of_stages"), ("Introvert", "introvert")],
+    ids=["a cell", "a column's name", "a class's name"],
+)
+def test_other_data_is_refused(survey, folder, old, new):
+    cut_run(survey, SETTINGS, folder)
+    text = survey.read_text()
+    survey.write_text(text.replace(old, new, 1 if old == "Yes" else -1))
+    assert of_run(folder, resume) == (
+        "the training in 'PLACE/a.run' was begun with other data: it can only go on as it began"
+    )
+    survey.write_text(text)
+    resume(Checkpoints.load(folder))
+
+
+def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
+    cut_run(survey, SETTINGS, folder)
+    frame = introverts(80)
+    outcome = run(survey, SETTINGS)
+    row = int(outcome.data.test_rows[0])
+    frame.loc[row, "Post_frequency"] = (frame.loc[row, "Post_frequency"] or 0) + 1
+    frame.to_csv(survey, index=False)
+    assert "was begun with other data" in of_run(folder, resume)
+
+
+def test_other_settings_are_refused(survey, folder):
+    cut_run(survey, SETTINGS, folder)
+    other = replace(SETTINGS, lr=0.5)
+    assert of_run(folder, lambda c: run(survey, other, checkpoints=c)) == (
+        "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only go on "
+        "as it began"
+    )
+
+
+def test_data_that_is_gone_is_named(survey, folder):
+    cut_run(survey, SETTINGS, folder)
+    survey.rename(survey.with_name("elsewhere.csv"))
+    assert of_run(folder, resume) == (
+        "the data of this training, 'PLACE/survey.csv', is not there any more: put it back"
+    )
+
+
+def test_a_training_that_was_not_a_run_cannot_be_resumed_as_one(cut):
+    assert of_run(cut, resume) == (
+        "the training in 'PLACE/a.run' was not begun by plainnet train or run, so it does not say "
+        "on what: go on as it began"
+    )

@@ -1,0 +1,97 @@
+"""JSON from a model file is read as what anybody may have written."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainnet.errors import ModelFileError
+from plainnet.storage.json_reader import Fields, shortened
+
+FIELDS = Fields(
+    {"t": "x", "n": 3, "f": 0.5, "ts": ["a", "b"], "ns": [1, 2.5], "os": [{"k": 1}, {"k": 2}]},
+    "the part",
+)
+START = "The model file is damaged or was edited: "
+
+
+def test_fields_that_are_right() -> None:
+    assert FIELDS.text("t") == FIELDS.text("t", ("x", "y")) == "x"
+    assert FIELDS.whole("n") == FIELDS.whole("n", 3, 3) == 3
+    assert FIELDS.number("n") == 3.0
+    assert FIELDS.number("f", positive=True) == 0.5
+    assert FIELDS.texts("ts") == ("a", "b")
+    assert FIELDS.numbers("ns") == (1.0, 2.5)
+    assert [f.whole("k") for f in FIELDS.objects("os", "piece")] == [1, 2]
+    assert FIELDS.objects("os", "piece")[1].where == "piece 2"
+    FIELDS.only("t", "n", "f", "ts", "ns", "os", "more")
+
+
+@pytest.mark.parametrize("value", [[], None, 3, "x", {1: 2}])
+def test_what_is_no_object(value: object) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        Fields(value, "the part")
+    assert str(caught.value) == f"{START}the part should be an object, but is {value!r}."
+
+
+@pytest.mark.parametrize("value", [None, 1, True, ["x"], {}, "\ud800"])
+def test_text_that_is_none(value: object) -> None:
+    with pytest.raises(ModelFileError, match="field 'v' of the part should be text, but is"):
+        Fields({"v": value}, "the part").text("v")
+
+
+@pytest.mark.parametrize("value", ["3", None, True, 3.0, -1, 11, 10**400, []])
+def test_whole_numbers_that_are_none(value: object) -> None:
+    with pytest.raises(ModelFileError, match="should be a whole number from 0 to 10, but is"):
+        Fields({"v": value}, "the part").whole("v", 0, 10)
+
+
+@pytest.mark.parametrize(
+    "value", ["3", None, True, float("nan"), float("inf"), -float("inf"), 10**400, [], {}]
+)
+def test_numbers_that_are_none(value: object) -> None:
+    fields = Fields({"v": value, "vs": [1.0, value]}, "the part")
+    with pytest.raises(ModelFileError, match="field 'v' of the part should be a finite number,"):
+        fields.number("v")
+    with pytest.raises(ModelFileError, match="field 'vs' of the part should be a finite number,"):
+        fields.numbers("vs")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1.5])
+def test_numbers_above_zero(value: float) -> None:
+    assert Fields({"v": value}, "").number("v") == value
+    with pytest.raises(ModelFileError, match="a finite number above zero, but is"):
+        Fields({"v": value}, "").number("v", positive=True)
+
+
+@pytest.mark.parametrize("value", ["ab", None, {"a": 1}, [1], ["a", "a"], ["a", None], ["\udfff"]])
+def test_lists_of_text_that_are_none(value: object) -> None:
+    with pytest.raises(ModelFileError, match="should be a list"):
+        Fields({"v": value}, "").texts("v")
+
+
+def test_messages_in_full() -> None:
+    with pytest.raises(ModelFileError) as caught:
+        FIELDS.text("t", ("y", "z"))
+    assert (
+        str(caught.value) == f"{START}field 't' of the part should be one of 'y', 'z', but is 'x'."
+    )
+    with pytest.raises(ModelFileError) as caught:
+        FIELDS.text("no")
+    assert str(caught.value) == f"{START}field 'no' of the part is absent."
+    with pytest.raises(ModelFileError) as caught:
+        FIELDS.only("t", "n", "f", "ts", "ns")
+    assert str(caught.value) == f"{START}the part has the unknown field 'os'."
+
+
+@given(st.one_of(st.text(), st.integers(), st.lists(st.text()), st.floats()), st.integers(5, 80))
+def test_shortened_fits_on_a_line(value: object, width: int) -> None:
+    text = shortened(value, width)
+    assert len(text) <= width
+    assert text.isprintable()
+
+
+def test_shortened_ends_however_deep() -> None:
+    deep = json.loads("[" * 500 + "]" * 500)
+    assert len(shortened(deep)) <= 60

@@ -1,0 +1,90 @@
+"""Settings: what is given becomes what a model file can hold, or is refused in a sentence."""
+
+import json
+from dataclasses import asdict, fields
+
+import numpy as np
+import pytest
+
+from plainnet import Model, PlainnetError, Settings
+from plainnet.data.synthetic import introverts
+from plainnet.training import table_run
+
+
+def as_numpy(value):
+    """The same in types of NumPy, at every level."""
+    if isinstance(value, dict):
+        return {np.str_(key): np.str_(one) for key, one in value.items()}
+    return np.array(value) if isinstance(value, tuple) else np.array(value)[()]
+
+
+GIVEN = Settings(
+    hidden=(4, 3),
+    activation=("relu", "tanh"),
+    loss="BinaryCrossEntropy",
+    lr=0.25,
+    weight_decay=0.5,
+    clip_norm=2.0,
+    optimizer="adamw",
+    epochs=2,
+    validation=0.25,
+    patience=1,
+    target=("Personality",),
+    task="binary",
+    kinds={"Stage_fear": "category"},
+    seed=3,
+)
+
+
+def test_scalars_and_arrays_of_numpy_become_plain():
+    numpy = Settings(
+        **{field.name: as_numpy(getattr(GIVEN, field.name)) for field in fields(GIVEN)}
+    )
+    assert numpy == GIVEN
+    assert json.loads(json.dumps(asdict(numpy))) == json.loads(json.dumps(asdict(GIVEN)))
+
+
+def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
+    frame = introverts(80)
+    files = []
+    for name, whole, share in (("numpy", np.int64, np.float64), ("plain", int, float)):
+        hidden = np.array([4, 2]) if name == "numpy" else (4, 2)
+        settings = Settings(hidden=hidden, seed=whole(5), epochs=whole(2), lr=share(0.01))
+        table_run(frame, settings).model.save(tmp_path / name)
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+    assert Model.load(tmp_path / "numpy").record["settings"]["hidden"] == [4, 2]
+
+
+def test_one_name_stands_for_a_tuple_of_one():
+    assert Settings(target="price", activation="tanh") == Settings(
+        target=("price",), activation=("tanh",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"seed": 2.0}, "seed must be a whole number, got 2.0"),
+        ({"seed": True}, "seed must be a whole number, got True"),
+        ({"epochs": "3"}, "epochs must be a whole number, got '3'"),
+        ({"epochs": np.float64(3)}, "epochs must be a whole number, got 3.0"),
+        ({"dropout": None}, "dropout must be a number, got None"),
+        ({"lr": "fast"}, "lr must be a number or None, got 'fast'"),
+        ({"balanced": 1}, "balanced must be True or False, got 1"),
+        ({"init": None}, "init must be text, got None"),
+        ({"loss": 3}, "loss must be text or None, got 3"),
+        ({"hidden": 4}, "hidden must be a sequence of whole numbers such as (8, 8), got 4"),
+        (
+            {"hidden": np.array([4.5])},
+            "hidden must be a sequence of whole numbers such as (8, 8), got (4.5,)",
+        ),
+        ({"target": ("a", 1)}, "target must be a sequence of names, got ('a', 1)"),
+        ({"kinds": None}, "kinds must be a mapping of column to kind, got None"),
+        ({"kinds": {"a": 1}}, "kinds must be a mapping of column to kind, got {'a': 1}"),
+    ],
+)
+def test_another_type_is_refused_at_construction(given, says):
+    with pytest.raises(PlainnetError) as caught:
+        Settings(**given)
+    assert str(caught.value) == f"Settings: {says}"

@@ -1,0 +1,389 @@
+"""A training that goes on from any checkpoint ends with the bits of one that never stopped."""
+
+import copy
+import signal
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+import pytest
+
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn import (
+    BinaryCrossEntropy,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    mlp,
+)
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.storage.model_file import read_model, write_model
+from plainnet.train import (
+    SGD,
+    Adam,
+    AdamW,
+    Cosine,
+    EarlyStopping,
+    OneCycle,
+    RMSprop,
+    StepDecay,
+    WarmUp,
+    fit,
+)
+from plainnet.train.state import Checkpoint, Keeper
+
+BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()
+
+
+@final
+class Memory(Keeper):
+    """Keeps copies of all checkpoints of a training."""
+
+    def __init__(self, every: float | None = None, found: Checkpoint | None = None) -> None:
+        self.every, self.found, self.kept = every, found, []
+
+    def begin(self, net, stepper, rows, options):
+        self.batches = options["batches"]
+
+    def keep(self, checkpoint):
+        self.kept.append(copy.deepcopy(checkpoint))
+
+
+def rows(m: int = 22, n: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((m, n)).astype(np.float32)
+    return X, (X[:, 0] + rng.standard_normal(m) > 0).astype(np.float32)
+
+
+def pictures() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(6)
+    return rng.integers(0, 256, (18, 3, 3, 3), np.uint8), rng.integers(0, 2, 18)
+
+
+def to_rows(X: np.ndarray) -> np.ndarray:
+    return X.reshape(len(X), -1).astype(np.float32) / 255 - np.float32(0.5)
+
+
+def case(
+    net: Callable[[], Any] = lambda: mlp(3, (4,), seed=3),
+    data: Callable[[], tuple[np.ndarray, np.ndarray]] = rows,
+    **options: Any,
+) -> Callable[..., tuple[Any, Any]]:
+    """A training that can be run again and again, from nothing but what is written here."""
+    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.score, **options}
+
+    def run(checkpoints: Keeper | None = None, **more: Any) -> tuple[Any, Any]:
+        network = net()
+        given = {key: value() if key == "seed" else value for key, value in chosen.items()}
+        history = fit(network, *data(), checkpoints=checkpoints, **{**given, **more})
+        return network, history
+
+    return run
+
+
+def dropping() -> Any:
+    return mlp(3, (6, 5), dropout=0.4, batch_norm=True, seed=3)
+
+
+def wide() -> Any:
+    return mlp(300, (5, 4), dropout=0.3, batch_norm=True, seed=3)
+
+
+CASES = {
+    "mini-batches": case(),
+    "all rows at once": case(batch_size=None),
+    "dropout": case(lambda: mlp(3, (6, 5), dropout=0.4, seed=3)),
+    "batch norm": case(lambda: mlp(3, (6,), batch_norm=True, seed=3)),
+    "layer norm and float64": case(lambda: mlp(3, (6,), layer_norm=True, dtype=np.float64)),
+    "momentum, clipped": case(optimizer=SGD(0.1, 0.9, nesterov=True), clip_norm=0.3, l2=0.01),
+    "Adam with warm-up": case(optimizer=Adam(WarmUp(Cosine(0.1, 15), 5))),
+    "AdamW in one cycle": case(optimizer=AdamW(OneCycle(0.1, 20), weight_decay=0.1)),
+    "RMSprop in steps": case(optimizer=RMSprop(StepDecay(0.01, 3))),
+    "validation rows drawn": case(dropping, validation=0.3, optimizer=Adam(0.05)),
+    "early stopping": case(
+        dropping,
+        validation=rows(9),
+        optimizer=Adam(0.3),
+        epochs=30,
+        early_stopping=EarlyStopping(3, 0.001),
+    ),
+    "early stopping that restores at the end": case(
+        validation=rows(9), optimizer=SGD(4.0), early_stopping=EarlyStopping(50)
+    ),
+    "class and row weights": case(
+        lambda: mlp(3, (4,), 3, seed=3),
+        lambda: (rows()[0], np.arange(22) % 5 % 3),
+        loss=SoftmaxCrossEntropy(),
+        metric=SoftmaxCrossEntropy().score,
+        class_weight="balanced",
+        sample_weight=np.linspace(0.5, 2, 22),
+    ),
+    "pictures": case(
+        lambda: mlp(27, (5,), dropout=0.2), pictures, transform=to_rows, optimizer=Adam(0.01)
+    ),
+    "pictures at once": case(
+        lambda: mlp(27, (5,), seed=3), pictures, transform=to_rows, batch_size=None, validation=0.2
+    ),
+    "row space": case(wide, lambda: rows(22, 300), optimizer=SGD(0.05, 0.9), epochs=40),
+    "row space and early stopping": case(
+        wide,
+        lambda: rows(22, 300),
+        optimizer=SGD(0.3, 0.9),
+        epochs=40,
+        validation=0.3,
+        early_stopping=EarlyStopping(4),
+        batch_size=None,
+    ),
+    "another generator": case(dropping, seed=lambda: np.random.Generator(np.random.MT19937(4))),
+    "no metric": case(metric=None, loss=MSE),
+}
+
+
+def after(network: Any, history: Any) -> tuple[bytes, dict[str, Any], Any]:
+    """All that a training leaves behind but the time it took."""
+    return network.params.theta.tobytes(), history.record(), network.rng.bit_generator.state
+
+
+def through_a_file(checkpoint: Checkpoint, path: Any) -> Checkpoint:
+    write_model(path, checkpoint.arrays, {"facts": checkpoint.facts}, "checkpoint")
+    arrays, header = read_model(path, "checkpoint")
+    return Checkpoint(arrays, header["facts"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_training_goes_on_from_every_step(name, tmp_path):
+    run = CASES[name]
+    whole = after(*run())
+    memory = Memory(every=1e-9)  # before every batch
+    assert after(*run(memory)) == whole  # keeping changes nothing
+    steps = [checkpoint.facts["step"] for checkpoint in memory.kept]
+    assert steps == list(range(len(whole[1]["loss"]) * memory.batches))
+    for checkpoint in memory.kept[:: len(steps) // 8 | 1]:  # an odd step: all places in an epoch
+        found = through_a_file(checkpoint, tmp_path / "checkpoint")
+        assert after(*run(Memory(found=found))) == whole, checkpoint.facts
+
+
+def test_the_cases_are_what_they_are_called():
+    histories = {name: run()[1] for name, run in CASES.items()}
+    spaces = {name for name, history in histories.items() if history.rowspace is not None}
+    assert spaces >= {"row space", "row space and early stopping", "pictures at once"}
+    assert "pictures" not in spaces
+    stopped = {name for name, history in histories.items() if history.stopped != "epochs"}
+    assert stopped == {"early stopping", "row space and early stopping"}
+    restored = histories["early stopping that restores at the end"]
+    assert 1 < restored.best_epoch < 5
+    assert histories["early stopping"].best_epoch > 1
+
+
+def test_a_training_goes_on_and_is_interrupted_again_and_again():
+    run, whole = CASES["dropout"], after(*CASES["dropout"]())
+    found = None
+    for step in range(2, 20, 3):
+        memory = Memory(every=1e-9, found=found)
+        run(memory, callbacks=[])
+        found = next(c for c in memory.kept if c.facts["step"] == step)
+    assert after(*run(Memory(found=found))) == whole
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [0, 4, 8]), (0.5, range(0, 12, 2)), (2, [0, 8])])
+def test_checkpoints_are_counted_in_epochs(every, steps):
+    memory = Memory(every)
+    CASES["mini-batches"](memory, epochs=3)
+    assert [checkpoint.facts["step"] for checkpoint in memory.kept] == list(steps)
+
+
+def test_as_many_threads_as_before_are_used():
+    first = Memory(1)
+    CASES["mini-batches"](first)
+    first.kept[2].facts["threads"] = 7  # as on a machine that had them then
+    assert CASES["mini-batches"](Memory(found=first.kept[2]))[1].threads == 7
+
+
+def test_what_went_on_is_not_kept_again_at_once():
+    first = Memory(1)
+    CASES["mini-batches"](first)
+    second = Memory(1, found=first.kept[2])
+    CASES["mini-batches"](second)
+    assert [c.facts["step"] for c in second.kept] == [12, 16]
+
+
+def test_numbers_that_are_not_finite_are_kept_too(tmp_path):
+    """Adam's mean square may overflow, and the training goes on: so must its checkpoint."""
+    memory = Memory(1e-9)
+    CASES["Adam with warm-up"](memory)
+    checkpoint = memory.kept[3]
+    checkpoint.arrays["optimizer.v"][0] = np.inf
+    found = through_a_file(checkpoint, tmp_path / "checkpoint")
+    assert np.isinf(found.arrays["optimizer.v"][0])
+
+
+# --- Ctrl-C
+
+
+def pressing(step: int) -> Callable[..., float]:
+    """A metric that presses Ctrl-C in a step, counted from 1."""
+    steps = []
+
+    def metric(Z, y):
+        steps.append(1)
+        if len(steps) == step:
+            signal.raise_signal(signal.SIGINT)
+        return BCE.score(Z, y)
+
+    return metric
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5, 11, 19])
+@pytest.mark.parametrize("every", [None, 1])
+def test_ctrl_c_keeps_where_it_was(step, every):
+    run, whole = CASES["dropout"], after(*CASES["dropout"]())
+    memory = Memory(every)
+    _, history = run(memory, metric=pressing(step))
+    assert history.stopped == "interrupted"
+    assert memory.kept[-1].facts["step"] == step
+    assert after(*run(Memory(found=memory.kept[-1]))) == whole
+
+
+def test_ctrl_c_in_the_last_step_comes_too_late():
+    run, memory = CASES["dropout"], Memory()
+    whole = after(*run())
+    assert after(*run(memory, metric=pressing(20))) == whole
+    assert memory.kept == []
+
+
+def test_ctrl_c_between_two_epochs():
+    run, memory = CASES["dropout"], Memory()
+
+    def press(epoch):
+        if epoch.number == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    _, history = run(memory, watch=press)
+    assert (history.stopped, len(history)) == ("interrupted", 2)
+    [checkpoint] = memory.kept
+    assert (checkpoint.facts["epoch"], checkpoint.facts["batch"]) == (3, 0)
+    assert after(*run(Memory(found=checkpoint))) == after(*run())
+
+
+@pytest.mark.parametrize("name", ["early stopping", "row space and early stopping"])
+def test_ctrl_c_in_the_epoch_that_stops_early_changes_nothing(name):
+    run, memory = CASES[name], Memory()
+    whole = after(*run())
+
+    def press(epoch):
+        if epoch.number == len(whole[1]["loss"]):
+            signal.raise_signal(signal.SIGINT)
+
+    assert after(*run(memory, watch=press)) == whole
+    assert memory.kept == []
+
+
+# --- another training
+
+REFUSED = {
+    "data": ({"data": lambda: (rows()[0], 1 - rows()[1])}, {}, "with other rows"),
+    "one number": ({"data": lambda: (rows()[0] + np.eye(22, 3) * 1e-6, rows()[1])}, {}, "rows"),
+    "row weights": ({}, {"sample_weight": np.linspace(1, 2, 22)}, "with other rows"),
+    "class weights": ({}, {"class_weight": {0: 1.0, 1: 2.0}}, "with other rows"),
+    "validation rows": ({}, {"validation": 0.1}, "with other rows"),
+    "transform": ({}, {"transform": lambda X: X * 2}, "with other rows"),
+    "network": ({"net": lambda: mlp(3, (5,), seed=3)}, {}, "with other network"),
+    "activation": ({"net": lambda: mlp(3, (4,), activation="tanh")}, {}, "with other network"),
+    "loss": ({}, {"loss": BinaryCrossEntropy(0.1)}, "with other loss"),
+    "kind of loss": ({}, {"loss": MSE}, "with other loss"),
+    "learning rate": ({}, {"optimizer": SGD(0.02)}, "with other optimizer"),
+    "momentum": ({}, {"optimizer": SGD(0.01, 0.5)}, "with other optimizer"),
+    "optimizer": ({}, {"optimizer": Adam(0.01)}, "with other optimizer"),
+    "schedule": ({}, {"optimizer": SGD(WarmUp(SGD(0.01).lr, 3))}, "with other optimizer"),
+    "epochs": ({}, {"epochs": 6}, "with epochs 5, not with epochs 6"),
+    "batch size": ({}, {"batch_size": 7}, "with batch size 6, not with batch size 7"),
+    "full batch": ({}, {"batch_size": None}, "with batch size 6, not with batch size None"),
+    "l2": ({}, {"l2": 0.5}, "with l2 0.0, not with l2 0.5"),
+    "clip_norm": ({}, {"clip_norm": 1.0}, "with clip norm None, not with clip norm 1.0"),
+    "metric": ({}, {"metric": None}, "with metric True, not with metric False"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_another_training_is_refused(what, tmp_path):
+    changed, more, telling = REFUSED[what]
+    with pytest.raises(KeyboardInterrupt):
+        CASES["mini-batches"](Checkpoints(tmp_path / "run", 1), watch=interrupt(3))
+    other = case(**changed)
+    with pytest.raises(PlainnetError) as error:
+        other(Checkpoints.load(tmp_path / "run"), **more)
+    message = str(error.value)
+    assert message.startswith(f"the training in '{tmp_path / 'run'}' was begun with ")
+    assert telling in message
+    assert message.endswith(": it can only go on as it began")
+
+
+def test_other_first_weights_matter_in_the_row_space_alone(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        CASES["mini-batches"](Checkpoints(tmp_path / "a.run", 1), watch=interrupt(3))
+    other = case(lambda: mlp(3, (4,), seed=99))
+    assert after(*other(Checkpoints.load(tmp_path / "a.run"))) == after(*CASES["mini-batches"]())
+
+    with pytest.raises(KeyboardInterrupt):
+        CASES["row space"](Checkpoints(tmp_path / "b.run", 1), watch=interrupt(3))
+    other = case(
+        lambda: mlp(300, (5, 4), dropout=0.3, batch_norm=True, seed=99),
+        lambda: rows(22, 300),
+        optimizer=SGD(0.05, 0.9),
+        epochs=40,
+    )
+    with pytest.raises(PlainnetError, match="was begun with other first weights"):
+        other(Checkpoints.load(tmp_path / "b.run"))
+
+
+def test_other_rows_are_noticed_in_the_row_space_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        CASES["row space"](Checkpoints(tmp_path / "run", 1), watch=interrupt(3))
+    X, y = rows(22, 300)
+    X[0, 0] = np.nextafter(X[0, 0], np.float32(9))
+    other = case(wide, lambda: (X, y), optimizer=SGD(0.05, 0.9), epochs=40)
+    with pytest.raises(PlainnetError, match="was begun with other rows"):
+        other(Checkpoints.load(tmp_path / "run"))
+
+
+def interrupt(number: int) -> Callable[[Any], None]:
+    def watch(epoch):
+        if epoch.number == number:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused():
+    memory = Memory(1)
+    CASES["mini-batches"](memory)
+    with pytest.raises(PlainnetError) as error:
+        case(lambda: mlp(3, (5,), seed=3))(Memory(found=memory.kept[1]))
+    assert str(error.value) == (
+        "the checkpoint does not fit this training: 'theta' has shape (26,) and type float32"
+    )
+    with pytest.raises(PlainnetError, match="the checkpoint does not fit this training: 'optimiz"):
+        CASES["mini-batches"](Memory(found=memory.kept[1]), optimizer=Adam(0.1))
+    other = np.random.Generator(np.random.MT19937(4))
+    with pytest.raises(PlainnetError, match="does not fit this training: state must be for a MT"):
+        CASES["mini-batches"](Memory(found=memory.kept[1]), seed=other)
+
+
+def test_a_generator_that_draws_masks_and_order_is_refused():
+    net = dropping()
+    with pytest.raises(PlainnetError) as error:
+        fit(net, *rows(), loss=BCE, seed=net.rng, checkpoints=Memory(1))
+    assert str(error.value) == ("checkpoints need a seed that is not the network's own generator")
+
+
+def test_a_cost_that_is_not_finite_is_told_with_its_place(tmp_path):
+    """Also where the training went on: epochs and batches are counted from its beginning."""
+    run = case(loss=MSE, optimizer=SGD(1e20), metric=None)
+    with pytest.raises(TrainingError) as whole:
+        run()
+    memory = Memory(1e-9)
+    with pytest.raises(TrainingError):
+        run(memory)
+    with pytest.raises(TrainingError) as rest:
+        run(Memory(found=memory.kept[-1]))
+    assert len(memory.kept) > 1
+    assert str(rest.value) == str(whole.value)

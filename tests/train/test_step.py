@@ -1,0 +1,27 @@
+"""Stepper: a copy of it protects what it moves as the original does."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from plainnet import Adam, BinaryCrossEntropy, mlp
+from plainnet.train.step import Stepper
+
+
+@pytest.mark.parametrize(
+    "again", [lambda s: s, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
+def test_a_batch_that_is_not_finite_moves_nothing_in_a_copy_either(again):
+    X, y = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32), np.eye(8)[:, :1]
+    first = Stepper(mlp(3, batch_norm=True), BinaryCrossEntropy(), Adam(), l2=0.0, clip_norm=None)
+    first.step(X, y, None)
+    stepper = again(first)
+    before = stepper.net.params.theta.copy()
+    value, _ = stepper.step(np.full_like(X, np.nan), y, None)
+    assert np.isnan(value)
+    np.testing.assert_array_equal(stepper.net.params.theta, before)
+    first.step(X, y, None)
+    stepper.step(X, y, None)
+    np.testing.assert_array_equal(stepper.net.params.theta, first.net.params.theta)
