@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.workloads import WORKLOADS, Job, Workload
 from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
 from plainnet.diagnose.doctor import examine
-from plainnet.diagnose.recorder import Probe
+from plainnet.diagnose.recorder import Recorder
 from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
@@ -64,7 +64,7 @@ def hooks(job: Job) -> float:
     net.backward(loss(net.forward(job.X[: workload.batch_rows]), y)[1])
     batches = workload.steps // workload.epochs
     start = time.process_time()
-    probe = Probe(net)
+    probe = Recorder(net)
     watched = probe.metric(lambda Z, y: 0.0)
     for _ in range(workload.epochs):
         for _ in range(batches):
@@ -79,7 +79,7 @@ def seconds(job: Job, watched: bool) -> float:
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
     start = time.process_time()
-    probe = Probe(net) if watched else None
+    probe = Recorder(net) if watched else None
     fit(
         net,
         job.X,

@@ -258,7 +258,7 @@ def page(found: Found) -> str:
         steps=steps,
         whole=whole_run_lines(found),
         losses=loss_table(found),
-        settings=setting_table(found),
+        config=setting_table(found),
         predict=predict_table(found),
         imports=import_table(found),
         peaks=peak_table(found),

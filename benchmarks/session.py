@@ -114,7 +114,7 @@ class Session:
         for worker in self.workers.values():
             worker.close()
 
-    def settings(self, side: str) -> list[int]:
+    def config(self, side: str) -> list[int]:
         """The thread settings to try; plainnet is given all and chooses by itself."""
         return [self.all_threads] if side == "plainnet" else sorted({1, self.all_threads})
 
@@ -163,7 +163,7 @@ class Session:
         """Warm up with each thread setting and keep the fastest."""
         trial = epochs if side == "plainnet" else -(-epochs // TRIAL)
         tried = []
-        for setting in self.settings(side):
+        for setting in self.config(side):
             worker = self.worker(side, setting)
             worker.ask("load", workload=workload.to_json(), folder=folder)
             worker.ask("train", epochs=1)  # compiles, and touches what is needed
@@ -184,7 +184,7 @@ class Session:
         for side in sides:
             with self.failing(side, "prediction", timings):
                 tried = []
-                for setting in self.settings(side):
+                for setting in self.config(side):
                     worker = self.worker(side, setting)
                     worker.ask("load", workload=workload.to_json(), folder=folder)
                     for chunk in chunks if side != "plainnet" else [None]:

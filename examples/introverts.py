@@ -5,13 +5,13 @@ python examples/introverts.py [TABLE.csv]     without a table, a simulated surve
 
 import sys
 
-from plainnet import Epoch, Settings
+from plainnet import Epoch, TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import baseline
 from plainnet.metrics.scores import evaluate
 from plainnet.training import run, table_run
 
-SETTINGS = Settings(
+SETTINGS = TrainConfig(
     target=("Personality",),
     hidden=(16,),
     optimizer="sgd",

@@ -5,13 +5,13 @@ python examples/pandas_bears.py [FOLDER]     without a folder of class folders, 
 
 import sys
 
-from plainnet import Epoch, Settings
+from plainnet import Epoch, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.baselines import baseline
 from plainnet.metrics.scores import evaluate
 from plainnet.training import image_run, run
 
-SETTINGS = Settings(
+SETTINGS = TrainConfig(
     hidden=(8, 8, 8),
     optimizer="sgd",
     lr=0.01,

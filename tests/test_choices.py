@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import Model, PlainnetError, Settings
+from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.evaluation import evaluation
 from plainnet.training import image_run, table_run
@@ -18,28 +18,28 @@ def numbers(m=60):
 
 def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     frame = numbers()
-    model = table_run(frame, Settings(epochs=2, scaling="none")).model
+    model = table_run(frame, TrainConfig(epochs=2, scaling="none")).model
     given = frame[["income", "age"]].to_numpy(np.float32)
     assert (model.inputs(frame) == given).all()
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     assert (again.inputs(frame) == given).all()
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
-    assert [row.treatment for row in again.schema.describe()] == ["as it is", "as it is"]
-    scaled = table_run(frame, Settings(epochs=2)).model
+    assert [row.encoding for row in again.schema.describe()] == ["as it is", "as it is"]
+    scaled = table_run(frame, TrainConfig(epochs=2)).model
     assert abs(scaled.inputs(frame)).max() < 6
     assert scaled.schema.to_json().keys() == model.schema.to_json().keys()
 
 
 def test_without_scaling_pixels_enter_as_they_are(tmp_path):
     X, y, classes = pandas_and_bears(30, size=8)
-    model = image_run(X, y, classes, Settings(epochs=2, scaling="none")).model
+    model = image_run(X, y, classes, TrainConfig(epochs=2, scaling="none")).model
     assert (model.transform(X) == X.reshape(len(X), -1)).all()
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     assert (again.transform(X) == X.reshape(len(X), -1)).all()
     assert again.schema.unscaled
-    assert not image_run(X, y, classes, Settings(epochs=1)).model.schema.unscaled
+    assert not image_run(X, y, classes, TrainConfig(epochs=1)).model.schema.unscaled
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -47,11 +47,11 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
     """They are what one gets without a network: its mistakes are not theirs."""
     found = {}
     for scaling in ("standard", "none"):
-        settings = Settings(epochs=1, scaling=scaling, test=0.4)
+        config = TrainConfig(epochs=1, scaling=scaling, test=0.4)
         if pictures:
-            run = image_run(*pandas_and_bears(60, size=8), settings)
+            run = image_run(*pandas_and_bears(60, size=8), config)
         else:
-            run = table_run(numbers(200), settings)
+            run = table_run(numbers(200), config)
         every = run.model.record["results"]["evaluation"]["baselines"]
         found[scaling] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
     for name, (accuracy, loss) in found["standard"].items():
@@ -60,7 +60,7 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
 
 def test_an_unknown_scaling_is_refused():
     with pytest.raises(PlainnetError) as error:
-        table_run(numbers(), Settings(scaling="minmax"))
+        table_run(numbers(), TrainConfig(scaling="minmax"))
     assert str(error.value) == "unknown scaling 'minmax': expected one of standard, none"
 
 
@@ -70,7 +70,7 @@ def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):
     twice = pd.concat([frame, again], ignore_index=True)
     found = {}
     for keep in (True, False):
-        run = table_run(twice, Settings(epochs=1, fingerprints=keep))
+        run = table_run(twice, TrainConfig(epochs=1, fingerprints=keep))
         run.model.save(tmp_path / "m.safetensors")
         again = Model.load(tmp_path / "m.safetensors")
         assert any(name.startswith("rows.") for name in again.extras) == keep

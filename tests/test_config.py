@@ -1,4 +1,4 @@
-"""Settings: what is given becomes what a model file can hold, or is refused in a sentence."""
+"""Tests of TrainConfig: values are stored as a model file can hold them, or refused."""
 
 import json
 from dataclasses import asdict, fields
@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pytest
 
-from plainnet import Model, PlainnetError, Settings
+from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.training import table_run
 
@@ -18,7 +18,7 @@ def as_numpy(value):
     return np.array(value) if isinstance(value, tuple) else np.array(value)[()]
 
 
-GIVEN = Settings(
+GIVEN = TrainConfig(
     hidden=(4, 3),
     activation=("relu", "tanh"),
     loss="BinaryCrossEntropy",
@@ -37,7 +37,7 @@ GIVEN = Settings(
 
 
 def test_scalars_and_arrays_of_numpy_become_plain():
-    numpy = Settings(
+    numpy = TrainConfig(
         **{field.name: as_numpy(getattr(GIVEN, field.name)) for field in fields(GIVEN)}
     )
     assert numpy == GIVEN
@@ -49,15 +49,15 @@ def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
     files = []
     for name, whole, share in (("numpy", np.int64, np.float64), ("plain", int, float)):
         hidden = np.array([4, 2]) if name == "numpy" else (4, 2)
-        settings = Settings(hidden=hidden, seed=whole(5), epochs=whole(2), lr=share(0.01))
-        table_run(frame, settings).model.save(tmp_path / name)
+        config = TrainConfig(hidden=hidden, seed=whole(5), epochs=whole(2), lr=share(0.01))
+        table_run(frame, config).model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
-    assert Model.load(tmp_path / "numpy").record["settings"]["hidden"] == [4, 2]
+    assert Model.load(tmp_path / "numpy").record["config"]["hidden"] == [4, 2]
 
 
 def test_one_name_stands_for_a_tuple_of_one():
-    assert Settings(target="price", activation="tanh") == Settings(
+    assert TrainConfig(target="price", activation="tanh") == TrainConfig(
         target=("price",), activation=("tanh",)
     )
 
@@ -86,5 +86,5 @@ def test_one_name_stands_for_a_tuple_of_one():
 )
 def test_another_type_is_refused_at_construction(given, says):
     with pytest.raises(PlainnetError) as caught:
-        Settings(**given)
-    assert str(caught.value) == f"Settings: {says}"
+        TrainConfig(**given)
+    assert str(caught.value) == f"TrainConfig: {says}"

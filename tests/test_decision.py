@@ -9,8 +9,8 @@ import pytest
 
 import chromium
 from export.runtimes import feeds, session
-from plainnet import Model, NetClassifier, Settings, textbook
-from plainnet.data.dataset import Rows
+from plainnet import Model, NetClassifier, TrainConfig, textbook
+from plainnet.data.dataset import Examples
 from plainnet.evaluate.evaluation import evaluation
 from plainnet.evaluate.per_example import read_rows, row_scores
 from plainnet.explain.example import explain
@@ -28,7 +28,7 @@ TINY = np.float32(1e-9)  # a logit above zero whose probability is one half in f
 def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
     """A model that gives every row and label the probability one half."""
     targets = tuple(name for name in frame if name != "x")
-    model = table_run(frame, Settings(target=targets, hidden=(), epochs=1, test=0)).model
+    model = table_run(frame, TrainConfig(target=targets, hidden=(), epochs=1, test=0)).model
     model.net.params.theta[:] = 0
     model.net.layers[0].b[:] = logit
     assert (model.predict_proba(frame) == 0.5).all()
@@ -40,7 +40,7 @@ def test_every_judgement_of_a_row_says_no(logit: float) -> None:
     model = undecided(ROWS, logit)
     rows = read_rows(model, ROWS)
     assert model.predict(ROWS).tolist() == ["no"] * 4
-    found = evaluation(model, Rows(rows.X, rows.y)).to_json()
+    found = evaluation(model, Examples(rows.X, rows.y)).to_json()
     assert found["confusion_matrix"] == [[2, 0], [2, 0]]
     assert model.loss.score(model.logits(rows.X), rows.y[:, np.newaxis]) == 0.5
     assert row_scores(model, model.logits(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
@@ -52,7 +52,7 @@ def test_every_judgement_of_labels_says_no() -> None:
     model = undecided(LABELS)
     rows = read_rows(model, LABELS)
     assert not model.predict(LABELS).any()
-    assert evaluation(model, Rows(rows.X, rows.y)).to_json()["accuracy"] == 0.5
+    assert evaluation(model, Examples(rows.X, rows.y)).to_json()["accuracy"] == 0.5
     assert model.loss.score(model.logits(rows.X), rows.y) == 0.5
     assert row_scores(model, model.logits(rows.X), rows.y).tolist() == [0.5, 0, 1, 0.5]
     assert explain(model, LABELS, 2).answer == "none"

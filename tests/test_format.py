@@ -14,7 +14,7 @@ import pytest
 import format_one
 from golden.make import ROWS
 from plainnet import Model
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import stored
 from plainnet.model import HEADER, LOSSES
@@ -100,19 +100,19 @@ def test_the_reader_of_the_specification_reads_the_same(path):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "config",
     [
-        Settings(hidden=(4, 3), activation=("tanh",), dropout=0.2, epochs=5),
-        Settings(
+        TrainConfig(hidden=(4, 3), activation=("tanh",), dropout=0.2, epochs=5),
+        TrainConfig(
             hidden=(4,), activation=("sigmoid",), batch_norm=True, epochs=5, task="multiclass"
         ),
-        Settings(hidden=(), epochs=5, target=("Time_spent_Alone",), task="regression"),
+        TrainConfig(hidden=(), epochs=5, target=("Time_spent_Alone",), task="regression"),
     ],
     ids=["binary", "multiclass", "regression"],
 )
-def test_the_reader_of_the_specification_predicts_the_same(settings, tmp_path):
+def test_the_reader_of_the_specification_predicts_the_same(config, tmp_path):
     frame = introverts(80, seed=3)
-    model = table_run(frame, settings).model
+    model = table_run(frame, config).model
     model.save(tmp_path / "m")
     arrays, header = format_one.read((tmp_path / "m").read_bytes())
     rows = csv.DictReader(io.StringIO(frame.to_csv(index=False)))
@@ -121,7 +121,7 @@ def test_the_reader_of_the_specification_predicts_the_same(settings, tmp_path):
     A = format_one.outputs(arrays, header, X)
     np.testing.assert_allclose(model.outputs(model.inputs(frame)), A, atol=1e-4)
     said = format_one.predictions(header, A)
-    if settings.task == "regression":
+    if config.task == "regression":
         np.testing.assert_allclose(model.predict(frame), said, rtol=1e-3)
     else:
         assert model.predict(frame).tolist() == said

@@ -19,38 +19,20 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "plainnet"
 FILES = sorted(SRC.rglob("*.py"))
 files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for f in FILES])
 
-# From the ground up: a file imports only files of lower floors; files of one floor may know each
-# other, but not in a circle. A package's own name stands for its __init__.
+# From the bottom up: a file imports only from packages above its own in this list, which is that of
+# docs/architecture.md; files of one package may import each other, but not in a circle. Within nn,
+# the order is stricter. A package's own name stands for its __init__.
+ORDER = [
+    *("_version", "errors", "limits", "formatting", "decision", "textbook", "nn", "optim"),
+    *("engine", "train", "storage", "data", "model", "config", "metrics", "evaluate", "explain"),
+    *("training", "repeats", "report", "diagnose", "search", "estimators", "export"),
+]
+NN = "validation parameters initializers layers normalization activations losses network gradcheck"
 FLOORS = (
-    ("plainnet._version",),
-    ("plainnet.errors",),
-    ("plainnet.decision",),
-    ("plainnet.textbook",),
-    ("plainnet.nn.parameters",),
-    ("plainnet.nn.initializers",),
-    ("plainnet.nn.layers",),
-    ("plainnet.nn.activations",),
-    ("plainnet.nn.losses",),
-    ("plainnet.nn.network",),
-    ("plainnet.nn.gradcheck",),
+    *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
+    *[(f"plainnet.nn.{name}",) for name in NN.split()],
     ("plainnet.nn",),
-    ("plainnet.train.*",),
-    ("plainnet.data.*",),
-    ("plainnet.storage.atomic",),
-    ("plainnet.storage.model_file",),
-    ("plainnet.storage.checkpoint_state",),
-    ("plainnet.storage.locks",),
-    ("plainnet.storage.checkpoints",),
-    ("plainnet.model",),
-    ("plainnet.insight.*",),
-    ("plainnet.export.*",),
-    ("plainnet.config",),
-    ("plainnet.training",),
-    ("plainnet.repeats",),
-    ("plainnet.search.space",),
-    ("plainnet.search.samplers",),
-    ("plainnet.search.search",),
-    ("plainnet.estimators.*",),
+    *[(f"plainnet.{name}.*",) for name in ORDER[ORDER.index("nn") + 1 :]],
     ("plainnet",),
     ("plainnet.cli.*",),
     ("plainnet.__main__",),
@@ -59,13 +41,16 @@ FLOORS = (
 ONLY = {
     "plainnet.textbook": (),
     "plainnet.nn": ("plainnet.errors", "plainnet.decision", "plainnet.nn"),
-    "plainnet.train": ("plainnet.errors", "plainnet.nn", "plainnet.train"),
-    "plainnet.data": ("plainnet.errors", "plainnet.decision", "plainnet.data"),
+    "plainnet.optim": ("plainnet.errors", "plainnet.nn", "plainnet.optim"),
+    "plainnet.metrics": ("plainnet.errors", "plainnet.decision", "plainnet.nn", "plainnet.metrics"),
 }
 # The mathematics stands on NumPy alone; training may ask threadpoolctl for the number of threads.
 OUTSIDE = {
     "plainnet.textbook": {"numpy"},
     "plainnet.nn": {"numpy"},
+    "plainnet.optim": {"numpy"},
+    "plainnet.metrics": {"numpy"},
+    "plainnet.engine": {"numpy", "threadpoolctl"},
     "plainnet.train": {"numpy", "threadpoolctl", "safetensors"},
 }
 HEAVY = {
@@ -225,8 +210,9 @@ def test_the_reading_of_imports_sees_all_forms(tmp_path):
     file = SRC / "nn" / "_not_there.py"
     source = (
         "import os.path\nimport numpy as np, json\nfrom plainnet import errors\n"
-        "from plainnet.nn import params, Dense\nfrom . import layers\nfrom .losses import Loss\n"
-        "from ..data import frames as f\nfrom .. import model\n"
+        "from plainnet.nn import parameters, Dense\nfrom . import layers\n"
+        "from .losses import Loss\n"
+        "from ..data import read_table as f\nfrom .. import model\n"
         "def g():\n    import pandas\n    if 1:\n        from plainnet.cli import main\n"
     )
     tree_of_file = ast.parse(source)
@@ -311,14 +297,14 @@ def test_a_file_holds_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_the_engine_and_the_training_hold_at_most_2350():
+def test_networks_optimizers_and_training_hold_at_most_2400():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
-        if (within(module, "plainnet.nn") or within(module, "plainnet.train"))
+        if any(within(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
         and path.name != "__init__.py"  # lists of names hold nothing to understand
     }
-    assert sum(sizes.values()) <= 2350, sizes
+    assert sum(sizes.values()) <= 2400, sizes
 
 
 def test_the_textbook_holds_less_than_150():

@@ -17,8 +17,8 @@ from plainnet import (
     Model,
     ModelFileError,
     PlainnetError,
-    Settings,
     SoftmaxCrossEntropy,
+    TrainConfig,
     mlp,
     run,
 )
@@ -29,19 +29,19 @@ from plainnet.data.targets import Target
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.training import image_run, table_run
 
-QUICK = Settings(epochs=3, hidden=(4,))
+QUICK = TrainConfig(epochs=3, hidden=(4,))
 
 
 def frame_for(task, m=60):
     rng = np.random.default_rng(0)
-    x, colour = rng.standard_normal(m), rng.choice(["red", "green"], m)
+    x, color = rng.standard_normal(m), rng.choice(["red", "green"], m)
     target = {
         "binary": np.where(x > 0, "yes", "no"),
         "multiclass": np.array(["a", "b", "c"])[np.arange(m) % 3],
         "multilabel": np.array(["p;q", "q", "p"])[np.arange(m) % 3],
         "regression": 100 + 10 * x,
     }[task]
-    return pd.DataFrame({"x": x, "colour": colour, "y": target})
+    return pd.DataFrame({"x": x, "colour": color, "y": target})
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_raw_input_may_be_a_path(models, tmp_path):
 
 def test_a_category_never_seen_is_predicted_and_noted(models):
     notes = []
-    new = frame_for("binary").head(2).assign(colour=["red", "violet"])
+    new = frame_for("binary").head(2).assign(color=["red", "violet"])
     assert len(models["binary"].predict(new, notes)) == 2
     assert any("violet" in note for note in notes)
 
@@ -129,7 +129,7 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     assert "results.evaluation.classes (" in said
     assert "classes" not in again.record["results"]["evaluation"]
     assert again.record["results"]["evaluation"]["accuracy"] > 0
-    assert again.record["settings"] == json.loads(json.dumps(record["settings"]))
+    assert again.record["config"] == json.loads(json.dumps(record["config"]))
 
 
 def test_many_classes_make_no_large_file(tmp_path):
@@ -138,7 +138,7 @@ def test_many_classes_make_no_large_file(tmp_path):
     for k in (50, 200):
         frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
         frame["y"] = [f"class {i % k}" for i in range(3 * k)]
-        result = table_run(frame, Settings(epochs=1, task="multiclass", batch_size=0))
+        result = table_run(frame, TrainConfig(epochs=1, task="multiclass", batch_size=0))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
         found = Model.load(tmp_path / "m").record["results"]["evaluation"]
@@ -186,11 +186,13 @@ def test_an_edited_file_is_refused_in_one_sentence(models, tmp_path, change, say
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     files = []
     for name in ("a", "b"):
-        result = table_run(introverts(100), Settings(epochs=2, dropout=0.2, validation=0.2))
+        result = table_run(introverts(100), TrainConfig(epochs=2, dropout=0.2, validation=0.2))
         result.model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
-    table_run(introverts(100), Settings(epochs=2, dropout=0.2, seed=1)).model.save(tmp_path / "c")
+    table_run(introverts(100), TrainConfig(epochs=2, dropout=0.2, seed=1)).model.save(
+        tmp_path / "c"
+    )
     assert (tmp_path / "c").read_bytes() != files[0]
 
 
@@ -208,21 +210,21 @@ def test_no_rows_give_no_predictions(task, tmp_path):
 
 
 def test_the_real_survey_reaches_its_cost(shared_data):
-    settings = Settings(optimizer="sgd", lr=0.5, batch_size=0, epochs=1000)
-    result = run(shared_data / "introverts.csv", settings)
+    config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=0, epochs=1000)
+    result = run(shared_data / "introverts.csv", config)
     assert result.history.loss[-1] <= 0.30
 
 
 def test_the_real_pictures_reach_their_cost(shared_data):
-    settings = Settings(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=0, epochs=300)
-    result = run(shared_data / "pandas-bears", settings)
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=0, epochs=300)
+    result = run(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
     assert result.history.rowspace is not None
 
 
 def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
     frame = frame_for("binary").assign(cabin=[f"c{i}" if i % 4 == 0 else None for i in range(60)])
-    model = table_run(frame, Settings(epochs=1, test=0.6, target=("y",))).model
+    model = table_run(frame, TrainConfig(epochs=1, test=0.6, target=("y",))).model
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
@@ -246,7 +248,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
 def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 4)
     frame = pd.DataFrame({"hours": [1.0, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    model = table_run(frame, Settings(hidden=(), epochs=1, test=0)).model
+    model = table_run(frame, TrainConfig(hidden=(), epochs=1, test=0)).model
     new = pd.DataFrame({"hours": [*range(20), 1e38]})
     assert len(model.predict(new[:20])) == 20
     with pytest.raises(PlainnetError, match="the network's output for row 21 is "):

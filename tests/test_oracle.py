@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, settings, given
 from hypothesis import strategies as st
 
 from plainnet import textbook

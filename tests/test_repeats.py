@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from plainnet import PlainnetError, Settings
+from plainnet import PlainnetError, TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.repeats import Repeats, repeat
 from plainnet.training import table_run
@@ -20,14 +20,12 @@ def test_the_summary_by_hand():
 
 
 def test_each_seed_is_the_training_it_names():
-    frame, settings = introverts(200), Settings(epochs=3, seed=5)
-    first, shown = table_run(frame, settings), []
-    found = repeat(
-        first, settings, 3, lambda s: table_run(frame, s), lambda *now: shown.append(now)
-    )
+    frame, config = introverts(200), TrainConfig(epochs=3, seed=5)
+    first, shown = table_run(frame, config), []
+    found = repeat(first, config, 3, lambda s: table_run(frame, s), lambda *now: shown.append(now))
     assert found.seeds == (5, 6, 7)
     for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
-        alone = table_run(frame, Settings(epochs=3, seed=seed)).model.record["results"]
+        alone = table_run(frame, TrainConfig(epochs=3, seed=seed)).model.record["results"]
         assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
     assert shown == list(zip(found.seeds, found.network, strict=True))
@@ -35,30 +33,30 @@ def test_each_seed_is_the_training_it_names():
 
 
 def test_one_that_ctrl_c_has_cut_short_is_not_compared():
-    frame, settings = introverts(120), Settings(epochs=2)
-    runs = [table_run(frame, replace(settings, seed=seed)) for seed in range(3)]
+    frame, config = introverts(120), TrainConfig(epochs=2)
+    runs = [table_run(frame, replace(config, seed=seed)) for seed in range(3)]
     runs[2].history.stopped = "interrupted"
-    found = repeat(runs[0], settings, 4, lambda other: runs[other.seed])
+    found = repeat(runs[0], config, 4, lambda other: runs[other.seed])
     assert (found.seeds, len(found.network), len(found.baseline)) == ((0, 1), 2, 2)
     runs[1].history.stopped = "interrupted"
     with pytest.raises(KeyboardInterrupt):
-        repeat(runs[0], settings, 4, lambda other: runs[other.seed])
+        repeat(runs[0], config, 4, lambda other: runs[other.seed])
 
 
 def test_numbers_are_repeated_by_their_error():
     frame = introverts(120)[["Friends_circle_size", "Post_frequency"]].dropna().astype(float)
-    settings = Settings(epochs=2, task="regression")
-    found = repeat(table_run(frame, settings), settings, 2, lambda s: table_run(frame, s))
+    config = TrainConfig(epochs=2, task="regression")
+    found = repeat(table_run(frame, config), config, 2, lambda s: table_run(frame, s))
     assert found.figure == "rmse"
 
 
 @pytest.mark.parametrize(
-    ("settings", "k", "says"),
+    ("config", "k", "says"),
     [
-        (Settings(), 1, "at least 2 in all, got 1"),
-        (Settings(test=0), 2, "repeats are compared on held-out rows"),
+        (TrainConfig(), 1, "at least 2 in all, got 1"),
+        (TrainConfig(test=0), 2, "repeats are compared on held-out rows"),
     ],
 )
-def test_what_cannot_be_repeated(settings, k, says):
+def test_what_cannot_be_repeated(config, k, says):
     with pytest.raises(PlainnetError, match=says):
-        repeat(None, settings, k, lambda other: None)
+        repeat(None, config, k, lambda other: None)

@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from plainnet import NetClassifier, Settings, mlp
-from plainnet.data.dataset import Rows
+from plainnet import NetClassifier, TrainConfig, mlp
+from plainnet.data.dataset import Examples
 from plainnet.data.image_limits import MEMORY
 from plainnet.data.synthetic import introverts
 from plainnet.diagnose.activations import measure
@@ -42,7 +42,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not for
 
 @cache
 def model():
-    return table_run(FRAME, Settings(hidden=(24, 16), epochs=3, batch_norm=True)).model
+    return table_run(FRAME, TrainConfig(hidden=(24, 16), epochs=3, batch_norm=True)).model
 
 
 def normals(*shape, seed=0):
@@ -75,13 +75,13 @@ def test_threads_may_look_for_neighbours_while_others_predict():
 
 
 READERS = {
-    "evaluation": lambda m, rows: evaluation(m, Rows(rows.X, rows.y)),
+    "evaluation": lambda m, rows: evaluation(m, Examples(rows.X, rows.y)),
     "explain": lambda m, rows: explain(m, FRAME, row=3),
     "importance": lambda m, rows: importance(m, rows, repeats=2),
     "overview": lambda m, rows: overview(m, rows, repeats=2),
     "worst": lambda m, rows: worst(m, rows),
     "nearest": lambda m, rows: nearest(m, rows.X[3], rows),
-    "report": lambda m, rows: report(m, name="m", rows=Rows(rows.X, rows.y)),
+    "report": lambda m, rows: report(m, name="m", rows=Examples(rows.X, rows.y)),
     "gradcheck": lambda m, rows: gradcheck(m.net, m.loss, rows.X[:5], rows.y[:5], sample=3),
     "curvature": lambda m, rows: largest_curvature(m.net, m.loss, rows.X, _encoded(m, rows)),
     "activity": lambda m, rows: measure(m.net, m.loss, rows.X, _encoded(m, rows)),

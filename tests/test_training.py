@@ -12,8 +12,8 @@ from plainnet import (
     MultiLabel,
     PlainnetError,
     RMSprop,
-    Settings,
     SoftmaxCrossEntropy,
+    TrainConfig,
 )
 from plainnet.config import make_loss, make_optimizer, make_schedule
 from plainnet.data.synthetic import introverts
@@ -31,7 +31,7 @@ from plainnet.training import table_run
     ],
 )
 def test_each_task_has_its_loss(task, name, expected):
-    assert type(make_loss(task, Settings(loss=name))) is expected
+    assert type(make_loss(task, TrainConfig(loss=name))) is expected
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_each_task_has_its_loss(task, name, expected):
     ],
 )
 def test_each_optimizer_has_its_rate(name, kind, rate):
-    optimizer = make_optimizer(Settings(optimizer=name), m=10)
+    optimizer = make_optimizer(TrainConfig(optimizer=name), m=10)
     assert type(optimizer) is kind
     assert optimizer.rate == rate
 
 
 def test_a_weight_decay_reaches_adamw():
-    rule = make_optimizer(Settings(optimizer="adamw", weight_decay=0.5), m=10)
+    rule = make_optimizer(TrainConfig(optimizer="adamw", weight_decay=0.5), m=10)
     assert rule.weight_decay == 0.5
 
 
@@ -60,12 +60,12 @@ def test_a_weight_decay_reaches_adamw():
 )
 def test_a_schedule_spans_the_training(schedule, at_the_end):
     # 10 epochs of 10 batches: 100 steps, the last of which is number 99
-    settings = Settings(schedule=schedule, lr=1.0, epochs=10, batch_size=10)
-    assert make_schedule(settings, m=100)(99) == pytest.approx(at_the_end, rel=1e-4)
+    config = TrainConfig(schedule=schedule, lr=1.0, epochs=10, batch_size=10)
+    assert make_schedule(config, m=100)(99) == pytest.approx(at_the_end, rel=1e-4)
 
 
 def test_a_warmup_comes_first():
-    schedule = make_schedule(Settings(lr=1.0, warmup=2, epochs=10, batch_size=0), m=100)
+    schedule = make_schedule(TrainConfig(lr=1.0, warmup=2, epochs=10, batch_size=0), m=100)
     assert [schedule(step) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
 
 
@@ -87,19 +87,19 @@ def test_a_warmup_comes_first():
 )
 def test_what_does_not_go_together_is_refused(options, says):
     with pytest.raises(PlainnetError, match=says.replace("(", r"\(")):
-        table_run(introverts(60), Settings(**{"epochs": 1, **options}))
+        table_run(introverts(60), TrainConfig(**{"epochs": 1, **options}))
 
 
 def test_label_smoothing_makes_no_sense_for_numbers():
     with pytest.raises(PlainnetError, match="label smoothing makes no sense for MeanSquaredError"):
-        make_loss("regression", Settings(label_smoothing=0.1))
+        make_loss("regression", TrainConfig(label_smoothing=0.1))
 
 
 def test_the_record_says_what_was_done():
-    result = table_run(introverts(100), Settings(epochs=2, validation=0.2))
+    result = table_run(introverts(100), TrainConfig(epochs=2, validation=0.2))
     record = result.model.record
     assert record["rows"] == {"train": 60, "validation": 20, "test": 20}
-    assert record["settings"]["epochs"] == 2
+    assert record["config"]["epochs"] == 2
     assert len(record["history"]["val_loss"]) == 2
     assert set(record["results"]) == {"evaluation"}
     assert [one["kind"] for one in record["baselines"]] == ["constant", "column", "regression"]

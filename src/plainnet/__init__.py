@@ -1,7 +1,7 @@
 """Deep neural networks from scratch in NumPy: readable, checked down to every gradient, and quick.
 
 Everything in `plainnet.nn` and `plainnet.train` is a name of `plainnet` itself, and so are `Model`,
-`Settings`, `run`, `NetClassifier` and `NetRegressor`. Each is imported when it is first used: the
+`TrainConfig`, `run`, `NetClassifier` and `NetRegressor`. Each is imported when it is first used: the
 command line can then say that it was interrupted even while NumPy is imported.
 """
 
@@ -13,14 +13,14 @@ _LAZY = {
     "Model": "plainnet.model",
     "NetClassifier": "plainnet.estimators",
     "NetRegressor": "plainnet.estimators",
-    "Settings": "plainnet.config",
+    "TrainConfig": "plainnet.config",
     "run": "plainnet.training",
 }
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from plainnet.config import Settings as Settings
+    from plainnet.config import TrainConfig as TrainConfig
     from plainnet.estimators import NetClassifier as NetClassifier
     from plainnet.estimators import NetRegressor as NetRegressor
     from plainnet.model import Model as Model

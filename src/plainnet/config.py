@@ -1,4 +1,4 @@
-"""Settings: every choice of a training, checked, and what they make."""
+"""TrainConfig: every option of a training, checked, and the objects it describes."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.model import LOSSES
-from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from plainnet.optim.schedules import (
     Constant,
@@ -23,7 +23,7 @@ from plainnet.optim.schedules import (
     StepDecay,
     WarmUp,
 )
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
 if TYPE_CHECKING:
     from plainnet.data.columns import Kind, Scaling
@@ -48,7 +48,7 @@ LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "ad
 
 @final
 @dataclass(frozen=True)
-class Settings:
+class TrainConfig:
     """Every choice of a training; the same settings, data and machine give the same model file.
 
     Attributes
@@ -129,9 +129,9 @@ class Settings:
 
     Examples
     --------
-    >>> Settings(optimizer="sgd").learning_rate
+    >>> TrainConfig(optimizer="sgd").learning_rate
     0.1
-    >>> Settings(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
+    >>> TrainConfig(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
     (8, 4)
     """
 
@@ -179,17 +179,17 @@ class Settings:
         _check_types(self)
 
     @classmethod
-    def from_json(cls, fields: Fields) -> Self:
+    def from_json(cls, fields: JsonReader) -> Self:
         """Read settings that `dataclasses.asdict` has made JSON of; `check` looks at their sense.
 
         Parameters
         ----------
-        fields : Fields
+        fields : JsonReader
             Of the object.
 
         Returns
         -------
-        Settings
+        TrainConfig
 
         Raises
         ------
@@ -200,8 +200,8 @@ class Settings:
         --------
         >>> from dataclasses import asdict
         >>> import json
-        >>> there = json.loads(json.dumps(asdict(Settings(hidden=(4, 2)))))
-        >>> Settings.from_json(Fields(there, "the settings")) == Settings(hidden=(4, 2))
+        >>> there = json.loads(json.dumps(asdict(TrainConfig(hidden=(4, 2)))))
+        >>> TrainConfig.from_json(JsonReader(there, "the config")) == TrainConfig(hidden=(4, 2))
         True
         """
         fields.only(*(field.name for field in dataclass_fields(cls)))
@@ -237,7 +237,7 @@ class Settings:
 
         Examples
         --------
-        >>> Settings().learning_rate, Settings(lr=0.5).learning_rate
+        >>> TrainConfig().learning_rate, TrainConfig(lr=0.5).learning_rate
         (0.001, 0.5)
         """
         return LR[self.optimizer] if self.lr is None else self.lr
@@ -254,7 +254,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check_types(settings: Settings) -> None:
+def _check_types(config: TrainConfig) -> None:
     """Refuse values whose type does not match their field."""
     for names, kind, what in (
         (_TEXTS, str, "text"),
@@ -266,17 +266,17 @@ def _check_types(settings: Settings) -> None:
         (("min_level_count",), int | None, "a whole number or None"),
     ):
         for name in names:
-            _require(name, _is(getattr(settings, name), kind), what, settings)
+            _require(name, _is(getattr(config, name), kind), what, config)
     for name, kind, what in (
         ("hidden", int, "a sequence of whole numbers such as (8, 8)"),
         ("activation", str, "a sequence of names"),
         ("target", str, "a sequence of names"),
     ):
-        some = getattr(settings, name)
-        _require(name, _is(some, tuple) and all(_is(one, kind) for one in some), what, settings)
-    pairs = settings.kinds.items() if isinstance(settings.kinds, Mapping) else [(None, None)]
+        some = getattr(config, name)
+        _require(name, _is(some, tuple) and all(_is(one, kind) for one in some), what, config)
+    pairs = config.kinds.items() if isinstance(config.kinds, Mapping) else [(None, None)]
     named = all(_is(one, str) for pair in pairs for one in pair)
-    _require("kinds", named, "a mapping of column to kind", settings)
+    _require("kinds", named, "a mapping of column to kind", config)
 
 
 def _is(value: object, kind: Any) -> bool:
@@ -284,18 +284,18 @@ def _is(value: object, kind: Any) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _require(name: str, right: bool, what: str, settings: Settings) -> None:
+def _require(name: str, right: bool, what: str, config: TrainConfig) -> None:
     if not right:
-        value = shortened(getattr(settings, name))
-        raise PlainnetError(f"Settings: {name} must be {what}, got {value}")
+        value = shortened(getattr(config, name))
+        raise PlainnetError(f"TrainConfig: {name} must be {what}, got {value}")
 
 
-def check(settings: Settings) -> None:
+def check(config: TrainConfig) -> None:
     """Refuse settings that no data could make good, before time is spent on reading any.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         The choices.
 
     Raises
@@ -305,45 +305,45 @@ def check(settings: Settings) -> None:
 
     Examples
     --------
-    >>> check(Settings(patience=5))
+    >>> check(TrainConfig(patience=5))
     Traceback (most recent call last):
     plainnet.errors.PlainnetError: patience needs validation rows: set validation to 0.2, say
     """
-    positive_int("Settings", "epochs", settings.epochs)
-    if settings.min_level_count is not None:
-        positive_int("Settings", "min_level_count", settings.min_level_count)
+    positive_int("TrainConfig", "epochs", config.epochs)
+    if config.min_level_count is not None:
+        positive_int("TrainConfig", "min_level_count", config.min_level_count)
     for name in ("test", "validation", "label_smoothing"):
-        between("Settings", name, getattr(settings, name), 0, 1, ends=False, low_end=True)
-    between("Settings", "l2", settings.l2, 0, math.inf, ends=False, low_end=True)
-    if settings.clip_norm is not None:
-        between("Settings", "clip_norm", settings.clip_norm, 0, math.inf, ends=False)
-    if settings.scaling not in SCALINGS:
+        check_range("TrainConfig", name, getattr(config, name), 0, 1, ends=False, low_end=True)
+    check_range("TrainConfig", "l2", config.l2, 0, math.inf, ends=False, low_end=True)
+    if config.clip_norm is not None:
+        check_range("TrainConfig", "clip_norm", config.clip_norm, 0, math.inf, ends=False)
+    if config.scaling not in SCALINGS:
         raise PlainnetError(
-            f"unknown scaling {settings.scaling!r}: expected one of {', '.join(SCALINGS)}"
+            f"unknown scaling {config.scaling!r}: expected one of {', '.join(SCALINGS)}"
         )
     for name in ("seed", "batch_size", "patience"):
-        if getattr(settings, name) < 0:
-            raise PlainnetError(f"{name} must be at least 0, got {getattr(settings, name)}")
-    if settings.patience and not settings.validation:
+        if getattr(config, name) < 0:
+            raise PlainnetError(f"{name} must be at least 0, got {getattr(config, name)}")
+    if config.patience and not config.validation:
         raise PlainnetError("patience needs validation rows: set validation to 0.2, say")
-    of_hidden = (settings.dropout, settings.batch_norm, settings.layer_norm)
-    if not settings.hidden and (any(of_hidden) or settings.activation != Settings.activation):
+    of_hidden = (config.dropout, config.batch_norm, config.layer_norm)
+    if not config.hidden and (any(of_hidden) or config.activation != TrainConfig.activation):
         raise PlainnetError(
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
-    if settings.task in LOSSES:  # others are named by the target, with those that there are
-        make_loss(settings.task, settings)
-    make_network(settings, 1, 1)
-    make_optimizer(settings, 1)
+    if config.task in LOSSES:  # others are named by the target, with those that there are
+        make_loss(config.task, config)
+    make_network(config, 1, 1)
+    make_optimizer(config, 1)
 
 
-def make_network(settings: Settings, n_in: int, n_out: int) -> Sequential:
+def make_network(config: TrainConfig, n_in: int, n_out: int) -> Sequential:
     """Make the untrained network.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         The choices.
     n_in, n_out : int
         The numbers of inputs and outputs.
@@ -359,31 +359,31 @@ def make_network(settings: Settings, n_in: int, n_out: int) -> Sequential:
 
     Examples
     --------
-    >>> make_network(Settings(hidden=(4,)), n_in=2, n_out=1).params.grad.size
+    >>> make_network(TrainConfig(hidden=(4,)), n_in=2, n_out=1).params.grad.size
     17
     """
-    one = len(settings.activation) == 1
+    one = len(config.activation) == 1
     return mlp(
         n_in,
-        settings.hidden,
+        config.hidden,
         n_out,
-        activation=settings.activation[0] if one else settings.activation,
-        init=settings.init,
-        dropout=settings.dropout,
-        batch_norm=settings.batch_norm,
-        layer_norm=settings.layer_norm,
-        seed=rng(settings, 1),
+        activation=config.activation[0] if one else config.activation,
+        init=config.init,
+        dropout=config.dropout,
+        batch_norm=config.batch_norm,
+        layer_norm=config.layer_norm,
+        seed=rng(config, 1),
     )
 
 
-def make_loss(task: "Task", settings: Settings) -> Loss:
+def make_loss(task: "Task", config: TrainConfig) -> Loss:
     """Make the loss of a task.
 
     Parameters
     ----------
     task : {"binary", "multiclass", "multilabel", "regression"}
         What kind of target it is.
-    settings : Settings
+    config : TrainConfig
         Its ``loss``, ``label_smoothing`` and ``balanced``.
 
     Returns
@@ -397,32 +397,32 @@ def make_loss(task: "Task", settings: Settings) -> Loss:
 
     Examples
     --------
-    >>> type(make_loss("regression", Settings(loss="Huber"))).__name__
+    >>> type(make_loss("regression", TrainConfig(loss="Huber"))).__name__
     'Huber'
     """
-    if settings.balanced and task not in ("binary", "multiclass"):
+    if config.balanced and task not in ("binary", "multiclass"):
         raise PlainnetError(
             f"balanced is about classes, of which a {task} target has none: leave it out"
         )
     kinds = {kind.__name__: kind for kind in LOSSES[task]}
-    name = settings.loss or next(iter(kinds))
+    name = config.loss or next(iter(kinds))
     if name not in kinds:
         raise PlainnetError(
             f"loss {name!r} does not fit a {task} target: take {' or '.join(kinds)}"
         )
     if "label_smoothing" in kinds[name].options:
-        return kinds[name](label_smoothing=settings.label_smoothing)  # type: ignore[call-arg]
-    if settings.label_smoothing:
+        return kinds[name](label_smoothing=config.label_smoothing)  # type: ignore[call-arg]
+    if config.label_smoothing:
         raise PlainnetError(f"label smoothing makes no sense for {name}, which has no labels")
     return kinds[name]()
 
 
-def make_optimizer(settings: Settings, m: int) -> Optimizer:
+def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
     """Make the optimizer with its schedule.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         The choices.
     m : int
         The number of training rows, from which the length of the schedule follows.
@@ -438,32 +438,32 @@ def make_optimizer(settings: Settings, m: int) -> Optimizer:
 
     Examples
     --------
-    >>> make_optimizer(Settings(optimizer="sgd", lr=0.5), m=100).rate
+    >>> make_optimizer(TrainConfig(optimizer="sgd", lr=0.5), m=100).rate
     0.5
     """
-    name = settings.optimizer
+    name = config.optimizer
     if name not in LR:
         raise PlainnetError(f"unknown optimizer {name!r}: expected one of {', '.join(LR)}")
-    lr = make_schedule(settings, m)
-    if name != "sgd" and (settings.momentum or settings.nesterov):
+    lr = make_schedule(config, m)
+    if name != "sgd" and (config.momentum or config.nesterov):
         raise PlainnetError(f"momentum and nesterov are options of sgd, not of {name}")
-    if name != "adamw" and settings.weight_decay is not None:
+    if name != "adamw" and config.weight_decay is not None:
         raise PlainnetError(f"weight decay is an option of adamw, not of {name}: take l2")
     if name == "sgd":
-        return SGD(lr, settings.momentum, settings.nesterov)
-    if name == "adamw" and settings.weight_decay is not None:
-        return AdamW(lr, weight_decay=settings.weight_decay)
+        return SGD(lr, config.momentum, config.nesterov)
+    if name == "adamw" and config.weight_decay is not None:
+        return AdamW(lr, weight_decay=config.weight_decay)
     if name == "rmsprop":
         return RMSprop(lr)
     return Adam(lr) if name == "adam" else AdamW(lr)
 
 
-def make_schedule(settings: Settings, m: int) -> Schedule:
+def make_schedule(config: TrainConfig, m: int) -> Schedule:
     """Make the learning rate's schedule over the whole training.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         The choices.
     m : int
         The number of training rows.
@@ -479,17 +479,17 @@ def make_schedule(settings: Settings, m: int) -> Schedule:
 
     Examples
     --------
-    >>> settings = Settings(schedule="cosine", lr=1.0, epochs=10, batch_size=0)
-    >>> round(make_schedule(settings, m=100)(5), 6)
+    >>> config = TrainConfig(schedule="cosine", lr=1.0, epochs=10, batch_size=0)
+    >>> round(make_schedule(config, m=100)(5), 6)
     0.5
     """
-    per_epoch = math.ceil(m / settings.batch_size) if settings.batch_size else 1
-    if not 0 <= settings.warmup < settings.epochs:
+    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
+    if not 0 <= config.warmup < config.epochs:
         raise PlainnetError(
-            f"warmup must be at least 0 and shorter than the {settings.epochs} epochs, "
-            f"got {settings.warmup}"
+            f"warmup must be at least 0 and shorter than the {config.epochs} epochs, "
+            f"got {config.warmup}"
         )
-    lr, steps = settings.learning_rate, (settings.epochs - settings.warmup) * per_epoch
+    lr, steps = config.learning_rate, (config.epochs - config.warmup) * per_epoch
     tenth = max(steps // 10, 1)
     kinds: dict[str, Callable[[], Schedule]] = {
         "constant": lambda: Constant(lr),
@@ -498,35 +498,35 @@ def make_schedule(settings: Settings, m: int) -> Schedule:
         "cosine": lambda: Cosine(lr, steps),
         "onecycle": lambda: OneCycle(lr, steps),
     }
-    if settings.schedule not in kinds:
+    if config.schedule not in kinds:
         raise PlainnetError(
-            f"unknown schedule {settings.schedule!r}: expected one of {', '.join(kinds)}"
+            f"unknown schedule {config.schedule!r}: expected one of {', '.join(kinds)}"
         )
-    schedule = kinds[settings.schedule]()
-    return WarmUp(schedule, settings.warmup * per_epoch) if settings.warmup else schedule
+    schedule = kinds[config.schedule]()
+    return WarmUp(schedule, config.warmup * per_epoch) if config.warmup else schedule
 
 
-def privacy_of(settings: Settings) -> "Privacy":
+def privacy_of(config: TrainConfig) -> "Privacy":
     """Return which levels and values of single rows a schema leaves out.
 
     Examples
     --------
-    >>> privacy_of(Settings(private=True))
+    >>> privacy_of(TrainConfig(private=True))
     Privacy(min_level_count=10, quantiles=True)
     """
     from plainnet.data.privacy import Privacy
 
-    usual = PRIVATE_LEVEL_COUNT if settings.private else 1
-    given = settings.min_level_count
-    return Privacy(usual if given is None else given, settings.private)
+    usual = PRIVATE_LEVEL_COUNT if config.private else 1
+    given = config.min_level_count
+    return Privacy(usual if given is None else given, config.private)
 
 
-def rng(settings: Settings, use: int) -> np.random.Generator:
+def rng(config: TrainConfig, use: int) -> np.random.Generator:
     """Return the generator of one use, which does not depend on the others.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         Its ``seed``.
     use : {0, 1, 2, 3}
         The split, the weights, the order of the rows, or the folds.
@@ -537,8 +537,8 @@ def rng(settings: Settings, use: int) -> np.random.Generator:
 
     Examples
     --------
-    >>> a, b = rng(Settings(seed=1), 0), rng(Settings(seed=1), 0)
+    >>> a, b = rng(TrainConfig(seed=1), 0), rng(TrainConfig(seed=1), 0)
     >>> a.random() == b.random()
     True
     """
-    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(use,)))
+    return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(use,)))

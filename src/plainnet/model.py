@@ -73,16 +73,16 @@ class Model:
     --------
     >>> import pandas as pd
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
+    >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
     >>> model.predict(new)
     array(['no', 'yes'], dtype=object)
     >>> model.predict_proba(new).round(2)  # of "yes"
     array([[0.],
            [1.]], dtype=float32)
-    >>> X = model.inputs(new)  # standardised by the training rows
+    >>> X = model.inputs(new)  # standardized by the training rows
     >>> X.round(2)
     array([[-1.34],
            [ 1.34]], dtype=float32)
@@ -131,9 +131,9 @@ class Model:
         --------
         >>> from plainnet.data.synthetic import pandas_and_bears
         >>> from plainnet.training import image_run
-        >>> from plainnet.config import Settings
+        >>> from plainnet.config import TrainConfig
         >>> X, y, classes = pandas_and_bears(20, size=16)
-        >>> model = image_run(X, y, classes, Settings(epochs=1)).model
+        >>> model = image_run(X, y, classes, TrainConfig(epochs=1)).model
         >>> X.dtype, model.transform(X[:2]).shape
         (dtype('uint8'), (2, 768))
         """
@@ -256,9 +256,9 @@ class Model:
         --------
         >>> import pandas as pd
         >>> from plainnet.training import table_run
-        >>> from plainnet.config import Settings
+        >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
@@ -299,9 +299,9 @@ class Model:
         --------
         >>> import pandas as pd
         >>> from plainnet.training import table_run
-        >>> from plainnet.config import Settings
+        >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
         >>> model.predict(pd.DataFrame({"hours": [4, 1]}))
         array(['yes', 'no'], dtype=object)
         """

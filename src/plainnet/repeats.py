@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any, final
 
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.training import Run
 
@@ -75,9 +75,9 @@ class Repeats:
 
 def repeat(
     first: Run,
-    settings: Settings,
+    config: TrainConfig,
     k: int,
-    again: Callable[[Settings], Run],
+    again: Callable[[TrainConfig], Run],
     watch: Callable[[int, float], object] | None = None,
 ) -> Repeats:
     """Train with further seeds and compare; the first run's model gets the result in its record.
@@ -88,7 +88,7 @@ def repeat(
     ----------
     first : Run
         With the seed of the settings.
-    settings : Settings
+    config : TrainConfig
         All choices; the others take the seeds that follow.
     k : int
         How many trainings in all, at least 2.
@@ -112,17 +112,17 @@ def repeat(
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> frame, settings = introverts(300), Settings(epochs=5)
-    >>> found = repeat(table_run(frame, settings), settings, 3, lambda s: table_run(frame, s))
+    >>> frame, config = introverts(300), TrainConfig(epochs=5)
+    >>> found = repeat(table_run(frame, config), config, 3, lambda s: table_run(frame, s))
     >>> found.seeds, len(found.network)
     ((0, 1, 2), 3)
     """
-    check_repeat(settings, k)
+    check_repeat(config, k)
     figure = "rmse" if first.model.target.task == "regression" else "accuracy"
-    seeds = range(settings.seed, settings.seed + k)
+    seeds = range(config.seed, config.seed + k)
     own, others = [], []
     for seed in seeds:
-        run = first if seed == settings.seed else again(replace(settings, seed=seed))
+        run = first if seed == config.seed else again(replace(config, seed=seed))
         if run.history.stopped == "interrupted":
             break
         results = run.model.record["results"]
@@ -139,11 +139,11 @@ def repeat(
     return found
 
 
-def check_repeat(settings: Settings, k: int) -> None:
+def check_repeat(config: TrainConfig, k: int) -> None:
     """Refuse a number of repeats that makes no sense; see `repeat`."""
     if k < 2:
         raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
-    if not settings.test:
+    if not config.test:
         raise PlainnetError("repeats are compared on held-out rows: set test to 0.2, say")
 
 

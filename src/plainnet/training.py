@@ -12,7 +12,7 @@ import numpy as np
 
 from plainnet._version import __version__
 from plainnet.config import (
-    Settings,
+    TrainConfig,
     check,
     make_loss,
     make_network,
@@ -58,7 +58,7 @@ class Run(NamedTuple):
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model, history, data = table_run(frame, Settings(epochs=3, test=0))
+    >>> model, history, data = table_run(frame, TrainConfig(epochs=3, test=0))
     >>> len(history), len(data.train.X), model.target.classes
     (3, 4, ('no', 'yes'))
     """
@@ -83,12 +83,12 @@ class EvaluationInterrupted(KeyboardInterrupt):
         self.run = run
 
 
-def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = None) -> "Dataset":
+def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
     """Read and split a table or a folder of class folders, as `run` does.
 
     Parameters
     ----------
-    path, settings, progress
+    path, config, progress
         See `run`.
 
     Returns
@@ -107,25 +107,25 @@ def load(path: str | Path, settings: Settings, *, progress: "Progress | None" = 
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frame.to_csv(f"{folder}/exam.csv", index=False)
-    ...     data = load(f"{folder}/exam.csv", Settings(test=0.5))
+    ...     data = load(f"{folder}/exam.csv", TrainConfig(test=0.5))
     >>> len(data.train.X), len(data.test.X)
     (2, 2)
     """
     from plainnet.data.dataset import split
 
-    check(settings)
-    source = _read(path, settings, progress)
-    return split(source, rng(settings, 0), test=settings.test, validation=settings.validation)
+    check(config)
+    source = _read(path, config, progress)
+    return split(source, rng(config, 0), test=config.test, validation=config.validation)
 
 
 def load_folds(
-    path: str | Path, settings: Settings, k: int, *, progress: "Progress | None" = None
+    path: str | Path, config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read a table or a folder of class folders, hold out what `run` would, and fold the rest.
 
     Parameters
     ----------
-    path, settings, progress
+    path, config, progress
         See `run`.
     k : int
         How many folds, at least 2.
@@ -145,37 +145,37 @@ def load_folds(
     >>> from plainnet.data.synthetic import introverts
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
-    ...     folds = load_folds(f"{folder}/survey.csv", Settings(), k=5)
+    ...     folds = load_folds(f"{folder}/survey.csv", TrainConfig(), k=5)
     >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(5)]
     (20, [16, 16, 16, 16, 16])
     """
     from plainnet.data.folds import fold
 
-    check(settings)
-    source = _read(path, settings, progress)
-    return fold(source, k, rng(settings, 0), rng(settings, 3), test=settings.test)
+    check(config)
+    source = _read(path, config, progress)
+    return fold(source, k, rng(config, 0), rng(config, 3), test=config.test)
 
 
-def _read(path: str | Path, settings: Settings, progress: "Progress | None") -> "Source":
+def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") -> "Source":
     from plainnet.data.dataset import read_source
 
     return read_source(
         path,
-        target=settings.target,
-        task=settings.task,
-        kinds=settings.kinds,
-        size=settings.size,
-        strict=settings.strict,
-        group=_group(settings),
-        scaling=settings.scaling,
-        privacy=privacy_of(settings),
+        target=config.target,
+        task=config.task,
+        kinds=config.kinds,
+        size=config.size,
+        strict=config.strict,
+        group=_group(config),
+        scaling=config.scaling,
+        privacy=privacy_of(config),
         progress=progress,
     )
 
 
 def run(
     path: str | Path,
-    settings: Settings,
+    config: TrainConfig,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     *,
@@ -189,7 +189,7 @@ def run(
     ----------
     path : path
         The file or folder.
-    settings : Settings
+    config : TrainConfig
         All choices.
     callbacks : sequence of callable
         See `plainnet.train.fit`.
@@ -216,21 +216,21 @@ def run(
     >>> import tempfile
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> settings = Settings(hidden=(), optimizer="sgd", lr=1.0, test=0)
+    >>> config = TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frame.to_csv(f"{folder}/exam.csv", index=False)
-    ...     model, history, data = run(f"{folder}/exam.csv", settings)
+    ...     model, history, data = run(f"{folder}/exam.csv", config)
     >>> history.loss[-1] < 0.1 < history.loss[0]
     True
     >>> model.record["data"], model.predict(pd.DataFrame({"hours": [1, 4]}))
     ('exam.csv', array(['no', 'yes'], dtype=object))
     """
-    data = load(path, settings, progress=progress)
+    data = load(path, config, progress=progress)
     if checkpoints is not None:
         checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
     name = Path(path).resolve().name  # without the place: it may be private
     try:
-        result = train(data, settings, callbacks, watch, ready=ready, checkpoints=checkpoints)
+        result = train(data, config, callbacks, watch, ready=ready, checkpoints=checkpoints)
     except EvaluationInterrupted as interrupted:
         interrupted.run.model.record["data"] = name
         raise
@@ -268,12 +268,12 @@ def resume(
     --------
     >>> import tempfile
     >>> from plainnet.data.synthetic import introverts
-    >>> settings = Settings(epochs=9)
+    >>> config = TrainConfig(epochs=9)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
-    ...     whole = run(f"{folder}/survey.csv", settings)
+    ...     whole = run(f"{folder}/survey.csv", config)
     ...     try:  # the same, but the power fails in epoch 6
-    ...         part = run(f"{folder}/survey.csv", settings,
+    ...         part = run(f"{folder}/survey.csv", config,
     ...                    [lambda epoch: 1 / (6 - epoch.number) > 9],
     ...                    checkpoints=Checkpoints(f"{folder}/survey.run", every=2.5))
     ...     except ZeroDivisionError:
@@ -281,12 +281,12 @@ def resume(
     >>> len(rest.history), rest.history.loss == whole.history.loss
     (9, True)
     """
-    path, settings = begun(checkpoints)
+    path, config = begun(checkpoints)
     more: dict[str, Any] = {"progress": progress, "ready": ready, "checkpoints": checkpoints}
-    return run(path, settings, callbacks, watch, **more)
+    return run(path, config, callbacks, watch, **more)
 
 
-def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
+def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
     """Return the data and the settings that a training was begun with, by its checkpoints.
 
     Parameters
@@ -297,39 +297,39 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, Settings]:
     Returns
     -------
     path : Path
-    settings : Settings
+    config : TrainConfig
 
     Raises
     ------
     PlainnetError
         If the checkpoints are not of a `run`, or there is nothing at the path any more.
     """
-    if checkpoints.stored("path") is None or checkpoints.stored("settings") is None:
+    if checkpoints.stored("path") is None or checkpoints.stored("config") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
             "so it does not say on what: go on as it began"
         )
-    with checkpoints.believed() as about:
+    with checkpoints.validated() as about:
         path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
-        settings = Settings.from_json(about.part("settings"))
-        _require_weights(checkpoints, settings)
-        check(settings)
+        config = TrainConfig.from_json(about.part("config"))
+        _require_weights(checkpoints, config)
+        check(config)
         about.texts("notes", distinct=False)
     if not path.exists():
         raise PlainnetError(
             f"the data of this training, {shortened(str(path), 1000)}, is not there any more: "
             "put it back"
         )
-    return path, settings
+    return path, config
 
 
 def _require_weights(
-    checkpoints: Checkpoints, settings: Settings, n_in: int = 1, n_out: int = 1
+    checkpoints: Checkpoints, config: TrainConfig, n_in: int = 1, n_out: int = 1
 ) -> None:
     """Refuse layers that the weights in the file are not enough for, before room is made."""
     assert checkpoints.found is not None
     stored = checkpoints.found.arrays["theta"].size
-    widths = (*settings.hidden, n_out)
+    widths = (*config.hidden, n_out)
     sizes = (
         min(n_in, widths[0]),
         *widths,
@@ -343,7 +343,7 @@ def _require_weights(
 
 def table_run(
     frame: "pd.DataFrame",
-    settings: Settings,
+    config: TrainConfig,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     *,
@@ -355,7 +355,7 @@ def table_run(
     ----------
     frame : pandas.DataFrame
         A row a sample.
-    settings, callbacks, watch, ready
+    config, callbacks, watch, ready
         See `run`.
 
     Returns
@@ -370,7 +370,7 @@ def table_run(
     Examples
     --------
     >>> from plainnet.data.synthetic import introverts
-    >>> result = table_run(introverts(300), Settings(optimizer="sgd", lr=0.5, epochs=200))
+    >>> result = table_run(introverts(300), TrainConfig(optimizer="sgd", lr=0.5, epochs=200))
     >>> result.history.loss[-1] < 0.2 < result.history.loss[0]
     True
     """
@@ -378,24 +378,24 @@ def table_run(
 
     data = table_dataset(
         frame,
-        rng(settings, 0),
-        target=settings.target,
-        task=settings.task,
-        kinds=settings.kinds,
-        test=settings.test,
-        validation=settings.validation,
-        group=_group(settings),
-        scaling=settings.scaling,
-        privacy=privacy_of(settings),
+        rng(config, 0),
+        target=config.target,
+        task=config.task,
+        kinds=config.kinds,
+        test=config.test,
+        validation=config.validation,
+        group=_group(config),
+        scaling=config.scaling,
+        privacy=privacy_of(config),
     )
-    return train(data, settings, callbacks, watch, ready=ready)
+    return train(data, config, callbacks, watch, ready=ready)
 
 
 def image_run(
     X: Array,
     y: Array,
     classes: Sequence[str],
-    settings: Settings,
+    config: TrainConfig,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     *,
@@ -411,7 +411,7 @@ def image_run(
         Class numbers.
     classes : sequence of str
         Their names.
-    settings, callbacks, watch, ready
+    config, callbacks, watch, ready
         See `run`.
 
     Returns
@@ -426,7 +426,7 @@ def image_run(
     Examples
     --------
     >>> from plainnet.data.synthetic import pandas_and_bears
-    >>> result = image_run(*pandas_and_bears(20, size=16), Settings(epochs=1))
+    >>> result = image_run(*pandas_and_bears(20, size=16), TrainConfig(epochs=1))
     >>> result.model.net.in_shape
     (768,)
     """
@@ -436,18 +436,18 @@ def image_run(
         X,
         y,
         classes,
-        rng(settings, 0),
-        test=settings.test,
-        validation=settings.validation,
-        group=_group(settings),
-        scaling=settings.scaling,
+        rng(config, 0),
+        test=config.test,
+        validation=config.validation,
+        group=_group(config),
+        scaling=config.scaling,
     )
-    return train(data, settings, callbacks, watch, ready=ready)
+    return train(data, config, callbacks, watch, ready=ready)
 
 
 def train(
     data: "Dataset",
-    settings: Settings,
+    config: TrainConfig,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     *,
@@ -460,7 +460,7 @@ def train(
     ----------
     data : Dataset
         From `plainnet.data.dataset`.
-    settings, callbacks, watch, ready, checkpoints
+    config, callbacks, watch, ready, checkpoints
         See `run`.
 
     Returns
@@ -479,34 +479,34 @@ def train(
     >>> from plainnet.data.dataset import table_dataset
     >>> from plainnet.data.synthetic import introverts
     >>> data = table_dataset(introverts(100), np.random.default_rng(0))
-    >>> train(data, Settings(epochs=2)).history.stopped
+    >>> train(data, TrainConfig(epochs=2)).history.stopped
     'epochs'
     """
     from plainnet.evaluate.per_example import without_far
     from plainnet.evaluate.results import judge
 
-    check(settings)
+    check(config)
     if checkpoints is not None and checkpoints.found is not None:
-        with checkpoints.believed():
-            _require_weights(checkpoints, settings, data.schema.n_features, data.target.n_out)
-    model = untrained(data, settings)
+        with checkpoints.validated():
+            _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
+    model = untrained(data, config)
     data = without_far(model, data, "validation")
     if checkpoints is not None:
-        checkpoints.same("settings", partial(asdict, settings))
+        checkpoints.same("config", partial(asdict, config))
         checkpoints.same("data", partial(_fingerprint, data))
         if checkpoints.stored("notes") is not None:  # which name files as they were called then
-            with checkpoints.believed() as about:
+            with checkpoints.validated() as about:
                 data.notes[:] = about.texts("notes", distinct=False)
         checkpoints.also("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)
-    history = fit_model(model, data, settings, callbacks, watch, checkpoints=checkpoints)
+    history = fit_model(model, data, config, callbacks, watch, checkpoints=checkpoints)
     model.record |= {
-        "settings": asdict(settings),
+        "config": asdict(config),
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    data, interrupted = judge(model, data, settings.fingerprints and not settings.private)
+    data, interrupted = judge(model, data, config.fingerprints and not config.private)
     model.record |= {
         "rows": {
             name: 0 if rows is None else len(rows.X)
@@ -516,29 +516,29 @@ def train(
                 ("test", data.test),
             )
         },
-        "notes": [] if settings.private else list(data.notes),  # which name rows and files
+        "notes": [] if config.private else list(data.notes),  # which name rows and files
     }
     if interrupted:
         raise EvaluationInterrupted(Run(model, history, data))
     return Run(model, history, data)
 
 
-def untrained(data: "Dataset", settings: Settings) -> Model:
+def untrained(data: "Dataset", config: TrainConfig) -> Model:
     """Make the model that a training on these rows begins with.
 
     Parameters
     ----------
     data : Dataset
         From `plainnet.data.dataset`.
-    settings : Settings
+    config : TrainConfig
         The choices.
 
     Returns
     -------
     Model
     """
-    loss = make_loss(data.target.task, settings)
-    net = make_network(settings, data.schema.n_features, data.target.n_out)
+    loss = make_loss(data.target.task, config)
+    net = make_network(config, data.schema.n_features, data.target.n_out)
     model = Model(data.schema, data.target, net, loss)
     if model.transform is not None:
         net.params.views["dense1.W"][:, _constant(data)] = 0
@@ -568,7 +568,7 @@ def _transform(model: Model, data: "Dataset") -> Transform | None:
 def fit_model(
     model: Model,
     data: "Dataset",
-    settings: Settings,
+    config: TrainConfig,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     *,
@@ -581,10 +581,10 @@ def fit_model(
     ----------
     model : Model
         From `untrained`.
-    data, settings, callbacks, watch, checkpoints
+    data, config, callbacks, watch, checkpoints
         See `train`.
     epochs : int, optional
-        End after so many, as a training of ``settings.epochs`` that is cut off there: its schedule
+        End after so many, as a training of ``config.epochs`` that is cut off there: its schedule
         goes on as if all were still to come.
 
     Returns
@@ -600,20 +600,20 @@ def fit_model(
         model.net,
         *data.train,
         loss=model.loss,
-        optimizer=make_optimizer(settings, len(data.train.X)),
-        epochs=settings.epochs if epochs is None else epochs,
-        batch_size=settings.batch_size or None,
+        optimizer=make_optimizer(config, len(data.train.X)),
+        epochs=config.epochs if epochs is None else epochs,
+        batch_size=config.batch_size or None,
         validation=None if data.validation is None else (data.validation.X, data.validation.y),
         metric=model.loss.score,
-        class_weight="balanced" if settings.balanced else None,
-        l2=settings.l2,
-        clip_norm=settings.clip_norm,
-        early_stopping=EarlyStopping(settings.patience) if settings.patience else None,
+        class_weight="balanced" if config.balanced else None,
+        l2=config.l2,
+        clip_norm=config.clip_norm,
+        early_stopping=EarlyStopping(config.patience) if config.patience else None,
         callbacks=callbacks,
         watch=watch,
         transform=_transform(model, data),
         checkpoints=checkpoints,
-        seed=rng(settings, 2),
+        seed=rng(config, 2),
     )
 
 
@@ -630,7 +630,7 @@ def _versions() -> dict[str, str]:
     return {"plainnet": __version__, "numpy": np.__version__, "python": python}
 
 
-def _group(settings: Settings) -> "Grouping | None":
+def _group(config: TrainConfig) -> "Grouping | None":
     from plainnet.evaluate.duplicates import groups_of
 
-    return groups_of if settings.together else None
+    return groups_of if config.together else None

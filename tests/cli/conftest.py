@@ -50,7 +50,7 @@ def survey(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def colours(tmp_path: Path) -> Path:
+def colors(tmp_path: Path) -> Path:
     """A folder of twelve small pictures in two classes, which any network tells apart."""
     folder = tmp_path / "colours"
     rng = np.random.default_rng(0)
@@ -72,9 +72,9 @@ def trained(cli: Cli, survey: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def painter(cli: Cli, colours: Path, tmp_path: Path) -> Path:
+def painter(cli: Cli, colors: Path, tmp_path: Path) -> Path:
     """A model of the pictures."""
     path = tmp_path / "painter.safetensors"
-    outcome = cli("train", colours, "--epochs", 20, "--size", 8, "--lr", 0.01, "--out", path)
+    outcome = cli("train", colors, "--epochs", 20, "--size", 8, "--lr", 0.01, "--out", path)
     assert outcome.code == 0
     return path

@@ -163,13 +163,13 @@ BAD_PICTURES = {
 
 @pytest.mark.parametrize("what", BAD_PICTURES)
 def test_bad_pictures_stop_if_strict_and_are_left_out_otherwise(
-    cli: Cli, colours: Path, old: Path, what: str
+    cli: Cli, colors: Path, old: Path, what: str
 ) -> None:
     spoil, telling = BAD_PICTURES[what]
-    spoil(colours)
-    one_sentence(cli("train", colours, "--strict --out", old), telling)
+    spoil(colors)
+    one_sentence(cli("train", colors, "--strict --out", old), telling)
     assert old.read_bytes() == b"as it was"
-    outcome = cli("train", colours, "--epochs 1 --size 8 --out", old)
+    outcome = cli("train", colors, "--epochs 1 --size 8 --out", old)
     assert outcome.code == 0
     assert f"bad.png: {telling}" in outcome.out
     assert Model.load(old).target.classes == ("blue", "red")
@@ -183,9 +183,9 @@ def test_nothing_but_bad_pictures_is_an_error(cli: Cli, tmp_path: Path, old: Pat
     assert old.read_bytes() == b"as it was"
 
 
-def test_bad_folders(cli: Cli, colours: Path, old: Path, tmp_path: Path) -> None:
-    _one_class(colours)
-    one_sentence(cli("train", colours, "--out", old), "holds one class folder")
+def test_bad_folders(cli: Cli, colors: Path, old: Path, tmp_path: Path) -> None:
+    _one_class(colors)
+    one_sentence(cli("train", colors, "--out", old), "holds one class folder")
     (tmp_path / "nothing").mkdir()
     one_sentence(cli("train", "nothing", "--out", old), "holds no class folder")
     one_sentence(cli("train", "nowhere", "--out", old), "does not exist")
@@ -193,8 +193,8 @@ def test_bad_folders(cli: Cli, colours: Path, old: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("words", ["--target x", "--task binary", "--kind a=number"])
-def test_options_of_tables_are_refused_for_pictures(cli: Cli, colours: Path, words: str) -> None:
-    one_sentence(cli("train", colours, words), "make sense for tables only")
+def test_options_of_tables_are_refused_for_pictures(cli: Cli, colors: Path, words: str) -> None:
+    one_sentence(cli("train", colors, words), "make sense for tables only")
 
 
 def damaged(model: Path, how: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.model import Model
 from plainnet.training import load
 
@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Callable[..., int]:
             "regression": score.round(3),
         }[task]
         frame.to_csv(tmp_path / "whole.csv", index=False)
-        data = load(tmp_path / "whole.csv", Settings(validation=0.2))
+        data = load(tmp_path / "whole.csv", TrainConfig(validation=0.2))
         row = int((data.test_rows if part == "test" else data.validation_rows)[3])
         frame.loc[row, column] = fill
         frame.to_csv(tmp_path / name, index=False)
@@ -110,7 +110,7 @@ def test_a_training_whose_held_out_rows_are_all_left_out_saves_its_model(
 ) -> None:
     table("f.csv", "regression", "y", 1.0)
     frame = pd.read_csv("f.csv")
-    frame.loc[load("f.csv", Settings()).test_rows, "a"] = 1e20
+    frame.loc[load("f.csv", TrainConfig()).test_rows, "a"] = 1e20
     frame.to_csv("f.csv", index=False)
     done = cli("train", "f.csv", SHORT, "--repeat 2 --out f.safetensors")
     assert (done.code, done.err) == (0, "")

@@ -328,7 +328,7 @@ RECORDS = {
         *("record", "findings"),
         [{"name": "a", "level": "x", "says": "", "number": "", "cause": "", "advice": ""}],
     ),
-    "settings as a list": put("record", "settings", [1]),
+    "settings as a list": put("record", "config", [1]),
     "no record at all": put("record", {}),
     "results as text": put("record", "results", "good"),
     "half a surrogate pair": put("record", "data", Raw('"\\ud800"')),

@@ -10,7 +10,7 @@ import pytest
 
 import plainnet.cli.commands.train as training
 from plainnet.cli.options import Options
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 
 # option, its words on the command line, and what they change
@@ -54,7 +54,7 @@ PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("size", ("32",), {"size": 32}),
     ("strict", (), {"strict": True}),
 ]
-Settle = Callable[..., Settings]
+Settle = Callable[..., TrainConfig]
 
 
 class SeenError(PlainnetError):
@@ -65,11 +65,11 @@ class SeenError(PlainnetError):
 def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
     """Give the settings with which a command line would train."""
 
-    def run(*arguments: object) -> Settings:
-        seen: list[Settings] = []
+    def run(*arguments: object) -> TrainConfig:
+        seen: list[TrainConfig] = []
 
-        def fake(path: Path, settings: Settings, *rest: object, **more: object) -> None:
-            seen.append(settings)
+        def fake(path: Path, config: TrainConfig, *rest: object, **more: object) -> None:
+            seen.append(config)
             raise SeenError("seen")
 
         monkeypatch.setattr(training, "run", fake)
@@ -81,20 +81,20 @@ def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
 
 
 def test_without_options_the_settings_are_the_defaults(settle: Settle) -> None:
-    assert settle("a.csv") == Settings()
+    assert settle("a.csv") == TrainConfig()
 
 
 def test_pictures_have_another_network_by_default(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    assert settle("pictures") == Settings(hidden=(8, 8, 8))
+    assert settle("pictures") == TrainConfig(hidden=(8, 8, 8))
 
 
 @pytest.mark.parametrize(("option", "words", "changed"), OPTIONS)
 def test_option_changes_its_setting_and_no_other(
     settle: Settle, option: str, words: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
-    assert replace(Settings(), **changed) != Settings()
-    assert settle("a.csv", f"--{option}", *words) == replace(Settings(), **changed)
+    assert replace(TrainConfig(), **changed) != TrainConfig()
+    assert settle("a.csv", f"--{option}", *words) == replace(TrainConfig(), **changed)
 
 
 @pytest.mark.parametrize(("option", "words", "changed"), PICTURES)
@@ -102,21 +102,21 @@ def test_option_of_pictures(
     settle: Settle, tmp_path: Path, option: str, words: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
     (tmp_path / "pictures").mkdir()
-    expected = Settings(hidden=(8, 8, 8), **changed)
+    expected = TrainConfig(hidden=(8, 8, 8), **changed)
     assert settle("pictures", f"--{option}", *words) == expected
 
 
 def test_no_setting_is_without_an_option() -> None:
     changed = {name for _, _, changed in OPTIONS + PICTURES for name in changed}
-    assert changed == {field.name for field in fields(Settings)}
+    assert changed == {field.name for field in fields(TrainConfig)}
     options = {field.name.replace("_", "-") for field in fields(Options)}
     assert options == {option.removeprefix("no-") for option, _, _ in OPTIONS + PICTURES}
 
 
 def test_repeated_options_add_up(settle: Settle) -> None:
-    settings = settle("a.csv", "--target y --target z --kind a=number --kind b=yesno")
-    assert settings.target == ("y", "z")
-    assert settings.kinds == {"a": "number", "b": "yesno"}
+    config = settle("a.csv", "--target y --target z --kind a=number --kind b=yesno")
+    assert config.target == ("y", "z")
+    assert config.kinds == {"a": "number", "b": "yesno"}
 
 
 TOML = """
@@ -151,7 +151,7 @@ task = "regression"
 kind = ["a=number"]
 seed = 7
 """
-FROM_TOML = Settings(
+FROM_TOML = TrainConfig(
     hidden=(8, 4),
     activation=("tanh", "relu"),
     init="xavier_normal",
@@ -190,8 +190,8 @@ def test_every_option_can_stand_in_the_config_file(settle: Settle, tmp_path: Pat
     assert settle("a.csv", "--config", "run.toml") == FROM_TOML
     (tmp_path / "pictures").mkdir()
     (tmp_path / "two.toml").write_text("size = 32\nstrict = true\n")
-    settings = settle("pictures", "--config", "two.toml")
-    assert (settings.size, settings.strict) == (32, True)
+    config = settle("pictures", "--config", "two.toml")
+    assert (config.size, config.strict) == (32, True)
 
 
 def test_the_command_line_wins_over_the_config_file(settle: Settle, tmp_path: Path) -> None:

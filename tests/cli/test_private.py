@@ -34,24 +34,24 @@ def require_clean(folder: Path) -> None:
                 assert form not in content, f"{name} in {file.name}"
 
 
-def spoiled(colours: Path) -> None:
+def spoiled(colors: Path) -> None:
     """Add files that are left out: no picture, an empty one, a stray one, a link to nowhere."""
-    (colours / "red" / "words.png").write_text("no picture")
-    (colours / "blue" / "empty.png").write_bytes(b"")
-    (colours / "stray.png").write_bytes(b"")
-    (colours / "blue" / "nowhere.png").symlink_to(colours / "gone.png")
+    (colors / "red" / "words.png").write_text("no picture")
+    (colors / "blue" / "empty.png").write_bytes(b"")
+    (colors / "stray.png").write_bytes(b"")
+    (colors / "blue" / "nowhere.png").symlink_to(colors / "gone.png")
 
 
 @pytest.mark.parametrize("absolute", [True, False])
 def test_files_of_pictures(
-    cli: Cli, colours: Path, home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+    cli: Cli, colors: Path, home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
 ) -> None:
-    spoiled(colours)
-    colours = colours.rename(home / "colours")
+    spoiled(colors)
+    colors = colors.rename(home / "colours")
     out = home / "out"
     out.mkdir()
     monkeypatch.chdir(home)
-    data, model = (colours, out / "m.safetensors") if absolute else ("colours", "out/m.safetensors")
+    data, model = (colors, out / "m.safetensors") if absolute else ("colours", "out/m.safetensors")
     parent = out if absolute else Path("out")
     done = cli("train", data, "--epochs 2 --size 8", "--out", model, "--report", parent / "t.html")
     assert (done.code, done.err) == (0, "")

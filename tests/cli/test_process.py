@@ -113,7 +113,7 @@ SLOWLY = """
 import sys, time
 from plainnet.evaluate import results
 from plainnet.cli import main
-from plainnet.diagnose.watch import Ward
+from plainnet.diagnose.watch import DoctorWatch
 
 def slowly(done):
     def slow(*given):
@@ -125,7 +125,7 @@ def slowly(done):
 if sys.argv.pop(1) == "evaluated":
     results.results = slowly(results.results)
 else:
-    Ward.findings = slowly(Ward.findings)
+    DoctorWatch.findings = slowly(DoctorWatch.findings)
 sys.exit(main())
 """
 

@@ -117,14 +117,14 @@ def test_a_line_an_epoch_where_it_is_piped_or_dumb(
 
 
 def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    colour = "\x1b[36m"
+    color = "\x1b[36m"
     console, screen = terminal()
     watch(console)
-    assert colour in screen.getvalue()
+    assert color in screen.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
     console, screen = terminal()
     watch(console)
-    assert colour not in screen.getvalue()
+    assert color not in screen.getvalue()
 
 
 def test_numbers_have_an_error_in_their_unit() -> None:

@@ -165,7 +165,7 @@ def test_what_ctrl_c_left_does_not_stop_the_next_training(
     cli("train", survey, "--epochs 2 --seed 5")
     press(-1)
     assert cli("train", "--resume survey.run").code == 0
-    assert Model.load(tmp_path / "survey.safetensors").record["settings"]["seed"] == 5
+    assert Model.load(tmp_path / "survey.safetensors").record["config"]["seed"] == 5
     assert "holds a training" not in cli("train", survey, "--epochs 2").out
 
 
@@ -193,13 +193,13 @@ def test_a_killed_run_goes_on_from_anywhere(
 
 
 def test_pictures_in_the_row_space(
-    cli: Cli, colours: Path, press: Callable[..., None], tmp_path: Path
+    cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     words = "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 16"
-    assert cli("train", colours, words, "--out whole.safetensors").code == 0
+    assert cli("train", colors, words, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
     assert model.record["history"]["rowspace"] == 10
-    kill(cli, press, 9, colours, words, "--out cut.safetensors --checkpoint-every 2")
+    kill(cli, press, 9, colors, words, "--out cut.safetensors --checkpoint-every 2")
     assert cli("train", "--resume cut.run").code == 0
     assert (tmp_path / "cut.safetensors").read_bytes() == (
         tmp_path / "whole.safetensors"
@@ -207,16 +207,16 @@ def test_pictures_in_the_row_space(
 
 
 def test_files_are_called_what_they_were_called_then(
-    cli: Cli, colours: Path, press: Callable[..., None], tmp_path: Path
+    cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     """Notes go into the model file, and name files as they are called in the folder."""
-    (colours / "red" / "notes.txt").write_text("no picture")
+    (colors / "red" / "notes.txt").write_text("no picture")
     words = "--epochs 4 --size 8"
     assert cli("train", "colours", words, "--out whole.safetensors").code == 0
     whole = (tmp_path / "whole.safetensors").read_bytes()
     assert b"left out red/notes.txt" in whole
     kill(cli, press, 3, "colours", words, "--out cut.safetensors --checkpoint-every 1")
-    os.chdir(colours)  # the fixture of the command line goes back
+    os.chdir(colors)  # the fixture of the command line goes back
     outcome = cli("train", "--resume", "../cut.run")
     assert outcome.code == 0
     assert "Note: left out red/notes.txt" in outcome.out
@@ -318,8 +318,8 @@ def test_a_link_in_the_folder_of_checkpoints_is_not_followed(
     assert (tmp_path / "long.safetensors").read_bytes() == whole
 
 
-def test_checkpoints_are_never_written_into_the_data(cli: Cli, colours: Path) -> None:
-    colours.rename("a.run")
+def test_checkpoints_are_never_written_into_the_data(cli: Cli, colors: Path) -> None:
+    colors.rename("a.run")
     one_sentence(
         cli("train", "a.run", "--out a.safetensors --checkpoint-every 1"),
         "'a.run/checkpoint' would be written into the data folder 'a.run'",
@@ -346,15 +346,15 @@ def test_gradients_of_the_epochs_before_are_remembered(
 ) -> None:
     """What ails a training is judged by all of its epochs, also by those before it was killed."""
 
-    def ward(run: str) -> Any:
+    def doctor_watch(run: str) -> Any:
         newest = max((tmp_path / run).glob("checkpoint-*"))
         return files.read_model(newest, "checkpoint")[1]["about"]["ward"]
 
     kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
     kill(cli, press, 4, survey, WORDS, "--out twice.safetensors --checkpoint-every 1")
     kill(cli, press, 9, "--resume", "twice.run")
-    assert len(ward("once.run")) == 8
-    assert ward("twice.run") == ward("once.run")
+    assert len(doctor_watch("once.run")) == 8
+    assert doctor_watch("twice.run") == doctor_watch("once.run")
 
 
 def test_ctrl_c_leaves_the_repeats_to_the_end(
@@ -543,12 +543,12 @@ def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_
 
 @pytest.mark.parametrize("ward", [None, 3, [1], [[1.0]], [["a", "b"]], [[1e308, None]]])
 def test_gradients_that_lie_are_refused(
-    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, ward: Any
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, doctor_watch: Any
 ) -> None:
     kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
     for file in (tmp_path / "survey.run").glob("checkpoint-*"):
         arrays, header = files.read_model(file, "checkpoint")
-        header["about"]["ward"] = ward
+        header["about"]["ward"] = doctor_watch
         files.write_model(file, arrays, header, "checkpoint")
     one_sentence(cli("train", "--resume", "survey.run"), "' of the checkpoint should be a")
 
@@ -559,7 +559,7 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
     newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     arrays, header = files.read_model(newest, "checkpoint")
-    header["about"]["settings"]["hidden"] = "16"
+    header["about"]["config"]["hidden"] = "16"
     files.write_model(newest, arrays, header, "checkpoint")
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
@@ -570,12 +570,12 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
 def test_a_run_that_was_begun_in_python(
     cli: Cli, survey: Path, tmp_path: Path, press: Callable[..., None]
 ) -> None:
-    from plainnet.config import Settings
+    from plainnet.config import TrainConfig
     from plainnet.storage.checkpoints import Checkpoints
     from plainnet.training import run
 
     with pytest.raises(KilledError):
-        run(survey, Settings(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))
+        run(survey, TrainConfig(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))
     one_sentence(
         cli("train", "--resume a.run"),
         "the training in 'a.run' was begun in Python, where the model is saved: go on with",

@@ -232,4 +232,4 @@ def test_numbers_that_are_refused_one_by_one() -> None:
             read("1", value).finite(".")
         assert str(caught.value) == f"Data row 2, column 'x': {value!r} {what}."
     with pytest.raises(DataError, match=r"'1e300' is too far from the training rows' mean 0\."):
-        read("1", "1e300").standardised(".", 0.0, 1.0)
+        read("1", "1e300").standardized(".", 0.0, 1.0)

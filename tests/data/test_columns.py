@@ -178,6 +178,6 @@ def test_the_order_of_rows_decides_nothing() -> None:
         (IndicatorColumn("x", 1, "always 'a'"), "always 'a'", "missing = 1, any value = 0"),
     ],
 )
-def test_what_people_are_told(column: Column, shown: str, treatment: str) -> None:
+def test_what_people_are_told(column: Column, shown: str, encoding: str) -> None:
     assert column.shown == shown
-    assert column.treatment == treatment
+    assert column.encoding == encoding

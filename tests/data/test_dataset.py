@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import DataError, Settings
+from plainnet import DataError, TrainConfig
 from plainnet.data.dataset import TableSource, image_dataset, table_dataset
 from plainnet.data.folds import fold
 from plainnet.training import image_run
@@ -73,8 +73,8 @@ def test_pixels_that_never_vary_have_no_effect():
     y = np.arange(24) % 2
     other = X.copy()
     other[:, 0] = 255
-    for settings in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"scaling": "none"}):
-        model, _, data = image_run(X, y, ["a", "b"], Settings(hidden=(3,), epochs=3, **settings))
+    for config in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"scaling": "none"}):
+        model, _, data = image_run(X, y, ["a", "b"], TrainConfig(hidden=(3,), epochs=3, **config))
         assert data.notes == [
             "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "
             "have no effect"

@@ -64,8 +64,8 @@ def folder_of(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def plain(colour: object, mode: str = "RGB") -> Image.Image:
-    return Image.new(mode, (8, 6), colour)
+def plain(color: object, mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (8, 6), color)
 
 
 def palette(index: int, **info: object) -> Image.Image:

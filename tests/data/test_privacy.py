@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import DataError, Model, PlainnetError, Settings
+from plainnet import DataError, Model, PlainnetError, TrainConfig
 from plainnet.data.privacy import Privacy
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.data.table_schema import TableSchema
@@ -93,14 +93,14 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
     frame.to_csv(tmp_path / "people.csv", index=False)
     texts = {}
     for private in (False, True):
-        settings = Settings(epochs=2, private=private, hidden=(4,))
-        model = run(tmp_path / "people.csv", settings).model
+        config = TrainConfig(epochs=2, private=private, hidden=(4,))
+        model = run(tmp_path / "people.csv", config).model
         model.save(tmp_path / "m.safetensors")
         again = Model.load(tmp_path / "m.safetensors")
         content = (tmp_path / "m.safetensors").read_bytes().decode("latin-1")
         texts[private] = [content, to_html(again), to_python(again)]
         assert any(name.startswith("rows.") for name in again.extras) != private
-        assert again.record["settings"]["private"] == private
+        assert again.record["config"]["private"] == private
         assert (again.predict(frame) == model.predict(frame)).all()
     for said in ("Geilo", "123456.78"):
         assert all(said in text for text in texts[False][:2])
@@ -111,7 +111,9 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
 
 def test_a_least_count_of_ones_own_goes_before_that_of_private():
     levels = {
-        least: table_run(table(), Settings(epochs=1, test=0, private=True, min_level_count=least))
+        least: table_run(
+            table(), TrainConfig(epochs=1, test=0, private=True, min_level_count=least)
+        )
         .model.schema.columns[1]
         .levels
         for least in (None, 1, 3)
@@ -126,7 +128,9 @@ def test_a_least_count_of_ones_own_goes_before_that_of_private():
 def test_a_private_model_of_pictures_has_no_filter():
     X, y, classes = pandas_and_bears(150, size=8)
     found = [
-        set(image_run(X, y, classes, Settings(epochs=1, hidden=(), private=private)).model.extras)
+        set(
+            image_run(X, y, classes, TrainConfig(epochs=1, hidden=(), private=private)).model.extras
+        )
         for private in (False, True)
     ]
     assert found[0] - found[1] == {"rows.bits", "rows.part"}
@@ -134,7 +138,8 @@ def test_a_private_model_of_pictures_has_no_filter():
 
 def test_a_count_below_one_is_refused():
     with pytest.raises(PlainnetError) as error:
-        table_run(table(), Settings(min_level_count=0))
+        table_run(table(), TrainConfig(min_level_count=0))
     assert (
-        str(error.value) == "Settings: min_level_count must be a whole number of at least 1, got 0"
+        str(error.value)
+        == "TrainConfig: min_level_count must be a whole number of at least 1, got 0"
     )

@@ -15,11 +15,11 @@ from plainnet.diagnose.checks.result import check_result
 from plainnet.diagnose.checks.training import blocks, swings
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.doctor import check_start, check_training, examine, in_order
-from plainnet.diagnose.recorder import Probe
-from plainnet.diagnose.snapshot import Patient, best_constant
+from plainnet.diagnose.recorder import Recorder
+from plainnet.diagnose.snapshot import TrainingSnapshot, best_constant
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import Place
+from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics import scores as metrics
 from plainnet.metrics.intervals import paired_shares
 from plainnet.nn import Dense, Huber, Identity, MultiLabel, Sequential, SoftmaxCrossEntropy
@@ -51,10 +51,10 @@ def test_the_healthy_are_left_alone(name):
 
 
 def test_a_cost_of_0_6440_is_the_entropy_of_the_base_rate():
-    patient = trapped_dead(0)
+    snapshot = trapped_dead(0)
     assert round(ENTROPY, 4) == 0.6440
-    assert patient.history.loss[-1] == pytest.approx(ENTROPY, abs=1e-4)
-    first = examine(patient)[0]
+    assert snapshot.history.loss[-1] == pytest.approx(ENTROPY, abs=1e-4)
+    first = examine(snapshot)[0]
     assert (first.name, first.level) == ("base rate", "problem")
     assert first.number == (
         "cost 0.6440; the entropy of the base rate is 0.6440 (72 of 209 rows are 1)"
@@ -66,23 +66,23 @@ def test_the_same_rows_with_a_good_start_are_learned():
     X, y, net = trap(0)
     loss, rule = BinaryCrossEntropy(), Adam(0.003)
     history = fit(net, X, y, loss=loss, optimizer=rule, epochs=40, batch_size=32)
-    patient = Patient(net, loss, X, y, history=history, optimizer=rule)
-    assert [one.name for one in examine(patient) if one.level == "problem"] == []
+    snapshot = TrainingSnapshot(net, loss, X, y, history=history, optimizer=rule)
+    assert [one.name for one in examine(snapshot) if one.level == "problem"] == []
 
 
 # --- it only reads -------------------------------------------------------------------------------
 
 
 def test_nothing_is_changed():
-    patient = points("moons", "Adam", 0, net={"batch_norm": True, "dropout": 0.2})
-    net, X = patient.net, patient.X
+    snapshot = points("moons", "Adam", 0, net={"batch_norm": True, "dropout": 0.2})
+    net, X = snapshot.net, snapshot.X
     theta, grad, state = (
         net.params.theta.copy(),
         net.params.grad.copy(),
         net.rng.bit_generator.state,
     )
     rows = X.copy()
-    examine(patient)
+    examine(snapshot)
     assert np.array_equal(net.params.theta, theta)
     assert np.array_equal(net.params.grad, grad)
     assert net.rng.bit_generator.state == state
@@ -94,7 +94,7 @@ def test_a_watched_training_is_the_same_training():
         net, loss = mlp(2, (8,), dropout=0.1, seed=3), BinaryCrossEntropy()
         rng = np.random.default_rng(0)
         X, y = rng.standard_normal((50, 2)), np.arange(50) % 2
-        probe = Probe(net)
+        probe = Recorder(net)
         options = {"metric": loss.score}
         if watched:
             options = {"metric": probe.metric(loss.score), "watch": probe.watch}
@@ -167,7 +167,7 @@ def test_gradient_descent_diverges_above_the_stable_step_and_not_below():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 3)) * [1, 2, 3]
     y, loss = X @ [[1.0], [1.0], [1.0]], MeanSquaredError()
-    step = Patient(mlp(3, hidden=()), loss, X, y).stable_step
+    step = TrainingSnapshot(mlp(3, hidden=()), loss, X, y).stable_step
     ends = []
     for share in (0.9, 1.1):
         net = mlp(3, hidden=(), dtype=np.float64)
@@ -195,15 +195,17 @@ def test_the_best_constant(loss, y, cost):
 
 def test_weights_of_classes_enter_the_base_rate():
     X, y = np.zeros((100, 1)), np.arange(100) % 10 == 0
-    patient = Patient(mlp(1), BinaryCrossEntropy(), X, y.astype(float), class_weight="balanced")
-    assert patient.base == pytest.approx(np.log(2), rel=1e-5)
+    snapshot = TrainingSnapshot(
+        mlp(1), BinaryCrossEntropy(), X, y.astype(float), class_weight="balanced"
+    )
+    assert snapshot.base == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_neighbours_know_what_the_network_cannot():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (400, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
-    near = Patient(mlp(2, hidden=()), BinaryCrossEntropy(), X, y).neighbours
+    near = TrainingSnapshot(mlp(2, hidden=()), BinaryCrossEntropy(), X, y).neighbors
     assert near.score > 0.9 > 0.65 > near.network
     assert near.constant == pytest.approx(max(y.mean(), 1 - y.mean()))
 
@@ -218,7 +220,7 @@ def test_mixing_of_shuffled_and_sorted_batches():
     y = np.repeat([0, 1, 2], 100)
     ratios = []
     for order in (np.random.default_rng(0).permutation(300), np.arange(300)):
-        probe = Probe(mlp(1, n_out=3))
+        probe = Recorder(mlp(1, n_out=3))
         metric = probe.metric(lambda Z, y: 0.0)
         for part in np.split(order, 30):
             metric(np.zeros((10, 3)), y[part])
@@ -236,8 +238,10 @@ def test_mixing_of_shuffled_and_sorted_batches():
 def test_rows_and_columns_that_are_not_finite_are_named():
     X = np.zeros((30, 3))
     X[4, 1], X[9, 2] = np.nan, -np.inf
-    patient = Patient(mlp(3), BinaryCrossEntropy(), X, np.zeros(30), names=("a", "b", "c"))
-    (found,) = examine(patient)
+    snapshot = TrainingSnapshot(
+        mlp(3), BinaryCrossEntropy(), X, np.zeros(30), names=("a", "b", "c")
+    )
+    (found,) = examine(snapshot)
     assert found.number == "2 cells in 2 rows (first 4, 9) and 2 columns ('b', 'c')"
 
 
@@ -252,7 +256,7 @@ def test_a_leak_into_a_number_is_found_by_ranks():
     rng = np.random.default_rng(0)
     y = rng.standard_normal((200, 1))
     X = np.column_stack([rng.standard_normal(200), np.exp(y[:, 0])])
-    where = [Place("noise", "number", 0, 1), Place("price with tax", "number", 1, 2)]
+    where = [FeatureSpan("noise", "number", 0, 1), FeatureSpan("price with tax", "number", 1, 2)]
     (found,) = check_leak(X, y, None, where)
     assert found.says == "The column 'price with tax' alone gives the target away."
     assert check_leak(X[:, :1], y, None, where[:1]) == []
@@ -262,7 +266,7 @@ def test_ranks_of_a_sorted_file_do_not_break_ties_by_its_order():
     """A running total beside the year: Spearman is 0.98, however the rows are ordered."""
     total = np.arange(200.0)
     year = (total // 40)[:, None]
-    where = [Place("total", "number", 0, 1)]
+    where = [FeatureSpan("total", "number", 0, 1)]
     assert metrics.rank_correlation(total, year[:, 0]) == pytest.approx(0.9798, abs=1e-4)
     assert check_leak(total[:, None], year, None, where) == []
     (found,) = check_leak(total[:, None], total[:, None] // 2, None, where)  # pairs: 0.99996
@@ -274,12 +278,14 @@ def test_the_inputs_do_not_say_nothing_where_a_column_gives_the_target_away():
     X = np.random.default_rng(0).standard_normal((120, 200))
     net, loss, rule, y = mlp(200, (8,)), MeanSquaredError(), Adam(0.01), X[:, :1] ** 3
     history = fit(net, X[:60], y[:60], loss=loss, optimizer=rule, epochs=300)
-    patient = Patient(net, loss, X[:60], y[:60], held_out=(X[60:], y[60:]), history=history)
-    found = {one.name: one for one in examine(patient)}
+    snapshot = TrainingSnapshot(
+        net, loss, X[:60], y[:60], held_out=(X[60:], y[60:]), history=history
+    )
+    found = {one.name: one for one in examine(snapshot)}
     assert "column 0" in found["leaked column"].says
     assert "by heart" in found["no signal"].cause
     assert "say nothing" not in found["no signal"].cause
-    (alone,) = (one for one in check_training(patient) if one.name == "no signal")
+    (alone,) = (one for one in check_training(snapshot) if one.name == "no signal")
     assert "say nothing" in alone.cause
 
 
@@ -287,14 +293,16 @@ def test_a_good_separation_by_one_column_is_no_leak():
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 2
     X = (labels + rng.normal(0, 0.3, 400))[:, None]
-    assert check_leak(X, labels, labels, [Place("x", "number", 0, 1)]) == []
+    assert check_leak(X, labels, labels, [FeatureSpan("x", "number", 0, 1)]) == []
 
 
 def test_the_start_says_when_the_step_is_above_the_stable_one():
     X = np.random.default_rng(0).standard_normal((50, 2))
     for rate, names in ((0.01, []), (50.0, ["step size"])):
-        patient = Patient(mlp(2), BinaryCrossEntropy(), X, np.arange(50) % 2, optimizer=SGD(rate))
-        assert [one.name for one in check_start(patient)] == names
+        snapshot = TrainingSnapshot(
+            mlp(2), BinaryCrossEntropy(), X, np.arange(50) % 2, optimizer=SGD(rate)
+        )
+        assert [one.name for one in check_start(snapshot)] == names
 
 
 def test_restored_weights_make_overfitting_a_note():
@@ -319,7 +327,9 @@ def test_restored_weights_make_overfitting_a_note():
         validation=ill.held_out,
         early_stopping=EarlyStopping(200),
     )
-    restored = Patient(net, loss, X, y, held_out=ill.held_out, history=history, optimizer=rule)
+    restored = TrainingSnapshot(
+        net, loss, X, y, held_out=ill.held_out, history=history, optimizer=rule
+    )
     levels = [one.level for one in examine(restored) if one.name == "overfitting"]
     assert levels in ([], ["note"])
 
@@ -329,7 +339,7 @@ def test_a_regression_that_learns_nothing_knows_no_more_than_the_mean():
     X, y, loss = rng.standard_normal((80, 2)), rng.standard_normal((80, 1)), MeanSquaredError()
     net = mlp(2, (4,), init="zeros")
     history = fit(net, X, y, loss=loss, optimizer=SGD(0.1), epochs=100)
-    first = examine(Patient(net, loss, X, y, history=history))[0]
+    first = examine(TrainingSnapshot(net, loss, X, y, history=history))[0]
     assert first.says == "The network ignores its input: it has learned no more than the mean."
 
 
@@ -345,7 +355,7 @@ def test_the_gradient_of_every_dense_layer_is_noted():
     net, loss = mlp(3, hidden=(5, 4), n_out=2), MeanSquaredError()
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
-    probe, after = Probe(net), []
+    probe, after = Recorder(net), []
 
     def norms(epoch):
         after.append(tuple(np.linalg.norm(net.params.grads[f"dense{i}.W"]) for i in (1, 2, 3)))
@@ -362,7 +372,7 @@ def test_watching_costs_less_than_a_twentieth_of_a_step():
     X = rng.standard_normal((128 * 20, 784), np.float32)
     y = rng.integers(0, 10, len(X))
     spent = [0.0]
-    probe = Probe(net)
+    probe = Recorder(net)
     watched = probe.metric(loss.score)
 
     def timed(call, *arguments):
@@ -399,8 +409,8 @@ def test_watching_costs_less_than_a_twentieth_of_a_step():
 def test_a_network_without_activations_is_examined_too():
     X = np.random.default_rng(0).standard_normal((60, 2))
     net = Sequential([Dense(4), Identity(), Dense(1)], n_in=2)
-    patient = Patient(net, BinaryCrossEntropy(), X, (X.sum(axis=1) > 0).astype(float))
-    assert [one for one in examine(patient) if one.level == "problem"] == []
+    snapshot = TrainingSnapshot(net, BinaryCrossEntropy(), X, (X.sum(axis=1) > 0).astype(float))
+    assert [one for one in examine(snapshot) if one.level == "problem"] == []
 
 
 # --- held-out rows -------------------------------------------------------------------------------
@@ -420,8 +430,8 @@ def judged_on(right, m, *, noise=0.1):
     X, rows = (noise * np.random.default_rng(0).standard_normal((n, 10)) for n in (m, 200))
     X[:, 0] = np.where(np.arange(m) < right, 2 * y - 1, 1 - 2 * y)
     rows[:, 0] = 2 * labels - 1
-    patient = Patient(net, BinaryCrossEntropy(), rows, labels, held_out=(X, y))
-    return patient, {one.name: one for one in check_result(patient)}
+    snapshot = TrainingSnapshot(net, BinaryCrossEntropy(), rows, labels, held_out=(X, y))
+    return snapshot, {one.name: one for one in check_result(snapshot)}
 
 
 @pytest.mark.parametrize(
@@ -437,8 +447,8 @@ def judged_on(right, m, *, noise=0.1):
     ],
 )
 def test_the_interval_decides_what_held_out_rows_show(right, m, name):
-    patient, found = judged_on(right, m)
-    cost, score, base_cost, base_score, rows = patient.held_out_figures
+    snapshot, found = judged_on(right, m)
+    cost, score, base_cost, base_score, rows = snapshot.held_out_figures
     assert (rows, score, base_score) == (m, right / m, 0.5)
     assert base_cost == pytest.approx(np.log(2))
     assert cost > base_cost
@@ -467,13 +477,13 @@ def test_numbers_are_compared_with_the_mean_row_by_row():
     y = X + 0.3 * rng.standard_normal((300, 1))
     net = mlp(1, (), 1, seed=0)
     net.params.theta[...] = [1, 0]
-    patient = Patient(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
-    better = patient.held_out_difference
+    snapshot = TrainingSnapshot(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
+    better = snapshot.held_out_difference
     own, same = (X - y)[:100, 0] ** 2, (y[:100, 0] - y.mean()) ** 2
     assert better.value == pytest.approx((same.mean() - own.mean()) / same.mean())
     assert better.low > 0.5
     net.params.theta[...] = [-1, 0]
-    wrong = Patient(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
+    wrong = TrainingSnapshot(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
     assert wrong.held_out_difference.high < 0
 
 
@@ -483,7 +493,7 @@ def test_labels_are_compared_by_their_share():
     net.params.views["dense1.W"][...] = 5 * np.eye(2)
     X = np.where(y == 1, 1.0, -1.0)
     X[0] *= -1
-    better = Patient(net, MultiLabel(), X, y, held_out=(X, y)).held_out_difference
+    better = TrainingSnapshot(net, MultiLabel(), X, y, held_out=(X, y)).held_out_difference
     # the constant says (yes, no): right on 2, 1, 2 and 1 labels of two; the network 0, 2, 2, 2
     assert better.value == pytest.approx(((0 - 2) + (2 - 1) + (2 - 2) + (2 - 1)) / 8)
 
@@ -493,12 +503,14 @@ def test_a_rate_that_broke_the_way_back_is_the_cause_and_not_the_activation(rate
     """He's weights and ReLU at first; then a second layer that says the same for every row."""
     X, y = moons(200, seed=0)
     net, loss = mlp(2, (8, 8), seed=0), BinaryCrossEntropy()
-    probe = Probe(net)
+    probe = Recorder(net)
     net.params.views["dense2.W"][...] *= 1e-6
     net.params.views["dense2.b"][...] = 1
     net.params.views["dense3.b"][...] = -net.params.views["dense3.W"].sum()
-    patient = Patient(net, loss, X, y, probe=probe, optimizer=Adam(rate), history=History())
-    found = {one.name: one for one in check_result(patient)}
+    snapshot = TrainingSnapshot(
+        net, loss, X, y, probe=probe, optimizer=Adam(rate), history=History()
+    )
+    found = {one.name: one for one in check_result(snapshot)}
     if rate == 1.0:
         assert found["base rate"].cause.startswith(
             "The learning rate is too high (learning rate 1)"

@@ -18,12 +18,12 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.config import Settings, make_loss, make_optimizer
+from plainnet.config import TrainConfig, make_loss, make_optimizer
 from plainnet.data.dataset import image_dataset, table_dataset
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine
-from plainnet.diagnose.recorder import Probe
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.recorder import Recorder
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.errors import TrainingError
 from plainnet.train.history import History
 
@@ -49,7 +49,7 @@ def trained(
 ):
     """Train with the probe on, and return the patient."""
     loss = BinaryCrossEntropy() if loss is None else loss
-    probe = Probe(net)
+    probe = Recorder(net)
     history, failure = History(), None
 
     def watching(epoch):
@@ -75,7 +75,7 @@ def trained(
         )
     except TrainingError as error:
         failure = str(error)
-    return Patient(
+    return TrainingSnapshot(
         net,
         loss,
         X,
@@ -148,36 +148,36 @@ def points(kind, rule, seed, *, held_out=True, **options):
     )
 
 
-def dataset_patient(data, settings, watch=True):
+def dataset_patient(data, config, watch=True):
     """What `plainnet doctor` does with a data set."""
     from plainnet.model import Model
 
-    loss = make_loss(data.target.task, settings)
+    loss = make_loss(data.target.task, config)
     net = mlp(
         data.schema.n_features,
-        settings.hidden,
+        config.hidden,
         data.target.n_out,
-        activation=settings.activation[0],
-        init=settings.init,
-        dropout=settings.dropout,
-        batch_norm=settings.batch_norm,
-        seed=settings.seed,
+        activation=config.activation[0],
+        init=config.init,
+        dropout=config.dropout,
+        batch_norm=config.batch_norm,
+        seed=config.seed,
     )
     model = Model(data.schema, data.target, net, loss)
     return trained(
         net,
         *data.train,
         loss=loss,
-        rule=make_optimizer(settings, len(data.train.X)),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or None,
+        rule=make_optimizer(config, len(data.train.X)),
+        epochs=config.epochs,
+        batch_size=config.batch_size or None,
         held_out=(data.test.X, data.test.y),
         classes=data.target.classes,
         names=() if model.transform else data.schema.feature_names,
         transform=model.transform,
-        l2=settings.l2,
-        class_weight="balanced" if settings.balanced else None,
-        seed=settings.seed,
+        l2=config.l2,
+        class_weight="balanced" if config.balanced else None,
+        seed=config.seed,
         watch=watch,
     )
 
@@ -187,9 +187,9 @@ def survey(n, seed):
     return introverts(n, seed)
 
 
-def surveyed(n, seed, settings):
+def surveyed(n, seed, config):
     data = table_dataset(survey(n, seed), np.random.default_rng(seed))
-    return dataset_patient(data, dataclasses.replace(settings, seed=seed))
+    return dataset_patient(data, dataclasses.replace(config, seed=seed))
 
 
 @cache
@@ -197,9 +197,9 @@ def pictures(n, size, seed):
     return pandas_and_bears(n, size, seed)
 
 
-def pictured(n, size, seed, settings):
+def pictured(n, size, seed, config):
     data = image_dataset(*pictures(n, size, seed), np.random.default_rng(seed))
-    return dataset_patient(data, dataclasses.replace(settings, seed=seed))
+    return dataset_patient(data, dataclasses.replace(config, seed=seed))
 
 
 def curve(n, seed, rule, hidden=(32, 32)):
@@ -223,28 +223,28 @@ def curve(n, seed, rule, hidden=(32, 32)):
 
 
 SURVEYS = {
-    "sgd, all rows at once": Settings(
+    "sgd, all rows at once": TrainConfig(
         hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=300
     ),
-    "Adam, as by default": Settings(epochs=40),
-    "two layers, dropout": Settings(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
-    "tanh, momentum": Settings(
+    "Adam, as by default": TrainConfig(epochs=40),
+    "two layers, dropout": TrainConfig(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
+    "tanh, momentum": TrainConfig(
         optimizer="sgd", lr=0.02, momentum=0.9, activation=("tanh",), epochs=30
     ),
-    "batch norm, AdamW": Settings(optimizer="adamw", batch_norm=True, epochs=20, lr=0.003),
-    "cosine, warm-up": Settings(schedule="cosine", warmup=3, lr=0.01, epochs=30),
-    "balanced": Settings(balanced=True, epochs=30, lr=0.003),
-    "logistic regression": Settings(hidden=(), optimizer="sgd", lr=0.1, epochs=30),
+    "batch norm, AdamW": TrainConfig(optimizer="adamw", batch_norm=True, epochs=20, lr=0.003),
+    "cosine, warm-up": TrainConfig(schedule="cosine", warmup=3, lr=0.01, epochs=30),
+    "balanced": TrainConfig(balanced=True, epochs=30, lr=0.003),
+    "logistic regression": TrainConfig(hidden=(), optimizer="sgd", lr=0.1, epochs=30),
 }
 PICTURES = {
-    "sgd, all at once": Settings(
+    "sgd, all at once": TrainConfig(
         hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=200
     ),
-    "Adam": Settings(hidden=(8, 8, 8), epochs=30),
+    "Adam": TrainConfig(hidden=(8, 8, 8), epochs=30),
 }
 
 
-def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], Patient]]]:
+def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], TrainingSnapshot]]]:
     """Every healthy training: its name, and what trains it."""
     for seed in seeds:
         for kind in POINTS:
@@ -273,16 +273,16 @@ def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], Patient]]]:
             f"flower, 4 tanh units, all at once, seed {seed}",
             lambda s=seed: whole_flower(s),
         )
-        for name, settings in SURVEYS.items():
+        for name, config in SURVEYS.items():
             for n in (300, 1000):
                 yield (
                     f"survey of {n}, {name}, seed {seed}",
-                    lambda n=n, t=settings, s=seed: surveyed(n, s, t),
+                    lambda n=n, t=config, s=seed: surveyed(n, s, t),
                 )
-        for name, settings in PICTURES.items():
+        for name, config in PICTURES.items():
             yield (
                 f"pictures, {name}, seed {seed}",
-                lambda t=settings, s=seed: pictured(120, 32, s, t),
+                lambda t=config, s=seed: pictured(120, 32, s, t),
             )
         for rule in CURVES:
             yield f"curve, {rule}, seed {seed}", lambda r=rule, s=seed: curve(300, s, CURVES[r]())
@@ -354,10 +354,10 @@ def moon_net(seed, rule, *, n=300, epochs=60, batch=32, hidden=(16, 16), change=
 
 def killed(seed):
     """One step too large, then sensible ones."""
-    patient = moon_net(seed, SGD(0.05), epochs=5)
-    patient.net.params.views["dense2.b"][:13] = -1e4
-    net, y = patient.net, patient.y
-    return trained(net, patient.X, y, rule=SGD(0.05), epochs=20, held_out=patient.held_out)
+    snapshot = moon_net(seed, SGD(0.05), epochs=5)
+    snapshot.net.params.views["dense2.b"][:13] = -1e4
+    net, y = snapshot.net, snapshot.y
+    return trained(net, snapshot.X, y, rule=SGD(0.05), epochs=20, held_out=snapshot.held_out)
 
 
 def saturated(seed):
@@ -374,7 +374,7 @@ def exploding(seed):
 
 def untrained(net, seed, rule=None):
     X, y = moons(seed=seed)
-    return Patient(net, BinaryCrossEntropy(), X, y, optimizer=rule)
+    return TrainingSnapshot(net, BinaryCrossEntropy(), X, y, optimizer=rule)
 
 
 def broken_off(seed):
@@ -399,12 +399,12 @@ def swinging(seed):
 def too_fast(seed):
     """Gradient descent well above the largest stable step of a survey."""
     return surveyed(
-        500, seed, Settings(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=0, epochs=100)
+        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=0, epochs=100)
     )
 
 
 def lr_of_one(seed):
-    return surveyed(500, seed, Settings(lr=1.0, epochs=30))
+    return surveyed(500, seed, TrainConfig(lr=1.0, epochs=30))
 
 
 def overfitted(seed):
@@ -483,9 +483,9 @@ def small(seed):
 
 def with_hole(value):
     def make(seed):
-        patient = untrained(mlp(2, seed=seed), seed)
-        patient.X[17, 1] = value
-        return patient
+        snapshot = untrained(mlp(2, seed=seed), seed)
+        snapshot.X[17, 1] = value
+        return snapshot
 
     return make
 
@@ -495,7 +495,7 @@ def in_parts(seed):
     X, y = moons(seed=seed)
     X, y = X[np.argsort(y, kind="stable")], np.sort(y)
     net, loss, rule = mlp(2, (16,), seed=seed), BinaryCrossEntropy(), SGD(0.1)
-    probe = Probe(net)
+    probe = Recorder(net)
     for _ in range(10):
         for part in np.array_split(np.arange(len(y)), 6):
             fit(
@@ -508,7 +508,7 @@ def in_parts(seed):
                 metric=probe.metric(loss.score),
                 watch=probe.watch,
             )
-    return Patient(net, loss, X, y, optimizer=rule, probe=probe, history=History())
+    return TrainingSnapshot(net, loss, X, y, optimizer=rule, probe=probe, history=History())
 
 
 class Sorted(np.random.Generator):
@@ -586,6 +586,6 @@ ILL = {
 }
 
 
-def alarms(patient: Patient):
+def alarms(snapshot: TrainingSnapshot):
     """What the doctor says of it, notes left out."""
-    return [finding for finding in examine(patient) if finding.level != "note"]
+    return [finding for finding in examine(snapshot) if finding.level != "note"]

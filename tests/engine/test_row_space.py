@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings, given
 from hypothesis import strategies as st
 
 from plainnet import (
@@ -28,7 +28,7 @@ from plainnet import (
 )
 from plainnet.engine.row_space import RowSpace, rowspace_pays
 from plainnet.nn.layers import Layer
-from plainnet.nn.parameters import Variable
+from plainnet.nn.parameters import ParameterSpec
 
 
 def wide(m=12, n=90, seed=0, dtype=np.float64):
@@ -201,7 +201,7 @@ def test_dropout_after_the_first_layer_draws_the_same_masks():
 def test_what_a_layer_of_ones_own_calls_a_is_trained_too():
     class Scale(Layer):
         def build(self, in_shape):
-            self.variables = [Variable("A", in_shape, "bias", "ones")]
+            self.variables = [ParameterSpec("A", in_shape, "bias", "ones")]
             return in_shape
 
         def forward(self, X, train):

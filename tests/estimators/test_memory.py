@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import MeanSquaredError, NetClassifier, NetRegressor, Settings, fit, mlp
+from plainnet import MeanSquaredError, NetClassifier, NetRegressor, TrainConfig, fit, mlp
 from plainnet.training import table_run
 
 RNG = np.random.default_rng(0)
@@ -62,8 +62,8 @@ def test_a_network_keeps_no_training_buffers():
 
 def test_a_model_keeps_no_training_buffers():
     frame = pd.DataFrame({"a": X[:5000, 0], "b": X[:5000, 1], "y": np.where(Y[:5000], "u", "v")})
-    settings = Settings(target=("y",), hidden=(400,), epochs=1, batch_size=0, fingerprints=False)
-    kept = kept_by(lambda: table_run(frame, settings).model.net)
+    config = TrainConfig(target=("y",), hidden=(400,), epochs=1, batch_size=0, fingerprints=False)
+    kept = kept_by(lambda: table_run(frame, config).model.net)
     assert kept < 1_000_000  # a buffer has 6.4 million
 
 

@@ -15,7 +15,7 @@ from plainnet.evaluate.duplicates import (
     found_in,
     groups_of,
 )
-from plainnet.evaluate.image_hash import bits_apart, colour_summary, perceptual_hash, thumbnails
+from plainnet.evaluate.image_hash import bits_apart, color_summary, perceptual_hash, thumbnails
 
 
 def stored_anew(X):
@@ -107,7 +107,7 @@ def test_thumbnails_and_colours_are_means():
     uneven = thumbnails(X, 4, 9)[0, 1]  # of rows 1.5 to 3
     grey = X[0].mean(axis=2)
     np.testing.assert_allclose(uneven, (0.5 * grey[1] + grey[2]) / 1.5, rtol=1e-5)
-    seven = colour_summary(X)[68]
+    seven = color_summary(X)[68]
     pixels = X[68].reshape(-1, 3) / 255
     expected = [*pixels.mean(0), *pixels.std(0), np.mean(pixels.max(1) - pixels.min(1))]
     np.testing.assert_allclose(seven, expected, rtol=1e-5)

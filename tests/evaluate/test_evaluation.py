@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import Model, ModelFileError, Settings
+from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.targets import Target
 from plainnet.evaluate.baselines import fit_baselines, store, stored
 from plainnet.evaluate.evaluation import Costs, evaluation
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.results import results
-from plainnet.evaluate.verdict import Case, Rival, verdict
+from plainnet.evaluate.verdict import BaselineResult, Comparison, verdict
 from plainnet.metrics.intervals import Difference
 from plainnet.training import image_run, run, table_run
 
-QUICK = Settings(epochs=40, lr=0.02)
+QUICK = TrainConfig(epochs=40, lr=0.02)
 
 
 def table(m=400, seed=0):
@@ -27,8 +27,8 @@ def table(m=400, seed=0):
     return pd.DataFrame(X, columns=list("abc")), rng
 
 
-def judged(frame, settings=QUICK):
-    result = table_run(frame, settings)
+def judged(frame, config=QUICK):
+    result = table_run(frame, config)
     return result, evaluation(result.model, result.data.test, train=result.data.train.X)
 
 
@@ -45,7 +45,7 @@ def test_a_network_that_is_better_is_called_so():
 def test_a_network_that_is_worse_is_called_so():
     frame, _ = table()
     frame["y"] = np.where(frame.a > 0, "in", "out")
-    _, found = judged(frame, Settings(epochs=1, lr=1e-6, seed=3))
+    _, found = judged(frame, TrainConfig(epochs=1, lr=1e-6, seed=3))
     assert found.verdict.startswith("Worse than the best baseline, ")
     low, high = found.figures["interval"]
     right = f"{100 * found.figures['accuracy']:.1f} % of 80 held-out rows right"
@@ -76,7 +76,7 @@ def test_a_leaked_column_is_named(leak):
     assert finding.level == "problem"
     assert finding.says == "The column 'the leak' alone gives the target away."
     assert finding.advice.endswith("--kind 'the leak=identifier'")
-    _, clean = judged(frame, Settings(epochs=40, lr=0.02, kinds={"the leak": "identifier"}))
+    _, clean = judged(frame, TrainConfig(epochs=40, lr=0.02, kinds={"the leak": "identifier"}))
     assert not clean.findings
     assert result.model.record["results"]["evaluation"]["findings"][0] == finding.to_json()
 
@@ -127,7 +127,7 @@ def test_numbers_are_compared_by_their_squared_errors():
 
 
 def test_the_figures_are_those_of_the_rows():
-    result, found = judged(introverts(400), Settings(epochs=15, lr=0.01))
+    result, found = judged(introverts(400), TrainConfig(epochs=15, lr=0.01))
     test = result.data.test
     p = result.model.outputs(test.X)[:, 0]
     assert found.figures["accuracy"] == np.mean((p > 0.5) == test.y)
@@ -151,7 +151,7 @@ def test_the_figures_are_those_of_the_rows():
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
 def test_a_file_judges_as_the_training_did(task, tmp_path):
     if task == "pictures":
-        result = image_run(*pandas_and_bears(30, size=12), Settings(epochs=3))
+        result = image_run(*pandas_and_bears(30, size=12), TrainConfig(epochs=3))
     else:
         frame, rng = table(90)
         many = np.arange(90)
@@ -161,7 +161,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
             "multilabel": np.array(["p;q", "q", "p"])[many % 3],
             "regression": rng.standard_normal(90),
         }[task]
-        result = table_run(frame, Settings(epochs=3))
+        result = table_run(frame, TrainConfig(epochs=3))
     theta = result.model.net.params.theta.copy()
     result.model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
@@ -187,7 +187,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
     ],
 )
 def test_edited_baselines_are_refused(change):
-    model = table_run(introverts(100), Settings(epochs=1)).model
+    model = table_run(introverts(100), TrainConfig(epochs=1)).model
     model.record["baselines"] = change
     with pytest.raises(ModelFileError):
         stored(model)
@@ -198,7 +198,7 @@ def test_edited_baselines_are_refused(change):
 
 
 def test_a_model_without_baselines_is_judged_without_a_verdict():
-    result = table_run(introverts(100), Settings(epochs=1))
+    result = table_run(introverts(100), TrainConfig(epochs=1))
     bare = Model(result.model.schema, result.model.target, result.model.net, result.model.loss)
     found = evaluation(bare, result.data.test)
     assert (found.best, found.rivals) == (None, ())
@@ -213,17 +213,17 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
     frame["y"] = rng.choice(["in", "out"], 200)
     twice = pd.concat([frame, frame], ignore_index=True)
     # the network learns the rows by heart
-    settings = Settings(epochs=300, lr=0.03, hidden=(64,))
-    _, found = judged(twice, settings)
+    config = TrainConfig(epochs=300, lr=0.03, hidden=(64,))
+    _, found = judged(twice, config)
     (finding,) = [one for one in found.findings if one.name == "duplicates across the split"]
     assert finding.level == "warning"
-    _, found = judged(twice, Settings(epochs=1, together=True))
+    _, found = judged(twice, TrainConfig(epochs=1, together=True))
     assert [one.name for one in found.findings] == ["repeated rows"]
 
 
 def test_introverts_are_told_by_one_column(shared_data):
     for seed in range(2):
-        result = run(shared_data / "introverts.csv", Settings(seed=seed, epochs=60))
+        result = run(shared_data / "introverts.csv", TrainConfig(seed=seed, epochs=60))
         found = result.model.record["results"]["evaluation"]
         assert not found["verdict"].startswith("Better")
         one = next(b for b in found["baselines"] if b["name"] == "column")
@@ -235,13 +235,13 @@ def test_introverts_are_told_by_one_column(shared_data):
 
 
 def test_pandas_and_bears_are_told_by_colour(shared_data):
-    settings = Settings(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
-    found = run(shared_data / "pandas-bears", settings).model.record["results"]["evaluation"]
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+    found = run(shared_data / "pandas-bears", config).model.record["results"]["evaluation"]
     assert not found["verdict"].startswith("Better")
-    colours = next(b for b in found["baselines"] if b["name"] == "colours")
-    assert colours["accuracy"] >= found["accuracy"]
+    colors = next(b for b in found["baselines"] if b["name"] == "colours")
+    assert colors["accuracy"] >= found["accuracy"]
     says = "seven numbers of colour with logistic regression "
-    assert f"as good or better: {says}({100 * colours['accuracy']:.1f} %)" in found["verdict"]
+    assert f"as good or better: {says}({100 * colors['accuracy']:.1f} %)" in found["verdict"]
 
 
 @pytest.mark.parametrize(
@@ -258,10 +258,14 @@ def test_pandas_and_bears_are_told_by_colour(shared_data):
 )
 def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
     target = Target("binary", ("y",), ("no", "yes"))
-    rival = Rival("column", "x alone", "x", {"accuracy": 0.85}, Difference(*difference, 0.5))
-    far = Rival("constant", "always no", "always no", {"accuracy": 0.5}, Difference(1, 1, 1, 0))
+    rival = BaselineResult(
+        "column", "x alone", "x", {"accuracy": 0.85}, Difference(*difference, 0.5)
+    )
+    far = BaselineResult(
+        "constant", "always no", "always no", {"accuracy": 0.5}, Difference(1, 1, 1, 0)
+    )
     share = Share(0.95, seen, 1.0) if seen else None
-    case = Case(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, share)
+    case = Comparison(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, share)
     held = "held-out " if held_out else ""
     said = verdict(case)
     assert said.startswith(opening)
@@ -286,7 +290,7 @@ def mean_precision(came, p):
 
 @pytest.mark.parametrize(("task", "each"), [("multilabel", "label"), ("multiclass", "class")])
 def test_every_label_and_class_has_its_curves(task, each):
-    result = table_run(several(task), Settings(epochs=20, task=task, test=0.4))
+    result = table_run(several(task), TrainConfig(epochs=20, task=task, test=0.4))
     test, target = result.data.test, result.model.target
     found = evaluation(result.model, test).to_json()
     json.dumps(found, allow_nan=False)
@@ -316,8 +320,8 @@ def test_a_label_that_never_comes_has_no_curve():
         np.where(frame.a > 0, "Yes", "No"),
         np.where(frame.b > 2.2, "Yes", "No"),
     )
-    settings = Settings(epochs=1, target=("y", "z"), task="multilabel")
-    result = table_run(frame, settings)
+    config = TrainConfig(epochs=1, target=("y", "z"), task="multilabel")
+    result = table_run(frame, config)
     rows = result.data.test
     never = type(rows)(rows.X, np.column_stack([rows.y[:, 0], np.zeros(len(rows.y))]))
     first, second = evaluation(result.model, never).curves["labels"]
@@ -327,7 +331,7 @@ def test_a_label_that_never_comes_has_no_curve():
 
 def test_labels_of_equal_rows_that_differ_are_said():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
-    result = table_run(frame, Settings(epochs=1, task="multilabel", test=0))
+    result = table_run(frame, TrainConfig(epochs=1, task="multilabel", test=0))
     found = evaluation(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
@@ -341,7 +345,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
     frame = several(task) if task != "binary" else several("multiclass").assign(
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
-    result = table_run(frame, Settings(epochs=20, task=task, test=0.03))
+    result = table_run(frame, TrainConfig(epochs=20, task=task, test=0.03))
     A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
     text = json.dumps(evaluation(result.model, result.data.test).curves)
     said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]

@@ -8,7 +8,7 @@ import pytest
 
 from plainnet.evaluate import linear_baseline as regressions
 from plainnet.evaluate.linear_baseline import fit_regression
-from plainnet.train.step import Stepper
+from plainnet.train.step import TrainStep
 
 
 def test_least_squares_is_that_of_numpy():
@@ -102,8 +102,8 @@ def test_ctrl_c_leaves_no_half_trained_baseline(monkeypatch, work):
             signal.raise_signal(signal.SIGINT)
         return step(self, X, y, weight)
 
-    step = Stepper.step
-    monkeypatch.setattr(Stepper, "step", press)
+    step = TrainStep.step
+    monkeypatch.setattr(TrainStep, "step", press)
     X = np.random.default_rng(0).standard_normal((300, 2)).astype(np.float32)
     with pytest.raises(KeyboardInterrupt):
         fit_regression("binary", X, (X[:, 0] > 0).astype(np.float32), 1)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.config import Settings
-from plainnet.data.dataset import Rows, table_dataset
+from plainnet.config import TrainConfig
+from plainnet.data.dataset import Examples, table_dataset
 from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
 from plainnet.evaluate.evaluation import evaluation
@@ -77,13 +77,13 @@ def test_text_that_differs_in_case_or_spaces_is_the_same():
     assert schema.feature_names[:5] == ("city=Bo", "city=New  York", "city=Oslo", "city=new york",
                                         "city=oslo")  # fmt: skip
     before = X.copy()
-    groups = groups_of(schema.one_spelling(X))
+    groups = groups_of(schema.normalize_spelling(X))
     assert groups[:5].tolist() == [0, 0, groups[2], groups[3], groups[3]]
     assert len(set(groups)) == 3
     assert (before == X).all()
     assert copies(X, schema) == (10, 2)
     other = TableSchema.infer(frame[["n"]])
-    assert other.one_spelling(X[:, -1:]) is not None
+    assert other.normalize_spelling(X[:, -1:]) is not None
 
 
 def table(m=300):
@@ -103,8 +103,8 @@ def named(found, name):
 
 
 def test_near_duplicates_across_the_split_are_said_and_kept_together():
-    settings = Settings(epochs=1, target=("y",))
-    apart = table_run(table(), settings)
+    config = TrainConfig(epochs=1, target=("y",))
+    apart = table_run(table(), config)
     found = evaluation(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
     assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
@@ -114,7 +114,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     pairs = [(i in test, 300 + i in test) for i in range(100)]
     across = sum(one != other for one, other in pairs)
     assert said == across > 10
-    kept = table_run(table(), Settings(epochs=1, target=("y",), together=True))
+    kept = table_run(table(), TrainConfig(epochs=1, target=("y",), together=True))
     found = evaluation(kept.model, kept.data.test, train=kept.data.train.X).findings
     assert not named(found, "duplicates across the split")
     (within,) = named(found, "repeated rows")
@@ -158,9 +158,9 @@ def test_the_split_asks_for_groups_in_one_spelling():
 
 def test_equal_and_nearly_equal_rows_are_told_apart():
     frame = table()
-    run = table_run(frame, Settings(epochs=1, target=("y",), test=0))
+    run = table_run(frame, TrainConfig(epochs=1, target=("y",), test=0))
     some = frame.iloc[[*range(30), *range(300, 330)]]
-    rows = Rows(run.model.schema.transform(some), run.model.target.encode(some))
+    rows = Examples(run.model.schema.transform(some), run.model.target.encode(some))
     found = evaluation(run.model, rows).findings
     (within,) = named(found, "repeated rows")
     assert within.says == "Some of these rows are nearly equal to others of them."

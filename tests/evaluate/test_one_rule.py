@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings, given
 from hypothesis import strategies as st
 
 from plainnet import ModelFileError
 from plainnet.data.table_schema import TableSchema
-from plainnet.evaluate.one_rule import Place, Rule, fit_rules, places
-from plainnet.storage.json_reader import Fields
+from plainnet.evaluate.one_rule import FeatureSpan, Rule, feature_spans, fit_rules
+from plainnet.storage.json_reader import JsonReader
 
-NUMBER = Place("x", "number", 0, 1)
+NUMBER = FeatureSpan("x", "number", 0, 1)
 
 
 @settings(max_examples=60)
@@ -52,7 +52,7 @@ def frame(m=60):
 def test_each_kind_of_column_in_its_own_words():
     table = frame()
     schema = TableSchema.infer(table)
-    X, where = schema.transform(table), places(schema)
+    X, where = schema.transform(table), feature_spans(schema)
     assert [p.name for p in where] == ["noise", "city", "fear", "age"]
     i = np.arange(60)
     for column, y, says in (
@@ -75,7 +75,7 @@ def test_each_kind_of_column_in_its_own_words():
 
 def test_values_that_all_differ_do_not_win():
     """A level for each row knows the training rows by heart; one left out, it knows nothing."""
-    place = Place("name", "category", 0, 21, levels=tuple(map(str, range(20))))
+    place = FeatureSpan("name", "category", 0, 21, levels=tuple(map(str, range(20))))
     F = np.eye(20, 21)
     assert fit_rules([place], F, np.arange(20) % 2, 2)[0][0] == 0
 
@@ -90,10 +90,10 @@ def test_a_code_of_many_classes_is_found():
 def test_a_rule_comes_back_from_json():
     table = frame()
     schema = TableSchema.infer(table)
-    X, where = schema.transform(table), places(schema)
+    X, where = schema.transform(table), feature_spans(schema)
     for _, rule in fit_rules(where, X, np.arange(60) % 2, 2):
         stored = json.loads(json.dumps(rule.to_json()))
-        again = Rule.from_json(Fields(stored, "rule"), schema.n_features, 2)
+        again = Rule.from_json(JsonReader(stored, "rule"), schema.n_features, 2)
         np.testing.assert_array_equal(again.predict(X), rule.predict(X))
 
 
@@ -117,6 +117,6 @@ def test_a_rule_comes_back_from_json():
 )
 def test_a_rule_that_somebody_edited_is_refused(change):
     good = Rule(NUMBER, (0.0, 1.0), np.ones((3, 2), np.int64)).to_json()
-    Rule.from_json(Fields(good, "rule"), 1, 2)
+    Rule.from_json(JsonReader(good, "rule"), 1, 2)
     with pytest.raises(ModelFileError, match="damaged or was edited"):
-        Rule.from_json(Fields({**good, **change}, "rule"), 1, 2)
+        Rule.from_json(JsonReader({**good, **change}, "rule"), 1, 2)

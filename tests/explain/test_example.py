@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
@@ -27,19 +27,19 @@ from plainnet.training import image_run, table_run
 def frame(m=60, seed=0):
     rng = np.random.default_rng(seed)
     number = rng.normal(5, 2, m).round(2)
-    colour = rng.choice(["red", "green", "blue"], m)
+    color = rng.choice(["red", "green", "blue"], m)
     return pd.DataFrame(
         {
             "number": np.where(rng.random(m) < 0.2, "", number.astype(str)),
-            "colour": colour,
+            "colour": color,
             "yes": rng.choice(["Yes", "No"], m),
             "binary": np.where(number > 5, "big", "small"),
-            "class": colour,
+            "class": color,
             "tags": [
-                f"{c};{'big' if n > 5 else 'small'}" for c, n in zip(colour, number, strict=True)
+                f"{c};{'big' if n > 5 else 'small'}" for c, n in zip(color, number, strict=True)
             ],
             "a": np.where(number > 5, "1", "0"),
-            "b": np.where(colour == "red", "1", "0"),
+            "b": np.where(color == "red", "1", "0"),
             "price": (10 * number + 3).round(3).astype(str),
             "weight": (number - 1).round(3).astype(str),
         }
@@ -58,8 +58,8 @@ INPUTS = ["number", "colour", "yes"]
 
 
 def trained(target, **options):
-    settings = Settings(target=target, hidden=(5,), epochs=15, lr=0.02, **options)
-    return table_run(frame()[[*INPUTS, *target]], settings).model
+    config = TrainConfig(target=target, hidden=(5,), epochs=15, lr=0.02, **options)
+    return table_run(frame()[[*INPUTS, *target]], config).model
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -163,7 +163,7 @@ def test_a_missing_cell_and_an_unknown_city():
 
 def test_rows_keep_their_numbers():
     table = introverts(40)
-    model = table_run(table, Settings(epochs=1)).model
+    model = table_run(table, TrainConfig(epochs=1)).model
     table.loc[3, "Personality"] = None
     seen = explain(model, table, 4)
     assert seen.truth is None
@@ -231,7 +231,7 @@ def test_an_unknown_label_names_the_classes():
 @pytest.fixture(scope="module")
 def painter():
     X, y, classes = pandas_and_bears(24, size=8)
-    return image_run(X, y, classes, Settings(hidden=(4, 3), epochs=5)).model
+    return image_run(X, y, classes, TrainConfig(hidden=(4, 3), epochs=5)).model
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_page_escapes_what_comes_from_a_table():
             "y": [f"{HOSTILE}{i % 2}" for i in range(m)],
         }
     )
-    model = table_run(table, Settings(epochs=1)).model
+    model = table_run(table, TrainConfig(epochs=1)).model
     seen = explain(model, table, 2)
     rows = read_rows(model, table)
     text = explanation_page(seen, HOSTILE, nearest(model, rows.X[1], rows, 2))

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from nn.cases import LOSSES
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import NamedRows, read_rows, row_losses, row_scores
+from plainnet.evaluate.per_example import NamedExamples, read_rows, row_losses, row_scores
 from plainnet.explain.importance import groups, importance
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
@@ -29,7 +29,7 @@ def planted(m=400, seed=0, noise=0.5):
 
 @pytest.fixture(scope="module")
 def model():
-    return table_run(planted(), Settings(hidden=(8,), epochs=40, lr=0.01)).model
+    return table_run(planted(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
 
 
 def test_no_change_is_zero_without_a_sign(model):
@@ -113,7 +113,7 @@ def test_all_features_of_a_column_move_together():
             "y": ["a" if i % 3 == 0 else "b" for i in range(m)],
         }
     )
-    model = table_run(frame, Settings(epochs=1)).model
+    model = table_run(frame, TrainConfig(epochs=1)).model
     assert [(name, len(columns)) for name, columns in groups(model)] == [("city", 3), ("n", 2)]
     together = np.concatenate([columns for _, columns in groups(model)])
     assert together.tolist() == list(range(model.schema.n_features))
@@ -146,9 +146,9 @@ def test_a_picture_is_cut_into_tiles():
     y[:] = np.arange(20) % 2
     X[:] = 40
     X[y == 1, :3, 8:] = 200  # the upper right corner alone says it
-    model = image_run(X, y, classes, Settings(hidden=(), epochs=60, lr=0.01)).model
+    model = image_run(X, y, classes, TrainConfig(hidden=(), epochs=60, lr=0.01)).model
     assert sum(len(places) for _, places in groups(model)) == 300
-    found = importance(model, NamedRows(tuple("x" * 20), X, y.astype(np.float32)), repeats=3)
+    found = importance(model, NamedExamples(tuple("x" * 20), X, y.astype(np.float32)), repeats=3)
     assert found[0].name == "pixels 0-2 down, 8-9 across"
     assert found[0].loss.low > 0
     assert found[-1].loss.mean == pytest.approx(0, abs=1e-6)

@@ -11,7 +11,7 @@ import pytest
 from export.runtimes import answers, numbers, session, untrained
 from nn.cases import LAYERS
 from plainnet import __version__
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.data.read_table import MISSING
 from plainnet.data.synthetic import introverts
@@ -27,10 +27,10 @@ from plainnet.nn import (
     Dropout,
     Layer,
     LayerNorm,
+    ParameterSpec,
     ReLU,
     Sequential,
     Tanh,
-    Variable,
 )
 from plainnet.nn.network import LAYERS as KNOWN_LAYERS
 from plainnet.training import table_run
@@ -272,7 +272,7 @@ def test_any_number_of_rows(mixed):
 
 def test_real_rows(shared_data):
     frame = pd.read_csv(shared_data / "introverts.csv")
-    model = table_run(frame, Settings(target=("Personality",), epochs=2)).model
+    model = table_run(frame, TrainConfig(target=("Personality",), epochs=2)).model
     got = answers(model, frame)
     close(got["probabilities"][:, 1], model.predict_proba(frame)[:, 0])
     assert (got["label"] == model.predict(frame)).all()
@@ -319,7 +319,7 @@ def test_the_same_model_gives_the_same_bytes(mixed):
 
 class Scale(Layer):
     def build(self, in_shape):
-        self.variables = [Variable("g", in_shape, "bias", "ones")]
+        self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
         return in_shape
 
     def forward(self, X, train):

@@ -24,10 +24,10 @@ def encoded(kind, image, **options):
     return stream.getvalue()
 
 
-def png(width, height, depth=8, colour=2, data=b"", more=()):
+def png(width, height, depth=8, color=2, data=b"", more=()):
     """A PNG that claims what it likes, with checksums that are right."""
     chunks = b"\x89PNG\r\n\x1a\n"
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     for kind, content in ((b"IHDR", head), *more, (b"IDAT", zlib.compress(data)), (b"IEND", b"")):
         check = struct.pack(">I", zlib.crc32(kind + content))
         chunks += struct.pack(">I", len(content)) + kind + content + check
@@ -74,8 +74,8 @@ CLAIMS = (
     png(20_000, 20_000),
     png(2**31 - 1, 2**31 - 1),
     png(0, 0),
-    png(8, 8, depth=16, colour=6),
-    png(8, 8, depth=1, colour=3),
+    png(8, 8, depth=16, color=6),
+    png(8, 8, depth=1, color=3),
     png(8, 8, depth=7),
     png(5000, 5000, data=b"\0" * 10),
     png(8, 8, data=b"\0" * 2**20),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings, given
 
 import format_one
 from fuzz import bombs, forge, pictures, runs, tables, toml, using
@@ -199,12 +199,12 @@ def test_many_layers_or_arrays_take_no_more_memory_than_is_promised(ready, tmp_p
 
 
 def test_a_model_takes_four_times_its_file(tmp_path):
-    from plainnet.config import Settings
+    from plainnet.config import TrainConfig
     from plainnet.data.synthetic import pandas_and_bears
     from plainnet.training import image_run
 
     X, y, classes = pandas_and_bears(10, size=128)
-    model = image_run(X, y, classes, Settings(hidden=(32,), epochs=1, size=128)).model
+    model = image_run(X, y, classes, TrainConfig(hidden=(32,), epochs=1, size=128)).model
     model.save(tmp_path / "m")
     size = (tmp_path / "m").stat().st_size
     assert size > 2**22

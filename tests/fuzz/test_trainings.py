@@ -19,16 +19,16 @@ def test_a_case_is_refused_in_one_sentence_or_goes_all_the_way(number, tmp_path,
 def test_a_number_draws_the_same_case_and_others_draw_others():
     first, again, other = trainings.case(3), trainings.case(3), trainings.case(4)
     assert first.frame.equals(again.frame)
-    assert (first.as_file, first.settings) == (again.as_file, again.settings)
-    assert first.settings != other.settings
+    assert (first.as_file, first.config) == (again.as_file, again.config)
+    assert first.config != other.config
 
 
 def test_the_cases_are_of_every_kind_and_most_are_not_refused():
     cases = [trainings.case(number) for number in range(200)]
-    tasks = {one.settings.task for one in cases}
+    tasks = {one.config.task for one in cases}
     assert tasks == {None, "binary", "multiclass", "multilabel", "regression"}
     for name in ("batch_norm", "layer_norm", "balanced", "together", "dropout", "patience"):
-        assert len({getattr(one.settings, name) for one in cases}) == 2, name
+        assert len({getattr(one.config, name) for one in cases}) == 2, name
     assert {one.as_file for one in cases} == {True, False}
 
 

@@ -25,7 +25,7 @@ from export.test_html_in_browser import ANSWER, FILL, agree
 from export.test_python import loaded
 from fuzz.using import SENTENCE, where
 from nn.cases import ACTIVATIONS, INITS
-from plainnet import Model, PlainnetError, Settings
+from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.cells import Cells
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
     frame: pd.DataFrame
     as_file: bool
-    settings: Settings
+    config: TrainConfig
 
 
 class Outcome(NamedTuple):
@@ -78,7 +78,7 @@ def case(number):
     for i, cells in enumerate(y):
         frame[f"y{i}"] = cells
     aims = tuple(f"y{i}" for i in range(len(y)))
-    return Case(frame, as_file, settings(rng, task, aims))
+    return Case(frame, as_file, config(rng, task, aims))
 
 
 def column(rng, m):
@@ -154,7 +154,7 @@ def target(rng, m):
     return task if rng.random() < 0.7 else None, y
 
 
-def settings(rng, task, aims):
+def config(rng, task, aims):
     """Draw the choices of a training."""
 
     def sometimes(value, usual, chance=0.25):
@@ -170,7 +170,7 @@ def settings(rng, task, aims):
     }
     optimizer = str(rng.choice(["sgd", "rmsprop", "adam", "adamw"]))
     of_sgd = {"momentum": 0.9, "nesterov": bool(rng.random() < 0.5)}
-    return Settings(
+    return TrainConfig(
         hidden=hidden,
         # layer norm of units that are all alike makes numbers of what rounding left
         init=str(rng.choice(INITS if not of_hidden["layer_norm"] else UNLIKE)),
@@ -231,13 +231,13 @@ def use(number, folder, browser=None):
         refused = ""
         with step("train", may_refuse=True):
             try:
-                result = train(source, drawn.settings)
+                result = train(source, drawn.config)
             except PlainnetError as error:
                 refused = str(error)
                 raise
             all_the_way(number, source, folder, result, step, browser)
             with step("train again"):
-                again, twice = train(source, drawn.settings).model, folder / "again.safetensors"
+                again, twice = train(source, drawn.config).model, folder / "again.safetensors"
                 again.save(twice)
                 first = (folder / "model.safetensors").read_bytes()
                 assert twice.read_bytes() == first, "another training wrote other bytes"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fuzz import forge
-from plainnet import Model, ModelFileError, Settings
+from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.cli import main
 from plainnet.training import table_run
 
@@ -82,9 +82,9 @@ def bench(folder):
     data = {}
     for name, y in targets.items():
         table = frame.assign(y=y)
-        chosen = Settings(hidden=(3,), epochs=3, target=("y",), test=0.3, validation=0.2)
+        chosen = TrainConfig(hidden=(3,), epochs=3, target=("y",), test=0.3, validation=0.2)
         files[name] = folder / f"{name}.safetensors"
-        table_run(table, Settings(**{**vars(chosen), **kinds[name]})).model.save(files[name])
+        table_run(table, TrainConfig(**{**vars(chosen), **kinds[name]})).model.save(files[name])
         data[name] = folder / f"{name}.csv"
         table.head(9).to_csv(data[name], index=False)
     data["binary"] = folder / "binary.csv"

@@ -42,14 +42,14 @@ ROWS = [
 def main() -> None:
     sys.path.insert(0, str(HERE.parent))
     import format_one
-    from plainnet.config import Settings
+    from plainnet.config import TrainConfig
     from plainnet.data.synthetic import pandas_and_bears
     from plainnet.training import image_run, table_run
 
     FOLDER.mkdir(exist_ok=True)
     common = {"epochs": 60, "lr": 0.01}
-    table = table_run(shop(), Settings(hidden=(4, 3), batch_norm=True, target=("b",), **common))
-    pictures = image_run(*pandas_and_bears(24, size=8, seed=1), Settings(hidden=(4,), **common))
+    table = table_run(shop(), TrainConfig(hidden=(4, 3), batch_norm=True, target=("b",), **common))
+    pictures = image_run(*pandas_and_bears(24, size=8, seed=1), TrainConfig(hidden=(4,), **common))
     pixels = pandas_and_bears(4, size=8, seed=2)[0].tolist()
     for name, model, raw in (
         ("table", table.model, ROWS),

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings, given
 from hypothesis import strategies as st
 
 from nn.cases import draw_biases
@@ -21,15 +21,8 @@ from plainnet.nn import (
     Sequential,
     mlp,
 )
-from plainnet.nn.layers import (
-    NARROW,
-    TURNED,
-    UNCOPIED,
-    between,
-    block_width,
-    positive_int,
-    product,
-)
+from plainnet.nn.layers import NARROW, TURNED, UNCOPIED, block_width, product
+from plainnet.nn.validation import check_range, positive_int
 
 sizes = st.integers(1, 6)
 
@@ -566,7 +559,7 @@ def test_options_out_of_range_are_refused(make, message):
 def test_the_ends_of_a_range():
     assert Dropout(0).rate == 0
     assert BatchNorm(momentum=1).momentum == 1
-    assert between("it", "x", 5, 5, 6, ends=False, low_end=True) == 5
-    assert between("it", "x", 6, 5, 6, ends=True) == 6
+    assert check_range("it", "x", 5, 5, 6, ends=False, low_end=True) == 5
+    assert check_range("it", "x", 6, 5, 6, ends=True) == 6
     assert positive_int("it", "n", np.int32(4)) == 4
     assert type(positive_int("it", "n", np.uint8(4))) is int

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings, given
 from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
@@ -158,9 +158,9 @@ def test_copies_of_a_network_from_any_generator(kind):
 def test_a_network_may_draw_from_the_generator_of_another():
     net, twin = (mlp(6, (8, 8), dropout=0.5, dtype=np.float64) for _ in range(2))
     rng, X = np.random.default_rng(7), normals(4, 6)
-    net.draw_from(rng)
+    net.set_rng(rng)
     assert all(layer.rng is rng for layer in net.layers)
-    twin.draw_from(np.random.default_rng(7))
+    twin.set_rng(np.random.default_rng(7))
     assert net.forward(X, train=True).tobytes() == twin.forward(X, train=True).tobytes()
     assert rng.bit_generator.state == twin.rng.bit_generator.state
     assert rng.bit_generator.state != np.random.default_rng(7).bit_generator.state

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
-from plainnet.nn import Params, Variable
+from plainnet.nn import Parameters, ParameterSpec
 from plainnet.nn.parameters import check_arrays
 
 KINDS = ("weight", "bias", "state")
@@ -17,13 +17,15 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
 
 def variables_of(described):
-    return [Variable(f"v{i}", shape, kind, "zeros") for i, (shape, kind) in enumerate(described)]
+    return [
+        ParameterSpec(f"v{i}", shape, kind, "zeros") for i, (shape, kind) in enumerate(described)
+    ]
 
 
 @given(st.lists(st.tuples(shapes, st.sampled_from(KINDS)), max_size=8), st.sampled_from("fd"))
 def test_views_lie_in_order_and_cover_everything_once(described, dtype):
     variables = variables_of(described)
-    params = Params(variables, dtype)
+    params = Parameters(variables, dtype)
     sizes = {k: sum(int(np.prod(s)) for s, kind in described if kind == k) for k in KINDS}
     assert params.decaying().sum() == params.decaying()[: sizes["weight"]].sum() == sizes["weight"]
     assert params.grad.shape == params.trained.shape == (sizes["weight"] + sizes["bias"],)
@@ -54,14 +56,14 @@ def test_views_lie_in_order_and_cover_everything_once(described, dtype):
 
 
 def test_the_trained_part_is_a_view_that_leaves_out_state():
-    params = Params(variables_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
+    params = Parameters(variables_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
     params.trained += 1
     assert params.theta.tolist() == [1] * 7 + [0] * 2
     assert params.views["v0"].tolist() == [0, 0]
 
 
 def test_load_copies_by_value_and_casts():
-    params = Params(variables_of([((2,), "bias"), ((1, 2), "weight")]))
+    params = Parameters(variables_of([((2,), "bias"), ((1, 2), "weight")]))
     arrays = {"v0": np.array([1.0, 2.0]), "v1": np.array([[3.0, 4.0]])}
     views = dict(params.views)
     params.load(arrays)
@@ -96,7 +98,7 @@ def test_load_copies_by_value_and_casts():
 )
 def test_load_refuses_what_does_not_fit_and_then_changes_nothing(arrays, message):
     variables = variables_of([((2,), "bias"), ((1, 2), "weight")])
-    params = Params(variables)
+    params = Parameters(variables)
     params.theta[...] = 5
     with pytest.raises(PlainnetError) as error:
         params.load({name: array + 1 for name, array in arrays.items()})
@@ -109,14 +111,16 @@ def test_load_refuses_what_does_not_fit_and_then_changes_nothing(arrays, message
 
 def test_names_must_differ():
     with pytest.raises(PlainnetError) as error:
-        Params([Variable("W", (1,), "weight", "zeros"), Variable("W", (2,), "bias", "zeros")])
+        Parameters(
+            [ParameterSpec("W", (1,), "weight", "zeros"), ParameterSpec("W", (2,), "bias", "zeros")]
+        )
     assert str(error.value) == "the names of the variables must differ, got ['W', 'W']"
 
 
 @pytest.mark.parametrize("shape", [(2**30 + 1,), (2**40, 2**40), (10**30,)])
 def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
     with pytest.raises(PlainnetError) as error:
-        Params([Variable("W", shape, "weight", "zeros")])
+        Parameters([ParameterSpec("W", shape, "weight", "zeros")])
     assert str(error.value) == (
         f"the network would have {np.prod([int(n) for n in shape], dtype=object)} parameters, "
         "more than the 1073741824 allowed: take fewer inputs or units"
@@ -127,8 +131,8 @@ def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
     "again", [copy.deepcopy, copy.copy, lambda p: pickle.loads(pickle.dumps(p))]
 )
 def test_the_views_of_a_copy_look_into_the_copy(again):
-    params = Params(
-        [Variable("W", (2, 3), "weight", "zeros"), Variable("s", (2,), "state", "ones")]
+    params = Parameters(
+        [ParameterSpec("W", (2, 3), "weight", "zeros"), ParameterSpec("s", (2,), "state", "ones")]
     )
     params.grad[...] = 5
     twin = again(params)

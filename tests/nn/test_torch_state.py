@@ -15,10 +15,10 @@ from plainnet.nn import (
     Flatten,
     Layer,
     LayerNorm,
+    ParameterSpec,
     ReLU,
     Sequential,
     Tanh,
-    Variable,
     mlp,
 )
 
@@ -200,7 +200,7 @@ def test_the_state_is_a_copy():
 
 class Scale(Layer):
     def build(self, in_shape):
-        self.variables = [Variable("g", in_shape, "bias", "ones")]
+        self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
         return in_shape
 
     def forward(self, X, train):

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.finding import Finding
 from plainnet.report.report import report
@@ -24,9 +24,9 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 @cache
 def result(task):
     """A short training of the task on few rows."""
-    settings = Settings(epochs=6, validation=0.2, patience=5, seed=1)
+    config = TrainConfig(epochs=6, validation=0.2, patience=5, seed=1)
     if task == "pictures":
-        return image_run(*pandas_and_bears(40, size=8), settings)
+        return image_run(*pandas_and_bears(40, size=8), config)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3)).round(3)
     frame, score = pd.DataFrame(X, columns=["a", "b", EVIL]), X @ [1.0, -1.0, 0.5]
@@ -40,7 +40,7 @@ def result(task):
     else:
         frame["y"] = (100 * score).round(2)
     target = ("y", "<b>") if task == "multilabel" else ("y",)
-    return table_run(frame, Settings(**{**vars(settings), "target": target, "task": task}))
+    return table_run(frame, TrainConfig(**{**vars(config), "target": target, "task": task}))
 
 
 @cache

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import chromium
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
-from plainnet.evaluate.per_example import NamedRows, read_rows
+from plainnet.evaluate.per_example import NamedExamples, read_rows
 from plainnet.explain.example import explain
 from plainnet.explain.neighbors import nearest
 from plainnet.explain.overview import overview
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(
 
 def pages():
     table = introverts(60).rename(columns={"Stage_fear": "<b onclick=alert(1)>" + "long" * 30})
-    model = table_run(table, Settings(epochs=2)).model
+    model = table_run(table, TrainConfig(epochs=2)).model
     rows = read_rows(model, table)
     yield explanation_page(explain(model, table, 2), "a & b", nearest(model, rows.X[1], rows))
     yield overview_page(overview(model, rows, repeats=1), "<i>model</i>")
     X, y, classes = pandas_and_bears(20, size=8)
-    model = image_run(X, y, classes, Settings(hidden=(3,), epochs=1)).model
+    model = image_run(X, y, classes, TrainConfig(hidden=(3,), epochs=1)).model
     wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)
-    rows = NamedRows(tuple(f"{i}.png" for i in range(20)), X, wrong)
+    rows = NamedExamples(tuple(f"{i}.png" for i in range(20)), X, wrong)
     found = nearest(model, X[1], rows)
     seen = explain(model, X, 2, label=classes[0])
     yield explanation_page(seen, "", found, X[[one.row for one in found]])

@@ -45,7 +45,7 @@ def test_the_style_asks_for_nothing():
     assert not re.search(r"url\(|@import|@font-face|http|</", STYLE)
 
 
-def colours(block):
+def colors(block):
     return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
 
 
@@ -54,12 +54,12 @@ def schemes():
     dark = re.search(r"prefers-color-scheme: dark\) \{\n  :root \{(.*?)\n  \}", STYLE, re.S).group(
         1
     )
-    return {"light": colours(light), "dark": colours(dark)}
+    return {"light": colors(light), "dark": colors(dark)}
 
 
-def luminance(colour):
+def luminance(color):
     """Relative luminance, as WCAG 2.2 defines it."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -85,18 +85,18 @@ def test_both_schemes_name_the_same_colours():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("back", ["paper", "card"])
 def test_words_can_be_read(scheme, back):
-    colour = schemes()[scheme]
+    color = schemes()[scheme]
     words = ("ink", "soft", "link", "good", "problem", "warning", "note")
-    ratios = {word: contrast(colour[word], colour[back]) for word in words}
+    ratios = {word: contrast(color[word], color[back]) for word in words}
     assert min(ratios.values()) >= 4.5, ratios
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_numbers_on_shades_can_be_read_and_lines_can_be_seen(scheme):
-    colour = schemes()[scheme]
-    shades = {name: contrast(colour["ink"], colour[name]) for name in HEATS}
+    color = schemes()[scheme]
+    shades = {name: contrast(color["ink"], color[name]) for name in HEATS}
     assert min(shades.values()) >= 4.5, shades
-    series = {f"series-{i}": contrast(colour[f"series-{i}"], colour["paper"]) for i in range(1, 7)}
+    series = {f"series-{i}": contrast(color[f"series-{i}"], color["paper"]) for i in range(1, 7)}
     assert min(series.values()) >= 3, series
 
 

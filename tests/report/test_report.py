@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from plainnet import Settings
+from plainnet import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.model import Model
 from plainnet.repeats import repeat
@@ -202,10 +202,10 @@ def test_curves_are_drawn_from_the_record_too(task):
 
 
 def test_repeated_trainings_are_in_the_report():
-    frame, settings = introverts(200), Settings(epochs=2)
-    first = table_run(frame, settings)
+    frame, config = introverts(200), TrainConfig(epochs=2)
+    first = table_run(frame, config)
     assert "each with its own seed" not in report(first.model, name="m")
-    found = repeat(first, settings, 3, lambda other: table_run(frame, other))
+    found = repeat(first, config, 3, lambda other: table_run(frame, other))
     seen = Page(report(first.model, name="m"))
     facts = dict(
         zip(*([one["words"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
@@ -271,7 +271,7 @@ def test_without_rows_and_without_a_record_it_shows_what_there_is():
 
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
-@pytest.mark.parametrize("part", ["history", "results", "rows", "settings", "notes", "findings"])
+@pytest.mark.parametrize("part", ["history", "results", "rows", "config", "notes", "findings"])
 def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
     done = result("binary").model
     record = {**done.record, part: value}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import plainnet.search.search as module
-from plainnet import BinaryCrossEntropy, PlainnetError, Settings, TrainingError, fit
+from plainnet import BinaryCrossEntropy, PlainnetError, TrainConfig, TrainingError, fit
 from plainnet.config import make_optimizer
 from plainnet.data.dataset import PictureSource, TableSource
 from plainnet.data.folds import fold
@@ -28,7 +28,7 @@ from plainnet.search.search import (
 from plainnet.search.space import SEARCHED
 from plainnet.training import fit_model, untrained
 
-BASE = Settings(epochs=4)
+BASE = TrainConfig(epochs=4)
 FRAME = introverts(120)
 
 
@@ -49,7 +49,7 @@ def found(data):
 
 @pytest.fixture(scope="module")
 def halved(data):
-    return search(data, Settings(epochs=7), trials=6, method="halving")
+    return search(data, TrainConfig(epochs=7), trials=6, method="halving")
 
 
 # --- successive halving --------------------------------------------------------------------------
@@ -117,15 +117,15 @@ def test_who_got_further_ranks_before_a_lower_loss_of_fewer_epochs():
 
 def test_a_rung_is_a_training_of_so_many_epochs(data, halved):
     first = halved.rounds[0][1]
-    short = search(data, Settings(epochs=first), trials=6)
+    short = search(data, TrainConfig(epochs=first), trials=6)
     for trial, alone in zip(halved.trials, short.trials, strict=True):
         assert trial.rungs[0].scores == alone.rungs[0].scores
 
 
 def test_a_schedule_spans_all_epochs_however_early_a_rung_ends(data):
-    settings, part = Settings(epochs=8, schedule="cosine"), data.fold(0)
-    whole = fit_model(untrained(part, settings), part, settings)
-    cut = fit_model(untrained(part, settings), part, settings, epochs=3)
+    config, part = TrainConfig(epochs=8, schedule="cosine"), data.fold(0)
+    whole = fit_model(untrained(part, config), part, config)
+    cut = fit_model(untrained(part, config), part, config, epochs=3)
     assert (cut.lr, cut.loss) == (whole.lr[:3], whole.loss[:3])
 
 
@@ -138,7 +138,7 @@ def by_hand(data, trial):
     for i in range(data.k):
         part = data.fold(i)
         seed = np.random.SeedSequence(0, spawn_key=(5, trial.number, i)).generate_state(1)[0]
-        own = replace(trial.settings, seed=int(seed))
+        own = replace(trial.config, seed=int(seed))
         net = untrained(part, own).net
         fit(
             net,
@@ -175,7 +175,7 @@ def test_the_winner_has_the_lowest_loss_computed_by_hand(data, found):
 def test_the_same_seed_gives_the_same_search_and_another_another(data, found):
     assert search(dealt(), BASE, trials=5).trials == found.trials
     other = search(data, replace(BASE, seed=1), trials=5)
-    assert not {t.settings.lr for t in other.trials} & {t.settings.lr for t in found.trials}
+    assert not {t.config.lr for t in other.trials} & {t.config.lr for t in found.trials}
 
 
 def test_a_trial_is_the_same_however_many_there_are(data, found):
@@ -186,23 +186,23 @@ def test_a_trial_is_the_same_however_many_there_are(data, found):
 def test_a_trial_can_be_run_again_alone(data, found, number):
     again = search(data, BASE, trials=5, only=number)
     assert again.trials == [found.trials[number - 1]]
-    own = found.trials[number - 1].settings
+    own = found.trials[number - 1].config
     assert search(data, own, trials=5, only=number, given=SEARCHED).trials == again.trials
 
 
 def test_a_halved_trial_is_run_again_through_all_rounds(data, halved):
     for trial in halved.trials:
-        again = search(data, halved.settings, trials=6, method="halving", only=trial.number)
+        again = search(data, halved.config, trials=6, method="halving", only=trial.number)
         (alone,) = again.trials
         assert [rung.epochs for rung in alone.rungs] == [epochs for _, epochs in halved.rounds]
         assert alone.rungs[: len(trial.rungs)] == trial.rungs
 
 
 def test_what_is_given_stays(data):
-    settings = replace(BASE, hidden=(5, 3), lr=0.02)
-    tried = search(data, settings, trials=3, given=["hidden", "lr"]).trials
-    assert {(t.settings.hidden, t.settings.lr) for t in tried} == {((5, 3), 0.02)}
-    assert len({t.settings.l2 for t in tried}) == 3
+    config = replace(BASE, hidden=(5, 3), lr=0.02)
+    tried = search(data, config, trials=3, given=["hidden", "lr"]).trials
+    assert {(t.config.hidden, t.config.lr) for t in tried} == {((5, 3), 0.02)}
+    assert len({t.config.l2 for t in tried}) == 3
 
 
 def test_the_test_rows_take_no_part(data, found):
@@ -248,7 +248,7 @@ def numbers(m=60):
 def test_numbers_are_scored_by_the_share_of_their_variance():
     frame = numbers().assign(y=lambda t: 3 * t["a"] - t["b"] + 7)
     data = dealt(frame)
-    found = search(data, Settings(epochs=2), trials=2)
+    found = search(data, TrainConfig(epochs=2), trials=2)
     linear = found.answers[-1]
     np.testing.assert_allclose(linear.scores.score, 1, atol=1e-6)  # it is linear
     mean = found.answers[0]
@@ -260,7 +260,7 @@ def test_numbers_are_scored_by_the_share_of_their_variance():
 
 def test_a_fold_of_equal_numbers_has_no_share_of_variance():
     frame = numbers(12).assign(y=[0.5] * 10 + [1.5, 2.5])
-    found = search(dealt(frame, k=5), Settings(epochs=1), trials=1)
+    found = search(dealt(frame, k=5), TrainConfig(epochs=1), trials=1)
     scores = found.trials[0].rungs[0].scores
     assert None in scores.score
     assert (scores.mean_score, scores.deviation_score) == (None, None)
@@ -276,7 +276,7 @@ def test_a_fold_of_equal_numbers_has_no_share_of_variance():
     ids=["classes", "labels"],
 )
 def test_classes_and_labels(target, expected):
-    found = search(dealt(numbers().assign(y=target)), Settings(epochs=2), trials=2)
+    found = search(dealt(numbers().assign(y=target)), TrainConfig(epochs=2), trials=2)
     assert [answer.name for answer in found.answers] == expected
     assert all(0 <= s <= 1 for t in found.trials for s in t.rungs[0].scores.score)
 
@@ -284,7 +284,7 @@ def test_classes_and_labels(target, expected):
 def test_pictures():
     rng = np.random.default_rng
     data = fold(PictureSource(*pandas_and_bears(24, size=8)), 2, rng(0), rng(1))
-    first, again = (search(data, Settings(epochs=2), trials=2) for _ in range(2))
+    first, again = (search(data, TrainConfig(epochs=2), trials=2) for _ in range(2))
     assert first.trials == again.trials
     assert [answer.name for answer in first.answers] == [
         "constant",
@@ -300,24 +300,24 @@ def test_pictures():
 def test_optuna_proposes_from_its_seed(data):
     optuna = pytest.importorskip("optuna")
     before = optuna.logging.get_verbosity()
-    settings = Settings(epochs=1)
-    first, again = (search(data, settings, trials=12, method="optuna") for _ in range(2))
+    config = TrainConfig(epochs=1)
+    first, again = (search(data, config, trials=12, method="optuna") for _ in range(2))
     assert first.trials == again.trials
     assert optuna.logging.get_verbosity() == before
-    other = search(data, replace(settings, seed=1), trials=2, method="optuna")
-    assert other.trials[0].settings != replace(first.trials[0].settings, seed=1)
+    other = search(data, replace(config, seed=1), trials=2, method="optuna")
+    assert other.trials[0].config != replace(first.trials[0].config, seed=1)
     last = first.trials[-1]
-    alone = search(data, last.settings, trials=12, only=12, given=SEARCHED)
+    alone = search(data, last.config, trials=12, only=12, given=SEARCHED)
     assert alone.trials == [last]
 
 
 def test_optuna_draws_where_it_went_well():
     """A bowl with its bottom at lr 0.001: after 40 trials the proposals crowd there."""
     pytest.importorskip("optuna")
-    from plainnet.search.samplers import Tpe
-    from plainnet.search.space import Range
+    from plainnet.search.samplers import TpeSampler
+    from plainnet.search.space import LogUniform
 
-    tpe, far = Tpe({"lr": Range(1e-6, 1.0)}, seed=0), []
+    tpe, far = TpeSampler({"lr": LogUniform(1e-6, 1.0)}, seed=0), []
     for i in range(60):
         distance = abs(math.log10(tpe.ask()["lr"]) + 3)
         tpe.tell(None if i == 5 else distance)
@@ -381,7 +381,7 @@ def test_optuna_goes_on_after_a_failure(data, monkeypatch):
         return original(*arguments, **options)
 
     monkeypatch.setattr(module, "fit_model", fragile)
-    found = search(data, Settings(epochs=1), trials=3, method="optuna")
+    found = search(data, TrainConfig(epochs=1), trials=3, method="optuna")
     assert [trial.failure for trial in found.trials] == [None, "it broke", None]
 
 
@@ -416,7 +416,7 @@ def test_what_is_shown_on_the_way(data):
 
 
 @pytest.mark.parametrize(
-    ("settings", "options", "says"),
+    ("config", "options", "says"),
     [
         ({}, {"trials": 0}, "a search needs at least 1 trial, got 0"),
         ({}, {"only": 9}, "there is no trial 9 of 5: they count from 1"),
@@ -448,7 +448,7 @@ def test_what_is_shown_on_the_way(data):
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(data, settings, options, says):
+def test_what_makes_no_sense_is_refused(data, config, options, says):
     with pytest.raises(PlainnetError) as error:
-        search(data, replace(BASE, **settings), **{"trials": 5, **options})
+        search(data, replace(BASE, **config), **{"trials": 5, **options})
     assert str(error.value).startswith(says)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from plainnet import Settings
+from plainnet import TrainConfig
 from plainnet.config import check
-from plainnet.search.space import SEARCHED, Choice, Range, draw, space_of, with_values
+from plainnet.search.space import SEARCHED, Categorical, LogUniform, apply, draw, space_of
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 
@@ -21,12 +21,12 @@ def rng(seed=0):
 
 @given(st.floats(1e-9, 1e3), st.floats(1.0, 1e6), st.integers(0, 2**32 - 1))
 def test_a_range_keeps_its_bounds(low, times, seed):
-    assert low <= Range(low, low * times).draw(rng(seed)) <= low * times
+    assert low <= LogUniform(low, low * times).draw(rng(seed)) <= low * times
 
 
 def test_logarithms_are_drawn_evenly():
     generator = rng()
-    drawn = np.log([Range(1e-4, 10.0).draw(generator) for _ in range(2000)])
+    drawn = np.log([LogUniform(1e-4, 10.0).draw(generator) for _ in range(2000)])
     width = math.log(10.0) - math.log(1e-4)
     # Kolmogorov-Smirnov: numbers drawn evenly themselves would give a p of about 0
     assert stats.kstest(drawn, stats.uniform(math.log(1e-4), width).cdf).pvalue > 0.01
@@ -36,20 +36,20 @@ def test_logarithms_are_drawn_evenly():
 
 def test_choices_are_drawn_equally_often():
     generator = rng()
-    drawn = [Choice((1, 2, 5)).draw(generator) for _ in range(3000)]
+    drawn = [Categorical((1, 2, 5)).draw(generator) for _ in range(3000)]
     assert stats.chisquare([drawn.count(value) for value in (1, 2, 5)]).pvalue > 0.01
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIMIZERS), st.integers(2, 5000))
 def test_what_is_drawn_can_be_trained_with(seed, optimizer, m):
-    settings = Settings(optimizer=optimizer)
-    space = space_of(settings, m)
-    found = with_values(settings, draw(space, rng(seed)))
+    config = TrainConfig(optimizer=optimizer)
+    space = space_of(config, m)
+    found = apply(config, draw(space, rng(seed)))
     check(found)
     assert len(set(found.hidden)) == 1  # one width for all layers
     assert found.batch_size <= max(m / 2, 16)
     for name, one in space.items():
-        if isinstance(one, Range):
+        if isinstance(one, LogUniform):
             value = getattr(found, name)
             assert one.low <= value <= one.high
             assert value == float(f"{value:.1e}")  # two digits
@@ -57,23 +57,23 @@ def test_what_is_drawn_can_be_trained_with(seed, optimizer, m):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_adamw_has_weight_decay_and_the_others_have_l2(optimizer):
-    names = set(space_of(Settings(optimizer=optimizer), 100))
+    names = set(space_of(TrainConfig(optimizer=optimizer), 100))
     assert names & {"l2", "weight_decay"} == {"weight_decay" if optimizer == "adamw" else "l2"}
 
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_what_is_given_is_not_drawn(name):
-    settings = Settings(optimizer="adamw" if name == "weight_decay" else "adam")
-    whole, rest = set(space_of(settings, 100)), set(space_of(settings, 100, [name]))
+    config = TrainConfig(optimizer="adamw" if name == "weight_decay" else "adam")
+    whole, rest = set(space_of(config, 100)), set(space_of(config, 100, [name]))
     assert whole - rest == ({"layers", "units"} if name == "hidden" else {name})
 
 
 def test_dropout_belongs_to_hidden_layers():
-    assert "dropout" not in space_of(Settings(hidden=()), 100, ["hidden"])
+    assert "dropout" not in space_of(TrainConfig(hidden=()), 100, ["hidden"])
 
 
 def test_values_become_settings_and_leave_the_others():
     values = {"layers": 3, "units": 8, "lr": 0.00123456, "dropout": 0.25, "batch_size": 64}
-    assert with_values(Settings(epochs=7), values) == Settings(
+    assert apply(TrainConfig(epochs=7), values) == TrainConfig(
         epochs=7, hidden=(8, 8, 8), lr=0.0012, dropout=0.25, batch_size=64
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plainnet.cli.train_job import Job
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
@@ -235,12 +235,12 @@ def begun(tmp_path: Path) -> Path:
             raise PowerCutError
 
     introverts(40).to_csv(tmp_path / "survey.csv", index=False)
-    settings = Settings(hidden=(3,), epochs=5)
+    config = TrainConfig(hidden=(3,), epochs=5)
     checkpoints = Checkpoints(tmp_path / "a.run", every=1)
-    job = Job(tmp_path / "survey.csv", settings, tmp_path / "a", tmp_path / "a.html", 1, False)
+    job = Job(tmp_path / "survey.csv", config, tmp_path / "a", tmp_path / "a.html", 1, False)
     checkpoints.also("job", job.to_json)
     with pytest.raises(PowerCutError):
-        run(tmp_path / "survey.csv", settings, watch=watch, checkpoints=checkpoints)
+        run(tmp_path / "survey.csv", config, watch=watch, checkpoints=checkpoints)
     return tmp_path / "a.run"
 
 
@@ -248,8 +248,8 @@ RUNS = {
     "no path": (("path", 3), "field 'path' of the checkpoint should be text"),
     "a long path": (("path", "x" * 3000), "field 'path' should be a path"),
     "half a path": (("path", "a\0b"), "field 'path' should be a path"),
-    "no settings": (("settings", [1]), "'settings' of the checkpoint should be an object"),
-    "a setting": (("settings", {"hidden": [3]}), "field 'activation' of 'settings'"),
+    "no settings": (("config", [1]), "'settings' of the checkpoint should be an object"),
+    "a setting": (("config", {"hidden": [3]}), "field 'activation' of 'settings'"),
     "notes": (("notes", "x"), "field 'notes' of the checkpoint should be a list"),
     "no job": (("job", 1), "'job' of the checkpoint should be an object"),
     "a job": (("job", {}), "field 'report' of 'job' of the checkpoint is absent"),
@@ -284,7 +284,7 @@ SETTINGS = {
 @pytest.mark.parametrize("lie", SETTINGS)
 def test_settings_that_lie_are_refused(begun, lie):
     name, value, telling = SETTINGS[lie]
-    edit(max(begun.iterdir()), put("about", "settings", name, value=value))
+    edit(max(begun.iterdir()), put("about", "config", name, value=value))
     with pytest.raises(ModelFileError) as error:
         resume(Checkpoints.load(begun, pytest.fail))
     assert telling in str(error.value)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import plainnet.storage.atomic as atomic
 import plainnet.storage.model_file as files
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
@@ -385,18 +385,18 @@ def test_a_power_cut_in_any_part_of_any_write(folder, monkeypatch, name, at):
 # --- runs
 
 
-SETTINGS = Settings(
+SETTINGS = TrainConfig(
     hidden=(5,), epochs=6, batch_size=16, dropout=0.2, validation=0.2, patience=4, balanced=True
 )
 
 
-def cut_run(path: Path, settings: Settings, folder: Path, number: int = 4) -> None:
+def cut_run(path: Path, config: TrainConfig, folder: Path, number: int = 4) -> None:
     def watch(epoch):
         if epoch.number == number:
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        run(path, settings, watch=watch, checkpoints=Checkpoints(folder, 0.7))
+        run(path, config, watch=watch, checkpoints=Checkpoints(folder, 0.7))
 
 
 def saved(outcome: Any, path: Path) -> bytes:
@@ -418,23 +418,23 @@ def test_a_run_on_a_table(survey, folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "config",
     [
-        Settings(size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation=0.2),
-        Settings(size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=0),
+        TrainConfig(size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation=0.2),
+        TrainConfig(size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=0),
     ],
     ids=["uint8 batches", "row space"],
 )
-def test_a_run_on_pictures(settings, folder, tmp_path):
+def test_a_run_on_pictures(config, folder, tmp_path):
     rng = np.random.default_rng(0)
     for name in ("bears", "pandas"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for i in range(12):
             pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    whole = run(tmp_path / "pictures", settings)
-    assert (whole.history.rowspace is None) == (settings.optimizer != "sgd")
-    cut_run(tmp_path / "pictures", settings, folder, number=3)
+    whole = run(tmp_path / "pictures", config)
+    assert (whole.history.rowspace is None) == (config.optimizer != "sgd")
+    cut_run(tmp_path / "pictures", config, folder, number=3)
     rest = resume(Checkpoints.load(folder))
     assert saved(rest, tmp_path / "rest") == saved(whole, tmp_path / "whole")
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainnet.errors import ModelFileError
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
-FIELDS = Fields(
+FIELDS = JsonReader(
     {"t": "x", "n": 3, "f": 0.5, "ts": ["a", "b"], "ns": [1, 2.5], "os": [{"k": 1}, {"k": 2}]},
     "the part",
 )
@@ -31,27 +31,27 @@ def test_fields_that_are_right() -> None:
 @pytest.mark.parametrize("value", [[], None, 3, "x", {1: 2}])
 def test_what_is_no_object(value: object) -> None:
     with pytest.raises(ModelFileError) as caught:
-        Fields(value, "the part")
+        JsonReader(value, "the part")
     assert str(caught.value) == f"{START}the part should be an object, but is {value!r}."
 
 
 @pytest.mark.parametrize("value", [None, 1, True, ["x"], {}, "\ud800"])
 def test_text_that_is_none(value: object) -> None:
     with pytest.raises(ModelFileError, match="field 'v' of the part should be text, but is"):
-        Fields({"v": value}, "the part").text("v")
+        JsonReader({"v": value}, "the part").text("v")
 
 
 @pytest.mark.parametrize("value", ["3", None, True, 3.0, -1, 11, 10**400, []])
 def test_whole_numbers_that_are_none(value: object) -> None:
     with pytest.raises(ModelFileError, match="should be a whole number from 0 to 10, but is"):
-        Fields({"v": value}, "the part").whole("v", 0, 10)
+        JsonReader({"v": value}, "the part").whole("v", 0, 10)
 
 
 @pytest.mark.parametrize(
     "value", ["3", None, True, float("nan"), float("inf"), -float("inf"), 10**400, [], {}]
 )
 def test_numbers_that_are_none(value: object) -> None:
-    fields = Fields({"v": value, "vs": [1.0, value]}, "the part")
+    fields = JsonReader({"v": value, "vs": [1.0, value]}, "the part")
     with pytest.raises(ModelFileError, match="field 'v' of the part should be a finite number,"):
         fields.number("v")
     with pytest.raises(ModelFileError, match="field 'vs' of the part should be a finite number,"):
@@ -60,15 +60,15 @@ def test_numbers_that_are_none(value: object) -> None:
 
 @pytest.mark.parametrize("value", [0, 0.0, -1.5])
 def test_numbers_above_zero(value: float) -> None:
-    assert Fields({"v": value}, "").number("v") == value
+    assert JsonReader({"v": value}, "").number("v") == value
     with pytest.raises(ModelFileError, match="a finite number above zero, but is"):
-        Fields({"v": value}, "").number("v", positive=True)
+        JsonReader({"v": value}, "").number("v", positive=True)
 
 
 @pytest.mark.parametrize("value", ["ab", None, {"a": 1}, [1], ["a", "a"], ["a", None], ["\udfff"]])
 def test_lists_of_text_that_are_none(value: object) -> None:
     with pytest.raises(ModelFileError, match="should be a list"):
-        Fields({"v": value}, "").texts("v")
+        JsonReader({"v": value}, "").texts("v")
 
 
 def test_messages_in_full() -> None:

@@ -29,19 +29,19 @@ from plainnet.train import (
     WarmUp,
     fit,
 )
-from plainnet.train.state import Checkpoint, Keeper
+from plainnet.train.state import Checkpoint, CheckpointStore
 
 BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()
 
 
 @final
-class Memory(Keeper):
+class Memory(CheckpointStore):
     """Keeps copies of all checkpoints of a training."""
 
     def __init__(self, every: float | None = None, found: Checkpoint | None = None) -> None:
         self.every, self.found, self.kept = every, found, []
 
-    def begin(self, net, stepper, rows, options):
+    def begin(self, net, train_step, rows, options):
         self.batches = options["batches"]
 
     def keep(self, checkpoint):
@@ -71,7 +71,7 @@ def case(
     """A training that can be run again and again, from nothing but what is written here."""
     chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.score, **options}
 
-    def run(checkpoints: Keeper | None = None, **more: Any) -> tuple[Any, Any]:
+    def run(checkpoints: CheckpointStore | None = None, **more: Any) -> tuple[Any, Any]:
         network = net()
         given = {key: value() if key == "seed" else value for key, value in chosen.items()}
         history = fit(network, *data(), checkpoints=checkpoints, **{**given, **more})

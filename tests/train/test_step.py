@@ -1,4 +1,4 @@
-"""Stepper: a copy of it protects what it moves as the original does."""
+"""Tests of TrainStep: a copy of it protects the state that it changes."""
 
 import copy
 import pickle
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plainnet import Adam, BinaryCrossEntropy, mlp
-from plainnet.train.step import Stepper
+from plainnet.train.step import TrainStep
 
 
 @pytest.mark.parametrize(
@@ -15,13 +15,13 @@ from plainnet.train.step import Stepper
 )
 def test_a_batch_that_is_not_finite_moves_nothing_in_a_copy_either(again):
     X, y = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32), np.eye(8)[:, :1]
-    first = Stepper(mlp(3, batch_norm=True), BinaryCrossEntropy(), Adam(), l2=0.0, clip_norm=None)
+    first = TrainStep(mlp(3, batch_norm=True), BinaryCrossEntropy(), Adam(), l2=0.0, clip_norm=None)
     first.step(X, y, None)
-    stepper = again(first)
-    before = stepper.net.params.theta.copy()
-    value, _ = stepper.step(np.full_like(X, np.nan), y, None)
+    train_step = again(first)
+    before = train_step.net.params.theta.copy()
+    value, _ = train_step.step(np.full_like(X, np.nan), y, None)
     assert np.isnan(value)
-    np.testing.assert_array_equal(stepper.net.params.theta, before)
+    np.testing.assert_array_equal(train_step.net.params.theta, before)
     first.step(X, y, None)
-    stepper.step(X, y, None)
-    np.testing.assert_array_equal(stepper.net.params.theta, first.net.params.theta)
+    train_step.step(X, y, None)
+    np.testing.assert_array_equal(train_step.net.params.theta, first.net.params.theta)

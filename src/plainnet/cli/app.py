@@ -18,8 +18,8 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import UnusedCliTokensError
 
 from plainnet._version import __version__
-from plainnet.limits import MAX_SUGGESTED, MAX_TOML, MAX_TOML_LINE
 from plainnet.errors import PlainnetError
+from plainnet.limits import MAX_SUGGESTED, MAX_TOML, MAX_TOML_LINE
 from plainnet.storage.json_reader import shortened
 
 _HELP = """Deep neural networks from scratch in NumPy: from a table or a folder of pictures to a \

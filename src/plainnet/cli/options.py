@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 
-from plainnet.config import OptimizerName, ScheduleName, Settings
+from plainnet.config import OptimizerName, ScheduleName, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.search.space import SEARCHED
 
@@ -25,7 +25,7 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int | tuple[int, ...]:
     return numbers[0] if kind is int else numbers
 
 
-_D = Settings()
+_D = TrainConfig()
 PICTURES_HIDDEN = (8, 8, 8)
 _DATA = Parameter(group=Group("Data", sort_key=1), negative="")
 _NETWORK = Parameter(group=Group("Network", sort_key=2), negative="")
@@ -35,13 +35,14 @@ _MANY = Parameter(consume_multiple=True)
 _QUIET = Parameter(show_default=False)
 _NO = Parameter(negative="--no-fingerprints")
 _WORDS = Parameter(show_default=" ".join)
+ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 
 
 @final
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of ``plainnet train``, which become `plainnet.config.Settings`.
+    """The options of ``plainnet train``, which become `plainnet.config.TrainConfig`.
 
     Those that ``plainnet search`` searches are None where they are not given.
 
@@ -155,7 +156,7 @@ class Options:
     patience: Annotated[int, _TRAINING, _WHOLE] = _D.patience
     seed: Annotated[int, _TRAINING, _WHOLE] = _D.seed
 
-    def settings(self, path: Path) -> Settings:
+    def config(self, path: Path) -> TrainConfig:
         """Return the settings of a training on what lies at a path.
 
         Parameters
@@ -170,7 +171,7 @@ class Options:
 
         Examples
         --------
-        >>> Options(epochs=5).settings(Path("a.csv")).hidden
+        >>> Options(epochs=5).config(Path("a.csv")).hidden
         (16,)
         """
         pictures = path.is_dir()
@@ -188,7 +189,7 @@ class Options:
         kinds = _kinds(chosen.pop("kind"))
         if self.hidden is None and pictures:
             chosen["hidden"] = PICTURES_HIDDEN
-        return Settings(**chosen, kinds=kinds)
+        return TrainConfig(**chosen, kinds=kinds)
 
     def given(self) -> frozenset[str]:
         """Return which of the settings that a search may choose were given.

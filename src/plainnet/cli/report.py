@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from plainnet.cli.console import clean, line, notes, percent, section, table
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.nn.network import Sequential
 
@@ -59,7 +59,7 @@ def _show_columns(console: Console, schema: "TableSchema") -> None:
         section(console, table("Columns", head, rows))
     else:
         section(console, table("Columns", head[:-1], [row[:-1] for row in rows]))
-        done = [(row.column, row.treatment) for row in rows]
+        done = [(row.column, row.encoding) for row in rows]
         section(console, table("What is done with them", [head[0], head[-1]], done))
     _say_more(console, len(columns), "columns")
 
@@ -101,12 +101,12 @@ def show_network(console: Console, net: Sequential) -> None:
     )
 
 
-def training_text(settings: Settings, m: int, pictures: bool = False) -> str:
+def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     """Say in one line how a network is trained.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         All choices.
     m : int
         The number of training rows.
@@ -115,27 +115,27 @@ def training_text(settings: Settings, m: int, pictures: bool = False) -> str:
 
     Examples
     --------
-    >>> training_text(Settings(optimizer="sgd", batch_size=0, momentum=0.9), 1600)
+    >>> training_text(TrainConfig(optimizer="sgd", batch_size=0, momentum=0.9), 1600)
     '100 epochs of all 1,600 rows at once, sgd (momentum 0.9), learning rate 0.1, seed 0'
     """
-    size = settings.batch_size
+    size = config.batch_size
     what = "pictures" if pictures else "rows"
     rows = f"{m:,} {what} in batches of {size}" if 0 < size < m else f"all {m:,} {what} at once"
     own = [
-        f"{name.replace('_', ' ')} {getattr(settings, name):g}"
+        f"{name.replace('_', ' ')} {getattr(config, name):g}"
         for name in ("momentum", "weight_decay")
-        if getattr(settings, name)
+        if getattr(config, name)
     ]
-    own += ["Nesterov"] if settings.nesterov else []
-    rule = settings.optimizer + (f" ({', '.join(own)})" if own else "")
-    parts = [f"{settings.epochs:,} epochs of {rows}", rule]
-    parts.append(f"learning rate {settings.learning_rate:g}")
-    if settings.schedule != "constant":
-        parts[-1] += f" ({settings.schedule})"
-    if settings.warmup:
-        parts.append(f"warm-up of {settings.warmup:,} epochs")
+    own += ["Nesterov"] if config.nesterov else []
+    rule = config.optimizer + (f" ({', '.join(own)})" if own else "")
+    parts = [f"{config.epochs:,} epochs of {rows}", rule]
+    parts.append(f"learning rate {config.learning_rate:g}")
+    if config.schedule != "constant":
+        parts[-1] += f" ({config.schedule})"
+    if config.warmup:
+        parts.append(f"warm-up of {config.warmup:,} epochs")
     for name in ("l2", "clip_norm", "label_smoothing", "patience"):
-        if getattr(settings, name):
-            parts.append(f"{name.replace('_', ' ')} {getattr(settings, name):g}")
-    parts += ["balanced classes"] if settings.balanced else []
-    return ", ".join([*parts, f"seed {settings.seed}"])
+        if getattr(config, name):
+            parts.append(f"{name.replace('_', ' ')} {getattr(config, name):g}")
+    parts += ["balanced classes"] if config.balanced else []
+    return ", ".join([*parts, f"seed {config.seed}"])

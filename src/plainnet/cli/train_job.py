@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from plainnet.cli.paths import near, require_place, run_folder, run_model
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.repeats import check_repeat
 from plainnet.storage.checkpoints import Checkpoints
@@ -23,7 +23,7 @@ class Job:
     ----------
     path : Path
         The data.
-    settings : Settings
+    config : TrainConfig
         Of the training.
     out, report : Path, Path or None
         The files to be written.
@@ -34,7 +34,7 @@ class Job:
     """
 
     path: Path
-    settings: Settings
+    config: TrainConfig
     out: Path
     report: Path | None
     repeat: int
@@ -55,7 +55,7 @@ class Job:
         if checkpoints.is_dir():
             require_place(checkpoints / "checkpoint", self.path)
         if self.repeat != 1:
-            check_repeat(self.settings, self.repeat)
+            check_repeat(self.config, self.repeat)
 
     def to_json(self) -> dict[str, Any]:
         """Return the options that checkpoints store in addition, without file names."""
@@ -76,19 +76,19 @@ class Job:
         PlainnetError
             If they are not of a job, or its data is no longer there.
         """
-        path, settings = begun(checkpoints)
+        path, config = begun(checkpoints)
         if checkpoints.stored("job") is None:
             raise PlainnetError(
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
                 "is saved: go on with plainnet.training.resume"
             )
-        with checkpoints.believed() as about:
+        with checkpoints.validated() as about:
             job = about.part("job")
             job.only("report", "repeat", "detail")
             report, repeat, detail = job.flag("report"), job.whole("repeat", 1), job.flag("detail")
         out = near(run_model(Path(os.path.abspath(checkpoints.folder))))
         return cls(
-            near(path), settings, out, out.with_suffix(".html") if report else None, repeat, detail
+            near(path), config, out, out.with_suffix(".html") if report else None, repeat, detail
         )
 
     def check_replaced(self) -> None:

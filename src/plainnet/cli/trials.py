@@ -11,9 +11,9 @@ from rich.text import Text
 
 from plainnet.cli.console import line, notes, number, section, table
 from plainnet.cli.progress import clock
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.formatting import count
-from plainnet.search.search import Moment, Scores, Search, Trial
+from plainnet.search.search import Scores, Search, SearchProgress, Trial
 
 _WIDE = 1000  # columns on which any table fits, to measure how many it takes
 _LISTED = 30  # trials that are shown before the rest is only counted
@@ -59,7 +59,7 @@ class SearchWatch:
         if self._live is not None:
             self._live.stop()
 
-    def watch(self, moment: Moment) -> None:
+    def watch(self, moment: SearchProgress) -> None:
         """Show an epoch, on a terminal, at most ten a second."""
         now = time.perf_counter()
         self._start = now if self._start is None else self._start
@@ -149,7 +149,7 @@ def show_trials(console: Console, found: Search, figure: str) -> None:
     if "layers" not in found.space:
         names.remove("hidden")
     own = [
-        [str(trial.number), *(setting(name, trial.settings) for name in names)] for trial in ranked
+        [str(trial.number), *(setting(name, trial.config) for name in names)] for trial in ranked
     ]
     came = [[*_epochs(trial, several), *_came(trial, figure, sign)] for trial in ranked]
     heads = ["trial", *(_HEADS.get(name, name) for name in names)]
@@ -177,17 +177,17 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> T
     return table(title, heads, rows[:_LISTED], right=range(len(heads)))
 
 
-def setting(name: str, settings: Settings) -> str:
+def setting(name: str, config: TrainConfig) -> str:
     """Write a setting that was searched.
 
     Examples
     --------
-    >>> setting("hidden", Settings(hidden=(8, 8))), setting("lr", Settings(lr=0.00012))
+    >>> setting("hidden", TrainConfig(hidden=(8, 8))), setting("lr", TrainConfig(lr=0.00012))
     ('2 x 8', '0.00012')
     """
     if name == "hidden":
-        return f"{len(settings.hidden)} x {settings.hidden[0]}"
-    return f"{getattr(settings, name):g}"
+        return f"{len(config.hidden)} x {config.hidden[0]}"
+    return f"{getattr(config, name):g}"
 
 
 def _epochs(trial: Trial, several: bool) -> list[str]:

@@ -197,7 +197,7 @@ class Cells:
         comma = np.isnan(self._with_point).any() and "," in self._joined
         return "," if comma and not np.isnan(self._with_comma).any() else "."
 
-    def standardised(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
+    def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
         """Return (number - mean) / scale of the distinct values, shape (k,), within float32.
 
         Raises

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plainnet.data.cells import Cells
 from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
 Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -53,7 +53,7 @@ class Column(ABC):
 
     @property
     @abstractmethod
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell, for people."""
 
     @abstractmethod
@@ -174,7 +174,7 @@ class NumberColumn(FeatureColumn):
         return cls(cells.name, cells.missing, decimal, low, median, high, mean, scale)
 
     @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "decimal", "low", "median", "high", "mean", "scale")
         column = cls(
@@ -218,7 +218,7 @@ class NumberColumn(FeatureColumn):
         return f"{self.low:g} to {self.high:g}, median {self.median:g}"
 
     @property
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {self.median:g}, marked; " if self.missing else ""
         if self.unscaled:
@@ -230,7 +230,7 @@ class NumberColumn(FeatureColumn):
         """Whether the numbers enter the network as they are."""
         return (self.mean, self.scale) == (0.0, 1.0)
 
-    def as_it_is(self) -> "NumberColumn":
+    def without_scaling(self) -> "NumberColumn":
         """Return this column without its scaling."""
         return replace(self, mean=0.0, scale=1.0)
 
@@ -240,7 +240,7 @@ class NumberColumn(FeatureColumn):
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write the standardised numbers."""
-        Z = cells.standardised(self.decimal, self.mean, self.scale)
+        Z = cells.standardized(self.decimal, self.mean, self.scale)
         # A missing cell has code -1: the last value, which is that of the median.
         Z = np.append(Z, (self.median - self.mean) / self.scale)
         out[:, 0] = Z[cells.codes]
@@ -278,7 +278,7 @@ class YesNoColumn(FeatureColumn):
         return cls(cells.name, cells.missing, yes, len(cells.codes) - cells.missing - yes)
 
     @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "yes", "no")
         return cls(name, missing, fields.whole("yes"), fields.whole("no"))
@@ -304,7 +304,7 @@ class YesNoColumn(FeatureColumn):
         return f"{self.no:,} No, {self.yes:,} Yes"
 
     @property
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {self.fill}, marked; " if self.missing else ""
         return f"{filled}No = 0, Yes = 1"
@@ -363,7 +363,7 @@ class CategoryColumn(FeatureColumn):
         return cls(cells.name, cells.missing, levels, ranked[0][1])
 
     @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "levels", "fill")
         levels = fields.texts("levels")
@@ -392,7 +392,7 @@ class CategoryColumn(FeatureColumn):
         return first + more
 
     @property
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell."""
         filled = f"missing = {shortened(self.fill, 20)}, marked; " if self.missing else ""
         return f"{filled}one-hot, {len(self.levels)} levels; unknown = all 0"

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Grouping = Callable[[Array], NDArray[np.int64]]
 
 
-class Rows(NamedTuple):
+class Examples(NamedTuple):
     """Some of the samples: inputs (table rows float32, pictures uint8) and encoded targets."""
 
     X: Array
@@ -42,9 +42,9 @@ class Dataset:
         Fitted on the training rows.
     target : Target
         What is to be predicted.
-    train : Rows
+    train : Examples
         To learn from.
-    validation, test : Rows or None
+    validation, test : Examples or None
         To choose by, and to judge by.
     notes : list of str
         What a person should know: rows and files left out, the target that was taken.
@@ -54,9 +54,9 @@ class Dataset:
 
     schema: TableSchema | ImageSchema
     target: Target
-    train: Rows
-    validation: Rows | None
-    test: Rows | None
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
     notes: list[str] = field(default_factory=list)
     validation_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -130,16 +130,16 @@ class TableSource(Source):
         self.labels = _class_names(what.encode(frame), what.classes) if named else None
         self.groups = None
         if group is not None:
-            self.groups = group(self._schema.one_spelling(self._schema.transform(frame)))
+            self.groups = group(self._schema.normalize_spelling(self._schema.transform(frame)))
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all into numbers."""
         rows = self._frame.iloc[train]
         schema, what = self._schema.fit(rows, self._scaling, self._privacy), self._target.fit(rows)
 
-        def encoded(index: Array) -> Rows:
+        def encoded(index: Array) -> Examples:
             part = self._frame.iloc[index]
-            return Rows(schema.transform(part), what.encode(part))
+            return Examples(schema.transform(part), what.encode(part))
 
         second, third = (None if i is None else encoded(i) for i in (validation, test))
         numbers = (_numbers(self._frame.index, part) for part in (validation, test))
@@ -170,9 +170,9 @@ class PictureSource(Source):
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Copy the pictures of each part, and measure those to train on."""
-        first = Rows(self._X[train], self._y[train])
+        first = Examples(self._X[train], self._y[train])
         second, third = (
-            None if i is None else Rows(self._X[i], self._y[i]) for i in (validation, test)
+            None if i is None else Examples(self._X[i], self._y[i]) for i in (validation, test)
         )
         schema = ImageSchema.fit(first.X, self._scaling)
         numbers = (_numbers(np.arange(self.m), part) for part in (validation, test))
@@ -408,7 +408,7 @@ def read_labelled(
     strict: bool = False,
     progress: Progress | None = None,
     notes: list[str] | None = None,
-) -> Rows:
+) -> Examples:
     r"""Read rows whose targets are known, as a trained model understands them.
 
     Parameters
@@ -424,7 +424,9 @@ def read_labelled(
 
     Returns
     -------
-    Rows
+
+    Examples
+    --------
 
     Raises
     ------
@@ -447,10 +449,10 @@ def read_labelled(
         frame = drop_unlabelled(read_frame(path), target.columns, notes)
         y = target.encode(frame)
         inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
-        return Rows(schema.transform(inputs, notes), y)
+        return Examples(schema.transform(inputs, notes), y)
     pictures = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(pictures.skipped, path)
-    return Rows(pictures.X, _class_numbers(pictures.y, target.task))
+    return Examples(pictures.X, _class_numbers(pictures.y, target.task))
 
 
 def _class_numbers(y: Array, task: Task) -> Array:

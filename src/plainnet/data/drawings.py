@@ -180,8 +180,8 @@ def _sitting(rng: np.random.Generator, panda: bool) -> list[Shape]:
     for side in (-1, 1):
         shapes.append(("limb", side * spread, 0.34, 0.13, 0.09, side * 0.5))
         shapes.append(("sole", side * (spread + 0.07), 0.37, 0.055, 0.065, 0))
-        lift = bend if side == 1 else 0.25
-        shapes.append(("limb", side * 0.22, 0.1, 0.075, 0.19, side * (lift - 0.1)))
+        write_back = bend if side == 1 else 0.25
+        shapes.append(("limb", side * 0.22, 0.1, 0.075, 0.19, side * (write_back - 0.1)))
     return shapes + _head(rng.normal(0, 0.02), -0.24, r, panda)
 
 
@@ -216,7 +216,7 @@ def _coat(rng: np.random.Generator, panda: bool) -> Coat:
         body, limb, ear, muzzle, chest = white, ink, ink, white, ink
     else:
         body, limb, muzzle = (
-            _tinted(rng, colour, 12) for colour in _BEARS[rng.integers(len(_BEARS))]
+            _tinted(rng, color, 12) for color in _BEARS[rng.integers(len(_BEARS))]
         )
         ear, chest = limb, muzzle if rng.random() < 0.25 else limb
     return {
@@ -290,7 +290,7 @@ def _lit(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.ui
     return lit.clip(0, 255).astype(np.uint8)
 
 
-def _tinted(rng: np.random.Generator, colour: Colour, by: float) -> Colour:
+def _tinted(rng: np.random.Generator, color: Colour, by: float) -> Colour:
     """Vary a colour: mostly its lightness, a little its hue."""
-    r, g, b = np.clip(np.array(colour) + rng.normal(0, by) + rng.normal(0, by / 4, 3), 0, 255)
+    r, g, b = np.clip(np.array(color) + rng.normal(0, by) + rng.normal(0, by / 4, 3), 0, 255)
     return int(r), int(g), int(b)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plainnet.data.cells import Cells
 from plainnet.data.columns import Column, FeatureColumn, Kind, rows_text
 from plainnet.errors import ModelFileError
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
 
 def values_held(cells: Cells) -> str:
@@ -42,7 +42,7 @@ class IndicatorColumn(FeatureColumn):
         return cls(cells.name, cells.missing, values_held(cells))
 
     @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "shown")
         if missing == 0:
@@ -72,7 +72,7 @@ class IndicatorColumn(FeatureColumn):
         return self.shown_as
 
     @property
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell."""
         return "missing = 1, any value = 0"
 
@@ -110,7 +110,7 @@ class LeftOutColumn(Column):
     shown_as: str
 
     @classmethod
-    def from_json(cls, fields: Fields, name: str, missing: int) -> Self:
+    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         fields.only("name", "kind", "missing", "shown")
         reason: Kind = "constant" if fields.text("kind") == "constant" else "identifier"
@@ -132,7 +132,7 @@ class LeftOutColumn(Column):
         return self.shown_as
 
     @property
-    def treatment(self) -> str:
+    def encoding(self) -> str:
         """What becomes of a cell."""
         return "left out, no effect"
 

@@ -25,7 +25,7 @@ from plainnet.data.left_out import IndicatorColumn, LeftOutColumn, values_held
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.read_table import absent_column, named
 from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
 __all__ = ["KINDS", "Description", "Kind", "TableSchema"]
 
@@ -52,7 +52,7 @@ class Description(NamedTuple):
     kind: str
     values: str
     missing: str
-    treatment: str
+    encoding: str
 
 
 @final
@@ -174,7 +174,7 @@ read as unknown (1 row).
         if privacy != DEFAULT_PRIVACY:
             columns = [_coarsened(column, frame, privacy) for column in columns]
         if scaling == "none":
-            columns = [c.as_it_is() if isinstance(c, NumberColumn) else c for c in columns]
+            columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
         return TableSchema(tuple(columns), len(frame))._with_features()
 
     @property
@@ -266,7 +266,7 @@ read as unknown (1 row).
                 column.encode(Cells.read(frame[column.name]), X[:, start:stop], notes)
                 start = stop
 
-    def one_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    def normalize_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take levels of a category that differ only in case or spaces for one.
 
         Parameters
@@ -285,7 +285,7 @@ read as unknown (1 row).
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"city": ["Oslo", "oslo", "Bo", "Bo"]})
         >>> schema = TableSchema.infer(frame)
-        >>> schema.one_spelling(schema.transform(frame))[:3]
+        >>> schema.normalize_spelling(schema.transform(frame))[:3]
         array([[0., 1., 0.],
                [0., 1., 0.],
                [1., 0., 0.]], dtype=float32)
@@ -322,7 +322,7 @@ read as unknown (1 row).
                 column.kind,
                 column.shown,
                 f"{column.missing:,} of {self.rows:,}" if column.missing else "none",
-                column.treatment,
+                column.encoding,
             )
             for column in self.columns
         ]
@@ -380,7 +380,7 @@ read as unknown (1 row).
         ModelFileError
             If anything is absent, unknown, of the wrong type or impossible.
         """
-        fields = Fields(value, "the table's schema")
+        fields = JsonReader(value, "the table's schema")
         fields.only("kind", "rows", "columns")
         fields.text("kind", ("table",))
         rows = fields.whole("rows", low=1)
@@ -505,7 +505,7 @@ def _left_out(columns: tuple[Column, ...]) -> str:
     return ", ".join(kinds) if kinds else "there is none besides those excluded"
 
 
-_READERS: Mapping[str, Callable[[Fields, str, int], Column]] = {
+_READERS: Mapping[str, Callable[[JsonReader, str, int], Column]] = {
     "number": NumberColumn.from_json,
     "yesno": YesNoColumn.from_json,
     "category": CategoryColumn.from_json,
@@ -515,6 +515,6 @@ _READERS: Mapping[str, Callable[[Fields, str, int], Column]] = {
 }
 
 
-def _column_from_json(fields: Fields, rows: int) -> Column:
+def _column_from_json(fields: JsonReader, rows: int) -> Column:
     kind = fields.text("kind", KINDS)
     return _READERS[kind](fields, fields.text("name"), fields.whole("missing", high=rows))

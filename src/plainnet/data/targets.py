@@ -15,7 +15,7 @@ from plainnet.data.labels import are_numbers, label_number, refuse_rounded, writ
 from plainnet.data.read_table import absent_column, named
 from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
 
@@ -259,7 +259,7 @@ class Target:
         cells = _complete(frame, self.columns)
         if self.task == "regression":
             units = zip(cells, self.mean, self.scale, strict=True)
-            z = [c.standardised(self.decimal, mean, scale)[c.codes] for c, mean, scale in units]
+            z = [c.standardized(self.decimal, mean, scale)[c.codes] for c, mean, scale in units]
             return np.stack(z, axis=1).astype(np.float32)
         if self.task == "multilabel" and len(cells) > 1:
             return np.stack([_zeros_and_ones(c)[c.codes] for c in cells], axis=1)
@@ -338,7 +338,7 @@ class Target:
         ModelFileError
             If anything is absent, unknown, of the wrong type or impossible.
         """
-        fields = Fields(value, "the target")
+        fields = JsonReader(value, "the target")
         fields.only("task", "columns", "classes", "mean", "scale", "decimal")
         fields.text("task", TASKS)
         target = cls(

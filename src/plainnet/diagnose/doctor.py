@@ -15,11 +15,11 @@ from plainnet.diagnose.checks.data import (
 )
 from plainnet.diagnose.checks.network import check_network
 from plainnet.diagnose.checks.result import check_result
-from plainnet.diagnose.checks.training import check_course, check_failure
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.checks.training import check_failure, check_learning_curve
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.duplicates import copies
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import Place
+from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.evaluate.verdict import copied
 from plainnet.optim.optimizers import SGD
 
@@ -36,12 +36,12 @@ _FOLLOWS = {  # from inputs that are not scaled
 _WIDE = 2000  # columns: more are pixels, whose constants and copies say nothing
 
 
-def check_data(patient: Patient) -> list[Finding]:
+def check_data(snapshot: TrainingSnapshot) -> list[Finding]:
     """Look at the rows alone.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         The network may be untrained.
 
     Returns
@@ -53,41 +53,41 @@ def check_data(patient: Patient) -> list[Finding]:
     --------
     >>> from plainnet import BinaryCrossEntropy, mlp
     >>> X = np.array([[0.0], [200.0], [np.nan], [50.0]])
-    >>> patient = Patient(mlp(1), BinaryCrossEntropy(), X, [0, 1, 1, 0], names=["age"])
-    >>> print(check_data(patient)[0].number)
+    >>> snapshot = TrainingSnapshot(mlp(1), BinaryCrossEntropy(), X, [0, 1, 1, 0], names=["age"])
+    >>> print(check_data(snapshot)[0].number)
     1 cell in 1 row (first 2) and 1 column ('age')
     """
-    X, names = np.asarray(patient.X), patient.names
-    broken = check_finite(X, np.asarray(patient.y), names)
+    X, names = np.asarray(snapshot.X), snapshot.names
+    broken = check_finite(X, np.asarray(snapshot.y), names)
     if broken:
         return broken
-    found = check_scale(X, patient.transform, names)
-    found += check_left_out(patient.schema)
+    found = check_scale(X, snapshot.transform, names)
+    found += check_left_out(snapshot.schema)
     if np.prod(X.shape[1:]) <= _WIDE:
         found += check_columns(X, names)
         found += check_leak(
-            X.reshape(len(X), -1), patient.targets, patient.labels, _columns(patient)
+            X.reshape(len(X), -1), snapshot.targets, snapshot.labels, _columns(snapshot)
         )
-    if patient.labels is not None:
-        found += check_labels(X, patient.labels, patient.classes)
-    found += copied(X.ndim == 4, copies(X, patient.schema), len(X), trained_on=True)
-    return found + check_size(len(X), patient.net.params.grad.size, X.ndim == 4)
+    if snapshot.labels is not None:
+        found += check_labels(X, snapshot.labels, snapshot.classes)
+    found += copied(X.ndim == 4, copies(X, snapshot.schema), len(X), trained_on=True)
+    return found + check_size(len(X), snapshot.net.params.grad.size, X.ndim == 4)
 
 
-def _columns(patient: Patient) -> list[Place]:
-    if patient.columns:
-        return list(patient.columns)
-    n = int(np.prod(np.asarray(patient.X).shape[1:]))
-    names = [str(name) for name in patient.names] or [f"column {i}" for i in range(n)]
-    return [Place(name, "number", i, i + 1) for i, name in enumerate(names)]
+def _columns(snapshot: TrainingSnapshot) -> list[FeatureSpan]:
+    if snapshot.columns:
+        return list(snapshot.columns)
+    n = int(np.prod(np.asarray(snapshot.X).shape[1:]))
+    names = [str(name) for name in snapshot.names] or [f"column {i}" for i in range(n)]
+    return [FeatureSpan(name, "number", i, i + 1) for i, name in enumerate(names)]
 
 
-def check_start(patient: Patient) -> list[Finding]:
+def check_start(snapshot: TrainingSnapshot) -> list[Finding]:
     """Look at a network before its training: its weights, and the gradient that they let through.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         With its rows; not yet trained.
 
     Returns
@@ -99,14 +99,14 @@ def check_start(patient: Patient) -> list[Finding]:
     --------
     >>> from plainnet import BinaryCrossEntropy, mlp
     >>> from plainnet.data.synthetic import moons
-    >>> patient = Patient(mlp(2, init="zeros"), BinaryCrossEntropy(), *moons())
-    >>> print(check_start(patient)[0].says)
+    >>> snapshot = TrainingSnapshot(mlp(2, init="zeros"), BinaryCrossEntropy(), *moons())
+    >>> print(check_start(snapshot)[0].says)
     The weights of dense1 are all zero.
     """
-    found = check_network(patient, patient.first_activity, patient.first_net)
-    rate, step = patient.rate, None
-    if isinstance(patient.optimizer, SGD) and rate is not None:
-        step = patient.first_stable_step
+    found = check_network(snapshot, snapshot.first_activity, snapshot.first_net)
+    rate, step = snapshot.rate, None
+    if isinstance(snapshot.optimizer, SGD) and rate is not None:
+        step = snapshot.first_stable_step
     if rate is not None and step is not None and rate > step:
         found.append(
             Finding(
@@ -121,12 +121,12 @@ def check_start(patient: Patient) -> list[Finding]:
     return found
 
 
-def check_training(patient: Patient, leaked: bool = False) -> list[Finding]:
+def check_training(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
     """Look at a trained network and at the course of its training.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         The more it comes with (history, optimizer, held-out rows, probe), the more can be found.
     leaked : bool, default False
         Whether a column gives the target away.
@@ -142,25 +142,25 @@ def check_training(patient: Patient, leaked: bool = False) -> list[Finding]:
     >>> X, y = moons(200)
     >>> net, loss, rule = mlp(2, init="zeros"), BinaryCrossEntropy(), SGD(0.1)
     >>> history = fit(net, X, y, loss=loss, optimizer=rule, epochs=20)
-    >>> found = check_training(Patient(net, loss, X, y, history=history, optimizer=rule))
+    >>> found = check_training(TrainingSnapshot(net, loss, X, y, history=history, optimizer=rule))
     >>> [finding.name for finding in found]
     ['base rate', 'symmetric weights']
     """
-    if patient.failure is not None:
-        return check_failure(patient) + check_network(patient, patient.activity, patient.net)
-    course = check_course(patient)
-    result = check_result(patient, leaked)
+    if snapshot.failure is not None:
+        return check_failure(snapshot) + check_network(snapshot, snapshot.activity, snapshot.net)
+    course = check_learning_curve(snapshot)
+    result = check_result(snapshot, leaked)
     if any(finding.name == "no signal" for finding in result):  # more steps would not help
         course = [finding for finding in course if finding.name != "learning rate too low"]
-    return result + course + check_network(patient, patient.activity, patient.net)
+    return result + course + check_network(snapshot, snapshot.activity, snapshot.net)
 
 
-def examine(patient: Patient) -> list[Finding]:
+def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     """Look at everything: rows, first weights, and the training if there was one.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         What there is to look at.
 
     Returns
@@ -175,17 +175,17 @@ def examine(patient: Patient) -> list[Finding]:
     >>> X, y = moons(200)
     >>> net, loss, rule = mlp(2, (16,), seed=1), BinaryCrossEntropy(), Adam(0.01)
     >>> history = fit(net, X, y, loss=loss, optimizer=rule, epochs=100, batch_size=32)
-    >>> examine(Patient(net, loss, X, y, history=history, optimizer=rule))
+    >>> examine(TrainingSnapshot(net, loss, X, y, history=history, optimizer=rule))
     []
     """
-    found = check_data(patient)
+    found = check_data(snapshot)
     if any(finding.name == "non-finite values" for finding in found):
         return found
-    if patient.probe is not None or patient.history is None:
-        found = check_start(patient) + found
-    if patient.history is not None or patient.failure is not None:
+    if snapshot.probe is not None or snapshot.history is None:
+        found = check_start(snapshot) + found
+    if snapshot.history is not None or snapshot.failure is not None:
         leaked = any(finding.name == "leaked column" for finding in found)
-        found = check_training(patient, leaked) + found
+        found = check_training(snapshot, leaked) + found
     return in_order(_scale_first(found))
 
 

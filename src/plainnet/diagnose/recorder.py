@@ -1,4 +1,4 @@
-"""Probe: what is noted while a network learns, cheaply enough to be always on."""
+"""Recorder: cheap measurements taken while a network learns."""
 
 from collections import deque
 from typing import NamedTuple, final
@@ -32,7 +32,7 @@ class Mixing(NamedTuple):
 
 
 @final
-class Probe:
+class Recorder:
     """Notes taken during a training: first weights, gradients by layer, the batches' targets.
 
     Parameters
@@ -57,7 +57,7 @@ class Probe:
     --------
     >>> from plainnet import SGD, BinaryCrossEntropy, fit, mlp
     >>> net, loss = mlp(1, hidden=()), BinaryCrossEntropy()
-    >>> probe = Probe(net)
+    >>> probe = Recorder(net)
     >>> history = fit(net, [[0.0], [1.0]], [0, 1], loss=loss, epochs=3, batch_size=1,
     ...               metric=probe.metric(loss.score), watch=probe.watch)
     >>> len(probe.gradients), probe.mixing[0].batches
@@ -129,7 +129,7 @@ def _mixing(batches: list[_Targets]) -> Mixing:
     n = np.array([batch.rows for batch in batches], np.float64)[:, None]
     sums = np.array([batch.sums for batch in batches], np.float64)
     mean = sums.sum(0) / n.sum()
-    between = float((n * np.square(sums / n - mean)).sum()) / (len(n) - 1)
+    check_range = float((n * np.square(sums / n - mean)).sum()) / (len(n) - 1)
     squares = np.sum([batch.squares for batch in batches], axis=0, dtype=np.float64)
     within = float((squares / n.sum() - np.square(mean)).sum())
-    return Mixing(len(n), between / within if within > 0 else 0.0)
+    return Mixing(len(n), check_range / within if within > 0 else 0.0)

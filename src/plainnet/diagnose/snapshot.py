@@ -1,4 +1,4 @@
-"""Patient: a network, its rows and its training, with what can be measured of them."""
+"""TrainingSnapshot: a network, its rows and its training, with measurements of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from plainnet.decision import is_positive
 from plainnet.diagnose.activations import Activity, measure, spaced
 from plainnet.diagnose.curvature import largest_curvature
-from plainnet.diagnose.recorder import Probe
+from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
-from plainnet.evaluate.one_rule import Place
+from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
 from plainnet.nn.network import Sequential, Transform
@@ -34,7 +34,7 @@ _LOOKED_AT = 20_000  # rows that are measured
 
 
 @final
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """What the nearest other rows know of a row's target, and what the network does.
 
     Attributes
@@ -57,7 +57,7 @@ class Neighbours(NamedTuple):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Patient:
+class TrainingSnapshot:
     """A network with the rows that it learns from, and what is known of its training.
 
     Nothing of it is changed. What the checks ask for is measured once, when it is first asked for;
@@ -83,7 +83,7 @@ class Patient:
         That moved it.
     l2, dropout : float, default 0.0
         What held it back.
-    probe : Probe, optional
+    probe : Recorder, optional
         That watched it.
     names : sequence of str, default ()
         Of the features.
@@ -91,7 +91,7 @@ class Patient:
         Of the classes.
     failure : str, optional
         Why the training broke off, where the cost was no longer finite.
-    columns : sequence of Place, default ()
+    columns : sequence of FeatureSpan, default ()
         Where each column of a table stands among the features; by default each is one.
     schema : TableSchema or ImageSchema, optional
         Where the rows come from, so that spellings of a category count as one.
@@ -108,10 +108,10 @@ class Patient:
     optimizer: Optimizer | None = None
     l2: float = 0.0
     dropout: float = 0.0
-    probe: Probe | None = None
+    probe: Recorder | None = None
     names: Sequence[str] = ()
     classes: Sequence[str] = ()
-    columns: Sequence[Place] = ()
+    columns: Sequence[FeatureSpan] = ()
     failure: str | None = None
     schema: "TableSchema | ImageSchema | None" = None
 
@@ -291,7 +291,7 @@ class Patient:
         return str(self.classes[number]) if number < len(self.classes) else str(number)
 
     @cached_property
-    def neighbours(self) -> Neighbours:
+    def neighbors(self) -> Neighbors:
         """What the nearest other rows would answer, and what the network answers."""
         X, y, _ = self.rows
         wide = int(np.prod(X.shape[1:]))
@@ -306,7 +306,7 @@ class Patient:
         said, own = Y[near].mean(axis=1), self.loss.link(self.activity.Z[few])
         constant = np.tile(Y.mean(axis=0), (len(few), 1))
         a, b, c = (self._right(A, Y) for A in (said, own, constant))
-        return Neighbours(a, b, c, len(few))
+        return Neighbors(a, b, c, len(few))
 
     def _right(self, A: Array, Y: Array) -> float:
         """Accuracy, or of numbers the share of the variance explained."""

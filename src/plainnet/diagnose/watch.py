@@ -3,51 +3,51 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
-from plainnet.config import Settings, make_loss, make_optimizer
+from plainnet.config import TrainConfig, make_loss, make_optimizer
 from plainnet.diagnose.doctor import examine
-from plainnet.diagnose.recorder import Probe
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.recorder import Recorder
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import places
-from plainnet.evaluate.per_example import NamedRows, usable
+from plainnet.evaluate.one_rule import feature_spans
+from plainnet.evaluate.per_example import NamedExamples, usable
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model
 from plainnet.nn.layers import Dropout
 from plainnet.nn.network import Sequential
-from plainnet.storage.json_reader import Fields
+from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import Epoch, History
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Dataset, Rows
+    from plainnet.data.dataset import Dataset, Examples
 
 
 @final
-class Ward:
+class DoctorWatch:
     """Watches one training: give ``ready`` and ``watch`` to `plainnet.training.train`.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         Of the training.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
         self.history = History()
-        self._probe: Probe | None = None
+        self._probe: Recorder | None = None
         self._data: Dataset | None = None
         self._net: Sequential | None = None
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Note the network before the training begins."""
-        self._data, self._net, self._probe = data, net, Probe(net)
+        self._data, self._net, self._probe = data, net, Recorder(net)
 
     def state(self) -> list[list[float]]:
         """Return what the epochs so far have left, for `go_on` to take it up again."""
         return [] if self._probe is None else [list(norms) for norms in self._probe.gradients]
 
-    def go_on(self, about: Fields) -> None:
-        """Take up what the epochs before an interruption have left, their field ``ward``."""
+    def go_on(self, about: JsonReader) -> None:
+        """Take up what the epochs before an interruption have left, their field ``doctor_watch``."""
         assert self._probe is not None
         self._probe.gradients[:] = about.rows("ward", len(self._probe.layers))
 
@@ -73,43 +73,43 @@ class Ward:
         """
         assert self._data is not None
         assert self._net is not None
-        settings, data = self.settings, self._data
-        loss = make_loss(data.target.task, settings)
+        config, data = self.config, self._data
+        loss = make_loss(data.target.task, config)
         model = Model(data.schema, data.target, self._net, loss)
         held_out = data.test
         if held_out is not None:  # not one row with a fill value decides what the doctor says
             names = tuple(map(str, range(len(held_out.X))))
-            kept = usable(model, NamedRows(names, *held_out), [])
+            kept = usable(model, NamedExamples(names, *held_out), [])
             held_out = kept.rows if kept.names else None
-        patient = replace(
-            patient_of(model, data.train, held_out),
-            class_weight="balanced" if settings.balanced else None,
+        snapshot = replace(
+            snapshot_of(model, data.train, held_out),
+            class_weight="balanced" if config.balanced else None,
             history=self.history if history is None else history,
-            optimizer=make_optimizer(settings, len(data.train.X)),
+            optimizer=make_optimizer(config, len(data.train.X)),
             probe=self._probe,
-            l2=settings.l2,
+            l2=config.l2,
             failure=failure,
         )
-        return examine(patient)
+        return examine(snapshot)
 
 
-def patient_of(model: Model, rows: "Rows", held_out: "Rows | None") -> Patient:
+def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> TrainingSnapshot:
     """Return a model with its rows as the doctor looks at them.
 
     Parameters
     ----------
     model : Model
         Trained or not.
-    rows : Rows
+    rows : Examples
         To examine it by.
-    held_out : Rows or None
+    held_out : Examples or None
         That it did not learn from.
     """
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
     drops = [layer.rate for layer in model.net.layers if isinstance(layer, Dropout)]
-    return Patient(
+    return TrainingSnapshot(
         model.net,
         model.loss,
         rows.X,
@@ -119,19 +119,19 @@ def patient_of(model: Model, rows: "Rows", held_out: "Rows | None") -> Patient:
         dropout=max(drops, default=0.0),
         names=() if table is None else table.feature_names,
         classes=model.target.classes,
-        columns=() if table is None else places(table),
+        columns=() if table is None else feature_spans(table),
         schema=model.schema,
     )
 
 
-def examine_model(model: Model, rows: "Rows") -> list[Finding]:
+def examine_model(model: Model, rows: "Examples") -> list[Finding]:
     """Examine a trained model by rows, and by the course of its training if its record has it.
 
     Parameters
     ----------
     model : Model
         Trained.
-    rows : Rows
+    rows : Examples
         With known targets.
 
     Returns
@@ -140,4 +140,4 @@ def examine_model(model: Model, rows: "Rows") -> list[Finding]:
     """
     model.logits(rows.X)  # refuses a network that is out of proportion
     history = recorded_history(model.record)
-    return examine(replace(patient_of(model, rows, None), history=history))
+    return examine(replace(snapshot_of(model, rows, None), history=history))

@@ -8,7 +8,7 @@ from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.nn.activations import Identity
 from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, product
 from plainnet.nn.network import Sequential
-from plainnet.nn.parameters import Array, Variable
+from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.optim.optimizers import SGD, Optimizer
 
 
@@ -39,9 +39,9 @@ class RowSpace:
     Parameters
     ----------
     net : Sequential
-        The network to train; `lift` writes into it.
+        The network to train; `write_back` writes into it.
     X : array of shape (m, n)
-        All training rows, kept until the last `lift`.
+        All training rows, kept until the last `write_back`.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class RowSpace:
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
         self.net = Sequential([_RowDense(len(self._W), self.m), *rest], 1, dtype=net.dtype)
-        self.net.draw_from(net.rng)
+        self.net.set_rng(net.rng)
         self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
         for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
             ours.name = theirs.name  # for messages
@@ -117,7 +117,7 @@ class RowSpace:
         self._dense.features = np.concatenate([self._dense.features, products])
         return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
 
-    def lift(self) -> None:
+    def write_back(self) -> None:
         """Write the small network's parameters into the full network.
 
         Examples
@@ -127,7 +127,7 @@ class RowSpace:
         >>> net = mlp(50, (2,), seed=1)
         >>> space = RowSpace(net, X)
         >>> space.net.layers[0].b[...] = 7  # as a training would move it
-        >>> space.lift()
+        >>> space.write_back()
         >>> net.params.views["dense1.b"]
         array([7., 7.], dtype=float32)
         """
@@ -160,8 +160,8 @@ class _RowDense(Layer):
         """Return (n_out,)."""
         self.features = np.empty((0, self.m + self.n_out), self.dtype)
         self.variables = [
-            Variable("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
-            Variable("b", (self.n_out,), "bias", "zeros"),
+            ParameterSpec("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
+            ParameterSpec("b", (self.n_out,), "bias", "zeros"),
         ]
         return (self.n_out,)
 

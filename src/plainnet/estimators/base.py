@@ -16,7 +16,7 @@ from plainnet.errors import PlainnetError
 from plainnet.estimators.incremental import made_of, one_epoch, take_state, unchanged_on_error
 from plainnet.estimators.interruption import INTERRUPTION
 from plainnet.estimators.params import (
-    Choices,
+    NetParams,
     check,
     dtype_of,
     early_stopping,
@@ -40,16 +40,16 @@ from plainnet.train.batches import Batches
 from plainnet.train.fit import fit
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import sample_weights, with_class_weights
-from plainnet.train.step import Stepper
+from plainnet.train.step import TrainStep
 
 
-class NetEstimator(Choices):
+class NetEstimator(NetParams):
     """A network, the choices of its training, and after `fit` what it learned."""
 
     _numeric_targets: ClassVar[bool]  # whether targets are to be standardised too
     input_scaling_: Scaling | None
     target_scaling_: Scaling | None
-    _stepper: Stepper | None  # of partial_fit, with all that follows
+    _stepper: TrainStep | None  # of partial_fit, with all that follows
     _standardized: bool
     _made_of: tuple[list[str], list[str]]
     _order: np.random.Generator
@@ -212,7 +212,7 @@ class NetEstimator(Choices):
                 f"class_weight={class_weight!r} needs all rows at once: "
                 "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
             )
-        stepper, net, loss = self._ready_stepper(rows, targets, weight), self.net_, self.loss_
+        train_step, net, loss = self._ready_stepper(rows, targets, weight), self.net_, self.loss_
         X, y = self._scaled_pair(rows, targets)
         y = loss.encode(y, net.n_out, net.dtype)
         weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
@@ -221,9 +221,9 @@ class NetEstimator(Choices):
         with (
             np.errstate(all="ignore"),
             limited_threads(blas_threads(net, batches.batch_size)),
-            unchanged_on_error(stepper, self._order),
+            unchanged_on_error(train_step, self._order),
         ):
-            epoch = one_epoch(stepper, batches, self._order, self.n_iter_ + 1, self.epochs)
+            epoch = one_epoch(train_step, batches, self._order, self.n_iter_ + 1, self.epochs)
             for look in (show, *self.callbacks):
                 if look is not None:
                     look(epoch)
@@ -232,10 +232,10 @@ class NetEstimator(Choices):
         return epoch
 
     @final
-    def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> Stepper:
+    def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> TrainStep:
         """Return the stepper of ``partial_fit``, rebuilt where parameters have changed."""
         all_parts, optimizer_parts = parts = made_of(self)
-        before: Stepper | None = vars(self).get("_stepper")
+        before: TrainStep | None = vars(self).get("_stepper")
         new_order = before is None or self._seed != self.random_state
         if before is not None and not new_order and all_parts == self._made_of[0]:
             return before
@@ -247,13 +247,13 @@ class NetEstimator(Choices):
             optimizer = before.optimizer
         else:
             optimizer = optimizer_of(self, len(rows))
-        stepper = Stepper(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
+        train_step = TrainStep(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
         if before is not None:
-            take_state(stepper.optimizer, before.optimizer)
-        self._stepper, self._made_of = stepper, parts
+            take_state(train_step.optimizer, before.optimizer)
+        self._stepper, self._made_of = train_step, parts
         if new_order:
             self._order, self._seed = order, self.random_state
-        return stepper
+        return train_step
 
     @final
     def _generators(self) -> list[np.random.Generator]:

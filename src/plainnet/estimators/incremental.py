@@ -11,11 +11,11 @@ import numpy as np
 
 from plainnet.errors import TrainingError
 from plainnet.estimators.api import shown
-from plainnet.estimators.params import Choices
+from plainnet.estimators.params import NetParams
 from plainnet.optim.optimizers import Optimizer
 from plainnet.train.batches import Batches
 from plainnet.train.history import Epoch
-from plainnet.train.step import Stepper, stay_finite, what_failed
+from plainnet.train.step import TrainStep, describe_failure, stay_finite
 
 # Parameters that a network and its optimizer are made of; all others are read where they act.
 _OF_NETWORK = ("hidden", "activation", "dropout", "batch_norm", "layer_norm", "init", "dtype")
@@ -23,12 +23,12 @@ _OF_STEPS = ("standardize", "loss", "l2", "clip_norm")
 _OF_OPTIMIZER = ("optimizer", "lr", "schedule", "epochs", "batch_size")
 
 
-def made_of(choices: Choices) -> tuple[list[str], list[str]]:
-    """Return the parameters that a `Stepper` depends on, and those of its optimizer."""
+def made_of(params: NetParams) -> tuple[list[str], list[str]]:
+    """Return the parameters that a `TrainStep` depends on, and those of its optimizer."""
     names = (*_OF_NETWORK, *_OF_STEPS, *_OF_OPTIMIZER)
     return (
-        [shown(getattr(choices, name)) for name in names],
-        [shown(getattr(choices, name)) for name in _OF_OPTIMIZER],
+        [shown(getattr(params, name)) for name in names],
+        [shown(getattr(params, name)) for name in _OF_OPTIMIZER],
     )
 
 
@@ -39,38 +39,40 @@ def take_state(now: Optimizer, before: Optimizer) -> None:
 
 
 @contextmanager
-def unchanged_on_error(stepper: Stepper, order: np.random.Generator) -> Iterator[None]:
+def unchanged_on_error(train_step: TrainStep, order: np.random.Generator) -> Iterator[None]:
     """Put weights, optimizer and generators back if the block fails."""
-    net, optimizer = stepper.net, stepper.optimizer
-    stepper.optimizer = copy.deepcopy(optimizer)  # which can write where joblib has mapped a file
+    net, optimizer = train_step.net, train_step.optimizer
+    train_step.optimizer = copy.deepcopy(
+        optimizer
+    )  # which can write where joblib has mapped a file
     theta = net.params.theta.copy()
     generators = [(rng.bit_generator, rng.bit_generator.state) for rng in (net.rng, order)]
     try:
         yield
     except BaseException:
-        net.params.theta[...], stepper.optimizer = theta, optimizer
+        net.params.theta[...], train_step.optimizer = theta, optimizer
         for bits, state in generators:
             bits.state = state
         raise
 
 
 def one_epoch(
-    stepper: Stepper, batches: Batches, order: np.random.Generator, number: int, of: int
+    train_step: TrainStep, batches: Batches, order: np.random.Generator, number: int, of: int
 ) -> Epoch:
     """Take every batch once; return the figures."""
     began = time.perf_counter()
     values, scores, weights, counts = [], [], [], []
     for i, (X, y, weight) in enumerate(batches.epoch(order), start=1):
-        value, Z = stepper.step(X, y, weight)
+        value, Z = train_step.step(X, y, weight)
         if not np.isfinite(value):
-            rate = stepper.optimizer.rate
-            raise TrainingError(what_failed(stepper.net, X, value, number, i, rate))
+            rate = train_step.optimizer.rate
+            raise TrainingError(describe_failure(train_step.net, X, value, number, i, rate))
         values.append(value)
-        scores.append(stepper.loss.score(Z, y))
+        scores.append(train_step.loss.score(Z, y))
         counts.append(len(y))
         weights.append(len(y) if weight is None else float(weight.sum()))
-    largest = float(np.abs(stepper.net.params.theta).max(initial=0))
-    stay_finite(largest, "a parameter", stepper, number)
+    largest = float(np.abs(train_step.net.params.theta).max(initial=0))
+    stay_finite(largest, "a parameter", train_step, number)
     return Epoch(
         number,
         max(number, of),
@@ -78,6 +80,6 @@ def one_epoch(
         None,
         float(np.average(scores, weights=counts)),
         None,
-        stepper.optimizer.rate,
+        train_step.optimizer.rate,
         time.perf_counter() - began,
     )

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import OptimizerName, ScheduleName, Settings, make_optimizer
+from plainnet.config import OptimizerName, ScheduleName, TrainConfig, make_optimizer
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
 from plainnet.model import LOSSES
-from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
 from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
 from plainnet.train.fit import Callback, EarlyStopping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(repr=False, eq=False)
-class Choices(Estimator):
+class NetParams(Estimator):
     """Every parameter of a network and its training; `NetClassifier` says what they mean."""
 
     hidden: Sequence[int] = (100,)
@@ -56,12 +56,12 @@ class Choices(Estimator):
     random_state: int | np.random.Generator | None = 0
 
 
-def check(choices: Choices) -> None:
+def check(params: NetParams) -> None:
     """Refuse what no data could make good, before any work is done.
 
     Parameters
     ----------
-    choices : Choices
+    params : NetParams
         Its parameters. Those that a network, an optimizer or `fit` checks are left to them.
 
     Raises
@@ -76,45 +76,45 @@ def check(choices: Choices) -> None:
     Traceback (most recent call last):
     plainnet.errors.PlainnetError: NetClassifier: lr must be a number in (0, inf), got 0
     """
-    name = type(choices).__name__
-    positive_int(name, "epochs", choices.epochs)
-    if choices.batch_size is not None:
-        positive_int(name, "batch_size", choices.batch_size)
-    if choices.lr is not None and not isinstance(choices.lr, Schedule):
-        between(name, "lr", choices.lr, 0, math.inf, ends=False)
-    between(name, "l2", choices.l2, 0, math.inf, ends=False, low_end=True)
-    if choices.clip_norm is not None:
-        between(name, "clip_norm", choices.clip_norm, 0, math.inf, ends=False)
-    if not isinstance(choices.validation, int | float | np.integer | np.floating):
+    name = type(params).__name__
+    positive_int(name, "epochs", params.epochs)
+    if params.batch_size is not None:
+        positive_int(name, "batch_size", params.batch_size)
+    if params.lr is not None and not isinstance(params.lr, Schedule):
+        check_range(name, "lr", params.lr, 0, math.inf, ends=False)
+    check_range(name, "l2", params.l2, 0, math.inf, ends=False, low_end=True)
+    if params.clip_norm is not None:
+        check_range(name, "clip_norm", params.clip_norm, 0, math.inf, ends=False)
+    if not isinstance(params.validation, int | float | np.integer | np.floating):
         raise PlainnetError(
             f"{name}: validation must be a share of the rows in [0, 1), got "
-            f"{type(choices.validation).__name__}: fit takes rows of their own as X_val and y_val"
+            f"{type(params.validation).__name__}: fit takes rows of their own as X_val and y_val"
         )
-    between(name, "validation", choices.validation, 0, 1, ends=False, low_end=True)
+    check_range(name, "validation", params.validation, 0, 1, ends=False, low_end=True)
     for flag in ("batch_norm", "layer_norm", "standardize", "warm_start"):
-        if not isinstance(getattr(choices, flag), bool | np.bool_):
+        if not isinstance(getattr(params, flag), bool | np.bool_):
             raise PlainnetError(
-                f"{name}: {flag} must be True or False, got {getattr(choices, flag)!r}"
+                f"{name}: {flag} must be True or False, got {getattr(params, flag)!r}"
             )
-    if not isinstance(choices.callbacks, list | tuple) or not all(map(callable, choices.callbacks)):
+    if not isinstance(params.callbacks, list | tuple) or not all(map(callable, params.callbacks)):
         raise PlainnetError(
-            f"{name}: callbacks must be a list of functions, got {choices.callbacks!r}"
+            f"{name}: callbacks must be a list of functions, got {params.callbacks!r}"
         )
 
 
 def network(
-    choices: Choices, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
+    params: NetParams, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
 ) -> Sequential:
     """Make the untrained network.
 
     Parameters
     ----------
-    choices : Choices
+    params : NetParams
         Its sizes and names.
     n_in, n_out : int
         The numbers of inputs and outputs.
     dtype : dtype
-        What it computes in where ``choices.dtype`` is None.
+        What it computes in where ``params.dtype`` is None.
     rng : numpy.random.Generator
         Draws the first weights.
 
@@ -136,17 +136,17 @@ def network(
     """
     net = mlp(
         n_in,
-        choices.hidden,
+        params.hidden,
         n_out,
-        activation=choices.activation,
-        init=choices.init,
-        dropout=choices.dropout,
-        batch_norm=bool(choices.batch_norm),
-        layer_norm=bool(choices.layer_norm),
+        activation=params.activation,
+        init=params.init,
+        dropout=params.dropout,
+        batch_norm=bool(params.batch_norm),
+        layer_norm=bool(params.layer_norm),
         seed=rng,
-        dtype=dtype_of(choices, dtype),
+        dtype=dtype_of(params, dtype),
     )
-    if not len(choices.hidden) and (choices.dropout or choices.batch_norm or choices.layer_norm):
+    if not len(params.hidden) and (params.dropout or params.batch_norm or params.layer_norm):
         raise PlainnetError(
             "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
             "leave them out or set hidden"
@@ -154,13 +154,13 @@ def network(
     return net
 
 
-def dtype_of(choices: Choices, otherwise: DTypeLike) -> np.dtype[Any]:
-    """Return what the network computes in, where ``choices.dtype`` is None as told."""
+def dtype_of(params: NetParams, otherwise: DTypeLike) -> np.dtype[Any]:
+    """Return what the network computes in, where ``params.dtype`` is None as told."""
     try:
-        return np.dtype(otherwise if choices.dtype is None else choices.dtype)
+        return np.dtype(otherwise if params.dtype is None else params.dtype)
     except TypeError:
         raise PlainnetError(
-            f"dtype must be 'float32', 'float64' or None, got {choices.dtype!r}"
+            f"dtype must be 'float32', 'float64' or None, got {params.dtype!r}"
         ) from None
 
 
@@ -203,12 +203,12 @@ def loss_of(choice: str | Loss | None, task: Task) -> Loss:
     raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(kinds)}")
 
 
-def optimizer_of(choices: Choices, m: int) -> Optimizer:
+def optimizer_of(params: NetParams, m: int) -> Optimizer:
     """Make the optimizer with its learning rate.
 
     Parameters
     ----------
-    choices : Choices
+    params : NetParams
         Its ``optimizer``, ``lr`` and ``schedule``, ``epochs`` and ``batch_size``.
     m : int
         The number of training rows, from which the length of a named schedule follows.
@@ -228,44 +228,44 @@ def optimizer_of(choices: Choices, m: int) -> Optimizer:
     >>> optimizer_of(NetClassifier(optimizer="sgd", lr=Cosine(0.5, steps=10)), 100).rate
     0.5
     """
-    named = choices.schedule != "constant"
-    if isinstance(choices.optimizer, Optimizer):
-        if choices.lr is not None or named:
+    named = params.schedule != "constant"
+    if isinstance(params.optimizer, Optimizer):
+        if params.lr is not None or named:
             raise PlainnetError(
-                f"{type(choices.optimizer).__name__} has a learning rate of its own: give lr and "
+                f"{type(params.optimizer).__name__} has a learning rate of its own: give lr and "
                 "schedule to it, or name the optimizer by a string"
             )
-        return choices.optimizer
-    if not isinstance(choices.optimizer, str) or choices.optimizer not in OPTIMIZERS:
+        return params.optimizer
+    if not isinstance(params.optimizer, str) or params.optimizer not in OPTIMIZERS:
         raise PlainnetError(
-            f"unknown optimizer {choices.optimizer!r}: "
+            f"unknown optimizer {params.optimizer!r}: "
             f"expected one of {', '.join(OPTIMIZERS)}, or an optimizer such as SGD(lr=0.1)"
         )
-    lr = choices.lr
+    lr = params.lr
     if isinstance(lr, Schedule):
         if named:
             raise PlainnetError(
-                f"lr={lr!r} is a schedule already: leave schedule={choices.schedule!r} out"
+                f"lr={lr!r} is a schedule already: leave schedule={params.schedule!r} out"
             )
-        kind = cast(Any, OPTIMIZERS[choices.optimizer])  # its lr comes first
+        kind = cast(Any, OPTIMIZERS[params.optimizer])  # its lr comes first
         return cast(Optimizer, kind(lr))
     return make_optimizer(
-        Settings(
-            optimizer=cast(OptimizerName, choices.optimizer),
+        TrainConfig(
+            optimizer=cast(OptimizerName, params.optimizer),
             lr=None if lr is None else float(lr),
-            schedule=cast(ScheduleName, choices.schedule),
-            epochs=choices.epochs,
-            batch_size=choices.batch_size or 0,
+            schedule=cast(ScheduleName, params.schedule),
+            epochs=params.epochs,
+            batch_size=params.batch_size or 0,
         ),
         m,
     )
 
 
 def held_out_rows(
-    choices: Choices, strata: Array | None, m: int, rng: np.random.Generator
+    params: NetParams, strata: Array | None, m: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Draw the rows to train on and those to validate with, two of each at least."""
-    share = float(choices.validation)
+    share = float(params.validation)
     kept, out = stratified_split(strata, share, rng, n_rows=m)
     if min(len(kept), len(out)) < 2:
         raise PlainnetError(
@@ -275,12 +275,12 @@ def held_out_rows(
     return kept, out
 
 
-def early_stopping(choices: Choices, held_out: bool) -> EarlyStopping | None:
+def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
     """Make the rule by which the training stops early, if it may.
 
     Parameters
     ----------
-    choices : Choices
+    params : NetParams
         Its ``patience``.
     held_out : bool
         Whether there are validation rows.
@@ -300,10 +300,10 @@ def early_stopping(choices: Choices, held_out: bool) -> EarlyStopping | None:
     >>> early_stopping(NetClassifier(patience=5), held_out=True)
     EarlyStopping(patience=5, min_delta=0.0)
     """
-    if choices.patience == 0:
+    if params.patience == 0:
         return None
     if not held_out:
         raise PlainnetError(
             "patience needs validation rows: set validation=0.1, say, or give fit X_val and y_val"
         )
-    return EarlyStopping(choices.patience)
+    return EarlyStopping(params.patience)

@@ -15,16 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from plainnet.decision import is_positive
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.evaluate.image_hash import colour_summary
+from plainnet.evaluate.image_hash import color_summary
 from plainnet.evaluate.linear_baseline import fit_regression
-from plainnet.evaluate.one_rule import Rule, fit_rules, places
+from plainnet.evaluate.one_rule import Rule, feature_spans, fit_rules
 from plainnet.metrics.scores import evaluate
 from plainnet.model import LOSSES, Model
 from plainnet.nn.network import Sequential, mlp
-from plainnet.storage.json_reader import Fields
+from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Rows
+    from plainnet.data.dataset import Examples
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
@@ -131,7 +131,7 @@ class Baseline(ABC):
     Attributes
     ----------
     name : str
-        A short fixed name, for programs and tests: ``constant``, ``column``, ``colours``,
+        A short fixed name, for programs and tests: ``constant``, ``column``, ``colors``,
         ``regression``.
     """
 
@@ -195,7 +195,7 @@ class Column(Baseline):
 
     def outputs(self, X: Array) -> Array:
         """Return what the rules say."""
-        F = colour_summary(X) if self.pictures else X
+        F = color_summary(X) if self.pictures else X
         if self.task == "multiclass":
             return self.rules[0].predict(F)
         return np.column_stack([rule.predict(F)[:, 1] for rule in self.rules])
@@ -230,10 +230,10 @@ class Column(Baseline):
 class Regression(Baseline):
     """Logistic or linear regression: a network without hidden layers."""
 
-    def __init__(self, net: Sequential, task: str, schema: Any, colours: bool) -> None:
-        self.net, self.task, self.colours = net, task, colours
-        self.name = "colours" if colours else "regression"
-        self._transform = transform_of(schema, colours)
+    def __init__(self, net: Sequential, task: str, schema: Any, colors: bool) -> None:
+        self.net, self.task, self.colors = net, task, colors
+        self.name = "colours" if colors else "regression"
+        self._transform = transform_of(schema, colors)
 
     def outputs(self, X: Array) -> Array:
         """Return what the network without hidden layers says."""
@@ -242,7 +242,7 @@ class Regression(Baseline):
 
     def words(self, target: "Target") -> str:
         """Say what it is."""
-        if self.colours:
+        if self.colors:
             return "7 numbers of colour"
         return "linear regression" if self.task == "regression" else "logistic regression"
 
@@ -255,17 +255,17 @@ class Regression(Baseline):
         return {f"{self.name}.{name}": view for name, view in self.net.params.views.items()}
 
 
-def transform_of(schema: Any, colours: bool) -> Any:
+def transform_of(schema: Any, colors: bool) -> Any:
     """Return what turns rows into the features of a regression; None where they are features."""
     from plainnet.data.images import ImageSchema
 
-    if colours:
-        return colour_summary
+    if colors:
+        return color_summary
     return schema.transform if isinstance(schema, ImageSchema) else None
 
 
 def fit_baselines(
-    schema: "TableSchema | ImageSchema", target: "Target", train: "Rows"
+    schema: "TableSchema | ImageSchema", target: "Target", train: "Examples"
 ) -> list[Baseline]:
     """Learn all simple answers that fit the task from the training rows.
 
@@ -277,7 +277,7 @@ def fit_baselines(
         Fitted on the training rows.
     target : Target
         What is predicted.
-    train : Rows
+    train : Examples
         Training rows and encoded targets.
 
     Returns
@@ -299,16 +299,16 @@ def fit_baselines(
     pictures = isinstance(schema, ImageSchema)
     found: list[Baseline] = [Constant(constant_prediction(target.task, y, target.n_out))]
     with limited_threads(1):
-        F = colour_summary(X) if pictures else X
+        F = color_summary(X) if pictures else X
         if target.task != "regression":
             found.append(Column(_best_rules(schema, target, F, y), target.task, pictures))
-        for colours in (True, False) if pictures else (False,):
-            inputs, transform = (F, None) if colours else (X, transform_of(schema, colours))
-            if pictures and not colours and cast("ImageSchema", schema).unscaled:
+        for colors in (True, False) if pictures else (False,):
+            inputs, transform = (F, None) if colors else (X, transform_of(schema, colors))
+            if pictures and not colors and cast("ImageSchema", schema).unscaled:
                 net = _on_scaled(target, X, y)
             else:
                 net = fit_regression(target.task, inputs, y, target.n_out, transform)
-            found.append(Regression(net, target.task, schema, colours))
+            found.append(Regression(net, target.task, schema, colors))
     return found
 
 
@@ -331,7 +331,7 @@ def _best_rules(
     """The best column's rule, or one for each label."""
     columns = [y] if target.task != "multilabel" else list(y.T)
     n_classes = target.n_out if target.task == "multiclass" else 2
-    where = places(schema)
+    where = feature_spans(schema)
     every = [fit_rules(where, F, labels.astype(np.int64), n_classes) for labels in columns]
     return [max(rules, key=lambda one: one[0])[1] for rules in every]
 
@@ -372,14 +372,14 @@ def stored(model: Model) -> list[Baseline]:
     """
     if "baselines" not in model.record:
         return []
-    fields = Fields(model.record, "the training record")
+    fields = JsonReader(model.record, "the training record")
     baselines = [_read(one, model) for one in fields.objects("baselines", "baseline")]
     if len({one.name for one in baselines}) < len(baselines):
         raise ModelFileError("the model file is damaged or was edited: a baseline is in it twice")
     return baselines
 
 
-def _read(fields: Fields, model: Model) -> Baseline:
+def _read(fields: JsonReader, model: Model) -> Baseline:
     target, schema = model.target, model.schema
     kind = fields.text("kind", ("constant", "column", "colours", "regression"))
     pictures = model.transform is not None

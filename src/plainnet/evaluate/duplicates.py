@@ -127,7 +127,7 @@ def found_in(
     equal = np.isin(fingerprints(X), fingerprints(train))
     if _pictures(X):
         return equal, equal | _look_alike(train, X)
-    known, rows = _one_spelling(train, schema), _one_spelling(X, schema)
+    known, rows = _normalize_spelling(train, schema), _normalize_spelling(X, schema)
     grid = grid_of(known)
     if not grid.any():
         return equal, equal | np.isin(fingerprints(rows), fingerprints(known))
@@ -197,7 +197,7 @@ def copies(X: Array, schema: "Schema | None" = None) -> Copies:
     Copies(equal=1, near=0)
     """
     equal = len(X) - int(duplicate_groups(X).max() + 1)
-    near = len(X) - len(np.unique(groups_of(_one_spelling(X, schema))))
+    near = len(X) - len(np.unique(groups_of(_normalize_spelling(X, schema))))
     return Copies(equal, near - equal)
 
 
@@ -205,10 +205,10 @@ def _pictures(X: Array) -> bool:
     return X.ndim == 4 and X.dtype == np.uint8
 
 
-def _one_spelling(X: Array, schema: "Schema | None") -> Array:
+def _normalize_spelling(X: Array, schema: "Schema | None") -> Array:
     from plainnet.data.table_schema import TableSchema
 
-    return schema.one_spelling(X) if isinstance(schema, TableSchema) else X
+    return schema.normalize_spelling(X) if isinstance(schema, TableSchema) else X
 
 
 def _telling(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:

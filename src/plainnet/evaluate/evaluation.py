@@ -13,10 +13,10 @@ from plainnet.evaluate.baselines import Baseline, Column, fit_baselines, stored
 from plainnet.evaluate.duplicates import copies, found_in
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share, trained_share
-from plainnet.evaluate.one_rule import places
+from plainnet.evaluate.one_rule import feature_spans
 from plainnet.evaluate.verdict import (
-    Case,
-    Rival,
+    BaselineResult,
+    Comparison,
     contradicted,
     copied,
     leaked,
@@ -42,7 +42,7 @@ from plainnet.metrics.scores import evaluate
 from plainnet.model import Model
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Rows
+    from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
 
 Array = NDArray[Any]
@@ -66,7 +66,7 @@ class Evaluation:
         Of the network: ``rows``, ``loss`` and what `plainnet.metrics.scores.evaluate` gives for
         the task; and ``interval``, the 95 % Wilson interval [low, high] of the accuracy, but for
         numbers.
-    rivals : tuple of Rival
+    rivals : tuple of BaselineResult
         The simple answers, from the simplest; none for a model that was stored without.
     best : str or None
         The name of the best of them.
@@ -87,7 +87,7 @@ class Evaluation:
     """
 
     figures: dict[str, Any]
-    rivals: tuple[Rival, ...]
+    rivals: tuple[BaselineResult, ...]
     best: str | None
     verdict: str
     findings: tuple[Finding, ...]
@@ -109,7 +109,7 @@ class Evaluation:
 
 def evaluation(
     model: Model,
-    rows: "Rows",
+    rows: "Examples",
     *,
     train: Array | None = None,
     costs: Costs | None = None,
@@ -121,7 +121,7 @@ def evaluation(
     ----------
     model : Model
         A trained model; it is not changed.
-    rows : Rows
+    rows : Examples
         Inputs as `Model.inputs` makes them, and targets as `Target.encode` does.
     train : array, optional
         What the model was trained on, where the rows were held out from the same table: then
@@ -144,8 +144,8 @@ def evaluation(
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> result = table_run(introverts(400), Settings(epochs=20))
+    >>> from plainnet.config import TrainConfig
+    >>> result = table_run(introverts(400), TrainConfig(epochs=20))
     >>> found = evaluation(result.model, result.data.test)
     >>> found.figures["rows"], found.best in ("column", "regression")
     (80, True)
@@ -157,9 +157,9 @@ def evaluation(
     own = _points(task, A, rows.y)
     answers = stored(model) if baselines is None else baselines
     rivals = tuple(_rival(model, one, rows, own) for one in answers)
-    pictures, where = model.transform is not None, places(model.schema)
+    pictures, where = model.transform is not None, feature_spans(model.schema)
     share = trained_share(model, rows.X) if train is None else None
-    case = Case(model.target, figures, rivals, train is not None, pictures, share, where)
+    case = Comparison(model.target, figures, rivals, train is not None, pictures, share, where)
     findings = leaked(case, answers, *rows)
     if train is not None:
         findings += repeated(case, *found_in(train, rows.X, model.schema), own)
@@ -201,7 +201,7 @@ def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
     return figures
 
 
-def score_answer(model: Model, answer: Baseline, rows: "Rows") -> tuple[Array, dict[str, Any]]:
+def score_answer(model: Model, answer: Baseline, rows: "Examples") -> tuple[Array, dict[str, Any]]:
     """Return what a simple answer says, and what `score_outputs` gives for it.
 
     Parameters
@@ -210,7 +210,7 @@ def score_answer(model: Model, answer: Baseline, rows: "Rows") -> tuple[Array, d
         For its loss and target; its weights do not count.
     answer : Baseline
         Learned from the rows that the model was, or could be, trained on.
-    rows : Rows
+    rows : Examples
         Other rows, whose targets are known.
     """
     A = answer.outputs(rows.X)
@@ -218,7 +218,7 @@ def score_answer(model: Model, answer: Baseline, rows: "Rows") -> tuple[Array, d
     return A, score_outputs(model, Z, A, rows.y)
 
 
-def _rival(model: Model, answer: Baseline, rows: "Rows", own: Array) -> Rival:
+def _rival(model: Model, answer: Baseline, rows: "Examples", own: Array) -> BaselineResult:
     target = model.target
     A, figures = score_answer(model, answer, rows)
     other = _points(target.task, A, rows.y)
@@ -230,7 +230,7 @@ def _rival(model: Model, answer: Baseline, rows: "Rows", own: Array) -> Rival:
         what = answer.what()
     elif answer.name == "colours":
         what = "seven numbers of colour with logistic regression"
-    return Rival(answer.name, words, what, figures, difference)
+    return BaselineResult(answer.name, words, what, figures, difference)
 
 
 def _points(task: str, A: Array, y: Array) -> Array:
@@ -325,14 +325,14 @@ def _lines(table: list[Bin]) -> list[list[float]]:
     return [[*line[:3], round(line.said, 3), line.came] for line in table]
 
 
-def learn_baselines(model: Model, train: "Rows") -> None:
+def learn_baselines(model: Model, train: "Examples") -> None:
     """Fit the simple answers on training rows and store them with the model.
 
     Parameters
     ----------
     model : Model
         Gets them in its record and extras.
-    train : Rows
+    train : Examples
         What it was trained on.
     """
     from plainnet.evaluate.baselines import store

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final, get_args
 
-from plainnet.storage.json_reader import Fields
+from plainnet.storage.json_reader import JsonReader
 
 Level = Literal["problem", "warning", "note"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -66,7 +66,7 @@ class Finding:
         ModelFileError
             If anything is absent, unknown, or of the wrong type.
         """
-        fields = Fields(value, "a finding")
+        fields = JsonReader(value, "a finding")
         names = ("name", "says", "number", "cause", "advice")
         fields.only("level", *names)
         level = next(one for one in LEVELS if one == fields.text("level", LEVELS))

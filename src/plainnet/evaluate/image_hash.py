@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COLOUR_NAMES = (
+COLOR_NAMES = (
     "mean red",
     "mean green",
     "mean blue",
@@ -17,7 +17,7 @@ COLOUR_NAMES = (
 _ROWS = 64  # pictures at a time, to save memory
 
 
-def colour_summary(X: NDArray[np.uint8]) -> NDArray[np.float32]:
+def color_summary(X: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return seven numbers of a picture that know nothing of its shapes.
 
     Mean and standard deviation of each channel, and the mean of max - min over the channels.
@@ -30,11 +30,11 @@ def colour_summary(X: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns
     -------
     float32 array (m, 7)
-        From 0 to 1, in the order of `COLOUR_NAMES`.
+        From 0 to 1, in the order of `COLOR_NAMES`.
 
     Examples
     --------
-    >>> colour_summary(np.full((1, 2, 2, 3), [255, 0, 51], np.uint8)).round(2)
+    >>> color_summary(np.full((1, 2, 2, 3), [255, 0, 51], np.uint8)).round(2)
     array([[1. , 0. , 0.2, 0. , 0. , 0. , 1. ]], dtype=float32)
     """
     summary, pixels = np.empty((len(X), 7), np.float32), X.shape[1] * X.shape[2]

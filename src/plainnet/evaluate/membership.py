@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.duplicates import fingerprints
-from plainnet.evaluate.one_rule import places
+from plainnet.evaluate.one_rule import feature_spans
 from plainnet.metrics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def guessable(X: Array, schema: "Schema") -> float:
     if X.ndim != 2:
         return repeated
     meet = 1.0
-    for column in places(schema):
+    for column in feature_spans(schema):
         values = fingerprints(X[:, column.start : column.stop])
         counts = np.unique(values, return_counts=True)[1].astype(np.float64)
         meet *= float(np.square(counts / m).sum())
@@ -181,7 +181,7 @@ def _unscaled(X: Array, schema: "Schema") -> Array:
     if X.ndim != 2:
         return X
     F = X.astype(np.float64)
-    for column in places(schema):
+    for column in feature_spans(schema):
         if column.kind == "number" and (column.mean, column.scale) != (0.0, 1.0):
             step = 10.0 ** (round(math.log10(column.scale)) - _DIGITS)
             z = F[:, column.start] * column.scale + column.mean

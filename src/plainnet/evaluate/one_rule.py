@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import ModelFileError
-from plainnet.evaluate.image_hash import COLOUR_NAMES
-from plainnet.storage.json_reader import Fields
+from plainnet.evaluate.image_hash import COLOR_NAMES
+from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
@@ -26,7 +26,7 @@ _ROWS = 100_000  # to learn a rule from; more make it no better
 
 @final
 @dataclass(frozen=True)
-class Place:
+class FeatureSpan:
     """Where in the features a column stands, and what it is in the user's terms.
 
     Attributes
@@ -59,7 +59,7 @@ class Place:
         return {**self.__dict__, "levels": list(self.levels)}
 
 
-def places(schema: "TableSchema | ImageSchema") -> list[Place]:
+def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
     """Return where each column stands in the features; of pictures, the numbers of their colours.
 
     Parameters
@@ -72,7 +72,7 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
     >>> import pandas as pd
     >>> from plainnet.data.table_schema import TableSchema
     >>> frame = pd.DataFrame({"age": ["20", "40", None], "fear": ["Yes", "No", "No"]})
-    >>> [(p.name, p.start, p.stop, p.missing) for p in places(TableSchema.infer(frame))]
+    >>> [(p.name, p.start, p.stop, p.missing) for p in feature_spans(TableSchema.infer(frame))]
     [('age', 0, 2, True), ('fear', 2, 3, False)]
     """
     from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
@@ -80,7 +80,7 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
     from plainnet.data.left_out import IndicatorColumn
 
     if isinstance(schema, ImageSchema):
-        return [Place(name, "number", i, i + 1) for i, name in enumerate(COLOUR_NAMES)]
+        return [FeatureSpan(name, "number", i, i + 1) for i, name in enumerate(COLOR_NAMES)]
     found, start = [], 0
     for column in schema.columns:
         if not isinstance(column, FeatureColumn):
@@ -88,14 +88,14 @@ def places(schema: "TableSchema | ImageSchema") -> list[Place]:
         where = (start, start + len(column.features), bool(column.missing))
         start = where[1]
         if isinstance(column, NumberColumn):
-            number = Place(column.name, "number", *where, (), column.mean, column.scale)
+            number = FeatureSpan(column.name, "number", *where, (), column.mean, column.scale)
             found.append(number)
         elif isinstance(column, CategoryColumn):
-            found.append(Place(column.name, "category", *where, column.levels))
+            found.append(FeatureSpan(column.name, "category", *where, column.levels))
         elif isinstance(column, IndicatorColumn):
-            found.append(Place(column.name, "indicator", *where))
+            found.append(FeatureSpan(column.name, "indicator", *where))
         else:
-            found.append(Place(column.name, "yesno", *where))
+            found.append(FeatureSpan(column.name, "yesno", *where))
     return found
 
 
@@ -109,7 +109,7 @@ class Rule:
 
     Attributes
     ----------
-    place : Place
+    place : FeatureSpan
         The column.
     cuts : tuple of float
         Of a number, in the units of the features.
@@ -117,7 +117,7 @@ class Rule:
         How many training rows of each class are in each group.
     """
 
-    place: Place
+    place: FeatureSpan
     cuts: tuple[float, ...]
     counts: Array = field(repr=False)
 
@@ -155,7 +155,7 @@ class Rule:
 
         Examples
         --------
-        >>> rule = Rule(Place("fear", "yesno", 0, 1), (), np.array([[9, 1], [2, 8]]))
+        >>> rule = Rule(FeatureSpan("fear", "yesno", 0, 1), (), np.array([[9, 1], [2, 8]]))
         >>> rule.describe(["calm", "shy"])
         'fear: No = calm, Yes = shy'
         """
@@ -185,7 +185,7 @@ class Rule:
         return {"place": self.place.to_json(), "cuts": list(self.cuts), "counts": counts}
 
     @classmethod
-    def from_json(cls, fields: Fields, n_features: int, n_classes: int) -> "Rule":
+    def from_json(cls, fields: JsonReader, n_features: int, n_classes: int) -> "Rule":
         """Read a rule from a model file; `ModelFileError` if it does not fit the model."""
         fields.only("place", "cuts", "counts")
         place = _place(fields.part("place"), n_features)
@@ -206,7 +206,7 @@ class Rule:
         return cls(place, cuts, counts)
 
 
-def _place(fields: Fields, n_features: int) -> Place:
+def _place(fields: JsonReader, n_features: int) -> FeatureSpan:
     fields.only("name", "kind", "start", "stop", "missing", "levels", "mean", "scale")
     start = fields.whole("start", high=n_features - 1)
     levels, missing = fields.texts("levels"), fields.flag("missing")
@@ -214,16 +214,16 @@ def _place(fields: Fields, n_features: int) -> Place:
     width = {"category": len(levels), "indicator": 0}.get(kind, 1) + missing
     stop = fields.whole("stop", low=start + width, high=min(n_features, start + width))
     mean, scale = fields.number("mean"), fields.number("scale", positive=True)
-    return Place(fields.text("name"), kind, start, stop, missing, levels, mean, scale)
+    return FeatureSpan(fields.text("name"), kind, start, stop, missing, levels, mean, scale)
 
 
-def _n_groups(place: Place, cuts: Sequence[float]) -> int:
+def _n_groups(place: FeatureSpan, cuts: Sequence[float]) -> int:
     """How many groups of values a column has, besides that of missing cells."""
     many = {"yesno": 2, "category": len(place.levels) + 1, "number": len(cuts) + 1}
     return many.get(place.kind, 1)
 
 
-def _groups(place: Place, cuts: Sequence[float], F: Array) -> NDArray[np.int64]:
+def _groups(place: FeatureSpan, cuts: Sequence[float], F: Array) -> NDArray[np.int64]:
     """Number the group of each row."""
     if place.kind == "number":
         groups = np.searchsorted(np.asarray(cuts, F.dtype), F[:, place.start]).astype(np.int64)
@@ -240,7 +240,7 @@ def _groups(place: Place, cuts: Sequence[float], F: Array) -> NDArray[np.int64]:
 
 
 def fit_rules(
-    where: Sequence[Place], F: Array, y: NDArray[np.int64], n_classes: int
+    where: Sequence[FeatureSpan], F: Array, y: NDArray[np.int64], n_classes: int
 ) -> list[tuple[float, Rule]]:
     """Learn the best rule of each column.
 
@@ -249,7 +249,7 @@ def fit_rules(
 
     Parameters
     ----------
-    where : sequence of Place
+    where : sequence of FeatureSpan
         The columns.
     F : array (m, n_features)
         Features of training rows.
@@ -267,7 +267,7 @@ def fit_rules(
     Examples
     --------
     >>> F = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
-    >>> (share, rule), = fit_rules([Place("x", "number", 0, 1)], F, np.array([0, 0, 0, 1, 1, 1]), 2)
+    >>> (share, rule), = fit_rules([FeatureSpan("x", "number", 0, 1)], F, np.array([0, 0, 0, 1, 1, 1]), 2)
     >>> share, rule.cuts
     (1.0, (2.5,))
     """
@@ -287,7 +287,7 @@ def fit_rules(
     return found
 
 
-def _cuts(place: Place, F: Array, y: NDArray[np.int64], n_classes: int) -> tuple[float, ...]:
+def _cuts(place: FeatureSpan, F: Array, y: NDArray[np.int64], n_classes: int) -> tuple[float, ...]:
     """Where to cut a number so that most rows come out right, each interval saying one class."""
     known = slice(None) if not place.missing else F[:, place.stop - 1] < 0.5
     x, labels = F[known, place.start], y[known]

@@ -14,14 +14,14 @@ from plainnet.nn.losses import Huber, Loss, MeanSquaredError, SoftmaxCrossEntrop
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Dataset, Rows
+    from plainnet.data.dataset import Dataset, Examples
     from plainnet.data.images import Progress
 
 Floats = NDArray[np.float64]
 _NAMED = 5  # samples that are named before the rest is only counted
 
 
-class NamedRows(NamedTuple):
+class NamedExamples(NamedTuple):
     """Samples with known targets: their names, inputs as the model takes them, and targets.
 
     A row of a table is named by its number in the file, counted from 1; a picture by its file.
@@ -32,11 +32,11 @@ class NamedRows(NamedTuple):
     y: Array
 
     @property
-    def rows(self) -> "Rows":
+    def rows(self) -> "Examples":
         """The samples without their names."""
-        from plainnet.data.dataset import Rows
+        from plainnet.data.dataset import Examples
 
-        return Rows(self.X, self.y)
+        return Examples(self.X, self.y)
 
 
 def read_rows(
@@ -46,7 +46,7 @@ def read_rows(
     strict: bool = False,
     progress: "Progress | None" = None,
     notes: list[str] | None = None,
-) -> NamedRows:
+) -> NamedExamples:
     """Read samples whose targets are known, each with its name.
 
     Parameters
@@ -64,7 +64,7 @@ def read_rows(
 
     Returns
     -------
-    NamedRows
+    NamedExamples
 
     Raises
     ------
@@ -75,8 +75,8 @@ def read_rows(
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(100), Settings(epochs=1)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(100), TrainConfig(epochs=1)).model
     >>> read_rows(model, introverts(3)).names
     ('1', '2', '3')
     """
@@ -93,38 +93,38 @@ def read_rows(
         frame = read_frame(path)
         frame = drop_unlabelled(frame.set_axis(range(len(frame))), target.columns, notes)
         X = schema.transform(frame.drop(columns=list(target.columns)), notes)
-        return NamedRows(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
+        return NamedExamples(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
     assert isinstance(schema, ImageSchema)
     found = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(found.skipped, path)
     names = tuple(shown(file.relative_to(Path(path))) for file in found.files)
     y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
-    return NamedRows(names, found.X, y)
+    return NamedExamples(names, found.X, y)
 
 
-def usable(model: Model, found: NamedRows, notes: list[str]) -> NamedRows:
+def usable(model: Model, found: NamedExamples, notes: list[str]) -> NamedExamples:
     """Leave out samples whose values or outputs are too large to evaluate, such as fill values.
 
     Parameters
     ----------
     model : Model
         Trained, or with its first weights.
-    found : NamedRows
+    found : NamedExamples
         Samples that it was not trained on.
     notes : list of str
         Receives a note that names the samples left out.
 
     Returns
     -------
-    NamedRows
+    NamedExamples
         Those whose inputs, targets and outputs are all finite and at most 1e18 in size.
 
     Examples
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(100), Settings(epochs=1)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(100), TrainConfig(epochs=1)).model
     >>> found, notes = read_rows(model, introverts(3)), []
     >>> found.X[1, 0] = 1e30
     >>> usable(model, found, notes).names, notes
@@ -140,12 +140,12 @@ evaluate (the most extreme value is in column 'Time_spent_Alone')"])
         return found
     notes.append(_left_out(model, found, np.flatnonzero(~sound)))
     kept = np.flatnonzero(sound)
-    return NamedRows(tuple(found.names[i] for i in kept), found.X[kept], found.y[kept])
+    return NamedExamples(tuple(found.names[i] for i in kept), found.X[kept], found.y[kept])
 
 
-def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
+def _left_out(model: Model, found: NamedExamples, far: NDArray[np.int64]) -> str:
     """Describe the samples left out, with the column that is the likely cause."""
-    from plainnet.evaluate.one_rule import places
+    from plainnet.evaluate.one_rule import feature_spans
 
     names = ", ".join(found.names[i] for i in far[:_NAMED])
     more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
@@ -154,7 +154,7 @@ def _left_out(model: Model, found: NamedRows, far: NDArray[np.int64]) -> str:
     if model.transform is not None:
         return f"left out {names}{more}: {text}"
     x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
-    name = next(p.name for p in places(model.schema) if p.start <= x.argmax() < p.stop)
+    name = next(p.name for p in feature_spans(model.schema) if p.start <= x.argmax() < p.stop)
     if model.target.task == "regression" and not y.max() <= x.max():
         name = model.target.columns[int(y.argmax())]
     rows = "row" if len(far) == 1 else "rows"
@@ -172,7 +172,7 @@ def read_usable(
     *,
     strict: bool = False,
     progress: "Progress | None" = None,
-) -> NamedRows:
+) -> NamedExamples:
     """Read samples as `read_rows` does, and leave out what `usable` does.
 
     Raises
@@ -208,7 +208,7 @@ def without_far(model: Model, data: "Dataset", part: Literal["validation", "test
     if rows is None:
         return data
     numbers = numbers if len(numbers) else np.arange(len(rows.X))
-    named = NamedRows(tuple(str(i + 1) for i in numbers), *rows)
+    named = NamedExamples(tuple(str(i + 1) for i in numbers), *rows)
     found = usable(model, named, notes)
     if found is named:
         return data

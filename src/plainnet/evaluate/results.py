@@ -11,7 +11,7 @@ from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Dataset, Rows
+    from plainnet.data.dataset import Dataset, Examples
 
 
 def judge(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
@@ -44,7 +44,7 @@ def results(model: Model, data: "Dataset") -> dict[str, Any]:
     return {"evaluation": evaluation(model, data.test, train=data.train.X).to_json()}
 
 
-def score(model: Model, rows: "Rows") -> dict[str, Any]:
+def score(model: Model, rows: "Examples") -> dict[str, Any]:
     """Score a model on rows whose targets are known, without baselines.
 
     The figures are those of `plainnet.metrics.scores.evaluate`, with ``rows``, ``loss`` and

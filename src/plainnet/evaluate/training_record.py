@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from plainnet.errors import ModelFileError
-from plainnet.storage.json_reader import Fields
+from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import History
 
 # What comes of figures that plainnet did not write: then what shows them is left out.
@@ -37,7 +37,7 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
     True
     """
     try:
-        fields = Fields(record.get("history"), "the history")
+        fields = JsonReader(record.get("history"), "the history")
         history = History(
             loss=list(fields.numbers("loss")),
             stopped=fields.text("stopped"),
@@ -69,5 +69,5 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _whole_or_none(record: Mapping[str, Any], fields: Fields, key: str) -> int | None:
+def _whole_or_none(record: Mapping[str, Any], fields: JsonReader, key: str) -> int | None:
     return None if record["history"].get(key) is None else fields.whole(key)

@@ -13,7 +13,7 @@ from plainnet.evaluate.baselines import Baseline, Column
 from plainnet.evaluate.duplicates import Copies, contradictions
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
-from plainnet.evaluate.one_rule import Place
+from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.formatting import count, number, percent
 from plainnet.metrics.intervals import Difference
 from plainnet.metrics.scores import rank_correlation
@@ -37,13 +37,13 @@ CEILING = 0.99
 
 @final
 @dataclass(frozen=True, eq=False)
-class Rival:
+class BaselineResult:
     """A simple answer on the same rows as the network.
 
     Attributes
     ----------
     name : str
-        ``constant``, ``column``, ``colours`` or ``regression``.
+        ``constant``, ``column``, ``colors`` or ``regression``.
     words : str
         What it is, in a few words: ``always Extrovert``.
     what : str
@@ -83,7 +83,7 @@ def _is_each(figure: str) -> bool:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Case:
+class Comparison:
     """What a verdict is about.
 
     Attributes
@@ -92,7 +92,7 @@ class Case:
         What is predicted.
     figures : dict
         Of the network.
-    rivals : sequence of Rival
+    rivals : sequence of BaselineResult
         The simple answers, from the simplest.
     held_out : bool
         Whether the rows were held out in training.
@@ -100,17 +100,17 @@ class Case:
         Whether they are pictures.
     seen : Share, optional
         Which share of them was trained on, where a model can tell.
-    places : sequence of Place, default ()
+    feature_spans : sequence of FeatureSpan, default ()
         The columns.
     """
 
     target: "Target"
     figures: dict[str, Any]
-    rivals: Sequence[Rival]
+    rivals: Sequence[BaselineResult]
     held_out: bool
     pictures: bool
     seen: Share | None = None
-    places: Sequence[Place] = ()
+    feature_spans: Sequence[FeatureSpan] = ()
 
     @property
     def regression(self) -> bool:
@@ -118,7 +118,7 @@ class Case:
         return self.target.task == "regression"
 
     @property
-    def best(self) -> Rival | None:
+    def best(self) -> BaselineResult | None:
         """The best rival: where several are equal, the simplest."""
         return min(self.rivals, key=lambda rival: rival.difference.value, default=None)
 
@@ -128,7 +128,7 @@ class Case:
         held = "held-out " if self.held_out else ""
         return count(self.figures["rows"], f"{held}{'picture' if self.pictures else 'row'}")
 
-    def near(self, rival: Rival) -> bool:
+    def near(self, rival: BaselineResult) -> bool:
         """Whether a person would call a rival nearly as good, or better."""
         d = rival.difference
         if self.regression:
@@ -142,7 +142,7 @@ class Case:
         return percent(figures["accuracy"])
 
 
-def verdict(case: Case) -> str:
+def verdict(case: Comparison) -> str:
     """Say whether the network is better than the best baseline, and which come near.
 
     Nothing is said where most rows were trained on. Better or worse is said only where the 95 %
@@ -152,7 +152,7 @@ def verdict(case: Case) -> str:
 
     Parameters
     ----------
-    case : Case
+    case : Comparison
         The figures.
 
     Returns
@@ -193,7 +193,7 @@ def verdict(case: Case) -> str:
     return " ".join(sentences)
 
 
-def _margin(case: Case, best: Rival) -> str:
+def _margin(case: Comparison, best: BaselineResult) -> str:
     d = best.difference
     if case.regression:
         error = _mean_error(case, best)
@@ -208,14 +208,14 @@ def _margin(case: Case, best: Rival) -> str:
     return f"difference {100 * d.value:+.1f} points, 95 % interval {ends}"
 
 
-def _mean_error(case: Case, best: Rival) -> float:
+def _mean_error(case: Comparison, best: BaselineResult) -> float:
     """The mean squared error of the best rival, of standardised numbers."""
     per_target = best.figures.get("rmse_per_target", [best.figures["rmse"]])
     scaled = [rmse / scale for rmse, scale in zip(per_target, case.target.scale, strict=True)]
     return float(np.mean(np.square(scaled)))
 
 
-def leaked(case: Case, answers: Sequence[Baseline], X: Array, y: Array) -> list[Finding]:
+def leaked(case: Comparison, answers: Sequence[Baseline], X: Array, y: Array) -> list[Finding]:
     """Warn of columns that give the target away.
 
     Of classes: where the rule of one column, learned in training, gets 99 % of these rows right,
@@ -224,7 +224,7 @@ def leaked(case: Case, answers: Sequence[Baseline], X: Array, y: Array) -> list[
 
     Parameters
     ----------
-    case : Case
+    case : Comparison
         The figures.
     answers : sequence of Baseline
         The baselines; their rules are asked.
@@ -246,7 +246,7 @@ def leaked(case: Case, answers: Sequence[Baseline], X: Array, y: Array) -> list[
             what = f"the label {case.target.classes[i]!r}" if several else "the target"
             found.append(_leak(rule.place.name, what, by))
     if case.regression and len(y) >= _ROWS:
-        for place in case.places:
+        for place in case.feature_spans:
             for i, target in enumerate(case.target.columns):
                 rank = rank_correlation(X[:, place.start], y.reshape(len(y), -1)[:, i])
                 if abs(rank) >= LEAK_RANK:
@@ -267,13 +267,13 @@ def _leak(name: str, what: str, by: str) -> Finding:
 
 
 def repeated(
-    case: Case, equal: NDArray[np.bool_], alike: NDArray[np.bool_], right: Array
+    case: Comparison, equal: NDArray[np.bool_], alike: NDArray[np.bool_], right: Array
 ) -> list[Finding]:
     """Warn of held-out rows that the network was trained on.
 
     Parameters
     ----------
-    case : Case
+    case : Comparison
         The figures.
     equal, alike : bool array (m,)
         From `plainnet.evaluate.duplicates.found_in`.
@@ -303,12 +303,12 @@ def repeated(
     ]
 
 
-def trained_on(case: Case, share: Share) -> list[Finding]:
+def trained_on(case: Comparison, share: Share) -> list[Finding]:
     """Warn of rows of which more than a twentieth was trained on, with 95 % confidence.
 
     Parameters
     ----------
-    case : Case
+    case : Comparison
         The figures.
     share : Share
         From `plainnet.evaluate.membership.trained_share`.
@@ -332,7 +332,7 @@ def trained_on(case: Case, share: Share) -> list[Finding]:
     ]
 
 
-def unknown(case: Case) -> list[Finding]:
+def unknown(case: Comparison) -> list[Finding]:
     """Say that a model cannot tell whether rows were trained on."""
     what = "picture" if case.pictures else "row"
     return [
@@ -406,7 +406,7 @@ def _why_equal(pictures: bool, near: int) -> str:
     return f"{why} {how}" if near else why
 
 
-def contradicted(case: Case, X: Array, y: Array) -> list[Finding]:
+def contradicted(case: Comparison, X: Array, y: Array) -> list[Finding]:
     """Say where equal rows have different labels, and what that leaves possible."""
     # of several labels, those of a row are one answer
     _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)

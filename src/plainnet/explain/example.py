@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from plainnet.errors import DataError
-from plainnet.explain.formulas import Code, code_of
+from plainnet.explain.formulas import SourceLocation, code_of
 from plainnet.explain.trace import Trace, trace
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
@@ -39,7 +39,7 @@ class Cell:
         The numbers it becomes, by name; none if the column is left out.
     how : str
         How, with the numbers put in.
-    code : Code or None
+    code : SourceLocation or None
         Where.
     """
 
@@ -48,7 +48,7 @@ class Cell:
     raw: str | None
     features: tuple[tuple[str, float], ...]
     how: str
-    code: Code | None
+    code: SourceLocation | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as JSON can hold it."""
@@ -73,13 +73,13 @@ class Picture:
         After reading and resizing.
     how : tuple of str
         The formula of each channel, with the numbers put in.
-    code : Code or None
+    code : SourceLocation or None
         Where.
     """
 
     pixels: Array
     how: tuple[str, ...]
-    code: Code | None
+    code: SourceLocation | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the picture as JSON can hold it."""
@@ -207,8 +207,8 @@ def explain(
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(200), Settings(hidden=(4,), epochs=5)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(200), TrainConfig(hidden=(4,), epochs=5)).model
     >>> seen = explain(model, introverts(200), row=7)
     >>> seen.name, [step.symbol for step in seen.trace.steps], seen.trace.ok
     ('row 7', ['z1', 'a1', 'z2'], True)
@@ -379,7 +379,7 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
         return f"{said}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
     if isinstance(column, CategoryColumn):
         return "1 for its own level, 0 for the others"
-    return column.treatment if raw is None else column.treatment.split("; ")[-1]
+    return column.encoding if raw is None else column.encoding.split("; ")[-1]
 
 
 def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample:

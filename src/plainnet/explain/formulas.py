@@ -39,7 +39,7 @@ _LOSSES: dict[type[Loss], str] = {
 }
 
 
-class Code(NamedTuple):
+class SourceLocation(NamedTuple):
     """Where something is computed.
 
     ``file`` is relative to the folder that holds the package, and in full for code of your own;
@@ -63,7 +63,9 @@ class Code(NamedTuple):
 
 
 @cache  # a table asks for the same function once a column
-def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> Code | None:
+def code_of(
+    function: Callable[..., Any], about: str = "", after: str = ""
+) -> SourceLocation | None:
     """Find the lines that do what a function is for, its docstring left out.
 
     Parameters
@@ -78,7 +80,7 @@ def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> C
 
     Returns
     -------
-    Code or None
+    SourceLocation or None
         None where there is no source to look at, or no such statement in it.
 
     Examples
@@ -109,7 +111,7 @@ def code_of(function: Callable[..., Any], about: str = "", after: str = "") -> C
     first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
     text = textwrap.dedent("".join(lines[first - 1 : last])).rstrip("\n")
     shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file
-    return Code(shown.as_posix(), start + first - 1, start + last - 1, text)
+    return SourceLocation(shown.as_posix(), start + first - 1, start + last - 1, text)
 
 
 def _names(statement: ast.stmt, name: str) -> bool:

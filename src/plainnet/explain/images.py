@@ -40,8 +40,8 @@ def first_weights(model: Model) -> Pixels:
     --------
     >>> from plainnet.data.synthetic import pandas_and_bears
     >>> from plainnet.training import image_run
-    >>> from plainnet.config import Settings
-    >>> model = image_run(*pandas_and_bears(20, size=16), Settings(hidden=(4,), epochs=1)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = image_run(*pandas_and_bears(20, size=16), TrainConfig(hidden=(4,), epochs=1)).model
     >>> first_weights(model).shape
     (4, 16, 16, 3)
     """

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import Floats, NamedRows, row_losses, row_scores
+from plainnet.evaluate.per_example import Floats, NamedExamples, row_losses, row_scores
 from plainnet.model import Model
-from plainnet.nn.layers import positive_int
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import positive_int
 
 _NORMAL = 1.959964  # within which a normal number lies 95 times in 100
 _TILES = 4  # a picture is cut into 4 x 4 tiles
@@ -52,7 +52,7 @@ class Importance(NamedTuple):
 
 
 def importance(
-    model: Model, rows: NamedRows, *, repeats: int = 20, seed: int = 0, max_rows: int = 2000
+    model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, max_rows: int = 2000
 ) -> list[Importance]:
     """Measure how much worse a model predicts when each column comes from other rows.
 
@@ -71,7 +71,7 @@ def importance(
     ----------
     model : Model
         A trained model; it is only read. The pictures of an image model are cut into 16 tiles.
-    rows : NamedRows
+    rows : NamedExamples
         At least 2, best held out from training; see `plainnet.evaluate.per_example.read_rows`.
     repeats : int, default 20
         Permutations of each column.
@@ -95,8 +95,8 @@ def importance(
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.evaluate.per_example import read_rows
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(300), Settings(epochs=20)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(300), TrainConfig(epochs=20)).model
     >>> found = importance(model, read_rows(model, introverts(200, seed=1)), repeats=5)
     >>> found[0].loss.mean > found[-1].loss.mean, found[0].loss.low > 0
     (True, True)
@@ -148,12 +148,12 @@ def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
     found, start = [], 0
     if isinstance(model.schema, ImageSchema):
         side = model.schema.size
-        places = np.arange(side * side * 3).reshape(side, side, 3)
+        feature_spans = np.arange(side * side * 3).reshape(side, side, 3)
         cuts = [part for part in np.array_split(np.arange(side), _TILES) if len(part)]
         for i in cuts:
             for j in cuts:
                 name = f"pixels {i[0]}-{i[-1]} down, {j[0]}-{j[-1]} across"
-                found.append((name, places[i[0] : i[-1] + 1, j[0] : j[-1] + 1].ravel()))
+                found.append((name, feature_spans[i[0] : i[-1] + 1, j[0] : j[-1] + 1].ravel()))
         return found
     for column in model.schema.columns:
         stop = start + len(column.features)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plainnet.decision import is_positive
-from plainnet.evaluate.per_example import NamedRows, row_losses, row_scores
+from plainnet.evaluate.per_example import NamedExamples, row_losses, row_scores
 from plainnet.explain.example import answer, truth
 from plainnet.model import Model
 
@@ -32,14 +32,14 @@ class Mistake(NamedTuple):
         return self._asdict()
 
 
-def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
+def worst(model: Model, rows: NamedExamples, n: int = 10) -> list[Mistake]:
     """List the samples of which a model is most confident, and wrong.
 
     Parameters
     ----------
     model : Model
         A trained model; it is only read.
-    rows : NamedRows
+    rows : NamedExamples
         Samples with known targets; see `plainnet.evaluate.per_example.read_rows`.
     n : int, default 10
         How many at most.
@@ -54,8 +54,8 @@ def worst(model: Model, rows: NamedRows, n: int = 10) -> list[Mistake]:
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.evaluate.per_example import read_rows
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(300), Settings(epochs=10)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(300), TrainConfig(epochs=10)).model
     >>> found = worst(model, read_rows(model, introverts(300, seed=1)), n=3)
     >>> [one.said != one.true for one in found]
     [True, True, True]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
-from plainnet.evaluate.per_example import NamedRows
+from plainnet.evaluate.per_example import NamedExamples
 from plainnet.explain.example import answer, truth
 from plainnet.model import Model
 from plainnet.nn.layers import Dense
@@ -14,7 +14,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
 
-class Neighbour(NamedTuple):
+class Neighbor(NamedTuple):
     """A sample like another.
 
     ``row`` is its place among the rows that were given, from 0; ``distance`` is Euclidean, in
@@ -33,7 +33,7 @@ class Neighbour(NamedTuple):
         return self._asdict()
 
 
-def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbour]:
+def nearest(model: Model, x: Array, rows: NamedExamples, n: int = 5) -> list[Neighbor]:
     """Find the samples that a network finds most like one: nearest in its last hidden layer.
 
     Parameters
@@ -42,14 +42,14 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
         A trained model; it is only read.
     x : array
         One sample as `Model.inputs` makes it, without the first axis.
-    rows : NamedRows
+    rows : NamedExamples
         Where to look, such as the training rows; see `plainnet.evaluate.per_example.read_rows`.
     n : int, default 5
         How many at most.
 
     Returns
     -------
-    list of Neighbour
+    list of Neighbor
         The nearest first. A distance of 0 in the input is the same sample.
 
     Examples
@@ -57,8 +57,8 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.evaluate.per_example import read_rows
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(100), Settings(epochs=10)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(100), TrainConfig(epochs=10)).model
     >>> rows = read_rows(model, introverts(100))
     >>> found = nearest(model, rows.X[3], rows, n=2)
     >>> found[0].input_distance
@@ -76,7 +76,7 @@ def nearest(model: Model, x: Array, rows: NamedRows, n: int = 5) -> list[Neighbo
     A = model.loss.link(np.concatenate(outputs)).astype(np.float64)
     far, input_far = np.concatenate(distances), np.concatenate(input_distances)
     return [
-        Neighbour(
+        Neighbor(
             int(i),
             rows.names[i],
             float(far[i]),

@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 
 from plainnet.evaluate.membership import Share, trained_share
-from plainnet.evaluate.per_example import NamedRows, row_scores
+from plainnet.evaluate.per_example import NamedExamples, row_scores
 from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, worst
@@ -59,7 +59,7 @@ class Overview:
 
 
 def overview(
-    model: Model, rows: NamedRows, *, repeats: int = 20, seed: int = 0, n: int = 10
+    model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, n: int = 10
 ) -> Overview:
     """Look at a whole model by rows whose targets are known.
 
@@ -67,7 +67,7 @@ def overview(
     ----------
     model : Model
         A trained model; it is only read.
-    rows : NamedRows
+    rows : NamedExamples
         Best held out from training; see `plainnet.evaluate.per_example.read_rows`.
     repeats, seed
         See `plainnet.explain.importance.importance`.
@@ -83,8 +83,8 @@ def overview(
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.evaluate.per_example import read_rows
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> model = table_run(introverts(200), Settings(epochs=10)).model
+    >>> from plainnet.config import TrainConfig
+    >>> model = table_run(introverts(200), TrainConfig(epochs=10)).model
     >>> seen = overview(model, read_rows(model, introverts(100, seed=1)), repeats=2)
     >>> seen.rows, len(seen.importances), seen.gallery
     (100, 7, None)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
 from plainnet.explain.formulas import (
-    Code,
+    SourceLocation,
     code_of,
     formula_of,
     gradient_formula,
@@ -17,10 +17,12 @@ from plainnet.explain.formulas import (
     loss_formula,
 )
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, positive_int
+from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
+from plainnet.nn.normalization import BatchNorm
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import positive_int
 
 EPS = 1e-5  # where central differences in float64 err least
 WHOLE = 1024  # an array of at most so many numbers stands whole in JSON
@@ -105,7 +107,7 @@ class Step:
         The layer's own, the running figures of batch norm too.
     formula : str
         What the layer computes.
-    code : Code or None
+    code : SourceLocation or None
         Where it does.
     """
 
@@ -115,7 +117,7 @@ class Step:
     output: Array
     parameters: dict[str, Array]
     formula: str
-    code: Code | None
+    code: SourceLocation | None
 
     def to_json(self, n: int) -> dict[str, Any]:
         """Return the step as JSON can hold it, with excerpts of n numbers."""
@@ -180,7 +182,7 @@ class Gradient:
         Whether they agree, rounding aside.
     formula : str
         How it is computed.
-    code : Code or None
+    code : SourceLocation or None
         Where.
     """
 
@@ -192,7 +194,7 @@ class Gradient:
     difference: float
     ok: bool
     formula: str
-    code: Code | None
+    code: SourceLocation | None
 
     def to_json(self, n: int) -> dict[str, Any]:
         """Return the gradient as JSON can hold it, with excerpts of n numbers."""
@@ -240,11 +242,11 @@ class Trace:
     steps: tuple[Step, ...]
     a: Array
     link: str
-    link_code: Code | None
+    link_code: SourceLocation | None
     y: Array | None
     value: float | None
     loss: str
-    loss_code: Code | None
+    loss_code: SourceLocation | None
     gradients: tuple[Gradient, ...]
     entries: int
 
@@ -348,7 +350,7 @@ class _Kept(NamedTuple):
     grad: Array
     owner: str
     formula: str
-    code: Code | None
+    code: SourceLocation | None
 
 
 @final
@@ -470,7 +472,7 @@ class _Walk:
         sides = []
         for layer in self.net.layers[i:]:
             Y = layer.forward(Y, False)
-            if layer.kinked:
+            if layer.has_kink:
                 sides.append(Y > 0)
         return self.loss(Y, self.y)[0], sides
 

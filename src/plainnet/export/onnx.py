@@ -31,8 +31,9 @@ from plainnet.nn.activations import (
     Softplus,
     Tanh,
 )
-from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm
+from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.network import Sequential
+from plainnet.nn.normalization import BatchNorm, LayerNorm
 
 _ROWS = "rows"  # how the open size of all inputs and outputs is called
 
@@ -70,9 +71,9 @@ def to_onnx(model: Model) -> bytes:
     >>> import onnx
     >>> import pandas as pd
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
+    >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, Settings(hidden=(), epochs=1, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), epochs=1, test=0)).model
     >>> proto = onnx.load_model_from_string(to_onnx(model))
     >>> [port.name for port in (*proto.graph.input, *proto.graph.output)]
     ['hours', 'label', 'probabilities']

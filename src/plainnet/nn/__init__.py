@@ -15,7 +15,7 @@ from plainnet.nn.activations import (
 )
 from plainnet.nn.gradcheck import GradCheck, gradcheck
 from plainnet.nn.initializers import initializer
-from plainnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm
+from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
     Huber,
@@ -25,7 +25,8 @@ from plainnet.nn.losses import (
     SoftmaxCrossEntropy,
 )
 from plainnet.nn.network import Sequential, mlp
-from plainnet.nn.parameters import Params, Variable
+from plainnet.nn.normalization import BatchNorm, LayerNorm
+from plainnet.nn.parameters import Parameters, ParameterSpec
 
 __all__ = [
     "ELU",
@@ -45,7 +46,8 @@ __all__ = [
     "Loss",
     "MeanSquaredError",
     "MultiLabel",
-    "Params",
+    "ParameterSpec",
+    "Parameters",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -53,7 +55,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Tanh",
-    "Variable",
     "activation",
     "gradcheck",
     "initializer",

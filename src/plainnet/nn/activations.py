@@ -7,8 +7,9 @@ from typing import Any, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import Layer, Shape, between
+from plainnet.nn.layers import Layer, Shape
 from plainnet.nn.parameters import ZERO, Array
+from plainnet.nn.validation import check_range
 
 _INF = np.array(np.inf, np.float32)
 FEW = 4096  # numbers for which two arrays are faster than an array and a number
@@ -52,7 +53,7 @@ class ReLU(Activation):
     array([[0., 0., 1.]], dtype=float32)
     """
 
-    kinked = True
+    has_kink = True
     _shape: Shape = ()
 
     def forward(self, X: Array, train: bool) -> Array:
@@ -96,10 +97,10 @@ class LeakyReLU(Activation):
     """
 
     options = ("alpha",)
-    kinked = True
+    has_kink = True
 
     def __init__(self, alpha: float = 0.01) -> None:
-        self.alpha = between("LeakyReLU", "alpha", alpha, 0, 1, ends=False)
+        self.alpha = check_range("LeakyReLU", "alpha", alpha, 0, 1, ends=False)
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, alpha X), as alpha < 1."""
@@ -140,10 +141,10 @@ class ELU(Activation):
     """
 
     options = ("alpha",)
-    kinked = True
+    has_kink = True
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = between("ELU", "alpha", alpha, 0, math.inf, ends=False)
+        self.alpha = check_range("ELU", "alpha", alpha, 0, math.inf, ends=False)
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + alpha (e^min(X, 0) - 1)."""

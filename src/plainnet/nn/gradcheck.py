@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
-from plainnet.nn.layers import between, positive_int
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range, positive_int
 
 FLOOR = 1e-2  # a gradient below this share of the whole is measured against that share: see `_row`
 
@@ -156,7 +156,7 @@ def gradcheck(
     for option, number in (("sample", sample), ("directions", directions)):
         if number is not None:
             positive_int("gradcheck", option, number)
-    eps = between("gradcheck", "eps", eps, 0, 1, ends=False)
+    eps = check_range("gradcheck", "eps", eps, 0, 1, ends=False)
     rng = generator(seed)
     net = net.astype(np.float64)
     X = np.array(net.rows(X), np.float64)
@@ -170,7 +170,7 @@ def gradcheck(
         Z, sides = X, []
         for layer in net.layers:
             Z = layer.forward(Z, True)
-            if layer.kinked:
+            if layer.has_kink:
                 sides.append(Z > 0)
         cost, dZ = loss(Z, y, weight)
         return cost, dZ, sides

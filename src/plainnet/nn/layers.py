@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import contextlib
 import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
@@ -11,7 +10,8 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.parameters import Array, Variable, with_bias
+from plainnet.nn.parameters import Array, ParameterSpec, with_bias
+from plainnet.nn.validation import check_range, positive_int
 
 Shape = tuple[int, ...]
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
@@ -35,9 +35,9 @@ class Layer(ABC):
     ----------
     name : str
         Given by the network, such as ``dense2``.
-    variables : list of Variable
+    variables : list of ParameterSpec
         What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
-    kinked : bool
+    has_kink : bool
         Whether the derivative jumps where the output crosses zero, as ReLU's does.
 
     Examples
@@ -45,7 +45,7 @@ class Layer(ABC):
     >>> from plainnet.nn import MeanSquaredError, Sequential, gradcheck
     >>> class Scale(Layer):
     ...     def build(self, in_shape):
-    ...         self.variables = [Variable("g", in_shape, "bias", "ones")]
+    ...         self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
     ...         return in_shape
     ...
     ...     def forward(self, X, train):
@@ -63,9 +63,9 @@ class Layer(ABC):
     """
 
     options: ClassVar[tuple[str, ...]] = ()
-    kinked: ClassVar[bool] = False
+    has_kink: ClassVar[bool] = False
     name: str
-    variables: list[Variable]
+    variables: list[ParameterSpec]
     rng: np.random.Generator
     dtype: np.dtype[Any]
     _buffers: dict[str, Array]
@@ -257,8 +257,8 @@ class Dense(Layer):
                 "put Flatten() before it"
             )
         self.variables = [
-            Variable("W", (self.n_out, in_shape[0]), "weight", self.init),
-            Variable("b", (self.n_out,), "bias", "zeros", beside="W"),
+            ParameterSpec("W", (self.n_out, in_shape[0]), "weight", self.init),
+            ParameterSpec("b", (self.n_out,), "bias", "zeros", beside="W"),
         ]
         return (self.n_out,)
 
@@ -444,7 +444,7 @@ class Dropout(Layer):
     options = ("rate",)
 
     def __init__(self, rate: float = 0.5) -> None:
-        self.rate = between("Dropout", "rate", rate, 0, 1, ends=False, low_end=True)
+        self.rate = check_range("Dropout", "rate", rate, 0, 1, ends=False, low_end=True)
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
@@ -466,174 +466,6 @@ class Dropout(Layer):
         if self.mask is None:
             return dY
         return np.multiply(dY, self.mask, out=self._buffer("dX", dY.shape))
-
-
-class _Normalization(Layer):
-    """Numbers of mean 0 and variance 1, each feature then scaled and shifted."""
-
-    gamma: Array
-    beta: Array
-    dgamma: Array
-    dbeta: Array
-
-    @final
-    def _scaled(self, Xhat: Array) -> Array:
-        """Y = gamma Xhat + beta."""
-        self.Xhat = Xhat
-        Y = np.multiply(Xhat, self.gamma, out=self._output(Xhat.shape))
-        Y += self.beta
-        return Y
-
-
-@final
-class BatchNorm(_Normalization):
-    """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
-
-    Ioffe and Szegedy (2015). Pictures (NHWC) are normalised per channel. When predicting, running
-    means and variances of the training batches take the place of the batch's own. The statistics
-    count rows, whatever the rows weigh in the loss.
-
-    Parameters
-    ----------
-    momentum : float, default 0.1
-        The weight of the newest batch in the running figures, in (0, 1].
-    eps : float, default 1e-5
-        Added to the variance.
-
-    Raises
-    ------
-    PlainnetError
-        If an option is out of range, or it is to train on a single row, which has no variance.
-
-    Examples
-    --------
-    >>> from plainnet.nn import Sequential
-    >>> net = Sequential([BatchNorm(momentum=0.5)], n_in=2)
-    >>> net.forward([[1.0, 10.0], [3.0, 50.0]], train=True).round(3)
-    array([[-1., -1.],
-           [ 1.,  1.]], dtype=float32)
-    >>> net.layers[0].running_mean  # half of the way from 0 to the means 2 and 30
-    array([ 1., 15.], dtype=float32)
-    """
-
-    options = ("momentum", "eps")
-    running_mean: Array
-    running_var: Array
-
-    def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        self.momentum = between("BatchNorm", "momentum", momentum, 0, 1, ends=True)
-        self.eps = between("BatchNorm", "eps", eps, 0, 1, ends=False)
-
-    def build(self, in_shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        n = (in_shape[-1],)
-        self.variables = [
-            Variable("gamma", n, "bias", "ones"),
-            Variable("beta", n, "bias", "zeros"),
-            Variable("running_mean", n, "state", "zeros"),
-            Variable("running_var", n, "state", "ones"),
-        ]
-        return in_shape
-
-    def forward(self, X: Array, train: bool) -> Array:
-        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
-        m = X.size // X.shape[-1]
-        if train and m == 1:
-            raise PlainnetError(
-                f"BatchNorm {self.name!r} has no variance to train with in a batch of one row: "
-                "take a larger batch_size, or give more rows"
-            )
-        self.train = train
-        axes = tuple(range(X.ndim - 1))
-        mean = X.mean(axis=axes) if train else self.running_mean
-        Xhat = np.subtract(X, mean, out=self._buffer("Xhat", X.shape))
-        var = np.square(Xhat).mean(axis=axes) if train else self.running_var
-        self.std = np.sqrt(var + self.eps)
-        Xhat /= self.std
-        if train:
-            self.running_mean += self.momentum * (mean - self.running_mean)
-            self.running_var += self.momentum * (var * (m / (m - 1)) - self.running_var)
-        return self._scaled(Xhat)
-
-    def backward(self, dY: Array, need_dX: bool) -> Array | None:
-        """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
-        axes = tuple(range(dY.ndim - 1))
-        dX = self._buffer("dX", dY.shape)
-        np.multiply(dY, self.Xhat, out=dX)
-        np.sum(dX, axis=axes, out=self.dgamma)
-        np.sum(dY, axis=axes, out=self.dbeta)
-        if not need_dX:
-            return None
-        if not self.train:  # the running figures do not depend on X
-            np.multiply(dY, self.gamma / self.std, out=dX)
-            return dX
-        m = dY.size // dY.shape[-1]
-        np.multiply(self.Xhat, self.dgamma / -m, out=dX)
-        dX += dY
-        dX -= self.dbeta / m
-        dX *= self.gamma / self.std
-        return dX
-
-
-@final
-class LayerNorm(_Normalization):
-    """Each sample to mean 0 and variance 1 over its last axis, then scaled and shifted.
-
-    Ba, Kiros and Hinton (2016). It does the same when training and predicting.
-
-    Parameters
-    ----------
-    eps : float, default 1e-5
-        Added to the variance.
-
-    Raises
-    ------
-    PlainnetError
-        If eps is out of range.
-
-    Examples
-    --------
-    >>> from plainnet.nn import Sequential
-    >>> net = Sequential([LayerNorm()], n_in=2)
-    >>> net.forward([[1.0, 3.0], [50.0, 10.0]]).round(3)
-    array([[-1.,  1.],
-           [ 1., -1.]], dtype=float32)
-    """
-
-    options = ("eps",)
-
-    def __init__(self, eps: float = 1e-5) -> None:
-        self.eps = between("LayerNorm", "eps", eps, 0, 1, ends=False)
-
-    def build(self, in_shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        n = (in_shape[-1],)
-        self.variables = [
-            Variable("gamma", n, "bias", "ones"),
-            Variable("beta", n, "bias", "zeros"),
-        ]
-        return in_shape
-
-    def forward(self, X: Array, train: bool) -> Array:
-        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
-        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self._buffer("Xhat", X.shape))
-        self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
-        Xhat /= self.std
-        return self._scaled(Xhat)
-
-    def backward(self, dY: Array, need_dX: bool) -> Array | None:
-        """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
-        axes = tuple(range(dY.ndim - 1))
-        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
-        np.sum(dY, axis=axes, out=self.dbeta)
-        if not need_dX:
-            return None
-        dX = np.multiply(dY, self.gamma, out=self._buffer("dX", dY.shape))
-        along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
-        dX -= dX.mean(axis=-1, keepdims=True)
-        dX -= self.Xhat * along
-        dX /= self.std
-        return dX
 
 
 @final
@@ -661,86 +493,3 @@ class Flatten(Layer):
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY in the shape of X."""
         return dY.reshape(len(dY), *self.in_shape)
-
-
-def positive_int(owner: str, option: str, value: int) -> int:
-    """Check a count of at least 1.
-
-    Parameters
-    ----------
-    owner, option : str
-        Whose option it is, for the message.
-    value : int
-        What was given.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    PlainnetError
-        If it is not a whole number of at least 1.
-
-    Examples
-    --------
-    >>> positive_int("Dense", "n_out", 2.5)
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: Dense: n_out must be a whole number of at least 1, got 2.5
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise PlainnetError(
-            f"{owner}: {option} must be a whole number of at least 1, got {value!r}"
-        )
-    return int(value)
-
-
-def between(
-    owner: str,
-    option: str,
-    value: float,
-    low: float,
-    high: float,
-    *,
-    ends: bool,
-    low_end: bool = False,
-) -> float:
-    """Check a number against a range.
-
-    Parameters
-    ----------
-    owner, option : str
-        Whose option it is, for the message.
-    value : float
-        What was given.
-    low, high : float
-        The ends of the range.
-    ends : bool
-        Whether ``high`` itself is allowed.
-    low_end : bool, default False
-        Whether ``low`` itself is allowed.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    PlainnetError
-        If it is not a finite number in the range.
-
-    Examples
-    --------
-    >>> between("Dropout", "rate", 1, 0, 1, ends=False, low_end=True)
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: Dropout: rate must be a number in [0, 1), got 1
-    """
-    number = math.nan
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):  # a whole number that no float holds
-            number = float(value)
-    inside = low < number < high or (ends and number == high) or (low_end and number == low)
-    if not inside or not math.isfinite(number):
-        interval = f"{'[' if low_end else '('}{low}, {high}{']' if ends else ')'}"
-        raise PlainnetError(f"{owner}: {option} must be a number in {interval}, got {value!r}")
-    return number

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import between
 from plainnet.nn.parameters import ONE, ZERO, Array, number
+from plainnet.nn.validation import check_range
 
 
 class Loss(ABC):
@@ -143,7 +143,7 @@ class _CrossEntropy(Loss):
     options = ("label_smoothing",)
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = between(
+        self.label_smoothing = check_range(
             type(self).__name__, "label_smoothing", label_smoothing, 0, 1, ends=False, low_end=True
         )
 
@@ -436,7 +436,7 @@ class Huber(_Regression):
     options = ("delta",)
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = between("Huber", "delta", delta, 0, np.inf, ends=False)
+        self.delta = check_range("Huber", "delta", delta, 0, np.inf, ends=False)
 
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
         """Return the mean loss and dZ = clip(Z - y, -delta, delta) / (m k)."""

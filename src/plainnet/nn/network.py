@@ -17,17 +17,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import ACTIVATIONS, activation
 from plainnet.nn.initializers import generator, initializer
-from plainnet.nn.layers import (
-    BatchNorm,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    LayerNorm,
-    Shape,
-    positive_int,
-)
-from plainnet.nn.parameters import Array, Params, Variable, check_arrays, check_size
+from plainnet.nn.layers import Dense, Dropout, Flatten, Layer, Shape
+from plainnet.nn.normalization import BatchNorm, LayerNorm
+from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_arrays, check_size
+from plainnet.nn.validation import positive_int
 
 Transform = Callable[[Array], Array]
 CACHED = 2**18  # how many numbers of a buffer stay in the processor's cache
@@ -73,7 +66,7 @@ class Sequential:
     ----------
     layers : tuple of Layer
         Named by kind and place: ``dense1``, ``relu1``, ``dense2``.
-    params : Params
+    params : Parameters
         The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
     in_shape, out_shape : tuple of int
         The shapes of one sample.
@@ -144,14 +137,14 @@ class Sequential:
         # not a power of two, at which distance in memory the features share a place in the cache
         self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
 
-    def _variables(self) -> list[Variable]:
+    def _variables(self) -> list[ParameterSpec]:
         """Return what all layers ask for, under full names."""
         return [v.of(layer.name) for layer in self.layers for v in layer.variables]
 
     def _allocate(self) -> None:
         """Make room for the parameters and bind every layer's views."""
         self._lock = threading.RLock()  # held while the layers' buffers are in use to predict
-        self.params = Params(self._variables(), self.dtype)
+        self.params = Parameters(self._variables(), self.dtype)
         self._bind()
         _NETWORKS.add(self)
 
@@ -186,7 +179,7 @@ class Sequential:
             self._plan(self.layers, self.in_shape, self.dtype)
             self._bind()
 
-    def draw_from(self, rng: np.random.Generator) -> None:
+    def set_rng(self, rng: np.random.Generator) -> None:
         """Draw the masks of dropout from another generator from now on, without copying it.
 
         Parameters
@@ -197,7 +190,7 @@ class Sequential:
         Examples
         --------
         >>> net, rng = mlp(2), np.random.default_rng(7)
-        >>> net.draw_from(rng)
+        >>> net.set_rng(rng)
         >>> net.rng is rng
         True
         """
@@ -547,7 +540,9 @@ class Sequential:
         """
         views = self._torch_views()
         arrays = {name: np.asarray(values) for name, values in state.items()}
-        check_arrays([Variable(n, v.shape, "state", "zeros") for n, v in views.items()], arrays)
+        check_arrays(
+            [ParameterSpec(n, v.shape, "state", "zeros") for n, v in views.items()], arrays
+        )
         for name, view in views.items():
             if arrays[name].dtype != view.dtype:
                 raise PlainnetError(

@@ -19,7 +19,7 @@ _ORDER: tuple[Kind, ...] = ("weight", "bias", "state")
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a slip or a hostile file
 
 
-class Variable(NamedTuple):
+class ParameterSpec(NamedTuple):
     """What a layer asks for: a named array and how it begins.
 
     ``kind`` says what may happen to it: a ``weight`` is trained and may decay, a ``bias`` (or
@@ -28,7 +28,7 @@ class Variable(NamedTuple):
 
     Examples
     --------
-    >>> Variable("W", (8, 3), kind="weight", init="he_normal").shape
+    >>> ParameterSpec("W", (8, 3), kind="weight", init="he_normal").shape
     (8, 3)
     """
 
@@ -38,12 +38,12 @@ class Variable(NamedTuple):
     init: str
     beside: str = ""
 
-    def of(self, layer: str) -> "Variable":
+    def of(self, layer: str) -> "ParameterSpec":
         """Return the variable under its full name, with that of its layer before it.
 
         Examples
         --------
-        >>> Variable("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
+        >>> ParameterSpec("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
         'dense1.W'
         """
         beside = self.beside and f"{layer}.{self.beside}"
@@ -51,7 +51,7 @@ class Variable(NamedTuple):
 
 
 @final
-class Params:
+class Parameters:
     """All parameters of a network in one contiguous vector.
 
     The order is weights (each with the bias beside it), then other biases and scales, then state.
@@ -60,7 +60,7 @@ class Params:
 
     Parameters
     ----------
-    variables : sequence of Variable
+    variables : sequence of ParameterSpec
         Their names must differ.
     dtype : dtype, default float32
         The type of every number.
@@ -85,15 +85,15 @@ class Params:
 
     Examples
     --------
-    >>> W = Variable("W", (2, 3), "weight", "zeros")
-    >>> b = Variable("b", (2,), "bias", "zeros", beside="W")
-    >>> params = Params([W, b])
+    >>> W = ParameterSpec("W", (2, 3), "weight", "zeros")
+    >>> b = ParameterSpec("b", (2,), "bias", "zeros", beside="W")
+    >>> params = Parameters([W, b])
     >>> params.views["b"][...] = 7
     >>> params.theta
     array([0., 0., 0., 7., 0., 0., 0., 7.], dtype=float32)
     """
 
-    variables: tuple[Variable, ...]
+    variables: tuple[ParameterSpec, ...]
     theta: Array
     trained: Array
     state: Array
@@ -101,7 +101,7 @@ class Params:
     views: dict[str, Array]
     grads: dict[str, Array]
 
-    def __init__(self, variables: Sequence[Variable], dtype: DTypeLike = np.float32) -> None:
+    def __init__(self, variables: Sequence[ParameterSpec], dtype: DTypeLike = np.float32) -> None:
         names = [v.name for v in variables]
         if len(set(names)) < len(names):
             raise PlainnetError(f"the names of the variables must differ, got {names}")
@@ -118,13 +118,13 @@ class Params:
         self.trained, self.state = self.theta[:n_trained], self.theta[n_trained:]
         self.views, self.grads = self._look_into(self.theta), self._look_into(self.grad)
 
-    def __getstate__(self) -> tuple[tuple[Variable, ...], Array, Array]:
+    def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array, Array]:
         """Keep the flat vectors; a copy makes views of its own."""
         return self.variables, self.theta, self.grad
 
-    def __setstate__(self, state: tuple[tuple[Variable, ...], Array, Array]) -> None:
+    def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array, Array]) -> None:
         variables, theta, grad = state
-        Params.__init__(self, variables, theta.dtype)
+        Parameters.__init__(self, variables, theta.dtype)
         self.theta[...], self.grad[...] = theta, grad
 
     def _look_into(self, flat: Array) -> dict[str, Array]:
@@ -155,8 +155,8 @@ class Params:
 
         Examples
         --------
-        >>> W = Variable("W", (2, 1), "weight", "zeros")
-        >>> Params([W, Variable("b", (2,), "bias", "zeros", beside="W")]).decaying()
+        >>> W = ParameterSpec("W", (2, 1), "weight", "zeros")
+        >>> Parameters([W, ParameterSpec("b", (2,), "bias", "zeros", beside="W")]).decaying()
         array([ True, False,  True, False])
         """
         mask = np.zeros(self.trained.size, bool)
@@ -181,7 +181,7 @@ class Params:
 
         Examples
         --------
-        >>> params = Params([Variable("b", (2,), "bias", "zeros")])
+        >>> params = Parameters([ParameterSpec("b", (2,), "bias", "zeros")])
         >>> params.load({"b": np.array([1.0, 2.0])})
         >>> params.theta
         array([1., 2.], dtype=float32)
@@ -197,7 +197,7 @@ def with_bias(W: Array) -> Array:
     Parameters
     ----------
     W : array of shape (n, k)
-        A view that `Params` made, of a weight with a bias beside it.
+        A view that `Parameters` made, of a weight with a bias beside it.
 
     Returns
     -------
@@ -206,9 +206,9 @@ def with_bias(W: Array) -> Array:
 
     Examples
     --------
-    >>> W = Variable("W", (2, 1), "weight", "zeros")
-    >>> b = Variable("b", (2,), "bias", "zeros", beside="W")
-    >>> with_bias(Params([W, b]).views["W"]).shape
+    >>> W = ParameterSpec("W", (2, 1), "weight", "zeros")
+    >>> b = ParameterSpec("b", (2,), "bias", "zeros", beside="W")
+    >>> with_bias(Parameters([W, b]).views["W"]).shape
     (2, 2)
     """
     return as_strided(W, (W.shape[0], W.shape[1] + 1))
@@ -240,12 +240,12 @@ def number(value: float, dtype: np.dtype[Any]) -> Array:
     return constant
 
 
-def check_arrays(variables: Sequence[Variable], arrays: Mapping[str, Array]) -> None:
+def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
     """Check that arrays have exactly the names and shapes of the variables.
 
     Parameters
     ----------
-    variables : sequence of Variable
+    variables : sequence of ParameterSpec
         What is expected.
     arrays : mapping of str to array
         What came.
@@ -257,7 +257,7 @@ def check_arrays(variables: Sequence[Variable], arrays: Mapping[str, Array]) -> 
 
     Examples
     --------
-    >>> b = Variable("b", (2,), "bias", "zeros")
+    >>> b = ParameterSpec("b", (2,), "bias", "zeros")
     >>> check_arrays([b], {"b": np.zeros(3)})
     Traceback (most recent call last):
     plainnet.errors.PlainnetError: parameter 'b' has shape (2,), got an array of shape (3,)
@@ -302,5 +302,5 @@ def check_size(name: str, size: int) -> None:
         raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 
 
-def _size(variable: Variable) -> int:
+def _size(variable: ParameterSpec) -> int:
     return math.prod(variable.shape)

@@ -7,8 +7,8 @@ from typing import final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import between
 from plainnet.nn.parameters import Array, number
+from plainnet.nn.validation import check_range
 from plainnet.optim.schedules import Constant, Schedule
 
 
@@ -52,7 +52,7 @@ class Optimizer(ABC):
 
     def __init__(self, lr: float | Schedule, slots: tuple[str, ...]) -> None:
         if not isinstance(lr, Schedule):
-            lr = Constant(between(type(self).__name__, "lr", lr, 0, math.inf, ends=False))
+            lr = Constant(check_range(type(self).__name__, "lr", lr, 0, math.inf, ends=False))
         self.lr = lr
         self.slots = slots
         self.t = 0
@@ -156,7 +156,7 @@ class SGD(Optimizer):
     def __init__(
         self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False
     ) -> None:
-        self.momentum = between("SGD", "momentum", momentum, 0, 1, ends=False, low_end=True)
+        self.momentum = check_range("SGD", "momentum", momentum, 0, 1, ends=False, low_end=True)
         if nesterov and not momentum:
             raise PlainnetError("SGD: nesterov needs a momentum above 0")
         self.nesterov = nesterov
@@ -201,8 +201,8 @@ class RMSprop(Optimizer):
     """
 
     def __init__(self, lr: float | Schedule = 0.001, rho: float = 0.9, eps: float = 1e-8) -> None:
-        self.rho = between("RMSprop", "rho", rho, 0, 1, ends=False, low_end=True)
-        self.eps = between("RMSprop", "eps", eps, 0, math.inf, ends=False)
+        self.rho = check_range("RMSprop", "rho", rho, 0, 1, ends=False, low_end=True)
+        self.eps = check_range("RMSprop", "eps", eps, 0, math.inf, ends=False)
         super().__init__(lr, slots=("s",))
 
     def _move(self, theta: Array, grad: Array, lr: float) -> None:
@@ -221,9 +221,9 @@ class _Adaptive(Optimizer):
 
     def __init__(self, lr: float | Schedule, beta1: float, beta2: float, eps: float) -> None:
         name = type(self).__name__
-        self.beta1 = between(name, "beta1", beta1, 0, 1, ends=False, low_end=True)
-        self.beta2 = between(name, "beta2", beta2, 0, 1, ends=False, low_end=True)
-        self.eps = between(name, "eps", eps, 0, math.inf, ends=False)
+        self.beta1 = check_range(name, "beta1", beta1, 0, 1, ends=False, low_end=True)
+        self.beta2 = check_range(name, "beta2", beta2, 0, 1, ends=False, low_end=True)
+        self.eps = check_range(name, "eps", eps, 0, math.inf, ends=False)
         super().__init__(lr, slots=("m", "v"))
 
     @final
@@ -330,7 +330,7 @@ class AdamW(_Adaptive):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        self.weight_decay = between(
+        self.weight_decay = check_range(
             "AdamW", "weight_decay", weight_decay, 0, math.inf, ends=False, low_end=True
         )
         super().__init__(lr, beta1, beta2, eps)

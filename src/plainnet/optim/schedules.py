@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import between, positive_int
+from plainnet.nn.validation import check_range, positive_int
 
 
 class Schedule(ABC):
@@ -176,7 +176,7 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         _above_zero(self, lr=self.lr)
         positive_int(type(self).__name__, "steps", self.steps)
-        between("Cosine", "final", self.final, 0, math.inf, ends=False, low_end=True)
+        check_range("Cosine", "final", self.final, 0, math.inf, ends=False, low_end=True)
 
     def __call__(self, step: int) -> float:
         """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
@@ -259,8 +259,8 @@ class OneCycle(Schedule):
     def __post_init__(self) -> None:
         _above_zero(self, lr=self.lr)
         positive_int(type(self).__name__, "steps", self.steps)
-        between("OneCycle", "rise", self.rise, 0, 1, ends=False)
-        between("OneCycle", "final", self.final, 0, math.inf, ends=False, low_end=True)
+        check_range("OneCycle", "rise", self.rise, 0, 1, ends=False)
+        check_range("OneCycle", "final", self.final, 0, math.inf, ends=False, low_end=True)
 
     def __call__(self, step: int) -> float:
         """Return the rate on the half cosine up, or on the one down."""
@@ -277,4 +277,4 @@ def _between(start: float, stop: float, done: float) -> float:
 
 def _above_zero(schedule: Schedule, **values: float) -> None:
     for name, value in values.items():
-        between(type(schedule).__name__, name, value, 0, math.inf, ends=False)
+        check_range(type(schedule).__name__, name, value, 0, math.inf, ends=False)

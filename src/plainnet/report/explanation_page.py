@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from plainnet.explain.example import Explanation
 from plainnet.explain.images import Pixels, png_uri
-from plainnet.explain.neighbors import Neighbour
+from plainnet.explain.neighbors import Neighbor
 from plainnet.explain.overview import Overview
 from plainnet.explain.trace import shape_text
 from plainnet.report import text as telling
@@ -14,7 +14,7 @@ from plainnet.report.html import Table, page
 def explanation_page(
     seen: Explanation,
     subtitle: str = "",
-    neighbours: Sequence[Neighbour] = (),
+    neighbors: Sequence[Neighbor] = (),
     gallery: Pixels | None = None,
 ) -> str:
     """Write the explanation of one row or picture as a page.
@@ -25,9 +25,9 @@ def explanation_page(
         From `plainnet.explain.example.explain`.
     subtitle : str, default ""
         What stands below the title, such as the files.
-    neighbours : sequence of Neighbour, default ()
+    neighbors : sequence of Neighbor, default ()
         From `plainnet.explain.neighbors.nearest`.
-    gallery : uint8 array of shape (len(neighbours), size, size, 3), optional
+    gallery : uint8 array of shape (len(neighbors), size, size, 3), optional
         Their pictures.
 
     Returns
@@ -38,7 +38,7 @@ def explanation_page(
     contents = [("answer", "The answer"), ("input", "Input"), ("forward", "Forward")]
     if seen.trace.gradients:
         contents += [("loss", "Loss"), ("backward", "Backward")]
-    if neighbours:
+    if neighbors:
         contents.append(("nearest", "Nearest samples"))
     return page(
         "explain.html",
@@ -50,7 +50,7 @@ def explanation_page(
         Table=Table,
         shape_text=shape_text,
         picture=None if seen.picture is None else png_uri(seen.picture.pixels),
-        neighbours=neighbours,
+        neighbors=neighbors,
         gallery=_uris(gallery),
     )
 

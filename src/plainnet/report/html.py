@@ -32,7 +32,7 @@ class Table:
         A cell a column, the first of which names the row.
     right : sequence of int, default ()
         The columns of numbers, which stand to the right.
-    colours : sequence of sequence of str, default ()
+    colors : sequence of sequence of str, default ()
         For a table that is read like a picture, the style's class of each cell but the first.
 
     Examples
@@ -46,7 +46,7 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Sequence[int] = ()
-    colours: Sequence[Sequence[str]] = ()
+    colors: Sequence[Sequence[str]] = ()
 
     @property
     def listed(self) -> Sequence[Sequence[str]]:
@@ -58,7 +58,7 @@ class Table:
         """Whether a line of it is too long for a phone, so that each row becomes a card there."""
         columns = zip(*(row for row in self.listed), strict=True)
         cells = sum(max(map(len, column)) for column in columns)
-        return not self.colours and cells + len(self.head) > _PHONE
+        return not self.colors and cells + len(self.head) > _PHONE
 
     @property
     def more(self) -> int:

@@ -20,11 +20,11 @@ from plainnet.report.tables import (
     interval,
     questions,
 )
-from plainnet.storage.json_reader import Fields
+from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import History
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Rows
+    from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
     from plainnet.model import Model
 
@@ -51,7 +51,7 @@ def report(
     model: "Model",
     *,
     name: str,
-    rows: "Rows | None" = None,
+    rows: "Examples | None" = None,
     source: str = "",
     evaluation: Mapping[str, Any] | None = None,
     findings: Sequence[Finding] | None = None,
@@ -69,7 +69,7 @@ def report(
         A trained model, with the record of its training if it has one.
     name : str
         What it is called, such as the name of its file.
-    rows : Rows, optional
+    rows : Examples, optional
         Rows with known targets, to judge the model by; without them the report shows what was
         found when the model was trained.
     source : str, optional
@@ -91,8 +91,8 @@ def report(
     --------
     >>> from plainnet.data.synthetic import introverts
     >>> from plainnet.training import table_run
-    >>> from plainnet.config import Settings
-    >>> result = table_run(introverts(200), Settings(epochs=5))
+    >>> from plainnet.config import TrainConfig
+    >>> result = table_run(introverts(200), TrainConfig(epochs=5))
     >>> text = report(result.model, name="survey", rows=result.data.test, source="held out")
     >>> text[:15], "<h1>survey</h1>" in text, "<script" in text
     ('<!DOCTYPE html>', True, False)
@@ -119,7 +119,7 @@ def report(
 
 
 def _judged(
-    model: "Model", rows: "Rows | None", source: str, given: Mapping[str, Any] | None
+    model: "Model", rows: "Examples | None", source: str, given: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What is the model worth: on rows, or by its own record if that was written by plainnet."""
     from plainnet.evaluate.evaluation import evaluation
@@ -137,7 +137,7 @@ def _judged(
 
 
 def _worth(
-    model: "Model", found: Mapping[str, Any], where: str, rows: "Rows | None"
+    model: "Model", found: Mapping[str, Any], where: str, rows: "Examples | None"
 ) -> dict[str, Any]:
     A = None if rows is None else model.outputs(rows.X)
     return {
@@ -166,7 +166,7 @@ def _verdict(target: "Target", found: Mapping[str, Any], where: str) -> dict[str
 
 
 def _evaluation(
-    target: "Target", found: Mapping[str, Any], where: str, rows: "Rows | None", A: Array | None
+    target: "Target", found: Mapping[str, Any], where: str, rows: "Examples | None", A: Array | None
 ) -> dict[str, Any]:
     tables = [compared(target, found, f"On {where}"), differences(target, found)]
     tables += [*detailed(target, found), questions(target, found), calibrated(found)]
@@ -200,7 +200,7 @@ def _findings(
     return sorted(once.values(), key=lambda one: LEVELS.index(one.level))
 
 
-def _gallery(model: "Model", rows: "Rows | None", A: Array | None) -> dict[str, Any] | None:
+def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[str, Any] | None:
     if model.transform is None:
         return None
     if rows is None or A is None:
@@ -286,7 +286,7 @@ def _shares(record: Mapping[str, Any]) -> list[str]:
     """How many rows were used for what; nothing for a record that plainnet did not write."""
     used = {"train": "to train", "validation": "to validate", "test": "held out"}
     try:
-        sizes = Fields(record.get("rows"), "the numbers of rows")
+        sizes = JsonReader(record.get("rows"), "the numbers of rows")
         return [f"{sizes.whole(key):,} {what}" for key, what in used.items() if sizes.whole(key)]
     except ModelFileError:
         return []
@@ -294,7 +294,7 @@ def _shares(record: Mapping[str, Any]) -> list[str]:
 
 def _again(model: "Model", command: str) -> dict[str, Any]:
     record = model.record
-    settings = record.get("settings")
+    config = record.get("config")
     layers = [
         (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
         for row in model.net.summary()
@@ -306,8 +306,8 @@ def _again(model: "Model", command: str) -> dict[str, Any]:
     ]
     return {
         "command": command,
-        "seed": settings.get("seed") if isinstance(settings, dict) else None,
-        "settings": sorted([("loss", type(model.loss).__name__), *_written(settings, but="loss")]),
+        "seed": config.get("seed") if isinstance(config, dict) else None,
+        "config": sorted([("loss", type(model.loss).__name__), *_written(config, but="loss")]),
         "tables": [table for table in tables if table.rows],
     }
 

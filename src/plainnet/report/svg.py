@@ -26,7 +26,7 @@ _XLINK = "{http://www.w3.org/1999/xlink}"
 # Colours that no drawing would choose stand for names, which the page's style gives a colour.
 _NAMES = ("ink", "soft", "rule", "paper", *(f"series{i}" for i in range(1, SERIES + 1)))
 _COLOURS = {name: f"#0000{i:02x}" for i, name in enumerate(_NAMES, 1)}
-_CLASSES = {colour: name for name, colour in _COLOURS.items()}
+_CLASSES = {color: name for name, color in _COLOURS.items()}
 _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # colour is never the only difference
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",

@@ -194,7 +194,7 @@ def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
     >>> from plainnet.data.targets import Target
     >>> target = Target("binary", ("tea",), ("no", "yes"))
     >>> [table] = detailed(target, {"confusion_matrix": [[3, 1], [0, 4]]})
-    >>> table.rows, table.colours
+    >>> table.rows, table.colors
     ([['no', '3', '1'], ['yes', '0', '4']], [['h3', 'w1'], ['', 'h4']])
     """
     tables = []
@@ -218,12 +218,12 @@ def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
 
 def _matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
     rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(names, counts, strict=True)]
-    colours = [
+    colors = [
         [_shade("h" if i == j else "w", n, sum(row)) for j, n in enumerate(row)]
         for i, row in enumerate(counts)
     ]
     head = ["true \\ predicted", *names]
-    return Table("Confusion matrix", head, rows, range(1, len(head)), colours)
+    return Table("Confusion matrix", head, rows, range(1, len(head)), colors)
 
 
 def _shade(kind: str, part: int, whole: int) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from plainnet.evaluate.verdict import SEEN
 from plainnet.explain.example import Explanation
-from plainnet.explain.formulas import Code
+from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.importance import Estimate, Importance
 from plainnet.explain.mistakes import Mistake
-from plainnet.explain.neighbors import Neighbour
+from plainnet.explain.neighbors import Neighbor
 from plainnet.explain.overview import Overview
 from plainnet.explain.trace import Gradient, Slope, Step, excerpt, shape_text
 from plainnet.formatting import percent
@@ -81,7 +81,7 @@ def _feature(column: str, name: str, value: float) -> str:
     return f"{own} = {value:.6g}" if own else f"{value:.6g}"
 
 
-def codes(seen: Explanation) -> list[Code]:
+def codes(seen: Explanation) -> list[SourceLocation]:
     """List where the cells of a row are turned into numbers, each place once."""
     found = [cell.code for cell in seen.cells]
     return list(dict.fromkeys(code for code in found if code is not None))
@@ -243,12 +243,12 @@ def mistake_rows(found: Sequence[Mistake]) -> Rows:
     ]
 
 
-def neighbour_rows(found: Sequence[Neighbour]) -> Rows:
+def neighbor_rows(found: Sequence[Neighbor]) -> Rows:
     """List neighbours: name, both distances, what is true of it, and what the model says of it.
 
     Parameters
     ----------
-    found : sequence of Neighbour
+    found : sequence of Neighbor
         The nearest first.
 
     Returns

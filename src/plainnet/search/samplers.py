@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from plainnet.errors import PlainnetError
-from plainnet.search.space import Range, Space
+from plainnet.search.space import LogUniform, Space
 
 
 def require_optuna() -> Any:
@@ -26,7 +26,7 @@ def require_optuna() -> Any:
 
 
 @final
-class Tpe:
+class TpeSampler:
     """Proposes settings one after the other; ask for one, and tell what came of it.
 
     Parameters
@@ -46,7 +46,7 @@ class Tpe:
         self._optuna = optuna = require_optuna()
         self._distributions: dict[str, Any] = {
             name: optuna.distributions.FloatDistribution(one.low, one.high, log=True)
-            if isinstance(one, Range)
+            if isinstance(one, LogUniform)
             else optuna.distributions.CategoricalDistribution(one.values)
             for name, one in space.items()
         }

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import Settings, check
+from plainnet.config import TrainConfig, check
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import Baseline, fit_baselines
 from plainnet.evaluate.evaluation import score_answer
 from plainnet.evaluate.results import score
-from plainnet.search.samplers import Tpe, require_optuna
-from plainnet.search.space import SEARCHED, Space, draw, space_of, with_values
+from plainnet.search.samplers import TpeSampler, require_optuna
+from plainnet.search.space import SEARCHED, Space, apply, draw, space_of
 from plainnet.train.history import Epoch
 from plainnet.training import fit_model, untrained
 
@@ -98,7 +98,7 @@ class Trial:
     ----------
     number : int
         From 1.
-    settings : Settings
+    config : TrainConfig
         With the seed of the search; those of its trainings follow from it, number and fold.
     rungs : tuple of Rung
         What it came to after each number of epochs at which it was judged.
@@ -107,7 +107,7 @@ class Trial:
     """
 
     number: int
-    settings: Settings
+    config: TrainConfig
     rungs: tuple[Rung, ...] = ()
     failure: str | None = None
 
@@ -120,7 +120,7 @@ class Trial:
         return False, -last.epochs, last.scores.mean_loss, self.number
 
 
-class Answer(NamedTuple):
+class BaselineScore(NamedTuple):
     """A simple answer on the same folds: its name, what it is in words, what it came to."""
 
     name: str
@@ -128,7 +128,7 @@ class Answer(NamedTuple):
     scores: Scores
 
 
-class Moment(NamedTuple):
+class SearchProgress(NamedTuple):
     """What a search is at: a trial and fold, from 1, and its epoch; epochs in all, and planned."""
 
     trial: int
@@ -145,7 +145,7 @@ class Search:
 
     Attributes
     ----------
-    settings : Settings
+    config : TrainConfig
         The choices that were not searched.
     space : mapping
         What was searched.
@@ -157,7 +157,7 @@ class Search:
         How many trials were to be trained for how many epochs, one after the other.
     only : int or None
         The one trial that was run again, if so.
-    answers : tuple of Answer
+    answers : tuple of BaselineScore
         What one gets without a network.
     trials : list of Trial
         As far as it got, in the order of their numbers.
@@ -165,13 +165,13 @@ class Search:
         Whether Ctrl-C ended it.
     """
 
-    settings: Settings
+    config: TrainConfig
     space: Space
     method: Method
     k: int
     rounds: list[tuple[int, int]]
     only: int | None = None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[BaselineScore, ...] = ()
     trials: list[Trial] = field(default_factory=list)
     interrupted: bool = False
 
@@ -224,7 +224,7 @@ def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
 
 
 def check_search(
-    settings: Settings,
+    config: TrainConfig,
     trials: int,
     method: Method,
     given: Collection[str] = (),
@@ -238,31 +238,31 @@ def check_search(
         raise PlainnetError(f"cross-validation needs at least 2 folds, got {k}")
     if only is not None and not 1 <= only <= trials:
         raise PlainnetError(f"there is no trial {only} of {trials}: they count from 1")
-    if settings.validation or settings.patience:
+    if config.validation or config.patience:
         raise PlainnetError(
             "a search validates on its folds: leave out validation and patience, which may be "
             "given again to train the winner"
         )
-    if len(settings.activation) > 1 and "hidden" not in given:
+    if len(config.activation) > 1 and "hidden" not in given:
         raise PlainnetError(
             "one activation for each layer needs layers that are given: give hidden too, or one "
             "activation for all"
         )
     if method == "optuna":
         require_optuna()
-    check(settings)
+    check(config)
 
 
 def search(
     data: "Folds",
-    settings: Settings,
+    config: TrainConfig,
     *,
     trials: int = 20,
     method: Method = "random",
     given: Collection[str] = (),
     only: int | None = None,
     ready: Callable[[Search], object] | None = None,
-    watch: Callable[[Moment], object] | None = None,
+    watch: Callable[[SearchProgress], object] | None = None,
     seen: Callable[[Search, Trial], object] | None = None,
 ) -> Search:
     """Try settings on folds, and rank them by their mean loss.
@@ -276,7 +276,7 @@ def search(
     ----------
     data : Folds
         From `plainnet.training.load_folds`.
-    settings : Settings
+    config : TrainConfig
         All choices that are not searched; `epochs` is the most that a trial gets.
     trials : int, default 20
         How many.
@@ -284,7 +284,7 @@ def search(
         Draw each by itself; so too, but train the better half of each round for longer, see
         `halving_rounds`; or let optuna's TPE draw, which learns from the trials before.
     given : collection of str, default ()
-        Names of `plainnet.search.space.SEARCHED` that are to stay as they are in `settings`.
+        Names of `plainnet.search.space.SEARCHED` that are to stay as they are in `config`.
     only : int, optional
         Run this trial again and no other, to the same figures.
     ready : callable, optional
@@ -311,14 +311,14 @@ def search(
     >>> from plainnet.data.synthetic import introverts
     >>> rng = np.random.default_rng
     >>> data = fold(TableSource(introverts(90)), 3, rng(0), rng(1))
-    >>> found = search(data, Settings(epochs=2), trials=4)
+    >>> found = search(data, TrainConfig(epochs=2), trials=4)
     >>> [trial.number for trial in found.trials], found.winner in found.trials
     ([1, 2, 3, 4], True)
     """
-    check_search(settings, trials, method, given, only)
+    check_search(config, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
-    space = space_of(settings, len(data.fold(0).train.y), given)
+    space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("nothing is left to search, for everything is given: leave some out")
     if space and only is not None and method == "optuna":
@@ -327,13 +327,13 @@ def search(
             "all its settings given, as its command does"
         )
     halving = method == "halving"
-    rounds = halving_rounds(trials, settings.epochs) if halving else [(trials, settings.epochs)]
-    found = Search(settings, space, method, data.k, rounds, only)
+    rounds = halving_rounds(trials, config.epochs) if halving else [(trials, config.epochs)]
+    found = Search(config, space, method, data.k, rounds, only)
     course = _Course(data, found, watch, seen)
     if ready is not None:
         ready(found)
     try:
-        found.answers = simple_answers(data, settings)
+        found.answers = simple_answers(data, config)
         if method == "optuna" and only is None:
             course.by_optuna(trials)
         else:
@@ -351,7 +351,7 @@ class _Course:
         self,
         data: "Folds",
         found: Search,
-        watch: Callable[[Moment], object] | None,
+        watch: Callable[[SearchProgress], object] | None,
         seen: Callable[[Search, Trial], object] | None,
     ) -> None:
         self.data, self.found, self.watch, self.seen = data, found, watch, seen
@@ -365,7 +365,7 @@ class _Course:
         numbers = range(1, trials + 1) if only is None else [only]
         alive = [Trial(number, self._drawn(number)) for number in numbers]
         for trial in alive:
-            check(trial.settings)
+            check(trial.config)
         for n, epochs in self.found.rounds:
             alive.sort(key=lambda trial: trial.rank)
             going_on = sorted(alive[:n], key=lambda trial: trial.number)
@@ -373,19 +373,19 @@ class _Course:
 
     def by_optuna(self, trials: int) -> None:
         """Ask for one after the other, and tell its loss."""
-        settings = self.found.settings
-        tpe = Tpe(self.found.space, _seed(settings, 6))
+        config = self.found.config
+        tpe = TpeSampler(self.found.space, _seed(config, 6))
         for number in range(1, trials + 1):
-            own = with_values(settings, tpe.ask())
+            own = apply(config, tpe.ask())
             check(own)
-            trial = self._judged(Trial(number, own), settings.epochs)
+            trial = self._judged(Trial(number, own), config.epochs)
             tpe.tell(None if trial.failure else trial.rungs[-1].scores.mean_loss)
 
-    def _drawn(self, number: int) -> Settings:
+    def _drawn(self, number: int) -> TrainConfig:
         """The settings of a trial, which hang on the seed and its number alone."""
-        settings = self.found.settings
-        rng = np.random.default_rng(_seed(settings, 4, number))
-        return with_values(settings, draw(self.found.space, rng))
+        config = self.found.config
+        rng = np.random.default_rng(_seed(config, 4, number))
+        return apply(config, draw(self.found.space, rng))
 
     def _judged(self, trial: Trial, epochs: int) -> Trial:
         """Train a trial on each fold's other rows, and note what it comes to."""
@@ -410,7 +410,7 @@ class _Course:
             def watch(epoch: Epoch, i: int = i) -> None:
                 if self.watch is not None:
                     done = before + i * epochs + epoch.number
-                    self.watch(Moment(trial.number, i + 1, epoch, done, self.planned))
+                    self.watch(SearchProgress(trial.number, i + 1, epoch, done, self.planned))
 
             figures.append(_on_fold(self.data, trial, i, epochs, watch))
         return _scores(figures)
@@ -422,7 +422,7 @@ def _on_fold(
     """Train on the other folds and judge on this one; the same number, the same figures."""
     part = data.fold(i)
     assert part.test is not None
-    own = replace(trial.settings, seed=_seed(trial.settings, 5, trial.number, i))
+    own = replace(trial.config, seed=_seed(trial.config, 5, trial.number, i))
     model = untrained(part, own)
     history = fit_model(model, part, own, watch=watch, epochs=epochs)
     if history.stopped == "interrupted":
@@ -434,9 +434,9 @@ def _on_fold(
     return figures
 
 
-def _seed(settings: Settings, *use: int) -> int:
+def _seed(config: TrainConfig, *use: int) -> int:
     """A seed of one use, as far from all others as chance allows."""
-    return int(np.random.SeedSequence(settings.seed, spawn_key=use).generate_state(1)[0])
+    return int(np.random.SeedSequence(config.seed, spawn_key=use).generate_state(1)[0])
 
 
 def _scores(figures: Collection[Mapping[str, Any]]) -> Scores:
@@ -444,19 +444,19 @@ def _scores(figures: Collection[Mapping[str, Any]]) -> Scores:
     return Scores(tuple(one["loss"] for one in figures), tuple(one[name] for one in figures))
 
 
-def simple_answers(data: "Folds", settings: Settings) -> tuple[Answer, ...]:
+def simple_answers(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
     """Judge what one gets without a network on the same folds.
 
     Parameters
     ----------
     data : Folds
         The folds.
-    settings : Settings
+    config : TrainConfig
         Its loss is the one they are judged by.
 
     Returns
     -------
-    tuple of Answer
+    tuple of BaselineScore
         From the simplest.
 
     Examples
@@ -466,18 +466,18 @@ def simple_answers(data: "Folds", settings: Settings) -> tuple[Answer, ...]:
     >>> from plainnet.data.synthetic import introverts
     >>> rng = np.random.default_rng
     >>> data = fold(TableSource(introverts(300)), 3, rng(0), rng(1))
-    >>> answers = simple_answers(data, Settings())
+    >>> answers = simple_answers(data, TrainConfig())
     >>> [answer.name for answer in answers]
     ['constant', 'column', 'regression']
     >>> answers[0].scores.mean_score < 0.6 < answers[2].scores.mean_score
     True
     """
-    folds = [list(_answers_on(data, settings, i)) for i in range(data.k)]
+    folds = [list(_answers_on(data, config, i)) for i in range(data.k)]
     found = []
     for one in zip(*folds, strict=True):
         baselines, words, figures = zip(*one, strict=True)
         same = words[0] if len(set(words)) == 1 else _GENERAL[baselines[0].name]
-        found.append(Answer(baselines[0].name, same, _scores(figures)))
+        found.append(BaselineScore(baselines[0].name, same, _scores(figures)))
     return tuple(found)
 
 
@@ -485,10 +485,10 @@ _GENERAL = {"constant": "always the same answer", "column": "the best column alo
 
 
 def _answers_on(
-    data: "Folds", settings: Settings, i: int
+    data: "Folds", config: TrainConfig, i: int
 ) -> Iterator[tuple[Baseline, str, dict[str, Any]]]:
     part = data.fold(i)
     assert part.test is not None
-    model = untrained(part, settings)
+    model = untrained(part, config)
     for one in fit_baselines(part.schema, part.target, part.train):
         yield one, one.words(part.target), score_answer(model, one, part.test)[1]

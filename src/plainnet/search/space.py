@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 
 SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size")
 
@@ -18,7 +18,7 @@ _BATCHES = (16, 32, 64, 128, 256)
 
 
 @final
-class Range(NamedTuple):
+class LogUniform(NamedTuple):
     """Numbers whose logarithm is drawn evenly, for what may differ by orders of magnitude.
 
     Attributes
@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
     Examples
     --------
-    >>> 0.001 <= Range(0.001, 1.0).draw(np.random.default_rng(0)) <= 1.0
+    >>> 0.001 <= LogUniform(0.001, 1.0).draw(np.random.default_rng(0)) <= 1.0
     True
     """
 
@@ -45,7 +45,7 @@ class Range(NamedTuple):
 
 
 @final
-class Choice(NamedTuple):
+class Categorical(NamedTuple):
     """Numbers of which each is drawn as often as another.
 
     Attributes
@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 
     Examples
     --------
-    >>> Choice((8, 16)).draw(np.random.default_rng(0)) in (8, 16)
+    >>> Categorical((8, 16)).draw(np.random.default_rng(0)) in (8, 16)
     True
     """
 
@@ -70,10 +70,10 @@ class Choice(NamedTuple):
         return ", ".join(f"{value:g}" for value in self.values) if first != last else first
 
 
-Space = Mapping[str, Range | Choice]
+Space = Mapping[str, LogUniform | Categorical]
 
 
-def space_of(settings: Settings, m: int, given: Collection[str] = ()) -> Space:
+def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
     """Return what a search draws.
 
     The number of hidden layers and their width, one for all layers: in the experience of Bengio
@@ -84,7 +84,7 @@ def space_of(settings: Settings, m: int, given: Collection[str] = ()) -> Space:
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         Its optimizer decides on ranges and on the regularisation.
     m : int
         Rows to train on.
@@ -98,23 +98,27 @@ def space_of(settings: Settings, m: int, given: Collection[str] = ()) -> Space:
 
     Examples
     --------
-    >>> list(space_of(Settings(), m=100))
+    >>> list(space_of(TrainConfig(), m=100))
     ['layers', 'units', 'lr', 'l2', 'dropout', 'batch_size']
-    >>> list(space_of(Settings(hidden=(), optimizer="adamw"), m=100, given=["hidden", "lr"]))
+    >>> list(space_of(TrainConfig(hidden=(), optimizer="adamw"), m=100, given=["hidden", "lr"]))
     ['weight_decay', 'batch_size']
     """
-    space: dict[str, Range | Choice] = {}
+    space: dict[str, LogUniform | Categorical] = {}
     if "hidden" not in given:
-        space |= {"layers": Choice(_LAYERS), "units": Choice(_UNITS)}
+        space |= {"layers": Categorical(_LAYERS), "units": Categorical(_UNITS)}
     if "lr" not in given:
-        space["lr"] = Range(1e-3, 1.0) if settings.optimizer == "sgd" else Range(1e-4, 0.03)
-    penalty = "weight_decay" if settings.optimizer == "adamw" else "l2"
+        space["lr"] = LogUniform(1e-3, 1.0) if config.optimizer == "sgd" else LogUniform(1e-4, 0.03)
+    penalty = "weight_decay" if config.optimizer == "adamw" else "l2"
     if penalty not in given:
-        space[penalty] = Range(1e-3, 1.0) if penalty == "weight_decay" else Range(1e-6, 0.1)
-    if "dropout" not in given and ("hidden" not in given or settings.hidden):
-        space["dropout"] = Choice(_DROPOUT)
+        space[penalty] = (
+            LogUniform(1e-3, 1.0) if penalty == "weight_decay" else LogUniform(1e-6, 0.1)
+        )
+    if "dropout" not in given and ("hidden" not in given or config.hidden):
+        space["dropout"] = Categorical(_DROPOUT)
     if "batch_size" not in given:
-        space["batch_size"] = Choice(tuple(n for n in _BATCHES if n <= max(m / 2, _BATCHES[0])))
+        space["batch_size"] = Categorical(
+            tuple(n for n in _BATCHES if n <= max(m / 2, _BATCHES[0]))
+        )
     return space
 
 
@@ -134,37 +138,37 @@ def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
 
     Examples
     --------
-    >>> sorted(draw({"lr": Range(0.1, 1.0)}, np.random.default_rng(0)))
+    >>> sorted(draw({"lr": LogUniform(0.1, 1.0)}, np.random.default_rng(0)))
     ['lr']
     """
     return {name: one.draw(rng) for name, one in space.items()}
 
 
-def with_values(settings: Settings, values: Mapping[str, float]) -> Settings:
+def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:
     """Return settings with what was drawn, to two digits, so that a command stays short and exact.
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         Everything else.
     values : mapping
         A value for each name of a space.
 
     Returns
     -------
-    Settings
+    TrainConfig
 
     Examples
     --------
-    >>> found = with_values(Settings(), {"layers": 2, "units": 8, "lr": 0.0123456})
+    >>> found = apply(TrainConfig(), {"layers": 2, "units": 8, "lr": 0.0123456})
     >>> found.hidden, found.lr
     ((8, 8), 0.012)
     """
     chosen = dict(values)
     if "layers" in chosen:
         layers, units = int(chosen.pop("layers")), int(chosen.pop("units"))
-        settings = replace(settings, hidden=(units,) * layers)
+        config = replace(config, hidden=(units,) * layers)
     if "batch_size" in chosen:
-        settings = replace(settings, batch_size=int(chosen.pop("batch_size")))
+        config = replace(config, batch_size=int(chosen.pop("batch_size")))
     rounded = {name: float(f"{value:.2g}") for name, value in chosen.items()}
-    return replace(settings, **rounded)  # type: ignore[arg-type]
+    return replace(config, **rounded)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import numpy as np
 
 from plainnet.errors import ModelFileError
 from plainnet.nn.parameters import Array
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 from plainnet.train.history import COLUMNS
 from plainnet.train.state import Checkpoint, Options, Rows
-from plainnet.train.step import Stepper
+from plainnet.train.step import TrainStep
 
 _PARTS = ("format", "version", "facts", "about", "every", "with")
 _OWN = ("theta", "sums", "best.theta", "best.loss", *(f"history.{name}" for name in COLUMNS))
@@ -26,7 +26,7 @@ _WORDS = {
 }
 
 
-def check_header(header: Mapping[str, Any]) -> Fields:
+def check_header(header: Mapping[str, Any]) -> JsonReader:
     """Check all that the header of a checkpoint says, but for what was added to it.
 
     Parameters
@@ -36,7 +36,7 @@ def check_header(header: Mapping[str, Any]) -> Fields:
 
     Returns
     -------
-    Fields
+    JsonReader
         Of the header.
 
     Raises
@@ -51,7 +51,7 @@ def check_header(header: Mapping[str, Any]) -> Fields:
     plainnet.errors.ModelFileError: The model file is damaged or was edited: field 'with' of the \
 checkpoint is absent.
     """
-    fields = Fields(dict(header), "the checkpoint")
+    fields = JsonReader(dict(header), "the checkpoint")
     fields.only(*_PARTS)
     platform = fields.text("with")
     if len(platform) > 200 or not platform.isprintable():
@@ -70,7 +70,7 @@ checkpoint is absent.
     return fields
 
 
-def _check_generator(state: Fields) -> None:
+def _check_generator(state: JsonReader) -> None:
     """Refuse a state that NumPy would take and then read beyond it, or draw from for ever."""
     kind, inner = state.text("bit_generator"), state.part("state")
     if kind in ("PCG64", "PCG64DXSM"):
@@ -140,15 +140,15 @@ def check_arrays(arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         raise ModelFileError("array 'sums' or 'history.seconds' holds a number below 0 or infinite")
 
 
-def check_fit(found: Checkpoint, stepper: Stepper, rows: Rows, options: Options) -> None:
+def check_fit(found: Checkpoint, train_step: TrainStep, rows: Rows, options: Options) -> None:
     """Check a checkpoint against the training that is to go on from it.
 
     Parameters
     ----------
     found : Checkpoint
         Checked by `check_header` and `check_arrays`.
-    stepper, rows, options
-        See `plainnet.train.state.Keeper.begin`.
+    train_step, rows, options
+        See `plainnet.train.state.CheckpointStore.begin`.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def check_fit(found: Checkpoint, stepper: Stepper, rows: Rows, options: Options)
         For the first thing that does not fit.
     """
     facts, arrays = found.facts, found.arrays
-    theta, state = stepper.net.params.theta, stepper.optimizer.state
+    theta, state = train_step.net.params.theta, train_step.optimizer.state
     _require(arrays, "theta", len(theta), theta.dtype)
     slots = {f"optimizer.{name}": array for name, array in state.items()}
     for name, array in slots.items():
@@ -164,7 +164,7 @@ def check_fit(found: Checkpoint, stepper: Stepper, rows: Rows, options: Options)
     unknown = sorted(n for n in arrays if n.startswith("optimizer.") and n not in slots)
     if unknown:
         raise ModelFileError(f"array {shortened(unknown[0])} is not of this optimizer")
-    where = Fields(facts, "the checkpoint")
+    where = JsonReader(facts, "the checkpoint")
     epoch = where.whole("epoch", 1, options["epochs"])
     batch = where.whole("batch", 0, options["batches"] - 1)
     step = (epoch - 1) * options["batches"] + batch
@@ -176,12 +176,12 @@ def check_fit(found: Checkpoint, stepper: Stepper, rows: Rows, options: Options)
     has["val_metric"] = held_out and options["metric"]
     for column, there in has.items():
         _require(arrays, f"history.{column}", epoch - 1 if there else 0)
-    for name, kind in (("order", options["generator"]), ("masks", _kind(stepper))):
-        Fields(facts[name], f"{name!r} of the checkpoint").text("bit_generator", (kind,))
+    for name, kind in (("order", options["generator"]), ("masks", _kind(train_step))):
+        JsonReader(facts[name], f"{name!r} of the checkpoint").text("bit_generator", (kind,))
 
 
-def _kind(stepper: Stepper) -> str:
-    return str(stepper.net.rng.bit_generator.state["bit_generator"])
+def _kind(train_step: TrainStep) -> str:
+    return str(train_step.net.rng.bit_generator.state["bit_generator"])
 
 
 def _array(arrays: Mapping[str, Array], name: str) -> Array:
@@ -226,13 +226,13 @@ def path_to_store(path: Path, folder: Path) -> str:
         return str(path.resolve())
 
 
-def stored_path(about: Fields, key: str) -> Path:
+def stored_path(about: JsonReader, key: str) -> Path:
     """Return a path that a checkpoint names, as far as a path can be written that way.
 
     Parameters
     ----------
-    about : Fields
-        From `Checkpoints.believed`.
+    about : JsonReader
+        From `Checkpoints.validated`.
     key : str
         Its name.
 
@@ -247,7 +247,7 @@ def stored_path(about: Fields, key: str) -> Path:
 
     Examples
     --------
-    >>> stored_path(Fields({"path": "/data/a.csv"}, "the checkpoint"), "path").name
+    >>> stored_path(JsonReader({"path": "/data/a.csv"}, "the checkpoint"), "path").name
     'a.csv'
     """
     text = about.text(key)

@@ -15,28 +15,28 @@ import numpy as np
 
 from plainnet._version import __version__
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.nn.layers import between
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range
 from plainnet.optim.optimizers import Optimizer
 from plainnet.storage.atomic import make_folder
 from plainnet.storage.checkpoint_state import check_arrays, check_fit, check_header
-from plainnet.storage.json_reader import Fields, shortened
+from plainnet.storage.json_reader import JsonReader, shortened
 from plainnet.storage.locks import FolderLock, lock_folder
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.train.state import Checkpoint, Keeper, Options, Rows
-from plainnet.train.step import Stepper
+from plainnet.train.state import Checkpoint, CheckpointStore, Options, Rows
+from plainnet.train.step import TrainStep
 
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 _LEFT = re.compile(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp")  # by a process that was killed
-_EDITED = "The model file is damaged or was edited: "  # from `Fields`
+_EDITED = "The model file is damaged or was edited: "  # from `JsonReader`
 _REASON = 500  # characters of what is wrong with a file
 
 Tell = Callable[[str], object]
 
 
 @final
-class Checkpoints(Keeper):
+class Checkpoints(CheckpointStore):
     """A folder that keeps the last two states of a training; give it to `run` or `fit`.
 
     A checkpoint is written whole or not at all, and then the oldest is removed. What cannot be
@@ -99,7 +99,7 @@ class Checkpoints(Keeper):
         self._stored: Mapping[str, Any] = {}
         if every is None:
             return
-        self.every = between("Checkpoints", "every", every, 0, float("inf"), ends=False)
+        self.every = check_range("Checkpoints", "every", every, 0, float("inf"), ends=False)
         if self.folder.exists() and not self.folder.is_dir():
             raise PlainnetError(f"{str(folder)!r} is a file: checkpoints need a folder")
         if self.unfinished:
@@ -179,7 +179,7 @@ ended, or saved no checkpoint yet
                 "which may compute otherwise: use that version, or train again"
             )
         self.last, self._stored = path, {}
-        with self.believed():
+        with self.validated():
             check_header(header)
             check_arrays(arrays, header["facts"])
         self.found, self.every = Checkpoint(arrays, header["facts"]), header["every"]
@@ -190,12 +190,12 @@ ended, or saved no checkpoint yet
             self._tell(f"the training began with {then} and goes on with {now}: digits may differ")
 
     @contextmanager
-    def believed(self) -> Iterator[Fields]:
+    def validated(self) -> Iterator[JsonReader]:
         """Read what was added to the checkpoint that was found; an error names its file.
 
         Yields
         ------
-        Fields
+        JsonReader
             By the names that `also` and `same` were given.
 
         Raises
@@ -205,41 +205,41 @@ ended, or saved no checkpoint yet
 
         Examples
         --------
-        >>> with Checkpoints("a.run").believed() as about:
+        >>> with Checkpoints("a.run").validated() as about:
         ...     about.text("path")
         Traceback (most recent call last):
         plainnet.errors.ModelFileError: 'a.run' is not a checkpoint that can be used: field \
 'path' of the checkpoint is absent
         """
         try:
-            yield Fields(dict(self._stored), "the checkpoint")
+            yield JsonReader(dict(self._stored), "the checkpoint")
         except PlainnetError as error:
             reason = str(error).removeprefix(_EDITED).removesuffix(".")[:_REASON]
             raise ModelFileError(
                 f"{str(self.last or self.folder)!r} is not a checkpoint that can be used: {reason}"
             ) from None
 
-    def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
-        """Compare a training that goes on with the one that was begun; see `Keeper`.
+    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
+        """Compare a training that goes on with the one that was begun; see `CheckpointStore`.
 
         Raises
         ------
         PlainnetError
             If data, network or options are others.
         """
-        loss, steps = stepper.loss, options["epochs"] * options["batches"]
+        loss, steps = train_step.loss, options["epochs"] * options["batches"]
         first = digest(net.params.theta) if options["row space"] is not None else ""
         self.same("network", lambda: str(net.config()))
         self.same("first weights", lambda: first)
         self.same("loss", lambda: f"{type(loss).__name__} {loss.config()}")
-        self.same("optimizer", lambda: described(stepper.optimizer, steps))
-        every = {**options, "l2": stepper.l2, "clip norm": stepper.clip_norm}
+        self.same("optimizer", lambda: described(train_step.optimizer, steps))
+        every = {**options, "l2": train_step.l2, "clip norm": train_step.clip_norm}
         del every["generator"]  # whose state is in every checkpoint
         self.same("options", lambda: {name: _plain(value) for name, value in every.items()})
         self.same("rows", lambda: digest(*rows))
         if self.found is not None:
-            with self.believed():
-                check_fit(self.found, stepper, rows, options)
+            with self.validated():
+                check_fit(self.found, train_step, rows, options)
 
     @property
     def unfinished(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from plainnet.errors import ModelFileError
 
-__all__ = ["Fields", "shortened"]
+__all__ = ["JsonReader", "shortened"]
 
 _OUTLINE = Repr()  # lists within lists end after six levels, however deep they go
 
@@ -43,7 +43,7 @@ def shortened(value: object, width: int = 60) -> str:
 
 
 @final
-class Fields:
+class JsonReader:
     """One JSON object, read field by field, each checked for type and value.
 
     Parameters
@@ -61,7 +61,7 @@ class Fields:
 
     Examples
     --------
-    >>> fields = Fields({"rows": 3, "name": "age"}, "the table")
+    >>> fields = JsonReader({"rows": 3, "name": "age"}, "the table")
     >>> fields.whole("rows"), fields.text("name")
     (3, 'age')
     >>> fields.number("mean")
@@ -136,13 +136,13 @@ the table is absent.
         """Return the list of finite numbers of field `key`, above zero where `positive`."""
         return tuple(self._number(key, value, positive) for value in self._list(key))
 
-    def objects(self, key: str, what: str) -> list["Fields"]:
+    def objects(self, key: str, what: str) -> list["JsonReader"]:
         """Return the list of objects of field `key`; messages count them as `what` 1, 2, ..."""
-        return [Fields(v, f"{what} {i}") for i, v in enumerate(self._list(key), start=1)]
+        return [JsonReader(v, f"{what} {i}") for i, v in enumerate(self._list(key), start=1)]
 
-    def part(self, key: str) -> "Fields":
+    def part(self, key: str) -> "JsonReader":
         """Return the object of field `key`."""
-        return Fields(self._get(key), f"{key!r} of {self.where}")
+        return JsonReader(self._get(key), f"{key!r} of {self.where}")
 
     def flag(self, key: str) -> bool:
         """Return the true or false of field `key`."""

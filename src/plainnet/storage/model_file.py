@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.limits import MAX_HEADER, MAX_NODES
 from plainnet.errors import ModelFileError
+from plainnet.limits import MAX_HEADER, MAX_NODES
 from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
 from plainnet.storage.json_reader import shortened

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from plainnet.nn.layers import between, positive_int
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range, positive_int
 
 
 @final
@@ -37,11 +37,13 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         positive_int("EarlyStopping", "patience", self.patience)
-        between("EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True)
+        check_range(
+            "EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True
+        )
 
 
 @final
-class Best:
+class BestWeights:
     """The best weights so far by validation loss, kept by value."""
 
     def __init__(self, net: Sequential, rule: EarlyStopping | None) -> None:

@@ -17,13 +17,14 @@ from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.engine.row_space import RowSpace, rowspace_pays
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.initializers import generator
-from plainnet.nn.layers import NARROW, Dense, between, positive_int
+from plainnet.nn.layers import NARROW, Dense
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.batches import Batches, ready
-from plainnet.train.early_stopping import Best
+from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import (
@@ -34,8 +35,8 @@ from plainnet.train.inputs import (
     sample_weights,
     with_class_weights,
 )
-from plainnet.train.state import Course, Keeper, Options, Rows
-from plainnet.train.step import Stepper, stay_finite, what_failed
+from plainnet.train.state import CheckpointStore, Options, Rows, TrainingState
+from plainnet.train.step import TrainStep, describe_failure, stay_finite
 
 Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
@@ -62,7 +63,7 @@ def fit(
     watch: Watch | None = None,
     transform: Transform | None = None,
     rowspace: bool = True,
-    checkpoints: Keeper | None = None,
+    checkpoints: CheckpointStore | None = None,
     seed: int | np.random.Generator = 0,
 ) -> History:
     """Train a network in place.
@@ -120,7 +121,7 @@ def fit(
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         where gradient descent takes the same steps with fewer numbers; done when it is exact and
         saves time. See `plainnet.engine.row_space.RowSpace`.
-    checkpoints : Keeper, optional
+    checkpoints : CheckpointStore, optional
         Keeps the state of the training, and finds it again: then the training goes on as if it had
         never been interrupted. See `plainnet.storage.checkpoints.Checkpoints`.
     seed : int or numpy.random.Generator, default 0
@@ -189,15 +190,15 @@ def fit(
     batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
     del rows, targets  # the batches may hold a converted copy: keep the data once
 
-    stepper = Stepper(trained, loss, optimizer, l2, clip_norm)
-    best = Best(trained, early_stopping)
+    train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
+    best = BestWeights(trained, early_stopping)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
     options: Options = {"epochs": epochs, "batch size": batch_size, "row space": history.rowspace}
     options |= {"early stopping": early_stopping, "metric": metric is not None}
-    course = Course(stepper, best, history, rng, len(batches))
+    course = TrainingState(train_step, best, history, rng, len(batches))
     course.begin(checkpoints, net, given, options)
     with (
         np.errstate(all="ignore"),
@@ -214,9 +215,9 @@ def fit(
                 break
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
-                stay_finite(val_loss, "the validation loss", stepper, number)
+                stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss, train_metric = figures
-            rate, seconds = stepper.optimizer.rate, time.perf_counter() - start
+            rate, seconds = train_step.optimizer.rate, time.perf_counter() - start
             epoch = Epoch(
                 number, epochs, train_loss, val_loss, train_metric, val_metric, rate, seconds
             )
@@ -225,7 +226,7 @@ def fit(
             if watch is not None:
                 watch(epoch)
             if space is not None and lifts:
-                space.lift()
+                space.write_back()
             answers = [callback(epoch) for callback in callbacks]  # each is called
             if enough or any(answers):
                 history.stopped = "callback" if any(answers) else "early stopping"
@@ -233,7 +234,7 @@ def fit(
             course.next_epoch()
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
-        stay_finite(largest, "a parameter", stepper, min(course.epoch, epochs))
+        stay_finite(largest, "a parameter", train_step, min(course.epoch, epochs))
     net.release()
     return history
 
@@ -259,7 +260,7 @@ def _lifted(space: RowSpace | None) -> Iterator[None]:
         yield
     finally:
         if space is not None:
-            space.lift()
+            space.write_back()
 
 
 def _check_options(
@@ -279,24 +280,24 @@ def _check_options(
     positive_int("fit", "epochs", epochs)
     if batch_size is not None:
         positive_int("fit", "batch_size", batch_size)
-    between("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
+    check_range("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
     if clip_norm is not None:
-        between("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
+        check_range("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
 
 
 def _train_epoch(
-    course: Course, batches: Batches, metric: Metric | None, interrupt: _Interrupt
+    course: TrainingState, batches: Batches, metric: Metric | None, interrupt: _Interrupt
 ) -> tuple[float, float | None] | None:
     """Take every batch once; return mean loss and metric, or None if interrupted."""
-    stepper = course.stepper
+    train_step = course.train_step
     for X, y, weight in batches.epoch(course.rng, course.batch):
         if course.pause(interrupt.seen):
             return None
-        value, Z = stepper.step(X, y, weight)
+        value, Z = train_step.step(X, y, weight)
         course.batch += 1
         if not math.isfinite(value):
-            rate = stepper.optimizer.lr(stepper.optimizer.t)
-            failure = what_failed(stepper.net, X, value, course.epoch, course.batch, rate)
+            rate = train_step.optimizer.lr(train_step.optimizer.t)
+            failure = describe_failure(train_step.net, X, value, course.epoch, course.batch, rate)
             raise TrainingError(failure)
         count = len(y) if weight is None else float(weight.sum())
         course.loss += value * count

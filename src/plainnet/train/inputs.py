@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
-from plainnet.nn.layers import between
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import check_range
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
@@ -247,7 +247,7 @@ def _class_weights(
             raise PlainnetError(
                 f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
             )
-        weights[int(number)] = between(
+        weights[int(number)] = check_range(
             "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
         )
     return weights
@@ -281,7 +281,7 @@ def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Arr
     >>> len(out), sorted([*kept.tolist(), *out.tolist()]) == list(range(10))
     (3, True)
     """
-    between("fit", "validation", share, 0, 1, ends=False)
+    check_range("fit", "validation", share, 0, 1, ends=False)
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(

@@ -12,9 +12,9 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
-from plainnet.train.early_stopping import Best
+from plainnet.train.early_stopping import BestWeights
 from plainnet.train.history import COLUMNS, History
-from plainnet.train.step import Stepper
+from plainnet.train.step import TrainStep
 
 Rows = Sequence[Array | None]
 Options = dict[str, Any]
@@ -43,7 +43,7 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
-class Keeper(ABC):
+class CheckpointStore(ABC):
     """Where the checkpoints of a training go, and where one that goes on finds its own.
 
     Attributes
@@ -57,10 +57,10 @@ class Keeper(ABC):
     Examples
     --------
     >>> from plainnet import MeanSquaredError, fit, mlp
-    >>> class Steps(Keeper):
+    >>> class Steps(CheckpointStore):
     ...     every = 0.5
     ...
-    ...     def begin(self, net, stepper, rows, options):
+    ...     def begin(self, net, train_step, rows, options):
     ...         print(len(rows[0]), "rows")
     ...
     ...     def keep(self, checkpoint):
@@ -79,14 +79,14 @@ class Keeper(ABC):
     found: Checkpoint | None = None
 
     @abstractmethod
-    def begin(self, net: Sequential, stepper: Stepper, rows: Rows, options: Options) -> None:
+    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
         """Look at all that a training depends on, before its first step and before it goes on.
 
         Parameters
         ----------
         net : Sequential
             The network that `fit` was given, with its first weights.
-        stepper : Stepper
+        train_step : TrainStep
             Loss and optimizer.
         rows : sequence of array or None
             X, y and weights to train on, X and y to validate with if there are any, and what the
@@ -114,7 +114,7 @@ class Keeper(ABC):
 
 
 @final
-class Course:
+class TrainingState:
     """How far a training is: the epoch, its batches so far, and the sums over them.
 
     With a keeper, all that the rest of the training depends on goes into checkpoints, and comes
@@ -123,18 +123,20 @@ class Course:
 
     def __init__(
         self,
-        stepper: Stepper,
-        best: Best,
+        train_step: TrainStep,
+        best: BestWeights,
         history: History,
         rng: np.random.Generator,
         batches: int,
     ) -> None:
-        self.stepper, self.best, self.history, self.rng = stepper, best, history, rng
+        self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
         self.batches, self.epoch = batches, 0
-        self.keeper: Keeper | None = None
+        self.keeper: CheckpointStore | None = None
         self.next_epoch()
 
-    def begin(self, keeper: Keeper | None, net: Sequential, rows: Rows, options: Options) -> None:
+    def begin(
+        self, keeper: CheckpointStore | None, net: Sequential, rows: Rows, options: Options
+    ) -> None:
         """Begin where the keeper has found a training that goes on, else at the beginning."""
         if keeper is None:
             return
@@ -142,7 +144,7 @@ class Course:
             raise PlainnetError("checkpoints need a seed that is not the network's own generator")
         kind = self.rng.bit_generator.state["bit_generator"]
         more = {"batches": self.batches, "generator": kind}
-        keeper.begin(net, self.stepper, rows, options | more)
+        keeper.begin(net, self.train_step, rows, options | more)
         self.keeper, every = keeper, keeper.every
         self._every = None if every is None else max(1, round(min(every * self.batches, 2**53)))
         self._step = -1  # of the last checkpoint
@@ -163,7 +165,7 @@ class Course:
     def pause(self, interrupted: bool) -> bool:
         """Keep a checkpoint if one is due before the next batch; return whether to stop there."""
         if self.keeper is not None:
-            step = self.stepper.optimizer.t
+            step = self.train_step.optimizer.t
             due = self._every is not None and step % self._every == 0
             if (due or interrupted) and step != self._step:
                 self.keeper.keep(self._checkpoint())
@@ -172,9 +174,9 @@ class Course:
 
     def _state(self) -> dict[str, Array]:
         """The arrays that are filled in place, by name."""
-        optimizer = self.stepper.optimizer
+        optimizer = self.train_step.optimizer
         slots = {f"optimizer.{name}": array for name, array in optimizer.state.items()}
-        return {"theta": self.stepper.net.params.theta, **slots}
+        return {"theta": self.train_step.net.params.theta, **slots}
 
     def _checkpoint(self) -> Checkpoint:
         arrays = self._state()
@@ -186,10 +188,10 @@ class Course:
         facts: dict[str, Any] = {
             "epoch": self.epoch,
             "batch": self.batch,
-            "step": self.stepper.optimizer.t,
+            "step": self.train_step.optimizer.t,
         }
         facts |= {"best": self.best.epoch, "threads": self.history.threads}
-        masks = self.stepper.net.rng.bit_generator.state
+        masks = self.train_step.net.rng.bit_generator.state
         return Checkpoint(arrays, facts | {"order": _plain(self._order), "masks": _plain(masks)})
 
     def _go_on(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -199,9 +201,9 @@ class Course:
             array[...] = arrays[name]
         self.epoch, self.batch = facts["epoch"], facts["batch"]
         self.loss, self.metric, self.weight = arrays["sums"].tolist()
-        self.stepper.optimizer.t = self._step = facts["step"]
+        self.train_step.optimizer.t = self._step = facts["step"]
         self._order = self.rng.bit_generator.state = facts["order"]
-        self.stepper.net.rng.bit_generator.state = facts["masks"]
+        self.train_step.net.rng.bit_generator.state = facts["masks"]
         if facts["best"] is not None:
             self.best.epoch, self.best.theta = facts["best"], arrays["best.theta"]
             [self.best.loss] = arrays["best.loss"].tolist()

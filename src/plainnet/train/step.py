@@ -1,4 +1,4 @@
-"""Stepper: one step of a training, and what to say when it fails."""
+"""TrainStep: one step of a training, and the message when it fails."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ from plainnet.optim.optimizers import Optimizer, clip_by_norm
 
 
 @final
-class Stepper:
+class TrainStep:
     """One step: forward, loss, backward, penalty, clipping, optimizer."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Stepper:
         return value, Z
 
 
-def what_failed(
+def describe_failure(
     net: Sequential, X: Array, value: float, epoch: int, batch: int, rate: float
 ) -> str:
     """Say where a cost that is not finite came from."""
@@ -74,10 +74,10 @@ def what_failed(
     )
 
 
-def stay_finite(value: float, name: str, stepper: Stepper, epoch: int) -> None:
+def stay_finite(value: float, name: str, train_step: TrainStep, epoch: int) -> None:
     """Raise TrainingError, saying when it happened, if a number is not finite."""
     if not math.isfinite(value):
         raise TrainingError(
-            f"{name} became {value} in epoch {epoch} (learning rate {stepper.optimizer.rate:g}): "
+            f"{name} became {value} in epoch {epoch} (learning rate {train_step.optimizer.rate:g}): "
             "lower the learning rate, scale the inputs or set clip_norm"
         )

@@ -16,8 +16,8 @@ Cli = Callable[..., Any]
 def test_the_seed_architectures() -> None:
     assert demo.SURVEY.hidden == (16,)
     assert demo.PICTURES.hidden == (8, 8, 8)
-    for settings in (demo.SURVEY, demo.PICTURES):
-        assert (settings.optimizer, settings.batch_size) == ("sgd", 0)
+    for config in (demo.SURVEY, demo.PICTURES):
+        assert (config.optimizer, config.batch_size) == ("sgd", 0)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaking(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(Code=(frame["Personality"] == "Introvert") * 2 + 1)[
+    return frame.assign(SourceLocation=(frame["Personality"] == "Introvert") * 2 + 1)[
         ["Code", *frame.columns]
     ]
 
@@ -78,8 +78,8 @@ def test_as_json(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
     assert set(found[0]) == {"name", "level", "says", "number", "cause", "advice"}
 
 
-def test_pictures(cli: Cli, colours: Path) -> None:
-    outcome = cli("doctor", colours, "--size 8", "--epochs 20", "--lr 0.01")
+def test_pictures(cli: Cli, colors: Path) -> None:
+    outcome = cli("doctor", colors, "--size 8", "--epochs 20", "--lr 0.01")
     assert outcome.code == 0, outcome.out
 
 
@@ -119,10 +119,10 @@ def test_train_says_what_ails_and_the_model_keeps_it(
     "options", ["--optimizer sgd --lr 0.0075 --batch-size 0", "--epochs 8", "--hidden 4"]
 )
 def test_pixels_that_are_not_scaled_come_first(
-    cli: Cli, colours: Path, options: str, tmp_path: Path
+    cli: Cli, colors: Path, options: str, tmp_path: Path
 ) -> None:
     words = ["--" + word.strip() for word in options.split("--") if word]
-    outcome = cli("doctor", colours, "--size 16", "--scaling none", *words)
+    outcome = cli("doctor", colors, "--size 16", "--scaling none", *words)
     found = outcome.out[outcome.out.index("Findings: ") :].splitlines()
     problems = [line for line in found if line.startswith("Problem: ")]
     unscaled = "The inputs are not scaled: "
@@ -131,11 +131,11 @@ def test_pixels_that_are_not_scaled_come_first(
     if problems:
         assert problems[0].startswith(f"Problem: {unscaled}")
         assert "What else is found may follow from it." in outcome.out
-    assert unscaled not in cli("doctor", colours, "--size 16", *words).out
+    assert unscaled not in cli("doctor", colors, "--size 16", *words).out
 
 
-def test_pictures_are_called_pictures(cli: Cli, colours: Path) -> None:
-    out = cli("doctor", colours, "--size 16 --epochs 1 --scaling none --test 0").out
+def test_pictures_are_called_pictures(cli: Cli, colors: Path) -> None:
+    out = cli("doctor", colors, "--size 16 --epochs 1 --scaling none --test 0").out
     assert "Training: 1 epoch of all 12 pictures at once" in out.replace("epochs", "epoch")
     assert " of 768 numbers are above 10." in out
     assert " of a picture has a root mean square of " in out

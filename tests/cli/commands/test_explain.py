@@ -138,28 +138,26 @@ def test_a_whole_model_in_json_is_reproducible(cli: Cli, trained: Path, survey: 
     assert cli(*words, "--seed", 1) != first
 
 
-def test_one_picture_and_its_class_folder(cli: Cli, painter: Path, colours: Path) -> None:
-    outcome = cli("explain", painter, colours / "red" / "2.png")
+def test_one_picture_and_its_class_folder(cli: Cli, painter: Path, colors: Path) -> None:
+    outcome = cli("explain", painter, colors / "red" / "2.png")
     assert (outcome.code, outcome.err) == (0, "")
     assert "Picture, 8 x 8 x 3 bytes" in outcome.out
     assert "of pixel" in outcome.out
     assert "dL/dx" in outcome.out
-    inside = cli("explain", painter, colours, "--row", 9).out  # after six blue ones
-    assert inside.replace("red/2.png", "") in outcome.out.replace(f"{colours}/red/2.png", "")
+    inside = cli("explain", painter, colors, "--row", 9).out  # after six blue ones
+    assert inside.replace("red/2.png", "") in outcome.out.replace(f"{colors}/red/2.png", "")
 
 
-def test_pages_and_files_of_pictures(
-    cli: Cli, painter: Path, colours: Path, tmp_path: Path
-) -> None:
+def test_pages_and_files_of_pictures(cli: Cli, painter: Path, colors: Path, tmp_path: Path) -> None:
     outcome = cli(
-        *("explain", painter, colours, "--row", 2, "--train", colours, "--top", 4),
+        *("explain", painter, colors, "--row", 2, "--train", colors, "--top", 4),
         *("--html", "one.html"),
     )
     assert outcome.code == 0
     assert (tmp_path / "one.html").read_text().count("data:image/png;base64,") == 5
-    (colours / "red" / "0.png").rename(colours / "blue" / "wrong.png")
+    (colors / "red" / "0.png").rename(colors / "blue" / "wrong.png")
     outcome = cli(
-        *("explain", painter, colours, "--repeats", 1, "--html", "all.html"),
+        *("explain", painter, colors, "--repeats", 1, "--html", "all.html"),
         *("--pictures", "pictures"),
     )
     assert outcome.code == 0
@@ -172,17 +170,17 @@ def test_pages_and_files_of_pictures(
     assert mistake[..., 0].mean() > 150  # the red one among the blue
 
 
-def test_no_picture_is_written_among_the_data(cli: Cli, painter: Path, colours: Path) -> None:
-    before = sorted(colours.rglob("*"))
-    outcome = cli("explain", painter, colours, "--pictures", colours / "new")
+def test_no_picture_is_written_among_the_data(cli: Cli, painter: Path, colors: Path) -> None:
+    before = sorted(colors.rglob("*"))
+    outcome = cli("explain", painter, colors, "--pictures", colors / "new")
     assert outcome.code == 2
     assert "would be written into the data folder" in outcome.err
-    assert sorted(colours.rglob("*")) == before
+    assert sorted(colors.rglob("*")) == before
 
 
-def test_pictures_that_cannot_be_used_are_told(cli: Cli, painter: Path, colours: Path) -> None:
-    (colours / "red" / "x.png").write_text("no picture")
-    outcome = cli("explain", painter, colours, "--repeats", 1)
+def test_pictures_that_cannot_be_used_are_told(cli: Cli, painter: Path, colors: Path) -> None:
+    (colors / "red" / "x.png").write_text("no picture")
+    outcome = cli("explain", painter, colors, "--repeats", 1)
     assert outcome.code == 0
     assert "left out" in outcome.err
     assert "--pictures DIR" in outcome.out

@@ -31,10 +31,10 @@ def test_onnx_from_a_table(cli: Cli, trained: Path, survey: Path) -> None:
     np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(frame), atol=1e-5)
 
 
-def test_onnx_from_pictures(cli: Cli, painter: Path, colours: Path) -> None:
+def test_onnx_from_pictures(cli: Cli, painter: Path, colors: Path) -> None:
     assert cli("export", painter, "--onnx", "colours.onnx").code == 0
     model = Model.load(painter)
-    X = model.inputs(colours)
+    X = model.inputs(colors)
     label, probabilities = session(Path("colours.onnx").read_bytes()).run(None, {"pictures": X})
     assert label.tolist() == model.predict(X).tolist() == ["blue"] * 6 + ["red"] * 6
     np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(X), atol=1e-5)
@@ -55,9 +55,9 @@ def test_python_and_a_page_from_a_table(cli: Cli, trained: Path, survey: Path) -
     assert ">Time_spent_Alone</label>" in Path("m.html").read_text()
 
 
-def test_python_and_a_page_from_pictures(cli: Cli, painter: Path, colours: Path) -> None:
+def test_python_and_a_page_from_pictures(cli: Cli, painter: Path, colors: Path) -> None:
     assert cli("export", painter, "--python", "m.py", "--html", "m.html").code == 0
-    picture = colours / "red" / "3.png"
+    picture = colors / "red" / "3.png"
     assert printed("m.py", picture) == cli("predict", painter, picture).out
     assert 'type="file"' in Path("m.html").read_text()
 

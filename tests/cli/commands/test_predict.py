@@ -80,12 +80,12 @@ def test_numbers_in_predictions_stay_numbers(cli: Cli) -> None:
 
 @pytest.mark.parametrize("name", ["=1+1.png", "\x1b[31m.png"])
 def test_file_names_in_predictions_are_harmless(
-    cli: Cli, painter: Path, colours: Path, name: str
+    cli: Cli, painter: Path, colors: Path, name: str
 ) -> None:
-    (colours / "red" / "0.png").rename(colours / name)
-    out = cli("predict", painter, colours).out
+    (colors / "red" / "0.png").rename(colors / name)
+    out = cli("predict", painter, colors).out
     assert f"\n{csv_cell(name)}," in out
-    assert f"\n{name}," in cli("predict", painter, colours, "--raw").out
+    assert f"\n{name}," in cli("predict", painter, colors, "--raw").out
 
 
 def test_a_traceback_is_harmless(cli: Cli) -> None:
@@ -128,9 +128,9 @@ def test_what_had_to_be_assumed_is_told_on_stderr(cli: Cli, trained: Path, tmp_p
     assert outcome.out.startswith("row,prediction")
 
 
-def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colours: Path) -> None:
-    (colours / "red" / "x.png").write_text("no picture")
-    outcome = cli("predict", painter, colours)
+def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colors: Path) -> None:
+    (colors / "red" / "x.png").write_text("no picture")
+    outcome = cli("predict", painter, colors)
     assert outcome.code == 0
     assert outcome.err.startswith("Note: left out red/x.png: not a picture")
     rows = list(csv.reader(io.StringIO(outcome.out)))
@@ -138,10 +138,10 @@ def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colours: Path) 
     assert [row[:2] for row in rows[1:]] == [
         [f"{name}/{i}.png", name] for name in ("blue", "red") for i in range(6)
     ]
-    single = cli("predict", painter, colours / "red" / "0.png")
-    assert single.out.splitlines()[1].startswith(f"{colours}/red/0.png,red,")
-    assert cli("predict", painter, colours, "--strict").code == 2
-    inside = cli("predict", painter, colours, "--out", colours / "said.csv")
+    single = cli("predict", painter, colors / "red" / "0.png")
+    assert single.out.splitlines()[1].startswith(f"{colors}/red/0.png,red,")
+    assert cli("predict", painter, colors, "--strict").code == 2
+    inside = cli("predict", painter, colors, "--out", colors / "said.csv")
     assert "would be written into the data folder" in inside.err
 
 
@@ -189,12 +189,12 @@ def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
     assert outcome.err == "Error: --costs are of two classes, and this is a multiclass task\n"
 
 
-def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colours: Path) -> None:
-    figures = json.loads(cli("evaluate", painter, colours, "--json").out)
+def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colors: Path) -> None:
+    figures = json.loads(cli("evaluate", painter, colors, "--json").out)
     assert figures["confusion_matrix"] == [[6, 0], [0, 6]]
-    (colours / "green").mkdir()
-    (colours / "green" / "a.png").write_bytes((colours / "red" / "0.png").read_bytes())
-    outcome = cli("evaluate", painter, colours)
+    (colors / "green").mkdir()
+    (colors / "green" / "a.png").write_bytes((colors / "red" / "0.png").read_bytes())
+    outcome = cli("evaluate", painter, colors)
     assert outcome.code == 2
     assert "holds the class 'green', which is not one of blue, red" in outcome.err
 
@@ -304,7 +304,7 @@ def test_a_summary_of_pictures(cli: Cli, painter: Path) -> None:
     assert "'blue' (0) or 'red' (1)" in out
 
 
-@pytest.mark.parametrize("record", [{}, {"settings": {"magic": 1}}, {"history": 5}])
+@pytest.mark.parametrize("record", [{}, {"config": {"magic": 1}}, {"history": 5}])
 def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict[str, Any]) -> None:
     model = Model.load(trained)
     Model(model.schema, model.target, model.net, model.loss, record).save("own.safetensors")
@@ -314,9 +314,9 @@ def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict
 
 
 def test_the_gradients_of_a_model_are_right(
-    cli: Cli, trained: Path, painter: Path, survey: Path, colours: Path
+    cli: Cli, trained: Path, painter: Path, survey: Path, colors: Path
 ) -> None:
-    for model, data in ((trained, survey), (painter, colours)):
+    for model, data in ((trained, survey), (painter, colors)):
         outcome = cli("gradcheck", model, data)
         assert (outcome.code, outcome.err) == (0, "")
         assert "dense1.W" in outcome.out

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plainnet.cli.commands.report import training_command, training_words
 from plainnet.cli.options import Options
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.model import Model
 
 Cli = Callable[..., Any]
@@ -23,13 +23,13 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
-def understood(words: list[str], path: Path) -> Settings:
+def understood(words: list[str], path: Path) -> TrainConfig:
     """The settings that the command line makes of a command."""
-    said: list[Settings] = []
+    said: list[TrainConfig] = []
 
     def train(data: str, /, *, options: Options = Options()) -> None:  # noqa: B008
         assert data == words[2]
-        said.append(options.settings(path))
+        said.append(options.config(path))
 
     app = App(result_action="return_value")
     app.command(train)
@@ -48,7 +48,7 @@ def understood(words: list[str], path: Path) -> Settings:
 def test_the_command_means_the_same_settings(
     hidden: list[int], target: list[str], kinds: Any, lr: float | None, flags: Any, data: str
 ) -> None:
-    settings = Settings(
+    config = TrainConfig(
         hidden=tuple(hidden),
         activation=("tanh", "relu"),
         target=tuple(target),
@@ -61,9 +61,9 @@ def test_the_command_means_the_same_settings(
         task="binary",
         seed=7,
     )
-    words = training_words(settings, data)
+    words = training_words(config, data)
     assert shlex.split(shlex.join(words)) == words
-    assert understood(words, Path("a.csv")) == settings
+    assert understood(words, Path("a.csv")) == config
 
 
 @pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), ()])
@@ -71,7 +71,7 @@ def test_the_command_means_the_same_settings(
 def test_pictures_have_another_network_by_default(
     hidden: tuple[int, ...], pictures: bool, tmp_path: Path
 ) -> None:
-    words = training_words(Settings(hidden=hidden), "data", pictures=pictures)
+    words = training_words(TrainConfig(hidden=hidden), "data", pictures=pictures)
     assert understood(words, tmp_path if pictures else Path("a.csv")).hidden == hidden
 
 
@@ -82,21 +82,21 @@ def test_every_setting_can_be_written() -> None:
         "activation": ("tanh",), "hidden": (3,), "kinds": {"a": "number"},
         "scaling": "none", "min_level_count": 5,
     }  # fmt: skip
-    for field in fields(Settings):
-        usual = getattr(Settings(), field.name)
+    for field in fields(TrainConfig):
+        usual = getattr(TrainConfig(), field.name)
         value = changed.get(field.name)
         if value is None:
             value = not usual if isinstance(usual, bool) else usual + 1
         if field.name in ("strict", "size"):  # which are of pictures
             continue
-        settings = replace(Settings(), **{field.name: value})
-        words = training_words(settings, "a.csv")
+        config = replace(TrainConfig(), **{field.name: value})
+        words = training_words(config, "a.csv")
         assert len(words) > 3, field.name
-        assert understood(words, Path("a.csv")) == settings
+        assert understood(words, Path("a.csv")) == config
 
 
 def test_settings_that_are_as_usual_are_not_written() -> None:
-    assert training_words(Settings(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
+    assert training_words(TrainConfig(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
 
 
 def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"data": 3, "settings": {}}, {"data": "a", "settings": {"x": 1}}]
+    "record", [{}, {"data": 3, "config": {}}, {"data": "a", "config": {"x": 1}}]
 )
 def test_a_foreign_record_has_no_command(trained: Path, record: dict[str, Any]) -> None:
     model = Model.load(trained)
@@ -133,14 +133,14 @@ def test_report_on_data(cli: Cli, trained: Path, survey: Path) -> None:
     assert "On 150 rows of survey.csv" in Path("r.html").read_text(encoding="utf-8")
 
 
-def test_report_names_what_was_left_out(cli: Cli, painter: Path, colours: Path) -> None:
-    (colours / "red" / "broken.png").write_bytes(b"no picture")
-    assert cli("report", painter, colours, "--out", "r.html").code == 0
+def test_report_names_what_was_left_out(cli: Cli, painter: Path, colors: Path) -> None:
+    (colors / "red" / "broken.png").write_bytes(b"no picture")
+    assert cli("report", painter, colors, "--out", "r.html").code == 0
     text = Path("r.html").read_text(encoding="utf-8")
     assert "left out" in text
     assert "broken.png" in text
     assert text.count("<img ") == 12
-    outcome = cli("report", painter, colours, "--out", "r.html", "--strict")
+    outcome = cli("report", painter, colors, "--out", "r.html", "--strict")
     assert outcome.code == 2
     assert "broken.png" in outcome.err
 

@@ -18,9 +18,9 @@ from rich.console import Console
 import plainnet.cli.commands.search as searching
 import plainnet.search.search as module
 from plainnet.cli.trials import SearchWatch, show_trials
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.model import Model
-from plainnet.search.search import Moment, Rung, Scores, Search, Trial
+from plainnet.search.search import Rung, Scores, Search, SearchProgress, Trial
 from plainnet.search.space import SEARCHED, space_of
 from plainnet.train.history import Epoch
 
@@ -38,7 +38,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     """Give some trials a learning rate at which any training breaks off."""
     original = module._Course._drawn
 
-    def drawn(self: Any, number: int) -> Settings:
+    def drawn(self: Any, number: int) -> TrainConfig:
         own = original(self, number)
         return replace(own, optimizer="sgd", lr=1e30) if number in numbers else own
 
@@ -83,13 +83,13 @@ def test_the_winning_command_gives_the_model_of_the_search(
     assert "Saved: found.safetensors" in outcome.out
     assert cli(*words(outcome.out, "Train it: "), "--out", "again.safetensors").code == 0
     assert Path("again.safetensors").read_bytes() == Path("found.safetensors").read_bytes()
-    chosen = Model.load("found.safetensors").record["settings"]
+    chosen = Model.load("found.safetensors").record["config"]
     assert chosen["epochs"] == 2
     assert cli(*words(outcome.out, "Next: ")).code == 0
 
 
-def test_pictures_from_end_to_end(cli: Cli, colours: Path) -> None:
-    outcome = cli("search", colours, QUICK, "--size 8 --out p.safetensors")
+def test_pictures_from_end_to_end(cli: Cli, colors: Path) -> None:
+    outcome = cli("search", colors, QUICK, "--size 8 --out p.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
     assert "colours: 12 pictures, 10 to train, 2 held out" in outcome.out
     assert "7 numbers of colour" in outcome.out
@@ -118,7 +118,7 @@ def test_each_trial_has_a_command_that_gives_its_figures_again(
         again = told(cli(*shlex.split(trial["again"])[1:], "--json"))
         (alone,) = again["trials"]
         assert alone["rungs"][: len(trial["rungs"])] == trial["rungs"]
-        assert alone["settings"] == trial["settings"]
+        assert alone["config"] == trial["config"]
         assert again["held_out"] == {}
         assert again["baselines"] == found["baselines"]
 
@@ -192,7 +192,7 @@ def test_where_all_fail_the_table_comes_before_the_error(
 def test_ctrl_c_shows_the_table_so_far(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
 ) -> None:
-    def press(self: SearchWatch, moment: Moment) -> None:
+    def press(self: SearchWatch, moment: SearchProgress) -> None:
         if moment.trial == 3:
             signal.raise_signal(signal.SIGINT)
 
@@ -215,7 +215,7 @@ def test_ctrl_c_shows_the_table_so_far(
 def test_ctrl_c_before_the_first_trial_ends(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def press(self: SearchWatch, moment: Moment) -> None:
+    def press(self: SearchWatch, moment: SearchProgress) -> None:
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(SearchWatch, "watch", press)
@@ -227,11 +227,11 @@ def test_ctrl_c_before_the_first_trial_ends(
 def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Pressing(searching.Ward):  # type: ignore[misc]
+    class Pressing(searching.DoctorWatch):  # type: ignore[misc]
         def watch(self, epoch: Epoch) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(searching, "Ward", Pressing)
+    monkeypatch.setattr(searching, "DoctorWatch", Pressing)
     outcome = cli("search", survey, QUICK, "--out m.safetensors")
     assert outcome.code == 130
     assert words(outcome.out, "Train it: ")[0] == "train"
@@ -249,7 +249,7 @@ def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
         ("--out nowhere/a.st", "there is no folder 'nowhere' to write 'a.st' into"),
         ("--out survey.csv", "'survey.csv' would overwrite what is read: give --out another name"),
         ("--test 0.5 --validation 0.2", "a search validates on its folds: leave out validation"),
-        ("--epochs 0", "Settings: epochs must be a whole number of at least 1, got 0"),
+        ("--epochs 0", "TrainConfig: epochs must be a whole number of at least 1, got 0"),
         ("--method grid", 'Invalid value "grid" for --method. Choose from: "random", "halving"'),
         ("--optimizer sgd --weight-decay 0.1", "weight decay is an option of adamw, not of sgd"),
     ],
@@ -291,10 +291,10 @@ def lines(screen: io.StringIO) -> list[str]:
 
 
 def finding(rounds: list[tuple[int, int]], n: int = 3) -> Search:
-    settings = Settings(hidden=(128,) * 3, lr=0.00012, l2=1.2e-05, dropout=0.25, batch_size=256)
+    config = TrainConfig(hidden=(128,) * 3, lr=0.00012, l2=1.2e-05, dropout=0.25, batch_size=256)
     scores = Scores((0.25, 0.5), (0.75, 0.5))
-    trials = [Trial(i, settings, (Rung(rounds[-1][1], scores),)) for i in range(1, n + 1)]
-    return Search(settings, space_of(settings, 1000), "random", 2, rounds, trials=trials)
+    trials = [Trial(i, config, (Rung(rounds[-1][1], scores),)) for i in range(1, n + 1)]
+    return Search(config, space_of(config, 1000), "random", 2, rounds, trials=trials)
 
 
 @pytest.mark.parametrize("width", [30, 80, 100, 200])
@@ -329,7 +329,7 @@ def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 epoch = Epoch(number, 5, 0.5, None, None, None, 0.1, 0.01)
                 done = 10 * (trial.number - 1) + number
                 watch._next = 0.0  # as if a tenth of a second had gone by
-                watch.watch(Moment(trial.number, 1, epoch, done, 30))
+                watch.watch(SearchProgress(trial.number, 1, epoch, done, 30))
             watch.seen(found, trial)
     drawn = lines(screen)
     assert all(len(text) <= width for text in drawn)

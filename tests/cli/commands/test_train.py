@@ -12,7 +12,7 @@ from PIL import Image
 import plainnet.cli.commands.train as training
 from plainnet.cli.paths import model_path
 from plainnet.cli.report import training_text
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.model import Model
 
@@ -78,10 +78,10 @@ def test_marks_are_a_regression_unless_the_task_says_otherwise(cli: Cli, tmp_pat
     assert "or choose --task regression if these are numbers to predict" in outcome.err
 
 
-def test_pictures_from_end_to_end(cli: Cli, colours: Path, tmp_path: Path) -> None:
-    (colours / "red" / "notes.txt").write_text("no picture")
-    Image.new("RGB", (1, 1)).save(colours / "red" / "dot.png")
-    outcome = cli("train", colours, "--epochs", 2, "--size", 8)
+def test_pictures_from_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
+    (colors / "red" / "notes.txt").write_text("no picture")
+    Image.new("RGB", (1, 1)).save(colors / "red" / "dot.png")
+    outcome = cli("train", colors, "--epochs", 2, "--size", 8)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
         "colours: 12 pictures, 10 to train, 2 held out",
@@ -153,15 +153,15 @@ def test_a_failed_training_leaves_the_old_model(cli: Cli, survey: Path, trained:
 
 
 def test_a_model_is_never_saved_inside_the_data(
-    cli: Cli, colours: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, colors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = cli("train", colours, "--out", colours / "red" / "m.safetensors")
+    outcome = cli("train", colors, "--out", colors / "red" / "m.safetensors")
     assert outcome.code == 2
     assert "would be written into the data folder" in outcome.err
-    monkeypatch.chdir(colours / "red")
-    assert model_path(colours) == colours.parent / "colours.safetensors"
-    monkeypatch.chdir(colours.parent)
-    assert model_path(colours) == Path("colours.safetensors")
+    monkeypatch.chdir(colors / "red")
+    assert model_path(colors) == colors.parent / "colours.safetensors"
+    monkeypatch.chdir(colors.parent)
+    assert model_path(colors) == Path("colours.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -177,17 +177,17 @@ def test_models_are_named_after_their_data(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "telling"),
+    ("config", "telling"),
     [
-        (Settings(weight_decay=0.1, optimizer="adamw"), "adamw (weight decay 0.1)"),
-        (Settings(momentum=0.9, nesterov=True, optimizer="sgd"), "sgd (momentum 0.9, Nesterov)"),
-        (Settings(schedule="cosine", warmup=3), "0.001 (cosine), warm-up of 3 epochs"),
-        (Settings(l2=0.1, clip_norm=2.0, patience=5), "l2 0.1, clip norm 2, patience 5"),
-        (Settings(balanced=True, label_smoothing=0.2), "label smoothing 0.2, balanced classes"),
+        (TrainConfig(weight_decay=0.1, optimizer="adamw"), "adamw (weight decay 0.1)"),
+        (TrainConfig(momentum=0.9, nesterov=True, optimizer="sgd"), "sgd (momentum 0.9, Nesterov)"),
+        (TrainConfig(schedule="cosine", warmup=3), "0.001 (cosine), warm-up of 3 epochs"),
+        (TrainConfig(l2=0.1, clip_norm=2.0, patience=5), "l2 0.1, clip norm 2, patience 5"),
+        (TrainConfig(balanced=True, label_smoothing=0.2), "label smoothing 0.2, balanced classes"),
     ],
 )
-def test_every_choice_of_a_training_is_told(settings: Settings, telling: str) -> None:
-    assert telling in training_text(settings, 100)
+def test_every_choice_of_a_training_is_told(config: TrainConfig, telling: str) -> None:
+    assert telling in training_text(config, 100)
 
 
 def test_early_stopping_is_told(cli: Cli, survey: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from plainnet.cli.commands.train import show_end, show_start, suggest
 from plainnet.cli.console import line, output
 from plainnet.cli.progress import Watch
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
@@ -20,8 +20,8 @@ from plainnet.training import Run, image_run, table_run
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
 
-SURVEY = Settings(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=500)
-PICTURES = Settings(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=500)
+PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
 
 
 def demo(
@@ -85,16 +85,16 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
     return model, held_out
 
 
-def _train(console: Console, title: str, settings: Settings, run: Callable[..., Run]) -> Run:
+def _train(console: Console, title: str, config: TrainConfig, run: Callable[..., Run]) -> Run:
     """Train as one watches."""
     line(console, title, "bold")
 
     def ready(data: "Dataset", net: Sequential) -> None:
-        show_start(console, net, settings, data)
+        show_start(console, net, config, data)
         watch.start(data.target)
 
     with Watch(console) as watch:
-        result = run(settings, watch=watch, ready=ready)
+        result = run(config, watch=watch, ready=ready)
         show_end(console, result, watch.finish())
     return result
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from plainnet.cli.commands.train import show_start
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.evaluations import show_findings
-from plainnet.cli.options import Options
+from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.progress import Watch, reading
 from plainnet.cli.report import show_data
-from plainnet.config import Settings
-from plainnet.diagnose.watch import Ward, examine_model
+from plainnet.config import TrainConfig
+from plainnet.diagnose.watch import DoctorWatch, examine_model
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.finding import Finding
 from plainnet.model import Model
@@ -37,7 +37,7 @@ def doctor(
     *,
     options: Options = Options(),  # noqa: B008 - immutable
     json: bool = False,
-    config: Path | None = None,
+    config_file: ConfigFile = None,
 ) -> int:
     """Examine data and a training on it, or a model and data.
 
@@ -51,7 +51,7 @@ def doctor(
         See `Options`.
     json
         Print one JSON object instead.
-    config
+    config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
 
     Returns
@@ -60,11 +60,11 @@ def doctor(
         The exit code: 1 where a problem was found.
     """
     if data is not None:
-        if options != Options() or config is not None:
+        if options != Options() or config_file is not None:
             raise PlainnetError("the options of a training do not go with a model: leave them out")
         found = _of_model(path, data)
     else:
-        found = _of_training(path, options.settings(path), quiet=json)
+        found = _of_training(path, options.config(path), quiet=json)
     if json:
         output().file.write(dumps({"findings": [one.to_json() for one in found]}) + "\n")
     else:
@@ -72,33 +72,33 @@ def doctor(
     return ILL if any(one.level == "problem" for one in found) else 0
 
 
-def _of_training(path: Path, settings: Settings, quiet: bool) -> list[Finding]:
+def _of_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
     """Train as ``plainnet train`` would, keep nothing but what is found."""
     console = errors() if quiet else output()
-    ward = Ward(settings)
+    doctor_watch = DoctorWatch(config)
     with reading(console) as progress, Watch(console) as shown:
-        data = load(path, settings, progress=progress)
+        data = load(path, config, progress=progress)
         # rows to judge by are watched too, so that the epoch is known in which overfitting began
         watched = data if data.validation is not None else replace(data, validation=data.test)
 
         def ready(_: "Dataset", net: Sequential) -> None:
-            ward.ready(data, net)
+            doctor_watch.ready(data, net)
             if not quiet:
                 show_data(console, str(path), data)
-                show_start(console, net, settings, data)
+                show_start(console, net, config, data)
             shown.start(data.target)
 
         def watch(epoch: Epoch) -> None:
-            ward.watch(epoch)
+            doctor_watch.watch(epoch)
             if not quiet:
                 shown(epoch)
 
         try:
-            result = run_training(watched, settings, watch=watch, ready=ready)
+            result = run_training(watched, config, watch=watch, ready=ready)
         except TrainingError as error:
-            return ward.findings(failure=str(error))
+            return doctor_watch.findings(failure=str(error))
         shown.finish()
-    return ward.findings(result.history)
+    return doctor_watch.findings(result.history)
 
 
 def _of_model(path: Path, data: Path) -> list[Finding]:

@@ -15,11 +15,11 @@ from plainnet.cli.progress import reading
 from plainnet.data.cells import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import NamedRows, read_rows, read_usable
+from plainnet.evaluate.per_example import NamedExamples, read_rows, read_usable
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_sample
-from plainnet.explain.formulas import Code
-from plainnet.explain.neighbors import Neighbour, nearest
+from plainnet.explain.formulas import SourceLocation
+from plainnet.explain.neighbors import Neighbor, nearest
 from plainnet.explain.overview import Overview, overview
 from plainnet.explain.trace import shape_text
 from plainnet.model import Model
@@ -92,7 +92,7 @@ def explain(
     if pictures is not None:
         raise PlainnetError("--pictures is about the whole model: leave --row out")
     seen = explain_sample(trained, path, row, label=label, entries=entries)
-    found: list[Neighbour] = []
+    found: list[Neighbor] = []
     gallery: Pixels | None = None
     if train is not None:
         rows = _read(trained, train, [])
@@ -123,7 +123,7 @@ def _check(row: int | None, **counts: int) -> None:
             raise PlainnetError(f"--{name} must be at least {low}, got {count}")
 
 
-def _read(trained: Model, path: Path, remarks: list[str]) -> NamedRows:
+def _read(trained: Model, path: Path, remarks: list[str]) -> NamedExamples:
     with reading(errors()) as progress:
         return read_rows(trained, path, progress=progress, notes=remarks)
 
@@ -210,7 +210,7 @@ def _head(console: Console, text: str) -> None:
     _say(console, text, "bold")
 
 
-def _formula(console: Console, formula: str, code: Code | None) -> None:
+def _formula(console: Console, formula: str, code: SourceLocation | None) -> None:
     place = "" if code is None else code.place
     if len(formula) + len(place) + 6 <= _WIDTH:
         line(console, f"  {clean(formula)}    {place}".rstrip(), "cyan", whole=True)
@@ -220,7 +220,7 @@ def _formula(console: Console, formula: str, code: Code | None) -> None:
         _say(console, place, "cyan", indent="    ")
 
 
-def _show_explanation(console: Console, seen: Explanation, found: Sequence[Neighbour]) -> None:
+def _show_explanation(console: Console, seen: Explanation, found: Sequence[Neighbor]) -> None:
     """Show one prediction, step by step."""
     _say(console, seen.name, "bold")
     _say(console, telling.headline(seen))
@@ -231,7 +231,7 @@ def _show_explanation(console: Console, seen: Explanation, found: Sequence[Neigh
     _show_backward(console, seen)
     if found:
         head = ["sample", "distance", "of the inputs", "true", "the model says"]
-        shown = table("Nearest samples", head, telling.neighbour_rows(found), right=(1, 2))
+        shown = table("Nearest samples", head, telling.neighbor_rows(found), right=(1, 2))
         section(console, shown)
         _say(console, "The distance is that of what the last Dense layer reads.")
 

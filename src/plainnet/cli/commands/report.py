@@ -11,14 +11,14 @@ from rich.console import Console
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import PICTURES_HIDDEN
 from plainnet.cli.paths import require_pictures, require_place
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Rows
+    from plainnet.data.dataset import Examples
 
 
 def report(
@@ -58,7 +58,7 @@ def write_report(
     place: Path,
     model: Model,
     name: str,
-    rows: "Rows | None",
+    rows: "Examples | None",
     path: Path | None = None,
     *,
     evaluation: Mapping[str, Any] | None = None,
@@ -76,7 +76,7 @@ def write_report(
         Whose report it is.
     name : str
         What the model is called.
-    rows : Rows or None
+    rows : Examples or None
         What to judge it by.
     path : Path, optional
         Where they come from, other than from the training; the doctor looks at them then.
@@ -116,19 +116,19 @@ def training_command(model: Model) -> str:
         Empty where the model was not trained on a file or folder, or its record was not written
         by plainnet.
     """
-    data, chosen = model.record.get("data"), model.record.get("settings")
+    data, chosen = model.record.get("data"), model.record.get("config")
     if not isinstance(data, str) or not isinstance(chosen, dict):
         return ""
     try:
-        settings = Settings(**chosen)
-        words = training_words(settings, data, pictures=isinstance(model.schema, ImageSchema))
+        config = TrainConfig(**chosen)
+        words = training_words(config, data, pictures=isinstance(model.schema, ImageSchema))
     except FOREIGN:
         return ""
     return shlex.join(words)
 
 
 def training_words(
-    settings: Settings,
+    config: TrainConfig,
     data: str,
     *,
     pictures: bool = False,
@@ -139,7 +139,7 @@ def training_words(
 
     Parameters
     ----------
-    settings : Settings
+    config : TrainConfig
         All choices; only those that differ from the defaults are written.
     data : str
         The table or folder.
@@ -156,13 +156,13 @@ def training_words(
 
     Examples
     --------
-    >>> shlex.join(training_words(Settings(target=("likes tea",), hidden=(8, 4), lr=0.5), "a.csv"))
+    >>> shlex.join(training_words(TrainConfig(target=("likes tea",), hidden=(8, 4), lr=0.5), "a.csv"))
     "plainnet train a.csv --hidden 8 4 --lr=0.5 '--target=likes tea'"
     """
     words = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    usual = Settings(hidden=PICTURES_HIDDEN) if pictures else Settings()
-    for field in fields(Settings):
-        value, flag = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
+    usual = TrainConfig(hidden=PICTURES_HIDDEN) if pictures else TrainConfig()
+    for field in fields(TrainConfig):
+        value, flag = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
         usually = _plain(value) == _plain(getattr(usual, field.name))
         if value is None or (usually and field.name not in always):
             continue

@@ -13,12 +13,12 @@ from plainnet.cli.commands.report import training_words
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import errors, line, output
 from plainnet.cli.evaluations import show_results
-from plainnet.cli.options import Options
+from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import require_place
 from plainnet.cli.progress import reading
 from plainnet.cli.report import show_data
 from plainnet.cli.trials import SearchWatch, show_plan, show_trials
-from plainnet.diagnose.watch import Ward
+from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.formatting import count
 from plainnet.search.search import Method, Search, Trial, check_search
@@ -45,7 +45,7 @@ def search(
     only: int | None = None,
     out: Path | None = None,
     json: bool = False,
-    config: Path | None = None,
+    config_file: ConfigFile = None,
 ) -> int:
     """Search for settings.
 
@@ -67,7 +67,7 @@ def search(
         A model file for the winner, trained on all rows that are not held out.
     json
         Print one JSON object instead.
-    config
+    config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
 
     Returns
@@ -75,21 +75,21 @@ def search(
     int
         The exit code.
     """
-    settings = options.settings(path)
-    check_search(settings, trials, method, options.given(), only, folds)
+    config = options.config(path)
+    check_search(config, trials, method, options.given(), only, folds)
     if out is not None:
         if only is not None:
             raise PlainnetError("--only runs a trial again and saves nothing: leave out --out")
         require_place(out, path)
     console = Console(quiet=True) if json else output()
     with reading(errors() if json else console) as progress:
-        data = load_folds(path, settings, folds, progress=progress)
+        data = load_folds(path, config, folds, progress=progress)
     show_data(console, str(path), data.data)
     waiting = errors() if json and errors().is_interactive else console
     with SearchWatch(waiting, trials, folds) as watch:
         found = run_search(
             data,
-            settings,
+            config,
             trials=trials,
             method=method,
             given=options.given(),
@@ -124,11 +124,13 @@ def search(
 
 def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     """Train the winner on all rows that are not held out, and judge it by those that are."""
-    ward = Ward(best.settings)
+    doctor_watch = DoctorWatch(best.config)
     waiting = console.status("training the winner") if console.is_terminal else nullcontext()
     with waiting:
         try:
-            result = run_training(data.data, best.settings, watch=ward.watch, ready=ward.ready)
+            result = run_training(
+                data.data, best.config, watch=doctor_watch.watch, ready=doctor_watch.ready
+            )
         except EvaluationInterrupted as stop:
             result = stop.run
     if result.history.stopped == "interrupted":
@@ -140,7 +142,7 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     text += ", it is judged once by those held out:" if results else "; no rows judge it."
     line(console, text, "bold")
     show_results(console, result.model.target, results)
-    diagnose(console, ward, result)
+    diagnose(console, doctor_watch, result)
     return result
 
 
@@ -150,7 +152,7 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
         line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    words = training_words(best.settings, str(path), pictures=path.is_dir())
+    words = training_words(best.config, str(path), pictures=path.is_dir())
     line(console, f"Train it: {shlex.join(words)}", whole=True)
     words = rerun_words(found, best, path, trials)
     line(console, f"Trial {best.number} again: {shlex.join(words)}", whole=True)
@@ -175,7 +177,7 @@ def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[st
     list of str
     """
     words = training_words(
-        trial.settings, str(path), pictures=path.is_dir(), command="search", always=SEARCHED
+        trial.config, str(path), pictures=path.is_dir(), command="search", always=SEARCHED
     )
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
@@ -188,13 +190,13 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
     pictures, best = path.is_dir(), found.winner
 
     def told(trial: Trial) -> dict[str, Any]:
-        chosen = asdict(trial.settings)
+        chosen = asdict(trial.config)
         return {
             "trial": trial.number,
-            "settings": {name: chosen[name] for name in SEARCHED},
+            "config": {name: chosen[name] for name in SEARCHED},
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
-            "train": shlex.join(training_words(trial.settings, str(path), pictures=pictures)),
+            "train": shlex.join(training_words(trial.config, str(path), pictures=pictures)),
             "again": shlex.join(rerun_words(found, trial, path, trials)),
         }
 

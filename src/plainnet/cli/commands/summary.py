@@ -10,7 +10,7 @@ from plainnet.cli.console import clean, errors, line, notes, number, output, sec
 from plainnet.cli.evaluations import show_results
 from plainnet.cli.progress import reading, sparkline
 from plainnet.cli.report import show_meaning, show_network, training_text
-from plainnet.config import Settings
+from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
 from plainnet.model import Model
@@ -46,15 +46,15 @@ def _show_record(console: Console, trained: Model) -> None:
     record, history = trained.record, recorded_history(trained.record)
     losses = [] if history is None else history.loss
     m, pictures = record["rows"]["train"], trained.transform is not None
-    line(console, f"Training: {clean(training_text(_settings(record), m, pictures))}")
+    line(console, f"Training: {clean(training_text(_config(record), m, pictures))}")
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
     notes([str(note) for note in record["notes"]], console)
     show_results(console, trained.target, record["results"])
 
 
-def _settings(record: dict[str, Any]) -> Settings:
-    return Settings(**record["settings"])
+def _config(record: dict[str, Any]) -> TrainConfig:
+    return TrainConfig(**record["config"])
 
 
 def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, seed: int = 0) -> int:

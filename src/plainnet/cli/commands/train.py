@@ -9,13 +9,13 @@ from rich.console import Console
 
 from plainnet.cli.console import clean, line, notes, number, output
 from plainnet.cli.evaluations import show_findings, show_repeats, show_results
-from plainnet.cli.options import Options
+from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import model_path, near, run_folder
 from plainnet.cli.progress import Watch, duration, reading
 from plainnet.cli.report import show_data, show_network, training_text
 from plainnet.cli.train_job import Job
-from plainnet.config import Settings
-from plainnet.diagnose.watch import Ward
+from plainnet.config import TrainConfig
+from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.network import Sequential
 from plainnet.repeats import repeat as repeat_training
@@ -41,7 +41,7 @@ def train(
     detail: bool = False,
     checkpoint_every: float | None = None,
     resume: Path | None = None,
-    config: Path | None = None,
+    config_file: ConfigFile = None,
 ) -> None:
     """Train on a table or a folder of pictures.
 
@@ -63,7 +63,7 @@ def train(
         Save the state of the training after so many epochs (0.5: twice in each), to resume it.
     resume
         Go on with a training that was interrupted: the folder of its checkpoints, alone.
-    config
+    config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
     """
     console = output()
@@ -77,9 +77,9 @@ def train(
                 "plainnet train needs a table or a folder of pictures, or --resume and the folder "
                 "of a training: see plainnet train --help"
             )
-        settings = options.settings(path)
+        config = options.config(path)
         place = model_path(path) if out is None else out
-        job = Job(path, settings, place, report, repeat, detail)
+        job = Job(path, config, place, report, repeat, detail)
         job.check()
         checkpoints = Checkpoints(run_folder(place), checkpoint_every, tell)
         if checkpoints.unfinished:
@@ -88,7 +88,7 @@ def train(
                 f"{_resuming(checkpoints)} goes on with it; Ctrl-C in this one would take its place"
             )
     else:
-        others = (path, out, report, checkpoint_every, config)
+        others = (path, out, report, checkpoint_every, config_file)
         told = any(other is not None for other in others)
         if options is not _NONE or told or repeat != 1 or detail:
             raise PlainnetError(
@@ -111,9 +111,9 @@ def train(
 
 
 def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
-    path, settings, place = job.path, job.settings, job.out
-    ward = Ward(settings)
-    checkpoints.also("ward", ward.state)
+    path, config, place = job.path, job.config, job.out
+    doctor_watch = DoctorWatch(config)
+    checkpoints.also("ward", doctor_watch.state)
     found = checkpoints.found
     told: list[str] = []
     result: Run | None = None
@@ -123,28 +123,28 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
             def ready(data: "Dataset", net: Sequential) -> None:
                 told.extend(data.notes)
                 show_data(console, str(path), data)
-                show_start(console, net, settings, data)
+                show_start(console, net, config, data)
                 show_checkpoints(console, checkpoints)
                 watch.start(data.target)
-                ward.ready(data, net)
+                doctor_watch.ready(data, net)
                 if found is not None:
-                    with checkpoints.believed() as about:
-                        ward.go_on(about)
+                    with checkpoints.validated() as about:
+                        doctor_watch.go_on(about)
 
             def seen(epoch: Epoch) -> None:
-                ward.watch(epoch)
+                doctor_watch.watch(epoch)
                 watch(epoch)
 
             result = run(
-                path, settings, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
+                path, config, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
             )
             before = 0 if found is None else found.facts["epoch"] - 1
             show_end(console, result, watch.finish(), before=before, detail=job.detail)
         notes(result.data.notes[len(told) :], console)
-        diagnose(console, ward, result)
+        diagnose(console, doctor_watch, result)
         interrupted = result.history.stopped == "interrupted"
         if job.repeat != 1 and not interrupted:
-            _repeat(console, path, result, settings, job.repeat)
+            _repeat(console, path, result, config, job.repeat)
     except KeyboardInterrupt as stop:
         result = stop.run if isinstance(stop, EvaluationInterrupted) else result
         if result is None:
@@ -176,20 +176,20 @@ def _resuming(checkpoints: Checkpoints) -> str:
     return shlex.join(["plainnet", "train", "--resume", str(near(checkpoints.folder))])
 
 
-def diagnose(console: Console, ward: Ward, result: Run) -> None:
+def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
     """Show what ails the training, but not what the evaluation has said already."""
-    found = [one.to_json() for one in ward.findings(result.history)]
+    found = [one.to_json() for one in doctor_watch.findings(result.history)]
     result.model.record["findings"] = found
     judged = result.model.record["results"].get("evaluation", {}).get("findings", [])
     said = {one["name"] for one in judged}
     show_findings(console, [one for one in found if one["name"] not in said])
 
 
-def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int) -> None:
+def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: int) -> None:
     console.print()
     try:
         with console.status("repeating") if console.is_terminal else nullcontext():
-            found = repeat_training(first, settings, k, lambda other: run(path, other))
+            found = repeat_training(first, config, k, lambda other: run(path, other))
     except KeyboardInterrupt:  # the first training is kept
         line(console, f"Interrupted: of {k} trainings only the first ended.")
         return
@@ -201,11 +201,11 @@ def _repeat(console: Console, path: Path, first: Run, settings: Settings, k: int
         line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
 
 
-def show_start(console: Console, net: Sequential, settings: Settings, data: "Dataset") -> None:
+def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Dataset") -> None:
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    text = training_text(settings, len(data.train.y), pictures=data.train.X.ndim == 4)
+    text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
     line(console, f"Training: {text}")
 
 

@@ -10,7 +10,7 @@ from plainnet.data.splits import duplicate_groups
 from plainnet.diagnose.activations import spaced
 from plainnet.evaluate.duplicates import contradictions
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import Place, fit_rules
+from plainnet.evaluate.one_rule import FeatureSpan, fit_rules
 from plainnet.evaluate.verdict import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.formatting import count, percent
 from plainnet.metrics.scores import rank_correlation
@@ -207,7 +207,9 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
     return found
 
 
-def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place]) -> list[Finding]:
+def check_leak(
+    X: Array, y: Array, labels: Array | None, columns: Sequence[FeatureSpan]
+) -> list[Finding]:
     """Look for a column that gives the target away.
 
     Parameters
@@ -218,7 +220,7 @@ def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place
         Encoded targets, used where they are numbers.
     labels : array of int, shape (m,), or None
         Class numbers.
-    columns : sequence of Place
+    columns : sequence of FeatureSpan
         The columns among the features.
 
     Returns
@@ -243,7 +245,7 @@ def check_leak(X: Array, y: Array, labels: Array | None, columns: Sequence[Place
     return [_leak(name, f"alone it gets {percent(right)} of the training rows right")]
 
 
-def _leaked_number(X: Array, y: Array, columns: Sequence[Place]) -> list[Finding]:
+def _leaked_number(X: Array, y: Array, columns: Sequence[FeatureSpan]) -> list[Finding]:
     if y.ndim == 1 or y.shape[1] > 1:
         return []
     for place in columns:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plainnet.diagnose.activations import Activity
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding, Level
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
@@ -17,12 +17,12 @@ ALIKE = 1e-6  # relative difference between the weights of two units
 LEARNED = 0.5  # of the base cost: below, a training has succeeded whatever its gradients
 
 
-def check_network(patient: Patient, activity: Activity, net: Sequential) -> list[Finding]:
+def check_network(snapshot: TrainingSnapshot, activity: Activity, net: Sequential) -> list[Finding]:
     """Look for symmetric weights, dead and saturated layers, vanishing and exploding gradients.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         For its cost.
     activity : Activity
         Of the network as it is now or as it was before.
@@ -34,7 +34,7 @@ def check_network(patient: Patient, activity: Activity, net: Sequential) -> list
     list of Finding
     """
     found = _symmetric(net) or _dead(activity)
-    learned = activity is not patient.first_activity and patient.cost < LEARNED * patient.base
+    learned = activity is not snapshot.first_activity and snapshot.cost < LEARNED * snapshot.base
     if not found:
         found += _saturated(activity, learned)
     if not learned and not any(f.level == "problem" for f in found):

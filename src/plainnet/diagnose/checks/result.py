@@ -7,7 +7,7 @@ import numpy as np
 from plainnet.decision import is_positive
 from plainnet.diagnose.checks.data import RARE
 from plainnet.diagnose.checks.network import gradient_ratio, symmetric_layers
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference
@@ -26,12 +26,12 @@ STRONG_L2 = 0.1
 SIGMAS = 3.0
 
 
-def check_result(patient: Patient, leaked: bool = False) -> list[Finding]:
+def check_result(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
     """Look for a network that ignores its input, fits too little, or knows nothing of new rows.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         After its training.
     leaked : bool, default False
         Whether a column gives the target away, so that the inputs do say something about it.
@@ -40,40 +40,40 @@ def check_result(patient: Patient, leaked: bool = False) -> list[Finding]:
     -------
     list of Finding
     """
-    if not math.isfinite(patient.cost):
+    if not math.isfinite(snapshot.cost):
         return []
-    nothing = at_base(patient, leaked)
+    nothing = at_base(snapshot, leaked)
     if nothing:
-        rare = patient.labels is not None and float(patient.shares.min()) < RARE
-        return nothing + (_one_class(patient) if rare else [])
-    return _no_signal(patient, leaked) + _one_class(patient) + _underfits(patient)
+        rare = snapshot.labels is not None and float(snapshot.shares.min()) < RARE
+        return nothing + (_one_class(snapshot) if rare else [])
+    return _no_signal(snapshot, leaked) + _one_class(snapshot) + _underfits(snapshot)
 
 
-def at_base(patient: Patient, leaked: bool = False) -> list[Finding]:
+def at_base(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
     """Find a cost at the entropy of the base rate, and say why."""
-    if patient.base <= 0 or patient.cost < AT_BASE * patient.base:
+    if snapshot.base <= 0 or snapshot.cost < AT_BASE * snapshot.base:
         return []
-    if patient.task != "numbers":
-        _, y, _ = patient.rows
+    if snapshot.task != "numbers":
+        _, y, _ = snapshot.rows
         own, same = (
-            patient.loss.score(Z, y)
-            for Z in (patient.activity.Z, np.tile(patient.constant, (len(y), 1)))
+            snapshot.loss.score(Z, y)
+            for Z in (snapshot.activity.Z, np.tile(snapshot.constant, (len(y), 1)))
         )
-        if patient.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
+        if snapshot.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
             return []
-    cause, advice = _why_at_base(patient, leaked)
-    if patient.task == "numbers":
-        number = f"cost {patient.cost:.4f}; always the mean costs {patient.base:.4f}"
+    cause, advice = _why_at_base(snapshot, leaked)
+    if snapshot.task == "numbers":
+        number = f"cost {snapshot.cost:.4f}; always the mean costs {snapshot.base:.4f}"
     else:
-        number = f"cost {patient.cost:.4f}; the entropy of the base rate is {patient.base:.4f}"
-        labels = patient.labels
-        if labels is not None and len(patient.shares) == 2:
-            number += f" ({int(labels.sum())} of {len(labels)} rows are {patient.class_name(1)})"
+        number = f"cost {snapshot.cost:.4f}; the entropy of the base rate is {snapshot.base:.4f}"
+        labels = snapshot.labels
+        if labels is not None and len(snapshot.shares) == 2:
+            number += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
     return [
         Finding(
             "base rate",
             "problem",
-            _says_at_base(patient),
+            _says_at_base(snapshot),
             number,
             cause,
             advice,
@@ -81,16 +81,16 @@ def at_base(patient: Patient, leaked: bool = False) -> list[Finding]:
     ]
 
 
-def _says_at_base(patient: Patient) -> str:
-    if patient.cost > ABOVE_BASE * patient.base:
+def _says_at_base(snapshot: TrainingSnapshot) -> str:
+    if snapshot.cost > ABOVE_BASE * snapshot.base:
         return "The network has learned nothing: it is worse than the same answer for every row."
-    known = "the mean" if patient.task == "numbers" else "how frequent the classes are"
+    known = "the mean" if snapshot.task == "numbers" else "how frequent the classes are"
     return f"The network ignores its input: it has learned no more than {known}."
 
 
-def _why_at_base(patient: Patient, leaked: bool) -> tuple[str, str]:
+def _why_at_base(snapshot: TrainingSnapshot, leaked: bool) -> tuple[str, str]:
     """Return the first cause that the figures show, and what to try."""
-    symmetric = symmetric_layers(patient.net)
+    symmetric = symmetric_layers(snapshot.net)
     if symmetric:
         what = "zero or equal weights"
         return (
@@ -98,33 +98,33 @@ def _why_at_base(patient: Patient, leaked: bool) -> tuple[str, str]:
             "gradient back.",
             "--init he_normal",
         )
-    was_dead = {x.name for x in patient.first_activity.layers if x.dead == x.units}
-    tiny = None if was_dead else _why_tiny(patient)
+    was_dead = {x.name for x in snapshot.first_activity.layers if x.dead == x.units}
+    tiny = None if was_dead else _why_tiny(snapshot)
     if tiny is not None:
         return tiny
-    for layer in patient.activity.layers:
+    for layer in snapshot.activity.layers:
         if layer.dead == layer.units:
             when = (
                 "were so from the start: their biases or inputs are far below zero"
-                if layer.name in was_dead and patient.probe is not None
-                else f"a step too large killed them{_at_rate(patient)}"
-                if too_high(patient)
+                if layer.name in was_dead and snapshot.probe is not None
+                else f"a step too large killed them{_at_rate(snapshot)}"
+                if too_high(snapshot)
                 else "they died while it learned"
             )
             return (
                 f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
-                f"{_lower(patient)}--init he_normal, or --activation leaky_relu",
+                f"{_lower(snapshot)}--init he_normal, or --activation leaky_relu",
             )
-    if patient.l2 >= STRONG_L2:
+    if snapshot.l2 >= STRONG_L2:
         return (
-            f"The L2 penalty of {patient.l2:g} holds all weights near zero.",
-            f"--l2 {patient.l2 / 1000:g}",
+            f"The L2 penalty of {snapshot.l2:g} holds all weights near zero.",
+            f"--l2 {snapshot.l2 / 1000:g}",
         )
-    return _why_no_signal_through(patient) or _why_not_moved(patient, leaked)
+    return _why_no_signal_through(snapshot) or _why_not_moved(snapshot, leaked)
 
 
-def _why_tiny(patient: Patient) -> tuple[str, str] | None:
-    layers = patient.first_activity.layers
+def _why_tiny(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    layers = snapshot.first_activity.layers
     if not layers or layers[-1].spread >= SMALL:
         return None
     return (
@@ -135,21 +135,21 @@ def _why_tiny(patient: Patient) -> tuple[str, str] | None:
     )
 
 
-def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
-    flat = [layer for layer in patient.activity.layers if layer.flat >= 0.7]
+def _why_no_signal_through(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    flat = [layer for layer in snapshot.activity.layers if layer.flat >= 0.7]
     if flat:
         return (
             f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its "
             "slope is almost zero.",
-            f"{_lower(patient)}--init xavier_normal, and scaled inputs",
+            f"{_lower(snapshot)}--init xavier_normal, and scaled inputs",
         )
-    ratio, first = (gradient_ratio(some) for some in (patient.activity, patient.first_activity))
+    ratio, first = (gradient_ratio(some) for some in (snapshot.activity, snapshot.first_activity))
     if ratio is not None and ratio < 1e-3:
-        if too_high(patient) and (first is None or first >= 1e-3):
+        if too_high(snapshot) and (first is None or first >= 1e-3):
             return (
-                f"The learning rate is too high{_at_rate(patient)}: its steps broke the way back, "
+                f"The learning rate is too high{_at_rate(snapshot)}: its steps broke the way back, "
                 f"so that no gradient reaches the first layer any more (a ratio of {ratio:.1g}).",
-                _lower(patient).rstrip(", "),
+                _lower(snapshot).rstrip(", "),
             )
         return (
             f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
@@ -158,18 +158,18 @@ def _why_no_signal_through(patient: Patient) -> tuple[str, str] | None:
     return None
 
 
-def _why_not_moved(patient: Patient, leaked: bool) -> tuple[str, str]:
-    moved, rate = patient.moved, patient.rate
+def _why_not_moved(snapshot: TrainingSnapshot, leaked: bool) -> tuple[str, str]:
+    moved, rate = snapshot.moved, snapshot.rate
     if moved is not None and moved < MOVED and rate is not None:
         return (
             f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the "
             f"learning rate of {rate:g} is too low, or the training too short.",
             f"--lr {rate * 100:g}",
         )
-    if too_high(patient):
+    if too_high(snapshot):
         return (
-            f"The learning rate is too high{_at_rate(patient)}.",
-            _lower(patient).rstrip(", "),
+            f"The learning rate is too high{_at_rate(snapshot)}.",
+            _lower(snapshot).rstrip(", "),
         )
     if leaked:
         return (
@@ -177,7 +177,7 @@ def _why_not_moved(patient: Patient, leaked: bool) -> tuple[str, str]:
             "or its network is too small.",
             "--epochs 500 --hidden 32",
         )
-    near = patient.neighbours
+    near = snapshot.neighbors
     margin = SIGMAS * math.sqrt(0.25 / near.rows)
     if near.score > near.constant + max(margin, 0.05):
         return (
@@ -193,62 +193,62 @@ def _why_not_moved(patient: Patient, leaked: bool) -> tuple[str, str]:
     )
 
 
-def too_high(patient: Patient) -> bool:
+def too_high(snapshot: TrainingSnapshot) -> bool:
     """Whether the learning rate is above what is stable, or above the weights themselves."""
-    rate = patient.rate
-    if rate is None or patient.optimizer is None:
+    rate = snapshot.rate
+    if rate is None or snapshot.optimizer is None:
         return False
-    if isinstance(patient.optimizer, SGD):
-        steps = [s for s in (patient.first_stable_step, patient.stable_step) if s is not None]
+    if isinstance(snapshot.optimizer, SGD):
+        steps = [s for s in (snapshot.first_stable_step, snapshot.stable_step) if s is not None]
         return bool(steps) and rate > min(steps)
-    return rate > typical_weight(patient) * 0.5
+    return rate > typical_weight(snapshot) * 0.5
 
 
-def typical_weight(patient: Patient) -> float:
+def typical_weight(snapshot: TrainingSnapshot) -> float:
     """Return how large weights are where they are largest: at first, and as LeCun would begin."""
-    weights = [layer.W for layer in patient.first_net.layers if isinstance(layer, Dense)]
+    weights = [layer.W for layer in snapshot.first_net.layers if isinstance(layer, Dense)]
     sizes = [float(np.square(W, dtype=np.float64).mean() ** 0.5) for W in weights]
     return max([*sizes, *(W.shape[1] ** -0.5 for W in weights)], default=1.0)
 
 
-def _at_rate(patient: Patient) -> str:
-    rate = patient.rate
+def _at_rate(snapshot: TrainingSnapshot) -> str:
+    rate = snapshot.rate
     if rate is None:
         return ""
-    step = patient.first_stable_step if isinstance(patient.optimizer, SGD) else None
+    step = snapshot.first_stable_step if isinstance(snapshot.optimizer, SGD) else None
     if step is None:
         return f" (learning rate {rate:g})"
     return f" (learning rate {rate:g}; the largest stable step at the start was about {step:.2g})"
 
 
-def _lower(patient: Patient) -> str:
-    rate = patient.rate
-    return "" if rate is None or not too_high(patient) else f"--lr {lower_rate(patient):.1g}, "
+def _lower(snapshot: TrainingSnapshot) -> str:
+    rate = snapshot.rate
+    return "" if rate is None or not too_high(snapshot) else f"--lr {lower_rate(snapshot):.1g}, "
 
 
-def lower_rate(patient: Patient) -> float:
+def lower_rate(snapshot: TrainingSnapshot) -> float:
     """Return a learning rate that is worth a try where the present one is too high."""
-    rate = patient.rate or 0.1
-    if isinstance(patient.optimizer, SGD):
-        steps = [s for s in (patient.first_stable_step, patient.stable_step) if s is not None]
+    rate = snapshot.rate or 0.1
+    if isinstance(snapshot.optimizer, SGD):
+        steps = [s for s in (snapshot.first_stable_step, snapshot.stable_step) if s is not None]
         return min([rate / 2, *(s / 2 for s in steps)])
-    return min(rate / 10, typical_weight(patient) / 50)
+    return min(rate / 10, typical_weight(snapshot) / 50)
 
 
-def _no_signal(patient: Patient, leaked: bool) -> list[Finding]:
+def _no_signal(snapshot: TrainingSnapshot, leaked: bool) -> list[Finding]:
     """Compare with the same answer for all on held-out rows; the interval decides what is said."""
-    figures, better = patient.held_out_figures, patient.held_out_difference
+    figures, better = snapshot.held_out_figures, snapshot.held_out_difference
     if figures is None or better is None:
         return []
     cost, score, base_cost, base_score, m = figures
     if cost < HELD_BASE * base_cost or better.low > 0:
         return []
-    near = patient.neighbours
+    near = snapshot.neighbors
     far = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
     unrelated = far and not leaked
     if better.high > AT_MOST and not unrelated:
         return [_too_few(better, m)]
-    if patient.task == "numbers":
+    if snapshot.task == "numbers":
         number = f"cost {cost:.4f} on {m} held-out rows; always the mean costs {base_cost:.4f}"
     else:
         number = f"{percent(score)} right on {m} held-out rows; always the same answer "
@@ -290,12 +290,12 @@ def _difference(better: Difference) -> str:
     return f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
 
 
-def _one_class(patient: Patient) -> list[Finding]:
-    if patient.task != "classes" or patient.labels is None:
+def _one_class(snapshot: TrainingSnapshot) -> list[Finding]:
+    if snapshot.task != "classes" or snapshot.labels is None:
         return []
-    A = patient.loss.link(patient.activity.Z)
+    A = snapshot.loss.link(snapshot.activity.Z)
     said = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
-    counts = patient.shares * len(patient.labels)
+    counts = snapshot.shares * len(snapshot.labels)
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in said]
     if not never:
         return []
@@ -305,24 +305,24 @@ def _one_class(patient: Patient) -> list[Finding]:
         Finding(
             "class never predicted",
             "warning",
-            f"The network never answers {patient.class_name(k)!r}{more}.",
-            f"{counts[k]:,.0f} of {len(patient.labels):,} training rows are of it "
-            f"({percent(patient.shares[k])})",
+            f"The network never answers {snapshot.class_name(k)!r}{more}.",
+            f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows are of it "
+            f"({percent(snapshot.shares[k])})",
             "The class is rare, so that leaving it out costs little.",
             "--balanced",
         )
     ]
 
 
-def _underfits(patient: Patient) -> list[Finding]:
-    near = patient.neighbours
+def _underfits(snapshot: TrainingSnapshot) -> list[Finding]:
+    near = snapshot.neighbors
     margin = SIGMAS * math.sqrt(0.25 / near.rows)
     if near.score < near.network + max(BETTER, margin):
         return []
-    what = "explain" if patient.task == "numbers" else "are right on"
-    of = "of the variance" if patient.task == "numbers" else "of the training rows"
-    if patient.l2 >= 0.01 or patient.dropout >= 0.5:
-        cause = f"It is held back: L2 {patient.l2:g}, dropout {patient.dropout:g}."
+    what = "explain" if snapshot.task == "numbers" else "are right on"
+    of = "of the variance" if snapshot.task == "numbers" else "of the training rows"
+    if snapshot.l2 >= 0.01 or snapshot.dropout >= 0.5:
+        cause = f"It is held back: L2 {snapshot.l2:g}, dropout {snapshot.dropout:g}."
         advice = "--l2 0 --dropout 0"
     else:
         cause = "It is too small for the shape of the data, or was trained too short."

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plainnet.diagnose.checks.result import AT_BASE, lower_rate, too_high, typical_weight
-from plainnet.diagnose.snapshot import Patient
+from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import percent
 from plainnet.optim.optimizers import SGD
@@ -28,65 +28,65 @@ UNMIXED = 1.5  # times the variance between batches that shuffled rows have
 STILL = 0.01  # of the base cost: AUTOTRAINER's gain of a slow training
 
 
-def check_course(patient: Patient) -> list[Finding]:
+def check_learning_curve(snapshot: TrainingSnapshot) -> list[Finding]:
     """Look for a rate too high or too low, oscillation, overfitting, unmixed batches.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         After its training; without a history only its weights and batches are judged.
 
     Returns
     -------
     list of Finding
     """
-    found = _batch_order(patient) + _grew(patient) + _overfitted(patient)
-    history = patient.history
+    found = _batch_order(snapshot) + _grew(snapshot) + _overfitted(snapshot)
+    history = snapshot.history
     if history is None or not history.loss:
         return found
-    high = rate_too_high(patient, history.loss)
-    swings = [] if high else _oscillation(patient, history.loss)
-    slow = [] if high or swings else _slow(patient, history.loss)
+    high = rate_too_high(snapshot, history.loss)
+    swings = [] if high else _oscillation(snapshot, history.loss)
+    slow = [] if high or swings else _slow(snapshot, history.loss)
     return found + high + swings + slow
 
 
-def check_failure(patient: Patient) -> list[Finding]:
+def check_failure(snapshot: TrainingSnapshot) -> list[Finding]:
     """Say why a cost was no longer finite.
 
     Parameters
     ----------
-    patient : Patient
+    snapshot : TrainingSnapshot
         Whose training broke off.
 
     Returns
     -------
     list of Finding
     """
-    rate = patient.rate
-    high = rate is not None and too_high(patient)
+    rate = snapshot.rate
+    high = rate is not None and too_high(snapshot)
     return [
         Finding(
             "learning rate too high" if high else "cost not finite",
             "problem",
             "The training broke off, because the cost was no longer finite.",
-            f"{patient.failure}" + (f"; {_step_size(patient)}" if high else ""),
+            f"{snapshot.failure}" + (f"; {_step_size(snapshot)}" if high else ""),
             "The learning rate is too high: every step goes further past the valley."
             if high
             else "Inputs or targets that are not scaled, or weights that began too large.",
-            f"--lr {lower_rate(patient):.1g}" if high else "--clip-norm 1, and scaled inputs",
+            f"--lr {lower_rate(snapshot):.1g}" if high else "--clip-norm 1, and scaled inputs",
         )
     ]
 
 
-def _step_size(patient: Patient) -> str:
+def _step_size(snapshot: TrainingSnapshot) -> str:
     """Put the learning rate beside what it is to be compared with."""
-    if not isinstance(patient.optimizer, SGD):
+    if not isinstance(snapshot.optimizer, SGD):
         return (
-            f"a step moves every weight by about {patient.rate:g}, and they began at about "
-            f"{typical_weight(patient):.2g}"
+            f"a step moves every weight by about {snapshot.rate:g}, and they began at about "
+            f"{typical_weight(snapshot):.2g}"
         )
-    places = (("start", patient.first_stable_step), ("end", patient.stable_step))
-    steps = [f"{step:.2g} at the {when}" for when, step in places if step is not None]
+    feature_spans = (("start", snapshot.first_stable_step), ("end", snapshot.stable_step))
+    steps = [f"{step:.2g} at the {when}" for when, step in feature_spans if step is not None]
     return f"the largest stable step, 2 over the curvature, is about {' and '.join(steps)}"
 
 
@@ -109,27 +109,27 @@ def swings(costs: ArrayLike, base: float) -> float:
     return float(np.mean(np.diff(half) > limit)) if len(half) > 1 else 0.0
 
 
-def rate_too_high(patient: Patient, costs: list[float]) -> list[Finding]:
+def rate_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> list[Finding]:
     """Find a learning rate too high: by what the cost did, or by the size of the steps alone."""
-    rate, rule = patient.rate, patient.optimizer
+    rate, rule = snapshot.rate, snapshot.optimizer
     if rate is None or rule is None:
         return []
     column = np.asarray(costs, np.float64)
     end, least = float(blocks(column, 10)[-1]), float(column.min())
     adaptive = not isinstance(rule, SGD)
     signs = []
-    if len(column) >= ENOUGH and swings(column, patient.base) > OFTEN / 2:
+    if len(column) >= ENOUGH and swings(column, snapshot.base) > OFTEN / 2:
         signs.append(
-            f"the cost rose in {100 * swings(column, patient.base):.0f} % of the last epochs"
+            f"the cost rose in {100 * swings(column, snapshot.base):.0f} % of the last epochs"
         )
-    if end > least + max(LOST * patient.base, 0.5 * least):
+    if end > least + max(LOST * snapshot.base, 0.5 * least):
         signs.append(f"the cost ended at {end:.4g} after it had been {least:.4g}")
-    if patient.cost > AT_BASE * patient.base or not math.isfinite(patient.cost):
+    if snapshot.cost > AT_BASE * snapshot.base or not math.isfinite(snapshot.cost):
         signs.append("the cost is no lower than that of the same answer for every row")
-    weights = typical_weight(patient)
+    weights = typical_weight(snapshot)
     beyond = adaptive and rate > max(weights, 1e-12)
-    given_back = end > least + GIVEN_BACK * patient.base
-    if not beyond and not given_back and not (signs and too_high(patient)):
+    given_back = end > least + GIVEN_BACK * snapshot.base
+    if not beyond and not given_back and not (signs and too_high(snapshot)):
         return []
     return [
         Finding(
@@ -137,20 +137,20 @@ def rate_too_high(patient: Patient, costs: list[float]) -> list[Finding]:
             "problem" if signs else "warning",
             f"The learning rate of {rate:g} is too high"
             + (f": {signs[0]}." if signs else ", though the cost did not show it."),
-            _step_size(patient),
+            _step_size(snapshot),
             "Every step goes past the valley and up the other side."
             if not adaptive
             else "Each step throws away what the weights were; units die or saturate.",
-            f"--lr {lower_rate(patient):.1g}",
+            f"--lr {lower_rate(snapshot):.1g}",
         )
     ]
 
 
-def _oscillation(patient: Patient, costs: list[float]) -> list[Finding]:
-    share = swings(costs, patient.base)
+def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> list[Finding]:
+    share = swings(costs, snapshot.base)
     if len(costs) < ENOUGH or share <= OFTEN:
         return []
-    rate = patient.rate
+    rate = snapshot.rate
     lower = "a lower --lr" if rate is None else f"--lr {rate / 3:.1g}"
     return [
         Finding(
@@ -165,25 +165,25 @@ def _oscillation(patient: Patient, costs: list[float]) -> list[Finding]:
     ]
 
 
-def _slow(patient: Patient, costs: list[float]) -> list[Finding]:
+def _slow(snapshot: TrainingSnapshot, costs: list[float]) -> list[Finding]:
     part = blocks(costs, 8)
-    if len(part) < 8 or not math.isfinite(patient.cost):
+    if len(part) < 8 or not math.isfinite(snapshot.cost):
         return []
     fell, late = part[0] - part[-1], part[5] - part[-1]
-    moved = patient.moved
-    standing = fell < STILL * patient.base and moved is not None and moved < 0.02
-    steady = fell > 0 and late > STEADY * fell and late > STILL * patient.base
-    if patient.cost < FAR * patient.base or not (standing or steady):
+    moved = snapshot.moved
+    standing = fell < STILL * snapshot.base and moved is not None and moved < 0.02
+    steady = fell > 0 and late > STEADY * fell and late > STILL * snapshot.base
+    if snapshot.cost < FAR * snapshot.base or not (standing or steady):
         return []
-    rate = patient.rate
+    rate = snapshot.rate
     number = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if standing:
         number += f", and the parameters moved by {100 * (moved or 0):.2f} % of their norm"
     else:
         number += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
-    if isinstance(patient.optimizer, SGD) and patient.stable_step is not None:
-        number += f"; the largest stable step is about {patient.stable_step:.2g}"
-        advice = f"--lr {patient.stable_step / 4:.1g}, or more --epochs"
+    if isinstance(snapshot.optimizer, SGD) and snapshot.stable_step is not None:
+        number += f"; the largest stable step is about {snapshot.stable_step:.2g}"
+        advice = f"--lr {snapshot.stable_step / 4:.1g}, or more --epochs"
     else:
         advice = f"--lr {(rate or 0.001) * 10:.1g}, or more --epochs"
     return [
@@ -202,17 +202,17 @@ def _slow(patient: Patient, costs: list[float]) -> list[Finding]:
     ]
 
 
-def _overfitted(patient: Patient) -> list[Finding]:
-    history = patient.history
+def _overfitted(snapshot: TrainingSnapshot) -> list[Finding]:
+    history = snapshot.history
     if history is not None and len(history.val_loss) >= ENOUGH:
-        return _overfitted_from(patient, history)
-    figures = patient.held_out_figures
-    if figures is None or patient.task == "numbers":
+        return _overfitted_from(snapshot, history)
+    figures = snapshot.held_out_figures
+    if figures is None or snapshot.task == "numbers":
         return []
     cost, score, _, _, m = figures
-    own = patient.loss.score(patient.activity.Z, patient.rows[1])
+    own = snapshot.loss.score(snapshot.activity.Z, snapshot.rows[1])
     margin = 3 * math.sqrt(max(own * (1 - own), 0.05) / m)
-    if own - score < max(GAP, margin) or cost < patient.cost + RISE * patient.base:
+    if own - score < max(GAP, margin) or cost < snapshot.cost + RISE * snapshot.base:
         return []
     return [
         _overfitting(
@@ -224,13 +224,13 @@ def _overfitted(patient: Patient) -> list[Finding]:
     ]
 
 
-def _overfitted_from(patient: Patient, history: History) -> list[Finding]:
+def _overfitted_from(snapshot: TrainingSnapshot, history: History) -> list[Finding]:
     width = max(1, len(history.val_loss) // 20)
     column = np.convolve(history.val_loss, np.ones(width) / width, mode="valid")
     best = int(column.argmin())
     rise = float(column[-1] - column[best])
     own = blocks(history.loss, 20)
-    if rise < max(RISE * float(column[best]), RISE_BASE * patient.base):
+    if rise < max(RISE * float(column[best]), RISE_BASE * snapshot.base):
         return []
     if own[-1] >= float(np.mean(history.loss[best : best + width])):
         return []
@@ -265,10 +265,10 @@ def _overfitting(number: str, cause: str, level: str, advice: str) -> Finding:
     )
 
 
-def _grew(patient: Patient) -> list[Finding]:
-    if patient.probe is None or len(patient.probe.gradients) < ENOUGH:
+def _grew(snapshot: TrainingSnapshot) -> list[Finding]:
+    if snapshot.probe is None or len(snapshot.probe.gradients) < ENOUGH:
         return []
-    norms = np.linalg.norm(patient.probe.gradients, axis=1)
+    norms = np.linalg.norm(snapshot.probe.gradients, axis=1)
     tenth = max(len(norms) // 10, 1)
     first, last = float(np.median(norms[:tenth])), float(np.median(norms[-tenth:]))
     if not first > 0 or last < GREW * first:
@@ -285,8 +285,8 @@ def _grew(patient: Patient) -> list[Finding]:
     ]
 
 
-def _batch_order(patient: Patient) -> list[Finding]:
-    mixing = [] if patient.probe is None else [m for m in patient.probe.mixing if m.batches > 1]
+def _batch_order(snapshot: TrainingSnapshot) -> list[Finding]:
+    mixing = [] if snapshot.probe is None else [m for m in snapshot.probe.mixing if m.batches > 1]
     if not mixing:
         return []
     ratio = float(np.mean([m.ratio for m in mixing]))

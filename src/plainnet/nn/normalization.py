@@ -1,0 +1,180 @@
+"""Normalization layers: BatchNorm, LayerNorm."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.layers import Layer, Shape
+from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.validation import check_range
+
+
+class _Normalization(Layer):
+    """Numbers of mean 0 and variance 1, each feature then scaled and shifted."""
+
+    gamma: Array
+    beta: Array
+    dgamma: Array
+    dbeta: Array
+
+    @final
+    def _scaled(self, Xhat: Array) -> Array:
+        """Y = gamma Xhat + beta."""
+        self.Xhat = Xhat
+        Y = np.multiply(Xhat, self.gamma, out=self._output(Xhat.shape))
+        Y += self.beta
+        return Y
+
+
+@final
+class BatchNorm(_Normalization):
+    """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+    Ioffe and Szegedy (2015). Pictures (NHWC) are normalised per channel. When predicting, running
+    means and variances of the training batches take the place of the batch's own. The statistics
+    count rows, whatever the rows weigh in the loss.
+
+    Parameters
+    ----------
+    momentum : float, default 0.1
+        The weight of the newest batch in the running figures, in (0, 1].
+    eps : float, default 1e-5
+        Added to the variance.
+
+    Raises
+    ------
+    PlainnetError
+        If an option is out of range, or it is to train on a single row, which has no variance.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([BatchNorm(momentum=0.5)], n_in=2)
+    >>> net.forward([[1.0, 10.0], [3.0, 50.0]], train=True).round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+    >>> net.layers[0].running_mean  # half of the way from 0 to the means 2 and 30
+    array([ 1., 15.], dtype=float32)
+    """
+
+    options = ("momentum", "eps")
+    running_mean: Array
+    running_var: Array
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.momentum = check_range("BatchNorm", "momentum", momentum, 0, 1, ends=True)
+        self.eps = check_range("BatchNorm", "eps", eps, 0, 1, ends=False)
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        n = (in_shape[-1],)
+        self.variables = [
+            ParameterSpec("gamma", n, "bias", "ones"),
+            ParameterSpec("beta", n, "bias", "zeros"),
+            ParameterSpec("running_mean", n, "state", "zeros"),
+            ParameterSpec("running_var", n, "state", "ones"),
+        ]
+        return in_shape
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
+        m = X.size // X.shape[-1]
+        if train and m == 1:
+            raise PlainnetError(
+                f"BatchNorm {self.name!r} has no variance to train with in a batch of one row: "
+                "take a larger batch_size, or give more rows"
+            )
+        self.train = train
+        axes = tuple(range(X.ndim - 1))
+        mean = X.mean(axis=axes) if train else self.running_mean
+        Xhat = np.subtract(X, mean, out=self._buffer("Xhat", X.shape))
+        var = np.square(Xhat).mean(axis=axes) if train else self.running_var
+        self.std = np.sqrt(var + self.eps)
+        Xhat /= self.std
+        if train:
+            self.running_mean += self.momentum * (mean - self.running_mean)
+            self.running_var += self.momentum * (var * (m / (m - 1)) - self.running_var)
+        return self._scaled(Xhat)
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
+        axes = tuple(range(dY.ndim - 1))
+        dX = self._buffer("dX", dY.shape)
+        np.multiply(dY, self.Xhat, out=dX)
+        np.sum(dX, axis=axes, out=self.dgamma)
+        np.sum(dY, axis=axes, out=self.dbeta)
+        if not need_dX:
+            return None
+        if not self.train:  # the running figures do not depend on X
+            np.multiply(dY, self.gamma / self.std, out=dX)
+            return dX
+        m = dY.size // dY.shape[-1]
+        np.multiply(self.Xhat, self.dgamma / -m, out=dX)
+        dX += dY
+        dX -= self.dbeta / m
+        dX *= self.gamma / self.std
+        return dX
+
+
+@final
+class LayerNorm(_Normalization):
+    """Each sample to mean 0 and variance 1 over its last axis, then scaled and shifted.
+
+    Ba, Kiros and Hinton (2016). It does the same when training and predicting.
+
+    Parameters
+    ----------
+    eps : float, default 1e-5
+        Added to the variance.
+
+    Raises
+    ------
+    PlainnetError
+        If eps is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([LayerNorm()], n_in=2)
+    >>> net.forward([[1.0, 3.0], [50.0, 10.0]]).round(3)
+    array([[-1.,  1.],
+           [ 1., -1.]], dtype=float32)
+    """
+
+    options = ("eps",)
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        self.eps = check_range("LayerNorm", "eps", eps, 0, 1, ends=False)
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        n = (in_shape[-1],)
+        self.variables = [
+            ParameterSpec("gamma", n, "bias", "ones"),
+            ParameterSpec("beta", n, "bias", "zeros"),
+        ]
+        return in_shape
+
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
+        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self._buffer("Xhat", X.shape))
+        self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
+        Xhat /= self.std
+        return self._scaled(Xhat)
+
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
+        axes = tuple(range(dY.ndim - 1))
+        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
+        np.sum(dY, axis=axes, out=self.dbeta)
+        if not need_dX:
+            return None
+        dX = np.multiply(dY, self.gamma, out=self._buffer("dX", dY.shape))
+        along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
+        dX -= dX.mean(axis=-1, keepdims=True)
+        dX -= self.Xhat * along
+        dX /= self.std
+        return dX
