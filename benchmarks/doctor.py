@@ -59,7 +59,7 @@ def hooks(job: Job) -> float:
     workload = job.workload
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
-    Z, y = net.predict(job.X[: workload.batch_rows]), job.y[: workload.batch_rows]
+    Z, y = net.predict_logits(job.X[: workload.batch_rows]), job.y[: workload.batch_rows]
     epoch = Epoch(1, 1, 1.0, None, 1.0, None, 0.1, 0.1)
     net.backward(loss(net.forward(job.X[: workload.batch_rows]), y)[1])
     batches = workload.steps // workload.epochs
@@ -88,7 +88,7 @@ def seconds(job: Job, watched: bool) -> float:
         optimizer=Adam(workload.lr),
         epochs=workload.epochs,
         batch_size=workload.batch,
-        metric=loss.score if probe is None else probe.metric(loss.score),
+        metric=loss.metric if probe is None else probe.metric(loss.metric),
         watch=None if probe is None else probe.watch,
     )
     return time.process_time() - start

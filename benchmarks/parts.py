@@ -117,7 +117,7 @@ def predictions(seconds: Sequence[float | None]) -> str:
     net, X = side.net, side.job.X
     head = ["rows", "goal", "all", "products", "activations", "rows turned over", "together"]
     lines = ["| " + " | ".join([*head, "the rest"]) + " |", "|---|" + "--:|" * len(head)]
-    calls: list[Call] = [lambda: net.predict(X[:1]), lambda: predict(net, X)]
+    calls: list[Call] = [lambda: net.predict_logits(X[:1]), lambda: predict(net, X)]
     for rows, call, goal in zip((1, len(X)), calls, seconds, strict=True):
         whole = microseconds(call)
         parts = [part * rows / threads for part, threads in prediction_parts(net, X[:rows])]

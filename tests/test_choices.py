@@ -18,7 +18,7 @@ def numbers(m=60):
 
 def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     frame = numbers()
-    model = table_run(frame, TrainConfig(epochs=2, scaling="none")).model
+    model = table_run(frame, TrainConfig(epochs=2, standardize=False)).model
     given = frame[["income", "age"]].to_numpy(np.float32)
     assert (model.inputs(frame) == given).all()
     model.save(tmp_path / "m.safetensors")
@@ -33,7 +33,7 @@ def test_without_scaling_numbers_enter_as_they_are(tmp_path):
 
 def test_without_scaling_pixels_enter_as_they_are(tmp_path):
     X, y, classes = pandas_and_bears(30, size=8)
-    model = image_run(X, y, classes, TrainConfig(epochs=2, scaling="none")).model
+    model = image_run(X, y, classes, TrainConfig(epochs=2, standardize=False)).model
     assert (model.transform(X) == X.reshape(len(X), -1)).all()
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
@@ -47,7 +47,7 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
     """They are what one gets without a network: its mistakes are not theirs."""
     found = {}
     for scaling in ("standard", "none"):
-        config = TrainConfig(epochs=1, scaling=scaling, test=0.4)
+        config = TrainConfig(epochs=1, scaling=scaling, test_fraction=0.4)
         if pictures:
             run = image_run(*pandas_and_bears(60, size=8), config)
         else:

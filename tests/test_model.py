@@ -186,7 +186,9 @@ def test_an_edited_file_is_refused_in_one_sentence(models, tmp_path, change, say
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     files = []
     for name in ("a", "b"):
-        result = table_run(introverts(100), TrainConfig(epochs=2, dropout=0.2, validation=0.2))
+        result = table_run(
+            introverts(100), TrainConfig(epochs=2, dropout=0.2, validation_fraction=0.2)
+        )
         result.model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
@@ -224,7 +226,7 @@ def test_the_real_pictures_reach_their_cost(shared_data):
 
 def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
     frame = frame_for("binary").assign(cabin=[f"c{i}" if i % 4 == 0 else None for i in range(60)])
-    model = table_run(frame, TrainConfig(epochs=1, test=0.6, target=("y",))).model
+    model = table_run(frame, TrainConfig(epochs=1, test_fraction=0.6, target=("y",))).model
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
@@ -248,7 +250,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
 def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 4)
     frame = pd.DataFrame({"hours": [1.0, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    model = table_run(frame, TrainConfig(hidden=(), epochs=1, test=0)).model
+    model = table_run(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
     new = pd.DataFrame({"hours": [*range(20), 1e38]})
     assert len(model.predict(new[:20])) == 20
     with pytest.raises(PlainnetError, match="the network's output for row 21 is "):

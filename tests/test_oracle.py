@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, settings, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plainnet import textbook
@@ -59,10 +59,10 @@ def test_cost_and_gradients_agree_to_1e_12(n_in, hidden, m, seed):
 def test_probabilities_and_labels_agree(n_in, hidden, m, seed):
     parameters, net, X, _ = both([n_in, *hidden, 1], m, seed)
     A = textbook.forward(X, parameters)[-1]
-    Z = net.predict(X)
-    np.testing.assert_allclose(BinaryCrossEntropy().link(Z), A, rtol=1e-12, atol=1e-15)
+    Z = net.predict_logits(X)
+    np.testing.assert_allclose(BinaryCrossEntropy().predictions(Z), A, rtol=1e-12, atol=1e-15)
     labels = textbook.predict(X, parameters)
-    assert BinaryCrossEntropy().score(Z, labels[:, None]) == 1.0
+    assert BinaryCrossEntropy().metric(Z, labels[:, None]) == 1.0
 
 
 @pytest.mark.parametrize("layer_sizes", [[4, 1], [4, 3, 1], [4, 6, 5, 1], [4, 3, 3, 3, 3, 1]])

@@ -50,7 +50,7 @@ def percent(predicted, y):
 
 
 def engine_percent(net, X, y):
-    return percent(net.predict(X)[:, 0] > 0, y)
+    return percent(net.predict_logits(X)[:, 0] > 0, y)
 
 
 # --- planar data --------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def train_textbook(parameters, X, y):
 def train_engine(parameters, X, y):
     net = engine_with(parameters, "relu")
     history = fit(net, X, y, loss=BinaryCrossEntropy(), optimizer=SGD(lr=0.01), epochs=15_000)
-    return history.loss, lambda X: net.predict(X)[:, 0] > 0
+    return history.loss, lambda X: net.predict_logits(X)[:, 0] > 0
 
 
 @pytest.mark.parametrize("train", [train_textbook, train_engine])

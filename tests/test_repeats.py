@@ -54,7 +54,7 @@ def test_numbers_are_repeated_by_their_error():
     ("config", "k", "says"),
     [
         (TrainConfig(), 1, "at least 2 in all, got 1"),
-        (TrainConfig(test=0), 2, "repeats are compared on held-out rows"),
+        (TrainConfig(test_fraction=0), 2, "repeats are compared on held-out rows"),
     ],
 )
 def test_what_cannot_be_repeated(config, k, says):

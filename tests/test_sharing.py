@@ -122,7 +122,7 @@ def test_whoever_only_reads_a_model_holds_its_network_or_a_copy(read):
 def test_a_copy_of_a_network_in_use_does_not_wait_for_it(again):
     net, X = mlp(3, seed=1), normals(4, 3)
     with InUse(net, X):
-        np.testing.assert_array_equal(again(net).predict(X), mlp(3, seed=1).predict(X))
+        np.testing.assert_array_equal(again(net).predict(X), mlp(3, seed=1).predict_logits(X))
 
 
 class InUse:
@@ -169,22 +169,22 @@ def in_child(check):
 @forks
 def test_a_child_may_use_a_network_that_a_thread_of_the_parent_holds():
     net, X = mlp(3, hidden=(8, 8), batch_norm=True, seed=1), normals(7, 3)
-    expected = net.predict(X)
+    expected = net.predict_logits(X)
     with InUse(net, X[:2]):
-        assert in_child(lambda: np.array_equal(net.predict(X), expected))
-    np.testing.assert_array_equal(net.predict(X), expected)
+        assert in_child(lambda: np.array_equal(net.predict_logits(X), expected))
+    np.testing.assert_array_equal(net.predict_logits(X), expected)
 
 
 @forks
 def test_a_child_may_use_a_network_that_its_own_thread_holds():
     net, X, answers = mlp(3, seed=1), normals(2, 3), []
-    expected = net.predict(X)
+    expected = net.predict_logits(X)
 
     def transform(batch):
-        answers.append(in_child(lambda: np.array_equal(net.predict(X), expected)))
+        answers.append(in_child(lambda: np.array_equal(net.predict_logits(X), expected)))
         return batch
 
-    net.predict(X, transform=transform)
+    net.predict_logits(X, transform=transform)
     assert answers == [True]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainnet import textbook as tb
@@ -369,7 +369,7 @@ def test_the_engine_has_the_cost_and_gradients_of_the_textbook(hidden, n_in, m, 
     assert cost == pytest.approx(
         tb.cross_entropy(A[-1], y), abs=1e-15 * np.exp(abs(Z).max()), rel=1e-12
     )
-    np.testing.assert_allclose(loss.link(Z), A[-1], rtol=1e-12, atol=0)
+    np.testing.assert_allclose(loss.predictions(Z), A[-1], rtol=1e-12, atol=0)
     for name, g in tb.backward(A, y, parameters).items():
         engine = net.params.grads[f"dense{name[2:]}.{name[1]}"]
         np.testing.assert_allclose(engine, g, rtol=1e-12, atol=1e-12 * max(1, abs(g).max()))

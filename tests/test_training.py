@@ -96,7 +96,7 @@ def test_label_smoothing_makes_no_sense_for_numbers():
 
 
 def test_the_record_says_what_was_done():
-    result = table_run(introverts(100), TrainConfig(epochs=2, validation=0.2))
+    result = table_run(introverts(100), TrainConfig(epochs=2, validation_fraction=0.2))
     record = result.model.record
     assert record["rows"] == {"train": 60, "validation": 20, "test": 20}
     assert record["config"]["epochs"] == 2

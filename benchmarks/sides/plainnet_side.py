@@ -56,7 +56,7 @@ class Plainnet(Side):
     def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
         X, net = self.job.X[:rows], self.net
         if rows == 1:
-            return lambda: net.predict(X), lambda: sigmoid(net.predict(X[:8]))
+            return lambda: net.predict_logits(X), lambda: sigmoid(net.predict_logits(X[:8]))
         return lambda: predict(net, X), lambda: sigmoid(predict(net, X[:8]))
 
     def chosen_threads(self) -> int:

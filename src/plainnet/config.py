@@ -26,22 +26,21 @@ from plainnet.optim.schedules import (
 from plainnet.storage.json_reader import JsonReader, shortened
 
 if TYPE_CHECKING:
-    from plainnet.data.columns import Kind, Scaling
+    from plainnet.data.columns import Kind
     from plainnet.data.privacy import Privacy
     from plainnet.data.targets import Task
 
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
 PRIVATE_LEVEL_COUNT = 10  # of min_level_count, where nothing else is said
-SCALINGS = ("standard", "none")
-_TEXTS = ("init", "optimizer", "schedule", "scaling")
-_NUMBERS = ("dropout", "label_smoothing", "momentum", "l2", "test", "validation")
+_TEXTS = ("init", "optimizer", "schedule")
+_NUMBERS = ("dropout", "label_smoothing", "momentum", "l2", "test_fraction", "validation_fraction")
 _FLAGS = (
-    *("batch_norm", "layer_norm", "nesterov", "balanced"),
-    *("together", "strict", "fingerprints", "private"),
+    *("batch_norm", "layer_norm", "nesterov", "standardize"),
+    *("group_duplicates", "strict", "fingerprints", "private"),
 )
 _COUNTS = ("warmup", "epochs", "batch_size", "patience", "size")
-_TEXTS_OR_NONE = ("loss", "task")
+_TEXTS_OR_NONE = ("loss", "task", "class_weight")
 _NUMBERS_OR_NONE = ("lr", "weight_decay", "clip_norm")
 LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
@@ -89,13 +88,13 @@ class TrainConfig:
         The weight of the L2 penalty.
     clip_norm : float, optional
         The largest norm of the gradient.
-    balanced : bool, default False
-        Whether all classes count alike, however many rows each has.
+    class_weight : "balanced", optional
+        Weight classes inversely to their frequency.
     patience : int, default 0
         Epochs to wait for a lower validation loss before stopping; 0 never stops early.
-    test, validation : float, default 0.2 and 0.0
+    test_fraction, validation_fraction : float, default 0.2 and 0.0
         Shares of the rows that are held out; patience needs validation rows.
-    together : bool, default False
+    group_duplicates : bool, default False
         Whether rows that are equal or nearly so, and pictures that look alike, stay on one side of
         the split.
     target : tuple of str, default ()
@@ -108,7 +107,7 @@ class TrainConfig:
         The side of pictures in pixels.
     strict : bool, default False
         Stop at a picture that cannot be used.
-    scaling : {"standard", "none"}, default "standard"
+    standardize : bool, default True
         Whether numbers and pixels are standardised, or enter the network as they are.
     fingerprints : bool, default True
         Whether the model keeps a filter to estimate which share of a set of rows it was trained on.
@@ -154,17 +153,17 @@ class TrainConfig:
     batch_size: int = 32
     l2: float = 0.0
     clip_norm: float | None = None
-    balanced: bool = False
+    class_weight: Literal["balanced"] | None = None
     patience: int = 0
-    test: float = 0.2
-    validation: float = 0.0
-    together: bool = False
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.0
+    group_duplicates: bool = False
     target: tuple[str, ...] = ()
     task: "Task | None" = None
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     size: int = 64
     strict: bool = False
-    scaling: "Scaling" = "standard"
+    standardize: bool = True
     fingerprints: bool = True
     min_level_count: int | None = None
     private: bool = False
@@ -307,25 +306,23 @@ def check(config: TrainConfig) -> None:
     --------
     >>> check(TrainConfig(patience=5))
     Traceback (most recent call last):
-    plainnet.errors.PlainnetError: patience needs validation rows: set validation to 0.2, say
+    plainnet.errors.PlainnetError: patience needs validation rows: set validation_fraction to 0.2, say
     """
     positive_int("TrainConfig", "epochs", config.epochs)
     if config.min_level_count is not None:
         positive_int("TrainConfig", "min_level_count", config.min_level_count)
-    for name in ("test", "validation", "label_smoothing"):
+    for name in ("test_fraction", "validation_fraction", "label_smoothing"):
         check_range("TrainConfig", name, getattr(config, name), 0, 1, ends=False, low_end=True)
     check_range("TrainConfig", "l2", config.l2, 0, math.inf, ends=False, low_end=True)
     if config.clip_norm is not None:
         check_range("TrainConfig", "clip_norm", config.clip_norm, 0, math.inf, ends=False)
-    if config.scaling not in SCALINGS:
-        raise PlainnetError(
-            f"unknown scaling {config.scaling!r}: expected one of {', '.join(SCALINGS)}"
-        )
+    if config.class_weight not in ("balanced", None):
+        raise PlainnetError(f"class_weight must be 'balanced' or None, got {config.class_weight!r}")
     for name in ("seed", "batch_size", "patience"):
         if getattr(config, name) < 0:
             raise PlainnetError(f"{name} must be at least 0, got {getattr(config, name)}")
-    if config.patience and not config.validation:
-        raise PlainnetError("patience needs validation rows: set validation to 0.2, say")
+    if config.patience and not config.validation_fraction:
+        raise PlainnetError("patience needs validation rows: set validation_fraction to 0.2, say")
     of_hidden = (config.dropout, config.batch_norm, config.layer_norm)
     if not config.hidden and (any(of_hidden) or config.activation != TrainConfig.activation):
         raise PlainnetError(
@@ -384,7 +381,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
     task : {"binary", "multiclass", "multilabel", "regression"}
         What kind of target it is.
     config : TrainConfig
-        Its ``loss``, ``label_smoothing`` and ``balanced``.
+        Its ``loss``, ``label_smoothing`` and ``class_weight``.
 
     Returns
     -------
@@ -400,9 +397,9 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
     >>> type(make_loss("regression", TrainConfig(loss="Huber"))).__name__
     'Huber'
     """
-    if config.balanced and task not in ("binary", "multiclass"):
+    if config.class_weight and task not in ("binary", "multiclass"):
         raise PlainnetError(
-            f"balanced is about classes, of which a {task} target has none: leave it out"
+            f"class_weight is about classes, of which a {task} target has none: leave it out"
         )
     kinds = {kind.__name__: kind for kind in LOSSES[task]}
     name = config.loss or next(iter(kinds))

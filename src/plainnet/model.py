@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from plainnet.engine.prediction import predict
+from plainnet.engine.prediction import predict_logits
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
@@ -75,7 +75,7 @@ class Model:
     >>> from plainnet.training import table_run
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
     >>> model.predict(new)
     array(['no', 'yes'], dtype=object)
@@ -231,7 +231,7 @@ class Model:
 
     def _link(self, Z: Array) -> Array:
         with np.errstate(over="ignore"):  # softmax of numbers far apart
-            return self.loss.link(Z)
+            return self.loss.predictions(Z)
 
     def logits(self, X: Array) -> Array:
         """Compute the network's output for rows that `inputs` made.
@@ -258,7 +258,7 @@ class Model:
         >>> from plainnet.training import table_run
         >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
@@ -276,7 +276,7 @@ class Model:
         """Compute logits without checking that they are finite."""
         self._require_few_outputs(len(X))
         with np.errstate(over="ignore", invalid="ignore"):
-            return predict(self.net, X, self.transform)
+            return predict_logits(self.net, X, self.transform)
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels: class names, yes/no for each label, or numbers in their own unit.
@@ -301,7 +301,7 @@ class Model:
         >>> from plainnet.training import table_run
         >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
         >>> model.predict(pd.DataFrame({"hours": [4, 1]}))
         array(['yes', 'no'], dtype=object)
         """

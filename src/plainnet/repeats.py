@@ -143,7 +143,7 @@ def check_repeat(config: TrainConfig, k: int) -> None:
     """Refuse a number of repeats that makes no sense; see `repeat`."""
     if k < 2:
         raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
-    if not config.test:
+    if not config.test_fraction:
         raise PlainnetError("repeats are compared on held-out rows: set test to 0.2, say")
 
 

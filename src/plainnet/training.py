@@ -58,7 +58,7 @@ class Run(NamedTuple):
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model, history, data = table_run(frame, TrainConfig(epochs=3, test=0))
+    >>> model, history, data = table_run(frame, TrainConfig(epochs=3, test_fraction=0))
     >>> len(history), len(data.train.X), model.target.classes
     (3, 4, ('no', 'yes'))
     """
@@ -107,7 +107,7 @@ def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" =
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frame.to_csv(f"{folder}/exam.csv", index=False)
-    ...     data = load(f"{folder}/exam.csv", TrainConfig(test=0.5))
+    ...     data = load(f"{folder}/exam.csv", TrainConfig(test_fraction=0.5))
     >>> len(data.train.X), len(data.test.X)
     (2, 2)
     """
@@ -115,7 +115,12 @@ def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" =
 
     check(config)
     source = _read(path, config, progress)
-    return split(source, rng(config, 0), test=config.test, validation=config.validation)
+    return split(
+        source,
+        rng(config, 0),
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
+    )
 
 
 def load_folds(
@@ -153,7 +158,7 @@ def load_folds(
 
     check(config)
     source = _read(path, config, progress)
-    return fold(source, k, rng(config, 0), rng(config, 3), test=config.test)
+    return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
 
 
 def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") -> "Source":
@@ -167,7 +172,7 @@ def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") ->
         size=config.size,
         strict=config.strict,
         group=_group(config),
-        scaling=config.scaling,
+        standardize=config.standardize,
         privacy=privacy_of(config),
         progress=progress,
     )
@@ -216,7 +221,7 @@ def run(
     >>> import tempfile
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> config = TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)
+    >>> config = TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frame.to_csv(f"{folder}/exam.csv", index=False)
     ...     model, history, data = run(f"{folder}/exam.csv", config)
@@ -382,10 +387,10 @@ def table_run(
         target=config.target,
         task=config.task,
         kinds=config.kinds,
-        test=config.test,
-        validation=config.validation,
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
         group=_group(config),
-        scaling=config.scaling,
+        standardize=config.standardize,
         privacy=privacy_of(config),
     )
     return train(data, config, callbacks, watch, ready=ready)
@@ -437,10 +442,10 @@ def image_run(
         y,
         classes,
         rng(config, 0),
-        test=config.test,
-        validation=config.validation,
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
         group=_group(config),
-        scaling=config.scaling,
+        standardize=config.standardize,
     )
     return train(data, config, callbacks, watch, ready=ready)
 
@@ -603,9 +608,9 @@ def fit_model(
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.batch_size or None,
-        validation=None if data.validation is None else (data.validation.X, data.validation.y),
-        metric=model.loss.score,
-        class_weight="balanced" if config.balanced else None,
+        validation_data=None if data.validation is None else (data.validation.X, data.validation.y),
+        metric=model.loss.metric,
+        class_weight=config.class_weight,
         l2=config.l2,
         clip_norm=config.clip_norm,
         early_stopping=EarlyStopping(config.patience) if config.patience else None,
@@ -633,4 +638,4 @@ def _versions() -> dict[str, str]:
 def _group(config: TrainConfig) -> "Grouping | None":
     from plainnet.evaluate.duplicates import groups_of
 
-    return groups_of if config.together else None
+    return groups_of if config.group_duplicates else None

@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Callable[..., int]:
             "regression": score.round(3),
         }[task]
         frame.to_csv(tmp_path / "whole.csv", index=False)
-        data = load(tmp_path / "whole.csv", TrainConfig(validation=0.2))
+        data = load(tmp_path / "whole.csv", TrainConfig(validation_fraction=0.2))
         row = int((data.test_rows if part == "test" else data.validation_rows)[3])
         frame.loc[row, column] = fill
         frame.to_csv(tmp_path / name, index=False)
@@ -49,7 +49,9 @@ def test_a_training_ends_with_a_model_and_names_the_row(
     cli: Cli, table: Callable[..., int], task: str, column: str, fill: float
 ) -> None:
     row = table("f.csv", task, column, fill)
-    done = cli("train", "f.csv", SHORT, "--validation 0.2 --out f.safetensors --report f.html")
+    done = cli(
+        "train", "f.csv", SHORT, "--validation-fraction 0.2 --out f.safetensors --report f.html"
+    )
     assert (done.code, done.err) == (0, "")
     said = f"left out row {row}: its values or predictions are too large to evaluate"
     assert f"{said} (the most extreme value is in column {column!r})" in done.out
@@ -66,7 +68,9 @@ def test_a_validation_row_is_left_out_before_the_training(
     cli: Cli, table: Callable[..., int], column: str
 ) -> None:
     row = table("f.csv", "regression", column, 1e37, "validation")
-    done = cli("train", "f.csv", SHORT, "--validation 0.2 --patience 3 --out f.safetensors")
+    done = cli(
+        "train", "f.csv", SHORT, "--validation-fraction 0.2 --patience 3 --out f.safetensors"
+    )
     assert (done.code, done.err) == (0, "")
     assert f"left out row {row}: " in done.out
     record = Model.load("f.safetensors").record

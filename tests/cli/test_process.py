@@ -51,7 +51,7 @@ def test_same_seed_same_bytes_in_two_processes(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         out = tmp_path / name / f"{name}.safetensors"
-        words = ["--epochs", "3", "--dropout", "0.2", "--validation", "0.2", "--seed", "5"]
+        words = ["--epochs", "3", "--dropout", "0.2", "--validation-fraction", "0.2", "--seed", "5"]
         words += ["--size", "16"] if data == "colours" else []
         assert run("train", path, *words, "--out", out, cwd=tmp_path / name).returncode == 0
     first, second = sorted(tmp_path.glob("*/*.safetensors"))

@@ -22,7 +22,7 @@ from plainnet.model import Model
 from plainnet.storage import model_file as files
 
 Cli = Callable[..., Any]
-WORDS = "--epochs 12 --dropout 0.2 --validation 0.2 --patience 11 --batch-size 16"
+WORDS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --batch-size 16"
 
 
 @pytest.fixture

@@ -20,23 +20,23 @@ def table(m=40):
 
 @pytest.mark.parametrize(("test", "validation"), [(0.25, 0.0), (0.25, 0.25), (0.0, 0.5), (0.5, 0)])
 def test_the_parts_have_their_shares_and_all_rows(test, validation):
-    data = table_dataset(table(), rng(), test=test, validation=validation)
+    data = table_dataset(table(), rng(), test_fraction=test, validation_fraction=validation)
     sizes = [0 if part is None else len(part.y) for part in (data.validation, data.test)]
     assert sizes == [40 * validation, 40 * test]
     assert len(data.train.y) + sum(sizes) == 40
 
 
 def test_the_schema_knows_the_training_rows_only():
-    data = table_dataset(table(), rng(), test=0.5)
+    data = table_dataset(table(), rng(), test_fraction=0.5)
     assert data.train.X.mean() == pytest.approx(0, abs=1e-6)
     assert data.test.X.mean() != pytest.approx(0, abs=1e-6)
 
 
 def test_what_never_varies_among_the_training_rows_has_no_feature():
-    held_out = table_dataset(table(), rng(), test=0.25).test_rows
+    held_out = table_dataset(table(), rng(), test_fraction=0.25).test_rows
     frame = table().assign(pool=0.0, sauna=None, attic=["oak"] * 20 + [None] * 20, kind="hut")
     frame.loc[held_out[0], ["pool", "sauna", "attic", "kind"]] = [32.0, 4.0, "elm", "villa"]
-    data = table_dataset(frame, rng(), target=["y"], test=0.25)
+    data = table_dataset(frame, rng(), target=["y"], test_fraction=0.25)
     assert data.test_rows.tolist() == held_out.tolist()
     assert data.schema.feature_names == ("x", "attic: missing")
     assert [line.kind for line in data.schema.describe()] == [
@@ -55,11 +55,11 @@ def test_what_never_varies_among_the_training_rows_has_no_feature():
 
 
 def test_a_table_without_a_column_that_varies_in_training_is_refused():
-    held_out = table_dataset(table(), rng(), test=0.25).test_rows
+    held_out = table_dataset(table(), rng(), test_fraction=0.25).test_rows
     frame = table().assign(x=0)
     frame.loc[held_out[0], "x"] = 1
     with pytest.raises(DataError) as error:
-        table_dataset(frame, rng(), test=0.25)
+        table_dataset(frame, rng(), test_fraction=0.25)
     assert str(error.value) == (
         "No column is left to learn from: 'x' is left out as constant (always '0'); give the table "
         "more columns, or say what kind one of them is."
@@ -95,10 +95,10 @@ def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
 @pytest.mark.parametrize(("test", "validation", "sides"), [(0.2, 0, 2), (0, 0.2, 2), (0.2, 0.2, 3)])
 def test_too_few_rows_are_refused(test, validation, sides):
     frame = pd.DataFrame({"x": range(2 * sides), "y": np.arange(2 * sides) / 3})
-    table_dataset(frame, rng(), test=test, validation=validation)
+    table_dataset(frame, rng(), test_fraction=test, validation_fraction=validation)
     split = "a split" if sides == 2 else "a split in 3"
     with pytest.raises(DataError) as error:
-        table_dataset(frame[1:], rng(), test=test, validation=validation)
+        table_dataset(frame[1:], rng(), test_fraction=test, validation_fraction=validation)
     assert str(error.value) == (
         f"{split} needs at least {2 * sides} rows, got {2 * sides - 1}: "
         "add rows or hold fewer parts out"
@@ -109,7 +109,7 @@ def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
     frame = table().assign(y=["a"] * 38 + ["b"] * 2)
     table_dataset(frame, rng())
     with pytest.raises(DataError) as error:
-        table_dataset(frame, rng(), validation=0.2)
+        table_dataset(frame, rng(), validation_fraction=0.2)
     assert str(error.value) == (
         "the class 'b' has 2 rows, but a split in 3 needs at least 3 of each class, one for each "
         "side: add rows of it or drop it"
@@ -117,7 +117,7 @@ def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
     with pytest.raises(DataError) as of_folds:
         fold(TableSource(frame), 3, rng(), rng())
     assert str(of_folds.value) == str(error.value)
-    fold(TableSource(frame), 3, rng(), rng(), test=0)
+    fold(TableSource(frame), 3, rng(), rng(), test_fraction=0)
 
 
 def test_a_kind_for_the_target_is_refused():

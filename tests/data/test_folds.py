@@ -37,7 +37,7 @@ def pictures() -> PictureSource:
 
 def test_the_held_out_rows_are_those_of_a_split_and_in_no_fold() -> None:
     dealt = folds(frame())
-    alone = split(TableSource(frame()), rng(1), test=0.2)
+    alone = split(TableSource(frame()), rng(1), test_fraction=0.2)
     np.testing.assert_array_equal(dealt.data.test_rows, alone.test_rows)
     np.testing.assert_array_equal(dealt.data.train.X, alone.train.X)
     own = [dealt.fold(i).test_rows for i in range(K)]
@@ -49,7 +49,7 @@ def test_the_held_out_rows_are_those_of_a_split_and_in_no_fold() -> None:
 
 
 def test_without_held_out_rows_all_are_in_folds() -> None:
-    dealt = folds(frame(), test=0)
+    dealt = folds(frame(), test_fraction=0)
     assert dealt.data.test is None
     assert sorted(np.concatenate([dealt.fold(i).test_rows for i in range(K)])) == list(range(M))
 

@@ -112,7 +112,7 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
 def test_a_least_count_of_ones_own_goes_before_that_of_private():
     levels = {
         least: table_run(
-            table(), TrainConfig(epochs=1, test=0, private=True, min_level_count=least)
+            table(), TrainConfig(epochs=1, test_fraction=0, private=True, min_level_count=least)
         )
         .model.schema.columns[1]
         .levels

@@ -95,11 +95,11 @@ def test_a_watched_training_is_the_same_training():
         rng = np.random.default_rng(0)
         X, y = rng.standard_normal((50, 2)), np.arange(50) % 2
         probe = Recorder(net)
-        options = {"metric": loss.score}
+        options = {"metric": loss.metric}
         if watched:
-            options = {"metric": probe.metric(loss.score), "watch": probe.watch}
+            options = {"metric": probe.metric(loss.metric), "watch": probe.watch}
         history = fit(
-            net, X, y, loss=loss, epochs=5, batch_size=8, validation=0.2, seed=1, **options
+            net, X, y, loss=loss, epochs=5, batch_size=8, validation_fraction=0.2, seed=1, **options
         )
         return net.params.theta, history.metric, history.val_metric
 
@@ -324,7 +324,7 @@ def test_restored_weights_make_overfitting_a_note():
         optimizer=rule,
         epochs=300,
         batch_size=32,
-        validation=ill.held_out,
+        validation_data=ill.held_out,
         early_stopping=EarlyStopping(200),
     )
     restored = TrainingSnapshot(
@@ -373,7 +373,7 @@ def test_watching_costs_less_than_a_twentieth_of_a_step():
     y = rng.integers(0, 10, len(X))
     spent = [0.0]
     probe = Recorder(net)
-    watched = probe.metric(loss.score)
+    watched = probe.metric(loss.metric)
 
     def timed(call, *arguments):
         start = time.process_time()
@@ -385,7 +385,7 @@ def test_watching_costs_less_than_a_twentieth_of_a_step():
 
     def metric(Z, y):
         start = time.process_time()
-        loss.score(Z, y)
+        loss.metric(Z, y)
         bare[0] += time.process_time() - start
         return timed(watched, Z, y)
 

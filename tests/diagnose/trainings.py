@@ -65,8 +65,8 @@ def trained(
             optimizer=rule,
             epochs=epochs,
             batch_size=batch_size,
-            validation=held_out if watch else None,
-            metric=probe.metric(loss.score),
+            validation_data=held_out if watch else None,
+            metric=probe.metric(loss.metric),
             watch=watching,
             transform=transform,
             l2=l2,
@@ -176,7 +176,7 @@ def dataset_patient(data, config, watch=True):
         names=() if model.transform else data.schema.feature_names,
         transform=model.transform,
         l2=config.l2,
-        class_weight="balanced" if config.balanced else None,
+        class_weight=config.class_weight,
         seed=config.seed,
         watch=watch,
     )
@@ -233,7 +233,7 @@ SURVEYS = {
     ),
     "batch norm, AdamW": TrainConfig(optimizer="adamw", batch_norm=True, epochs=20, lr=0.003),
     "cosine, warm-up": TrainConfig(schedule="cosine", warmup=3, lr=0.01, epochs=30),
-    "balanced": TrainConfig(balanced=True, epochs=30, lr=0.003),
+    "balanced": TrainConfig(class_weight="balanced", epochs=30, lr=0.003),
     "logistic regression": TrainConfig(hidden=(), optimizer="sgd", lr=0.1, epochs=30),
 }
 PICTURES = {
@@ -505,7 +505,7 @@ def in_parts(seed):
                 loss=loss,
                 optimizer=rule,
                 epochs=1,
-                metric=probe.metric(loss.score),
+                metric=probe.metric(loss.metric),
                 watch=probe.watch,
             )
     return TrainingSnapshot(net, loss, X, y, optimizer=rule, probe=probe, history=History())

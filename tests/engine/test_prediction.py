@@ -25,7 +25,7 @@ def test_every_row_gets_its_own_output(processors, n, m):
     net.forward(X[:100], train=m > 1)  # running figures that are not those of the beginning
     Z = predict(net, X)
     assert Z.shape == (m, 2)
-    np.testing.assert_allclose(Z, net.predict(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(Z, net.predict_logits(X), rtol=1e-5, atol=1e-6)
 
 
 def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
@@ -42,7 +42,7 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
     Z = predict(net, X, scale)
     assert len({thread for thread, _ in seen}) == 2
     assert {rows for _, rows in seen} == {net.batch_rows}
-    np.testing.assert_allclose(Z, net.predict(X / np.float32(255)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(Z, net.predict_logits(X / np.float32(255)), rtol=1e-5, atol=1e-6)
 
 
 def test_the_threads_do_with_overflow_what_the_caller_wants(processors):

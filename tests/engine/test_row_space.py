@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainnet import (
@@ -186,7 +186,7 @@ def test_pictures_behind_a_transform_and_a_flatten():
         BinaryCrossEntropy(),
         epochs=100,
         transform=lambda rows: rows / 255.0,
-        validation=(X[:4], [0, 1, 0, 1]),
+        validation_data=(X[:4], [0, 1, 0, 1]),
     )
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
 

@@ -66,15 +66,15 @@ OPTIONS = [
         {"batch_size": "auto"},
         "NetClassifier: batch_size must be a whole number of at least 1, got 'auto'",
     ),
-    ({"validation": 1.5}, "NetClassifier: validation must be a number in [0, 1), got 1.5"),
+    ({"validation_fraction": 1.5}, "NetClassifier: validation must be a number in [0, 1), got 1.5"),
     (
-        {"validation": (X, Y)},
+        {"validation_fraction": (X, Y)},
         "NetClassifier: validation must be a share of the rows in [0, 1), got tuple: "
         "fit takes rows of their own as X_val and y_val",
     ),
     (
         {"patience": 3},
-        "patience needs validation rows: set validation=0.1, say, or give fit X_val and y_val",
+        "patience needs validation rows: set validation_fraction=0.1, say, or give fit X_val and y_val",
     ),
     ({"callbacks": [5]}, "NetClassifier: callbacks must be a list of functions, got [5]"),
     (
@@ -218,17 +218,17 @@ CALLS = [
         "NetClassifier: the sample weights are all zero: some rows must count",
     ),
     (
-        lambda: classifier(validation=0.2).fit(X, ["r", *["a", "b"] * 9, "a"]),
+        lambda: classifier(validation_fraction=0.2).fit(X, ["r", *["a", "b"] * 9, "a"]),
         "the class 'r' has 1 row, but a split needs at least 2 of each class, one for each side: "
         "add rows of it or drop it",
     ),
     (
-        lambda: NetRegressor(validation=0.1).fit(X[:2], Y[:2]),
+        lambda: NetRegressor(validation_fraction=0.1).fit(X[:2], Y[:2]),
         "a split needs at least 4 rows, got 2: add rows or hold fewer parts out",
     ),
     (
-        lambda: NetRegressor(validation=0.1).fit(X[:10], Y[:10]),
-        "validation=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each needs 2: "
+        lambda: NetRegressor(validation_fraction=0.1).fit(X[:10], Y[:10]),
+        "validation_fraction=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each needs 2: "
         "give more rows or another share",
     ),
     (
@@ -250,7 +250,7 @@ CALLS = [
         "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}",
     ),
     (
-        lambda: classifier(validation=0.1).partial_fit(X, Y, [0, 1]),
+        lambda: classifier(validation_fraction=0.1).partial_fit(X, Y, [0, 1]),
         "partial_fit holds no rows out and never stops early: "
         "set validation and patience to 0, or call fit",
     ),

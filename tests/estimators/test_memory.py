@@ -31,11 +31,11 @@ def kept_by(make: Callable[[], object]) -> int:
     [
         lambda net: net.fit(X, Y),
         lambda net: net.set_params(batch_norm=True, dropout=0.1).fit(X, Y),
-        lambda net: net.set_params(validation=0.5).fit(X, Y),
+        lambda net: net.set_params(validation_fraction=0.5).fit(X, Y),
         lambda net: net.set_params(warm_start=True).fit(X, Y).fit(X, Y),
         lambda net: net.partial_fit(X, Y),
     ],
-    ids=["fit", "all layers", "validation", "warm start", "partial_fit"],
+    ids=["fit", "all layers", "validation_fraction", "warm start", "partial_fit"],
 )
 def test_an_estimator_keeps_no_training_buffers(train):
     kept = kept_by(lambda: train(NetRegressor((50,), epochs=1, batch_size=None)))

@@ -113,7 +113,9 @@ def test_several_labels_are_learned_by_fit_and_by_partial_fit():
     for _ in range(60):
         net.partial_fit(MARKED, MARKS, classes=[0, 1, 2, 3, 4])
     assert net.score(MARKED, MARKS) > 0.9
-    stopped = NetClassifier(validation=0.2, patience=3).fit(MARKED, MARKS)  # not in proportion
+    stopped = NetClassifier(validation_fraction=0.2, patience=3).fit(
+        MARKED, MARKS
+    )  # not in proportion
     assert stopped.predict(MARKED).shape == MARKS.shape
 
 
@@ -128,7 +130,7 @@ class Poisson(Loss):
     def __call__(self, Z, y, weight=None):
         return float(np.mean(np.exp(Z) - y * Z)), (np.exp(Z) - y) / len(Z)
 
-    def link(self, Z):
+    def predictions(self, Z):
         return np.exp(Z)
 
     def encode(self, y, n_out, dtype=np.float32):
@@ -195,7 +197,7 @@ def test_errors_of_partial_fit():
 
 @BOTH
 def test_partial_fit_after_a_fit_with_early_stopping_is_refused(kind):
-    net = kind((5,), epochs=3, validation=0.2, patience=2).fit(X_IRIS, IRIS)
+    net = kind((5,), epochs=3, validation_fraction=0.2, patience=2).fit(X_IRIS, IRIS)
     with pytest.raises(ValueError, match="partial_fit holds no rows out and never stops early"):
         net.partial_fit(X_IRIS, IRIS)
 
@@ -226,7 +228,7 @@ def test_a_loss_that_diverges_is_an_error_and_keeps_the_network_before():
     """scikit-learn's returns, with a network that predicts NaN."""
     net = NetRegressor((100,), activation="identity", warm_start=True, epochs=2).fit(X_IRIS, IRIS)
     before = net.predict(X_IRIS)
-    net.set_params(optimizer="sgd", lr=10.0, epochs=200, validation=0.2, patience=10)
+    net.set_params(optimizer="sgd", lr=10.0, epochs=200, validation_fraction=0.2, patience=10)
     with pytest.raises(TrainingError, match="lower the learning rate"):
         net.fit(X_IRIS, IRIS)
     np.testing.assert_array_equal(net.predict(X_IRIS), before)
@@ -289,7 +291,7 @@ def test_names_of_columns_are_kept_without_a_warning(kind):
     frame = pd.DataFrame(ROWS[:20, :2], columns=["a", "b"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net = kind((4,), epochs=3, validation=0.2, patience=2)
+        net = kind((4,), epochs=3, validation_fraction=0.2, patience=2)
         net.fit(frame, pd.Series(np.arange(20) % 2, name="y")).score(frame, np.arange(20) % 2)
     assert net.feature_names_in_.tolist() == ["a", "b"]
 
@@ -322,7 +324,7 @@ def test_float32_gives_nearly_what_float64_gives(kind):
 
 @BOTH
 def test_early_stopping_ends_and_goes_back_to_the_best(kind):
-    net = kind((20,), optimizer="sgd", epochs=3000, validation=0.1, patience=5)
+    net = kind((20,), optimizer="sgd", epochs=3000, validation_fraction=0.1, patience=5)
     net.fit(ROWS, NUMBER > 20 if kind is NetClassifier else NUMBER)
     assert net.n_iter_ < 3000
     curve = net.validation_loss_curve_
@@ -335,18 +337,20 @@ def test_early_stopping_ends_and_goes_back_to_the_best(kind):
 
 def test_rows_are_held_out_with_classes_in_proportion():
     with pytest.raises(ValueError, match="a split needs at least 2 of each class"):
-        NetClassifier(validation=0.5).fit([[1, 2], [2, 3], [3, 4], [4, 5]], [0, 0, 0, 1])
+        NetClassifier(validation_fraction=0.5).fit([[1, 2], [2, 3], [3, 4], [4, 5]], [0, 0, 0, 1])
 
 
 def test_early_stopping_takes_texts_as_labels():
     y = np.array(["a", "b", "c"], dtype=object)[DIGIT]
-    net = NetClassifier(validation=0.1, patience=5, epochs=20).fit(DIGITS, y)
+    net = NetClassifier(validation_fraction=0.1, patience=5, epochs=20).fit(DIGITS, y)
     assert len(net.history_.val_metric) == net.n_iter_
     assert np.isfinite(net.history_.val_metric).all()
 
 
 def test_weights_of_one_are_no_weights_where_rows_are_held_out():
-    net = NetRegressor((10,), lr=0.01, epochs=10, batch_size=10, validation=0.1, patience=3)
+    net = NetRegressor(
+        (10,), lr=0.01, epochs=10, batch_size=10, validation_fraction=0.1, patience=3
+    )
     expected = net.fit(ROWS, NUMBER).predict(ROWS)
     weighted = net.fit(ROWS, NUMBER, sample_weight=np.ones(200)).predict(ROWS)
     np.testing.assert_allclose(weighted, expected)
@@ -354,9 +358,9 @@ def test_weights_of_one_are_no_weights_where_rows_are_held_out():
 
 def test_too_few_rows_to_hold_some_out_are_an_error():
     with pytest.raises(ValueError, match="a split needs at least 4 rows"):
-        NetRegressor(validation=0.1).fit(ROWS[:2], NUMBER[:2])
+        NetRegressor(validation_fraction=0.1).fit(ROWS[:2], NUMBER[:2])
     with pytest.raises(ValueError, match="leaves 9 to train on and 1 to validate with"):
-        NetRegressor(validation=0.1).fit(ROWS[:10], NUMBER[:10])
+        NetRegressor(validation_fraction=0.1).fit(ROWS[:10], NUMBER[:10])
 
 
 def test_a_falling_learning_rate_ends_low():
@@ -414,7 +418,9 @@ def test_each_warm_start_takes_all_its_epochs(kind):
 
 @BOTH
 def test_a_warm_start_goes_on_with_early_stopping(kind):
-    net = kind((10,), epochs=5, warm_start=True, validation=0.2, patience=20).fit(X_IRIS, IRIS)
+    net = kind((10,), epochs=5, warm_start=True, validation_fraction=0.2, patience=20).fit(
+        X_IRIS, IRIS
+    )
     before = len(net.validation_loss_curve_)
     net.set_params(epochs=10).fit(X_IRIS, IRIS)
     assert len(net.validation_loss_curve_) > before == 5

@@ -59,7 +59,7 @@ CHANGES = {
     "batch_size": None,
     "l2": 0.5,
     "clip_norm": 1e-3,
-    "validation": 0.3,
+    "validation_fraction": 0.3,
     "standardize": False,
     "dtype": "float32",
     "random_state": 1,
@@ -97,7 +97,7 @@ SCALARS = {
     "batch_size": np.int32(8),
     "l2": np.float32(0.25),
     "clip_norm": np.float32(0.25),
-    "validation": np.float32(0.25),
+    "validation_fraction": np.float32(0.25),
     "verbose": np.int64(0),
     "standardize": np.False_,
     "random_state": np.uint8(3),
@@ -111,7 +111,7 @@ def test_a_scalar_of_numpy_is_the_number_it_holds(name):
     for net, y in ((classifier, TWO), (regressor, NUMBER)):
         expected = net(**{name: plain}).fit(X, y).predict(X)
         np.testing.assert_array_equal(net(**{name: given}).fit(X, y).predict(X), expected)
-    if name != "validation":
+    if name != "validation_fraction":
         train = [classifier(**{name: v}).partial_fit(X, TWO, ["no", "yes"]) for v in (given, plain)]
         np.testing.assert_array_equal(*(net.net_.params.theta for net in train))
 
@@ -341,14 +341,14 @@ def test_logarithms_with_a_loss_of_ones_own():
         def __call__(self, Z, y, weight=None):
             return SoftmaxCrossEntropy()(Z, y, weight)
 
-        def link(self, Z):
+        def predictions(self, Z):
             return (Z.max(axis=1, keepdims=True) == Z).astype(Z.dtype)
 
         def encode(self, y, n_out, dtype=np.float32):
             return SoftmaxCrossEntropy().encode(y, n_out, dtype)
 
         def score(self, Z, y):
-            return SoftmaxCrossEntropy().score(Z, y)
+            return SoftmaxCrossEntropy().metric(Z, y)
 
     net = classifier(loss=Own()).fit(X, THREE)
     assert {*np.unique(net.predict_log_proba(X))} == {-np.inf, 0.0}
@@ -440,11 +440,11 @@ def test_early_stopping_goes_back_to_the_best_epoch():
 def test_a_share_is_held_out_with_every_class_in_it():
     rare = np.where(np.arange(60) < 4, "rare", TWO)
     marked = np.column_stack([X, np.arange(60) < 4])
-    net = classifier(validation=0.25, epochs=3).fit(marked, rare)
+    net = classifier(validation_fraction=0.25, epochs=3).fit(marked, rare)
     assert net.input_scaling_.mean[3] == pytest.approx(3 / 45)  # of training rows
     assert len(net.validation_loss_curve_) == len(net.history_.val_metric) == 3
     assert not classifier().fit(X, rare).validation_loss_curve_
-    lines = regressor(validation=0.5, epochs=3).fit(X, NUMBER)
+    lines = regressor(validation_fraction=0.5, epochs=3).fit(X, NUMBER)
     assert len(lines.validation_loss_curve_) == 3
 
 
@@ -471,7 +471,7 @@ def test_callbacks_see_each_epoch_and_may_stop():
 
 
 def test_progress_is_printed_as_often_as_wanted(capsys):
-    classifier(verbose=2, validation=0.2).fit(X, TWO)
+    classifier(verbose=2, validation_fraction=0.2).fit(X, TWO)
     lines = capsys.readouterr().out.splitlines()
     assert [line[:12] for line in lines] == ["epoch 2 of 5", "epoch 4 of 5", "epoch 5 of 5"]
     assert "  validation loss 0." in lines[0]

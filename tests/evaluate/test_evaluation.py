@@ -217,7 +217,7 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
     _, found = judged(twice, config)
     (finding,) = [one for one in found.findings if one.name == "duplicates across the split"]
     assert finding.level == "warning"
-    _, found = judged(twice, TrainConfig(epochs=1, together=True))
+    _, found = judged(twice, TrainConfig(epochs=1, group_duplicates=True))
     assert [one.name for one in found.findings] == ["repeated rows"]
 
 
@@ -290,7 +290,7 @@ def mean_precision(came, p):
 
 @pytest.mark.parametrize(("task", "each"), [("multilabel", "label"), ("multiclass", "class")])
 def test_every_label_and_class_has_its_curves(task, each):
-    result = table_run(several(task), TrainConfig(epochs=20, task=task, test=0.4))
+    result = table_run(several(task), TrainConfig(epochs=20, task=task, test_fraction=0.4))
     test, target = result.data.test, result.model.target
     found = evaluation(result.model, test).to_json()
     json.dumps(found, allow_nan=False)
@@ -331,7 +331,7 @@ def test_a_label_that_never_comes_has_no_curve():
 
 def test_labels_of_equal_rows_that_differ_are_said():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
-    result = table_run(frame, TrainConfig(epochs=1, task="multilabel", test=0))
+    result = table_run(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
     found = evaluation(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
@@ -345,7 +345,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
     frame = several(task) if task != "binary" else several("multiclass").assign(
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
-    result = table_run(frame, TrainConfig(epochs=20, task=task, test=0.03))
+    result = table_run(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
     A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
     text = json.dumps(evaluation(result.model, result.data.test).curves)
     said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]

@@ -27,7 +27,7 @@ def test_least_squares_of_wide_and_of_dependent_columns():
     X = rng.standard_normal((10, 30)).astype(np.float32)
     y = rng.standard_normal((10, 2)).astype(np.float32)
     net = fit_regression("regression", X, y, 2)
-    np.testing.assert_allclose(net.predict(X), y, atol=1e-4)  # wide: every row can be met
+    np.testing.assert_allclose(net.predict_logits(X), y, atol=1e-4)  # wide: every row can be met
     x = np.arange(8, dtype=np.float32)[:, None]
     net = fit_regression("regression", np.hstack([x, x, 0 * x]), 4 * x, 1)
     np.testing.assert_allclose(net.params.views["dense1.W"], [[2, 2, 0]], atol=1e-5)
@@ -58,7 +58,7 @@ def test_the_gradient_of_several_outputs_is_zero(task):
     labels = (X @ rng.standard_normal((4, 3)) + rng.standard_normal((200, 3)) > 0) * np.float32(1)
     y = labels if task == "multilabel" else (X[:, 0] + rng.standard_normal(200) > 0) * 2
     net = fit_regression(task, X, y, 3)
-    Z, W = net.predict(X).astype(np.float64), net.params.views["dense1.W"]
+    Z, W = net.predict_logits(X).astype(np.float64), net.params.views["dense1.W"]
     if task == "multilabel":
         dZ = (1 / (1 + np.exp(-Z)) - labels) / 3
     else:
@@ -71,10 +71,10 @@ def test_several_classes_and_labels_are_learned():
     X = np.random.default_rng(3).standard_normal((300, 2)).astype(np.float32)
     y = (X[:, 0] > 0.5).astype(np.int64) + (X[:, 0] > -0.5)
     net = fit_regression("multiclass", X, y, 3)
-    assert (net.predict(X).argmax(axis=1) == y).mean() > 0.93
+    assert (net.predict_logits(X).argmax(axis=1) == y).mean() > 0.93
     labels = (X > 0).astype(np.float32)
     net = fit_regression("multilabel", X, labels, 2)
-    assert ((net.predict(X) > 0) == labels).mean() > 0.98
+    assert ((net.predict_logits(X) > 0) == labels).mean() > 0.98
 
 
 def test_much_data_is_taken_in_parts(monkeypatch):
@@ -82,7 +82,7 @@ def test_much_data_is_taken_in_parts(monkeypatch):
     X = np.random.default_rng(4).standard_normal((2000, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.float32)
     net = fit_regression("binary", X, y, 1)
-    assert ((net.predict(X)[:, 0] > 0) == y).mean() > 0.97
+    assert ((net.predict_logits(X)[:, 0] > 0) == y).mean() > 0.97
 
 
 def test_nothing_is_left_to_chance():

@@ -12,7 +12,7 @@ from plainnet.evaluate.evaluation import evaluation
 from plainnet.evaluate.membership import guessable, hashes, trained_share
 from plainnet.training import image_run, run, table_run
 
-QUICK = TrainConfig(epochs=1, hidden=(), test=0)
+QUICK = TrainConfig(epochs=1, hidden=(), test_fraction=0)
 
 
 def people(m, seed=0):
@@ -117,7 +117,10 @@ def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
 def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
     frame = people(3000)
     models = [
-        loaded(table_run(frame, TrainConfig(epochs=1, hidden=(), test=0.2, seed=seed)), tmp_path)
+        loaded(
+            table_run(frame, TrainConfig(epochs=1, hidden=(), test_fraction=0.2, seed=seed)),
+            tmp_path,
+        )
         for seed in range(2)
     ]
     fresh = people(3000, seed=7)
@@ -222,7 +225,7 @@ def test_copies_in_the_set_do_not_make_it_surer(trained):
 
 
 def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
-    result = table_run(people(1000), TrainConfig(epochs=1, test=0.3))
+    result = table_run(people(1000), TrainConfig(epochs=1, test_fraction=0.3))
     model = loaded(result, tmp_path)
     found = evaluation(model, result.data.train)
     (warning,) = [one for one in found.findings if one.name == "rows trained on"]

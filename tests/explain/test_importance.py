@@ -45,7 +45,7 @@ def test_the_planted_column_comes_first_and_noise_could_be_nothing(model):
     assert strong.loss.low > weak.loss.high > weak.loss.low > 0
     assert noise.loss.low <= 0 <= noise.loss.high
     assert strong.score.mean > 0.2
-    assert strong.score_name == "accuracy"
+    assert strong.metric_name == "accuracy"
     assert abs(noise.score.mean) < 0.02
     json.dumps([one.to_json() for one in found], allow_nan=False)
 
@@ -69,7 +69,7 @@ def test_by_hand():
     model = Model(schema, target, net, MeanSquaredError())
     (found,) = importance(model, read_rows(model, frame), repeats=3)
     assert found.name == "x"
-    assert found.score_name == "MAE"
+    assert found.metric_name == "MAE"
     assert tuple(found.loss) == (4.0, 4.0, 4.0)  # two rows can be exchanged in one way only
     assert tuple(found.score) == (2.0, 2.0, 2.0)
 
@@ -174,6 +174,6 @@ def test_losses_of_rows_have_the_loss_as_their_mean(name):
 
 def test_scores_of_rows_have_the_score_as_their_mean(model):
     rows = read_rows(model, planted(seed=2))
-    Z = model.net.predict(rows.X)
+    Z = model.net.predict_logits(rows.X)
     y = model.loss.encode(rows.y, 1)
-    assert row_scores(model, Z, y).mean() == pytest.approx(model.loss.score(Z, y))
+    assert row_scores(model, Z, y).mean() == pytest.approx(model.loss.metric(Z, y))

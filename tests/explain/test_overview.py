@@ -218,7 +218,7 @@ def test_samples_that_were_trained_on_are_said(known, said):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.standard_normal((400, 3)), columns=["a", "b", "c"])
     frame["y"] = rng.choice(["no", "yes"], 400)
-    model = table_run(frame.iloc[:200], TrainConfig(epochs=1, test=0)).model
+    model = table_run(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
     seen = overview(model, read_rows(model, given), repeats=1)
     assert seen.trained_on.low <= known / 100 <= seen.trained_on.high

@@ -121,7 +121,7 @@ def test_every_layer(name):
     assert seen.ok, {g.name: g.difference for g in seen.gradients}
     np.testing.assert_array_equal(net.params.theta, before[0])
     np.testing.assert_array_equal(net.params.grad, before[1])
-    np.testing.assert_allclose(seen.steps[-1].output, net.predict(x[None])[0], rtol=1e-12)
+    np.testing.assert_allclose(seen.steps[-1].output, net.predict_logits(x[None])[0], rtol=1e-12)
     theta, X = numeric_gradients(net, BinaryCrossEntropy(), x[None], [1], train=False)
     found = {g.name: g.gradient for g in seen.gradients}
     net.params.grad[...] = theta
@@ -142,9 +142,9 @@ def test_every_loss(name):
     assert seen.ok
     assert all(g.direction is None for g in seen.gradients)
     net = net.astype(np.float64)
-    Z = net.predict(x[None])
+    Z = net.predict_logits(x[None])
     assert seen.value == pytest.approx(loss(Z, loss.encode(y, n_out, float))[0], rel=1e-12)
-    np.testing.assert_allclose(seen.a, loss.link(Z)[0], rtol=1e-12)
+    np.testing.assert_allclose(seen.a, loss.predictions(Z)[0], rtol=1e-12)
     assert "=" in seen.loss
     assert "a" in seen.link
     assert seen.loss_code is not None

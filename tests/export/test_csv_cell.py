@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from hypothesis import settings, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainnet.export.csv_cell import csv_cell

@@ -254,7 +254,7 @@ def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsy
     from plainnet.training import table_run
 
     table = pd.DataFrame({"x": np.arange(20.0), "y": ["=1+1", "\x1b[31mred"] * 10})
-    model = table_run(table, TrainConfig(epochs=1, test=0)).model
+    model = table_run(table, TrainConfig(epochs=1, test_fraction=0)).model
     table.to_csv(tmp_path / "rows.csv", index=False)
     loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
     said = capsys.readouterr().out

@@ -14,7 +14,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, settings, given, seed
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz import bombs, pictures, runs, tables, toml, using
 

@@ -38,7 +38,7 @@ PARTS = {
 }
 KEY = "plainnet checkpoint"
 TRAININGS = {
-    "table": "--epochs 5 --dropout 0.2 --batch-norm --validation 0.3 --patience 4 --batch-size 8 "
+    "table": "--epochs 5 --dropout 0.2 --batch-norm --validation-fraction 0.3 --patience 4 --batch-size 8 "
     "--hidden 3",
     "wide": "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 12 --hidden 2",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings, given
+from hypothesis import HealthCheck, given, settings
 
 import format_one
 from fuzz import bombs, forge, pictures, runs, tables, toml, using

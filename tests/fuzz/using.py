@@ -82,7 +82,9 @@ def bench(folder):
     data = {}
     for name, y in targets.items():
         table = frame.assign(y=y)
-        chosen = TrainConfig(hidden=(3,), epochs=3, target=("y",), test=0.3, validation=0.2)
+        chosen = TrainConfig(
+            hidden=(3,), epochs=3, target=("y",), test_fraction=0.3, validation_fraction=0.2
+        )
         files[name] = folder / f"{name}.safetensors"
         table_run(table, TrainConfig(**{**vars(chosen), **kinds[name]})).model.save(files[name])
         data[name] = folder / f"{name}.csv"

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import settings, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn.cases import draw_biases
@@ -202,7 +202,7 @@ def test_predicting_takes_the_running_figures_and_leaves_them():
     )
     before = net.params.theta.copy()
     assert net.forward([[3.0, 3.0], [1.0, -1.0]]).tolist() == [[4, 7], [0, 5]]
-    net.predict(normals(9, 2))
+    net.predict_logits(normals(9, 2))
     np.testing.assert_array_equal(net.params.theta, before)
 
 
@@ -426,7 +426,7 @@ def test_many_rows_are_predicted_in_blocks_with_the_same_numbers():
     Z = X
     for layer in net.layers:
         Z = Z @ layer.W.T + layer.b if isinstance(layer, Dense) else np.maximum(Z, 0)
-    np.testing.assert_allclose(net.predict(X), Z, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(net.predict_logits(X), Z, rtol=1e-10, atol=1e-12)
 
 
 def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():

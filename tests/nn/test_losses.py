@@ -160,7 +160,7 @@ def test_class_numbers_equal_one_hot_rows(Z, smooth):
         hot, dZ_hot = loss(Z, loss.encode(np.eye(3)[y], 3, np.float64), weight)
         assert value == pytest.approx(hot, rel=1e-12, abs=1e-14)
         np.testing.assert_allclose(dZ, dZ_hot, rtol=1e-12, atol=1e-15)
-    assert loss.score(Z, y) == loss.score(Z, np.eye(3)[y])
+    assert loss.metric(Z, y) == loss.metric(Z, np.eye(3)[y])
 
 
 @pytest.mark.parametrize("smooth", [0.1, 0.5, 0.99])
@@ -199,20 +199,20 @@ def test_the_cost_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes()
 def test_probabilities_never_leave_the_unit_interval(Z):
     for loss in (BinaryCrossEntropy(), MultiLabel(), SoftmaxCrossEntropy()):
         for dtype in (np.float32, np.float64):
-            A = loss.link(Z.astype(dtype))
+            A = loss.predictions(Z.astype(dtype))
             assert ((A >= 0) & (A <= 1)).all()
             assert A.dtype == dtype
-    np.testing.assert_allclose(SoftmaxCrossEntropy().link(Z).sum(axis=1), 1, rtol=3e-7)
+    np.testing.assert_allclose(SoftmaxCrossEntropy().predictions(Z).sum(axis=1), 1, rtol=3e-7)
 
 
 @pytest.mark.parametrize("z", EXTREMES)
 def test_links_to_sixty_digits(z):
     p = exact_logistic(z, 0)[1]
     for loss in (BinaryCrossEntropy(), MultiLabel()):
-        assert loss.link(np.array([[z]]))[0, 0] == pytest.approx(p, rel=4e-16, abs=0)
+        assert loss.predictions(np.array([[z]]))[0, 0] == pytest.approx(p, rel=4e-16, abs=0)
     row = [z, 0.5, -z / 2]
     np.testing.assert_allclose(
-        SoftmaxCrossEntropy().link(np.array([row]))[0],
+        SoftmaxCrossEntropy().predictions(np.array([row]))[0],
         exact_softmax(row, [0, 0, 0])[1],
         rtol=1e-14,
         atol=1e-300,
@@ -221,7 +221,9 @@ def test_links_to_sixty_digits(z):
 
 def test_the_link_of_numbers_is_the_output_itself():
     Z = np.array([[-1e30, 0.0, 7.5]])
-    assert MeanSquaredError().link(Z).tolist() == Huber().link(Z).tolist() == Z.tolist()
+    assert (
+        MeanSquaredError().predictions(Z).tolist() == Huber().predictions(Z).tolist() == Z.tolist()
+    )
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -272,17 +274,17 @@ def test_each_option_changes_value_and_gradient():
 
 def test_scores_by_hand():
     Z = np.array([[2.0], [-1.0], [0.5], [-3.0]])
-    assert BinaryCrossEntropy().score(Z, np.array([[1.0], [1], [0], [0]])) == 0.5
-    assert MultiLabel().score(np.array([[1.0, -1, 2]]), np.array([[1.0, 0, 0]])) == pytest.approx(
+    assert BinaryCrossEntropy().metric(Z, np.array([[1.0], [1], [0], [0]])) == 0.5
+    assert MultiLabel().metric(np.array([[1.0, -1, 2]]), np.array([[1.0, 0, 0]])) == pytest.approx(
         2 / 3
     )
     Z = np.array([[0.1, 0.9, 0], [5, 1, 2], [0, 1, 3]])
-    assert SoftmaxCrossEntropy().score(Z, np.array([1, 0, 1])) == pytest.approx(2 / 3)
+    assert SoftmaxCrossEntropy().metric(Z, np.array([1, 0, 1])) == pytest.approx(2 / 3)
     Z, y = np.array([[1.0], [-3.0]]), np.array([[2.0], [0.0]])
-    assert MeanSquaredError().score(Z, y) == Huber().score(Z, y) == 2
+    assert MeanSquaredError().metric(Z, y) == Huber().metric(Z, y) == 2
     for kind in (BinaryCrossEntropy, MultiLabel, SoftmaxCrossEntropy):
-        assert kind.score_name == "accuracy"
-    assert MeanSquaredError.score_name == Huber.score_name == "MAE"
+        assert kind.metric_name == "accuracy"
+    assert MeanSquaredError.metric_name == Huber.metric_name == "MAE"
 
 
 # --- targets -------------------------------------------------------------------------------------

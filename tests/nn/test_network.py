@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings, given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
@@ -52,7 +52,7 @@ def test_any_depth_and_width(n_in, hidden, n_out, m, norms):
     per_unit = 1 + 2 * batch_norm + 2 * layer_norm
     assert net.params.grad.size == weights + per_unit * sum(hidden) + n_out
     assert net.params.theta.size == net.params.grad.size + 2 * batch_norm * sum(hidden)
-    assert net.predict(normals(m, n_in)).shape == (m, n_out)
+    assert net.predict_logits(normals(m, n_in)).shape == (m, n_out)
     assert net.n_out == n_out
     assert sum(row.n_params for row in net.summary()) == net.params.grad.size
 
@@ -104,7 +104,7 @@ def test_no_hidden_layer_is_logistic_regression():
     net = mlp(3, (), 1, dtype=np.float64)
     X = normals(4, 3)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
-    np.testing.assert_allclose(net.predict(X), X @ W.T + b, rtol=1e-14)
+    np.testing.assert_allclose(net.predict_logits(X), X @ W.T + b, rtol=1e-14)
 
 
 def test_a_list_of_layers_may_be_used_twice():
@@ -238,11 +238,11 @@ def test_the_pickle_of_a_network_holds_the_numbers_once_and_no_buffers():
             "Dense: n_out must be a whole number of at least 1, got -1",
         ),
         (
-            lambda: mlp(3).predict(np.zeros((2, 3)), batch_size=0),
+            lambda: mlp(3).predict_logits(np.zeros((2, 3)), batch_size=0),
             "predict: batch_size must be a whole number of at least 1, got 0",
         ),
         (
-            lambda: mlp(3).predict(np.zeros((2, 3)), batch_size=-1),
+            lambda: mlp(3).predict_logits(np.zeros((2, 3)), batch_size=-1),
             "predict: batch_size must be a whole number of at least 1, got -1",
         ),
         (
@@ -276,14 +276,14 @@ def test_a_transform_sees_one_batch_at_a_time():
         return batch / 2
 
     X = np.arange(21, dtype=np.uint8).reshape(7, 3)
-    got = net.predict(X, batch_size=3, transform=halve)
-    np.testing.assert_allclose(got, net.predict(X / 2), rtol=1e-14)
+    got = net.predict_logits(X, batch_size=3, transform=halve)
+    np.testing.assert_allclose(got, net.predict_logits(X / 2), rtol=1e-14)
     assert seen == [(3, np.uint8), (3, np.uint8), (1, np.uint8)]
 
 
 def test_a_transform_that_gives_another_shape_is_refused():
     with pytest.raises(PlainnetError) as error:
-        mlp(3).predict(np.zeros((4, 2, 2)), transform=lambda batch: batch.reshape(-1, 4))
+        mlp(3).predict_logits(np.zeros((4, 2, 2)), transform=lambda batch: batch.reshape(-1, 4))
     assert str(error.value) == "Dense 'dense1' expects 3 inputs, got 4"
 
 
@@ -314,10 +314,10 @@ def test_the_summary_of_a_picture_network():
 def test_asking_for_a_summary_changes_nothing():
     net = mlp(3, dropout=0.5, batch_norm=True)
     X = normals(4, 3)
-    before = net.predict(X)
+    before = net.predict_logits(X)
     net.summary()
     str(net)
-    np.testing.assert_array_equal(net.predict(X), before)
+    np.testing.assert_array_equal(net.predict_logits(X), before)
     assert np.shares_memory(net.layers[0].W, net.params.theta)
 
 
@@ -538,10 +538,10 @@ def test_one_changed_value_in_a_good_description_gives_a_network_or_a_sentence(d
 
 def test_threads_that_share_a_network_get_their_own_outputs():
     net, rows = mlp(30, (64, 64), seed=1), [normals(700, 30, seed=k) for k in range(3)]
-    expected = [net.predict(X) for X in rows]
+    expected = [net.predict_logits(X) for X in rows]
 
     def differ(k):
-        return sum(not np.array_equal(net.predict(rows[k]), expected[k]) for _ in range(200))
+        return sum(not np.array_equal(net.predict_logits(rows[k]), expected[k]) for _ in range(200))
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(differ, range(3))) == [0, 0, 0]

@@ -158,9 +158,9 @@ def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
     net = around(make, in_shape, dtype=dtype)
     X = rows(in_shape, 7, dtype=dtype)
     net.forward(3 * X + 1, train=True)
-    together = net.predict(X)
-    singly = np.concatenate([net.predict(X[i : i + 1]) for i in range(7)])
-    by_three = net.predict(X, batch_size=3)
+    together = net.predict_logits(X)
+    singly = np.concatenate([net.predict_logits(X[i : i + 1]) for i in range(7)])
+    by_three = net.predict_logits(X, batch_size=3)
     tolerance = 10 * np.finfo(dtype).eps
     np.testing.assert_allclose(singly, together, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(by_three, together, rtol=tolerance, atol=tolerance)
@@ -195,7 +195,7 @@ def test_the_dtype_is_kept(make, in_shape, dtype, train):
     assert dX.dtype == dtype
     assert net.params.theta.dtype == net.params.grad.dtype == dtype
     assert all(view.dtype == dtype for view in net.params.views.values())
-    assert net.predict(rows(in_shape).astype(np.int8)).dtype == dtype
+    assert net.predict_logits(rows(in_shape).astype(np.int8)).dtype == dtype
 
 
 @layers
@@ -209,7 +209,7 @@ def test_the_callers_arrays_are_never_written(make, in_shape, dtype, train):
     Z = net.forward(X, train=train)
     dZ = locked(rows(net.out_shape, dtype=dtype))
     net.backward(dZ, need_dX=True)
-    net.predict(X)
+    net.predict_logits(X)
     np.testing.assert_array_equal(X, before)
     assert Z.shape == (5, *net.out_shape)
 
@@ -218,9 +218,9 @@ def test_the_callers_arrays_are_never_written(make, in_shape, dtype, train):
 def test_predictions_are_the_callers_own(make, in_shape):
     net = alone(make, in_shape)
     X = rows(in_shape)
-    first = net.predict(X)
+    first = net.predict_logits(X)
     kept = first.copy()
-    second = net.predict(2 * X)
+    second = net.predict_logits(2 * X)
     np.testing.assert_array_equal(first, kept)
     assert not np.shares_memory(first, second)
     assert not np.shares_memory(first, X)
@@ -251,7 +251,7 @@ def test_the_same_seed_gives_the_same_bytes(make, in_shape):
 def test_no_rows_give_no_rows(make, in_shape):
     net = alone(make, in_shape)
     empty = np.zeros((0, *in_shape))
-    assert net.predict(empty).shape == (0, *net.out_shape)
+    assert net.predict_logits(empty).shape == (0, *net.out_shape)
     assert net.forward(empty).shape == (0, *net.out_shape)
 
 
@@ -316,7 +316,7 @@ def test_a_description_survives_json(make, in_shape):
     assert again.params.views.keys() == net.params.views.keys()
     again.params.load(net.params.views)
     X = rows(in_shape)
-    np.testing.assert_array_equal(again.predict(X), net.predict(X))
+    np.testing.assert_array_equal(again.predict(X), net.predict_logits(X))
 
 
 COPIES = {
@@ -350,12 +350,12 @@ def test_a_copy_has_bound_views_and_a_life_of_its_own(make, in_shape, again):
     assert not np.shares_memory(net.params.grad, other.params.grad)
     np.testing.assert_array_equal(other.params.theta, net.params.theta.astype(other.dtype))
 
-    before, prediction = net.params.theta.copy(), net.predict(X)
+    before, prediction = net.params.theta.copy(), net.predict_logits(X)
     other.forward(X, train=True)
     other.backward(dZ)
     other.params.theta[...] += 1
     np.testing.assert_array_equal(net.params.theta, before)
-    np.testing.assert_array_equal(net.predict(X), prediction)
+    np.testing.assert_array_equal(net.predict_logits(X), prediction)
 
 
 @layers
@@ -389,8 +389,8 @@ def test_a_loss_keeps_the_dtype_and_the_callers_arrays(make, n_out, draw, dtype)
         assert dZ.dtype == dtype
         assert dZ.shape == Z.shape
         assert not np.shares_memory(dZ, Z)
-    assert loss.link(locked(Z)).dtype == dtype
-    assert type(loss.score(locked(Z), locked(y))) is float
+    assert loss.predictions(locked(Z)).dtype == dtype
+    assert type(loss.metric(locked(Z), locked(y))) is float
     raw = locked(draw(rng, 6))
     assert len(loss.encode(raw, n_out, dtype)) == 6
 

@@ -180,7 +180,7 @@ def test_the_way_back_from_a_network_that_pytorch_has_used():
     net = Sequential([Dense(4), BatchNorm(), ReLU(), LayerNorm(), Dense(1)], n_in=3)
     net.load_torch_state(twin.state_dict())
     X = rows((3,), np.float32)
-    close(net.predict(X), twin.eval()(torch.from_numpy(X)).detach().numpy(), 1e-6)
+    close(net.predict_logits(X), twin.eval()(torch.from_numpy(X)).detach().numpy(), 1e-6)
     assert list(net.to_torch_state()) == list(twin.state_dict())
     for key, value in twin.state_dict().items():
         array = net.to_torch_state()[key]

@@ -24,7 +24,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 @cache
 def result(task):
     """A short training of the task on few rows."""
-    config = TrainConfig(epochs=6, validation=0.2, patience=5, seed=1)
+    config = TrainConfig(epochs=6, validation_fraction=0.2, patience=5, seed=1)
     if task == "pictures":
         return image_run(*pandas_and_bears(40, size=8), config)
     rng = np.random.default_rng(0)

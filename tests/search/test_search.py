@@ -150,7 +150,7 @@ def by_hand(data, trial):
             l2=own.l2,
             seed=np.random.default_rng(np.random.SeedSequence(own.seed, spawn_key=(2,))),
         )
-        p = 1 / (1 + np.exp(-net.predict(part.test.X).astype(np.float64)[:, 0]))
+        p = 1 / (1 + np.exp(-net.predict_logits(part.test.X).astype(np.float64)[:, 0]))
         y = part.test.y
         losses.append(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
         shares.append(np.mean((p > 0.5) == (y == 1)))

@@ -386,7 +386,13 @@ def test_a_power_cut_in_any_part_of_any_write(folder, monkeypatch, name, at):
 
 
 SETTINGS = TrainConfig(
-    hidden=(5,), epochs=6, batch_size=16, dropout=0.2, validation=0.2, patience=4, balanced=True
+    hidden=(5,),
+    epochs=6,
+    batch_size=16,
+    dropout=0.2,
+    validation_fraction=0.2,
+    patience=4,
+    class_weight="balanced",
 )
 
 
@@ -420,7 +426,9 @@ def test_a_run_on_a_table(survey, folder, tmp_path):
 @pytest.mark.parametrize(
     "config",
     [
-        TrainConfig(size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation=0.2),
+        TrainConfig(
+            size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation_fraction=0.2
+        ),
         TrainConfig(size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=0),
     ],
     ids=["uint8 batches", "row space"],

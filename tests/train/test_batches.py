@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import settings, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
@@ -188,7 +188,7 @@ def test_training_on_bytes_equals_converting_up_front(batch_size):
             epochs=3,
             batch_size=batch_size,
             transform=transform,
-            validation=0.2,
+            validation_fraction=0.2,
         )
         ends.append((net.params.theta.tobytes(), history.record()))
     assert ends[0] == ends[1]
@@ -240,7 +240,7 @@ def test_rows_that_were_converted_are_let_go():
             np.zeros(8000),
             loss=MeanSquaredError(),
             epochs=1,
-            validation=0.1,
+            validation_fraction=0.1,
             callbacks=[lambda epoch: held.append(tracemalloc.get_traced_memory()[0])],
         )
     finally:

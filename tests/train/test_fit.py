@@ -128,7 +128,7 @@ def test_one_seed_one_result_to_the_byte(data):
             optimizer=Adam(),
             epochs=5,
             batch_size=7,
-            validation=0.2,
+            validation_fraction=0.2,
             seed=seed,
         )
         return net.params.theta.tobytes(), repr(history.record())
@@ -242,11 +242,20 @@ def test_balanced_counts_the_rows_that_are_trained_on():
     net = net64(2)
     start = copy.deepcopy(net)
     options = {"loss": BCE, "optimizer": SGD(1.0), "epochs": 1}
-    fit(net, X, y, class_weight="balanced", validation=0.5, metric=metric, seed=1, **options)
+    fit(
+        net,
+        X,
+        y,
+        class_weight="balanced",
+        validation_fraction=0.5,
+        metric=metric,
+        seed=1,
+        **options,
+    )
     counts = np.bincount(seen[0].astype(int))
     assert counts[0] != 2 * counts[1]  # otherwise this draw shows nothing
     weight = (15 / (2 * counts))[y]
-    fit(start, X, y, sample_weight=weight, validation=0.5, seed=1, **options)
+    fit(start, X, y, sample_weight=weight, validation_fraction=0.5, seed=1, **options)
     np.testing.assert_allclose(net.params.theta, start.params.theta, rtol=1e-13)
 
 
@@ -354,7 +363,7 @@ def test_validation_loss_and_metric_by_hand(data):
     by_hand = []
 
     def note(epoch: Epoch) -> None:
-        A = BCE.link(net.predict(Xv).astype(np.float64))[:, 0]
+        A = BCE.predictions(net.predict_logits(Xv).astype(np.float64))[:, 0]
         loss = -np.mean(yv * np.log(A) + (1 - yv) * np.log(1 - A))
         by_hand.append((loss, np.mean((A > 0.5) == yv)))
 
@@ -365,8 +374,8 @@ def test_validation_loss_and_metric_by_hand(data):
         loss=BCE,
         epochs=6,
         batch_size=16,
-        validation=[Xv, yv],
-        metric=BCE.score,
+        validation_data=[Xv, yv],
+        metric=BCE.metric,
         callbacks=[note],
     )
     recorded = list(zip(history.val_loss, history.val_metric, strict=True))
@@ -376,7 +385,7 @@ def test_validation_loss_and_metric_by_hand(data):
 def test_the_training_metric_is_the_mean_over_rows_before_each_step(data):
     X, y = data
     net = net64()
-    first = net.predict(X)
+    first = net.predict_logits(X)
     history = fit(
         net, X, y, loss=BCE, optimizer=SGD(2.0), epochs=2, metric=lambda Z, y: float(Z.mean())
     )
@@ -405,7 +414,16 @@ def test_a_share_is_held_out_and_never_trained_on(m, share, n_out):
     def split(seed):
         seen.clear()
         X = np.linspace(0, 1, m)[:, None]
-        fit(mlp(1), X, np.arange(m), loss=MSE, validation=share, metric=metric, epochs=2, seed=seed)
+        fit(
+            mlp(1),
+            X,
+            np.arange(m),
+            loss=MSE,
+            validation_fraction=share,
+            metric=metric,
+            epochs=2,
+            seed=seed,
+        )
         return seen[0], seen[1], seen[2:]
 
     trained, held_out, later = split(0)
@@ -430,7 +448,7 @@ def test_targets_and_weights_go_with_their_rows_when_a_share_is_held_out():
         except PlainnetError as error:  # row 2 was held out
             refused.append(str(error))
         else:
-            learned.append(net.predict(X[[2]])[0, 0])
+            learned.append(net.predict_logits(X[[2]])[0, 0])
     assert learned == [pytest.approx(2.0, abs=1e-6)] * len(learned)
     assert 0 < len(learned) < 20
     assert set(refused) == {
@@ -452,7 +470,7 @@ def overfit(net: Sequential, patience: int = 8, **options) -> tuple[History, lis
         optimizer=Adam(0.02),
         epochs=500,
         batch_size=16,
-        validation=0.3,
+        validation_fraction=0.3,
         early_stopping=EarlyStopping(patience=patience),
         callbacks=[lambda epoch: thetas.append(net.params.theta.copy()), *keep],
         **options,
@@ -502,7 +520,7 @@ def test_the_epoch_at_which_a_callback_stops_may_be_the_best(data):
         *data,
         loss=BCE,
         optimizer=SGD(0.1),
-        validation=data,
+        validation_data=data,
         early_stopping=EarlyStopping(),
         callbacks=[note],
     )
@@ -726,7 +744,7 @@ def test_an_input_that_is_not_finite_is_named_before_anything_moves(bad, batch_s
         f"X holds {bad} in row 2500, column 1: a network needs finite float32 numbers"
     )
     with pytest.raises(TrainingError) as error:
-        fit(net, X[:9], np.zeros(9), loss=BCE, validation=(X, np.zeros(3000)))
+        fit(net, X[:9], np.zeros(9), loss=BCE, validation_data=(X, np.zeros(3000)))
     assert str(error.value).startswith(f"validation X holds {bad} in row 2500, column 1: ")
     np.testing.assert_array_equal(net.params.theta, before)
 
@@ -758,7 +776,7 @@ def test_a_transform_that_divides_by_zero():
 def test_a_validation_loss_that_is_not_finite(data):
     X, y = data
     with pytest.raises(TrainingError) as error:
-        fit(mlp(3), X, y, loss=MSE, optimizer=SGD(1e30), epochs=1, validation=(X, y))
+        fit(mlp(3), X, y, loss=MSE, optimizer=SGD(1e30), epochs=1, validation_data=(X, y))
     assert re.fullmatch(
         r"the validation loss became (nan|inf) in epoch 1 \(learning rate 1e\+30\): "
         "lower the learning rate, scale the inputs or set clip_norm",
@@ -797,7 +815,7 @@ def test_every_kind_of_network_trains(options, dtype):
     net = mlp(2, (32, 16), dtype=dtype, **options)
     history = fit(net, X, y, loss=BCE, optimizer=Adam(0.02), epochs=60, batch_size=50)
     assert net.params.theta.dtype == dtype
-    assert BCE.score(net.predict(X), y[:, None]) > 0.95
+    assert BCE.metric(net.predict_logits(X), y[:, None]) > 0.95
     assert history.loss[-1] < 0.4 * history.loss[0]
 
 
@@ -895,18 +913,18 @@ def test_every_option_changes_something(data):
         ({"loss": "mse"}, "fit: loss must be a loss such as MeanSquaredError(), got 'mse'"),
         (
             {"early_stopping": EarlyStopping()},
-            "early stopping needs validation rows: pass validation=0.2, say",
+            "early stopping needs validation rows: pass validation_fraction=0.2, say",
         ),
         ({"validation": 1.5}, "fit: validation must be a number in (0, 1), got 1.5"),
         ({"validation": 0}, "fit: validation must be a number in (0, 1), got 0"),
         (
             {"validation": 0.01},
-            "validation=0.01 of 40 rows leaves 40 to train on and 0 to validate with: "
+            "validation_fraction=0.01 of 40 rows leaves 40 to train on and 0 to validate with: "
             "give more rows or another share",
         ),
         (
             {"validation": 0.999},
-            "validation=0.999 of 40 rows leaves 0 to train on and 40 to validate with: "
+            "validation_fraction=0.999 of 40 rows leaves 0 to train on and 40 to validate with: "
             "give more rows or another share",
         ),
         (

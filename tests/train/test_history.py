@@ -39,7 +39,7 @@ def test_an_epoch_cannot_be_changed():
 
 
 @pytest.mark.parametrize("validation", [None, 0.25])
-@pytest.mark.parametrize("metric", [None, BinaryCrossEntropy().score])
+@pytest.mark.parametrize("metric", [None, BinaryCrossEntropy().metric])
 def test_columns_of_a_training(validation, metric):
     X = np.random.default_rng(0).normal(size=(40, 2))
     options = {"validation": validation, "metric": metric, "epochs": 5, "batch_size": 8}
@@ -78,7 +78,7 @@ def test_the_record_goes_through_json_and_repeats_itself():
             X[:, 0] > 0,
             loss=BinaryCrossEntropy(),
             metric=lambda Z, y: np.float32(0.1),  # type: ignore[arg-type,return-value]
-            validation=0.25,
+            validation_fraction=0.25,
             early_stopping=EarlyStopping(),
             epochs=3,
         ).record()

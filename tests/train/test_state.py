@@ -69,7 +69,7 @@ def case(
     **options: Any,
 ) -> Callable[..., tuple[Any, Any]]:
     """A training that can be run again and again, from nothing but what is written here."""
-    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.score, **options}
+    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.metric, **options}
 
     def run(checkpoints: CheckpointStore | None = None, **more: Any) -> tuple[Any, Any]:
         network = net()
@@ -98,22 +98,22 @@ CASES = {
     "Adam with warm-up": case(optimizer=Adam(WarmUp(Cosine(0.1, 15), 5))),
     "AdamW in one cycle": case(optimizer=AdamW(OneCycle(0.1, 20), weight_decay=0.1)),
     "RMSprop in steps": case(optimizer=RMSprop(StepDecay(0.01, 3))),
-    "validation rows drawn": case(dropping, validation=0.3, optimizer=Adam(0.05)),
+    "validation rows drawn": case(dropping, validation_fraction=0.3, optimizer=Adam(0.05)),
     "early stopping": case(
         dropping,
-        validation=rows(9),
+        validation_data=rows(9),
         optimizer=Adam(0.3),
         epochs=30,
         early_stopping=EarlyStopping(3, 0.001),
     ),
     "early stopping that restores at the end": case(
-        validation=rows(9), optimizer=SGD(4.0), early_stopping=EarlyStopping(50)
+        validation_data=rows(9), optimizer=SGD(4.0), early_stopping=EarlyStopping(50)
     ),
     "class and row weights": case(
         lambda: mlp(3, (4,), 3, seed=3),
         lambda: (rows()[0], np.arange(22) % 5 % 3),
         loss=SoftmaxCrossEntropy(),
-        metric=SoftmaxCrossEntropy().score,
+        metric=SoftmaxCrossEntropy().metric,
         class_weight="balanced",
         sample_weight=np.linspace(0.5, 2, 22),
     ),
@@ -121,7 +121,11 @@ CASES = {
         lambda: mlp(27, (5,), dropout=0.2), pictures, transform=to_rows, optimizer=Adam(0.01)
     ),
     "pictures at once": case(
-        lambda: mlp(27, (5,), seed=3), pictures, transform=to_rows, batch_size=None, validation=0.2
+        lambda: mlp(27, (5,), seed=3),
+        pictures,
+        transform=to_rows,
+        batch_size=None,
+        validation_fraction=0.2,
     ),
     "row space": case(wide, lambda: rows(22, 300), optimizer=SGD(0.05, 0.9), epochs=40),
     "row space and early stopping": case(
@@ -129,7 +133,7 @@ CASES = {
         lambda: rows(22, 300),
         optimizer=SGD(0.3, 0.9),
         epochs=40,
-        validation=0.3,
+        validation_fraction=0.3,
         early_stopping=EarlyStopping(4),
         batch_size=None,
     ),
@@ -227,7 +231,7 @@ def pressing(step: int) -> Callable[..., float]:
         steps.append(1)
         if len(steps) == step:
             signal.raise_signal(signal.SIGINT)
-        return BCE.score(Z, y)
+        return BCE.metric(Z, y)
 
     return metric
 

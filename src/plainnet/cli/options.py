@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, final
+from typing import TYPE_CHECKING, Annotated, Literal, cast, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 
@@ -34,6 +34,7 @@ _WHOLE = Parameter(converter=_whole)
 _MANY = Parameter(consume_multiple=True)
 _QUIET = Parameter(show_default=False)
 _NO = Parameter(negative="--no-fingerprints")
+_NO_STANDARDIZE = Parameter(negative="--no-standardize")
 _WORDS = Parameter(show_default=" ".join)
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 
@@ -60,8 +61,8 @@ class Options:
         Side of the pictures in pixels. [default: 64]
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
-    scaling
-        standard, or none: numbers and pixels enter as they are, to see what becomes of that.
+    standardize
+        Scale numbers and pixels to mean 0 and variance 1; off, they enter as they are.
     fingerprints
         Keep a few bits a training row, to tell later which share of other rows is among them.
     min_level_count
@@ -69,11 +70,11 @@ class Options:
     private
         Leave out of the model file what would reveal single rows: fingerprints, notes, levels
         in fewer than 10 rows, and the ends of ranges.
-    test
+    test_fraction
         Share of the rows that is held out to judge by.
-    validation
+    validation_fraction
         Share of the rows that is held out to watch, and to stop by with --patience.
-    together
+    group_duplicates
         Keep equal or nearly equal rows, and pictures that look alike, on one side of the split.
     hidden
         Units of each hidden layer, or nothing for none. [default: 16; for pictures 8 8 8]
@@ -113,8 +114,8 @@ class Options:
         Weight of the L2 penalty. [default: 0.0]
     clip_norm
         Largest norm of the gradient.
-    balanced
-        Let all classes count alike, however many rows each has.
+    class_weight
+        balanced: weight classes inversely to their frequency.
     patience
         Stop after so many epochs without a lower validation loss, and go back to the best.
     seed
@@ -126,13 +127,13 @@ class Options:
     kind: Annotated[tuple[str, ...], _DATA, _QUIET] = ()
     size: Annotated[int | None, _DATA, _WHOLE] = None
     strict: Annotated[bool, _DATA, _QUIET] = _D.strict
-    scaling: Annotated[str, _DATA] = _D.scaling
+    standardize: Annotated[bool, _DATA, _NO_STANDARDIZE, _QUIET] = _D.standardize
     fingerprints: Annotated[bool, _DATA, _NO, _QUIET] = _D.fingerprints
     min_level_count: Annotated[int | None, _DATA, _WHOLE] = _D.min_level_count
     private: Annotated[bool, _DATA, _QUIET] = _D.private
-    test: Annotated[float, _DATA] = _D.test
-    validation: Annotated[float, _DATA] = _D.validation
-    together: Annotated[bool, _DATA, _QUIET] = _D.together
+    test_fraction: Annotated[float, _DATA] = _D.test_fraction
+    validation_fraction: Annotated[float, _DATA] = _D.validation_fraction
+    group_duplicates: Annotated[bool, _DATA, _QUIET] = _D.group_duplicates
     hidden: Annotated[tuple[int, ...] | None, _NETWORK, _MANY, _WHOLE] = None
     activation: Annotated[tuple[str, ...], _NETWORK, _MANY, _WORDS] = _D.activation
     init: Annotated[str, _NETWORK] = _D.init
@@ -152,7 +153,7 @@ class Options:
     batch_size: Annotated[int | None, _TRAINING, _WHOLE] = None
     l2: Annotated[float | None, _TRAINING] = None
     clip_norm: Annotated[float | None, _TRAINING] = _D.clip_norm
-    balanced: Annotated[bool, _TRAINING, _QUIET] = _D.balanced
+    class_weight: Annotated[Literal["balanced"] | None, _TRAINING] = _D.class_weight
     patience: Annotated[int, _TRAINING, _WHOLE] = _D.patience
     seed: Annotated[int, _TRAINING, _WHOLE] = _D.seed
 

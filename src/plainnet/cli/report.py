@@ -137,5 +137,5 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     for name in ("l2", "clip_norm", "label_smoothing", "patience"):
         if getattr(config, name):
             parts.append(f"{name.replace('_', ' ')} {getattr(config, name):g}")
-    parts += ["balanced classes"] if config.balanced else []
+    parts += ["balanced classes"] if config.class_weight else []
     return ", ".join([*parts, f"seed {config.seed}"])

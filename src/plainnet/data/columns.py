@@ -13,7 +13,6 @@ from plainnet.storage.json_reader import JsonReader, shortened
 
 Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Scaling = Literal["standard", "none"]
 
 MAX_LEVELS = 100
 """A category keeps this many levels, the most frequent ones; the rest count as unknown."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.columns import Kind, Scaling
+from plainnet.data.columns import Kind
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
@@ -106,11 +106,11 @@ class TableSource(Source):
         task: Task | None = None,
         kinds: Mapping[str, Kind] | None = None,
         group: Grouping | None = None,
-        scaling: Scaling = "standard",
+        standardize: bool = True,
         privacy: Privacy = DEFAULT_PRIVACY,
     ) -> None:
         self._notes: list[str] = []
-        self._scaling, self._privacy = scaling, privacy
+        self._standardize, self._privacy = standardize, privacy
         frame = read_frame(frame)
         if not target:
             target = (str(frame.columns[-1]),)
@@ -135,7 +135,10 @@ class TableSource(Source):
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all into numbers."""
         rows = self._frame.iloc[train]
-        schema, what = self._schema.fit(rows, self._scaling, self._privacy), self._target.fit(rows)
+        schema, what = (
+            self._schema.fit(rows, self._standardize, self._privacy),
+            self._target.fit(rows),
+        )
 
         def encoded(index: Array) -> Examples:
             part = self._frame.iloc[index]
@@ -158,13 +161,13 @@ class PictureSource(Source):
         classes: Sequence[str],
         *,
         group: Grouping | None = None,
-        scaling: Scaling = "standard",
+        standardize: bool = True,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
         binary = len(classes) == 2
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
         self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
-        self._notes, self._scaling = left_out(skipped), scaling
+        self._notes, self._standardize = left_out(skipped), standardize
         self.labels = _class_names(y, classes)
         self.groups = None if group is None else group(X)
 
@@ -174,7 +177,7 @@ class PictureSource(Source):
         second, third = (
             None if i is None else Examples(self._X[i], self._y[i]) for i in (validation, test)
         )
-        schema = ImageSchema.fit(first.X, self._scaling)
+        schema = ImageSchema.fit(first.X, self._standardize)
         numbers = (_numbers(np.arange(self.m), part) for part in (validation, test))
         notes = list(self._notes)
         if constant := np.count_nonzero(constant_numbers(first.X)):
@@ -194,7 +197,7 @@ def read_source(
     size: int = 64,
     strict: bool = False,
     group: Grouping | None = None,
-    scaling: Scaling = "standard",
+    standardize: bool = True,
     privacy: Privacy = DEFAULT_PRIVACY,
     progress: Progress | None = None,
 ) -> Source:
@@ -212,7 +215,7 @@ def read_source(
         Stop at a picture that cannot be used instead of leaving it out.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of a split.
-    scaling : {"standard", "none"}, default "standard"
+    standardize : bool, default True
         Whether numbers and pixels are standardised, or enter the network as they are.
     privacy : Privacy, optional
         Of a table: which levels and values of single rows its schema leaves out.
@@ -236,7 +239,7 @@ def read_source(
             task=task,
             kinds=kinds,
             group=group,
-            scaling=scaling,
+            standardize=standardize,
             privacy=privacy,
         )
     if target or kinds or task:
@@ -247,11 +250,15 @@ def read_source(
     pictures = read_images(path, size, strict, progress)
     X, y, classes = pictures.X, pictures.y, pictures.classes
     skipped = [(file.relative_to(path), reason) for file, reason in pictures.skipped]
-    return PictureSource(X, y, classes, group=group, scaling=scaling, skipped=skipped)
+    return PictureSource(X, y, classes, group=group, standardize=standardize, skipped=skipped)
 
 
 def split(
-    source: Source, rng: np.random.Generator, *, test: float = 0.2, validation: float = 0.0
+    source: Source,
+    rng: np.random.Generator,
+    *,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
 ) -> Dataset:
     r"""Split what was read in three.
 
@@ -261,7 +268,7 @@ def split(
         Samples.
     rng : numpy.random.Generator
         Draws the split, which keeps the share of each class.
-    test, validation : float, default 0.2 and 0.0
+    test_fraction, validation_fraction : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
 
     Returns
@@ -283,7 +290,7 @@ def split(
     >>> data.train.X.shape, data.test.y.shape, data.target.classes
     ((16, 1), (4,), ('no', 'yes'))
     """
-    return source.dataset(*parts(source, rng, test, validation))
+    return source.dataset(*parts(source, rng, test_fraction, validation_fraction))
 
 
 def table_dataset(
@@ -293,10 +300,10 @@ def table_dataset(
     target: Sequence[str] = (),
     task: Task | None = None,
     kinds: Mapping[str, Kind] | None = None,
-    test: float = 0.2,
-    validation: float = 0.0,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
     group: Grouping | None = None,
-    scaling: Scaling = "standard",
+    standardize: bool = True,
     privacy: Privacy = DEFAULT_PRIVACY,
 ) -> Dataset:
     """Split a table and turn it into numbers.
@@ -313,11 +320,11 @@ def table_dataset(
         Inferred from the target if not given.
     kinds : mapping of column to kind, optional
         What columns hold, where the inferred kind is wrong.
-    test, validation : float, default 0.2 and 0.0
+    test_fraction, validation_fraction : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
-    scaling : {"standard", "none"}, default "standard"
+    standardize : bool, default True
         Whether numbers and pixels are standardised, or enter the network as they are.
     privacy : Privacy, optional
         Which levels and values of single rows the schema leaves out; by default none.
@@ -334,7 +341,7 @@ def table_dataset(
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
-    >>> data = table_dataset(frame, np.random.default_rng(0), target=["y"], test=0.5)
+    >>> data = table_dataset(frame, np.random.default_rng(0), target=["y"], test_fraction=0.5)
     >>> data.train.X.dtype, data.notes
     (dtype('float32'), ['no task was named: taking binary; --task changes it'])
     """
@@ -344,10 +351,10 @@ def table_dataset(
         task=task,
         kinds=kinds,
         group=group,
-        scaling=scaling,
+        standardize=standardize,
         privacy=privacy,
     )
-    return split(source, rng, test=test, validation=validation)
+    return split(source, rng, test_fraction=test_fraction, validation_fraction=validation_fraction)
 
 
 def image_dataset(
@@ -356,10 +363,10 @@ def image_dataset(
     classes: Sequence[str],
     rng: np.random.Generator,
     *,
-    test: float = 0.2,
-    validation: float = 0.0,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
     group: Grouping | None = None,
-    scaling: Scaling = "standard",
+    standardize: bool = True,
 ) -> Dataset:
     """Split pictures; they stay uint8.
 
@@ -373,11 +380,11 @@ def image_dataset(
         Their names.
     rng : numpy.random.Generator
         Draws the split, which keeps the share of each class.
-    test, validation : float, default 0.2 and 0.0
+    test_fraction, validation_fraction : float, default 0.2 and 0.0
         Shares of all rows; 0 for none.
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
-    scaling : {"standard", "none"}, default "standard"
+    standardize : bool, default True
         Whether numbers and pixels are standardised, or enter the network as they are.
 
     Returns
@@ -396,8 +403,8 @@ def image_dataset(
     >>> data.train.X.shape, data.test.X.shape, data.target.task
     ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
     """
-    source = PictureSource(X, y, classes, group=group, scaling=scaling)
-    return split(source, rng, test=test, validation=validation)
+    source = PictureSource(X, y, classes, group=group, standardize=standardize)
+    return split(source, rng, test_fraction=test_fraction, validation_fraction=validation_fraction)
 
 
 def read_labelled(

@@ -32,7 +32,7 @@ class Folds:
     >>> import pandas as pd
     >>> from plainnet.data.dataset import TableSource
     >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
-    >>> folds = fold(source, 4, np.random.default_rng(0), np.random.default_rng(1), test=0.2)
+    >>> folds = fold(source, 4, np.random.default_rng(0), np.random.default_rng(1), test_fraction=0.2)
     >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(folds.k)]
     (4, [4, 4, 4, 4])
     """
@@ -48,7 +48,7 @@ def fold(
     rng: np.random.Generator,
     folds_rng: np.random.Generator,
     *,
-    test: float = 0.2,
+    test_fraction: float = 0.2,
 ) -> Folds:
     """Hold out the test rows, then deal the others into folds.
 
@@ -63,7 +63,7 @@ def fold(
         rows.
     folds_rng : numpy.random.Generator
         Deals the others.
-    test : float, default 0.2
+    test_fraction : float, default 0.2
         Share of all rows; 0 for none.
 
     Returns
@@ -75,8 +75,8 @@ def fold(
     DataError
         If there are too few rows, of a class or in all.
     """
-    checked_classes(source.labels, source.m, source.groups, 3 if test else 2)
-    train, _, held_out = parts(source, rng, test, 0.0)
+    checked_classes(source.labels, source.m, source.groups, 3 if test_fraction else 2)
+    train, _, held_out = parts(source, rng, test_fraction, 0.0)
     labels = None if source.labels is None else source.labels[train]
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(labels, k, folds_rng, groups, len(train))

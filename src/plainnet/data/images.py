@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from plainnet.data.decode import (
     unusable,
 )
 from plainnet.errors import DataError, ModelFileError
-
-if TYPE_CHECKING:
-    from plainnet.data.columns import Scaling
 
 __all__ = [
     "ImageSchema",
@@ -349,13 +346,13 @@ class ImageSchema:
     std: tuple[float, float, float]
 
     @classmethod
-    def fit(cls, X: NDArray[np.uint8], scaling: "Scaling" = "standard") -> Self:
+    def fit(cls, X: NDArray[np.uint8], standardize: bool = True) -> Self:
         """Measure the channels of the training pictures, exactly and in little memory.
 
         Parameters
         ----------
         X : ndarray of uint8, shape (m, size, size, 3)
-        scaling : {"standard", "none"}, default "standard"
+        standardize : bool, default True
             Whether pixels are standardised, or enter the network as they are, from 0 to 255.
 
         Returns
@@ -375,7 +372,7 @@ class ImageSchema:
         _require_pictures(X, X.shape[1] if X.ndim == 4 else 0)
         if not X.size:
             raise DataError("an image schema needs at least one training picture, got none")
-        if scaling == "none":
+        if not standardize:
             return cls(X.shape[1], (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         counts = np.zeros((3, 256), dtype=np.int64)
         for picture in X:  # a picture at a time: counting needs eight bytes a pixel

@@ -18,7 +18,6 @@ from plainnet.data.columns import (
     FeatureColumn,
     Kind,
     NumberColumn,
-    Scaling,
     YesNoColumn,
 )
 from plainnet.data.left_out import IndicatorColumn, LeftOutColumn, values_held
@@ -145,7 +144,7 @@ read as unknown (1 row).
         return cls(columns, len(frame))._with_features()
 
     def fit(
-        self, frame: pd.DataFrame, scaling: Scaling = "standard", privacy: Privacy = DEFAULT_PRIVACY
+        self, frame: pd.DataFrame, standardize: bool = True, privacy: Privacy = DEFAULT_PRIVACY
     ) -> "TableSchema":
         """Return the same kinds of columns with the statistics of `frame`, the training rows.
 
@@ -153,7 +152,7 @@ read as unknown (1 row).
         ----------
         frame : pandas.DataFrame, m rows
             The table, or some of the rows, that the schema was inferred from.
-        scaling : {"standard", "none"}, default "standard"
+        standardize : bool, default True
             Whether numbers are standardised, or taken as they are.
         privacy : Privacy, optional
             Which levels and values of single rows are left out; by default none.
@@ -173,7 +172,7 @@ read as unknown (1 row).
         columns = [_refitted(column, frame) for column in self.columns]
         if privacy != DEFAULT_PRIVACY:
             columns = [_coarsened(column, frame, privacy) for column in columns]
-        if scaling == "none":
+        if not standardize:
             columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
         return TableSchema(tuple(columns), len(frame))._with_features()
 

@@ -59,7 +59,7 @@ class Recorder:
     >>> net, loss = mlp(1, hidden=()), BinaryCrossEntropy()
     >>> probe = Recorder(net)
     >>> history = fit(net, [[0.0], [1.0]], [0, 1], loss=loss, epochs=3, batch_size=1,
-    ...               metric=probe.metric(loss.score), watch=probe.watch)
+    ...               metric=probe.metric(loss.metric), watch=probe.watch)
     >>> len(probe.gradients), probe.mixing[0].batches
     (3, 2)
     """

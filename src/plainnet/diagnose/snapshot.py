@@ -197,7 +197,7 @@ class TrainingSnapshot:
         y = self.loss.encode(given, self.net.n_out, self.net.dtype)
         constant = best_constant(self.loss, self.rows[1], None, self.net.n_out)
         with np.errstate(all="ignore"):
-            Z = self.net.astype(self.net.dtype).predict(X, transform=self.transform)
+            Z = self.net.astype(self.net.dtype).predict_logits(X, transform=self.transform)
         return Z, np.tile(constant, (len(y), 1)), y
 
     @cached_property
@@ -206,7 +206,7 @@ class TrainingSnapshot:
         if self._held_out is None:
             return None
         Z, constant, y = self._held_out
-        score = self.loss.score
+        score = self.loss.metric
         with np.errstate(all="ignore"):
             cost = self.loss(Z, y)[0]
         return cost, score(Z, y), self.loss(constant, y)[0], score(constant, y), len(y)
@@ -221,7 +221,7 @@ class TrainingSnapshot:
             return None
         Z, constant, y = self._held_out
         with np.errstate(all="ignore"):
-            own, same = (self._points(self.loss.link(some), y) for some in (Z, constant))
+            own, same = (self._points(self.loss.predictions(some), y) for some in (Z, constant))
         if self.task == "classes":
             return paired_shares(own, same)
         unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
@@ -303,7 +303,7 @@ class TrainingSnapshot:
         np.fill_diagonal(D, np.inf)
         k = min(_NEIGHBOURS, len(few) - 1)
         near = np.argpartition(D, k - 1, axis=1)[:, :k]
-        said, own = Y[near].mean(axis=1), self.loss.link(self.activity.Z[few])
+        said, own = Y[near].mean(axis=1), self.loss.predictions(self.activity.Z[few])
         constant = np.tile(Y.mean(axis=0), (len(few), 1))
         a, b, c = (self._right(A, Y) for A in (said, own, constant))
         return Neighbors(a, b, c, len(few))
@@ -339,7 +339,7 @@ def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Arr
     --------
     >>> loss = BinaryCrossEntropy()
     >>> z = best_constant(loss, loss.encode([1, 0, 0, 0], 1, float), None, 1)
-    >>> round(float(loss.link(z)[0]), 6)
+    >>> round(float(loss.predictions(z)[0]), 6)
     0.25
     """
     Y = y if y.ndim == 2 else np.eye(n_out)[y]

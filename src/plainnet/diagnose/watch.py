@@ -83,7 +83,7 @@ class DoctorWatch:
             held_out = kept.rows if kept.names else None
         snapshot = replace(
             snapshot_of(model, data.train, held_out),
-            class_weight="balanced" if config.balanced else None,
+            class_weight=config.class_weight,
             history=self.history if history is None else history,
             optimizer=make_optimizer(config, len(data.train.X)),
             probe=self._probe,

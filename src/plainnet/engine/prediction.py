@@ -12,8 +12,8 @@ from plainnet.nn.parameters import Array
 BATCHES = 2  # for each thread at least, so that starting it pays
 
 
-def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
-    """Compute the output Z of every row, as `Sequential.predict` does, on every processor.
+def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
+    """Compute the output Z of every row, as `Sequential.predict_logits` does, on every processor.
 
     Each thread takes a share of the rows, a network of its own (the numbers are copied) and
     products on one thread: so the activations run in parallel too, which they do not where BLAS
@@ -31,7 +31,7 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     Returns
     -------
     array of shape (m, *out_shape)
-        Logits: a loss's ``link`` turns them into probabilities.
+        Logits: a loss's ``predictions`` turns them into probabilities.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     --------
     >>> from plainnet.nn import mlp
     >>> net, X = mlp(30, (64, 64)), np.ones((50_000, 30), np.float32)
-    >>> np.allclose(predict(net, X), net.predict(X))
+    >>> np.allclose(predict_logits(net, X), net.predict_logits(X))
     True
     """
     rows = net.rows(X) if transform is None else np.atleast_1d(X)
@@ -50,7 +50,7 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     threads = min(threads, len(rows) // (size * BATCHES))
     if threads < 2:
         with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
-            Z = net.predict(rows, transform=transform)
+            Z = net.predict_logits(rows, transform=transform)
         if len(rows) > size:
             net.release()
         return Z
@@ -62,5 +62,7 @@ def predict(net: Sequential, X: ArrayLike, transform: Transform | None = None) -
     with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
         # each in a context of its own, which says what NumPy does with numbers that overflow
         calls = zip(nets, shares, strict=True)
-        parts = [pool.submit(copy_context().run, n.predict, s, None, transform) for n, s in calls]
+        parts = [
+            pool.submit(copy_context().run, n.predict_logits, s, None, transform) for n, s in calls
+        ]
         return np.concatenate([part.result() for part in parts])

@@ -105,7 +105,7 @@ class RowSpace:
         >>> numbers = space.coordinates(new)
         >>> numbers.ravel()
         array([5., 6., 7., 8., 9.], dtype=float32)
-        >>> np.allclose(space.net.predict(numbers), net.predict(new), atol=1e-5)
+        >>> np.allclose(space.net.predict_logits(numbers), net.predict_logits(new), atol=1e-5)
         True
         """
         rows, known = X.reshape(len(X), -1), len(self._dense.features)

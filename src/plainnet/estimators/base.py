@@ -156,7 +156,7 @@ class NetEstimator(NetParams):
         split, start, order = self._generators()
         rows, targets, weight = self._read(X, y, sample_weight, None)
         held_out = None
-        if X_val is None and y_val is None and self.validation:
+        if X_val is None and y_val is None and self.validation_fraction:
             kept, out = held_out_rows(self, self._strata(targets), len(rows), split)
             held_out = rows[out], targets[out]
             rows, targets = rows[kept], targets[kept]
@@ -171,15 +171,15 @@ class NetEstimator(NetParams):
             optimizer=optimizer_of(self, len(rows)),
             epochs=self.epochs,
             batch_size=self.batch_size,
-            validation=None if held_out is None else self._scaled_pair(*held_out),
-            metric=self.loss_.score,
+            validation_data=None if held_out is None else self._scaled_pair(*held_out),
+            metric=self.loss_.metric,
             sample_weight=weight,
             class_weight=self._class_weights(),
             l2=self.l2,
             clip_norm=self.clip_norm,
             early_stopping=early_stopping(self, held_out is not None),
             callbacks=self.callbacks,
-            watch=progress(self.verbose, self.loss_.score_name),
+            watch=progress(self.verbose, self.loss_.metric_name),
             seed=order,
         )
         INTERRUPTION.note(history, began, type(self).__name__)
@@ -200,10 +200,10 @@ class NetEstimator(NetParams):
     @final
     def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
         check(self)
-        if self.validation or self.patience:
+        if self.validation_fraction or self.patience:
             raise PlainnetError(
                 "partial_fit holds no rows out and never stops early: "
-                "set validation and patience to 0, or call fit"
+                "set validation_fraction and patience to 0, or call fit"
             )
         rows, targets, weight = self._read(X, y, sample_weight, classes)
         class_weight = self._class_weights()
@@ -217,7 +217,7 @@ class NetEstimator(NetParams):
         y = loss.encode(y, net.n_out, net.dtype)
         weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
         batches = Batches(X, y, weight, self.batch_size, None, net.dtype)
-        show = progress(self.verbose, loss.score_name)
+        show = progress(self.verbose, loss.metric_name)
         with (
             np.errstate(all="ignore"),
             limited_threads(blas_threads(net, batches.batch_size)),
@@ -387,7 +387,7 @@ class NetEstimator(NetParams):
         self._need_fitted(method)
         rows, net = self._known_rows(X), self.net_
         with np.errstate(over="ignore", invalid="ignore"):
-            Z = net.predict(rows, transform=self._scaled)
+            Z = net.predict_logits(rows, transform=self._scaled)
         if len(rows) > net.batch_rows:
             net.release()
         return require_finite_outputs(Z, type(self).__name__)

@@ -329,7 +329,7 @@ class NetClassifier(NetEstimator):
         return self._linked(self._logits(X, method))
 
     def _linked(self, Z: Array) -> Array:
-        A = self.loss_.link(Z)
+        A = self.loss_.predictions(Z)
         return np.hstack([1 - A, A]) if self._task == "binary" and A.shape[1] == 1 else A
 
     def _table(self, y: Any) -> Array:

@@ -68,7 +68,7 @@ def one_epoch(
             rate = train_step.optimizer.rate
             raise TrainingError(describe_failure(train_step.net, X, value, number, i, rate))
         values.append(value)
-        scores.append(train_step.loss.score(Z, y))
+        scores.append(train_step.loss.metric(Z, y))
         counts.append(len(y))
         weights.append(len(y) if weight is None else float(weight.sum()))
     largest = float(np.abs(train_step.net.params.theta).max(initial=0))

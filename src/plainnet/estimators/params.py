@@ -46,7 +46,7 @@ class NetParams(Estimator):
     batch_size: int | None = 32
     l2: float = 0.0
     clip_norm: float | None = None
-    validation: float = 0.0
+    validation_fraction: float = 0.0
     patience: int = 0
     standardize: bool = True
     callbacks: Sequence[Callback] = ()
@@ -85,12 +85,15 @@ def check(params: NetParams) -> None:
     check_range(name, "l2", params.l2, 0, math.inf, ends=False, low_end=True)
     if params.clip_norm is not None:
         check_range(name, "clip_norm", params.clip_norm, 0, math.inf, ends=False)
-    if not isinstance(params.validation, int | float | np.integer | np.floating):
+    if not isinstance(params.validation_fraction, int | float | np.integer | np.floating):
         raise PlainnetError(
-            f"{name}: validation must be a share of the rows in [0, 1), got "
-            f"{type(params.validation).__name__}: fit takes rows of their own as X_val and y_val"
+            f"{name}: validation_fraction must be a share of the rows in [0, 1), got "
+            f"{type(params.validation_fraction).__name__}: fit takes rows of their own as X_val and "
+            "y_val"
         )
-    check_range(name, "validation", params.validation, 0, 1, ends=False, low_end=True)
+    check_range(
+        name, "validation_fraction", params.validation_fraction, 0, 1, ends=False, low_end=True
+    )
     for flag in ("batch_norm", "layer_norm", "standardize", "warm_start"):
         if not isinstance(getattr(params, flag), bool | np.bool_):
             raise PlainnetError(
@@ -265,11 +268,11 @@ def held_out_rows(
     params: NetParams, strata: Array | None, m: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Draw the rows to train on and those to validate with, two of each at least."""
-    share = float(params.validation)
+    share = float(params.validation_fraction)
     kept, out = stratified_split(strata, share, rng, n_rows=m)
     if min(len(kept), len(out)) < 2:
         raise PlainnetError(
-            f"validation={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
+            f"validation_fraction={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
             "validate with, and each needs 2: give more rows or another share"
         )
     return kept, out
@@ -304,6 +307,7 @@ def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
         return None
     if not held_out:
         raise PlainnetError(
-            "patience needs validation rows: set validation=0.1, say, or give fit X_val and y_val"
+            "patience needs validation rows: set validation_fraction=0.1, say, "
+            "or give fit X_val and y_val"
         )
     return EarlyStopping(params.patience)

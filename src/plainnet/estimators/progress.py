@@ -8,14 +8,14 @@ from plainnet.errors import PlainnetError
 from plainnet.train.history import Epoch
 
 
-def progress(verbose: bool | int, score_name: str) -> Callable[[Epoch], None] | None:
+def progress(verbose: bool | int, metric_name: str) -> Callable[[Epoch], None] | None:
     """Make what prints the figures of an epoch.
 
     Parameters
     ----------
     verbose : bool or int
         True prints every epoch, a number every so many, and False or 0 none.
-    score_name : str
+    metric_name : str
         What the metric measures.
 
     Returns
@@ -47,9 +47,9 @@ def progress(verbose: bool | int, score_name: str) -> Callable[[Epoch], None] | 
             return
         figures = [
             ("loss", epoch.loss),
-            (score_name, epoch.metric),
+            (metric_name, epoch.metric),
             ("validation loss", epoch.val_loss),
-            (score_name, epoch.val_metric),
+            (metric_name, epoch.val_metric),
         ]
         told = [f"{name} {value:.4f}" for name, value in figures if value is not None]
         number = f"{epoch.number:{len(str(epoch.of))}}"

@@ -168,7 +168,7 @@ class NetRegressor(NetEstimator):
         array([21.])
         """
         Z = self._logits(X, "predict")
-        A = self.loss_.link(Z)
+        A = self.loss_.predictions(Z)
         if self.target_scaling_ is not None:
             with np.errstate(over="ignore"):
                 A = self.target_scaling_.undo(A).astype(Z.dtype)

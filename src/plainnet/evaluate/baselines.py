@@ -238,7 +238,9 @@ class Regression(Baseline):
     def outputs(self, X: Array) -> Array:
         """Return what the network without hidden layers says."""
         with limited_threads(blas_threads(self.net, 256, train=False)):
-            return LOSSES[self.task][0]().link(self.net.predict(X, transform=self._transform))
+            return LOSSES[self.task][0]().predictions(
+                self.net.predict_logits(X, transform=self._transform)
+            )
 
     def words(self, target: "Target") -> str:
         """Say what it is."""

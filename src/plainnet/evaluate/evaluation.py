@@ -152,7 +152,7 @@ def evaluation(
     """
     task = model.target.task
     Z = model.logits(rows.X)
-    A = model.loss.link(Z)
+    A = model.loss.predictions(Z)
     figures = score_outputs(model, Z, A, rows.y)
     own = _points(task, A, rows.y)
     answers = stored(model) if baselines is None else baselines

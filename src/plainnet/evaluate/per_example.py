@@ -283,4 +283,4 @@ def row_scores(model: Model, Z: Array, y: Array) -> Floats:
         return np.asarray((np.abs(Z - y) * np.asarray(model.target.scale)).mean(axis=1))
     if task == "multiclass":
         return np.asarray(Z.argmax(axis=1) == y, np.float64)
-    return np.asarray((is_positive(model.loss.link(Z)) == (y > 0.5)).mean(axis=1))
+    return np.asarray((is_positive(model.loss.predictions(Z)) == (y > 0.5)).mean(axis=1))

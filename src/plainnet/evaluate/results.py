@@ -51,4 +51,4 @@ def score(model: Model, rows: "Examples") -> dict[str, Any]:
     ``interval``, the 95 % interval of the accuracy.
     """
     Z = model.logits(rows.X)
-    return score_outputs(model, Z, model.loss.link(Z), rows.y)
+    return score_outputs(model, Z, model.loss.predictions(Z), rows.y)

@@ -298,7 +298,7 @@ def repeated(
             "trained on.",
             figures,
             _why_equal(case.pictures, nearly),
-            "--together keeps equal ones on one side",
+            "--group-duplicates keeps equal ones on one side",
         )
     ]
 
@@ -373,7 +373,7 @@ def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -
             f"Some {those} are {_equal(*found)} to others of them.",
             f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
             _why_equal(pictures, found.near),
-            "--together keeps equal ones on one side of the split"
+            "--group-duplicates keeps equal ones on one side of the split"
             if trained_on
             else f"count copies once: the interval takes each {what} for a case of its own",
         )

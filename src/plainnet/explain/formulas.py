@@ -188,7 +188,7 @@ def link_formula(loss: Loss) -> str:
     >>> link_formula(BinaryCrossEntropy())
     'a = 1 / (1 + e^-z)'
     """
-    return _LINKS.get(type(loss), formula_of(type(loss).link))
+    return _LINKS.get(type(loss), formula_of(type(loss).predictions))
 
 
 def loss_formula(loss: Loss) -> str:

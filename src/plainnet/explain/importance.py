@@ -33,13 +33,13 @@ class Importance(NamedTuple):
 
     ``loss`` is how much the mean loss rises when the column is permuted; ``score`` how much the
     accuracy falls or, of a regression, the mean absolute error rises, in the table's own unit.
-    Both are near 0 for a column that the model does not need. ``score_name`` says which it is.
+    Both are near 0 for a column that the model does not need. ``metric_name`` says which it is.
     """
 
     name: str
     loss: Estimate
     score: Estimate
-    score_name: str
+    metric_name: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them."""
@@ -47,7 +47,7 @@ class Importance(NamedTuple):
             "name": self.name,
             "loss_rise": self.loss.to_json(),
             "score_change": self.score.to_json(),
-            "score_name": self.score_name,
+            "metric_name": self.metric_name,
         }
 
 
@@ -126,7 +126,7 @@ def importance(
             loss, score = (_estimate(*part) for part in zip(*rise, strict=True))
             if sign < 0:
                 score = Estimate(*(0.0 - x for x in (score.mean, score.high, score.low)))  # no -0.0
-            found.append(Importance(name, loss, score, model.loss.score_name))
+            found.append(Importance(name, loss, score, model.loss.metric_name))
     return sorted(found, key=lambda one: -one.loss.mean)
 
 

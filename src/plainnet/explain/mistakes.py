@@ -63,7 +63,7 @@ def worst(model: Model, rows: NamedExamples, n: int = 10) -> list[Mistake]:
     target, net = model.target, model.net
     Z = model.logits(rows.X)
     y = model.loss.encode(rows.y, net.n_out, np.float64)
-    A = model.loss.link(Z).astype(np.float64)
+    A = model.loss.predictions(Z).astype(np.float64)
     scores, losses = row_scores(model, Z, y), row_losses(model.loss, Z, y)
     if target.task == "regression":
         errors, rank = scores, scores

@@ -73,7 +73,7 @@ def nearest(model: Model, x: Array, rows: NamedExamples, n: int = 5) -> list[Nei
             distances.append(np.linalg.norm(hidden - inside, axis=1))
             input_distances.append(np.linalg.norm(given - there, axis=1))
             outputs.append(z)
-    A = model.loss.link(np.concatenate(outputs)).astype(np.float64)
+    A = model.loss.predictions(np.concatenate(outputs)).astype(np.float64)
     far, input_far = np.concatenate(distances), np.concatenate(input_distances)
     return [
         Neighbor(

@@ -329,9 +329,9 @@ def trace(
     return Trace(
         X[0],
         tuple(walk.steps),
-        loss.link(walk.outputs[-1].copy())[0],
+        loss.predictions(walk.outputs[-1].copy())[0],
         link_formula(loss),
-        code_of(type(loss).link),
+        code_of(type(loss).predictions),
         None if walk.y is None else walk.y[0],
         walk.value if walk.y is not None else None,
         loss_formula(loss),

@@ -42,7 +42,7 @@ def to_html(model: Model) -> str:
     >>> from plainnet.training import table_run
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
     >>> '<label for="column-0">hours</label>' in to_html(model)
     True
     """

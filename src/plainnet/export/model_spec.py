@@ -65,7 +65,7 @@ def steps(model: Model) -> list[Step]:
     >>> from plainnet.training import table_run
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(2,), dropout=0.1, epochs=1, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(2,), dropout=0.1, epochs=1, test_fraction=0)).model
     >>> [step.name for step in steps(model)]
     ['dense1', 'relu1', 'dense2']
     """

@@ -73,7 +73,7 @@ def to_onnx(model: Model) -> bytes:
     >>> from plainnet.training import table_run
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), epochs=1, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
     >>> proto = onnx.load_model_from_string(to_onnx(model))
     >>> [port.name for port in (*proto.graph.input, *proto.graph.output)]
     ['hours', 'label', 'probabilities']

@@ -65,7 +65,7 @@ def to_python(model: Model) -> str:
     >>> from plainnet.training import table_run
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test=0)).model
+    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
     >>> program = {"__name__": "program"}
     >>> exec(to_python(model), program)
     >>> program["predict"]([{"hours": 1}, {"hours": "4"}])

@@ -437,7 +437,7 @@ class Dropout(Layer):
     >>> net = Sequential([Dropout(0.5)], n_in=6)
     >>> net.forward(np.ones((1, 6)), train=True)
     array([[2., 2., 0., 0., 2., 2.]], dtype=float32)
-    >>> net.predict(np.ones((1, 6)))
+    >>> net.predict_logits(np.ones((1, 6)))
     array([[1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 

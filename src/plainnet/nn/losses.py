@@ -21,7 +21,7 @@ class Loss(ABC):
 
     Attributes
     ----------
-    score_name : str
+    metric_name : str
         What ``score`` measures: ``accuracy`` or ``MAE``.
 
     Examples
@@ -32,14 +32,14 @@ class Loss(ABC):
     >>> value, dZ = loss(Z, y)
     >>> round(value, 3), dZ.round(3).ravel()
     (0.72, array([-0.06 ,  0.366]))
-    >>> loss.link(Z).round(3).ravel()
+    >>> loss.predictions(Z).round(3).ravel()
     array([0.881, 0.731])
-    >>> loss.score(Z, y)  # the second row is on the wrong side
+    >>> loss.metric(Z, y)  # the second row is on the wrong side
     0.5
     """
 
     options: ClassVar[tuple[str, ...]] = ()
-    score_name: ClassVar[str] = "accuracy"
+    metric_name: ClassVar[str] = "accuracy"
 
     @abstractmethod
     def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
@@ -66,7 +66,7 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def link(self, Z: Array) -> Array:
+    def predictions(self, Z: Array) -> Array:
         """Turn logits into what a user calls a prediction.
 
         Parameters
@@ -104,8 +104,8 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def score(self, Z: Array, y: Array) -> float:
-        """Return the mean of ``score_name`` over the rows.
+    def metric(self, Z: Array, y: Array) -> float:
+        """Return the mean of ``metric_name`` over the rows.
 
         Parameters
         ----------
@@ -172,14 +172,14 @@ class _Logistic(_CrossEntropy):
         return _weighted_mean(losses, dZ, weight)
 
     @final
-    def link(self, Z: Array) -> Array:
+    def predictions(self, Z: Array) -> Array:
         """Return probabilities, sigmoid(Z)."""
         return _sigmoid_from(np.exp(-np.abs(Z)), Z)
 
     @final
-    def score(self, Z: Array, y: Array) -> float:
+    def metric(self, Z: Array, y: Array) -> float:
         """Return the share of outputs on the right side of probability 1/2."""
-        return float(np.mean(is_positive(self.link(Z)) == (y > 0.5)))
+        return float(np.mean(is_positive(self.predictions(Z)) == (y > 0.5)))
 
 
 def _sigmoid_from(E: Array, Z: Array) -> Array:
@@ -246,9 +246,9 @@ class MultiLabel(_Logistic):
     --------
     >>> loss = MultiLabel()
     >>> Z, y = np.array([[2.0, -1.0]]), loss.encode([[1, 1]], n_out=2)
-    >>> loss.link(Z).round(3)
+    >>> loss.predictions(Z).round(3)
     array([[0.881, 0.269]])
-    >>> loss.score(Z, y)  # the second label is missed
+    >>> loss.metric(Z, y)  # the second label is missed
     0.5
     """
 
@@ -284,9 +284,9 @@ class SoftmaxCrossEntropy(_CrossEntropy):
     >>> round(value, 6), dZ
     (1.386294, array([[ 0.25,  0.25, -0.75,  0.25]]))
     >>> Z = np.log([[1.0, 2.0, 5.0]])
-    >>> loss.link(Z)
+    >>> loss.predictions(Z)
     array([[0.125, 0.25 , 0.625]])
-    >>> loss.score(Z, loss.encode([2], 3))
+    >>> loss.metric(Z, loss.encode([2], 3))
     1.0
     """
 
@@ -315,7 +315,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             dZ -= smooth / n_classes
         return _weighted_mean(losses, dZ, weight)
 
-    def link(self, Z: Array) -> Array:
+    def predictions(self, Z: Array) -> Array:
         """Return probabilities, softmax(Z), which sum to 1 in each row."""
         E: Array = np.exp(Z - Z.max(axis=1, keepdims=True))
         E /= E.sum(axis=1, keepdims=True)
@@ -368,7 +368,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             )
         return given.astype(np.intp)
 
-    def score(self, Z: Array, y: Array) -> float:
+    def metric(self, Z: Array, y: Array) -> float:
         """Return the share of rows whose largest output is the true class."""
         return float(np.mean(Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y)))
 
@@ -376,10 +376,10 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 class _Regression(Loss):
     """Numbers as targets; the prediction is the output itself."""
 
-    score_name = "MAE"
+    metric_name = "MAE"
 
     @final
-    def link(self, Z: Array) -> Array:
+    def predictions(self, Z: Array) -> Array:
         """Return Z."""
         return Z
 
@@ -389,7 +389,7 @@ class _Regression(Loss):
         return _columns(self, y, n_out, dtype)
 
     @final
-    def score(self, Z: Array, y: Array) -> float:
+    def metric(self, Z: Array, y: Array) -> float:
         """Return the mean absolute error."""
         return float(np.mean(np.abs(Z - y)))
 

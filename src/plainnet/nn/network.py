@@ -82,7 +82,7 @@ class Sequential:
     --------
     >>> from plainnet.nn import ReLU
     >>> net = Sequential([Dense(4), ReLU(), Dense(1)], n_in=2, seed=1)
-    >>> net.predict([[0.5, -1.0], [2.0, 0.0]]).shape
+    >>> net.predict_logits([[0.5, -1.0], [2.0, 0.0]]).shape
     (2, 1)
     >>> print(net)
     layer   kind   output  parameters
@@ -326,7 +326,7 @@ class Sequential:
             dY = dX
         return dY if need_dX else None
 
-    def predict(
+    def predict_logits(
         self, X: ArrayLike, batch_size: int | None = None, transform: Transform | None = None
     ) -> Array:
         """Compute the output Z of every row, a batch at a time.
@@ -347,7 +347,7 @@ class Sequential:
         Returns
         -------
         array of shape (m, *out_shape)
-            Logits: a loss's ``link`` turns them into probabilities.
+            Logits: a loss's ``predictions`` turns them into probabilities.
 
         Raises
         ------
@@ -357,7 +357,7 @@ class Sequential:
         Examples
         --------
         >>> net = mlp(2, hidden=(), n_out=1, init="zeros")
-        >>> net.predict([[1.0, 2.0]])
+        >>> net.predict_logits([[1.0, 2.0]])
         array([[0.]], dtype=float32)
         """
         rows = self.rows(X) if transform is None else np.atleast_1d(X)

@@ -219,7 +219,7 @@ def _training(model: "Model") -> dict[str, Any] | None:
         if repeats is not None:
             more, table = _repeats(repeats)
             facts, tables = [*facts, *more], [table]
-        metric = model.loss.score_name
+        metric = model.loss.metric_name
         if model.target.task == "regression":
             metric += " of standardised numbers"
         charts = training_charts(history.record(), metric)

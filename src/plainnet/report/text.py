@@ -201,7 +201,7 @@ def importance_rows(found: Sequence[Importance], n: int) -> Rows:
     list of list of str
         column, rise of the loss, change of the score, remark.
     """
-    accuracy = bool(found) and found[0].score_name == "accuracy"
+    accuracy = bool(found) and found[0].metric_name == "accuracy"
     rows = []
     for one in found[:n]:
         none = one.loss.low <= 0 <= one.loss.high

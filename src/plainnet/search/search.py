@@ -238,7 +238,7 @@ def check_search(
         raise PlainnetError(f"cross-validation needs at least 2 folds, got {k}")
     if only is not None and not 1 <= only <= trials:
         raise PlainnetError(f"there is no trial {only} of {trials}: they count from 1")
-    if config.validation or config.patience:
+    if config.validation_fraction or config.patience:
         raise PlainnetError(
             "a search validates on its folds: leave out validation and patience, which may be "
             "given again to train the winner"

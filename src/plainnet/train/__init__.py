@@ -1,6 +1,6 @@
 """How theta moves: optimizers, schedules, batches and the training loop; imports nn."""
 
-from plainnet.engine.prediction import predict
+from plainnet.engine.prediction import predict_logits
 from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
 from plainnet.optim.schedules import (
     Constant,

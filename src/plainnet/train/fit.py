@@ -52,7 +52,8 @@ def fit(
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    validation: float | tuple[ArrayLike, ArrayLike] | None = None,
+    validation_fraction: float = 0.0,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     metric: Metric | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight | None = None,
@@ -89,8 +90,10 @@ def fit(
     batch_size : int, optional
         Rows in a mini-batch; by default all rows at once (batch gradient descent). A single row
         that is left over at the end of an epoch joins the batch before it.
-    validation : float or (X, y), optional
-        A share of the rows, drawn at random and not trained on, or rows of their own.
+    validation_fraction : float, default 0.0
+        Share of the rows that is drawn at random, not trained on, and evaluated each epoch.
+    validation_data : (X, y), optional
+        Validation rows of their own, instead of a share of ``X``.
     metric : callable, optional
         ``metric(Z, y)`` gives a mean over rows, such as the ``score`` of a loss; recorded in the
         history beside the loss.
@@ -107,7 +110,7 @@ def fit(
     clip_norm : float, optional
         The largest norm of the gradient.
     early_stopping : EarlyStopping, optional
-        Needs ``validation``.
+        Needs validation rows.
     callbacks : sequence of callable
         Each is called with the `Epoch` that ended; one that returns True ends the training. One
         that changes the network, rather than to look at it, needs ``rowspace=False``.
@@ -149,22 +152,26 @@ def fit(
     >>> history = fit(net, X, y, loss=loss, optimizer=SGD(lr=1.0), epochs=500)
     >>> history.loss[-1] < 0.05
     True
-    >>> loss.link(net.predict(X)).round().ravel()
+    >>> loss.predictions(net.predict_logits(X)).round().ravel()
     array([0., 1., 1., 0.], dtype=float32)
     """
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
-    if early_stopping is not None and validation is None:
-        raise PlainnetError("early stopping needs validation rows: pass validation=0.2, say")
+    if validation_data is not None and validation_fraction:
+        raise PlainnetError("fit takes validation_fraction or validation_data, not both")
+    if early_stopping is not None and validation_data is None and not validation_fraction:
+        raise PlainnetError(
+            "early stopping needs validation rows: pass validation_fraction=0.2, say"
+        )
 
     rng = generator(seed)
     rows, targets = checked_rows(net, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(rows))
     held_out: tuple[Array, Array] | None = None
-    if isinstance(validation, tuple | list):
-        held_out = checked_pair(net, loss, validation, transform)
-    elif validation is not None:
-        kept, out = hold_out(len(rows), validation, rng)
+    if validation_data is not None:
+        held_out = checked_pair(net, loss, validation_data, transform)
+    elif validation_fraction:
+        kept, out = hold_out(len(rows), validation_fraction, rng)
         held_out = rows[out], targets[out]
         rows, targets = rows[kept], targets[kept]
         weight = None if weight is None else weight[kept]
@@ -318,7 +325,7 @@ def _evaluate(
     if held_out is None:
         return None, None
     X, y = held_out
-    Z = net.predict(X, transform=transform)
+    Z = net.predict_logits(X, transform=transform)
     return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
 
 

@@ -77,7 +77,7 @@ def checked_rows(
     if transform is None:
         _refuse_non_finite(rows, net.dtype, name)
         with np.errstate(all="ignore"):
-            net.predict(rows[:1])  # refuses rows of another shape before anything has moved
+            net.predict_logits(rows[:1])  # refuses rows of another shape before anything has moved
     return rows, targets
 
 
@@ -285,7 +285,7 @@ def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Arr
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(
-            f"validation={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
+            f"validation_fraction={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
             "validate with: give more rows or another share"
         )
     order = rng.permutation(m)

@@ -122,12 +122,12 @@ def test_pixels_that_are_not_scaled_come_first(
     cli: Cli, colors: Path, options: str, tmp_path: Path
 ) -> None:
     words = ["--" + word.strip() for word in options.split("--") if word]
-    outcome = cli("doctor", colors, "--size 16", "--scaling none", *words)
+    outcome = cli("doctor", colors, "--size 16", "--no-standardize", *words)
     found = outcome.out[outcome.out.index("Findings: ") :].splitlines()
     problems = [line for line in found if line.startswith("Problem: ")]
     unscaled = "The inputs are not scaled: "
     assert any(unscaled in line for line in found)
-    assert "Try: --scaling standard" in outcome.out
+    assert "Try: --standardize" in outcome.out
     if problems:
         assert problems[0].startswith(f"Problem: {unscaled}")
         assert "What else is found may follow from it." in outcome.out
@@ -135,7 +135,7 @@ def test_pixels_that_are_not_scaled_come_first(
 
 
 def test_pictures_are_called_pictures(cli: Cli, colors: Path) -> None:
-    out = cli("doctor", colors, "--size 16 --epochs 1 --scaling none --test 0").out
+    out = cli("doctor", colors, "--size 16 --epochs 1 --no-standardize --test-fraction 0").out
     assert "Training: 1 epoch of all 12 pictures at once" in out.replace("epochs", "epoch")
     assert " of 768 numbers are above 10." in out
     assert " of a picture has a root mean square of " in out
@@ -156,7 +156,7 @@ def test_columns_in_their_own_units_are_named(
     frame["Income"] = np.random.default_rng(0).normal(40_000, 9_000, len(frame)).round(2)
     frame[["Income", *frame.columns[:-1]]].to_csv(tmp_path / "a.csv", index=False)
     words = ("doctor", "a.csv", "--target Personality", "--epochs 5")
-    outcome = cli(*words, "--scaling none")
+    outcome = cli(*words, "--no-standardize")
     assert "The inputs are not scaled: 1 of 15 columns is above 10." in outcome.out
     assert "'Income' has a root mean square of 4.1" in outcome.out
     assert "not scaled" not in cli(*words).out
@@ -168,7 +168,9 @@ def test_rows_that_occur_twice_are_said(cli: Cli, frame: pd.DataFrame, tmp_path:
     frame["City"] = rng.choice(["Oslo", "Bergen", "Bodo"], len(frame))
     again = frame.head(40).assign(City=frame["City"].str.upper())
     pd.concat([frame, again]).to_csv(tmp_path / "a.csv", index=False)
-    outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 5", "--test 0", "--json")
+    outcome = cli(
+        "doctor", "a.csv", "--target Personality", "--epochs 5", "--test-fraction 0", "--json"
+    )
     every = {one["name"]: one for one in json.loads(outcome.out)["findings"]}
     said = every["repeated training rows"]
     assert said["says"] == ("Some training rows are nearly equal to others of them.")

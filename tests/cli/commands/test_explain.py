@@ -133,7 +133,7 @@ def test_a_whole_model_in_json_is_reproducible(cli: Cli, trained: Path, survey: 
         "mistakes",
         "first_layer_pictures",
     ]
-    assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "score_name"}
+    assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
     assert cli(*words) == first
     assert cli(*words, "--seed", 1) != first
 

@@ -72,7 +72,8 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["--seed 3 --optimizer adamw --together", "--batch-norm --lr 0.02 --dropout 0"]
+    "options",
+    ["--seed 3 --optimizer adamw --group-duplicates", "--batch-norm --lr 0.02 --dropout 0"],
 )
 def test_the_winning_command_gives_the_model_of_the_search(
     cli: Cli, survey: Path, options: str
@@ -151,9 +152,9 @@ def test_other_tasks(cli: Cli, tmp_path: Path, column: list[Any], head: str) -> 
 
 
 def test_without_held_out_rows_nothing_is_judged(cli: Cli, survey: Path) -> None:
-    out = cli("search", survey, QUICK, "--test 0").out
+    out = cli("search", survey, QUICK, "--test-fraction 0").out
     assert "held out" not in out
-    out = cli("search", survey, QUICK, "--test 0 --out m.safetensors").out
+    out = cli("search", survey, QUICK, "--test-fraction 0 --out m.safetensors").out
     assert "Trained on all 150 rows; no rows judge it." in out
     assert Path("m.safetensors").is_file()
 
@@ -248,7 +249,10 @@ def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
         ("--only 2 --out a.st", "--only runs a trial again and saves nothing: leave out --out"),
         ("--out nowhere/a.st", "there is no folder 'nowhere' to write 'a.st' into"),
         ("--out survey.csv", "'survey.csv' would overwrite what is read: give --out another name"),
-        ("--test 0.5 --validation 0.2", "a search validates on its folds: leave out validation"),
+        (
+            "--test-fraction 0.5 --validation-fraction 0.2",
+            "a search validates on its folds: leave out validation",
+        ),
         ("--epochs 0", "TrainConfig: epochs must be a whole number of at least 1, got 0"),
         ("--method grid", 'Invalid value "grid" for --method. Choose from: "random", "halving"'),
         ("--optimizer sgd --weight-decay 0.1", "weight decay is an option of adamw, not of sgd"),

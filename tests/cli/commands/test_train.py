@@ -20,7 +20,7 @@ Cli = Callable[..., Any]
 
 
 def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
-    outcome = cli("train", survey, "--epochs", 12, "--lr", 0.01, "--validation", 0.1)
+    outcome = cli("train", survey, "--epochs", 12, "--lr", 0.01, "--validation-fraction", 0.1)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
         "survey.csv: 150 rows, 105 to train, 15 to validate, 30 held out",
@@ -183,7 +183,10 @@ def test_models_are_named_after_their_data(name: str, expected: str) -> None:
         (TrainConfig(momentum=0.9, nesterov=True, optimizer="sgd"), "sgd (momentum 0.9, Nesterov)"),
         (TrainConfig(schedule="cosine", warmup=3), "0.001 (cosine), warm-up of 3 epochs"),
         (TrainConfig(l2=0.1, clip_norm=2.0, patience=5), "l2 0.1, clip norm 2, patience 5"),
-        (TrainConfig(balanced=True, label_smoothing=0.2), "label smoothing 0.2, balanced classes"),
+        (
+            TrainConfig(class_weight="balanced", label_smoothing=0.2),
+            "label smoothing 0.2, balanced classes",
+        ),
     ],
 )
 def test_every_choice_of_a_training_is_told(config: TrainConfig, telling: str) -> None:
@@ -191,7 +194,7 @@ def test_every_choice_of_a_training_is_told(config: TrainConfig, telling: str) -
 
 
 def test_early_stopping_is_told(cli: Cli, survey: Path) -> None:
-    words = "--validation 0.3 --patience 2 --epochs 300 --lr 0.05"
+    words = "--validation-fraction 0.3 --patience 2 --epochs 300 --lr 0.05"
     out = cli("train", survey, words).out
     assert "Stopped early: the validation cost fell no more. The weights are those of epoch" in out
 

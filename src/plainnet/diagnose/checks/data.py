@@ -47,7 +47,7 @@ def check_scale(X: Array, transform: Transform | None, names: Sequence[str]) -> 
     column = f"number {largest} of a picture" if pictures else _name(names, largest)
     many = int((size > UNSCALED).sum())
     scaled = (
-        "--scaling standard; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
+        "--standardize; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0), with "
         "the training rows' figures"
     )
     return [
@@ -188,7 +188,7 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
                 f"{counts[rarest]} of {len(labels)} rows ({percent(share)}); always answering "
                 f"{_class(names, int(counts.argmax()))} is right {percent(most)} of the time",
                 "Accuracy flatters here: look at recall, precision and F1 of the rare class.",
-                "--balanced",
+                "--class-weight balanced",
             )
         )
     clash = contradictions(X, labels)

@@ -56,7 +56,7 @@ def at_base(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
     if snapshot.task != "numbers":
         _, y, _ = snapshot.rows
         own, same = (
-            snapshot.loss.score(Z, y)
+            snapshot.loss.metric(Z, y)
             for Z in (snapshot.activity.Z, np.tile(snapshot.constant, (len(y), 1)))
         )
         if snapshot.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
@@ -281,7 +281,7 @@ def _too_few(better: Difference, m: int) -> Finding:
         f"{m} held-out rows; {_difference(better)}",
         "So few rows leave a wide interval, and what the network says of them costs as much as the "
         "same answer would.",
-        "--test 0.4, or more rows; several splits: plainnet train --repeat 5",
+        "--test-fraction 0.4, or more rows; several splits: plainnet train --repeat 5",
     )
 
 
@@ -293,7 +293,7 @@ def _difference(better: Difference) -> str:
 def _one_class(snapshot: TrainingSnapshot) -> list[Finding]:
     if snapshot.task != "classes" or snapshot.labels is None:
         return []
-    A = snapshot.loss.link(snapshot.activity.Z)
+    A = snapshot.loss.predictions(snapshot.activity.Z)
     said = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
     counts = snapshot.shares * len(snapshot.labels)
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in said]
@@ -309,7 +309,7 @@ def _one_class(snapshot: TrainingSnapshot) -> list[Finding]:
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows are of it "
             f"({percent(snapshot.shares[k])})",
             "The class is rare, so that leaving it out costs little.",
-            "--balanced",
+            "--class-weight balanced",
         )
     ]
 

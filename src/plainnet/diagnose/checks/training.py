@@ -210,7 +210,7 @@ def _overfitted(snapshot: TrainingSnapshot) -> list[Finding]:
     if figures is None or snapshot.task == "numbers":
         return []
     cost, score, _, _, m = figures
-    own = snapshot.loss.score(snapshot.activity.Z, snapshot.rows[1])
+    own = snapshot.loss.metric(snapshot.activity.Z, snapshot.rows[1])
     margin = 3 * math.sqrt(max(own * (1 - own), 0.05) / m)
     if own - score < max(GAP, margin) or cost < snapshot.cost + RISE * snapshot.base:
         return []
@@ -219,7 +219,7 @@ def _overfitted(snapshot: TrainingSnapshot) -> list[Finding]:
             f"{percent(own)} right on the training rows, {percent(score)} on {m} held-out rows",
             "The network learned its training rows by heart.",
             "warning",
-            "--validation 0.2 --patience 10, --dropout 0.2, --l2 0.01 or fewer units",
+            "--validation-fraction 0.2 --patience 10, --dropout 0.2, --l2 0.01 or fewer units",
         )
     ]
 
@@ -249,7 +249,7 @@ def _overfitted_from(snapshot: TrainingSnapshot, history: History) -> list[Findi
             "note" if restored else "warning",
             f"--epochs {best + width}"
             if restored
-            else f"--validation 0.2 --patience 10, or --epochs {best + width}, or --l2 0.01",
+            else f"--validation-fraction 0.2 --patience 10, or --epochs {best + width}, or --l2 0.01",
         )
     ]
 
