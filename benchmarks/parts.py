@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.sides.plainnet_side import Plainnet
 from benchmarks.workloads import PREDICT, SEED, WORKLOADS, Array, Job, Workload
-from plainnet import Sequential, predict
+from plainnet import Sequential, predict_logits
 from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.engine.row_space import RowSpace
 from plainnet.nn.activations import Activation
@@ -117,7 +117,7 @@ def predictions(seconds: Sequence[float | None]) -> str:
     net, X = side.net, side.job.X
     head = ["rows", "goal", "all", "products", "activations", "rows turned over", "together"]
     lines = ["| " + " | ".join([*head, "the rest"]) + " |", "|---|" + "--:|" * len(head)]
-    calls: list[Call] = [lambda: net.predict_logits(X[:1]), lambda: predict(net, X)]
+    calls: list[Call] = [lambda: net.predict_logits(X[:1]), lambda: predict_logits(net, X)]
     for rows, call, goal in zip((1, len(X)), calls, seconds, strict=True):
         whole = microseconds(call)
         parts = [part * rows / threads for part, threads in prediction_parts(net, X[:rows])]

@@ -20,14 +20,13 @@ from plainnet import (
     SoftmaxCrossEntropy,
     TrainConfig,
     mlp,
-    run,
 )
 from plainnet.data.columns import CategoryColumn
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.training import image_run, table_run
+from plainnet.training import image_run, run, table_run
 
 QUICK = TrainConfig(epochs=3, hidden=(4,))
 

@@ -18,7 +18,8 @@ import pytest
 from plainnet import textbook as tb
 from plainnet.data.synthetic import circles, flower, moons
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.train import SGD, Adam, fit
+from plainnet.optim import SGD, Adam
+from plainnet.train.fit import fit
 
 
 def normal_weights(layer_sizes, seed, scale):

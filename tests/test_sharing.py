@@ -31,7 +31,7 @@ from plainnet.explain.overview import overview
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
-from plainnet.nn import gradcheck
+from plainnet.nn.gradcheck import gradcheck
 from plainnet.report.report import report
 from plainnet.training import table_run
 

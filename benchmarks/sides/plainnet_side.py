@@ -15,7 +15,7 @@ from plainnet import (
     SoftmaxCrossEntropy,
     fit,
     mlp,
-    predict,
+    predict_logits,
 )
 
 
@@ -57,7 +57,7 @@ class Plainnet(Side):
         X, net = self.job.X[:rows], self.net
         if rows == 1:
             return lambda: net.predict_logits(X), lambda: sigmoid(net.predict_logits(X[:8]))
-        return lambda: predict(net, X), lambda: sigmoid(predict(net, X[:8]))
+        return lambda: predict_logits(net, X), lambda: sigmoid(predict_logits(net, X[:8]))
 
     def chosen_threads(self) -> int:
         return self.history.threads

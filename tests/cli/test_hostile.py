@@ -13,11 +13,12 @@ import pytest
 
 import format_one
 from fuzz.forge import Raw, signed, taken_apart
-from plainnet import DataError, Model, ModelFileError, PlainnetError, files
+from plainnet import DataError, Model, ModelFileError, PlainnetError
 from plainnet.cli import main
 from plainnet.data.targets import Target
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.nn import Dense, Flatten, ReLU, Sequential
+from plainnet.storage import model_file
 from plainnet.storage.model_file import read_model, write_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format-1" / "table.safetensors"
@@ -191,7 +192,7 @@ def test_a_container_that_is_none_is_told(tmp_path, content, says):
 
 def test_a_header_longer_than_any_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "m").write_bytes(laid({"a": ONE}, 8))
-    monkeypatch.setattr(files, "MAX_HEADER", 50)
+    monkeypatch.setattr(model_file, "MAX_HEADER", 50)
     with pytest.raises(ModelFileError, match="its header is longer than 50 bytes"):
         read_model(tmp_path / "m")
     with pytest.raises(ModelFileError, match="at most 50 bytes"):
@@ -217,7 +218,7 @@ def test_a_header_of_many_values_is_not_written(tmp_path):
 def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
     many = {"dtype": "F64", "shape": [4000], "data_offsets": [0, 32_000]}  # more than is buffered
     (tmp_path / "m").write_bytes(laid({"a": many}, 32_000))
-    entries = files._entries
+    entries = model_file._entries
 
     def cut(path, described, size):
         found = entries(path, described, size)
@@ -225,7 +226,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
             file.truncate(path.stat().st_size - 4)
         return found
 
-    monkeypatch.setattr(files, "_entries", cut)
+    monkeypatch.setattr(model_file, "_entries", cut)
     with pytest.raises(ModelFileError, match="it became shorter while it was read"):
         read_model(tmp_path / "m")
 

@@ -541,7 +541,7 @@ def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_
     assert not (tmp_path / "survey.run").exists()
 
 
-@pytest.mark.parametrize("ward", [None, 3, [1], [[1.0]], [["a", "b"]], [[1e308, None]]])
+@pytest.mark.parametrize("doctor_watch", [None, 3, [1], [[1.0]], [["a", "b"]], [[1e308, None]]])
 def test_gradients_that_lie_are_refused(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, doctor_watch: Any
 ) -> None:

@@ -144,7 +144,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
     """Make a link of another user: really as root, else by being another user oneself."""
     user = os.geteuid()
 
-    def predictions(path: Path, target: Path) -> None:
+    def link(path: Path, target: Path) -> None:
         path.symlink_to(target)
         if user == 0:
             os.chown(path, 65534, 65534, follow_symlinks=False)

@@ -155,7 +155,7 @@ def test_the_order_of_rows_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "shown", "treatment"),
+    ("column", "shown", "encoding"),
     [
         (
             NumberColumn.fitted(cells("1", "3"), "."),

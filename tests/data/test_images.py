@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from plainnet.data import images, limits, pixels
+from plainnet import limits
+from plainnet.data import decode, images
 from plainnet.data.images import (
     ImageSchema,
     find_images,
@@ -38,7 +39,7 @@ def corners(height: int = 60, width: int = 90) -> np.ndarray:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Forge a PNG that claims a size and holds no pixels."""
+    """Forge a PNG that claims a size and holds no decode."""
     chunks = b"\x89PNG\r\n\x1a\n"
     for kind, data in (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
@@ -553,7 +554,7 @@ def test_large_pictures_are_read_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or as many threads as there are would each hold hundreds of megabytes."""
-    now, most, squared = [], [], pixels._square
+    now, most, squared = [], [], decode._square
 
     def slow(image: Image.Image, *rest: object) -> np.ndarray:
         now.append(1)
@@ -564,7 +565,7 @@ def test_large_pictures_are_read_one_at_a_time(
 
     for i in range(8):
         (tmp_path / f"{i}.png").write_bytes(encoded("PNG"))
-    monkeypatch.setattr(pixels, "_square", slow)
+    monkeypatch.setattr(decode, "_square", slow)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     read_files(picture_files(tmp_path), 8)
     assert max(most) > 1
@@ -581,6 +582,6 @@ def test_a_picture_that_does_not_fit_into_memory_is_one_that_cannot_be_used(
         raise MemoryError
 
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
-    monkeypatch.setattr(pixels, "_square", full)
+    monkeypatch.setattr(decode, "_square", full)
     with pytest.raises(DataError, match="does not fit into memory: make it smaller"):
         read_image(tmp_path / "a.png", 8)

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from plainnet import BatchNorm, Dense, PlainnetError, ReLU, Sequential, mlp, predict
+from plainnet import BatchNorm, Dense, PlainnetError, ReLU, Sequential, mlp, predict_logits
 from plainnet.engine import prediction
 from plainnet.engine.blas_threads import available_threads
 
@@ -23,7 +23,7 @@ def test_every_row_gets_its_own_output(processors, n, m):
     net = Sequential([Dense(64), BatchNorm(), ReLU(), Dense(2)], 3, seed=1)
     X = np.random.default_rng(0).standard_normal((m, 3), np.float32)
     net.forward(X[:100], train=m > 1)  # running figures that are not those of the beginning
-    Z = predict(net, X)
+    Z = predict_logits(net, X)
     assert Z.shape == (m, 2)
     np.testing.assert_allclose(Z, net.predict_logits(X), rtol=1e-5, atol=1e-6)
 
@@ -39,7 +39,7 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
         return rows / np.float32(255)
 
     X = np.random.default_rng(0).integers(0, 256, (4 * net.batch_rows, 64)).astype(np.uint8)
-    Z = predict(net, X, scale)
+    Z = predict_logits(net, X, scale)
     assert len({thread for thread, _ in seen}) == 2
     assert {rows for _, rows in seen} == {net.batch_rows}
     np.testing.assert_allclose(Z, net.predict_logits(X / np.float32(255)), rtol=1e-5, atol=1e-6)
@@ -50,16 +50,16 @@ def test_the_threads_do_with_overflow_what_the_caller_wants(processors):
     net = mlp(64, hidden=(64,), init="constant:1e30")
     X = np.full((30_000, 64), 1e30, np.float32)
     with np.errstate(over="ignore"):  # a warning would be an error here
-        assert np.isinf(predict(net, X)).all()
+        assert np.isinf(predict_logits(net, X)).all()
     with pytest.raises(FloatingPointError), np.errstate(over="raise"):
-        predict(net, X)
+        predict_logits(net, X)
 
 
 def test_it_refuses_what_the_network_refuses_and_frees_the_threads(processors):
     processors(2)
     before = available_threads()
     with pytest.raises(PlainnetError, match="Dense 'dense1' expects 3 inputs, got 4"):
-        predict(mlp(3), np.zeros((30_000, 4)))
+        predict_logits(mlp(3), np.zeros((30_000, 4)))
     with pytest.raises(ZeroDivisionError):
-        predict(mlp(64), np.zeros((30_000, 64)), lambda rows: 1 / 0)
+        predict_logits(mlp(64), np.zeros((30_000, 64)), lambda rows: 1 / 0)
     assert available_threads() == before

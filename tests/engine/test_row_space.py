@@ -10,7 +10,6 @@ from plainnet import (
     Adam,
     AdamW,
     BinaryCrossEntropy,
-    Constant,
     Dense,
     Dropout,
     EarlyStopping,
@@ -29,6 +28,7 @@ from plainnet import (
 from plainnet.engine.row_space import RowSpace, rowspace_pays
 from plainnet.nn.layers import Layer
 from plainnet.nn.parameters import ParameterSpec
+from plainnet.optim import Constant
 
 
 def wide(m=12, n=90, seed=0, dtype=np.float64):

@@ -20,9 +20,9 @@ from plainnet.nn import (
     Sigmoid,
     SoftmaxCrossEntropy,
     Tanh,
-    gradcheck,
     mlp,
 )
+from plainnet.nn.gradcheck import gradcheck
 
 
 def normals(*shape, seed=0):

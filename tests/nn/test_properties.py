@@ -21,7 +21,8 @@ from nn.cases import (
 )
 from plainnet import nn
 from plainnet.errors import PlainnetError
-from plainnet.nn import Loss, MeanSquaredError, Sequential, gradcheck, mlp
+from plainnet.nn import Loss, MeanSquaredError, Sequential, mlp
+from plainnet.nn.gradcheck import gradcheck
 from plainnet.nn.network import LAYERS as KNOWN_LAYERS
 
 KNOWN_LOSSES = {

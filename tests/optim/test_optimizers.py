@@ -10,8 +10,9 @@ import pytest
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.nn.parameters import with_bias
+from plainnet.optim import SGD, Adam, AdamW, Constant, Optimizer, RMSprop, Schedule, StepDecay
 from plainnet.optim.optimizers import OPTIMIZERS, clip_by_norm
-from plainnet.train import SGD, Adam, AdamW, Constant, Optimizer, RMSprop, Schedule, StepDecay, fit
+from plainnet.train.fit import fit
 
 N, N_DECAY, STEPS = 7, 4, 50
 

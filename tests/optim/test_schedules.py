@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.train import (
-    SGD,
-    Constant,
-    Cosine,
-    Exponential,
-    OneCycle,
-    Schedule,
-    StepDecay,
-    WarmUp,
-    fit,
-)
+from plainnet.optim import SGD, Constant, Cosine, Exponential, OneCycle, Schedule, StepDecay, WarmUp
+from plainnet.train.fit import fit
 
 rates = st.floats(1e-6, 10)
 lengths = st.integers(1, 500)

@@ -13,10 +13,12 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.optim import Adam
 from plainnet.storage.checkpoint_state import check_header
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.train import Adam, EarlyStopping, fit
+from plainnet.train import EarlyStopping
+from plainnet.train.fit import fit
 from plainnet.training import resume, run
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)

@@ -19,9 +19,10 @@ from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, mlp
+from plainnet.optim import Adam
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.train import Adam, fit
+from plainnet.train.fit import fit
 from plainnet.training import resume, run
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)

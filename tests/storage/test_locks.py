@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plainnet import PlainnetError, locks
+from plainnet import PlainnetError
+from plainnet.storage import locks
 from plainnet.storage.locks import lock_folder
 
 HOLD = """

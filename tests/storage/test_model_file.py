@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
 
-from plainnet import atomic, files
 from plainnet._version import __version__
 from plainnet.errors import ModelFileError
+from plainnet.storage import atomic, model_file
 from plainnet.storage.atomic import write_bytes
 from plainnet.storage.model_file import read_model, write_model
 
@@ -189,7 +189,7 @@ def test_a_write_that_fails_leaves_everything_as_it_was(path, monkeypatch, faili
             atomic, "open", lambda name, mode, **_: FullDisk(name, "x"), raising=False
         )
     else:
-        monkeypatch.setattr(files.os, failing, fails(errno.ENOSPC))
+        monkeypatch.setattr(model_file.os, failing, fails(errno.ENOSPC))
     with pytest.raises(OSError, match="No space left"):
         write_model(path, TENSORS, {"another": 1})
     monkeypatch.undo()
@@ -203,7 +203,7 @@ def test_ctrl_c_while_writing_leaves_everything_as_it_was(path, monkeypatch):
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.os, "fsync", interrupt)
+    monkeypatch.setattr(model_file.os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_model(path, TENSORS, {})
     assert os.listdir(path.parent) == [path.name]
@@ -431,7 +431,7 @@ def test_arrays_exchanged_renamed_or_reshaped(path):
 
 
 def test_numbers_that_are_not_finite_in_a_file(path, monkeypatch):
-    monkeypatch.setattr(files.np, "isfinite", lambda array: np.ones(array.shape, bool))
+    monkeypatch.setattr(model_file.np, "isfinite", lambda array: np.ones(array.shape, bool))
     write_model(path, {"a": np.array([1, np.nan])}, {})  # with a digest that is right
     monkeypatch.undo()
     assert message(path) == "FILE: array 'a' must hold finite float32 or float64 numbers"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from plainnet.errors import PlainnetError
 from plainnet.nn import BatchNorm, BinaryCrossEntropy, Dense, MeanSquaredError, Sequential, mlp
-from plainnet.train import SGD, fit
+from plainnet.optim import SGD
 from plainnet.train.batches import Batches
+from plainnet.train.fit import fit
 
 
 def numbered(m: int, batch_size: int | None, weighted: bool = True) -> Batches:

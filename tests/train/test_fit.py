@@ -24,8 +24,10 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.train import SGD, Adam, AdamW, EarlyStopping, Epoch, History, RMSprop, fit
+from plainnet.optim import SGD, Adam, AdamW, RMSprop
+from plainnet.train import EarlyStopping, Epoch, History
 from plainnet.train.batches import Batches
+from plainnet.train.fit import fit
 
 BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()
 

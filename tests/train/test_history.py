@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.train import EarlyStopping, Epoch, History, fit
+from plainnet.train import EarlyStopping, Epoch, History
+from plainnet.train.fit import fit
 
 COLUMNS = {"loss", "val_loss", "metric", "val_metric", "lr", "seconds"}
 

@@ -15,20 +15,11 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
+from plainnet.optim import SGD, Adam, AdamW, Cosine, OneCycle, RMSprop, StepDecay, WarmUp
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.train import (
-    SGD,
-    Adam,
-    AdamW,
-    Cosine,
-    EarlyStopping,
-    OneCycle,
-    RMSprop,
-    StepDecay,
-    WarmUp,
-    fit,
-)
+from plainnet.train import EarlyStopping
+from plainnet.train.fit import fit
 from plainnet.train.state import Checkpoint, CheckpointStore
 
 BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()

@@ -13,7 +13,6 @@ from plainnet.nn.activations import (
     Tanh,
     activation,
 )
-from plainnet.nn.gradcheck import GradCheck, gradcheck
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
@@ -37,7 +36,6 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
-    "GradCheck",
     "Huber",
     "Identity",
     "Layer",
@@ -56,7 +54,6 @@ __all__ = [
     "Softplus",
     "Tanh",
     "activation",
-    "gradcheck",
     "initializer",
     "mlp",
 ]

@@ -42,7 +42,8 @@ class Layer(ABC):
 
     Examples
     --------
-    >>> from plainnet.nn import MeanSquaredError, Sequential, gradcheck
+    >>> from plainnet.nn import MeanSquaredError, Sequential
+    >>> from plainnet.nn.gradcheck import gradcheck
     >>> class Scale(Layer):
     ...     def build(self, in_shape):
     ...         self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]

@@ -1,1 +1,28 @@
 """Optimizers and learning-rate schedules."""
+
+from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
+from plainnet.optim.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "OneCycle",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+    "clip_by_norm",
+]

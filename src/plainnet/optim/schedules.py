@@ -16,7 +16,7 @@ class Schedule(ABC):
 
     Examples
     --------
-    >>> from plainnet.train import SGD
+    >>> from plainnet.optim import SGD
     >>> class InverseTime(Schedule):
     ...     def __call__(self, step):
     ...         return 1.0 / (1 + step)
