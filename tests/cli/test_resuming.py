@@ -348,7 +348,7 @@ def test_gradients_of_the_epochs_before_are_remembered(
 
     def doctor_watch(run: str) -> Any:
         newest = max((tmp_path / run).glob("checkpoint-*"))
-        return files.read_model(newest, "checkpoint")[1]["about"]["ward"]
+        return files.read_model(newest, "checkpoint")[1]["about"]["doctor_watch"]
 
     kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
     kill(cli, press, 4, survey, WORDS, "--out twice.safetensors --checkpoint-every 1")
@@ -548,7 +548,7 @@ def test_gradients_that_lie_are_refused(
     kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
     for file in (tmp_path / "survey.run").glob("checkpoint-*"):
         arrays, header = files.read_model(file, "checkpoint")
-        header["about"]["ward"] = doctor_watch
+        header["about"]["doctor_watch"] = doctor_watch
         files.write_model(file, arrays, header, "checkpoint")
     one_sentence(cli("train", "--resume", "survey.run"), "' of the checkpoint should be a")
 

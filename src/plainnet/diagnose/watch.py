@@ -49,7 +49,7 @@ class DoctorWatch:
     def go_on(self, about: JsonReader) -> None:
         """Take up what the epochs before an interruption have left, their field ``doctor_watch``."""
         assert self._probe is not None
-        self._probe.gradients[:] = about.rows("ward", len(self._probe.layers))
+        self._probe.gradients[:] = about.rows("doctor_watch", len(self._probe.layers))
 
     def watch(self, epoch: Epoch) -> None:
         """Note an epoch."""

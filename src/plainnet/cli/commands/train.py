@@ -113,7 +113,7 @@ def train(
 def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     path, config, place = job.path, job.config, job.out
     doctor_watch = DoctorWatch(config)
-    checkpoints.also("ward", doctor_watch.state)
+    checkpoints.also("doctor_watch", doctor_watch.state)
     found = checkpoints.found
     told: list[str] = []
     result: Run | None = None
