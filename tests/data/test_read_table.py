@@ -64,8 +64,8 @@ def test_the_delimiter_is_found(tmp_path: Path, name: str, delimiter: str) -> No
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("t.csv.gz", gzip.compress(PLAIN.encode())),
-        ("t.gz", gzip.compress(PLAIN.encode())),
+        ("t.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)),
+        ("t.gz", gzip.compress(PLAIN.encode(), mtime=0)),
         ("t.csv.bz2", bz2.compress(PLAIN.encode())),
         ("t.csv.xz", lzma.compress(PLAIN.encode())),
         ("t.zip", zipped(**{"inside.csv": PLAIN.encode()})),
@@ -266,7 +266,11 @@ def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
         ("table", b"a\n1\n", "File 'table' has no ending, which is no table that can be read"),
         ("t.json.gz", b"", "File 't.json.gz' ends in '.json', which is no table"),
         ("t.csv.gz", b"not gzip", "File 't.csv.gz' cannot be read: Not a gzipped file"),
-        ("t.csv.gz", gzip.compress(b"a\n1\n" * 99)[:-12], "File 't.csv.gz' cannot be read: "),
+        (
+            "t.csv.gz",
+            gzip.compress(b"a\n1\n" * 99, mtime=0)[:-12],
+            "File 't.csv.gz' cannot be read: ",
+        ),
         ("t.csv.bz2", b"not bzip2", "File 't.csv.bz2' cannot be read: Invalid data stream."),
         ("t.csv.xz", b"not xz", "File 't.csv.xz' cannot be read: Input format not supported"),
         ("t.zip", b"not zip", "File 't.zip' cannot be read: File is not a zip file."),
@@ -396,7 +400,7 @@ def bombs() -> dict[str, bytes]:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", zeros)
     return {
-        "a.csv.gz": gzip.compress(zeros),
+        "a.csv.gz": gzip.compress(zeros, mtime=0),
         "a.csv.bz2": bz2.compress(zeros),
         "a.csv.xz": lzma.compress(zeros, preset=0),
         "a.zip": stream.getvalue(),

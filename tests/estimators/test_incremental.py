@@ -195,7 +195,7 @@ def begun(**options):
         {"random_state": 1},
         {"schedule": "exponential", "epochs": 2},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_what_can_change_between_two_calls_takes_effect(change):
     net, other = begun(), begun()
