@@ -290,24 +290,7 @@ def _require(name: str, right: bool, what: str, config: TrainConfig) -> None:
 
 
 def check(config: TrainConfig) -> None:
-    """Refuse settings that no data could make good, before time is spent on reading any.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The choices.
-
-    Raises
-    ------
-    PlainnetError
-        For the first choice that is out of range or does not go with the others.
-
-    Examples
-    --------
-    >>> check(TrainConfig(patience=5))
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: patience needs validation rows: set validation_fraction to 0.2, say
-    """
+    """Refuse settings that no data could make good, before time is spent on reading any."""
     positive_int("TrainConfig", "epochs", config.epochs)
     if config.min_level_count is not None:
         positive_int("TrainConfig", "min_level_count", config.min_level_count)
@@ -336,29 +319,7 @@ def check(config: TrainConfig) -> None:
 
 
 def make_network(config: TrainConfig, n_in: int, n_out: int) -> Sequential:
-    """Make the untrained network.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The choices.
-    n_in, n_out : int
-        The numbers of inputs and outputs.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    PlainnetError
-        If a size or a name is not possible.
-
-    Examples
-    --------
-    >>> make_network(TrainConfig(hidden=(4,)), n_in=2, n_out=1).params.grad.size
-    17
-    """
+    """Make the untrained network."""
     one = len(config.activation) == 1
     return mlp(
         n_in,
@@ -374,29 +335,7 @@ def make_network(config: TrainConfig, n_in: int, n_out: int) -> Sequential:
 
 
 def make_loss(task: "Task", config: TrainConfig) -> Loss:
-    """Make the loss of a task.
-
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-    config : TrainConfig
-        Its ``loss``, ``label_smoothing`` and ``class_weight``.
-
-    Returns
-    -------
-    Loss
-
-    Raises
-    ------
-    PlainnetError
-        If the loss, or what belongs to it, does not fit the task.
-
-    Examples
-    --------
-    >>> type(make_loss("regression", TrainConfig(loss="Huber"))).__name__
-    'Huber'
-    """
+    """Make the loss of a task."""
     if config.class_weight and task not in ("binary", "multiclass"):
         raise PlainnetError(
             f"class_weight is about classes, of which a {task} target has none: leave it out"
@@ -415,29 +354,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
 
 
 def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
-    """Make the optimizer with its schedule.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The choices.
-    m : int
-        The number of training rows, from which the length of the schedule follows.
-
-    Returns
-    -------
-    Optimizer
-
-    Raises
-    ------
-    PlainnetError
-        If an option was given that the optimizer does not have.
-
-    Examples
-    --------
-    >>> make_optimizer(TrainConfig(optimizer="sgd", lr=0.5), m=100).rate
-    0.5
-    """
+    """Make the optimizer with its schedule."""
     name = config.optimizer
     if name not in LR:
         raise PlainnetError(f"unknown optimizer {name!r}: expected one of {', '.join(LR)}")
@@ -456,30 +373,7 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
 
 
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
-    """Make the learning rate's schedule over the whole training.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The choices.
-    m : int
-        The number of training rows.
-
-    Returns
-    -------
-    Schedule
-
-    Raises
-    ------
-    PlainnetError
-        If the schedule is unknown, or its warm-up is as long as the training.
-
-    Examples
-    --------
-    >>> config = TrainConfig(schedule="cosine", lr=1.0, epochs=10, batch_size=0)
-    >>> round(make_schedule(config, m=100)(5), 6)
-    0.5
-    """
+    """Make the learning rate's schedule over the whole training."""
     per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
     if not 0 <= config.warmup < config.epochs:
         raise PlainnetError(
@@ -504,13 +398,7 @@ def make_schedule(config: TrainConfig, m: int) -> Schedule:
 
 
 def privacy_of(config: TrainConfig) -> "Privacy":
-    """Return which levels and values of single rows a schema leaves out.
-
-    Examples
-    --------
-    >>> privacy_of(TrainConfig(private=True))
-    Privacy(min_level_count=10, quantiles=True)
-    """
+    """Return which levels and values of single rows a schema leaves out."""
     from plainnet.data.privacy import Privacy
 
     usual = PRIVATE_LEVEL_COUNT if config.private else 1
@@ -519,23 +407,5 @@ def privacy_of(config: TrainConfig) -> "Privacy":
 
 
 def rng(config: TrainConfig, use: int) -> np.random.Generator:
-    """Return the generator of one use, which does not depend on the others.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Its ``seed``.
-    use : {0, 1, 2, 3}
-        The split, the weights, the order of the rows, or the folds.
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Examples
-    --------
-    >>> a, b = rng(TrainConfig(seed=1), 0), rng(TrainConfig(seed=1), 0)
-    >>> a.random() == b.random()
-    True
-    """
+    """Return the generator of one use, which does not depend on the others."""
     return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(use,)))

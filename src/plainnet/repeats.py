@@ -13,26 +13,10 @@ from plainnet.training import Run
 @final
 @dataclass(frozen=True)
 class Repeats:
-    """What several trainings came to.
-
-    Attributes
-    ----------
-    seeds : tuple of int
-        One a training; each draws its own split, first weights and order of rows.
-    figure : str
-        What is compared: ``accuracy``, or ``rmse`` for numbers.
-    network, baseline : tuple of float
-        That figure of each network, and of the best baseline on the same held-out rows.
-
-    Examples
-    --------
-    >>> repeats = Repeats((0, 1, 2), "accuracy", (0.9, 0.8, 0.7), (0.6, 0.8, 0.8))
-    >>> repeats.mean, repeats.deviation, repeats.spread, repeats.better
-    (0.8, 0.1, (0.7, 0.9), 1)
-    """
+    """What several trainings came to."""
 
     seeds: tuple[int, ...]
-    figure: str
+    figure: str  # what is compared: accuracy, or rmse for numbers
     network: tuple[float, ...]
     baseline: tuple[float, ...]
 
@@ -83,39 +67,6 @@ def repeat(
     """Train with further seeds and compare; the first run's model gets the result in its record.
 
     Ctrl-C ends the repeats: those that have ended by then are compared.
-
-    Parameters
-    ----------
-    first : Run
-        With the seed of the settings.
-    config : TrainConfig
-        All choices; the others take the seeds that follow.
-    k : int
-        How many trainings in all, at least 2.
-    again : callable
-        Trains with other settings on the same data.
-    watch : callable, optional
-        Is shown each seed and its figure.
-
-    Returns
-    -------
-    Repeats
-
-    Raises
-    ------
-    PlainnetError
-        If k is below 2, no rows are held out, or a network cannot be judged by them.
-    KeyboardInterrupt
-        If Ctrl-C came before two trainings had ended.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> frame, config = introverts(300), TrainConfig(epochs=5)
-    >>> found = repeat(table_run(frame, config), config, 3, lambda s: table_run(frame, s))
-    >>> found.seeds, len(found.network)
-    ((0, 1, 2), 3)
     """
     check_repeat(config, k)
     figure = "rmse" if first.model.target.task == "regression" else "accuracy"

@@ -43,40 +43,16 @@ if TYPE_CHECKING:
 
 @final
 class Run(NamedTuple):
-    """What came of a training.
+    """What came of a training."""
 
-    Attributes
-    ----------
-    model : Model
-        The trained model.
-    history : History
-        What each epoch came to.
-    data : Dataset
-        The rows, as they were split.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model, history, data = table_run(frame, TrainConfig(epochs=3, test_fraction=0))
-    >>> len(history), len(data.train.X), model.target.classes
-    (3, 4, ('no', 'yes'))
-    """
-
-    model: Model
-    history: History
-    data: "Dataset"
+    model: Model  # the trained model
+    history: History  # what each epoch came to
+    data: "Dataset"  # the rows, as they were split
 
 
 @final
 class EvaluationInterrupted(KeyboardInterrupt):
-    """Ctrl-C during the evaluation of a trained network; holds the result of the training.
-
-    Attributes
-    ----------
-    run : Run
-        The training without its evaluation, which the notes say.
-    """
+    """Ctrl-C during the evaluation of a trained network; holds the result of the training."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -84,33 +60,7 @@ class EvaluationInterrupted(KeyboardInterrupt):
 
 
 def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
-    """Read and split a table or a folder of class folders, as `run` does.
-
-    Parameters
-    ----------
-    path, config, progress
-        See `run`.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
-    ...     data = load(f"{folder}/exam.csv", TrainConfig(test_fraction=0.5))
-    >>> len(data.train.X), len(data.test.X)
-    (2, 2)
-    """
+    """Read and split a table or a folder of class folders, as `run` does."""
     from plainnet.data.dataset import split
 
     check(config)
@@ -126,34 +76,7 @@ def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" =
 def load_folds(
     path: str | Path, config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
-    """Read a table or a folder of class folders, hold out what `run` would, and fold the rest.
-
-    Parameters
-    ----------
-    path, config, progress
-        See `run`.
-    k : int
-        How many folds, at least 2.
-
-    Returns
-    -------
-    Folds
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from plainnet.data.synthetic import introverts
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
-    ...     folds = load_folds(f"{folder}/survey.csv", TrainConfig(), k=5)
-    >>> len(folds.data.test.X), [len(folds.fold(i).test.X) for i in range(5)]
-    (20, [16, 16, 16, 16, 16])
-    """
+    """Read a table or a folder of class folders, hold out what `run` would, and fold the rest."""
     from plainnet.data.folds import fold
 
     check(config)
@@ -188,48 +111,7 @@ def run(
     ready: "Ready | None" = None,
     checkpoints: Checkpoints | None = None,
 ) -> Run:
-    """Train on a table or a folder of class folders.
-
-    Parameters
-    ----------
-    path : path
-        The file or folder.
-    config : TrainConfig
-        All choices.
-    callbacks : sequence of callable
-        See `plainnet.train.fit`.
-    watch : callable, optional
-        Is shown each epoch's figures; see `plainnet.train.fit`.
-    progress : callable, optional
-        Called as progress(done, total) while pictures are read.
-    ready : callable, optional
-        Called with the data and the network before training begins.
-    checkpoints : Checkpoints, optional
-        Where to keep the state of the training; see `resume`.
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used, or the cost is not finite.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> config = TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     frame.to_csv(f"{folder}/exam.csv", index=False)
-    ...     model, history, data = run(f"{folder}/exam.csv", config)
-    >>> history.loss[-1] < 0.1 < history.loss[0]
-    True
-    >>> model.record["data"], model.predict(pd.DataFrame({"hours": [1, 4]}))
-    ('exam.csv', array(['no', 'yes'], dtype=object))
-    """
+    """Train on a table or a folder of class folders."""
     data = load(path, config, progress=progress)
     if checkpoints is not None:
         checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
@@ -251,64 +133,14 @@ def resume(
     progress: "Progress | None" = None,
     ready: "Ready | None" = None,
 ) -> Run:
-    """Go on with a training that `run` began: it ends as if it had never been interrupted.
-
-    Parameters
-    ----------
-    checkpoints : Checkpoints
-        Loaded; they name the data and hold the settings.
-    callbacks, watch, progress, ready
-        See `run`; only the epochs that are left are seen.
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    PlainnetError
-        If the checkpoints are not of a `run`, or its data is not what it was.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from plainnet.data.synthetic import introverts
-    >>> config = TrainConfig(epochs=9)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     introverts(100).to_csv(f"{folder}/survey.csv", index=False)
-    ...     whole = run(f"{folder}/survey.csv", config)
-    ...     try:  # the same, but the power fails in epoch 6
-    ...         part = run(f"{folder}/survey.csv", config,
-    ...                    [lambda epoch: 1 / (6 - epoch.number) > 9],
-    ...                    checkpoints=Checkpoints(f"{folder}/survey.run", every=2.5))
-    ...     except ZeroDivisionError:
-    ...         rest = resume(Checkpoints.load(f"{folder}/survey.run"))
-    >>> len(rest.history), rest.history.loss == whole.history.loss
-    (9, True)
-    """
+    """Go on with a training that `run` began: it ends as if it had never been interrupted."""
     path, config = begun(checkpoints)
     more: dict[str, Any] = {"progress": progress, "ready": ready, "checkpoints": checkpoints}
     return run(path, config, callbacks, watch, **more)
 
 
 def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
-    """Return the data and the settings that a training was begun with, by its checkpoints.
-
-    Parameters
-    ----------
-    checkpoints : Checkpoints
-        Loaded.
-
-    Returns
-    -------
-    path : Path
-    config : TrainConfig
-
-    Raises
-    ------
-    PlainnetError
-        If the checkpoints are not of a `run`, or there is nothing at the path any more.
-    """
+    """Return the data and the settings that a training was begun with, by its checkpoints."""
     if checkpoints.stored("path") is None or checkpoints.stored("config") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
@@ -354,31 +186,7 @@ def table_run(
     *,
     ready: "Ready | None" = None,
 ) -> Run:
-    """Train on a DataFrame.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        A row a sample.
-    config, callbacks, watch, ready
-        See `run`.
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used, or the cost is not finite.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> result = table_run(introverts(300), TrainConfig(optimizer="sgd", lr=0.5, epochs=200))
-    >>> result.history.loss[-1] < 0.2 < result.history.loss[0]
-    True
-    """
+    """Train on a DataFrame."""
     from plainnet.data.dataset import table_dataset
 
     data = table_dataset(
@@ -406,35 +214,7 @@ def image_run(
     *,
     ready: "Ready | None" = None,
 ) -> Run:
-    """Train on pictures in memory.
-
-    Parameters
-    ----------
-    X : array of uint8, shape (m, size, size, 3)
-        The pictures.
-    y : array of int, shape (m,)
-        Class numbers.
-    classes : sequence of str
-        Their names.
-    config, callbacks, watch, ready
-        See `run`.
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used, or the cost is not finite.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import pandas_and_bears
-    >>> result = image_run(*pandas_and_bears(20, size=16), TrainConfig(epochs=1))
-    >>> result.model.net.in_shape
-    (768,)
-    """
+    """Train on pictures in memory."""
     from plainnet.data.dataset import image_dataset
 
     data = image_dataset(
@@ -529,19 +309,7 @@ def train(
 
 
 def untrained(data: "Dataset", config: TrainConfig) -> Model:
-    """Make the model that a training on these rows begins with.
-
-    Parameters
-    ----------
-    data : Dataset
-        From `plainnet.data.dataset`.
-    config : TrainConfig
-        The choices.
-
-    Returns
-    -------
-    Model
-    """
+    """Make the model that a training on these rows begins with."""
     loss = make_loss(data.target.task, config)
     net = make_network(config, data.schema.n_features, data.target.n_out)
     model = Model(data.schema, data.target, net, loss)
@@ -580,27 +348,7 @@ def fit_model(
     epochs: int | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> History:
-    """Move the weights of a model and nothing else: its record stays as it is.
-
-    Parameters
-    ----------
-    model : Model
-        From `untrained`.
-    data, config, callbacks, watch, checkpoints
-        See `train`.
-    epochs : int, optional
-        End after so many, as a training of ``config.epochs`` that is cut off there: its schedule
-        goes on as if all were still to come.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    PlainnetError
-        If data or settings cannot be used, or the cost is not finite.
-    """
+    """Move the weights of a model and nothing else: its record stays as it is."""
     return fit(
         model.net,
         *data.train,

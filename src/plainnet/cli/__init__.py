@@ -27,22 +27,6 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line.
 
     Every error becomes one sentence on stderr; ``--debug``, anywhere, adds the traceback.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        By default those of the process.
-
-    Returns
-    -------
-    int
-        The exit code: 0, 2 after an error, 130 after Ctrl-C, 1 where a check failed.
-
-    Examples
-    --------
-    >>> main(["--version"])
-    0.1.0
-    0
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens

@@ -140,14 +140,7 @@ _COMMANDS = {
 
 
 def make_app() -> App:
-    """Make the application; its commands are imported when they are asked for.
-
-    Examples
-    --------
-    >>> [name for name in make_app() if not name.startswith("-")]
-    ['demo', 'train', 'search', 'predict', 'evaluate', 'explain', 'doctor', 'summary', 'report', \
-'export', 'gradcheck']
-    """
+    """Make the application; its commands are imported when they are asked for."""
     app = App(
         name="plainnet",
         help=_HELP,
@@ -165,23 +158,7 @@ def make_app() -> App:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command.
-
-    Parameters
-    ----------
-    tokens : sequence of str
-        The arguments, without the program's name.
-
-    Returns
-    -------
-    int
-        The exit code.
-
-    Raises
-    ------
-    PlainnetError
-        If the command line cannot be understood, or from the command itself.
-    """
+    """Run one command."""
     try:
         result = make_app()(
             list(tokens),

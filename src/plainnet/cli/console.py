@@ -27,13 +27,7 @@ def errors() -> Console:
 
 
 def clean(text: object) -> str:
-    r"""Make text from a file harmless on a terminal: what cannot be printed is spelt out.
-
-    Examples
-    --------
-    >>> clean("a\x1b[31mb")
-    'a\\x1b[31mb'
-    """
+    r"""Make text from a file harmless on a terminal: what cannot be printed is spelt out."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
@@ -43,23 +37,7 @@ def table(
     rows: Iterable[Sequence[object]],
     right: Sequence[int] = (),
 ) -> Table:
-    """Make a table of plain text: nothing in a cell is taken for markup.
-
-    Parameters
-    ----------
-    title : str
-        Above it.
-    head : sequence of str
-        The columns.
-    rows : iterable of sequence
-        A cell a column.
-    right : sequence of int, default ()
-        The columns of numbers, which stand to the right.
-
-    Returns
-    -------
-    rich.table.Table
-    """
+    """Make a table of plain text: nothing in a cell is taken for markup."""
     shown = Table(
         title=Text(clean(title), style="bold"),
         title_justify="left",
@@ -82,32 +60,12 @@ def section(console: Console, shown: Table) -> None:
 
 
 def line(console: Console, text: str, style: str = "", *, whole: bool = False) -> None:
-    """Print text on lines of its own: wrapped between words, on a terminal alone.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    text : str
-        Markup is not interpreted, and unprintable characters are escaped.
-    style : str, default ""
-        Of rich.
-    whole : bool, default False
-        Never break the line, so that it can be copied.
-    """
+    """Print text on lines of its own: wrapped between words, on a terminal alone."""
     console.print(Text(clean(text), style=style), soft_wrap=whole or not console.is_terminal)
 
 
 def notes(sentences: Sequence[str], console: Console | None = None) -> None:
-    """Print what a person should know: the first of many, and how many more there are.
-
-    Parameters
-    ----------
-    sentences : sequence of str
-        One note each.
-    console : Console, optional
-        By default stderr.
-    """
+    """Print what a person should know: the first of many, and how many more there are."""
     console = errors() if console is None else console
     for sentence in sentences[:_LISTED]:
         line(console, f"Note: {clean(sentence)}", "yellow")
@@ -118,21 +76,7 @@ def notes(sentences: Sequence[str], console: Console | None = None) -> None:
 def scores(
     results: Sequence[tuple[str, dict[str, Any]]], title: str, positive: str | None = None
 ) -> Table:
-    """Put the figures of one or more predictors side by side.
-
-    Parameters
-    ----------
-    results : sequence of (str, dict)
-        Heading and figures, as `plainnet.evaluate.results.score` gives them.
-    title : str
-        Above it.
-    positive : str, optional
-        The class whose precision, recall and F1 they are.
-
-    Returns
-    -------
-    rich.table.Table
-    """
+    """Put the figures of one or more predictors side by side."""
     of = "" if positive is None else f" of {positive}"
     whose = dict.fromkeys(("precision", "recall", "f1"), of)
     rows = [

@@ -40,19 +40,7 @@ _HEADS = {
 def show_results(
     console: Console, target: "Target", results: Mapping[str, Any], *, detail: bool = False
 ) -> None:
-    """Show what a network gets right on held-out rows, beside what simpler answers would.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    target : Target
-        What is predicted.
-    results : mapping
-        From `plainnet.evaluate.results.results`; nothing is shown where no rows were held out.
-    detail : bool, default False
-        Whether to show all there is.
-    """
+    """Show what a network gets right on held-out rows, beside what simpler answers would."""
     if results:
         show_evaluation(console, target, results["evaluation"], "held-out ", detail=detail)
 
@@ -66,23 +54,7 @@ def show_evaluation(
     matrix: bool = False,
     detail: bool = False,
 ) -> None:
-    """Show an evaluation.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    target : Target
-        What is predicted.
-    found : mapping
-        What `plainnet.evaluate.evaluation.Evaluation.to_json` gives.
-    held : str, default ""
-        A word before ``rows``.
-    matrix : bool, default False
-        Whether to show what was taken for what.
-    detail : bool, default False
-        Whether to show all there is.
-    """
+    """Show an evaluation."""
     title = f"On {found['rows']:,} {held}{'row' if found['rows'] == 1 else 'rows'}"
     columns = _COLUMNS[target.task]
     heads = [_HEADS[key] for key in columns]
@@ -105,17 +77,7 @@ def show_evaluation(
 def show_findings(
     console: Console, findings: Sequence[Mapping[str, Any]], *, detail: bool = False
 ) -> None:
-    """Show problems and warnings, and with detail what is only to be known.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    findings : sequence of mapping
-        What `plainnet.evaluate.finding.Finding.to_json` gives.
-    detail : bool, default False
-        Whether to show notes too.
-    """
+    """Show problems and warnings, and with detail what is only to be known."""
     for one in findings:
         if detail or one["level"] != "note":
             opening = f"{one['level'].capitalize()}: {one['says']}"
@@ -125,15 +87,7 @@ def show_findings(
 
 
 def show_repeats(console: Console, repeats: "Repeats") -> None:
-    """Show how far chance alone moves the result.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    repeats : Repeats
-        From `plainnet.repeats.repeat`.
-    """
+    """Show how far chance alone moves the result."""
     name, k = repeats.figure, len(repeats.seeds)
     head = ["", _HEADS[name], "best baseline"]
     each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)

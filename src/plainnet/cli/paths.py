@@ -12,13 +12,7 @@ _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 
 
 def model_path(data: Path) -> Path:
-    """Name a model file after its data, in the current folder but never inside the data.
-
-    Examples
-    --------
-    >>> model_path(Path("data/survey.csv.gz"))
-    PosixPath('survey.safetensors')
-    """
+    """Name a model file after its data, in the current folder but never inside the data."""
     whole = data.resolve()
     name = whole.name
     if not whole.is_dir():
@@ -31,24 +25,12 @@ def model_path(data: Path) -> Path:
 
 
 def run_folder(out: Path) -> Path:
-    """Name the folder of a training's checkpoints after its model file, beside it.
-
-    Examples
-    --------
-    >>> run_folder(Path("models/survey.safetensors"))
-    PosixPath('models/survey.run')
-    """
+    """Name the folder of a training's checkpoints after its model file, beside it."""
     return out.with_name(f"{out.name.removesuffix('.safetensors')}.run")
 
 
 def run_model(folder: Path) -> Path:
-    """Name the model file that a folder of checkpoints belongs to, beside it.
-
-    Examples
-    --------
-    >>> run_model(Path("models/survey.run"))
-    PosixPath('models/survey.safetensors')
-    """
+    """Name the model file that a folder of checkpoints belongs to, beside it."""
     return folder.with_name(f"{folder.name.removesuffix('.run')}.safetensors")
 
 
@@ -59,22 +41,7 @@ def near(path: Path) -> Path:
 
 
 def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
-    """Refuse a file that cannot be written, or would overwrite what is read.
-
-    Parameters
-    ----------
-    out : Path
-        The file to be written.
-    *inputs : Path
-        Files, which must be others, and folders, outside of which it must be.
-    option : str, default "--out"
-        What names the file.
-
-    Raises
-    ------
-    PlainnetError, OSError
-        With the reason.
-    """
+    """Refuse a file that cannot be written, or would overwrite what is read."""
     if out.is_dir():
         raise PlainnetError(f"{str(out)!r} is a folder: give {option} the name of a file")
     if out.exists() and not out.is_file():
@@ -100,27 +67,7 @@ def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
 
 
 def require_places(outs: Mapping[str, Path], *inputs: Path) -> None:
-    """Refuse files of which one cannot be written, would overwrite what is read, or another.
-
-    Parameters
-    ----------
-    outs : mapping of str to Path
-        The file of each option.
-    *inputs : Path
-        As `require_place` takes them.
-
-    Raises
-    ------
-    PlainnetError
-        With the reason.
-
-    Examples
-    --------
-    >>> require_places({"--onnx": Path("a.bin"), "--html": Path("./a.bin")})
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: --onnx and --html would write the same file 'a.bin': give one \
-of them another name
-    """
+    """Refuse files of which one cannot be written, would overwrite what is read, or another."""
     options: dict[Path, str] = {}
     for option, out in outs.items():
         require_place(out, *inputs, option=option)
@@ -133,20 +80,7 @@ of them another name
 
 
 def require_pictures(trained: Model, strict: bool) -> None:
-    """Refuse --strict where there are no pictures.
-
-    Parameters
-    ----------
-    trained : Model
-        A model.
-    strict : bool
-        The option.
-
-    Raises
-    ------
-    PlainnetError
-        If it makes no sense.
-    """
+    """Refuse --strict where there are no pictures."""
     from plainnet.data.images import ImageSchema
 
     if strict and not isinstance(trained.schema, ImageSchema):

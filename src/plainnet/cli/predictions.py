@@ -19,33 +19,12 @@ from plainnet.nn.parameters import Array
 @final
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said.
+    """What a model said."""
 
-    Attributes
-    ----------
-    target : Target
-        What was predicted.
-    unit : str
-        What was predicted for: ``row`` or ``file``.
-    names : sequence of str
-        Each one's number or name.
-    A : array of shape (m, n_out)
-        Probabilities, or standardised numbers.
-
-    Examples
-    --------
-    >>> target = Target("binary", ("happy",), ("No", "Yes"))
-    >>> print(Predictions(target, "row", ["1", "2"], np.array([[0.75], [0.25]])).csv())
-    row,prediction,probability of Yes
-    1,Yes,0.75
-    2,No,0.25
-    <BLANKLINE>
-    """
-
-    target: Target
-    unit: str
-    names: Sequence[str]
-    A: Array
+    target: Target  # what was predicted
+    unit: str  # what was predicted for: row or file
+    names: Sequence[str]  # each one's number or name
+    A: Array  # probabilities, or standardised numbers
 
     def csv(self, raw: bool = False) -> str:
         """Return all predictions and probabilities as CSV; `raw` keeps text as it is."""

@@ -26,18 +26,7 @@ _NARROWEST = 5
 
 @contextmanager
 def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar while pictures are read, on a terminal; it vanishes when all are.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-
-    Yields
-    ------
-    callable or None
-        To be called with the number of files done and of all; None where no one watches.
-    """
+    """Show a bar while pictures are read, on a terminal; it vanishes when all are."""
     if not console.is_interactive:
         yield None
         return
@@ -64,25 +53,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Draw numbers as a row of bars, from the lowest to the highest.
-
-    Parameters
-    ----------
-    values : sequence of float
-        More of them than columns are averaged.
-    width : int
-        The most columns to take.
-
-    Returns
-    -------
-    str
-        At most ``width`` characters.
-
-    Examples
-    --------
-    >>> sparkline([4.0, 2.0, 1.0, 0.5], width=10)
-    '█▄▂▁'
-    """
+    """Draw numbers as a row of bars, from the lowest to the highest."""
     n = min(width, len(values))
     if n < 1:
         return ""
@@ -94,26 +65,14 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Write a time that is left.
-
-    Examples
-    --------
-    >>> clock(7.4), clock(75), clock(3700)
-    ('0:07', '1:15', '1:01:40')
-    """
+    """Write a time that is left."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """Write a time that was taken, with a decimal where it was short.
-
-    Examples
-    --------
-    >>> duration(1.234), duration(75)
-    ('1.2 s', '1:15')
-    """
+    """Write a time that was taken, with a decimal where it was short."""
     return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
 
 
@@ -122,11 +81,6 @@ class Watch:
     """The callback that shows a training: one line in place on a terminal, else a line an epoch.
 
     Use it as a context manager, so that the terminal is left as it was.
-
-    Parameters
-    ----------
-    console : Console
-        Where to; the line fits its width, and leaves out the least important on a narrow one.
     """
 
     def __init__(self, console: Console) -> None:
@@ -159,26 +113,13 @@ class Watch:
             self._draw(self._live, now)
 
     def start(self, target: "Target") -> None:
-        """Begin to measure the time that is left.
-
-        Parameters
-        ----------
-        target : Target
-            Says what the metric is: accuracy, or for numbers their mean absolute error, which is
-            shown in their own unit where they have one.
-        """
+        """Begin to measure the time that is left."""
         if target.task == "regression":
             self._error_unit = target.scale[0] if len(target.scale) == 1 else 1.0
         self._start = time.perf_counter()
 
     def finish(self) -> float:
-        """Show the last epoch for good.
-
-        Returns
-        -------
-        float
-            The seconds that the training took.
-        """
+        """Show the last epoch for good."""
         seconds = time.perf_counter() - self._start
         if self._live is not None:
             if self._costs:

@@ -102,22 +102,7 @@ def show_network(console: Console, net: Sequential) -> None:
 
 
 def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
-    """Say in one line how a network is trained.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        All choices.
-    m : int
-        The number of training rows.
-    pictures : bool, default False
-        Whether they are pictures.
-
-    Examples
-    --------
-    >>> training_text(TrainConfig(optimizer="sgd", batch_size=0, momentum=0.9), 1600)
-    '100 epochs of all 1,600 rows at once, sgd (momentum 0.9), learning rate 0.1, seed 0'
-    """
+    """Say in one line how a network is trained."""
     size = config.batch_size
     what = "pictures" if pictures else "rows"
     rows = f"{m:,} {what} in batches of {size}" if 0 < size < m else f"all {m:,} {what} at once"

@@ -17,37 +17,17 @@ from plainnet.training import begun
 @final
 @dataclass(frozen=True)
 class Job:
-    """What one ``plainnet train`` is to do.
+    """What one ``plainnet train`` is to do."""
 
-    Attributes
-    ----------
-    path : Path
-        The data.
-    config : TrainConfig
-        Of the training.
-    out, report : Path, Path or None
-        The files to be written.
-    repeat : int
-        How many trainings in all.
-    detail : bool
-        Whether all figures are shown.
-    """
-
-    path: Path
-    config: TrainConfig
-    out: Path
-    report: Path | None
-    repeat: int
-    detail: bool
+    path: Path  # the data
+    config: TrainConfig  # of the training
+    out: Path  # the files to be written
+    report: Path | None  # the files to be written
+    repeat: int  # how many trainings in all
+    detail: bool  # whether all figures are shown
 
     def check(self) -> None:
-        """Refuse what cannot be done, before time is spent.
-
-        Raises
-        ------
-        PlainnetError
-            If a file cannot be written, or there is nothing to compare repeats on.
-        """
+        """Refuse what cannot be done, before time is spent."""
         require_place(self.out, self.path)
         if self.report is not None:
             require_place(self.report, self.path, self.out, option="--report")
@@ -64,18 +44,7 @@ class Job:
 
     @classmethod
     def begun(cls, checkpoints: Checkpoints) -> Self:
-        """Return the job of a training that goes on.
-
-        Parameters
-        ----------
-        checkpoints : Checkpoints
-            Loaded.
-
-        Raises
-        ------
-        PlainnetError
-            If they are not of a job, or its data is no longer there.
-        """
+        """Return the job of a training that goes on."""
         path, config = begun(checkpoints)
         if checkpoints.stored("job") is None:
             raise PlainnetError(
@@ -92,13 +61,7 @@ class Job:
         )
 
     def check_replaced(self) -> None:
-        """Refuse to replace files that plainnet did not write.
-
-        Raises
-        ------
-        PlainnetError
-            If there is such a file.
-        """
+        """Refuse to replace files that plainnet did not write."""
         if os.path.lexists(self.out):
             try:
                 read_model(self.out)

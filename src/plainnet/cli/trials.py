@@ -34,13 +34,6 @@ class SearchWatch:
     """Shows a search: one line in place on a terminal, else a line for each trial that ends.
 
     Use it as a context manager, so that the terminal is left as it was.
-
-    Parameters
-    ----------
-    console : Console
-        Where to; the line fits its width.
-    trials, folds : int
-        How many there are.
     """
 
     def __init__(self, console: Console, trials: int, folds: int) -> None:
@@ -104,17 +97,7 @@ class SearchWatch:
 
 
 def show_plan(console: Console, found: Search, m: int) -> None:
-    """Say what is searched, and how.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    found : Search
-        Before or after it ran.
-    m : int
-        How many rows take part.
-    """
+    """Say what is searched, and how."""
     trials, epochs = found.rounds[0]
     how = {"random": "at random", "halving": "at random", "optuna": "by optuna's TPE"}
     console.print()
@@ -130,17 +113,7 @@ def show_plan(console: Console, found: Search, m: int) -> None:
 
 
 def show_trials(console: Console, found: Search, figure: str) -> None:
-    """Show the trials, the best first, what one gets without a network, and what failed.
-
-    Parameters
-    ----------
-    console : Console
-        Where to; where the columns do not fit its width, they are two tables.
-    found : Search
-        What it found.
-    figure : {"accuracy", "R²"}
-        What the score is.
-    """
+    """Show the trials, the best first, what one gets without a network, and what failed."""
     ranked = found.ranked
     several = len(found.rounds) > 1
     sign = "+-" if console.options.ascii_only else "±"
@@ -178,13 +151,7 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> T
 
 
 def setting(name: str, config: TrainConfig) -> str:
-    """Write a setting that was searched.
-
-    Examples
-    --------
-    >>> setting("hidden", TrainConfig(hidden=(8, 8))), setting("lr", TrainConfig(lr=0.00012))
-    ('2 x 8', '0.00012')
-    """
+    """Write a setting that was searched."""
     if name == "hidden":
         return f"{len(config.hidden)} x {config.hidden[0]}"
     return f"{getattr(config, name):g}"

@@ -38,25 +38,6 @@ def number_from_text(text: str, decimal: str = ".") -> float:
     Plain and scientific notation, and commas between groups of three digits: ``5``, ``-1.5``,
     ``1e3``, ``1,234``. With ``decimal=","`` comma and point change places: ``1.234,5``. Signs of
     money and per cent are no part of a number.
-
-    Parameters
-    ----------
-    text : str
-        A cell without spaces around it.
-    decimal : {".", ","}, default "."
-        What stands before the fraction.
-
-    Returns
-    -------
-    float
-        The number, also an infinite one; NaN if the text is not a number.
-
-    Examples
-    --------
-    >>> [number_from_text(text) for text in ("1e3", "1,234.5", "12,5", "5 %")]
-    [1000.0, 1234.5, nan, nan]
-    >>> number_from_text("12,5", decimal=",")
-    12.5
     """
     if decimal == ",":
         text = text.translate(_SWAP_POINT)
@@ -71,21 +52,6 @@ def text_from_number(value: float) -> str:
 
     Whole numbers have no fraction, and numbers from 1e-6 to 1e21 no exponent. This is how
     JavaScript writes a number, so that the exported page gives the same text.
-
-    Parameters
-    ----------
-    value : float
-        Any number.
-
-    Returns
-    -------
-    str
-        The shortest text of the number.
-
-    Examples
-    --------
-    >>> text_from_number(3.0), text_from_number(1.6e9), text_from_number(1e-7)
-    ('3', '1600000000', '1e-7')
     """
     value = float(value) + 0.0  # -0 becomes 0
     if value == 0 or 1e-6 <= abs(value) < 1e21:
@@ -99,24 +65,6 @@ class Cells:
     """The cells of one column: its distinct values, and which of them each row holds.
 
     Everything costly (reading numbers, looking up levels) happens once for each distinct value.
-
-    Parameters
-    ----------
-    name : str
-        The column's name.
-    codes : ndarray of int64, shape (m,)
-        The place in `distinct` of each row's value; -1 where the cell is missing.
-    distinct : ndarray, shape (k,)
-        The values in the order in which they first come: numbers, or text (dtype object).
-    rows : ndarray of int64, shape (m,)
-        What messages call each row.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> cells = Cells.read(pd.Series(["a", " b", "NA", "a"], name="x"))
-    >>> cells.codes.tolist(), cells.texts()
-    ([0, 1, -1, 0], ['a', 'b'])
     """
 
     name: str
@@ -130,11 +78,6 @@ class Cells:
 
         Rows are called by their index label + 1 where labels are whole numbers (as `read_frame`
         gives them, and they survive a selection of rows), and otherwise by position, from 1.
-
-        Raises
-        ------
-        DataError
-            If a cell holds something other than text, a number, a truth value or a date.
         """
         name, index = str(column.name), column.index
         whole = pd.api.types.is_integer_dtype(index.dtype)
@@ -198,13 +141,7 @@ class Cells:
         return "," if comma and not np.isnan(self._with_comma).any() else "."
 
     def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
-        """Return (number - mean) / scale of the distinct values, shape (k,), within float32.
-
-        Raises
-        ------
-        DataError
-            If a value is not a number, infinite, or too far from the mean.
-        """
+        """Return (number - mean) / scale of the distinct values, shape (k,), within float32."""
         numbers = self.finite(decimal)
         with np.errstate(over="ignore"):
             Z = (numbers - mean) / scale
@@ -214,13 +151,7 @@ class Cells:
         return Z
 
     def finite(self, decimal: str) -> NDArray[np.float64]:
-        """Return the distinct values as numbers, shape (k,).
-
-        Raises
-        ------
-        DataError
-            If a value is not a number, or infinite, with its row.
-        """
+        """Return the distinct values as numbers, shape (k,)."""
         numbers = self.numbers(decimal)
         strange = np.flatnonzero(~np.isfinite(numbers))
         if len(strange) == 0:
@@ -243,13 +174,7 @@ class Cells:
         return any(words <= set(pair) for pair in YES_NO_PAIRS)
 
     def looks_numeric(self) -> bool:
-        """Say whether all values are numbers, none with a needless zero in front.
-
-        Raises
-        ------
-        DataError
-            If nine in ten of many different values are: then the others are mistakes.
-        """
+        """Say whether all values are numbers, none with a needless zero in front."""
         if _LEADING_ZERO.search(self._joined):
             return False
         strange = np.isnan(self.numbers(self.decimal()))

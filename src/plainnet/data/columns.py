@@ -22,15 +22,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Column(ABC):
-    """One column of a fitted table; its statistics come from the training rows alone.
-
-    Parameters
-    ----------
-    name : str
-        The column's name.
-    missing : int
-        How many training rows miss the cell; if any, one feature more says which rows do.
-    """
+    """One column of a fitted table; its statistics come from the training rows alone."""
 
     name: str
     missing: int
@@ -79,11 +71,6 @@ class FeatureColumn(Column):
 
         What had to be assumed (a missing cell where training rows had none, an unknown category)
         is appended to `notes`.
-
-        Raises
-        ------
-        DataError
-            If a cell cannot be used, with its row, column and value.
         """
 
     def _with_indicator(self, *names: str) -> tuple[str, ...]:
@@ -130,20 +117,7 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
 @final
 @dataclass(frozen=True)
 class NumberColumn(FeatureColumn):
-    """Numbers: missing ones become the median, then all are standardised.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    decimal : {".", ","}
-        What stands before the fraction in text.
-    low, median, high : float
-        Of the training rows, in the unit of the table.
-    mean, scale : float
-        Mean and standard deviation of the training rows, filled. Of numbers that are taken as they
-        are, 0 and 1.
-    """
+    """Numbers: missing ones become the median, then all are standardised."""
 
     decimal: str
     low: float
@@ -253,15 +227,7 @@ class NumberColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class YesNoColumn(FeatureColumn):
-    """Yes (1) or No (0), in any of the usual words; missing ones the more frequent.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    yes, no : int
-        How many training rows say so.
-    """
+    """Yes (1) or No (0), in any of the usual words; missing ones the more frequent."""
 
     yes: int
     no: int
@@ -338,17 +304,7 @@ class YesNoColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class CategoryColumn(FeatureColumn):
-    """One of several levels, one-hot; any other level is unknown, and 0 in all features.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    levels : tuple of str
-        The `MAX_LEVELS` most frequent levels of the training rows, sorted.
-    fill : str
-        The most frequent level, which a missing cell becomes.
-    """
+    """One of several levels, one-hot; any other level is unknown, and 0 in all features."""
 
     levels: tuple[str, ...]
     fill: str

@@ -63,35 +63,15 @@ class Dataset:
 
 
 class Source(ABC):
-    """Samples that are read and understood, but not yet split.
+    """Samples that are read and understood, but not yet split."""
 
-    Attributes
-    ----------
-    m : int
-        How many samples.
-    labels : array of str, shape (m,), or None
-        The class of each, where there is one of several.
-    groups : array of int, shape (m,), or None
-        Samples of one number stay on one side of a split.
-    """
-
-    m: int
-    labels: Array | None
-    groups: NDArray[np.int64] | None
+    m: int  # how many samples
+    labels: Array | None  # the class of each, where there is one of several
+    groups: NDArray[np.int64] | None  # samples of one number stay on one side of a split
 
     @abstractmethod
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
-        """Turn the samples of these numbers into a data set; what is learned, from `train` alone.
-
-        Parameters
-        ----------
-        train, validation, test : array of int, or None for none
-            Numbers from 0 to m - 1.
-
-        Returns
-        -------
-        Dataset
-        """
+        """Make a data set from row numbers; schemas are fitted on `train` alone."""
 
 
 @final
@@ -201,36 +181,7 @@ def read_source(
     privacy: Privacy = DEFAULT_PRIVACY,
     progress: Progress | None = None,
 ) -> Source:
-    """Read a table or a folder of class folders.
-
-    Parameters
-    ----------
-    path : path
-        A file is a table, a folder holds a folder of pictures a class.
-    target, task, kinds
-        For a table: see `table_dataset`.
-    size : int, default 64
-        The side of the pictures in pixels.
-    strict : bool, default False
-        Stop at a picture that cannot be used instead of leaving it out.
-    group : callable, optional
-        Numbers rows (features or pictures); rows of one number stay on one side of a split.
-    standardize : bool, default True
-        Whether numbers and pixels are standardised, or enter the network as they are.
-    privacy : Privacy, optional
-        Of a table: which levels and values of single rows its schema leaves out.
-    progress : callable, optional
-        Called as progress(done, total) while pictures are read.
-
-    Returns
-    -------
-    Source
-
-    Raises
-    ------
-    DataError
-        If there is nothing at ``path`` or it cannot be used.
-    """
+    """Read a table or a folder of class folders."""
     if not Path(path).is_dir():
         frame = read_frame(path)
         return TableSource(
@@ -260,36 +211,7 @@ def split(
     test_fraction: float = 0.2,
     validation_fraction: float = 0.0,
 ) -> Dataset:
-    r"""Split what was read in three.
-
-    Parameters
-    ----------
-    source : Source
-        Samples.
-    rng : numpy.random.Generator
-        Draws the split, which keeps the share of each class.
-    test_fraction, validation_fraction : float, default 0.2 and 0.0
-        Shares of all rows; 0 for none.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If there are too few rows of a class to be on every side.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder, "a.csv")
-    ...     _ = file.write_text("x,y\n" + "1,no\n2,yes\n3,no\n4,yes\n" * 5)
-    ...     data = split(read_source(file), np.random.default_rng(0))
-    >>> data.train.X.shape, data.test.y.shape, data.target.classes
-    ((16, 1), (4,), ('no', 'yes'))
-    """
+    r"""Split what was read in three."""
     return source.dataset(*parts(source, rng, test_fraction, validation_fraction))
 
 
@@ -416,41 +338,7 @@ def read_labelled(
     progress: Progress | None = None,
     notes: list[str] | None = None,
 ) -> Examples:
-    r"""Read rows whose targets are known, as a trained model understands them.
-
-    Parameters
-    ----------
-    path : path
-        A table with the target columns, or a folder of class folders.
-    schema, target
-        Of the model.
-    strict, progress
-        See `read_dataset`.
-    notes : list of str, optional
-        Collects what a person should know: rows and files left out, unknown categories.
-
-    Returns
-    -------
-
-    Examples
-    --------
-
-    Raises
-    ------
-    DataError
-        If a column is absent, a class is unknown, or no row is left.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
-    >>> data = table_dataset(frame, np.random.default_rng(0))
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder, "new.csv")
-    ...     _ = file.write_text("x,y\n7,b\n8,a\n")
-    ...     read_labelled(file, data.schema, data.target).y
-    array([1., 0.], dtype=float32)
-    """
+    r"""Read rows whose targets are known, as a trained model understands them."""
     notes = [] if notes is None else notes
     if isinstance(schema, TableSchema):
         frame = drop_unlabelled(read_frame(path), target.columns, notes)
@@ -473,13 +361,7 @@ def _class_names(y: Array, classes: Sequence[str]) -> Array:
 
 
 def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:
-    """Name the files left out and why, without the folders above them.
-
-    Examples
-    --------
-    >>> left_out([(Path("bears/cat/a.png"), "it is empty")], "bears")
-    ['left out cat/a.png: it is empty']
-    """
+    """Name the files left out and why, without the folders above them."""
     return [f"left out {shown(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 

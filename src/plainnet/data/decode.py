@@ -36,33 +36,6 @@ def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     (a picture that is not square is squeezed, so that nothing of it is cut off). Grey, palette,
     CMYK and 1-bit pictures become RGB, transparent ones are laid over white, and 16 bits a
     channel are scaled to 8.
-
-    Parameters
-    ----------
-    path : path
-        A regular file in one of the formats of `FORMATS`, with sides of 2 to 20,000 pixels and,
-        depending on the format, 16 to 89 million pixels in all at most (docs/security.md).
-    size : int
-        The side of the result in pixels, 1 to 1,024.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size, 3)
-
-    Raises
-    ------
-    DataError
-        Where the file cannot be used, with the reason.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder, "half.png")
-    ...     Image.new("RGBA", (9, 9), (255, 0, 0, 128)).save(file)
-    ...     read_image(file, size=1)
-    array([[[255, 127, 127]]], dtype=uint8)
     """
     require_size(size)
     with no_warnings():

@@ -52,34 +52,13 @@ Progress = Callable[[int, int], None]
 @final
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The pictures of a folder, read and brought to one size.
+    """The pictures of a folder, read and brought to one size."""
 
-    Attributes
-    ----------
-    X : ndarray of uint8, shape (m, size, size, 3)
-        Red, green and blue from 0 to 255.
-    y : ndarray of int64, shape (m,)
-        For each picture the index of its class in `classes`.
-    classes : tuple of str
-        The names of the class folders, sorted.
-    files : list of Path, length m
-        Where each picture came from.
-    skipped : list of (Path, str)
-        The files that were left out, each with the reason.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> one = Pictures(np.zeros((1, 8, 8, 3), np.uint8), np.array([1]), ("a", "b"), [Path("p")], [])
-    >>> one.classes[one.y[0]]
-    'b'
-    """
-
-    X: NDArray[np.uint8]
-    y: NDArray[np.int64]
-    classes: tuple[str, ...]
-    files: list[Path]
-    skipped: list[tuple[Path, str]]
+    X: NDArray[np.uint8]  # red, green and blue from 0 to 255
+    y: NDArray[np.int64]  # for each picture the index of its class in `classes`
+    classes: tuple[str, ...]  # the names of the class folders, sorted
+    files: list[Path]  # where each picture came from
+    skipped: list[tuple[Path, str]]  # the files that were left out, each with the reason
 
 
 def find_images(folder: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Path]]:
@@ -89,36 +68,6 @@ def find_images(folder: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[P
     class, those in nested subfolders too. Names that begin with a dot, and those that systems
     leave behind (`__MACOSX`, `Thumbs.db`, `desktop.ini`), are ignored. Links to pictures and to
     class folders are followed, links to folders further down are not. Files are not opened.
-
-    Parameters
-    ----------
-    folder : path
-        The folder that holds one folder of pictures for each class.
-
-    Returns
-    -------
-    classes : tuple of str
-        The names of the class folders, sorted by their characters.
-    files : list of Path
-        Sorted by class, then by the path within it.
-
-    Raises
-    ------
-    DataError
-        Where `folder` is not a folder, holds fewer than two class folders or an empty one, or
-        holds the parts of a data set (`train`, `test`) rather than classes.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("pandas/1.png", "bears/2.png", "bears/young/1.png", "bears/.DS_Store"):
-    ...         file = Path(folder, name)
-    ...         file.parent.mkdir(parents=True, exist_ok=True)
-    ...         file.touch()
-    ...     classes, files = find_images(folder)
-    ...     print(classes, [file.relative_to(folder).as_posix() for file in files])
-    ('bears', 'pandas') ['bears/2.png', 'bears/young/1.png', 'pandas/1.png']
     """
     by_class = _files_by_class(Path(folder))
     if len(by_class) < 2:
@@ -130,29 +79,7 @@ def find_images(folder: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[P
 
 
 def picture_files(path: str | os.PathLike[str]) -> list[Path]:
-    """List what may be pictures at a path, for a prediction that needs no classes.
-
-    Parameters
-    ----------
-    path : path
-        A file, which is then the only one, or a folder with files at any depth.
-
-    Returns
-    -------
-    list of Path
-        The visible files, sorted by their path.
-
-    Raises
-    ------
-    DataError
-        Where there is nothing at `path`, or a folder without a visible file.
-
-    Examples
-    --------
-    >>> picture_files("no such folder")
-    Traceback (most recent call last):
-    plainnet.errors.DataError: there is no file or folder no such folder: check its name
-    """
+    """List what may be pictures at a path, for a prediction that needs no classes."""
     path = Path(path)
     if path.is_file():
         return [path]
@@ -175,48 +102,6 @@ def read_images(
 
     A file that cannot be used is skipped and listed with the reason, and so is a file that lies
     beside the class folders. What a usable picture is, and what is done to it, `read_image` says.
-
-    Parameters
-    ----------
-    folder : path
-        As for `find_images`.
-    size : int
-        The side in pixels to which every picture is brought, 1 to 1,024.
-    strict : bool, default False
-        Stop at the first file that cannot be used.
-    progress : callable or None, default None
-        Called as progress(done, total) after each file.
-    classes : sequence of str or None, default None
-        The classes of a trained model, which then give the numbers in `y`; one class folder is
-        enough, and a class folder of another name is an error. None takes them from the folder.
-
-    Returns
-    -------
-    Pictures
-        With X of shape (m, size, size, 3), in the order of `find_images`.
-
-    Raises
-    ------
-    DataError
-        As `find_images`; also where no picture of a class can be used, where `strict` and a file
-        cannot be used, where `size` is out of range, or where a folder is not among `classes`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("red", "blue"):
-    ...         Path(folder, name).mkdir()
-    ...         Image.new("RGB", (300, 200), name).save(Path(folder, name, "1.png"))
-    ...     _ = Path(folder, "red", "notes.txt").write_text("not a picture")
-    ...     pictures = read_images(folder, size=2)
-    >>> pictures.classes, pictures.y, pictures.X.shape
-    (('blue', 'red'), array([0, 1]), (2, 2, 2, 3))
-    >>> pictures.X[:, 0, 0].tolist()
-    [[0, 0, 255], [255, 0, 0]]
-    >>> [(file.name, reason) for file, reason in pictures.skipped]  # doctest: +ELLIPSIS
-    [('notes.txt', 'not a picture in a format that is read here (JPEG, PNG, ...)')]
     """
     folder = Path(folder)
     if classes is None:
@@ -247,36 +132,7 @@ def read_files(
     strict: bool = False,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.uint8], list[Path], list[tuple[Path, str]]]:
-    """Read pictures, several at a time.
-
-    Parameters
-    ----------
-    files : sequence of paths
-        At least one.
-    size, strict, progress
-        As for `read_images`.
-
-    Returns
-    -------
-    X : ndarray of uint8, shape (m, size, size, 3)
-        The pictures that can be used, in the order of `files`.
-    kept : list of Path, length m
-        Their files.
-    skipped : list of (Path, str)
-        The other files, each with the reason.
-
-    Raises
-    ------
-    DataError
-        Where `strict` and a file cannot be used, where none can, or where `size` is out of range.
-
-    Examples
-    --------
-    >>> read_files(["no such file.png"], size=64)
-    Traceback (most recent call last):
-    plainnet.errors.DataError: none of 1 files is a picture that can be used; the first,
-    no such file.png: there is no such file
-    """
+    """Read pictures, several at a time."""
     require_size(size)
     paths = [Path(file) for file in files]
     try:

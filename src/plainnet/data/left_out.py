@@ -24,15 +24,7 @@ def values_held(cells: Cells) -> str:
 @final
 @dataclass(frozen=True)
 class IndicatorColumn(FeatureColumn):
-    """Whether the cell is missing and nothing more, for training rows held only one value.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    shown_as : str
-        What the training rows held, for people.
-    """
+    """Whether the cell is missing and nothing more, for training rows held only one value."""
 
     shown_as: str
 
@@ -95,15 +87,6 @@ class LeftOutColumn(Column):
     """A column without effect: an identifier, or the same (or empty) in every training row.
 
     Its cells are not kept, so that a model file holds no names of people.
-
-    Parameters
-    ----------
-    name, missing
-        See `Column`.
-    reason : {"identifier", "constant"}
-        The kind.
-    shown_as : str
-        What the training rows held, for people.
     """
 
     reason: Kind

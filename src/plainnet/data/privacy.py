@@ -14,16 +14,7 @@ TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
 
 
 class Privacy(NamedTuple):
-    """How much a schema reveals about its training rows.
-
-    Attributes
-    ----------
-    min_level_count : int
-        Levels of a category in fewer training rows are left out; they count as unknown.
-    quantiles : bool
-        Whether ranges end at the 5 % and 95 % quantiles, with at least `min_level_count` rows at
-        or beyond each; they and the median are rounded to a tenth of a deviation or finer.
-    """
+    """How much a schema reveals about its training rows."""
 
     min_level_count: int = 1
     quantiles: bool = False

@@ -53,42 +53,6 @@ def read_frame(
     column without a name, such as a written-out index, is called ``Unnamed: 0`` (its position,
     from 0), as pandas calls it; one that is empty as well (a delimiter that ends each line) is
     left out.
-
-    Parameters
-    ----------
-    source : path or pandas.DataFrame
-        A text file (``.csv .tsv .tab .psv .txt .data``), also compressed (``.gz .bz2 .xz .zip``;
-        a zip archive holds one file), a Parquet file (``.parquet .pq``), or a DataFrame.
-    delimiter : str, optional
-        The character between cells of a text file (``tab`` and ``\t`` are understood). By default
-        the one of comma, tab, semicolon and bar that splits the first lines into the same number
-        of cells, and the most; of several, the one that gives the most numbers.
-    empty : bool, default False
-        Whether a table may have column names alone, without rows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        m rows, at least one unless `empty`, indexed 0 to m - 1; names are text, without spaces
-        around them, and differ. Cells are text or None from a text file, and typed from Parquet
-        and a DataFrame (which is not changed).
-
-    Raises
-    ------
-    DataError
-        If the file is absent, empty, has a header alone, is not UTF-8, is damaged or of an
-        unknown kind; if the first row holds data instead of names; if two columns share a name; if
-        a row has more or fewer cells than the header. Rows are counted from 1, below the header.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "codes.csv"
-    ...     _ = path.write_text("code; age\n00042; 31\n00043; ?\n", encoding="utf-8")
-    ...     frame = read_frame(path)
-    >>> frame["code"].tolist(), frame["age"].tolist()
-    (['00042', '00043'], ['31', None])
     """
     if isinstance(source, pd.DataFrame):
         _refuse_delimiter(delimiter, "a DataFrame")
@@ -105,32 +69,7 @@ def read_frame(
 
 
 def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
-    """Return `frame` with text as column names, each its own, and its index as it is.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Any table; it is not changed.
-    label : str, default "The table"
-        What messages call it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same cells.
-
-    Raises
-    ------
-    DataError
-        If two columns share a name once it is text without spaces around it, or if names have
-        several levels.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> named(pd.DataFrame({0: [1.5], " age ": [31]})).columns.tolist()
-    ['0', 'age']
-    """
+    """Return `frame` with text as column names, each its own, and its index as it is."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
             f"{label} has column names of {frame.columns.nlevels} levels; "
@@ -142,27 +81,7 @@ def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
 
 
 def absent_column(name: str, present: list[str], what: str) -> DataError:
-    """Return the error for a column that is not there, with the likely spelling where one is near.
-
-    Parameters
-    ----------
-    name : str
-        The column that was asked for.
-    present : list of str
-        The columns that there are.
-    what : str
-        Which column it is, such as ``"the target"``.
-
-    Returns
-    -------
-    DataError
-        To be raised by the caller.
-
-    Examples
-    --------
-    >>> print(absent_column("Agee", ["Age", "City"], "the target"))
-    The table has no column 'Agee' (the target); did you mean 'Age'?
-    """
+    """Return the error for a missing column, with a suggested spelling."""
     spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
     short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]  # long names take hours
     likely = len(name) <= limits.MAX_SUGGESTED

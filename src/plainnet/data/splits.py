@@ -30,39 +30,6 @@ def stratified_split(
     `y` names classes where it is one column of text, booleans or whole numbers, or of decimal
     numbers that are all 0 or 1. Anything else (a regression target, several label columns) is
     split plainly at random, and so are rows without labels.
-
-    Parameters
-    ----------
-    y : array_like of shape (m,), (m, 1) or (m, k), or None
-        The target of each row; None needs `n_rows` or `groups`.
-    fraction : float
-        The share of the rows to test on, between 0 and 1.
-    rng : numpy.random.Generator
-        Where chance comes from.
-    groups : array_like of int, shape (m,), default None
-        Rows with the same number stay on one side, as `duplicate_groups` numbers them. The shares
-        are then met as closely as whole groups allow.
-    n_rows : int or None, default None
-        How many rows there are, where neither `y` nor `groups` says so.
-
-    Returns
-    -------
-    train, test : ndarray of int64
-        Row numbers, each sorted; together every row once. Neither is empty.
-
-    Raises
-    ------
-    DataError
-        Where a class has a single row, or a single group; where there are fewer than four rows;
-        where `fraction` is out of range or lengths differ; where no way was found to keep groups
-        of mixed classes together and every class on both sides.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> train, test = stratified_split(["no"] * 8 + ["yes"] * 2, 0.3, rng)
-    >>> len(train), len(test), int((test >= 8).sum())
-    (7, 3, 1)
     """
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
@@ -87,29 +54,6 @@ def stratified_folds(
     Of each class two folds hold numbers of rows that differ by one at most, and so do their sizes;
     with groups only as nearly as whole groups allow. Each class is in two folds at least, so that
     no fold has a class that the others lack.
-
-    Parameters
-    ----------
-    y, rng, groups, n_rows
-        See `stratified_split`.
-    k : int
-        How many folds, at least 2.
-
-    Returns
-    -------
-    list of (others, fold), each ndarray of int64
-        For each fold the row numbers of all others and its own, sorted. Every row is in one fold.
-
-    Raises
-    ------
-    DataError
-        Where there are fewer rows or groups than folds; and as `stratified_split` does.
-
-    Examples
-    --------
-    >>> dealt = stratified_folds(["no"] * 6 + ["yes"] * 3, 3, np.random.default_rng(0))
-    >>> [len(others) for others, _ in dealt], [int((fold >= 6).sum()) for _, fold in dealt]
-    ([6, 6, 6], [1, 1, 1])
     """
     if k < 2:
         raise DataError(f"cross-validation needs at least 2 folds, got {k}")
@@ -129,29 +73,7 @@ def stratified_folds(
 
 
 def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
-    """Number rows so that rows that are exactly the same share a number.
-
-    Parameters
-    ----------
-    X : ndarray of shape (m, ...) or pandas.DataFrame of m rows
-        Numbers, pictures, or cells of any kind. Missing cells equal one another, and so do 0 and
-        -0.
-
-    Returns
-    -------
-    ndarray of int64, shape (m,)
-        From 0, in the order in which the rows first occur.
-
-    Raises
-    ------
-    DataError
-        Where `X` has no rows axis.
-
-    Examples
-    --------
-    >>> duplicate_groups(np.array([[1, 2], [3, 4], [1, 2]]))
-    array([0, 1, 0])
-    """
+    """Number rows so that rows that are exactly the same share a number."""
     rows = _comparable(X)
     seen: dict[bytes, int] = {}
     numbers = np.empty(len(rows), dtype=np.int64)

@@ -97,31 +97,6 @@ def moons(n: int = 300, noise: float = 0.2, seed: int = 0) -> Points:
 
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 300, noise = 0.2 and seed = 3 give the points of the course's optimization assignment.
-
-    Parameters
-    ----------
-    n : int, default 300
-        The number of points, at least 2; half of them in each moon.
-    noise : float, default 0.2
-        The standard deviation of the noise on each coordinate, in units of the moons' radius.
-    seed : int, default 0
-
-    Returns
-    -------
-    X : ndarray of float64, shape (n, 2)
-    y : ndarray of int64, shape (n,)
-        0 for the upper moon, 1 for the lower.
-
-    Raises
-    ------
-    DataError
-        Where `n` is below 2 or `noise` below 0.
-
-    Examples
-    --------
-    >>> X, y = moons(n=4, noise=0.0, seed=3)
-    >>> sorted(X[y == 0].round(9).tolist())
-    [[-1.0, 0.0], [1.0, 0.0]]
     """
     _require_n(n, noise)
     a, b = np.linspace(0, np.pi, n // 2), np.linspace(0, np.pi, n - n // 2)
@@ -136,31 +111,6 @@ def circles(n: int = 300, noise: float = 0.05, seed: int = 0) -> Points:
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 300, noise = 0.05 and seed = 1 give the training points of the course's initialization
     assignment, and n = 100 with seed = 2 its test points.
-
-    Parameters
-    ----------
-    n : int, default 300
-        The number of points, at least 2; half of them on each circle.
-    noise : float, default 0.05
-        The standard deviation of the noise on each coordinate.
-    seed : int, default 0
-
-    Returns
-    -------
-    X : ndarray of float64, shape (n, 2)
-    y : ndarray of int64, shape (n,)
-        0 for the outer circle, 1 for the inner.
-
-    Raises
-    ------
-    DataError
-        Where `n` is below 2 or `noise` below 0.
-
-    Examples
-    --------
-    >>> X, y = circles(n=6, noise=0.0, seed=1)
-    >>> np.hypot(*X.T)[np.argsort(y)].round(9).tolist()
-    [1.0, 1.0, 1.0, 0.8, 0.8, 0.8]
     """
     _require_n(n, noise)
     a = np.linspace(0, 2 * np.pi, n // 2, endpoint=False)
@@ -176,28 +126,6 @@ def flower(n: int = 400, seed: int = 0) -> Points:
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 400 and seed = 1 give the points of the course's planar assignment. They are not
     shuffled: class 0 comes first.
-
-    Parameters
-    ----------
-    n : int, default 400
-        The number of points, at least 2; half of them in each class.
-    seed : int, default 0
-
-    Returns
-    -------
-    X : ndarray of float64, shape (n, 2)
-    y : ndarray of int64, shape (n,)
-
-    Raises
-    ------
-    DataError
-        Where `n` is below 2.
-
-    Examples
-    --------
-    >>> X, y = flower(n=400, seed=1)
-    >>> X.shape, y[[0, 199, 200, 399]].tolist()
-    ((400, 2), [0, 0, 1, 1])
     """
     _require_n(n)
     stream = np.random.RandomState(seed)
@@ -210,36 +138,7 @@ def flower(n: int = 400, seed: int = 0) -> Points:
 
 
 def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Points:
-    """Draw one spiral arm for each class.
-
-    Parameters
-    ----------
-    n : int, default 300
-        The number of points, at least one for each class; the classes take turns.
-    classes : int, default 3
-        The number of arms, at least 2.
-    noise : float, default 0.2
-        The standard deviation of the angle, in radians.
-    seed : int, default 0
-
-    Returns
-    -------
-    X : ndarray of float64, shape (n, 2)
-        Within a radius of 1 about the origin.
-    y : ndarray of int64, shape (n,)
-        0 to classes - 1.
-
-    Raises
-    ------
-    DataError
-        Where `classes` is below 2, `n` is below `classes` or `noise` below 0.
-
-    Examples
-    --------
-    >>> X, y = spiral(n=300, classes=3)
-    >>> X.shape, y[:5].tolist(), bool((np.hypot(*X.T) <= 1).all())
-    ((300, 2), [0, 1, 2, 0, 1], True)
-    """
+    """Draw one spiral arm for each class."""
     if classes < 2:
         raise DataError(f"a spiral needs at least 2 classes, got {classes}")
     _require_n(n, noise, least=classes)

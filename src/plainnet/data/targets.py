@@ -31,37 +31,7 @@ _SEPARATOR = ";"
 def drop_unlabelled(
     frame: pd.DataFrame, columns: Sequence[str], notes: list[str] | None = None
 ) -> pd.DataFrame:
-    """Leave out the rows that miss a target, from which nothing can be learned.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame, m rows
-        Cells as text or typed.
-    columns : sequence of str
-        The target columns.
-    notes : list of str, optional
-        Gets a sentence that says how many rows were left out, and which.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows that have all targets, with their index labels.
-
-    Raises
-    ------
-    DataError
-        If a column is absent, or no row is left.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> notes = []
-    >>> drop_unlabelled(pd.DataFrame({"x": [1, 2], "y": ["a", None]}), ["y"], notes)
-       x  y
-    0  1  a
-    >>> notes
-    ["1 row misses its target 'y' and is left out: data row 2."]
-    """
+    """Leave out the rows that miss a target, from which nothing can be learned."""
     cells = _read(frame, columns)
     missing = np.any([c.codes < 0 for c in cells], axis=0)
     n = int(np.count_nonzero(missing))

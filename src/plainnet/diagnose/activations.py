@@ -19,29 +19,14 @@ GRADIENT_ROWS = 512  # as many rows give the size of a gradient to a few percent
 
 @final
 class LayerActivity(NamedTuple):
-    """What came out of one layer of activations for all rows.
+    """What came out of one layer of activations for all rows."""
 
-    Attributes
-    ----------
-    name, kind : str
-        Such as ``relu1`` and ``ReLU``.
-    units : int
-        How many numbers a row has here.
-    dead : int
-        Units of a ReLU that are zero for every row.
-    flat : float
-        The share of all outputs of a sigmoid or tanh that lie within 0.01 of its range (of length
-        1) of an end.
-    spread : float
-        The standard deviation over the rows, as the root mean square over the units.
-    """
-
-    name: str
-    kind: str
-    units: int
-    dead: int
+    name: str  # such as relu1 and ReLU
+    kind: str  # such as relu1 and ReLU
+    units: int  # how many numbers a row has here
+    dead: int  # units of a ReLU that are zero for every row
     flat: float
-    spread: float
+    spread: float  # the standard deviation over the rows, as the root mean square over the units
 
 
 @final
@@ -55,19 +40,9 @@ class LayerGradient(NamedTuple):
 
 @final
 class Activity(NamedTuple):
-    """What a network does with all rows.
+    """What a network does with all rows."""
 
-    Attributes
-    ----------
-    Z : array of shape (m, n_out)
-        Its outputs.
-    layers : tuple of LayerActivity
-        One for each layer of activations, from the first to the last.
-    gradients : tuple of LayerGradient
-        One for each dense layer, from the first to the last; empty if the cost is not finite.
-    """
-
-    Z: Array
+    Z: Array  # its outputs
     layers: tuple[LayerActivity, ...]
     gradients: tuple[LayerGradient, ...]
 
@@ -82,36 +57,7 @@ def measure(
     transform: Transform | None = None,
     train: bool = False,
 ) -> Activity:
-    """Pass all rows through a copy of the network; the network itself is not touched.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network.
-    loss : Loss
-        Gives the gradient.
-    X, y : arrays of m rows
-        Rows, and targets as the loss encodes them.
-    weight : array of shape (m,), optional
-        The weight of each row.
-    transform : callable, optional
-        See `plainnet.train.fit`.
-    train : bool, default False
-        Whether batch norm takes the figures of the rows at hand, as it does before a training.
-        Dropout never drops.
-
-    Returns
-    -------
-    Activity
-
-    Examples
-    --------
-    >>> from plainnet.nn import BinaryCrossEntropy, mlp
-    >>> net, loss = mlp(2, hidden=(3,), init="zeros"), BinaryCrossEntropy()
-    >>> X, y = np.ones((4, 2), np.float32), loss.encode([0, 1, 1, 1], 1)
-    >>> measure(net, loss, X, y).layers[0].dead
-    3
-    """
+    """Pass all rows through a copy of the network; the network itself is not touched."""
     copy = deepcopy(net)
     tallies = {i: _Tally(layer) for i, layer in enumerate(copy.layers) if _counts(layer)}
     Z = np.empty((len(X), copy.n_out), copy.dtype)
@@ -129,13 +75,7 @@ def measure(
 
 
 def spaced(m: int, most: int) -> Array:
-    """Return at most so many row numbers, evenly from the first to the last.
-
-    Examples
-    --------
-    >>> spaced(5, 3)
-    array([0, 2, 4])
-    """
+    """Return at most so many row numbers, evenly from the first to the last."""
     return np.unique(np.linspace(0, m - 1, min(m, most)).round().astype(np.int64))
 
 

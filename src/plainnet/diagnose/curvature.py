@@ -28,36 +28,6 @@ def largest_curvature(
     A step of gradient descent along that eigenvector multiplies what is left of the way by
     1 - lr h, so that any lr above 2/h makes it grow. The Hessian times v is the difference of two
     gradients, (g(theta + e v) - g(theta - e v)) / 2e (Pearlmutter, 1994, in its finite form).
-
-    Parameters
-    ----------
-    net : Sequential
-        Copied; dropout does not drop, and batch norm takes the figures of the rows.
-    loss : Loss
-        Whose cost is meant.
-    X, y : arrays of m rows
-        Rows, and targets as the loss encodes them.
-    weight : array of shape (m,), optional
-        The weight of each row.
-    transform : callable, optional
-        See `plainnet.train.fit`.
-    rows : int, default 256
-        How many rows to take.
-    iterations : int, default 20
-        How many products at most.
-
-    Returns
-    -------
-    float
-        The largest eigenvalue in size; 0.0 where the cost is flat or not finite.
-
-    Examples
-    --------
-    >>> from plainnet.nn import MeanSquaredError, mlp
-    >>> net = mlp(1, hidden=())  # cost (w x + b)^2: its Hessian is 2 [[x x, x], [x, 1]]
-    >>> x = np.array([[2.0]])
-    >>> round(largest_curvature(net, MeanSquaredError(), x, np.zeros((1, 1))), 6)
-    10.0
     """
     few = spaced(len(X), rows)
     copy = net.astype(np.float64)

@@ -37,26 +37,7 @@ _WIDE = 2000  # columns: more are pixels, whose constants and copies say nothing
 
 
 def check_data(snapshot: TrainingSnapshot) -> list[Finding]:
-    """Look at the rows alone.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        The network may be untrained.
-
-    Returns
-    -------
-    list of Finding
-        Values that are not finite end the examination: nothing else can be measured then.
-
-    Examples
-    --------
-    >>> from plainnet import BinaryCrossEntropy, mlp
-    >>> X = np.array([[0.0], [200.0], [np.nan], [50.0]])
-    >>> snapshot = TrainingSnapshot(mlp(1), BinaryCrossEntropy(), X, [0, 1, 1, 0], names=["age"])
-    >>> print(check_data(snapshot)[0].number)
-    1 cell in 1 row (first 2) and 1 column ('age')
-    """
+    """Look at the rows alone."""
     X, names = np.asarray(snapshot.X), snapshot.names
     broken = check_finite(X, np.asarray(snapshot.y), names)
     if broken:
@@ -83,26 +64,7 @@ def _columns(snapshot: TrainingSnapshot) -> list[FeatureSpan]:
 
 
 def check_start(snapshot: TrainingSnapshot) -> list[Finding]:
-    """Look at a network before its training: its weights, and the gradient that they let through.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        With its rows; not yet trained.
-
-    Returns
-    -------
-    list of Finding
-        With a note of the largest stable step where gradient descent is to take one above it.
-
-    Examples
-    --------
-    >>> from plainnet import BinaryCrossEntropy, mlp
-    >>> from plainnet.data.synthetic import moons
-    >>> snapshot = TrainingSnapshot(mlp(2, init="zeros"), BinaryCrossEntropy(), *moons())
-    >>> print(check_start(snapshot)[0].says)
-    The weights of dense1 are all zero.
-    """
+    """Check the weights and first gradients of an untrained network."""
     found = check_network(snapshot, snapshot.first_activity, snapshot.first_net)
     rate, step = snapshot.rate, None
     if isinstance(snapshot.optimizer, SGD) and rate is not None:
@@ -122,30 +84,7 @@ def check_start(snapshot: TrainingSnapshot) -> list[Finding]:
 
 
 def check_training(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
-    """Look at a trained network and at the course of its training.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        The more it comes with (history, optimizer, held-out rows, probe), the more can be found.
-    leaked : bool, default False
-        Whether a column gives the target away.
-
-    Returns
-    -------
-    list of Finding
-
-    Examples
-    --------
-    >>> from plainnet import SGD, BinaryCrossEntropy, fit, mlp
-    >>> from plainnet.data.synthetic import moons
-    >>> X, y = moons(200)
-    >>> net, loss, rule = mlp(2, init="zeros"), BinaryCrossEntropy(), SGD(0.1)
-    >>> history = fit(net, X, y, loss=loss, optimizer=rule, epochs=20)
-    >>> found = check_training(TrainingSnapshot(net, loss, X, y, history=history, optimizer=rule))
-    >>> [finding.name for finding in found]
-    ['base rate', 'symmetric weights']
-    """
+    """Look at a trained network and at the course of its training."""
     if snapshot.failure is not None:
         return check_failure(snapshot) + check_network(snapshot, snapshot.activity, snapshot.net)
     course = check_learning_curve(snapshot)
@@ -156,28 +95,7 @@ def check_training(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Fin
 
 
 def examine(snapshot: TrainingSnapshot) -> list[Finding]:
-    """Look at everything: rows, first weights, and the training if there was one.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        What there is to look at.
-
-    Returns
-    -------
-    list of Finding
-        Problems first, then warnings, then notes; each name once.
-
-    Examples
-    --------
-    >>> from plainnet import Adam, BinaryCrossEntropy, fit, mlp
-    >>> from plainnet.data.synthetic import moons
-    >>> X, y = moons(200)
-    >>> net, loss, rule = mlp(2, (16,), seed=1), BinaryCrossEntropy(), Adam(0.01)
-    >>> history = fit(net, X, y, loss=loss, optimizer=rule, epochs=100, batch_size=32)
-    >>> examine(TrainingSnapshot(net, loss, X, y, history=history, optimizer=rule))
-    []
-    """
+    """Look at everything: rows, first weights, and the training if there was one."""
     found = check_data(snapshot)
     if any(finding.name == "non-finite values" for finding in found):
         return found

@@ -16,53 +16,15 @@ _KEPT = 64  # batches of trainings of one batch an epoch
 
 @final
 class Mixing(NamedTuple):
-    """How alike the batches of an epoch are.
+    """How alike the batches of an epoch are."""
 
-    Attributes
-    ----------
-    batches : int
-        How many there were.
-    ratio : float
-        The variance of the batches' mean targets over what shuffled rows would give: near 1 where
-        batches are drawn at random, up to the number of rows in a batch where each holds one class.
-    """
-
-    batches: int
+    batches: int  # how many there were
     ratio: float
 
 
 @final
 class Recorder:
-    """Notes taken during a training: first weights, gradients by layer, the batches' targets.
-
-    Parameters
-    ----------
-    net : Sequential
-        About to be trained; its weights are copied, and it is only read.
-
-    Attributes
-    ----------
-    start : array of shape (n,)
-        The parameters before the training.
-    layers : tuple of str
-        The dense layers.
-    gradients : list of tuple of float
-        For each epoch the norm of dW of each dense layer in the last batch. Empty where the
-        training runs in the row space, where the network's own gradient is not used.
-    mixing : list of Mixing
-        For each epoch, if the metric was watched. Epochs of one batch are compared with each
-        other, so that a network which is fed its rows a part at a time is watched too.
-
-    Examples
-    --------
-    >>> from plainnet import SGD, BinaryCrossEntropy, fit, mlp
-    >>> net, loss = mlp(1, hidden=()), BinaryCrossEntropy()
-    >>> probe = Recorder(net)
-    >>> history = fit(net, [[0.0], [1.0]], [0, 1], loss=loss, epochs=3, batch_size=1,
-    ...               metric=probe.metric(loss.metric), watch=probe.watch)
-    >>> len(probe.gradients), probe.mixing[0].batches
-    (3, 2)
-    """
+    """Notes taken during a training: first weights, gradients by layer, the batches' targets."""
 
     def __init__(self, net: Sequential) -> None:
         self.net = net
@@ -74,13 +36,7 @@ class Recorder:
         self._whole: deque[_Targets] = deque(maxlen=_KEPT)
 
     def metric(self, metric: Metric) -> Metric:
-        """Return the metric to give to `fit`, which notes the targets of each batch.
-
-        Parameters
-        ----------
-        metric : callable
-            Such as the ``score`` of a loss.
-        """
+        """Return the metric to give to `fit`, which notes the targets of each batch."""
 
         def watched(Z: Array, y: Array) -> float:
             if y.ndim == 1:
@@ -93,13 +49,7 @@ class Recorder:
         return watched
 
     def watch(self, epoch: Epoch) -> None:
-        """Note an epoch; give it to `fit` as ``watch``.
-
-        Parameters
-        ----------
-        epoch : Epoch
-            Its figures.
-        """
+        """Note an epoch; give it to `fit` as ``watch``."""
         grads = self.net.params.grads
         norms = tuple(float(np.linalg.norm(grads[f"{name}.W"])) for name in self.layers)
         if any(norms):

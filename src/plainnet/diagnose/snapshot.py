@@ -35,24 +35,12 @@ _LOOKED_AT = 20_000  # rows that are measured
 
 @final
 class Neighbors(NamedTuple):
-    """What the nearest other rows know of a row's target, and what the network does.
-
-    Attributes
-    ----------
-    score : float
-        Accuracy of the five nearest others, or for numbers the share of the variance explained.
-    network : float
-        The same of the network on the same rows.
-    constant : float
-        The same of the best constant answer.
-    rows : int
-        How many rows were compared.
-    """
+    """What the nearest other rows know of a row's target, and what the network does."""
 
     score: float
-    network: float
-    constant: float
-    rows: int
+    network: float  # the same of the network on the same rows
+    constant: float  # the same of the best constant answer
+    rows: int  # how many rows were compared
 
 
 @final
@@ -62,39 +50,6 @@ class TrainingSnapshot:
 
     Nothing of it is changed. What the checks ask for is measured once, when it is first asked for;
     of more than 20,000 rows so many, evenly spread.
-
-    Parameters
-    ----------
-    net : Sequential
-        Before or after its training.
-    loss : Loss
-        What it minimises.
-    X, y : arrays of m rows
-        Training rows, and their targets in any form that the loss encodes.
-    transform : callable, optional
-        See `plainnet.train.fit`.
-    class_weight : "balanced" or mapping, optional
-        See `plainnet.train.fit`.
-    held_out : (X, y), optional
-        Rows that the network did not learn from.
-    history : History, optional
-        Of its training.
-    optimizer : Optimizer, optional
-        That moved it.
-    l2, dropout : float, default 0.0
-        What held it back.
-    probe : Recorder, optional
-        That watched it.
-    names : sequence of str, default ()
-        Of the features.
-    classes : sequence of str, default ()
-        Of the classes.
-    failure : str, optional
-        Why the training broke off, where the cost was no longer finite.
-    columns : sequence of FeatureSpan, default ()
-        Where each column of a table stands among the features; by default each is one.
-    schema : TableSchema or ImageSchema, optional
-        Where the rows come from, so that spellings of a category count as one.
     """
 
     net: Sequential
@@ -318,30 +273,7 @@ class TrainingSnapshot:
 
 
 def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Array:
-    """Return the logits of the answer of lowest cost that is the same for every row.
-
-    Parameters
-    ----------
-    loss : Loss
-        What is minimised.
-    y : array
-        Encoded targets of m rows.
-    weight : array of shape (m,), optional
-        The weight of each row.
-    n_out : int
-        Outputs of the network.
-
-    Returns
-    -------
-    array of shape (n_out,)
-
-    Examples
-    --------
-    >>> loss = BinaryCrossEntropy()
-    >>> z = best_constant(loss, loss.encode([1, 0, 0, 0], 1, float), None, 1)
-    >>> round(float(loss.predictions(z)[0]), 6)
-    0.25
-    """
+    """Return the logits of the answer of lowest cost that is the same for every row."""
     Y = y if y.ndim == 2 else np.eye(n_out)[y]
     mean = np.average(Y, axis=0, weights=weight)
     if isinstance(loss, BinaryCrossEntropy | MultiLabel):

@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
 @final
 class DoctorWatch:
-    """Watches one training: give ``ready`` and ``watch`` to `plainnet.training.train`.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Of the training.
-    """
+    """Watches one training: give ``ready`` and ``watch`` to `plainnet.training.train`."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -58,19 +52,7 @@ class DoctorWatch:
         self._probe.watch(epoch)
 
     def findings(self, history: History | None = None, failure: str | None = None) -> list[Finding]:
-        """Examine what was watched.
-
-        Parameters
-        ----------
-        history : History, optional
-            Of the training, if it came to its end.
-        failure : str, optional
-            Why it did not.
-
-        Returns
-        -------
-        list of Finding
-        """
+        """Examine what was watched."""
         assert self._data is not None
         assert self._net is not None
         config, data = self.config, self._data
@@ -94,17 +76,7 @@ class DoctorWatch:
 
 
 def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> TrainingSnapshot:
-    """Return a model with its rows as the doctor looks at them.
-
-    Parameters
-    ----------
-    model : Model
-        Trained or not.
-    rows : Examples
-        To examine it by.
-    held_out : Examples or None
-        That it did not learn from.
-    """
+    """Return a model with its rows as the doctor looks at them."""
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
@@ -125,19 +97,7 @@ def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> 
 
 
 def examine_model(model: Model, rows: "Examples") -> list[Finding]:
-    """Examine a trained model by rows, and by the course of its training if its record has it.
-
-    Parameters
-    ----------
-    model : Model
-        Trained.
-    rows : Examples
-        With known targets.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Examine a trained model by rows, and by the course of its training if its record has it."""
     model.logits(rows.X)  # refuses a network that is out of proportion
     history = recorded_history(model.record)
     return examine(replace(snapshot_of(model, rows, None), history=history))

@@ -17,28 +17,7 @@ NEVER_SHARED = 2**18
 
 
 def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
-    """Count the multiplications of each matrix product of a step.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network.
-    batch : int
-        Rows in a batch.
-    train : bool, default True
-        Whether the backward pass counts too: one product more for the first dense layer, two for
-        the others.
-
-    Returns
-    -------
-    list of int
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> products(mlp(10, (5,), 1), batch=100)
-    [5000, 5000, 500, 500, 500]
-    """
+    """Count the multiplications of each matrix product of a step."""
     counts: list[int] = []
     for variable in net.params.variables:
         if variable.kind == "weight":
@@ -54,26 +33,6 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     takes longer than the work. With k threads a product of p multiplications saves p (1 - 1/k)
     and loses the hand-over; the sum over one step decides between one thread and all that BLAS
     is allowed.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network.
-    batch : int
-        Rows in a batch.
-    train : bool, default True
-        Whether the backward pass counts too.
-
-    Returns
-    -------
-    int
-        1, or the number of threads that BLAS has now.
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> blas_threads(mlp(7, (16,), 1), batch=64)
-    1
     """
     available = available_threads()
     counts = [count for count in products(net, batch, train) if count > NEVER_SHARED]
@@ -87,21 +46,6 @@ def limited_threads(n: int) -> Iterator[None]:
 
     BLAS has one number of threads for the whole process: while threads of Python run such blocks
     beside each other, the smallest n holds for all of them.
-
-    Parameters
-    ----------
-    n : int
-        At least 1; more than BLAS has now changes nothing.
-
-    Yields
-    ------
-    None
-
-    Examples
-    --------
-    >>> with limited_threads(1):
-    ...     print(available_threads())
-    1
     """
     block = threading.get_ident(), n
     _change(_blocks.append, block)
@@ -112,18 +56,7 @@ def limited_threads(n: int) -> Iterator[None]:
 
 
 def available_threads() -> int:
-    """Return the number of threads that BLAS may use in this Python thread.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> with limited_threads(1):
-    ...     available_threads()
-    1
-    """
+    """Return the number of threads that BLAS may use in this Python thread."""
     with _lock:
         own = [n for thread, n in _blocks if thread == threading.get_ident()]
         return min([max(_free if _blocks else _now(), default=1), *own])

@@ -35,33 +35,6 @@ class RowSpace:
     augmentation before the first layer).
 
     This is the representer theorem (Kimeldorf and Wahba, 1971) put to use in every step.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network to train; `write_back` writes into it.
-    X : array of shape (m, n)
-        All training rows, kept until the last `write_back`.
-
-    Attributes
-    ----------
-    X : array of shape (m, 1)
-        The rows to train on: their numbers.
-    net : Sequential
-        The small network to train, which takes the numbers of rows; it draws dropout's masks from
-        the generator of the full one.
-    m : int
-        How many rows there are.
-    finite : bool
-        Whether all dot products are; squares overflow long before the numbers do.
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> net = mlp(500, (4,), seed=1)
-    >>> space = RowSpace(net, np.random.default_rng(0).standard_normal((10, 500), np.float32))
-    >>> space.X.shape, space.net.params.theta.size, net.params.theta.size
-    ((10, 1), 65, 2009)
     """
 
     def __init__(self, net: Sequential, X: Array) -> None:
@@ -84,30 +57,7 @@ class RowSpace:
             self.X = self._dense.whole = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
-        """Get to know other rows, such as validation rows.
-
-        Parameters
-        ----------
-        X : array of shape (k, n)
-            The rows.
-
-        Returns
-        -------
-        array of shape (k, 1)
-            Their numbers, which the small network takes in their place.
-
-        Examples
-        --------
-        >>> from plainnet.nn import mlp
-        >>> X, new = np.random.default_rng(0).standard_normal((2, 5, 50), np.float32)
-        >>> net = mlp(50, (2,), seed=1)
-        >>> space = RowSpace(net, X)
-        >>> numbers = space.coordinates(new)
-        >>> numbers.ravel()
-        array([5., 6., 7., 8., 9.], dtype=float32)
-        >>> np.allclose(space.net.predict_logits(numbers), net.predict_logits(new), atol=1e-5)
-        True
-        """
+        """Get to know other rows, such as validation rows."""
         rows, known = X.reshape(len(X), -1), len(self._dense.features)
         products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
         with np.errstate(all="ignore"):
@@ -118,19 +68,7 @@ class RowSpace:
         return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
 
     def write_back(self) -> None:
-        """Write the small network's parameters into the full network.
-
-        Examples
-        --------
-        >>> from plainnet.nn import mlp
-        >>> X = np.random.default_rng(0).standard_normal((5, 50), np.float32)
-        >>> net = mlp(50, (2,), seed=1)
-        >>> space = RowSpace(net, X)
-        >>> space.net.layers[0].b[...] = 7  # as a training would move it
-        >>> space.write_back()
-        >>> net.params.views["dense1.b"]
-        array([7., 7.], dtype=float32)
-        """
+        """Write the small network's parameters into the full network."""
         A, C = self._dense.A[: self.m], self._dense.A[self.m :]
         np.matmul(A.T, self._rows, out=self._W)
         self._W += C.T @ self._W_start
@@ -197,36 +135,7 @@ def rowspace_pays(
     clips: bool = False,
     lifts: bool = False,
 ) -> bool:
-    """Decide whether training in the row space is exact and saves time.
-
-    Parameters
-    ----------
-    net : Sequential
-        The network.
-    m : int
-        Training rows.
-    optimizer : Optimizer
-        Only gradient descent moves the weights by multiples of the gradient.
-    epochs : int
-        How often the dot products are used.
-    clips : bool, default False
-        Whether the gradient is clipped by its norm.
-    lifts : bool, default False
-        Whether the true weights are wanted after every epoch.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> net = mlp(12288, (8, 8, 8))
-    >>> rowspace_pays(net, 400, SGD(0.01), epochs=200)
-    True
-    >>> rowspace_pays(net, 400, SGD(0.01), epochs=2)
-    False
-    """
+    """Decide whether training in the row space is exact and saves time."""
     first = next((x for x in net.layers if not isinstance(x, Flatten | Identity)), None)
     if not isinstance(optimizer, SGD) or clips or not isinstance(first, Dense):
         return False

@@ -248,23 +248,7 @@ class Estimator(ABC):
 
 
 def shown(value: object) -> str:
-    """Write a parameter's value as Python.
-
-    Parameters
-    ----------
-    value : object
-        Losses and optimizers are written as the call that makes them.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from plainnet import SGD, Huber
-    >>> shown(Huber(2.0)), shown(SGD(0.1))
-    ('Huber(delta=2.0)', 'SGD(lr=Constant(lr=0.1), momentum=0.0, nesterov=False)')
-    """
+    """Write a parameter's value as Python."""
     if not isinstance(value, Loss | Optimizer):
         return repr(value)
     options = signature(type(value)).parameters
@@ -273,22 +257,7 @@ def shown(value: object) -> str:
 
 
 def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
-    """Say in scikit-learn's words what an estimator can take; called by scikit-learn alone.
-
-    Parameters
-    ----------
-    kind : {"classifier", "regressor"}
-        What it predicts.
-
-    Returns
-    -------
-    sklearn.utils.Tags
-
-    Examples
-    --------
-    >>> tags_of("classifier").classifier_tags.multi_label
-    True
-    """
+    """Say in scikit-learn's words what an estimator can take; called by scikit-learn alone."""
     from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
     classifies = kind == "classifier"
@@ -302,41 +271,13 @@ def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
 
 
 def looked_up(name: str, otherwise: type) -> Any:
-    """Find a class of sklearn.exceptions if scikit-learn is loaded.
-
-    Parameters
-    ----------
-    name : str
-        Of the class.
-    otherwise : type
-        What stands for it where scikit-learn is not loaded.
-
-    Returns
-    -------
-    type
-
-    Examples
-    --------
-    >>> issubclass(looked_up("DataConversionWarning", UserWarning), UserWarning)
-    True
-    """
+    """Find a class of sklearn.exceptions if scikit-learn is loaded."""
     exceptions = sys.modules.get("sklearn.exceptions")
     return otherwise if exceptions is None else getattr(exceptions, name)
 
 
 def not_fitted_kind() -> type[PlainnetError]:
-    """Return the error of an estimator that has not been fitted.
-
-    Returns
-    -------
-    type
-        Also scikit-learn's NotFittedError, if that is loaded.
-
-    Examples
-    --------
-    >>> issubclass(not_fitted_kind(), AttributeError)
-    True
-    """
+    """Return the error of an estimator that has not been fitted."""
     return _not_fitted_kind(looked_up("NotFittedError", AttributeError))
 
 
@@ -353,21 +294,7 @@ def __getattr__(name: str) -> Any:
 
 
 def warn_of_column(owner: str) -> None:
-    """Warn that the targets came as a table of one column, in the form scikit-learn knows.
-
-    Parameters
-    ----------
-    owner : str
-        The estimator's class.
-
-    Examples
-    --------
-    >>> with warnings.catch_warnings(record=True) as seen:
-    ...     warnings.simplefilter("always")
-    ...     warn_of_column("NetClassifier")
-    >>> print(seen[0].message)
-    A column-vector y was passed when a 1d array was expected: NetClassifier takes y.ravel()
-    """
+    """Warn that the targets came as a table of one column, in the form scikit-learn knows."""
     warn(
         f"A column-vector y was passed when a 1d array was expected: {owner} takes y.ravel()",
         looked_up("DataConversionWarning", UserWarning),
@@ -375,23 +302,7 @@ def warn_of_column(owner: str) -> None:
 
 
 def warn(text: str, kind: type[Warning]) -> None:
-    """Warn, pointing at the line that called the estimator.
-
-    Parameters
-    ----------
-    text : str
-        The warning.
-    kind : type
-        Its class.
-
-    Examples
-    --------
-    >>> with warnings.catch_warnings(record=True) as seen:
-    ...     warnings.simplefilter("always")
-    ...     warn("mind", UserWarning)
-    >>> print(seen[0].message)
-    mind
-    """
+    """Warn, pointing at the line that called the estimator."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(__package__):
         level, frame = level + 1, frame.f_back

@@ -11,32 +11,7 @@ from plainnet.nn.parameters import Array
 
 
 def labels(y: Any, owner: str) -> Array:
-    """Return labels as an array: of one class a row, or of a 0 or 1 for each label.
-
-    Parameters
-    ----------
-    y : array_like of shape (m,), (m, 1) or (m, k)
-        A column counts as one class a row, with a warning.
-    owner : str
-        The estimator's class, for the message.
-
-    Returns
-    -------
-    array of shape (m,), or array of int of shape (m, k)
-
-    Raises
-    ------
-    PlainnetError
-        If labels are missing, are decimal numbers or of mixed kinds, or a table holds other things
-        than 0 and 1.
-
-    Examples
-    --------
-    >>> labels(["yes", "no"], "NetClassifier")
-    array(['yes', 'no'], dtype='<U3')
-    >>> labels([[1, 0], [1, 1]], "NetClassifier").shape
-    (2, 2)
-    """
+    """Return labels as an array: of one class a row, or of a 0 or 1 for each label."""
     table = dense(y, owner, "y")
     if isinstance(y, list | tuple) and table.dtype.kind == "f":  # 2**60 + 1 beside a 1.0, say
         table = np.array(y, dtype=object)
@@ -123,31 +98,7 @@ def _indicators(table: Array, owner: str) -> Array:
 
 
 def class_numbers(table: Array, classes: Array, owner: str) -> Array:
-    """Return the number of each row's class.
-
-    Parameters
-    ----------
-    table : array of shape (m,)
-        From `labels`.
-    classes : array of shape (n_classes,)
-        Sorted.
-    owner : str
-        The estimator's class, for the message.
-
-    Returns
-    -------
-    array of int of shape (m,)
-
-    Raises
-    ------
-    PlainnetError
-        If a label is none of the classes.
-
-    Examples
-    --------
-    >>> class_numbers(np.array(["b", "a"]), np.array(["a", "b"]), "NetClassifier")
-    array([1, 0])
-    """
+    """Return the number of each row's class."""
     numbers = numbers_or_none(table, classes)
     if numbers.min(initial=0) < 0:
         label = table[numbers < 0].tolist()[0]
@@ -167,31 +118,7 @@ def numbers_or_none(table: Array, classes: Array) -> Array:
 
 
 def class_weights(weights: Any, classes: Array, owner: str) -> Any:
-    """Translate weights of classes into weights of class numbers.
-
-    Parameters
-    ----------
-    weights : "balanced", mapping of class to weight, or None
-        What the user gave.
-    classes : array of shape (n_classes,)
-        Sorted.
-    owner : str
-        The estimator's class, for the message.
-
-    Returns
-    -------
-    "balanced", dict of int to float, or None
-
-    Raises
-    ------
-    PlainnetError
-        If it names a class that y does not hold, or is something else.
-
-    Examples
-    --------
-    >>> class_weights({"yes": 5.0}, np.array(["no", "yes"]), "NetClassifier")
-    {1: 5.0}
-    """
+    """Translate weights of classes into weights of class numbers."""
     if weights is None or (isinstance(weights, str) and weights == "balanced"):
         return weights
     if not isinstance(weights, dict):

@@ -57,25 +57,7 @@ class NetParams(Estimator):
 
 
 def check(params: NetParams) -> None:
-    """Refuse what no data could make good, before any work is done.
-
-    Parameters
-    ----------
-    params : NetParams
-        Its parameters. Those that a network, an optimizer or `fit` checks are left to them.
-
-    Raises
-    ------
-    PlainnetError
-        For the first parameter that is out of range.
-
-    Examples
-    --------
-    >>> from plainnet import NetClassifier
-    >>> check(NetClassifier(lr=0))
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: NetClassifier: lr must be a number in (0, inf), got 0
-    """
+    """Refuse what no data could make good, before any work is done."""
     name = type(params).__name__
     positive_int(name, "epochs", params.epochs)
     if params.batch_size is not None:
@@ -108,35 +90,7 @@ def check(params: NetParams) -> None:
 def network(
     params: NetParams, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
 ) -> Sequential:
-    """Make the untrained network.
-
-    Parameters
-    ----------
-    params : NetParams
-        Its sizes and names.
-    n_in, n_out : int
-        The numbers of inputs and outputs.
-    dtype : dtype
-        What it computes in where ``params.dtype`` is None.
-    rng : numpy.random.Generator
-        Draws the first weights.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    PlainnetError
-        If a choice is not possible.
-
-    Examples
-    --------
-    >>> from plainnet import NetClassifier
-    >>> net = network(NetClassifier((4,)), 2, 1, np.float64, np.random.default_rng(0))
-    >>> net.params.grad.size, net.dtype
-    (17, dtype('float64'))
-    """
+    """Make the untrained network."""
     net = mlp(
         n_in,
         params.hidden,
@@ -168,30 +122,7 @@ def dtype_of(params: NetParams, otherwise: DTypeLike) -> np.dtype[Any]:
 
 
 def loss_of(choice: str | Loss | None, task: Task) -> Loss:
-    """Make the loss that fits what y holds.
-
-    Parameters
-    ----------
-    choice : str, Loss or None
-        The name of a class of losses, a loss, perhaps one of the user's own, or None for the
-        usual one.
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-
-    Returns
-    -------
-    Loss
-
-    Raises
-    ------
-    PlainnetError
-        If the loss is unknown or for another kind of target.
-
-    Examples
-    --------
-    >>> type(loss_of(None, "binary")).__name__, type(loss_of("Huber", "regression")).__name__
-    ('BinaryCrossEntropy', 'Huber')
-    """
+    """Make the loss that fits what y holds."""
     kinds: dict[str, type[Loss]] = {kind.__name__: kind for kind in LOSSES[task]}
     if task == "binary":
         kinds["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
@@ -207,30 +138,7 @@ def loss_of(choice: str | Loss | None, task: Task) -> Loss:
 
 
 def optimizer_of(params: NetParams, m: int) -> Optimizer:
-    """Make the optimizer with its learning rate.
-
-    Parameters
-    ----------
-    params : NetParams
-        Its ``optimizer``, ``lr`` and ``schedule``, ``epochs`` and ``batch_size``.
-    m : int
-        The number of training rows, from which the length of a named schedule follows.
-
-    Returns
-    -------
-    Optimizer
-
-    Raises
-    ------
-    PlainnetError
-        If a name is unknown, or the learning rate is given twice.
-
-    Examples
-    --------
-    >>> from plainnet import Cosine, NetClassifier
-    >>> optimizer_of(NetClassifier(optimizer="sgd", lr=Cosine(0.5, steps=10)), 100).rate
-    0.5
-    """
+    """Make the optimizer with its learning rate."""
     named = params.schedule != "constant"
     if isinstance(params.optimizer, Optimizer):
         if params.lr is not None or named:
@@ -279,30 +187,7 @@ def held_out_rows(
 
 
 def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
-    """Make the rule by which the training stops early, if it may.
-
-    Parameters
-    ----------
-    params : NetParams
-        Its ``patience``.
-    held_out : bool
-        Whether there are validation rows.
-
-    Returns
-    -------
-    EarlyStopping or None
-
-    Raises
-    ------
-    PlainnetError
-        If there is patience, but nothing to validate with.
-
-    Examples
-    --------
-    >>> from plainnet import NetClassifier
-    >>> early_stopping(NetClassifier(patience=5), held_out=True)
-    EarlyStopping(patience=5, min_delta=0.0)
-    """
+    """Make the rule by which the training stops early, if it may."""
     if params.patience == 0:
         return None
     if not held_out:

@@ -9,31 +9,7 @@ from plainnet.train.history import Epoch
 
 
 def progress(verbose: bool | int, metric_name: str) -> Callable[[Epoch], None] | None:
-    """Make what prints the figures of an epoch.
-
-    Parameters
-    ----------
-    verbose : bool or int
-        True prints every epoch, a number every so many, and False or 0 none.
-    metric_name : str
-        What the metric measures.
-
-    Returns
-    -------
-    callable or None
-
-    Raises
-    ------
-    PlainnetError
-        If it is neither.
-
-    Examples
-    --------
-    >>> show = progress(2, "accuracy")
-    >>> show(Epoch(1, 20, 0.9, 0.8, 0.5, 0.6, 0.01, 0.002))
-    >>> show(Epoch(2, 20, 0.7, 0.75, 0.6, 0.5, 0.01, 0.002))
-    epoch  2 of 20  loss 0.7000  accuracy 0.6000  validation loss 0.7500  accuracy 0.5000
-    """
+    """Make what prints the figures of an epoch."""
     if not isinstance(verbose, int | np.integer | np.bool_) or verbose < 0:
         raise PlainnetError(
             f"verbose must be True, False or how many epochs lie between two lines, got {verbose!r}"

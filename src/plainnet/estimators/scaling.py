@@ -12,56 +12,15 @@ from plainnet.nn.parameters import Array
 @final
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """The mean and the standard deviation of each column, as training rows have them.
-
-    Attributes
-    ----------
-    mean, scale : array of shape (n,)
-        A column that does not vary has its value as the mean, so that it becomes exactly 0, and
-        the scale 1.
-    varies : bool array of shape (n,)
-        Which columns vary, by more than rounding errors.
-
-    Examples
-    --------
-    >>> scaling = Scaling.of(np.array([[1.0, 5.0], [3.0, 5.0]]), None, "X")
-    >>> scaling.apply(np.array([[3.0, 6.0]]))
-    array([[1., 1.]])
-    >>> scaling.undo(np.array([[1.0, 1.0]]))
-    array([[3., 6.]])
-    """
+    """The mean and the standard deviation of each column, as training rows have them."""
 
     mean: Array
     scale: Array
-    varies: Array
+    varies: Array  # which columns vary, by more than rounding errors
 
     @classmethod
     def of(cls, X: Array, weight: Array | None, name: str) -> "Scaling":
-        """Measure columns.
-
-        Parameters
-        ----------
-        X : array of shape (m, n)
-            Finite.
-        weight : array of shape (m,) or None
-            A row of weight 2 counts as two rows.
-        name : str
-            What X is called in a message.
-
-        Returns
-        -------
-        Scaling
-
-        Raises
-        ------
-        PlainnetError
-            If a column is too large to be squared.
-
-        Examples
-        --------
-        >>> Scaling.of(np.array([[0.0], [3.0]]), np.array([2.0, 1.0]), "X").mean
-        array([1.])
-        """
+        """Measure columns."""
         X = X.astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(X, axis=0, weights=weight)
@@ -78,50 +37,14 @@ class Scaling:
 
     @classmethod
     def of_constants(cls, X: Array) -> "Scaling":
-        """Leave columns as they are, but for those that do not vary, which become 0.
-
-        Examples
-        --------
-        >>> Scaling.of_constants(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 6.0]]))
-        array([[3., 1.]])
-        """
+        """Leave columns as they are, but for those that do not vary, which become 0."""
         varies = (X[0] != X).any(axis=0)
         return cls(np.where(varies, 0, X[0]), np.ones_like(X[0]), varies)
 
     def apply(self, X: Array) -> Array:
-        """Return (X - mean) / scale.
-
-        Parameters
-        ----------
-        X : array of shape (m, n)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (m, n)
-
-        Examples
-        --------
-        >>> Scaling.of(np.array([[-1.0], [3.0]]), None, "X").apply(np.array([[5.0]]))
-        array([[2.]])
-        """
+        """Return (X - mean) / scale."""
         return (X - self.mean) / self.scale
 
     def undo(self, Z: Array) -> Array:
-        """Return Z scale + mean.
-
-        Parameters
-        ----------
-        Z : array of shape (m, n)
-            Standardised numbers.
-
-        Returns
-        -------
-        float64 array of shape (m, n)
-
-        Examples
-        --------
-        >>> Scaling.of(np.array([[-1.0], [3.0]]), None, "X").undo(np.array([[2.0]]))
-        array([[5.]])
-        """
+        """Return Z scale + mean."""
         return Z * self.scale + self.mean

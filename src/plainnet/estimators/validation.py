@@ -15,48 +15,11 @@ from plainnet.train.inputs import sample_weights
 
 @final
 class NotNumbersError(PlainnetError, TypeError):
-    """A cell that no number can be made of.
-
-    Examples
-    --------
-    >>> issubclass(NotNumbersError, TypeError)
-    True
-    """
+    """A cell that no number can be made of."""
 
 
 def numbers(X: Any, owner: str, name: str = "X") -> Array:
-    """Return rows as a table of finite numbers.
-
-    Parameters
-    ----------
-    X : array_like, DataFrame or sparse matrix of shape (m, n)
-        Sparse rows are made dense.
-    owner : str
-        The estimator's class, for the message.
-    name : str, default "X"
-        What X is called in a message.
-
-    Returns
-    -------
-    float32 or float64 array of shape (m, n)
-        float32 where X is; else float64.
-
-    Raises
-    ------
-    PlainnetError
-        If it is not a table of at least one row and column, or holds what is not a finite number.
-
-    Examples
-    --------
-    >>> numbers([[1, 2], [3, 4]], "NetClassifier")
-    array([[1., 2.],
-           [3., 4.]])
-    >>> try:
-    ...     numbers([[1.0, float("nan")]], "NetClassifier")
-    ... except PlainnetError as error:
-    ...     print(str(error)[:46])
-    NetClassifier: X holds NaN in row 0, column 1:
-    """
+    """Return rows as a table of finite numbers."""
     table = floats(X, owner, name)
     if table.ndim != 2:
         raise PlainnetError(
@@ -123,29 +86,7 @@ def score_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
 
 
 def floats(data: Any, owner: str, name: str) -> Array:
-    """Return numbers of any shape as float32 or float64, finite or not.
-
-    Parameters
-    ----------
-    data : array_like, DataFrame or sparse matrix
-        Numbers.
-    owner, name : str
-        See `numbers`.
-
-    Returns
-    -------
-    float32 or float64 array
-
-    Raises
-    ------
-    PlainnetError
-        If it holds something else.
-
-    Examples
-    --------
-    >>> floats([True, False], "NetRegressor", "y")
-    array([1., 0.])
-    """
+    """Return numbers of any shape as float32 or float64, finite or not."""
     table = dense(data, owner, name)
     if table.dtype.kind == "c":
         raise PlainnetError(f"Complex data not supported: {owner} expects real numbers in {name}")
@@ -183,29 +124,7 @@ def _refuse_cell(table: Array, owner: str, name: str) -> NoReturn:
 
 
 def dense(data: Any, owner: str, name: str) -> Array:
-    """Return any array_like as an array; sparse ones are filled with their zeros.
-
-    Parameters
-    ----------
-    data : array_like, DataFrame or sparse matrix
-        Anything.
-    owner, name : str
-        See `numbers`.
-
-    Returns
-    -------
-    array
-
-    Raises
-    ------
-    PlainnetError
-        If its rows differ in length, or it does not fit into memory.
-
-    Examples
-    --------
-    >>> dense([[1, 2]], "NetClassifier", "X")
-    array([[1, 2]])
-    """
+    """Return any array_like as an array; sparse ones are filled with their zeros."""
     scipy_sparse = sys.modules.get("scipy.sparse")  # whoever holds a sparse matrix has loaded it
     try:
         if scipy_sparse is not None and scipy_sparse.issparse(data):
@@ -221,29 +140,7 @@ def dense(data: Any, owner: str, name: str) -> Array:
 
 
 def feature_names(X: Any) -> Array | None:
-    """Return the names of a DataFrame's columns.
-
-    Parameters
-    ----------
-    X : anything
-        A DataFrame has an attribute ``columns``.
-
-    Returns
-    -------
-    array of object, or None
-        None where there are no columns, or none of them is named by a string.
-
-    Raises
-    ------
-    NotNumbersError
-        If some names are strings and some are not.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> feature_names(pd.DataFrame({"age": [30]}))
-    array(['age'], dtype=object)
-    """
+    """Return the names of a DataFrame's columns."""
     columns = getattr(X, "columns", None)
     if columns is None:
         return None
@@ -260,32 +157,7 @@ def feature_names(X: Any) -> Array | None:
 
 
 def check_names(fitted: Array | None, given: Array | None, owner: str) -> None:
-    """Compare the names of columns with those of the training, in scikit-learn's words.
-
-    Parameters
-    ----------
-    fitted, given : array of str, or None
-        The names then and now.
-    owner : str
-        The estimator's class.
-
-    Raises
-    ------
-    PlainnetError
-        If both have names, and they differ.
-
-    Warns
-    -----
-    UserWarning
-        If only one of them has names.
-
-    Examples
-    --------
-    >>> check_names(np.array(["a", "b"]), np.array(["b", "a"]), "NetClassifier")
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: The feature names should match those that were passed during fit.
-    Feature names must be in the same order as they were in fit.
-    """
+    """Compare the names of columns with those of the training, in scikit-learn's words."""
     if fitted is None and given is None:
         return
     if fitted is None or given is None:

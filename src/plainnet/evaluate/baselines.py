@@ -34,25 +34,7 @@ PREFIX = "baseline."  # of their arrays in a model file
 
 
 def majority(y_train: ArrayLike, n_classes: int) -> int:
-    """Return the most frequent class; the first of them when several are.
-
-    Parameters
-    ----------
-    y_train : array (m,)
-        Classes from 0 to n_classes - 1, of any number dtype.
-    n_classes : int
-        How many classes there are.
-
-    Returns
-    -------
-    int
-        The class.
-
-    Examples
-    --------
-    >>> majority([0, 2, 2, 1], n_classes=3)
-    2
-    """
+    """Return the most frequent class; the first of them when several are."""
     return int(np.bincount(np.asarray(y_train, np.int64), minlength=n_classes).argmax())
 
 
@@ -62,27 +44,6 @@ def constant_prediction(task: str, y_train: ArrayLike, n_out: int) -> NDArray[np
     For classes the mean is their share of the training rows, so that the most frequent one is
     predicted; no other constant has a lower cross-entropy on those rows, and for numbers none has
     a lower squared error.
-
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-    y_train : array
-        Training targets: binary (m,), multiclass int (m,), multilabel and regression (m, n_out).
-    n_out : int
-        Outputs of the network: 1 for binary, else one a class, label or target.
-
-    Returns
-    -------
-    float64 array (n_out,)
-        A row of predictions.
-
-    Examples
-    --------
-    >>> constant_prediction("binary", [0, 1, 1, 1], n_out=1)
-    array([0.75])
-    >>> constant_prediction("multiclass", [0, 1, 1, 2], n_out=3)
-    array([0.25, 0.5 , 0.25])
     """
     y = np.asarray(y_train)
     if task == "multiclass":
@@ -92,50 +53,16 @@ def constant_prediction(task: str, y_train: ArrayLike, n_out: int) -> NDArray[np
 
 
 def baseline(task: str, y_train: ArrayLike, y_true: ArrayLike, n_out: int) -> dict[str, Any]:
-    """Evaluate the constant prediction, learned from training rows, on other rows.
-
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-    y_train : array
-        Targets of the training rows.
-    y_true : array
-        Targets of the rows to evaluate.
-    n_out : int
-        Outputs of the network: 1 for binary, else one a class, label or target.
-
-    Returns
-    -------
-    dict of str to float, None or list
-        The names of `plainnet.metrics.scores.evaluate`, to be put beside those of a network.
-
-    Raises
-    ------
-    DataError
-        For targets that `evaluate` refuses.
-
-    Examples
-    --------
-    >>> baseline("binary", [0, 1, 1], [1, 1, 0, 1], n_out=1)["accuracy"]
-    0.75
-    """
+    """Evaluate the constant prediction, learned from training rows, on other rows."""
     y = np.asarray(y_true)
     A = np.tile(constant_prediction(task, y_train, n_out), (len(y), 1))
     return evaluate(task, y, A)
 
 
 class Baseline(ABC):
-    """A fitted simple answer.
+    """A fitted simple answer."""
 
-    Attributes
-    ----------
-    name : str
-        A short fixed name, for programs and tests: ``constant``, ``column``, ``colors``,
-        ``regression``.
-    """
-
-    name: str
+    name: str  # A short fixed name, for programs and tests: constant, column, colors, regression
 
     @abstractmethod
     def outputs(self, X: Array) -> Array:
@@ -272,28 +199,6 @@ def fit_baselines(
     """Learn all simple answers that fit the task from the training rows.
 
     Nothing is drawn at random: the same rows give the same answers.
-
-    Parameters
-    ----------
-    schema : TableSchema or ImageSchema
-        Fitted on the training rows.
-    target : Target
-        What is predicted.
-    train : Examples
-        Training rows and encoded targets.
-
-    Returns
-    -------
-    list of Baseline
-        From the simplest to the one that knows most.
-
-    Examples
-    --------
-    >>> from plainnet.data.dataset import table_dataset
-    >>> from plainnet.data.synthetic import introverts
-    >>> data = table_dataset(introverts(200), np.random.default_rng(0))
-    >>> [b.words(data.target) for b in fit_baselines(data.schema, data.target, data.train)]
-    ['always Extrovert', 'Stage_fear alone', 'logistic regression']
     """
     from plainnet.data.images import ImageSchema
 
@@ -339,15 +244,7 @@ def _best_rules(
 
 
 def store(baselines: Sequence[Baseline], model: Model) -> None:
-    """Keep fitted baselines with a model, in its record and its further arrays.
-
-    Parameters
-    ----------
-    baselines : sequence of Baseline
-        From `fit_baselines`.
-    model : Model
-        Gets them, in place of others.
-    """
+    """Keep fitted baselines with a model, in its record and its further arrays."""
     model.record["baselines"] = [one.to_json() for one in baselines]
     kept = {name: a for name, a in model.extras.items() if not name.startswith(PREFIX)}
     new = {PREFIX + name: a for one in baselines for name, a in one.arrays().items()}
@@ -355,23 +252,7 @@ def store(baselines: Sequence[Baseline], model: Model) -> None:
 
 
 def stored(model: Model) -> list[Baseline]:
-    """Return the baselines that a model was stored with.
-
-    Parameters
-    ----------
-    model : Model
-        From a file, or as `plainnet.training.train` makes it.
-
-    Returns
-    -------
-    list of Baseline
-        Empty for a model that was stored without.
-
-    Raises
-    ------
-    ModelFileError
-        If what was stored does not fit the model.
-    """
+    """Return the baselines that a model was stored with."""
     if "baselines" not in model.record:
         return []
     fields = JsonReader(model.record, "the training record")

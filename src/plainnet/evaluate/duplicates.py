@@ -28,35 +28,17 @@ _BLOCK = 512
 
 
 class Copies(NamedTuple):
-    """Rows that occurred before among the same rows.
+    """Rows that occurred before among the same rows."""
 
-    Attributes
-    ----------
-    equal : int
-        Rows that are equal to an earlier one.
-    near : int
-        Rows that are not, but nearly so.
-    """
-
-    equal: int
-    near: int
+    equal: int  # rows that are equal to an earlier one
+    near: int  # rows that are not, but nearly so
 
 
 class Contradictions(NamedTuple):
-    """Equal rows with different labels.
+    """Equal rows with different labels."""
 
-    Attributes
-    ----------
-    rows : int
-        Rows in groups of equal rows whose labels differ.
-    groups : int
-        How many such groups there are.
-    ceiling : float
-        The accuracy that no model can exceed on these rows, which cannot tell them apart.
-    """
-
-    rows: int
-    groups: int
+    rows: int  # rows in groups of equal rows whose labels differ
+    groups: int  # how many such groups there are
     ceiling: float
 
 
@@ -64,22 +46,6 @@ def contradictions(X: Array, y: ArrayLike) -> Contradictions:
     """Find equal rows with different labels, and the ceiling on accuracy that they imply.
 
     Of each group of equal rows at most those of its most frequent label can be right.
-
-    Parameters
-    ----------
-    X : array (m, ...)
-        Rows: features or pictures.
-    y : array (m,)
-        Classes.
-
-    Returns
-    -------
-    Contradictions
-
-    Examples
-    --------
-    >>> contradictions(np.array([[1], [1], [1], [2]]), [0, 1, 1, 0])
-    Contradictions(rows=3, groups=1, ceiling=0.75)
     """
     groups = duplicate_groups(X)
     _, labels = np.unique(np.asarray(y), return_inverse=True)
@@ -92,38 +58,14 @@ def contradictions(X: Array, y: ArrayLike) -> Contradictions:
 
 
 def fingerprints(X: Array) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each row, which equal rows share.
-
-    Examples
-    --------
-    >>> a, b, c = fingerprints(np.array([[0.0, 1.0], [2.0, 3.0], [-0.0, 1.0]]))
-    >>> bool(a == c), bool(a == b)
-    (True, False)
-    """
+    """Return a 64-bit hash of each row, which equal rows share."""
     return hashed(X)
 
 
 def found_in(
     train: Array, X: Array, schema: "Schema | None" = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which rows are equal to one of `train`, and which are equal or nearly so.
-
-    Parameters
-    ----------
-    train, X : array (m, ...)
-        Rows: features or pictures.
-    schema : TableSchema or ImageSchema, optional
-        Where they come from, so that spellings of a category count as one.
-
-    Returns
-    -------
-    equal, alike : bool array (m,)
-
-    Examples
-    --------
-    >>> found_in(np.eye(3), np.array([[1.0, 0, 0], [0, 0, 0]]))[0]
-    array([ True, False])
-    """
+    """Tell which rows are equal to one of `train`, and which are equal or nearly so."""
     equal = np.isin(fingerprints(X), fingerprints(train))
     if _pictures(X):
         return equal, equal | _look_alike(train, X)
@@ -146,22 +88,7 @@ def _look_alike(train: Array, X: Array) -> NDArray[np.bool_]:
 
 
 def groups_of(rows: Array) -> NDArray[np.int64]:
-    """Number rows so that equal ones share a number, and nearly equal ones too.
-
-    Parameters
-    ----------
-    rows : array (m, ...)
-        Features, or pictures (uint8, four dimensions).
-
-    Returns
-    -------
-    int64 array (m,)
-
-    Examples
-    --------
-    >>> groups_of(np.array([[1.0], [2.0], [1.0]]))
-    array([0, 1, 0])
-    """
+    """Number rows so that equal ones share a number, and nearly equal ones too."""
     groups = duplicate_groups(rows)
     if not _pictures(rows):
         return join_near(groups, rows)
@@ -178,24 +105,7 @@ def groups_of(rows: Array) -> NDArray[np.int64]:
 
 
 def copies(X: Array, schema: "Schema | None" = None) -> Copies:
-    """Count the rows that occur more than once, the first time left out.
-
-    Parameters
-    ----------
-    X : array (m, ...)
-        Rows.
-    schema : TableSchema or ImageSchema, optional
-        See `found_in`.
-
-    Returns
-    -------
-    Copies
-
-    Examples
-    --------
-    >>> copies(np.array([[1.0], [2.0], [1.0]]))
-    Copies(equal=1, near=0)
-    """
+    """Count the rows that occur more than once, the first time left out."""
     equal = len(X) - int(duplicate_groups(X).max() + 1)
     near = len(X) - len(np.unique(groups_of(_normalize_spelling(X, schema))))
     return Copies(equal, near - equal)

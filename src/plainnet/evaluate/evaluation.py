@@ -58,37 +58,11 @@ class Costs(NamedTuple):
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a model is on some rows, in numbers and in words.
-
-    Attributes
-    ----------
-    figures : dict
-        Of the network: ``rows``, ``loss`` and what `plainnet.metrics.scores.evaluate` gives for
-        the task; and ``interval``, the 95 % Wilson interval [low, high] of the accuracy, but for
-        numbers.
-    rivals : tuple of BaselineResult
-        The simple answers, from the simplest; none for a model that was stored without.
-    best : str or None
-        The name of the best of them.
-    verdict : str
-        In words: whether the network is better than the best of them, by how much, whether the
-        interval allows saying so, and which simpler ones come near.
-    findings : tuple of Finding
-        A column that gives the target away, rows that were trained on, contradictions.
-    trained_on : Share or None
-        The estimated share of the rows that the model was trained on; None for rows held out in
-        its training, and where its file holds no filter to tell by.
-    curves : dict
-        Of classes: ``brier``, ``calibration_error``, ``reliability`` (rows of low, high, rows,
-        said, came). Of two classes also ``roc`` (false and true positive rate), ``pr`` (recall
-        and precision), ``average_precision``, ``best_f1`` (threshold and F1), and with costs
-        ``cheapest`` (threshold and cost a row). Of several classes, each against the others, and
-        of labels the same for each, in a list ``classes`` or ``labels``.
-    """
+    """How good a model is on some rows, in numbers and in words."""
 
     figures: dict[str, Any]
     rivals: tuple[BaselineResult, ...]
-    best: str | None
+    best: str | None  # the name of the best of them
     verdict: str
     findings: tuple[Finding, ...]
     trained_on: Share | None
@@ -115,41 +89,7 @@ def evaluation(
     costs: Costs | None = None,
     baselines: Sequence[Baseline] | None = None,
 ) -> Evaluation:
-    """Judge a model by rows whose targets are known.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is not changed.
-    rows : Examples
-        Inputs as `Model.inputs` makes them, and targets as `Target.encode` does.
-    train : array, optional
-        What the model was trained on, where the rows were held out from the same table: then
-        those that are equal or nearly equal to one of these are counted.
-    costs : Costs, optional
-        Of mistakes, for the cheapest threshold of two classes.
-    baselines : sequence of Baseline, optional
-        By default those that the model was stored with.
-
-    Returns
-    -------
-    Evaluation
-
-    Raises
-    ------
-    PlainnetError
-        If there are no rows, or they do not fit the model.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> result = table_run(introverts(400), TrainConfig(epochs=20))
-    >>> found = evaluation(result.model, result.data.test)
-    >>> found.figures["rows"], found.best in ("column", "regression")
-    (80, True)
-    """
+    """Judge a model by rows whose targets are known."""
     task = model.target.task
     Z = model.logits(rows.X)
     A = model.loss.predictions(Z)
@@ -180,17 +120,7 @@ def evaluation(
 
 
 def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
-    """Return rows, loss, what `evaluate` gives, and the interval of the accuracy.
-
-    Parameters
-    ----------
-    model : Model
-        For its loss and target.
-    Z, A : array (m, n_out)
-        Logits, and what the loss's link makes of them.
-    y : array
-        Encoded targets.
-    """
+    """Return rows, loss, what `evaluate` gives, and the interval of the accuracy."""
     loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
     if model.target.task == "regression":
         y, A = model.target.decode(y), model.target.decode(A)
@@ -202,17 +132,7 @@ def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
 
 
 def score_answer(model: Model, answer: Baseline, rows: "Examples") -> tuple[Array, dict[str, Any]]:
-    """Return what a simple answer says, and what `score_outputs` gives for it.
-
-    Parameters
-    ----------
-    model : Model
-        For its loss and target; its weights do not count.
-    answer : Baseline
-        Learned from the rows that the model was, or could be, trained on.
-    rows : Examples
-        Other rows, whose targets are known.
-    """
+    """Return what a simple answer says, and what `score_outputs` gives for it."""
     A = answer.outputs(rows.X)
     Z = _logits(model.target.task, A).astype(model.net.dtype)
     return A, score_outputs(model, Z, A, rows.y)
@@ -274,29 +194,7 @@ def _curves(target: "Target", y: Array, A: Array, costs: Costs | None) -> dict[s
 
 
 def of_question(came: Array, p: Array, costs: Costs | None = None) -> dict[str, Any]:
-    """Return what there is over all thresholds of one question of yes or no.
-
-    Parameters
-    ----------
-    came : bool array (m,)
-        The truth.
-    p : float64 array (m,)
-        The probability of yes.
-    costs : Costs, optional
-        Of mistakes.
-
-    Returns
-    -------
-    dict
-        ``brier``, ``calibration_error``, ``reliability``; and where both yes and no occur ``roc``,
-        ``pr``, ``average_precision``, ``best_f1`` and with costs ``cheapest``: see `Evaluation`.
-
-    Examples
-    --------
-    >>> found = of_question(np.array([False, True]), np.array([0.4, 0.8]))
-    >>> found["roc"], found["best_f1"]
-    ([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [0.6, 1.0])
-    """
+    """Return what there is over all thresholds of one question of yes or no."""
     table = reliability(came, p)
     found: dict[str, Any] = {
         "brier": brier(came, p),
@@ -326,15 +224,7 @@ def _lines(table: list[Bin]) -> list[list[float]]:
 
 
 def learn_baselines(model: Model, train: "Examples") -> None:
-    """Fit the simple answers on training rows and store them with the model.
-
-    Parameters
-    ----------
-    model : Model
-        Gets them in its record and extras.
-    train : Examples
-        What it was trained on.
-    """
+    """Fit the simple answers on training rows and store them with the model."""
     from plainnet.evaluate.baselines import store
 
     store(fit_baselines(model.schema, model.target, train), model)

@@ -12,37 +12,14 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 @final
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a person should know.
+    """One thing that a person should know."""
 
-    Attributes
-    ----------
-    name : str
-        A short fixed name, such as ``dead relu``, for programs and tests.
-    level : {"problem", "warning", "note"}
-        Whether the result cannot be trusted, may be better, or is only to be known.
-    says : str
-        What was found, a sentence.
-    number : str
-        The figures behind it, with units.
-    cause : str
-        The likely cause, a sentence.
-    advice : str
-        One command or line of code to try.
-
-    Examples
-    --------
-    >>> finding = Finding("slow", "warning", "The cost hardly falls.", "0.1 % an epoch",
-    ...                   "The learning rate is too low.", "--lr 0.1")
-    >>> finding.to_json()["advice"]
-    '--lr 0.1'
-    """
-
-    name: str
-    level: Level
-    says: str
-    number: str
-    cause: str
-    advice: str
+    name: str  # A short fixed name, such as dead relu, for programs and tests
+    level: Level  # whether the result cannot be trusted, may be better, or is only to be known
+    says: str  # what was found, a sentence
+    number: str  # the figures behind it, with units
+    cause: str  # the likely cause, a sentence
+    advice: str  # one command or line of code to try
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON can hold it."""
@@ -50,22 +27,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, value: object) -> "Finding":
-        """Read a finding from a model file, trusting nothing in it.
-
-        Parameters
-        ----------
-        value : object
-            What `to_json` gave, after a trip through a file.
-
-        Returns
-        -------
-        Finding
-
-        Raises
-        ------
-        ModelFileError
-            If anything is absent, unknown, or of the wrong type.
-        """
+        """Read a finding from a model file, trusting nothing in it."""
         fields = JsonReader(value, "a finding")
         names = ("name", "says", "number", "cause", "advice")
         fields.only("level", *names)

@@ -21,21 +21,6 @@ def color_summary(X: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return seven numbers of a picture that know nothing of its shapes.
 
     Mean and standard deviation of each channel, and the mean of max - min over the channels.
-
-    Parameters
-    ----------
-    X : array of uint8, shape (m, height, width, 3)
-        Pictures.
-
-    Returns
-    -------
-    float32 array (m, 7)
-        From 0 to 1, in the order of `COLOR_NAMES`.
-
-    Examples
-    --------
-    >>> color_summary(np.full((1, 2, 2, 3), [255, 0, 51], np.uint8)).round(2)
-    array([[1. , 0. , 0.2, 0. , 0. , 0. , 1. ]], dtype=float32)
     """
     summary, pixels = np.empty((len(X), 7), np.float32), X.shape[1] * X.shape[2]
     for start in range(0, len(X), _ROWS):
@@ -56,22 +41,6 @@ def perceptual_hash(X: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
     The difference hash: of the grey picture, 8 rows of 9 mean brightnesses each, and whether
     each is brighter than the next to the right.
-
-    Parameters
-    ----------
-    X : array of uint8, shape (m, height, width, 3)
-        Pictures of at least one pixel.
-
-    Returns
-    -------
-    uint64 array (m,)
-        Pictures that look alike differ in few bits; see `bits_apart`.
-
-    Examples
-    --------
-    >>> ramp = np.tile(np.arange(9, dtype=np.uint8)[:, None], (1, 8, 1, 3))
-    >>> perceptual_hash(ramp), perceptual_hash(ramp[:, :, ::-1])
-    (array([0], dtype=uint64), array([18446744073709551615], dtype=uint64))
     """
     grey = thumbnails(X, 8, 9)
     bits = grey[:, :, :-1] > grey[:, :, 1:]
@@ -79,48 +48,13 @@ def perceptual_hash(X: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def bits_apart(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Count the bits in which hashes differ.
-
-    Parameters
-    ----------
-    one, others : uint64 arrays that broadcast
-        From `perceptual_hash`.
-
-    Returns
-    -------
-    uint8 array
-        From 0 to 64.
-
-    Examples
-    --------
-    >>> bits_apart(np.array([0, 7], np.uint64), np.array([5], np.uint64))
-    array([2, 1], dtype=uint8)
-    """
+    """Count the bits in which hashes differ."""
     apart: NDArray[np.uint8] = np.bitwise_count(one ^ others)
     return apart
 
 
 def thumbnails(X: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Return small grey pictures, each pixel the mean of what lies below it.
-
-    Parameters
-    ----------
-    X : array of uint8, shape (m, h, w, 3)
-        Pictures.
-    height, width : int
-        Of the small ones.
-
-    Returns
-    -------
-    float32 array (m, height, width)
-        Brightness from 0 to 255.
-
-    Examples
-    --------
-    >>> thumbnails(np.full((1, 4, 4, 3), 7, np.uint8), 2, 2)[0]
-    array([[7., 7.],
-           [7., 7.]], dtype=float32)
-    """
+    """Return small grey pictures, each pixel the mean of what lies below it."""
     rows, columns = _shares(X.shape[1], height), _shares(X.shape[2], width)
     small = np.empty((len(X), height, width), np.float32)
     for start in range(0, len(X), _ROWS):

@@ -35,35 +35,6 @@ def fit_regression(
     is that of one row's weight and keeps separable classes finite: full batches, Nesterov momentum
     0.9 and a step of one by the curvature; wide data in the space of its rows; much data in
     mini-batches with Adam. Numbers are fitted by least squares.
-
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-    X : array (m, n), or pictures where there is a transform
-        Training rows.
-    y : array
-        Encoded targets.
-    n_out : int
-        Outputs: 1 for binary, else one a class, label or target.
-    transform : callable, optional
-        Makes rows of numbers of some rows of X.
-
-    Returns
-    -------
-    Sequential
-        One dense layer on the features.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If Ctrl-C interrupts the training.
-
-    Examples
-    --------
-    >>> X = np.array([[0.0], [1.0], [2.0]], np.float32)
-    >>> fit_regression("regression", X, np.float32([[1], [3], [5]]), 1).predict([[3.0]]).round(3)
-    array([[7.]], dtype=float32)
     """
     n = len(transform(X[:1])[0]) if transform is not None else X.shape[1]
     net = mlp(n, (), n_out, init="zeros")

@@ -34,19 +34,11 @@ _WORD = 16  # bits in one float32
 
 
 class Share(NamedTuple):
-    """The estimated share of a set of rows that a model was trained on.
+    """The estimated share of a set of rows that a model was trained on."""
 
-    Attributes
-    ----------
-    value : float
-        The estimate, from 0 to 1.
-    low, high : float
-        Its 95 % interval.
-    """
-
-    value: float
-    low: float
-    high: float
+    value: float  # the estimate, from 0 to 1
+    low: float  # its 95 % interval
+    high: float  # its 95 % interval
 
 
 def remember(X: Array, schema: "Schema") -> dict[str, Array]:
@@ -54,20 +46,6 @@ def remember(X: Array, schema: "Schema") -> dict[str, Array]:
 
     All filters use the same hash function and nested bits, so that those of several models of
     one table together say hardly more than one of them.
-
-    Parameters
-    ----------
-    X : array (m, ...)
-        Training rows; pictures are uint8 and have four dimensions.
-    schema : TableSchema or ImageSchema
-        Of the model.
-
-    Returns
-    -------
-    dict of str to array
-        ``rows.bits`` float32 (k,), 16 bits each, and ``rows.part`` float64 (1,), which part of
-        all possible rows the filter is about; empty where there are fewer than 100 different
-        rows, or `guessable` is above 0.02.
     """
     place, order = _halves(np.unique(hashes(X, schema)))
     if len(place) < FEWEST or guessable(X, schema) > LIKELY:
@@ -92,25 +70,6 @@ def guessable(X: Array, schema: "Schema") -> float:
     row of the table meets another; and how often that would be if the columns were independent,
     which also holds for tables too small to show it. Each of p values of a column, at random,
     meets another with a probability of sum p^2.
-
-    Parameters
-    ----------
-    X, schema
-        See `remember`.
-
-    Returns
-    -------
-    float
-        At least 0; above 1 where rows are expected to occur several times.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from plainnet.data.table_schema import TableSchema
-    >>> frame = pd.DataFrame({"x": [*range(10)], "sex": ["f", "m"] * 5})
-    >>> schema = TableSchema.infer(frame)
-    >>> round(guessable(schema.transform(frame), schema), 3)  # 10 rows, of 10 * 2 possible ones
-    0.5
     """
     m = len(X)
     counts = np.unique(hashes(X, schema), return_counts=True)[1]
@@ -130,18 +89,6 @@ def trained_share(model: "Model", X: Array) -> Share | None:
 
     With m the share of rows whose bit is set and f that of all bits, (m - f) / (1 - f): f is how
     often any other row finds its bit set. The interval is Wilson's of m, by the same formula.
-
-    Parameters
-    ----------
-    model : Model
-        From a file, or as `plainnet.training.train` makes it.
-    X : array (m, ...)
-        Rows to ask about, as `Model.inputs` makes them.
-
-    Returns
-    -------
-    Share or None
-        None where the model holds no filter, or one that is about none of these rows.
     """
     bits, part = _filter(model.extras)
     if not bits.any() or bits.all():

@@ -52,25 +52,7 @@ def hashed(rows: Array) -> NDArray[np.uint64]:
 
 
 def grid_of(X: Array) -> Floats:
-    """Return the grid in whose cells rows are near: directions, a step of one a cell.
-
-    Parameters
-    ----------
-    X : float array (m, n)
-        Rows.
-
-    Returns
-    -------
-    float64 array (n, 6)
-        All zero where even the narrowest cells hold rows that are near by chance.
-
-    Examples
-    --------
-    >>> X = np.random.default_rng(0).standard_normal((500, 4))
-    >>> narrow, wide = grid_of(X[:, :1]), grid_of(X)
-    >>> bool(np.linalg.norm(narrow) > 100 * np.linalg.norm(wide))
-    True
-    """
+    """Return the grid in whose cells rows are near: directions, a step of one a cell."""
     spread = X.std(axis=0, dtype=np.float64)
     spread[spread == 0] = 1
     towards = np.random.default_rng(0).standard_normal((X.shape[1], DIRECTIONS))
@@ -96,12 +78,6 @@ def cell_marks(X: Array, grid: Floats) -> NDArray[np.uint64]:
     """Return a hash of the cell of each row, in a grid and in the one beside it: (m, 2).
 
     Near rows share one of the two; no hash is of both grids.
-
-    Examples
-    --------
-    >>> a, b, c = cell_marks(np.array([[0.1], [0.4], [0.6]]), np.ones((1, 6)))
-    >>> (a == b).tolist(), (a == c).tolist()
-    ([True, True], [True, False])
     """
     Z = X @ grid
     which = np.ones((len(Z), 1))  # sets the cells of the two grids apart
@@ -110,26 +86,7 @@ def cell_marks(X: Array, grid: Floats) -> NDArray[np.uint64]:
 
 
 def join_near(groups: NDArray[np.int64], X: Array) -> NDArray[np.int64]:
-    """Join groups of equal rows whose rows are near.
-
-    Parameters
-    ----------
-    groups : int64 array (m,)
-        Equal rows share a number.
-    X : float array (m, n)
-        Rows.
-
-    Returns
-    -------
-    int64 array (m,)
-        The same, but near rows share the lowest of their numbers.
-
-    Examples
-    --------
-    >>> X = np.random.default_rng(0).standard_normal((50, 3))
-    >>> join_near(np.arange(52), np.vstack([X, X[:2] + 1e-7]))[50:]
-    array([0, 1])
-    """
+    """Join groups of equal rows whose rows are near."""
     grid = grid_of(X)
     if not grid.any():
         return groups

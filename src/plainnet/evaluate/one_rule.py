@@ -27,32 +27,16 @@ _ROWS = 100_000  # to learn a rule from; more make it no better
 @final
 @dataclass(frozen=True)
 class FeatureSpan:
-    """Where in the features a column stands, and what it is in the user's terms.
+    """Where in the features a column stands, and what it is in the user's terms."""
 
-    Attributes
-    ----------
-    name : str
-        The column.
-    kind : {"number", "yesno", "category", "indicator"}
-        What it holds.
-    start, stop : int
-        Its features.
-    missing : bool
-        Whether the last of them says that the cell was missing.
-    levels : tuple of str
-        Of a category; any other level is unknown, and 0 in all features.
-    mean, scale : float
-        Of a number, which was standardised with them.
-    """
-
-    name: str
-    kind: Kind
-    start: int
-    stop: int
-    missing: bool = False
-    levels: tuple[str, ...] = ()
-    mean: float = 0.0
-    scale: float = 1.0
+    name: str  # the column
+    kind: Kind  # what it holds
+    start: int  # its features
+    stop: int  # its features
+    missing: bool = False  # whether the last of them says that the cell was missing
+    levels: tuple[str, ...] = ()  # of a category; any other level is unknown, and 0 in all features
+    mean: float = 0.0  # of a number, which was standardised with them
+    scale: float = 1.0  # of a number, which was standardised with them
 
     def to_json(self) -> dict[str, Any]:
         """Return the place as JSON can hold it."""
@@ -60,21 +44,7 @@ class FeatureSpan:
 
 
 def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
-    """Return where each column stands in the features; of pictures, the numbers of their colours.
-
-    Parameters
-    ----------
-    schema : TableSchema or ImageSchema
-        Of the model.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from plainnet.data.table_schema import TableSchema
-    >>> frame = pd.DataFrame({"age": ["20", "40", None], "fear": ["Yes", "No", "No"]})
-    >>> [(p.name, p.start, p.stop, p.missing) for p in feature_spans(TableSchema.infer(frame))]
-    [('age', 0, 2, True), ('fear', 2, 3, False)]
-    """
+    """Return the feature numbers of each column, or the color statistics of images."""
     from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
     from plainnet.data.left_out import IndicatorColumn
@@ -106,20 +76,11 @@ class Rule:
 
     A category has a group for each level, a Yes/No two, a number the intervals between its cuts;
     where training rows missed cells, these are a group too.
-
-    Attributes
-    ----------
-    place : FeatureSpan
-        The column.
-    cuts : tuple of float
-        Of a number, in the units of the features.
-    counts : int64 array (groups, classes)
-        How many training rows of each class are in each group.
     """
 
-    place: FeatureSpan
-    cuts: tuple[float, ...]
-    counts: Array = field(repr=False)
+    place: FeatureSpan  # the column
+    cuts: tuple[float, ...]  # of a number, in the units of the features
+    counts: Array = field(repr=False)  # how many training rows of each class are in each group
 
     @property
     def shares(self) -> Array:
@@ -132,33 +93,11 @@ class Rule:
         return np.asarray((self.counts + prior) / (self.counts.sum(axis=1, keepdims=True) + 1))
 
     def predict(self, F: Array) -> Array:
-        """Return the probabilities of the classes.
-
-        Parameters
-        ----------
-        F : array (m, n_features)
-            Features.
-
-        Returns
-        -------
-        float64 array (m, classes)
-        """
+        """Return the probabilities of the classes."""
         return np.asarray(self.shares[_groups(self.place, self.cuts, F)])
 
     def describe(self, classes: Sequence[str]) -> str:
-        """Say the rule in words.
-
-        Parameters
-        ----------
-        classes : sequence of str
-            The names of the classes.
-
-        Examples
-        --------
-        >>> rule = Rule(FeatureSpan("fear", "yesno", 0, 1), (), np.array([[9, 1], [2, 8]]))
-        >>> rule.describe(["calm", "shy"])
-        'fear: No = calm, Yes = shy'
-        """
+        """Say the rule in words."""
         said = [classes[i] for i in self.shares.argmax(axis=1)]
         names = self._group_names()
         shown = [f"{name} = {answer}" for name, answer in zip(names, said, strict=True)]
@@ -246,30 +185,6 @@ def fit_rules(
 
     A number is cut where most rows come out right, into as many intervals as there are classes at
     most (32 in all), by dynamic programming over 64 quantiles.
-
-    Parameters
-    ----------
-    where : sequence of FeatureSpan
-        The columns.
-    F : array (m, n_features)
-        Features of training rows.
-    y : int array (m,)
-        Their classes.
-    n_classes : int
-        How many classes there are.
-
-    Returns
-    -------
-    list of (float, Rule)
-        For each column the share of rows that its rule gets right, each row being left out of
-        its own group, which keeps a column whose values all differ from winning; and the rule.
-
-    Examples
-    --------
-    >>> F = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
-    >>> (share, rule), = fit_rules([FeatureSpan("x", "number", 0, 1)], F, np.array([0, 0, 0, 1, 1, 1]), 2)
-    >>> share, rule.cuts
-    (1.0, (2.5,))
     """
     step = -(-len(F) // _ROWS)
     F, y = F[::step], y[::step]

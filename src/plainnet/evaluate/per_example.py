@@ -47,39 +47,7 @@ def read_rows(
     progress: "Progress | None" = None,
     notes: list[str] | None = None,
 ) -> NamedExamples:
-    """Read samples whose targets are known, each with its name.
-
-    Parameters
-    ----------
-    model : Model
-        What understands them.
-    path : DataFrame or path
-        A table with the target columns, or a folder with a folder of pictures for each class.
-    strict : bool, default False
-        Stop at a picture that cannot be used, instead of leaving it out.
-    progress : callable, optional
-        Called as progress(done, total) while pictures are read.
-    notes : list of str, optional
-        Collects what a person should know: rows and files left out, unknown categories.
-
-    Returns
-    -------
-    NamedExamples
-
-    Raises
-    ------
-    DataError
-        If a column is absent, a class is unknown, or no row is left.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(100), TrainConfig(epochs=1)).model
-    >>> read_rows(model, introverts(3)).names
-    ('1', '2', '3')
-    """
+    """Read samples whose targets are known, each with its name."""
     from plainnet.data.dataset import left_out
     from plainnet.data.decode import shown
     from plainnet.data.images import ImageSchema, read_images
@@ -103,34 +71,7 @@ def read_rows(
 
 
 def usable(model: Model, found: NamedExamples, notes: list[str]) -> NamedExamples:
-    """Leave out samples whose values or outputs are too large to evaluate, such as fill values.
-
-    Parameters
-    ----------
-    model : Model
-        Trained, or with its first weights.
-    found : NamedExamples
-        Samples that it was not trained on.
-    notes : list of str
-        Receives a note that names the samples left out.
-
-    Returns
-    -------
-    NamedExamples
-        Those whose inputs, targets and outputs are all finite and at most 1e18 in size.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(100), TrainConfig(epochs=1)).model
-    >>> found, notes = read_rows(model, introverts(3)), []
-    >>> found.X[1, 0] = 1e30
-    >>> usable(model, found, notes).names, notes
-    (('1', '3'), ["left out row 2: its values or predictions are too large to \
-evaluate (the most extreme value is in column 'Time_spent_Alone')"])
-    """
+    """Leave out samples whose values or outputs are too large to evaluate, such as fill values."""
     sound = within(model.unchecked_logits(found.X))
     if model.transform is None:
         sound &= within(found.X)
@@ -173,13 +114,7 @@ def read_usable(
     strict: bool = False,
     progress: "Progress | None" = None,
 ) -> NamedExamples:
-    """Read samples as `read_rows` does, and leave out what `usable` does.
-
-    Raises
-    ------
-    PlainnetError
-        If no sample is left, and as `read_rows` does.
-    """
+    """Read samples as `read_rows` does, and leave out what `usable` does."""
     found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
     kept = usable(model, found, notes)
     if not kept.names:
@@ -189,21 +124,7 @@ def read_usable(
 
 
 def without_far(model: Model, data: "Dataset", part: Literal["validation", "test"]) -> "Dataset":
-    """Apply `usable` to one part of a data set.
-
-    Parameters
-    ----------
-    model : Model
-        Trained, or with its first weights.
-    data : Dataset
-        It is not changed.
-    part : {"validation", "test"}
-        The part to filter.
-
-    Returns
-    -------
-    Dataset
-    """
+    """Apply `usable` to one part of a data set."""
     rows, numbers, notes = getattr(data, part), getattr(data, f"{part}_rows"), list(data.notes)
     if rows is None:
         return data
@@ -218,28 +139,7 @@ def without_far(model: Model, data: "Dataset", part: Literal["validation", "test
 
 
 def row_losses(loss: Loss, Z: Array, y: Array) -> Floats:
-    """Compute the loss of each row, of which the loss itself gives the mean.
-
-    Parameters
-    ----------
-    loss : Loss
-        Any; those of plainnet at once, others row by row.
-    Z : array of shape (m, k)
-        The network's output.
-    y : array
-        Targets as `Loss.encode` gives them.
-
-    Returns
-    -------
-    float64 array of shape (m,)
-
-    Examples
-    --------
-    >>> from plainnet.nn import BinaryCrossEntropy
-    >>> Z = np.array([[0.0], [50.0]])
-    >>> row_losses(BinaryCrossEntropy(), Z, np.array([[1.0], [0.0]])).round(6)
-    array([ 0.693147, 50.      ])
-    """
+    """Compute the loss of each row, of which the loss itself gives the mean."""
     Z = Z.astype(np.float64)
     if isinstance(loss, MeanSquaredError):
         return np.asarray(np.square(Z - y).mean(axis=1))
@@ -261,23 +161,7 @@ def row_losses(loss: Loss, Z: Array, y: Array) -> Floats:
 
 
 def row_scores(model: Model, Z: Array, y: Array) -> Floats:
-    """Compute the score of each row: 1 where the answer is right, or the error of a number.
-
-    Parameters
-    ----------
-    model : Model
-        Whose task it is.
-    Z : array of shape (m, k)
-        The network's output.
-    y : array
-        Targets as `Loss.encode` gives them.
-
-    Returns
-    -------
-    float64 array of shape (m,)
-        Of several labels the share that is right. Of a regression the absolute error in the
-        table's own unit, the mean of several targets.
-    """
+    """Compute the score of each row: 1 where the answer is right, or the error of a number."""
     task = model.target.task
     if task == "regression":
         return np.asarray((np.abs(Z - y) * np.asarray(model.target.scale)).mean(axis=1))

@@ -14,28 +14,7 @@ _COURSES = ("val_loss", "metric", "val_metric", "lr")
 
 
 def recorded_history(record: Mapping[str, Any]) -> History | None:
-    """Return the history that a record holds.
-
-    Parameters
-    ----------
-    record : mapping
-        Of a model.
-
-    Returns
-    -------
-    History or None
-        None for one that plainnet did not write.
-
-    Examples
-    --------
-    >>> from plainnet.train.history import Epoch
-    >>> history = History()
-    >>> history.add(Epoch(1, 10, 0.7, None, None, None, 0.01, 0.002))
-    >>> recorded_history({"history": history.record()}).loss
-    [0.7]
-    >>> recorded_history({"history": {"loss": "low"}}) is None
-    True
-    """
+    """Return the history that a record holds."""
     try:
         fields = JsonReader(record.get("history"), "the history")
         history = History(
@@ -55,13 +34,7 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
 
 
 def finite(value: Any) -> Any:
-    """Return JSON with None for every number that is not finite, which JSON does not have.
-
-    Examples
-    --------
-    >>> finite({"loss": [0.5, float("inf")]})
-    {'loss': [0.5, None]}
-    """
+    """Return JSON with None for every number that is not finite, which JSON does not have."""
     if isinstance(value, dict):
         return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -38,29 +38,13 @@ CEILING = 0.99
 @final
 @dataclass(frozen=True, eq=False)
 class BaselineResult:
-    """A simple answer on the same rows as the network.
+    """A simple answer on the same rows as the network."""
 
-    Attributes
-    ----------
-    name : str
-        ``constant``, ``column``, ``colors`` or ``regression``.
-    words : str
-        What it is, in a few words: ``always Extrovert``.
-    what : str
-        The same for a sentence: ``a single Yes/No column, 'Stage_fear'``.
-    figures : dict
-        As `plainnet.metrics.scores.evaluate` gives them, and ``loss``, ``interval``.
-    difference : Difference
-        How much better the network is. For classes the difference of the shares that are right;
-        for several labels of the share of labels; for numbers of the mean squared error, both
-        standardised.
-    """
-
-    name: str
-    words: str
-    what: str
-    figures: dict[str, Any]
-    difference: Difference
+    name: str  # constant, column, colors or regression
+    words: str  # what it is, in a few words: always Extrovert
+    what: str  # the same for a sentence: a single Yes/No column, 'Stage_fear'
+    figures: dict[str, Any]  # as `plainnet.metrics.scores.evaluate` gives them, and loss, interval
+    difference: Difference  # how much better the network is
 
     def to_json(self) -> dict[str, Any]:
         """Return the rival as JSON values, without figures per class or label."""
@@ -84,33 +68,15 @@ def _is_each(figure: str) -> bool:
 @final
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What a verdict is about.
+    """What a verdict is about."""
 
-    Attributes
-    ----------
-    target : Target
-        What is predicted.
-    figures : dict
-        Of the network.
-    rivals : sequence of BaselineResult
-        The simple answers, from the simplest.
-    held_out : bool
-        Whether the rows were held out in training.
-    pictures : bool
-        Whether they are pictures.
-    seen : Share, optional
-        Which share of them was trained on, where a model can tell.
-    feature_spans : sequence of FeatureSpan, default ()
-        The columns.
-    """
-
-    target: "Target"
-    figures: dict[str, Any]
-    rivals: Sequence[BaselineResult]
-    held_out: bool
-    pictures: bool
-    seen: Share | None = None
-    feature_spans: Sequence[FeatureSpan] = ()
+    target: "Target"  # what is predicted
+    figures: dict[str, Any]  # of the network
+    rivals: Sequence[BaselineResult]  # the simple answers, from the simplest
+    held_out: bool  # whether the rows were held out in training
+    pictures: bool  # whether they are pictures
+    seen: Share | None = None  # which share of them was trained on, where a model can tell
+    feature_spans: Sequence[FeatureSpan] = ()  # the columns
 
     @property
     def regression(self) -> bool:
@@ -149,16 +115,6 @@ def verdict(case: Comparison) -> str:
     interval of the paired difference leaves out zero: Newcombe's for shares, Student's for numbers
     and for several labels (see `plainnet.metrics.intervals`). That the best of several baselines
     is chosen on the same rows favours the baselines, never the network.
-
-    Parameters
-    ----------
-    case : Comparison
-        The figures.
-
-    Returns
-    -------
-    str
-        One to three sentences.
     """
     best = case.best
     if best is None:
@@ -221,15 +177,6 @@ def leaked(case: Comparison, answers: Sequence[Baseline], X: Array, y: Array) ->
     Of classes: where the rule of one column, learned in training, gets 99 % of these rows right,
     and leaves a tenth at most of the mistakes of the most frequent class. Of numbers: where a
     column of numbers goes up and down with the target, in rank correlation 0.999 or more.
-
-    Parameters
-    ----------
-    case : Comparison
-        The figures.
-    answers : sequence of Baseline
-        The baselines; their rules are asked.
-    X, y : array
-        Rows and encoded targets.
     """
     if case.pictures:
         return []
@@ -269,17 +216,7 @@ def _leak(name: str, what: str, by: str) -> Finding:
 def repeated(
     case: Comparison, equal: NDArray[np.bool_], alike: NDArray[np.bool_], right: Array
 ) -> list[Finding]:
-    """Warn of held-out rows that the network was trained on.
-
-    Parameters
-    ----------
-    case : Comparison
-        The figures.
-    equal, alike : bool array (m,)
-        From `plainnet.evaluate.duplicates.found_in`.
-    right : array (m,)
-        What each row counts for the network.
-    """
+    """Warn of held-out rows that the network was trained on."""
     what = "picture" if case.pictures else "row"
     n, m, nearly = int(alike.sum()), len(alike), int((alike & ~equal).sum())
     if not worth_a_word(case.pictures, Copies(n - nearly, nearly), m):
@@ -304,15 +241,7 @@ def repeated(
 
 
 def trained_on(case: Comparison, share: Share) -> list[Finding]:
-    """Warn of rows of which more than a twentieth was trained on, with 95 % confidence.
-
-    Parameters
-    ----------
-    case : Comparison
-        The figures.
-    share : Share
-        From `plainnet.evaluate.membership.trained_share`.
-    """
+    """Warn of rows of which more than a twentieth was trained on, with 95 % confidence."""
     if share.low <= SEEN:
         return []
     what = "picture" if case.pictures else "row"
@@ -349,19 +278,7 @@ def unknown(case: Comparison) -> list[Finding]:
 
 
 def copied(pictures: bool, found: Copies, m: int, *, trained_on: bool = False) -> list[Finding]:
-    """Say that rows occur more than once.
-
-    Parameters
-    ----------
-    pictures : bool
-        Whether they are pictures.
-    found : Copies
-        How many do.
-    m : int
-        Of how many.
-    trained_on : bool, default False
-        Whether these are the training rows.
-    """
+    """Say that rows occur more than once."""
     if not worth_a_word(pictures, found, m):
         return []
     what = "picture" if pictures else "row"

@@ -27,28 +27,14 @@ _CHANNELS = ("red", "green", "blue")
 @final
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a row, and what preprocessing made of it.
+    """One cell of a row, and what preprocessing made of it."""
 
-    Attributes
-    ----------
-    column, kind : str
-        The column's name and what it holds.
-    raw : str or None
-        The cell as it stands in the table; None where it is missing.
-    features : tuple of (str, float)
-        The numbers it becomes, by name; none if the column is left out.
-    how : str
-        How, with the numbers put in.
-    code : SourceLocation or None
-        Where.
-    """
-
-    column: str
-    kind: str
-    raw: str | None
+    column: str  # the column's name and what it holds
+    kind: str  # the column's name and what it holds
+    raw: str | None  # the cell as it stands in the table; None where it is missing
     features: tuple[tuple[str, float], ...]
-    how: str
-    code: SourceLocation | None
+    how: str  # how, with the numbers put in
+    code: SourceLocation | None  # where
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as JSON can hold it."""
@@ -65,21 +51,11 @@ class Cell:
 @final
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as the network saw it, and how its bytes become numbers.
+    """A picture as the network saw it, and how its bytes become numbers."""
 
-    Attributes
-    ----------
-    pixels : uint8 array of shape (size, size, 3)
-        After reading and resizing.
-    how : tuple of str
-        The formula of each channel, with the numbers put in.
-    code : SourceLocation or None
-        Where.
-    """
-
-    pixels: Array
-    how: tuple[str, ...]
-    code: SourceLocation | None
+    pixels: Array  # after reading and resizing
+    how: tuple[str, ...]  # the formula of each channel, with the numbers put in
+    code: SourceLocation | None  # where
 
     def to_json(self) -> dict[str, Any]:
         """Return the picture as JSON can hold it."""
@@ -94,42 +70,18 @@ class Picture:
 @final
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One prediction with everything that leads to it.
+    """One prediction with everything that leads to it."""
 
-    Attributes
-    ----------
-    name : str
-        ``row 3``, or the picture's file.
-    target : Target
-        What is predicted.
-    cells : tuple of Cell
-        Of a table's row; empty for a picture.
-    picture : Picture or None
-        Of an image model.
-    inputs : tuple of str
-        The name of each number that enters the network.
-    trace : Trace
-        The way through the network, and back.
-    predicted : array of shape (n_out,)
-        What the model itself says, in its own dtype; `trace` has the same in float64.
-    answer : str
-        The prediction in words.
-    truth : str or None
-        What is right, if it is known.
-    notes : tuple of str
-        What had to be assumed.
-    """
-
-    name: str
-    target: "Target"
-    cells: tuple[Cell, ...]
-    picture: Picture | None
-    inputs: tuple[str, ...]
-    trace: Trace
+    name: str  # row 3, or the picture's file
+    target: "Target"  # what is predicted
+    cells: tuple[Cell, ...]  # of a table's row; empty for a picture
+    picture: Picture | None  # of an image model
+    inputs: tuple[str, ...]  # the name of each number that enters the network
+    trace: Trace  # the way through the network, and back
     predicted: Array
-    answer: str
-    truth: str | None
-    notes: tuple[str, ...]
+    answer: str  # the prediction in words
+    truth: str | None  # what is right, if it is known
+    notes: tuple[str, ...]  # what had to be assumed
 
     @property
     def outputs(self) -> tuple[tuple[str, float], ...]:
@@ -178,43 +130,7 @@ class Sample(NamedTuple):
 def explain(
     model: Model, raw: Any, row: int = 1, *, label: str | None = None, entries: int = 12
 ) -> Explanation:
-    r"""Show how one prediction comes about, and how the loss of that row would change the network.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is only read.
-    raw : DataFrame, path, or uint8 array of shape (m, size, size, 3)
-        A table, or a picture, or a folder of pictures, of which the sorted files count.
-    row : int, default 1
-        Which of them, counted from 1.
-    label : str, optional
-        What is right; by default the target column of the table, or the class folder of the
-        picture. Several labels, or several numbers, are separated by semicolons.
-    entries : int, default 12
-        How many numbers of each wide array to show and check.
-
-    Returns
-    -------
-    Explanation
-
-    Raises
-    ------
-    DataError
-        If there is no such row, or it cannot be used.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(200), TrainConfig(hidden=(4,), epochs=5)).model
-    >>> seen = explain(model, introverts(200), row=7)
-    >>> seen.name, [step.symbol for step in seen.trace.steps], seen.trace.ok
-    ('row 7', ['z1', 'a1', 'z2'], True)
-    >>> seen.difference < 1e-6
-    True
-    """
+    """Explain one prediction, and the gradient step that its loss asks for."""
     sample = read_sample(model, raw, row, label)
     predicted = model.outputs(sample.X)[0]  # which refuses a network that is out of proportion
     X = sample.X if model.transform is None else model.transform(sample.X)
@@ -235,18 +151,7 @@ def explain(
 
 
 def input_names(model: Model) -> tuple[str, ...]:
-    """Return the name of each number that enters the network.
-
-    Parameters
-    ----------
-    model : Model
-        Of a table or of pictures.
-
-    Returns
-    -------
-    tuple of str
-        Features of the schema, or ``red of pixel 0, 63``: row and column from the upper left.
-    """
+    """Return the name of each number that enters the network."""
     schema = model.schema
     if model.transform is None:
         return _table(schema).feature_names
@@ -255,21 +160,7 @@ def input_names(model: Model) -> tuple[str, ...]:
 
 
 def answer(target: "Target", a: Array) -> str:
-    """Say a prediction in words.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    a : array of shape (n_out,)
-        After the loss's link.
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> answer(Target("multilabel", ("tags",), ("a", "b", "c")), np.array([0.9, 0.1, 0.8]))
-    'a;c'
-    """
+    """Say a prediction in words."""
     from plainnet.data.cells import text_from_number
 
     said = target.decode(a[np.newaxis])[0]
@@ -282,15 +173,7 @@ def answer(target: "Target", a: Array) -> str:
 
 
 def truth(target: "Target", y: Array) -> str:
-    """Say one encoded target in words, as `answer` says a prediction.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    y : array of shape (1,) or (1, n_out)
-        From `Target.encode`.
-    """
+    """Say one encoded target in words, as `answer` says a prediction."""
     from plainnet.data.cells import text_from_number
 
     if target.task == "multiclass":
@@ -302,22 +185,7 @@ def truth(target: "Target", y: Array) -> str:
 
 
 def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    """Read one row or picture and what is known of its target.
-
-    Parameters
-    ----------
-    model, raw, row, label
-        See `explain`.
-
-    Returns
-    -------
-    Sample
-
-    Raises
-    ------
-    DataError
-        If there is no such row, or it cannot be used.
-    """
+    """Read one row or picture and what is known of its target."""
     if model.transform is None:
         return _read_row(model, raw, row, label)
     return _read_picture(model, raw, row, label)

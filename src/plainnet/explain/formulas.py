@@ -66,30 +66,7 @@ class SourceLocation(NamedTuple):
 def code_of(
     function: Callable[..., Any], about: str = "", after: str = ""
 ) -> SourceLocation | None:
-    """Find the lines that do what a function is for, its docstring left out.
-
-    Parameters
-    ----------
-    function : callable
-        A function or method written in Python.
-    about : str, default ""
-        The name of an attribute, such as ``dW``: only the first statement that names it.
-    after : str, default ""
-        The name of a variable: only what follows the last statement that names it, if one does.
-        With neither, the whole body.
-
-    Returns
-    -------
-    SourceLocation or None
-        None where there is no source to look at, or no such statement in it.
-
-    Examples
-    --------
-    >>> from plainnet.nn import Dense
-    >>> code = code_of(Dense.backward, about="dX1")
-    >>> code.file, code.text
-    ('plainnet/nn/layers.py', 'dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))')
-    """
+    """Find the lines that do what a function is for, its docstring left out."""
     try:
         lines, start = inspect.getsourcelines(function)
         file = Path(inspect.getfile(function)).resolve()
@@ -124,51 +101,13 @@ def _names(statement: ast.stmt, name: str) -> bool:
 
 
 def formula_of(function: Callable[..., Any]) -> str:
-    """Return the formula that a layer's method states: the first line of its docstring.
-
-    Parameters
-    ----------
-    function : callable
-        Such as ``Dense.forward``.
-
-    Returns
-    -------
-    str
-        Empty where there is none.
-
-    Examples
-    --------
-    >>> from plainnet.nn import Tanh
-    >>> formula_of(Tanh.backward)
-    'dX = dY (1 - Y^2)'
-    """
+    """Return the formula that a layer's method states: the first line of its docstring."""
     lines = (inspect.getdoc(function) or "").splitlines()
     return lines[0].removesuffix(".") if lines else ""
 
 
 def gradient_formula(backward: Callable[..., Any], name: str) -> str:
-    """Return the part of a layer's backward formula that gives one gradient.
-
-    Parameters
-    ----------
-    backward : callable
-        Such as ``Dense.backward``.
-    name : str
-        Such as ``dW``, or ``dX``.
-
-    Returns
-    -------
-    str
-        The statement itself where the docstring has no formula for it.
-
-    Examples
-    --------
-    >>> from plainnet.nn import Dense, LayerNorm
-    >>> gradient_formula(Dense.backward, "db")
-    'db = column sums of dZ'
-    >>> gradient_formula(LayerNorm.backward, "dbeta")
-    'np.sum(dY, axis=axes, out=self.dbeta)'
-    """
+    """Return the part of a layer's backward formula that gives one gradient."""
     whole = formula_of(backward)
     clauses = re.split(r", (?=d\w+ = )", whole)
     if len(clauses) > 1 and clauses[0].startswith("dX"):  # what follows says what is in it
@@ -181,26 +120,12 @@ def gradient_formula(backward: Callable[..., Any], name: str) -> str:
 
 
 def link_formula(loss: Loss) -> str:
-    """Return the formula that turns logits z into predictions a.
-
-    Examples
-    --------
-    >>> link_formula(BinaryCrossEntropy())
-    'a = 1 / (1 + e^-z)'
-    """
+    """Return the formula that turns logits z into predictions a."""
     return _LINKS.get(type(loss), formula_of(type(loss).predictions))
 
 
 def loss_formula(loss: Loss) -> str:
-    """Return the formula of the loss of one row.
-
-    Examples
-    --------
-    >>> loss_formula(MeanSquaredError())
-    'L = mean over the outputs of (z - y)^2'
-    >>> loss_formula(Huber(delta=2.0)).endswith("d = z - y; delta = 2")
-    True
-    """
+    """Return the formula of the loss of one row."""
     formula = _LOSSES.get(type(loss), formula_of(type(loss).__call__))
     given = [f"{name.replace('_', ' ')} = {value:g}" for name, value in loss.config().items()]
     shown = [text for text in given if not text.endswith(" = 0")]

@@ -21,29 +21,6 @@ def first_weights(model: Model) -> Pixels:
     A unit's weights are one for each byte of a picture, so they have its shape. Grey is zero;
     where a channel is brighter, more of that colour there raises the unit's z, where it is darker,
     less does. Each unit is scaled by its own largest weight.
-
-    Parameters
-    ----------
-    model : Model
-        A model of pictures whose first layer is Dense.
-
-    Returns
-    -------
-    uint8 array of shape (units, size, size, 3)
-
-    Raises
-    ------
-    PlainnetError
-        If it is a model of tables, or its first layer is not Dense.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import pandas_and_bears
-    >>> from plainnet.training import image_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = image_run(*pandas_and_bears(20, size=16), TrainConfig(hidden=(4,), epochs=1)).model
-    >>> first_weights(model).shape
-    (4, 16, 16, 3)
     """
     from plainnet.data.images import ImageSchema
 
@@ -65,22 +42,7 @@ def first_weights(model: Model) -> Pixels:
 
 
 def png(pixels: Array) -> bytes:
-    r"""Write a picture as PNG.
-
-    Parameters
-    ----------
-    pixels : uint8 array of shape (height, width, 3)
-        Red, green and blue.
-
-    Returns
-    -------
-    bytes
-
-    Examples
-    --------
-    >>> png(np.zeros((2, 2, 3), np.uint8))[:4]
-    b'\x89PNG'
-    """
+    r"""Write a picture as PNG."""
     from PIL import Image
 
     content = io.BytesIO()
@@ -89,46 +51,12 @@ def png(pixels: Array) -> bytes:
 
 
 def png_uri(pixels: Array) -> str:
-    """Write a picture as text that stands in a page instead of an address.
-
-    Parameters
-    ----------
-    pixels : uint8 array of shape (height, width, 3)
-        Red, green and blue.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> png_uri(np.zeros((2, 2, 3), np.uint8))[:22]
-    'data:image/png;base64,'
-    """
+    """Write a picture as text that stands in a page instead of an address."""
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
 
 
 def sheet(pictures: Array, columns: int = 8, gap: int = 2) -> Any:
-    """Lay pictures out side by side, white between them.
-
-    Parameters
-    ----------
-    pictures : uint8 array of shape (n, height, width, 3)
-        At least one.
-    columns : int, default 8
-        Of the sheet, at most.
-    gap : int, default 2
-        Pixels between two.
-
-    Returns
-    -------
-    uint8 array of shape (height of all, width of all, 3)
-
-    Examples
-    --------
-    >>> sheet(np.zeros((3, 4, 4, 3), np.uint8), columns=2).shape
-    (10, 10, 3)
-    """
+    """Lay pictures out side by side, white between them."""
     n, height, width, _ = pictures.shape
     columns = min(columns, n)
     rows = -(-n // columns)

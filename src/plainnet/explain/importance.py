@@ -66,40 +66,6 @@ def importance(
 
     Columns that say the same share their importance: each alone can be missed. The model was
     trained on some rows; on them, columns of noise can look important, so take held-out ones.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is only read. The pictures of an image model are cut into 16 tiles.
-    rows : NamedExamples
-        At least 2, best held out from training; see `plainnet.evaluate.per_example.read_rows`.
-    repeats : int, default 20
-        Permutations of each column.
-    seed : int, default 0
-        Draws them.
-    max_rows : int, default 2000
-        Of more rows, so many are drawn.
-
-    Returns
-    -------
-    list of Importance
-        The most important first, by the rise of the loss.
-
-    Raises
-    ------
-    PlainnetError
-        If there are fewer than two rows.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.evaluate.per_example import read_rows
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(300), TrainConfig(epochs=20)).model
-    >>> found = importance(model, read_rows(model, introverts(200, seed=1)), repeats=5)
-    >>> found[0].loss.mean > found[-1].loss.mean, found[0].loss.low > 0
-    (True, True)
     """
     positive_int("importance", "repeats", repeats)
     positive_int("importance", "max_rows", max_rows)
@@ -131,18 +97,7 @@ def importance(
 
 
 def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
-    """List what is permuted together: the features of each column, or the bytes of each tile.
-
-    Parameters
-    ----------
-    model : Model
-        Of a table or of pictures.
-
-    Returns
-    -------
-    list of (str, int64 array)
-        Names, and places among the numbers of a sample.
-    """
+    """List what is permuted together: the features of each column, or the bytes of each tile."""
     from plainnet.data.images import ImageSchema
 
     found, start = [], 0

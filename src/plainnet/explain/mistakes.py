@@ -33,33 +33,7 @@ class Mistake(NamedTuple):
 
 
 def worst(model: Model, rows: NamedExamples, n: int = 10) -> list[Mistake]:
-    """List the samples of which a model is most confident, and wrong.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is only read.
-    rows : NamedExamples
-        Samples with known targets; see `plainnet.evaluate.per_example.read_rows`.
-    n : int, default 10
-        How many at most.
-
-    Returns
-    -------
-    list of Mistake
-        The most confident first; of a regression the largest error first. Empty if all is right.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.evaluate.per_example import read_rows
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(300), TrainConfig(epochs=10)).model
-    >>> found = worst(model, read_rows(model, introverts(300, seed=1)), n=3)
-    >>> [one.said != one.true for one in found]
-    [True, True, True]
-    """
+    """List the samples of which a model is most confident, and wrong."""
     target, net = model.target, model.net
     Z = model.logits(rows.X)
     y = model.loss.encode(rows.y, net.n_out, np.float64)

@@ -34,36 +34,7 @@ class Neighbor(NamedTuple):
 
 
 def nearest(model: Model, x: Array, rows: NamedExamples, n: int = 5) -> list[Neighbor]:
-    """Find the samples that a network finds most like one: nearest in its last hidden layer.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is only read.
-    x : array
-        One sample as `Model.inputs` makes it, without the first axis.
-    rows : NamedExamples
-        Where to look, such as the training rows; see `plainnet.evaluate.per_example.read_rows`.
-    n : int, default 5
-        How many at most.
-
-    Returns
-    -------
-    list of Neighbor
-        The nearest first. A distance of 0 in the input is the same sample.
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.evaluate.per_example import read_rows
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(100), TrainConfig(epochs=10)).model
-    >>> rows = read_rows(model, introverts(100))
-    >>> found = nearest(model, rows.X[3], rows, n=2)
-    >>> found[0].input_distance
-    0.0
-    """
+    """Find the samples that a network finds most like one: nearest in its last hidden layer."""
     net = model.net.astype(model.net.dtype)  # a copy: others may predict with the model meanwhile
     with limited_threads(blas_threads(net, 256, train=False)):
         there, inside, _ = _seen(net, model.transform, x[np.newaxis])

@@ -17,33 +17,14 @@ from plainnet.nn.layers import Dense
 @final
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """What a model relies on, and where it fails, by rows whose targets are known.
+    """What a model relies on, and where it fails, by rows whose targets are known."""
 
-    Attributes
-    ----------
-    rows : int
-        How many samples it was judged by.
-    wrong : int or None
-        How many of them it gets wrong, in a label at least; None for a regression.
-    importances : tuple of Importance
-        The most important column, or tile of a picture, first.
-    mistakes : tuple of Mistake
-        The most confident first.
-    gallery : uint8 array of shape (len(mistakes), size, size, 3), or None
-        The pictures of the mistakes as the network saw them; None for tables.
-    weights : uint8 array of shape (units, size, size, 3), or None
-        The weights of the first layer as pictures; None for tables.
-    trained_on : Share or None
-        The estimated share of the samples that the model was trained on; None where its file
-        holds no filter to tell by.
-    """
-
-    rows: int
-    wrong: int | None
-    importances: tuple[Importance, ...]
-    mistakes: tuple[Mistake, ...]
-    gallery: Pixels | None
-    weights: Pixels | None
+    rows: int  # how many samples it was judged by
+    wrong: int | None  # how many of them it gets wrong, in a label at least; None for a regression
+    importances: tuple[Importance, ...]  # the most important column, or tile of a picture, first
+    mistakes: tuple[Mistake, ...]  # the most confident first
+    gallery: Pixels | None  # the pictures of the mistakes as the network saw them; None for tables
+    weights: Pixels | None  # the weights of the first layer as pictures; None for tables
     trained_on: Share | None
 
     def to_json(self) -> dict[str, Any]:
@@ -61,34 +42,7 @@ class Overview:
 def overview(
     model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, n: int = 10
 ) -> Overview:
-    """Look at a whole model by rows whose targets are known.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model; it is only read.
-    rows : NamedExamples
-        Best held out from training; see `plainnet.evaluate.per_example.read_rows`.
-    repeats, seed
-        See `plainnet.explain.importance.importance`.
-    n : int, default 10
-        How many mistakes to list at most.
-
-    Returns
-    -------
-    Overview
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.evaluate.per_example import read_rows
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> model = table_run(introverts(200), TrainConfig(epochs=10)).model
-    >>> seen = overview(model, read_rows(model, introverts(100, seed=1)), repeats=2)
-    >>> seen.rows, len(seen.importances), seen.gallery
-    (100, 7, None)
-    """
+    """Look at a whole model by rows whose targets are known."""
     wrong = None
     if model.target.task != "regression":
         Z = model.logits(rows.X)

@@ -34,25 +34,7 @@ Value = Callable[[Array], tuple[float, Sides]]
 
 
 def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
-    """Choose at most n entries of an array: all, or those farthest from zero, in their order.
-
-    Parameters
-    ----------
-    values : array
-        Of any shape.
-    n : int
-        How many.
-
-    Returns
-    -------
-    list of tuple of int
-        Their indices.
-
-    Examples
-    --------
-    >>> excerpt(np.array([0.1, -5.0, 0.2, 3.0]), n=2)
-    [(1,), (3,)]
-    """
+    """Choose at most n entries of an array: all, or those farthest from zero, in their order."""
     flat = np.arange(values.size)
     if values.size > n:
         flat = np.sort(np.argsort(-np.abs(values.ravel()), kind="stable")[:n])
@@ -60,26 +42,7 @@ def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
 
 
 def numbers_json(values: Array, n: int) -> dict[str, Any]:
-    """Describe an array as JSON can hold it: whole if it is small, and an excerpt.
-
-    Parameters
-    ----------
-    values : array
-        Of any shape; not empty.
-    n : int
-        Entries of the excerpt.
-
-    Returns
-    -------
-    dict
-        ``shape``, ``min``, ``max``, ``mean``, ``values`` (nested lists, or None beyond 1,024
-        numbers) and ``excerpt``, a list of index and value.
-
-    Examples
-    --------
-    >>> numbers_json(np.array([2.0, 4.0]), n=1)["excerpt"]
-    [{'index': [1], 'value': 4.0}]
-    """
+    """Describe an array as JSON can hold it: whole if it is small, and an excerpt."""
     return {
         "shape": list(values.shape),
         "min": float(values.min()),
@@ -93,31 +56,15 @@ def numbers_json(values: Array, n: int) -> dict[str, Any]:
 @final
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one layer made of a row.
+    """What one layer made of a row."""
 
-    Attributes
-    ----------
-    name, kind : str
-        Of the layer, such as ``dense1`` and ``Dense``.
-    symbol : str
-        What the course calls it: z1 after the first Dense, a1 after its activation.
-    output : float64 array
-        The shape of one sample.
-    parameters : dict of str to float64 array
-        The layer's own, the running figures of batch norm too.
-    formula : str
-        What the layer computes.
-    code : SourceLocation or None
-        Where it does.
-    """
-
-    name: str
-    kind: str
-    symbol: str
-    output: Array
-    parameters: dict[str, Array]
-    formula: str
-    code: SourceLocation | None
+    name: str  # of the layer, such as dense1 and Dense
+    kind: str  # of the layer, such as dense1 and Dense
+    symbol: str  # what the course calls it: z1 after the first Dense, a1 after its activation
+    output: Array  # the shape of one sample
+    parameters: dict[str, Array]  # the layer's own, the running figures of batch norm too
+    formula: str  # what the layer computes
+    code: SourceLocation | None  # where it does
 
     def to_json(self, n: int) -> dict[str, Any]:
         """Return the step as JSON can hold it, with excerpts of n numbers."""
@@ -162,39 +109,17 @@ class Slope:
 @final
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """The derivative of the row's loss by one array.
+    """The derivative of the row's loss by one array."""
 
-    Attributes
-    ----------
-    name : str
-        By what: ``dense1.W``, ``z1``, or ``x``, the input.
-    layer : str
-        The layer whose ``backward`` wrote it; the name of the loss for the first.
-    gradient : float64 array
-        The shape of what it is the derivative by.
-    checked : tuple of Slope
-        Entries beside their finite differences; the largest of a wide array.
-    direction : Slope or None
-        Where not every entry was checked one by one: the slope along a random direction.
-    difference : float
-        The largest difference between gradient and finite difference.
-    ok : bool
-        Whether they agree, rounding aside.
-    formula : str
-        How it is computed.
-    code : SourceLocation or None
-        Where.
-    """
-
-    name: str
-    layer: str
-    gradient: Array
+    name: str  # by what: dense1.W, z1, or x, the input
+    layer: str  # the layer whose backward wrote it; the name of the loss for the first
+    gradient: Array  # the shape of what it is the derivative by
     checked: tuple[Slope, ...]
     direction: Slope | None
-    difference: float
-    ok: bool
-    formula: str
-    code: SourceLocation | None
+    difference: float  # the largest difference between gradient and finite difference
+    ok: bool  # whether they agree, rounding aside
+    formula: str  # how it is computed
+    code: SourceLocation | None  # where
 
     def to_json(self, n: int) -> dict[str, Any]:
         """Return the gradient as JSON can hold it, with excerpts of n numbers."""
@@ -214,41 +139,19 @@ class Gradient:
 @final
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One row all the way through a network, and back if its target is known.
+    """One row all the way through a network, and back if its target is known."""
 
-    Attributes
-    ----------
-    x : float64 array
-        The row as it entered.
-    steps : tuple of Step
-        What each layer made of it; the last output is the logits.
-    a : float64 array
-        The prediction, after the loss's link.
-    link, link_code
-        Its formula, and where it is computed.
-    y : array or None
-        The target in the form that the loss takes.
-    value : float or None
-        The loss of this row.
-    loss, loss_code
-        Its formula, and where it is computed.
-    gradients : tuple of Gradient
-        From the loss back to the input; empty without a target.
-    entries : int
-        How many numbers an excerpt has.
-    """
-
-    x: Array
-    steps: tuple[Step, ...]
-    a: Array
+    x: Array  # the row as it entered
+    steps: tuple[Step, ...]  # what each layer made of it; the last output is the logits
+    a: Array  # the prediction, after the loss's link
     link: str
     link_code: SourceLocation | None
-    y: Array | None
-    value: float | None
+    y: Array | None  # the target in the form that the loss takes
+    value: float | None  # the loss of this row
     loss: str
     loss_code: SourceLocation | None
-    gradients: tuple[Gradient, ...]
-    entries: int
+    gradients: tuple[Gradient, ...]  # from the loss back to the input; empty without a target
+    entries: int  # how many numbers an excerpt has
 
     @property
     def ok(self) -> bool:
@@ -286,39 +189,6 @@ def trace(
 
     Everything runs on a float64 copy, as when predicting: dropout drops nothing, batch norm takes
     its running figures. The network itself is left as it was.
-
-    Parameters
-    ----------
-    net : Sequential
-        Any network, with layers of your own too.
-    loss : Loss
-        What it is trained with.
-    x : array of shape in_shape
-        One row.
-    y : number, array or None
-        Its target as `Loss.encode` takes it for one row, such as 1, or [0, 1] for two labels.
-        Without it there is no loss and no way back.
-    entries : int, default 12
-        How many entries of each array are checked one by one against finite differences.
-
-    Returns
-    -------
-    Trace
-
-    Raises
-    ------
-    PlainnetError
-        If the row has another shape, or the target does not fit the loss.
-
-    Examples
-    --------
-    >>> from plainnet.nn import BinaryCrossEntropy, mlp
-    >>> net = mlp(2, hidden=(), n_out=1, init="constant:0.5")
-    >>> seen = trace(net, BinaryCrossEntropy(), [1.0, -1.0], 1)
-    >>> seen.steps[0].output, seen.a, round(seen.value, 6)
-    (array([0.]), array([0.5]), 0.693147)
-    >>> {g.name: g.gradient.tolist() for g in seen.gradients}
-    {'z1': [-0.5], 'dense1.W': [[-0.5, 0.5]], 'dense1.b': [-0.5], 'x': [-0.25, -0.25]}
     """
     positive_int("trace", "entries", entries)
     net = net.astype(np.float64)
@@ -500,11 +370,5 @@ def _symbol(layer: Layer, n_dense: int) -> str:
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape as people say it.
-
-    Examples
-    --------
-    >>> shape_text((8, 3)), shape_text((4,)), shape_text(())
-    ('8 x 3', '4', '1')
-    """
+    """Write a shape as people say it."""
     return " x ".join(map(str, shape)) or "1"

@@ -19,33 +19,7 @@ _NAMED = 5  # targets in a heading
 
 
 def to_html(model: Model) -> str:
-    """Write a model as a page on which one enters a row, or drops a picture, and sees what it says.
-
-    Parameters
-    ----------
-    model : Model
-        Of a table or of pictures.
-
-    Returns
-    -------
-    str
-        The whole file; the same model gives the same text.
-
-    Raises
-    ------
-    PlainnetError
-        If a layer is not one of plainnet's own.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
-    >>> '<label for="column-0">hours</label>' in to_html(model)
-    True
-    """
+    """Write a model as a page on which one enters a row, or drops a picture, and sees what it says."""
     layers, schema, target = steps(model), model.schema, model.target
     known = columns(schema) if isinstance(schema, TableSchema) else []
     stored: dict[str, Any] = {

@@ -14,61 +14,18 @@ _SILENT = ("Dropout", "Identity", "Flatten")  # which change nothing in a row th
 
 
 class Step(NamedTuple):
-    """One layer that computes something.
+    """One layer that computes something."""
 
-    Attributes
-    ----------
-    name, kind : str
-        Such as ``dense1`` and ``Dense``.
-    n_in, n_out : int
-        How many numbers of a row go in and come out.
-    options : dict
-        What the layer was made with.
-    arrays : dict of str to array
-        Its numbers by their short names, such as ``W``.
-
-    Examples
-    --------
-    >>> Step("relu1", "ReLU", 8, 8, {}, {}).kind
-    'ReLU'
-    """
-
-    name: str
-    kind: str
-    n_in: int
-    n_out: int
-    options: dict[str, Any]
-    arrays: dict[str, Array]
+    name: str  # such as dense1 and Dense
+    kind: str  # such as dense1 and Dense
+    n_in: int  # how many numbers of a row go in and come out
+    n_out: int  # how many numbers of a row go in and come out
+    options: dict[str, Any]  # what the layer was made with
+    arrays: dict[str, Array]  # its numbers by their short names, such as W
 
 
 def steps(model: Model) -> list[Step]:
-    """List the layers that compute something when predicting, in their order.
-
-    Parameters
-    ----------
-    model : Model
-        Any.
-
-    Returns
-    -------
-    list of Step
-        Without dropout and the like.
-
-    Raises
-    ------
-    PlainnetError
-        If a layer is not one of plainnet's own, whose formula nobody knows here.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(2,), dropout=0.1, epochs=1, test_fraction=0)).model
-    >>> [step.name for step in steps(model)]
-    ['dense1', 'relu1', 'dense2']
-    """
+    """List the layers that compute something when predicting, in their order."""
     found, n_in = [], math.prod(model.net.in_shape)
     for layer, line in zip(model.net.layers, model.net.summary(), strict=True):
         if LAYERS.get(line.kind) is not type(layer):
@@ -85,25 +42,7 @@ def steps(model: Model) -> list[Step]:
 
 
 def columns(schema: TableSchema) -> list[dict[str, Any]]:
-    """Describe the columns that become features, with what preprocessing needs to know of each.
-
-    Parameters
-    ----------
-    schema : TableSchema
-        Of a model.
-
-    Returns
-    -------
-    list of dict
-        Name, kind, whether a feature says which cells are missing, and what the kind needs.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> schema = TableSchema.infer(pd.DataFrame({"fun": ["yes", None, "no", "no"]}))
-    >>> columns(schema)
-    [{'name': 'fun', 'kind': 'yesno', 'marked': True, 'fill': 'No'}]
-    """
+    """Describe the columns that become features, with what preprocessing needs to know of each."""
     return [_described(c) for c in schema.columns if isinstance(c, FeatureColumn)]
 
 

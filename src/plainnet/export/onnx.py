@@ -49,34 +49,6 @@ def to_onnx(model: Model) -> bytes:
     (rows, classes), also of two; a multi-label one ``label`` as truth values (rows, labels); a
     regression gives ``prediction`` (rows, targets), float64 in the unit of the table. Where
     `Model.predict` refuses a number, as one that is infinite, what comes out is NaN.
-
-    Parameters
-    ----------
-    model : Model
-        Made of layers of this package.
-
-    Returns
-    -------
-    bytes
-        Of IR version 8 with operators of opset 17, and where text goes in, of ai.onnx.ml 3.
-
-    Raises
-    ------
-    PlainnetError
-        If a layer is not one of plainnet's, the library onnx is not installed, or the network is
-        too large for such a file.
-
-    Examples
-    --------
-    >>> import onnx
-    >>> import pandas as pd
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
-    >>> proto = onnx.load_model_from_string(to_onnx(model))
-    >>> [port.name for port in (*proto.graph.input, *proto.graph.output)]
-    ['hours', 'label', 'probabilities']
     """
     graph = Graph(model.net.dtype)
     ports: dict[str, str] = {}

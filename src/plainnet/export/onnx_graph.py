@@ -20,11 +20,6 @@ class Port(NamedTuple):
     """An input or output of a graph.
 
     ``shape`` holds text where a size is open; ``text`` says what comes in or goes out.
-
-    Examples
-    --------
-    >>> Port("age", "float64", ("rows", 1), "a number").shape
-    ('rows', 1)
     """
 
     name: str
@@ -43,30 +38,7 @@ class _Node(NamedTuple):
 
 @final
 class Graph:
-    """Operators in the order in which they compute, and the constants they need.
-
-    Parameters
-    ----------
-    dtype : float32 or float64
-        Of the numbers that are given to `add` as they are.
-
-    Attributes
-    ----------
-    dtype : numpy.dtype
-        The same.
-    part : str
-        What the operators that are added next belong to; their names begin with it.
-    inputs, outputs : list of Port
-        What goes in and comes out.
-
-    Examples
-    --------
-    >>> graph = Graph(np.float32)
-    >>> X = graph.input("X", "float32", ("rows", 1), "any number")
-    >>> graph.output("Y", graph.add("Mul", X, 2.0), "float32", ("rows", 1), "twice the number")
-    >>> len(graph.to_bytes({"task": "doubling"}, "Doubles a number.")) > 100
-    True
-    """
+    """Operators in the order in which they compute, and the constants they need."""
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.part = ""
@@ -98,19 +70,7 @@ class Graph:
     def add(
         self, op: str, *inputs: str | float | Array, domain: str = "", **attributes: Any
     ) -> str:
-        """Add an operator and return the name of what it computes.
-
-        Parameters
-        ----------
-        op : str
-            What the standard calls it.
-        *inputs : str, float or array
-            Names of values, or constants.
-        domain : str, default ""
-            The operator's; the empty one is that of ONNX itself.
-        **attributes
-            As the standard has them.
-        """
+        """Add an operator and return the name of what it computes."""
         names = tuple(i if isinstance(i, str) else self._number(i) for i in inputs)
         output = self._free(self._full(op))
         self._nodes.append(_Node(op, names, output, domain, attributes))
@@ -121,25 +81,7 @@ class Graph:
         return self.add("Cast", value, to=TYPES[kind])
 
     def to_bytes(self, metadata: Mapping[str, str], text: str) -> bytes:
-        """Return the file.
-
-        Parameters
-        ----------
-        metadata : mapping of str to str
-            Goes along for whoever reads it.
-        text : str
-            What the graph is, for people.
-
-        Returns
-        -------
-        bytes
-            The same for the same graph and version of the library onnx.
-
-        Raises
-        ------
-        PlainnetError
-            If the library onnx is not installed, or the constants are too large for one file.
-        """
+        """Return the file."""
         try:
             from onnx import helper, numpy_helper
         except ModuleNotFoundError:

@@ -43,33 +43,6 @@ def to_python(model: Model) -> str:
     """Write a model as a Python program that anybody can read, run and import.
 
     It holds the code for this model and no more: its own kinds of columns, layers and task.
-
-    Parameters
-    ----------
-    model : Model
-        Of a table or of pictures.
-
-    Returns
-    -------
-    str
-        The whole file; the same model gives the same text.
-
-    Raises
-    ------
-    PlainnetError
-        If a layer is not one of plainnet's own.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
-    >>> program = {"__name__": "program"}
-    >>> exec(to_python(model), program)
-    >>> program["predict"]([{"hours": 1}, {"hours": "4"}])
-    array(['no', 'yes'], dtype=object)
     """
     layers, target = steps(model), model.target
     size = model.schema.size if isinstance(model.schema, ImageSchema) else 0

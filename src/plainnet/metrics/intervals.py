@@ -13,22 +13,12 @@ LEVEL = 0.95
 
 
 class Difference(NamedTuple):
-    """How much better one predictor is than another on the same rows, with its 95 % interval.
+    """How much better one predictor is than another on the same rows, with its 95 % interval."""
 
-    Attributes
-    ----------
-    value : float
-        Above 0 where the first is better.
-    low, high : float
-        The interval.
-    p : float
-        The probability of at least such a difference between two that are equally good.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
+    value: float  # above 0 where the first is better
+    low: float  # the interval
+    high: float  # the interval
+    p: float  # the probability of at least such a difference between two that are equally good
 
     @property
     def sure(self) -> bool:
@@ -41,29 +31,6 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
 
     All shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. Unlike share
     plus or minus two standard errors it stays within 0 and 1 and is honest for 0 or all of n.
-
-    Parameters
-    ----------
-    successes : float
-        How many of n, from 0 to n.
-    n : int
-        At least 1.
-    level : float, default 0.95
-        How often such intervals hold the true share.
-
-    Returns
-    -------
-    low, high : float
-
-    Raises
-    ------
-    DataError
-        If n is below 1 or the successes are not from 0 to n.
-
-    Examples
-    --------
-    >>> [round(end, 4) for end in wilson(81, 263)]
-    [0.2553, 0.3662]
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"a share needs successes from 0 to n and n >= 1, got {successes} of {n}")
@@ -79,20 +46,6 @@ def mcnemar(first_only: int, second_only: int) -> float:
 
     Of the rows that only one of two predictors gets right, each is as likely to be one's as the
     other's where they are equally good: a binomial of 1/2, both tails.
-
-    Parameters
-    ----------
-    first_only, second_only : int
-        Rows that only the first, and only the second, gets right.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> mcnemar(1, 9)  # 2 (1 + 10) / 2^10
-    0.021484375
     """
     n, fewer = first_only + second_only, min(first_only, second_only)
     if n > 1000:  # where the normal curve is as good, with its correction for continuity
@@ -107,28 +60,6 @@ def paired_shares(first: ArrayLike, second: ArrayLike) -> Difference:
     The interval is R. G. Newcombe's method 10 for paired proportions (Statistics in Medicine 17,
     2635-2650, 1998): the Wilson intervals of both shares, joined with their correlation. p is that
     of `mcnemar`.
-
-    Parameters
-    ----------
-    first, second : bool array (m,)
-        Whether each gets a row right; m at least 1.
-
-    Returns
-    -------
-    Difference
-        Of the shares, from -1 to 1.
-
-    Raises
-    ------
-    DataError
-        If the two arrays differ in shape.
-
-    Examples
-    --------
-    >>> right = np.arange(50) < 48
-    >>> both = paired_shares(right, np.r_[np.ones(36), np.zeros(12), np.ones(2)])
-    >>> [round(x, 4) for x in both]
-    [0.2, 0.0569, 0.3404, 0.0129]
     """
     right, other = np.asarray(first, bool), np.asarray(second, bool)
     if right.shape != other.shape or right.ndim != 1 or not len(right):
@@ -164,22 +95,6 @@ def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
 
     Student's paired t interval (Biometrika 6, 1908) of the mean of first - second. Give what is
     better when larger.
-
-    Parameters
-    ----------
-    first, second : float array (m,)
-        A figure a row.
-
-    Returns
-    -------
-    Difference
-        Without bounds where there are fewer than 2 rows.
-
-    Examples
-    --------
-    >>> found = paired_means([2.0, 3.0, 4.0, 5.0], [1.0, 1.0, 1.0, 1.0])
-    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
-    (2.5, 0.45, 4.55)
     """
     d: NDArray[Any] = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     mean = float(d.mean())
@@ -193,24 +108,7 @@ def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
 
 
 def student(df: int, level: float = LEVEL) -> float:
-    """Return the quantile of Student's t that a two-sided interval takes.
-
-    Parameters
-    ----------
-    df : int
-        Degrees of freedom, at least 1.
-    level : float, default 0.95
-        Of the interval.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> round(student(10), 3)
-    2.228
-    """
+    """Return the quantile of Student's t that a two-sided interval takes."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2

@@ -22,113 +22,30 @@ TASKS = ("binary", "multiclass", "multilabel", "regression")
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return the share of labels that were predicted right.
-
-    Parameters
-    ----------
-    y_true, y_pred : array, both (m,) or both (m, k)
-        Labels. In a table of several labels a row every cell counts by itself.
-
-    Returns
-    -------
-    float
-        From 0 to 1.
-
-    Examples
-    --------
-    >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
-    0.75
-    """
+    """Return the share of labels that were predicted right."""
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(true == predicted))
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> Ints:
-    """Count how often each true class (row) was predicted as each class (column).
-
-    Parameters
-    ----------
-    y_true, y_pred : int array (m,)
-        Classes from 0 to n_classes - 1.
-    n_classes : int
-        How many classes there are, seen here or not.
-
-    Returns
-    -------
-    int64 array (n_classes, n_classes)
-        The counts; their sum is m, and the right predictions are on the diagonal.
-
-    Examples
-    --------
-    >>> confusion_matrix([0, 0, 1, 1, 1], [0, 1, 1, 1, 0], n_classes=2)
-    array([[1, 1],
-           [1, 2]])
-    """
+    """Count how often each true class (row) was predicted as each class (column)."""
     true, predicted = _pair(y_true, y_pred)
     pairs = true.astype(np.int64) * n_classes + predicted.astype(np.int64)
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def precision(confusion: Ints) -> Scores:
-    """Return, for each class, how many of its predictions are right: TP / (TP + FP).
-
-    Parameters
-    ----------
-    confusion : int array (k, k)
-        From `confusion_matrix`.
-
-    Returns
-    -------
-    list of k floats or None
-        None for a class that was never predicted.
-
-    Examples
-    --------
-    >>> precision(np.array([[1, 1], [1, 3]]))
-    [0.5, 0.75]
-    """
+    """Return, for each class, how many of its predictions are right: TP / (TP + FP)."""
     return _ratios(np.diagonal(confusion), confusion.sum(axis=0))
 
 
 def recall(confusion: Ints) -> Scores:
-    """Return, for each class, how many of its samples were found: TP / (TP + FN).
-
-    Parameters
-    ----------
-    confusion : int array (k, k)
-        From `confusion_matrix`.
-
-    Returns
-    -------
-    list of k floats or None
-        None for a class without samples.
-
-    Examples
-    --------
-    >>> recall(np.array([[1, 1], [0, 3]]))
-    [0.5, 1.0]
-    """
+    """Return, for each class, how many of its samples were found: TP / (TP + FN)."""
     return _ratios(np.diagonal(confusion), confusion.sum(axis=1))
 
 
 def f1(confusion: Ints) -> Scores:
-    """Return, for each class, the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
-
-    Parameters
-    ----------
-    confusion : int array (k, k)
-        From `confusion_matrix`.
-
-    Returns
-    -------
-    list of k floats or None
-        None for a class that has no samples and was never predicted.
-
-    Examples
-    --------
-    >>> f1(np.array([[2, 1], [1, 0]]))
-    [0.6666666666666666, 0.0]
-    """
+    """Return, for each class, the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN)."""
     return _ratios(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
 
 
@@ -138,23 +55,6 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
     This is the area under the ROC curve, computed from the ranks of the scores (Mann and Whitney):
     AUC = (R - p (p + 1) / 2) / (p n) for p positives with rank sum R, and n negatives. No threshold
     enters, and only the order of the scores counts.
-
-    Parameters
-    ----------
-    y_true : array (m,)
-        Labels: 0 or 1, or bool.
-    score : float array (m,)
-        Larger for those taken to be positive; a probability or a logit.
-
-    Returns
-    -------
-    float or None
-        From 0 to 1, 0.5 for scores that know nothing; None without positives or negatives.
-
-    Examples
-    --------
-    >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    0.75
     """
     labels, scores = _pair(y_true, score)
     positive = labels.astype(bool)
@@ -166,81 +66,27 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
 
 
 def ranks(values: ArrayLike) -> Floats:
-    """Return the place of each number in their order, from 1; equal ones share their mean place.
-
-    Examples
-    --------
-    >>> ranks([0.5, 0.1, 0.5])
-    array([2.5, 1. , 2.5])
-    """
+    """Return the place of each number in their order, from 1; equal ones share their mean place."""
     _, which, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[which])
 
 
 def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
-    """Return Spearman's correlation: that of the ranks, where equal numbers share their mean rank.
-
-    Parameters
-    ----------
-    a, b : array (m,)
-        Numbers.
-
-    Returns
-    -------
-    float
-        From -1 to 1; 0 where all of a or all of b are the same.
-
-    Examples
-    --------
-    >>> rank_correlation([1, 2, 3, 4], [10, 20, 30, 31])
-    1.0
-    """
+    """Return Spearman's correlation: that of the ranks, where equal numbers share their mean rank."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return the root of the mean squared error, in the unit of y.
-
-    Parameters
-    ----------
-    y_true, y_pred : float array (m,)
-        Numbers.
-
-    Returns
-    -------
-    float
-        0 when every prediction is exact.
-
-    Examples
-    --------
-    >>> rmse([0.0, 0.0], [1.0, 7.0])
-    5.0
-    """
+    """Return the root of the mean squared error, in the unit of y."""
     error = _error(y_true, y_pred)
     squares, exponent = _sum_of_squares(error)
     return float(np.ldexp(np.sqrt(squares / error.size), exponent))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return the mean absolute error, in the unit of y.
-
-    Parameters
-    ----------
-    y_true, y_pred : float array (m,)
-        Numbers.
-
-    Returns
-    -------
-    float
-        0 when every prediction is exact.
-
-    Examples
-    --------
-    >>> mae([0.0, 0.0], [1.0, -7.0])
-    4.0
-    """
+    """Return the mean absolute error, in the unit of y."""
     return float(np.mean(np.abs(_error(y_true, y_pred))))
 
 
@@ -248,23 +94,6 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
     """Return the share of the variance of y that is explained.
 
     R2 = 1 - sum((y_pred - y)^2) / sum((y - mean(y))^2).
-
-    Parameters
-    ----------
-    y_true, y_pred : float array (m,)
-        Numbers.
-
-    Returns
-    -------
-    float or None
-        1 when every prediction is exact, 0 for always answering the mean of y_true, below 0 when
-        worse than that; None when all of y_true is the same, or the errors are so much larger
-        than what y_true varies by that no float64 holds the ratio of their squares.
-
-    Examples
-    --------
-    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
-    0.5
     """
     y = np.asarray(y_true, np.float64)
     if y.min() == y.max():
@@ -277,52 +106,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
 
 
 def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
-    """Return every number that fits the task, under the names that the command line prints.
-
-    Parameters
-    ----------
-    task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of target it is.
-    y_true : array
-        What is true: binary (m,) of 0 and 1; multiclass int (m,); multilabel (m, k) of 0 and 1;
-        regression (m, k), or (m,) for k = 1, in the original unit.
-    A : float array
-        What the network says: binary (m, 1) or (m,), the probability of class 1; multiclass (m, k)
-        and multilabel (m, k) probabilities; regression like y_true. A label counts as predicted
-        above a probability of 0.5, a class when it is the most probable one.
-
-    Returns
-    -------
-    dict of str to float, None or list
-        Binary: `accuracy`; `precision`, `recall`, `f1` of class 1; `roc_auc`; `confusion_matrix`
-        (rows true, columns predicted).
-
-        Multiclass: the same names, where precision, recall, F1 and AUC (one class against the
-        rest) are means over classes, and each has its values in `precision_per_class` and so on.
-        The means of precision, recall and F1 run over the classes that occur in y_true or were
-        predicted, with 0 for what is not defined; so a class that is never found costs something.
-        In place of the matrix, which is mostly empty where classes are many, `confusions` lists
-        its cells above 0 as [true, predicted, rows]; `filled` makes the matrix of them.
-
-        Multilabel: likewise with `..._per_label`; `accuracy` is over all cells, `exact_match` over
-        rows with every label right, and `confusion_matrix` has one 2 x 2 table a label.
-
-        Regression: `rmse`, `mae`, `r2`; with several targets these are means over the targets, and
-        `rmse_per_target` and so on have the values.
-
-    Raises
-    ------
-    DataError
-        For an unknown task, no rows, shapes that do not fit, labels out of range, numbers that
-        are not finite or beyond 1e300, and probabilities that are not within 0 and 1.
-
-    Examples
-    --------
-    >>> evaluate("binary", [0, 0, 1, 1], [[0.1], [0.6], [0.7], [0.9]])["f1"]
-    0.8
-    >>> evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 4.0])["r2"]
-    0.5
-    """
+    """Return every number that fits the task, under the names that the command line prints."""
     y, P = _checked(task, np.asarray(y_true), np.asarray(A, np.float64))
     if task == "binary":
         return _binary(y, P[:, 0])
@@ -371,25 +155,7 @@ def _confusions(y: Ints, predicted: Ints) -> list[list[int]]:
 
 
 def filled(confusions: Sequence[Sequence[int]], n_classes: int) -> list[list[int]]:
-    """Return the confusion matrix of which the cells above 0 are given.
-
-    Parameters
-    ----------
-    confusions : sequence of (int, int, int)
-        True class, predicted class and rows, as `evaluate` lists them.
-    n_classes : int
-        How many classes there are.
-
-    Returns
-    -------
-    list of list of int
-        A row for each true class.
-
-    Examples
-    --------
-    >>> filled([[0, 0, 5], [1, 0, 2]], n_classes=2)
-    [[5, 0], [2, 0]]
-    """
+    """Return the confusion matrix of which the cells above 0 are given."""
     matrix = [[0] * n_classes for _ in range(n_classes)]
     for i, j, n in confusions:
         matrix[i][j] = n

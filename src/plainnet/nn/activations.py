@@ -353,25 +353,7 @@ class Identity(Activation):
 
 
 def sigmoid(X: Array, out: Array | None = None) -> Array:
-    """1 / (1 + e^-x), without overflow: (1 + tanh(x/2)) / 2.
-
-    Parameters
-    ----------
-    X : array
-        Any shape, floating.
-    out : array, optional
-        Where to write.
-
-    Returns
-    -------
-    array
-        The shape of ``X``; ``out`` itself where it was given.
-
-    Examples
-    --------
-    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
-    array([0. , 0.5, 1. ])
-    """
+    """1 / (1 + e^-x), without overflow: (1 + tanh(x/2)) / 2."""
     Y = np.multiply(X, 0.5, out=out)
     np.tanh(Y, out=Y)
     Y += 1

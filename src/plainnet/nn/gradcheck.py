@@ -24,13 +24,6 @@ class ParameterCheck(NamedTuple):
     ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, a analytic and n
     numeric, entries on a kink left out and not counted; ``worst`` is the entry where they differ
     most.
-
-    Examples
-    --------
-    >>> from plainnet.nn import MeanSquaredError, mlp
-    >>> row = gradcheck(mlp(3, hidden=()), MeanSquaredError(), np.eye(3), [0, 1, 1]).rows[0]
-    >>> row.name, row.shape, row.checked, row.difference < 1e-7
-    ('dense1.W', (1, 3), 3, True)
     """
 
     name: str

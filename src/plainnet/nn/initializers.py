@@ -109,27 +109,7 @@ def initializer(name: str) -> Draw:
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
-    """Make the generator of a seed; a generator is returned as it is.
-
-    Parameters
-    ----------
-    seed : int or numpy.random.Generator
-        A number of at least 0.
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Raises
-    ------
-    PlainnetError
-        If it is neither.
-
-    Examples
-    --------
-    >>> generator(3).random() == np.random.default_rng(3).random()
-    True
-    """
+    """Make the generator of a seed; a generator is returned as it is."""
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

@@ -365,49 +365,13 @@ def block_width(m: int, size: int) -> int:
 
     OpenBLAS copies both factors before it multiplies them, except where there is so little to
     multiply that this would take longer than the rest.
-
-    Parameters
-    ----------
-    m : int
-        Rows.
-    size : int
-        Numbers in the matrix.
-
-    Returns
-    -------
-    int
-        All of them where they are few, or the matrix is too large for blocks to pay.
-
-    Examples
-    --------
-    >>> block_width(100, 64 * 64), block_width(1000, 64 * 64), block_width(1000, 512 * 512)
-    (100, 200, 1000)
     """
     most = UNCOPIED // max(size, 1)
     return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of one size
 
 
 def product(X: Array, W: Array, out: Array, width: int) -> None:
-    """Write X W, a block of rows at a time.
-
-    Parameters
-    ----------
-    X : array of shape (m, k)
-        In C or Fortran order.
-    W : array of shape (k, n)
-        The same for all rows.
-    out : array of shape (m, n)
-        In the order of X.
-    width : int
-        Rows of a block; the last may have fewer.
-
-    Examples
-    --------
-    >>> out = np.empty((3, 1))
-    >>> product(np.arange(6.0).reshape(3, 2), np.ones((2, 1)), out, width=2)
-    >>> out.ravel()
-    array([1., 5., 9.])
-    """
+    """Write X W, a block of rows at a time."""
     whole = len(X) - len(X) % width
     blocks, outs = (A[:whole].reshape(-1, width, A.shape[1]) for A in (X, out))
     np.matmul(blocks, W, out=outs)

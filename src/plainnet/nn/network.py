@@ -33,11 +33,6 @@ class LayerSummary(NamedTuple):
     """One line of `Sequential.summary`.
 
     ``out_shape`` is that of one sample; ``n_params`` counts what is trained.
-
-    Examples
-    --------
-    >>> LayerSummary("dense1", "Dense", out_shape=(4,), n_params=12).n_params
-    12
     """
 
     name: str

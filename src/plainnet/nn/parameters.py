@@ -192,76 +192,20 @@ class Parameters:
 
 
 def with_bias(W: Array) -> Array:
-    """Return a weight and the bias that lies beside it as one matrix.
-
-    Parameters
-    ----------
-    W : array of shape (n, k)
-        A view that `Parameters` made, of a weight with a bias beside it.
-
-    Returns
-    -------
-    array of shape (n, k + 1)
-        A view; its last column is the bias.
-
-    Examples
-    --------
-    >>> W = ParameterSpec("W", (2, 1), "weight", "zeros")
-    >>> b = ParameterSpec("b", (2,), "bias", "zeros", beside="W")
-    >>> with_bias(Parameters([W, b]).views["W"]).shape
-    (2, 2)
-    """
+    """Return a weight and the bias that lies beside it as one matrix."""
     return as_strided(W, (W.shape[0], W.shape[1] + 1))
 
 
 @lru_cache(maxsize=64)
 def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """Return a number as an array without axes, which NumPy need not convert at every step.
-
-    Parameters
-    ----------
-    value : float
-        The number.
-    dtype : dtype
-        Of the array.
-
-    Returns
-    -------
-    array of shape ()
-        Read-only; the same one at every call.
-
-    Examples
-    --------
-    >>> number(0.5, np.dtype(np.float32))
-    array(0.5, dtype=float32)
-    """
+    """Return a number as an array without axes, which NumPy need not convert at every step."""
     constant = np.array(value, dtype)
     constant.flags.writeable = False
     return constant
 
 
 def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
-    """Check that arrays have exactly the names and shapes of the variables.
-
-    Parameters
-    ----------
-    variables : sequence of ParameterSpec
-        What is expected.
-    arrays : mapping of str to array
-        What came.
-
-    Raises
-    ------
-    PlainnetError
-        If a name is missing or not known, or a shape differs.
-
-    Examples
-    --------
-    >>> b = ParameterSpec("b", (2,), "bias", "zeros")
-    >>> check_arrays([b], {"b": np.zeros(3)})
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: parameter 'b' has shape (2,), got an array of shape (3,)
-    """
+    """Check that arrays have exactly the names and shapes of the variables."""
     expected = {v.name: v.shape for v in variables}
     if set(arrays) != set(expected):
         wrong = sorted(set(arrays) ^ set(expected))
@@ -277,27 +221,7 @@ def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]
 
 
 def check_size(name: str, size: int) -> None:
-    """Check that a layer takes no more numbers than a network may have.
-
-    Parameters
-    ----------
-    name : str
-        Of the layer.
-    size : int
-        Numbers of one sample.
-
-    Raises
-    ------
-    PlainnetError
-        If they are more than 2**30.
-
-    Examples
-    --------
-    >>> check_size("dense2", 2**40)
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: 'dense2' has a shape of over 1,073,741,824: take fewer inputs
-    or units
-    """
+    """Check that a layer takes no more numbers than a network may have."""
     if size > LIMIT:
         raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 

@@ -9,30 +9,7 @@ from plainnet.errors import PlainnetError
 
 
 def positive_int(owner: str, option: str, value: int) -> int:
-    """Check a count of at least 1.
-
-    Parameters
-    ----------
-    owner, option : str
-        Whose option it is, for the message.
-    value : int
-        What was given.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    PlainnetError
-        If it is not a whole number of at least 1.
-
-    Examples
-    --------
-    >>> positive_int("Dense", "n_out", 2.5)
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: Dense: n_out must be a whole number of at least 1, got 2.5
-    """
+    """Check a count of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise PlainnetError(
             f"{owner}: {option} must be a whole number of at least 1, got {value!r}"
@@ -50,36 +27,7 @@ def check_range(
     ends: bool,
     low_end: bool = False,
 ) -> float:
-    """Check a number against a range.
-
-    Parameters
-    ----------
-    owner, option : str
-        Whose option it is, for the message.
-    value : float
-        What was given.
-    low, high : float
-        The ends of the range.
-    ends : bool
-        Whether ``high`` itself is allowed.
-    low_end : bool, default False
-        Whether ``low`` itself is allowed.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    PlainnetError
-        If it is not a finite number in the range.
-
-    Examples
-    --------
-    >>> check_range("Dropout", "rate", 1, 0, 1, ends=False, low_end=True)
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: Dropout: rate must be a number in [0, 1), got 1
-    """
+    """Check a number against a range."""
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # a whole number that no float holds

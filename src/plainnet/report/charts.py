@@ -19,30 +19,7 @@ _TARGETS = 3  # numbers of a regression with a drawing each
 
 
 def training_charts(history: "Mapping[str, Any]", metric: str) -> list[Drawing]:
-    """Draw cost, metric and learning rate over the epochs.
-
-    Parameters
-    ----------
-    history : mapping
-        As `History.record` gives it.
-    metric : str
-        What the metric is called.
-
-    Returns
-    -------
-    list of Drawing
-        Empty without a finished epoch.
-
-    Examples
-    --------
-    >>> from plainnet.train.history import Epoch, History
-    >>> history = History()
-    >>> for i, loss in enumerate((0.7, 0.5, 0.4), 1):
-    ...     history.add(Epoch(i, 3, loss, None, 0.8, None, 0.1, 0.0))
-    >>> [one.says for one in training_charts(history.record(), "accuracy")]
-    ['In 3 epochs: training 0.7000 to 0.4000.', 'In 3 epochs: training 0.8000 to 0.8000.',
-     '0.1000 throughout.']
-    """
+    """Draw cost, metric and learning rate over the epochs."""
     losses, rates = history["loss"], history["lr"]
     if not losses:
         return []
@@ -82,26 +59,7 @@ def _from_to(values: NDArray[Any]) -> str:
 
 
 def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]) -> list[Drawing]:
-    """Draw predictions beside the truth, and how the errors are spread, for each target.
-
-    Parameters
-    ----------
-    target : Target
-        Of a regression.
-    y, predicted : float array (m,) or (m, k)
-        In the original units.
-
-    Returns
-    -------
-    list of Drawing
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("regression", ("price",), (), (0.0,), (1.0,))
-    >>> [one.name for one in regression_charts(target, np.arange(5.0), np.arange(5.0))]
-    ['fit-1', 'errors-1']
-    """
+    """Draw predictions beside the truth, and how the errors are spread, for each target."""
     true, said = y.reshape(len(y), -1), predicted.reshape(len(predicted), -1)
     charts = []
     for k, name in enumerate(target.columns[:_TARGETS]):
@@ -119,30 +77,7 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
 
 
 def class_charts(target: "Target", y: NDArray[Any], A: NDArray[Any]) -> list[Drawing]:
-    """Draw ROC, precision and recall, and calibration.
-
-    Parameters
-    ----------
-    target : Target
-        Of classes or labels; of more than six, the first six have a line.
-    y : array (m,) or (m, k)
-        True classes as `Target.encode` gives them.
-    A : float array (m, 1) or (m, k)
-        Probabilities.
-
-    Returns
-    -------
-    list of Drawing
-        What the rows allow: a curve needs both those of a class and others.
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("binary", ("tea",), ("no", "yes"))
-    >>> drawn = class_charts(target, np.array([0, 1, 1]), np.array([[0.1], [0.4], [0.9]]))
-    >>> [one.name for one in drawn], drawn[0].legend
-    (['roc', 'precision', 'calibration'], ('yes',))
-    """
+    """Draw ROC, precision and recall, and calibration."""
     roc, precision, calibration = [], [], []
     for name, true, p in _one_by_one(target, y, A)[:SERIES]:
         if true.all() or not true.any():
@@ -156,25 +91,7 @@ def class_charts(target: "Target", y: NDArray[Any], A: NDArray[Any]) -> list[Dra
 
 
 def stored_charts(target: "Target", found: "Mapping[str, Any]") -> list[Drawing]:
-    """Draw the same from an evaluation, where the rows themselves are not there any more.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    found : mapping
-        As `Evaluation.to_json` gives it.
-
-    Returns
-    -------
-    list of Drawing
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> stored_charts(Target("binary", ("tea",), ("no", "yes")), {})
-    []
-    """
+    """Draw the same from an evaluation, where the rows themselves are not there any more."""
     every = [found] if target.task == "binary" else found.get("classes", found.get("labels", ()))
     names = target.classes[len(target.classes) - len(every) :]
     roc, precision, calibration = [], [], []

@@ -17,24 +17,7 @@ def explanation_page(
     neighbors: Sequence[Neighbor] = (),
     gallery: Pixels | None = None,
 ) -> str:
-    """Write the explanation of one row or picture as a page.
-
-    Parameters
-    ----------
-    seen : Explanation
-        From `plainnet.explain.example.explain`.
-    subtitle : str, default ""
-        What stands below the title, such as the files.
-    neighbors : sequence of Neighbor, default ()
-        From `plainnet.explain.neighbors.nearest`.
-    gallery : uint8 array of shape (len(neighbors), size, size, 3), optional
-        Their pictures.
-
-    Returns
-    -------
-    str
-        The whole file. All text in it is escaped.
-    """
+    """Write the explanation of one row or picture as a page."""
     contents = [("answer", "The answer"), ("input", "Input"), ("forward", "Forward")]
     if seen.trace.gradients:
         contents += [("loss", "Loss"), ("backward", "Backward")]
@@ -56,22 +39,7 @@ def explanation_page(
 
 
 def overview_page(seen: Overview, title: str, subtitle: str = "") -> str:
-    """Write what was found of a whole model as a page.
-
-    Parameters
-    ----------
-    seen : Overview
-        From `plainnet.explain.overview.overview`.
-    title : str
-        Such as the model's name.
-    subtitle : str, default ""
-        What stands below it.
-
-    Returns
-    -------
-    str
-        The whole file. All text in it is escaped.
-    """
+    """Write what was found of a whole model as a page."""
     contents = [("importance", "What the model relies on"), ("mistakes", "Surely wrong")]
     if seen.weights is not None:
         contents.append(("weights", "First-layer weights"))

@@ -20,32 +20,12 @@ _PHONE = 40  # characters of a line
 @final
 @dataclass(frozen=True)
 class Table:
-    """A table of a page.
+    """A table of a page."""
 
-    Attributes
-    ----------
-    caption : str
-        What it is.
-    head : sequence of str
-        The columns.
-    rows : sequence of sequence of str
-        A cell a column, the first of which names the row.
-    right : sequence of int, default ()
-        The columns of numbers, which stand to the right.
-    colors : sequence of sequence of str, default ()
-        For a table that is read like a picture, the style's class of each cell but the first.
-
-    Examples
-    --------
-    >>> table = Table("Squares", ("n", "n²"), [(str(n), str(n * n)) for n in range(50)], (1,))
-    >>> len(table.listed), table.more, table.wide
-    (40, 10, False)
-    """
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right: Sequence[int] = ()
+    caption: str  # what it is
+    head: Sequence[str]  # the columns
+    rows: Sequence[Sequence[str]]  # A cell a column, the first of which names the row
+    right: Sequence[int] = ()  # the columns of numbers, which stand to the right
     colors: Sequence[Sequence[str]] = ()
 
     @property
@@ -79,36 +59,6 @@ def page(
     Everything in the context is escaped. The page's content security policy allows its own one
     style sheet and script, by digest, and pictures that stand in the page itself: no other script,
     no inline style and no request to anywhere.
-
-    Parameters
-    ----------
-    template : str
-        A file of the package's folder ``templates``.
-    package : str, default "plainnet.report"
-        Where that is.
-    style : str, default ""
-        Follows the style that all pages have.
-    script : str, default ""
-        What the page runs, which the template places: none, unless the page is to compute.
-    **context
-        What it shows: ``title``; optionally ``subtitle`` and ``contents``, pairs of (anchor,
-        heading); and what its own block ``content`` asks for.
-
-    Returns
-    -------
-    str
-        The whole file; the same context gives the same text.
-
-    Raises
-    ------
-    jinja2.UndefinedError
-        If the template asks for what the context does not have.
-
-    Examples
-    --------
-    >>> text = page("base.html", title="<b>5 & 6</b>")
-    >>> "<title>&lt;b&gt;5 &amp; 6&lt;/b&gt;</title>" in text
-    True
     """
     from markupsafe import Markup
 
@@ -126,20 +76,7 @@ def page(
 
 
 def policy(style: str, script: str = "") -> str:
-    """Return the content security policy of a page with one style sheet and one script, or none.
-
-    Parameters
-    ----------
-    style : str
-        The text between ``<style>`` and ``</style>``.
-    script : str, default ""
-        The text between ``<script>`` and ``</script>``.
-
-    Examples
-    --------
-    >>> policy("")[:60]
-    "default-src 'none'; style-src 'sha256-47DEQpj8HBSa+/TImW+5JC"
-    """
+    """Return the content security policy of a page with one style sheet and one script, or none."""
     runs = f"script-src '{_digest(script)}'; " if script else ""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; {runs}img-src data:; "

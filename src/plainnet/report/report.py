@@ -62,40 +62,6 @@ def report(
 
     It needs nothing but itself, runs no script, and holds no date: the same input gives the same
     text. Everything that comes from data is escaped.
-
-    Parameters
-    ----------
-    model : Model
-        A trained model, with the record of its training if it has one.
-    name : str
-        What it is called, such as the name of its file.
-    rows : Examples, optional
-        Rows with known targets, to judge the model by; without them the report shows what was
-        found when the model was trained.
-    source : str, optional
-        What these rows are, as words that follow their number, such as ``of new.csv``.
-    evaluation : mapping, optional
-        The evaluation on ``rows``, as `Evaluation.to_json` gives it, where it is there already.
-    findings : sequence of Finding, optional
-        What is to be said beside that which the model's record holds; None where nobody looked.
-    notes : sequence of str, default ()
-        What a person should know about ``rows``: what was left out.
-    command : str, optional
-        What trains the same model again.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from plainnet.data.synthetic import introverts
-    >>> from plainnet.training import table_run
-    >>> from plainnet.config import TrainConfig
-    >>> result = table_run(introverts(200), TrainConfig(epochs=5))
-    >>> text = report(result.model, name="survey", rows=result.data.test, source="held out")
-    >>> text[:15], "<h1>survey</h1>" in text, "<script" in text
-    ('<!DOCTYPE html>', True, False)
     """
     judged = _judged(model, rows, source, evaluation)
     parts: dict[str, Any] = {

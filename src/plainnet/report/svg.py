@@ -54,28 +54,14 @@ _STYLE: dict[str, Any] = {
 @final
 @dataclass(frozen=True)
 class Drawing:
-    """One drawing with its words.
+    """One drawing with its words."""
 
-    Attributes
-    ----------
-    name : str
-        Its identifier in the page.
-    title, says : str
-        What it is, and what it shows, in words that serve those who do not see it.
-    svg : str
-        The drawing; safe to stand in a page as it is.
-    legend : tuple of str
-        What each line is, in the order of the series' colours.
-    dashes : tuple of str
-        The dash pattern of each line, as ``stroke-dasharray`` takes it.
-    """
-
-    name: str
-    title: str
-    says: str
-    svg: str
-    legend: tuple[str, ...] = ()
-    dashes: tuple[str, ...] = ()
+    name: str  # its identifier in the page
+    title: str  # what it is, and what it shows, in words that serve those who do not see it
+    says: str  # what it is, and what it shows, in words that serve those who do not see it
+    svg: str  # the drawing; safe to stand in a page as it is
+    legend: tuple[str, ...] = ()  # what each line is, in the order of the series' colours
+    dashes: tuple[str, ...] = ()  # the dash pattern of each line, as stroke-dasharray takes it
 
 
 @final
@@ -102,45 +88,7 @@ def lines(
     dots: bool = False,
     from_zero: bool = False,
 ) -> Drawing:
-    """Draw lines over a common axis.
-
-    Parameters
-    ----------
-    name, title, says : str
-        See `Drawing`.
-    series : sequence of Line
-        At most six.
-    axes : (str, str)
-        What the axes are; our own words.
-    log : bool, default False
-        Whether the vertical axis is logarithmic.
-    mark : float, optional
-        Where a vertical line stands.
-    square : bool, default False
-        Whether both axes run from 0 to 1.
-    diagonal : bool, default False
-        Whether a line from (0, 0) to (1, 1) is drawn, to compare with.
-    dots : bool, default False
-        Whether the points themselves are marked.
-    from_zero : bool, default False
-        Whether the vertical axis begins at 0.
-
-    Returns
-    -------
-    Drawing
-
-    Raises
-    ------
-    ValueError
-        If there are no series, or more than there are colours.
-
-    Examples
-    --------
-    >>> drawing = lines("cost", "Cost", "It falls.", [Line("training", [1, 2], [0.7, 0.3])],
-    ...                 ("epoch", "cost"))
-    >>> drawing.svg[:25], "<desc" in drawing.svg, "<script" in drawing.svg
-    ('<svg viewBox="0 0 288 216', True, False)
-    """
+    """Draw lines over a common axis."""
     if not 1 <= len(series) <= SERIES:
         raise ValueError(f"a drawing holds 1 to {SERIES} lines, got {len(series)}")
 
@@ -179,26 +127,7 @@ def lines(
 def cloud(
     name: str, title: str, says: str, x: ArrayLike, y: ArrayLike, axes: tuple[str, str]
 ) -> Drawing:
-    """Draw points, and the line on which both coordinates are equal.
-
-    Parameters
-    ----------
-    name, title, says : str
-        See `Drawing`.
-    x, y : array (m,)
-        The points; of many, evenly chosen ones are drawn.
-    axes : (str, str)
-        What the axes are; our own words.
-
-    Returns
-    -------
-    Drawing
-
-    Examples
-    --------
-    >>> cloud("fit", "Fit", "Two rows.", [1, 2], [1, 3], ("true", "predicted")).name
-    'fit'
-    """
+    """Draw points, and the line on which both coordinates are equal."""
 
     def draw(ax: "Axes") -> None:
         some_x, some_y = _thinned(x, y)
@@ -213,28 +142,7 @@ def cloud(
 def bars(
     name: str, title: str, says: str, edges: ArrayLike, counts: ArrayLike, axes: tuple[str, str]
 ) -> Drawing:
-    """Draw a histogram.
-
-    Parameters
-    ----------
-    name, title, says : str
-        See `Drawing`.
-    edges : array (k + 1,)
-        Where the bars begin and end.
-    counts : array (k,)
-        Their heights, whole numbers.
-    axes : (str, str)
-        What the axes are; our own words.
-
-    Returns
-    -------
-    Drawing
-
-    Examples
-    --------
-    >>> bars("errors", "Errors", "Few.", [0, 1, 2], [3, 1], ("error", "rows")).title
-    'Errors'
-    """
+    """Draw a histogram."""
     at, heights = np.asarray(edges, np.float64), np.asarray(counts, np.float64)
 
     def draw(ax: "Axes") -> None:

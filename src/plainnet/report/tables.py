@@ -18,30 +18,7 @@ _SHADES = 4
 
 
 def compared(target: "Target", found: Mapping[str, Any], caption: str) -> Table:
-    """Put the network's figures above those of the simple answers, a row each.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    found : mapping
-        As `Evaluation.to_json` gives it.
-    caption : str
-        Above it.
-
-    Returns
-    -------
-    Table
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("regression", ("price",), (), (0.0,), (1.0,))
-    >>> found = {"rmse": 2.0, "baselines": [{"words": "always the mean", "rmse": 3.0}]}
-    >>> table = compared(target, found, "")
-    >>> table.head, table.rows
-    (['predictor', 'RMSE'], [['network', '2.0000'], ['always the mean', '3.0000']])
-    """
+    """Put the network's figures above those of the simple answers, a row each."""
     keys = [key for key in _COLUMNS if found.get(key) is not None]
     positive = f" of {target.classes[-1]}" if target.task == "binary" else ""
     whose = dict.fromkeys(("precision", "recall", "f1"), positive)
@@ -52,13 +29,7 @@ def compared(target: "Target", found: Mapping[str, Any], caption: str) -> Table:
 
 
 def interval(ends: Sequence[float]) -> str:
-    """Write an interval of a share.
-
-    Examples
-    --------
-    >>> interval([0.911, 0.952])
-    '91.1 to 95.2 %'
-    """
+    """Write an interval of a share."""
     return f"{points(ends[0])} to {points(ends[1])} %"
 
 
@@ -69,28 +40,7 @@ def _cell(key: str, value: Any) -> str:
 
 
 def differences(target: "Target", found: Mapping[str, Any]) -> Table | None:
-    """Say how much better the network is than each simple answer, and how sure that is.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    found : mapping
-        As `Evaluation.to_json` gives it.
-
-    Returns
-    -------
-    Table or None
-        None for numbers, whose differences have no unit, and where there is nothing to compare.
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("binary", ("tea",), ("no", "yes"))
-    >>> sure = {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.001}
-    >>> differences(target, {"baselines": [{"words": "always no", "difference": sure}]}).rows
-    [['always no', '+20.0', '+10.0 to +30.0', '0.001']]
-    """
+    """Say how much better the network is than each simple answer, and how sure that is."""
     rivals = found.get("baselines")
     if target.task == "regression" or not rivals:
         return None
@@ -108,23 +58,7 @@ def _chance(p: float) -> str:
 
 
 def calibrated(found: Mapping[str, Any]) -> Table | None:
-    """Return the reliability table of an evaluation.
-
-    Parameters
-    ----------
-    found : mapping
-        As `Evaluation.to_json` gives it.
-
-    Returns
-    -------
-    Table or None
-        None where it has none.
-
-    Examples
-    --------
-    >>> calibrated({"reliability": [[0.9, 1.0, 20, 0.95, 0.9]]}).rows
-    [['90 to 100 %', '20', '95.0 %', '90.0 %']]
-    """
+    """Return the reliability table of an evaluation."""
     lines = found.get("reliability")
     if not lines:
         return None
@@ -137,31 +71,7 @@ def calibrated(found: Mapping[str, Any]) -> Table | None:
 
 
 def questions(target: "Target", found: Mapping[str, Any]) -> Table | None:
-    """Return how good the probabilities of each class or label are, and its best threshold.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    found : mapping
-        As `Evaluation.to_json` gives it.
-
-    Returns
-    -------
-    Table or None
-        None for two classes, which are one question, and for numbers.
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("multilabel", ("tags",), ("tea", "milk"))
-    >>> one = {"average_precision": 0.9, "brier": 0.1, "calibration_error": 0.05}
-    >>> never = {"brier": 0.0, "calibration_error": 0.01}
-    >>> found = {"labels": [one | {"best_f1": [0.4, 0.8]}, never]}
-    >>> questions(target, found).rows
-    [['tea', '0.9000', '0.1000', '0.0500', '0.4000', '0.8000'],
-     ['milk', '-', '0.0000', '0.0100', '-', '-']]
-    """
+    """Return how good the probabilities of each class or label are, and its best threshold."""
     unit = "label" if target.task == "multilabel" else "class"
     every = found.get({"label": "labels", "class": "classes"}[unit])
     if not every:
@@ -176,27 +86,7 @@ def questions(target: "Target", found: Mapping[str, Any]) -> Table | None:
 
 
 def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
-    """Return what there is for each class, label or target, and what was taken for what.
-
-    Parameters
-    ----------
-    target : Target
-        What is predicted.
-    figures : mapping
-        As `plainnet.metrics.scores.evaluate` gives them.
-
-    Returns
-    -------
-    list of Table
-
-    Examples
-    --------
-    >>> from plainnet.data.targets import Target
-    >>> target = Target("binary", ("tea",), ("no", "yes"))
-    >>> [table] = detailed(target, {"confusion_matrix": [[3, 1], [0, 4]]})
-    >>> table.rows, table.colors
-    ([['no', '3', '1'], ['yes', '0', '4']], [['h3', 'w1'], ['', 'h4']])
-    """
+    """Return what there is for each class, label or target, and what was taken for what."""
     tables = []
     names = target.columns if target.task == "regression" else target.classes
     for unit in ("class", "label", "target"):

@@ -17,26 +17,14 @@ Rows = list[list[str]]
 
 
 def share(p: float) -> str:
-    """Write a probability, never as a certainty that it is not.
-
-    Examples
-    --------
-    >>> share(0.5), share(0.99999), share(0.0), share(1.0)
-    ('50.0 %', '> 99.9 %', '< 0.1 %', '> 99.9 %')
-    """
+    """Write a probability, never as a certainty that it is not."""
     if p > 0.9995:
         return "> 99.9 %"
     return "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
 
 
 def headline(seen: Explanation) -> str:
-    """Say in a sentence what the model says, and what is right.
-
-    Parameters
-    ----------
-    seen : Explanation
-        Of one row.
-    """
+    """Say in a sentence what the model says, and what is right."""
     text = f"The model says {seen.answer}"
     if seen.target.task in ("binary", "multiclass"):
         text += f", with a probability of {share(dict(seen.outputs)[seen.answer])}"
@@ -48,20 +36,7 @@ def headline(seen: Explanation) -> str:
 
 
 def cell_rows(seen: Explanation, n: int) -> Rows:
-    """List the cells of a row: column, cell, how it becomes a number, and which.
-
-    Parameters
-    ----------
-    seen : Explanation
-        Of a table's row.
-    n : int
-        Of a column that becomes more features, those that are 0 are only counted.
-
-    Returns
-    -------
-    list of list of str
-        column, cell, how, becomes.
-    """
+    """List the cells of a row: column, cell, how it becomes a number, and which."""
     rows = []
     for cell in seen.cells:
         raw = "(missing)" if cell.raw is None else cell.raw
@@ -88,16 +63,7 @@ def codes(seen: Explanation) -> list[SourceLocation]:
 
 
 def values_text(values: Array, n: int) -> str:
-    """Write an array: every number, or the largest of a wide one with its range.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> values_text(np.array([1.0, -2.5]), n=2)
-    '1, -2.5'
-    >>> values_text(np.array([1.0, -2.5, 0.25]), n=1)
-    '[1] -2.5; the largest 1 of 3, which run from -2.5 to 1, mean -0.416667'
-    """
+    """Write an array: every number, or the largest of a wide one with its range."""
     if values.size <= n:
         return ", ".join(f"{value:.6g}" for value in values.ravel())
     chosen = excerpt(values, n)
@@ -113,13 +79,7 @@ def input_rows(seen: Explanation) -> Rows:
 
 
 def parameters_text(step: Step) -> str:
-    """Say which parameters a layer has: names, shapes and ranges; empty where it has none.
-
-    Parameters
-    ----------
-    step : Step
-        Of one layer.
-    """
+    """Say which parameters a layer has: names, shapes and ranges; empty where it has none."""
     return "; ".join(
         f"{name} {shape_text(a.shape)}, from {a.min():.6g} to {a.max():.6g}"
         for name, a in step.parameters.items()
@@ -127,20 +87,7 @@ def parameters_text(step: Step) -> str:
 
 
 def gradient_rows(gradient: Gradient, inputs: Sequence[str]) -> Rows:
-    """List a gradient's entries beside their finite differences.
-
-    Parameters
-    ----------
-    gradient : Gradient
-        By one array.
-    inputs : sequence of str
-        The names of the numbers that enter the network, for the gradient by ``x``.
-
-    Returns
-    -------
-    list of list of str
-        entry, value, gradient, finite difference.
-    """
+    """List a gradient's entries beside their finite differences."""
     rows = [_slope_row(slope, gradient.name, inputs) for slope in gradient.checked]
     if gradient.direction is not None:
         rows.append(_slope_row(gradient.direction, gradient.name, inputs))
@@ -158,13 +105,7 @@ def _slope_row(slope: Slope, name: str, inputs: Sequence[str]) -> list[str]:
 
 
 def agreement(seen: Explanation) -> str:
-    """Say whether gradients and finite differences agree, and the forward pass with the model.
-
-    Parameters
-    ----------
-    seen : Explanation
-        Of one row.
-    """
+    """Say whether gradients and finite differences agree, and the forward pass with the model."""
     text = (
         f"The model itself computes in {seen.predicted.dtype}; its prediction differs from these "
         f"float64 numbers by {seen.difference:.1e}."
@@ -187,20 +128,7 @@ def caution(seen: Overview) -> str:
 
 
 def importance_rows(found: Sequence[Importance], n: int) -> Rows:
-    """List importances: name, rise of the loss and change of the score, with intervals.
-
-    Parameters
-    ----------
-    found : sequence of Importance
-        The most important first.
-    n : int
-        How many to list.
-
-    Returns
-    -------
-    list of list of str
-        column, rise of the loss, change of the score, remark.
-    """
+    """List importances: name, rise of the loss and change of the score, with intervals."""
     accuracy = bool(found) and found[0].metric_name == "accuracy"
     rows = []
     for one in found[:n]:
@@ -220,18 +148,7 @@ def _interval(estimate: Estimate, percent: bool = False) -> str:
 
 
 def mistake_rows(found: Sequence[Mistake]) -> Rows:
-    """List mistakes: name, what was said, what is true, and how sure the model was.
-
-    Parameters
-    ----------
-    found : sequence of Mistake
-        The most confident first.
-
-    Returns
-    -------
-    list of list of str
-        name, said, true, confidence or error.
-    """
+    """List mistakes: name, what was said, what is true, and how sure the model was."""
     return [
         [
             one.name,
@@ -244,18 +161,7 @@ def mistake_rows(found: Sequence[Mistake]) -> Rows:
 
 
 def neighbor_rows(found: Sequence[Neighbor]) -> Rows:
-    """List neighbours: name, both distances, what is true of it, and what the model says of it.
-
-    Parameters
-    ----------
-    found : sequence of Neighbor
-        The nearest first.
-
-    Returns
-    -------
-    list of list of str
-        name, distance, distance of the inputs, true, said.
-    """
+    """List neighbours: name, both distances, what is true of it, and what the model says of it."""
     return [
         [one.name, f"{one.distance:.4g}", f"{one.input_distance:.4g}", one.true, one.said]
         for one in found

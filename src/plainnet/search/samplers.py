@@ -9,13 +9,7 @@ from plainnet.search.space import LogUniform, Space
 
 
 def require_optuna() -> Any:
-    """Import optuna, or say how to get it.
-
-    Raises
-    ------
-    PlainnetError
-        If it is not installed.
-    """
+    """Import optuna, or say how to get it."""
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -27,20 +21,7 @@ def require_optuna() -> Any:
 
 @final
 class TpeSampler:
-    """Proposes settings one after the other; ask for one, and tell what came of it.
-
-    Parameters
-    ----------
-    space : Space
-        From `plainnet.search.space.space_of`.
-    seed : int
-        Where its chance comes from, below 2**32.
-
-    Raises
-    ------
-    PlainnetError
-        If optuna is not installed.
-    """
+    """Proposes settings one after the other; ask for one, and tell what came of it."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._optuna = optuna = require_optuna()

@@ -28,24 +28,9 @@ Method = Literal["random", "halving", "optuna"]
 @final
 @dataclass(frozen=True)
 class Scores:
-    """What some settings, or a simple answer, came to on each fold.
+    """What some settings, or a simple answer, came to on each fold."""
 
-    Attributes
-    ----------
-    loss : tuple of float
-        On the rows of a fold, after training on the others.
-    score : tuple of float or None
-        Accuracy (of several labels over all of them), or R squared, which is None on a fold whose
-        numbers are all the same.
-
-    Examples
-    --------
-    >>> scores = Scores((1.0, 2.0, 3.0), (0.75, 0.5, 0.25))
-    >>> scores.mean_loss, scores.deviation_loss, scores.mean_score
-    (2.0, 1.0, 0.5)
-    """
-
-    loss: tuple[float, ...]
+    loss: tuple[float, ...]  # on the rows of a fold, after training on the others
     score: tuple[float | None, ...]
 
     @property
@@ -92,24 +77,12 @@ class Rung(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried.
+    """Settings that were tried."""
 
-    Attributes
-    ----------
-    number : int
-        From 1.
-    config : TrainConfig
-        With the seed of the search; those of its trainings follow from it, number and fold.
-    rungs : tuple of Rung
-        What it came to after each number of epochs at which it was judged.
-    failure : str or None
-        Why it could not be trained, if so.
-    """
-
-    number: int
+    number: int  # from 1
     config: TrainConfig
     rungs: tuple[Rung, ...] = ()
-    failure: str | None = None
+    failure: str | None = None  # why it could not be trained, if so
 
     @property
     def rank(self) -> tuple[bool, int, float, int]:
@@ -141,39 +114,17 @@ class SearchProgress(NamedTuple):
 @final
 @dataclass
 class Search:
-    """What a search found.
+    """What a search found."""
 
-    Attributes
-    ----------
-    config : TrainConfig
-        The choices that were not searched.
-    space : mapping
-        What was searched.
-    method : {"random", "halving", "optuna"}
-        How.
-    k : int
-        The number of folds.
-    rounds : list of (int, int)
-        How many trials were to be trained for how many epochs, one after the other.
-    only : int or None
-        The one trial that was run again, if so.
-    answers : tuple of BaselineScore
-        What one gets without a network.
-    trials : list of Trial
-        As far as it got, in the order of their numbers.
-    interrupted : bool
-        Whether Ctrl-C ended it.
-    """
-
-    config: TrainConfig
-    space: Space
-    method: Method
-    k: int
+    config: TrainConfig  # the choices that were not searched
+    space: Space  # what was searched
+    method: Method  # how
+    k: int  # the number of folds
     rounds: list[tuple[int, int]]
-    only: int | None = None
-    answers: tuple[BaselineScore, ...] = ()
+    only: int | None = None  # the one trial that was run again, if so
+    answers: tuple[BaselineScore, ...] = ()  # what one gets without a network
     trials: list[Trial] = field(default_factory=list)
-    interrupted: bool = False
+    interrupted: bool = False  # whether Ctrl-C ended it
 
     @property
     def ranked(self) -> list[Trial]:
@@ -194,23 +145,6 @@ def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
     gets r_k = B / (|S_k| ceil(log2 n)) epochs more. The budget B is the one that takes the last
     two trials to `epochs`. The half of an odd number is rounded up, so that one is left after
     ceil(log2 n) rounds whatever n is.
-
-    Parameters
-    ----------
-    n : int
-        Trials to begin with.
-    epochs : int
-        Epochs of the last round.
-
-    Returns
-    -------
-    list of (int, int)
-        For each round how many trials there are and how many epochs each has had at its end.
-
-    Examples
-    --------
-    >>> halving_rounds(8, 70)
-    [(8, 10), (4, 30), (2, 70)]
     """
     sizes = [n]
     while sizes[-1] > 2:
@@ -271,49 +205,6 @@ def search(
     the same few rows wrong, and it minds how sure they were. The test rows take no part.
 
     Ctrl-C ends the search; what it found until then is returned.
-
-    Parameters
-    ----------
-    data : Folds
-        From `plainnet.training.load_folds`.
-    config : TrainConfig
-        All choices that are not searched; `epochs` is the most that a trial gets.
-    trials : int, default 20
-        How many.
-    method : {"random", "halving", "optuna"}, default "random"
-        Draw each by itself; so too, but train the better half of each round for longer, see
-        `halving_rounds`; or let optuna's TPE draw, which learns from the trials before.
-    given : collection of str, default ()
-        Names of `plainnet.search.space.SEARCHED` that are to stay as they are in `config`.
-    only : int, optional
-        Run this trial again and no other, to the same figures.
-    ready : callable, optional
-        Is shown what is going to be done before it begins.
-    watch : callable, optional
-        Is shown each epoch.
-    seen : callable, optional
-        Is shown the search so far and each trial that was judged or failed.
-
-    Returns
-    -------
-    Search
-
-    Raises
-    ------
-    PlainnetError
-        If settings or data cannot be used, nothing is left to search, or optuna is wanted and is
-        not installed.
-
-    Examples
-    --------
-    >>> from plainnet.data.dataset import TableSource
-    >>> from plainnet.data.folds import fold
-    >>> from plainnet.data.synthetic import introverts
-    >>> rng = np.random.default_rng
-    >>> data = fold(TableSource(introverts(90)), 3, rng(0), rng(1))
-    >>> found = search(data, TrainConfig(epochs=2), trials=4)
-    >>> [trial.number for trial in found.trials], found.winner in found.trials
-    ([1, 2, 3, 4], True)
     """
     check_search(config, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
@@ -445,33 +336,7 @@ def _scores(figures: Collection[Mapping[str, Any]]) -> Scores:
 
 
 def simple_answers(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
-    """Judge what one gets without a network on the same folds.
-
-    Parameters
-    ----------
-    data : Folds
-        The folds.
-    config : TrainConfig
-        Its loss is the one they are judged by.
-
-    Returns
-    -------
-    tuple of BaselineScore
-        From the simplest.
-
-    Examples
-    --------
-    >>> from plainnet.data.dataset import TableSource
-    >>> from plainnet.data.folds import fold
-    >>> from plainnet.data.synthetic import introverts
-    >>> rng = np.random.default_rng
-    >>> data = fold(TableSource(introverts(300)), 3, rng(0), rng(1))
-    >>> answers = simple_answers(data, TrainConfig())
-    >>> [answer.name for answer in answers]
-    ['constant', 'column', 'regression']
-    >>> answers[0].scores.mean_score < 0.6 < answers[2].scores.mean_score
-    True
-    """
+    """Judge what one gets without a network on the same folds."""
     folds = [list(_answers_on(data, config, i)) for i in range(data.k)]
     found = []
     for one in zip(*folds, strict=True):

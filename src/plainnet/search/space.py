@@ -19,21 +19,10 @@ _BATCHES = (16, 32, 64, 128, 256)
 
 @final
 class LogUniform(NamedTuple):
-    """Numbers whose logarithm is drawn evenly, for what may differ by orders of magnitude.
+    """Numbers whose logarithm is drawn evenly, for what may differ by orders of magnitude."""
 
-    Attributes
-    ----------
-    low, high : float
-        Both positive.
-
-    Examples
-    --------
-    >>> 0.001 <= LogUniform(0.001, 1.0).draw(np.random.default_rng(0)) <= 1.0
-    True
-    """
-
-    low: float
-    high: float
+    low: float  # both positive
+    high: float  # both positive
 
     def draw(self, rng: np.random.Generator) -> float:
         """Draw a number."""
@@ -46,20 +35,9 @@ class LogUniform(NamedTuple):
 
 @final
 class Categorical(NamedTuple):
-    """Numbers of which each is drawn as often as another.
+    """Numbers of which each is drawn as often as another."""
 
-    Attributes
-    ----------
-    values : tuple of float
-        At least one.
-
-    Examples
-    --------
-    >>> Categorical((8, 16)).draw(np.random.default_rng(0)) in (8, 16)
-    True
-    """
-
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # at least one
 
     def draw(self, rng: np.random.Generator) -> float:
         """Draw one of them."""
@@ -81,27 +59,6 @@ def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
     learning rate; a tenth of the range for sgd takes its larger steps. Weight decay for adamw, for
     the others the L2 penalty, which is the same to sgd. Dropout. The batch size, at most half of
     the rows.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Its optimizer decides on ranges and on the regularisation.
-    m : int
-        Rows to train on.
-    given : collection of str, default ()
-        Names of `SEARCHED` that are to stay as they are in the settings.
-
-    Returns
-    -------
-    dict of str to Range or Choice
-        ``layers`` and ``units`` of ``hidden``, and the others under their own names.
-
-    Examples
-    --------
-    >>> list(space_of(TrainConfig(), m=100))
-    ['layers', 'units', 'lr', 'l2', 'dropout', 'batch_size']
-    >>> list(space_of(TrainConfig(hidden=(), optimizer="adamw"), m=100, given=["hidden", "lr"]))
-    ['weight_decay', 'batch_size']
     """
     space: dict[str, LogUniform | Categorical] = {}
     if "hidden" not in given:
@@ -123,47 +80,12 @@ def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
 
 
 def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
-    """Draw a value for each name.
-
-    Parameters
-    ----------
-    space : mapping
-        From `space_of`.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    dict of str to float
-
-    Examples
-    --------
-    >>> sorted(draw({"lr": LogUniform(0.1, 1.0)}, np.random.default_rng(0)))
-    ['lr']
-    """
+    """Draw a value for each name."""
     return {name: one.draw(rng) for name, one in space.items()}
 
 
 def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:
-    """Return settings with what was drawn, to two digits, so that a command stays short and exact.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Everything else.
-    values : mapping
-        A value for each name of a space.
-
-    Returns
-    -------
-    TrainConfig
-
-    Examples
-    --------
-    >>> found = apply(TrainConfig(), {"layers": 2, "units": 8, "lr": 0.0123456})
-    >>> found.hidden, found.lr
-    ((8, 8), 0.012)
-    """
+    """Return settings with what was drawn, to two digits, so that a command stays short and exact."""
     chosen = dict(values)
     if "layers" in chosen:
         layers, units = int(chosen.pop("layers")), int(chosen.pop("units"))

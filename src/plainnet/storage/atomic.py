@@ -19,28 +19,7 @@ _UMASK = threading.Lock()  # reading the umask sets it for a moment
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one as it was.
-
-    Parameters
-    ----------
-    path : str or Path
-        Replaced if it exists; the new file keeps the mode of the old one.
-    content : bytes
-        All of it.
-
-    Raises
-    ------
-    OSError
-        If the file must not or cannot be written; then nothing is left behind.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_bytes(f"{folder}/a.txt", b"whole")
-    ...     os.listdir(folder)
-    ['a.txt']
-    """
+    """Write a whole file, or leave the old one as it was."""
     path = writable(path)
     try:
         temporary, file = _temporary(path)

@@ -27,30 +27,7 @@ _WORDS = {
 
 
 def check_header(header: Mapping[str, Any]) -> JsonReader:
-    """Check all that the header of a checkpoint says, but for what was added to it.
-
-    Parameters
-    ----------
-    header : mapping
-        From `plainnet.storage.model_file.read_model`.
-
-    Returns
-    -------
-    JsonReader
-        Of the header.
-
-    Raises
-    ------
-    ModelFileError
-        For the first part that no training leaves behind.
-
-    Examples
-    --------
-    >>> check_header({"format": 1, "version": "0.1.0"})
-    Traceback (most recent call last):
-    plainnet.errors.ModelFileError: The model file is damaged or was edited: field 'with' of the \
-checkpoint is absent.
-    """
+    """Check all that the header of a checkpoint says, but for what was added to it."""
     fields = JsonReader(dict(header), "the checkpoint")
     fields.only(*_PARTS)
     platform = fields.text("with")
@@ -94,25 +71,7 @@ def _check_generator(state: JsonReader) -> None:
 
 
 def check_arrays(arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Check the arrays of a checkpoint against each other, and against what it says.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-    facts : mapping
-        Checked by `check_header`.
-
-    Raises
-    ------
-    ModelFileError
-        For the first that no training leaves behind.
-
-    Examples
-    --------
-    >>> check_arrays({"theta": np.ones((2, 2))}, {"epoch": 1, "best": None})
-    Traceback (most recent call last):
-    plainnet.errors.ModelFileError: array 'theta' should have 1 axis, but has shape (2, 2)
-    """
+    """Check the arrays of a checkpoint against each other, and against what it says."""
     for name, array in arrays.items():
         if name not in _OWN and not name.startswith("optimizer."):
             raise ModelFileError(f"array {shortened(name)} is unknown")
@@ -141,20 +100,7 @@ def check_arrays(arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
 
 
 def check_fit(found: Checkpoint, train_step: TrainStep, rows: Rows, options: Options) -> None:
-    """Check a checkpoint against the training that is to go on from it.
-
-    Parameters
-    ----------
-    found : Checkpoint
-        Checked by `check_header` and `check_arrays`.
-    train_step, rows, options
-        See `plainnet.train.state.CheckpointStore.begin`.
-
-    Raises
-    ------
-    ModelFileError
-        For the first thing that does not fit.
-    """
+    """Check a checkpoint against the training that is to go on from it."""
     facts, arrays = found.facts, found.arrays
     theta, state = train_step.net.params.theta, train_step.optimizer.state
     _require(arrays, "theta", len(theta), theta.dtype)
@@ -201,25 +147,7 @@ def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.flo
 
 
 def path_to_store(path: Path, folder: Path) -> str:
-    """Return a path relative to the parent of a checkpoint folder, to store no folder above it.
-
-    Parameters
-    ----------
-    path : Path
-        Of the data.
-    folder : Path
-        Of the checkpoints.
-
-    Returns
-    -------
-    str
-        From another drive, the whole path.
-
-    Examples
-    --------
-    >>> path_to_store(Path("data/a.csv"), Path("runs/a.run"))
-    '../data/a.csv'
-    """
+    """Return a path relative to the parent of a checkpoint folder, to store no folder above it."""
     try:
         return os.path.relpath(path.resolve(), folder.resolve().parent)
     except ValueError:
@@ -227,29 +155,7 @@ def path_to_store(path: Path, folder: Path) -> str:
 
 
 def stored_path(about: JsonReader, key: str) -> Path:
-    """Return a path that a checkpoint names, as far as a path can be written that way.
-
-    Parameters
-    ----------
-    about : JsonReader
-        From `Checkpoints.validated`.
-    key : str
-        Its name.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ModelFileError
-        If it is no path on one line of text.
-
-    Examples
-    --------
-    >>> stored_path(JsonReader({"path": "/data/a.csv"}, "the checkpoint"), "path").name
-    'a.csv'
-    """
+    """Return a path that a checkpoint names, as far as a path can be written that way."""
     text = about.text(key)
     path = Path(text)
     longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)

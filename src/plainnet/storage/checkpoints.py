@@ -379,22 +379,7 @@ ended, or saved no checkpoint yet
 
 
 def digest(*arrays: Array | None) -> str:
-    """Return a fingerprint of numbers, shapes and types, for two to be compared.
-
-    Parameters
-    ----------
-    *arrays : array or None
-        In any layout.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> digest(np.zeros(2)) == digest(np.zeros((2, 1))[:, 0]) != digest(np.zeros((2, 1)))
-    True
-    """
+    """Return a fingerprint of numbers, shapes and types, for two to be compared."""
     whole = hashlib.sha256()
     for array in arrays:
         if array is None:
@@ -406,27 +391,7 @@ def digest(*arrays: Array | None) -> str:
 
 
 def described(optimizer: Optimizer, steps: int) -> str:
-    """Say what an optimizer does, whatever its class: its options, and the rates of 17 steps.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Before, in or after a training.
-    steps : int
-        Of the whole training.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from plainnet import SGD, Cosine
-    >>> described(SGD(0.1), 9) == described(SGD(0.1, momentum=0.5), 9)
-    False
-    >>> described(SGD(Cosine(0.1, 9)), 9) == described(SGD(Cosine(0.1, 8)), 9)
-    False
-    """
+    """Say what an optimizer does, whatever its class: its options, and the rates of 17 steps."""
     moving = {"t", "rate"}
     plain = {k: v for k, v in vars(optimizer).items() if isinstance(v, int | float | str)}
     options = sorted((k, v) for k, v in plain.items() if k not in moving)

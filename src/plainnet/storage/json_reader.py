@@ -13,27 +13,7 @@ _OUTLINE = Repr()  # lists within lists end after six levels, however deep they 
 
 
 def shortened(value: object, width: int = 60) -> str:
-    r"""Show a value of any kind on one line of a message.
-
-    Parameters
-    ----------
-    value : object
-        What to show, in Python's notation: quotes around text, line breaks escaped.
-    width : int, default 60
-        The most characters to return.
-
-    Returns
-    -------
-    str
-        The notation, cut with an ellipsis where it is longer.
-
-    Examples
-    --------
-    >>> print(shortened("two\nlines"))
-    'two\nlines'
-    >>> print(shortened("x" * 100, width=10))
-    'xxxxxxxx…
-    """
+    r"""Show a value of any kind on one line of a message."""
     if isinstance(value, str):
         # Cut before it is quoted, so that a cell of a gigabyte costs nothing.
         text = repr(value[:width])
@@ -44,31 +24,7 @@ def shortened(value: object, width: int = 60) -> str:
 
 @final
 class JsonReader:
-    """One JSON object, read field by field, each checked for type and value.
-
-    Parameters
-    ----------
-    value : object
-        What `json.loads` gave.
-    where : str
-        What the object describes, for messages, such as ``"column 'age'"``.
-
-    Raises
-    ------
-    ModelFileError
-        If `value` is not an object with text keys, and from each method, if its field is absent
-        or holds something else than the method promises.
-
-    Examples
-    --------
-    >>> fields = JsonReader({"rows": 3, "name": "age"}, "the table")
-    >>> fields.whole("rows"), fields.text("name")
-    (3, 'age')
-    >>> fields.number("mean")
-    Traceback (most recent call last):
-    plainnet.errors.ModelFileError: The model file is damaged or was edited: field 'mean' of \
-the table is absent.
-    """
+    """One JSON object, read field by field, each checked for type and value."""
 
     def __init__(self, value: object, where: str) -> None:
         self.where = where

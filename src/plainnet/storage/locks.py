@@ -64,32 +64,7 @@ _held: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()  # of this 
 
 
 def lock_folder(folder: Path) -> FolderLock | None:
-    """Lock a folder for this process.
-
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-
-    Returns
-    -------
-    FolderLock or None
-        Shared within the process; None if the folder is read-only or its file system has no
-        locks.
-
-    Raises
-    ------
-    PlainnetError
-        If another process holds it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as name:
-    ...     lock = lock_folder(Path(name))
-    ...     lock is lock_folder(Path(name))
-    True
-    """
+    """Lock a folder for this process."""
     folder = folder.resolve()
     lock = _held.get(folder)
     try:

@@ -20,29 +20,6 @@ class Batches:
     The order is drawn anew each epoch, so that the members of a batch change too. The full batch
     keeps the order of the data. Mini-batches are gathered into one buffer each, which the next
     batch overwrites.
-
-    Parameters
-    ----------
-    X : array of shape (m, ...)
-        The rows; pictures may stay uint8.
-    y : array of shape (m,) or (m, k)
-        Targets as the loss encodes them.
-    weight : array of shape (m,) or None
-        A weight for each row.
-    batch_size : int or None
-        Rows in a batch; None takes all rows at once. The last batch of an epoch may be shorter, but
-        a single row that is left over joins the batch before it: one row has no variance, which
-        batch norm needs, and its gradient is mostly noise.
-    transform : callable or None
-        Turns a batch of rows of X into numbers for the network.
-    dtype : dtype
-        What the network computes in.
-
-    Examples
-    --------
-    >>> batches = Batches(np.arange(5.0)[:, None], np.arange(5), None, 2, None, np.float32)
-    >>> [len(y) for X, y, weight in batches.epoch(np.random.default_rng(0))]
-    [2, 3]
     """
 
     def __init__(
@@ -74,28 +51,7 @@ class Batches:
         return self._n
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Draws the order, except for the full batch.
-        done : int, default 0
-            Batches to pass over, of an epoch that goes on.
-
-        Yields
-        ------
-        X, y, weight : arrays
-            Buffers, good until the next batch.
-
-        Examples
-        --------
-        >>> X, y = np.arange(6.0).reshape(3, 2), np.arange(3)
-        >>> batches = Batches(X, y, None, batch_size=2, transform=None, dtype=np.float32)
-        >>> epoch = batches.epoch(np.random.default_rng(0))
-        >>> sorted(target for _, y, _ in epoch for target in y.tolist())
-        [0, 1, 2]
-        """
+        """Yield the batches of one epoch."""
         if self.full:
             yield self.X, self.y, self.weight
             return
@@ -112,25 +68,5 @@ class Batches:
 
 
 def ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
-    """Return rows as the network takes them: transformed, contiguous, in its dtype.
-
-    Parameters
-    ----------
-    X : array of shape (m, ...)
-        Left as it is.
-    transform : callable or None
-        Applied first.
-    dtype : dtype
-        Of the result.
-
-    Returns
-    -------
-    array of shape (m, ...)
-        ``X`` itself where nothing is to be done.
-
-    Examples
-    --------
-    >>> ready(np.array([[255]], np.uint8), lambda X: X / 255, np.float32)
-    array([[1.]], dtype=float32)
-    """
+    """Return rows as the network takes them: transformed, contiguous, in its dtype."""
     return np.ascontiguousarray(X if transform is None else transform(X), dtype)

@@ -26,43 +26,7 @@ def checked_rows(
     transform: Transform | None,
     name: str,
 ) -> tuple[Array, Array]:
-    """Check rows against targets and network.
-
-    Parameters
-    ----------
-    net : Sequential
-        What is to be trained.
-    loss : Loss
-        What encodes the targets.
-    X : array of shape (m, *in_shape)
-        With ``transform``, whatever that takes; the shape is then not looked at.
-    y : array
-        Targets in a form that the loss takes.
-    transform : callable or None
-        Turns a batch of rows of X into numbers.
-    name : str
-        What X is called in a message.
-
-    Returns
-    -------
-    X : array of shape (m, ...)
-    y : array of shape (m,) or (m, n_out)
-        In the loss's own form.
-
-    Raises
-    ------
-    PlainnetError
-        If X and y do not go together, do not fit the network, or hold no rows.
-    TrainingError
-        If a number of X is not finite in the network's dtype.
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> checked_rows(mlp(2), BinaryCrossEntropy(), [[1, 2], [3, 4]], [1], None, "X")
-    Traceback (most recent call last):
-    plainnet.errors.PlainnetError: X has 2 rows but y has 1
-    """
+    """Check rows against targets and network."""
     rows = np.asarray(X)
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
         raise PlainnetError(
@@ -87,34 +51,7 @@ def checked_pair(
     validation: Sequence[ArrayLike],
     transform: Transform | None,
 ) -> tuple[Array, Array]:
-    """Check validation rows given as (X, y).
-
-    Parameters
-    ----------
-    net, loss, transform
-        See `checked_rows`.
-    validation : (X, y)
-        The rows and their targets.
-
-    Returns
-    -------
-    X, y : arrays
-        See `checked_rows`.
-
-    Raises
-    ------
-    PlainnetError
-        If there are not two parts, or they do not fit; see `checked_rows`.
-    TrainingError
-        If a number of X is not finite in the network's dtype.
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> X, y = checked_pair(mlp(2), BinaryCrossEntropy(), ([[1, 2], [3, 4]], [1, 0]), None)
-    >>> X.shape, y.shape
-    ((2, 2), (2, 1))
-    """
+    """Check validation rows given as (X, y)."""
     if len(validation) != 2:
         raise PlainnetError(
             f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
@@ -138,29 +75,7 @@ def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
 
 
 def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
-    """Check one weight a row, or pass on None.
-
-    Parameters
-    ----------
-    sample_weight : array of shape (m,) or None
-        Finite and at least 0.
-    m : int
-        The number of rows.
-
-    Returns
-    -------
-    float64 array of shape (m,), or None
-
-    Raises
-    ------
-    PlainnetError
-        If there is not one finite weight of at least 0 for each row.
-
-    Examples
-    --------
-    >>> sample_weights([1, 2, 0], m=3)
-    array([1., 2., 0.])
-    """
+    """Check one weight a row, or pass on None."""
     if sample_weight is None:
         return None
     given = np.asarray(sample_weight)
@@ -178,39 +93,7 @@ def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
 def with_class_weights(
     weight: Array | None, loss: Loss, y: Array, n_out: int, class_weight: ClassWeight | None
 ) -> Array | None:
-    """Multiply the weight of every training row by that of its class.
-
-    Parameters
-    ----------
-    weight : array of shape (m,) or None
-        From `sample_weights`.
-    loss : Loss
-        What the targets are encoded for.
-    y : array of shape (m,) or (m, n_out)
-        Encoded targets.
-    n_out : int
-        The network's outputs.
-    class_weight : "balanced", mapping of class number to weight, or None
-        See `plainnet.train.fit`.
-
-    Returns
-    -------
-    array of shape (m,), or None where all rows count alike
-
-    Raises
-    ------
-    PlainnetError
-        If the targets are not classes, a class is not known, a weight is not finite and at least
-        0, or all weights together are 0 or not finite.
-
-    Examples
-    --------
-    >>> loss, y = BinaryCrossEntropy(), np.array([[0.0], [0.0], [0.0], [1.0]])
-    >>> with_class_weights(None, loss, y, 1, {1: 3}), with_class_weights(None, loss, y, 1, None)
-    (array([1., 1., 1., 3.]), None)
-    >>> with_class_weights(None, loss, y, 1, "balanced").round(3)
-    array([0.667, 0.667, 0.667, 2.   ])
-    """
+    """Multiply the weight of every training row by that of its class."""
     if class_weight is not None:
         if isinstance(loss, BinaryCrossEntropy):
             classes, n_classes = (y[:, 0] > 0.5).astype(np.intp), 2
@@ -254,33 +137,7 @@ def _class_weights(
 
 
 def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw which rows to train on and which to hold out.
-
-    Parameters
-    ----------
-    m : int
-        The number of rows.
-    share : float
-        Of the rows to hold out, in (0, 1).
-    rng : numpy.random.Generator
-        Draws them.
-
-    Returns
-    -------
-    kept, out : arrays of int
-        The numbers of the rows, each in their old order.
-
-    Raises
-    ------
-    PlainnetError
-        If the share is out of range or leaves one side without rows.
-
-    Examples
-    --------
-    >>> kept, out = hold_out(10, 0.3, np.random.default_rng(0))
-    >>> len(out), sorted([*kept.tolist(), *out.tolist()]) == list(range(10))
-    (3, True)
-    """
+    """Draw which rows to train on and which to hold out."""
     check_range("fit", "validation", share, 0, 1, ends=False)
     n_out = round(m * share)
     if not 0 < n_out < m:

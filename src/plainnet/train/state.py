@@ -23,21 +23,7 @@ Options = dict[str, Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The whole state of a training before one of its batches.
-
-    Attributes
-    ----------
-    arrays : dict of str to array
-        Parameters, the optimizer's state, the best weights, the history and the sums of the
-        running epoch. They are the training's own, and change with its next step.
-    facts : dict
-        The rest, as JSON can hold it: epoch, batch and step, and the generators.
-
-    Examples
-    --------
-    >>> Checkpoint({"theta": np.zeros(3)}, {"epoch": 2, "batch": 0, "step": 10}).facts["step"]
-    10
-    """
+    """The whole state of a training before one of its batches."""
 
     arrays: dict[str, Array]
     facts: dict[str, Any]

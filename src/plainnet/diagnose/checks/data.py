@@ -158,21 +158,7 @@ def check_left_out(schema: "TableSchema | ImageSchema | None") -> list[Finding]:
 
 
 def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]:
-    """Look for rare classes, and for equal rows with different labels.
-
-    Parameters
-    ----------
-    X : array of m rows
-        The rows.
-    labels : array of int, shape (m,)
-        Class numbers.
-    names : sequence of str
-        Of the classes.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Look for rare classes, and for equal rows with different labels."""
     counts = np.bincount(labels)
     present = np.flatnonzero(counts)
     found = []
@@ -210,23 +196,7 @@ def check_labels(X: Array, labels: Array, names: Sequence[str]) -> list[Finding]
 def check_leak(
     X: Array, y: Array, labels: Array | None, columns: Sequence[FeatureSpan]
 ) -> list[Finding]:
-    """Look for a column that gives the target away.
-
-    Parameters
-    ----------
-    X : array (m, n_features)
-        The rows.
-    y : array
-        Encoded targets, used where they are numbers.
-    labels : array of int, shape (m,), or None
-        Class numbers.
-    columns : sequence of FeatureSpan
-        The columns among the features.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Look for a column that gives the target away."""
     if len(X) < LEAK_ROWS:
         return []
     if labels is None:

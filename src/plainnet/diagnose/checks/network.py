@@ -18,21 +18,7 @@ LEARNED = 0.5  # of the base cost: below, a training has succeeded whatever its 
 
 
 def check_network(snapshot: TrainingSnapshot, activity: Activity, net: Sequential) -> list[Finding]:
-    """Look for symmetric weights, dead and saturated layers, vanishing and exploding gradients.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        For its cost.
-    activity : Activity
-        Of the network as it is now or as it was before.
-    net : Sequential
-        That network.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Look for symmetric weights, dead and saturated layers, vanishing and exploding gradients."""
     found = _symmetric(net) or _dead(activity)
     learned = activity is not snapshot.first_activity and snapshot.cost < LEARNED * snapshot.base
     if not found:
@@ -43,14 +29,7 @@ def check_network(snapshot: TrainingSnapshot, activity: Activity, net: Sequentia
 
 
 def symmetric_layers(net: Sequential) -> list[str]:
-    """Return the hidden dense layers whose units all hold the same weights.
-
-    Examples
-    --------
-    >>> from plainnet.nn import mlp
-    >>> symmetric_layers(mlp(2, (3,), init="zeros")), symmetric_layers(mlp(2, (3,)))
-    (['dense1'], [])
-    """
+    """Return the hidden dense layers whose units all hold the same weights."""
     dense = [layer for layer in net.layers if isinstance(layer, Dense)]
     return [
         layer.name

@@ -27,19 +27,7 @@ SIGMAS = 3.0
 
 
 def check_result(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
-    """Look for a network that ignores its input, fits too little, or knows nothing of new rows.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        After its training.
-    leaked : bool, default False
-        Whether a column gives the target away, so that the inputs do say something about it.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Look for a network that ignores its input, fits too little, or knows nothing of new rows."""
     if not math.isfinite(snapshot.cost):
         return []
     nothing = at_base(snapshot, leaked)

@@ -29,17 +29,7 @@ STILL = 0.01  # of the base cost: AUTOTRAINER's gain of a slow training
 
 
 def check_learning_curve(snapshot: TrainingSnapshot) -> list[Finding]:
-    """Look for a rate too high or too low, oscillation, overfitting, unmixed batches.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        After its training; without a history only its weights and batches are judged.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Look for a rate too high or too low, oscillation, overfitting, unmixed batches."""
     found = _batch_order(snapshot) + _grew(snapshot) + _overfitted(snapshot)
     history = snapshot.history
     if history is None or not history.loss:
@@ -51,17 +41,7 @@ def check_learning_curve(snapshot: TrainingSnapshot) -> list[Finding]:
 
 
 def check_failure(snapshot: TrainingSnapshot) -> list[Finding]:
-    """Say why a cost was no longer finite.
-
-    Parameters
-    ----------
-    snapshot : TrainingSnapshot
-        Whose training broke off.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Say why a cost was no longer finite."""
     rate = snapshot.rate
     high = rate is not None and too_high(snapshot)
     return [
@@ -91,13 +71,7 @@ def _step_size(snapshot: TrainingSnapshot) -> str:
 
 
 def blocks(values: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return the means of n consecutive parts, or the values where they are fewer.
-
-    Examples
-    --------
-    >>> blocks([4, 2, 1, 1], 2)
-    array([3., 1.])
-    """
+    """Return the means of n consecutive parts, or the values where they are fewer."""
     column = np.asarray(values, np.float64)
     return np.array([part.mean() for part in np.array_split(column, min(n, len(column)))])
 
