@@ -73,49 +73,13 @@ if TYPE_CHECKING:
 
     from plainnet.config import TrainConfig as TrainConfig
     from plainnet.engine.prediction import predict_logits as predict_logits
-    from plainnet.errors import DataError as DataError
-    from plainnet.errors import ModelFileError as ModelFileError
-    from plainnet.errors import PlainnetError as PlainnetError
-    from plainnet.errors import TrainingError as TrainingError
-    from plainnet.estimators import NetClassifier as NetClassifier
-    from plainnet.estimators import NetRegressor as NetRegressor
+    from plainnet.errors import *  # noqa: F403
+    from plainnet.estimators import *  # noqa: F403
     from plainnet.model import Model as Model
-    from plainnet.nn import ELU as ELU
-    from plainnet.nn import GELU as GELU
-    from plainnet.nn import BatchNorm as BatchNorm
-    from plainnet.nn import BinaryCrossEntropy as BinaryCrossEntropy
-    from plainnet.nn import Dense as Dense
-    from plainnet.nn import Dropout as Dropout
-    from plainnet.nn import Flatten as Flatten
-    from plainnet.nn import Huber as Huber
-    from plainnet.nn import Identity as Identity
-    from plainnet.nn import Layer as Layer
-    from plainnet.nn import LayerNorm as LayerNorm
-    from plainnet.nn import LeakyReLU as LeakyReLU
-    from plainnet.nn import Loss as Loss
-    from plainnet.nn import MeanSquaredError as MeanSquaredError
-    from plainnet.nn import MultiLabel as MultiLabel
-    from plainnet.nn import ReLU as ReLU
-    from plainnet.nn import Sequential as Sequential
-    from plainnet.nn import Sigmoid as Sigmoid
-    from plainnet.nn import SiLU as SiLU
-    from plainnet.nn import SoftmaxCrossEntropy as SoftmaxCrossEntropy
-    from plainnet.nn import Softplus as Softplus
-    from plainnet.nn import Tanh as Tanh
-    from plainnet.nn import mlp as mlp
+    from plainnet.nn import *  # noqa: F403
     from plainnet.nn.gradcheck import gradcheck as gradcheck
-    from plainnet.optim import SGD as SGD
-    from plainnet.optim import Adam as Adam
-    from plainnet.optim import AdamW as AdamW
-    from plainnet.optim import Cosine as Cosine
-    from plainnet.optim import OneCycle as OneCycle
-    from plainnet.optim import Optimizer as Optimizer
-    from plainnet.optim import RMSprop as RMSprop
-    from plainnet.optim import StepDecay as StepDecay
-    from plainnet.optim import WarmUp as WarmUp
-    from plainnet.train import EarlyStopping as EarlyStopping
-    from plainnet.train import Epoch as Epoch
-    from plainnet.train import History as History
+    from plainnet.optim import *  # noqa: F403
+    from plainnet.train import *  # noqa: F403
     from plainnet.train.fit import fit as fit
 
 
