@@ -7,7 +7,7 @@ from benchmarks.workloads import SWEEPS, Sweep, Workload
 
 # torch.compile is left out: it would compile for most of the time, and runs close to PyTorch.
 SIDES = ("plainnet", "floor", "PyTorch", "JAX", "scikit-learn")
-# Okabe and Ito's colours, told apart by the colour-blind too; a marker each besides.
+# Okabe and Ito's colors, told apart by the color-blind too; a marker each besides.
 STYLES = {
     "plainnet": ("#D55E00", "o", "-", 2.4),
     "floor": ("#555555", "", ":", 1.6),

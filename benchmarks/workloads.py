@@ -13,7 +13,7 @@ SEED = 20  # of the data, the first weights and the order of the batches
 
 @dataclass(frozen=True)
 class Workload:
-    """One training: float32, ReLU, cross-entropy on logits, He initialisation, constant rate."""
+    """One training: float32, ReLU, cross-entropy on logits, He initialization, constant rate."""
 
     name: str
     sizes: tuple[int, ...]

@@ -28,7 +28,7 @@ PEAK = 500_000_000  # bytes of memory that an attack may take
 SECONDS = 60  # a hang on any machine; what it takes is in the table
 
 Build = Callable[[Path], Path]
-GREY = (200, 10, 10)
+GRAY = (200, 10, 10)
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def encoded(kind: str, side: int, **options) -> bytes:
 
     Image.MAX_IMAGE_PIXELS = None
     stream = io.BytesIO()
-    Image.new("RGB", (side, side), GREY).save(stream, kind, **options)
+    Image.new("RGB", (side, side), GRAY).save(stream, kind, **options)
     return stream.getvalue()
 
 

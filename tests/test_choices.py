@@ -46,22 +46,16 @@ def test_without_scaling_pixels_enter_as_they_are(tmp_path):
 def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
     """They are what one gets without a network: its mistakes are not theirs."""
     found = {}
-    for scaling in ("standard", "none"):
-        config = TrainConfig(epochs=1, scaling=scaling, test_fraction=0.4)
+    for standardize in (True, False):
+        config = TrainConfig(epochs=1, standardize=standardize, test_fraction=0.4)
         if pictures:
             run = image_run(*pandas_and_bears(60, size=8), config)
         else:
             run = table_run(numbers(200), config)
         every = run.model.record["results"]["evaluation"]["baselines"]
-        found[scaling] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
-    for name, (accuracy, loss) in found["standard"].items():
-        assert found["none"][name] == (accuracy, pytest.approx(loss, rel=1e-3))
-
-
-def test_an_unknown_scaling_is_refused():
-    with pytest.raises(PlainnetError) as error:
-        table_run(numbers(), TrainConfig(scaling="minmax"))
-    assert str(error.value) == "unknown scaling 'minmax': expected one of standard, none"
+        found[standardize] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
+    for name, (accuracy, loss) in found[True].items():
+        assert found[False][name] == (accuracy, pytest.approx(loss, rel=1e-3))
 
 
 def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):

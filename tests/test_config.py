@@ -71,7 +71,7 @@ def test_one_name_stands_for_a_tuple_of_one():
         ({"epochs": np.float64(3)}, "epochs must be a whole number, got 3.0"),
         ({"dropout": None}, "dropout must be a number, got None"),
         ({"lr": "fast"}, "lr must be a number or None, got 'fast'"),
-        ({"balanced": 1}, "balanced must be True or False, got 1"),
+        ({"class_weight": 1}, "class_weight must be text or None, got 1"),
         ({"init": None}, "init must be text, got None"),
         ({"loss": 3}, "loss must be text or None, got 3"),
         ({"hidden": 4}, "hidden must be a sequence of whole numbers such as (8, 8), got 4"),

@@ -38,7 +38,7 @@ def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
 
 
 @pytest.mark.parametrize("logit", [0.0, TINY, -TINY])
-def test_every_judgement_of_a_row_says_no(logit: float) -> None:
+def test_every_judgment_of_a_row_says_no(logit: float) -> None:
     model = undecided(ROWS, logit)
     rows = read_rows(model, ROWS)
     assert model.predict(ROWS).tolist() == ["no"] * 4
@@ -50,7 +50,7 @@ def test_every_judgement_of_a_row_says_no(logit: float) -> None:
     assert explain(model, ROWS, 2).answer == "no"
 
 
-def test_every_judgement_of_labels_says_no() -> None:
+def test_every_judgment_of_labels_says_no() -> None:
     model = undecided(LABELS)
     rows = read_rows(model, LABELS)
     assert not model.predict(LABELS).any()

@@ -40,7 +40,7 @@ def frame_for(task, m=60):
         "multilabel": np.array(["p;q", "q", "p"])[np.arange(m) % 3],
         "regression": 100 + 10 * x,
     }[task]
-    return pd.DataFrame({"x": x, "colour": color, "y": target})
+    return pd.DataFrame({"x": x, "color": color, "y": target})
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def normals(*shape, seed=0):
 # --- threads -------------------------------------------------------------------------------------
 
 
-def test_threads_may_look_for_neighbours_while_others_predict():
+def test_threads_may_look_for_neighbors_while_others_predict():
     rows = read_rows(model(), FRAME)
     expected, found = model().outputs(rows.X), nearest(model(), rows.X[3], rows)
     ends = time.monotonic() + 2
@@ -122,7 +122,9 @@ def test_whoever_only_reads_a_model_holds_its_network_or_a_copy(read):
 def test_a_copy_of_a_network_in_use_does_not_wait_for_it(again):
     net, X = mlp(3, seed=1), normals(4, 3)
     with InUse(net, X):
-        np.testing.assert_array_equal(again(net).predict(X), mlp(3, seed=1).predict_logits(X))
+        np.testing.assert_array_equal(
+            again(net).predict_logits(X), mlp(3, seed=1).predict_logits(X)
+        )
 
 
 class InUse:
@@ -136,7 +138,7 @@ class InUse:
             assert self.ended.wait(60)
             return batch
 
-        self.thread = threading.Thread(target=net.predict, args=(X, None, transform))
+        self.thread = threading.Thread(target=net.predict_logits, args=(X, None, transform))
 
     def __enter__(self):
         self.thread.start()
@@ -193,7 +195,7 @@ def test_a_child_may_use_a_network_that_its_own_thread_holds():
 def test_children_predict_while_threads_of_the_parent_do(what):
     X = normals(3000, 3)
     if what == "network":
-        predict, few = mlp(3, hidden=(32,), seed=1).predict, X[:50]
+        predict, few = mlp(3, hidden=(32,), seed=1).predict_logits, X[:50]
     elif what == "estimator":
         predict, few = NetClassifier(epochs=1).fit(X[:40], np.arange(40) % 2).predict_proba, X[:50]
     else:

@@ -79,7 +79,7 @@ def test_a_warmup_comes_first():
         ({"schedule": "zigzag"}, "unknown schedule 'zigzag'"),
         ({"warmup": 5, "epochs": 5}, "warmup must be at least 0 and shorter than the 5 epochs"),
         ({"patience": 3}, "patience needs validation rows"),
-        ({"test": 0.6, "validation": 0.5}, "leave nothing to train on"),
+        ({"test_fraction": 0.6, "validation_fraction": 0.5}, "leave nothing to train on"),
         ({"epochs": 0}, "epochs"),
         ({"activation": ("relu", "tanh")}, "activations"),
         ({"batch_size": -1}, "batch_size"),

@@ -61,7 +61,7 @@ class TrainConfig:
     dropout : float, default 0.0
         The rate after each hidden layer.
     batch_norm, layer_norm : bool, default False
-        Whether to normalise in each hidden layer.
+        Whether to normalize in each hidden layer.
     loss : str, optional
         The name of a loss class, where the task leaves a choice (``Huber``).
     label_smoothing : float, default 0.0
@@ -108,7 +108,7 @@ class TrainConfig:
     strict : bool, default False
         Stop at a picture that cannot be used.
     standardize : bool, default True
-        Whether numbers and pixels are standardised, or enter the network as they are.
+        Whether numbers and pixels are standardized, or enter the network as they are.
     fingerprints : bool, default True
         Whether the model keeps a filter to estimate which share of a set of rows it was trained on.
     min_level_count : int, optional

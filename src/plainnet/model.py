@@ -189,7 +189,7 @@ class Model:
         return self.schema.blocks(frame, notes)
 
     def predict_proba(self, raw: Any, notes: list[str] | None = None) -> Array:
-        """Predict probabilities, or standardised numbers for regression.
+        """Predict probabilities, or standardized numbers for regression.
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ def survey(tmp_path: Path) -> Path:
 @pytest.fixture
 def colors(tmp_path: Path) -> Path:
     """A folder of twelve small pictures in two classes, which any network tells apart."""
-    folder = tmp_path / "colours"
+    folder = tmp_path / "colors"
     rng = np.random.default_rng(0)
     for name, channel in (("blue", 2), ("red", 0)):
         (folder / name).mkdir(parents=True)

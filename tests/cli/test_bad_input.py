@@ -76,7 +76,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--hidden 99999999999", "take fewer inputs or units"),
         ("--hidden 4 4 --activation relu tanh elu", "2 hidden layers but 3 activations"),
         ("--activation magic", "unknown activation 'magic'"),
-        ("--init magic", "unknown initialiser 'magic'"),
+        ("--init magic", "unknown initializer 'magic'"),
         ("--dropout 1", "rate must be a number in [0, 1), got 1.0"),
         ("--hidden --dropout 0.5", "belong to hidden layers"),
         ("--loss Huber", "loss 'Huber' does not fit a binary target"),

@@ -356,7 +356,7 @@ def twice(header, arrays):
     ("change", "says"),
     [
         (twice, "a baseline is in it twice"),
-        (put("record", "baselines", 0, "kind", "colours"), "baseline 1 does not fit it"),
+        (put("record", "baselines", 0, "kind", "colors"), "baseline 1 does not fit it"),
         (put("record", "baselines", 1, "rules", []), "baseline 2 does not fit it"),
         (put("record", "baselines", 0, "mean", [1, 2]), "baseline 1 does not fit it"),
         (put("record", "baselines", "x"), "should be a list"),

@@ -47,11 +47,11 @@ def test_files_of_pictures(
     cli: Cli, colors: Path, home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
 ) -> None:
     spoiled(colors)
-    colors = colors.rename(home / "colours")
+    colors = colors.rename(home / "colors")
     out = home / "out"
     out.mkdir()
     monkeypatch.chdir(home)
-    data, model = (colors, out / "m.safetensors") if absolute else ("colours", "out/m.safetensors")
+    data, model = (colors, out / "m.safetensors") if absolute else ("colors", "out/m.safetensors")
     parent = out if absolute else Path("out")
     done = cli("train", data, "--epochs 2 --size 8", "--out", model, "--report", parent / "t.html")
     assert (done.code, done.err) == (0, "")

@@ -43,7 +43,7 @@ def test_an_error_is_a_sentence_and_two() -> None:
     assert done.stderr == "Error: File 'nowhere.csv' does not exist; check the path.\n"
 
 
-@pytest.mark.parametrize("data", ["survey", "colours"])
+@pytest.mark.parametrize("data", ["survey", "colors"])
 def test_same_seed_same_bytes_in_two_processes(
     request: pytest.FixtureRequest, tmp_path: Path, data: str
 ) -> None:
@@ -52,7 +52,7 @@ def test_same_seed_same_bytes_in_two_processes(
         (tmp_path / name).mkdir()
         out = tmp_path / name / f"{name}.safetensors"
         words = ["--epochs", "3", "--dropout", "0.2", "--validation-fraction", "0.2", "--seed", "5"]
-        words += ["--size", "16"] if data == "colours" else []
+        words += ["--size", "16"] if data == "colors" else []
         assert run("train", path, *words, "--out", out, cwd=tmp_path / name).returncode == 0
     first, second = sorted(tmp_path.glob("*/*.safetensors"))
     assert first.read_bytes() == second.read_bytes()

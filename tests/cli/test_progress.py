@@ -116,7 +116,7 @@ def test_a_line_an_epoch_where_it_is_piped_or_dumb(
     ]
 
 
-def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_leaves_colors_out(monkeypatch: pytest.MonkeyPatch) -> None:
     color = "\x1b[36m"
     console, screen = terminal()
     watch(console)
@@ -133,7 +133,7 @@ def test_numbers_have_an_error_in_their_unit() -> None:
     assert "MAE 100.0000  " in screen.getvalue()
     console, screen = terminal(force_terminal=False)
     watch(console, 1, target=Target("regression", ("y", "z"), (), (5.0, 1.0), (200.0, 2.0)))
-    assert "MAE 0.5000  " in screen.getvalue()  # of several, standardised
+    assert "MAE 0.5000  " in screen.getvalue()  # of several, standardized
 
 
 def test_the_terminal_is_left_as_it_was_after_an_error() -> None:

@@ -212,10 +212,10 @@ def test_files_are_called_what_they_were_called_then(
     """Notes go into the model file, and name files as they are called in the folder."""
     (colors / "red" / "notes.txt").write_text("no picture")
     words = "--epochs 4 --size 8"
-    assert cli("train", "colours", words, "--out whole.safetensors").code == 0
+    assert cli("train", "colors", words, "--out whole.safetensors").code == 0
     whole = (tmp_path / "whole.safetensors").read_bytes()
     assert b"left out red/notes.txt" in whole
-    kill(cli, press, 3, "colours", words, "--out cut.safetensors --checkpoint-every 1")
+    kill(cli, press, 3, "colors", words, "--out cut.safetensors --checkpoint-every 1")
     os.chdir(colors)  # the fixture of the command line goes back
     outcome = cli("train", "--resume", "../cut.run")
     assert outcome.code == 0

@@ -28,7 +28,7 @@ def encoded(column: Column, *values: object) -> tuple[list[list[float]], list[st
     return out.tolist(), notes
 
 
-def test_a_number_is_filled_with_the_median_then_standardised() -> None:
+def test_a_number_is_filled_with_the_median_then_standardized() -> None:
     column = NumberColumn.fitted(cells("1", "2", "9", None), ".")
     # Filled: 1, 2, 9, 2; mean 3.5; squared distances 6.25, 2.25, 30.25, 2.25, on average 10.25.
     assert (column.low, column.median, column.high, column.missing) == (1, 2, 9, 1)
@@ -81,7 +81,7 @@ def test_numbers_that_cannot_be_fitted() -> None:
     with pytest.raises(DataError) as caught:
         NumberColumn.fitted(cells("1e308", "-1e308", "1e308"), ".")
     assert str(caught.value) == (
-        "Column 'x' holds numbers too large to standardise (up to 1e+308); "
+        "Column 'x' holds numbers too large to standardize (up to 1e+308); "
         "give them in another unit."
     )
 
@@ -160,12 +160,12 @@ def test_the_order_of_rows_decides_nothing() -> None:
         (
             NumberColumn.fitted(cells("1", "3"), "."),
             "1 to 3, median 2",
-            "standardised (mean 2, deviation 1)",
+            "standardized (mean 2, deviation 1)",
         ),
         (
             NumberColumn.fitted(cells("1", "3", None), "."),
             "1 to 3, median 2",
-            "missing = 2, marked; standardised (mean 2, deviation 0.8165)",
+            "missing = 2, marked; standardized (mean 2, deviation 0.8165)",
         ),
         (YesNoColumn("x", 2, 1000, 5), "5 No, 1,000 Yes", "missing = Yes, marked; No = 0, Yes = 1"),
         (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels; unknown = all 0"),

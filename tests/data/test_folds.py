@@ -20,14 +20,14 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "x": generator.normal(3, 2, M),
-            "colour": generator.choice(["red", "green", "blue"], M),
+            "color": generator.choice(["red", "green", "blue"], M),
             "y": ["no", "yes"] * (M // 2),
         }
     )
 
 
-def folds(table: pd.DataFrame, test: float = 0.2) -> Folds:
-    return fold(TableSource(table), K, rng(1), rng(2), test=test)
+def folds(table: pd.DataFrame, test_fraction: float = 0.2) -> Folds:
+    return fold(TableSource(table), K, rng(1), rng(2), test_fraction=test_fraction)
 
 
 def pictures() -> PictureSource:
@@ -71,7 +71,7 @@ def test_what_stands_in_a_fold_does_not_change_how_the_others_are_read() -> None
     before = folds(table).fold(0)
     changed = table.copy()
     changed.loc[before.test_rows, "x"] = 1e6
-    changed.loc[before.test_rows, "colour"] = "violet"
+    changed.loc[before.test_rows, "color"] = "violet"
     after = folds(changed).fold(0)
     np.testing.assert_array_equal(after.test_rows, before.test_rows)
     np.testing.assert_array_equal(after.train.X, before.train.X)

@@ -85,9 +85,9 @@ SOLID = [
     ("rgb.bmp", plain((12, 34, 56)), (12, 34, 56)),
     ("rgb.ppm", plain((12, 34, 56)), (12, 34, 56)),
     ("rgb.webp", plain((0, 0, 0)), (0, 0, 0)),
-    ("grey.png", plain(100, "L"), (100, 100, 100)),
-    ("grey.jpg", plain(100, "L"), (100, 100, 100)),
-    ("grey-half.png", plain((0, 51), "LA"), (204, 204, 204)),
+    ("gray.png", plain(100, "L"), (100, 100, 100)),
+    ("gray.jpg", plain(100, "L"), (100, 100, 100)),
+    ("gray-half.png", plain((0, 51), "LA"), (204, 204, 204)),
     ("clear.png", plain((9, 9, 9, 0), "RGBA"), (255, 255, 255)),
     ("half.png", plain((255, 0, 0, 51), "RGBA"), (255, 204, 204)),
     ("solid.png", plain((1, 2, 3, 255), "RGBA"), (1, 2, 3)),
@@ -109,7 +109,7 @@ SOLID = [
 
 
 @pytest.mark.parametrize(("name", "image", "expected"), SOLID, ids=[name for name, *_ in SOLID])
-def test_every_kind_of_colour_becomes_rgb(
+def test_every_kind_of_color_becomes_rgb(
     tmp_path: Path, name: str, image: Image.Image, expected: tuple[int, int, int]
 ) -> None:
     image.save(tmp_path / name, **image.info)
@@ -120,9 +120,9 @@ def test_every_kind_of_colour_becomes_rgb(
 
 
 def test_transparent_edges_do_not_darken(tmp_path: Path) -> None:
-    """A clear pixel's hidden colour must not bleed into its neighbours when they are merged."""
+    """A clear pixel's hidden color must not bleed into its neighbors when they are merged."""
     X = np.zeros((64, 64, 4), np.uint8)
-    X[:, ::2] = 255  # white stripes between clear ones whose hidden colour is black
+    X[:, ::2] = 255  # white stripes between clear ones whose hidden color is black
     Image.fromarray(X).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png", 8).min() >= 254
 
@@ -215,9 +215,9 @@ UNUSABLE = [
     ("wide.png", WIDE, "30,000 x 3 pixels is too large: at most 20,000 a side and 40,000,000 in"),
     ("warned.png", png_header(9_500, 9_500), "9,500 x 9,500 pixels is too large"),
     ("bomb.png", png_header(60_000, 60_000), "more than 89,478,485 pixels"),
-    ("float.tif", encoded("TIFF", Image.new("F", (4, 4))), "its colours are of the kind F"),
+    ("float.tif", encoded("TIFF", Image.new("F", (4, 4))), "its colors are of the kind F"),
     ("deep.tif", encoded("TIFF", Image.new("I", (4, 4), 70_000)), "its pixels have 32 bits"),
-    ("lab.tif", encoded("TIFF", Image.new("LAB", (4, 4))), "its colours are of the kind LAB"),
+    ("lab.tif", encoded("TIFF", Image.new("LAB", (4, 4))), "its colors are of the kind LAB"),
 ]
 
 

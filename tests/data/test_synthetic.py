@@ -98,9 +98,9 @@ def test_without_noise_the_points_lie_on_their_curves() -> None:
     X, y = circles(n=50, noise=0.0)
     np.testing.assert_allclose(np.hypot(*X.T), np.where(y == 0, 1, 0.8))
     X, y = moons(n=50, noise=0.0)
-    centre = np.where(y[:, None] == 0, (0, 0), (1, 0.5))
-    np.testing.assert_allclose(np.hypot(*(X - centre).T), 1)
-    assert (np.where(y == 0, 1, -1) * (X - centre)[:, 1] >= -1e-12).all()
+    center = np.where(y[:, None] == 0, (0, 0), (1, 0.5))
+    np.testing.assert_allclose(np.hypot(*(X - center).T), 1)
+    assert (np.where(y == 0, 1, -1) * (X - center)[:, 1] >= -1e-12).all()
     X, y = spiral(n=500, classes=5, noise=0.0)
     radius = np.hypot(*X.T)
     turn = np.arctan2(X[:, 0], X[:, 1]) - 4 * radius - 2 * np.pi * y / 5
@@ -218,14 +218,14 @@ def separated(features: np.ndarray, y: np.ndarray) -> float:
     return float(((F @ w > 0) == y).mean())
 
 
-def test_colour_alone_does_not_tell_pandas_from_bears(
+def test_color_alone_does_not_tell_pandas_from_bears(
     drawn: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Means, spreads and colourfulness help, as they do in photographs, but do not decide."""
+    """Means, spreads and colorfulness help, as they do in photographs, but do not decide."""
     X, y = drawn
     F = X.reshape(400, -1, 3) / 255
-    colourful = (F.max(axis=2) - F.min(axis=2)).mean(axis=1)
-    assert 0.7 < separated(np.column_stack([F.mean(axis=1), F.std(axis=1), colourful]), y) < 0.93
+    colorful = (F.max(axis=2) - F.min(axis=2)).mean(axis=1)
+    assert 0.7 < separated(np.column_stack([F.mean(axis=1), F.std(axis=1), colorful]), y) < 0.93
 
 
 def test_a_four_layer_network_learns_the_drawn_pictures(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from plainnet.data.read_table import read_frame
-from plainnet.data.targets import Target, drop_unlabelled
+from plainnet.data.targets import Target, drop_unlabeled
 from plainnet.errors import DataError, ModelFileError
 
 
@@ -102,9 +102,9 @@ def test_real_tables_are_taken_for_what_a_person_would_say(shared_data: Path) ->
         "wine-red": ("quality", "multiclass"),
     }
     for name, (column, task) in said.items():
-        rows = drop_unlabelled(read_frame(shared_data / "tables" / f"{name}.csv"), [column])
+        rows = drop_unlabeled(read_frame(shared_data / "tables" / f"{name}.csv"), [column])
         assert Target.infer(rows, [column]).task == task, name
-    cars = drop_unlabelled(read_frame(shared_data / "tables" / "mpg.csv"), ["model_year"])
+    cars = drop_unlabeled(read_frame(shared_data / "tables" / "mpg.csv"), ["model_year"])
     assert Target.infer(cars, ["model_year"]).task == "regression"
     assert Target.infer(cars, ["cylinders"]).task == "multiclass"
 
@@ -161,7 +161,7 @@ def test_whole_number_classes_stay_as_written(
     elif source == "parquet":
         rows.to_parquet(tmp_path / "rows.parquet")
         rows = read_frame(tmp_path / "rows.parquet")
-    rows = drop_unlabelled(rows, ["y"])
+    rows = drop_unlabeled(rows, ["y"])
     target = Target.infer(rows, ["y"], "multiclass")
     assert sorted(target.classes) == sorted(classes)
     numeric = classes[0] != "007"
@@ -344,16 +344,16 @@ def test_predictions_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_rows_without_a_target_are_left_out_and_told() -> None:
     rows = frame(x=list(range(14)), y=["a", "?", *[None] * 10, "b", "c"])
     notes: list[str] = []
-    kept = drop_unlabelled(rows, ["y"], notes)
+    kept = drop_unlabeled(rows, ["y"], notes)
     assert kept.index.tolist() == [0, 12, 13]
     assert notes == [
         "11 rows miss their target 'y' and are left out: data rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 "
         "and more."
     ]
-    assert drop_unlabelled(kept, ["y"], notes) is kept
+    assert drop_unlabeled(kept, ["y"], notes) is kept
     assert len(notes) == 1
     with pytest.raises(DataError) as caught:
-        drop_unlabelled(rows.iloc[1:4], ["y"])
+        drop_unlabeled(rows.iloc[1:4], ["y"])
     assert str(caught.value) == "All 3 rows miss the target 'y'; choose another target."
 
 

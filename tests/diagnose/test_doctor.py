@@ -201,7 +201,7 @@ def test_weights_of_classes_enter_the_base_rate():
     assert snapshot.base == pytest.approx(np.log(2), rel=1e-5)
 
 
-def test_neighbours_know_what_the_network_cannot():
+def test_neighbors_know_what_the_network_cannot():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (400, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
@@ -274,7 +274,7 @@ def test_ranks_of_a_sorted_file_do_not_break_ties_by_its_order():
 
 
 def test_the_inputs_do_not_say_nothing_where_a_column_gives_the_target_away():
-    """Among 200 columns of noise the neighbours do not see the one that tells."""
+    """Among 200 columns of noise the neighbors do not see the one that tells."""
     X = np.random.default_rng(0).standard_normal((120, 200))
     net, loss, rule, y = mlp(200, (8,)), MeanSquaredError(), Adam(0.01), X[:, :1] ** 3
     history = fit(net, X[:60], y[:60], loss=loss, optimizer=rule, epochs=300)
@@ -420,7 +420,7 @@ def judged_on(right, m, *, noise=0.1):
     """A network that knows its training rows, and gets `right` of `m` held-out rows right.
 
     Half of each are of class 1, and so surely said that being wrong costs more than not to know.
-    It reads the first column; nine others say nothing, and where they are large neighbours know
+    It reads the first column; nine others say nothing, and where they are large neighbors know
     nothing either.
     """
     net = mlp(10, (), 1, seed=0)
@@ -463,7 +463,7 @@ def test_the_interval_decides_what_held_out_rows_show(right, m, name):
         assert "is no better than the same answer for all." in found[name].says
 
 
-def test_few_rows_and_neighbours_that_know_nothing_are_a_problem_said_with_care():
+def test_few_rows_and_neighbors_that_know_nothing_are_a_problem_said_with_care():
     _, found = judged_on(13, 24, noise=20)
     said = found["no signal"]
     assert said.level == "problem"

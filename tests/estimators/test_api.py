@@ -62,7 +62,7 @@ def test_columns_of_a_dataframe_are_checked_as_scikit_learn_checks_them(kind):
     check_dataframe_column_names_consistency(kind.__name__, kind(epochs=2))
 
 
-def test_kinds_are_recognised():
+def test_kinds_are_recognized():
     assert is_classifier(NetClassifier())
     assert is_regressor(NetRegressor())
     assert not is_regressor(NetClassifier())

@@ -126,7 +126,7 @@ ROWS = [
     (
         X * 1e200,
         Y,
-        f"column 0 of X holds numbers too large to be standardised "
+        f"column 0 of X holds numbers too large to be standardized "
         f"(up to {np.abs(X[:, 0]).max() * 1e200:.3g}): divide them by a constant first",
     ),
     (X, Y[:5], "NetClassifier: X has 20 rows but y has 5"),

@@ -218,7 +218,7 @@ def test_a_network_that_joblib_has_stored_can_be_tuned_further(tmp_path):
 def test_rows_too_large_to_compute_with_are_an_error():
     X = np.finfo(np.float64).max * np.random.default_rng(0).random((10, 2))
     y = np.arange(10.0)
-    with pytest.raises(ValueError, match="holds numbers too large to be standardised"):
+    with pytest.raises(ValueError, match="holds numbers too large to be standardized"):
         NetRegressor().fit(X, y)
     with pytest.raises(TrainingError):
         NetRegressor(standardize=False).fit(X, y)

@@ -193,7 +193,7 @@ def test_three_classes_without_hidden_layers():
     Z = StandardScaler().fit_transform(X)
     other = LogisticRegression(C=1 / (0.05 * 60), tol=1e-10, max_iter=1000).fit(Z, THREE)
     net = classifier(hidden=(), l2=0.05, optimizer=SGD(lr=1.0), batch_size=None, epochs=400)
-    net.fit(X, THREE)  # standardised within
+    net.fit(X, THREE)  # standardized within
     np.testing.assert_allclose(net.predict_proba(X), other.predict_proba(Z), atol=1e-5)
     np.testing.assert_array_equal(net.predict(X), other.predict(Z))
 

@@ -38,9 +38,9 @@ def test_a_pipeline_hands_it_data_frames_and_weights():
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])  # dense and sparse
 def test_a_column_transformer_may_hand_it_sparse_rows(threshold):
-    frame = pd.DataFrame({"petal": X[:, 2], "colour": np.where(X[:, 3] > 1, "red", "blue")})
+    frame = pd.DataFrame({"petal": X[:, 2], "color": np.where(X[:, 3] > 1, "red", "blue")})
     encode = ColumnTransformer(
-        [("number", StandardScaler(), ["petal"]), ("text", OneHotEncoder(), ["colour"])],
+        [("number", StandardScaler(), ["petal"]), ("text", OneHotEncoder(), ["color"])],
         sparse_threshold=threshold,
     )
     pipe = make_pipeline(encode, small()).fit(frame, NAMES)

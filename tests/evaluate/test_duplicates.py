@@ -100,13 +100,13 @@ def test_a_hash_by_hand():
     assert bits_apart(perceptual_hash(larger), perceptual_hash(X)).tolist() == [0]
 
 
-def test_thumbnails_and_colours_are_means():
+def test_thumbnails_and_colors_are_means():
     X = np.random.default_rng(2).integers(0, 256, (70, 6, 9, 3), np.uint8)
     small = thumbnails(X, 2, 3)
     assert small[69, 1, 2] == pytest.approx(X[69, 3:, 6:].mean(), rel=1e-5)
     uneven = thumbnails(X, 4, 9)[0, 1]  # of rows 1.5 to 3
-    grey = X[0].mean(axis=2)
-    np.testing.assert_allclose(uneven, (0.5 * grey[1] + grey[2]) / 1.5, rtol=1e-5)
+    gray = X[0].mean(axis=2)
+    np.testing.assert_allclose(uneven, (0.5 * gray[1] + gray[2]) / 1.5, rtol=1e-5)
     seven = color_summary(X)[68]
     pixels = X[68].reshape(-1, 3) / 255
     expected = [*pixels.mean(0), *pixels.std(0), np.mean(pixels.max(1) - pixels.min(1))]

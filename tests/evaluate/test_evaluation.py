@@ -172,7 +172,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
     names = [one["name"] for one in found["baselines"]]
     assert names == {
         "regression": ["constant", "regression"],
-        "pictures": ["constant", "column", "colours", "regression"],
+        "pictures": ["constant", "column", "colors", "regression"],
     }.get(task, ["constant", "column", "regression"])
 
 
@@ -182,7 +182,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
         [{"kind": "constant", "mean": [0.5, 0.5]}],
         [{"kind": "magic"}],
         [{"kind": "column", "rules": []}],
-        [{"kind": "colours"}],
+        [{"kind": "colors"}],
         "all of them",
     ],
 )
@@ -234,13 +234,13 @@ def test_introverts_are_told_by_one_column(shared_data):
         assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
 
 
-def test_pandas_and_bears_are_told_by_colour(shared_data):
+def test_pandas_and_bears_are_told_by_color(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
     found = run(shared_data / "pandas-bears", config).model.record["results"]["evaluation"]
     assert not found["verdict"].startswith("Better")
-    colors = next(b for b in found["baselines"] if b["name"] == "colours")
+    colors = next(b for b in found["baselines"] if b["name"] == "colors")
     assert colors["accuracy"] >= found["accuracy"]
-    says = "seven numbers of colour with logistic regression "
+    says = "seven numbers of color with logistic regression "
     assert f"as good or better: {says}({100 * colors['accuracy']:.1f} %)" in found["verdict"]
 
 

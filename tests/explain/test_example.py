@@ -31,7 +31,7 @@ def frame(m=60, seed=0):
     return pd.DataFrame(
         {
             "number": np.where(rng.random(m) < 0.2, "", number.astype(str)),
-            "colour": color,
+            "color": color,
             "yes": rng.choice(["Yes", "No"], m),
             "binary": np.where(number > 5, "big", "small"),
             "class": color,
@@ -54,7 +54,7 @@ TARGETS = {
     "regression": ("price",),
     "regression of two": ("price", "weight"),
 }
-INPUTS = ["number", "colour", "yes"]
+INPUTS = ["number", "color", "yes"]
 
 
 def trained(target, **options):

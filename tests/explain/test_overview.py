@@ -1,4 +1,4 @@
-"""Mistakes, neighbours, and pictures of weights."""
+"""Mistakes, neighbors, and pictures of weights."""
 
 import io
 import json
@@ -108,7 +108,7 @@ def test_nearest_is_what_the_last_layer_cannot_tell_apart():
     assert len(nearest(model, np.array([0.0], np.float32), data, n=99)) == 4
 
 
-def test_a_training_sample_is_its_own_neighbour_and_nothing_is_changed():
+def test_a_training_sample_is_its_own_neighbor_and_nothing_is_changed():
     model = table_run(introverts(300), TrainConfig(epochs=3, batch_norm=True)).model
     data = read_rows(model, introverts(300))
     before = model.net.params.theta.copy(), data.X.copy()

@@ -317,9 +317,9 @@ def test_run_as_a_script_it_is_the_same_and_says_what_is_wrong(tmp_path):
 MODES = {
     "photo.jpg": ("RGB", (90, 70), {"quality": 90}),
     "big.jpg": ("RGB", (333, 250), {}),
-    "grey.png": ("L", (40, 30), {}),
+    "gray.png": ("L", (40, 30), {}),
     "clear.png": ("RGBA", (31, 17), {}),
-    "clear grey.png": ("LA", (31, 17), {}),
+    "clear gray.png": ("LA", (31, 17), {}),
     "deep.png": ("I;16", (20, 20), {}),
     "palette.gif": ("P", (33, 21), {}),
     "bits.png": ("1", (33, 21), {}),

@@ -42,7 +42,7 @@ NAMES = (
     ),
     *(
         "baseline.regression.dense1.W",
-        "baseline.colours.dense1.b",
+        "baseline.colors.dense1.b",
         "__metadata__",
         "../x",
         "x" * 300,

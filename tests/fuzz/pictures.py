@@ -38,7 +38,7 @@ def good():
     """Small pictures of every format that is read, in many modes."""
     rng = np.random.default_rng(0)
     rgb = Image.fromarray(rng.integers(0, 255, (24, 31, 3), np.uint8))
-    grey, palette, deep = (
+    gray, palette, deep = (
         rgb.convert("L"),
         rgb.convert("P"),
         Image.fromarray(rng.integers(0, 65535, (20, 20), np.uint16)),
@@ -62,8 +62,8 @@ def good():
         "j.tif": encoded("TIFF", rgb, compression="tiff_lzw", exif=exif),
         "k.tif": encoded("TIFF", deep, compression="tiff_deflate"),
         "l.ppm": encoded("PPM", rgb),
-        "m.png": encoded("PNG", grey.convert("1")),
-        "n.tif": encoded("TIFF", rgb.convert("F") if rgb.mode == "L" else grey.convert("F")),
+        "m.png": encoded("PNG", gray.convert("1")),
+        "n.tif": encoded("TIFF", rgb.convert("F") if rgb.mode == "L" else gray.convert("F")),
         "o.jp2": encoded("JPEG2000", rgb),
         "p.avif": encoded("AVIF", rgb, exif=exif),
     }

@@ -64,7 +64,7 @@ def bench(folder):
     frame = pd.DataFrame(
         {
             "x": rng.standard_normal(m).round(2),
-            "colour": rng.choice(["red", "green"], m),
+            "color": rng.choice(["red", "green"], m),
             "glad": rng.choice(["yes", "no"], m),
         }
     )

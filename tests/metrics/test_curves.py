@@ -19,7 +19,7 @@ from plainnet.metrics.curves import (
 )
 from plainnet.metrics.scores import roc_auc
 
-labelled = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=30).filter(
+labeled = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=30).filter(
     lambda rows: len({y for y, _ in rows}) == 2
 )
 
@@ -31,7 +31,7 @@ def at(rows, threshold):
             ((True, True), (False, True), (True, False), (False, False))]  # fmt: skip
 
 
-@given(labelled)
+@given(labeled)
 def test_every_threshold_is_on_the_curves(rows):
     y, s = zip(*rows, strict=True)
     false, true, thresholds = roc_curve(y, s)
@@ -46,7 +46,7 @@ def test_every_threshold_is_on_the_curves(rows):
         assert (p, r) == pytest.approx((tp / (tp + fp), tp / (tp + fn)))
 
 
-@given(labelled, st.integers(0, 5), st.integers(0, 5))
+@given(labeled, st.integers(0, 5), st.integers(0, 5))
 def test_no_threshold_is_better(rows, cost_fp, cost_fn):
     y, s = zip(*rows, strict=True)
     every = [at(rows, t) for t in [*range(7), 99]]

@@ -117,18 +117,18 @@ def auc_of_all_pairs(y, score):
     return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs)
 
 
-labelled_scores = st.lists(
+labeled_scores = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=2, max_size=40
 ).filter(lambda rows: len({y for y, _ in rows}) == 2)
 
 
-@given(labelled_scores)
+@given(labeled_scores)
 def test_auc_is_the_share_of_pairs_in_order_ties_half(rows):
     y, score = np.array(rows).T
     assert metrics.roc_auc(y, score / 6) == pytest.approx(auc_of_all_pairs(y, score))
 
 
-@given(labelled_scores)
+@given(labeled_scores)
 def test_auc_sees_only_the_order_and_turns_round_with_the_labels(rows):
     y, score = np.array(rows).T
     auc = metrics.roc_auc(y, score)

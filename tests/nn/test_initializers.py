@@ -1,4 +1,4 @@
-"""Initialisers against their closed forms, within what sampling allows."""
+"""Initializers against their closed forms, within what sampling allows."""
 
 import math
 
@@ -120,7 +120,7 @@ def test_an_unknown_name_is_refused_with_all_that_are_known(name):
     with pytest.raises(PlainnetError) as error:
         initializer(name)
     assert str(error.value) == (
-        f"unknown initialiser {name!r}: expected one of he_normal, he_uniform, xavier_normal, "
+        f"unknown initializer {name!r}: expected one of he_normal, he_uniform, xavier_normal, "
         "xavier_uniform, lecun_normal, lecun_uniform, orthogonal, zeros, ones, constant:NUMBER, "
         "normal:NUMBER"
     )
@@ -132,7 +132,7 @@ def test_a_number_that_is_none_is_refused(kind, number):
     with pytest.raises(PlainnetError) as error:
         initializer(kind + number)
     assert str(error.value) == (
-        f"initialiser {kind + number!r} needs a finite number after the colon, "
+        f"initializer {kind + number!r} needs a finite number after the colon, "
         f"and a normal's at least 0, such as '{kind}:0.01'"
     )
 

@@ -261,7 +261,7 @@ def test_what_is_no_network_is_refused(make, message):
     "options", [{"activation": "rely"}, {"init": "hay"}, {"hidden": (), "activation": "rely"}]
 )
 def test_a_slip_in_a_name_is_refused_even_where_it_would_not_be_used(options):
-    with pytest.raises(PlainnetError, match=r"^unknown (activation|initialiser)"):
+    with pytest.raises(PlainnetError, match=r"^unknown (activation|initializer)"):
         mlp(3, **options)
 
 
@@ -289,7 +289,7 @@ def test_a_transform_that_gives_another_shape_is_refused():
 
 def test_a_network_that_does_nothing_still_gives_copies():
     X = normals(3, 2).astype(np.float32)
-    Z = Sequential([Identity()], 2).predict(X)
+    Z = Sequential([Identity()], 2).predict_logits(X)
     np.testing.assert_array_equal(Z, X)
     assert not np.shares_memory(Z, X)
 

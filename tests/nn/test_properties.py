@@ -73,7 +73,7 @@ def test_gradcheck_of_each_layer_under_each_loss(layer_name, loss_name):
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradcheck_of_each_activation_loss_and_initialiser(activation, loss_name):
+def test_gradcheck_of_each_activation_loss_and_initializer(activation, loss_name):
     make_loss, n_out, draw = LOSSES[loss_name]
     for init in INITS:
         rng = np.random.default_rng(7)
@@ -317,7 +317,7 @@ def test_a_description_survives_json(make, in_shape):
     assert again.params.views.keys() == net.params.views.keys()
     again.params.load(net.params.views)
     X = rows(in_shape)
-    np.testing.assert_array_equal(again.predict(X), net.predict_logits(X))
+    np.testing.assert_array_equal(again.predict_logits(X), net.predict_logits(X))
 
 
 COPIES = {

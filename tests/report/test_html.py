@@ -1,4 +1,4 @@
-"""Pages: what they forbid, how they escape, and whether their colours can be read."""
+"""Pages: what they forbid, how they escape, and whether their colors can be read."""
 
 import base64
 import hashlib
@@ -76,7 +76,7 @@ def test_the_measure_of_contrast():
     )  # WCAG's known near miss
 
 
-def test_both_schemes_name_the_same_colours():
+def test_both_schemes_name_the_same_colors():
     both = schemes()
     assert set(both["light"]) == set(both["dark"])
     assert set(re.findall(r"var\(--([\w-]+)\)", STYLE)) == set(both["light"])

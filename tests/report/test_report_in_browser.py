@@ -32,7 +32,7 @@ def test_it_opens_without_complaint_or_request_and_fits(task, width, dark, tmp_p
         assert tab.value("[...document.images].every(one => one.complete && one.naturalWidth)")
 
 
-def test_its_colours_reach_the_drawings(tmp_path):
+def test_its_colors_reach_the_drawings(tmp_path):
     file = tmp_path / "report.html"
     file.write_text(text_of("binary"), encoding="utf-8")
     first = "getComputedStyle(document.querySelector('svg .s-series1')).stroke"

@@ -33,7 +33,7 @@ def test_it_is_plain_svg_with_words(drawing):
     root = ElementTree.fromstring(drawing.svg)
     assert (root.tag, root.get("role")) == ("svg", "img")
     title, desc = root.find("title"), root.find("desc")
-    assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
+    assert root.get("aria-labeledby") == f"{title.get('id')} {desc.get('id')}"
     assert (title.text, desc.text) == (drawing.title, drawing.says)
     allowed = {"svg", "title", "desc", "defs", "g", "path", "use", "text", "clipPath", "rect"}
     assert {element.tag for element in root.iter()} <= allowed
@@ -55,7 +55,7 @@ def test_identifiers_are_its_own_and_all_that_is_pointed_to_is_there(drawing):
 
 
 @every
-def test_all_colours_are_names(drawing):
+def test_all_colors_are_names(drawing):
     assert not re.search(r'(fill|stroke)="#', drawing.svg)
     assert 'class="f-ink"' in drawing.svg
 
@@ -73,7 +73,7 @@ def test_numbers_of_a_logarithmic_axis_are_written_out():
     assert {"0.01", "0.1", "1"} <= set(words)
 
 
-def test_lines_differ_in_more_than_colour():
+def test_lines_differ_in_more_than_color():
     six = [Line(str(i), [0, 1], [i, i]) for i in range(SERIES)]
     assert len(set(lines("a", "b", "c", six, ("x", "y")).dashes)) == SERIES
     with pytest.raises(ValueError, match="a drawing holds 1 to 6 lines, got 7"):

@@ -289,7 +289,7 @@ def test_pictures():
     assert [answer.name for answer in first.answers] == [
         "constant",
         "column",
-        "colours",
+        "colors",
         "regression",
     ]
 

@@ -37,7 +37,7 @@ def train(checkpoints: Checkpoints, cut: int = 0, stopping: EarlyStopping | None
 
     net = mlp(3, (4,), dropout=0.2, seed=2)
     held_out = None if stopping is None else 0.25
-    given = {"epochs": 8, "batch_size": 4, "validation": held_out, "early_stopping": stopping}
+    given = {"epochs": 8, "batch_size": 4, "validation_data": held_out, "early_stopping": stopping}
     loss, rule = BinaryCrossEntropy(), Adam(0.1)
     fit(net, X, Y, loss=loss, optimizer=rule, watch=watch, checkpoints=checkpoints, **given)
     return net.params.theta.tobytes()

@@ -444,7 +444,12 @@ def test_targets_and_weights_go_with_their_rows_when_a_share_is_held_out():
     learned, refused = [], []
     for seed in range(20):
         net = mlp(6, (), dtype=np.float64)
-        options = {"validation": 1 / 3, "sample_weight": weight, "seed": seed, "epochs": 300}
+        options = {
+            "validation_fraction": 1 / 3,
+            "sample_weight": weight,
+            "seed": seed,
+            "epochs": 300,
+        }
         try:
             fit(net, X, y, loss=MSE, optimizer=SGD(0.2), **options)
         except PlainnetError as error:  # row 2 was held out
@@ -533,7 +538,7 @@ def test_the_epoch_at_which_a_callback_stops_may_be_the_best(data):
 
 def test_min_delta_is_the_least_improvement_that_counts(data):
     X, y = data
-    options = {"loss": BCE, "optimizer": SGD(1e-3), "epochs": 50, "validation": (X, y)}
+    options = {"loss": BCE, "optimizer": SGD(1e-3), "epochs": 50, "validation_data": (X, y)}
     slow = fit(net64(), X, y, early_stopping=EarlyStopping(3, min_delta=0.5), **options)
     assert (len(slow), slow.best_epoch, slow.stopped) == (4, 1, "early stopping")
     any_step = fit(net64(), X, y, early_stopping=EarlyStopping(3), **options)
@@ -871,8 +876,8 @@ OPTIONS = [
     {"optimizer": SGD(0.02)},
     {"epochs": 4},
     {"batch_size": 7},
-    {"validation": 0.2},
-    {"validation": 0.2, "seed": 1},
+    {"validation_fraction": 0.2},
+    {"validation_fraction": 0.2, "seed": 1},
     {"batch_size": 7, "seed": 1},
     {"sample_weight": np.linspace(0, 1, 40)},
     {"class_weight": {0: 3.0}},
@@ -917,33 +922,39 @@ def test_every_option_changes_something(data):
             {"early_stopping": EarlyStopping()},
             "early stopping needs validation rows: pass validation_fraction=0.2, say",
         ),
-        ({"validation": 1.5}, "fit: validation must be a number in (0, 1), got 1.5"),
-        ({"validation": 0}, "fit: validation must be a number in (0, 1), got 0"),
         (
-            {"validation": 0.01},
+            {"validation_fraction": 1.5},
+            "fit: validation_fraction must be a number in (0, 1), got 1.5",
+        ),
+        (
+            {"validation_fraction": 0.2, "validation_data": (np.ones((2, 3)), [0, 1])},
+            "fit takes validation_fraction or validation_data, not both",
+        ),
+        (
+            {"validation_fraction": 0.01},
             "validation_fraction=0.01 of 40 rows leaves 40 to train on and 0 to validate with: "
             "give more rows or another share",
         ),
         (
-            {"validation": 0.999},
+            {"validation_fraction": 0.999},
             "validation_fraction=0.999 of 40 rows leaves 0 to train on and 40 to validate with: "
             "give more rows or another share",
         ),
         (
-            {"validation": (1, 2, 3)},
-            "validation must be a share of the rows or (X, y), got 3 parts",
+            {"validation_data": (1, 2, 3)},
+            "validation_data must be a pair (X, y), got 3 parts",
         ),
         (
-            {"validation": (np.ones((2, 4)), [0, 1])},
+            {"validation_data": (np.ones((2, 4)), [0, 1])},
             "Dense 'dense1' expects 3 inputs, got 4",
         ),
         (
-            {"validation": (np.ones((2, 3)), [0, 1, 1])},
-            "validation X has 2 rows but y has 3",
+            {"validation_data": (np.ones((2, 3)), [0, 1, 1])},
+            "X of validation_data has 2 rows but y has 3",
         ),
         (
-            {"validation": (np.ones((0, 3)), np.ones(0))},
-            "there are no rows to train on or validate with: validation X is empty",
+            {"validation_data": (np.ones((0, 3)), np.ones(0))},
+            "there are no rows to train on or validate with: X of validation_data is empty",
         ),
         (
             {"sample_weight": [1, 2]},

@@ -43,7 +43,12 @@ def test_an_epoch_cannot_be_changed():
 @pytest.mark.parametrize("metric", [None, BinaryCrossEntropy().metric])
 def test_columns_of_a_training(validation, metric):
     X = np.random.default_rng(0).normal(size=(40, 2))
-    options = {"validation": validation, "metric": metric, "epochs": 5, "batch_size": 8}
+    options = {
+        "validation_fraction": validation or 0.0,
+        "metric": metric,
+        "epochs": 5,
+        "batch_size": 8,
+    }
     seen: list[Epoch] = []
     history = fit(
         mlp(2),

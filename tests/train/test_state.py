@@ -279,7 +279,7 @@ REFUSED = {
     "one number": ({"data": lambda: (rows()[0] + np.eye(22, 3) * 1e-6, rows()[1])}, {}, "rows"),
     "row weights": ({}, {"sample_weight": np.linspace(1, 2, 22)}, "with other rows"),
     "class weights": ({}, {"class_weight": {0: 1.0, 1: 2.0}}, "with other rows"),
-    "validation rows": ({}, {"validation": 0.1}, "with other rows"),
+    "validation rows": ({}, {"validation_fraction": 0.1}, "with other rows"),
     "transform": ({}, {"transform": lambda X: X * 2}, "with other rows"),
     "network": ({"net": lambda: mlp(3, (5,), seed=3)}, {}, "with other network"),
     "activation": ({"net": lambda: mlp(3, (4,), activation="tanh")}, {}, "with other network"),

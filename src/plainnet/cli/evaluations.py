@@ -140,7 +140,7 @@ def _show_differences(console: Console, found: Mapping[str, Any]) -> None:
         rows.append([_short(one["words"]), f"{d['value']:+.4f}", ends, f"{d['p']:.3g}"])
     if rows:
         head = ["network minus", "difference", "95 % interval", "p"]
-        title = "Compared by squared error, standardised"
+        title = "Compared by squared error, standardized"
         title = title if "rmse" in found else "Compared on the same rows"
         section(console, table(title, head, rows, right=(1, 2, 3)))
 

@@ -85,9 +85,9 @@ class Options:
     dropout
         Rate of dropout after each hidden layer. [default: 0.0]
     batch_norm
-        Normalise each hidden layer over the batch.
+        Normalize each hidden layer over the batch.
     layer_norm
-        Normalise each hidden layer over its units.
+        Normalize each hidden layer over its units.
     loss
         Huber or MeanSquaredError for a regression; the other tasks have one loss each.
     label_smoothing

@@ -24,7 +24,7 @@ class Predictions:
     target: Target  # what was predicted
     unit: str  # what was predicted for: row or file
     names: Sequence[str]  # each one's number or name
-    A: Array  # probabilities, or standardised numbers
+    A: Array  # probabilities, or standardized numbers
 
     def csv(self, raw: bool = False) -> str:
         """Return all predictions and probabilities as CSV; `raw` keeps text as it is."""

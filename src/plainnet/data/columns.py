@@ -117,7 +117,7 @@ def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: lis
 @final
 @dataclass(frozen=True)
 class NumberColumn(FeatureColumn):
-    """Numbers: missing ones become the median, then all are standardised."""
+    """Numbers: missing ones become the median, then all are standardized."""
 
     decimal: str
     low: float
@@ -137,7 +137,7 @@ class NumberColumn(FeatureColumn):
             mean, scale = float(np.mean(filled)), float(np.std(filled))
         if not np.isfinite(scale):  # and so if the median or the mean is not
             raise DataError(
-                f"Column {shortened(cells.name)} holds numbers too large to standardise (up to "
+                f"Column {shortened(cells.name)} holds numbers too large to standardize (up to "
                 f"{max(-low, high):g}); give them in another unit."
             )
         if low == high:
@@ -196,7 +196,7 @@ class NumberColumn(FeatureColumn):
         filled = f"missing = {self.median:g}, marked; " if self.missing else ""
         if self.unscaled:
             return f"{filled}as it is"
-        return f"{filled}standardised (mean {self.mean:.4g}, deviation {self.scale:.4g})"
+        return f"{filled}standardized (mean {self.mean:.4g}, deviation {self.scale:.4g})"
 
     @property
     def unscaled(self) -> bool:
@@ -212,7 +212,7 @@ class NumberColumn(FeatureColumn):
         return NumberColumn.fitted(cells, self.decimal)
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write the standardised numbers."""
+        """Write the standardized numbers."""
         Z = cells.standardized(self.decimal, self.mean, self.scale)
         # A missing cell has code -1: the last value, which is that of the median.
         Z = np.append(Z, (self.median - self.mean) / self.scale)

@@ -17,7 +17,7 @@ from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_frame
 from plainnet.data.splits import checked_classes, stratified_split
 from plainnet.data.table_schema import TableSchema
-from plainnet.data.targets import Target, Task, drop_unlabelled
+from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
 
 Array = NDArray[Any]
@@ -95,7 +95,7 @@ class TableSource(Source):
         if not target:
             target = (str(frame.columns[-1]),)
             self._notes.append(f"no target was named: taking the last column, {target[0]!r}")
-        frame = drop_unlabelled(frame, target, self._notes)
+        frame = drop_unlabeled(frame, target, self._notes)
         self._frame, self._target = frame, Target.infer(frame, target, task)
         if task is None:
             self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
@@ -247,7 +247,7 @@ def table_dataset(
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
     standardize : bool, default True
-        Whether numbers and pixels are standardised, or enter the network as they are.
+        Whether numbers and pixels are standardized, or enter the network as they are.
     privacy : Privacy, optional
         Which levels and values of single rows the schema leaves out; by default none.
 
@@ -307,7 +307,7 @@ def image_dataset(
     group : callable, optional
         Numbers rows (features or pictures); rows of one number stay on one side of the split.
     standardize : bool, default True
-        Whether numbers and pixels are standardised, or enter the network as they are.
+        Whether numbers and pixels are standardized, or enter the network as they are.
 
     Returns
     -------
@@ -329,7 +329,7 @@ def image_dataset(
     return split(source, rng, test_fraction=test_fraction, validation_fraction=validation_fraction)
 
 
-def read_labelled(
+def read_labeled(
     path: str | Path,
     schema: TableSchema | ImageSchema,
     target: Target,
@@ -341,7 +341,7 @@ def read_labelled(
     r"""Read rows whose targets are known, as a trained model understands them."""
     notes = [] if notes is None else notes
     if isinstance(schema, TableSchema):
-        frame = drop_unlabelled(read_frame(path), target.columns, notes)
+        frame = drop_unlabeled(read_frame(path), target.columns, notes)
         y = target.encode(frame)
         inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
         return Examples(schema.transform(inputs, notes), y)

@@ -33,7 +33,7 @@ def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     """Read one picture and bring it to a square of red, green and blue.
 
     The first frame is taken, turned as its EXIF orientation says, and resized to `size` x `size`
-    (a picture that is not square is squeezed, so that nothing of it is cut off). Grey, palette,
+    (a picture that is not square is squeezed, so that nothing of it is cut off). Gray, palette,
     CMYK and 1-bit pictures become RGB, transparent ones are laid over white, and 16 bits a
     channel are scaled to 8.
     """
@@ -135,7 +135,7 @@ def _square(
 
 
 def _resizable(image: "PillowImage") -> "PillowImage":
-    """Turn any mode into one that can be resized smoothly: grey, RGB or RGBA of 8 bits each."""
+    """Turn any mode into one that can be resized smoothly: gray, RGB or RGBA of 8 bits each."""
     from PIL import Image
 
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -150,7 +150,7 @@ def _resizable(image: "PillowImage") -> "PillowImage":
     if image.mode in ("L", "RGB"):
         return image
     if image.mode not in _READABLE_MODES:
-        raise DataError(f"its colours are of the kind {image.mode}: save it as RGB")
+        raise DataError(f"its colors are of the kind {image.mode}: save it as RGB")
     return image.convert("RGB")
 
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageDraw import ImageDraw as PillowDraw
 
-Colour = tuple[int, int, int]
-Coat = dict[str, Colour]
-"""The colour of each part: body, limb, ear, patch (around the eye), muzzle, nose, eye, chest."""
+Color = tuple[int, int, int]
+Coat = dict[str, Color]
+"""The color of each part: body, limb, ear, patch (around the eye), muzzle, nose, eye, chest."""
 Shape = tuple[str, float, float, float, float, float]
 """A part and its ellipse: x, y (right and down), the two radii, and the turn in radians."""
 
@@ -23,7 +23,7 @@ _WHITE, _INK = (240, 238, 228), (34, 32, 36)
 
 # Body, limbs, muzzle: brown, dark brown, cinnamon, black with a tan muzzle, beige with dark legs,
 # pale.
-_BEARS: tuple[tuple[Colour, Colour, Colour], ...] = (
+_BEARS: tuple[tuple[Color, Color, Color], ...] = (
     ((124, 82, 48), (98, 62, 36), (166, 126, 86)),
     ((84, 56, 38), (64, 42, 30), (140, 106, 76)),
     ((160, 98, 54), (124, 74, 42), (190, 142, 96)),
@@ -33,7 +33,7 @@ _BEARS: tuple[tuple[Colour, Colour, Colour], ...] = (
 )
 
 # Above and below the horizon; what stands there.
-_SCENES: tuple[tuple[Colour, Colour, str], ...] = (
+_SCENES: tuple[tuple[Color, Color, str], ...] = (
     ((150, 190, 220), (96, 140, 62), "grass"),
     ((186, 202, 216), (226, 232, 238), "snow"),
     ((52, 80, 50), (84, 92, 54), "trees"),
@@ -209,7 +209,7 @@ def _walking(rng: np.random.Generator, panda: bool) -> list[Shape]:
 
 
 def _coat(rng: np.random.Generator, panda: bool) -> Coat:
-    """Choose the colours of an animal."""
+    """Choose the colors of an animal."""
     ink = _tinted(rng, _INK, 8)
     if panda:
         white = _tinted(rng, _WHITE, 14)
@@ -226,7 +226,7 @@ def _coat(rng: np.random.Generator, panda: bool) -> Coat:
     }  # fmt: skip
 
 
-def _land(rng: np.random.Generator, size: int, above: Colour, below: Colour) -> "PillowImage":
+def _land(rng: np.random.Generator, size: int, above: Color, below: Color) -> "PillowImage":
     """Lay sky or wood above ground, both uneven, on a canvas that is finer than the picture."""
     from PIL import Image
 
@@ -261,8 +261,8 @@ def _stand(rng: np.random.Generator, draw: "PillowDraw", side: int, kind: str) -
             green = _tinted(rng, (126, 160, 78), 24)
             draw.line((x, -1, x + lean, side), fill=green, width=int(w * 0.4) + 1)
         elif kind == "rocks":
-            grey = _tinted(rng, (118, 114, 108), 30)
-            draw.ellipse((x - 2 * w, y - w, x + 2 * w, y + 1.4 * w), fill=grey)
+            gray = _tinted(rng, (118, 114, 108), 30)
+            draw.ellipse((x - 2 * w, y - w, x + 2 * w, y + 1.4 * w), fill=gray)
         else:
             bush = _tinted(rng, (92, 116, 76) if kind == "grass" else (206, 214, 224), 16)
             draw.ellipse((x - 2 * w, y - w, x + 2 * w, y + w), fill=bush)
@@ -281,8 +281,8 @@ def _lit(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.ui
     across, down = np.meshgrid(*[np.linspace(-0.5, 0.5, size, dtype=np.float32)] * 2)
     angle = rng.uniform(0, 2 * np.pi)
     slope = 1 + rng.uniform(0, 0.45) * (across * np.cos(angle) + down * np.sin(angle))
-    grey = pixels.mean(axis=2, keepdims=True)
-    pixels = grey + rng.uniform(0.45, 1.1) * (pixels - grey)
+    gray = pixels.mean(axis=2, keepdims=True)
+    pixels = gray + rng.uniform(0.45, 1.1) * (pixels - gray)
     warmth = rng.normal(0, 0.06)
     gain = rng.uniform(0.62, 1.15) * np.array([1 + warmth, 1, 1 - warmth], dtype=np.float32)
     grain = rng.normal(0, rng.uniform(1, 9), pixels.shape)
@@ -290,7 +290,7 @@ def _lit(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.ui
     return lit.clip(0, 255).astype(np.uint8)
 
 
-def _tinted(rng: np.random.Generator, color: Colour, by: float) -> Colour:
-    """Vary a colour: mostly its lightness, a little its hue."""
+def _tinted(rng: np.random.Generator, color: Color, by: float) -> Color:
+    """Vary a color: mostly its lightness, a little its hue."""
     r, g, b = np.clip(np.array(color) + rng.normal(0, by) + rng.normal(0, by / 4, 3), 0, 255)
     return int(r), int(g), int(b)

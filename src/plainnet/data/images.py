@@ -209,7 +209,7 @@ class ImageSchema:
         ----------
         X : ndarray of uint8, shape (m, size, size, 3)
         standardize : bool, default True
-            Whether pixels are standardised, or enter the network as they are, from 0 to 255.
+            Whether pixels are standardized, or enter the network as they are, from 0 to 255.
 
         Returns
         -------
@@ -263,7 +263,7 @@ class ImageSchema:
     def transform(
         self, X: NDArray[np.uint8], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Turn pictures into standardised rows: (X - mean) / std for each channel.
+        """Turn pictures into standardized rows: (X - mean) / std for each channel.
 
         Parameters
         ----------

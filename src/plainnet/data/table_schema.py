@@ -59,7 +59,7 @@ class Description(NamedTuple):
 class TableSchema:
     """What each column of a table holds, and how its cells become features.
 
-    A number is standardised, a Yes/No becomes 1 or 0, a category is one-hot, and all 0 for a level
+    A number is standardized, a Yes/No becomes 1 or 0, a category is one-hot, and all 0 for a level
     that training did not see; missing cells become the median or the most frequent value, and a
     feature more says which they were, where training rows miss any. Every feature varies among the
     training rows, for nothing could be learned of another: a column with one value becomes an
@@ -153,7 +153,7 @@ read as unknown (1 row).
         frame : pandas.DataFrame, m rows
             The table, or some of the rows, that the schema was inferred from.
         standardize : bool, default True
-            Whether numbers are standardised, or taken as they are.
+            Whether numbers are standardized, or taken as they are.
         privacy : Privacy, optional
             Which levels and values of single rows are left out; by default none.
 
@@ -312,7 +312,7 @@ read as unknown (1 row).
         >>> import pandas as pd
         >>> schema = TableSchema.infer(pd.DataFrame({"age": ["20", "40", None, "60"]}))
         >>> print(*schema.describe()[0], sep=" | ")
-        age | number | 20 to 60, median 40 | 1 of 4 | missing = 40, marked; standardised \
+        age | number | 20 to 60, median 40 | 1 of 4 | missing = 40, marked; standardized \
 (mean 40, deviation 14.14)
         """
         return [

@@ -17,7 +17,7 @@ from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
 from plainnet.storage.json_reader import JsonReader, shortened
 
-__all__ = ["TASKS", "Target", "Task", "drop_unlabelled"]
+__all__ = ["TASKS", "Target", "Task", "drop_unlabeled"]
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -28,7 +28,7 @@ _DIGITS = 10  # of whole numbers, so many may still be names of classes
 _SEPARATOR = ";"
 
 
-def drop_unlabelled(
+def drop_unlabeled(
     frame: pd.DataFrame, columns: Sequence[str], notes: list[str] | None = None
 ) -> pd.DataFrame:
     """Leave out the rows that miss a target, from which nothing can be learned."""
@@ -102,7 +102,7 @@ class Target:
         Parameters
         ----------
         frame : pandas.DataFrame, m rows
-            Cells as text or typed, none of the target columns missing (see `drop_unlabelled`).
+            Cells as text or typed, none of the target columns missing (see `drop_unlabeled`).
         columns : sequence of str
             At least one.
         task : {"binary", "multiclass", "multilabel", "regression"}, optional
@@ -218,7 +218,7 @@ class Target:
         -------
         ndarray
             Binary: float32 (m,), 0 or 1. Multiclass: int64 (m,), places in `classes`. Multilabel:
-            float32 (m, n_out), 0 or 1. Regression: float32 (m, n_out), standardised.
+            float32 (m, n_out), 0 or 1. Regression: float32 (m, n_out), standardized.
 
         Raises
         ------
@@ -251,7 +251,7 @@ class Target:
         Parameters
         ----------
         A : array_like, shape (m, n_out), or (m,) where n_out is 1
-            Probabilities, or standardised numbers for regression.
+            Probabilities, or standardized numbers for regression.
 
         Returns
         -------

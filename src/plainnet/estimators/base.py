@@ -46,7 +46,7 @@ from plainnet.train.step import TrainStep
 class NetEstimator(NetParams):
     """A network, the choices of its training, and after `fit` what it learned."""
 
-    _numeric_targets: ClassVar[bool]  # whether targets are to be standardised too
+    _numeric_targets: ClassVar[bool]  # whether targets are to be standardized too
     input_scaling_: Scaling | None
     target_scaling_: Scaling | None
     _stepper: TrainStep | None  # of partial_fit, with all that follows

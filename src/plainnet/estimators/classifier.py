@@ -92,7 +92,7 @@ class NetClassifier(NetEstimator):
     net_ : Sequential
         The network.
     loss_ : Loss
-        What was minimised.
+        What was minimized.
     history_ : History
         The figures of each epoch, also over several trainings.
     loss_curve_, validation_loss_curve_ : list of float

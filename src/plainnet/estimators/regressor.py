@@ -38,7 +38,7 @@ class NetRegressor(NetEstimator):
         How the weights begin; see `plainnet.initializer`.
     loss : str or Loss, optional
         "MeanSquaredError" (the default), "Huber", or an object such as ``Huber(delta=0.5)``;
-        computed on standardised targets.
+        computed on standardized targets.
     optimizer : {"sgd", "rmsprop", "adam", "adamw"} or Optimizer, default "adam"
         The update rule.
     lr : float or Schedule, optional
@@ -80,11 +80,11 @@ class NetRegressor(NetEstimator):
     net_ : Sequential
         The network.
     loss_ : Loss
-        What was minimised.
+        What was minimized.
     history_ : History
         The figures of each epoch, also over several trainings.
     loss_curve_, validation_loss_curve_ : list of float
-        The mean loss of each epoch, without the penalty, of standardised
+        The mean loss of each epoch, without the penalty, of standardized
         targets.
     n_iter_ : int
         How many epochs there were.

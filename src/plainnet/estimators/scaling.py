@@ -29,7 +29,7 @@ class Scaling:
         if not np.isfinite(scale).all():
             column = int(np.argmin(np.isfinite(scale)))
             raise PlainnetError(
-                f"column {column} of {name} holds numbers too large to be standardised "
+                f"column {column} of {name} holds numbers too large to be standardized "
                 f"(up to {np.abs(X[:, column]).max():.3g}): divide them by a constant first"
             )
         varies = scale > 10 * np.finfo(np.float64).eps * np.abs(mean)

@@ -2,7 +2,7 @@
 
 They are learned from the training rows alone, at training time, and stored with the model, so that
 they can be asked about any rows later on. From the simplest: always the same answer, the best rule
-of one column, for pictures seven numbers of colour, and logistic or linear regression.
+of one column, for pictures seven numbers of color, and logistic or linear regression.
 """
 
 from abc import ABC, abstractmethod
@@ -66,7 +66,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def outputs(self, X: Array) -> Array:
-        """Return what a network would: (m, n_out) probabilities, or standardised numbers."""
+        """Return what a network would: (m, n_out) probabilities, or standardized numbers."""
 
     @abstractmethod
     def words(self, target: "Target") -> str:
@@ -159,7 +159,7 @@ class Regression(Baseline):
 
     def __init__(self, net: Sequential, task: str, schema: Any, colors: bool) -> None:
         self.net, self.task, self.colors = net, task, colors
-        self.name = "colours" if colors else "regression"
+        self.name = "colors" if colors else "regression"
         self._transform = transform_of(schema, colors)
 
     def outputs(self, X: Array) -> Array:
@@ -172,7 +172,7 @@ class Regression(Baseline):
     def words(self, target: "Target") -> str:
         """Say what it is."""
         if self.colors:
-            return "7 numbers of colour"
+            return "7 numbers of color"
         return "linear regression" if self.task == "regression" else "logistic regression"
 
     def to_json(self) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def fit_baselines(
 
 
 def _on_scaled(target: "Target", X: Array, y: Array) -> Sequential:
-    """Fit to standardised pixels and let the weights read bytes: no handicap for the rival."""
+    """Fit to standardized pixels and let the weights read bytes: no handicap for the rival."""
     from plainnet.data.images import ImageSchema
 
     scaled = ImageSchema.fit(X)
@@ -264,7 +264,7 @@ def stored(model: Model) -> list[Baseline]:
 
 def _read(fields: JsonReader, model: Model) -> Baseline:
     target, schema = model.target, model.schema
-    kind = fields.text("kind", ("constant", "column", "colours", "regression"))
+    kind = fields.text("kind", ("constant", "column", "colors", "regression"))
     pictures = model.transform is not None
     if kind == "constant":
         mean = fields.numbers("mean")
@@ -276,10 +276,10 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
         rules = [Rule.from_json(one, width, n_classes) for one in fields.objects("rules", "rule")]
         if len(rules) == (target.n_out if target.task == "multilabel" else 1):
             return Column(rules, target.task, pictures)
-    elif kind == "regression" or (kind == "colours" and pictures):
-        n_in = 7 if kind == "colours" else schema.n_features
+    elif kind == "regression" or (kind == "colors" and pictures):
+        n_in = 7 if kind == "colors" else schema.n_features
         net = _read_net(model.extras, f"{PREFIX}{kind}.", n_in, target.n_out)
-        return Regression(net, target.task, schema, kind == "colours")
+        return Regression(net, target.task, schema, kind == "colors")
     raise ModelFileError(f"the model file is damaged or was edited: {fields.where} does not fit it")
 
 

@@ -148,8 +148,8 @@ def _rival(model: Model, answer: Baseline, rows: "Examples", own: Array) -> Base
     what = words
     if isinstance(answer, Column):
         what = answer.what()
-    elif answer.name == "colours":
-        what = "seven numbers of colour with logistic regression"
+    elif answer.name == "colors":
+        what = "seven numbers of color with logistic regression"
     return BaselineResult(answer.name, words, what, figures, difference)
 
 

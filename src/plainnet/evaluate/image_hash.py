@@ -1,4 +1,4 @@
-"""The looks of pictures in a few numbers: a summary of colours, and a hash that likeness keeps."""
+"""The looks of pictures in a few numbers: a summary of colors, and a hash that likeness keeps."""
 
 from typing import Any
 
@@ -39,11 +39,11 @@ def color_summary(X: NDArray[np.uint8]) -> NDArray[np.float32]:
 def perceptual_hash(X: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return 64 bits of a picture that change little when it is resized or stored anew.
 
-    The difference hash: of the grey picture, 8 rows of 9 mean brightnesses each, and whether
+    The difference hash: of the gray picture, 8 rows of 9 mean brightnesses each, and whether
     each is brighter than the next to the right.
     """
-    grey = thumbnails(X, 8, 9)
-    bits = grey[:, :, :-1] > grey[:, :, 1:]
+    gray = thumbnails(X, 8, 9)
+    bits = gray[:, :, :-1] > gray[:, :, 1:]
     return np.packbits(bits.reshape(len(X), 64), axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
@@ -54,13 +54,13 @@ def bits_apart(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[n
 
 
 def thumbnails(X: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Return small grey pictures, each pixel the mean of what lies below it."""
+    """Return small gray pictures, each pixel the mean of what lies below it."""
     rows, columns = _shares(X.shape[1], height), _shares(X.shape[2], width)
     small = np.empty((len(X), height, width), np.float32)
     for start in range(0, len(X), _ROWS):
         part = X[start : start + _ROWS]
-        grey = (part[..., 0].astype(np.float32) + part[..., 1] + part[..., 2]) / 3
-        small[start : start + _ROWS] = rows @ grey @ columns.T
+        gray = (part[..., 0].astype(np.float32) + part[..., 1] + part[..., 2]) / 3
+        small[start : start + _ROWS] = rows @ gray @ columns.T
     return small
 
 

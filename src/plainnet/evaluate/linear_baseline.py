@@ -41,7 +41,7 @@ def fit_regression(
     if task == "regression":
         _least_squares(net, X if transform is None else transform(X), y)
         return net
-    # The numbers are centred and brought to one scale, as the features of colours are not.
+    # The numbers are centred and brought to one scale, as the features of colors are not.
     mean: Array = np.zeros(n, np.float32)
     scale: Array = np.ones(n, np.float32)
     if transform is None:

@@ -35,8 +35,8 @@ class FeatureSpan:
     stop: int  # its features
     missing: bool = False  # whether the last of them says that the cell was missing
     levels: tuple[str, ...] = ()  # of a category; any other level is unknown, and 0 in all features
-    mean: float = 0.0  # of a number, which was standardised with them
-    scale: float = 1.0  # of a number, which was standardised with them
+    mean: float = 0.0  # of a number, which was standardized with them
+    scale: float = 1.0  # of a number, which was standardized with them
 
     def to_json(self) -> dict[str, Any]:
         """Return the place as JSON can hold it."""

@@ -53,13 +53,13 @@ def read_rows(
     from plainnet.data.images import ImageSchema, read_images
     from plainnet.data.read_table import read_frame
     from plainnet.data.table_schema import TableSchema
-    from plainnet.data.targets import drop_unlabelled
+    from plainnet.data.targets import drop_unlabeled
 
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
         frame = read_frame(path)
-        frame = drop_unlabelled(frame.set_axis(range(len(frame))), target.columns, notes)
+        frame = drop_unlabeled(frame.set_axis(range(len(frame))), target.columns, notes)
         X = schema.transform(frame.drop(columns=list(target.columns)), notes)
         return NamedExamples(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
     assert isinstance(schema, ImageSchema)

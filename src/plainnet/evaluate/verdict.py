@@ -114,7 +114,7 @@ def verdict(case: Comparison) -> str:
     Nothing is said where most rows were trained on. Better or worse is said only where the 95 %
     interval of the paired difference leaves out zero: Newcombe's for shares, Student's for numbers
     and for several labels (see `plainnet.metrics.intervals`). That the best of several baselines
-    is chosen on the same rows favours the baselines, never the network.
+    is chosen on the same rows favors the baselines, never the network.
     """
     best = case.best
     if best is None:
@@ -165,7 +165,7 @@ def _margin(case: Comparison, best: BaselineResult) -> str:
 
 
 def _mean_error(case: Comparison, best: BaselineResult) -> float:
-    """The mean squared error of the best rival, of standardised numbers."""
+    """The mean squared error of the best rival, of standardized numbers."""
     per_target = best.figures.get("rmse_per_target", [best.figures["rmse"]])
     scaled = [rmse / scale for rmse, scale in zip(per_target, case.target.scale, strict=True)]
     return float(np.mean(np.square(scaled)))

@@ -205,7 +205,7 @@ def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
     X = schema.transform(inputs, notes)
     y = None
     if label is not None:
-        y = _labelled(target, label)
+        y = _labeled(target, label)
     elif len(present) == len(target.columns):
         if any(Cells.read(one[name]).missing for name in present):
             notes.append("The row misses its target, so there is no loss: give a label for one.")
@@ -272,7 +272,7 @@ def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample
         for channel, mean, std in zip(_CHANNELS, schema.mean, schema.std, strict=True)
     )
     picture = Picture(X[0], how, code_of(type(schema).transform))
-    y = None if label is None else _labelled(target, label)
+    y = None if label is None else _labeled(target, label)
     return Sample(name, X, y, (), picture, [])
 
 
@@ -286,7 +286,7 @@ def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | Non
     return None
 
 
-def _labelled(target: "Target", label: str) -> Array:
+def _labeled(target: "Target", label: str) -> Array:
     """Encode a label that a person typed."""
     import pandas as pd
 

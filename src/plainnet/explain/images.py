@@ -18,8 +18,8 @@ Pixels = NDArray[np.uint8]
 def first_weights(model: Model) -> Pixels:
     """Paint the weights of each unit of the first layer as a picture.
 
-    A unit's weights are one for each byte of a picture, so they have its shape. Grey is zero;
-    where a channel is brighter, more of that colour there raises the unit's z, where it is darker,
+    A unit's weights are one for each byte of a picture, so they have its shape. Gray is zero;
+    where a channel is brighter, more of that color there raises the unit's z, where it is darker,
     less does. Each unit is scaled by its own largest weight.
     """
     from plainnet.data.images import ImageSchema

@@ -1,4 +1,4 @@
-"""Neighbours: the training samples that a network finds most like a given one."""
+"""Neighbors: the training samples that a network finds most like a given one."""
 
 from typing import Any, NamedTuple
 

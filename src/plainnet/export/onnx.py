@@ -70,7 +70,7 @@ def to_onnx(model: Model) -> bytes:
 
 
 def _pictures(graph: Graph, schema: ImageSchema) -> str:
-    """Pixels to standardised rows, in the order of `ImageSchema.transform`."""
+    """Pixels to standardized rows, in the order of `ImageSchema.transform`."""
     shape = (_ROWS, schema.size, schema.size, 3)
     pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
     graph.part = "pictures"
@@ -118,7 +118,7 @@ def _table(graph: Graph, schema: TableSchema, ports: list[str]) -> str:
 
 
 def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
-    """All numbers standardised, in float64 as the model does it, and which of them are missing."""
+    """All numbers standardized, in float64 as the model does it, and which of them are missing."""
     if not columns:
         return []
     median, mean, scale = (

@@ -98,8 +98,8 @@ def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
     if isinstance(schema, ImageSchema):
         return [
             ("SIZE", str(schema.size), "Pictures have as many pixels a side."),
-            ("MEAN_COLOUR", _literal(schema.mean), "Red, green and blue of the training pictures."),
-            ("COLOUR_DEVIATION", _literal(schema.std), ""),
+            ("MEAN_COLOR", _literal(schema.mean), "Red, green and blue of the training pictures."),
+            ("COLOR_DEVIATION", _literal(schema.std), ""),
         ]
     unused = ("low", "high")
     known = [{k: v for k, v in c.items() if k not in unused} for c in columns(schema)]

@@ -35,9 +35,9 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"a share needs successes from 0 to n and n >= 1, got {successes} of {n}")
     z = NormalDist().inv_cdf((1 + level) / 2)
-    centre = successes + z * z / 2
+    center = successes + z * z / 2
     half = z * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    low, high = (centre - half) / (n + z * z), (centre + half) / (n + z * z)
+    low, high = (center - half) / (n + z * z), (center + half) / (n + z * z)
     return (low if successes else 0.0), (high if successes < n else 1.0)
 
 

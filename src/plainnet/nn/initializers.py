@@ -63,7 +63,7 @@ WITH_NUMBER: dict[str, Callable[[float], Draw]] = {"constant": _constant, "norma
 
 
 def initializer(name: str) -> Draw:
-    """Find an initialiser by name.
+    """Find an initializer by name.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def initializer(name: str) -> Draw:
     Raises
     ------
     PlainnetError
-        If there is no such initialiser or its number is not finite.
+        If there is no such initializer or its number is not finite.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def initializer(name: str) -> Draw:
     kind, _, number = str(name).partition(":")
     if kind not in WITH_NUMBER:
         known = ", ".join([*FIXED, *(f"{k}:NUMBER" for k in WITH_NUMBER)])
-        raise PlainnetError(f"unknown initialiser {name!r}: expected one of {known}")
+        raise PlainnetError(f"unknown initializer {name!r}: expected one of {known}")
     try:
         value = float(number)
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or (kind == "normal" and value < 0):
         raise PlainnetError(
-            f"initialiser {name!r} needs a finite number after the colon, "
+            f"initializer {name!r} needs a finite number after the colon, "
             f"and a normal's at least 0, such as '{kind}:0.01'"
         )
     return WITH_NUMBER[kind](value)

@@ -210,7 +210,7 @@ class Dense(Layer):
     Raises
     ------
     PlainnetError
-        If n_out is not a count of at least 1 or there is no such initialiser.
+        If n_out is not a count of at least 1 or there is no such initializer.
 
     Examples
     --------

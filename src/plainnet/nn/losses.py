@@ -13,7 +13,7 @@ from plainnet.nn.validation import check_range
 
 
 class Loss(ABC):
-    """What a training minimises, computed from the network's last output Z (the logits).
+    """What a training minimizes, computed from the network's last output Z (the logits).
 
     Calling a loss returns the mean over the rows and ``dZ``, the derivative of that mean, both
     from one computation that cannot overflow. With weights the mean is the weighted mean, so that

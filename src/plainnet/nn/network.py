@@ -621,7 +621,7 @@ def mlp(
     dropout : float, default 0.0
         The rate after each hidden activation.
     batch_norm, layer_norm : bool, default False
-        Whether to normalise before each hidden activation.
+        Whether to normalize before each hidden activation.
     seed : int or numpy.random.Generator, default 0
         Where the first weights come from.
     dtype : float32 (default) or float64

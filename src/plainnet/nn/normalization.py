@@ -33,7 +33,7 @@ class _Normalization(Layer):
 class BatchNorm(_Normalization):
     """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
 
-    Ioffe and Szegedy (2015). Pictures (NHWC) are normalised per channel. When predicting, running
+    Ioffe and Szegedy (2015). Pictures (NHWC) are normalized per channel. When predicting, running
     means and variances of the training batches take the place of the batch's own. The statistics
     count rows, whatever the rows weigh in the loss.
 

@@ -187,7 +187,7 @@ def _training(model: "Model") -> dict[str, Any] | None:
             facts, tables = [*facts, *more], [table]
         metric = model.loss.metric_name
         if model.target.task == "regression":
-            metric += " of standardised numbers"
+            metric += " of standardized numbers"
         charts = training_charts(history.record(), metric)
     except FOREIGN:
         return None

@@ -1,4 +1,4 @@
-"""Figures: matplotlib's drawings as SVG that stands in a page and takes on its colours.
+"""Figures: matplotlib's drawings as SVG that stands in a page and takes on its colors.
 
 No text of a user is drawn: names stand in the page's own legend, where they are escaped, wrapped
 and spelt in any script.
@@ -23,28 +23,28 @@ _POINTS = 500  # of a line or a cloud, beyond which nobody sees a difference
 _SIZE = (4.0, 3.0)  # inches: small, so that the words stay readable on a phone
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}"
-# Colours that no drawing would choose stand for names, which the page's style gives a colour.
+# Colors that no drawing would choose stand for names, which the page's style gives a color.
 _NAMES = ("ink", "soft", "rule", "paper", *(f"series{i}" for i in range(1, SERIES + 1)))
-_COLOURS = {name: f"#0000{i:02x}" for i, name in enumerate(_NAMES, 1)}
-_CLASSES = {color: name for name, color in _COLOURS.items()}
-_DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # colour is never the only difference
+_COLORS = {name: f"#0000{i:02x}" for i, name in enumerate(_NAMES, 1)}
+_CLASSES = {color: name for name, color in _COLORS.items()}
+_DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # color is never the only difference
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "plainnet",
     "font.size": 11,
-    "text.color": _COLOURS["ink"],
-    "axes.edgecolor": _COLOURS["soft"],
-    "axes.labelcolor": _COLOURS["ink"],
+    "text.color": _COLORS["ink"],
+    "axes.edgecolor": _COLORS["soft"],
+    "axes.labelcolor": _COLORS["ink"],
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": _COLOURS["rule"],
+    "grid.color": _COLORS["rule"],
     "grid.linewidth": 0.6,
-    "xtick.color": _COLOURS["soft"],
-    "ytick.color": _COLOURS["soft"],
-    "xtick.labelcolor": _COLOURS["ink"],
-    "ytick.labelcolor": _COLOURS["ink"],
+    "xtick.color": _COLORS["soft"],
+    "ytick.color": _COLORS["soft"],
+    "xtick.labelcolor": _COLORS["ink"],
+    "ytick.labelcolor": _COLORS["ink"],
     "lines.linewidth": 1.8,
     "axes.formatter.useoffset": False,
     "axes.unicode_minus": True,
@@ -60,7 +60,7 @@ class Drawing:
     title: str  # what it is, and what it shows, in words that serve those who do not see it
     says: str  # what it is, and what it shows, in words that serve those who do not see it
     svg: str  # the drawing; safe to stand in a page as it is
-    legend: tuple[str, ...] = ()  # what each line is, in the order of the series' colours
+    legend: tuple[str, ...] = ()  # what each line is, in the order of the series' colors
     dashes: tuple[str, ...] = ()  # the dash pattern of each line, as stroke-dasharray takes it
 
 
@@ -96,20 +96,20 @@ def lines(
         from matplotlib.ticker import MaxNLocator
 
         if diagonal:
-            ax.plot([0, 1], [0, 1], color=_COLOURS["soft"], linewidth=1, linestyle=(0, (1, 2)))
+            ax.plot([0, 1], [0, 1], color=_COLORS["soft"], linewidth=1, linestyle=(0, (1, 2)))
         for i, one in enumerate(series):
             x, y = _thinned(one.x, one.y)
             alone = dots or len(x) == 1  # a single point is no line
             ax.plot(
                 x,
                 y,
-                color=_COLOURS[f"series{i + 1}"],
+                color=_COLORS[f"series{i + 1}"],
                 linestyle=_matplotlib_dashes(_DASHES[i]),
                 marker="o" if alone else "",
                 markersize=4,
             )
         if mark is not None:
-            ax.axvline(mark, color=_COLOURS["soft"], linewidth=1, linestyle=(0, (3, 3)))
+            ax.axvline(mark, color=_COLORS["soft"], linewidth=1, linestyle=(0, (3, 3)))
         if log:
             _log(ax)
         if from_zero:
@@ -132,8 +132,8 @@ def cloud(
     def draw(ax: "Axes") -> None:
         some_x, some_y = _thinned(x, y)
         both = [min(some_x.min(), some_y.min()), max(some_x.max(), some_y.max())]
-        ax.plot(both, both, color=_COLOURS["soft"], linewidth=1, linestyle=(0, (3, 3)))
-        ax.plot(some_x, some_y, "o", color=_COLOURS["series1"], markersize=3, alpha=0.6)
+        ax.plot(both, both, color=_COLORS["soft"], linewidth=1, linestyle=(0, (3, 3)))
+        ax.plot(some_x, some_y, "o", color=_COLORS["series1"], markersize=3, alpha=0.6)
         ax.set(xlabel=axes[0], ylabel=axes[1])
 
     return Drawing(name, title, says, _svg(name, title, says, draw))
@@ -153,8 +153,8 @@ def bars(
             heights,
             np.diff(at),
             align="edge",
-            color=_COLOURS["series1"],
-            edgecolor=_COLOURS["paper"],
+            color=_COLORS["series1"],
+            edgecolor=_COLORS["paper"],
             linewidth=0.6,
         )
         ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -202,7 +202,7 @@ def _svg(name: str, title: str, says: str, draw: "Draw") -> str:
 
 
 def _plain(root: ElementTree.Element, name: str, title: str, says: str) -> str:
-    """Leave shapes and words alone: classes instead of colours, no style, no foreign names."""
+    """Leave shapes and words alone: classes instead of colors, no style, no foreign names."""
     _without(root, ("metadata", "style"))
     used = {
         reference
@@ -221,7 +221,7 @@ def _plain(root: ElementTree.Element, name: str, title: str, says: str) -> str:
     root.attrib = {
         "viewBox": f"0 0 {box}",
         "role": "img",
-        "aria-labelledby": f"{name}-title {name}-says",
+        "aria-labeledby": f"{name}-title {name}-says",
     }
     for tag, text in (("desc", says), ("title", title)):
         element = ElementTree.Element(tag, id=f"{name}-{'title' if tag == 'title' else 'says'}")
@@ -246,7 +246,7 @@ def _reference(value: str) -> str:
 
 
 def _restyle(element: ElementTree.Element) -> None:
-    """Turn ``style`` into attributes, and our colours into classes: a policy forbids styles."""
+    """Turn ``style`` into attributes, and our colors into classes: a policy forbids styles."""
     classes = []
     for part in element.attrib.pop("style", "").split(";"):
         key, _, value = (word.strip() for word in part.partition(":"))

@@ -161,7 +161,7 @@ def mistake_rows(found: Sequence[Mistake]) -> Rows:
 
 
 def neighbor_rows(found: Sequence[Neighbor]) -> Rows:
-    """List neighbours: name, both distances, what is true of it, and what the model says of it."""
+    """List neighbors: name, both distances, what is true of it, and what the model says of it."""
     return [
         [one.name, f"{one.distance:.4g}", f"{one.input_distance:.4g}", one.true, one.said]
         for one in found

@@ -201,7 +201,7 @@ def search(
 ) -> Search:
     """Try settings on folds, and rank them by their mean loss.
 
-    The loss ranks, not the score: it is what training minimises, it tells apart networks that get
+    The loss ranks, not the score: it is what training minimizes, it tells apart networks that get
     the same few rows wrong, and it minds how sure they were. The test rows take no part.
 
     Ctrl-C ends the search; what it found until then is returned.

@@ -82,7 +82,7 @@ def fit(
     y : array
         Targets in a form that the loss takes.
     loss : Loss
-        What to minimise.
+        What to minimize.
     optimizer : Optimizer, default SGD(lr=0.01)
         A copy of it is started afresh.
     epochs : int, default 100
@@ -105,7 +105,7 @@ def fit(
         given the weights of their rows.
         For one-of-several targets and for yes/no targets.
     l2 : float, default 0.0
-        Adds l2/2 times the sum of all squared weights (not biases) to what is minimised; the
+        Adds l2/2 times the sum of all squared weights (not biases) to what is minimized; the
         loss in the history is without it.
     clip_norm : float, optional
         The largest norm of the gradient.

@@ -53,11 +53,9 @@ def checked_pair(
 ) -> tuple[Array, Array]:
     """Check validation rows given as (X, y)."""
     if len(validation) != 2:
-        raise PlainnetError(
-            f"validation must be a share of the rows or (X, y), got {len(validation)} parts"
-        )
+        raise PlainnetError(f"validation_data must be a pair (X, y), got {len(validation)} parts")
     X, y = validation
-    return checked_rows(net, loss, X, y, transform, "validation X")
+    return checked_rows(net, loss, X, y, transform, "X of validation_data")
 
 
 def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
@@ -138,7 +136,7 @@ def _class_weights(
 
 def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw which rows to train on and which to hold out."""
-    check_range("fit", "validation", share, 0, 1, ends=False)
+    check_range("fit", "validation_fraction", share, 0, 1, ends=False)
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(

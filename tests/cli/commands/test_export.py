@@ -32,10 +32,10 @@ def test_onnx_from_a_table(cli: Cli, trained: Path, survey: Path) -> None:
 
 
 def test_onnx_from_pictures(cli: Cli, painter: Path, colors: Path) -> None:
-    assert cli("export", painter, "--onnx", "colours.onnx").code == 0
+    assert cli("export", painter, "--onnx", "colors.onnx").code == 0
     model = Model.load(painter)
     X = model.inputs(colors)
-    label, probabilities = session(Path("colours.onnx").read_bytes()).run(None, {"pictures": X})
+    label, probabilities = session(Path("colors.onnx").read_bytes()).run(None, {"pictures": X})
     assert label.tolist() == model.predict(X).tolist() == ["blue"] * 6 + ["red"] * 6
     np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(X), atol=1e-5)
 

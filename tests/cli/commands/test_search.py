@@ -92,8 +92,8 @@ def test_the_winning_command_gives_the_model_of_the_search(
 def test_pictures_from_end_to_end(cli: Cli, colors: Path) -> None:
     outcome = cli("search", colors, QUICK, "--size 8 --out p.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "colours: 12 pictures, 10 to train, 2 held out" in outcome.out
-    assert "7 numbers of colour" in outcome.out
+    assert "colors: 12 pictures, 10 to train, 2 held out" in outcome.out
+    assert "7 numbers of color" in outcome.out
     assert cli(*words(outcome.out, "Train it: "), "--out", "q.safetensors").code == 0
     assert Path("q.safetensors").read_bytes() == Path("p.safetensors").read_bytes()
 

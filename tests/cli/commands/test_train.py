@@ -84,16 +84,16 @@ def test_pictures_from_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> Non
     outcome = cli("train", colors, "--epochs", 2, "--size", 8)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
-        "colours: 12 pictures, 10 to train, 2 held out",
+        "colors: 12 pictures, 10 to train, 2 held out",
         "Input: 8 x 8 pixels, 192 numbers in all",
         "binary: 'class' is 'blue' (0) or 'red' (1)",
         "Note: left out red/dot.png: 1 x 1 pixels is too small",
         "Note: left out red/notes.txt: not a picture",
-        "Saved: colours.safetensors",
+        "Saved: colors.safetensors",
     ):
         assert telling in outcome.out
     assert "1,697" in outcome.out  # parameters of 192-8-8-8-1: 1,544 + 72 + 72 + 9
-    assert Model.load(tmp_path / "colours.safetensors").net.in_shape == (192,)
+    assert Model.load(tmp_path / "colors.safetensors").net.in_shape == (192,)
 
 
 def test_what_the_command_suggests_works(cli: Cli, survey: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_error_of_a_regression_is_shown_in_its_own_unit(cli: Cli, tmp_path: 
     out = cli("train", "any.csv", "--epochs", 1, "--lr", 1e-9).out
     epoch = next(line for line in out.splitlines() if line.startswith("epoch"))
     error = float(epoch.split("MAE ")[1].replace(",", ""))
-    assert 1000 < error < 10_000  # standardised it would be near 1
+    assert 1000 < error < 10_000  # standardized it would be near 1
     assert "always the mean" in out
 
 
@@ -159,9 +159,9 @@ def test_a_model_is_never_saved_inside_the_data(
     assert outcome.code == 2
     assert "would be written into the data folder" in outcome.err
     monkeypatch.chdir(colors / "red")
-    assert model_path(colors) == colors.parent / "colours.safetensors"
+    assert model_path(colors) == colors.parent / "colors.safetensors"
     monkeypatch.chdir(colors.parent)
-    assert model_path(colors) == Path("colours.safetensors")
+    assert model_path(colors) == Path("colors.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     int
         The exit code.
     """
-    from plainnet.data.dataset import read_labelled
+    from plainnet.data.dataset import read_labeled
 
     if rows < 1 or seed < 0:
         raise PlainnetError(
@@ -87,7 +87,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     trained = Model.load(model)
     remarks: list[str] = []
     with reading(errors()) as progress:
-        X, y = read_labelled(path, trained.schema, trained.target, progress=progress, notes=remarks)
+        X, y = read_labeled(path, trained.schema, trained.target, progress=progress, notes=remarks)
     notes(remarks)
     some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
     trained.logits(X[some])  # refuses a network that is out of proportion

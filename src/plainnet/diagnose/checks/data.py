@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
-UNSCALED = 10.0  # root mean square of a column, where standardised ones have 1
+UNSCALED = 10.0  # root mean square of a column, where standardized ones have 1
 UNEVEN = 100.0  # times the root mean square of the middle column
 RARE = 0.1  # share of the rarest class
 TOO_MANY = 10  # parameters for each row

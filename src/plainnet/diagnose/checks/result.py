@@ -21,7 +21,7 @@ AT_MOST = 0.1  # better than the same answer with 95 %: it is no better in pract
 RIGHT = 0.05  # of accuracy above the most frequent answer: something was learned
 SMALL = 0.01  # of the inputs' spread is left after the hidden layers
 MOVED = 0.02  # of the first norm: below, the parameters have hardly moved
-BETTER = 0.1  # by so much do neighbours beat a network that underfits
+BETTER = 0.1  # by so much do neighbors beat a network that underfits
 STRONG_L2 = 0.1
 SIGMAS = 3.0
 
@@ -319,7 +319,7 @@ def _underfits(snapshot: TrainingSnapshot) -> list[Finding]:
         Finding(
             "underfitting",
             "warning",
-            "The network fits its own training rows worse than their nearest neighbours would.",
+            "The network fits its own training rows worse than their nearest neighbors would.",
             f"the five nearest other rows {what} {percent(near.score)} {of}, "
             f"the network {percent(near.network)}",
             cause,

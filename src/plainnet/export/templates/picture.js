@@ -44,7 +44,7 @@ function resized(image, size, box = [image.width, image.height]) {
 }
 
 // Pillow decodes a large JPEG straight to an eighth, a quarter or a half of its size: each pixel
-// becomes the mean of those that it stands for, before brightness and colour become red, green and
+// becomes the mean of those that it stands for, before brightness and color become red, green and
 // blue. So the mean is brought back to these two, and rounded there as well.
 function drafted(image, step) {
   if (step === 1) return image;
@@ -73,7 +73,7 @@ function drafted(image, step) {
   return small;
 }
 
-// All pixels of a bitmap, colours multiplied by their opacity.
+// All pixels of a bitmap, colors multiplied by their opacity.
 function pixelsOf(bitmap) {
   const { width, height } = bitmap;
   const canvas = new OffscreenCanvas(width, height);
@@ -148,11 +148,11 @@ function filter(extent, length, size) {
   const stretch = Math.max(scale, 1);
   const reach = 2 * stretch;
   return Array.from({ length: size }, (_, i) => {
-    const centre = (i + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
-    const end = Math.min(length, Math.trunc(centre + reach + 0.5));
+    const center = (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - reach + 0.5));
+    const end = Math.min(length, Math.trunc(center + reach + 0.5));
     const real = [];
-    for (let at = first; at < end; at++) real.push(cubic((at - centre + 0.5) * (1 / stretch)));
+    for (let at = first; at < end; at++) real.push(cubic((at - center + 0.5) * (1 / stretch)));
     const sum = real.reduce((a, b) => a + b, 0);
     const whole = real.map((weight) => {
       const big = weight * (1 / sum) * 2 ** BITS;
@@ -177,8 +177,8 @@ function onWhite(image) {
     const opacity = data[4 * pixel + 3];
     for (let channel = 0; channel < 3; channel++) {
       const faded = data[4 * pixel + channel]; // times opacity
-      const colour = opacity === 0 ? 255 : Math.min(255, Math.floor((255 * faded) / opacity));
-      out.data[3 * pixel + channel] = Math.round((colour * opacity + 255 * (255 - opacity)) / 255);
+      const color = opacity === 0 ? 255 : Math.min(255, Math.floor((255 * faded) / opacity));
+      out.data[3 * pixel + channel] = Math.round((color * opacity + 255 * (255 - opacity)) / 255);
     }
   }
   return out;
@@ -248,7 +248,7 @@ function exifStart(view) {
 }
 
 // The numbers that the network takes, rounded to float32 as it rounds them.
-function standardised(square) {
+function standardized(square) {
   const f = Math.fround;
   const scale = MODEL.picture.std.map((std) => f(1 / f(std)));
   return Array.from(square.data, (level, i) => f(f(level - f(MODEL.picture.mean[i % 3])) * scale[i % 3]));
@@ -265,7 +265,7 @@ async function predict(file) {
     const square = await squareOf(file, MODEL.picture.size);
     if (file !== newest) return;
     draw(square, file.name);
-    show(output(standardised(square)));
+    show(output(standardized(square)));
   } catch (error) {
     if (file !== newest) return;
     document.getElementById("seen").hidden = true;
