@@ -26,7 +26,7 @@ from plainnet.optim.schedules import (
 from plainnet.storage.json_reader import JsonReader, shortened
 
 if TYPE_CHECKING:
-    from plainnet.data.columns import Kind
+    from plainnet.data.column_kinds import ColumnKind
     from plainnet.data.privacy import Privacy
     from plainnet.data.targets import Task
 
@@ -160,7 +160,7 @@ class TrainConfig:
     group_duplicates: bool = False
     target: tuple[str, ...] = ()
     task: "Task | None" = None
-    kinds: "Mapping[str, Kind]" = field(default_factory=dict)
+    kinds: "Mapping[str, ColumnKind]" = field(default_factory=dict)
     size: int = 64
     strict: bool = False
     standardize: bool = True

@@ -12,7 +12,7 @@ from plainnet.errors import PlainnetError
 from plainnet.search.space import SEARCHED
 
 if TYPE_CHECKING:
-    from plainnet.data.columns import Kind
+    from plainnet.data.column_kinds import ColumnKind
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int | tuple[int, ...]:
@@ -203,11 +203,13 @@ class Options:
         return frozenset(name for name in SEARCHED if getattr(self, name) is not None)
 
 
-def _kinds(texts: tuple[str, ...]) -> "dict[str, Kind]":
-    kinds: dict[str, Kind] = {}
+def _kinds(texts: tuple[str, ...]) -> "dict[str, ColumnKind]":
+    kinds: dict[str, ColumnKind] = {}
     for text in texts:
         column, equals, kind = text.rpartition("=")
         if not equals:
             raise PlainnetError(f"--kind takes COLUMN=KIND, such as age=number, got {text!r}")
-        kinds[column] = cast("Kind", kind)  # the schema refuses others, and names those there are
+        kinds[column] = cast(
+            "ColumnKind", kind
+        )  # the schema refuses others, and names those there are
     return kinds
