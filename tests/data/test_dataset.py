@@ -93,9 +93,10 @@ def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
     frame = table().assign(y=["0", "1", "2", "1"] * 9 + ["0", "1", "2", "9"])
     with pytest.raises(DataError, match="the class '9' has 1 row"):
         split_table(frame)
+    X, y = np.zeros((5, 2, 2, 3), np.uint8), np.array([0, 0, 0, 0, 1])
+    source = ImageSource(X, y, ["a", "rare"])
     with pytest.raises(DataError, match="the class 'rare' has 1 row"):
-        X, y = np.zeros((5, 2, 2, 3), np.uint8), np.array([0, 0, 0, 0, 1])
-        split(ImageSource(X, y, ["a", "rare"]), rng())
+        split(source, rng())
 
 
 @pytest.mark.parametrize(("test", "validation", "sides"), [(0.2, 0, 2), (0, 0.2, 2), (0.2, 0.2, 3)])
