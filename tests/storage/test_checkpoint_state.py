@@ -276,7 +276,7 @@ SETTINGS = {
     "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
     "a word": ("epochs", "5", "should be a whole number"),
     "sense": ("test", 1.5, "test must be a number in"),
-    "kinds": ("kinds", {"a": 3}, "field 'a' of 'kinds' of 'settings' of the checkpoint should be"),
+    "kind": ("kind", {"a": 3}, "field 'a' of 'kind' of 'settings' of the checkpoint should be"),
     "unknown": ("more", 1, "unknown field 'more'"),
     "a rate": ("lr", True, "should be a finite number"),
     "a flag": ("strict", 1, "should be true or false"),
