@@ -83,7 +83,10 @@ def test_one_name_stands_for_a_tuple_of_one():
         ({"optimizer": "lion"}, "optimizer must be sgd or rmsprop or adam or adamw, got 'lion'"),
         ({"class_weight": "equal"}, "class_weight must be balanced or None, got 'equal'"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
-        ({"epochs": 2**53}, "epochs must be a whole number less than 9007199254740992, got 9007199254740992"),
+        (
+            {"epochs": 2**53},
+            "epochs must be a whole number less than 9007199254740992, got 9007199254740992",
+        ),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"lr": 0}, "lr must be a number in (0, inf), got 0"),
