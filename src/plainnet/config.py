@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.model import LOSSES
-from plainnet.nn.losses import Loss
+from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -312,7 +311,7 @@ def check(config: TrainConfig) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
-    if config.task in LOSSES:  # others are named by the target, with those that there are
+    if losses_for(config.task):  # others are named by the target, with those that there are
         make_loss(config.task, config)
     make_network(config, 1, 1)
     make_optimizer(config, 1)
@@ -340,7 +339,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
         raise PlainnetError(
             f"class_weight is about classes, of which a {task} target has none: leave it out"
         )
-    kinds = {kind.__name__: kind for kind in LOSSES[task]}
+    kinds = {kind.__name__: kind for kind in losses_for(task)}
     name = config.loss or next(iter(kinds))
     if name not in kinds:
         raise PlainnetError(
