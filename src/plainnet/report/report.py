@@ -9,7 +9,7 @@ from plainnet.errors import ModelFileError
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
 from plainnet.formatting import NAMES, count, number, score
-from plainnet.report.charts import class_charts, regression_charts, stored_charts, training_charts
+from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import (
@@ -142,12 +142,12 @@ def _evaluation(
             at, value = found[key]
             place = "above all" if at is None else f"at {number(at)}"
             facts.append((name, f"{place}: {number(value)}"))
-    if rows is None or A is None:
-        charts = stored_charts(target, found)
-    elif target.task == "regression":
+    if target.task != "regression":
+        charts = class_charts(target, found)
+    elif rows is not None and A is not None:
         charts = regression_charts(target, target.decode(rows.y), target.decode(A))
-    else:
-        charts = class_charts(target, rows.y, A)
+    else:  # an evaluation holds no predictions
+        charts = []
     return {"facts": facts, "tables": [one for one in tables if one], "charts": charts}
 
 
