@@ -311,7 +311,7 @@ def check(config: TrainConfig) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
-    if losses_for(config.task):  # others are named by the target, with those that there are
+    if config.task and losses_for(config.task):  # others are named by the target, with those that there are
         make_loss(config.task, config)
     make_network(config, 1, 1)
     make_optimizer(config, 1)

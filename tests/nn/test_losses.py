@@ -500,7 +500,7 @@ def test_targets_of_one_output_may_be_flat_and_nothing_else_is_broadcast():
         np.testing.assert_array_equal(loss.per_example(Z, flat), loss.per_example(Z, flat[:, None]))
     assert BinaryCrossEntropy().metric(Z, flat) == 1  # not 0.556, the mean of a (3, 3) table
     name, wrong = "BinaryCrossEntropy", np.ones((3, 2))
-    for y in (wrong, flat[:2], flat[None], np.float64(1)):
+    for y in (wrong, flat[:2], flat[None], np.array(1.0)):
         for use in (BinaryCrossEntropy(), BinaryCrossEntropy().metric):
             with pytest.raises(
                 PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not go"

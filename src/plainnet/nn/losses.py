@@ -389,7 +389,7 @@ class BinaryCrossEntropy(_CrossEntropy):
 
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return which outputs are on the right side of probability 1/2."""
-        return is_positive(self.predictions(Z)) == is_positive(y)
+        return np.asarray(is_positive(self.predictions(Z)) == is_positive(y))
 
 
 @register(LOSSES)
@@ -522,7 +522,7 @@ class _Regression(Loss):
     @final
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return absolute errors."""
-        return np.abs(Z - y)
+        return np.asarray(np.abs(Z - y))
 
 
 @register(LOSSES)
