@@ -24,8 +24,8 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 # the order is stricter. A package's own name stands for its __init__.
 ORDER = [
     *("_version", "errors", "limits", "formatting", "decision", "textbook", "nn", "optim"),
-    *("engine", "train", "storage", "data", "model", "config", "metrics", "evaluate", "explain"),
-    *("training", "repeats", "report", "diagnose", "search", "estimators", "export"),
+    *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
+    *("explain", "training", "repeats", "report", "diagnose", "search", "estimators", "export"),
 ]
 NN = "validation parameters initializers layers normalization activations losses network gradcheck"
 FLOORS = (

@@ -195,7 +195,7 @@ def test_a_killed_run_goes_on_from_anywhere(
 def test_pictures_in_the_row_space(
     cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    words = "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 16"
+    words = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
     assert cli("train", colors, words, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
     assert model.record["history"]["rowspace"] == 10

@@ -66,7 +66,10 @@ OPTIONS = [
         {"batch_size": "auto"},
         "NetClassifier: batch_size must be a whole number of at least 1, got 'auto'",
     ),
-    ({"validation_fraction": 1.5}, "NetClassifier: validation_fraction must be a number in [0, 1), got 1.5"),
+    (
+        {"validation_fraction": 1.5},
+        "NetClassifier: validation_fraction must be a number in [0, 1), got 1.5",
+    ),
     (
         {"validation_fraction": (X, Y)},
         "NetClassifier: validation_fraction must be a share of the rows in [0, 1), got tuple: "

@@ -40,7 +40,7 @@ KEY = "plainnet checkpoint"
 TRAININGS = {
     "table": "--epochs 5 --dropout 0.2 --batch-norm --validation-fraction 0.3 --patience 4 --batch-size 8 "
     "--hidden 3",
-    "wide": "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 12 --hidden 2",
+    "wide": "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 12 --hidden 2",
 }
 # What a folder may be called, what a checkpoint may call a file, and what may lie in the way.
 FOLDERS = ("a.run", "a", ".bashrc.run", "letter.docx", "letter.docx.run", "[red].run", "=1+1.run")

@@ -166,7 +166,7 @@ def optimizer_of(params: NetParams, m: int) -> Optimizer:
             lr=None if lr is None else float(lr),
             schedule=cast(ScheduleName, params.schedule),
             epochs=params.epochs,
-            batch_size=params.batch_size or 0,
+            batch_size=params.batch_size,
         ),
         m,
     )

@@ -20,8 +20,8 @@ from plainnet.training import Run, image_run, table_run
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
 
-SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=500)
-PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
+PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
 
 
 def demo(
