@@ -9,7 +9,6 @@ from plainnet import (
     BinaryCrossEntropy,
     Huber,
     MeanSquaredError,
-    MultiLabel,
     PlainnetError,
     RMSprop,
     SoftmaxCrossEntropy,
@@ -25,7 +24,7 @@ from plainnet.training import table_run
     [
         ("binary", None, BinaryCrossEntropy),
         ("multiclass", None, SoftmaxCrossEntropy),
-        ("multilabel", None, MultiLabel),
+        ("multilabel", None, BinaryCrossEntropy),
         ("regression", None, MeanSquaredError),
         ("regression", "Huber", Huber),
     ],

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.model import LOSSES
-from plainnet.nn.losses import Loss
+from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from plainnet.optim.schedules import (
@@ -229,7 +228,9 @@ def check(config: TrainConfig) -> None:
             "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
             "none: leave them out or set hidden"
         )
-    if config.task in LOSSES:  # other tasks are refused with the target, which names the known ones
+    if config.task and losses_for(
+        config.task
+    ):  # other tasks are refused with the target, which names the known ones
         make_loss(cast("Task", config.task), config)
     hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
     make_network(replace(config, hidden=hidden), 1, 1)
@@ -265,7 +266,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
         raise PlainnetError(
             f"class_weight is about classes, of which a {task} target has none: leave it out"
         )
-    kinds = {kind.__name__: kind for kind in LOSSES[task]}
+    kinds = {kind.__name__: kind for kind in losses_for(task)}
     name = config.loss or next(iter(kinds))
     if name not in kinds:
         raise PlainnetError(

@@ -26,7 +26,7 @@ from fuzz import forge, using
 from plainnet import ModelFileError
 from plainnet.cli import main
 from plainnet.cli.paths import run_model
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 from plainnet.cli.train_job import Job
 from plainnet.storage.checkpoints import Checkpoints
 
@@ -78,7 +78,7 @@ def bench(folder):
     models, before = {}, {}
     for name, words in TRAININGS.items():
         data = place / ("table.csv" if name == "table" else "pictures")
-        with using.inside(place), mock.patch.object(Watch, "__call__", killing), quiet():
+        with using.inside(place), mock.patch.object(TrainingDisplay, "__call__", killing), quiet():
             words = [*words.split(), "--out", "a.safetensors", "--report", "a.html"]
             with contextlib.suppress(KilledError):
                 main(["train", str(data), *words, "--checkpoint-every", "1"])

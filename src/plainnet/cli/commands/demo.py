@@ -10,7 +10,7 @@ from rich.console import Console
 
 from plainnet.cli.commands.train import show_end, show_start, suggest
 from plainnet.cli.console import line, output
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
@@ -93,7 +93,7 @@ def _train(console: Console, title: str, config: TrainConfig, run: Callable[...,
         show_start(console, net, config, data)
         watch.start(data.target)
 
-    with Watch(console) as watch:
+    with TrainingDisplay(console) as watch:
         result = run(config, watch=watch, ready=ready)
         show_end(console, result, watch.finish())
     return result
