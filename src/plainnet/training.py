@@ -26,7 +26,6 @@ from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.storage.checkpoint_state import path_to_store, stored_path
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
@@ -117,7 +116,7 @@ def run(
     """Train on a table or a folder of class folders."""
     data = load(path, config, progress=progress)
     if checkpoints is not None:
-        checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
+        checkpoints.attach("path", partial(checkpoints.files.relative, Path(path)))
     name = Path(path).resolve().name  # without the place: it may be private
     try:
         result = train(data, config, callbacks, watch, ready=ready, checkpoints=checkpoints)
@@ -144,13 +143,13 @@ def resume(
 
 def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
     """Return the data and the settings that a training was begun with, by its checkpoints."""
-    if checkpoints.stored("path") is None or checkpoints.stored("config") is None:
+    if checkpoints.attached("path") is None or checkpoints.attached("config") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
             "so it does not say on what: go on as it began"
         )
     with checkpoints.validated() as about:
-        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
+        path = checkpoints.files.absolute(about.path("path"))
         config = TrainConfig.from_json(about.part("config"))
         _require_weights(checkpoints, config)
         check(config)
@@ -282,12 +281,12 @@ def train(
     model = untrained(data, config)
     data = without_far(model, data, "validation")
     if checkpoints is not None:
-        checkpoints.same("config", partial(asdict, config))
-        checkpoints.same("data", partial(_fingerprint, data))
-        if checkpoints.stored("notes") is not None:  # which name files as they were called then
+        checkpoints.require_same("config", partial(asdict, config))
+        checkpoints.require_same("data", partial(_fingerprint, data))
+        if checkpoints.attached("notes") is not None:  # which name files as they were called then
             with checkpoints.validated() as about:
                 data.notes[:] = about.texts("notes", distinct=False)
-        checkpoints.also("notes", lambda: data.notes)
+        checkpoints.attach("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)
     history = fit_model(model, data, config, callbacks, watch, checkpoints=checkpoints)
