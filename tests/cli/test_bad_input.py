@@ -94,17 +94,16 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--l2 -1", "l2 must be a number in [0, inf)"),
         ("--clip-norm 0", "clip_norm must be a number in (0, inf)"),
         ("--patience 3", "patience needs validation rows"),
-        ("--test-fraction 1", "test must be a number in"),
+        ("--test-fraction 1", "test_fraction must be a number in"),
         ("--epochs 2.9", 'unable to convert "2.9" into int'),
         ("--hidden 4.7", 'unable to convert "4.7" into int'),
-        ("--validation-fraction -0.5", "validation must be a number in"),
+        ("--validation-fraction -0.5", "validation_fraction must be a number in"),
         ("--seed -1", "seed must be at least 0, got -1"),
         ("--size 32", "about pictures"),
         ("--size 64", "about pictures"),  # as by default, but no picture has it
-        ("--scaling magic", "unknown scaling 'magic': expected one of standard, none"),
         (
             "--class-weight balanced --task regression",
-            "balanced is about classes, of which a regression target",
+            "class_weight is about classes, of which a regression target",
         ),
         ("--strict", "about pictures"),
         ("--config nope.toml", "'nope.toml': No such file or directory"),
@@ -325,7 +324,7 @@ def test_what_no_one_foresaw_is_a_sentence_too(
 def test_balanced_numbers_are_refused_before_anything_is_shown(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
     outcome = cli("train", "n.csv", "--class-weight balanced")
-    one_sentence(outcome, "balanced is about classes, of which a regression target has none")
+    one_sentence(outcome, "class_weight is about classes, of which a regression target has none")
 
 
 def test_a_file_that_cannot_be_read_is_named_once(

@@ -26,7 +26,7 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaking(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(SourceLocation=(frame["Personality"] == "Introvert") * 2 + 1)[
+    return frame.assign(Code=(frame["Personality"] == "Introvert") * 2 + 1)[
         ["Code", *frame.columns]
     ]
 

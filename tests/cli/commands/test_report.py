@@ -56,7 +56,7 @@ def test_the_command_means_the_same_settings(
         lr=lr,
         batch_norm=flags[0],
         nesterov=flags[1],
-        balanced=flags[2],
+        group_duplicates=flags[2],
         clip_norm=0.5,
         task="binary",
         seed=7,
@@ -80,7 +80,7 @@ def test_every_setting_can_be_written() -> None:
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
         "activation": ("tanh",), "hidden": (3,), "kinds": {"a": "number"},
-        "scaling": "none", "min_level_count": 5,
+        "class_weight": "balanced", "min_level_count": 5,
     }  # fmt: skip
     for field in fields(TrainConfig):
         usual = getattr(TrainConfig(), field.name)
