@@ -1,12 +1,12 @@
 """Runs: from data and settings to a trained model; what the command line and examples call."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from plainnet.config import (
     make_optimizer,
     privacy_of,
     rng,
+    with_hidden,
 )
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.training_record import finite
@@ -34,9 +35,11 @@ from plainnet.train.history import History
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plainnet.data.columns import Kind
     from plainnet.data.dataset import Dataset, Grouping, Source
     from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
+    from plainnet.data.targets import Task
 
     Ready = Callable[[Dataset, Sequential], None]
 
@@ -90,8 +93,8 @@ def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") ->
     return read_source(
         path,
         target=config.target,
-        task=config.task,
-        kinds=config.kinds,
+        task=cast("Task | None", config.task),
+        kinds=cast("Mapping[str, Kind]", config.kind),
         size=config.size,
         strict=config.strict,
         group=_group(config),
@@ -166,7 +169,7 @@ def _require_weights(
     """Refuse layers that the weights in the file are not enough for, before room is made."""
     assert checkpoints.found is not None
     stored = checkpoints.found.arrays["theta"].size
-    widths = (*config.hidden, n_out)
+    widths = (*(config.hidden or ()), n_out)
     sizes = (
         min(n_in, widths[0]),
         *widths,
@@ -193,8 +196,8 @@ def table_run(
         frame,
         rng(config, 0),
         target=config.target,
-        task=config.task,
-        kinds=config.kinds,
+        task=cast("Task | None", config.task),
+        kinds=cast("Mapping[str, Kind]", config.kind),
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
         group=_group(config),
@@ -271,6 +274,7 @@ def train(
     from plainnet.evaluate.results import judge
 
     check(config)
+    config = with_hidden(config, images=data.train.X.ndim == 4)
     if checkpoints is not None and checkpoints.found is not None:
         with checkpoints.validated():
             _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
@@ -355,7 +359,7 @@ def fit_model(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size or None,
+        batch_size=config.batch_size,
         validation_data=None if data.validation is None else (data.validation.X, data.validation.y),
         metric=model.loss.metric,
         class_weight=config.class_weight,

@@ -224,7 +224,7 @@ def curve(n, seed, rule, hidden=(32, 32)):
 
 SURVEYS = {
     "sgd, all rows at once": TrainConfig(
-        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=300
+        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=300
     ),
     "Adam, as by default": TrainConfig(epochs=40),
     "two layers, dropout": TrainConfig(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
@@ -238,7 +238,7 @@ SURVEYS = {
 }
 PICTURES = {
     "sgd, all at once": TrainConfig(
-        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=200
+        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=200
     ),
     "Adam": TrainConfig(hidden=(8, 8, 8), epochs=30),
 }
@@ -399,7 +399,7 @@ def swinging(seed):
 def too_fast(seed):
     """Gradient descent well above the largest stable step of a survey."""
     return surveyed(
-        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=0, epochs=100)
+        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=None, epochs=100)
     )
 
 

@@ -116,7 +116,9 @@ def test_new_rows_are_predicted_with_the_true_weights():
     small, plain, *_ = both(
         net, X, np.arange(12) % 2, BinaryCrossEntropy(), epochs=100, optimizer=SGD(0.3)
     )
-    np.testing.assert_allclose(small.predict_logits(new), plain.predict_logits(new), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(
+        small.predict_logits(new), plain.predict_logits(new), rtol=0, atol=1e-11
+    )
 
 
 def test_callbacks_see_the_true_weights_and_watch_sees_the_figures():

@@ -66,7 +66,10 @@ OPTIONS = [
         {"batch_size": "auto"},
         "NetClassifier: batch_size must be a whole number of at least 1, got 'auto'",
     ),
-    ({"validation_fraction": 1.5}, "NetClassifier: validation_fraction must be a number in [0, 1), got 1.5"),
+    (
+        {"validation_fraction": 1.5},
+        "NetClassifier: validation_fraction must be a number in [0, 1), got 1.5",
+    ),
     (
         {"validation_fraction": (X, Y)},
         "NetClassifier: validation_fraction must be a share of the rows in [0, 1), got tuple: "
@@ -269,7 +272,7 @@ CALLS = [
     ),
     (
         lambda: classifier(class_weight="balanced").fit(X, np.column_stack([Y, 1 - Y])),
-        "class_weight needs classes, and MultiLabel has none",
+        "class_weight needs one class per row, which BinaryCrossEntropy with 2 outputs does not have",
     ),
 ]
 

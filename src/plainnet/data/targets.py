@@ -13,8 +13,8 @@ from plainnet.data.cells import MANY, Cells
 from plainnet.data.columns import NumberColumn
 from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
 from plainnet.data.read_table import absent_column, named
-from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
+from plainnet.nn.losses import is_positive
 from plainnet.storage.json_reader import JsonReader, shortened
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabeled"]

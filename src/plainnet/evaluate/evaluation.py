@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.decision import is_positive
 from plainnet.evaluate.baselines import Baseline, Column, fit_baselines, stored
 from plainnet.evaluate.duplicates import copies, found_in
 from plainnet.evaluate.finding import Finding
@@ -40,6 +39,7 @@ from plainnet.metrics.curves import (
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
 from plainnet.metrics.scores import evaluate
 from plainnet.model import Model
+from plainnet.nn.losses import is_positive
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
