@@ -35,10 +35,10 @@ from plainnet.train.history import History
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plainnet.data.columns import Kind
+    from plainnet.data.column_kinds import ColumnKind
     from plainnet.data.dataset import Dataset, Grouping, Source
-    from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
+    from plainnet.data.splits import Folds
     from plainnet.data.targets import Task
 
     Ready = Callable[[Dataset, Sequential], None]
@@ -64,7 +64,7 @@ class EvaluationInterrupted(KeyboardInterrupt):
 
 def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
     """Read and split a table or a folder of class folders, as `run` does."""
-    from plainnet.data.dataset import split
+    from plainnet.data.splits import split
 
     check(config)
     source = _read(path, config, progress)
@@ -80,7 +80,7 @@ def load_folds(
     path: str | Path, config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read a table or a folder of class folders, hold out what `run` would, and fold the rest."""
-    from plainnet.data.folds import fold
+    from plainnet.data.splits import fold
 
     check(config)
     source = _read(path, config, progress)
@@ -94,7 +94,7 @@ def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") ->
         path,
         target=config.target,
         task=cast("Task | None", config.task),
-        kinds=cast("Mapping[str, Kind]", config.kind),
+        kinds=cast("Mapping[str, ColumnKind]", config.kind),
         size=config.size,
         strict=config.strict,
         group=_group(config),
@@ -190,19 +190,23 @@ def table_run(
     ready: "Ready | None" = None,
 ) -> Run:
     """Train on a DataFrame."""
-    from plainnet.data.dataset import table_dataset
+    from plainnet.data.dataset import TableSource
+    from plainnet.data.splits import split
 
-    data = table_dataset(
+    source = TableSource(
         frame,
-        rng(config, 0),
         target=config.target,
         task=cast("Task | None", config.task),
-        kinds=cast("Mapping[str, Kind]", config.kind),
-        test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction,
+        kinds=cast("Mapping[str, ColumnKind]", config.kind),
         group=_group(config),
         standardize=config.standardize,
         privacy=privacy_of(config),
+    )
+    data = split(
+        source,
+        rng(config, 0),
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
     )
     return train(data, config, callbacks, watch, ready=ready)
 
@@ -218,17 +222,15 @@ def image_run(
     ready: "Ready | None" = None,
 ) -> Run:
     """Train on pictures in memory."""
-    from plainnet.data.dataset import image_dataset
+    from plainnet.data.dataset import ImageSource
+    from plainnet.data.splits import split
 
-    data = image_dataset(
-        X,
-        y,
-        classes,
+    source = ImageSource(X, y, classes, group=_group(config), standardize=config.standardize)
+    data = split(
+        source,
         rng(config, 0),
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
-        group=_group(config),
-        standardize=config.standardize,
     )
     return train(data, config, callbacks, watch, ready=ready)
 
@@ -264,9 +266,8 @@ def train(
 
     Examples
     --------
-    >>> from plainnet.data.dataset import table_dataset
-    >>> from plainnet.data.synthetic import introverts
-    >>> data = table_dataset(introverts(100), np.random.default_rng(0))
+    >>> from plainnet.data import TableSource, introverts, split
+    >>> data = split(TableSource(introverts(100)), np.random.default_rng(0))
     >>> train(data, TrainConfig(epochs=2)).history.stopped
     'epochs'
     """
