@@ -77,7 +77,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--hidden 4 4 --activation relu tanh elu", "2 hidden layers but 3 activations"),
         ("--activation magic", "unknown activation 'magic'"),
         ("--init magic", "unknown initializer 'magic'"),
-        ("--dropout 1", "rate must be a number in [0, 1), got 1.0"),
+        ("--dropout 1", "dropout must be a number in [0, 1), got 1.0"),
         ("--hidden --dropout 0.5", "belong to hidden layers"),
         ("--loss Huber", "loss 'Huber' does not fit a binary target"),
         ("--label-smoothing 1", "label_smoothing must be a number in [0, 1)"),
@@ -90,7 +90,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--schedule magic", 'Invalid value "magic" for --schedule'),
         ("--warmup 100", "shorter than the 100 epochs"),
         ("--epochs 0", "epochs must be a whole number of at least 1, got 0"),
-        ("--batch-size -1", "batch_size must be at least 0, got -1"),
+        ("--batch-size -1", "batch_size must be a whole number of at least 1, got -1"),
         ("--l2 -1", "l2 must be a number in [0, inf)"),
         ("--clip-norm 0", "clip_norm must be a number in (0, inf)"),
         ("--patience 3", "patience needs validation rows"),
@@ -98,7 +98,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--epochs 2.9", 'unable to convert "2.9" into int'),
         ("--hidden 4.7", 'unable to convert "4.7" into int'),
         ("--validation-fraction -0.5", "validation_fraction must be a number in"),
-        ("--seed -1", "seed must be at least 0, got -1"),
+        ("--seed -1", "seed must be a whole number of at least 0, got -1"),
         ("--size 32", "about pictures"),
         ("--size 64", "about pictures"),  # as by default, but no picture has it
         (
