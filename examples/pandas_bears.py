@@ -35,7 +35,7 @@ def main() -> int:
     )
     test, train, target = result.data.test, result.data.train, result.model.target
     assert test is not None
-    own = evaluate(target.task, test.y, result.model.outputs(test.X))
+    own = evaluate(target.task, test.y, result.model.predictions(test.X))
     base = baseline(target.task, train.y, test.y, target.n_out)
     print(f"{len(test.y)} held-out pictures: accuracy {own['accuracy']:.1%}", end=", ")
     print(f"always the most frequent class {base['accuracy']:.1%}")

@@ -98,6 +98,6 @@ def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> 
 
 def examine_model(model: Model, rows: "Examples") -> list[Finding]:
     """Examine a trained model by rows, and by the course of its training if its record has it."""
-    model.logits(rows.X)  # refuses a network that is out of proportion
+    model.forward(rows.X)  # refuses a network that is out of proportion
     history = recorded_history(model.record)
     return examine(replace(snapshot_of(model, rows, None), history=history))
