@@ -75,7 +75,7 @@ HEAVY = {
 LEARNING = {"sklearn", "scipy", "torch", "jax", "tensorflow", "keras", "xgboost", "lightgbm"}
 LEARNING |= {"optuna"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-SEEDED = {"plainnet.data.synthetic", "plainnet.data.drawings"}  # they redraw published data
+SEEDED = {"plainnet.data.synthetic"}  # redraws published data
 RANDOM = {"default_rng", "Generator", "BitGenerator", "SeedSequence", "PCG64", "PCG64DXSM"}
 
 

@@ -21,7 +21,7 @@ from plainnet import (
     TrainConfig,
     mlp,
 )
-from plainnet.data.columns import CategoryColumn
+from plainnet.data.column_kinds import CategoryColumn
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target

@@ -37,10 +37,10 @@ from plainnet.train.history import History
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plainnet.data.columns import Kind
+    from plainnet.data.column_kinds import ColumnKind
     from plainnet.data.dataset import Dataset, Source
-    from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
+    from plainnet.data.splits import Folds
     from plainnet.data.targets import Task
 
     Data: TypeAlias = str | Path | pd.DataFrame | tuple[Any, ...] | Dataset
@@ -67,7 +67,8 @@ class EvaluationInterrupted(KeyboardInterrupt):
 
 def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
     """Read and split data as `train` does; a data set is returned unchanged."""
-    from plainnet.data.dataset import Dataset, split
+    from plainnet.data.dataset import Dataset
+    from plainnet.data.splits import split
 
     check(config)
     if isinstance(data, Dataset):
@@ -85,7 +86,7 @@ def load_folds(
     data: "Data", config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
-    from plainnet.data.folds import fold
+    from plainnet.data.splits import fold
 
     check(config)
     source = _source(data, config, progress)
@@ -96,7 +97,7 @@ def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "
     from plainnet.data.dataset import TableSource, read_source
     from plainnet.evaluate.duplicates import groups_of
 
-    task, kinds = cast("Task | None", config.task), cast("Mapping[str, Kind]", config.kind)
+    task, kinds = cast("Task | None", config.task), cast("Mapping[str, ColumnKind]", config.kind)
     options: dict[str, Any] = {"target": config.target, "task": task, "kinds": kinds}
     options |= {"group": groups_of if config.group_duplicates else None}
     options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
@@ -116,7 +117,7 @@ def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "
 
 def _images(X: ArrayLike, y: ArrayLike, classes: Sequence[str] = (), **options: Any) -> "Source":
     """Make a source of pictures, whose y are the numbers of classes, or else the classes."""
-    from plainnet.data.dataset import PictureSource
+    from plainnet.data.dataset import ImageSource
 
     X, y = np.asarray(X), np.asarray(y)
     if X.dtype != np.uint8 or X.shape[1] != X.shape[2] or X.shape[3] != 3:
@@ -131,7 +132,7 @@ def _images(X: ArrayLike, y: ArrayLike, classes: Sequence[str] = (), **options: 
     if not len(classes):
         names, y = np.unique(y, return_inverse=True)
         classes = [str(name) for name in names.tolist()]
-    return PictureSource(X, y, classes, group=options["group"], standardize=options["standardize"])
+    return ImageSource(X, y, classes, group=options["group"], standardize=options["standardize"])
 
 
 def _frame(X: ArrayLike, y: ArrayLike) -> "tuple[tuple[str, ...], pd.DataFrame]":
@@ -342,7 +343,8 @@ def _require_weights(
     needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     if needed > stored:
         raise ModelFileError(
-            f"its options describe a network of at least {needed:,} weights, and it holds {stored:,}"
+            f"its options describe a network of at least {needed:,} weights, and it holds "
+            f"{stored:,}"
         )
 
 

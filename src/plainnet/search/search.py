@@ -20,7 +20,7 @@ from plainnet.train.history import Epoch
 from plainnet.training import train, untrained
 
 if TYPE_CHECKING:
-    from plainnet.data.folds import Folds
+    from plainnet.data.splits import Folds
 
 Method = Literal["random", "halving", "optuna"]
 
