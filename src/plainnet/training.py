@@ -28,7 +28,6 @@ from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.storage.checkpoint_state import path_to_store, stored_path
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
@@ -208,19 +207,19 @@ def train(
     config = with_hidden(config, images=data.train.X.ndim == 4)
     if checkpoints is not None:
         if path is not None:
-            checkpoints.also("path", partial(path_to_store, path, checkpoints.folder))
+            checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.found is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
     model = untrained(data, config)
     data = without_far(model, data, "validation")
     if checkpoints is not None:
-        checkpoints.same("config", partial(asdict, config))
-        checkpoints.same("data", partial(_fingerprint, data))
-        if checkpoints.stored("notes") is not None:  # which name files as they were called then
+        checkpoints.require_same("config", partial(asdict, config))
+        checkpoints.require_same("data", partial(_fingerprint, data))
+        if checkpoints.attached("notes") is not None:  # which name files as they were called then
             with checkpoints.validated() as about:
                 data.notes[:] = about.texts("notes", distinct=False)
-        checkpoints.also("notes", lambda: data.notes)
+        checkpoints.attach("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)
     history = fit(
@@ -312,13 +311,13 @@ def resume(checkpoints: Checkpoints, **options: Any) -> Run:
 
 def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
     """Return the data and the options that a training was begun with, by its checkpoints."""
-    if checkpoints.stored("path") is None or checkpoints.stored("config") is None:
+    if checkpoints.attached("path") is None or checkpoints.attached("config") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun on a file or folder, so "
             "its checkpoints do not name the data: train again as it began"
         )
     with checkpoints.validated() as about:
-        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
+        path = checkpoints.files.absolute(about.path("path"))
         config = TrainConfig.from_json(about.part("config"))
         _require_weights(checkpoints, config)
         check(config)

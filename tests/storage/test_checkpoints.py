@@ -142,7 +142,7 @@ def test_an_unfinished_training_is_not_overwritten(cut):
     with pytest.raises(PlainnetError) as error:
         Checkpoints(cut, every=1)
     assert str(error.value) == (
-        f"'{cut}' holds a training that has not ended: go on with it by plainnet train --resume "
+        f"'{cut}' holds a training that has not ended: resume it with plainnet train --resume "
         f"{cut}, or remove the folder"
     )
     assert names(cut) == before
@@ -164,7 +164,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(cut, share):
     checkpoints = Checkpoints.load(cut, notes.append)
     [note] = notes
     assert note.startswith(f"'{newest}' is not a whole checkpoint file (")
-    assert note.endswith(f"): train again, if there is no other; going on from {step(20)}, the "
+    assert note.endswith(f"): train again, if there is no other; resuming from {step(20)}, the "
                          "one before")  # fmt: skip
     assert "\n" not in note
     assert checkpoints.last == cut / step(20)
@@ -231,17 +231,17 @@ def test_another_version_of_plainnet(cut, monkeypatch):
     monkeypatch.undo()
     assert refused(cut) == (
         f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is of plainnet 0.0.9, and "
-        "this is 0.1.0, which may compute otherwise: use that version, or train again"
+        "this is 0.1.0, which may compute other numbers: use that version, or train again"
     )
 
 
 def test_another_version_of_numpy_is_told(cut):
-    other_header(cut, **{"with": "NumPy 1.0"})
+    other_header(cut, platform="NumPy 1.0")
     notes: list[str] = []
     Checkpoints.load(cut, notes.append)
     [note] = notes
     assert note.startswith(
-        f"the training began with NumPy 1.0 and goes on with NumPy {np.__version__}, Python "
+        f"the training began with NumPy 1.0 and resumes with NumPy {np.__version__}, Python "
     )
 
 
@@ -257,9 +257,9 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
 
 def test_a_header_without_its_parts(cut):
     for file in cut.glob("checkpoint-*"):
-        write_model(file, {"theta": np.ones(3)}, {"facts": {}}, "checkpoint")
+        write_model(file, {"theta": np.ones(3)}, {"metadata": {}}, "checkpoint")
     assert refused(cut).endswith(
-        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'with' of the "
+        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'platform' of the "
         "checkpoint is absent"
     )
 
@@ -468,7 +468,8 @@ def test_other_data_is_refused(survey, folder, old, new):
     text = survey.read_text()
     survey.write_text(text.replace(old, new, 1 if old == "Yes" else -1))
     assert of_run(folder, resume) == (
-        "the training in 'PLACE/a.run' was begun with other data: it can only go on as it began"
+        "the training in 'PLACE/a.run' was begun with other data: it can only be resumed as it "
+        "was begun"
     )
     survey.write_text(text)
     resume(Checkpoints.load(folder))
@@ -488,8 +489,8 @@ def test_other_settings_are_refused(survey, folder):
     cut_run(survey, SETTINGS, folder)
     other = replace(SETTINGS, lr=0.5)
     assert of_run(folder, lambda c: training.train(survey, other, checkpoints=c)) == (
-        "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only go on "
-        "as it began"
+        "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only be "
+        "resumed as it was begun"
     )
 
 

@@ -45,7 +45,7 @@ class Job:
     def begun(cls, checkpoints: Checkpoints) -> Self:
         """Return the job of a training that goes on."""
         path, config = begun(checkpoints)
-        if checkpoints.stored("job") is None:
+        if checkpoints.attached("job") is None:
             raise PlainnetError(
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
                 "is saved: go on with plainnet.training.resume"

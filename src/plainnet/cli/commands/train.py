@@ -99,7 +99,7 @@ def train(
         job = Job.begun(checkpoints)
         job.check()
         job.check_replaced()
-    checkpoints.also("job", job.to_json)
+    checkpoints.attach("job", job.to_json)
     try:
         _train(console, job, checkpoints)
     except TrainingError:  # to go on would only end the same way
@@ -113,7 +113,7 @@ def train(
 def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     path, config, place = job.path, job.config, job.out
     doctor_watch = DoctorWatch(config)
-    checkpoints.also("doctor_watch", doctor_watch.state)
+    checkpoints.attach("doctor_watch", doctor_watch.state)
     found = checkpoints.found
     told: list[str] = []
     result: Run | None = None
@@ -143,7 +143,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
                 ready=ready,
                 checkpoints=checkpoints,
             )
-            before = 0 if found is None else found.facts["epoch"] - 1
+            before = 0 if found is None else found.metadata["epoch"] - 1
             show_end(console, result, watch.finish(), before=before, detail=job.detail)
         notes(result.data.notes[len(told) :], console)
         diagnose(console, doctor_watch, result)
@@ -221,7 +221,7 @@ def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
         often = "epoch" if every == 1 else f"{every:,g} epochs"
         line(console, f"Checkpoints: every {often} in {folder}")
     if found is not None:
-        epoch, batch = found.facts["epoch"], found.facts["batch"]
+        epoch, batch = found.metadata["epoch"], found.metadata["batch"]
         where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
         line(console, f"Going on with {where}")
     elif every is not None:
