@@ -19,7 +19,7 @@ from plainnet import (
     mlp,
 )
 from plainnet.config import TrainConfig, make_loss, make_optimizer, with_hidden
-from plainnet.data.dataset import image_dataset, table_dataset
+from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
@@ -188,7 +188,7 @@ def survey(n, seed):
 
 
 def surveyed(n, seed, config):
-    data = table_dataset(survey(n, seed), np.random.default_rng(seed))
+    data = split(TableSource(survey(n, seed)), np.random.default_rng(seed))
     return dataset_snapshot(data, dataclasses.replace(config, seed=seed))
 
 
@@ -198,7 +198,7 @@ def pictures(n, size, seed):
 
 
 def pictured(n, size, seed, config):
-    data = image_dataset(*pictures(n, size, seed), np.random.default_rng(seed))
+    data = split(ImageSource(*pictures(n, size, seed)), np.random.default_rng(seed))
     return dataset_snapshot(data, dataclasses.replace(config, seed=seed))
 
 

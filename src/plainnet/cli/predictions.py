@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from plainnet.cli.console import percent, table
-from plainnet.data.cells import text_from_number
+from plainnet.data.columns import text_from_number
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
 from plainnet.nn.parameters import Array

@@ -27,7 +27,7 @@ from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
-    from plainnet.data.folds import Folds
+    from plainnet.data.splits import Folds
 
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5

@@ -134,13 +134,13 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def check_leak(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Look for a column that alone predicts the target."""
+    """Look for a column that alone gives the target away."""
     if snapshot.leaked_column is not None:
         name, evidence = snapshot.leaked_column
         yield Finding(
             "leaked column",
             "problem",
-            f"The column {name!r} alone predicts the target.",
+            f"The column {name!r} alone gives the target away.",
             evidence,
             "It may be the target under another name, or known only after the target.",
             f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
