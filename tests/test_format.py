@@ -18,8 +18,8 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import stored
 from plainnet.model import HEADER
+from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES
-from plainnet.nn.network import LAYERS
 from plainnet.storage.model_file import FORMAT, read_model
 from plainnet.training import train
 

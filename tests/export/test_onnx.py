@@ -32,7 +32,7 @@ from plainnet.nn import (
     Sequential,
     Tanh,
 )
-from plainnet.nn.network import LAYERS as KNOWN_LAYERS
+from plainnet.nn.layers import LAYERS as KNOWN_LAYERS
 from plainnet.training import train
 
 FLAT = {name: make for name, (make, in_shape) in LAYERS.items() if len(in_shape) == 1} | {

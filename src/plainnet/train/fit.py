@@ -266,11 +266,11 @@ def held(net: Sequential, batches: Batches) -> Iterator[None]:
     if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
         yield
         return
-    first.hold(batches.X)
+    first.fix_input(batches.X)
     try:
         yield
     finally:
-        first.hold(None)
+        first.fix_input(None)
 
 
 @contextmanager
