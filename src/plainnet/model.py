@@ -59,11 +59,11 @@ class Model:
     Examples
     --------
     >>> import pandas as pd
-    >>> from plainnet.training import table_run
+    >>> from plainnet.training import train
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     >>> config = TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)
-    >>> model = table_run(frame, config).model
+    >>> model = train(frame, config).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
     >>> model.predict(new)
     array(['no', 'yes'], dtype=object)

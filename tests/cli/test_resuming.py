@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import plainnet.cli.commands.train as training
+from plainnet import training
 from plainnet.cli.paths import run_folder, run_model
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
@@ -377,10 +377,10 @@ def test_ctrl_c_in_a_repeat_ends_them_and_keeps_the_first(
     def train(*arguments: Any, **options: Any) -> Any:
         if next(trainings) == stop:
             options["watch"] = lambda epoch: signal.raise_signal(signal.SIGINT)
-        return run(*arguments, **options)
+        return original(*arguments, **options)
 
-    run = training.run
-    monkeypatch.setattr(training, "run", train)
+    original = training.train
+    monkeypatch.setattr(training, "train", train)
     outcome = cli("train", survey, "--epochs 4 --repeat 4")
     assert (outcome.code, said in outcome.out) == (0, True)
     assert next(trainings) == stop + 1  # none begins after it
@@ -572,10 +572,15 @@ def test_a_run_that_was_begun_in_python(
 ) -> None:
     from plainnet.config import TrainConfig
     from plainnet.storage.checkpoints import Checkpoints
-    from plainnet.training import run
+    from plainnet.training import train
 
     with pytest.raises(KilledError):
-        run(survey, TrainConfig(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))
+        train(
+            survey,
+            TrainConfig(),
+            callbacks=[lambda epoch: killed()],
+            checkpoints=Checkpoints("a.run", 1),
+        )
     one_sentence(
         cli("train", "--resume a.run"),
         "the training in 'a.run' was begun in Python, where the model is saved: go on with",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plainnet import training
 from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
@@ -18,7 +19,7 @@ from plainnet.storage.checkpoints import Checkpoints, check_header
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train import EarlyStopping
 from plainnet.train.fit import fit
-from plainnet.training import resume, run
+from plainnet.training import resume
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -242,7 +243,7 @@ def begun(tmp_path: Path) -> Path:
     job = Job(tmp_path / "survey.csv", config, tmp_path / "a", tmp_path / "a.html", 1, False)
     checkpoints.attach("job", job.to_json)
     with pytest.raises(PowerCutError):
-        run(tmp_path / "survey.csv", config, watch=watch, checkpoints=checkpoints)
+        training.train(tmp_path / "survey.csv", config, watch=watch, checkpoints=checkpoints)
     return tmp_path / "a.run"
 
 
@@ -270,9 +271,9 @@ def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
 
 
 SETTINGS = {
-    "units": ("hidden", [2**40], "its settings are of a network of at least"),
-    "units of this data": ("hidden", [7], "its settings are of a network of at least"),
-    "layers": ("hidden", [1] * 10**5, "its settings are of a network of at least"),
+    "units": ("hidden", [2**40], "its options describe a network of at least"),
+    "units of this data": ("hidden", [7], "its options describe a network of at least"),
+    "layers": ("hidden", [1] * 10**5, "its options describe a network of at least"),
     "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
     "a word": ("epochs", "5", "should be a whole number"),
     "sense": ("test_fraction", 1.5, "test_fraction must be a number in"),

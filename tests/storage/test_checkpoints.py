@@ -14,6 +14,7 @@ from PIL import Image
 
 import plainnet.storage.atomic as atomic
 import plainnet.storage.model_file as files
+from plainnet import training
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
@@ -23,7 +24,7 @@ from plainnet.optim import Adam
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train.fit import fit
-from plainnet.training import resume, run
+from plainnet.training import resume
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -403,7 +404,7 @@ def cut_run(path: Path, config: TrainConfig, folder: Path, number: int = 4) -> N
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        run(path, config, watch=watch, checkpoints=Checkpoints(folder, 0.7))
+        training.train(path, config, watch=watch, checkpoints=Checkpoints(folder, 0.7))
 
 
 def saved(outcome: Any, path: Path) -> bytes:
@@ -419,7 +420,7 @@ def survey(tmp_path: Path) -> Path:
 
 
 def test_a_run_on_a_table(survey, folder, tmp_path):
-    whole = saved(run(survey, SETTINGS), tmp_path / "whole")
+    whole = saved(training.train(survey, SETTINGS), tmp_path / "whole")
     cut_run(survey, SETTINGS, folder)
     assert saved(resume(Checkpoints.load(folder)), tmp_path / "rest") == whole
 
@@ -443,7 +444,7 @@ def test_a_run_on_pictures(config, folder, tmp_path):
         for i in range(12):
             pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    whole = run(tmp_path / "pictures", config)
+    whole = training.train(tmp_path / "pictures", config)
     assert (whole.history.rowspace is None) == (config.optimizer != "sgd")
     cut_run(tmp_path / "pictures", config, folder, number=3)
     rest = resume(Checkpoints.load(folder))
@@ -477,7 +478,7 @@ def test_other_data_is_refused(survey, folder, old, new):
 def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
     cut_run(survey, SETTINGS, folder)
     frame = introverts(80)
-    outcome = run(survey, SETTINGS)
+    outcome = training.train(survey, SETTINGS)
     row = int(outcome.data.test_rows[0])
     frame.loc[row, "Post_frequency"] = (frame.loc[row, "Post_frequency"] or 0) + 1
     frame.to_csv(survey, index=False)
@@ -487,7 +488,7 @@ def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
 def test_other_settings_are_refused(survey, folder):
     cut_run(survey, SETTINGS, folder)
     other = replace(SETTINGS, lr=0.5)
-    assert of_run(folder, lambda c: run(survey, other, checkpoints=c)) == (
+    assert of_run(folder, lambda c: training.train(survey, other, checkpoints=c)) == (
         "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only be "
         "resumed as it was begun"
     )
@@ -503,6 +504,6 @@ def test_data_that_is_gone_is_named(survey, folder):
 
 def test_a_training_that_was_not_a_run_cannot_be_resumed_as_one(cut):
     assert of_run(cut, resume) == (
-        "the training in 'PLACE/a.run' was not begun by plainnet train or run, so it does not say "
-        "on what: go on as it began"
+        "the training in 'PLACE/a.run' was not begun on a file or folder, so its checkpoints do "
+        "not name the data: train again as it began"
     )

@@ -8,10 +8,9 @@ from typing import Any, Self, final
 from plainnet.cli.paths import near, require_place, run_folder, run_model
 from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.repeats import check_repeat
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model
-from plainnet.training import begun
+from plainnet.training import begun, check_repeat
 
 
 @final
