@@ -95,9 +95,9 @@ def test_a_watched_training_is_the_same_training():
         rng = np.random.default_rng(0)
         X, y = rng.standard_normal((50, 2)), np.arange(50) % 2
         probe = Recorder(net)
-        options = {"metric": loss.metric}
+        options = {"logits_metric": loss.metric}
         if watched:
-            options = {"metric": probe.metric(loss.metric), "watch": probe.watch}
+            options = {"logits_metric": probe.metric(loss.metric), "watch": probe.watch}
         history = fit(
             net, X, y, loss=loss, epochs=5, batch_size=8, validation_fraction=0.2, seed=1, **options
         )
