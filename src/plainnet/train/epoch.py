@@ -74,9 +74,8 @@ def train_epoch(
         value, Z = train_step.step(X, y, weight)
         progress.batch += 1
         if not math.isfinite(value):
-            raise TrainingError(
-                describe_failure(train_step, X, value, progress.number, progress.batch)
-            )
+            number, batch = progress.number, progress.batch
+            raise TrainingError(describe_failure(train_step, X, value, number, batch))
         count = len(y) if weight is None else float(weight.sum())
         progress.loss += value * count
         progress.weight += count
