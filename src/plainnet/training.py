@@ -230,7 +230,7 @@ def train(
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.batch_size,
         validation_data=data.validation,
-        metric=model.loss.metric,
+        logits_metric=model.loss.metric,
         class_weight=config.class_weight,
         l2=config.l2,
         clip_norm=config.clip_norm,

@@ -60,7 +60,7 @@ def case(
     **options: Any,
 ) -> Callable[..., tuple[Any, Any]]:
     """A training that can be run again and again, from nothing but what is written here."""
-    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.metric, **options}
+    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "logits_metric": BCE.metric, **options}
 
     def run(checkpoints: CheckpointStore | None = None, **more: Any) -> tuple[Any, Any]:
         network = net()
@@ -104,7 +104,7 @@ CASES = {
         lambda: mlp(3, (4,), 3, seed=3),
         lambda: (rows()[0], np.arange(22) % 5 % 3),
         loss=SoftmaxCrossEntropy(),
-        metric=SoftmaxCrossEntropy().metric,
+        logits_metric=SoftmaxCrossEntropy().metric,
         class_weight="balanced",
         sample_weight=np.linspace(0.5, 2, 22),
     ),
@@ -129,7 +129,7 @@ CASES = {
         batch_size=None,
     ),
     "another generator": case(dropping, seed=lambda: np.random.Generator(np.random.MT19937(4))),
-    "no metric": case(metric=None, loss=MSE),
+    "no metric": case(logits_metric=None, loss=MSE),
 }
 
 
@@ -232,7 +232,7 @@ def pressing(step: int) -> Callable[..., float]:
 def test_ctrl_c_keeps_where_it_was(step, every):
     run, whole = CASES["dropout"], after(*CASES["dropout"]())
     memory = Memory(every)
-    _, history = run(memory, metric=pressing(step))
+    _, history = run(memory, logits_metric=pressing(step))
     assert history.stopped == "interrupted"
     assert memory.kept[-1].metadata["step"] == step
     assert after(*run(Memory(found=memory.kept[-1]))) == whole
@@ -241,7 +241,7 @@ def test_ctrl_c_keeps_where_it_was(step, every):
 def test_ctrl_c_in_the_last_step_comes_too_late():
     run, memory = CASES["dropout"], Memory()
     whole = after(*run())
-    assert after(*run(memory, metric=pressing(20))) == whole
+    assert after(*run(memory, logits_metric=pressing(20))) == whole
     assert memory.kept == []
 
 
@@ -294,7 +294,7 @@ REFUSED = {
     "full batch": ({}, {"batch_size": None}, "with batch size 6, not with batch size None"),
     "l2": ({}, {"l2": 0.5}, "with l2 0.0, not with l2 0.5"),
     "clip_norm": ({}, {"clip_norm": 1.0}, "with clip norm None, not with clip norm 1.0"),
-    "metric": ({}, {"metric": None}, "with metric True, not with metric False"),
+    "metric": ({}, {"logits_metric": None}, "with metric True, not with metric False"),
 }
 
 
@@ -372,7 +372,7 @@ def test_a_generator_that_draws_masks_and_order_is_refused():
 
 def test_a_cost_that_is_not_finite_is_told_with_its_place(tmp_path):
     """Also where the training went on: epochs and batches are counted from its beginning."""
-    run = case(loss=MSE, optimizer=SGD(1e20), metric=None)
+    run = case(loss=MSE, optimizer=SGD(1e20), logits_metric=None)
     with pytest.raises(TrainingError) as whole:
         run()
     memory = Memory(1e-9)
