@@ -89,7 +89,7 @@ def seconds(job: Job, recorded: bool) -> float:
         optimizer=Adam(workload.lr),
         epochs=workload.epochs,
         batch_size=workload.batch,
-        metric=loss.metric if recorder is None else recorder.metric(loss.metric),
+        logits_metric=loss.metric if recorder is None else recorder.metric(loss.metric),
         watch=None if recorder is None else recorder.watch,
     )
     return time.process_time() - start
