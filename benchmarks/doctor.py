@@ -21,8 +21,8 @@ from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
-HEALTHY_SEEDS = range(300, 306)  # lower seeds were used to choose thresholds and options
-ILL_SEEDS = range(300, 310)
+GOOD_SEEDS = range(300, 306)  # lower seeds were used to choose thresholds and options
+FAULTY_SEEDS = range(300, 310)
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
@@ -98,31 +98,29 @@ def seconds(job: Job, recorded: bool) -> float:
 def rates() -> str:
     """Train the cases of tests/diagnose/trainings.py with other seeds and count the errors."""
     sys.path.insert(0, str(TESTS))
-    from diagnose.trainings import ILL, healthy
+    from diagnose.trainings import FAULTY, good_trainings
 
     alarms: list[str] = []
     total = 0
-    for name, make in healthy(HEALTHY_SEEDS):
+    for name, make in good_trainings(GOOD_SEEDS):
         total += 1
-        alarms_of_run = [finding for finding in examine(make()) if finding.level != "note"]
-        if alarms_of_run:
-            alarms.append(
-                f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in alarms_of_run)
-            )
+        findings = [finding for finding in examine(make()) if finding.level != "note"]
+        if findings:
+            alarms.append(f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in findings))
     lines = [
-        f"False alarms: {len(alarms)} of {total} healthy trainings ({len(alarms) / total:.1%})",
+        f"False alarms: {len(alarms)} of {total} good trainings ({len(alarms) / total:.1%})",
         *alarms,
         "",
-        "| illness | must find | found |",
+        "| fault | required finding | found |",
         "|---|---|--:|",
     ]
     missed = 0
-    for name, (make, finding, words) in ILL.items():
-        hits = sum(found_in(examine(make(seed)), finding, words) for seed in ILL_SEEDS)
-        missed += len(ILL_SEEDS) - hits
-        lines.append(f"| {name} | {finding.replace('|', ' or ')} | {hits} of {len(ILL_SEEDS)} |")
-    every = len(ILL) * len(ILL_SEEDS)
-    lines += ["", f"Misses: {missed} of {every} ill trainings ({missed / every:.1%})"]
+    for name, (make, finding, words) in FAULTY.items():
+        hits = sum(found_in(examine(make(seed)), finding, words) for seed in FAULTY_SEEDS)
+        missed += len(FAULTY_SEEDS) - hits
+        lines.append(f"| {name} | {finding.replace('|', ' or ')} | {hits} of {len(FAULTY_SEEDS)} |")
+    every = len(FAULTY) * len(FAULTY_SEEDS)
+    lines += ["", f"Misses: {missed} of {every} faulty trainings ({missed / every:.1%})"]
     return "\n".join(lines)
 
 
