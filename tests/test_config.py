@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import asdict, fields
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
+from plainnet.config import OptimizerName, ScheduleName
 from plainnet.data.synthetic import introverts
-from plainnet.training import table_run
+from plainnet.optim import OPTIMIZERS, SCHEDULES
+from plainnet.training import train
 
 
 def as_numpy(value):
@@ -50,7 +53,7 @@ def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
     for name, whole, share in (("numpy", np.int64, np.float64), ("plain", int, float)):
         hidden = np.array([4, 2]) if name == "numpy" else (4, 2)
         config = TrainConfig(hidden=hidden, seed=whole(5), epochs=whole(2), lr=share(0.01))
-        table_run(frame, config).model.save(tmp_path / name)
+        train(frame, config).model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
     assert Model.load(tmp_path / "numpy").record["config"]["hidden"] == [4, 2]
@@ -100,3 +103,8 @@ def test_another_type_or_range_is_refused_at_construction(given, says):
     with pytest.raises(PlainnetError) as caught:
         TrainConfig(**given)
     assert str(caught.value) == f"TrainConfig: {says}"
+
+
+def test_optimizers_and_schedules_are_those_of_the_registries():
+    assert get_args(OptimizerName) == tuple(OPTIMIZERS)
+    assert get_args(ScheduleName) == tuple(SCHEDULES)

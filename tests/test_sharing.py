@@ -33,7 +33,7 @@ from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
 from plainnet.nn.gradcheck import gradcheck
 from plainnet.report.report import report
-from plainnet.training import table_run
+from plainnet.training import train
 
 FRAME = introverts(120)
 SECONDS = 20  # after which a forked child counts as hanging
@@ -42,7 +42,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not for
 
 @cache
 def model():
-    return table_run(FRAME, TrainConfig(hidden=(24, 16), epochs=3, batch_norm=True)).model
+    return train(FRAME, TrainConfig(hidden=(24, 16), epochs=3, batch_norm=True)).model
 
 
 def normals(*shape, seed=0):
@@ -54,13 +54,13 @@ def normals(*shape, seed=0):
 
 def test_threads_may_look_for_neighbors_while_others_predict():
     rows = read_rows(model(), FRAME)
-    expected, found = model().outputs(rows.X), nearest(model(), rows.X[3], rows)
+    expected, found = model().predictions(rows.X), nearest(model(), rows.X[3], rows)
     ends = time.monotonic() + 2
 
     def predicts(_):
         wrong = 0
         while time.monotonic() < ends:
-            wrong += not np.array_equal(model().outputs(rows.X), expected)
+            wrong += not np.array_equal(model().predictions(rows.X), expected)
         return wrong
 
     def looks(_):

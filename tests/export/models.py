@@ -10,9 +10,9 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
-from plainnet.nn.layers import Dense, Dropout, Flatten
+from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten
 from plainnet.nn.losses import losses_for
-from plainnet.nn.network import LAYERS, Sequential, mlp
+from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 
 EVIL = "</script><script>alert(1)</script><!--\"'\\&amp;{{ 7*7 }}\u202e\u2028\n😀"
@@ -105,3 +105,8 @@ def table_models():
     models["no hidden layer"] = table_model(lambda n, k: mlp(n, (), k), "multiclass")
     models["wide"] = table_model(lambda n, k: mlp(n, (600, 40), k, activation="tanh"), "multilabel")
     return models
+
+
+def activations(model, raw):
+    """Probabilities, of two classes in one column, or standardized numbers."""
+    return model.loss.predictions(model.predict_logits(raw))

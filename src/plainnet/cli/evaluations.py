@@ -12,7 +12,7 @@ from plainnet.report.tables import questions
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
-    from plainnet.repeats import Repeats
+    from plainnet.training import Repeats
 
 _LISTED = 30  # classes and confusions that are shown before the rest is only counted
 _MATRIX = 8  # classes whose confusion matrix still fits a terminal
@@ -88,7 +88,7 @@ def show_findings(
 
 def show_repeats(console: Console, repeats: "Repeats") -> None:
     """Show how far chance alone moves the result."""
-    name, k = repeats.figure, len(repeats.seeds)
+    name, k = repeats.metric, len(repeats.seeds)
     head = ["", _HEADS[name], "best baseline"]
     each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
     rows = [[f"seed {seed}", score(name, own), score(name, base)] for seed, own, base in each]

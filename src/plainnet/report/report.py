@@ -105,7 +105,7 @@ def _judged(
 def _worth(
     model: "Model", found: Mapping[str, Any], where: str, rows: "Examples | None"
 ) -> dict[str, Any]:
-    A = None if rows is None else model.outputs(rows.X)
+    A = None if rows is None else model.predictions(rows.X)
     return {
         "verdict": _verdict(model.target, found, where),
         "evaluation": _evaluation(model.target, found, where, rows, A),
@@ -207,7 +207,7 @@ def _course(history: History) -> list[tuple[str, str]]:
 
 def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
     """How far chance alone moves the result, where the training was repeated."""
-    name, k = found["figure"], len(found["seeds"])
+    name, k = found["metric"], len(found["seeds"])
     low, high = (score(name, end) for end in found["spread"])
     facts = [
         (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),
