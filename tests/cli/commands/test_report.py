@@ -170,7 +170,8 @@ def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> Non
         (["report", "trained.safetensors", "none.csv"],
          "Error: File 'none.csv' does not exist; check the path.\n"),
         (["report", "trained.safetensors", "--strict"],
-         "Error: --strict applies only to image models, and this is a model of tables: leave it out\n"),
+         "Error: --strict applies only to image models, and this is a model of tables: "
+         "leave it out\n"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_is_said_first(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.evaluations import show_cheapest, show_evaluation
-from plainnet.cli.paths import require_pictures, require_output
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, picture_files, read_files

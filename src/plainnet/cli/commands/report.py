@@ -9,7 +9,7 @@ from rich.console import Console
 
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import training_words
-from plainnet.cli.paths import require_pictures, require_output
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.config import TrainConfig
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
