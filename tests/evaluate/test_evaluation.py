@@ -129,7 +129,7 @@ def test_numbers_are_compared_by_their_squared_errors():
 def test_the_figures_are_those_of_the_rows():
     result, found = judged(introverts(400), TrainConfig(epochs=15, lr=0.01))
     test = result.data.test
-    p = result.model.outputs(test.X)[:, 0]
+    p = result.model.predictions(test.X)[:, 0]
     assert found.figures["accuracy"] == np.mean((p > 0.5) == test.y)
     assert found.curves["brier"] == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
     constant, column, _ = found.rivals
@@ -296,7 +296,7 @@ def test_every_label_and_class_has_its_curves(task, each):
     json.dumps(found, allow_nan=False)
     every = found[{"label": "labels", "class": "classes"}[each]]
     assert [one[each] for one in every] == list(target.classes) == ["p", "q", "r"]
-    A = result.model.outputs(test.X).astype(np.float64)
+    A = result.model.predictions(test.X).astype(np.float64)
     for k, one in enumerate(every):
         p = A[:, k]
         came = test.y == k if task == "multiclass" else test.y[:, k] == 1
@@ -346,7 +346,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
     result = train(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
-    A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
+    A = result.model.predictions(result.data.test.X).astype(np.float64).ravel()
     text = json.dumps(evaluation(result.model, result.data.test).curves)
     said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
     assert len(said) > 30

@@ -240,7 +240,7 @@ class TrainingSnapshot:
         """The highest learning rate of the training."""
         if self.history is not None and self.history.lr:
             return max(self.history.lr)
-        return None if self.optimizer is None else self.optimizer.rate
+        return None if self.optimizer is None else self.optimizer.current_lr
 
     @cached_property
     def weight_size(self) -> float:

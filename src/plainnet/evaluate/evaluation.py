@@ -91,7 +91,7 @@ def evaluation(
 ) -> Evaluation:
     """Judge a model by rows whose targets are known."""
     task = model.target.task
-    Z = model.logits(rows.X)
+    Z = model.forward(rows.X)
     A = model.loss.predictions(Z)
     figures = score_outputs(model, Z, A, rows.y)
     own = _points(task, A, rows.y)

@@ -50,5 +50,5 @@ def score(model: Model, rows: "Examples") -> dict[str, Any]:
     The figures are those of `plainnet.metrics.scores.evaluate`, with ``rows``, ``loss`` and
     ``interval``, the 95 % interval of the accuracy.
     """
-    Z = model.logits(rows.X)
+    Z = model.forward(rows.X)
     return score_outputs(model, Z, model.loss.predictions(Z), rows.y)
