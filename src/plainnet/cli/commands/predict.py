@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.evaluations import show_cheapest, show_evaluation
-from plainnet.cli.paths import require_pictures, require_place
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, picture_files, read_files
@@ -49,7 +49,7 @@ def predict(
     from plainnet.cli.predictions import Predictions
 
     if out is not None:
-        require_place(out, model, path)
+        require_output(out, model, path)
     trained = Model.load(model)
     remarks: list[str] = []
     unit, names, A = _outputs(trained, path, strict, remarks)
@@ -100,7 +100,7 @@ def evaluate(
     from plainnet.evaluate.per_example import read_usable
 
     if report is not None:
-        require_place(report, model, path, option="--report")
+        require_output(report, model, path, option="--report")
     trained = Model.load(model)
     require_pictures(trained, strict)
     remarks: list[str] = []
