@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet import Model, PlainnetError, TrainConfig
+from plainnet import Model, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.evaluation import evaluation
 from plainnet.training import image_run, table_run

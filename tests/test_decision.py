@@ -71,14 +71,14 @@ def test_the_exported_forms_say_no(frame: pd.DataFrame) -> None:
     assert running.run(["label"], feeds(running, frame))[0].tolist() == expected
 
 
-@pytest.mark.skipif(chromium.found() is None, reason="no Chromium is installed")
+@chromium.needs_chromium
 @pytest.mark.parametrize("logit", [0.0, TINY])
 @pytest.mark.parametrize(("frame", "said"), [(ROWS, "no"), (LABELS, "none of the labels")])
 def test_the_page_says_no(frame: pd.DataFrame, said: str, logit: float, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(to_html(undecided(frame, logit)), encoding="utf-8")
     with chromium.opened(page) as tab:
-        assert tab.value("document.getElementById('said').textContent") == said
+        assert tab.evaluate("document.getElementById('said').textContent") == said
 
 
 @pytest.mark.parametrize("y", [["no", "yes", "no", "yes"], [[0, 1], [1, 0], [0, 1], [1, 0]]])

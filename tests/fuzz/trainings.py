@@ -344,7 +344,7 @@ def browse(browser, page, model, table):
     kept = [texts(table[one.name], None) for one in model.schema.columns if one.features]
     for i in range(min(FEW, len(table))):
         cells = [column[i] for column in kept]
-        seen = dict(tab.value(f"({FILL})({json.dumps(cells)})"))
+        seen = dict(tab.evaluate(f"({FILL})({json.dumps(cells)})"))
         agree(seen, model, table.iloc[[i]])
 
 
@@ -357,7 +357,7 @@ def texts(column, missing):
 @contextlib.contextmanager
 def browsing(folder):
     """One browser for all pages, if there is one: a function that opens a page's text."""
-    if chromium.found() is None:
+    if chromium.PATH is None:
         yield None
         return
     file = Path(folder) / "page.html"
@@ -366,12 +366,9 @@ def browsing(folder):
 
         def visit(page):
             file.write_text(page, encoding="utf-8")
-            tab.loaded = False
-            tab.ask("Page.navigate", url=file.as_uri())
-            while not tab.loaded:
-                tab.hear()
-            tab.value(ANSWER)
-            assert not tab.complaints, tab.complaints
+            tab.load(file)
+            tab.evaluate(ANSWER)
+            assert not tab.messages, tab.messages
             return tab
 
         yield visit

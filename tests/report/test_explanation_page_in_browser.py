@@ -1,7 +1,6 @@
-"""Explanations in a real browser: no complaint, no request, and room for everything."""
+"""Explanation pages in a browser: no console message, no request, no overflow."""
 
 import numpy as np
-import pytest
 
 import chromium
 from plainnet.config import TrainConfig
@@ -13,9 +12,10 @@ from plainnet.explain.overview import overview
 from plainnet.report.explanation_page import explanation_page, overview_page
 from plainnet.training import image_run, table_run
 
-pytestmark = pytest.mark.skipif(
-    chromium.found() is None, reason=f"no browser is installed: none of {', '.join(chromium.NAMES)}"
-)
+pytestmark = chromium.needs_chromium
+
+
+HEADINGS = "[...document.querySelectorAll('h1,h2,h3')].map((heading) => heading.tagName)"
 
 
 def pages():
@@ -34,15 +34,19 @@ def pages():
     yield overview_page(overview(model, rows, repeats=1), "model")
 
 
-def test_they_open_without_complaint_or_request_and_fit(tmp_path):
+def test_pages_open_without_message_or_request_and_fit(tmp_path):
     file = tmp_path / "page.html"
     for text in pages():
         file.write_text(text, encoding="utf-8")
         with chromium.opened(file, width=360) as tab:
             assert [one for one in tab.requests if not one.startswith(("data:", "file:"))] == []
-            assert tab.complaints == []
-            assert tab.value("document.documentElement.scrollWidth") <= 360
-            assert tab.value("[...document.images].every(one => one.complete && one.naturalWidth)")
-            levels = tab.value("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
+            assert tab.messages == []
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+            assert tab.evaluate(
+                "[...document.images].every(one => one.complete && one.naturalWidth)"
+            )
+            levels = tab.evaluate(
+                "[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])"
+            )
         assert levels[0] == 1
         assert max(np.diff(levels)) <= 1

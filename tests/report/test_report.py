@@ -115,7 +115,7 @@ def test_pictures_and_drawings_have_words(task):
     assert len(drawings) >= 3
     for drawing in drawings:
         assert drawing["of"]["role"] == "img"
-        assert all(words[one] for one in drawing["of"]["aria-labeledby"].split())
+        assert all(words[one] for one in drawing["of"]["aria-labelledby"].split())
 
 
 @tasks

@@ -33,7 +33,7 @@ def test_it_is_plain_svg_with_words(drawing):
     root = ElementTree.fromstring(drawing.svg)
     assert (root.tag, root.get("role")) == ("svg", "img")
     title, desc = root.find("title"), root.find("desc")
-    assert root.get("aria-labeledby") == f"{title.get('id')} {desc.get('id')}"
+    assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
     assert (title.text, desc.text) == (drawing.title, drawing.says)
     allowed = {"svg", "title", "desc", "defs", "g", "path", "use", "text", "clipPath", "rect"}
     assert {element.tag for element in root.iter()} <= allowed

@@ -8,7 +8,7 @@ import numpy as np
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
-from plainnet.train.fit import Metric
+from plainnet.train.epoch import Metric
 from plainnet.train.history import Epoch
 
 _KEPT = 64  # batches of trainings of one batch an epoch

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from plainnet.errors import TrainingError
 from plainnet.estimators.api import shown
 from plainnet.estimators.params import NetParams
 from plainnet.optim.optimizers import Optimizer
 from plainnet.train.batches import Batches
+from plainnet.train.epoch import EpochProgress, train_epoch
 from plainnet.train.history import Epoch
-from plainnet.train.step import TrainStep, describe_failure, stay_finite
+from plainnet.train.step import TrainStep, stay_finite
 
 # Parameters that a network and its optimizer are made of; all others are read where they act.
 _OF_NETWORK = ("hidden", "activation", "dropout", "batch_norm", "layer_norm", "init", "dtype")
@@ -61,24 +61,16 @@ def one_epoch(
 ) -> Epoch:
     """Take every batch once; return the figures."""
     began = time.perf_counter()
-    values, scores, weights, counts = [], [], [], []
-    for i, (X, y, weight) in enumerate(batches.epoch(order), start=1):
-        value, Z = train_step.step(X, y, weight)
-        if not np.isfinite(value):
-            rate = train_step.optimizer.rate
-            raise TrainingError(describe_failure(train_step.net, X, value, number, i, rate))
-        values.append(value)
-        scores.append(train_step.loss.metric(Z, y))
-        counts.append(len(y))
-        weights.append(len(y) if weight is None else float(weight.sum()))
+    progress = EpochProgress(number)
+    train_epoch(train_step, batches, order, progress, train_step.loss.metric)
     largest = float(np.abs(train_step.net.params.theta).max(initial=0))
     stay_finite(largest, "a parameter", train_step, number)
     return Epoch(
         number,
         max(number, of),
-        float(np.average(values, weights=weights)),
+        progress.mean_loss,
         None,
-        float(np.average(scores, weights=counts)),
+        progress.mean_metric,
         None,
         train_step.optimizer.rate,
         time.perf_counter() - began,

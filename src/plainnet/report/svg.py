@@ -221,7 +221,7 @@ def _plain(root: ElementTree.Element, name: str, title: str, says: str) -> str:
     root.attrib = {
         "viewBox": f"0 0 {box}",
         "role": "img",
-        "aria-labeledby": f"{name}-title {name}-says",
+        "aria-labelledby": f"{name}-title {name}-says",
     }
     for tag, text in (("desc", says), ("title", title)):
         element = ElementTree.Element(tag, id=f"{name}-{'title' if tag == 'title' else 'says'}")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.engine.row_space import RowSpace, rowspace_pays
-from plainnet.errors import PlainnetError, TrainingError
+from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
 from plainnet.nn.layers import NARROW, Dense
 from plainnet.nn.losses import Loss
@@ -26,6 +26,7 @@ from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.batches import Batches, ready
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
+from plainnet.train.epoch import Metric, train_epoch
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import (
     ClassWeight,
@@ -36,9 +37,8 @@ from plainnet.train.inputs import (
     with_class_weights,
 )
 from plainnet.train.state import CheckpointStore, Options, Rows, TrainingState
-from plainnet.train.step import TrainStep, describe_failure, stay_finite
+from plainnet.train.step import TrainStep, stay_finite
 
-Metric = Callable[[Array, Array], float]
 Callback = Callable[[Epoch], bool | None]
 Watch = Callable[[Epoch], object]
 
@@ -205,7 +205,7 @@ def fit(
     )
     options: Options = {"epochs": epochs, "batch size": batch_size, "row space": history.rowspace}
     options |= {"early stopping": early_stopping, "metric": metric is not None}
-    course = TrainingState(train_step, best, history, rng, len(batches))
+    course = TrainingState(train_step, best, history, rng, batches)
     course.begin(checkpoints, net, given, options)
     with (
         np.errstate(all="ignore"),
@@ -214,16 +214,23 @@ def fit(
         held(trained, batches),
         _lifted(space),
     ):
-        for number in range(course.epoch, epochs + 1):
+        for number in range(course.progress.number, epochs + 1):
             start = time.perf_counter()
-            figures = _train_epoch(course, batches, metric, interrupt)
-            if figures is None:
+            if not train_epoch(
+                train_step,
+                batches,
+                rng,
+                course.progress,
+                metric,
+                lambda: course.pause(interrupt.seen),
+            ):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
-            train_loss, train_metric = figures
+            train_loss = course.progress.mean_loss
+            train_metric = None if metric is None else course.progress.mean_metric
             rate, seconds = train_step.optimizer.rate, time.perf_counter() - start
             epoch = Epoch(
                 number, epochs, train_loss, val_loss, train_metric, val_metric, rate, seconds
@@ -241,7 +248,7 @@ def fit(
             course.next_epoch()
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
-        stay_finite(largest, "a parameter", train_step, min(course.epoch, epochs))
+        stay_finite(largest, "a parameter", train_step, min(course.progress.number, epochs))
     net.release()
     return history
 
@@ -290,28 +297,6 @@ def _check_options(
     check_range("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
     if clip_norm is not None:
         check_range("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
-
-
-def _train_epoch(
-    course: TrainingState, batches: Batches, metric: Metric | None, interrupt: _Interrupt
-) -> tuple[float, float | None] | None:
-    """Take every batch once; return mean loss and metric, or None if interrupted."""
-    train_step = course.train_step
-    for X, y, weight in batches.epoch(course.rng, course.batch):
-        if course.pause(interrupt.seen):
-            return None
-        value, Z = train_step.step(X, y, weight)
-        course.batch += 1
-        if not math.isfinite(value):
-            rate = train_step.optimizer.lr(train_step.optimizer.t)
-            failure = describe_failure(train_step.net, X, value, course.epoch, course.batch, rate)
-            raise TrainingError(failure)
-        count = len(y) if weight is None else float(weight.sum())
-        course.loss += value * count
-        course.weight += count
-        if metric is not None:
-            course.metric += float(metric(Z, y)) * len(y)
-    return course.loss / course.weight, None if metric is None else course.metric / batches.m
 
 
 def _evaluate(

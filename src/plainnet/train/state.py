@@ -12,7 +12,9 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
+from plainnet.train.batches import Batches
 from plainnet.train.early_stopping import BestWeights
+from plainnet.train.epoch import EpochProgress
 from plainnet.train.history import COLUMNS, History
 from plainnet.train.step import TrainStep
 
@@ -113,10 +115,10 @@ class TrainingState:
         best: BestWeights,
         history: History,
         rng: np.random.Generator,
-        batches: int,
+        batches: Batches,
     ) -> None:
         self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
-        self.batches, self.epoch = batches, 0
+        self.batches, self.progress = batches, EpochProgress(0)
         self.keeper: CheckpointStore | None = None
         self.next_epoch()
 
@@ -129,10 +131,12 @@ class TrainingState:
         if self.rng is net.rng:
             raise PlainnetError("checkpoints need a seed that is not the network's own generator")
         kind = self.rng.bit_generator.state["bit_generator"]
-        more = {"batches": self.batches, "generator": kind}
+        more = {"batches": len(self.batches), "generator": kind}
         keeper.begin(net, self.train_step, rows, options | more)
         self.keeper, every = keeper, keeper.every
-        self._every = None if every is None else max(1, round(min(every * self.batches, 2**53)))
+        self._every = (
+            None if every is None else max(1, round(min(every * len(self.batches), 2**53)))
+        )
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
         if keeper.found is not None:
@@ -143,8 +147,7 @@ class TrainingState:
 
     def next_epoch(self) -> None:
         """Begin with an epoch."""
-        self.epoch += 1
-        self.batch, self.loss, self.metric, self.weight = 0, 0.0, 0.0, 0.0
+        self.progress = EpochProgress(self.progress.number + 1)
         if self.keeper is not None:
             self._order = self.rng.bit_generator.state
 
@@ -170,10 +173,11 @@ class TrainingState:
             arrays |= {"best.theta": self.best.theta, "best.loss": np.array([self.best.loss])}
         for name in COLUMNS:
             arrays[f"history.{name}"] = np.array(getattr(self.history, name), np.float64)
-        arrays["sums"] = np.array([self.loss, self.metric, self.weight])
+        progress = self.progress
+        arrays["sums"] = np.array([progress.loss, progress.metric, progress.weight])
         facts: dict[str, Any] = {
-            "epoch": self.epoch,
-            "batch": self.batch,
+            "epoch": progress.number,
+            "batch": progress.batch,
             "step": self.train_step.optimizer.t,
         }
         facts |= {"best": self.best.epoch, "threads": self.history.threads}
@@ -185,8 +189,9 @@ class TrainingState:
             if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                 raise PlainnetError(f"{name!r} has shape {array.shape} and type {array.dtype}")
             array[...] = arrays[name]
-        self.epoch, self.batch = facts["epoch"], facts["batch"]
-        self.loss, self.metric, self.weight = arrays["sums"].tolist()
+        loss, metric, weight = arrays["sums"].tolist()
+        rows = facts["batch"] * self.batches.batch_size
+        self.progress = EpochProgress(facts["epoch"], facts["batch"], loss, weight, metric, rows)
         self.train_step.optimizer.t = self._step = facts["step"]
         self._order = self.rng.bit_generator.state = facts["order"]
         self.train_step.net.rng.bit_generator.state = facts["masks"]

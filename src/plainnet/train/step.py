@@ -48,11 +48,11 @@ class TrainStep:
         return value, Z
 
 
-def describe_failure(
-    net: Sequential, X: Array, value: float, epoch: int, batch: int, rate: float
-) -> str:
-    """Say where a cost that is not finite came from."""
-    where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {rate:g})"
+def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:
+    """Describe where a loss that is not finite came from."""
+    net, optimizer = train_step.net, train_step.optimizer
+    lr = optimizer.lr(optimizer.t)  # of the failed step, which the optimizer has not taken
+    where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
     if not np.isfinite(X).all():
         bad = X[~np.isfinite(X)][0]
         return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
