@@ -25,7 +25,7 @@ def test_each_seed_is_the_training_it_names():
     found = repeat(first, config, 3, lambda s: table_run(frame, s), lambda *now: shown.append(now))
     assert found.seeds == (5, 6, 7)
     for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
-        alone = table_run(frame, TrainConfig(epochs=3, seed=seed)).model.record["results"]
+        alone = table_run(frame, TrainConfig(epochs=3, seed=seed)).model.record
         assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
     assert shown == list(zip(found.seeds, found.network, strict=True))

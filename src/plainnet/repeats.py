@@ -1,12 +1,13 @@
 """Repeats: the same training from several seeds, for how far chance alone moves its result."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any, final
 
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.training import Run
 
 
@@ -76,11 +77,11 @@ def repeat(
         run = first if seed == config.seed else again(replace(config, seed=seed))
         if run.history.stopped == "interrupted":
             break
-        results = run.model.record["results"]
-        if not results:
+        evaluation = stored_evaluation(run.model)
+        if evaluation is None or evaluation.best_baseline is None:
             raise PlainnetError(f"the network of seed {seed} has no evaluation: {_why(run)}")
-        own.append(float(results["evaluation"][figure]))
-        others.append(_best(results["evaluation"], figure))
+        own.append(evaluation.scores.main)
+        others.append(evaluation.best_baseline.scores.main)
         if watch is not None:
             watch(seed, own[-1])
     if len(own) < 2:
@@ -100,8 +101,3 @@ def check_repeat(config: TrainConfig, k: int) -> None:
 
 def _why(run: Run) -> str:
     return run.data.notes[-1] if run.data.notes else "no rows were held out"
-
-
-def _best(evaluation: dict[str, Any], figure: str) -> float:
-    every: Sequence[dict[str, Any]] = evaluation["baselines"]
-    return next(float(b[figure]) for b in every if b["name"] == evaluation["best_baseline"])

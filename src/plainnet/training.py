@@ -267,8 +267,8 @@ def train(
     >>> train(data, TrainConfig(epochs=2)).history.stopped
     'epochs'
     """
+    from plainnet.evaluate.evaluate import evaluate_held_out
     from plainnet.evaluate.per_example import without_far
-    from plainnet.evaluate.results import judge
 
     check(config)
     if checkpoints is not None and checkpoints.found is not None:
@@ -291,7 +291,8 @@ def train(
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    data, interrupted = judge(model, data, config.fingerprints and not config.private)
+    fingerprints = config.fingerprints and not config.private
+    data, interrupted = evaluate_held_out(model, data, fingerprints)
     model.record |= {
         "rows": {
             name: 0 if rows is None else len(rows.X)

@@ -56,7 +56,7 @@ def test_repeats_are_shown_and_recorded(cli: Cli, survey: Path, tmp_path: Path) 
     assert record["repeats"]["seeds"] == [4, 5, 6]
     once = cli("train", survey, "--epochs 3 --seed 4 --out once.safetensors")
     assert once.code == 0
-    assert Model.load("once.safetensors").record["results"] == record["results"]
+    assert Model.load("once.safetensors").record["evaluation"] == record["evaluation"]
     assert "at least 2 in all, got 0" in cli("train", survey, "--repeat 0").err
 
 

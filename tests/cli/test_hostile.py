@@ -331,7 +331,7 @@ RECORDS = {
     ),
     "settings as a list": put("record", "config", [1]),
     "no record at all": put("record", {}),
-    "results as text": put("record", "results", "good"),
+    "evaluation as text": put("record", "evaluation", "good"),
     "half a surrogate pair": put("record", "data", Raw('"\\ud800"')),
 }
 

@@ -17,10 +17,10 @@ from plainnet.diagnose.checks.network import check_network
 from plainnet.diagnose.checks.result import check_result
 from plainnet.diagnose.checks.training import check_failure, check_learning_curve
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.evaluate.checks import check_copies
 from plainnet.evaluate.duplicates import copies
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.one_rule import FeatureSpan
-from plainnet.evaluate.verdict import copied
 from plainnet.optim.optimizers import SGD
 
 _ORDER = {"problem": 0, "warning": 1, "note": 2}
@@ -51,7 +51,7 @@ def check_data(snapshot: TrainingSnapshot) -> list[Finding]:
         )
     if snapshot.labels is not None:
         found += check_labels(X, snapshot.labels, snapshot.classes)
-    found += copied(X.ndim == 4, copies(X, snapshot.schema), len(X), trained_on=True)
+    found += check_copies(X.ndim == 4, copies(X, snapshot.schema), len(X), training=True)
     return found + check_size(len(X), snapshot.net.params.grad.size, X.ndim == 4)
 
 

@@ -104,7 +104,7 @@ class Constant(Baseline):
             return f"always {target.classes[int(is_positive(self.mean[0]))]}"
         if target.task == "multiclass":
             return f"always {target.classes[int(self.mean.argmax())]}"
-        return "always the mean" if target.task == "regression" else "always the same answer"
+        return "always the mean" if target.task == "regression" else "always the same"
 
     def phrase(self, target: "Target") -> str:
         """Name the answer."""

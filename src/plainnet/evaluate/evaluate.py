@@ -86,9 +86,7 @@ def evaluate(
     )
 
 
-def evaluate_held_out(
-    model: Model, data: "Dataset", fingerprints: bool
-) -> "tuple[Dataset, bool]":
+def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
     """Add baselines, evaluation and fingerprints to a trained model; return whether Ctrl-C came.
 
     The model stays usable in any case; the notes say what is missing.
@@ -139,15 +137,13 @@ def _score(model: Model, Z: Array, A: Array, y: Array) -> Scores:
     return Scores(task, m, loss, found, interval, per_unit, confusion)
 
 
-def _compare(
-    model: Model, baseline: Baseline, rows: "Examples", points: Array
-) -> BaselineResult:
+def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) -> BaselineResult:
     task = model.target.task
     A, scores = score_baseline(model, baseline, rows)
     paired = paired_shares if task in ("binary", "multiclass") else paired_means
     difference = paired(points, _points(task, A, rows.y))
-    description = baseline.describe(model.target)
-    return BaselineResult(baseline.name, description, baseline.phrase(model.target), scores, difference)
+    names = (baseline.name, baseline.describe(model.target), baseline.phrase(model.target))
+    return BaselineResult(*names, scores, difference)
 
 
 def _points(task: str, A: Array, y: Array) -> Array:
@@ -184,9 +180,7 @@ def _probabilities(
         return None, tuple(score_probabilities(name, true, p) for name, true, p in every)
     bins = curves.reliability(P.argmax(axis=1) == y, P.max(axis=1))
     return (
-        ProbabilityScores(
-            None, curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)
-        ),
+        ProbabilityScores(None, curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)),
         tuple(score_probabilities(name, y == k, P[:, k]) for k, name in enumerate(names)),
     )
 
@@ -211,7 +205,7 @@ def score_probabilities(
         list(zip(*roc, strict=True)),
         list(zip(*curves.thinned(recall, precision), strict=True)),
         curves.average_precision(true, p),
-        tuple(curves.best_f1(true, p)),
+        curves.best_f1(true, p),
         cheapest,
     )
 

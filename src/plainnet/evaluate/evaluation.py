@@ -41,7 +41,7 @@ class Scores:
 
     task: str
     rows: int
-    loss: float | None
+    loss: float
     metrics: Mapping[str, float | None]  # by name; None where one is undefined
     interval: tuple[float, float] | None = None  # 95 % interval of the accuracy
     per_unit: Mapping[str, list[float | None]] = field(default_factory=dict)  # for each of UNITS
@@ -70,6 +70,7 @@ class Scores:
         """Read scores from a model file and check them."""
         task, names = target.task, _METRICS[target.task]
         metrics = {name: json.optional_number(name) for name in names}
+        loss = json.optional_number("loss")
         low, high = _numbers(json, "interval", 2) if "accuracy" in names else (0.0, 0.0)
         per_unit, confusion = {}, None
         if not summary:
@@ -84,7 +85,7 @@ class Scores:
         return cls(
             task,
             json.whole("rows", 1),
-            json.optional_number("loss"),
+            math.nan if loss is None else loss,
             metrics,
             (low, high) if "accuracy" in names else None,
             per_unit,
@@ -160,8 +161,8 @@ class BaselineResult:
             ends.number("p"),
         )
         scores = Scores.from_json(json, target, summary=True)
-        texts = (json.text(key) for key in ("name", "description", "phrase"))
-        return cls(*texts, scores, difference)
+        name, description, phrase = map(json.text, ("name", "description", "phrase"))
+        return cls(name, description, phrase, scores, difference)
 
 
 @final
@@ -203,7 +204,8 @@ class Evaluation:
         )
         by_name = {one.name: one for one in baselines}
         best = None if json.null("best_baseline") else json.text("best_baseline", by_name)
-        share, per_class = None, ()
+        share: Share | None = None
+        per_class: tuple[ProbabilityScores, ...] = ()
         if not json.null("trained_on"):
             part = json.part("trained_on")
             share = Share(*(part.number(name) for name in Share._fields))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plainnet.data.targets import Target
+    from plainnet.evaluate.evaluation import Evaluation
 
 _DECADES = 30.0  # how often the largest cost holds the smallest before the axis is logarithmic
 _TARGETS = 3  # numbers of a regression with a drawing each
@@ -90,19 +91,19 @@ def class_charts(target: "Target", y: NDArray[Any], A: NDArray[Any]) -> list[Dra
     return _class_charts(roc, precision, calibration)
 
 
-def stored_charts(target: "Target", found: "Mapping[str, Any]") -> list[Drawing]:
-    """Draw the same from an evaluation, where the rows themselves are not there any more."""
-    every = [found] if target.task == "binary" else found.get("classes", found.get("labels", ()))
+def stored_charts(target: "Target", evaluation: "Evaluation") -> list[Drawing]:
+    """Draw the same from an evaluation without its rows."""
+    every = evaluation.per_class or (evaluation.probabilities,)
     names = target.classes[len(target.classes) - len(every) :]
     roc, precision, calibration = [], [], []
     for name, one in list(zip(names, every, strict=True))[:SERIES]:
-        if "roc" not in one:
+        if one is None or not one.roc or not one.pr:
             continue
-        recalled, precise = one["pr"]
-        table = np.asarray(one["reliability"], np.float64)
-        roc.append(Line(name, *one["roc"]))
+        roc.append(Line(name, *zip(*one.roc, strict=True)))
+        recalled, precise = zip(*one.pr, strict=True)
         precision.append(Line(name, [0.0, *recalled], [precise[0], *precise]))
-        calibration.append(Line(name, table[:, 3], table[:, 4]))
+        said, came = zip(*((line.said, line.came) for line in one.reliability), strict=True)
+        calibration.append(Line(name, said, came))
     return _class_charts(roc, precision, calibration)
 
 

@@ -12,7 +12,6 @@ from plainnet.report.html import Table
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
-    from plainnet.repeats import Repeats
 
 _SHADES = 4
 
@@ -23,10 +22,10 @@ def comparison(
     """Compare the scores of the network and the baselines, the most able first; all or `keys`."""
     rows = [("network", evaluation.scores)]
     rows += [(one.description, one.scores) for one in reversed(evaluation.baselines)]
-    keys = keys or ["loss", "interval", *evaluation.scores.metrics]
-    names = {**_metric_names(target), "interval": "95 % interval"}
-    keys = [key for key in names if key in keys and _cell(key, evaluation.scores) != "-"]
-    head = ["", *(names[key] for key in keys)]
+    names = _metric_names(target)
+    names = {"accuracy": names["accuracy"], "interval": "95 % interval", **names}
+    keys = [key for key in keys or names if _cell(key, evaluation.scores) != "-"]
+    head = ["predictor", *(names[key] for key in keys)]
     cells = [[name, *(_cell(key, scores) for key in keys)] for name, scores in rows]
     return Table(caption, head, cells, range(1, len(head)))
 
@@ -39,7 +38,7 @@ def _metric_names(target: "Target") -> dict[str, str]:
 
 def _cell(key: str, scores: Scores) -> str:
     if key == "interval":
-        return "-" if scores.interval is None else interval(scores.interval)
+        return "-" if scores.interval is None else " to ".join(map(points, scores.interval))
     return score(key, scores.loss if key == "loss" else scores.metrics.get(key))
 
 
@@ -71,7 +70,7 @@ def differences(target: "Target", evaluation: Evaluation) -> Table | None:
         ends = f"{times * d.low:{form}} to {times * d.high:{form}}" if np.isfinite(d.low) else "-"
         p = "below 0.001" if d.p < 0.001 else f"{d.p:.3f}"
         rows.append([one.description, f"{times * d.value:{form}}", ends, p])
-    unit = "fall of squared error, standardized" if regression else "points better"
+    unit = "squared error falls by" if regression else "points better"
     head = ("network compared with", unit, "95 % interval", "p")
     return Table("How much better the network is", head, rows, (1, 2, 3))
 
@@ -94,7 +93,7 @@ def confusion(target: "Target", scores: Scores, largest: int) -> Table | None:
     if counts is None:
         return None
     if target.task == "multilabel":
-        head = ("label", "true positives", "false positives", "false negatives", "true negatives")
+        head = ["label", "true positives", "false positives", "false negatives", "true negatives"]
         rows = [
             [name, *(f"{n:,}" for n in (yes[1], no[1], yes[0], no[0]))]
             for name, (no, yes) in zip(names, counts, strict=True)
@@ -111,7 +110,7 @@ def confusion(target: "Target", scores: Scores, largest: int) -> Table | None:
         [_shade("h" if i == j else "w", n, sum(row)) for j, n in enumerate(row)]
         for i, row in enumerate(counts)
     ]
-    head = ("true \\ predicted", *names)
+    head = ["true \\ predicted", *names]
     return Table("Confusion matrix", head, rows, range(1, len(head)), colors)
 
 
@@ -139,8 +138,12 @@ def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
         return None
     of = target.classes[-1] if target.task == "binary" else "the prediction"
     rows = [
-        [f"{100 * one.low:.0f} to {100 * one.high:.0f} %", f"{one.rows:,}"]
-        + [percent(one.said), percent(one.came)]
+        (
+            f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
+            f"{one.rows:,}",
+            percent(one.said),
+            percent(one.came),
+        )
         for one in evaluation.probabilities.reliability
     ]
     head = (f"probability of {of}", "rows", "mean", "share that came true")
@@ -176,16 +179,3 @@ def cheapest_fact(evaluation: Evaluation) -> list[tuple[str, str]]:
     threshold, cost = p.cheapest
     text = "above all probabilities" if threshold is None else f"{threshold:.3g}"
     return [("Cheapest threshold", f"{text}, cost per row {number(cost)}")]
-
-
-def repeats_table(repeats: "Repeats") -> Table:
-    """Return the results of the same training from several seeds."""
-    name = repeats.figure
-    rows = [
-        (f"seed {seed}", score(name, network), score(name, baseline))
-        for seed, network, baseline in zip(
-            repeats.seeds, repeats.network, repeats.baseline, strict=True
-        )
-    ]
-    head = ("", NAMES[name], "best baseline")
-    return Table(f"{len(rows)} trainings, each with its own seed", head, rows, (1, 2))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from plainnet.cli.predictions import Predictions
+
 from plainnet.data.synthetic import introverts
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell

@@ -15,7 +15,7 @@ from plainnet.evaluate.evaluate import Costs
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.finding import Finding
-from plainnet.formatting import count, score
+from plainnet.formatting import NAMES, count, score
 from plainnet.model import Model
 from plainnet.report import tables
 from plainnet.report.html import Table
@@ -106,7 +106,8 @@ def show_evaluation(
 ) -> None:
     """Show the scores beside the baselines, the verdict and warnings; in detail, all tables."""
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
-    show_table(console, tables.comparison(target, evaluation, title, _COLUMNS[target.task]))
+    compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
+    show_table(console, compared, width=_NAME)
     console.print()
     line(console, clean(evaluation.verdict), "bold")
     show_findings(console, evaluation.findings, detail=detail)
@@ -125,16 +126,17 @@ def show_evaluation(
         line(console, f"{name}: {value}")
 
 
-def show_table(console: Console, shown: Table) -> None:
-    """Show the first rows of a table."""
-    rows = [[_short(row[0]), *row[1:]] for row in shown.rows[:_LISTED]]
+def show_table(console: Console, shown: Table, width: int = 80) -> None:
+    """Show the first rows of a table, with names of at most `width` characters."""
+    rows = [[shorten(row[0], width), *row[1:]] for row in shown.rows[:_LISTED]]
     section(console, table(shown.caption, shown.head, rows, right=shown.right))
     if len(shown.rows) > _LISTED:
         line(console, f"and {len(shown.rows) - _LISTED:,} more")
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
+def shorten(name: str, width: int) -> str:
+    """Cut a long name."""
+    return name if len(name) <= width else name[: width - 1] + "…"
 
 
 def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
@@ -150,7 +152,10 @@ def show_repeats(console: Console, repeats: "Repeats") -> None:
     """Show how much the result depends on the seed."""
     name = repeats.figure
     low, high = repeats.spread
-    show_table(console, tables.repeats_table(repeats))
+    each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
+    rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in each]
+    head = ["", NAMES[name], "best baseline"]
+    section(console, table(f"{len(rows)} trainings", head, rows, right=(1, 2)))
     console.print()
     line(
         console,

@@ -1,7 +1,7 @@
 """``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from plainnet.cli.options import PICTURES_HIDDEN
 from plainnet.cli.paths import require_pictures, require_place
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
+from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
@@ -61,7 +62,7 @@ def write_report(
     rows: "Examples | None",
     path: Path | None = None,
     *,
-    evaluation: Mapping[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Write the report and say where it is.

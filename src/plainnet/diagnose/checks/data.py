@@ -8,10 +8,10 @@ import numpy as np
 
 from plainnet.data.splits import duplicate_groups
 from plainnet.diagnose.activations import spaced
+from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.duplicates import contradictions
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.one_rule import FeatureSpan, fit_rules
-from plainnet.evaluate.verdict import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.formatting import count, percent
 from plainnet.metrics.scores import rank_correlation
 from plainnet.nn.network import Transform
