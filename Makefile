@@ -24,19 +24,20 @@ demo: .venv/app
 	@mkdir -p demo
 	.venv/bin/python -m plainnet demo --out-dir demo
 
-# One process for each processor, and in each one thread of BLAS: more would only wait for each other.
-TESTS = OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
+# One process for each processor, and one BLAS thread in each: more would wait for each other.
+PYTEST = -m pytest -n auto --dist worksteal
+test test-sklearn16: export OPENBLAS_NUM_THREADS = 1
 # The tests start hundreds of processes, whose imports take twice as long without cached bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
 test: check
-	$(TESTS) --cov --cov-report=term
+	.venv/bin/python $(PYTEST) --cov --cov-report=term
 	@$(MAKE) --no-print-directory test-sklearn16
 
 # The estimators with the oldest scikit-learn that they speak with, in an environment of its own.
 test-sklearn16: .venv-sklearn16/installed
 	@if test -x .venv-sklearn16/bin/python; then \
-	.venv-sklearn16/bin/python -m pytest -q tests/estimators; else \
+	.venv-sklearn16/bin/python $(PYTEST) -q tests/estimators; else \
 	echo "scikit-learn 1.6 has no wheels for this Python: the estimators met the newest alone"; fi
 
 check: .venv/dev
@@ -96,7 +97,7 @@ HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
 	@! "$(PYTHON)" -c '$(HAS_WHEELS)' || { "$(PYTHON)" -m venv .venv-sklearn16 && \
 	grep -vE '^(scikit-learn|scipy)=' $(LOCK) > .venv-sklearn16/constraints.txt && \
 	.venv-sklearn16/$(INSTALL) -c .venv-sklearn16/constraints.txt \
-	scikit-learn==1.6.1 scipy==1.15.3 pandas pytest hypothesis --editable .; }
+	scikit-learn==1.6.1 scipy==1.15.3 pandas pytest pytest-xdist hypothesis --editable .; }
 	@touch $@
 
 # The newest versions for the oldest Python, without labels such as +cpu that only some builds have.

@@ -333,7 +333,7 @@ The mean training loss of an epoch; (!) marks what differs from plainnet by more
 
 At work in the timed rounds.
 
-{settings}
+{config}
 
 ## Prediction
 

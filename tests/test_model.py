@@ -125,7 +125,7 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     first, said = again.record["notes"]
     assert first == "short"
     assert said.startswith("left out of the record, which would be too long: ")
-    assert "results.evaluation.classes (" in said
+    assert "evaluation.probabilities (" in said
     assert "probabilities" not in again.record["evaluation"]
     assert again.record["evaluation"]["accuracy"] > 0
     assert again.record["config"] == json.loads(json.dumps(record["config"]))

@@ -27,7 +27,7 @@ def test_a_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> N
     assert " the best baseline, " in out
     assert "Calibration" not in out
     detailed = end(cli("train", survey, "--epochs 15 --lr 0.01 --detail").out)
-    for telling in ("Calibration", "Confusion matrix", "network minus", "Best threshold for F1"):
+    for telling in ("Calibration", "Confusion matrix", "network compared with", "Threshold with the best F1"):
         assert telling in detailed
 
 
@@ -72,4 +72,4 @@ def test_detail_of_every_task(cli: Cli, tmp_path: Path, task: str) -> None:
     frame.to_csv("any.csv", index=False)
     outcome = cli("train", "any.csv", "--detail --epochs 2")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "network minus" in outcome.out
+    assert "network compared with" in outcome.out

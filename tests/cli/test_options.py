@@ -36,12 +36,12 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("batch-size", ("0",), {"batch_size": 0}),
     ("l2", ("0.01",), {"l2": 0.01}),
     ("clip-norm", ("2",), {"clip_norm": 2.0}),
-    ("balanced", (), {"balanced": True}),
+    ("class-weight", ("balanced",), {"class_weight": "balanced"}),
     ("patience", ("5",), {"patience": 5}),
-    ("test", ("0.3",), {"test": 0.3}),
-    ("validation", ("0.1",), {"validation": 0.1}),
-    ("together", (), {"together": True}),
-    ("scaling", ("none",), {"scaling": "none"}),
+    ("test-fraction", ("0.3",), {"test_fraction": 0.3}),
+    ("validation-fraction", ("0.1",), {"validation_fraction": 0.1}),
+    ("group-duplicates", (), {"group_duplicates": True}),
+    ("no-standardize", (), {"standardize": False}),
     ("no-fingerprints", (), {"fingerprints": False}),
     ("min-level-count", ("5",), {"min_level_count": 5}),
     ("private", (), {"private": True}),
@@ -139,10 +139,10 @@ epochs = 7
 batch_size = 0
 l2 = 0.01
 clip_norm = 2.0
-balanced = true
+class_weight = "balanced"
 patience = 5
-test = 0.3
-validation = 0.1
+test_fraction = 0.3
+validation_fraction = 0.1
 fingerprints = false
 min_level_count = 5
 private = true

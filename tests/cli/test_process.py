@@ -200,7 +200,7 @@ def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
     code = "from plainnet import *; import plainnet; "
-    code += "print(Adam, run, plainnet.nn, 'fit' in dir(plainnet))"
+    code += "print(Adam, TrainConfig, plainnet.nn, 'fit' in dir(plainnet))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.endswith(" True\n")

@@ -73,7 +73,7 @@ def test_pixels_that_never_vary_have_no_effect():
     y = np.arange(24) % 2
     other = X.copy()
     other[:, 0] = 255
-    for config in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"scaling": "none"}):
+    for config in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"standardize": False}):
         model, _, data = image_run(X, y, ["a", "b"], TrainConfig(hidden=(3,), epochs=3, **config))
         assert data.notes == [
             "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "

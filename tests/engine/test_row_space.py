@@ -56,8 +56,8 @@ OPTIONS = {
     "mini-batches": {"batch_size": 5, "seed": 3},
     "sample weights": {"sample_weight": np.arange(12.0)},
     "class weights": {"class_weight": "balanced"},
-    "validation": {"validation": 0.25},
-    "early stopping": {"validation": 0.25, "early_stopping": EarlyStopping(3)},
+    "validation": {"validation_fraction": 0.25},
+    "early stopping": {"validation_fraction": 0.25, "early_stopping": EarlyStopping(3)},
 }
 
 
@@ -116,7 +116,9 @@ def test_new_rows_are_predicted_with_the_true_weights():
     small, plain, *_ = both(
         net, X, np.arange(12) % 2, BinaryCrossEntropy(), epochs=100, optimizer=SGD(0.3)
     )
-    np.testing.assert_allclose(small.predict(new), plain.predict(new), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(
+        small.predict_logits(new), plain.predict_logits(new), rtol=0, atol=1e-11
+    )
 
 
 def test_callbacks_see_the_true_weights_and_watch_sees_the_figures():
@@ -225,7 +227,7 @@ def test_dot_products_that_overflow_leave_it_to_the_plain_way(held_out):
     X, new = (1e15 * X, large) if held_out else (large, X)
     y = np.arange(12) % 2
     net, options = mlp(90, (4,), init="constant:1e-28"), {"loss": BinaryCrossEntropy()}
-    options |= {"epochs": 200, "optimizer": SGD(1e-40), "validation": (new, y)}
+    options |= {"epochs": 200, "optimizer": SGD(1e-40), "validation_data": (new, y)}
     assert rowspace_pays(net, 12, SGD(), epochs=200)
     history = fit(net, X, y, **options)
     assert history.rowspace is None

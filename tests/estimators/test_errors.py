@@ -66,10 +66,13 @@ OPTIONS = [
         {"batch_size": "auto"},
         "NetClassifier: batch_size must be a whole number of at least 1, got 'auto'",
     ),
-    ({"validation_fraction": 1.5}, "NetClassifier: validation must be a number in [0, 1), got 1.5"),
+    (
+        {"validation_fraction": 1.5},
+        "NetClassifier: validation_fraction must be a number in [0, 1), got 1.5",
+    ),
     (
         {"validation_fraction": (X, Y)},
-        "NetClassifier: validation must be a share of the rows in [0, 1), got tuple: "
+        "NetClassifier: validation_fraction must be a share of the rows in [0, 1), got tuple: "
         "fit takes rows of their own as X_val and y_val",
     ),
     (
@@ -252,7 +255,7 @@ CALLS = [
     (
         lambda: classifier(validation_fraction=0.1).partial_fit(X, Y, [0, 1]),
         "partial_fit holds no rows out and never stops early: "
-        "set validation and patience to 0, or call fit",
+        "set validation_fraction and patience to 0, or call fit",
     ),
     (
         lambda: classifier(warm_start=True).fit(X, Y).set_params(hidden=(5,)).fit(X, Y),

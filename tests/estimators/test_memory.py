@@ -69,15 +69,15 @@ def test_a_model_keeps_no_training_buffers():
 
 def test_what_is_released_is_made_again():
     net = mlp(10, (50,), batch_norm=True, dropout=0.5)
-    before, layers = net.predict(X[:100]), [layer.name for layer in net.layers]
+    before, layers = net.predict_logits(X[:100]), [layer.name for layer in net.layers]
     net.release()
-    np.testing.assert_array_equal(net.predict(X[:100]), before)
+    np.testing.assert_array_equal(net.predict_logits(X[:100]), before)
     assert [layer.name for layer in net.layers] == layers
     W = net.params.views["dense1.W"]
     assert np.shares_memory(net.layers[0].W, W)
     fit(net, X[:100], Y[:100], loss=MeanSquaredError(), epochs=1)
     assert net.params.views["dense1.W"] is W
-    assert np.abs(net.predict(X[:100]) - before).max() > 0
+    assert np.abs(net.predict_logits(X[:100]) - before).max() > 0
 
 
 def test_a_network_that_was_released_trains_on_as_if_it_had_not():

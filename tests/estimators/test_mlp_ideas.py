@@ -136,7 +136,7 @@ class Poisson(Loss):
     def encode(self, y, n_out, dtype=np.float32):
         return np.asarray(y, dtype).reshape(-1, n_out)
 
-    def score(self, Z, y):
+    def metric(self, Z, y):
         return float(np.mean(np.abs(np.exp(Z) - y)))
 
 

@@ -347,7 +347,7 @@ def test_logarithms_with_a_loss_of_ones_own():
         def encode(self, y, n_out, dtype=np.float32):
             return SoftmaxCrossEntropy().encode(y, n_out, dtype)
 
-        def score(self, Z, y):
+        def metric(self, Z, y):
             return SoftmaxCrossEntropy().metric(Z, y)
 
     net = classifier(loss=Own()).fit(X, THREE)

@@ -227,7 +227,8 @@ def test_introverts_are_told_by_one_column(shared_data):
         found = result.model.record["evaluation"]
         assert not found["verdict"].startswith("Better")
         one = next(b for b in found["baselines"] if b["name"] == "column")
-        says = f"a single Yes/No column, {one['description'].split()[0]!r} ({100 * one['accuracy']:.1f} %)"
+        name = one["description"].split()[0]
+        says = f"a single Yes/No column, {name!r} ({100 * one['accuracy']:.1f} %)"
         assert says in found["verdict"]
         assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
 

@@ -15,7 +15,8 @@ from fuzz import bombs, forge, pictures, runs, tables, toml, using
 from plainnet import DataError, Model, ModelFileError
 from plainnet.data.read_table import read_frame
 
-quick = settings(max_examples=500, suppress_health_check=list(HealthCheck))
+# The same examples every time, and few: the nightly run draws new ones by the thousand.
+quick = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_damaged_models(ready):
 
 
 def test_damaged_models_in_use(ready):
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
     @given(using.files(ready))
     def one(drawn):
         assert not using.use(ready, drawn).findings
@@ -101,7 +102,7 @@ def test_damaged_pictures(tmp_path):
 
 
 def test_files_that_unfold(tmp_path):
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(bombs.files())
     def one(drawn):
         assert not bombs.use(tmp_path, drawn).findings
@@ -117,7 +118,7 @@ def test_much_memory_would_be_seen(tmp_path, monkeypatch):
 
 
 def test_damaged_toml(tmp_path):
-    @settings(max_examples=200, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(toml.files())
     def one(drawn):
         assert not toml.use(tmp_path, drawn).findings
@@ -133,7 +134,7 @@ def test_damaged_checkpoints(tmp_path):
         assert not outcome.findings
     loaded = []
 
-    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(runs.files(ready))
     def one(drawn):
         outcome = runs.use(ready, drawn)

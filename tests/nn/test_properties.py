@@ -271,7 +271,7 @@ def test_wrong_shapes_are_refused(make, in_shape):
         wanted = ", ".join(["m", *map(str, in_shape)])
         message = f"{name} expects rows of shape ({wanted}), got {(2, *wrong)}"
     flat = ", ".join(["m", *map(str, in_shape)])
-    for call in (net.forward, net.predict):
+    for call in (net.forward, net.predict_logits):
         with pytest.raises(PlainnetError) as error:
             call(np.zeros((2, *wrong)))
         assert str(error.value) == message
@@ -297,7 +297,7 @@ def test_a_wrong_dZ_is_refused(make, in_shape):
 @pytest.mark.parametrize("X", [[["a", "b"]], [[1j, 2]], [[None, 1]], np.array([[b"x", b"y"]])])
 def test_what_is_not_a_number_is_refused(X):
     net = mlp(2)
-    for call in (net.forward, net.predict):
+    for call in (net.forward, net.predict_logits):
         with pytest.raises(PlainnetError, match=r"^the network expects numbers, got an array of "):
             call(X)
 

@@ -422,7 +422,7 @@ def test_what_is_shown_on_the_way(data):
         ({}, {"only": 9}, "there is no trial 9 of 5: they count from 1"),
         ({}, {"only": 0}, "there is no trial 0 of 5: they count from 1"),
         (
-            {"validation": 0.2, "patience": 3},
+            {"validation_fraction": 0.2, "patience": 3},
             {},
             "a search validates on its folds: leave out validation and patience, which may be "
             "given again to train the winner",

@@ -36,8 +36,8 @@ def train(checkpoints: Checkpoints, cut: int = 0, stopping: EarlyStopping | None
             raise PowerCutError
 
     net = mlp(3, (4,), dropout=0.2, seed=2)
-    held_out = None if stopping is None else 0.25
-    given = {"epochs": 8, "batch_size": 4, "validation_data": held_out, "early_stopping": stopping}
+    share = 0.0 if stopping is None else 0.25
+    given = {"epochs": 8, "batch_size": 4, "validation_fraction": share, "early_stopping": stopping}
     loss, rule = BinaryCrossEntropy(), Adam(0.1)
     fit(net, X, Y, loss=loss, optimizer=rule, watch=watch, checkpoints=checkpoints, **given)
     return net.params.theta.tobytes()
@@ -250,8 +250,8 @@ RUNS = {
     "no path": (("path", 3), "field 'path' of the checkpoint should be text"),
     "a long path": (("path", "x" * 3000), "field 'path' should be a path"),
     "half a path": (("path", "a\0b"), "field 'path' should be a path"),
-    "no settings": (("config", [1]), "'settings' of the checkpoint should be an object"),
-    "a setting": (("config", {"hidden": [3]}), "field 'activation' of 'settings'"),
+    "no settings": (("config", [1]), "'config' of the checkpoint should be an object"),
+    "a setting": (("config", {"hidden": [3]}), "field 'activation' of 'config'"),
     "notes": (("notes", "x"), "field 'notes' of the checkpoint should be a list"),
     "no job": (("job", 1), "'job' of the checkpoint should be an object"),
     "a job": (("job", {}), "field 'report' of 'job' of the checkpoint is absent"),
@@ -275,8 +275,8 @@ SETTINGS = {
     "layers": ("hidden", [1] * 10**5, "its settings are of a network of at least"),
     "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
     "a word": ("epochs", "5", "should be a whole number"),
-    "sense": ("test", 1.5, "test must be a number in"),
-    "kinds": ("kinds", {"a": 3}, "field 'a' of 'kinds' of 'settings' of the checkpoint should be"),
+    "sense": ("test_fraction", 1.5, "test_fraction must be a number in"),
+    "kinds": ("kinds", {"a": 3}, "field 'a' of 'kinds' of 'config' of the checkpoint should be"),
     "unknown": ("more", 1, "unknown field 'more'"),
     "a rate": ("lr", True, "should be a finite number"),
     "a flag": ("strict", 1, "should be true or false"),

@@ -752,7 +752,7 @@ def test_an_input_that_is_not_finite_is_named_before_anything_moves(bad, batch_s
     )
     with pytest.raises(TrainingError) as error:
         fit(net, X[:9], np.zeros(9), loss=BCE, validation_data=(X, np.zeros(3000)))
-    assert str(error.value).startswith(f"validation X holds {bad} in row 2500, column 1: ")
+    assert str(error.value).startswith(f"X of validation_data holds {bad} in row 2500, column 1: ")
     np.testing.assert_array_equal(net.params.theta, before)
 
 

@@ -56,13 +56,13 @@ class Scores:
     def to_json(self, *, summary: bool = False) -> dict[str, Any]:
         """Return the scores as JSON values; a summary has none per class, label or target."""
         values: dict[str, Any] = {"rows": self.rows, "loss": self.loss, **self.metrics}
-        if self.interval is not None:
-            values["interval"] = list(self.interval)
         if not summary:
             unit = UNITS.get(self.task)
             values |= {f"{name}_per_{unit}": each for name, each in self.per_unit.items()}
             if self.confusion is not None:
                 values[_CONFUSION[self.task]] = self.confusion
+        if self.interval is not None:
+            values["interval"] = list(self.interval)
         return values
 
     @classmethod

@@ -10,7 +10,7 @@ from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
 from plainnet.formatting import NAMES, count, score
-from plainnet.report.charts import class_charts, regression_charts, stored_charts, training_charts
+from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import comparison, evaluation_tables, interval, probability_facts
@@ -130,12 +130,12 @@ def _evaluation(
         comparison(target, found, f"On {where}"),
         *evaluation_tables(target, found, largest=_MATRIX),
     ]
-    if rows is None or A is None:
-        charts = stored_charts(target, found)
-    elif target.task == "regression":
+    if target.task != "regression":
+        charts = class_charts(target, found)
+    elif rows is not None and A is not None:
         charts = regression_charts(target, target.decode(rows.y), target.decode(A))
-    else:
-        charts = class_charts(target, rows.y, A)
+    else:  # an evaluation holds no predictions
+        charts = []
     return {"facts": probability_facts(found), "tables": tables, "charts": charts}
 
 

@@ -1,272 +1,246 @@
-"""Figures: matplotlib's drawings as SVG that stands in a page and takes on its colors.
+"""Line charts, scatter plots and histograms as SVG whose colors come from the page's style.
 
-No text of a user is drawn: names stand in the page's own legend, where they are escaped, wrapped
-and spelt in any script.
+No text from users is drawn: their names stand in the page's legend, where they wrap.
 """
 
-import io
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
-from xml.etree import ElementTree
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    Draw = Callable[[Axes], None]
-
-SERIES = 6  # lines that can be told apart in one drawing
-_POINTS = 500  # of a line or a cloud, beyond which nobody sees a difference
-_SIZE = (4.0, 3.0)  # inches: small, so that the words stay readable on a phone
-_SVG = "{http://www.w3.org/2000/svg}"
-_XLINK = "{http://www.w3.org/1999/xlink}"
-# Colors that no drawing would choose stand for names, which the page's style gives a color.
-_NAMES = ("ink", "soft", "rule", "paper", *(f"series{i}" for i in range(1, SERIES + 1)))
-_COLORS = {name: f"#0000{i:02x}" for i, name in enumerate(_NAMES, 1)}
-_CLASSES = {color: name for name, color in _COLORS.items()}
+Floats = NDArray[np.float64]
+SERIES = 6  # lines that can be told apart in one chart
+_POINTS = 500  # of a line or a scatter plot; more make no visible difference
+_WIDTH, _HEIGHT = 288, 216  # small, so that the text stays readable on a phone
+_TOP, _RIGHT, _BOTTOM = 8, _WIDTH - 8, _HEIGHT - 36
 _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # color is never the only difference
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "plainnet",
-    "font.size": 11,
-    "text.color": _COLORS["ink"],
-    "axes.edgecolor": _COLORS["soft"],
-    "axes.labelcolor": _COLORS["ink"],
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _COLORS["rule"],
-    "grid.linewidth": 0.6,
-    "xtick.color": _COLORS["soft"],
-    "ytick.color": _COLORS["soft"],
-    "xtick.labelcolor": _COLORS["ink"],
-    "ytick.labelcolor": _COLORS["ink"],
-    "lines.linewidth": 1.8,
-    "axes.formatter.useoffset": False,
-    "axes.unicode_minus": True,
-}
 
 
 @final
 @dataclass(frozen=True)
-class Drawing:
-    """One drawing with its words."""
+class Chart:
+    """One chart with the text around it."""
 
     name: str  # its identifier in the page
-    title: str  # what it is, and what it shows, in words that serve those who do not see it
-    says: str  # what it is, and what it shows, in words that serve those who do not see it
-    svg: str  # the drawing; safe to stand in a page as it is
-    legend: tuple[str, ...] = ()  # what each line is, in the order of the series' colors
-    dashes: tuple[str, ...] = ()  # the dash pattern of each line, as stroke-dasharray takes it
+    title: str
+    description: str  # states the content in words, also for those who do not see it
+    svg: str  # escaped
+    legend: tuple[str, ...] = ()  # one name per line of the chart
+    dashes: tuple[str, ...] = ()  # the stroke-dasharray of each line
 
 
 @final
 @dataclass(frozen=True)
 class Line:
-    """One line of a drawing: its name in the legend and its points."""
+    """One line of a chart: its name in the legend and its points."""
 
     label: str
     x: ArrayLike
     y: ArrayLike
 
 
-def lines(
+def line_chart(
     name: str,
     title: str,
-    says: str,
+    description: str,
     series: Sequence[Line],
-    axes: tuple[str, str],
+    labels: tuple[str, str],
     *,
     log: bool = False,
     mark: float | None = None,
-    square: bool = False,
+    unit_square: bool = False,
     diagonal: bool = False,
     dots: bool = False,
     from_zero: bool = False,
-) -> Drawing:
-    """Draw lines over a common axis."""
+) -> Chart:
+    """Draw lines over a common x axis."""
     if not 1 <= len(series) <= SERIES:
-        raise ValueError(f"a drawing holds 1 to {SERIES} lines, got {len(series)}")
-
-    def draw(ax: "Axes") -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        if diagonal:
-            ax.plot([0, 1], [0, 1], color=_COLORS["soft"], linewidth=1, linestyle=(0, (1, 2)))
-        for i, one in enumerate(series):
-            x, y = _thinned(one.x, one.y)
-            alone = dots or len(x) == 1  # a single point is no line
-            ax.plot(
-                x,
-                y,
-                color=_COLORS[f"series{i + 1}"],
-                linestyle=_matplotlib_dashes(_DASHES[i]),
-                marker="o" if alone else "",
-                markersize=4,
-            )
-        if mark is not None:
-            ax.axvline(mark, color=_COLORS["soft"], linewidth=1, linestyle=(0, (3, 3)))
-        if log:
-            _log(ax)
-        if from_zero:
-            ax.set_ylim(0, 1.15 * max(np.max(np.asarray(one.y, np.float64)) for one in series))
-        if square:
-            ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        if axes[0] == "epoch":
-            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        ax.set(xlabel=axes[0], ylabel=axes[1])
-
-    labels = tuple(one.label for one in series)
-    return Drawing(name, title, says, _svg(name, title, says, draw), labels, _DASHES[: len(labels)])
+        raise ValueError(f"a chart holds 1 to {SERIES} lines, got {len(series)}")
+    points = [_thin_out(line.x, line.y) for line in series]
+    all_x, all_y = (np.concatenate(values) for values in zip(*points, strict=True))
+    if unit_square:
+        x_axis = y_axis = _linear_axis(-0.02, 1.02)
+    else:
+        x_axis = _linear_axis(*_padded(all_x), whole=labels[0] == "epoch")
+        low, high = (0.0, 1.15 * all_y.max()) if from_zero else _padded(all_y)
+        y_axis = _log_axis(all_y) if log else _linear_axis(low, high)
+    plot = _Plot(x_axis, y_axis)
+    if diagonal:
+        plot.line([0, 1], [0, 1], "soft", width=1, dash="1 2")
+    for i, (x, y) in enumerate(points):
+        plot.line(x, y, f"series{i + 1}", dash=_DASHES[i])
+        if dots or len(x) == 1:  # a single point makes no line
+            plot.dots(x, y, f"series{i + 1}", radius=2.2)
+    if mark is not None:
+        plot.line([mark, mark], [y_axis.low, y_axis.high], "soft", width=1, dash="3 3")
+    svg = plot.svg(name, title, description, labels)
+    return Chart(
+        name, title, description, svg, tuple(line.label for line in series), _DASHES[: len(series)]
+    )
 
 
-def cloud(
-    name: str, title: str, says: str, x: ArrayLike, y: ArrayLike, axes: tuple[str, str]
-) -> Drawing:
+def scatter_plot(
+    name: str, title: str, description: str, x: ArrayLike, y: ArrayLike, labels: tuple[str, str]
+) -> Chart:
     """Draw points, and the line on which both coordinates are equal."""
-
-    def draw(ax: "Axes") -> None:
-        some_x, some_y = _thinned(x, y)
-        both = [min(some_x.min(), some_y.min()), max(some_x.max(), some_y.max())]
-        ax.plot(both, both, color=_COLORS["soft"], linewidth=1, linestyle=(0, (3, 3)))
-        ax.plot(some_x, some_y, "o", color=_COLORS["series1"], markersize=3, alpha=0.6)
-        ax.set(xlabel=axes[0], ylabel=axes[1])
-
-    return Drawing(name, title, says, _svg(name, title, says, draw))
+    some_x, some_y = _thin_out(x, y)
+    axis = _linear_axis(*_padded(np.concatenate([some_x, some_y])))
+    plot = _Plot(axis, axis)
+    plot.line([axis.low, axis.high], [axis.low, axis.high], "soft", width=1, dash="3 3")
+    plot.dots(some_x, some_y, "series1", radius=2, opacity=0.6)
+    return Chart(name, title, description, plot.svg(name, title, description, labels))
 
 
-def bars(
-    name: str, title: str, says: str, edges: ArrayLike, counts: ArrayLike, axes: tuple[str, str]
-) -> Drawing:
-    """Draw a histogram."""
-    at, heights = np.asarray(edges, np.float64), np.asarray(counts, np.float64)
-
-    def draw(ax: "Axes") -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        ax.bar(
-            at[:-1],
-            heights,
-            np.diff(at),
-            align="edge",
-            color=_COLORS["series1"],
-            edgecolor=_COLORS["paper"],
-            linewidth=0.6,
-        )
-        ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        ax.set(xlabel=axes[0], ylabel=axes[1])
-
-    return Drawing(name, title, says, _svg(name, title, says, draw))
+def histogram(
+    name: str,
+    title: str,
+    description: str,
+    edges: ArrayLike,
+    counts: ArrayLike,
+    labels: tuple[str, str],
+) -> Chart:
+    """Draw a bar for each bin."""
+    heights = np.asarray(counts, np.float64)
+    at = np.asarray(edges, np.float64)
+    plot = _Plot(_linear_axis(*_padded(at)), _linear_axis(0, 1.05 * heights.max(), whole=True))
+    plot.bars(at, heights, "series1")
+    return Chart(name, title, description, plot.svg(name, title, description, labels))
 
 
-def _thinned(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most `_POINTS` points, evenly chosen, the first and the last among them."""
+def _thin_out(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Choose at most `_POINTS` points evenly, the first and the last among them."""
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = a[finite], b[finite]
     some = np.unique(np.linspace(0, len(a) - 1, min(len(a), _POINTS)).round().astype(int))
     return a[some], b[some]
 
 
-def _log(ax: "Axes") -> None:
-    """A logarithmic axis whose numbers are written out: powers would be set as formulas."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+@final
+@dataclass(frozen=True)
+class _Axis:
+    """The values at both ends of an axis and its ticks with their labels."""
 
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    low: float
+    high: float
+    ticks: Floats
+    labels: list[str]
+    log: bool = False
 
-
-def _matplotlib_dashes(dash: str) -> Any:
-    return "solid" if not dash else (0, tuple(float(part) / 1.8 for part in dash.split()))
-
-
-def _svg(name: str, title: str, says: str, draw: "Draw") -> str:
-    """Let matplotlib draw, whatever its user's own settings are."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        parameters: Any = matplotlib.rcParams
-        parameters.update(_STYLE)
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        draw(figure.add_subplot())
-        out = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    return _plain(ElementTree.fromstring(out.getvalue()), name, title, says)
+    def scaled(self, values: ArrayLike, start: float, end: float) -> Floats:
+        """Return the positions of values between the positions of both ends."""
+        low, high, at = self.low, self.high, np.asarray(values, np.float64)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), np.log(at)
+        return start + (end - start) * (at - low) / (high - low)
 
 
-def _plain(root: ElementTree.Element, name: str, title: str, says: str) -> str:
-    """Leave shapes and words alone: classes instead of colors, no style, no foreign names."""
-    _without(root, ("metadata", "style"))
-    used = {
-        reference
-        for element in root.iter()
-        for value in element.attrib.values()
-        if (reference := _reference(value))
-    }
-    for element in root.iter():
-        element.tag = element.tag.removeprefix(_SVG)
-        if element.tag != "text":
-            element.text = None
-        element.tail = None
-        _restyle(element)
-        _rename(element, name, used)
-    box = " ".join(f"{72 * side:g}" for side in _SIZE)
-    root.attrib = {
-        "viewBox": f"0 0 {box}",
-        "role": "img",
-        "aria-labelledby": f"{name}-title {name}-says",
-    }
-    for tag, text in (("desc", says), ("title", title)):
-        element = ElementTree.Element(tag, id=f"{name}-{'title' if tag == 'title' else 'says'}")
-        element.text = text
-        root.insert(0, element)
-    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+def _padded(values: Floats) -> tuple[float, float]:
+    """Return the range of the values and a twentieth of it at both ends."""
+    low, high = float(values.min()), float(values.max())
+    pad = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
+    return low - pad, high + pad
 
 
-def _without(parent: ElementTree.Element, tags: tuple[str, ...]) -> None:
-    for child in list(parent):
-        if child.tag.removeprefix(_SVG) in tags:
-            parent.remove(child)
-        else:
-            _without(child, tags)
+def _linear_axis(low: float, high: float, *, whole: bool = False) -> _Axis:
+    """Place at most eight ticks on multiples of 1, 2 or 5 times a power of ten."""
+    high = high if high > low else low + 1
+    least = max((high - low) / 7, 1e-300)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * k for k in (1, 2, 5, 10) if power * k >= least)
+    step = max(step, 1) if whole else step
+    first, last = math.ceil(low / step), math.floor(high / step)
+    ticks = step * np.arange(first, last + 1, dtype=np.float64)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    largest = np.abs(ticks).max(initial=step)
+    digits = math.ceil(math.log10(largest / step) + 1e-9) + 1
+    short = decimals <= 6 and largest < 1e7
+    labels = [f"{tick + 0:.{decimals}f}" if short else f"{tick:.{digits}g}" for tick in ticks]
+    return _Axis(low, high, ticks, [label.replace("-", "−") for label in labels])
 
 
-def _reference(value: str) -> str:
-    """The identifier that an attribute points to, or nothing."""
-    if value.startswith("url(#"):
-        return value[5:-1]
-    return value[1:] if value.startswith("#") else ""
+def _log_axis(values: Floats) -> _Axis:
+    """Place ticks on powers of ten, where these are few also on 2 and 5 times them."""
+    first, last = (math.floor(math.log10(end)) for end in (values.min(), values.max()))
+    factors = (1, 2, 5) if last - first < 4 else (1,)
+    powers = range(first, last + 2, 1 + (last - first) // 8)
+    ticks = np.array([k * 10.0**power for power in powers for k in factors])
+    low, high = values.min() / 1.1, values.max() * 1.1
+    ticks = ticks[(ticks >= low) & (ticks <= high)]
+    return _Axis(low, high, ticks, [f"{tick:g}" for tick in ticks], log=True)
 
 
-def _restyle(element: ElementTree.Element) -> None:
-    """Turn ``style`` into attributes, and our colors into classes: a policy forbids styles."""
-    classes = []
-    for part in element.attrib.pop("style", "").split(";"):
-        key, _, value = (word.strip() for word in part.partition(":"))
-        if value in _CLASSES:
-            classes.append(f"{key[0]}-{_CLASSES[value]}")  # f for fill, s for stroke
-        elif key == "font":
-            element.set("font-size", value.split("px")[0].split()[-1])
-        elif key and key != "font-family":  # which the page chooses
-            element.set(key, value)
-    if classes:
-        element.set("class", " ".join(classes))
+@final
+class _Plot:
+    """The marks of one chart."""
 
+    def __init__(self, x_axis: _Axis, y_axis: _Axis) -> None:
+        self.x_axis, self.y_axis, self.marks = x_axis, y_axis, list[str]()
+        self.left = 26 + 6.5 * max(map(len, y_axis.labels), default=0)
 
-def _rename(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Keep the identifiers that are pointed to, apart from those of a page's other drawings."""
-    identifier = element.attrib.pop("id", "")
-    if identifier in used:
-        element.set("id", f"{name}-{identifier}")
-    for key, value in list(element.attrib.items()):
-        if reference := _reference(value):
-            element.set(key, value.replace(f"#{reference}", f"#{name}-{reference}"))
-        if key.startswith(_XLINK):
-            element.set("href", element.attrib.pop(key))
+    def x(self, values: ArrayLike) -> Floats:
+        return self.x_axis.scaled(values, self.left, _RIGHT)
+
+    def y(self, values: ArrayLike) -> Floats:
+        return self.y_axis.scaled(values, _BOTTOM, _TOP)
+
+    def line(
+        self, x: ArrayLike, y: ArrayLike, color: str, width: float = 1.8, dash: str = ""
+    ) -> None:
+        """Connect points."""
+        d = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(self.x(x), self.y(y), strict=True))
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
+        self.marks.append(
+            f'<path class="s-{color}" d="M{d}" fill="none" stroke-width="{width}"{dashes}/>'
+        )
+
+    def dots(
+        self, x: ArrayLike, y: ArrayLike, color: str, radius: float, opacity: float = 1
+    ) -> None:
+        """Draw points."""
+        for a, b in zip(self.x(x), self.y(y), strict=True):
+            at = f'cx="{a:.1f}" cy="{b:.1f}" r="{radius}"'
+            self.marks.append(f'<circle class="f-{color}" {at} fill-opacity="{opacity}"/>')
+
+    def bars(self, edges: Floats, heights: Floats, color: str) -> None:
+        """Draw a bar on the x axis between each two edges."""
+        x = self.x(edges)
+        for left, width, top in zip(x, np.diff(x), self.y(heights), strict=False):
+            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{_BOTTOM - top:.1f}"'
+            self.marks.append(f'<rect class="f-{color} s-paper" {box} stroke-width="0.6"/>')
+
+    def svg(self, name: str, title: str, description: str, labels: tuple[str, str]) -> str:
+        """Return the marks with axes, grid and description."""
+        from markupsafe import escape
+
+        across = list(zip(self.x(self.x_axis.ticks), self.x_axis.labels, strict=True))
+        up = list(zip(self.y(self.y_axis.ticks), self.y_axis.labels, strict=True))
+        left, end = f"{self.left:.1f}", f"{self.left - 4:.1f}"
+        grid = [f"M{x:.1f} {_BOTTOM}V{_TOP}" for x, _ in across]
+        grid += [f"M{left} {y:.1f}H{_RIGHT}" for y, _ in up]
+        frame = [f"M{left} {_TOP}V{_BOTTOM}H{_RIGHT}"]
+        frame += [f"M{x:.1f} {_BOTTOM}v4" for x, _ in across]
+        frame += [f"M{left} {y:.1f}h-4" for y, _ in up]
+        x_label, y_label = map(escape, labels)
+        middle = (_TOP + _BOTTOM) / 2
+        return "\n".join([
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="11" '
+            f'aria-labelledby="{name}-title {name}-description">',
+            f'<title id="{name}-title">{escape(title)}</title>',
+            f'<desc id="{name}-description">{escape(description)}</desc>',
+            f'<path class="s-rule" d="{"".join(grid)}" fill="none" stroke-width="0.6"/>',
+            *self.marks,
+            f'<path class="s-soft" d="{"".join(frame)}" fill="none" stroke-width="0.8"/>',
+            '<g class="f-ink" text-anchor="middle">',
+            *[f'<text x="{x:.1f}" y="{_BOTTOM + 16}">{label}</text>' for x, label in across],
+            f'<text x="{(self.left + _RIGHT) / 2:.1f}" y="{_HEIGHT - 4}">{x_label}</text>',
+            f'<text transform="translate(10 {middle}) rotate(-90)">{y_label}</text>',
+            "</g>",
+            '<g class="f-ink" text-anchor="end">',
+            *[f'<text x="{end}" y="{y + 4:.1f}" dx="-2">{label}</text>' for y, label in up],
+            "</g>",
+            "</svg>",
+        ])  # fmt: skip

@@ -22,7 +22,7 @@ def comparison(
     """Compare the scores of the network and the baselines, the most able first; all or `keys`."""
     rows = [("network", evaluation.scores)]
     rows += [(one.description, one.scores) for one in reversed(evaluation.baselines)]
-    names = _metric_names(target)
+    names = NAMES if keys else _metric_names(target)
     names = {"accuracy": names["accuracy"], "interval": "95 % interval", **names}
     keys = [key for key in keys or names if _cell(key, evaluation.scores) != "-"]
     head = ["predictor", *(names[key] for key in keys)]

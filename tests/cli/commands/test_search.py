@@ -120,7 +120,7 @@ def test_each_trial_has_a_command_that_gives_its_figures_again(
         (alone,) = again["trials"]
         assert alone["rungs"][: len(trial["rungs"])] == trial["rungs"]
         assert alone["config"] == trial["config"]
-        assert again["held_out"] == {}
+        assert again["held_out"] is None
         assert again["baselines"] == found["baselines"]
 
 
