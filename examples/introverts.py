@@ -16,7 +16,7 @@ SETTINGS = TrainConfig(
     hidden=(16,),
     optimizer="sgd",
     lr=0.5,
-    batch_size=0,
+    batch_size=None,
     epochs=2000,
 )
 GOAL = 0.30

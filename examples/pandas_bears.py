@@ -15,7 +15,7 @@ SETTINGS = TrainConfig(
     hidden=(8, 8, 8),
     optimizer="sgd",
     lr=0.01,
-    batch_size=0,
+    batch_size=None,
     epochs=500,
 )
 GOAL = 0.005

@@ -25,7 +25,7 @@ def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     again = Model.load(tmp_path / "m.safetensors")
     assert (again.inputs(frame) == given).all()
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
-    assert [row.encoding for row in again.schema.describe()] == ["as it is", "as it is"]
+    assert [row.encoding for row in again.schema.describe()] == ["unscaled", "unscaled"]
     scaled = table_run(frame, TrainConfig(epochs=2)).model
     assert abs(scaled.inputs(frame)).max() < 6
     assert scaled.schema.to_json().keys() == model.schema.to_json().keys()

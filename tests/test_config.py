@@ -31,7 +31,7 @@ GIVEN = TrainConfig(
     patience=1,
     target=("Personality",),
     task="binary",
-    kinds={"Stage_fear": "category"},
+    kind={"Stage_fear": "category"},
     seed=3,
 )
 
@@ -74,17 +74,29 @@ def test_one_name_stands_for_a_tuple_of_one():
         ({"class_weight": 1}, "class_weight must be text or None, got 1"),
         ({"init": None}, "init must be text, got None"),
         ({"loss": 3}, "loss must be text or None, got 3"),
-        ({"hidden": 4}, "hidden must be a sequence of whole numbers such as (8, 8), got 4"),
+        ({"hidden": 4}, "hidden must be a sequence of whole numbers such as (8, 8) or None, got 4"),
         (
             {"hidden": np.array([4.5])},
-            "hidden must be a sequence of whole numbers such as (8, 8), got (4.5,)",
+            "hidden must be a sequence of whole numbers such as (8, 8) or None, got (4.5,)",
         ),
         ({"target": ("a", 1)}, "target must be a sequence of names, got ('a', 1)"),
-        ({"kinds": None}, "kinds must be a mapping of column to kind, got None"),
-        ({"kinds": {"a": 1}}, "kinds must be a mapping of column to kind, got {'a': 1}"),
+        ({"optimizer": "lion"}, "optimizer must be sgd or rmsprop or adam or adamw, got 'lion'"),
+        ({"class_weight": "equal"}, "class_weight must be balanced or None, got 'equal'"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        (
+            {"epochs": 2**53},
+            "epochs must be a whole number less than 9007199254740992, got 9007199254740992",
+        ),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"lr": 0}, "lr must be a number in (0, inf), got 0"),
+        ({"l2": float("nan")}, "l2 must be a number in [0, inf), got nan"),
+        ({"dropout": 1.0}, "dropout must be a number in [0, 1), got 1.0"),
+        ({"kind": None}, "kind must be a mapping of column to kind, got None"),
+        ({"kind": {"a": 1}}, "kind must be a mapping of column to kind, got {'a': 1}"),
     ],
 )
-def test_another_type_is_refused_at_construction(given, says):
+def test_another_type_or_range_is_refused_at_construction(given, says):
     with pytest.raises(PlainnetError) as caught:
         TrainConfig(**given)
     assert str(caught.value) == f"TrainConfig: {says}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plainnet.cli import main
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,7 +44,7 @@ def test_commands(document, tmp_path, monkeypatch, capsys):
 @contextmanager
 def pressing_ctrl_c(monkeypatch):
     """Press it when the third epoch is shown."""
-    shown = Watch.__call__
+    shown = TrainingDisplay.__call__
 
     def show(self, epoch):
         shown(self, epoch)
@@ -52,7 +52,7 @@ def pressing_ctrl_c(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Watch, "__call__", show)
+        patched.setattr(TrainingDisplay, "__call__", show)
         yield
 
 

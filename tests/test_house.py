@@ -23,11 +23,12 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 # docs/architecture.md; files of one package may import each other, but not in a circle. Within nn,
 # the order is stricter. A package's own name stands for its __init__.
 ORDER = [
-    *("_version", "errors", "limits", "formatting", "decision", "textbook", "nn", "optim"),
-    *("engine", "train", "storage", "data", "model", "config", "metrics", "evaluate", "explain"),
-    *("training", "repeats", "report", "diagnose", "search", "estimators", "export"),
+    *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
+    *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
+    *("explain", "training", "repeats", "report", "diagnose", "search", "estimators", "export"),
 ]
-NN = "validation parameters initializers layers normalization activations losses network gradcheck"
+NN = "validation registry parameters initializers layers normalization activations losses network"
+NN += " gradcheck"
 FLOORS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],
@@ -40,9 +41,9 @@ FLOORS = (
 # What a part may import of plainnet, where that is less than all that lies below it.
 ONLY = {
     "plainnet.textbook": (),
-    "plainnet.nn": ("plainnet.errors", "plainnet.decision", "plainnet.nn"),
+    "plainnet.nn": ("plainnet.errors", "plainnet.nn"),
     "plainnet.optim": ("plainnet.errors", "plainnet.nn", "plainnet.optim"),
-    "plainnet.metrics": ("plainnet.errors", "plainnet.decision", "plainnet.nn", "plainnet.metrics"),
+    "plainnet.metrics": ("plainnet.errors", "plainnet.nn", "plainnet.metrics"),
 }
 # The mathematics stands on NumPy alone; training may ask threadpoolctl for the number of threads.
 OUTSIDE = {
@@ -74,7 +75,7 @@ HEAVY = {
 LEARNING = {"sklearn", "scipy", "torch", "jax", "tensorflow", "keras", "xgboost", "lightgbm"}
 LEARNING |= {"optuna"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-SEEDED = {"plainnet.data.synthetic", "plainnet.data.drawings"}  # they redraw published data
+SEEDED = {"plainnet.data.synthetic"}  # redraws published data
 RANDOM = {"default_rng", "Generator", "BitGenerator", "SeedSequence", "PCG64", "PCG64DXSM"}
 
 

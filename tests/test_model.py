@@ -21,7 +21,7 @@ from plainnet import (
     TrainConfig,
     mlp,
 )
-from plainnet.data.columns import CategoryColumn
+from plainnet.data.column_kinds import CategoryColumn
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
@@ -137,7 +137,7 @@ def test_many_classes_make_no_large_file(tmp_path):
     for k in (50, 200):
         frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
         frame["y"] = [f"class {i % k}" for i in range(3 * k)]
-        result = table_run(frame, TrainConfig(epochs=1, task="multiclass", batch_size=0))
+        result = table_run(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
         found = Model.load(tmp_path / "m").record["evaluation"]
@@ -211,13 +211,13 @@ def test_no_rows_give_no_predictions(task, tmp_path):
 
 
 def test_the_real_survey_reaches_its_cost(shared_data):
-    config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=0, epochs=1000)
+    config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=None, epochs=1000)
     result = run(shared_data / "introverts.csv", config)
     assert result.history.loss[-1] <= 0.30
 
 
 def test_the_real_pictures_reach_their_cost(shared_data):
-    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=0, epochs=300)
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
     result = run(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
     assert result.history.rowspace is not None

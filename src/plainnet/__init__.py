@@ -36,7 +36,6 @@ _NAMES = {
         "LeakyReLU",
         "Loss",
         "MeanSquaredError",
-        "MultiLabel",
         "ReLU",
         "Sequential",
         "SiLU",

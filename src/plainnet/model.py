@@ -9,14 +9,7 @@ import numpy as np
 
 from plainnet.engine.prediction import predict_logits
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.nn.losses import (
-    BinaryCrossEntropy,
-    Huber,
-    Loss,
-    MeanSquaredError,
-    MultiLabel,
-    SoftmaxCrossEntropy,
-)
+from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.json_reader import shortened
@@ -36,12 +29,6 @@ MOST_OUTPUTS = 2**27  # numbers that are predicted at once, 0.5 GB
 LARGEST = 1e18  # output of a network: its square is still a float32
 LONGEST_RECORD = 5_000_000  # characters: quoted in a header, and its values, fit in what is read
 _REASON = 500  # characters of what is wrong with a file
-LOSSES: dict[str, tuple[type[Loss], ...]] = {
-    "binary": (BinaryCrossEntropy,),
-    "multiclass": (SoftmaxCrossEntropy,),
-    "multilabel": (MultiLabel,),
-    "regression": (MeanSquaredError, Huber),
-}
 
 
 @final
@@ -105,8 +92,8 @@ class Model:
         record: Mapping[str, Any] | None = None,
         extras: Mapping[str, Array] | None = None,
     ) -> None:
-        if not isinstance(loss, LOSSES[target.task]):
-            wanted = " or ".join(kind.__name__ for kind in LOSSES[target.task])
+        if type(loss) not in losses_for(target.task):
+            wanted = " or ".join(kind.__name__ for kind in losses_for(target.task))
             raise PlainnetError(
                 f"a {target.task} target is learned with {wanted}, not {type(loss).__name__}"
             )
@@ -451,7 +438,7 @@ def _part(header: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _loss(task: str, config: Mapping[str, Any]) -> Loss:
-    for kind in LOSSES[task]:
+    for kind in losses_for(task):
         if config.get("kind") == kind.__name__ and set(config) == {"kind", *kind.options}:
             return kind(**{option: config[option] for option in kind.options})
     raise ModelFileError(f"no loss for a {task} target is {dict(config)!r}")

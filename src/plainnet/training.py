@@ -1,12 +1,12 @@
 """Runs: from data and settings to a trained model; what the command line and examples call."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from plainnet.config import (
     make_optimizer,
     privacy_of,
     rng,
+    with_hidden,
 )
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.training_record import finite
@@ -34,9 +35,11 @@ from plainnet.train.history import History
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plainnet.data.column_kinds import ColumnKind
     from plainnet.data.dataset import Dataset, Grouping, Source
-    from plainnet.data.folds import Folds
     from plainnet.data.images import Progress
+    from plainnet.data.splits import Folds
+    from plainnet.data.targets import Task
 
     Ready = Callable[[Dataset, Sequential], None]
 
@@ -61,7 +64,7 @@ class EvaluationInterrupted(KeyboardInterrupt):
 
 def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
     """Read and split a table or a folder of class folders, as `run` does."""
-    from plainnet.data.dataset import split
+    from plainnet.data.splits import split
 
     check(config)
     source = _read(path, config, progress)
@@ -77,7 +80,7 @@ def load_folds(
     path: str | Path, config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read a table or a folder of class folders, hold out what `run` would, and fold the rest."""
-    from plainnet.data.folds import fold
+    from plainnet.data.splits import fold
 
     check(config)
     source = _read(path, config, progress)
@@ -90,8 +93,8 @@ def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") ->
     return read_source(
         path,
         target=config.target,
-        task=config.task,
-        kinds=config.kinds,
+        task=cast("Task | None", config.task),
+        kinds=cast("Mapping[str, ColumnKind]", config.kind),
         size=config.size,
         strict=config.strict,
         group=_group(config),
@@ -166,7 +169,7 @@ def _require_weights(
     """Refuse layers that the weights in the file are not enough for, before room is made."""
     assert checkpoints.found is not None
     stored = checkpoints.found.arrays["theta"].size
-    widths = (*config.hidden, n_out)
+    widths = (*(config.hidden or ()), n_out)
     sizes = (
         min(n_in, widths[0]),
         *widths,
@@ -187,19 +190,23 @@ def table_run(
     ready: "Ready | None" = None,
 ) -> Run:
     """Train on a DataFrame."""
-    from plainnet.data.dataset import table_dataset
+    from plainnet.data.dataset import TableSource
+    from plainnet.data.splits import split
 
-    data = table_dataset(
+    source = TableSource(
         frame,
-        rng(config, 0),
         target=config.target,
-        task=config.task,
-        kinds=config.kinds,
-        test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction,
+        task=cast("Task | None", config.task),
+        kinds=cast("Mapping[str, ColumnKind]", config.kind),
         group=_group(config),
         standardize=config.standardize,
         privacy=privacy_of(config),
+    )
+    data = split(
+        source,
+        rng(config, 0),
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
     )
     return train(data, config, callbacks, watch, ready=ready)
 
@@ -215,17 +222,15 @@ def image_run(
     ready: "Ready | None" = None,
 ) -> Run:
     """Train on pictures in memory."""
-    from plainnet.data.dataset import image_dataset
+    from plainnet.data.dataset import ImageSource
+    from plainnet.data.splits import split
 
-    data = image_dataset(
-        X,
-        y,
-        classes,
+    source = ImageSource(X, y, classes, group=_group(config), standardize=config.standardize)
+    data = split(
+        source,
         rng(config, 0),
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
-        group=_group(config),
-        standardize=config.standardize,
     )
     return train(data, config, callbacks, watch, ready=ready)
 
@@ -261,9 +266,8 @@ def train(
 
     Examples
     --------
-    >>> from plainnet.data.dataset import table_dataset
-    >>> from plainnet.data.synthetic import introverts
-    >>> data = table_dataset(introverts(100), np.random.default_rng(0))
+    >>> from plainnet.data import TableSource, introverts, split
+    >>> data = split(TableSource(introverts(100)), np.random.default_rng(0))
     >>> train(data, TrainConfig(epochs=2)).history.stopped
     'epochs'
     """
@@ -271,6 +275,7 @@ def train(
     from plainnet.evaluate.per_example import without_far
 
     check(config)
+    config = with_hidden(config, images=data.train.X.ndim == 4)
     if checkpoints is not None and checkpoints.found is not None:
         with checkpoints.validated():
             _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
@@ -356,7 +361,7 @@ def fit_model(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size or None,
+        batch_size=config.batch_size,
         validation_data=None if data.validation is None else (data.validation.X, data.validation.y),
         metric=model.loss.metric,
         class_weight=config.class_weight,

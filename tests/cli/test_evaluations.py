@@ -27,7 +27,12 @@ def test_a_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> N
     assert " the best baseline, " in out
     assert "Calibration" not in out
     detailed = end(cli("train", survey, "--epochs 15 --lr 0.01 --detail").out)
-    for telling in ("Calibration", "Confusion matrix", "network compared with", "Threshold with the best F1"):
+    for telling in (
+        "Calibration",
+        "Confusion matrix",
+        "network compared with",
+        "Threshold with the best F1",
+    ):
         assert telling in detailed
 
 

@@ -33,7 +33,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("schedule", ("cosine",), {"schedule": "cosine"}),
     ("warmup", ("3",), {"warmup": 3}),
     ("epochs", ("7",), {"epochs": 7}),
-    ("batch-size", ("0",), {"batch_size": 0}),
+    ("batch-size", ("full",), {"batch_size": None}),
     ("l2", ("0.01",), {"l2": 0.01}),
     ("clip-norm", ("2",), {"clip_norm": 2.0}),
     ("class-weight", ("balanced",), {"class_weight": "balanced"}),
@@ -47,7 +47,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("private", (), {"private": True}),
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
-    ("kind", ("a=b=category",), {"kinds": {"a=b": "category"}}),
+    ("kind", ("a=b=category",), {"kind": {"a=b": "category"}}),
     ("seed", ("7",), {"seed": 7}),
 ]
 PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
@@ -86,7 +86,7 @@ def test_without_options_the_settings_are_the_defaults(settle: Settle) -> None:
 
 def test_pictures_have_another_network_by_default(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    assert settle("pictures") == TrainConfig(hidden=(8, 8, 8))
+    assert settle("pictures") == TrainConfig()
 
 
 @pytest.mark.parametrize(("option", "words", "changed"), OPTIONS)
@@ -102,7 +102,7 @@ def test_option_of_pictures(
     settle: Settle, tmp_path: Path, option: str, words: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
     (tmp_path / "pictures").mkdir()
-    expected = TrainConfig(hidden=(8, 8, 8), **changed)
+    expected = TrainConfig(**changed)
     assert settle("pictures", f"--{option}", *words) == expected
 
 
@@ -116,7 +116,7 @@ def test_no_setting_is_without_an_option() -> None:
 def test_repeated_options_add_up(settle: Settle) -> None:
     config = settle("a.csv", "--target y --target z --kind a=number --kind b=yesno")
     assert config.target == ("y", "z")
-    assert config.kinds == {"a": "number", "b": "yesno"}
+    assert config.kind == {"a": "number", "b": "yesno"}
 
 
 TOML = """
@@ -136,7 +136,7 @@ weight_decay = 0.1
 schedule = "cosine"
 warmup = 3
 epochs = 7
-batch_size = 0
+batch_size = "full"
 l2 = 0.01
 clip_norm = 2.0
 class_weight = "balanced"
@@ -168,7 +168,7 @@ FROM_TOML = TrainConfig(
     schedule="cosine",
     warmup=3,
     epochs=7,
-    batch_size=0,
+    batch_size=None,
     l2=0.01,
     clip_norm=2.0,
     class_weight="balanced",
@@ -180,7 +180,7 @@ FROM_TOML = TrainConfig(
     private=True,
     target=("y", "z"),
     task="regression",
-    kinds={"a": "number"},
+    kind={"a": "number"},
     seed=7,
 )
 

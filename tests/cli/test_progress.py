@@ -1,4 +1,4 @@
-"""The live line on a terminal, the plain lines behind a pipe, and the bar of a long reading."""
+"""The line on a terminal, the lines in piped output, and the bar while images are read."""
 
 import io
 import re
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import plainnet.cli.progress as live
-from plainnet.cli.progress import Watch, clock, duration, reading, sparkline
+from plainnet.cli.progress import TrainingDisplay, clock, duration, reading, sparkline
 from plainnet.data.targets import Target
 from plainnet.train.history import Epoch
 
@@ -41,7 +41,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watch(console: Console, n: int = 3, of: int = 100, target: Target = CLASSES) -> None:
-    with Watch(console) as watching:
+    with TrainingDisplay(console) as watching:
         watching.start(target)
         for number in range(1, n + 1):
             watching(epoch(number, of))
@@ -77,7 +77,7 @@ def test_it_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch)
     now = 0.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
-    with Watch(console) as watching:
+    with TrainingDisplay(console) as watching:
         watching.start(CLASSES)
         for number in range(1, 1001):
             now += 0.001
@@ -91,7 +91,7 @@ def test_the_time_left_is_what_the_epochs_took(monkeypatch: pytest.MonkeyPatch) 
     now = 100.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
-    with Watch(console) as watching:
+    with TrainingDisplay(console) as watching:
         watching.start(CLASSES)
         now += 30
         watching(epoch(10, 40))
@@ -102,7 +102,7 @@ def test_the_time_left_is_what_the_epochs_took(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("options", [{"force_terminal": False}, {}])
-def test_a_line_an_epoch_where_it_is_piped_or_dumb(
+def test_one_line_per_epoch_in_piped_output_and_on_dumb_terminals(
     options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not options:
@@ -114,6 +114,26 @@ def test_a_line_an_epoch_where_it_is_piped_or_dumb(
         "epoch   2/100  cost 0.5000  accuracy 50.0 %  val cost 0.7500  val accuracy 75.0 %",
         "epoch   3/100  cost 0.3333  accuracy 50.0 %  val cost 0.7500  val accuracy 75.0 %",
     ]
+
+
+@pytest.mark.parametrize(("n", "of", "every"), [(1000, 1000, 10), (257, 1000, 10), (101, 101, 2)])
+def test_long_trainings_print_about_100_lines_with_the_first_and_last_epoch(
+    n: int, of: int, every: int
+) -> None:
+    console, screen = terminal(force_terminal=False)
+    watch(console, n, of)
+    head, *shown = screen.getvalue().splitlines()
+    assert head == f"One line for every {every} epochs:"
+    numbers = [int(line.split("/")[0].removeprefix("epoch")) for line in shown]
+    assert numbers == sorted({1, *range(every, n + 1, every), n})
+    assert len(shown) <= 102
+
+
+def test_a_resumed_training_prints_its_first_epoch() -> None:
+    console, screen = terminal(force_terminal=False)
+    with TrainingDisplay(console) as watching:
+        watching(epoch(503, 1000))
+    assert "epoch  503/1000" in screen.getvalue()
 
 
 def test_no_color_leaves_colors_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +160,7 @@ def test_the_terminal_is_left_as_it_was_after_an_error() -> None:
     console, screen = terminal()
 
     def fail() -> None:
-        with Watch(console) as watching:
+        with TrainingDisplay(console) as watching:
             watching(epoch(1))
             raise ValueError("failed")
 

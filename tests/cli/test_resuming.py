@@ -17,7 +17,7 @@ import pytest
 
 import plainnet.cli.commands.train as training
 from plainnet.cli.paths import run_folder, run_model
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
 from plainnet.storage import model_file as files
 
@@ -28,15 +28,15 @@ WORDS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --bat
 @pytest.fixture
 def press(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Press Ctrl-C when an epoch is shown; or let something else happen then."""
-    shown = Watch.__call__
+    shown = TrainingDisplay.__call__
 
     def prepare(number: int, what: Callable[[], object] | None = None) -> None:
-        def call(self: Watch, epoch: Any) -> None:
+        def call(self: TrainingDisplay, epoch: Any) -> None:
             shown(self, epoch)
             if epoch.number == number:
                 (what or (lambda: signal.raise_signal(signal.SIGINT)))()
 
-        monkeypatch.setattr(Watch, "__call__", call)
+        monkeypatch.setattr(TrainingDisplay, "__call__", call)
 
     return prepare
 
@@ -195,7 +195,7 @@ def test_a_killed_run_goes_on_from_anywhere(
 def test_pictures_in_the_row_space(
     cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    words = "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 16"
+    words = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
     assert cli("train", colors, words, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
     assert model.record["history"]["rowspace"] == 10

@@ -1,183 +1,235 @@
-"""One column: its statistics by hand, its features, and what it says of strange cells."""
+"""The cells of a column: text and types alike, each distinct value once."""
+
+import datetime
+import math
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plainnet.data.cells import Cells
-from plainnet.data.columns import (
-    MAX_LEVELS,
-    CategoryColumn,
-    Column,
-    NumberColumn,
-    YesNoColumn,
-)
-from plainnet.data.left_out import IndicatorColumn, LeftOutColumn
+from plainnet.data.columns import Cells, number_from_text, text_from_number
 from plainnet.errors import DataError
 
 
-def cells(*values: object) -> Cells:
-    return Cells.read(pd.Series(list(values), name="x", dtype=object))
-
-
-def encoded(column: Column, *values: object) -> tuple[list[list[float]], list[str]]:
-    notes: list[str] = []
-    out = np.zeros((len(values), len(column.features)), np.float32)
-    column.encode(cells(*values), out, notes)
-    assert np.isfinite(out).all()
-    return out.tolist(), notes
-
-
-def test_a_number_is_filled_with_the_median_then_standardized() -> None:
-    column = NumberColumn.fitted(cells("1", "2", "9", None), ".")
-    # Filled: 1, 2, 9, 2; mean 3.5; squared distances 6.25, 2.25, 30.25, 2.25, on average 10.25.
-    assert (column.low, column.median, column.high, column.missing) == (1, 2, 9, 1)
-    assert column.mean == 3.5
-    assert column.scale == pytest.approx(10.25**0.5)
-    assert column.features == ("x", "x: missing")
-    X, notes = encoded(column, "3.5", None)
-    assert X[0] == [0, 0]
-    assert X[1] == [pytest.approx(-1.5 / 10.25**0.5), 1]
-    assert notes == []
-
-
-def test_a_missing_number_where_there_was_none_is_filled_and_told() -> None:
-    column = NumberColumn.fitted(cells("0", "2"), ".")
-    assert column.features == ("x",)
-    X, notes = encoded(column, "2", "?", None)
-    assert X == [[1], [0], [0]]
-    assert notes == [
-        "Data row 2, column 'x': the cell is missing, as in no training row; it is filled with "
-        "the median 1 (2 rows)."
-    ]
-
-
-def test_a_number_that_hardly_varies_stays_finite() -> None:
-    column = NumberColumn.fitted(cells("1e-320", "2e-320"), ".")
-    assert column.varies
-    assert encoded(column, "1e-320", "2e-320")[0] == [[0], [1]]
-
-
-@pytest.mark.parametrize("value", ["0.1", "yes", "x"])
-@pytest.mark.parametrize("values", [("",) * 3, ("?", "")])
-def test_one_value_does_not_vary(value: str, values: tuple[str, ...]) -> None:
-    one = cells(*(word or value for word in values))  # 30 times 0.1 have a deviation above 0
-    kinds = {
-        "0.1": lambda: NumberColumn.fitted(cells(*["0.1"] * 30, *values), "."),
-        "yes": lambda: YesNoColumn.fitted(one),
-        "x": lambda: CategoryColumn.fitted(one),
-    }
-    assert not kinds[value]().varies
-
-
-def test_an_indicator_says_whether_the_cell_is_missing() -> None:
-    column = IndicatorColumn.fitted(cells("x", None, "x"))
-    assert (column.varies, column.features, column.missing) == (True, ("x: missing",), 1)
-    assert encoded(column, "x", None, "y") == ([[0], [1], [0]], [])
-    assert column.fit(cells("x", "x")).varies is False
-
-
-def test_numbers_that_cannot_be_fitted() -> None:
-    with pytest.raises(DataError) as caught:
-        NumberColumn.fitted(cells("1e308", "-1e308", "1e308"), ".")
-    assert str(caught.value) == (
-        "Column 'x' holds numbers too large to standardize (up to 1e+308); "
-        "give them in another unit."
-    )
-
-
-def test_the_decimal_comma_is_kept_for_prediction() -> None:
-    column = NumberColumn.fitted(cells("1,5", "2,5"), ",")
-    assert encoded(column, "2,5", "1.002", 2.0)[0] == [[1], [2000], [0]]
-    out = np.zeros((1, 1), np.float32)
-    column.encode(Cells.read(pd.Series([2.5], name="x")), out, None)
-    assert out == 1
-    with pytest.raises(DataError, match=r"Data row 1, column 'x': '2\.5' is not a number"):
-        encoded(column, "2.5")
-
-
-def test_yes_and_no() -> None:
-    column = YesNoColumn.fitted(cells("Yes", "No", "yes", None))
-    assert (column.yes, column.no, column.missing) == (2, 1, 1)
-    X, notes = encoded(column, "no", True, None, "maybe", "1")
-    assert X == [[0, 0], [1, 0], [1, 1], [1, 1], [1, 0]]
-    assert notes == [
-        "Data row 4, column 'x': 'maybe' is neither Yes nor No; it is read as missing, that is, "
-        "as Yes (1 row)."
-    ]
-
-
-def test_yes_and_no_without_missing_cells() -> None:
-    column = YesNoColumn.fitted(cells("y", "n"))
-    X, notes = encoded(column, None, "y")
-    assert X == [[0], [1]]
-    assert notes == [
-        "Data row 1, column 'x': the cell is missing, as in no training row; it is filled with "
-        "No (1 row)."
-    ]
-    with pytest.raises(DataError) as caught:
-        YesNoColumn.fitted(cells("y", "perhaps"))
-    assert str(caught.value) == (
-        "Data row 2, column 'x': 'perhaps' is neither Yes nor No, which this column holds."
-    )
-
-
-def test_a_category_is_one_hot_with_unknown() -> None:
-    column = CategoryColumn.fitted(cells("b", "a", "b", None))
-    assert column.features == ("x=a", "x=b", "x: missing")
-    X, notes = encoded(column, "a", "b", "c", None, "c")
-    assert X == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 1], [0, 0, 0]]
-    assert notes == [
-        "Data row 3, column 'x': 'c' is not among the categories that the model knows; it is read "
-        "as unknown (2 rows)."
-    ]
-
-
-def test_many_unknown_categories_are_told_in_six_lines() -> None:
-    column = CategoryColumn.fitted(cells("a", "b"))
-    _, notes = encoded(column, *(f"new {i}" for i in range(2000)), "new 1999")
-    assert len(notes) == 6
-    assert notes[-1] == "Column 'x': the same for 1,995 more values (1,996 rows)."
-
-
-def test_the_most_frequent_levels_stay() -> None:
-    frequent = [f"f{i:03}" for i in range(MAX_LEVELS)]
-    column = CategoryColumn.fitted(cells(*frequent, *frequent, "rare", "f000"))
-    assert column.levels == tuple(frequent)
-    assert column.fill == "f000"
-    assert encoded(column, "rare")[0] == [[0] * MAX_LEVELS]
-
-
-def test_the_order_of_rows_decides_nothing() -> None:
-    values = ["b", "a", "c", "a", "b", None]
-    assert CategoryColumn.fitted(cells(*values)) == CategoryColumn.fitted(cells(*values[::-1]))
-    assert CategoryColumn.fitted(cells(*values)).fill == "a"
+def read(*values: object, dtype: object = object) -> Cells:
+    return Cells.read(pd.Series(list(values), name="x", dtype=dtype))
 
 
 @pytest.mark.parametrize(
-    ("column", "shown", "encoding"),
+    ("text", "point", "comma"),
     [
-        (
-            NumberColumn.fitted(cells("1", "3"), "."),
-            "1 to 3, median 2",
-            "standardized (mean 2, deviation 1)",
-        ),
-        (
-            NumberColumn.fitted(cells("1", "3", None), "."),
-            "1 to 3, median 2",
-            "missing = 2, marked; standardized (mean 2, deviation 0.8165)",
-        ),
-        (YesNoColumn("x", 2, 1000, 5), "5 No, 1,000 Yes", "missing = Yes, marked; No = 0, Yes = 1"),
-        (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels; unknown = all 0"),
-        (
-            CategoryColumn("x", 1, tuple("abcdef"), "a"),
-            "'a', 'b', 'c', 'd', 'e', ... (6 levels)",
-            "missing = 'a', marked; one-hot, 6 levels; unknown = all 0",
-        ),
-        (LeftOutColumn("x", 0, "constant", "always 'a'"), "always 'a'", "left out, no effect"),
-        (IndicatorColumn("x", 1, "always 'a'"), "always 'a'", "missing = 1, any value = 0"),
+        ("5", 5, 5),
+        ("-1.5", -1.5, None),
+        ("+.5", 0.5, None),
+        ("1e3", 1000, 1000),
+        ("1E-3", 0.001, 0.001),
+        ("1,234", 1234, 1.234),
+        ("-12,345,678.5", -12345678.5, None),
+        ("1.234", 1.234, 1234),
+        ("1.234,5", None, 1234.5),
+        ("1,5", None, 1.5),
+        ("0,123", None, 0.123),
+        ("1,23,456", None, None),
+        ("1234,567", None, 1234.567),
+        ("inf", math.inf, math.inf),
+        ("-Infinity", -math.inf, -math.inf),
+        ("1e999", math.inf, math.inf),
+        ("1_000", None, None),
+        ("0x10", None, None),
+        ("5 %", None, None),
+        ("$5", None, None),
+        ("1 000", None, None),
+        ("2020-01-01", None, None),
+        ("five", None, None),
+        ("-", None, None),
     ],
 )
-def test_what_people_are_told(column: Column, shown: str, encoding: str) -> None:
-    assert column.shown == shown
-    assert column.encoding == encoding
+def test_numbers_as_people_write_them(text: str, point: float | None, comma: float | None) -> None:
+    for decimal, expected in ((".", point), (",", comma)):
+        number = number_from_text(text, decimal)
+        assert math.isnan(number) if expected is None else number == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.6e9, "1600000000"),
+        (1700000000.5, "1700000000.5"),
+        (0.1, "0.1"),
+        (-0.0, "0"),
+        (1e-6, "0.000001"),
+        (1.25e-7, "1.25e-7"),
+        (2.0**53, "9007199254740992"),
+        (1e20, "100000000000000000000"),
+        (1.5e21, "1.5e+21"),
+    ],
+)
+def test_numbers_are_written_without_needless_digits_or_exponents(value: float, text: str) -> None:
+    assert text_from_number(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_survive_as_text(value: float) -> None:
+    assert number_from_text(text_from_number(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "texts"),
+    [
+        ((3, 1, 3), "int64", ["3", "1"]),
+        ((3, 1), "uint8", ["3", "1"]),
+        ((2**63 + 1,), "uint64", ["9223372036854775809"]),
+        ((3, None, 1), "Int64", ["3", "1"]),
+        ((3, 1), "Int64", ["3", "1"]),
+        ((2**62 + 1, None, 2**62 + 3), "Int64", ["4611686018427387905", "4611686018427387907"]),
+        ((2**63 + 1, None), "UInt64", ["9223372036854775809"]),
+        ((2**62 + 1, None), "int64[pyarrow]", ["4611686018427387905"]),
+        ((2**62 + 1, 3), "category", ["4611686018427387905", "3"]),
+        ((4012888888881881.0, 0.5), "float64", ["4012888888881881", "0.5"]),
+        ((Decimal(10**29 + 1), Decimal("sNaN")), object, ["100000000000000000000000000001"]),
+        (
+            (datetime.timedelta(1), datetime.timedelta(-1, 5)),
+            object,
+            ["1 days", "-1 days +00:00:05"],
+        ),
+        (("1 days", None), "timedelta64[ns]", ["1 days"]),
+        ((np.datetime64("2020-01-02"), np.timedelta64("NaT"), "a"), object, ["2020-01-02", "a"]),
+        ((3.0, np.nan, 0.5), "float64", ["3", "0.5"]),
+        ((0.5, 2.0), "float16", ["0.5", "2"]),
+        ((0.5, None), "Float64", ["0.5"]),
+        ((True, False, True), "bool", ["True", "False"]),
+        ((True, None), "boolean", ["True"]),
+        (("a", "b", None), "string", ["a", "b"]),
+        ((" a", "a ", "b"), "category", ["a", "b"]),
+        ((2, 1, 2), "category", ["2", "1"]),
+        (("2020-01-02", None), "datetime64[ns]", ["2020-01-02"]),
+        (("2020-01-02 10:30",), "datetime64[ns]", ["2020-01-02 10:30:00"]),
+        ((datetime.date(2020, 1, 2), datetime.time(9)), object, ["2020-01-02", "09:00:00"]),
+        ((Decimal("1.50"), Decimal("NaN"), Decimal(2)), object, ["1.5", "2"]),
+        ((True, 1, 0.5, "z", None, pd.NA, pd.NaT, float("nan")), object, ["True", "1", "0.5", "z"]),
+    ],
+)
+def test_types_become_the_text_that_a_file_would_hold(
+    values: tuple[object, ...], dtype: object, texts: list[str]
+) -> None:
+    assert read(*values, dtype=dtype).texts() == texts
+
+
+def test_a_typed_number_keeps_its_value_in_a_column_with_decimal_commas() -> None:
+    for values in ((1.234, None), (1.234, 5), (Decimal("1.234"), None)):
+        assert read(*values).numbers(",")[0] == 1.234
+
+
+@given(st.timedeltas())
+def test_durations_are_written_as_pandas_writes_them(span: datetime.timedelta) -> None:
+    try:
+        expected = str(pd.Timedelta(span))
+    except pd.errors.OutOfBoundsTimedelta:
+        return
+    for clock in (" 00:00:00", " +00:00:00"):  # which a CSV of whole days does not have either
+        expected = expected.removesuffix(clock)
+    assert read(span, "a").texts()[0] == expected
+
+
+def test_text_and_types_give_the_same_codes() -> None:
+    text, typed = read(" 3", "NA", "1 ", "3"), read(3.0, None, 1.0, 3.0, dtype=float)
+    assert text.codes.tolist() == typed.codes.tolist() == [0, -1, 1, 0]
+    assert text.numbers().tolist() == typed.numbers().tolist() == [3.0, 1.0]
+    assert text.counts().tolist() == typed.counts().tolist() == [2, 1]
+    assert text.missing == typed.missing == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ([1], "list"),
+        (b"x", "bytes"),
+        ({}, "dict"),
+        (1j, "complex"),
+    ],
+)
+def test_cells_that_cannot_be_used(value: object, kind: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read("a", value)
+    assert str(caught.value) == (
+        f"Data row 2, column 'x': the cell holds a {kind} instead of text, a number, true or "
+        "false, or a date; convert it to one of these."
+    )
+
+
+def test_rows_are_called_by_the_file_they_come_from() -> None:
+    frame = pd.DataFrame({"x": ["a", "b", "c"]})
+    assert Cells.read(frame.iloc[[2, 0]]["x"]).rows.tolist() == [3, 1]
+    named = pd.DataFrame({"x": ["a", "b"]}, index=["p", "q"])
+    assert Cells.read(named["x"]).rows.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "decimal"),
+    [
+        (("1", "2.5"), "."),
+        (("1,234", "5"), "."),
+        (("1,5", "2"), ","),
+        (("1.234,5", "1,5"), ","),
+        (("1.5", "1,5"), "."),
+        (("a", "1,5"), "."),
+    ],
+)
+def test_the_decimal_comma_needs_all_cells(values: tuple[str, ...], decimal: str) -> None:
+    assert read(*values).decimal() == decimal
+
+
+@pytest.mark.parametrize(
+    ("values", "numeric", "yes_no"),
+    [
+        (("1", "2.5"), True, False),
+        (("00042", "1"), False, False),
+        (("1", "-007"), False, False),
+        (("0", "0.5"), True, False),
+        (("a", "1"), False, False),
+        (("Yes", "no", "YES"), False, True),
+        (("y", "N"), False, True),
+        (("TRUE", "false"), False, True),
+        (("N", "F"), False, False),
+        (("yes", "n"), False, False),
+        (("1_000", "2"), False, False),
+        (("yes",), False, True),
+        ((), True, False),
+    ],
+)
+def test_what_cells_look_like(values: tuple[str, ...], numeric: bool, yes_no: bool) -> None:
+    assert read(*values).are_numbers() is numeric
+    assert read(*values).are_yes_no() is yes_no
+
+
+def test_a_stray_word_among_many_numbers_is_a_mistake() -> None:
+    values = [str(i) for i in range(39)]
+    with pytest.raises(DataError) as caught:
+        read(*values, "abc").are_numbers()
+    assert str(caught.value) == (
+        "Data row 40, column 'x': 'abc' is not a number, but 97.5 % of the column's values are; "
+        "correct the cell, leave it empty, or set the column's kind."
+    )
+    assert not read(*values[:19], "abc").are_numbers()
+    assert not read(*values, *"abcdefg").are_numbers()
+
+
+def test_yes_reads_every_pair() -> None:
+    words = read("Yes", "n", "T", "false", "ON", "0", "1", "maybe").yes()
+    assert words[:-1].tolist() == [1, 0, 1, 0, 1, 0, 1]
+    assert math.isnan(words[-1])
+
+
+def test_numbers_that_are_refused_one_by_one() -> None:
+    for value, what in (
+        ("x", "is not a number, as this column needs; correct the cell, or leave it empty"),
+        ("-inf", "is infinite; give a finite number, or leave the cell empty"),
+    ):
+        with pytest.raises(DataError) as caught:
+            read("1", value).finite(".")
+        assert str(caught.value) == f"Data row 2, column 'x': {value!r} {what}."
+    with pytest.raises(DataError, match=r"'1e300' is too far from the training rows' mean 0\."):
+        read("1", "1e300").standardized(".", 0.0, 1.0)

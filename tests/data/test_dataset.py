@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from plainnet import DataError, TrainConfig
-from plainnet.data.dataset import TableSource, image_dataset, table_dataset
-from plainnet.data.folds import fold
+from plainnet.data import ImageSource, TableSource, split
+from plainnet.data.splits import fold
 from plainnet.training import image_run
 
 
@@ -18,25 +18,32 @@ def table(m=40):
     return pd.DataFrame({"x": np.arange(m, dtype=float), "y": ["yes", "no"] * (m // 2)})
 
 
+def split_table(frame, test_fraction=0.2, validation_fraction=0.0, **options):
+    source = TableSource(frame, **options)
+    return split(
+        source, rng(), test_fraction=test_fraction, validation_fraction=validation_fraction
+    )
+
+
 @pytest.mark.parametrize(("test", "validation"), [(0.25, 0.0), (0.25, 0.25), (0.0, 0.5), (0.5, 0)])
 def test_the_parts_have_their_shares_and_all_rows(test, validation):
-    data = table_dataset(table(), rng(), test_fraction=test, validation_fraction=validation)
+    data = split_table(table(), test_fraction=test, validation_fraction=validation)
     sizes = [0 if part is None else len(part.y) for part in (data.validation, data.test)]
     assert sizes == [40 * validation, 40 * test]
     assert len(data.train.y) + sum(sizes) == 40
 
 
 def test_the_schema_knows_the_training_rows_only():
-    data = table_dataset(table(), rng(), test_fraction=0.5)
+    data = split_table(table(), test_fraction=0.5)
     assert data.train.X.mean() == pytest.approx(0, abs=1e-6)
     assert data.test.X.mean() != pytest.approx(0, abs=1e-6)
 
 
 def test_what_never_varies_among_the_training_rows_has_no_feature():
-    held_out = table_dataset(table(), rng(), test_fraction=0.25).test_rows
+    held_out = split_table(table(), test_fraction=0.25).test_rows
     frame = table().assign(pool=0.0, sauna=None, attic=["oak"] * 20 + [None] * 20, kind="hut")
     frame.loc[held_out[0], ["pool", "sauna", "attic", "kind"]] = [32.0, 4.0, "elm", "villa"]
-    data = table_dataset(frame, rng(), target=["y"], test_fraction=0.25)
+    data = split_table(frame, target=["y"], test_fraction=0.25)
     assert data.test_rows.tolist() == held_out.tolist()
     assert data.schema.feature_names == ("x", "attic: missing")
     assert [line.kind for line in data.schema.describe()] == [
@@ -55,11 +62,11 @@ def test_what_never_varies_among_the_training_rows_has_no_feature():
 
 
 def test_a_table_without_a_column_that_varies_in_training_is_refused():
-    held_out = table_dataset(table(), rng(), test_fraction=0.25).test_rows
+    held_out = split_table(table(), test_fraction=0.25).test_rows
     frame = table().assign(x=0)
     frame.loc[held_out[0], "x"] = 1
     with pytest.raises(DataError) as error:
-        table_dataset(frame, rng(), test_fraction=0.25)
+        split_table(frame, test_fraction=0.25)
     assert str(error.value) == (
         "No column is left to learn from: 'x' is left out as constant (always '0'); give the table "
         "more columns, or say what kind one of them is."
@@ -73,7 +80,7 @@ def test_pixels_that_never_vary_have_no_effect():
     y = np.arange(24) % 2
     other = X.copy()
     other[:, 0] = 255
-    for config in ({}, {"optimizer": "sgd", "batch_size": 0, "l2": 0.1}, {"standardize": False}):
+    for config in ({}, {"optimizer": "sgd", "batch_size": None, "l2": 0.1}, {"standardize": False}):
         model, _, data = image_run(X, y, ["a", "b"], TrainConfig(hidden=(3,), epochs=3, **config))
         assert data.notes == [
             "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "
@@ -85,31 +92,31 @@ def test_pixels_that_never_vary_have_no_effect():
 def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
     frame = table().assign(y=["0", "1", "2", "1"] * 9 + ["0", "1", "2", "9"])
     with pytest.raises(DataError, match="the class '9' has 1 row"):
-        table_dataset(frame, rng())
+        split_table(frame)
+    X, y = np.zeros((5, 2, 2, 3), np.uint8), np.array([0, 0, 0, 0, 1])
+    source = ImageSource(X, y, ["a", "rare"])
     with pytest.raises(DataError, match="the class 'rare' has 1 row"):
-        image_dataset(
-            np.zeros((5, 2, 2, 3), np.uint8), np.array([0, 0, 0, 0, 1]), ["a", "rare"], rng()
-        )
+        split(source, rng())
 
 
 @pytest.mark.parametrize(("test", "validation", "sides"), [(0.2, 0, 2), (0, 0.2, 2), (0.2, 0.2, 3)])
 def test_too_few_rows_are_refused(test, validation, sides):
     frame = pd.DataFrame({"x": range(2 * sides), "y": np.arange(2 * sides) / 3})
-    table_dataset(frame, rng(), test_fraction=test, validation_fraction=validation)
-    split = "a split" if sides == 2 else "a split in 3"
+    split_table(frame, test_fraction=test, validation_fraction=validation)
+    name = "a split" if sides == 2 else "a split in 3"
     with pytest.raises(DataError) as error:
-        table_dataset(frame[1:], rng(), test_fraction=test, validation_fraction=validation)
+        split_table(frame[1:], test_fraction=test, validation_fraction=validation)
     assert str(error.value) == (
-        f"{split} needs at least {2 * sides} rows, got {2 * sides - 1}: "
+        f"{name} needs at least {2 * sides} rows, got {2 * sides - 1}: "
         "add rows or hold fewer parts out"
     )
 
 
 def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
     frame = table().assign(y=["a"] * 38 + ["b"] * 2)
-    table_dataset(frame, rng())
+    split_table(frame)
     with pytest.raises(DataError) as error:
-        table_dataset(frame, rng(), validation_fraction=0.2)
+        split_table(frame, validation_fraction=0.2)
     assert str(error.value) == (
         "the class 'b' has 2 rows, but a split in 3 needs at least 3 of each class, one for each "
         "side: add rows of it or drop it"
@@ -122,7 +129,7 @@ def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
 
 def test_a_kind_for_the_target_is_refused():
     with pytest.raises(DataError) as error:
-        table_dataset(table(), rng(), target=["y"], kinds={"y": "number"})
+        split_table(table(), target=["y"], kinds={"y": "number"})
     assert str(error.value) == (
         "'y' is the target, whose kind the task decides: give no kind for it"
     )

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.data.dataset import PictureSource, TableSource, split
-from plainnet.data.folds import Folds, fold
-from plainnet.data.splits import duplicate_groups
+from plainnet.data import ImageSource, TableSource, split
+from plainnet.data.splits import Folds, duplicate_groups, fold
 
 M, K = 50, 4
 
@@ -30,9 +29,9 @@ def folds(table: pd.DataFrame, test_fraction: float = 0.2) -> Folds:
     return fold(TableSource(table), K, rng(1), rng(2), test_fraction=test_fraction)
 
 
-def pictures() -> PictureSource:
+def pictures() -> ImageSource:
     X = rng(3).integers(0, 255, (M, 4, 4, 3), np.uint8)
-    return PictureSource(X, np.arange(M) % 2, ["bear", "panda"])
+    return ImageSource(X, np.arange(M) % 2, ["bear", "panda"])
 
 
 def test_the_held_out_rows_are_those_of_a_split_and_in_no_fold() -> None:

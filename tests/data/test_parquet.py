@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from plainnet import limits
-from plainnet.data.cells import Cells
+from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
 from plainnet.errors import DataError
 

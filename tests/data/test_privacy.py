@@ -56,7 +56,7 @@ def test_a_column_of_rare_levels_alone_is_left_out():
         "number",
         "identifier",
     ]
-    assert schema.columns[3].shown == "50 different, none of them in 9 rows"
+    assert schema.columns[3].summary == "50 different, none of them in 9 rows"
     assert fitted(frame, 8).columns[3].kind == "category"
     with pytest.raises(DataError) as error:
         fitted(frame[["town"]], 401)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import plainnet.data.table_schema as tables
-from plainnet.data.columns import CategoryColumn
+from plainnet.data.column_kinds import CategoryColumn
 from plainnet.data.read_table import read_frame
 from plainnet.data.table_schema import TableSchema
 from plainnet.errors import DataError, ModelFileError, PlainnetError
@@ -190,7 +190,7 @@ def test_kinds_can_be_overruled() -> None:
         ),
         (
             {"kinds": {"city": "number"}},
-            "Data row 1, column 'city': 'Oslo' is not a number, which this column holds; correct "
+            "Data row 1, column 'city': 'Oslo' is not a number, as this column needs; correct "
             "the cell, or leave it empty.",
         ),
         (
@@ -237,7 +237,7 @@ def test_columns_that_are_refused(column: list[Any], message: str) -> None:
     [
         (
             {"age": ["5", "thirty"]},
-            "Data row 2, column 'age': 'thirty' is not a number, which this column holds; correct "
+            "Data row 2, column 'age': 'thirty' is not a number, as this column needs; correct "
             "the cell, or leave it empty.",
         ),
         (
@@ -256,8 +256,8 @@ def test_columns_that_are_refused(column: list[Any], message: str) -> None:
         ),
         (
             {"age": ["5", "x" * 100]},
-            "Data row 2, column 'age': '" + "x" * 58 + "… is not a number, which this column "
-            "holds; correct the cell, or leave it empty.",
+            "Data row 2, column 'age': '" + "x" * 58 + "… is not a number, as this column "
+            "needs; correct the cell, or leave it empty.",
         ),
     ],
 )
@@ -418,7 +418,7 @@ def test_a_schema_that_lacks_anything_is_refused(path: tuple[Any, ...]) -> None:
         (("columns",), [], "the columns of the table's schema should have different names and at"),
         (
             ("columns", 3),
-            {"kind": "indicator", "name": "note", "missing": 0, "shown": "always 'x'"},
+            {"kind": "indicator", "name": "note", "missing": 0, "values": "always 'x'"},
             "column 4 should miss some cells.",
         ),
         (("columns",), [GOOD["columns"][3]], "different names and at least one feature"),  # type: ignore[index]
@@ -484,7 +484,7 @@ def test_a_wrong_cell_is_named_before_the_first_block(monkeypatch):
     with pytest.raises(DataError) as error:
         next(schema.blocks(frame.astype(str).replace("58", "many")))
     assert str(error.value) == (
-        "Data row 59, column 'n': 'many' is not a number, which this column holds; correct the "
+        "Data row 59, column 'n': 'many' is not a number, as this column needs; correct the "
         "cell, or leave it empty."
     )
 

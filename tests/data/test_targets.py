@@ -264,7 +264,7 @@ def test_only_a_regression_is_fitted() -> None:
         (
             ["1.5", "x"],
             "regression",
-            "Data row 2, column 'y': 'x' is not a number, which this column holds; correct the "
+            "Data row 2, column 'y': 'x' is not a number, as this column needs; correct the "
             "cell, or leave it empty.",
         ),
         (

@@ -22,7 +22,7 @@ from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics import scores as metrics
 from plainnet.metrics.intervals import paired_shares
-from plainnet.nn import Dense, Huber, Identity, MultiLabel, Sequential, SoftmaxCrossEntropy
+from plainnet.nn import Dense, Huber, Identity, Sequential, SoftmaxCrossEntropy
 from plainnet.train.history import History
 
 HEALTHY = dict(healthy(range(2)))
@@ -493,7 +493,7 @@ def test_labels_are_compared_by_their_share():
     net.params.views["dense1.W"][...] = 5 * np.eye(2)
     X = np.where(y == 1, 1.0, -1.0)
     X[0] *= -1
-    better = TrainingSnapshot(net, MultiLabel(), X, y, held_out=(X, y)).held_out_difference
+    better = TrainingSnapshot(net, BinaryCrossEntropy(), X, y, held_out=(X, y)).held_out_difference
     # the constant says (yes, no): right on 2, 1, 2 and 1 labels of two; the network 0, 2, 2, 2
     assert better.value == pytest.approx(((0 - 2) + (2 - 1) + (2 - 2) + (2 - 1)) / 8)
 

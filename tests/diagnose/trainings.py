@@ -19,7 +19,7 @@ from plainnet import (
     mlp,
 )
 from plainnet.config import TrainConfig, make_loss, make_optimizer
-from plainnet.data.dataset import image_dataset, table_dataset
+from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
@@ -188,7 +188,7 @@ def survey(n, seed):
 
 
 def surveyed(n, seed, config):
-    data = table_dataset(survey(n, seed), np.random.default_rng(seed))
+    data = split(TableSource(survey(n, seed)), np.random.default_rng(seed))
     return dataset_patient(data, dataclasses.replace(config, seed=seed))
 
 
@@ -198,7 +198,7 @@ def pictures(n, size, seed):
 
 
 def pictured(n, size, seed, config):
-    data = image_dataset(*pictures(n, size, seed), np.random.default_rng(seed))
+    data = split(ImageSource(*pictures(n, size, seed)), np.random.default_rng(seed))
     return dataset_patient(data, dataclasses.replace(config, seed=seed))
 
 
@@ -224,7 +224,7 @@ def curve(n, seed, rule, hidden=(32, 32)):
 
 SURVEYS = {
     "sgd, all rows at once": TrainConfig(
-        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=300
+        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=300
     ),
     "Adam, as by default": TrainConfig(epochs=40),
     "two layers, dropout": TrainConfig(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
@@ -238,7 +238,7 @@ SURVEYS = {
 }
 PICTURES = {
     "sgd, all at once": TrainConfig(
-        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=200
+        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=200
     ),
     "Adam": TrainConfig(hidden=(8, 8, 8), epochs=30),
 }
@@ -399,7 +399,7 @@ def swinging(seed):
 def too_fast(seed):
     """Gradient descent well above the largest stable step of a survey."""
     return surveyed(
-        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=0, epochs=100)
+        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=None, epochs=100)
     )
 
 

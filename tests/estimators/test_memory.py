@@ -62,7 +62,9 @@ def test_a_network_keeps_no_training_buffers():
 
 def test_a_model_keeps_no_training_buffers():
     frame = pd.DataFrame({"a": X[:5000, 0], "b": X[:5000, 1], "y": np.where(Y[:5000], "u", "v")})
-    config = TrainConfig(target=("y",), hidden=(400,), epochs=1, batch_size=0, fingerprints=False)
+    config = TrainConfig(
+        target=("y",), hidden=(400,), epochs=1, batch_size=None, fingerprints=False
+    )
     kept = kept_by(lambda: table_run(frame, config).model.net)
     assert kept < 1_000_000  # a buffer has 6.4 million
 

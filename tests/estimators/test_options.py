@@ -20,7 +20,6 @@ from plainnet import (
     Epoch,
     Huber,
     Loss,
-    MultiLabel,
     NetClassifier,
     NetRegressor,
     SoftmaxCrossEntropy,
@@ -338,8 +337,10 @@ def test_logarithms_of_probabilities(y, loss, dtype):
 
 def test_logarithms_with_a_loss_of_ones_own():
     class Own(Loss):
-        def __call__(self, Z, y, weight=None):
-            return SoftmaxCrossEntropy()(Z, y, weight)
+        class_numbers = True
+
+        def unreduced(self, Z, y):
+            return SoftmaxCrossEntropy().unreduced(Z, y)
 
         def predictions(self, Z):
             return (Z.max(axis=1, keepdims=True) == Z).astype(Z.dtype)
@@ -347,8 +348,8 @@ def test_logarithms_with_a_loss_of_ones_own():
         def encode(self, y, n_out, dtype=np.float32):
             return SoftmaxCrossEntropy().encode(y, n_out, dtype)
 
-        def metric(self, Z, y):
-            return SoftmaxCrossEntropy().metric(Z, y)
+        def metric_values(self, Z, y):
+            return SoftmaxCrossEntropy().metric_values(Z, y)
 
     net = classifier(loss=Own()).fit(X, THREE)
     assert {*np.unique(net.predict_log_proba(X))} == {-np.inf, 0.0}
@@ -357,7 +358,7 @@ def test_logarithms_with_a_loss_of_ones_own():
 def test_several_labels():
     marks = np.column_stack([X[:, 0] > 0, X[:, 1] > 50, X[:, 0] > 9]).astype(int)
     net = classifier(lr=0.1, epochs=60).fit(X, marks)
-    assert isinstance(net.loss_, MultiLabel)
+    assert isinstance(net.loss_, BinaryCrossEntropy)
     P = net.predict_proba(X)
     assert P.shape == (60, 3)
     np.testing.assert_array_equal(net.predict(X), P > 0.5)

@@ -76,7 +76,7 @@ def test_a_leaked_column_is_named(leak):
     assert finding.level == "problem"
     assert finding.says == "The column 'the leak' alone gives the target away."
     assert finding.advice.endswith("--kind 'the leak=identifier'")
-    _, clean = judged(frame, TrainConfig(epochs=40, lr=0.02, kinds={"the leak": "identifier"}))
+    _, clean = judged(frame, TrainConfig(epochs=40, lr=0.02, kind={"the leak": "identifier"}))
     assert not clean.findings
     assert result.model.record["evaluation"]["findings"][0] == finding.to_json()
 
@@ -234,7 +234,7 @@ def test_introverts_are_told_by_one_column(shared_data):
 
 
 def test_pandas_and_bears_are_told_by_color(shared_data):
-    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
     found = run(shared_data / "pandas-bears", config).model.record["evaluation"]
     assert not found["verdict"].startswith("Better")
     colors = next(b for b in found["baselines"] if b["name"] == "colors")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from plainnet.config import TrainConfig
-from plainnet.data.dataset import Examples, table_dataset
+from plainnet.data import Examples, TableSource, split
 from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.checks import check_copies
 from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
@@ -150,7 +150,7 @@ def test_the_split_asks_for_groups_in_one_spelling():
         asked.append(X)
         return np.arange(len(X))
 
-    table_dataset(table(), np.random.default_rng(0), target=("y",), group=group)
+    split(TableSource(table(), target=("y",), group=group), np.random.default_rng(0))
     (X,) = asked
     city = X[:, 3:7]  # BO, Bo, OSLO, Oslo: two of them are never used
     assert (city.sum(axis=0) > 0).sum() == 2

@@ -12,7 +12,7 @@ from plainnet.data.synthetic import pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import NamedExamples, read_rows, row_losses, row_scores
+from plainnet.evaluate.per_example import NamedExamples, read_rows, row_scores
 from plainnet.explain.importance import groups, importance
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
@@ -166,7 +166,7 @@ def test_losses_of_rows_have_the_loss_as_their_mean(name):
     loss, rng = make(), np.random.default_rng(0)
     Z = 3 * rng.standard_normal((9, n_out))
     y = loss.encode(draw(rng, 9), n_out, np.float64)
-    each = row_losses(loss, Z, y)
+    each = loss.per_example(Z, y)
     assert each.shape == (9,)
     assert each.mean() == pytest.approx(loss(Z, y)[0], rel=1e-12)
     assert each[4] == pytest.approx(loss(Z[4:5], y[4:5])[0], rel=1e-12)

@@ -25,7 +25,6 @@ from plainnet.nn import (
     Dense,
     LayerNorm,
     MeanSquaredError,
-    MultiLabel,
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
@@ -75,7 +74,7 @@ def test_mistakes_of_classes_labels_and_numbers():
     )  # the larger x, the more c; below 0, a
     found = worst(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
     assert [(one.name, one.said, one.true) for one in found] == [("r1", "c", "a"), ("r0", "c", "a")]
-    labels = line_model("multilabel", ("a", "b"), loss=MultiLabel(), n_out=2)
+    labels = line_model("multilabel", ("a", "b"), loss=BinaryCrossEntropy(), n_out=2)
     found = worst(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
     assert [(one.name, one.said, one.true, one.error) for one in found] == [
         ("r2", "a;b", "none", 1.0),

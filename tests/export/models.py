@@ -8,9 +8,10 @@ import pandas as pd
 from plainnet.data.images import ImageSchema
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.model import LOSSES, Model
+from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
 from plainnet.nn.layers import Dense, Dropout, Flatten
+from plainnet.nn.losses import losses_for
 from plainnet.nn.network import LAYERS, Sequential, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 
@@ -74,7 +75,7 @@ def table_model(net, task="binary", loss=0):
     """A model of `frame`; `net` is called with the numbers of inputs and outputs."""
     schema = TableSchema.infer(frame())
     aim = target(task)
-    return Model(schema, aim, drawn(net(schema.n_features, aim.n_out)), LOSSES[task][loss]())
+    return Model(schema, aim, drawn(net(schema.n_features, aim.n_out)), losses_for(task)[loss]())
 
 
 def picture_model(size=8, task="multiclass", hidden=(5,)):
@@ -82,7 +83,7 @@ def picture_model(size=8, task="multiclass", hidden=(5,)):
     schema = ImageSchema(size, (120.5, 99.25, 70.1), (60.2, 55.5, 44.4))
     net = drawn(mlp(schema.n_features, hidden, target(task).n_out, init="he_normal"))
     net.params.theta *= 0.4  # so that probabilities stay away from 0 and 1
-    return Model(schema, target(task), net, LOSSES[task][0]())
+    return Model(schema, target(task), net, losses_for(task)[0]())
 
 
 def _with(*kinds, dtype=np.float32):

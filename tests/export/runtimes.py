@@ -8,8 +8,9 @@ import pandas as pd
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.onnx import to_onnx
-from plainnet.model import LOSSES, Model
+from plainnet.model import Model
 from plainnet.nn import Dense, Sequential
+from plainnet.nn.losses import losses_for
 
 
 def untrained(frame, targets, layers=(), task=None, kinds=None, dtype=np.float32, seed=0):
@@ -21,7 +22,7 @@ def untrained(frame, targets, layers=(), task=None, kinds=None, dtype=np.float32
     for name, view in net.params.views.items():
         if not name.endswith(".W"):
             view[...] = drawn.uniform(0.3, 1.5, view.shape)
-    return Model(schema, target, net, LOSSES[target.task][0]())
+    return Model(schema, target, net, losses_for(target.task)[0]())
 
 
 def session(content):

@@ -13,7 +13,7 @@ from export.models import EVIL, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
 from export.test_python import picture
 from plainnet.cli.predictions import Predictions
-from plainnet.data.cells import number_from_text, text_from_number
+from plainnet.data.columns import number_from_text, text_from_number
 from plainnet.data.images import read_image
 from plainnet.export.html import to_html
 from plainnet.export.python import to_python

@@ -26,7 +26,7 @@ from fuzz import forge, using
 from plainnet import ModelFileError
 from plainnet.cli import main
 from plainnet.cli.paths import run_model
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 from plainnet.cli.train_job import Job
 from plainnet.storage.checkpoints import Checkpoints
 
@@ -40,7 +40,7 @@ KEY = "plainnet checkpoint"
 TRAININGS = {
     "table": "--epochs 5 --dropout 0.2 --batch-norm --validation-fraction 0.3 --patience 4 --batch-size 8 "
     "--hidden 3",
-    "wide": "--optimizer sgd --momentum 0.9 --batch-size 0 --epochs 40 --size 12 --hidden 2",
+    "wide": "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 12 --hidden 2",
 }
 # What a folder may be called, what a checkpoint may call a file, and what may lie in the way.
 FOLDERS = ("a.run", "a", ".bashrc.run", "letter.docx", "letter.docx.run", "[red].run", "=1+1.run")
@@ -78,7 +78,7 @@ def bench(folder):
     models, before = {}, {}
     for name, words in TRAININGS.items():
         data = place / ("table.csv" if name == "table" else "pictures")
-        with using.inside(place), mock.patch.object(Watch, "__call__", killing), quiet():
+        with using.inside(place), mock.patch.object(TrainingDisplay, "__call__", killing), quiet():
             words = [*words.split(), "--out", "a.safetensors", "--report", "a.html"]
             with contextlib.suppress(KilledError):
                 main(["train", str(data), *words, "--checkpoint-every", "1"])

@@ -26,7 +26,7 @@ from export.test_python import loaded
 from fuzz.using import SENTENCE, where
 from nn.cases import ACTIVATIONS, INITS
 from plainnet import Model, PlainnetError, TrainConfig
-from plainnet.data.cells import Cells
+from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.evaluate import evaluate

@@ -15,7 +15,6 @@ from plainnet.nn import (
     LayerNorm,
     LeakyReLU,
     MeanSquaredError,
-    MultiLabel,
     ReLU,
     Sequential,
     Sigmoid,
@@ -85,9 +84,13 @@ LOSSES = {
         1,
         lambda rng, m: rng.integers(0, 2, m),
     ),
-    "MultiLabel": (MultiLabel, 3, lambda rng, m: rng.integers(0, 2, (m, 3))),
-    "MultiLabel smooth, soft targets": (
-        lambda: MultiLabel(0.2),
+    "BinaryCrossEntropy of labels": (
+        BinaryCrossEntropy,
+        3,
+        lambda rng, m: rng.integers(0, 2, (m, 3)),
+    ),
+    "BinaryCrossEntropy of labels smooth, soft targets": (
+        lambda: BinaryCrossEntropy(0.2),
         2,
         lambda rng, m: rng.random((m, 2)),
     ),

@@ -14,7 +14,6 @@ from plainnet.nn import (
     BinaryCrossEntropy,
     Huber,
     MeanSquaredError,
-    MultiLabel,
     SoftmaxCrossEntropy,
 )
 
@@ -88,7 +87,7 @@ def test_where_the_clipped_form_agrees_and_where_it_hides_the_truth():
 
 @given(Z=arrays(np.float64, (4, 3), elements=st.floats(-50, 50)), seed=st.integers(0, 9))
 def test_multi_label_is_the_mean_over_all_its_questions(Z, seed):
-    loss, y = MultiLabel(), np.random.default_rng(seed).integers(0, 2, (4, 3))
+    loss, y = BinaryCrossEntropy(), np.random.default_rng(seed).integers(0, 2, (4, 3))
     value, dZ = loss(Z, loss.encode(y, 3, np.float64))
     exact = [[exact_logistic(Z[i, j], y[i, j]) for j in range(3)] for i in range(4)]
     assert value == pytest.approx(math.fsum(v for r in exact for v, _ in r) / 12, rel=1e-13)
@@ -96,7 +95,7 @@ def test_multi_label_is_the_mean_over_all_its_questions(Z, seed):
 
 
 def test_weights_of_multi_label_count_rows():
-    loss = MultiLabel()
+    loss = BinaryCrossEntropy()
     Z, y = np.array([[1.0, -2.0], [3.0, 0.5]]), np.array([[1.0, 0], [0, 1]])
     per_row = [sum(exact_logistic(Z[i, j], y[i, j])[0] for j in range(2)) / 2 for i in range(2)]
     value, _ = loss(Z, y, np.array([1.0, 3.0]))
@@ -104,13 +103,12 @@ def test_weights_of_multi_label_count_rows():
 
 
 @pytest.mark.parametrize("smooth", [0.1, 0.5, 0.99])
-@pytest.mark.parametrize("make", [BinaryCrossEntropy, MultiLabel])
-def test_smoothing_mixes_in_the_answer_one_half(make, smooth):
+def test_smoothing_mixes_in_the_answer_one_half(smooth):
     """The loss is linear in y: loss_s(y) = (1 - s) loss(y) + s loss(1/2)."""
     Z, y = np.array([[2.0], [-1.0], [0.3]]), np.array([[1.0], [1.0], [0.0]])
-    plain, dZ_plain = make()(Z, y)
-    half, dZ_half = make()(Z, np.full_like(y, 0.5))
-    value, dZ = make(smooth)(Z, y)
+    plain, dZ_plain = BinaryCrossEntropy()(Z, y)
+    half, dZ_half = BinaryCrossEntropy()(Z, np.full_like(y, 0.5))
+    value, dZ = BinaryCrossEntropy(smooth)(Z, y)
     assert value == pytest.approx((1 - smooth) * plain + smooth * half, rel=1e-14)
     np.testing.assert_allclose(dZ, (1 - smooth) * dZ_plain + smooth * dZ_half, rtol=1e-13)
     assert value != plain
@@ -197,7 +195,7 @@ def test_the_cost_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes()
 
 @given(Z=arrays(np.float32, (3, 2), elements=logits))
 def test_probabilities_never_leave_the_unit_interval(Z):
-    for loss in (BinaryCrossEntropy(), MultiLabel(), SoftmaxCrossEntropy()):
+    for loss in (BinaryCrossEntropy(), SoftmaxCrossEntropy()):
         for dtype in (np.float32, np.float64):
             A = loss.predictions(Z.astype(dtype))
             assert ((A >= 0) & (A <= 1)).all()
@@ -208,8 +206,8 @@ def test_probabilities_never_leave_the_unit_interval(Z):
 @pytest.mark.parametrize("z", EXTREMES)
 def test_links_to_sixty_digits(z):
     p = exact_logistic(z, 0)[1]
-    for loss in (BinaryCrossEntropy(), MultiLabel()):
-        assert loss.predictions(np.array([[z]]))[0, 0] == pytest.approx(p, rel=4e-16, abs=0)
+    for Z in (np.array([[z]]), np.array([[z, 1.0]])):
+        assert BinaryCrossEntropy().predictions(Z)[0, 0] == pytest.approx(p, rel=4e-16, abs=0)
     row = [z, 0.5, -z / 2]
     np.testing.assert_allclose(
         SoftmaxCrossEntropy().predictions(np.array([row]))[0],
@@ -263,7 +261,7 @@ def test_huber_is_linear_in_large_errors_and_smooth_between(delta, sign):
 
 def test_each_option_changes_value_and_gradient():
     Z, y = np.array([[2.0, -1.0]]), np.array([[0.0, 1.0]])
-    for make, options in ((MultiLabel, (0, 0.1, 0.2)), (Huber, (0.5, 1, 1.5))):
+    for make, options in ((BinaryCrossEntropy, (0, 0.1, 0.2)), (Huber, (0.5, 1, 1.5))):
         results = [make(option)(Z, y) for option in options]
         assert len({value for value, _ in results}) == 3
         assert len({dZ.tobytes() for _, dZ in results}) == 3
@@ -275,14 +273,14 @@ def test_each_option_changes_value_and_gradient():
 def test_scores_by_hand():
     Z = np.array([[2.0], [-1.0], [0.5], [-3.0]])
     assert BinaryCrossEntropy().metric(Z, np.array([[1.0], [1], [0], [0]])) == 0.5
-    assert MultiLabel().metric(np.array([[1.0, -1, 2]]), np.array([[1.0, 0, 0]])) == pytest.approx(
-        2 / 3
-    )
+    assert BinaryCrossEntropy().metric(
+        np.array([[1.0, -1, 2]]), np.array([[1.0, 0, 0]])
+    ) == pytest.approx(2 / 3)
     Z = np.array([[0.1, 0.9, 0], [5, 1, 2], [0, 1, 3]])
     assert SoftmaxCrossEntropy().metric(Z, np.array([1, 0, 1])) == pytest.approx(2 / 3)
     Z, y = np.array([[1.0], [-3.0]]), np.array([[2.0], [0.0]])
     assert MeanSquaredError().metric(Z, y) == Huber().metric(Z, y) == 2
-    for kind in (BinaryCrossEntropy, MultiLabel, SoftmaxCrossEntropy):
+    for kind in (BinaryCrossEntropy, SoftmaxCrossEntropy):
         assert kind.metric_name == "accuracy"
     assert MeanSquaredError.metric_name == Huber.metric_name == "MAE"
 
@@ -294,7 +292,7 @@ def test_scores_by_hand():
 def test_encoded_targets_have_the_shape_and_type_of_the_output(m, k, dtype):
     rng = np.random.default_rng(m * 10 + k)
     y = rng.random((m, k))
-    for loss in (MultiLabel(), MeanSquaredError(), Huber()):
+    for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber()):
         encoded = loss.encode(y, k, dtype)
         assert encoded.shape == (m, k)
         assert encoded.dtype == dtype
@@ -302,7 +300,7 @@ def test_encoded_targets_have_the_shape_and_type_of_the_output(m, k, dtype):
         np.testing.assert_array_equal(loss.encode(y.tolist(), k, dtype), encoded)
         np.testing.assert_array_equal(loss.encode(np.asfortranarray(y), k, dtype), encoded)
     for flat in (y[:, 0], y[:, :1]):
-        for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber(), MultiLabel()):
+        for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber()):
             assert loss.encode(flat, 1, dtype).shape == (m, 1)
     classes = SoftmaxCrossEntropy().encode(rng.integers(0, k + 1, m), k + 1, dtype)
     assert classes.shape == (m,)
@@ -325,8 +323,8 @@ REFUSED = [
         BinaryCrossEntropy(),
         [0, 1],
         3,
-        "BinaryCrossEntropy needs a network with 1 output, this one has 3: "
-        "take SoftmaxCrossEntropy or MultiLabel",
+        "BinaryCrossEntropy expects targets of shape (m, 3), got (2,); "
+        "for class numbers take SoftmaxCrossEntropy",
     ),
     (
         SoftmaxCrossEntropy(),
@@ -342,10 +340,10 @@ REFUSED = [
         "BinaryCrossEntropy expects targets between 0 and 1, got -1 to 1",
     ),
     (
-        MultiLabel(),
+        BinaryCrossEntropy(),
         [[0, 2]],
         2,
-        "MultiLabel expects targets between 0 and 1, got 0 to 2",
+        "BinaryCrossEntropy expects targets between 0 and 1, got 0 to 2",
     ),
     (
         BinaryCrossEntropy(),
@@ -353,7 +351,6 @@ REFUSED = [
         1,
         "BinaryCrossEntropy expects targets of shape (m,) or (m, 1), got (1, 2)",
     ),
-    (MultiLabel(), [0, 1], 2, "MultiLabel expects targets of shape (m, 2), got (2,)"),
     (
         MeanSquaredError(),
         5.0,
@@ -466,8 +463,8 @@ def test_targets_that_do_not_fit_are_refused(loss, y, n_out, message):
             "BinaryCrossEntropy: label_smoothing must be a number in [0, 1), got 1.0",
         ),
         (
-            lambda: MultiLabel(-0.1),
-            "MultiLabel: label_smoothing must be a number in [0, 1), got -0.1",
+            lambda: BinaryCrossEntropy(-0.1),
+            "BinaryCrossEntropy: label_smoothing must be a number in [0, 1), got -0.1",
         ),
         (
             lambda: SoftmaxCrossEntropy("0.1"),
@@ -491,3 +488,64 @@ def test_raw_class_numbers_as_floats_are_not_taken_for_indices():
         "SoftmaxCrossEntropy: outputs of shape (3, 2) do not go with targets of shape (3,) "
         "and type float64: encode the targets first"
     )
+
+
+def test_targets_of_one_output_may_be_flat_and_nothing_else_is_broadcast():
+    Z, flat = np.array([[2.0], [-1.0], [0.5]]), np.array([1.0, 0.0, 1.0])
+    for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber()):
+        value, dZ = loss(Z, flat)
+        assert value == loss(Z, flat[:, None])[0]
+        assert dZ.shape == (3, 1)
+        assert loss.metric(Z, flat) == loss.metric(Z, flat[:, None])
+        np.testing.assert_array_equal(loss.per_example(Z, flat), loss.per_example(Z, flat[:, None]))
+    assert BinaryCrossEntropy().metric(Z, flat) == 1  # not 0.556, the mean of a (3, 3) table
+    name, wrong = "BinaryCrossEntropy", np.ones((3, 2))
+    for y in (wrong, flat[:2], flat[None], np.array(1.0)):
+        for use in (BinaryCrossEntropy(), BinaryCrossEntropy().metric):
+            with pytest.raises(
+                PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not go"
+            ):
+                use(Z, y)
+        with pytest.raises(PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not go"):
+            BinaryCrossEntropy().per_example(Z, y)
+    for loss in (BinaryCrossEntropy(), SoftmaxCrossEntropy(), MeanSquaredError()):
+        for use in (
+            loss.predictions,
+            lambda Z, loss=loss: loss(Z, Z),
+            lambda Z, loss=loss: loss.metric(Z, Z),
+        ):
+            with pytest.raises(
+                PlainnetError, match=r"expects outputs of shape \(m, n_out\), got \(3,\)"
+            ):
+                use(flat)
+
+
+@pytest.mark.parametrize(
+    ("loss", "Z", "y"),
+    [
+        (BinaryCrossEntropy(), [[2], [-1]], [1, 0]),
+        (BinaryCrossEntropy(), [[2.0, 1.0], [-1.0, 3.0]], [[1, 0], [True, False]]),
+        (SoftmaxCrossEntropy(), [[2.0, 1.0], [-1.0, 3.0]], [1, 0]),
+        (SoftmaxCrossEntropy(), [[2, 1], [-1, 3]], [[0.5, 0.5], [0, 1]]),
+        (MeanSquaredError(), [[2], [-1]], [1, 0]),
+        (Huber(), [[2.0], [-1.0]], [[1], [0]]),
+    ],
+)
+def test_lists_do_what_arrays_do(loss, Z, y):
+    A = np.array(Z, float)
+    b = loss.encode(np.array(y), A.shape[1], float)
+    value, dZ = loss(A, b, np.array([1.0, 3.0]))
+    of_lists = loss(Z, y, [1, 3])
+    assert of_lists[0] == value
+    np.testing.assert_array_equal(of_lists[1], dZ)
+    np.testing.assert_array_equal(loss.predictions(Z), loss.predictions(A))
+    assert loss.metric(Z, y) == loss.metric(A, b)
+    each = loss.per_example(Z, y)
+    np.testing.assert_array_equal(each, loss.per_example(A, b))
+    assert each.shape == (2,)
+    assert (each * [1, 3]).sum() / 4 == pytest.approx(value)
+
+
+def test_a_list_of_targets_is_checked_as_encode_does():
+    with pytest.raises(PlainnetError, match="expects class numbers from 0 to 1, got -1 to 1"):
+        SoftmaxCrossEntropy()([[0.0, 1.0], [1.0, 0.0]], [-1, 1])

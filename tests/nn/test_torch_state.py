@@ -132,7 +132,7 @@ def test_the_table_leaves_out_no_layer():
 # What PyTorch calls the losses, as functions of Z and what `encode` gives.
 TORCH_LOSSES = {
     "BinaryCrossEntropy": torch.nn.functional.binary_cross_entropy_with_logits,
-    "MultiLabel": torch.nn.functional.binary_cross_entropy_with_logits,
+    "BinaryCrossEntropy of labels": torch.nn.functional.binary_cross_entropy_with_logits,
     "SoftmaxCrossEntropy": torch.nn.functional.cross_entropy,
     "MeanSquaredError": torch.nn.functional.mse_loss,
     "Huber": torch.nn.functional.huber_loss,

@@ -12,8 +12,8 @@ import pytest
 import plainnet.search.search as module
 from plainnet import BinaryCrossEntropy, PlainnetError, TrainConfig, TrainingError, fit
 from plainnet.config import make_optimizer
-from plainnet.data.dataset import PictureSource, TableSource
-from plainnet.data.folds import fold
+from plainnet.data.dataset import ImageSource, TableSource
+from plainnet.data.splits import fold
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.search.search import (
     Rung,
@@ -283,7 +283,7 @@ def test_classes_and_labels(target, expected):
 
 def test_pictures():
     rng = np.random.default_rng
-    data = fold(PictureSource(*pandas_and_bears(24, size=8)), 2, rng(0), rng(1))
+    data = fold(ImageSource(*pandas_and_bears(24, size=8)), 2, rng(0), rng(1))
     first, again = (search(data, TrainConfig(epochs=2), trials=2) for _ in range(2))
     assert first.trials == again.trials
     assert [answer.name for answer in first.answers] == [

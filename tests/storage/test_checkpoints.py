@@ -430,7 +430,9 @@ def test_a_run_on_a_table(survey, folder, tmp_path):
         TrainConfig(
             size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation_fraction=0.2
         ),
-        TrainConfig(size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=0),
+        TrainConfig(
+            size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=None
+        ),
     ],
     ids=["uint8 batches", "row space"],
 )

@@ -18,7 +18,6 @@ from plainnet.nn import (
     Dropout,
     Huber,
     MeanSquaredError,
-    MultiLabel,
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
@@ -171,7 +170,7 @@ def test_lists_and_integers_will_do():
 LOSSES = [
     (BCE, 1, lambda rng, m: rng.integers(0, 2, m)),
     (SoftmaxCrossEntropy(0.1), 3, lambda rng, m: rng.integers(0, 3, m)),
-    (MultiLabel(), 3, lambda rng, m: rng.integers(0, 2, (m, 3))),
+    (BinaryCrossEntropy(), 3, lambda rng, m: rng.integers(0, 2, (m, 3))),
     (MSE, 2, lambda rng, m: rng.normal(size=(m, 2))),
     (Huber(0.5), 2, lambda rng, m: rng.normal(size=(m, 2))),
 ]
@@ -831,7 +830,7 @@ def test_every_kind_of_network_trains(options, dtype):
     [
         (2, MSE, lambda X: X @ [[1.0, -2.0], [0.5, 1.0], [0.0, 3.0]] + 1, 5e-3),
         (2, Huber(), lambda X: X @ [[1.0, -2.0], [0.5, 1.0], [0.0, 3.0]] + 1, 5e-3),
-        (3, MultiLabel(), lambda X: X > 0.2, 0.05),
+        (3, BinaryCrossEntropy(), lambda X: X > 0.2, 0.05),
         (3, SoftmaxCrossEntropy(), lambda X: X.argmax(axis=1), 0.1),
         (1, BCE, lambda X: X.sum(axis=1) > 0, 0.05),
     ],
@@ -990,7 +989,7 @@ def test_every_option_changes_something(data):
         ),
         (
             {"class_weight": "balanced", "loss": MSE},
-            "class_weight needs classes, and MeanSquaredError has none",
+            "class_weight needs one class per row, which MeanSquaredError with 1 output does not have",
         ),
     ],
 )

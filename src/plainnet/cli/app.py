@@ -44,7 +44,7 @@ _COMMANDS = {
 
         plainnet train survey.csv --target Personality
         plainnet train houses.parquet --target price --hidden 32 16 --epochs 200
-        plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size 0
+        plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size full
         plainnet train survey.csv --checkpoint-every 5
         plainnet train --resume survey.run
 

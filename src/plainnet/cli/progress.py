@@ -1,4 +1,4 @@
-"""What happens while one waits: a bar while pictures are read, a line while a network learns."""
+"""Progress display: a bar while images are read, a line during training."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
 _BARS = "▁▂▃▄▅▆▇█"
-_REFRESH = 0.1  # seconds between two looks of the line; drawing it costs about a millisecond
+_REFRESH = 0.1  # seconds between two updates of the line; drawing it takes about a millisecond
+_MOST_LINES = 100  # of epochs, where no line is updated in place
 _WIDEST = 40  # columns of the sparkline
 _NARROWEST = 5
 
 
 @contextmanager
 def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar while pictures are read, on a terminal; it vanishes when all are."""
+    """Show a bar while images are read, on a terminal only, and remove it at the end."""
     if not console.is_interactive:
         yield None
         return
@@ -41,7 +42,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
-        bar.start()  # not before: a table has no pictures to read
+        bar.start()  # not before: a table has no images to read
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()
@@ -53,7 +54,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Draw numbers as a row of bars, from the lowest to the highest."""
+    """Draw numbers as bars of characters, scaled from the lowest to the highest."""
     n = min(width, len(values))
     if n < 1:
         return ""
@@ -65,22 +66,22 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Write a time that is left."""
+    """Write a duration as minutes and seconds, or with hours."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """Write a time that was taken, with a decimal where it was short."""
+    """Write a duration, below a minute as seconds with one decimal."""
     return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
 
 
 @final
-class Watch:
-    """The callback that shows a training: one line in place on a terminal, else a line an epoch.
+class TrainingDisplay:
+    """Show epochs: one line updated in place on a terminal, else about 100 lines at most.
 
-    Use it as a context manager, so that the terminal is left as it was.
+    As a context manager it restores the terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -88,6 +89,8 @@ class Watch:
         self._error_unit: float | None = None
         self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None
         self._costs: list[float] = []
+        self._last: Epoch | None = None
+        self._printed: Epoch | None = None
         self._start = time.perf_counter()
         self._next = 0.0
 
@@ -99,44 +102,52 @@ class Watch:
             self._live.stop()
 
     def __call__(self, epoch: Epoch) -> None:
-        """Show an epoch that ended; on a terminal at most ten a second, and the last one."""
+        """Show a finished epoch."""
         self._costs.append(epoch.loss)
+        self._last = epoch
         now = time.perf_counter()
         if self._live is None:
-            self.console.file.write("  ".join(self._full(epoch)) + "\n")
-            if now >= self._next:  # a reader behind a pipe sees it live, and a fast one cheaply
-                self.console.file.flush()
-                self._next = now + _REFRESH
-            return
-        self._last = epoch
-        if now >= self._next:
-            self._draw(self._live, now)
+            every = -(-epoch.of // _MOST_LINES)
+            if self._printed is None and every > 1:
+                self.console.file.write(f"One line for every {every} epochs:\n")
+            if self._printed is None or epoch.number % every == 0 or epoch.number == epoch.of:
+                self._print(epoch)
+        elif now >= self._next:
+            self._draw(self._live, epoch, now)
 
     def start(self, target: "Target") -> None:
-        """Begin to measure the time that is left."""
+        """Start the clock."""
         if target.task == "regression":
             self._error_unit = target.scale[0] if len(target.scale) == 1 else 1.0
         self._start = time.perf_counter()
 
     def finish(self) -> float:
-        """Show the last epoch for good."""
+        """Show the last epoch and return the seconds since the start."""
         seconds = time.perf_counter() - self._start
-        if self._live is not None:
-            if self._costs:
-                self._draw(self._live, time.perf_counter())
+        if self._live is None:
+            if self._last is not None and self._last is not self._printed:  # it ended early
+                self._print(self._last)
+        else:
+            if self._last is not None:
+                self._draw(self._live, self._last, time.perf_counter())
             self._live.stop()
         return seconds
 
-    def _draw(self, live: Live, now: float) -> None:
+    def _print(self, epoch: Epoch) -> None:
+        self.console.file.write("  ".join(self._full(epoch)) + "\n")
+        self.console.file.flush()
+        self._printed = epoch
+
+    def _draw(self, live: Live, epoch: Epoch, now: float) -> None:
         if not live.is_started:
             live.start()
-        figures, course = self._fitted(self._last, now - self._start)
-        text = Text(no_wrap=True, overflow="crop").append(figures).append(course, "cyan")
+        metrics, bars = self._fitted(epoch, now - self._start)
+        text = Text(no_wrap=True, overflow="crop").append(metrics).append(bars, "cyan")
         live.update(text, refresh=True)
         self._next = time.perf_counter() + _REFRESH  # from the end, however slow the terminal
 
     def _full(self, epoch: Epoch) -> list[str]:
-        """All figures of an epoch."""
+        """Return all metrics of an epoch as text."""
         parts = [
             f"epoch {epoch.number:>{len(str(epoch.of))}}/{epoch.of}",
             f"cost {number(epoch.loss)}",
@@ -155,7 +166,7 @@ class Watch:
         return f"MAE {number(value * self._error_unit)}"
 
     def _fitted(self, epoch: Epoch, elapsed: float) -> tuple[str, str]:
-        """The figures for which there is room, and the cost so far as a sparkline."""
+        """Return the metrics that fit the line, and the cost so far as a sparkline."""
         left = elapsed / len(self._costs) * (epoch.of - epoch.number)
         eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
         room = self.console.width - 1  # the last column stays free: some terminals wrap at it

@@ -105,7 +105,11 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     """Say in one line how a network is trained."""
     size = config.batch_size
     what = "pictures" if pictures else "rows"
-    rows = f"{m:,} {what} in batches of {size}" if 0 < size < m else f"all {m:,} {what} at once"
+    rows = (
+        f"{m:,} {what} in batches of {size}"
+        if size is not None and size < m
+        else f"all {m:,} {what} at once"
+    )
     own = [
         f"{name.replace('_', ' ')} {getattr(config, name):g}"
         for name in ("momentum", "weight_decay")

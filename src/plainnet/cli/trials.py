@@ -153,7 +153,8 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> T
 def setting(name: str, config: TrainConfig) -> str:
     """Write a setting that was searched."""
     if name == "hidden":
-        return f"{len(config.hidden)} x {config.hidden[0]}"
+        hidden = config.hidden or ()
+        return f"{len(hidden)} x {hidden[0]}"
     return f"{getattr(config, name):g}"
 
 

@@ -1,382 +1,264 @@
-"""One column of a table: what kind it is, and how its cells become numbers."""
+"""The cells of a column as text or as numbers, each distinct value once."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Literal, Self, final, get_args
+import datetime
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any, Self, final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from plainnet.data.cells import Cells
-from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import JsonReader, shortened
+from plainnet.data.read_table import MISSING
+from plainnet.errors import DataError
+from plainnet.storage.json_reader import shortened
 
-Kind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
+MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
-MAX_LEVELS = 100
-"""A category keeps this many levels, the most frequent ones; the rest count as unknown."""
+_YES_NO = {word: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, word in enumerate(pair)}
+_LEADING_ZERO = re.compile(r"\0[+-]?0[0-9]")
+_MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
+_DIGITS = 400  # more than any float has before its decimal point
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_SWAP_POINT = str.maketrans(".,", ",.")
 
-_SHOWN = 5
+
+def number_from_text(text: str, decimal: str = ".") -> float:
+    """Read ``5``, ``-1.5``, ``1e3`` or ``1,234``, with a decimal comma ``1.234,5``; else NaN."""
+    if decimal == ",":
+        text = text.translate(_SWAP_POINT)
+    try:
+        return np.nan if "_" in text else float(text)
+    except ValueError:
+        return float(text.replace(",", "")) if _GROUPED.fullmatch(text) else np.nan
 
 
-@dataclass(frozen=True)
-class Column(ABC):
-    """One column of a fitted table; its statistics come from the training rows alone."""
+def text_from_number(value: float) -> str:
+    """Write a number with the fewest digits that read back as the same float, as JavaScript does.
+
+    Whole numbers have no fraction, and numbers from 1e-6 to 1e21 no exponent.
+    """
+    value = float(value) + 0.0  # -0 becomes 0
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The distinct values of a column, and which of them each row holds."""
 
     name: str
-    missing: int
+    codes: NDArray[np.int64]  # for each row its index in `distinct`; -1 for a missing cell
+    distinct: NDArray[Any]
+    rows: NDArray[np.int64]  # the number of each row in messages
 
-    @property
-    @abstractmethod
-    def kind(self) -> Kind:
-        """What the column holds."""
+    @classmethod
+    def read(cls, column: pd.Series) -> Self:
+        """Read a DataFrame's column, typed or text, with missing cells in any spelling.
 
-    @property
-    @abstractmethod
-    def features(self) -> tuple[str, ...]:
-        """The names of the features that the column becomes; none if it is left out."""
-
-    @property
-    @abstractmethod
-    def shown(self) -> str:
-        """What the training rows held, for people."""
-
-    @property
-    @abstractmethod
-    def encoding(self) -> str:
-        """What becomes of a cell, for people."""
-
-    @abstractmethod
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-
-
-@dataclass(frozen=True)
-class FeatureColumn(Column):
-    """A column that becomes features, after what its training rows held."""
-
-    @property
-    @abstractmethod
-    def varies(self) -> bool:
-        """Whether training rows held more than one value: else nothing is learned from it."""
-
-    @abstractmethod
-    def fit(self, cells: Cells) -> "FeatureColumn":
-        """Return this column with the statistics of other training rows, some of them present."""
-
-    @abstractmethod
-    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write the features of `cells` into `out` (m, len(features)), which holds zeros.
-
-        What had to be assumed (a missing cell where training rows had none, an unknown category)
-        is appended to `notes`.
+        A row's number is its index label + 1 where labels are whole numbers, so that it survives a
+        selection of rows, and otherwise its position, from 1.
         """
+        index = column.index
+        whole = pd.api.types.is_integer_dtype(index.dtype)
+        rows = (index.to_numpy() if whole else np.arange(len(index))) + 1
+        codes, distinct = _factorize(column, rows)
+        if distinct.dtype.kind == "O":
+            raw = list(distinct)
+            texts = [text.strip() for text in raw]
+            if texts != raw or not MISSING.isdisjoint(texts):
+                again, distinct = pd.factorize(
+                    _objects([None if text in MISSING else text for text in texts])
+                )
+                codes = np.append(again, -1)[codes]  # a missing cell has code -1: the last value
+        return cls(str(column.name), codes.astype(np.int64), distinct, rows.astype(np.int64))
 
-    def _with_indicator(self, *names: str) -> tuple[str, ...]:
-        return (*names, f"{self.name}: missing") if self.missing else names
+    @property
+    def missing(self) -> int:
+        """How many cells are missing."""
+        return int(np.count_nonzero(self.codes < 0))
 
-    def _mark_missing(
-        self,
-        cells: Cells,
-        absent: NDArray[np.bool_],
-        fill: str,
-        out: NDArray[np.float32],
-        notes: list[str] | None,
-    ) -> None:
-        """Fill the indicator feature, or note that there is none."""
-        if self.missing:
-            out[:, -1] = absent
-        elif cells.missing and notes is not None:
-            notes.append(
-                f"{cells.place(-1)}: the cell is missing, as in no training row; it is filled "
-                f"with {fill} ({rows_text(cells.missing)})."
+    def counts(self) -> NDArray[np.int64]:
+        """Count the rows that hold each distinct value, shape (k,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
+
+    def texts(self) -> list[str]:
+        """Return the distinct values as text."""
+        kind = self.distinct.dtype.kind
+        if kind == "O":
+            return list(self.distinct)
+        write = text_from_number if kind == "f" else str
+        return [write(value) for value in self.distinct.tolist()]
+
+    def numbers(self, decimal: str = ".") -> NDArray[np.float64]:
+        """Return the distinct values as numbers, shape (k,); NaN where one is not a number."""
+        return self._with_comma if decimal == "," else self._with_point
+
+    @cached_property
+    def _joined(self) -> str:
+        """All text, a zero byte before each value, so that one search covers all values."""
+        return "\0" + "\0".join(self.distinct) if self.distinct.dtype.kind == "O" else ""
+
+    @cached_property
+    def _with_point(self) -> NDArray[np.float64]:
+        if "_" not in self._joined:
+            try:
+                return self.distinct.astype(np.float64)  # several times faster than one by one
+            except ValueError:
+                pass
+        return np.array([number_from_text(text) for text in self.distinct], np.float64)
+
+    @cached_property
+    def _with_comma(self) -> NDArray[np.float64]:
+        if self.distinct.dtype.kind != "O":
+            return self._with_point
+        return np.array([number_from_text(text, ",") for text in self.distinct], np.float64)
+
+    def decimal(self) -> str:
+        """Return the comma if every value is a number with it and not with the point."""
+        comma = np.isnan(self._with_point).any() and "," in self._joined
+        return "," if comma and not np.isnan(self._with_comma).any() else "."
+
+    def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
+        """Return (number - mean) / scale of the distinct values, shape (k,), within float32."""
+        numbers = self.finite(decimal)
+        with np.errstate(over="ignore"):
+            Z = (numbers - mean) / scale
+        too_far = np.flatnonzero(~(np.abs(Z) <= np.finfo(np.float32).max))
+        if len(too_far):
+            raise self.error(too_far[0], f"is too far from the training rows' mean {mean:g}")
+        return Z
+
+    def finite(self, decimal: str) -> NDArray[np.float64]:
+        """Return the distinct values as finite numbers, shape (k,); `DataError` for any other."""
+        numbers = self.numbers(decimal)
+        invalid = np.flatnonzero(~np.isfinite(numbers))
+        if len(invalid) == 0:
+            return numbers
+        if np.isnan(numbers[invalid[0]]):
+            problem = "is not a number, as this column needs; correct the cell, or leave it empty"
+        else:
+            problem = "is infinite; give a finite number, or leave the cell empty"
+        raise self.error(invalid[0], problem)
+
+    def yes(self) -> NDArray[np.float64]:
+        """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, shape (k,)."""
+        return np.array([_YES_NO.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
+
+    def are_yes_no(self) -> bool:
+        """Return whether all values are words of one of `YES_NO_PAIRS`."""
+        if not 0 < len(self.distinct) <= MANY:
+            return False
+        words = {text.casefold() for text in self.texts()}
+        return any(words <= set(pair) for pair in YES_NO_PAIRS)
+
+    def are_numbers(self) -> bool:
+        """Return whether all values are numbers without leading zeros; refuse a few mistakes."""
+        if _LEADING_ZERO.search(self._joined):
+            return False
+        invalid = np.isnan(self.numbers(self.decimal()))
+        share = 1.0 - np.count_nonzero(invalid) / max(1, len(invalid))
+        if len(invalid) > MANY and _MOSTLY <= share < 1.0:
+            raise self.error(
+                int(np.argmax(invalid)),
+                f"is not a number, but {100 * share:.3g} % of the column's values are; correct the "
+                "cell, leave it empty, or set the column's kind",
             )
+        return bool(share == 1.0)
+
+    def location(self, code: int) -> str:
+        """Name the first cell that holds the value with this code (-1: a missing cell)."""
+        row = self.rows[int(np.argmax(self.codes == code))]
+        return f"Data row {row}, column {shortened(self.name)}"
+
+    def error(self, code: int, problem: str) -> DataError:
+        """Return the error for the value with this code."""
+        return DataError(f"{self.location(code)}: {shortened(self.texts()[code])} {problem}.")
 
 
-def rows_text(n: int) -> str:
-    """Return how many rows there are, in words."""
-    return f"{n} row" if n == 1 else f"{n:,} rows"
+def _objects(values: list[str | None]) -> NDArray[Any]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
-def _note_values(cells: Cells, strange: NDArray[np.bool_], what: str, notes: list[str]) -> None:
-    """Note the distinct values that are `strange`, each once, and the many in one line."""
-    codes = np.flatnonzero(strange)
-    texts, counts = cells.texts(), cells.counts()
-    notes += [
-        f"{cells.place(code)}: {shortened(texts[code])} {what} ({rows_text(int(counts[code]))})."
-        for code in codes[:_SHOWN]
-    ]
-    if len(codes) > _SHOWN:
-        others = (
-            f"{len(codes) - _SHOWN:,} more values ({rows_text(int(counts[codes[_SHOWN:]].sum()))})"
-        )
-        notes.append(f"Column {shortened(cells.name)}: the same for {others}.")
+def _factorize(column: pd.Series, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return codes and distinct values: integers exact, floats as float64, all else as text."""
+    types = pd.api.types
+    if types.is_integer_dtype(column.dtype):
+        codes, integers = pd.factorize(column)  # exact even beside missing cells
+        unsigned = types.is_unsigned_integer_dtype(column.dtype)
+        return codes, np.asarray(integers.to_numpy(np.uint64 if unsigned else np.int64))
+    if types.is_float_dtype(column.dtype):
+        return _distinct(column.to_numpy(np.float64, na_value=np.nan))
+    values = _values(column)
+    if types.infer_dtype(values, skipna=True) == "string":
+        return _distinct(values)
+    texts = [_cell_text(value, column.name, row) for value, row in zip(values, rows, strict=True)]
+    fractions = any(text is not None and "." in text for text in texts)
+    if fractions and all(map(_is_number, values, texts)):
+        # As text, 1.234 would be read as 1234 in a column with decimal commas.
+        return _distinct(np.array([text or "nan" for text in texts], np.float64))
+    return _distinct(_objects(texts))
 
 
-@final
-@dataclass(frozen=True)
-class NumberColumn(FeatureColumn):
-    """Numbers: missing ones become the median, then all are standardized."""
-
-    decimal: str
-    low: float
-    median: float
-    high: float
-    mean: float
-    scale: float
-
-    @classmethod
-    def fitted(cls, cells: Cells, decimal: str) -> Self:
-        """Take the statistics of training cells; `DataError` if one is not a finite number."""
-        values = cells.finite(decimal)[cells.codes[cells.codes >= 0]]
-        low, high = float(np.min(values)), float(np.max(values))
-        with np.errstate(over="ignore", invalid="ignore"):
-            median = float(np.median(values))
-            filled = np.append(values, np.full(cells.missing, median))
-            mean, scale = float(np.mean(filled)), float(np.std(filled))
-        if not np.isfinite(scale):  # and so if the median or the mean is not
-            raise DataError(
-                f"Column {shortened(cells.name)} holds numbers too large to standardize (up to "
-                f"{max(-low, high):g}); give them in another unit."
-            )
-        if low == high:
-            scale = 0.0  # and not the rounding error of a mean
-        elif scale == 0.0:  # of differences too small to be squared
-            mean, scale = low, high - low
-        return cls(cells.name, cells.missing, decimal, low, median, high, mean, scale)
-
-    @classmethod
-    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "decimal", "low", "median", "high", "mean", "scale")
-        column = cls(
-            name,
-            missing,
-            fields.text("decimal", (".", ",")),
-            fields.number("low"),
-            fields.number("median"),
-            fields.number("high"),
-            fields.number("mean"),
-            fields.number("scale", positive=True),
-        )
-        # What the training rows held has to become finite features, the median above all.
-        ends = [abs((end - column.mean) / column.scale) for end in (column.low, column.high)]
-        largest = float(np.finfo(np.float32).max)
-        if not column.low <= column.median <= column.high or max(ends) > largest:
-            raise ModelFileError(
-                "The model file is damaged or was edited: low, median, high, mean and scale of "
-                f"{fields.where} do not fit each other."
-            )
-        return column
-
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return "number"
-
-    @property
-    def varies(self) -> bool:
-        """Whether training rows held numbers that differ."""
-        return self.scale > 0
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The number, and whether it was missing."""
-        return self._with_indicator(self.name)
-
-    @property
-    def shown(self) -> str:
-        """The range."""
-        return f"{self.low:g} to {self.high:g}, median {self.median:g}"
-
-    @property
-    def encoding(self) -> str:
-        """What becomes of a cell."""
-        filled = f"missing = {self.median:g}, marked; " if self.missing else ""
-        if self.unscaled:
-            return f"{filled}as it is"
-        return f"{filled}standardized (mean {self.mean:.4g}, deviation {self.scale:.4g})"
-
-    @property
-    def unscaled(self) -> bool:
-        """Whether the numbers enter the network as they are."""
-        return (self.mean, self.scale) == (0.0, 1.0)
-
-    def without_scaling(self) -> "NumberColumn":
-        """Return this column without its scaling."""
-        return replace(self, mean=0.0, scale=1.0)
-
-    def fit(self, cells: Cells) -> "NumberColumn":
-        """Return this column with the statistics of other training rows."""
-        return NumberColumn.fitted(cells, self.decimal)
-
-    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write the standardized numbers."""
-        Z = cells.standardized(self.decimal, self.mean, self.scale)
-        # A missing cell has code -1: the last value, which is that of the median.
-        Z = np.append(Z, (self.median - self.mean) / self.scale)
-        out[:, 0] = Z[cells.codes]
-        self._mark_missing(cells, cells.codes < 0, f"the median {self.median:g}", out, notes)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return {"kind": self.kind, **self.__dict__}
+def _distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    codes, distinct = pd.factorize(values)
+    return codes, np.asarray(distinct)
 
 
-@final
-@dataclass(frozen=True)
-class YesNoColumn(FeatureColumn):
-    """Yes (1) or No (0), in any of the usual words; missing ones the more frequent."""
-
-    yes: int
-    no: int
-
-    @classmethod
-    def fitted(cls, cells: Cells) -> Self:
-        """Take the statistics of training cells; `DataError` if one is neither Yes nor No."""
-        values = cells.yes()
-        strange = np.flatnonzero(np.isnan(values))
-        if len(strange):
-            raise cells.error(strange[0], "is neither Yes nor No, which this column holds")
-        yes = int(cells.counts()[values == 1.0].sum())
-        return cls(cells.name, cells.missing, yes, len(cells.codes) - cells.missing - yes)
-
-    @classmethod
-    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "yes", "no")
-        return cls(name, missing, fields.whole("yes"), fields.whole("no"))
-
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return "yesno"
-
-    @property
-    def varies(self) -> bool:
-        """Whether training rows held both."""
-        return self.yes > 0 and self.no > 0
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """One feature, and whether the cell was missing."""
-        return self._with_indicator(self.name)
-
-    @property
-    def shown(self) -> str:
-        """How many say what."""
-        return f"{self.no:,} No, {self.yes:,} Yes"
-
-    @property
-    def encoding(self) -> str:
-        """What becomes of a cell."""
-        filled = f"missing = {self.fill}, marked; " if self.missing else ""
-        return f"{filled}No = 0, Yes = 1"
-
-    @property
-    def fill(self) -> str:
-        """What a missing cell becomes: the more frequent word."""
-        return "Yes" if self.yes > self.no else "No"
-
-    def fit(self, cells: Cells) -> "YesNoColumn":
-        """Return this column with the statistics of other training rows."""
-        return YesNoColumn.fitted(cells)
-
-    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 for Yes and 0 for No; another word counts as a missing cell, and is noted."""
-        values = cells.yes()
-        strange = np.isnan(values)
-        if strange.any() and notes is not None:
-            what = f"is neither Yes nor No; it is read as missing, that is, as {self.fill}"
-            _note_values(cells, strange, what, notes)
-        # A missing cell has code -1: the last value.
-        absent = np.append(strange, True)[cells.codes]
-        fill = 1.0 if self.fill == "Yes" else 0.0
-        out[:, 0] = np.where(absent, fill, np.append(values, fill)[cells.codes])
-        self._mark_missing(cells, absent, self.fill, out, notes)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return {"kind": self.kind, **self.__dict__}
+def _is_number(value: object, text: str | None) -> bool:
+    """Return whether a cell is a number or missing."""
+    return text is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
 
 
-@final
-@dataclass(frozen=True)
-class CategoryColumn(FeatureColumn):
-    """One of several levels, one-hot; any other level is unknown, and 0 in all features."""
+def _values(column: pd.Series) -> NDArray[Any]:
+    """Return the cells as objects; pandas would turn integer categories with gaps into floats."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return np.asarray(column.to_numpy(dtype=object))
+    levels = _objects([*column.cat.categories, None])
+    return np.asarray(levels[column.cat.codes.to_numpy()])
 
-    levels: tuple[str, ...]
-    fill: str
 
-    @classmethod
-    def fitted(cls, cells: Cells) -> Self:
-        """Take the levels of training cells."""
-        # Frequent ones first; among equals the text decides, so that row order does not.
-        ranked = sorted(zip(-cells.counts(), cells.texts(), strict=True))[:MAX_LEVELS]
-        levels = tuple(sorted(text for _, text in ranked))
-        return cls(cells.name, cells.missing, levels, ranked[0][1])
+def _cell_text(value: object, name: object, row: int) -> str | None:
+    """Return one cell as text; None where it is missing."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = value.astype(f"{value.dtype.kind}8[us]").item()
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, bool | np.bool_ | Integral):
+        return str(value)
+    if isinstance(value, Decimal):
+        if value.is_nan():
+            return None
+        if value.adjusted() < _DIGITS and value == value.to_integral_value():
+            return str(int(value))  # with all its digits
+    if isinstance(value, Real | Decimal):
+        return None if np.isnan(float(value)) else text_from_number(float(value))
+    if isinstance(value, datetime.timedelta):
+        return _duration_text(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return str(value).removesuffix(" 00:00:00")
+    raise DataError(
+        f"Data row {row}, column {shortened(str(name))}: the cell holds a {type(value).__name__} "
+        "instead of text, a number, true or false, or a date; convert it to one of these."
+    )
 
-    @classmethod
-    def from_json(cls, fields: JsonReader, name: str, missing: int) -> Self:
-        """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        fields.only("name", "kind", "missing", "levels", "fill")
-        levels = fields.texts("levels")
-        return cls(name, missing, levels, fields.text("fill", levels))
 
-    @property
-    def kind(self) -> Kind:
-        """What the column holds."""
-        return "category"
-
-    @property
-    def varies(self) -> bool:
-        """Whether training rows held more than one level."""
-        return len(self.levels) > 1
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """One feature for each level, and whether the cell was missing."""
-        return self._with_indicator(*(f"{self.name}={level}" for level in self.levels))
-
-    @property
-    def shown(self) -> str:
-        """The first levels."""
-        first = ", ".join(shortened(level, 20) for level in self.levels[:_SHOWN])
-        more = f", ... ({len(self.levels)} levels)" if len(self.levels) > _SHOWN else ""
-        return first + more
-
-    @property
-    def encoding(self) -> str:
-        """What becomes of a cell."""
-        filled = f"missing = {shortened(self.fill, 20)}, marked; " if self.missing else ""
-        return f"{filled}one-hot, {len(self.levels)} levels; unknown = all 0"
-
-    def spellings(self) -> list[tuple[int, int]]:
-        """Return the places of levels that are others in another spelling: (first, other)."""
-        first: dict[str, int] = {}
-        words = [" ".join(level.split()).casefold() for level in self.levels]
-        places = [(first.setdefault(word, i), i) for i, word in enumerate(words)]
-        return [(one, other) for one, other in places if one != other]
-
-    def fit(self, cells: Cells) -> "CategoryColumn":
-        """Return this column with the levels of other training rows."""
-        return CategoryColumn.fitted(cells)
-
-    def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 into the feature of each row's level, if it is known."""
-        place = {level: i for i, level in enumerate(self.levels)}
-        unknown = len(self.levels)
-        # A missing cell has code -1: the last place, which is that of the most frequent level.
-        hot = np.array([place.get(t, unknown) for t in cells.texts()] + [place[self.fill]])
-        if notes is not None:
-            what = "is not among the categories that the model knows; it is read as unknown"
-            _note_values(cells, hot[:-1] == unknown, what, notes)
-        level = hot[cells.codes]
-        known = np.flatnonzero(level < unknown)
-        out[known, level[known]] = 1.0
-        self._mark_missing(cells, cells.codes < 0, shortened(self.fill), out, notes)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the column as an object for JSON."""
-        return {"kind": self.kind, **self.__dict__, "levels": list(self.levels)}
+def _duration_text(span: datetime.timedelta) -> str:
+    """Write a duration as pandas does: 2 days, -1 days +05:00:00, 0 days 00:00:01.500000."""
+    seconds, nanoseconds = span.seconds, getattr(span, "nanoseconds", 0)
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if span.microseconds or nanoseconds:
+        text += f".{span.microseconds:06}" + (f"{nanoseconds:03}" if nanoseconds else "")
+    elif not seconds:
+        return f"{span.days} days"
+    return f"{span.days} days {'+' if span.days < 0 else ''}{text}"

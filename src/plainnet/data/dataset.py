@@ -1,4 +1,4 @@
-"""Datasets: rows to train on, to validate with and to test on, and what they mean."""
+"""Datasets: examples to train on, to validate with and to test on, and their sources."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -8,14 +8,13 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from plainnet.data.columns import Kind
+from plainnet.data.column_kinds import ColumnKind
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_frame
-from plainnet.data.splits import checked_classes, stratified_split
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
@@ -25,7 +24,7 @@ Grouping = Callable[[Array], NDArray[np.int64]]
 
 
 class Examples(NamedTuple):
-    """Some of the samples: inputs (table rows float32, pictures uint8) and encoded targets."""
+    """Inputs (table rows float32, pictures uint8) and encoded targets."""
 
     X: Array
     y: Array
@@ -34,22 +33,30 @@ class Examples(NamedTuple):
 @final
 @dataclass
 class Dataset:
-    """Samples split in three, with what turns raw input into numbers fitted on the first part.
+    """Examples split in three, with a schema and a target fitted on the training part.
 
     Attributes
     ----------
     schema : TableSchema or ImageSchema
-        Fitted on the training rows.
+        Turns raw input into numbers; fitted on the training rows.
     target : Target
-        What is to be predicted.
+        The task, and the meaning of outputs.
     train : Examples
         To learn from.
     validation, test : Examples or None
-        To choose by, and to judge by.
+        To choose by, and to evaluate on.
     notes : list of str
-        What a person should know: rows and files left out, the target that was taken.
+        Remarks for a person: rows and files left out, the target that was inferred.
     validation_rows, test_rows : array of int
-        Which of all rows or pictures, counted from 0, are in ``validation`` and ``test``.
+        Numbers of the rows or pictures in ``validation`` and ``test``, counted from 0.
+
+    Examples
+    --------
+    >>> from plainnet.data import TableSource, split
+    >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
+    >>> data = split(TableSource(frame, target=["y"]), np.random.default_rng(0), test_fraction=0.5)
+    >>> data.train.X.dtype, data.test_rows.shape, data.notes
+    (dtype('float32'), (10,), ['no task was named: taking binary; --task changes it'])
     """
 
     schema: TableSchema | ImageSchema
@@ -63,20 +70,49 @@ class Dataset:
 
 
 class Source(ABC):
-    """Samples that are read and understood, but not yet split."""
+    """Examples that are read but not yet split."""
 
-    m: int  # how many samples
-    labels: Array | None  # the class of each, where there is one of several
-    groups: NDArray[np.int64] | None  # samples of one number stay on one side of a split
+    m: int  # number of examples
+    labels: Array | None  # the class name of each, for a stratified split
+    groups: NDArray[np.int64] | None  # examples of one number stay on one side of a split
 
     @abstractmethod
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
-        """Make a data set from row numbers; schemas are fitted on `train` alone."""
+        """Make a dataset from row numbers; schema and target are fitted on `train` alone."""
 
 
 @final
 class TableSource(Source):
-    """The rows of a table; the arguments are those of `table_dataset`."""
+    """The rows of a table.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row for each example; rows without a target are left out with a note.
+    target : sequence of str, default the last column
+        The columns to predict; several make a multi-label task or several numbers.
+    task : {"binary", "multiclass", "multilabel", "regression"}, optional
+        Inferred from the target if not given.
+    kinds : mapping of column to kind, optional
+        Kinds of columns where the inferred ones are wrong.
+    group : callable, optional
+        Numbers rows by their features; rows of one number stay on one side of a split.
+    standardize : bool, default True
+        Whether numbers are standardized, or enter the network unscaled.
+    privacy : Privacy, optional
+        Which levels and values of single rows the schema leaves out; by default none.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used.
+
+    Examples
+    --------
+    >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
+    >>> source.m, source.labels[:2]
+    (20, array(['a', 'b'], dtype=object))
+    """
 
     def __init__(
         self,
@@ -84,7 +120,7 @@ class TableSource(Source):
         *,
         target: Sequence[str] = (),
         task: Task | None = None,
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, ColumnKind] | None = None,
         group: Grouping | None = None,
         standardize: bool = True,
         privacy: Privacy = DEFAULT_PRIVACY,
@@ -100,39 +136,59 @@ class TableSource(Source):
         if task is None:
             self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
         self._schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
-        known = kinds or {}
-        if clash := [name for name in target if name in known]:
+        if clash := [name for name in target if name in (kinds or {})]:
             raise DataError(
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
-        named = self._target.task in ("binary", "multiclass")
-        self.m, what = len(frame), self._target
-        self.labels = _class_names(what.encode(frame), what.classes) if named else None
-        self.groups = None
+        self.m, self.labels, self.groups = len(frame), None, None
+        if self._target.task in ("binary", "multiclass"):
+            self.labels = _class_names(self._target.encode(frame), self._target.classes)
         if group is not None:
             self.groups = group(self._schema.normalize_spelling(self._schema.transform(frame)))
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
-        """Fit schema and target on the rows to train on, and turn all into numbers."""
+        """Fit schema and target on the rows to train on, and turn all rows into numbers."""
         rows = self._frame.iloc[train]
-        schema, what = (
-            self._schema.fit(rows, self._standardize, self._privacy),
-            self._target.fit(rows),
-        )
+        schema = self._schema.fit(rows, self._standardize, self._privacy)
+        target = self._target.fit(rows)
 
-        def encoded(index: Array) -> Examples:
+        def examples(index: Array) -> Examples:
             part = self._frame.iloc[index]
-            return Examples(schema.transform(part), what.encode(part))
+            return Examples(schema.transform(part), target.encode(part))
 
-        second, third = (None if i is None else encoded(i) for i in (validation, test))
-        numbers = (_numbers(self._frame.index, part) for part in (validation, test))
+        second, third = (None if i is None else examples(i) for i in (validation, test))
+        numbers = (self._frame.index.to_numpy()[_index(i)] for i in (validation, test))
         notes = [*self._notes, *schema.remarks()]
-        return Dataset(schema, what, encoded(train), second, third, notes, *numbers)
+        return Dataset(schema, target, examples(train), second, third, notes, *numbers)
 
 
 @final
-class PictureSource(Source):
-    """Pictures; the arguments are those of `image_dataset`, and `skipped` files with reasons."""
+class ImageSource(Source):
+    """Pictures in memory, which stay uint8.
+
+    Parameters
+    ----------
+    X : array of uint8, shape (m, size, size, 3)
+        The pictures.
+    y : array of int, shape (m,)
+        Class numbers.
+    classes : sequence of str
+        The names of the classes.
+    group : callable, optional
+        Numbers pictures; pictures of one number stay on one side of a split.
+    standardize : bool, default True
+        Whether pixels are standardized, or enter the network unscaled.
+    skipped : sequence of (path, reason), default ()
+        Files that could not be read, for the notes.
+
+    Examples
+    --------
+    >>> from plainnet.data import split
+    >>> X, y = np.zeros((10, 4, 4, 3), np.uint8), np.arange(10) % 2
+    >>> data = split(ImageSource(X, y, ("bear", "panda")), np.random.default_rng(0))
+    >>> data.train.X.shape, data.test.X.shape, data.target.task
+    ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
+    """
 
     def __init__(
         self,
@@ -152,19 +208,19 @@ class PictureSource(Source):
         self.groups = None if group is None else group(X)
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
-        """Copy the pictures of each part, and measure those to train on."""
-        first = Examples(self._X[train], self._y[train])
-        second, third = (
-            None if i is None else Examples(self._X[i], self._y[i]) for i in (validation, test)
+        """Copy the pictures of each part, and fit the schema on those to train on."""
+        first, second, third = (
+            None if index is None else Examples(self._X[index], self._y[index])
+            for index in (train, validation, test)
         )
-        schema = ImageSchema.fit(first.X, self._standardize)
-        numbers = (_numbers(np.arange(self.m), part) for part in (validation, test))
-        notes = list(self._notes)
+        assert first is not None
+        schema, notes = ImageSchema.fit(first.X, self._standardize), list(self._notes)
         if constant := np.count_nonzero(constant_numbers(first.X)):
             notes.append(
                 f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
                 f"all {len(first.X):,} training pictures, so they have no effect"
             )
+        numbers = (_index(validation), _index(test))
         return Dataset(schema, self._target, first, second, third, notes, *numbers)
 
 
@@ -173,7 +229,7 @@ def read_source(
     *,
     target: Sequence[str] = (),
     task: Task | None = None,
-    kinds: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, ColumnKind] | None = None,
     size: int = 64,
     strict: bool = False,
     group: Grouping | None = None,
@@ -201,132 +257,7 @@ def read_source(
     pictures = read_images(path, size, strict, progress)
     X, y, classes = pictures.X, pictures.y, pictures.classes
     skipped = [(file.relative_to(path), reason) for file, reason in pictures.skipped]
-    return PictureSource(X, y, classes, group=group, standardize=standardize, skipped=skipped)
-
-
-def split(
-    source: Source,
-    rng: np.random.Generator,
-    *,
-    test_fraction: float = 0.2,
-    validation_fraction: float = 0.0,
-) -> Dataset:
-    r"""Split what was read in three."""
-    return source.dataset(*parts(source, rng, test_fraction, validation_fraction))
-
-
-def table_dataset(
-    frame: pd.DataFrame,
-    rng: np.random.Generator,
-    *,
-    target: Sequence[str] = (),
-    task: Task | None = None,
-    kinds: Mapping[str, Kind] | None = None,
-    test_fraction: float = 0.2,
-    validation_fraction: float = 0.0,
-    group: Grouping | None = None,
-    standardize: bool = True,
-    privacy: Privacy = DEFAULT_PRIVACY,
-) -> Dataset:
-    """Split a table and turn it into numbers.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        A row a sample; rows that miss the target are left out with a note.
-    rng : numpy.random.Generator
-        Draws the split, which keeps the share of each class.
-    target : sequence of str, default the last column
-        What to predict; several columns make a multi-label task or several numbers.
-    task : {"binary", "multiclass", "multilabel", "regression"}, optional
-        Inferred from the target if not given.
-    kinds : mapping of column to kind, optional
-        What columns hold, where the inferred kind is wrong.
-    test_fraction, validation_fraction : float, default 0.2 and 0.0
-        Shares of all rows; 0 for none.
-    group : callable, optional
-        Numbers rows (features or pictures); rows of one number stay on one side of the split.
-    standardize : bool, default True
-        Whether numbers and pixels are standardized, or enter the network as they are.
-    privacy : Privacy, optional
-        Which levels and values of single rows the schema leaves out; by default none.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If the table cannot be used.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
-    >>> data = table_dataset(frame, np.random.default_rng(0), target=["y"], test_fraction=0.5)
-    >>> data.train.X.dtype, data.notes
-    (dtype('float32'), ['no task was named: taking binary; --task changes it'])
-    """
-    source = TableSource(
-        frame,
-        target=target,
-        task=task,
-        kinds=kinds,
-        group=group,
-        standardize=standardize,
-        privacy=privacy,
-    )
-    return split(source, rng, test_fraction=test_fraction, validation_fraction=validation_fraction)
-
-
-def image_dataset(
-    X: Array,
-    y: Array,
-    classes: Sequence[str],
-    rng: np.random.Generator,
-    *,
-    test_fraction: float = 0.2,
-    validation_fraction: float = 0.0,
-    group: Grouping | None = None,
-    standardize: bool = True,
-) -> Dataset:
-    """Split pictures; they stay uint8.
-
-    Parameters
-    ----------
-    X : array of uint8, shape (m, size, size, 3)
-        The pictures.
-    y : array of int, shape (m,)
-        Class numbers.
-    classes : sequence of str
-        Their names.
-    rng : numpy.random.Generator
-        Draws the split, which keeps the share of each class.
-    test_fraction, validation_fraction : float, default 0.2 and 0.0
-        Shares of all rows; 0 for none.
-    group : callable, optional
-        Numbers rows (features or pictures); rows of one number stay on one side of the split.
-    standardize : bool, default True
-        Whether numbers and pixels are standardized, or enter the network as they are.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If a class has too few pictures to be on every side.
-
-    Examples
-    --------
-    >>> X, y = np.zeros((10, 4, 4, 3), np.uint8), np.arange(10) % 2
-    >>> data = image_dataset(X, y, ("bear", "panda"), np.random.default_rng(0))
-    >>> data.train.X.shape, data.test.X.shape, data.target.task
-    ((8, 4, 4, 3), (2, 4, 4, 3), 'binary')
-    """
-    source = PictureSource(X, y, classes, group=group, standardize=standardize)
-    return split(source, rng, test_fraction=test_fraction, validation_fraction=validation_fraction)
+    return ImageSource(X, y, classes, group=group, standardize=standardize, skipped=skipped)
 
 
 def read_labeled(
@@ -338,12 +269,12 @@ def read_labeled(
     progress: Progress | None = None,
     notes: list[str] | None = None,
 ) -> Examples:
-    r"""Read rows whose targets are known, as a trained model understands them."""
+    """Read examples with known targets, by the schema and target of a trained model."""
     notes = [] if notes is None else notes
     if isinstance(schema, TableSchema):
         frame = drop_unlabeled(read_frame(path), target.columns, notes)
         y = target.encode(frame)
-        inputs = frame.drop(columns=list(target.columns))  # which are no columns too many
+        inputs = frame.drop(columns=list(target.columns))
         return Examples(schema.transform(inputs, notes), y)
     pictures = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(pictures.skipped, path)
@@ -365,31 +296,6 @@ def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> l
     return [f"left out {shown(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 
-def _numbers(of_all: ArrayLike, index: Array | None) -> NDArray[np.int64]:
-    """Return which of all rows a part holds."""
-    return np.asarray(of_all, np.int64)[[] if index is None else index]
-
-
-def parts(
-    source: Source, rng: np.random.Generator, test: float, validation: float
-) -> tuple[Array, Array | None, Array | None]:
-    """Draw row numbers to train on, to validate with and to test on; see `split`."""
-    if test + validation >= 1:
-        raise DataError(
-            f"a test share of {test} and a validation share of {validation} leave nothing to "
-            "train on: their sum must be below 1"
-        )
-    labels, groups = source.labels, source.groups
-    if sides := bool(test) + bool(validation):
-        checked_classes(labels, source.m, groups, 1 + sides)
-    train: Array = np.arange(source.m)
-    held_out: dict[str, Array | None] = {"test": None, "validation": None}
-    taken = 0.0
-    for name, share in (("test", test), ("validation", validation)):
-        if share:
-            part = None if labels is None else labels[train]
-            some = None if groups is None else groups[train]
-            kept, out = stratified_split(part, share / (1 - taken), rng, some, len(train))
-            train, held_out[name] = train[kept], train[out]
-            taken += share
-    return train, held_out["validation"], held_out["test"]
+def _index(part: Array | None) -> NDArray[np.int64]:
+    """Return row numbers; none where there is no such part."""
+    return np.zeros(0, np.int64) if part is None else part.astype(np.int64)

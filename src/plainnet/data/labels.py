@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from plainnet.data.cells import Cells, number_from_text
+from plainnet.data.columns import Cells, number_from_text
 
 _WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")

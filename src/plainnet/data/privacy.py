@@ -6,9 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plainnet.data.cells import Cells
-from plainnet.data.columns import CategoryColumn, Column, NumberColumn
-from plainnet.data.left_out import IndicatorColumn, LeftOutColumn
+from plainnet.data.column_kinds import (
+    CategoryColumn,
+    Column,
+    IndicatorColumn,
+    LeftOutColumn,
+    NumberColumn,
+)
+from plainnet.data.columns import Cells
 
 TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
 
@@ -30,7 +35,7 @@ def coarsened(column: Column, cells: Cells, privacy: Privacy) -> Column:
     if isinstance(column, NumberColumn) and privacy.quantiles:
         return _without_ends(column, cells, privacy.min_level_count)
     if isinstance(column, IndicatorColumn) and int(cells.counts().sum()) < privacy.min_level_count:
-        return replace(column, shown_as="a value that few rows hold")
+        return replace(column, values="a value that few rows hold")
     return column
 
 

@@ -1,13 +1,16 @@
-"""Splits of the rows into a part to train on and a part to test on, or into folds."""
+"""Splits: rows to train on, to validate with and to test on, or folds for cross-validation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.data.dataset import Dataset, ImageSource, Source
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,6 +19,103 @@ if TYPE_CHECKING:
 Indices = NDArray[np.int64]
 
 _ATTEMPTS = 50  # deals to try where groups that hold several classes get in each other's way
+
+
+@final
+@dataclass(frozen=True)
+class Folds:
+    """Examples of which some are held out for a test, and the others are dealt into folds."""
+
+    data: Dataset  # the test part is in no fold
+    k: int  # number of folds
+    fold: Callable[[int], Dataset]  # trains on the other folds and tests on this one
+
+
+def split(
+    source: Source,
+    rng: np.random.Generator,
+    *,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
+) -> Dataset:
+    """Split examples into parts to train on, to validate with and to test on.
+
+    Parameters
+    ----------
+    source : TableSource or ImageSource
+        The examples.
+    rng : numpy.random.Generator
+        Draws the split, which keeps the share of each class.
+    test_fraction, validation_fraction : float, default 0.2 and 0.0
+        Shares of all examples; 0 for none.
+
+    Returns
+    -------
+    Dataset
+        With a schema fitted on the training part.
+
+    Raises
+    ------
+    DataError
+        If the shares leave nothing to train on, or a class has too few rows for all parts.
+
+    Examples
+    --------
+    >>> from plainnet.data import TableSource, introverts
+    >>> data = split(TableSource(introverts(100)), np.random.default_rng(0))
+    >>> len(data.train.X), data.validation, len(data.test.X)
+    (80, None, 20)
+    """
+    return source.dataset(*_parts(source, rng, test_fraction, validation_fraction))
+
+
+def fold(
+    source: Source,
+    k: int,
+    rng: np.random.Generator,
+    folds_rng: np.random.Generator,
+    *,
+    test_fraction: float = 0.2,
+) -> Folds:
+    """Hold out the test rows, then deal the others into folds."""
+    require_classes(source.labels, source.m, source.groups, 3 if test_fraction else 2)
+    train, _, held_out = _parts(source, rng, test_fraction, 0.0)
+    labels = None if source.labels is None else source.labels[train]
+    groups = None if source.groups is None else source.groups[train]
+    dealt = stratified_folds(labels, k, folds_rng, groups, len(train))
+
+    def one(i: int) -> Dataset:
+        others, own = dealt[i]
+        return source.dataset(train[others], None, train[own])
+
+    # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
+    kept = 1 if isinstance(source, ImageSource) else k
+    return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(one))
+
+
+def _parts(
+    source: Source, rng: np.random.Generator, test: float, validation: float
+) -> tuple[Indices, Indices | None, Indices | None]:
+    """Draw the row numbers to train on, to validate with and to test on."""
+    if test + validation >= 1:
+        raise DataError(
+            f"a test share of {test} and a validation share of {validation} leave nothing to "
+            "train on: their sum must be below 1"
+        )
+    labels, groups = source.labels, source.groups
+    if sides := bool(test) + bool(validation):
+        require_classes(labels, source.m, groups, 1 + sides)
+    train = np.arange(source.m)
+    held_out: dict[str, Indices | None] = {"test": None, "validation": None}
+    taken = 0.0
+    for name, share in (("test", test), ("validation", validation)):
+        if share:
+            part = None if labels is None else labels[train]
+            some = None if groups is None else groups[train]
+            kept, out = stratified_split(part, share / (1 - taken), rng, some, len(train))
+            train, held_out[name] = train[kept], train[out]
+            taken += share
+    return train, held_out["validation"], held_out["test"]
 
 
 def stratified_split(
@@ -33,7 +133,7 @@ def stratified_split(
     """
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
-    classes, names = checked_classes(y, n_rows, groups)
+    classes, names = require_classes(y, n_rows, groups)
     if groups is None:
         in_test = _by_rows(classes, np.bincount(classes), fraction, rng)
     else:
@@ -57,7 +157,7 @@ def stratified_folds(
     """
     if k < 2:
         raise DataError(f"cross-validation needs at least 2 folds, got {k}")
-    classes, names = checked_classes(y, n_rows, groups)
+    classes, names = require_classes(y, n_rows, groups)
     several = len(classes) if groups is None else len(np.unique(np.asarray(groups)))
     if several < k:
         what = "rows" if groups is None else "groups of rows that stay together"
@@ -83,7 +183,7 @@ def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
     return numbers
 
 
-def checked_classes(
+def require_classes(
     y: ArrayLike | None,
     n_rows: int | None,
     groups: Sequence[int] | NDArray[Any] | None,

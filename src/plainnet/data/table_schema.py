@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -10,23 +11,24 @@ import pandas as pd
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from plainnet.data.cells import MANY, Cells
-from plainnet.data.columns import (
+from plainnet.data.column_kinds import (
+    FEATURE_COLUMNS,
     KINDS,
     CategoryColumn,
     Column,
+    ColumnKind,
     FeatureColumn,
-    Kind,
+    IndicatorColumn,
+    LeftOutColumn,
     NumberColumn,
-    YesNoColumn,
+    column_from_json,
+    summarize_values,
 )
-from plainnet.data.left_out import IndicatorColumn, LeftOutColumn, values_held
+from plainnet.data.columns import MANY, Cells
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.read_table import absent_column, named
 from plainnet.errors import DataError, ModelFileError
 from plainnet.storage.json_reader import JsonReader, shortened
-
-__all__ = ["KINDS", "Description", "Kind", "TableSchema"]
 
 _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
@@ -97,7 +99,7 @@ read as unknown (1 row).
         cls,
         frame: pd.DataFrame,
         exclude: Collection[str] = (),
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, ColumnKind] | None = None,
     ) -> Self:
         """Find out what each column holds, and take its statistics from all rows of `frame`.
 
@@ -319,7 +321,7 @@ read as unknown (1 row).
             Description(
                 column.name,
                 column.kind,
-                column.shown,
+                column.summary,
                 f"{column.missing:,} of {self.rows:,}" if column.missing else "none",
                 column.encoding,
             )
@@ -383,7 +385,7 @@ read as unknown (1 row).
         fields.only("kind", "rows", "columns")
         fields.text("kind", ("table",))
         rows = fields.whole("rows", low=1)
-        columns = tuple(_column_from_json(f, rows) for f in fields.objects("columns", "column"))
+        columns = tuple(column_from_json(f, rows) for f in fields.objects("columns", "column"))
         schema = cls(columns, rows)
         if len({column.name for column in columns}) < len(columns) or schema.n_features == 0:
             raise ModelFileError(
@@ -412,7 +414,9 @@ read as unknown (1 row).
         return frame
 
 
-def _check_names(names: list[str], exclude: Collection[str], kinds: Mapping[str, Kind]) -> None:
+def _check_names(
+    names: list[str], exclude: Collection[str], kinds: Mapping[str, ColumnKind]
+) -> None:
     for name in exclude:
         if name not in names:
             raise absent_column(name, names, "to be left out")
@@ -426,53 +430,41 @@ def _check_names(names: list[str], exclude: Collection[str], kinds: Mapping[str,
             )
 
 
-def _column(series: pd.Series, kind: Kind | None) -> Column:
-    """Return a column with its statistics; `kind` overrules what its cells look like."""
+def _column(series: pd.Series, kind: ColumnKind | None) -> Column:
+    """Return a column with its statistics; infer its kind unless it is given."""
     cells = Cells.read(series)
     if kind is None:
         one_value = len(cells.distinct) <= 1 and cells.missing in (0, len(cells.codes))
         categorical = isinstance(series.dtype, pd.CategoricalDtype)
-        kind = "constant" if one_value else _kind(cells, categorical)
+        kind = "constant" if one_value else _inferred_kind(cells, categorical)
     if kind == "identifier":
-        shown = f"{len(cells.distinct):,} different in {len(cells.codes):,} rows"
-        return LeftOutColumn(cells.name, cells.missing, kind, shown)
+        values = f"{len(cells.distinct):,} different in {len(cells.codes):,} rows"
+        return LeftOutColumn(cells.name, cells.missing, kind, values)
     if kind == "constant":
-        return LeftOutColumn(cells.name, cells.missing, kind, values_held(cells))
-    return _varying(cells, _FITTERS[kind])
+        return LeftOutColumn(cells.name, cells.missing, kind, summarize_values(cells))
+    return _fitted(cells, FEATURE_COLUMNS[kind].fit)
 
 
-def _number(cells: Cells) -> NumberColumn:
-    return NumberColumn.fitted(cells, cells.decimal())
-
-
-_FITTERS: Mapping[Kind, Callable[[Cells], FeatureColumn]] = {
-    "number": _number,
-    "yesno": YesNoColumn.fitted,
-    "category": CategoryColumn.fitted,
-    "indicator": IndicatorColumn.fitted,
-}
-
-
-def _varying(cells: Cells, fit: Callable[[Cells], FeatureColumn]) -> Column:
-    """Fit a column to training cells; where its values do not vary, leave them out."""
-    shown = values_held(cells)
+def _fitted(cells: Cells, fit: Callable[[Cells], FeatureColumn]) -> Column:
+    """Fit a column to training cells; leave its values out if they do not vary."""
+    values = summarize_values(cells)
     if len(cells.distinct):
         column = fit(cells)
         if column.varies:
             return column
-        shown = column.shown if len(cells.distinct) > 1 else shown
+        values = column.summary if len(cells.distinct) > 1 else values
     if 0 < cells.missing < len(cells.codes):
-        return IndicatorColumn(cells.name, cells.missing, shown)
-    return LeftOutColumn(cells.name, cells.missing, "constant", shown)
+        return IndicatorColumn(cells.name, cells.missing, values)
+    return LeftOutColumn(cells.name, cells.missing, "constant", values)
 
 
-def _kind(cells: Cells, categorical: bool) -> Kind:
-    """Return what the cells of a column look like."""
-    if cells.looks_yes_no():
+def _inferred_kind(cells: Cells, categorical: bool) -> ColumnKind:
+    """Infer the kind of a column from its cells; see `TableSchema.infer`."""
+    if cells.are_yes_no():
         return "yesno"
     present = len(cells.codes) - cells.missing
     all_differ = len(cells.distinct) == present >= _FEW_ROWS
-    if not categorical and cells.looks_numeric():
+    if not categorical and cells.are_numbers():
         numbers = cells.numbers(cells.decimal())
         whole = bool(np.all(numbers == np.round(numbers)))
         named_id = _ID_NAME.search(cells.name) or cells.name.startswith(_UNNAMED)
@@ -483,9 +475,12 @@ def _kind(cells: Cells, categorical: bool) -> Kind:
 
 
 def _refitted(column: Column, frame: pd.DataFrame) -> Column:
-    """Return a column with the statistics of `frame`; of one left out, how many cells it misses."""
+    """Return a column with the statistics of `frame`; of one left out, only its missing cells."""
     if isinstance(column, FeatureColumn):
-        return _varying(Cells.read(frame[column.name]), column.fit)
+        fit: Callable[[Cells], FeatureColumn] = FEATURE_COLUMNS[column.kind].fit
+        if isinstance(column, NumberColumn):
+            fit = partial(NumberColumn.fit, decimal=column.decimal)
+        return _fitted(Cells.read(frame[column.name]), fit)
     known = column.name in frame.columns
     return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
 
@@ -498,22 +493,7 @@ def _coarsened(column: Column, frame: pd.DataFrame, privacy: Privacy) -> Column:
 
 def _left_out(columns: tuple[Column, ...]) -> str:
     kinds = [
-        f"{shortened(column.name)} is left out as {column.kind} ({column.shown})"
+        f"{shortened(column.name)} is left out as {column.kind} ({column.summary})"
         for column in columns[:_NAMED]
     ]
     return ", ".join(kinds) if kinds else "there is none besides those excluded"
-
-
-_READERS: Mapping[str, Callable[[JsonReader, str, int], Column]] = {
-    "number": NumberColumn.from_json,
-    "yesno": YesNoColumn.from_json,
-    "category": CategoryColumn.from_json,
-    "indicator": IndicatorColumn.from_json,
-    "identifier": LeftOutColumn.from_json,
-    "constant": LeftOutColumn.from_json,
-}
-
-
-def _column_from_json(fields: JsonReader, rows: int) -> Column:
-    kind = fields.text("kind", KINDS)
-    return _READERS[kind](fields, fields.text("name"), fields.whole("missing", high=rows))

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.cells import MANY, Cells
-from plainnet.data.columns import NumberColumn
+from plainnet.data.column_kinds import NumberColumn
+from plainnet.data.columns import MANY, Cells
 from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
 from plainnet.data.read_table import absent_column, named
-from plainnet.decision import is_positive
 from plainnet.errors import DataError, ModelFileError
+from plainnet.nn.losses import is_positive
 from plainnet.storage.json_reader import JsonReader, shortened
 
 __all__ = ["TASKS", "Target", "Task", "drop_unlabeled"]
@@ -162,7 +162,7 @@ class Target:
         if self.task != "regression":
             return self
         cells = _complete(frame, self.columns)
-        numbers = [NumberColumn.fitted(c, self.decimal) for c in cells]
+        numbers = [NumberColumn.fit(c, self.decimal) for c in cells]
         for column in numbers:
             if column.low == column.high:
                 raise DataError(
@@ -377,7 +377,7 @@ def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
     for c in cells:
         if c.missing:
             raise DataError(
-                f"{c.place(-1)}: the target is missing (so it is in {c.missing:,} of "
+                f"{c.location(-1)}: the target is missing (so it is in {c.missing:,} of "
                 f"{len(c.codes):,} rows); fill these cells, or leave the rows out."
             )
     return cells
@@ -388,7 +388,7 @@ def _task(cells: list[Cells]) -> Task:
     if len(cells) > 1:
         if not any(np.isnan(c.yes()).any() for c in cells):
             return "multilabel"
-        if all(c.looks_numeric() for c in cells):
+        if all(c.are_numbers() for c in cells):
             return "regression"
         names = ", ".join(shortened(c.name) for c in cells)
         raise DataError(
@@ -401,7 +401,7 @@ def _task(cells: list[Cells]) -> Task:
     n, m = len(c.distinct), len(c.codes)
     if n <= 2:
         return "binary"
-    if c.looks_numeric():
+    if c.are_numbers():
         numbers = c.numbers(c.decimal())
         whole = bool(np.all(numbers == np.round(numbers)))
         many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_scale(numbers)
@@ -422,7 +422,7 @@ def _are_scale(numbers: NDArray[np.float64]) -> bool:
 
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
     """Return the classes in their natural order."""
-    if not np.isnan(cells.numbers()).any() and cells.looks_numeric():
+    if not np.isnan(cells.numbers()).any() and cells.are_numbers():
         refuse_rounded(cells)
         classes = tuple(sorted({written_label(text) for text in cells.texts()}, key=label_number))
         alike = [a for a in pairwise(classes) if label_number(a[0]) == label_number(a[1])]

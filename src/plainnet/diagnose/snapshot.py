@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.decision import is_positive
 from plainnet.diagnose.activations import Activity, measure, spaced
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import SGD, Optimizer
@@ -221,9 +220,9 @@ class TrainingSnapshot:
     @property
     def task(self) -> Literal["classes", "labels", "numbers"]:
         """What is predicted: one class, several labels, or numbers."""
-        if isinstance(self.loss, BinaryCrossEntropy | SoftmaxCrossEntropy):
-            return "classes"
-        return "labels" if isinstance(self.loss, MultiLabel) else "numbers"
+        if isinstance(self.loss, BinaryCrossEntropy):
+            return "classes" if self.net.n_out == 1 else "labels"
+        return "classes" if isinstance(self.loss, SoftmaxCrossEntropy) else "numbers"
 
     @cached_property
     def labels(self) -> Array | None:
@@ -276,7 +275,7 @@ def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Arr
     """Return the logits of the answer of lowest cost that is the same for every row."""
     Y = y if y.ndim == 2 else np.eye(n_out)[y]
     mean = np.average(Y, axis=0, weights=weight)
-    if isinstance(loss, BinaryCrossEntropy | MultiLabel):
+    if isinstance(loss, BinaryCrossEntropy):
         s = loss.label_smoothing
         p = np.clip(mean * (1 - s) + s / 2, 1e-7, 1 - 1e-7)
         return np.asarray(np.log(p / (1 - p)))

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
 from plainnet.estimators.base import NetEstimator
@@ -20,7 +19,7 @@ from plainnet.estimators.labels import (
 )
 from plainnet.estimators.params import loss_of
 from plainnet.estimators.validation import score_weights
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, MultiLabel, SoftmaxCrossEntropy
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
 from plainnet.nn.parameters import Array
 
 
@@ -245,7 +244,7 @@ class NetClassifier(NetEstimator):
         Z = self._logits(X, "predict_log_proba")
         if isinstance(self.loss_, SoftmaxCrossEntropy):
             return np.asarray(Z - np.logaddexp.reduce(Z, axis=1, keepdims=True))
-        if isinstance(self.loss_, BinaryCrossEntropy | MultiLabel):
+        if isinstance(self.loss_, BinaryCrossEntropy):
             logs = -np.logaddexp(0, -Z)
             return np.hstack([-np.logaddexp(0, Z), logs]) if self._task == "binary" else logs
         with np.errstate(divide="ignore"):  # a loss of the user's own says its probabilities alone

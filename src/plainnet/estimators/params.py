@@ -14,8 +14,7 @@ from plainnet.config import OptimizerName, ScheduleName, TrainConfig, make_optim
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
-from plainnet.model import LOSSES
-from plainnet.nn.losses import Loss, SoftmaxCrossEntropy
+from plainnet.nn.losses import LOSSES, Loss, SoftmaxCrossEntropy, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
@@ -123,14 +122,14 @@ def dtype_of(params: NetParams, otherwise: DTypeLike) -> np.dtype[Any]:
 
 def loss_of(choice: str | Loss | None, task: Task) -> Loss:
     """Make the loss that fits what y holds."""
-    kinds: dict[str, type[Loss]] = {kind.__name__: kind for kind in LOSSES[task]}
+    kinds: dict[str, type[Loss]] = {kind.__name__: kind for kind in losses_for(task)}
     if task == "binary":
         kinds["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
     if choice is None:
         return next(iter(kinds.values()))()
     if isinstance(choice, str) and choice in kinds:
         return kinds[choice]()
-    for_another_task = {kind for losses in LOSSES.values() for kind in losses} - {*kinds.values()}
+    for_another_task = {*LOSSES.values()} - {*kinds.values()}
     if isinstance(choice, Loss) and type(choice) not in for_another_task:
         return choice
     name = type(choice).__name__ if isinstance(choice, Loss) else repr(choice)
@@ -166,7 +165,7 @@ def optimizer_of(params: NetParams, m: int) -> Optimizer:
             lr=None if lr is None else float(lr),
             schedule=cast(ScheduleName, params.schedule),
             epochs=params.epochs,
-            batch_size=params.batch_size or 0,
+            batch_size=params.batch_size,
         ),
         m,
     )

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.decision import is_positive
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.image_hash import color_summary
 from plainnet.evaluate.linear_baseline import fit_regression
 from plainnet.evaluate.one_rule import Rule, feature_spans, fit_rules
 from plainnet.metrics.scores import evaluate
-from plainnet.model import LOSSES, Model
+from plainnet.model import Model
+from plainnet.nn.losses import is_positive, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.storage.json_reader import JsonReader
 
@@ -173,7 +173,7 @@ class Regression(Baseline):
     def outputs(self, X: Array) -> Array:
         """Return what the network without hidden layers says."""
         with limited_threads(blas_threads(self.net, 256, train=False)):
-            return LOSSES[self.task][0]().predictions(
+            return losses_for(self.task)[0]().predictions(
                 self.net.predict_logits(X, transform=self._transform)
             )
 

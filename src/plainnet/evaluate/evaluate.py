@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import Baseline, fit_baselines, store, stored
 from plainnet.evaluate.checks import (
@@ -34,6 +33,7 @@ from plainnet.metrics import curves
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
 from plainnet.metrics.scores import evaluate as compute_metrics
 from plainnet.model import Model
+from plainnet.nn.losses import is_positive
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.model import LOSSES
+from plainnet.nn.losses import losses_for
 from plainnet.nn.network import Sequential, Transform, mlp
 from plainnet.optim.optimizers import SGD, Adam
 from plainnet.optim.schedules import Cosine
@@ -48,7 +48,7 @@ def fit_regression(
         mean, scale = X.mean(axis=0), X.std(axis=0)
         scale[scale == 0] = 1
         X = (X - mean) / scale
-    loss, m = LOSSES[task][0](), len(X)
+    loss, m = losses_for(task)[0](), len(X)
     if m * n * n_out * 4 * EPOCHS <= _WORK or (n > m and m <= _BASIS):
         _in_full(net, X, y, loss, transform)
     else:
@@ -66,7 +66,7 @@ def fit_regression(
 def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None) -> None:
     m, rows = len(X), X if transform is None else transform(X)
     # The second derivative of the loss by z is 1/4 at most, and 1/2 for classes against others.
-    steepest = {"BinaryCrossEntropy": 0.25, "MultiLabel": 0.25 / net.n_out}
+    steepest = {"BinaryCrossEntropy": 0.25 / net.n_out}
     curvature = steepest.get(type(loss).__name__, 0.5) * _largest(rows) + PENALTY / m
     rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
     _fit(net, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, l2=PENALTY / m)

@@ -45,9 +45,13 @@ class FeatureSpan:
 
 def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
     """Return the feature numbers of each column, or the color statistics of images."""
-    from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
+    from plainnet.data.column_kinds import (
+        CategoryColumn,
+        FeatureColumn,
+        IndicatorColumn,
+        NumberColumn,
+    )
     from plainnet.data.images import ImageSchema
-    from plainnet.data.left_out import IndicatorColumn
 
     if isinstance(schema, ImageSchema):
         return [FeatureSpan(name, "number", i, i + 1) for i, name in enumerate(COLOR_NAMES)]

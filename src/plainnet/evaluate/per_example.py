@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.decision import is_positive
 from plainnet.errors import DataError
 from plainnet.model import Model, within
-from plainnet.nn.losses import Huber, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plainnet.nn.losses import is_positive
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
@@ -136,28 +135,6 @@ def without_far(model: Model, data: "Dataset", part: Literal["validation", "test
     index = np.array([int(name) - 1 for name in found.names], np.int64)
     less: dict[str, Any] = {part: found.rows if found.names else None, f"{part}_rows": index}
     return replace(data, notes=notes, **less)
-
-
-def row_losses(loss: Loss, Z: Array, y: Array) -> Floats:
-    """Compute the loss of each row, of which the loss itself gives the mean."""
-    Z = Z.astype(np.float64)
-    if isinstance(loss, MeanSquaredError):
-        return np.asarray(np.square(Z - y).mean(axis=1))
-    if isinstance(loss, Huber):
-        D = np.abs(Z - y)
-        C = np.minimum(D, loss.delta)
-        return np.asarray((C * (D - 0.5 * C)).mean(axis=1))
-    smooth = float(loss.config().get("label_smoothing", 0.0))
-    if isinstance(loss, SoftmaxCrossEntropy):
-        hot = y if y.ndim == 2 else np.eye(Z.shape[1])[y]
-        hot = hot * (1 - smooth) + smooth / Z.shape[1]
-        Z = Z - Z.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(Z).sum(axis=1)) - (Z * hot).sum(axis=1))
-    if set(loss.options) == {"label_smoothing"}:  # independent yes/no outputs
-        soft = y * (1 - smooth) + smooth / 2
-        cells = np.maximum(Z, 0) - Z * soft + np.log1p(np.exp(-np.abs(Z)))
-        return np.asarray(cells.mean(axis=1))
-    return np.array([loss(Z[i : i + 1], y[i : i + 1])[0] for i in range(len(Z))])
 
 
 def row_scores(model: Model, Z: Array, y: Array) -> Floats:

@@ -16,7 +16,7 @@ from plainnet.nn.parameters import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plainnet.data.columns import Column
+    from plainnet.data.column_kinds import Column
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
@@ -161,7 +161,7 @@ def input_names(model: Model) -> tuple[str, ...]:
 
 def answer(target: "Target", a: Array) -> str:
     """Say a prediction in words."""
-    from plainnet.data.cells import text_from_number
+    from plainnet.data.columns import text_from_number
 
     said = target.decode(a[np.newaxis])[0]
     if target.task == "regression":
@@ -174,7 +174,7 @@ def answer(target: "Target", a: Array) -> str:
 
 def truth(target: "Target", y: Array) -> str:
     """Say one encoded target in words, as `answer` says a prediction."""
-    from plainnet.data.cells import text_from_number
+    from plainnet.data.columns import text_from_number
 
     if target.task == "multiclass":
         return target.classes[int(y[0])]
@@ -192,7 +192,7 @@ def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
 
 
 def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    from plainnet.data.cells import Cells
+    from plainnet.data.columns import Cells
     from plainnet.data.read_table import read_frame
 
     schema, target = _table(model.schema), model.target
@@ -215,7 +215,7 @@ def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
 
 
 def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cell, ...]:
-    from plainnet.data.cells import Cells
+    from plainnet.data.columns import Cells
 
     cells, start = [], 0
     for column in schema.columns:
@@ -235,8 +235,8 @@ def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cel
 
 
 def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
-    from plainnet.data.cells import Cells
-    from plainnet.data.columns import CategoryColumn, NumberColumn
+    from plainnet.data.column_kinds import CategoryColumn, NumberColumn
+    from plainnet.data.columns import Cells
 
     if isinstance(column, NumberColumn):
         value, said = column.median, "missing = the median: "

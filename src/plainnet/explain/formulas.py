@@ -10,33 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.losses import (
-    BinaryCrossEntropy,
-    Huber,
-    Loss,
-    MeanSquaredError,
-    MultiLabel,
-    SoftmaxCrossEntropy,
-)
+from plainnet.nn.losses import Loss
 
 _ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # of which ``plainnet`` is a folder
-_LOGISTIC = "a = 1 / (1 + e^-z)"
-_CROSS = "-y log(a) - (1 - y) log(1 - a)"
-_LINKS: dict[type[Loss], str] = {
-    BinaryCrossEntropy: _LOGISTIC,
-    MultiLabel: _LOGISTIC,
-    SoftmaxCrossEntropy: "a_k = e^z_k / (e^z_1 + ... + e^z_K)",
-    MeanSquaredError: "a = z",
-    Huber: "a = z",
-}
-_LOSSES: dict[type[Loss], str] = {
-    BinaryCrossEntropy: f"L = {_CROSS} = max(z, 0) - z y + log(1 + e^-|z|)",
-    MultiLabel: f"L = mean over the labels of {_CROSS}",
-    SoftmaxCrossEntropy: "L = -log(a_y) = log(e^z_1 + ... + e^z_K) - z_y, y the true class",
-    MeanSquaredError: "L = mean over the outputs of (z - y)^2",
-    Huber: "L = mean over the outputs of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); "
-    "d = z - y",
-}
 
 
 class SourceLocation(NamedTuple):
@@ -119,14 +95,8 @@ def gradient_formula(backward: Callable[..., Any], name: str) -> str:
     return whole if code is None else " ".join(code.text.split("  #")[0].split())
 
 
-def link_formula(loss: Loss) -> str:
-    """Return the formula that turns logits z into predictions a."""
-    return _LINKS.get(type(loss), formula_of(type(loss).predictions))
-
-
 def loss_formula(loss: Loss) -> str:
-    """Return the formula of the loss of one row."""
-    formula = _LOSSES.get(type(loss), formula_of(type(loss).__call__))
+    """Return the formula of the loss of one row, with the options that differ from 0."""
     given = [f"{name.replace('_', ' ')} = {value:g}" for name, value in loss.config().items()]
     shown = [text for text in given if not text.endswith(" = 0")]
-    return "; ".join([formula, *shown])
+    return "; ".join([loss.formula, *shown])

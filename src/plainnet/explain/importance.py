@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import Floats, NamedExamples, row_losses, row_scores
+from plainnet.evaluate.per_example import Floats, NamedExamples, row_scores
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
@@ -81,7 +81,7 @@ def importance(
 
     def measure(values: Array) -> Floats:
         Z = model.logits(values.reshape(X.shape))
-        return np.stack([row_losses(model.loss, Z, y), row_scores(model, Z, y)])
+        return np.stack([model.loss.per_example(Z.astype(np.float64), y), row_scores(model, Z, y)])
 
     sign = 1.0 if model.target.task == "regression" else -1.0
     found = []

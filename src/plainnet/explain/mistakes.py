@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plainnet.decision import is_positive
-from plainnet.evaluate.per_example import NamedExamples, row_losses, row_scores
+from plainnet.evaluate.per_example import NamedExamples, row_scores
 from plainnet.explain.example import answer, truth
 from plainnet.model import Model
+from plainnet.nn.losses import is_positive
 
 
 class Mistake(NamedTuple):
@@ -38,7 +38,7 @@ def worst(model: Model, rows: NamedExamples, n: int = 10) -> list[Mistake]:
     Z = model.logits(rows.X)
     y = model.loss.encode(rows.y, net.n_out, np.float64)
     A = model.loss.predictions(Z).astype(np.float64)
-    scores, losses = row_scores(model, Z, y), row_losses(model.loss, Z, y)
+    scores, losses = row_scores(model, Z, y), model.loss.per_example(Z.astype(np.float64), y)
     if target.task == "regression":
         errors, rank = scores, scores
     else:

@@ -13,7 +13,6 @@ from plainnet.explain.formulas import (
     code_of,
     formula_of,
     gradient_formula,
-    link_formula,
     loss_formula,
 )
 from plainnet.nn.activations import Activation
@@ -200,12 +199,12 @@ def trace(
         X[0],
         tuple(walk.steps),
         loss.predictions(walk.outputs[-1].copy())[0],
-        link_formula(loss),
+        loss.prediction_formula,
         code_of(type(loss).predictions),
         None if walk.y is None else walk.y[0],
         walk.value if walk.y is not None else None,
         loss_formula(loss),
-        code_of(type(loss).__call__),
+        code_of(type(loss).unreduced),
         gradients,
         entries,
     )
@@ -262,11 +261,9 @@ class _Walk:
         assert self.y is not None
         self.value, dZ = self.loss(self.outputs[-1], self.y)
         layers = self.net.layers
-        loss = type(self.loss)
-        formula = formula_of(loss.__call__).removeprefix("Return the mean loss and ")
-        kept = [
-            _Kept(len(layers), "", dZ[0].copy(), loss.__name__, formula, code_of(loss.__call__))
-        ]
+        loss, code = self.loss, code_of(type(self.loss).unreduced)
+        name = type(loss).__name__
+        kept = [_Kept(len(layers), "", dZ[0].copy(), name, loss.gradient_formula, code)]
         dY = dZ
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]

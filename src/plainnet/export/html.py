@@ -4,7 +4,7 @@ import base64
 from importlib.resources import files
 from typing import Any
 
-from plainnet.data.cells import text_from_number
+from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema

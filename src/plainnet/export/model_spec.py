@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn, YesNoColumn
+from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn, YesNoColumn
 from plainnet.data.table_schema import TableSchema
 from plainnet.errors import PlainnetError
 from plainnet.model import Model

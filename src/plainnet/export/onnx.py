@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from plainnet._version import __version__
-from plainnet.data.cells import YES_NO_PAIRS, Cells
-from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
+from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, IndicatorColumn, NumberColumn
+from plainnet.data.columns import YES_NO_PAIRS, Cells
 from plainnet.data.images import ImageSchema
-from plainnet.data.left_out import IndicatorColumn
 from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.decision import is_positive
 from plainnet.errors import DataError
+from plainnet.nn.losses import is_positive
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

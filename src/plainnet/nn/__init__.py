@@ -16,20 +16,22 @@ from plainnet.nn.activations import (
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
+    LOSSES,
     BinaryCrossEntropy,
     Huber,
     Loss,
     MeanSquaredError,
-    MultiLabel,
     SoftmaxCrossEntropy,
 )
 from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Parameters, ParameterSpec
+from plainnet.nn.registry import register
 
 __all__ = [
     "ELU",
     "GELU",
+    "LOSSES",
     "Activation",
     "BatchNorm",
     "BinaryCrossEntropy",
@@ -43,7 +45,6 @@ __all__ = [
     "LeakyReLU",
     "Loss",
     "MeanSquaredError",
-    "MultiLabel",
     "ParameterSpec",
     "Parameters",
     "ReLU",
@@ -56,4 +57,5 @@ __all__ = [
     "activation",
     "initializer",
     "mlp",
+    "register",
 ]

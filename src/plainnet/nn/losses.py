@@ -1,4 +1,4 @@
-"""Losses: the value, the gradient and the link function of each, together."""
+"""Losses: the value, the gradient and the predictions of each, together."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
@@ -6,43 +6,76 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from plainnet.decision import is_positive
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import ONE, ZERO, Array, number
+from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
+
+LOSSES: dict[str, type["Loss"]] = {}
 
 
 class Loss(ABC):
-    """What a training minimizes, computed from the network's last output Z (the logits).
+    """What training minimizes, computed from the network's last output Z (the logits).
 
-    Calling a loss returns the mean over the rows and ``dZ``, the derivative of that mean, both
-    from one computation that cannot overflow. With weights the mean is the weighted mean, so that
-    a row of weight 2 counts as two rows.
+    Calling a loss returns the mean over the rows and ``dZ``, the derivative of that mean. With
+    weights it is the weighted mean: a row of weight 2 counts as two rows.
+
+    To add a loss, define `unreduced`, `predictions`, `encode` and `metric_values`, and decorate
+    the class with ``@register(LOSSES)`` if models with it should be saved.
 
     Attributes
     ----------
+    options : tuple of str
+        The names of the constructor's arguments, which are kept as attributes.
+    tasks : tuple of str
+        The tasks it serves: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
     metric_name : str
-        What ``score`` measures: ``accuracy`` or ``MAE``.
+        What `metric` measures: ``accuracy`` or ``MAE``.
+    class_numbers : bool
+        Whether targets may be one class number per row.
+    formula, prediction_formula, gradient_formula : str
+        The loss of one row, the prediction a from the logits z, and dZ, as `explain` shows them.
 
     Examples
     --------
     >>> loss = BinaryCrossEntropy()
-    >>> y = loss.encode([1, 0], n_out=1)
-    >>> Z = np.array([[2.0], [1.0]])
-    >>> value, dZ = loss(Z, y)
+    >>> value, dZ = loss([[2.0], [1.0]], [1, 0])
     >>> round(value, 3), dZ.round(3).ravel()
     (0.72, array([-0.06 ,  0.366]))
-    >>> loss.predictions(Z).round(3).ravel()
+    >>> loss.predictions([[2.0], [1.0]]).round(3).ravel()
     array([0.881, 0.731])
-    >>> loss.metric(Z, y)  # the second row is on the wrong side
+    >>> loss.metric([[2.0], [1.0]], [1, 0])  # the second row is on the wrong side
     0.5
+
+    A loss of your own:
+
+    >>> class Absolute(Loss):
+    ...     tasks = ("regression",)
+    ...     metric_name = "MAE"
+    ...     def unreduced(self, Z, y):
+    ...         return np.abs(Z - y), np.sign(Z - y)
+    ...     def predictions(self, Z):
+    ...         return Z
+    ...     def encode(self, y, n_out, dtype=np.float32):
+    ...         return np.asarray(y, dtype).reshape(-1, n_out)
+    ...     def metric_values(self, Z, y):
+    ...         return np.abs(Z - y)
+    >>> Absolute()([[3.0], [0.0]], [1, 1])
+    (1.5, array([[ 0.5], [-0.5]]))
     """
 
     options: ClassVar[tuple[str, ...]] = ()
+    tasks: ClassVar[tuple[str, ...]] = ()
     metric_name: ClassVar[str] = "accuracy"
+    class_numbers: ClassVar[bool] = False
+    formula: ClassVar[str] = ""
+    prediction_formula: ClassVar[str] = ""
+    gradient_formula: ClassVar[str] = ""
 
-    @abstractmethod
-    def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
+    @final
+    def __call__(
+        self, Z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
+    ) -> tuple[float, Array]:
         """Return the mean loss and dZ.
 
         Parameters
@@ -50,7 +83,7 @@ class Loss(ABC):
         Z : array of shape (m, k)
             The network's output.
         y : array
-            Targets as `encode` gives them.
+            Targets as `encode` gives them, or (m,) for one output.
         weight : array of shape (m,), optional
             The weight of each row; equal by default.
 
@@ -62,12 +95,110 @@ class Loss(ABC):
         Raises
         ------
         PlainnetError
-            If Z, y and weight do not go together, or there are no rows.
+            If the shapes of Z, y and weight do not fit, or there are no rows.
+
+        Examples
+        --------
+        >>> MeanSquaredError()([[3.0], [1.0]], [1, 1], weight=[1, 3])
+        (1.0, array([[1.], [0.]]))
+        """
+        Z, y = self._checked(Z, y)
+        losses, dZ = self.unreduced(Z, y)
+        if not losses.size:
+            raise PlainnetError("a loss needs at least one row, got none")
+        if weight is None:
+            dZ *= number(1 / losses.size, dZ.dtype)
+            return float(np.add.reduce(losses, None)) / losses.size, dZ
+        weight = np.asarray(weight)
+        if weight.shape != (len(losses),):
+            raise PlainnetError(
+                f"expected weights of shape ({len(losses)},), one for each row, got {weight.shape}"
+            )
+        per_row = losses.size // len(losses)
+        total = float(weight.sum()) * per_row
+        if total == 0:  # a batch of rows that do not count
+            return 0.0, np.zeros_like(dZ)
+        dZ *= (weight / total).astype(dZ.dtype)[:, None]
+        return float(weight @ losses.reshape(len(losses), -1).sum(axis=1)) / total, dZ
+
+    @final
+    def per_example(self, Z: ArrayLike, y: ArrayLike) -> Array:
+        """Return the loss of each row, whose mean the loss itself is.
+
+        Parameters
+        ----------
+        Z : array of shape (m, k)
+            The network's output.
+        y : array
+            Targets as `encode` gives them, or (m,) for one output.
+
+        Returns
+        -------
+        array of shape (m,)
+
+        Raises
+        ------
+        PlainnetError
+            If the shapes of Z and y do not fit.
+
+        Examples
+        --------
+        >>> MeanSquaredError().per_example([[3.0, 1.0], [0.0, 0.0]], [[1, 1], [0, 0]])
+        array([2., 0.])
+        """
+        losses = self.unreduced(*self._checked(Z, y))[0]
+        return losses if losses.ndim == 1 else np.asarray(losses.mean(axis=1))
+
+    @final
+    def metric(self, Z: ArrayLike, y: ArrayLike) -> float:
+        """Return the mean of ``metric_name`` over the rows.
+
+        Parameters
+        ----------
+        Z : array of shape (m, k)
+            The network's output.
+        y : array
+            Targets as `encode` gives them, or (m,) for one output.
+
+        Returns
+        -------
+        float
+            A share in [0, 1], or an error in the unit of the targets for regression.
+
+        Raises
+        ------
+        PlainnetError
+            If the shapes of Z and y do not fit.
+
+        Examples
+        --------
+        >>> SoftmaxCrossEntropy().metric([[2.0, 1.0], [0.0, 1.0]], [0, 0])
+        0.5
+        """
+        return float(np.mean(self.metric_values(*self._checked(Z, y))))
+
+    @abstractmethod
+    def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
+        """Return the losses before averaging, and the derivative of each by its Z.
+
+        Parameters
+        ----------
+        Z : array of shape (m, k)
+            The network's output; left as it is.
+        y : array
+            Targets as `encode` gives them; left as they are.
+
+        Returns
+        -------
+        losses : array of shape (m,) or (m, k)
+            One for each row, or for each output.
+        dZ : array of shape (m, k)
+            A new array, which the caller scales in place.
         """
 
     @abstractmethod
-    def predictions(self, Z: Array) -> Array:
-        """Turn logits into what a user calls a prediction.
+    def predictions(self, Z: ArrayLike) -> Array:
+        """Turn logits into predictions (the inverse link).
 
         Parameters
         ----------
@@ -78,6 +209,11 @@ class Loss(ABC):
         -------
         array of shape (m, k)
             Probabilities, or the numbers themselves for regression.
+
+        Raises
+        ------
+        PlainnetError
+            If Z has another shape.
         """
 
     @abstractmethod
@@ -89,9 +225,9 @@ class Loss(ABC):
         y : array of shape (m,) or (m, n_out)
             Targets as a person writes them.
         n_out : int
-            The network's outputs.
+            The number of the network's outputs.
         dtype : dtype, default float32
-            What the network computes in.
+            The network's dtype.
 
         Returns
         -------
@@ -100,12 +236,12 @@ class Loss(ABC):
         Raises
         ------
         PlainnetError
-            If the targets do not go with the loss or the outputs.
+            If the targets do not fit the loss or the outputs.
         """
 
     @abstractmethod
-    def metric(self, Z: Array, y: Array) -> float:
-        """Return the mean of ``metric_name`` over the rows.
+    def metric_values(self, Z: Array, y: Array) -> Array:
+        """Return the metric of each row or output, whose mean is `metric`.
 
         Parameters
         ----------
@@ -116,13 +252,12 @@ class Loss(ABC):
 
         Returns
         -------
-        float
-            A share in [0, 1], or an error in the unit of the targets for regression.
+        array of shape (m,) or (m, k)
         """
 
     @final
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them.
+        """Return the constructor's arguments by name.
 
         Returns
         -------
@@ -136,6 +271,36 @@ class Loss(ABC):
         """
         return {option: getattr(self, option) for option in self.options}
 
+    def __repr__(self) -> str:
+        return call_text(self, self.config())
+
+    def _checked(self, Z: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Return outputs and targets whose shapes fit: NumPy would broadcast (m,) over (m, 1)."""
+        Z = _logits(self, Z)
+        if not isinstance(y, np.ndarray):
+            y = self.encode(y, Z.shape[1], Z.dtype)
+        if y.shape == Z.shape:
+            return Z, y
+        if y.shape == Z.shape[:1]:
+            if self.class_numbers and y.dtype.kind in "iu":
+                return Z, y
+            if Z.shape[1] == 1:
+                return Z, y[:, None]
+        raise PlainnetError(
+            f"{type(self).__name__}: outputs of shape {Z.shape} do not go with targets of "
+            f"shape {y.shape} and type {y.dtype}: encode the targets first"
+        )
+
+
+def losses_for(task: str) -> tuple[type[Loss], ...]:
+    """Return the losses that serve a task, the usual one first."""
+    return tuple(kind for kind in LOSSES.values() if task in kind.tasks)
+
+
+def is_positive(A: Array) -> Array:
+    """Return which probabilities mean yes: those above one half; at one half argmax says no too."""
+    return np.asarray(A > 0.5)
+
 
 class _CrossEntropy(Loss):
     """Classes as targets, which may be smoothed."""
@@ -148,51 +313,10 @@ class _CrossEntropy(Loss):
         )
 
 
-class _Logistic(_CrossEntropy):
-    """Independent yes/no outputs: the mean of max(z, 0) - z y + L, with L = log(1 + e^-|z|).
-
-    sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
-    """
-
-    @final
-    def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = (sigmoid(Z) - y) / (m k)."""
-        _same_shape(self, Z, y)
-        if self.label_smoothing:
-            y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        L = np.abs(Z)
-        np.negative(L, L)
-        np.log1p(np.exp(L, L), L)
-        losses = np.maximum(Z, ZERO)
-        dZ = Z - losses - L
-        np.exp(dZ, dZ)
-        dZ -= y
-        losses -= Z * y
-        losses += L
-        return _weighted_mean(losses, dZ, weight)
-
-    @final
-    def predictions(self, Z: Array) -> Array:
-        """Return probabilities, sigmoid(Z)."""
-        return _sigmoid_from(np.exp(-np.abs(Z)), Z)
-
-    @final
-    def metric(self, Z: Array, y: Array) -> float:
-        """Return the share of outputs on the right side of probability 1/2."""
-        return float(np.mean(is_positive(self.predictions(Z)) == (y > 0.5)))
-
-
-def _sigmoid_from(E: Array, Z: Array) -> Array:
-    """sigmoid(Z) from E = e^-|Z|: e^min(Z, 0) / (1 + E), exact on both sides of zero."""
-    A = np.minimum(Z, ZERO)
-    np.exp(A, out=A)  # 1 above zero, E below: twice as fast as np.where
-    A /= E + ONE
-    return A
-
-
+@register(LOSSES)
 @final
-class BinaryCrossEntropy(_Logistic):
-    """The loss of one yes/no output; the network has one output.
+class BinaryCrossEntropy(_CrossEntropy):
+    """The loss of one or several independent yes/no outputs; the mean runs over rows and outputs.
 
     Parameters
     ----------
@@ -207,50 +331,46 @@ class BinaryCrossEntropy(_Logistic):
     Examples
     --------
     >>> loss = BinaryCrossEntropy()
-    >>> value, dZ = loss(np.zeros((2, 1)), loss.encode([0, 1], 1, float))
+    >>> value, dZ = loss([[0.0], [0.0]], [0, 1])
     >>> round(value, 6), dZ.ravel()
     (0.693147, array([ 0.25, -0.25]))
-    """
-
-    def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Return targets as (m, 1); they must lie between 0 and 1.
-
-        Raises
-        ------
-        PlainnetError
-            If n_out is not 1, or the targets are not (m,) or (m, 1) numbers in [0, 1].
-        """
-        if n_out != 1:
-            raise PlainnetError(
-                f"BinaryCrossEntropy needs a network with 1 output, this one has {n_out}: "
-                "take SoftmaxCrossEntropy or MultiLabel"
-            )
-        return _in_unit_interval(self, _columns(self, y, 1, dtype))
-
-
-@final
-class MultiLabel(_Logistic):
-    """Several yes/no outputs at once; the mean runs over rows and labels.
-
-    Parameters
-    ----------
-    label_smoothing : float, default 0.0
-        Targets become y (1 - s) + s/2.
-
-    Raises
-    ------
-    PlainnetError
-        If label_smoothing is not in [0, 1).
-
-    Examples
-    --------
-    >>> loss = MultiLabel()
-    >>> Z, y = np.array([[2.0, -1.0]]), loss.encode([[1, 1]], n_out=2)
-    >>> loss.predictions(Z).round(3)
-    array([[0.881, 0.269]])
-    >>> loss.metric(Z, y)  # the second label is missed
+    >>> loss.metric([[2.0, -1.0]], [[1, 1]])  # the second of two labels is missed
     0.5
     """
+
+    tasks = ("binary", "multilabel")
+    formula = (
+        "L = -y log(a) - (1 - y) log(1 - a) = max(z, 0) - z y + log(1 + e^-|z|), "
+        "the mean over the outputs"
+    )
+    prediction_formula = "a = 1 / (1 + e^-z)"
+    gradient_formula = "dZ = (sigmoid(Z) - y) / (m k)"
+
+    def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
+        """Return max(z, 0) - z y + L and sigmoid(z) - y, with L = log(1 + e^-|z|).
+
+        sigmoid(z) = e^(min(z, 0) - L), and min(z, 0) = z - max(z, 0).
+        """
+        if self.label_smoothing:
+            y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        L = np.abs(Z)
+        np.negative(L, L)
+        np.log1p(np.exp(L, L), L)
+        losses = np.maximum(Z, ZERO)
+        dZ = Z - losses - L
+        np.exp(dZ, dZ)
+        dZ -= y
+        losses -= Z * y
+        losses += L
+        return losses, dZ
+
+    def predictions(self, Z: ArrayLike) -> Array:
+        """Return probabilities, sigmoid(Z) = e^min(Z, 0) / (1 + e^-|Z|)."""
+        Z = _logits(self, Z)
+        A = np.minimum(Z, ZERO)
+        np.exp(A, out=A)  # twice as fast as np.where, and exact on both sides of zero
+        A /= np.exp(-np.abs(Z)) + ONE
+        return A
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
         """Return targets as (m, n_out); they must lie between 0 and 1.
@@ -258,11 +378,21 @@ class MultiLabel(_Logistic):
         Raises
         ------
         PlainnetError
-            If the targets are not (m, n_out) numbers in [0, 1].
+            If the targets are not (m, n_out) numbers in [0, 1]; (m,) will do for one output.
         """
+        if n_out > 1 and np.ndim(y) == 1:
+            raise PlainnetError(
+                f"BinaryCrossEntropy expects targets of shape (m, {n_out}), got {np.shape(y)}; "
+                "for class numbers take SoftmaxCrossEntropy"
+            )
         return _in_unit_interval(self, _columns(self, y, n_out, dtype))
 
+    def metric_values(self, Z: Array, y: Array) -> Array:
+        """Return which outputs are on the right side of probability 1/2."""
+        return np.asarray(is_positive(self.predictions(Z)) == is_positive(y))
 
+
+@register(LOSSES)
 @final
 class SoftmaxCrossEntropy(_CrossEntropy):
     """The loss of one class out of several: log(sum e^z) - z of the true class.
@@ -280,23 +410,21 @@ class SoftmaxCrossEntropy(_CrossEntropy):
     Examples
     --------
     >>> loss = SoftmaxCrossEntropy()
-    >>> value, dZ = loss(np.zeros((1, 4)), loss.encode([2], 4))
+    >>> value, dZ = loss(np.zeros((1, 4)), [2])
     >>> round(value, 6), dZ
     (1.386294, array([[ 0.25,  0.25, -0.75,  0.25]]))
-    >>> Z = np.log([[1.0, 2.0, 5.0]])
-    >>> loss.predictions(Z)
+    >>> loss.predictions(np.log([[1.0, 2.0, 5.0]]))
     array([[0.125, 0.25 , 0.625]])
-    >>> loss.metric(Z, loss.encode([2], 3))
-    1.0
     """
 
-    def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = (softmax(Z) - y) / m."""
-        if y.shape != Z.shape and (y.shape != Z.shape[:1] or y.dtype.kind not in "iu"):
-            raise PlainnetError(
-                f"SoftmaxCrossEntropy: outputs of shape {Z.shape} do not go with targets of "
-                f"shape {y.shape} and type {y.dtype}: encode the targets first"
-            )
+    tasks = ("multiclass",)
+    class_numbers = True
+    formula = "L = -log(a_y) = log(e^z_1 + ... + e^z_K) - z_y, y the true class"
+    prediction_formula = "a_k = e^z_k / (e^z_1 + ... + e^z_K)"
+    gradient_formula = "dZ = (softmax(Z) - y) / m"
+
+    def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
+        """Return log(sum e^z) - sum y z of each row, and softmax(z) - y."""
         smooth, n_classes = self.label_smoothing, Z.shape[1]
         Z = Z - Z.max(axis=1, keepdims=True)
         dZ = np.exp(Z)
@@ -306,17 +434,18 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         if y.ndim == 2:  # a distribution over the classes in each row
             y = y * (1 - smooth) + smooth / n_classes
             dZ -= y
-            return _weighted_mean(log_total - (Z * y).sum(axis=1), dZ, weight)
+            return log_total - (Z * y).sum(axis=1), dZ
         rows = np.arange(len(Z))
         losses = log_total - (1 - smooth) * Z[rows, y]
         dZ[rows, y] -= 1 - smooth
         if smooth:
             losses -= smooth * Z.mean(axis=1)
             dZ -= smooth / n_classes
-        return _weighted_mean(losses, dZ, weight)
+        return losses, dZ
 
-    def predictions(self, Z: Array) -> Array:
+    def predictions(self, Z: ArrayLike) -> Array:
         """Return probabilities, softmax(Z), which sum to 1 in each row."""
+        Z = _logits(self, Z)
         E: Array = np.exp(Z - Z.max(axis=1, keepdims=True))
         E /= E.sum(axis=1, keepdims=True)
         return E
@@ -368,20 +497,22 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             )
         return given.astype(np.intp)
 
-    def metric(self, Z: Array, y: Array) -> float:
-        """Return the share of rows whose largest output is the true class."""
-        return float(np.mean(Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y)))
+    def metric_values(self, Z: Array, y: Array) -> Array:
+        """Return for which rows the largest output is the true class."""
+        return np.asarray(Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y))
 
 
 class _Regression(Loss):
     """Numbers as targets; the prediction is the output itself."""
 
+    tasks = ("regression",)
     metric_name = "MAE"
+    prediction_formula = "a = z"
 
     @final
-    def predictions(self, Z: Array) -> Array:
+    def predictions(self, Z: ArrayLike) -> Array:
         """Return Z."""
-        return Z
+        return _logits(self, Z)
 
     @final
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
@@ -389,29 +520,32 @@ class _Regression(Loss):
         return _columns(self, y, n_out, dtype)
 
     @final
-    def metric(self, Z: Array, y: Array) -> float:
-        """Return the mean absolute error."""
-        return float(np.mean(np.abs(Z - y)))
+    def metric_values(self, Z: Array, y: Array) -> Array:
+        """Return absolute errors."""
+        return np.asarray(np.abs(Z - y))
 
 
+@register(LOSSES)
 @final
 class MeanSquaredError(_Regression):
     """The mean of (z - y)^2 over rows and outputs.
 
     Examples
     --------
-    >>> value, dZ = MeanSquaredError()(np.array([[3.0]]), np.array([[1.0]]))
-    >>> value, dZ
+    >>> MeanSquaredError()([[3.0]], [1.0])
     (4.0, array([[4.]]))
     """
 
-    def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = 2 (Z - y) / (m k)."""
-        _same_shape(self, Z, y)
+    formula = "L = mean over the outputs of (z - y)^2"
+    gradient_formula = "dZ = 2 (Z - y) / (m k)"
+
+    def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
+        """Return (z - y)^2 and 2 (z - y)."""
         D = Z - y
-        return _weighted_mean(D * D, 2 * D, weight)
+        return D * D, 2 * D
 
 
+@register(LOSSES)
 @final
 class Huber(_Regression):
     """Half the square of small errors, linear in large ones (Huber, 1964).
@@ -428,50 +562,36 @@ class Huber(_Regression):
 
     Examples
     --------
-    >>> value, dZ = Huber(delta=1.0)(np.array([[3.0]]), np.array([[0.0]]))
-    >>> value, dZ
+    >>> Huber(delta=1.0)([[3.0]], [0.0])
     (2.5, array([[1.]]))
     """
 
     options = ("delta",)
+    formula = (
+        "L = mean over the outputs of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); "
+        "d = z - y"
+    )
+    gradient_formula = "dZ = clip(Z - y, -delta, delta) / (m k)"
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = check_range("Huber", "delta", delta, 0, np.inf, ends=False)
 
-    def __call__(self, Z: Array, y: Array, weight: Array | None = None) -> tuple[float, Array]:
-        """Return the mean loss and dZ = clip(Z - y, -delta, delta) / (m k)."""
-        _same_shape(self, Z, y)
+    def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
+        """Return c (d - c / 2) and c, with d = z - y and c = clip(d, -delta, delta)."""
         D = Z - y
         C = np.clip(D, -self.delta, self.delta)
-        return _weighted_mean(C * (D - 0.5 * C), C, weight)
+        return C * (D - 0.5 * C), C
 
 
-def _weighted_mean(losses: Array, dZ: Array, weight: Array | None) -> tuple[float, Array]:
-    """The mean of losses (per row or per output) and, in place, dZ of that mean."""
-    if not losses.size:
-        raise PlainnetError("a loss needs at least one row, got none")
-    per_row = losses.size // len(losses)
-    if weight is None:
-        dZ *= number(1 / losses.size, dZ.dtype)
-        return float(np.add.reduce(losses, None)) / losses.size, dZ
-    if weight.shape != (len(losses),):
+def _logits(loss: Loss, Z: ArrayLike) -> Array:
+    """Return outputs as a floating array of shape (m, k)."""
+    dtype = getattr(Z, "dtype", None)
+    logits: Array = Z if dtype is not None and dtype.kind == "f" else np.asarray(Z, np.float64)  # type: ignore[assignment]
+    if logits.ndim != 2:
         raise PlainnetError(
-            f"expected weights of shape ({len(losses)},), one for each row, got {weight.shape}"
+            f"{type(loss).__name__} expects outputs of shape (m, n_out), got {logits.shape}"
         )
-    total = float(weight.sum()) * per_row
-    if total == 0:  # a batch of rows that do not count
-        return 0.0, np.zeros_like(dZ)
-    dZ *= (weight / total).astype(dZ.dtype)[:, None]
-    return float(weight @ losses.reshape(len(losses), -1).sum(axis=1)) / total, dZ
-
-
-def _same_shape(loss: Loss, Z: Array, y: Array) -> None:
-    """Refuse (m, 1) with (m,), which NumPy would take for an (m, m) table."""
-    if y.shape != Z.shape:
-        raise PlainnetError(
-            f"{type(loss).__name__}: outputs of shape {Z.shape} do not go with targets of shape "
-            f"{y.shape}: encode the targets first"
-        )
+    return logits
 
 
 def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:

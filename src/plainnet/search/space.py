@@ -70,7 +70,7 @@ def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
         space[penalty] = (
             LogUniform(1e-3, 1.0) if penalty == "weight_decay" else LogUniform(1e-6, 0.1)
         )
-    if "dropout" not in given and ("hidden" not in given or config.hidden):
+    if "dropout" not in given and ("hidden" not in given or config.hidden != ()):
         space["dropout"] = Categorical(_DROPOUT)
     if "batch_size" not in given:
         space["batch_size"] = Categorical(

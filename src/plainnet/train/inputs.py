@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError, TrainingError
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range
@@ -93,12 +93,15 @@ def with_class_weights(
 ) -> Array | None:
     """Multiply the weight of every training row by that of its class."""
     if class_weight is not None:
-        if isinstance(loss, BinaryCrossEntropy):
-            classes, n_classes = (y[:, 0] > 0.5).astype(np.intp), 2
-        elif isinstance(loss, SoftmaxCrossEntropy):
+        if "binary" in loss.tasks and n_out == 1:
+            classes, n_classes = is_positive(y[:, 0]).astype(np.intp), 2
+        elif "multiclass" in loss.tasks:
             classes, n_classes = y if y.ndim == 1 else y.argmax(axis=1), n_out
         else:
-            raise PlainnetError(f"class_weight needs classes, and {type(loss).__name__} has none")
+            raise PlainnetError(
+                f"class_weight needs one class per row, which {type(loss).__name__} with "
+                f"{n_out} {'output' if n_out == 1 else 'outputs'} does not have"
+            )
         per_row = _class_weights(classes, weight, n_classes, class_weight)[classes]
         weight = per_row if weight is None else weight * per_row
     if weight is not None and not 0 < weight.sum() < math.inf:

@@ -17,7 +17,7 @@ def test_the_seed_architectures() -> None:
     assert demo.SURVEY.hidden == (16,)
     assert demo.PICTURES.hidden == (8, 8, 8)
     for config in (demo.SURVEY, demo.PICTURES):
-        assert (config.optimizer, config.batch_size) == ("sgd", 0)
+        assert (config.optimizer, config.batch_size) == ("sgd", None)
 
 
 @pytest.mark.parametrize(

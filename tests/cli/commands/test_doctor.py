@@ -26,7 +26,7 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaking(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(SourceLocation=(frame["Personality"] == "Introvert") * 2 + 1)[
+    return frame.assign(Code=(frame["Personality"] == "Introvert") * 2 + 1)[
         ["Code", *frame.columns]
     ]
 
@@ -116,7 +116,7 @@ def test_train_says_what_ails_and_the_model_keeps_it(
 
 
 @pytest.mark.parametrize(
-    "options", ["--optimizer sgd --lr 0.0075 --batch-size 0", "--epochs 8", "--hidden 4"]
+    "options", ["--optimizer sgd --lr 0.0075 --batch-size full", "--epochs 8", "--hidden 4"]
 )
 def test_pixels_that_are_not_scaled_come_first(
     cli: Cli, colors: Path, options: str, tmp_path: Path

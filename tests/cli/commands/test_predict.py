@@ -186,7 +186,10 @@ def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, surv
 def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
     make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
     outcome = cli("evaluate", "any.safetensors", "any.csv", "--costs", 1, 2)
-    assert outcome.err == "Error: --costs needs a model of two classes, and this is a multiclass task\n"
+    assert (
+        outcome.err
+        == "Error: --costs needs a model of two classes, and this is a multiclass task\n"
+    )
 
 
 def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colors: Path) -> None:

@@ -12,8 +12,8 @@ from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plainnet.cli.commands.report import training_command, training_words
-from plainnet.cli.options import Options
+from plainnet.cli.commands.report import training_command
+from plainnet.cli.options import Options, training_words
 from plainnet.config import TrainConfig
 from plainnet.model import Model
 
@@ -40,23 +40,23 @@ def understood(words: list[str], path: Path) -> TrainConfig:
 @given(
     hidden=st.lists(st.integers(1, 99), max_size=3),
     target=st.lists(names, max_size=2, unique=True),
-    kinds=st.dictionaries(names, st.sampled_from(["number", "category"]), max_size=2),
+    kind=st.dictionaries(names, st.sampled_from(["number", "category"]), max_size=2),
     lr=st.none() | st.floats(1e-9, 10),
     flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     data=names,
 )
 def test_the_command_means_the_same_settings(
-    hidden: list[int], target: list[str], kinds: Any, lr: float | None, flags: Any, data: str
+    hidden: list[int], target: list[str], kind: Any, lr: float | None, flags: Any, data: str
 ) -> None:
     config = TrainConfig(
         hidden=tuple(hidden),
         activation=("tanh", "relu"),
         target=tuple(target),
-        kinds=kinds,
+        kind=kind,
         lr=lr,
         batch_norm=flags[0],
         nesterov=flags[1],
-        balanced=flags[2],
+        class_weight="balanced" if flags[2] else None,
         clip_norm=0.5,
         task="binary",
         seed=7,
@@ -66,12 +66,13 @@ def test_the_command_means_the_same_settings(
     assert understood(words, Path("a.csv")) == config
 
 
-@pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), ()])
+@pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), (), None])
 @pytest.mark.parametrize("pictures", [True, False])
-def test_pictures_have_another_network_by_default(
-    hidden: tuple[int, ...], pictures: bool, tmp_path: Path
+def test_the_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
+    hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
-    words = training_words(TrainConfig(hidden=hidden), "data", pictures=pictures)
+    words = training_words(TrainConfig(hidden=hidden), "data")
+    assert ("--hidden" in words) == (hidden is not None)
     assert understood(words, tmp_path if pictures else Path("a.csv")).hidden == hidden
 
 
@@ -79,8 +80,8 @@ def test_every_setting_can_be_written() -> None:
     changed: dict[str, Any] = {
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
-        "activation": ("tanh",), "hidden": (3,), "kinds": {"a": "number"},
-        "scaling": "none", "min_level_count": 5,
+        "activation": ("tanh",), "hidden": (3,), "kind": {"a": "number"},
+        "class_weight": "balanced", "min_level_count": 5,
     }  # fmt: skip
     for field in fields(TrainConfig):
         usual = getattr(TrainConfig(), field.name)
@@ -89,6 +90,8 @@ def test_every_setting_can_be_written() -> None:
             value = not usual if isinstance(usual, bool) else usual + 1
         if field.name in ("strict", "size"):  # which are of pictures
             continue
+        if isinstance(usual, float):
+            value = 0.5
         config = replace(TrainConfig(), **{field.name: value})
         words = training_words(config, "a.csv")
         assert len(words) > 3, field.name
@@ -103,7 +106,7 @@ def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path)
     words = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
     assert cli("train", survey, words, "--out", "a.safetensors").code == 0
     command = training_command(Model.load("a.safetensors"))
-    assert command.startswith("plainnet train survey.csv --hidden 4 3")
+    assert command.startswith("plainnet train survey.csv --target=Personality --hidden 4 3")
     assert cli(*shlex.split(command)[1:]).code == 0
     assert Path("survey.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 

@@ -213,7 +213,7 @@ def test_interrupted_before_the_first_epoch(
 
 
 def test_the_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
-    words = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size 0 --epochs 300"
+    words = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size full --epochs 300"
     file = shared_data / "introverts.csv"
     outcome = cli("train", file, words, "--out", "real.safetensors")
     assert outcome.code == 0

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from plainnet.cli.commands.train import show_end, show_start, suggest
 from plainnet.cli.console import line, output
-from plainnet.cli.progress import Watch
+from plainnet.cli.progress import TrainingDisplay
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
@@ -20,8 +20,8 @@ from plainnet.training import Run, image_run, table_run
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
 
-SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=0, epochs=500)
-PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=0, epochs=300)
+SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
+PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
 
 
 def demo(
@@ -93,7 +93,7 @@ def _train(console: Console, title: str, config: TrainConfig, run: Callable[...,
         show_start(console, net, config, data)
         watch.start(data.target)
 
-    with Watch(console) as watch:
+    with TrainingDisplay(console) as watch:
         result = run(config, watch=watch, ready=ready)
         show_end(console, result, watch.finish())
     return result

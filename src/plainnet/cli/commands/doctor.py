@@ -12,7 +12,7 @@ from plainnet.cli.commands.evaluate import show_findings
 from plainnet.cli.commands.train import show_start
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import ConfigFile, Options
-from plainnet.cli.progress import Watch, reading
+from plainnet.cli.progress import TrainingDisplay, reading
 from plainnet.cli.report import show_data
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch, examine_model
@@ -76,7 +76,7 @@ def _of_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
     """Train as ``plainnet train`` would, keep nothing but what is found."""
     console = errors() if quiet else output()
     doctor_watch = DoctorWatch(config)
-    with reading(console) as progress, Watch(console) as shown:
+    with reading(console) as progress, TrainingDisplay(console) as shown:
         data = load(path, config, progress=progress)
         # rows to judge by are watched too, so that the epoch is known in which overfitting began
         watched = data if data.validation is not None else replace(data, validation=data.test)

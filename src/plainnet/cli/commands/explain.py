@@ -12,7 +12,7 @@ from rich.console import Console
 from plainnet.cli.console import clean, errors, line, notes, output, section, table
 from plainnet.cli.paths import require_place
 from plainnet.cli.progress import reading
-from plainnet.data.cells import text_from_number
+from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import NamedExamples, read_rows, read_usable

@@ -13,7 +13,7 @@ from rich.table import Table
 from plainnet.cli.console import errors, line, notes, output, percent, table
 from plainnet.cli.paths import require_pictures, require_place
 from plainnet.cli.progress import reading
-from plainnet.data.cells import text_from_number
+from plainnet.data.columns import text_from_number
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, picture_files, read_files
 from plainnet.data.targets import Target

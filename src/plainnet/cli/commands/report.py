@@ -1,18 +1,16 @@
 """``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
 
 import shlex
-from collections.abc import Collection, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from plainnet.cli.console import errors, line, notes, output
-from plainnet.cli.options import PICTURES_HIDDEN
+from plainnet.cli.options import training_words
 from plainnet.cli.paths import require_pictures, require_place
 from plainnet.config import TrainConfig
-from plainnet.data.images import ImageSchema
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
@@ -122,68 +120,7 @@ def training_command(model: Model) -> str:
         return ""
     try:
         config = TrainConfig(**chosen)
-        words = training_words(config, data, pictures=isinstance(model.schema, ImageSchema))
+        words = training_words(config, data)
     except FOREIGN:
         return ""
     return shlex.join(words)
-
-
-def training_words(
-    config: TrainConfig,
-    data: str,
-    *,
-    pictures: bool = False,
-    command: str = "train",
-    always: Collection[str] = (),
-) -> list[str]:
-    """Return the words of a command that trains with these settings.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        All choices; only those that differ from the defaults are written.
-    data : str
-        The table or folder.
-    pictures : bool, default False
-        Whether it is a folder of pictures, which has another network by default.
-    command : str, default "train"
-        Another command with the same options.
-    always : collection of str, default ()
-        Settings to write even where they are the default, if they have a value.
-
-    Returns
-    -------
-    list of str
-
-    Examples
-    --------
-    >>> shlex.join(training_words(TrainConfig(target=("likes tea",), hidden=(8, 4), lr=0.5), "a.csv"))
-    "plainnet train a.csv --hidden 8 4 --lr=0.5 '--target=likes tea'"
-    """
-    words = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    usual = TrainConfig(hidden=PICTURES_HIDDEN) if pictures else TrainConfig()
-    for field in fields(TrainConfig):
-        value, flag = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
-        usually = _plain(value) == _plain(getattr(usual, field.name))
-        if value is None or (usually and field.name not in always):
-            continue
-        if field.name == "kinds":
-            words += [f"--kind={column}={kind}" for column, kind in value.items()]
-        elif field.name == "target":
-            words += [f"{flag}={one}" for one in value]
-        elif isinstance(value, tuple | list):
-            words += [flag, *map(str, value)]
-        else:
-            words.append(_word(field.name.replace("_", "-"), value))
-    return words
-
-
-def _word(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name}={value}"
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value

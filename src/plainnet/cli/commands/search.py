@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from plainnet.cli.commands.evaluate import show_evaluation
-from plainnet.cli.commands.report import training_words
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import errors, line, output
-from plainnet.cli.options import ConfigFile, Options
+from plainnet.cli.options import ConfigFile, Options, training_words
 from plainnet.cli.paths import require_place
 from plainnet.cli.progress import reading
 from plainnet.cli.report import show_data
@@ -29,7 +28,7 @@ from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
-    from plainnet.data.folds import Folds
+    from plainnet.data.splits import Folds
 
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5
@@ -154,7 +153,7 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
         line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    words = training_words(best.config, str(path), pictures=path.is_dir())
+    words = training_words(best.config, str(path))
     line(console, f"Train it: {shlex.join(words)}", whole=True)
     words = rerun_words(found, best, path, trials)
     line(console, f"Trial {best.number} again: {shlex.join(words)}", whole=True)
@@ -178,9 +177,7 @@ def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[st
     -------
     list of str
     """
-    words = training_words(
-        trial.config, str(path), pictures=path.is_dir(), command="search", always=SEARCHED
-    )
+    words = training_words(trial.config, str(path), command="search", always=SEARCHED)
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
     own = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
@@ -189,7 +186,7 @@ def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[st
 
 def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict[str, Any]:
     """Return all that was found as JSON can hold it."""
-    pictures, best = path.is_dir(), found.winner
+    best = found.winner
 
     def told(trial: Trial) -> dict[str, Any]:
         chosen = asdict(trial.config)
@@ -198,7 +195,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
             "config": {name: chosen[name] for name in SEARCHED},
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
-            "train": shlex.join(training_words(trial.config, str(path), pictures=pictures)),
+            "train": shlex.join(training_words(trial.config, str(path))),
             "again": shlex.join(rerun_words(found, trial, path, trials)),
         }
 

@@ -11,7 +11,7 @@ from plainnet.cli.commands.evaluate import show_evaluation, show_findings, show_
 from plainnet.cli.console import clean, line, notes, number, output
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import model_path, near, run_folder
-from plainnet.cli.progress import Watch, duration, reading
+from plainnet.cli.progress import TrainingDisplay, duration, reading
 from plainnet.cli.report import show_data, show_network, training_text
 from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
@@ -119,7 +119,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     told: list[str] = []
     result: Run | None = None
     try:
-        with reading(console) as progress, Watch(console) as watch:
+        with reading(console) as progress, TrainingDisplay(console) as watch:
 
             def ready(data: "Dataset", net: Sequential) -> None:
                 told.extend(data.notes)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from plainnet.decision import is_positive
 from plainnet.diagnose.checks.data import RARE
 from plainnet.diagnose.checks.network import gradient_ratio, symmetric_layers
 from plainnet.diagnose.snapshot import TrainingSnapshot
@@ -12,6 +11,7 @@ from plainnet.evaluate.finding import Finding
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference
 from plainnet.nn.layers import Dense
+from plainnet.nn.losses import is_positive
 from plainnet.optim.optimizers import SGD
 
 AT_BASE = 0.98  # of the base cost or more: nothing was learned

@@ -1,0 +1,157 @@
+"""Options: fields of a dataclass with help, group and range; and the check of their values."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, field
+from textwrap import wrap
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.validation import check_range
+from plainnet.storage.json_reader import JsonReader, shortened
+
+_MAX_WHOLE = 2**53  # whole numbers up to here are exact in JSON and in float64
+
+
+def option(
+    group: str,
+    default: Any,
+    text: str,
+    *,
+    low: float = 0,
+    high: float | None = None,
+    above_low: bool = False,
+    default_text: str | None = None,
+) -> Any:
+    """Declare an option: its group and text in the help, its default, and the range of numbers.
+
+    Numbers lie from `low` up to, but not including, `high`; if `above_low`, not `low` itself.
+    """
+    about: dict[str, Any] = {"group": group, "help": text, "default_text": default_text}
+    about |= {"low": low, "high": high, "above_low": above_low}
+    if callable(default):
+        return field(default_factory=default, metadata=about)
+    return field(default=default, metadata=about)
+
+
+class _Type(NamedTuple):
+    """A type of options in words, how to recognize its values, and how to read them."""
+
+    words: str
+    matches: Callable[[Any], bool]
+    read: Callable[[JsonReader, str], object]
+
+
+def _is(kind: Any) -> Callable[[object], bool]:
+    """Make a test for a type; True and False are no numbers."""
+    return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _are(kind: type) -> Callable[[object], bool]:
+    return lambda values: isinstance(values, tuple) and all(map(_is(kind), values))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is(str), [*value, *value.values()]))
+
+
+def _read_mapping(reader: JsonReader, name: str) -> object:
+    part = reader.part(name)
+    return [part.text(key) for key in part]
+
+
+_TYPES: dict[Any, _Type] = {
+    str: _Type("text", _is(str), JsonReader.text),
+    bool: _Type("True or False", _is(bool), JsonReader.flag),
+    int: _Type("a whole number", _is(int), lambda reader, name: reader.whole(name, 0, 2**1024)),
+    float: _Type("a number", _is(int | float), JsonReader.number),
+    tuple[int, ...]: _Type(
+        "a sequence of whole numbers such as (8, 8)",
+        _are(int),
+        lambda reader, name: reader.wholes(name, 1),
+    ),
+    tuple[str, ...]: _Type(
+        "a sequence of names", _are(str), lambda reader, name: reader.texts(name, distinct=False)
+    ),
+    Mapping[str, str]: _Type("a mapping of column to kind", _are_texts, _read_mapping),
+}
+
+
+def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
+    """Return an option's type without None, whether None is allowed, and the choices if any."""
+    args = get_args(one.type)
+    optional = NoneType in args
+    base = args[0] if optional else one.type
+    choices = get_args(base) if get_origin(base) is Literal else ()
+    return (str if choices else base), optional, choices
+
+
+def checked(owner: str, one: Field[Any], value: Any) -> Any:
+    """Return an option's value as a plain Python value; refuse other types and ranges."""
+    base, optional, choices = type_parts(one)
+    value, what = _plain(value), f"{owner}: {one.name} must be"
+    if base == tuple[str, ...] and isinstance(value, str):
+        value = (value,)
+    if value is None and optional:
+        return value
+    low, high = one.metadata["low"], one.metadata["high"]
+    if not _TYPES[base].matches(value):
+        expected = _TYPES[base].words + (" or None" if optional else "")
+    elif choices and value not in choices:
+        expected = " or ".join([*choices, *(["None"] if optional else [])])
+    elif base is int and value < low:
+        expected = f"a whole number of at least {low}"
+    elif base is int and value >= (high or _MAX_WHOLE):
+        expected = f"a whole number less than {high or _MAX_WHOLE}"
+    else:
+        if base is float:
+            closed = not one.metadata["above_low"]
+            check_range(owner, one.name, value, low, high or math.inf, ends=False, low_end=closed)
+        return value
+    raise PlainnetError(f"{what} {expected}, got {shortened(value)}")
+
+
+def check_json(reader: JsonReader, one: Field[Any]) -> None:
+    """Refuse a field of JSON that is absent or of another type than the option."""
+    base, optional, _ = type_parts(one)
+    if not (optional and reader.null(one.name)):
+        _TYPES[base].read(reader, one.name)
+
+
+def default_text(one: Field[Any]) -> str:
+    """Return an option's default for the help; empty for flags and for what is off by default."""
+    text, default = one.metadata["default_text"], one.default
+    if text is not None:
+        return str(text)
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
+    return "" if default in (None, MISSING) or isinstance(default, bool) else str(default)
+
+
+def described(options: Iterable[Field[Any]]) -> str:
+    """Describe options as the Attributes section of a docstring does."""
+    lines = []
+    for one in options:
+        base, optional, choices = type_parts(one)
+        kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base].words
+        text = default_text(one) or ("" if optional else str(one.default))
+        kind += f", default {text}" if text and one.default is not MISSING else ", optional"
+        lines += [
+            f"{one.name} : {kind}",
+            *wrap(one.metadata["help"], 92, initial_indent="    ", subsequent_indent="    "),
+        ]
+    return "\n    ".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """Convert NumPy values to plain Python values, and sequences to tuples."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return value
