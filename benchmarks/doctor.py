@@ -88,7 +88,7 @@ def seconds(job: Job, watched: bool) -> float:
         optimizer=Adam(workload.lr),
         epochs=workload.epochs,
         batch_size=workload.batch,
-        metric=loss.metric if probe is None else probe.metric(loss.metric),
+        logits_metric=loss.metric if probe is None else probe.metric(loss.metric),
         watch=None if probe is None else probe.watch,
     )
     return time.process_time() - start

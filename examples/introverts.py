@@ -9,10 +9,10 @@ from plainnet import Epoch, TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import baseline
 from plainnet.metrics.scores import evaluate
-from plainnet.training import run, table_run
+from plainnet.training import train
 
-SETTINGS = TrainConfig(
-    target=("Personality",),
+CONFIG = TrainConfig(
+    target="Personality",
     hidden=(16,),
     optimizer="sgd",
     lr=0.5,
@@ -28,17 +28,15 @@ def report(epoch: Epoch) -> None:
 
 
 def main() -> int:
-    path = sys.argv[1] if len(sys.argv) > 1 else None
-    result = (
-        run(path, SETTINGS, watch=report) if path else table_run(introverts(), SETTINGS, [report])
-    )
-    test, train, target = result.data.test, result.data.train, result.model.target
+    data = sys.argv[1] if len(sys.argv) > 1 else introverts()
+    run = train(data, CONFIG, watch=report)
+    target, rows, test = run.model.target, run.data.train, run.data.test
     assert test is not None
-    own = evaluate(target.task, test.y, result.model.outputs(test.X))
-    base = baseline(target.task, train.y, test.y, target.n_out)
+    own = evaluate(target.task, test.y, run.model.outputs(test.X))
+    base = baseline(target.task, rows.y, test.y, target.n_out)
     print(f"{len(test.y)} held-out rows: accuracy {own['accuracy']:.1%}", end=", ")
     print(f"always the most frequent class {base['accuracy']:.1%}")
-    cost = result.history.loss[-1]
+    cost = run.history.loss[-1]
     print(f"training cost {cost:.4f}, to reach: {GOAL:.2f} or less")
     return 0 if cost <= GOAL else 1
 

@@ -9,9 +9,9 @@ from plainnet import Epoch, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.baselines import baseline
 from plainnet.metrics.scores import evaluate
-from plainnet.training import image_run, run
+from plainnet.training import train
 
-SETTINGS = TrainConfig(
+CONFIG = TrainConfig(
     hidden=(8, 8, 8),
     optimizer="sgd",
     lr=0.01,
@@ -27,19 +27,15 @@ def report(epoch: Epoch) -> None:
 
 
 def main() -> int:
-    path = sys.argv[1] if len(sys.argv) > 1 else None
-    result = (
-        run(path, SETTINGS, watch=report)
-        if path
-        else image_run(*pandas_and_bears(), SETTINGS, watch=report)
-    )
-    test, train, target = result.data.test, result.data.train, result.model.target
+    data = sys.argv[1] if len(sys.argv) > 1 else pandas_and_bears()
+    run = train(data, CONFIG, watch=report)
+    target, rows, test = run.model.target, run.data.train, run.data.test
     assert test is not None
-    own = evaluate(target.task, test.y, result.model.outputs(test.X))
-    base = baseline(target.task, train.y, test.y, target.n_out)
+    own = evaluate(target.task, test.y, run.model.outputs(test.X))
+    base = baseline(target.task, rows.y, test.y, target.n_out)
     print(f"{len(test.y)} held-out pictures: accuracy {own['accuracy']:.1%}", end=", ")
     print(f"always the most frequent class {base['accuracy']:.1%}")
-    cost = result.history.loss[-1]
+    cost = run.history.loss[-1]
     print(f"training cost {cost:.4f}, to reach: below {GOAL}")
     return 0 if cost < GOAL else 1
 

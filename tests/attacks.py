@@ -106,19 +106,19 @@ def make_models(folder: Path) -> dict[str, Path]:
 
     from plainnet.config import TrainConfig
     from plainnet.export.python import to_python
-    from plainnet.training import run
+    from plainnet.training import train
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"a": rng.integers(0, 9, 40), "b": rng.integers(0, 9, 40)})
     table["y"] = np.where(table["a"] > 4, "more", "less")
     table.to_csv(folder / "d.csv", index=False)
     few = {"hidden": (2,), "epochs": 1}
-    tables = run(folder / "d.csv", TrainConfig(target=("y",), **few)).model
+    tables = train(folder / "d.csv", TrainConfig(target=("y",), **few)).model
     for i in range(8):
         place = folder / "pictures" / ("dark", "light")[i % 2]
         place.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), 20 * i).save(place / f"{i}.png")
-    pictures = run(folder / "pictures", TrainConfig(size=64, **few)).model
+    pictures = train(folder / "pictures", TrainConfig(size=64, **few)).model
     made = {"T": folder / "t.safetensors", "P": folder / "p.safetensors", "D": folder / "d.csv"}
     for model, letter in ((tables, "T"), (pictures, "P")):
         model.save(made[letter])

@@ -7,7 +7,7 @@ import pytest
 from plainnet import Model, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.evaluate import evaluate
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 
 def numbers(m=60):
@@ -18,7 +18,7 @@ def numbers(m=60):
 
 def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     frame = numbers()
-    model = table_run(frame, TrainConfig(epochs=2, standardize=False)).model
+    model = train(frame, TrainConfig(epochs=2, standardize=False)).model
     given = frame[["income", "age"]].to_numpy(np.float32)
     assert (model.inputs(frame) == given).all()
     model.save(tmp_path / "m.safetensors")
@@ -26,20 +26,20 @@ def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     assert (again.inputs(frame) == given).all()
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
     assert [row.encoding for row in again.schema.describe()] == ["unscaled", "unscaled"]
-    scaled = table_run(frame, TrainConfig(epochs=2)).model
+    scaled = train(frame, TrainConfig(epochs=2)).model
     assert abs(scaled.inputs(frame)).max() < 6
     assert scaled.schema.to_json().keys() == model.schema.to_json().keys()
 
 
 def test_without_scaling_pixels_enter_as_they_are(tmp_path):
     X, y, classes = pandas_and_bears(30, size=8)
-    model = image_run(X, y, classes, TrainConfig(epochs=2, standardize=False)).model
+    model = train((X, y, classes), TrainConfig(epochs=2, standardize=False)).model
     assert (model.transform(X) == X.reshape(len(X), -1)).all()
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     assert (again.transform(X) == X.reshape(len(X), -1)).all()
     assert again.schema.unscaled
-    assert not image_run(X, y, classes, TrainConfig(epochs=1)).model.schema.unscaled
+    assert not train((X, y, classes), TrainConfig(epochs=1)).model.schema.unscaled
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -49,9 +49,9 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
     for standardize in (True, False):
         config = TrainConfig(epochs=1, standardize=standardize, test_fraction=0.4)
         if pictures:
-            run = image_run(*pandas_and_bears(60, size=8), config)
+            run = train(pandas_and_bears(60, size=8), config)
         else:
-            run = table_run(numbers(200), config)
+            run = train(numbers(200), config)
         every = run.model.record["evaluation"]["baselines"]
         found[standardize] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
     for name, (accuracy, loss) in found[True].items():
@@ -64,7 +64,7 @@ def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):
     twice = pd.concat([frame, again], ignore_index=True)
     found = {}
     for keep in (True, False):
-        run = table_run(twice, TrainConfig(epochs=1, fingerprints=keep))
+        run = train(twice, TrainConfig(epochs=1, fingerprints=keep))
         run.model.save(tmp_path / "m.safetensors")
         again = Model.load(tmp_path / "m.safetensors")
         assert any(name.startswith("rows.") for name in again.extras) == keep

@@ -8,7 +8,7 @@ import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.synthetic import introverts
-from plainnet.training import table_run
+from plainnet.training import train
 
 
 def as_numpy(value):
@@ -50,7 +50,7 @@ def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
     for name, whole, share in (("numpy", np.int64, np.float64), ("plain", int, float)):
         hidden = np.array([4, 2]) if name == "numpy" else (4, 2)
         config = TrainConfig(hidden=hidden, seed=whole(5), epochs=whole(2), lr=share(0.01))
-        table_run(frame, config).model.save(tmp_path / name)
+        train(frame, config).model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
     assert Model.load(tmp_path / "numpy").record["config"]["hidden"] == [4, 2]

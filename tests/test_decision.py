@@ -18,7 +18,7 @@ from plainnet.explain.mistakes import worst
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
-from plainnet.training import table_run
+from plainnet.training import train
 
 ROWS = pd.DataFrame({"x": [1.0, 2, 3, 4], "y": ["no", "yes", "no", "yes"]})
 LABELS = pd.DataFrame({"x": [1.0, 2, 3, 4], "a": [0, 1, 0, 1], "b": [1, 1, 0, 0]})
@@ -28,9 +28,7 @@ TINY = np.float32(1e-9)  # a logit above zero whose probability is one half in f
 def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
     """A model that gives every row and label the probability one half."""
     targets = tuple(name for name in frame if name != "x")
-    model = table_run(
-        frame, TrainConfig(target=targets, hidden=(), epochs=1, test_fraction=0)
-    ).model
+    model = train(frame, TrainConfig(target=targets, hidden=(), epochs=1, test_fraction=0)).model
     model.net.params.theta[:] = 0
     model.net.layers[0].b[:] = logit
     assert (model.predict_proba(frame) == 0.5).all()

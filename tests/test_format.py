@@ -18,10 +18,10 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import stored
 from plainnet.model import HEADER
+from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES
-from plainnet.nn.network import LAYERS
 from plainnet.storage.model_file import FORMAT, read_model
-from plainnet.training import table_run
+from plainnet.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -113,7 +113,7 @@ def test_the_reader_of_the_specification_reads_the_same(path):
 )
 def test_the_reader_of_the_specification_predicts_the_same(config, tmp_path):
     frame = introverts(80, seed=3)
-    model = table_run(frame, config).model
+    model = train(frame, config).model
     model.save(tmp_path / "m")
     arrays, header = format_one.read((tmp_path / "m").read_bytes())
     rows = csv.DictReader(io.StringIO(frame.to_csv(index=False)))

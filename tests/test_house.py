@@ -25,7 +25,7 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
-    *("explain", "training", "repeats", "report", "diagnose", "search", "estimators", "export"),
+    *("explain", "training", "report", "diagnose", "search", "estimators", "export"),
 ]
 NN = "validation registry parameters initializers layers normalization activations losses network"
 NN += " gradcheck"

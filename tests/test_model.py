@@ -26,7 +26,7 @@ from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.storage.model_file import read_model, write_model
-from plainnet.training import image_run, run, table_run
+from plainnet.training import train
 
 QUICK = TrainConfig(epochs=3, hidden=(4,))
 
@@ -46,9 +46,9 @@ def frame_for(task, m=60):
 @pytest.fixture(scope="module")
 def models():
     return {
-        task: table_run(frame_for(task), QUICK).model
+        task: train(frame_for(task), QUICK).model
         for task in ("binary", "multiclass", "multilabel", "regression")
-    } | {"pictures": image_run(*pandas_and_bears(20, size=8), QUICK).model}
+    } | {"pictures": train(pandas_and_bears(20, size=8), QUICK).model}
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
@@ -137,7 +137,7 @@ def test_many_classes_make_no_large_file(tmp_path):
     for k in (50, 200):
         frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
         frame["y"] = [f"class {i % k}" for i in range(3 * k)]
-        result = table_run(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
+        result = train(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
         found = Model.load(tmp_path / "m").record["evaluation"]
@@ -185,15 +185,11 @@ def test_an_edited_file_is_refused_in_one_sentence(models, tmp_path, change, say
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     files = []
     for name in ("a", "b"):
-        result = table_run(
-            introverts(100), TrainConfig(epochs=2, dropout=0.2, validation_fraction=0.2)
-        )
+        result = train(introverts(100), TrainConfig(epochs=2, dropout=0.2, validation_fraction=0.2))
         result.model.save(tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
-    table_run(introverts(100), TrainConfig(epochs=2, dropout=0.2, seed=1)).model.save(
-        tmp_path / "c"
-    )
+    train(introverts(100), TrainConfig(epochs=2, dropout=0.2, seed=1)).model.save(tmp_path / "c")
     assert (tmp_path / "c").read_bytes() != files[0]
 
 
@@ -212,20 +208,20 @@ def test_no_rows_give_no_predictions(task, tmp_path):
 
 def test_the_real_survey_reaches_its_cost(shared_data):
     config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=None, epochs=1000)
-    result = run(shared_data / "introverts.csv", config)
+    result = train(shared_data / "introverts.csv", config)
     assert result.history.loss[-1] <= 0.30
 
 
 def test_the_real_pictures_reach_their_cost(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
-    result = run(shared_data / "pandas-bears", config)
+    result = train(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
     assert result.history.rowspace is not None
 
 
 def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
     frame = frame_for("binary").assign(cabin=[f"c{i}" if i % 4 == 0 else None for i in range(60)])
-    model = table_run(frame, TrainConfig(epochs=1, test_fraction=0.6, target=("y",))).model
+    model = train(frame, TrainConfig(epochs=1, test_fraction=0.6, target=("y",))).model
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
@@ -249,7 +245,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
 def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 4)
     frame = pd.DataFrame({"hours": [1.0, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    model = table_run(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
+    model = train(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
     new = pd.DataFrame({"hours": [*range(20), 1e38]})
     assert len(model.predict(new[:20])) == 20
     with pytest.raises(PlainnetError, match="the network's output for row 21 is "):

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from plainnet import PlainnetError, TrainConfig
+from plainnet import PlainnetError, TrainConfig, training
 from plainnet.data.synthetic import introverts
-from plainnet.repeats import Repeats, repeat
-from plainnet.training import table_run
+from plainnet.training import Repeats, repeat, train
 
 
 def test_the_summary_by_hand():
@@ -21,33 +20,33 @@ def test_the_summary_by_hand():
 
 def test_each_seed_is_the_training_it_names():
     frame, config = introverts(200), TrainConfig(epochs=3, seed=5)
-    first, shown = table_run(frame, config), []
-    found = repeat(first, config, 3, lambda s: table_run(frame, s), lambda *now: shown.append(now))
+    first = train(frame, config)
+    found = repeat(first, frame, config, 3)
     assert found.seeds == (5, 6, 7)
     for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
-        alone = table_run(frame, TrainConfig(epochs=3, seed=seed)).model.record
+        alone = train(frame, TrainConfig(epochs=3, seed=seed)).model.record
         assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
-    assert shown == list(zip(found.seeds, found.network, strict=True))
     assert first.model.record["repeats"] == found.to_json()
 
 
-def test_one_that_ctrl_c_has_cut_short_is_not_compared():
+def test_one_that_ctrl_c_has_cut_short_is_not_compared(monkeypatch):
     frame, config = introverts(120), TrainConfig(epochs=2)
-    runs = [table_run(frame, replace(config, seed=seed)) for seed in range(3)]
+    runs = [train(frame, replace(config, seed=seed)) for seed in range(3)]
+    monkeypatch.setattr(training, "train", lambda data, other: runs[other.seed])
     runs[2].history.stopped = "interrupted"
-    found = repeat(runs[0], config, 4, lambda other: runs[other.seed])
+    found = repeat(runs[0], frame, config, 4)
     assert (found.seeds, len(found.network), len(found.baseline)) == ((0, 1), 2, 2)
     runs[1].history.stopped = "interrupted"
     with pytest.raises(KeyboardInterrupt):
-        repeat(runs[0], config, 4, lambda other: runs[other.seed])
+        repeat(runs[0], frame, config, 4)
 
 
 def test_numbers_are_repeated_by_their_error():
     frame = introverts(120)[["Friends_circle_size", "Post_frequency"]].dropna().astype(float)
     config = TrainConfig(epochs=2, task="regression")
-    found = repeat(table_run(frame, config), config, 2, lambda s: table_run(frame, s))
-    assert found.figure == "rmse"
+    found = repeat(train(frame, config), frame, config, 2)
+    assert found.metric == "rmse"
 
 
 @pytest.mark.parametrize(
@@ -59,4 +58,4 @@ def test_numbers_are_repeated_by_their_error():
 )
 def test_what_cannot_be_repeated(config, k, says):
     with pytest.raises(PlainnetError, match=says):
-        repeat(None, config, k, lambda other: None)
+        repeat(None, None, config, k)

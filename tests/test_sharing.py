@@ -33,7 +33,7 @@ from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
 from plainnet.nn.gradcheck import gradcheck
 from plainnet.report.report import report
-from plainnet.training import table_run
+from plainnet.training import train
 
 FRAME = introverts(120)
 SECONDS = 20  # after which a forked child counts as hanging
@@ -42,7 +42,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not for
 
 @cache
 def model():
-    return table_run(FRAME, TrainConfig(hidden=(24, 16), epochs=3, batch_norm=True)).model
+    return train(FRAME, TrainConfig(hidden=(24, 16), epochs=3, batch_norm=True)).model
 
 
 def normals(*shape, seed=0):

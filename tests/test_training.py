@@ -1,5 +1,7 @@
 """From settings to a loss, an optimizer and a schedule; what does not go together is refused."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from plainnet import (
@@ -15,8 +17,8 @@ from plainnet import (
     TrainConfig,
 )
 from plainnet.config import make_loss, make_optimizer, make_schedule
-from plainnet.data.synthetic import introverts
-from plainnet.training import table_run
+from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.training import load, train
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_a_warmup_comes_first():
 )
 def test_what_does_not_go_together_is_refused(options, says):
     with pytest.raises(PlainnetError, match=says.replace("(", r"\(")):
-        table_run(introverts(60), TrainConfig(**{"epochs": 1, **options}))
+        train(introverts(60), TrainConfig(**{"epochs": 1, **options}))
 
 
 def test_label_smoothing_makes_no_sense_for_numbers():
@@ -95,10 +97,72 @@ def test_label_smoothing_makes_no_sense_for_numbers():
 
 
 def test_the_record_says_what_was_done():
-    result = table_run(introverts(100), TrainConfig(epochs=2, validation_fraction=0.2))
+    result = train(introverts(100), TrainConfig(epochs=2, validation_fraction=0.2))
     record = result.model.record
     assert record["rows"] == {"train": 60, "validation": 20, "test": 20}
     assert record["config"]["epochs"] == 2
     assert len(record["history"]["val_loss"]) == 2
     assert record["evaluation"]["rows"] == record["rows"]["test"]
     assert [one["kind"] for one in record["baselines"]] == ["constant", "column", "regression"]
+
+
+def test_arrays_are_a_table_whose_model_takes_arrays():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = np.where(X[:, 0] > 0, "up", "down")
+    config = TrainConfig(epochs=3)
+    model = train((X, y), config).model
+    frame = pd.DataFrame(X, columns=["x0", "x1"]).assign(y=y)
+    same = train(frame, TrainConfig(epochs=3, target="y")).model
+    assert (model.predict_proba(X) == same.predict_proba(frame)).all()
+    two = train((X, X[:, ::-1]), TrainConfig(epochs=1)).model
+    assert (two.target.columns, two.predict(X).shape) == (("y0", "y1"), (60, 2))
+
+
+def test_pictures_come_with_their_classes_or_with_numbers_and_names():
+    X, y, classes = pandas_and_bears(20, size=8)
+    config = TrainConfig(epochs=1)
+    numbered = train((X, y, classes), config)
+    named = train((X, np.array(classes)[y]), config)
+    assert named.model.target.classes == tuple(sorted(classes))
+    assert len(numbered.data.test.X) == len(named.data.test.X) == 4
+    assert numbered.model.net.config() == named.model.net.config()
+    assert numbered.model.record["config"]["hidden"] == (8, 8, 8)
+
+
+def test_data_that_is_split_is_taken_as_it_is():
+    frame, config = introverts(60), TrainConfig(epochs=1)
+    data = load(frame, config)
+    run = train(data, config)
+    assert run.data.train is data.train
+    assert "data" not in run.model.record
+
+
+def test_one_column_is_a_target():
+    run = train(introverts(60), TrainConfig(target="Personality", epochs=1))
+    assert run.model.target.columns == ("Personality",)
+
+
+def test_without_evaluation_nothing_is_recorded():
+    run = train(introverts(60), TrainConfig(epochs=4), epochs=2, evaluate=False)
+    assert (len(run.history), run.model.record) == (2, {})
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ((np.zeros((4, 2)),), "arrays as (X, y) or (X, y, classes), got 1 parts"),
+        ((np.zeros((4, 2)), np.zeros(3)), "X has 4 rows, but y has shape (3,)"),
+        ((np.zeros((4, 8, 8, 3)), np.zeros(4)), "uint8 of shape (m, size, size, 3), got float64"),
+        ((np.zeros((4, 8, 9, 3), np.uint8), np.zeros(4)), "got uint8 of shape (4, 8, 9, 3)"),
+        ((np.zeros((4, 8, 8, 3), np.uint8), np.zeros(3)), "4 pictures, but y has shape (3,)"),
+    ],
+)
+def test_arrays_that_cannot_be_used(data, says):
+    with pytest.raises(PlainnetError) as caught:
+        train(data, TrainConfig(epochs=1))
+    assert says in str(caught.value)
+
+
+def test_a_target_is_refused_for_pictures():
+    with pytest.raises(PlainnetError, match="for tables only"):
+        train(pandas_and_bears(20, size=8), TrainConfig(target="y"))

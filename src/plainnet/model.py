@@ -59,10 +59,10 @@ class Model:
     Examples
     --------
     >>> import pandas as pd
-    >>> from plainnet.training import table_run
+    >>> from plainnet.training import train
     >>> from plainnet.config import TrainConfig
     >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-    >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
+    >>> model = train(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
     >>> new = pd.DataFrame({"hours": [1, 4]})
     >>> model.predict(new)
     array(['no', 'yes'], dtype=object)
@@ -117,10 +117,10 @@ class Model:
         Examples
         --------
         >>> from plainnet.data.synthetic import pandas_and_bears
-        >>> from plainnet.training import image_run
+        >>> from plainnet.training import train
         >>> from plainnet.config import TrainConfig
         >>> X, y, classes = pandas_and_bears(20, size=16)
-        >>> model = image_run(X, y, classes, TrainConfig(epochs=1)).model
+        >>> model = train((X, y, classes), TrainConfig(epochs=1)).model
         >>> X.dtype, model.transform(X[:2]).shape
         (dtype('uint8'), (2, 768))
         """
@@ -242,10 +242,10 @@ class Model:
         Examples
         --------
         >>> import pandas as pd
-        >>> from plainnet.training import table_run
+        >>> from plainnet.training import train
         >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
+        >>> model = train(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
         >>> model.logits(model.inputs(frame)).ravel() > 0
         array([False, False,  True,  True])
         """
@@ -285,10 +285,10 @@ class Model:
         Examples
         --------
         >>> import pandas as pd
-        >>> from plainnet.training import table_run
+        >>> from plainnet.training import train
         >>> from plainnet.config import TrainConfig
         >>> frame = pd.DataFrame({"hours": [1, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
-        >>> model = table_run(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
+        >>> model = train(frame, TrainConfig(hidden=(), optimizer="sgd", lr=1.0, test_fraction=0)).model
         >>> model.predict(pd.DataFrame({"hours": [4, 1]}))
         array(['yes', 'no'], dtype=object)
         """

@@ -1,14 +1,16 @@
-"""Runs: from data and settings to a trained model; what the command line and examples call."""
+"""Training: from data and options to an evaluated model, once or from several seeds."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from plainnet._version import __version__
 from plainnet.config import (
@@ -21,12 +23,12 @@ from plainnet.config import (
     rng,
     with_hidden,
 )
-from plainnet.errors import ModelFileError, PlainnetError
+from plainnet.errors import DataError, ModelFileError, PlainnetError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.storage.checkpoint_state import path_to_store, stored_path
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
@@ -36,20 +38,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plainnet.data.column_kinds import ColumnKind
-    from plainnet.data.dataset import Dataset, Grouping, Source
+    from plainnet.data.dataset import Dataset, Source
     from plainnet.data.images import Progress
     from plainnet.data.splits import Folds
     from plainnet.data.targets import Task
 
+    Data: TypeAlias = str | Path | pd.DataFrame | tuple[Any, ...] | Dataset
     Ready = Callable[[Dataset, Sequential], None]
 
 
 @final
 class Run(NamedTuple):
-    """What came of a training."""
+    """The result of a training."""
 
-    model: Model  # the trained model
-    history: History  # what each epoch came to
+    model: Model
+    history: History
     data: "Dataset"  # the rows, as they were split
 
 
@@ -62,12 +65,15 @@ class EvaluationInterrupted(KeyboardInterrupt):
         self.run = run
 
 
-def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
-    """Read and split a table or a folder of class folders, as `run` does."""
+def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
+    """Read and split data as `train` does; a data set is returned unchanged."""
+    from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
 
     check(config)
-    source = _read(path, config, progress)
+    if isinstance(data, Dataset):
+        return data
+    source = _source(data, config, progress)
     return split(
         source,
         rng(config, 0),
@@ -77,220 +83,176 @@ def load(path: str | Path, config: TrainConfig, *, progress: "Progress | None" =
 
 
 def load_folds(
-    path: str | Path, config: TrainConfig, k: int, *, progress: "Progress | None" = None
+    data: "Data", config: TrainConfig, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
-    """Read a table or a folder of class folders, hold out what `run` would, and fold the rest."""
+    """Read data, hold out the test rows that `train` would, and deal the others into folds."""
     from plainnet.data.splits import fold
 
     check(config)
-    source = _read(path, config, progress)
+    source = _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
 
 
-def _read(path: str | Path, config: TrainConfig, progress: "Progress | None") -> "Source":
-    from plainnet.data.dataset import read_source
+def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
+    from plainnet.data.dataset import TableSource, read_source
+    from plainnet.evaluate.duplicates import groups_of
 
-    return read_source(
-        path,
-        target=config.target,
-        task=cast("Task | None", config.task),
-        kinds=cast("Mapping[str, ColumnKind]", config.kind),
-        size=config.size,
-        strict=config.strict,
-        group=_group(config),
-        standardize=config.standardize,
-        privacy=privacy_of(config),
-        progress=progress,
-    )
-
-
-def run(
-    path: str | Path,
-    config: TrainConfig,
-    callbacks: Sequence[Callback] = (),
-    watch: Watch | None = None,
-    *,
-    progress: "Progress | None" = None,
-    ready: "Ready | None" = None,
-    checkpoints: Checkpoints | None = None,
-) -> Run:
-    """Train on a table or a folder of class folders."""
-    data = load(path, config, progress=progress)
-    if checkpoints is not None:
-        checkpoints.also("path", partial(path_to_store, Path(path), checkpoints.folder))
-    name = Path(path).resolve().name  # without the place: it may be private
-    try:
-        result = train(data, config, callbacks, watch, ready=ready, checkpoints=checkpoints)
-    except EvaluationInterrupted as interrupted:
-        interrupted.run.model.record["data"] = name
-        raise
-    result.model.record["data"] = name
-    return result
+    task, kinds = cast("Task | None", config.task), cast("Mapping[str, ColumnKind]", config.kind)
+    options: dict[str, Any] = {"target": config.target, "task": task, "kinds": kinds}
+    options |= {"group": groups_of if config.group_duplicates else None}
+    options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
+    if isinstance(data, str | Path):
+        size, strict = config.size, config.strict
+        return read_source(data, size=size, strict=strict, progress=progress, **options)
+    if isinstance(data, tuple):
+        if len(data) not in (2, 3):
+            raise DataError(
+                f"train takes arrays as (X, y) or (X, y, classes), got {len(data)} parts"
+            )
+        if np.ndim(data[0]) == 4:
+            return _images(*data, **options)
+        options["target"], data = _frame(*data)
+    return TableSource(cast("pd.DataFrame", data), **options)
 
 
-def resume(
-    checkpoints: Checkpoints,
-    callbacks: Sequence[Callback] = (),
-    watch: Watch | None = None,
-    *,
-    progress: "Progress | None" = None,
-    ready: "Ready | None" = None,
-) -> Run:
-    """Go on with a training that `run` began: it ends as if it had never been interrupted."""
-    path, config = begun(checkpoints)
-    more: dict[str, Any] = {"progress": progress, "ready": ready, "checkpoints": checkpoints}
-    return run(path, config, callbacks, watch, **more)
-
-
-def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
-    """Return the data and the settings that a training was begun with, by its checkpoints."""
-    if checkpoints.stored("path") is None or checkpoints.stored("config") is None:
-        raise ModelFileError(
-            f"the training in {str(checkpoints.folder)!r} was not begun by plainnet train or run, "
-            "so it does not say on what: go on as it began"
-        )
-    with checkpoints.validated() as about:
-        path = (checkpoints.folder.resolve().parent / stored_path(about, "path")).resolve()
-        config = TrainConfig.from_json(about.part("config"))
-        _require_weights(checkpoints, config)
-        check(config)
-        about.texts("notes", distinct=False)
-    if not path.exists():
-        raise PlainnetError(
-            f"the data of this training, {shortened(str(path), 1000)}, is not there any more: "
-            "put it back"
-        )
-    return path, config
-
-
-def _require_weights(
-    checkpoints: Checkpoints, config: TrainConfig, n_in: int = 1, n_out: int = 1
-) -> None:
-    """Refuse layers that the weights in the file are not enough for, before room is made."""
-    assert checkpoints.found is not None
-    stored = checkpoints.found.arrays["theta"].size
-    widths = (*(config.hidden or ()), n_out)
-    sizes = (
-        min(n_in, widths[0]),
-        *widths,
-    )  # in the row space, inputs are at least as many as units
-    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
-    if needed > stored:
-        raise ModelFileError(
-            f"its settings are of a network of at least {needed:,} weights, and it holds {stored:,}"
-        )
-
-
-def table_run(
-    frame: "pd.DataFrame",
-    config: TrainConfig,
-    callbacks: Sequence[Callback] = (),
-    watch: Watch | None = None,
-    *,
-    ready: "Ready | None" = None,
-) -> Run:
-    """Train on a DataFrame."""
-    from plainnet.data.dataset import TableSource
-    from plainnet.data.splits import split
-
-    source = TableSource(
-        frame,
-        target=config.target,
-        task=cast("Task | None", config.task),
-        kinds=cast("Mapping[str, ColumnKind]", config.kind),
-        group=_group(config),
-        standardize=config.standardize,
-        privacy=privacy_of(config),
-    )
-    data = split(
-        source,
-        rng(config, 0),
-        test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction,
-    )
-    return train(data, config, callbacks, watch, ready=ready)
-
-
-def image_run(
-    X: Array,
-    y: Array,
-    classes: Sequence[str],
-    config: TrainConfig,
-    callbacks: Sequence[Callback] = (),
-    watch: Watch | None = None,
-    *,
-    ready: "Ready | None" = None,
-) -> Run:
-    """Train on pictures in memory."""
+def _images(X: ArrayLike, y: ArrayLike, classes: Sequence[str] = (), **options: Any) -> "Source":
+    """Make a source of pictures, whose y are the numbers of classes, or else the classes."""
     from plainnet.data.dataset import ImageSource
-    from plainnet.data.splits import split
 
-    source = ImageSource(X, y, classes, group=_group(config), standardize=config.standardize)
-    data = split(
-        source,
-        rng(config, 0),
-        test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction,
-    )
-    return train(data, config, callbacks, watch, ready=ready)
+    X, y = np.asarray(X), np.asarray(y)
+    if X.dtype != np.uint8 or X.shape[1] != X.shape[2] or X.shape[3] != 3:
+        raise DataError(
+            "train takes pictures as uint8 of shape (m, size, size, 3), got "
+            f"{X.dtype} of shape {X.shape}"
+        )
+    if y.shape != X.shape[:1]:
+        raise DataError(f"there are {len(X)} pictures, but y has shape {y.shape}")
+    if options["target"] or options["kinds"] or options["task"]:
+        raise DataError("target, task and kind are for tables only: leave them out for pictures")
+    if not len(classes):
+        names, y = np.unique(y, return_inverse=True)
+        classes = [str(name) for name in names.tolist()]
+    return ImageSource(X, y, classes, group=options["group"], standardize=options["standardize"])
+
+
+def _frame(X: ArrayLike, y: ArrayLike) -> "tuple[tuple[str, ...], pd.DataFrame]":
+    """Return the names of the targets, and a table with columns x0, x1, ... and y or y0, y1, ..."""
+    from plainnet.data.read_table import read_frame
+
+    frame, y = read_frame(np.asarray(X)), np.asarray(y)
+    if y.ndim not in (1, 2) or len(y) != len(frame):
+        raise DataError(f"X has {len(frame)} rows, but y has shape {y.shape}")
+    columns = {"y": y} if y.ndim == 1 else {f"y{i}": column for i, column in enumerate(y.T)}
+    return tuple(columns), frame.assign(**columns)
 
 
 def train(
-    data: "Dataset",
-    config: TrainConfig,
+    data: "Data",
+    config: TrainConfig = TrainConfig(),  # noqa: B008 - immutable
+    *,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
-    *,
+    progress: "Progress | None" = None,
     ready: "Ready | None" = None,
     checkpoints: Checkpoints | None = None,
+    epochs: int | None = None,
+    evaluate: bool = True,
 ) -> Run:
-    """Train on data that is already split.
+    """Train a network and evaluate it on held-out rows.
 
     Parameters
     ----------
-    data : Dataset
-        From `plainnet.data.dataset`.
-    config, callbacks, watch, ready, checkpoints
-        See `run`.
+    data : path, DataFrame, (X, y), (X, y, classes) or Dataset
+        A table (CSV, TSV, Parquet) or a folder with a folder of pictures for each class; a table in
+        memory; rows of numbers with their targets; pictures (uint8 of shape (m, size, size, 3))
+        with their classes, or with class numbers and the names of the classes; or data that is
+        already split.
+    config : TrainConfig, optional
+        The options of the training.
+    callbacks, watch
+        See `plainnet.fit`.
+    progress : callable, optional
+        Is called with the number of pictures read so far, and of all.
+    ready : callable, optional
+        Is called with the data and the network before the training.
+    checkpoints : Checkpoints, optional
+        Where the state of the training is saved, and found again by `resume`.
+    epochs : int, optional
+        Stop after so many of the epochs of ``config``, whose schedule spans them all.
+    evaluate : bool, default True
+        Whether to evaluate the network and to record results in the model.
 
     Returns
     -------
     Run
+        The model, the history and the data.
 
     Raises
     ------
     PlainnetError
-        If data or settings cannot be used, or the cost is not finite.
+        If data or options cannot be used, or the loss is not finite.
     EvaluationInterrupted
-        If Ctrl-C comes after the training, while the network is judged.
+        If Ctrl-C comes after the training, during the evaluation.
 
     Examples
     --------
-    >>> from plainnet.data import TableSource, introverts, split
-    >>> data = split(TableSource(introverts(100)), np.random.default_rng(0))
-    >>> train(data, TrainConfig(epochs=2)).history.stopped
-    'epochs'
+    >>> X, y = np.arange(40.0).reshape(20, 2), ["low"] * 10 + ["high"] * 10
+    >>> run = train((X, y), TrainConfig(epochs=200, lr=0.01))
+    >>> run.model.predict(X[[0, 19]])
+    array(['low', 'high'], dtype=object)
     """
-    from plainnet.evaluate.evaluate import evaluate_held_out
     from plainnet.evaluate.per_example import without_far
 
-    check(config)
+    path = Path(data) if isinstance(data, str | Path) else None
+    data = load(data, config, progress=progress)
     config = with_hidden(config, images=data.train.X.ndim == 4)
-    if checkpoints is not None and checkpoints.found is not None:
-        with checkpoints.validated():
-            _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
+    if checkpoints is not None:
+        if path is not None:
+            checkpoints.attach("path", partial(checkpoints.files.relative, path))
+        if checkpoints.found is not None:
+            with checkpoints.validated():
+                _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
     model = untrained(data, config)
     data = without_far(model, data, "validation")
     if checkpoints is not None:
-        checkpoints.same("config", partial(asdict, config))
-        checkpoints.same("data", partial(_fingerprint, data))
-        if checkpoints.stored("notes") is not None:  # which name files as they were called then
+        checkpoints.require_same("config", partial(asdict, config))
+        checkpoints.require_same("data", partial(_fingerprint, data))
+        if checkpoints.attached("notes") is not None:  # which name files as they were called then
             with checkpoints.validated() as about:
                 data.notes[:] = about.texts("notes", distinct=False)
-        checkpoints.also("notes", lambda: data.notes)
+        checkpoints.attach("notes", lambda: data.notes)
     if ready is not None:
         ready(data, model.net)
-    history = fit_model(model, data, config, callbacks, watch, checkpoints=checkpoints)
+    history = fit(
+        model.net,
+        *data.train,
+        loss=model.loss,
+        optimizer=make_optimizer(config, len(data.train.X)),
+        epochs=config.epochs if epochs is None else epochs,
+        batch_size=config.batch_size,
+        validation_data=data.validation,
+        logits_metric=model.loss.metric,
+        class_weight=config.class_weight,
+        l2=config.l2,
+        clip_norm=config.clip_norm,
+        early_stopping=EarlyStopping(config.patience) if config.patience else None,
+        callbacks=callbacks,
+        watch=watch,
+        transform=_transform(model, data),
+        checkpoints=checkpoints,
+        seed=rng(config, 2),
+    )
+    if not evaluate:
+        return Run(model, history, data)
+    name = None if path is None else path.resolve().name  # without its folder: it may be private
+    return _evaluated(Run(model, history, data), config, name)
+
+
+def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
+    """Evaluate a trained model, and record how it was trained on which data."""
+    from plainnet.evaluate.evaluate import evaluate_held_out
+
+    model, history, data = run
     model.record |= {
         "config": asdict(config),
         "history": finite(history.record()),
@@ -298,17 +260,13 @@ def train(
     }
     fingerprints = config.fingerprints and not config.private
     data, interrupted = evaluate_held_out(model, data, fingerprints)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
     model.record |= {
-        "rows": {
-            name: 0 if rows is None else len(rows.X)
-            for name, rows in (
-                ("train", data.train),
-                ("validation", data.validation),
-                ("test", data.test),
-            )
-        },
+        "rows": {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()},
         "notes": [] if config.private else list(data.notes),  # which name rows and files
     }
+    if name is not None:
+        model.record["data"] = name
     if interrupted:
         raise EvaluationInterrupted(Run(model, history, data))
     return Run(model, history, data)
@@ -344,36 +302,51 @@ def _transform(model: Model, data: "Dataset") -> Transform | None:
     return transform
 
 
-def fit_model(
-    model: Model,
-    data: "Dataset",
-    config: TrainConfig,
-    callbacks: Sequence[Callback] = (),
-    watch: Watch | None = None,
-    *,
-    epochs: int | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> History:
-    """Move the weights of a model and nothing else: its record stays as it is."""
-    return fit(
-        model.net,
-        *data.train,
-        loss=model.loss,
-        optimizer=make_optimizer(config, len(data.train.X)),
-        epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size,
-        validation_data=None if data.validation is None else (data.validation.X, data.validation.y),
-        metric=model.loss.metric,
-        class_weight=config.class_weight,
-        l2=config.l2,
-        clip_norm=config.clip_norm,
-        early_stopping=EarlyStopping(config.patience) if config.patience else None,
-        callbacks=callbacks,
-        watch=watch,
-        transform=_transform(model, data),
-        checkpoints=checkpoints,
-        seed=rng(config, 2),
-    )
+def resume(checkpoints: Checkpoints, **options: Any) -> Run:
+    """Continue an interrupted training: it ends as if it had never been interrupted.
+
+    The options are those of `train` beside data, config and checkpoints.
+    """
+    path, config = begun(checkpoints)
+    return train(path, config, checkpoints=checkpoints, **options)
+
+
+def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
+    """Return the data and the options that a training was begun with, by its checkpoints."""
+    if checkpoints.attached("path") is None or checkpoints.attached("config") is None:
+        raise ModelFileError(
+            f"the training in {str(checkpoints.folder)!r} was not begun on a file or folder, so "
+            "its checkpoints do not name the data: train again as it began"
+        )
+    with checkpoints.validated() as about:
+        path = checkpoints.files.absolute(about.path("path"))
+        config = TrainConfig.from_json(about.part("config"))
+        _require_weights(checkpoints, config)
+        check(config)
+        about.texts("notes", distinct=False)
+    if not path.exists():
+        raise PlainnetError(
+            f"the data of this training, {shortened(str(path), 1000)}, is not there any more: "
+            "put it back"
+        )
+    return path, config
+
+
+def _require_weights(
+    checkpoints: Checkpoints, config: TrainConfig, n_in: int = 1, n_out: int = 1
+) -> None:
+    """Refuse layers that need more weights than the file holds, before memory is taken."""
+    assert checkpoints.found is not None
+    stored = checkpoints.found.arrays["theta"].size
+    widths = (*(config.hidden or ()), n_out)
+    # in the row space, there are at least as many inputs as units
+    sizes = (min(n_in, widths[0]), *widths)
+    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    if needed > stored:
+        raise ModelFileError(
+            f"its options describe a network of at least {needed:,} weights, and it holds "
+            f"{stored:,}"
+        )
 
 
 def _fingerprint(data: "Dataset") -> str:
@@ -384,12 +357,79 @@ def _fingerprint(data: "Dataset") -> str:
 
 
 def _versions() -> dict[str, str]:
-    """What a training depends on besides settings and data."""
+    """Return the versions that a training depends on."""
     python = platform.python_version()
     return {"plainnet": __version__, "numpy": np.__version__, "python": python}
 
 
-def _group(config: TrainConfig) -> "Grouping | None":
-    from plainnet.evaluate.duplicates import groups_of
+@final
+@dataclass(frozen=True)
+class Repeats:
+    """The scores of trainings that differ only in their seed, beside those of the baselines."""
 
-    return groups_of if config.group_duplicates else None
+    seeds: tuple[int, ...]
+    metric: str  # accuracy, or rmse for numbers
+    network: tuple[float, ...]
+    baseline: tuple[float, ...]  # the best one for each seed
+
+    @property
+    def mean(self) -> float:
+        """The mean over the networks."""
+        return round(mean(self.network), 12)
+
+    @property
+    def deviation(self) -> float:
+        """Their standard deviation, of a sample (n - 1)."""
+        return round(stdev(self.network), 12)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The lowest and the highest."""
+        return min(self.network), max(self.network)
+
+    @property
+    def better(self) -> int:
+        """How often the network was better than the best baseline."""
+        sign = -1 if self.metric == "rmse" else 1
+        pairs = zip(self.network, self.baseline, strict=True)
+        return sum(sign * own > sign * other for own, other in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return fields and properties as JSON."""
+        names = ("seeds", "metric", "network", "baseline", "mean", "deviation", "spread", "better")
+        values = {name: getattr(self, name) for name in names}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
+    """Train with the seeds that follow and compare; the first run's model records the result.
+
+    Ctrl-C ends the repeats: the runs that have ended by then are compared.
+    """
+    check_repeat(config, k)
+    metric = "rmse" if first.model.target.task == "regression" else "accuracy"
+    seeds = range(config.seed, config.seed + k)
+    scores, baselines = [], []
+    for seed in seeds:
+        run = first if seed == config.seed else train(data, replace(config, seed=seed))
+        if run.history.stopped == "interrupted":
+            break
+        evaluation = stored_evaluation(run.model)
+        if evaluation is None or evaluation.best_baseline is None:
+            why = run.data.notes[-1] if run.data.notes else "no rows were held out"
+            raise PlainnetError(f"the network of seed {seed} has no evaluation: {why}")
+        scores.append(evaluation.scores.main)
+        baselines.append(evaluation.best_baseline.scores.main)
+    if len(scores) < 2:
+        raise KeyboardInterrupt
+    repeats = Repeats(tuple(seeds[: len(scores)]), metric, tuple(scores), tuple(baselines))
+    first.model.record["repeats"] = repeats.to_json()
+    return repeats
+
+
+def check_repeat(config: TrainConfig, k: int) -> None:
+    """Refuse a number of repeats that makes no sense; see `repeat`."""
+    if k < 2:
+        raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
+    if not config.test_fraction:
+        raise PlainnetError("repeats are compared on held-out rows: set test_fraction to 0.2, say")

@@ -77,7 +77,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--hidden 4 4 --activation relu tanh elu", "2 hidden layers but 3 activations"),
         ("--activation magic", "unknown activation 'magic'"),
         ("--init magic", "unknown initializer 'magic'"),
-        ("--dropout 1", "rate must be a number in [0, 1), got 1.0"),
+        ("--dropout 1", "dropout must be a number in [0, 1), got 1.0"),
         ("--hidden --dropout 0.5", "belong to hidden layers"),
         ("--loss Huber", "loss 'Huber' does not fit a binary target"),
         ("--label-smoothing 1", "label_smoothing must be a number in [0, 1)"),
@@ -90,21 +90,20 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--schedule magic", 'Invalid value "magic" for --schedule'),
         ("--warmup 100", "shorter than the 100 epochs"),
         ("--epochs 0", "epochs must be a whole number of at least 1, got 0"),
-        ("--batch-size -1", "batch_size must be at least 0, got -1"),
+        ("--batch-size -1", "batch_size must be a whole number of at least 1, got -1"),
         ("--l2 -1", "l2 must be a number in [0, inf)"),
         ("--clip-norm 0", "clip_norm must be a number in (0, inf)"),
         ("--patience 3", "patience needs validation rows"),
-        ("--test-fraction 1", "test must be a number in"),
+        ("--test-fraction 1", "test_fraction must be a number in"),
         ("--epochs 2.9", 'unable to convert "2.9" into int'),
         ("--hidden 4.7", 'unable to convert "4.7" into int'),
-        ("--validation-fraction -0.5", "validation must be a number in"),
-        ("--seed -1", "seed must be at least 0, got -1"),
+        ("--validation-fraction -0.5", "validation_fraction must be a number in"),
+        ("--seed -1", "seed must be a whole number of at least 0, got -1"),
         ("--size 32", "about pictures"),
         ("--size 64", "about pictures"),  # as by default, but no picture has it
-        ("--scaling magic", "unknown scaling 'magic': expected one of standard, none"),
         (
             "--class-weight balanced --task regression",
-            "balanced is about classes, of which a regression target",
+            "class_weight is about classes, of which a regression target",
         ),
         ("--strict", "about pictures"),
         ("--config nope.toml", "'nope.toml': No such file or directory"),
@@ -325,7 +324,7 @@ def test_what_no_one_foresaw_is_a_sentence_too(
 def test_balanced_numbers_are_refused_before_anything_is_shown(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
     outcome = cli("train", "n.csv", "--class-weight balanced")
-    one_sentence(outcome, "balanced is about classes, of which a regression target has none")
+    one_sentence(outcome, "class_weight is about classes, of which a regression target has none")
 
 
 def test_a_file_that_cannot_be_read_is_named_once(

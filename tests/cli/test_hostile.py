@@ -240,7 +240,7 @@ def test_a_record_may_be_as_deep_as_is_promised(forged):
 
 def test_a_network_that_could_not_be_read_again_is_no_model():
     model = Model.load(GOLDEN)
-    long = Sequential([*model.net.layers, *[ReLU()] * 10_001], model.net.in_shape)
+    long = Sequential([Dense(1), *(ReLU() for _ in range(10_001))], model.net.in_shape)
     with pytest.raises(PlainnetError, match=r"at most 10,000 layers, this network has 10,\d{3}"):
         Model(model.schema, model.target, long, model.loss)
 

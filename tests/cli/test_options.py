@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import plainnet.cli.commands.train as training
+from plainnet import training
 from plainnet.cli.options import Options
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
@@ -72,7 +72,7 @@ def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
             seen.append(config)
             raise SeenError("seen")
 
-        monkeypatch.setattr(training, "run", fake)
+        monkeypatch.setattr(training, "train", fake)
         outcome = cli("train", *arguments)
         assert outcome.err == "Error: seen\n"
         return seen[0]

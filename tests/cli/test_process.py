@@ -116,10 +116,10 @@ from plainnet.cli import main
 from plainnet.diagnose.watch import DoctorWatch
 
 def slowly(done):
-    def slow(*given):
+    def slow(*given, **options):
         print("here", flush=True)
         time.sleep(60)
-        return done(*given)
+        return done(*given, **options)
     return slow
 
 if sys.argv.pop(1) == "evaluated":

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import plainnet.cli.commands.train as training
+from plainnet import training
 from plainnet.cli.paths import run_folder, run_model
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
@@ -298,7 +298,7 @@ def test_a_checkpoint_names_no_file_to_write(
     (tmp_path / "letter.docx").write_bytes(b"Dear Bob")
     newest = max((tmp_path / "long.run").iterdir())
     arrays, header = files.read_model(newest, "checkpoint")
-    header["about"]["job"][key] = "letter.docx"
+    header["attached"]["job"][key] = "letter.docx"
     files.write_model(newest, arrays, header, "checkpoint")
     outcome = cli("train", "--resume long.run")
     assert "is not a checkpoint that can be used" in outcome.out
@@ -348,7 +348,7 @@ def test_gradients_of_the_epochs_before_are_remembered(
 
     def doctor_watch(run: str) -> Any:
         newest = max((tmp_path / run).glob("checkpoint-*"))
-        return files.read_model(newest, "checkpoint")[1]["about"]["doctor_watch"]
+        return files.read_model(newest, "checkpoint")[1]["attached"]["doctor_watch"]
 
     kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
     kill(cli, press, 4, survey, WORDS, "--out twice.safetensors --checkpoint-every 1")
@@ -377,10 +377,10 @@ def test_ctrl_c_in_a_repeat_ends_them_and_keeps_the_first(
     def train(*arguments: Any, **options: Any) -> Any:
         if next(trainings) == stop:
             options["watch"] = lambda epoch: signal.raise_signal(signal.SIGINT)
-        return run(*arguments, **options)
+        return original(*arguments, **options)
 
-    run = training.run
-    monkeypatch.setattr(training, "run", train)
+    original = training.train
+    monkeypatch.setattr(training, "train", train)
     outcome = cli("train", survey, "--epochs 4 --repeat 4")
     assert (outcome.code, said in outcome.out) == (0, True)
     assert next(trainings) == stop + 1  # none begins after it
@@ -454,7 +454,7 @@ def test_an_unfinished_run_is_not_overwritten(
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
     one_sentence(
         cli("train", survey, WORDS, "--checkpoint-every 1"),
-        "'survey.run' holds a training that has not ended: go on with it by plainnet train "
+        "'survey.run' holds a training that has not ended: resume it with plainnet train "
         "--resume survey.run, or remove the folder",
     )
 
@@ -548,7 +548,7 @@ def test_gradients_that_lie_are_refused(
     kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
     for file in (tmp_path / "survey.run").glob("checkpoint-*"):
         arrays, header = files.read_model(file, "checkpoint")
-        header["about"]["doctor_watch"] = doctor_watch
+        header["attached"]["doctor_watch"] = doctor_watch
         files.write_model(file, arrays, header, "checkpoint")
     one_sentence(cli("train", "--resume", "survey.run"), "' of the checkpoint should be a")
 
@@ -559,7 +559,7 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
     newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     arrays, header = files.read_model(newest, "checkpoint")
-    header["about"]["config"]["hidden"] = "16"
+    header["attached"]["config"]["hidden"] = "16"
     files.write_model(newest, arrays, header, "checkpoint")
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
@@ -572,10 +572,15 @@ def test_a_run_that_was_begun_in_python(
 ) -> None:
     from plainnet.config import TrainConfig
     from plainnet.storage.checkpoints import Checkpoints
-    from plainnet.training import run
+    from plainnet.training import train
 
     with pytest.raises(KilledError):
-        run(survey, TrainConfig(), [lambda epoch: killed()], checkpoints=Checkpoints("a.run", 1))
+        train(
+            survey,
+            TrainConfig(),
+            callbacks=[lambda epoch: killed()],
+            checkpoints=Checkpoints("a.run", 1),
+        )
     one_sentence(
         cli("train", "--resume a.run"),
         "the training in 'a.run' was begun in Python, where the model is saved: go on with",

@@ -7,7 +7,7 @@ import pytest
 from plainnet import DataError, TrainConfig
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.splits import fold
-from plainnet.training import image_run
+from plainnet.training import train
 
 
 def rng():
@@ -81,7 +81,7 @@ def test_pixels_that_never_vary_have_no_effect():
     other = X.copy()
     other[:, 0] = 255
     for config in ({}, {"optimizer": "sgd", "batch_size": None, "l2": 0.1}, {"standardize": False}):
-        model, _, data = image_run(X, y, ["a", "b"], TrainConfig(hidden=(3,), epochs=3, **config))
+        model, _, data = train((X, y, ["a", "b"]), TrainConfig(hidden=(3,), epochs=3, **config))
         assert data.notes == [
             "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "
             "have no effect"

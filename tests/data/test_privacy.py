@@ -10,7 +10,7 @@ from plainnet.data.synthetic import pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.export.html import to_html
 from plainnet.export.python import to_python
-from plainnet.training import image_run, run, table_run
+from plainnet.training import train
 
 
 def table(m=400):
@@ -94,7 +94,7 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
     texts = {}
     for private in (False, True):
         config = TrainConfig(epochs=2, private=private, hidden=(4,))
-        model = run(tmp_path / "people.csv", config).model
+        model = train(tmp_path / "people.csv", config).model
         model.save(tmp_path / "m.safetensors")
         again = Model.load(tmp_path / "m.safetensors")
         content = (tmp_path / "m.safetensors").read_bytes().decode("latin-1")
@@ -111,7 +111,7 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
 
 def test_a_least_count_of_ones_own_goes_before_that_of_private():
     levels = {
-        least: table_run(
+        least: train(
             table(), TrainConfig(epochs=1, test_fraction=0, private=True, min_level_count=least)
         )
         .model.schema.columns[1]
@@ -128,9 +128,7 @@ def test_a_least_count_of_ones_own_goes_before_that_of_private():
 def test_a_private_model_of_pictures_has_no_filter():
     X, y, classes = pandas_and_bears(150, size=8)
     found = [
-        set(
-            image_run(X, y, classes, TrainConfig(epochs=1, hidden=(), private=private)).model.extras
-        )
+        set(train((X, y, classes), TrainConfig(epochs=1, hidden=(), private=private)).model.extras)
         for private in (False, True)
     ]
     assert found[0] - found[1] == {"rows.bits", "rows.part"}
@@ -138,7 +136,7 @@ def test_a_private_model_of_pictures_has_no_filter():
 
 def test_a_count_below_one_is_refused():
     with pytest.raises(PlainnetError) as error:
-        table_run(table(), TrainConfig(min_level_count=0))
+        train(table(), TrainConfig(min_level_count=0))
     assert (
         str(error.value)
         == "TrainConfig: min_level_count must be a whole number of at least 1, got 0"

@@ -22,7 +22,7 @@ from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics import scores as metrics
 from plainnet.metrics.intervals import paired_shares
-from plainnet.nn import Dense, Huber, Identity, Sequential, SoftmaxCrossEntropy
+from plainnet.nn import Dense, Huber, Identity, ReLU, Sequential, SoftmaxCrossEntropy
 from plainnet.train.history import History
 
 HEALTHY = dict(healthy(range(2)))
@@ -115,7 +115,7 @@ def test_the_same_patient_gets_the_same_findings():
 
 
 def test_activity_counts_dead_units_over_all_rows():
-    net = Sequential([Dense(3, "zeros"), *mlp(1).layers[1:]], n_in=2)
+    net = Sequential([Dense(3, "zeros"), ReLU(), Dense(1)], n_in=2)
     net.params.views["dense1.b"][...] = [-1, 0, 1]
     net.params.views["dense1.W"][1] = [0, 1]  # alive for the last row alone
     X = np.zeros((5000, 2), np.float32)

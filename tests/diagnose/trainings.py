@@ -66,7 +66,7 @@ def trained(
             epochs=epochs,
             batch_size=batch_size,
             validation_data=held_out if watch else None,
-            metric=probe.metric(loss.metric),
+            logits_metric=probe.metric(loss.metric),
             watch=watching,
             transform=transform,
             l2=l2,
@@ -505,7 +505,7 @@ def in_parts(seed):
                 loss=loss,
                 optimizer=rule,
                 epochs=1,
-                metric=probe.metric(loss.metric),
+                logits_metric=probe.metric(loss.metric),
                 watch=probe.watch,
             )
     return TrainingSnapshot(net, loss, X, y, optimizer=rule, probe=probe, history=History())

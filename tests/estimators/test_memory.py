@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from plainnet import MeanSquaredError, NetClassifier, NetRegressor, TrainConfig, fit, mlp
-from plainnet.training import table_run
+from plainnet.training import train
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30_000, 10)), np.arange(30_000) % 2
@@ -65,7 +65,7 @@ def test_a_model_keeps_no_training_buffers():
     config = TrainConfig(
         target=("y",), hidden=(400,), epochs=1, batch_size=None, fingerprints=False
     )
-    kept = kept_by(lambda: table_run(frame, config).model.net)
+    kept = kept_by(lambda: train(frame, config).model.net)
     assert kept < 1_000_000  # a buffer has 6.4 million
 
 

@@ -16,7 +16,7 @@ from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics.intervals import Difference
-from plainnet.training import image_run, run, table_run
+from plainnet.training import train
 
 QUICK = TrainConfig(epochs=40, lr=0.02)
 
@@ -28,7 +28,7 @@ def table(m=400, seed=0):
 
 
 def judged(frame, config=QUICK):
-    result = table_run(frame, config)
+    result = train(frame, config)
     return result, evaluate(result.model, result.data.test, train=result.data.train.X)
 
 
@@ -149,7 +149,7 @@ def test_the_figures_are_those_of_the_rows():
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
 def test_a_file_judges_as_the_training_did(task, tmp_path):
     if task == "pictures":
-        result = image_run(*pandas_and_bears(30, size=12), TrainConfig(epochs=3))
+        result = train(pandas_and_bears(30, size=12), TrainConfig(epochs=3))
     else:
         frame, rng = table(90)
         many = np.arange(90)
@@ -159,7 +159,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
             "multilabel": np.array(["p;q", "q", "p"])[many % 3],
             "regression": rng.standard_normal(90),
         }[task]
-        result = table_run(frame, TrainConfig(epochs=3))
+        result = train(frame, TrainConfig(epochs=3))
     theta = result.model.net.params.theta.copy()
     result.model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
@@ -187,7 +187,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
     ],
 )
 def test_edited_baselines_are_refused(change):
-    model = table_run(introverts(100), TrainConfig(epochs=1)).model
+    model = train(introverts(100), TrainConfig(epochs=1)).model
     model.record["baselines"] = change
     with pytest.raises(ModelFileError):
         stored(model)
@@ -198,7 +198,7 @@ def test_edited_baselines_are_refused(change):
 
 
 def test_a_model_without_baselines_is_judged_without_a_verdict():
-    result = table_run(introverts(100), TrainConfig(epochs=1))
+    result = train(introverts(100), TrainConfig(epochs=1))
     bare = Model(result.model.schema, result.model.target, result.model.net, result.model.loss)
     found = evaluate(bare, result.data.test)
     assert (found.best_baseline, found.baselines) == (None, ())
@@ -223,7 +223,7 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
 
 def test_introverts_are_told_by_one_column(shared_data):
     for seed in range(2):
-        result = run(shared_data / "introverts.csv", TrainConfig(seed=seed, epochs=60))
+        result = train(shared_data / "introverts.csv", TrainConfig(seed=seed, epochs=60))
         found = result.model.record["evaluation"]
         assert not found["verdict"].startswith("Better")
         one = next(b for b in found["baselines"] if b["name"] == "column")
@@ -235,7 +235,7 @@ def test_introverts_are_told_by_one_column(shared_data):
 
 def test_pandas_and_bears_are_told_by_color(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
-    found = run(shared_data / "pandas-bears", config).model.record["evaluation"]
+    found = train(shared_data / "pandas-bears", config).model.record["evaluation"]
     assert not found["verdict"].startswith("Better")
     colors = next(b for b in found["baselines"] if b["name"] == "colors")
     assert colors["accuracy"] >= found["accuracy"]
@@ -289,7 +289,7 @@ def mean_precision(came, p):
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
 def test_every_label_and_class_has_its_curves(task):
-    result = table_run(several(task), TrainConfig(epochs=20, task=task, test_fraction=0.4))
+    result = train(several(task), TrainConfig(epochs=20, task=task, test_fraction=0.4))
     test, target = result.data.test, result.model.target
     found = evaluate(result.model, test).to_json()
     json.dumps(found, allow_nan=False)
@@ -320,7 +320,7 @@ def test_a_label_that_never_comes_has_no_curve():
         np.where(frame.b > 2.2, "Yes", "No"),
     )
     config = TrainConfig(epochs=1, target=("y", "z"), task="multilabel")
-    result = table_run(frame, config)
+    result = train(frame, config)
     rows = result.data.test
     never = type(rows)(rows.X, np.column_stack([rows.y[:, 0], np.zeros(len(rows.y))]))
     first, second = evaluate(result.model, never).per_class
@@ -330,7 +330,7 @@ def test_a_label_that_never_comes_has_no_curve():
 
 def test_labels_of_equal_rows_that_differ_are_said():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
-    result = table_run(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
+    result = train(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
     found = evaluate(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
@@ -344,7 +344,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
     frame = several(task) if task != "binary" else several("multiclass").assign(
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
-    result = table_run(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
+    result = train(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
     A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
     found = evaluate(result.model, result.data.test)
     parts = [one for one in (found.probabilities, *found.per_class) if one is not None]

@@ -10,7 +10,7 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.duplicates import fingerprints
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.membership import guessable, hashes, trained_share
-from plainnet.training import image_run, run, table_run
+from plainnet.training import train
 
 QUICK = TrainConfig(epochs=1, hidden=(), test_fraction=0)
 
@@ -69,7 +69,7 @@ def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none,
         introverts(2900).to_csv(source, index=False)
     else:
         source = shared_data_or_none / "introverts.csv"
-    result = run(source, TrainConfig(target=("Personality",), epochs=30))
+    result = train(source, TrainConfig(target=("Personality",), epochs=30))
     model = loaded(result, tmp_path)
     tried = model.schema.transform(every_possible_row(model.schema))
     assert len(tried) > 500_000
@@ -97,7 +97,7 @@ def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none,
 def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
     """An attacker tries rows that were trained on among a hundred times as many likely ones."""
     frame = people(2000)
-    model = loaded(table_run(frame, QUICK), tmp_path)
+    model = loaded(train(frame, QUICK), tmp_path)
     assert rows_of(model.extras) == ["rows.bits", "rows.part"]
     trained = model.schema.transform(frame)
     # fresh ones differ from real ones in one cell alone
@@ -118,7 +118,7 @@ def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
     frame = people(3000)
     models = [
         loaded(
-            table_run(frame, TrainConfig(epochs=1, hidden=(), test_fraction=0.2, seed=seed)),
+            train(frame, TrainConfig(epochs=1, hidden=(), test_fraction=0.2, seed=seed)),
             tmp_path,
         )
         for seed in range(2)
@@ -134,7 +134,7 @@ def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
 
 def test_all_arrays_of_a_model_file_are_weights_or_the_filter(tmp_path):
     X, y, classes = pandas_and_bears(200, size=8)
-    for result in (table_run(people(300), QUICK), image_run(X, y, classes, QUICK)):
+    for result in (train(people(300), QUICK), train((X, y, classes), QUICK)):
         model = loaded(result, tmp_path)
         weights = {name for name in model.extras if name.startswith("baseline.")}
         m = len(result.data.train.X)
@@ -160,7 +160,7 @@ def test_all_arrays_of_a_model_file_are_weights_or_the_filter(tmp_path):
     ],
 )
 def test_no_filter_is_stored_where_rows_could_be_guessed(frame, kept):
-    model = table_run(frame, QUICK).model
+    model = train(frame, QUICK).model
     assert bool(rows_of(model.extras)) == kept
 
 
@@ -195,7 +195,7 @@ def test_a_row_has_the_same_hash_in_every_model_of_its_table():
 
 @pytest.fixture(scope="module")
 def trained():
-    result = table_run(people(1000), QUICK)
+    result = train(people(1000), QUICK)
     schema = result.model.schema
     return result.model, schema.transform(people(1000)), schema.transform(people(60_000, seed=1))
 
@@ -225,7 +225,7 @@ def test_copies_in_the_set_do_not_make_it_surer(trained):
 
 
 def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
-    result = table_run(people(1000), TrainConfig(epochs=1, test_fraction=0.3))
+    result = train(people(1000), TrainConfig(epochs=1, test_fraction=0.3))
     model = loaded(result, tmp_path)
     found = evaluate(model, result.data.train)
     (warning,) = [one for one in found.findings if one.name == "rows trained on"]
@@ -242,7 +242,7 @@ def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
 
 def test_pictures_have_a_filter_too(tmp_path):
     X, y, classes = pandas_and_bears(300, size=12)
-    model = loaded(image_run(X[:200], y[:200], classes, QUICK), tmp_path)
+    model = loaded(train((X[:200], y[:200], classes), QUICK), tmp_path)
     assert trained_share(model, X[:200]).low > 0.9
     assert trained_share(model, X[200:]).low < 0.05
 
@@ -263,7 +263,7 @@ def test_pictures_have_a_filter_too(tmp_path):
     ],
 )
 def test_an_edited_filter_says_nothing(edit):
-    model = table_run(people(150), QUICK).model
+    model = train(people(150), QUICK).model
     assert trained_share(model, model.inputs(people(150))) is not None
     model.extras |= edit
     assert trained_share(model, model.inputs(people(150))) is None

@@ -11,7 +11,7 @@ from plainnet.evaluate.checks import check_copies
 from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.near_duplicates import cell_marks, grid_of
-from plainnet.training import table_run
+from plainnet.training import train
 
 
 def rows(m, n, seed=0):
@@ -104,7 +104,7 @@ def named(found, name):
 
 def test_near_duplicates_across_the_split_are_said_and_kept_together():
     config = TrainConfig(epochs=1, target=("y",))
-    apart = table_run(table(), config)
+    apart = train(table(), config)
     found = evaluate(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
     assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
@@ -114,7 +114,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     pairs = [(i in test, 300 + i in test) for i in range(100)]
     across = sum(one != other for one, other in pairs)
     assert said == across > 10
-    kept = table_run(table(), TrainConfig(epochs=1, target=("y",), group_duplicates=True))
+    kept = train(table(), TrainConfig(epochs=1, target=("y",), group_duplicates=True))
     found = evaluate(kept.model, kept.data.test, train=kept.data.train.X).findings
     assert not named(found, "duplicates across the split")
     (within,) = named(found, "repeated rows")
@@ -158,7 +158,7 @@ def test_the_split_asks_for_groups_in_one_spelling():
 
 def test_equal_and_nearly_equal_rows_are_told_apart():
     frame = table()
-    run = table_run(frame, TrainConfig(epochs=1, target=("y",), test_fraction=0))
+    run = train(frame, TrainConfig(epochs=1, target=("y",), test_fraction=0))
     some = frame.iloc[[*range(30), *range(300, 330)]]
     rows = Examples(run.model.schema.transform(some), run.model.target.encode(some))
     found = evaluate(run.model, rows).findings

@@ -21,7 +21,7 @@ from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.report.explanation_page import explanation_page
 from plainnet.report.text import cell_rows, headline
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 
 def frame(m=60, seed=0):
@@ -59,7 +59,7 @@ INPUTS = ["number", "color", "yes"]
 
 def trained(target, **options):
     config = TrainConfig(target=target, hidden=(5,), epochs=15, lr=0.02, **options)
-    return table_run(frame()[[*INPUTS, *target]], config).model
+    return train(frame()[[*INPUTS, *target]], config).model
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -163,7 +163,7 @@ def test_a_missing_cell_and_an_unknown_city():
 
 def test_rows_keep_their_numbers():
     table = introverts(40)
-    model = table_run(table, TrainConfig(epochs=1)).model
+    model = train(table, TrainConfig(epochs=1)).model
     table.loc[3, "Personality"] = None
     seen = explain(model, table, 4)
     assert seen.truth is None
@@ -231,7 +231,7 @@ def test_an_unknown_label_names_the_classes():
 @pytest.fixture(scope="module")
 def painter():
     X, y, classes = pandas_and_bears(24, size=8)
-    return image_run(X, y, classes, TrainConfig(hidden=(4, 3), epochs=5)).model
+    return train((X, y, classes), TrainConfig(hidden=(4, 3), epochs=5)).model
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_page_escapes_what_comes_from_a_table():
             "y": [f"{HOSTILE}{i % 2}" for i in range(m)],
         }
     )
-    model = table_run(table, TrainConfig(epochs=1)).model
+    model = train(table, TrainConfig(epochs=1)).model
     seen = explain(model, table, 2)
     rows = read_rows(model, table)
     text = explanation_page(seen, HOSTILE, nearest(model, rows.X[1], rows, 2))

@@ -16,7 +16,7 @@ from plainnet.evaluate.per_example import NamedExamples, read_rows, row_scores
 from plainnet.explain.importance import groups, importance
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 
 def planted(m=400, seed=0, noise=0.5):
@@ -29,7 +29,7 @@ def planted(m=400, seed=0, noise=0.5):
 
 @pytest.fixture(scope="module")
 def model():
-    return table_run(planted(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
+    return train(planted(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
 
 
 def test_no_change_is_zero_without_a_sign(model):
@@ -113,7 +113,7 @@ def test_all_features_of_a_column_move_together():
             "y": ["a" if i % 3 == 0 else "b" for i in range(m)],
         }
     )
-    model = table_run(frame, TrainConfig(epochs=1)).model
+    model = train(frame, TrainConfig(epochs=1)).model
     assert [(name, len(columns)) for name, columns in groups(model)] == [("city", 3), ("n", 2)]
     together = np.concatenate([columns for _, columns in groups(model)])
     assert together.tolist() == list(range(model.schema.n_features))
@@ -146,7 +146,7 @@ def test_a_picture_is_cut_into_tiles():
     y[:] = np.arange(20) % 2
     X[:] = 40
     X[y == 1, :3, 8:] = 200  # the upper right corner alone says it
-    model = image_run(X, y, classes, TrainConfig(hidden=(), epochs=60, lr=0.01)).model
+    model = train((X, y, classes), TrainConfig(hidden=(), epochs=60, lr=0.01)).model
     assert sum(len(places) for _, places in groups(model)) == 300
     found = importance(model, NamedExamples(tuple("x" * 20), X, y.astype(np.float32)), repeats=3)
     assert found[0].name == "pixels 0-2 down, 8-9 across"

@@ -32,7 +32,7 @@ from plainnet.nn import (
 )
 from plainnet.report import text as telling
 from plainnet.report.explanation_page import overview_page
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 
 def line_model(task, classes=(), columns=("y",), loss=None, n_out=1):
@@ -108,7 +108,7 @@ def test_nearest_is_what_the_last_layer_cannot_tell_apart():
 
 
 def test_a_training_sample_is_its_own_neighbor_and_nothing_is_changed():
-    model = table_run(introverts(300), TrainConfig(epochs=3, batch_norm=True)).model
+    model = train(introverts(300), TrainConfig(epochs=3, batch_norm=True)).model
     data = read_rows(model, introverts(300))
     before = model.net.params.theta.copy(), data.X.copy()
     found = nearest(model, data.X[270], data, n=3)
@@ -142,7 +142,7 @@ def test_weights_are_painted_where_they_are():
 
 
 def test_weights_of_others_are_no_pictures():
-    table = table_run(introverts(50), TrainConfig(epochs=1)).model
+    table = train(introverts(50), TrainConfig(epochs=1)).model
     with pytest.raises(PlainnetError, match="the weights of a model of tables are no pictures"):
         first_weights(table)
     net = Sequential([LayerNorm(), Dense(1)], n_in=12)
@@ -173,7 +173,7 @@ def test_a_sheet_keeps_every_picture():
 def test_overview_of_a_table_and_its_page():
     hostile = "<img src=x onerror=alert(1)>"
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
-    model = table_run(frame, TrainConfig(epochs=10)).model
+    model = train(frame, TrainConfig(epochs=10)).model
     seen = overview(model, read_rows(model, frame), repeats=2, n=4)
     assert (seen.rows, len(seen.mistakes), seen.weights, seen.gallery) == (200, 4, None, None)
     said = model.predict(frame)
@@ -187,7 +187,7 @@ def test_overview_of_a_table_and_its_page():
 
 def test_overview_of_pictures_and_its_page():
     X, y, classes = pandas_and_bears(20, size=8)
-    model = image_run(X, y, classes, TrainConfig(hidden=(3,), epochs=1)).model
+    model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
     wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
     seen = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
@@ -205,7 +205,7 @@ def test_overview_of_pictures_and_its_page():
 def test_overview_of_a_regression():
     frame = introverts(80).assign(price=lambda f: 2.5 * f["Friends_circle_size"].astype(float))
     frame = frame.dropna(subset=["price"])
-    model = table_run(frame, TrainConfig(epochs=3, target=("price",))).model
+    model = train(frame, TrainConfig(epochs=3, target=("price",))).model
     seen = overview(model, read_rows(model, frame), repeats=2, n=2)
     assert seen.wrong is None
     assert "MAE rises by" in overview_page(seen, "m")
@@ -217,7 +217,7 @@ def test_samples_that_were_trained_on_are_said(known, said):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.standard_normal((400, 3)), columns=["a", "b", "c"])
     frame["y"] = rng.choice(["no", "yes"], 400)
-    model = table_run(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
+    model = train(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
     seen = overview(model, read_rows(model, given), repeats=1)
     assert seen.trained_on.low <= known / 100 <= seen.trained_on.high
@@ -233,7 +233,7 @@ def test_samples_that_were_trained_on_are_said(known, said):
 
 def test_without_fingerprints_nobody_knows_what_was_trained_on():
     frame = introverts(60)
-    model = table_run(frame, TrainConfig(epochs=1, fingerprints=False)).model
+    model = train(frame, TrainConfig(epochs=1, fingerprints=False)).model
     seen = overview(model, read_rows(model, frame), repeats=1)
     assert seen.trained_on is seen.to_json()["trained_on"] is None
     assert telling.caution(seen) == ""

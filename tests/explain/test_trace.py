@@ -7,7 +7,7 @@ import pytest
 
 from nn.cases import LAYERS, LOSSES, around, locked, numeric_gradients
 from plainnet.errors import PlainnetError
-from plainnet.explain.formulas import code_of, formula_of, gradient_formula
+from plainnet.explain.formulas import code_of
 from plainnet.explain.trace import excerpt, numbers_json, trace
 from plainnet.nn import (
     BinaryCrossEntropy,
@@ -172,6 +172,8 @@ def test_a_step_over_a_kink_has_no_finite_difference():
 class Wrong(Activation):
     """Y = X; its gradient is planted wrong."""
 
+    gradient_formulas = ("dX = 1.1 dY",)
+
     def forward(self, X, train):
         """Y = X."""
         return X
@@ -228,7 +230,6 @@ def test_the_source_line_is_where_it_is_done():
     assert "self.Wb.dot(self.X1T" in "".join(lines[forward.first - 1 : forward.last])
     assert found["a1"] is not None
     assert "self.Wb.T.dot(dZ.T, dX1.T)" in found["a1"].text
-    assert "dW" not in found["a1"].text
 
 
 def test_each_gradient_has_its_own_formula():
@@ -237,7 +238,7 @@ def test_each_gradient_has_its_own_formula():
     assert formulas["dense2.W"] == "dW = dZ^T X"
     assert formulas["dense2.b"] == "db = column sums of dZ"
     assert formulas["a1"] == "dX = dZ W"
-    assert formulas["batchnorm1.gamma"] == "np.sum(dX, axis=axes, out=self.dgamma)"
+    assert formulas["batchnorm1.gamma"] == "dgamma = column sums of dY Xhat"
     assert formulas["z1"] == "dX = gamma / std dY"  # predicting, not training
     assert formulas["z2"] == "dZ = (sigmoid(Z) - y) / (m k)"
 
@@ -245,12 +246,9 @@ def test_each_gradient_has_its_own_formula():
 def test_code_that_cannot_be_found_is_none():
     assert code_of(len) is None
     assert code_of(lambda: 1) is None
-    assert code_of(Dense.forward, about="nothing_of_the_kind") is None
     scope = {}
     exec("def made():\n    '''A formula.'''\n    return 1", scope)
     assert code_of(scope["made"]) is None
-    assert formula_of(scope["made"]) == "A formula"
-    assert gradient_formula(scope["made"], "dX") == "A formula"
 
 
 def test_symbols_of_a_long_chain():

@@ -10,9 +10,9 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
-from plainnet.nn.layers import Dense, Dropout, Flatten
+from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten
 from plainnet.nn.losses import losses_for
-from plainnet.nn.network import LAYERS, Sequential, mlp
+from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 
 EVIL = "</script><script>alert(1)</script><!--\"'\\&amp;{{ 7*7 }}\u202e\u2028\n😀"

@@ -32,8 +32,8 @@ from plainnet.nn import (
     Sequential,
     Tanh,
 )
-from plainnet.nn.network import LAYERS as KNOWN_LAYERS
-from plainnet.training import table_run
+from plainnet.nn.layers import LAYERS as KNOWN_LAYERS
+from plainnet.training import train
 
 FLAT = {name: make for name, (make, in_shape) in LAYERS.items() if len(in_shape) == 1} | {
     "Flatten": LAYERS["Flatten"][0]
@@ -272,7 +272,7 @@ def test_any_number_of_rows(mixed):
 
 def test_real_rows(shared_data):
     frame = pd.read_csv(shared_data / "introverts.csv")
-    model = table_run(frame, TrainConfig(target=("Personality",), epochs=2)).model
+    model = train(frame, TrainConfig(target=("Personality",), epochs=2)).model
     got = answers(model, frame)
     close(got["probabilities"][:, 1], model.predict_proba(frame)[:, 0])
     assert (got["label"] == model.predict(frame)).all()

@@ -250,11 +250,12 @@ def write(path, table, delimiter=",", first=""):
 @pytest.mark.parametrize("raw", [False, True])
 def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
     from plainnet.cli.predictions import Predictions
+
     from plainnet.config import TrainConfig
-    from plainnet.training import table_run
+    from plainnet.training import train
 
     table = pd.DataFrame({"x": np.arange(20.0), "y": ["=1+1", "\x1b[31mred"] * 10})
-    model = table_run(table, TrainConfig(epochs=1, test_fraction=0)).model
+    model = train(table, TrainConfig(epochs=1, test_fraction=0)).model
     table.to_csv(tmp_path / "rows.csv", index=False)
     loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
     said = capsys.readouterr().out

@@ -113,7 +113,7 @@ def renamed(draw, models):
     model = models[name]
     tree = copy.deepcopy(model.header)
     for _ in range(draw(st.integers(0, 2))):
-        place = draw(st.sampled_from((tree["about"]["job"], tree["about"], tree)))
+        place = draw(st.sampled_from((tree["attached"]["job"], tree["attached"], tree)))
         place[draw(st.sampled_from(("out", "report", "path", "every")))] = draw(
             st.sampled_from((*NAMES, True, None))
         )

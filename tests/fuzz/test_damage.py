@@ -202,10 +202,10 @@ def test_many_layers_or_arrays_take_no_more_memory_than_is_promised(ready, tmp_p
 def test_a_model_takes_four_times_its_file(tmp_path):
     from plainnet.config import TrainConfig
     from plainnet.data.synthetic import pandas_and_bears
-    from plainnet.training import image_run
+    from plainnet.training import train
 
     X, y, classes = pandas_and_bears(10, size=128)
-    model = image_run(X, y, classes, TrainConfig(hidden=(32,), epochs=1, size=128)).model
+    model = train((X, y, classes), TrainConfig(hidden=(32,), epochs=1, size=128)).model
     model.save(tmp_path / "m")
     size = (tmp_path / "m").stat().st_size
     assert size > 2**22

@@ -38,7 +38,7 @@ from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
 from plainnet.report.report import report
-from plainnet.training import run, table_run
+from plainnet.training import train
 
 REPORTED = 20  # one case in so many writes a report, whose charts take seconds
 UNLIKE = tuple(init for init in INITS if not init.startswith(("zeros", "ones", "constant")))
@@ -225,7 +225,6 @@ def use(number, folder, browser=None):
         except Exception as error:
             findings.append(f"{name}: {type(error).__name__}: {str(error)[:300]} {where(error)}")
 
-    train = run if drawn.as_file else table_run
     with warnings.catch_warnings(), limited_threads(1):
         warnings.simplefilter("error")
         refused = ""

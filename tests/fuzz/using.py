@@ -23,7 +23,7 @@ from PIL import Image
 from fuzz import forge
 from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.cli import main
-from plainnet.training import table_run
+from plainnet.training import train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TIMES, FLOOR = 40, 2**23  # what docs/file-format.md promises of the memory that loading takes
@@ -86,7 +86,7 @@ def bench(folder):
             hidden=(3,), epochs=3, target=("y",), test_fraction=0.3, validation_fraction=0.2
         )
         files[name] = folder / f"{name}.safetensors"
-        table_run(table, TrainConfig(**{**vars(chosen), **kinds[name]})).model.save(files[name])
+        train(table, TrainConfig(**{**vars(chosen), **kinds[name]})).model.save(files[name])
         data[name] = folder / f"{name}.csv"
         table.head(9).to_csv(data[name], index=False)
     data["binary"] = folder / "binary.csv"

@@ -44,12 +44,12 @@ def main() -> None:
     import format_one
     from plainnet.config import TrainConfig
     from plainnet.data.synthetic import pandas_and_bears
-    from plainnet.training import image_run, table_run
+    from plainnet.training import train
 
     FOLDER.mkdir(exist_ok=True)
     common = {"epochs": 60, "lr": 0.01}
-    table = table_run(shop(), TrainConfig(hidden=(4, 3), batch_norm=True, target=("b",), **common))
-    pictures = image_run(*pandas_and_bears(24, size=8, seed=1), TrainConfig(hidden=(4,), **common))
+    table = train(shop(), TrainConfig(hidden=(4, 3), batch_norm=True, target=("b",), **common))
+    pictures = train(pandas_and_bears(24, size=8, seed=1), TrainConfig(hidden=(4,), **common))
     pixels = pandas_and_bears(4, size=8, seed=2)[0].tolist()
     for name, model, raw in (
         ("table", table.model, ROWS),

@@ -84,7 +84,7 @@ formulas = pytest.mark.parametrize(("layer", "f", "slope"), FORMULAS.values(), i
 
 def through(layer, X, dY, dtype=np.float64, train=False):
     X = np.asarray(X, dtype)
-    net = Sequential([layer], n_in=X.shape[1:], dtype=dtype)
+    net = Sequential([layer.copy()], n_in=X.shape[1:], dtype=dtype)
     Y = net.forward(X, train=train).copy()
     return Y, net.backward(np.asarray(dY, dtype), need_dX=True).copy()
 

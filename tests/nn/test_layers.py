@@ -21,7 +21,7 @@ from plainnet.nn import (
     Sequential,
     mlp,
 )
-from plainnet.nn.layers import NARROW, TURNED, UNCOPIED, block_width, product
+from plainnet.nn.layers import NARROW, TRANSPOSED, UNCOPIED, block_width, product
 from plainnet.nn.validation import check_range, positive_int
 
 sizes = st.integers(1, 6)
@@ -368,8 +368,8 @@ def test_nor_is_it_where_layers_without_parameters_come_first(before):
 
 WAYS = {
     "copied beside ones": lambda net, X: X,
-    "held beside ones": lambda net, X: net.layers[0].hold(X) or X,
-    "into the layer's own room": lambda net, X: write(net.layers[0].room(len(X)), X),
+    "held beside ones": lambda net, X: net.layers[0].fix_input(X) or X,
+    "into the layer's own room": lambda net, X: write(net.layers[0].input_buffer(len(X)), X),
     "feature by feature": lambda net, X: np.asfortranarray(X),
     "every other row": lambda net, X: np.repeat(X, 2, axis=0)[::2],
 }
@@ -385,7 +385,7 @@ def write(room, X):
 @given(
     m=st.integers(1, 50),
     n_in=st.one_of(st.integers(1, 9), st.integers(NARROW - 1, NARROW + 2)),
-    n_out=st.one_of(st.integers(1, 9), st.integers(TURNED - 1, TURNED + 1)),
+    n_out=st.one_of(st.integers(1, 9), st.integers(TRANSPOSED - 1, TRANSPOSED + 1)),
     last=st.booleans(),
     seed=st.integers(0, 9),
 )
@@ -431,22 +431,22 @@ def test_many_rows_are_predicted_in_blocks_with_the_same_numbers():
 
 def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():
     net = mlp(3, (4,), 2)
-    first = net.layers[2].room(5)
+    first = net.layers[2].input_buffer(5)
     for m in (5, 1, 7, 5, 2):
         net.forward(normals(m, 3))
-        room = net.layers[2].room(m)
+        room = net.layers[2].input_buffer(m)
         assert room.shape == (m, 4)
         assert np.shares_memory(room, first) == (m == 5)
     for m in (8, 9):
         net.forward(normals(m, 3))
-    assert not np.shares_memory(net.layers[2].room(5), first)
+    assert not np.shares_memory(net.layers[2].input_buffer(5), first)
 
 
 def test_a_dense_layer_forgets_the_rows_that_it_held():
     net = Sequential([Dense(1, init="ones")], n_in=2)
     X = np.ones((1, 2), np.float32)
-    net.layers[0].hold(X)
-    net.layers[0].hold(None)
+    net.layers[0].fix_input(X)
+    net.layers[0].fix_input(None)
     X[...] = 5  # as the owner may, once they are not held
     assert net.forward(X) == 10
 
@@ -500,7 +500,7 @@ class Stretching(Recorder):
     """A layer of one's own whose inner array is as wide as its largest input says."""
 
     def forward(self, X, train):
-        inner = self._buffer("inner", (len(X), int(np.abs(X).max()) + 1))
+        inner = self.buffer("inner", (len(X), int(np.abs(X).max()) + 1))
         inner[...] = X.sum()
         self.width = inner.shape
         return X

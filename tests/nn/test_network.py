@@ -13,20 +13,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import plainnet.nn
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
+    Activation,
     BatchNorm,
     Dense,
     Dropout,
     Flatten,
     Identity,
     LayerNorm,
+    MeanSquaredError,
     ReLU,
     Sequential,
     Tanh,
     mlp,
 )
-from plainnet.nn.network import LAYERS
+from plainnet.nn.layers import LAYERS
+from plainnet.train.fit import fit
 
 
 def normals(*shape, seed=0):
@@ -107,15 +111,86 @@ def test_no_hidden_layer_is_logistic_regression():
     np.testing.assert_allclose(net.predict_logits(X), X @ W.T + b, rtol=1e-14)
 
 
-def test_a_list_of_layers_may_be_used_twice():
-    layers = [Dense(3), ReLU(), Dense(1)]
-    a, b = Sequential(layers, n_in=2), Sequential(layers, n_in=4)
+def test_the_given_layers_show_the_weights():
+    first, last = Dense(3), Dense(1)
+    net = Sequential([first, ReLU(), last], n_in=2)
+    assert net.layers[0] is first
+    assert (first.name, last.name, last.out_shape) == ("dense1", "dense2", (1,))
+    assert np.shares_memory(first.W, net.params.theta)
+    fit(net, np.eye(2), [0.0, 1.0], loss=MeanSquaredError(), epochs=2)
+    np.testing.assert_array_equal(first.W, net.params.views["dense1.W"])
+    assert np.shares_memory(first.W, net.params.theta)
+    assert net.layers[0] is first
+
+
+def test_a_layer_used_twice_is_refused():
+    same = ReLU()
+    with pytest.raises(PlainnetError) as error:
+        Sequential([Dense(2), same, Dense(2), same], n_in=2)
+    assert str(error.value) == (
+        "layer 4, ReLU(), can be used only once, but it comes twice: "
+        "make a new layer, or pass layer.copy()"
+    )
+    layers = [Dense(3), same, Dense(1)]
+    a = Sequential(layers, n_in=2)
+    with pytest.raises(PlainnetError) as error:
+        Sequential(layers, n_in=4)
+    assert str(error.value) == (
+        "layer 1, Dense(n_out=3, init='he_normal'), can be used only once, but a network uses it "
+        "as 'dense1': make a new layer, or pass layer.copy()"
+    )
+    b = Sequential([layer.copy() for layer in layers], n_in=4)
     assert a.params.views["dense1.W"].shape == (3, 2)
     assert b.params.views["dense1.W"].shape == (3, 4)
-    same = ReLU()
-    net = Sequential([Dense(2), same, Dense(2), same], n_in=2)
-    assert net.layers[1] is not net.layers[3]
-    assert [layer.name for layer in net.layers] == ["dense1", "relu1", "dense2", "relu2"]
+
+
+def test_a_refused_layer_can_be_used_again():
+    layer = Dense(2)
+    with pytest.raises(PlainnetError, match="put Flatten"):
+        Sequential([layer], n_in=(2, 2))
+    assert Sequential([layer], n_in=2).layers[0] is layer
+
+
+def test_release_keeps_what_a_layer_was_made_with():
+    class Tagged(Activation):
+        def __init__(self):
+            self.tag = "mine"
+
+        def forward(self, X, train):
+            self.X = X
+            return X
+
+        def backward(self, dY, need_dX):
+            return dY
+
+    net = Sequential([Tagged()], n_in=2)
+    net.forward(np.ones((3, 2)))
+    net.release()
+    assert net.layers[0].tag == "mine"
+    assert "X" not in vars(net.layers[0])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        mlp(3, (4,), 2, activation="leaky_relu", dropout=0.25, batch_norm=True, init="normal:0.5"),
+        mlp((2, 2, 3), hidden=(3,), layer_norm=True, dtype=np.float64),
+    ],
+)
+def test_the_repr_of_a_network_can_be_pasted(net):
+    text = repr(net)
+    again = eval(text, vars(plainnet.nn))
+    assert again.config() == net.config()
+    assert repr(again) == text
+
+
+def test_backward_takes_lists():
+    net = mlp(2, hidden=())
+    net.forward([[1, 2], [3, 4]])
+    net.backward([[1], [10]])
+    grad = net.params.grad.copy()
+    net.backward(np.array([[1.0], [10.0]]))
+    np.testing.assert_array_equal(net.params.grad, grad)
 
 
 def test_names_beyond_nine_do_not_mix():

@@ -23,7 +23,7 @@ from plainnet import nn
 from plainnet.errors import PlainnetError
 from plainnet.nn import MeanSquaredError, Sequential, mlp
 from plainnet.nn.gradcheck import gradcheck
-from plainnet.nn.network import LAYERS as KNOWN_LAYERS
+from plainnet.nn.layers import LAYERS as KNOWN_LAYERS
 
 KNOWN_LOSSES = set(nn.LOSSES.values())
 DTYPES = (np.float32, np.float64)
@@ -47,8 +47,8 @@ def test_the_table_leaves_out_no_layer_no_loss_and_no_activation():
     assert {type(make()) for make, _, _ in LOSSES.values()} == KNOWN_LOSSES
     assert set(ACTIVATIONS) == set(nn.activations.ACTIVATIONS)
     assert {i.partition(":")[0] for i in INITS} == {
-        *nn.initializers.FIXED,
-        *nn.initializers.WITH_NUMBER,
+        *nn.initializers.INITIALIZERS,
+        *nn.initializers.INITIALIZERS_WITH_NUMBER,
     }
 
 

@@ -214,7 +214,7 @@ def test_a_layer_of_ones_own_is_refused():
     net = Sequential([Dense(2), Scale()], n_in=2)
     wanted = (
         "PyTorch has no names for the parameters of Scale 'scale1', only for those of Dense, "
-        "BatchNorm and LayerNorm"
+        "BatchNorm, LayerNorm"
     )
     for call in (net.to_torch_state, lambda: net.load_torch_state({})):
         with pytest.raises(PlainnetError) as caught:

@@ -10,7 +10,7 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.finding import Finding
 from plainnet.report.report import report
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 EVIL = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;$x^2$"
 TASKS = ("binary", "multiclass", "multilabel", "regression", "pictures")
@@ -26,7 +26,7 @@ def result(task):
     """A short training of the task on few rows."""
     config = TrainConfig(epochs=6, validation_fraction=0.2, patience=5, seed=1)
     if task == "pictures":
-        return image_run(*pandas_and_bears(40, size=8), config)
+        return train(pandas_and_bears(40, size=8), config)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3)).round(3)
     frame, score = pd.DataFrame(X, columns=["a", "b", EVIL]), X @ [1.0, -1.0, 0.5]
@@ -40,7 +40,7 @@ def result(task):
     else:
         frame["y"] = (100 * score).round(2)
     target = ("y", "<b>") if task == "multilabel" else ("y",)
-    return table_run(frame, TrainConfig(**{**vars(config), "target": target, "task": task}))
+    return train(frame, TrainConfig(**{**vars(config), "target": target, "task": task}))
 
 
 @cache

@@ -10,7 +10,7 @@ from plainnet.explain.example import explain
 from plainnet.explain.neighbors import nearest
 from plainnet.explain.overview import overview
 from plainnet.report.explanation_page import explanation_page, overview_page
-from plainnet.training import image_run, table_run
+from plainnet.training import train
 
 pytestmark = chromium.needs_chromium
 
@@ -20,12 +20,12 @@ HEADINGS = "[...document.querySelectorAll('h1,h2,h3')].map((heading) => heading.
 
 def pages():
     table = introverts(60).rename(columns={"Stage_fear": "<b onclick=alert(1)>" + "long" * 30})
-    model = table_run(table, TrainConfig(epochs=2)).model
+    model = train(table, TrainConfig(epochs=2)).model
     rows = read_rows(model, table)
     yield explanation_page(explain(model, table, 2), "a & b", nearest(model, rows.X[1], rows))
     yield overview_page(overview(model, rows, repeats=1), "<i>model</i>")
     X, y, classes = pandas_and_bears(20, size=8)
-    model = image_run(X, y, classes, TrainConfig(hidden=(3,), epochs=1)).model
+    model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)
     rows = NamedExamples(tuple(f"{i}.png" for i in range(20)), X, wrong)
     found = nearest(model, X[1], rows)

@@ -10,9 +10,8 @@ import pytest
 from plainnet import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.model import Model
-from plainnet.repeats import repeat
 from plainnet.report.report import report
-from plainnet.training import table_run
+from plainnet.training import repeat, train
 from report.reports import EVIL, FINDINGS, TASKS, Page, result, text_of
 
 tasks = pytest.mark.parametrize("task", TASKS)
@@ -203,9 +202,9 @@ def test_curves_are_drawn_from_the_record_too(task):
 
 def test_repeated_trainings_are_in_the_report():
     frame, config = introverts(200), TrainConfig(epochs=2)
-    first = table_run(frame, config)
+    first = train(frame, config)
     assert "each with its own seed" not in report(first.model, name="m")
-    found = repeat(first, config, 3, lambda other: table_run(frame, other))
+    found = repeat(first, frame, config, 3)
     seen = Page(report(first.model, name="m"))
     facts = dict(
         zip(*([one["words"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)

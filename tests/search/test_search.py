@@ -26,7 +26,7 @@ from plainnet.search.search import (
     simple_answers,
 )
 from plainnet.search.space import SEARCHED
-from plainnet.training import fit_model, untrained
+from plainnet.training import train, untrained
 
 BASE = TrainConfig(epochs=4)
 FRAME = introverts(120)
@@ -124,8 +124,8 @@ def test_a_rung_is_a_training_of_so_many_epochs(data, halved):
 
 def test_a_schedule_spans_all_epochs_however_early_a_rung_ends(data):
     config, part = TrainConfig(epochs=8, schedule="cosine"), data.fold(0)
-    whole = fit_model(untrained(part, config), part, config)
-    cut = fit_model(untrained(part, config), part, config, epochs=3)
+    whole = train(part, config, evaluate=False).history
+    cut = train(part, config, epochs=3, evaluate=False).history
     assert (cut.lr, cut.loss) == (whole.lr[:3], whole.loss[:3])
 
 
@@ -372,7 +372,7 @@ def test_where_all_fail_none_wins(data, monkeypatch):
 
 def test_optuna_goes_on_after_a_failure(data, monkeypatch):
     pytest.importorskip("optuna")
-    original, calls = module.fit_model, []
+    original, calls = module.train, []
 
     def fragile(*arguments, **options):
         calls.append(1)
@@ -380,7 +380,7 @@ def test_optuna_goes_on_after_a_failure(data, monkeypatch):
             raise TrainingError("it broke")
         return original(*arguments, **options)
 
-    monkeypatch.setattr(module, "fit_model", fragile)
+    monkeypatch.setattr(module, "train", fragile)
     found = search(data, TrainConfig(epochs=1), trials=3, method="optuna")
     assert [trial.failure for trial in found.trials] == [None, "it broke", None]
 

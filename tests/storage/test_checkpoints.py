@@ -14,6 +14,7 @@ from PIL import Image
 
 import plainnet.storage.atomic as atomic
 import plainnet.storage.model_file as files
+from plainnet import training
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
@@ -23,7 +24,7 @@ from plainnet.optim import Adam
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train.fit import fit
-from plainnet.training import resume, run
+from plainnet.training import resume
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -141,7 +142,7 @@ def test_an_unfinished_training_is_not_overwritten(cut):
     with pytest.raises(PlainnetError) as error:
         Checkpoints(cut, every=1)
     assert str(error.value) == (
-        f"'{cut}' holds a training that has not ended: go on with it by plainnet train --resume "
+        f"'{cut}' holds a training that has not ended: resume it with plainnet train --resume "
         f"{cut}, or remove the folder"
     )
     assert names(cut) == before
@@ -163,7 +164,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(cut, share):
     checkpoints = Checkpoints.load(cut, notes.append)
     [note] = notes
     assert note.startswith(f"'{newest}' is not a whole checkpoint file (")
-    assert note.endswith(f"): train again, if there is no other; going on from {step(20)}, the "
+    assert note.endswith(f"): train again, if there is no other; resuming from {step(20)}, the "
                          "one before")  # fmt: skip
     assert "\n" not in note
     assert checkpoints.last == cut / step(20)
@@ -230,17 +231,17 @@ def test_another_version_of_plainnet(cut, monkeypatch):
     monkeypatch.undo()
     assert refused(cut) == (
         f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is of plainnet 0.0.9, and "
-        "this is 0.1.0, which may compute otherwise: use that version, or train again"
+        "this is 0.1.0, which may compute other numbers: use that version, or train again"
     )
 
 
 def test_another_version_of_numpy_is_told(cut):
-    other_header(cut, **{"with": "NumPy 1.0"})
+    other_header(cut, platform="NumPy 1.0")
     notes: list[str] = []
     Checkpoints.load(cut, notes.append)
     [note] = notes
     assert note.startswith(
-        f"the training began with NumPy 1.0 and goes on with NumPy {np.__version__}, Python "
+        f"the training began with NumPy 1.0 and resumes with NumPy {np.__version__}, Python "
     )
 
 
@@ -256,9 +257,9 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
 
 def test_a_header_without_its_parts(cut):
     for file in cut.glob("checkpoint-*"):
-        write_model(file, {"theta": np.ones(3)}, {"facts": {}}, "checkpoint")
+        write_model(file, {"theta": np.ones(3)}, {"metadata": {}}, "checkpoint")
     assert refused(cut).endswith(
-        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'with' of the "
+        f"'FOLDER/{step(24)}' is not a checkpoint that can be used: field 'platform' of the "
         "checkpoint is absent"
     )
 
@@ -403,7 +404,7 @@ def cut_run(path: Path, config: TrainConfig, folder: Path, number: int = 4) -> N
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        run(path, config, watch=watch, checkpoints=Checkpoints(folder, 0.7))
+        training.train(path, config, watch=watch, checkpoints=Checkpoints(folder, 0.7))
 
 
 def saved(outcome: Any, path: Path) -> bytes:
@@ -419,7 +420,7 @@ def survey(tmp_path: Path) -> Path:
 
 
 def test_a_run_on_a_table(survey, folder, tmp_path):
-    whole = saved(run(survey, SETTINGS), tmp_path / "whole")
+    whole = saved(training.train(survey, SETTINGS), tmp_path / "whole")
     cut_run(survey, SETTINGS, folder)
     assert saved(resume(Checkpoints.load(folder)), tmp_path / "rest") == whole
 
@@ -443,7 +444,7 @@ def test_a_run_on_pictures(config, folder, tmp_path):
         for i in range(12):
             pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    whole = run(tmp_path / "pictures", config)
+    whole = training.train(tmp_path / "pictures", config)
     assert (whole.history.rowspace is None) == (config.optimizer != "sgd")
     cut_run(tmp_path / "pictures", config, folder, number=3)
     rest = resume(Checkpoints.load(folder))
@@ -467,7 +468,8 @@ def test_other_data_is_refused(survey, folder, old, new):
     text = survey.read_text()
     survey.write_text(text.replace(old, new, 1 if old == "Yes" else -1))
     assert of_run(folder, resume) == (
-        "the training in 'PLACE/a.run' was begun with other data: it can only go on as it began"
+        "the training in 'PLACE/a.run' was begun with other data: it can only be resumed as it "
+        "was begun"
     )
     survey.write_text(text)
     resume(Checkpoints.load(folder))
@@ -476,7 +478,7 @@ def test_other_data_is_refused(survey, folder, old, new):
 def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
     cut_run(survey, SETTINGS, folder)
     frame = introverts(80)
-    outcome = run(survey, SETTINGS)
+    outcome = training.train(survey, SETTINGS)
     row = int(outcome.data.test_rows[0])
     frame.loc[row, "Post_frequency"] = (frame.loc[row, "Post_frequency"] or 0) + 1
     frame.to_csv(survey, index=False)
@@ -486,9 +488,9 @@ def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
 def test_other_settings_are_refused(survey, folder):
     cut_run(survey, SETTINGS, folder)
     other = replace(SETTINGS, lr=0.5)
-    assert of_run(folder, lambda c: run(survey, other, checkpoints=c)) == (
-        "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only go on "
-        "as it began"
+    assert of_run(folder, lambda c: training.train(survey, other, checkpoints=c)) == (
+        "the training in 'PLACE/a.run' was begun with lr None, not with lr 0.5: it can only be "
+        "resumed as it was begun"
     )
 
 
@@ -502,6 +504,6 @@ def test_data_that_is_gone_is_named(survey, folder):
 
 def test_a_training_that_was_not_a_run_cannot_be_resumed_as_one(cut):
     assert of_run(cut, resume) == (
-        "the training in 'PLACE/a.run' was not begun by plainnet train or run, so it does not say "
-        "on what: go on as it began"
+        "the training in 'PLACE/a.run' was not begun on a file or folder, so its checkpoints do "
+        "not name the data: train again as it began"
     )

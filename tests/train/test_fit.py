@@ -249,7 +249,7 @@ def test_balanced_counts_the_rows_that_are_trained_on():
         y,
         class_weight="balanced",
         validation_fraction=0.5,
-        metric=metric,
+        logits_metric=metric,
         seed=1,
         **options,
     )
@@ -376,7 +376,7 @@ def test_validation_loss_and_metric_by_hand(data):
         epochs=6,
         batch_size=16,
         validation_data=[Xv, yv],
-        metric=BCE.metric,
+        logits_metric=BCE.metric,
         callbacks=[note],
     )
     recorded = list(zip(history.val_loss, history.val_metric, strict=True))
@@ -388,7 +388,13 @@ def test_the_training_metric_is_the_mean_over_rows_before_each_step(data):
     net = net64()
     first = net.predict_logits(X)
     history = fit(
-        net, X, y, loss=BCE, optimizer=SGD(2.0), epochs=2, metric=lambda Z, y: float(Z.mean())
+        net,
+        X,
+        y,
+        loss=BCE,
+        optimizer=SGD(2.0),
+        epochs=2,
+        logits_metric=lambda Z, y: float(Z.mean()),
     )
     assert history.metric[0] == pytest.approx(float(first.mean()), rel=1e-13)
     assert history.metric[1] != pytest.approx(history.metric[0], rel=1e-3)
@@ -399,7 +405,7 @@ def test_the_training_metric_is_the_mean_over_rows_before_each_step(data):
         loss=MSE,
         epochs=1,
         batch_size=16,
-        metric=lambda Z, y: float(y.mean()),
+        logits_metric=lambda Z, y: float(y.mean()),
     )
     assert uneven.metric == [pytest.approx(19.5)]
 
@@ -421,7 +427,7 @@ def test_a_share_is_held_out_and_never_trained_on(m, share, n_out):
             np.arange(m),
             loss=MSE,
             validation_fraction=share,
-            metric=metric,
+            logits_metric=metric,
             epochs=2,
             seed=seed,
         )
@@ -598,7 +604,7 @@ def test_ctrl_c_in_an_epoch_ends_it_after_the_running_batch(data):
             signal.raise_signal(signal.SIGINT)
         return 0.0
 
-    history = fit(net, *data, loss=BCE, metric=metric, epochs=50, batch_size=10)
+    history = fit(net, *data, loss=BCE, logits_metric=metric, epochs=50, batch_size=10)
     assert len(steps) == 6  # four batches in the first epoch, two in the second
     assert (history.stopped, len(history)) == ("interrupted", 1)
     assert np.isfinite(net.params.theta).all()
@@ -609,7 +615,7 @@ def test_an_epoch_whose_last_batch_was_done_is_recorded(data):
         signal.raise_signal(signal.SIGINT)
         return 0.5
 
-    history = fit(mlp(3), *data, loss=BCE, metric=metric, epochs=50)
+    history = fit(mlp(3), *data, loss=BCE, logits_metric=metric, epochs=50)
     assert (history.stopped, history.metric) == ("interrupted", [0.5])
 
 
@@ -724,7 +730,7 @@ def test_the_message_names_the_batch():
             np.zeros(9),
             loss=MSE,
             batch_size=1,
-            metric=lambda Z, y: seen.append(1) or 0.0,
+            logits_metric=lambda Z, y: seen.append(1) or 0.0,
         )
     assert f"in epoch 1, batch {len(seen) + 1} (learning rate 0.01)" in str(error.value)
 
@@ -1040,3 +1046,35 @@ def test_bad_early_stopping_is_refused(options, message):
     with pytest.raises(PlainnetError) as error:
         EarlyStopping(**options)
     assert str(error.value) == message
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_out", "y", "name"),
+    [
+        (BinaryCrossEntropy(), 1, [0, 1, 1, 0, 1, 0], "accuracy_score"),
+        (BinaryCrossEntropy(), 2, [[0, 1], [1, 1], [1, 0]] * 2, "accuracy_score"),
+        (SoftmaxCrossEntropy(), 3, [0, 1, 2, 0, 1, 2], "accuracy_score"),
+        (SoftmaxCrossEntropy(), 3, np.eye(3)[[0, 1, 2, 0, 1, 2]], "accuracy_score"),
+        (MeanSquaredError(), 1, [0.5, 1, 2, 3, 4, 5], "r2_score"),
+        (MeanSquaredError(), 2, [[0.5, 1], [2, 3], [4, 5]] * 2, "mean_absolute_error"),
+    ],
+)
+def test_a_metric_of_scikit_learn_gets_labels(loss, n_out, y, name):
+    measure = getattr(pytest.importorskip("sklearn.metrics"), name)
+    X = np.random.default_rng(3).normal(size=(6, 2))
+    net = mlp(2, (4,), n_out, seed=1)
+    Z = net.predict_logits(X)
+    history = fit(net, X, y, loss=loss, epochs=1, metric=measure)
+    true = np.argmax(y, axis=1) if len(np.shape(y)) == 2 and n_out == 3 else np.array(y)
+    labels = Z.argmax(axis=1) if n_out == 3 else Z > 0
+    predicted = labels if name == "accuracy_score" else Z
+    expected = measure(true, predicted.reshape(true.shape))
+    assert history.metric == [pytest.approx(expected, rel=1e-6)]
+
+
+def test_one_metric_at_a_time():
+    with pytest.raises(PlainnetError, match="metric or logits_metric, not both"):
+        fit(mlp(1), [[1.0]], [1], loss=BCE, metric=lambda a, b: 0.0, logits_metric=BCE.metric)

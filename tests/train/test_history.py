@@ -45,7 +45,7 @@ def test_columns_of_a_training(validation, metric):
     X = np.random.default_rng(0).normal(size=(40, 2))
     options = {
         "validation_fraction": validation or 0.0,
-        "metric": metric,
+        "logits_metric": metric,
         "epochs": 5,
         "batch_size": 8,
     }
@@ -83,7 +83,7 @@ def test_the_record_goes_through_json_and_repeats_itself():
             X,
             X[:, 0] > 0,
             loss=BinaryCrossEntropy(),
-            metric=lambda Z, y: np.float32(0.1),  # type: ignore[arg-type,return-value]
+            logits_metric=lambda Z, y: np.float32(0.1),  # type: ignore[arg-type,return-value]
             validation_fraction=0.25,
             early_stopping=EarlyStopping(),
             epochs=3,

@@ -35,7 +35,7 @@ class Memory(CheckpointStore):
     def begin(self, net, train_step, rows, options):
         self.batches = options["batches"]
 
-    def keep(self, checkpoint):
+    def save(self, checkpoint):
         self.kept.append(copy.deepcopy(checkpoint))
 
 
@@ -60,7 +60,7 @@ def case(
     **options: Any,
 ) -> Callable[..., tuple[Any, Any]]:
     """A training that can be run again and again, from nothing but what is written here."""
-    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "metric": BCE.metric, **options}
+    chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "logits_metric": BCE.metric, **options}
 
     def run(checkpoints: CheckpointStore | None = None, **more: Any) -> tuple[Any, Any]:
         network = net()
@@ -104,7 +104,7 @@ CASES = {
         lambda: mlp(3, (4,), 3, seed=3),
         lambda: (rows()[0], np.arange(22) % 5 % 3),
         loss=SoftmaxCrossEntropy(),
-        metric=SoftmaxCrossEntropy().metric,
+        logits_metric=SoftmaxCrossEntropy().metric,
         class_weight="balanced",
         sample_weight=np.linspace(0.5, 2, 22),
     ),
@@ -129,7 +129,7 @@ CASES = {
         batch_size=None,
     ),
     "another generator": case(dropping, seed=lambda: np.random.Generator(np.random.MT19937(4))),
-    "no metric": case(metric=None, loss=MSE),
+    "no metric": case(logits_metric=None, loss=MSE),
 }
 
 
@@ -139,9 +139,9 @@ def after(network: Any, history: Any) -> tuple[bytes, dict[str, Any], Any]:
 
 
 def through_a_file(checkpoint: Checkpoint, path: Any) -> Checkpoint:
-    write_model(path, checkpoint.arrays, {"facts": checkpoint.facts}, "checkpoint")
+    write_model(path, checkpoint.arrays, {"metadata": checkpoint.metadata}, "checkpoint")
     arrays, header = read_model(path, "checkpoint")
-    return Checkpoint(arrays, header["facts"])
+    return Checkpoint(arrays, header["metadata"])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -150,11 +150,11 @@ def test_a_training_goes_on_from_every_step(name, tmp_path):
     whole = after(*run())
     memory = Memory(every=1e-9)  # before every batch
     assert after(*run(memory)) == whole  # keeping changes nothing
-    steps = [checkpoint.facts["step"] for checkpoint in memory.kept]
+    steps = [checkpoint.metadata["step"] for checkpoint in memory.kept]
     assert steps == list(range(len(whole[1]["loss"]) * memory.batches))
     for checkpoint in memory.kept[:: len(steps) // 8 | 1]:  # an odd step: all places in an epoch
         found = through_a_file(checkpoint, tmp_path / "checkpoint")
-        assert after(*run(Memory(found=found))) == whole, checkpoint.facts
+        assert after(*run(Memory(found=found))) == whole, checkpoint.metadata
 
 
 def test_the_cases_are_what_they_are_called():
@@ -175,7 +175,7 @@ def test_a_training_goes_on_and_is_interrupted_again_and_again():
     for step in range(2, 20, 3):
         memory = Memory(every=1e-9, found=found)
         run(memory, callbacks=[])
-        found = next(c for c in memory.kept if c.facts["step"] == step)
+        found = next(c for c in memory.kept if c.metadata["step"] == step)
     assert after(*run(Memory(found=found))) == whole
 
 
@@ -183,13 +183,13 @@ def test_a_training_goes_on_and_is_interrupted_again_and_again():
 def test_checkpoints_are_counted_in_epochs(every, steps):
     memory = Memory(every)
     CASES["mini-batches"](memory, epochs=3)
-    assert [checkpoint.facts["step"] for checkpoint in memory.kept] == list(steps)
+    assert [checkpoint.metadata["step"] for checkpoint in memory.kept] == list(steps)
 
 
 def test_as_many_threads_as_before_are_used():
     first = Memory(1)
     CASES["mini-batches"](first)
-    first.kept[2].facts["threads"] = 7  # as on a machine that had them then
+    first.kept[2].metadata["threads"] = 7  # as on a machine that had them then
     assert CASES["mini-batches"](Memory(found=first.kept[2]))[1].threads == 7
 
 
@@ -198,7 +198,7 @@ def test_what_went_on_is_not_kept_again_at_once():
     CASES["mini-batches"](first)
     second = Memory(1, found=first.kept[2])
     CASES["mini-batches"](second)
-    assert [c.facts["step"] for c in second.kept] == [12, 16]
+    assert [c.metadata["step"] for c in second.kept] == [12, 16]
 
 
 def test_numbers_that_are_not_finite_are_kept_too(tmp_path):
@@ -232,16 +232,16 @@ def pressing(step: int) -> Callable[..., float]:
 def test_ctrl_c_keeps_where_it_was(step, every):
     run, whole = CASES["dropout"], after(*CASES["dropout"]())
     memory = Memory(every)
-    _, history = run(memory, metric=pressing(step))
+    _, history = run(memory, logits_metric=pressing(step))
     assert history.stopped == "interrupted"
-    assert memory.kept[-1].facts["step"] == step
+    assert memory.kept[-1].metadata["step"] == step
     assert after(*run(Memory(found=memory.kept[-1]))) == whole
 
 
 def test_ctrl_c_in_the_last_step_comes_too_late():
     run, memory = CASES["dropout"], Memory()
     whole = after(*run())
-    assert after(*run(memory, metric=pressing(20))) == whole
+    assert after(*run(memory, logits_metric=pressing(20))) == whole
     assert memory.kept == []
 
 
@@ -255,7 +255,7 @@ def test_ctrl_c_between_two_epochs():
     _, history = run(memory, watch=press)
     assert (history.stopped, len(history)) == ("interrupted", 2)
     [checkpoint] = memory.kept
-    assert (checkpoint.facts["epoch"], checkpoint.facts["batch"]) == (3, 0)
+    assert (checkpoint.metadata["epoch"], checkpoint.metadata["batch"]) == (3, 0)
     assert after(*run(Memory(found=checkpoint))) == after(*run())
 
 
@@ -294,7 +294,7 @@ REFUSED = {
     "full batch": ({}, {"batch_size": None}, "with batch size 6, not with batch size None"),
     "l2": ({}, {"l2": 0.5}, "with l2 0.0, not with l2 0.5"),
     "clip_norm": ({}, {"clip_norm": 1.0}, "with clip norm None, not with clip norm 1.0"),
-    "metric": ({}, {"metric": None}, "with metric True, not with metric False"),
+    "metric": ({}, {"logits_metric": None}, "with metric True, not with metric False"),
 }
 
 
@@ -309,7 +309,7 @@ def test_another_training_is_refused(what, tmp_path):
     message = str(error.value)
     assert message.startswith(f"the training in '{tmp_path / 'run'}' was begun with ")
     assert telling in message
-    assert message.endswith(": it can only go on as it began")
+    assert message.endswith(": it can only be resumed as it was begun")
 
 
 def test_other_first_weights_matter_in_the_row_space_alone(tmp_path):
@@ -372,7 +372,7 @@ def test_a_generator_that_draws_masks_and_order_is_refused():
 
 def test_a_cost_that_is_not_finite_is_told_with_its_place(tmp_path):
     """Also where the training went on: epochs and batches are counted from its beginning."""
-    run = case(loss=MSE, optimizer=SGD(1e20), metric=None)
+    run = case(loss=MSE, optimizer=SGD(1e20), logits_metric=None)
     with pytest.raises(TrainingError) as whole:
         run()
     memory = Memory(1e-9)

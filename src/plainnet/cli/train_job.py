@@ -8,10 +8,9 @@ from typing import Any, Self, final
 from plainnet.cli.paths import near, require_place, run_folder, run_model
 from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError, PlainnetError
-from plainnet.repeats import check_repeat
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model
-from plainnet.training import begun
+from plainnet.training import begun, check_repeat
 
 
 @final
@@ -46,7 +45,7 @@ class Job:
     def begun(cls, checkpoints: Checkpoints) -> Self:
         """Return the job of a training that goes on."""
         path, config = begun(checkpoints)
-        if checkpoints.stored("job") is None:
+        if checkpoints.attached("job") is None:
             raise PlainnetError(
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
                 "is saved: go on with plainnet.training.resume"

@@ -54,6 +54,8 @@ def read_frame(
     from 0), as pandas calls it; one that is empty as well (a delimiter that ends each line) is
     left out.
     """
+    if isinstance(source, np.ndarray) and source.ndim == 2:
+        source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
     if isinstance(source, pd.DataFrame):
         _refuse_delimiter(delimiter, "a DataFrame")
         return _checked(source, "The DataFrame", empty)

@@ -45,7 +45,7 @@ def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = 
     >>> np.allclose(predict_logits(net, X), net.predict_logits(X))
     True
     """
-    rows = net.rows(X) if transform is None else np.atleast_1d(X)
+    rows = net.validate_input(X) if transform is None else np.atleast_1d(X)
     size, threads = net.batch_rows, available_threads()
     threads = min(threads, len(rows) // (size * BATCHES))
     if threads < 2:

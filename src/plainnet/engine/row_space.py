@@ -42,7 +42,8 @@ class RowSpace:
         first = next(layer for layer in net.layers if isinstance(layer, Dense))
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
-        self.net = Sequential([_RowDense(len(self._W), self.m), *rest], 1, dtype=net.dtype)
+        layers = [_RowDense(len(self._W), self.m), *(layer.copy() for layer in rest)]
+        self.net = Sequential(layers, 1, dtype=net.dtype)
         self.net.set_rng(net.rng)
         self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
         for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
@@ -109,11 +110,11 @@ class _RowDense(Layer):
         F = self.features[: self.m]
         if X is not self.whole:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
-            F = self._buffer("F", (self.m + self.n_out, len(X))).T
+            F = self.buffer("F", (self.m + self.n_out, len(X))).T
             np.take(self.features, self.rows, axis=0, out=F, mode="clip")
-        out = self._buffer("product", (self.n_out, len(X))).T
+        out = self.buffer("product", (self.n_out, len(X))).T
         product(F, self.A, out, block_width(len(F), self.A.size))
-        Z = self._output(out.shape)
+        Z = self.output(out.shape)
         Z[...] = out
         Z += self.b
         return Z

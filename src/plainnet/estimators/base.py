@@ -172,7 +172,7 @@ class NetEstimator(NetParams):
             epochs=self.epochs,
             batch_size=self.batch_size,
             validation_data=None if held_out is None else self._scaled_pair(*held_out),
-            metric=self.loss_.metric,
+            logits_metric=self.loss_.metric,
             sample_weight=weight,
             class_weight=self._class_weights(),
             l2=self.l2,

@@ -1,8 +1,7 @@
-"""The formula of each step, and the lines of source that compute it, found by looking."""
+"""Formulas and source locations of what a network computes."""
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Callable
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plainnet.errors import PlainnetError
+from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
 
 _ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # of which ``plainnet`` is a folder
@@ -38,27 +38,18 @@ class SourceLocation(NamedTuple):
         return {"file": self.file, "line": self.first, "last_line": self.last, "text": self.text}
 
 
-@cache  # a table asks for the same function once a column
-def code_of(
-    function: Callable[..., Any], about: str = "", after: str = ""
-) -> SourceLocation | None:
-    """Find the lines that do what a function is for, its docstring left out."""
+@cache  # a table asks for the same function for every column
+def code_of(function: Callable[..., Any]) -> SourceLocation | None:
+    """Find the body of a function without its docstring; None if its source is not at hand."""
     try:
         lines, start = inspect.getsourcelines(function)
         file = Path(inspect.getfile(function)).resolve()
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        definition = ast.parse(textwrap.dedent("".join(lines))).body[0]
     except (OSError, TypeError, SyntaxError):
         return None
-    definition = tree.body[0]
     if not isinstance(definition, ast.FunctionDef):
         return None
-    body = definition.body
-    if ast.get_docstring(definition) is not None:
-        body = body[1:]
-    if about:
-        body = [statement for statement in body if _names(statement, about)][:1]
-    said = [i for i, statement in enumerate(body) if after and _names(statement, after)]
-    body = body[said[-1] + 1 :] if said else body
+    body = definition.body[ast.get_docstring(definition) is not None :]
     if not body:
         return None
     first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
@@ -67,32 +58,10 @@ def code_of(
     return SourceLocation(shown.as_posix(), start + first - 1, start + last - 1, text)
 
 
-def _names(statement: ast.stmt, name: str) -> bool:
-    """Whether a variable or an attribute of that name stands in a statement."""
-    return any(
-        (isinstance(node, ast.Attribute) and node.attr == name)
-        or (isinstance(node, ast.Name) and node.id == name)
-        for node in ast.walk(statement)
-    )
-
-
-def formula_of(function: Callable[..., Any]) -> str:
-    """Return the formula that a layer's method states: the first line of its docstring."""
-    lines = (inspect.getdoc(function) or "").splitlines()
-    return lines[0].removesuffix(".") if lines else ""
-
-
-def gradient_formula(backward: Callable[..., Any], name: str) -> str:
-    """Return the part of a layer's backward formula that gives one gradient."""
-    whole = formula_of(backward)
-    clauses = re.split(r", (?=d\w+ = )", whole)
-    if len(clauses) > 1 and clauses[0].startswith("dX"):  # what follows says what is in it
-        clauses = [whole]
-    found = [clause for clause in clauses if clause.startswith(f"{name} = ")]
-    if found:
-        return found[0]
-    code = None if name == "dX" else code_of(backward, about=name)
-    return whole if code is None else " ".join(code.text.split("  #")[0].split())
+def gradient_formula(layer: Layer, name: str) -> str:
+    """Return the formula of one of a layer's gradients, such as ``dW``, or "" if it states none."""
+    found = (text for text in layer.gradient_formulas if text.startswith(f"{name} = "))
+    return next(found, "")
 
 
 def loss_formula(loss: Loss) -> str:

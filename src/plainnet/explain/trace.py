@@ -11,7 +11,6 @@ from plainnet.errors import PlainnetError
 from plainnet.explain.formulas import (
     SourceLocation,
     code_of,
-    formula_of,
     gradient_formula,
     loss_formula,
 )
@@ -19,7 +18,6 @@ from plainnet.nn.activations import Activation
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
-from plainnet.nn.normalization import BatchNorm
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
 
@@ -191,7 +189,7 @@ def trace(
     """
     positive_int("trace", "entries", entries)
     net = net.astype(np.float64)
-    X = np.array(net.rows(np.asarray(x)[np.newaxis]), np.float64)
+    X = np.array(net.validate_input(np.asarray(x)[np.newaxis]), np.float64)
     target = None if y is None else loss.encode(np.asarray(y)[np.newaxis], net.n_out, np.float64)
     walk = _Walk(net, loss, X, target)
     gradients = () if walk.y is None else tuple(walk.back(entries))
@@ -243,7 +241,6 @@ class _Walk:
             Y = layer.forward(self.outputs[-1], False).copy()
             self.outputs.append(Y)
             own = {v.name: getattr(layer, v.name).copy() for v in layer.variables}
-            forward = type(layer).forward
             self.steps.append(
                 Step(
                     layer.name,
@@ -251,8 +248,8 @@ class _Walk:
                     _symbol(layer, n_dense),
                     Y[0],
                     own,
-                    formula_of(forward),
-                    code_of(forward),
+                    layer.formula,
+                    code_of(type(layer).forward),
                 )
             )
 
@@ -271,16 +268,12 @@ class _Walk:
             if dX is None:
                 raise PlainnetError(f"{layer.name!r} returned no dX although it was asked for")
             dY = dX.copy()
-            backward = type(layer).backward
+            code = code_of(type(layer).backward)
             for v in layer.variables:
                 if v.kind != "state":
-                    d = "d" + v.name
-                    grad, formula = getattr(layer, d).copy(), gradient_formula(backward, d)
-                    code = code_of(backward, about=d)
-                    kept.append(_Kept(i, v.name, grad, layer.name, formula, code))
-            formula, code = gradient_formula(backward, "dX"), code_of(backward, after="need_dX")
-            if isinstance(layer, BatchNorm):  # it predicts here, with its running figures
-                formula, code = "dX = gamma / std dY", code_of(backward, about="train")
+                    grad, formula = getattr(layer, d := "d" + v.name), gradient_formula(layer, d)
+                    kept.append(_Kept(i, v.name, grad.copy(), layer.name, formula, code))
+            formula = gradient_formula(layer, "dX")
             kept.append(_Kept(i, "", dY[0], layer.name, formula, code))
         rng = np.random.default_rng(0)
         return [self._checked(one, entries, rng) for one in kept]

@@ -7,7 +7,7 @@ from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColu
 from plainnet.data.table_schema import TableSchema
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
-from plainnet.nn.network import LAYERS
+from plainnet.nn.layers import LAYERS
 from plainnet.nn.parameters import Array
 
 _SILENT = ("Dropout", "Identity", "Flatten")  # which change nothing in a row that is flat

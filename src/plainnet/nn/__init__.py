@@ -1,6 +1,7 @@
 """The mathematics: layers, losses and the chain of them; imports NumPy only."""
 
 from plainnet.nn.activations import (
+    ACTIVATIONS,
     ELU,
     GELU,
     Activation,
@@ -14,7 +15,7 @@ from plainnet.nn.activations import (
     activation,
 )
 from plainnet.nn.initializers import initializer
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
+from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
     LOSSES,
     BinaryCrossEntropy,
@@ -29,8 +30,10 @@ from plainnet.nn.parameters import Parameters, ParameterSpec
 from plainnet.nn.registry import register
 
 __all__ = [
+    "ACTIVATIONS",
     "ELU",
     "GELU",
+    "LAYERS",
     "LOSSES",
     "Activation",
     "BatchNorm",

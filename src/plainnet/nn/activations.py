@@ -1,4 +1,4 @@
-"""Activations: functions of each number by itself, with their derivatives beside them."""
+"""Activations: elementwise functions with their derivatives."""
 
 import math
 from functools import lru_cache
@@ -7,16 +7,21 @@ from typing import Any, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import Layer, Shape
+from plainnet.nn.layers import LAYERS, Layer, Shape
 from plainnet.nn.parameters import ZERO, Array
+from plainnet.nn.registry import register
 from plainnet.nn.validation import check_range
 
 _INF = np.array(np.inf, np.float32)
-FEW = 4096  # numbers for which two arrays are faster than an array and a number
+FEW = 4096  # numbers up to which maximum of two arrays is faster than clip
+ACTIVATIONS: dict[str, type["Activation"]] = {}
 
 
 class Activation(Layer):
-    """A function of each number by itself; the shape stays.
+    """An elementwise function; the output has the shape of the input.
+
+    To add an activation, define ``forward`` and ``backward``; ``@register(ACTIVATIONS, "name")``
+    makes it known to `mlp`, and ``@register(LAYERS)`` to model files.
 
     Examples
     --------
@@ -24,10 +29,10 @@ class Activation(Layer):
     >>> class Square(Activation):
     ...     def forward(self, X, train):
     ...         self.X = X
-    ...         return np.multiply(X, X, out=self._output(X.shape))
+    ...         return np.multiply(X, X, out=self.output(X.shape))
     ...
     ...     def backward(self, dY, need_dX):
-    ...         return np.multiply(dY, 2 * self.X, out=self._buffer("dX", dY.shape))
+    ...         return np.multiply(dY, 2 * self.X, out=self.buffer("dX", dY.shape))
     >>> Sequential([Square()], n_in=2).forward([[3.0, -4.0]])
     array([[ 9., 16.]], dtype=float32)
     """
@@ -39,9 +44,11 @@ class Activation(Layer):
         return in_shape
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "relu")
 @final
 class ReLU(Activation):
-    """Y = max(X, 0) (Nair and Hinton, 2010); its derivative at 0 is taken as 0.
+    """Y = max(X, 0) (Nair and Hinton, 2010); the derivative at 0 is 0.
 
     Examples
     --------
@@ -53,13 +60,15 @@ class ReLU(Activation):
     array([[0., 0., 1.]], dtype=float32)
     """
 
+    formula = "Y = max(X, 0)"
+    gradient_formulas = ("dX = dY where Y > 0, else 0",)
     has_kink = True
     _shape: Shape = ()
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0)."""
         if X.shape != self._shape:
-            self._shape, self.Y = X.shape, self._output(X.shape)
+            self._shape, self.Y = X.shape, self.output(X.shape)
             self._zeros = _zeros(X.shape, X.dtype) if X.size <= FEW else None
         if self._zeros is None:
             return X.clip(ZERO, _INF, out=self.Y)  # faster than np.maximum with one number
@@ -67,11 +76,13 @@ class ReLU(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where Y > 0, else 0."""
-        dX = self._buffer("dX", dY.shape)
+        dX = self.buffer("dX", dY.shape)
         dX[...] = self.Y > ZERO  # as numbers first: a product of numbers and bools takes longer
         return np.multiply(dX, dY, dX)
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "leaky_relu")
 @final
 class LeakyReLU(Activation):
     """Y = X where X > 0, else alpha X (Maas et al., 2013).
@@ -96,6 +107,8 @@ class LeakyReLU(Activation):
     array([[0.1, 0.1, 1. ]], dtype=float32)
     """
 
+    formula = "Y = max(X, alpha X)"
+    gradient_formulas = ("dX = dY where Y > 0, else alpha dY",)
     options = ("alpha",)
     has_kink = True
 
@@ -104,18 +117,20 @@ class LeakyReLU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, alpha X), as alpha < 1."""
-        Y = np.multiply(X, self.alpha, out=self._output(X.shape))
+        Y = np.multiply(X, self.alpha, out=self.output(X.shape))
         self.Y = np.maximum(X, Y, out=Y)
         return self.Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where Y > 0, else alpha dY."""
-        slope = np.multiply(self.Y > 0, 1 - self.alpha, out=self._buffer("dX", dY.shape))
+        slope = np.multiply(self.Y > 0, 1 - self.alpha, out=self.buffer("dX", dY.shape))
         slope += self.alpha
         slope *= dY
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "elu")
 @final
 class ELU(Activation):
     """Y = X where X > 0, else alpha (e^X - 1) (Clevert et al., 2016).
@@ -140,6 +155,8 @@ class ELU(Activation):
     array([[0.368, 1.   , 1.   ]], dtype=float32)
     """
 
+    formula = "Y = max(X, 0) + alpha (e^min(X, 0) - 1)"
+    gradient_formulas = ("dX = dY where Y > 0, else dY (Y + alpha)",)
     options = ("alpha",)
     has_kink = True
 
@@ -148,7 +165,7 @@ class ELU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + alpha (e^min(X, 0) - 1)."""
-        Y = np.minimum(X, 0, out=self._output(X.shape))
+        Y = np.minimum(X, 0, out=self.output(X.shape))
         np.expm1(Y, out=Y)
         Y *= self.alpha
         Y += np.maximum(X, 0)
@@ -157,13 +174,15 @@ class ELU(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where Y > 0, else dY (Y + alpha), as alpha e^X = Y + alpha."""
-        slope = np.minimum(self.Y, 0, out=self._buffer("dX", dY.shape))
+        slope = np.minimum(self.Y, 0, out=self.buffer("dX", dY.shape))
         slope += self.alpha
         np.copyto(slope, 1, where=self.Y > 0)
         slope *= dY
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "gelu")
 @final
 class GELU(Activation):
     """Y = X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3).
@@ -181,23 +200,28 @@ class GELU(Activation):
     array([[-0.083,  0.5  ,  1.083]], dtype=float32)
     """
 
+    formula = "Y = X (1 + tanh u) / 2, u = sqrt(2/pi) (X + 0.044715 X^3)"
+    gradient_formulas = (
+        "dX = dY ((1 + tanh u) + X (1 - tanh^2 u) u') / 2, u' = sqrt(2/pi) (1 + 0.134145 X^2)",
+    )
+
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X (1 + tanh u) / 2; beyond |X| = 10, tanh u is 1 to the last bit."""
-        self.X = np.clip(X, -10, 10, out=self._buffer("X", X.shape))  # so that X^3 is finite
-        T = np.multiply(self.X, self.X, out=self._buffer("T", X.shape))
+        self.X = np.clip(X, -10, 10, out=self.buffer("X", X.shape))  # so that X^3 is finite
+        T = np.multiply(self.X, self.X, out=self.buffer("T", X.shape))
         T *= _GELU_CUBE
         T += 1
         T *= self.X
         T *= _GELU_SCALE
         self.T = np.tanh(T, out=T)
-        Y = np.add(self.T, 1, out=self._output(X.shape))
+        Y = np.add(self.T, 1, out=self.output(X.shape))
         Y *= 0.5
         Y *= X
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY ((1 + T) + X (1 - T^2) u') / 2, u' = sqrt(2/pi) (1 + 3 * 0.044715 X^2)."""
-        slope = np.multiply(self.X, self.X, out=self._buffer("dX", dY.shape))
+        slope = np.multiply(self.X, self.X, out=self.buffer("dX", dY.shape))
         slope *= 3 * _GELU_CUBE
         slope += 1
         slope *= _GELU_SCALE
@@ -214,6 +238,8 @@ _GELU_SCALE = math.sqrt(2 / math.pi)
 _GELU_CUBE = 0.044715
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "silu")
 @final
 class SiLU(Activation):
     """Y = X sigmoid(X), also called swish (Elfwing et al., 2018).
@@ -228,15 +254,18 @@ class SiLU(Activation):
     array([[0.072, 0.5  , 0.928]], dtype=float32)
     """
 
+    formula = "Y = X S, S = sigmoid(X)"
+    gradient_formulas = ("dX = dY S (1 + X (1 - S))",)
+
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X S, S = sigmoid(X)."""
         self.X = X
-        self.S = sigmoid(X, out=self._buffer("S", X.shape))
-        return np.multiply(X, self.S, out=self._output(X.shape))
+        self.S = sigmoid(X, out=self.buffer("S", X.shape))
+        return np.multiply(X, self.S, out=self.output(X.shape))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY S (1 + X (1 - S))."""
-        slope = np.subtract(1, self.S, out=self._buffer("dX", dY.shape))
+        slope = np.subtract(1, self.S, out=self.buffer("dX", dY.shape))
         slope *= self.X
         slope += 1
         slope *= self.S
@@ -244,6 +273,8 @@ class SiLU(Activation):
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "tanh")
 @final
 class Tanh(Activation):
     """Y = tanh(X).
@@ -258,19 +289,24 @@ class Tanh(Activation):
     array([[0.42, 1.  , 0.42]], dtype=float32)
     """
 
+    formula = "Y = tanh(X)"
+    gradient_formulas = ("dX = dY (1 - Y^2)",)
+
     def forward(self, X: Array, train: bool) -> Array:
         """Y = tanh(X)."""
-        self.Y = np.tanh(X, out=self._output(X.shape))
+        self.Y = np.tanh(X, out=self.output(X.shape))
         return self.Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY (1 - Y^2)."""
-        slope = np.multiply(self.Y, self.Y, out=self._buffer("dX", dY.shape))
+        slope = np.multiply(self.Y, self.Y, out=self.buffer("dX", dY.shape))
         np.subtract(1, slope, out=slope)
         slope *= dY
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "sigmoid")
 @final
 class Sigmoid(Activation):
     """Y = 1 / (1 + e^-X).
@@ -285,19 +321,24 @@ class Sigmoid(Activation):
     array([[0.197, 0.25 , 0.197]], dtype=float32)
     """
 
+    formula = "Y = sigmoid(X)"
+    gradient_formulas = ("dX = dY Y (1 - Y)",)
+
     def forward(self, X: Array, train: bool) -> Array:
         """Y = sigmoid(X)."""
-        self.Y = sigmoid(X, out=self._output(X.shape))
+        self.Y = sigmoid(X, out=self.output(X.shape))
         return self.Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY Y (1 - Y)."""
-        slope = np.subtract(1, self.Y, out=self._buffer("dX", dY.shape))
+        slope = np.subtract(1, self.Y, out=self.buffer("dX", dY.shape))
         slope *= self.Y
         slope *= dY
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "softplus")
 @final
 class Softplus(Activation):
     """Y = log(1 + e^X), a smooth ReLU (Dugas et al., 2001).
@@ -312,10 +353,13 @@ class Softplus(Activation):
     array([[0.269, 0.5  , 0.731]], dtype=float32)
     """
 
+    formula = "Y = max(X, 0) + log(1 + e^-|X|)"
+    gradient_formulas = ("dX = dY sigmoid(X)",)
+
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + log(1 + e^-|X|), which cannot overflow."""
         self.X = X
-        Y = np.abs(X, out=self._output(X.shape))
+        Y = np.abs(X, out=self.output(X.shape))
         np.negative(Y, out=Y)
         np.exp(Y, out=Y)
         np.log1p(Y, out=Y)
@@ -324,11 +368,13 @@ class Softplus(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY sigmoid(X)."""
-        slope = sigmoid(self.X, out=self._buffer("dX", dY.shape))
+        slope = sigmoid(self.X, out=self.buffer("dX", dY.shape))
         slope *= dY
         return slope
 
 
+@register(LAYERS)
+@register(ACTIVATIONS, "identity")
 @final
 class Identity(Activation):
     """Y = X.
@@ -342,6 +388,9 @@ class Identity(Activation):
     >>> net.backward(np.ones((1, 3)), need_dX=True)
     array([[1., 1., 1.]], dtype=float32)
     """
+
+    formula = "Y = X"
+    gradient_formulas = ("dX = dY",)
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = X."""
@@ -366,19 +415,6 @@ def _zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
     zeros = np.zeros(shape[::-1], dtype).T
     zeros.flags.writeable = False
     return zeros
-
-
-ACTIVATIONS: dict[str, type[Activation]] = {
-    "relu": ReLU,
-    "leaky_relu": LeakyReLU,
-    "elu": ELU,
-    "gelu": GELU,
-    "silu": SiLU,
-    "tanh": Tanh,
-    "sigmoid": Sigmoid,
-    "softplus": Softplus,
-    "identity": Identity,
-}
 
 
 def activation(name: str) -> Activation:

@@ -152,7 +152,7 @@ def gradcheck(
     eps = check_range("gradcheck", "eps", eps, 0, 1, ends=False)
     rng = generator(seed)
     net = net.astype(np.float64)
-    X = np.array(net.rows(X), np.float64)
+    X = np.array(net.validate_input(X), np.float64)
     y = loss.encode(y, net.n_out, np.float64)
     weight = None if weight is None else np.asarray(weight, np.float64)
     state = net.rng.bit_generator.state

@@ -48,7 +48,7 @@ def _constant(value: float) -> Draw:
     return lambda shape, rng: np.full(shape, value)
 
 
-FIXED: dict[str, Draw] = {
+INITIALIZERS: dict[str, Draw] = {
     "he_normal": _scaled_normal(2.0, both=False),
     "he_uniform": _scaled_uniform(2.0, both=False),
     "xavier_normal": _scaled_normal(1.0, both=True),
@@ -59,7 +59,10 @@ FIXED: dict[str, Draw] = {
     "zeros": _constant(0.0),
     "ones": _constant(1.0),
 }
-WITH_NUMBER: dict[str, Callable[[float], Draw]] = {"constant": _constant, "normal": _normal}
+INITIALIZERS_WITH_NUMBER: dict[str, Callable[[float], Draw]] = {
+    "constant": _constant,
+    "normal": _normal,
+}
 
 
 def initializer(name: str) -> Draw:
@@ -90,11 +93,11 @@ def initializer(name: str) -> Draw:
     >>> round(float(W.std()), 2)
     0.1
     """
-    if isinstance(name, str) and name in FIXED:
-        return FIXED[name]
+    if isinstance(name, str) and name in INITIALIZERS:
+        return INITIALIZERS[name]
     kind, _, number = str(name).partition(":")
-    if kind not in WITH_NUMBER:
-        known = ", ".join([*FIXED, *(f"{k}:NUMBER" for k in WITH_NUMBER)])
+    if kind not in INITIALIZERS_WITH_NUMBER:
+        known = ", ".join([*INITIALIZERS, *(f"{k}:NUMBER" for k in INITIALIZERS_WITH_NUMBER)])
         raise PlainnetError(f"unknown initializer {name!r}: expected one of {known}")
     try:
         value = float(number)
@@ -105,7 +108,7 @@ def initializer(name: str) -> Draw:
             f"initializer {name!r} needs a finite number after the colon, "
             f"and a normal's at least 0, such as '{kind}:0.01'"
         )
-    return WITH_NUMBER[kind](value)
+    return INITIALIZERS_WITH_NUMBER[kind](value)
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:

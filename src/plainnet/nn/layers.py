@@ -4,58 +4,80 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
 from plainnet.nn.parameters import Array, ParameterSpec, with_bias
+from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range, positive_int
 
 Shape = tuple[int, ...]
+LAYERS: dict[str, type[Layer]] = {}
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
-TURNED = 40  # outputs of a layer for which it pays to turn its inputs over first
-NARROW = 128  # inputs are so few that copying them is soon done
-BLOCK = 128  # rows that a block must have to be worth a product of its own
+TRANSPOSED = 40  # outputs from which transposing the inputs first makes backward faster
+NARROW = 128  # inputs that are fast to copy
+BLOCK = 128  # rows from which a separate product pays
 
 
 class Layer(ABC):
-    """One step of a network: it knows its shapes, its mathematics and its views.
+    """One step of a network: its shapes, its mathematics and its parameters.
 
-    A layer is described by the options of its constructor and becomes usable when a
-    `Sequential` builds it. Arrays that ``forward`` and ``backward`` return are buffers and hold
-    until the layer's next call. They have a row a sample, but in memory a feature lies after the
-    other, so that work on a feature of all rows is one loop. Gradients overwrite.
+    A layer becomes usable when a `Sequential` builds it. The arrays that ``forward`` and
+    ``backward`` return are buffers, valid until the layer's next call. They have one row per
+    sample, stored feature by feature, so that work on one feature of all rows is a single loop.
+    Gradients are overwritten, not added up.
 
-    A class of your own declares ``options`` (the names of its constructor's arguments, kept as
-    attributes) and defines ``build``, ``forward`` and ``backward``.
+    To add a layer, name the constructor's arguments in ``options`` (and keep them as attributes),
+    define `build`, `forward` and `backward`, and decorate the class with ``@register(LAYERS)`` if
+    networks with it should be saved. `buffer` and `output` give arrays to write into.
 
     Attributes
     ----------
+    options : tuple of str
+        The names of the constructor's arguments.
+    has_kink : bool
+        Whether the derivative jumps where the output crosses zero, as ReLU's does.
+    formula : str
+        The output's formula, as `explain` shows it.
+    gradient_formulas : tuple of str
+        The formulas of dX and of each parameter's gradient, such as ``dX = 2 dY``.
+    torch_names : tuple of str
+        PyTorch's names of the parameters, in order; then of counts that only PyTorch has.
     name : str
         Given by the network, such as ``dense2``.
     variables : list of ParameterSpec
         What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
-    has_kink : bool
-        Whether the derivative jumps where the output crosses zero, as ReLU's does.
+    out_shape : tuple of int
+        The shape of one sample of the output, without the rows.
+    rng : numpy.random.Generator
+        The network's generator, for layers that draw.
+    dtype : dtype
+        The network's dtype.
 
     Examples
     --------
     >>> from plainnet.nn import MeanSquaredError, Sequential
     >>> from plainnet.nn.gradcheck import gradcheck
     >>> class Scale(Layer):
+    ...     formula = "Y = g X"
+    ...     gradient_formulas = ("dg = column sums of dY X", "dX = g dY")
+    ...
     ...     def build(self, in_shape):
     ...         self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
     ...         return in_shape
     ...
     ...     def forward(self, X, train):
     ...         self.X = X
-    ...         return np.multiply(X, self.g, out=self._output(X.shape))
+    ...         return np.multiply(X, self.g, out=self.output(X.shape))
     ...
     ...     def backward(self, dY, need_dX):
     ...         np.sum(dY * self.X, axis=0, out=self.dg)
-    ...         return np.multiply(dY, self.g, out=self._buffer("dX", dY.shape))
+    ...         return np.multiply(dY, self.g, out=self.buffer("dX", dY.shape))
     >>> net = Sequential([Scale(), Dense(1)], n_in=2)
     >>> net.layers[0].name, net.params.views["scale1.g"]
     ('scale1', array([1., 1.], dtype=float32))
@@ -65,10 +87,15 @@ class Layer(ABC):
 
     options: ClassVar[tuple[str, ...]] = ()
     has_kink: ClassVar[bool] = False
+    formula: ClassVar[str] = ""
+    gradient_formulas: ClassVar[tuple[str, ...]] = ()
+    torch_names: ClassVar[tuple[str, ...]] = ()
     name: str
     variables: list[ParameterSpec]
+    out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
+    _built: frozenset[str] = frozenset()  # attributes from before the first forward
     _buffers: dict[str, Array]
     _next: Dense | None = None  # a dense layer that takes the output
 
@@ -128,7 +155,7 @@ class Layer(ABC):
 
     @final
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them.
+        """Return the constructor's arguments by name.
 
         Returns
         -------
@@ -142,16 +169,46 @@ class Layer(ABC):
         """
         return {option: getattr(self, option) for option in self.options}
 
+    def __repr__(self) -> str:
+        return call_text(self, self.config())
+
+    @final
+    def copy(self) -> Self:
+        """Return a new layer with the same options, not yet part of a network.
+
+        Returns
+        -------
+        Layer
+
+        Examples
+        --------
+        >>> Dropout(0.2).copy()
+        Dropout(rate=0.2)
+        """
+        return type(self)(**self.config())
+
+    @property
+    @final
+    def in_network(self) -> bool:
+        """Whether a network uses this layer.
+
+        Examples
+        --------
+        >>> Dropout(0.2).in_network
+        False
+        """
+        return bool(self._built)
+
     @final
     def bind(
         self, views: dict[str, Array], grads: dict[str, Array], after: Layer | None = None
     ) -> None:
-        """Make each variable an attribute that looks into the network's flat vectors.
+        """Make each variable an attribute that is a view of the network's vectors; drop buffers.
 
         Parameters
         ----------
         views : dict of str to array
-            For each name in ``variables`` an array of its shape.
+            An array for each name in ``variables``.
         grads : dict of str to array
             The same for the gradients; state has none.
         after : Layer, optional
@@ -164,6 +221,10 @@ class Layer(ABC):
         >>> np.shares_memory(net.layers[0].W, net.params.theta)
         True
         """
+        if not self._built:
+            self._built = frozenset({*vars(self), "_built"})
+        for name in vars(self).keys() - self._built:
+            delattr(self, name)
         self._buffers = {}
         self._next = after if isinstance(after, Dense) else None
         for name, view in views.items():
@@ -172,13 +233,50 @@ class Layer(ABC):
             setattr(self, "d" + name, grad)
 
     @final
-    def _output(self, shape: Shape) -> Array:
-        """Return where the output goes: straight into the room of a dense layer that comes next."""
-        return self._buffer("Y", shape) if self._next is None else self._next.room(shape[0])
+    def output(self, shape: Shape) -> Array:
+        """Return an array for the output: the next dense layer's input buffer if there is one.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the output, rows first.
+
+        Returns
+        -------
+        array
+            Not initialized.
+
+        Examples
+        --------
+        >>> from plainnet.nn import ReLU, Sequential
+        >>> Sequential([ReLU()], n_in=3).layers[0].output((5, 3)).shape
+        (5, 3)
+        """
+        return self.buffer("Y", shape) if self._next is None else self._next.input_buffer(shape[0])
 
     @final
-    def _buffer(self, key: str, shape: Shape) -> Array:
-        """Return a private array that is used again at the next step, a feature after the other."""
+    def buffer(self, key: str, shape: Shape) -> Array:
+        """Return an array that is used again at the next step.
+
+        Parameters
+        ----------
+        key : str
+            The array's name within the layer; ``Y`` is the output's.
+        shape : tuple of int
+            Rows first. The memory grows to the largest shape asked for.
+
+        Returns
+        -------
+        array
+            Not initialized; with two axes it is stored feature by feature.
+
+        Examples
+        --------
+        >>> from plainnet.nn import ReLU, Sequential
+        >>> layer = Sequential([ReLU()], n_in=3).layers[0]
+        >>> layer.buffer("mask", (5, 3)) is layer.buffer("mask", (5, 3))
+        True
+        """
         buffer = self._buffers.get(key)
         if buffer is not None and buffer.shape == shape:
             return buffer
@@ -192,25 +290,26 @@ class Layer(ABC):
         return buffer
 
 
+@register(LAYERS)
 @final
 class Dense(Layer):
-    """Every output is a weighted sum of all inputs: Z = X W^T + b.
+    """Every output is a weighted sum of all inputs plus a bias: Z = X W^T + b.
 
-    W and b lie side by side as one matrix ``Wb``, so with ones beside X all of it is a single
-    product, [X 1] [W b]^T, and so are both gradients.
+    W and b are stored side by side as one matrix ``Wb``, so with a column of ones beside X the
+    output is a single product, [X 1] [W b]^T, and so are both gradients.
 
     Parameters
     ----------
     n_out : int
         The number of units.
     init : str, default "he_normal"
-        How ``W`` of shape (n_out, n_in) begins; see `plainnet.nn.initializers.initializer`.
-        ``b`` of shape (n_out,) begins at zero.
+        The initializer of ``W``, shape (n_out, n_in); see `plainnet.nn.initializer`. ``b``, shape
+        (n_out,), starts at zero.
 
     Raises
     ------
     PlainnetError
-        If n_out is not a count of at least 1 or there is no such initializer.
+        If n_out is not a whole number of at least 1, or the initializer is unknown.
 
     Examples
     --------
@@ -226,23 +325,26 @@ class Dense(Layer):
     """
 
     options = ("n_out", "init")
+    formula = "Z = X W^T + b"
+    gradient_formulas = ("dW = dZ^T X", "db = column sums of dZ", "dX = dZ W")
+    torch_names = ("weight", "bias")
     W: Array
     b: Array
     Wb: Array
     dW: Array
     db: Array
     dWb: Array
-    _m = -1  # rows that the outputs' place is prepared for
-    _room: Array | None = None
-    _roomT: Array | None = None  # [_room 1]^T
-    _held: Array | None = None
-    _heldT: Array | None = None
+    _m = -1  # the batch size that the output buffer is prepared for
+    _input: Array | None = None
+    _input1T: Array | None = None  # [_input 1]^T
+    _inputs: Mapping[int, Array] = MappingProxyType({})  # the same for recent batch sizes
+    _fixed: Array | None = None
+    _fixed1T: Array | None = None
 
     def __init__(self, n_out: int, init: str = "he_normal") -> None:
         self.n_out = positive_int("Dense", "n_out", n_out)
         initializer(init)
         self.init = init
-        self._rooms: dict[int, Array] = {}
 
     def build(self, in_shape: Shape) -> Shape:
         """Return (n_out,); the input must be flat.
@@ -268,9 +370,9 @@ class Dense(Layer):
         if len(X) != self._m:
             self._prepare(len(X))
         self.X = X
-        self.X1T = self._roomT if X is self._room else self._with_ones(X)
+        self.X1T = self._input1T if X is self._input else self._with_ones(X)
         if self.X1T is None:
-            np.matmul(self.W, X.T, out=self._ZT)  # which takes a matrix with gaps as it is
+            np.matmul(self.W, X.T, out=self._ZT)  # unlike `dot` it does not copy W
             self._Z += self.b
         elif train or not self._blocks:
             self.Wb.dot(self.X1T, self._ZT)
@@ -284,26 +386,26 @@ class Dense(Layer):
             np.matmul(dZ.T, self.X, out=self.dW)
             dZ.sum(axis=0, out=self.db)
         else:
-            X1 = np.ascontiguousarray(self.X1T.T) if self._turns else self.X1T.T
+            X1 = np.ascontiguousarray(self.X1T.T) if self._transposes else self.X1T.T
             dZ.T.dot(X1, self.dWb)
         if not need_dX:
             return None
-        dX1 = self._buffer("dX1", (len(dZ), self.Wb.shape[1]))
-        self.Wb.T.dot(dZ.T, dX1.T)  # of the ones too, as `dot` would copy W
+        dX1 = self.buffer("dX1", (len(dZ), self.Wb.shape[1]))
+        self.Wb.T.dot(dZ.T, dX1.T)  # with the column of ones: `dot` would copy W
         return dX1[:, :-1]
 
     def _prepare(self, m: int) -> None:
-        """Find the place of m outputs once; looking for it takes as long as a small product."""
+        """Cache what depends on the batch size: finding it takes as long as a small product."""
         self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
         self._m, self._width = m, block_width(m, self.Wb.size)
         self._blocks = self._width < m
-        # OpenBLAS is slow at small products with the second factor's columns one after the other
-        self._turns = self.n_out >= TURNED and m * self.Wb.size <= UNCOPIED
-        self._Z = self._output((m, self.n_out))
+        # OpenBLAS is slow at small products whose second factor is stored column by column
+        self._transposes = self.n_out >= TRANSPOSED and m * self.Wb.size <= UNCOPIED
+        self._Z = self.output((m, self.n_out))
         self._ZT = self._Z.T
 
-    def room(self, m: int) -> Array:
-        """Return where the layer before may write m rows, so that ones are beside them.
+    def input_buffer(self, m: int) -> Array:
+        """Return an array for m rows of input, which has a column of ones beside it.
 
         Parameters
         ----------
@@ -313,24 +415,24 @@ class Dense(Layer):
         Returns
         -------
         array of shape (m, n_in)
-            A buffer of this layer.
+            Not initialized.
 
         Examples
         --------
         >>> from plainnet.nn import Sequential
-        >>> Sequential([Dense(2)], n_in=3).layers[0].room(5).shape
+        >>> Sequential([Dense(2)], n_in=3).layers[0].input_buffer(5).shape
         (5, 3)
         """
-        if self._room is None or len(self._room) != m:
-            if m not in self._rooms:  # batches, the last of an epoch, and two sizes to validate
-                self._rooms = dict(list(self._rooms.items())[-3:])
-                self._rooms[m] = np.ones((self.W.shape[1] + 1, m), self.dtype)
-            self._roomT = self._rooms[m]
-            self._room = self._roomT[:-1].T
-        return self._room
+        if self._input is None or len(self._input) != m:
+            if m not in self._inputs:  # batches, an epoch's last, and two sizes to validate
+                new = {m: np.ones((self.W.shape[1] + 1, m), self.dtype)}
+                self._inputs = dict(list(self._inputs.items())[-3:]) | new
+            self._input1T = self._inputs[m]
+            self._input = self._input1T[:-1].T
+        return self._input
 
-    def hold(self, X: Array | None) -> None:
-        """Keep a copy of rows that will come again and again unchanged, with ones beside them.
+    def fix_input(self, X: Array | None) -> None:
+        """Copy rows that come again unchanged at every step, with a column of ones beside them.
 
         Parameters
         ----------
@@ -341,33 +443,32 @@ class Dense(Layer):
         --------
         >>> from plainnet.nn import Sequential
         >>> net, X = Sequential([Dense(1, init="ones")], n_in=2), np.ones((1, 2), np.float32)
-        >>> net.layers[0].hold(X)
+        >>> net.layers[0].fix_input(X)
         >>> net.forward(X)
         array([[2.]], dtype=float32)
         """
-        self._held, self._heldT = X, None
+        self._fixed, self._fixed1T = X, None
         if X is not None:
-            self._heldT = np.ones((X.shape[1] + 1, len(X)), self.dtype)
-            self._heldT[:-1] = X.T
+            self._fixed1T = np.ones((X.shape[1] + 1, len(X)), self.dtype)
+            self._fixed1T[:-1] = X.T
 
     def _with_ones(self, X: Array) -> Array | None:
-        """Return [X 1]^T, unless X is wide and would be turned over."""
-        if X is self._held:
-            return self._heldT
+        """Return [X 1]^T, or None if X is wide and copying it would take long."""
+        if X is self._fixed:
+            return self._fixed1T
         if X.shape[1] > NARROW and not X.flags.f_contiguous:
             return None
-        self.room(len(X))[...] = X
-        return self._roomT
+        self.input_buffer(len(X))[...] = X
+        return self._input1T
 
 
 def block_width(m: int, size: int) -> int:
-    """Say how many rows to multiply at a time with a matrix, on one thread.
+    """Choose how many rows to multiply with a matrix at a time, on one thread.
 
-    OpenBLAS copies both factors before it multiplies them, except where there is so little to
-    multiply that this would take longer than the rest.
+    OpenBLAS copies both factors before it multiplies them, except in small products.
     """
     most = UNCOPIED // max(size, 1)
-    return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of one size
+    return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of equal size
 
 
 def product(X: Array, W: Array, out: Array, width: int) -> None:
@@ -379,12 +480,13 @@ def product(X: Array, W: Array, out: Array, width: int) -> None:
         np.matmul(X[whole:], W, out=out[whole:])
 
 
+@register(LAYERS)
 @final
 class Dropout(Layer):
-    """While training, each number is zeroed with probability ``rate`` and the rest scaled up.
+    """While training, set each number to zero with probability ``rate`` and scale up the rest.
 
     Inverted dropout (Srivastava et al., 2014): dividing by 1 - rate keeps the expectation, so
-    that nothing is to be done when predicting.
+    predicting needs no change.
 
     Parameters
     ----------
@@ -407,6 +509,8 @@ class Dropout(Layer):
     """
 
     options = ("rate",)
+    formula = "Y = X M / (1 - rate), M = 1 with probability 1 - rate"
+    gradient_formulas = ("dX = dY M / (1 - rate)",)
 
     def __init__(self, rate: float = 0.5) -> None:
         self.rate = check_range("Dropout", "rate", rate, 0, 1, ends=False, low_end=True)
@@ -421,21 +525,22 @@ class Dropout(Layer):
         self.mask: Array | None = None
         if not train or self.rate == 0:
             return X
-        draws = self._buffer("mask", X.shape)
+        draws = self.buffer("mask", X.shape)
         self.rng.random(out=draws, dtype=self.dtype)
         self.mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), out=draws)
-        return np.multiply(X, self.mask, out=self._output(X.shape))
+        return np.multiply(X, self.mask, out=self.output(X.shape))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY M / (1 - rate)."""
         if self.mask is None:
             return dY
-        return np.multiply(dY, self.mask, out=self._buffer("dX", dY.shape))
+        return np.multiply(dY, self.mask, out=self.buffer("dX", dY.shape))
 
 
+@register(LAYERS)
 @final
 class Flatten(Layer):
-    """Each sample becomes one row of numbers.
+    """Reshape each sample to one row of numbers.
 
     Examples
     --------
@@ -444,6 +549,9 @@ class Flatten(Layer):
     >>> net.out_shape, net.forward(np.zeros((5, 2, 2, 3))).shape
     ((12,), (5, 12))
     """
+
+    formula = "Y = X as (m, n)"
+    gradient_formulas = ("dX = dY in the shape of X",)
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape of one flat row."""
@@ -458,3 +566,34 @@ class Flatten(Layer):
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY in the shape of X."""
         return dY.reshape(len(dY), *self.in_shape)
+
+
+def check_layers(layers: Sequence[Layer]) -> None:
+    """Refuse what is not a layer, and a layer that is used twice."""
+    seen: set[int] = set()
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
+        if layer.in_network or id(layer) in seen:
+            where = f"a network uses it as {layer.name!r}" if layer.in_network else "it comes twice"
+            raise PlainnetError(
+                f"layer {i + 1}, {layer!r}, can be used only once, but {where}: "
+                "make a new layer, or pass layer.copy()"
+            )
+        seen.add(id(layer))
+
+
+def check_keys(what: str, given: object, expected: set[str]) -> None:
+    """Refuse a description that has not exactly the expected entries."""
+    if not isinstance(given, dict) or set(given) != expected:
+        got = sorted(map(str, given)) if isinstance(given, dict) else given
+        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got!r}")
+
+
+def layer_from_config(config: object) -> Layer:
+    """Make the layer that a description names."""
+    kind = config.get("kind") if isinstance(config, dict) else config
+    if not isinstance(config, dict) or not isinstance(kind, str) or kind not in LAYERS:
+        raise PlainnetError(f"unknown layer {kind!r}: expected one of {', '.join(LAYERS)}")
+    check_keys(f"layer {kind}", config, {"kind", *LAYERS[kind].options})
+    return LAYERS[kind](**{option: config[option] for option in LAYERS[kind].options})

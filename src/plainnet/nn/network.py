@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from itertools import zip_longest
 from typing import Any, NamedTuple, final
 from weakref import WeakSet
 
@@ -15,18 +16,25 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.activations import ACTIVATIONS, activation
+from plainnet.nn.activations import activation
 from plainnet.nn.initializers import generator, initializer
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer, Shape
+from plainnet.nn.layers import (
+    LAYERS,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Shape,
+    check_keys,
+    check_layers,
+    layer_from_config,
+)
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_arrays, check_size
 from plainnet.nn.validation import positive_int
 
 Transform = Callable[[Array], Array]
 CACHED = 2**18  # how many numbers of a buffer stay in the processor's cache
-_TORCH = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names, in Variables' order
-_KINDS: tuple[type[Layer], ...] = (Dense, Dropout, BatchNorm, LayerNorm, Flatten)
-LAYERS: dict[str, type[Layer]] = {k.__name__: k for k in (*_KINDS, *ACTIVATIONS.values())}
 
 
 class LayerSummary(NamedTuple):
@@ -48,8 +56,7 @@ class Sequential:
     Parameters
     ----------
     layers : sequence of Layer
-        Descriptions: the network makes layers of its own from their options, so that a list may
-        be used twice.
+        The network's layers, each in one place of one network; `Layer.copy` makes another.
     n_in : int or tuple of int
         The shape of one sample: a number of features, or (height, width, channels).
     seed : int or numpy.random.Generator, default 0
@@ -71,7 +78,7 @@ class Sequential:
     Raises
     ------
     PlainnetError
-        If a layer cannot take the shape that reaches it.
+        If a layer cannot take the shape that reaches it, or is used twice.
 
     Examples
     --------
@@ -95,6 +102,7 @@ class Sequential:
         seed: int | np.random.Generator = 0,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        check_layers(layers)
         self._plan(layers, n_in, dtype)
         rng = generator(seed)
         self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
@@ -106,9 +114,6 @@ class Sequential:
         """Name the layers and let each check the shape that reaches it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
-        for layer in layers:
-            if not isinstance(layer, Layer):
-                raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise PlainnetError(f"a network computes in float32 or float64, not in {self.dtype}")
@@ -116,7 +121,7 @@ class Sequential:
         self.in_shape = tuple(positive_int("Sequential", "n_in", n) for n in shape)
         if not self.in_shape:
             raise PlainnetError("Sequential: n_in must have at least one dimension, got ()")
-        self.layers = tuple(type(layer)(**layer.config()) for layer in layers)
+        self.layers = tuple(layers)
         counts: Counter[str] = Counter()
         shape = self.in_shape
         widest = math.prod(shape)
@@ -126,7 +131,7 @@ class Sequential:
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
             check_size(layer.name, widest)  # before a layer makes text of it
-            shape = layer.build(shape)
+            shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
         # not a power of two, at which distance in memory the features share a place in the cache
@@ -171,7 +176,6 @@ class Sequential:
         True
         """
         with self._lock:
-            self._plan(self.layers, self.in_shape, self.dtype)
             self._bind()
 
     def set_rng(self, rng: np.random.Generator) -> None:
@@ -239,7 +243,7 @@ class Sequential:
         array([[3.],
                [7.]], dtype=float32)
         """
-        return self._propagate(self.rows(X), train)
+        return self._propagate(self.validate_input(X), train)
 
     def _propagate(self, rows: Array, train: bool = False) -> Array:
         Y = rows.astype(self.dtype, copy=False)
@@ -247,7 +251,7 @@ class Sequential:
             Y = layer.forward(Y, train)
         return Y
 
-    def rows(self, X: ArrayLike) -> Array:
+    def validate_input(self, X: ArrayLike) -> Array:
         """Check that ``X`` holds rows that the network can take, and return it as an array.
 
         Parameters
@@ -266,7 +270,7 @@ class Sequential:
 
         Examples
         --------
-        >>> mlp(2).rows([[1, 2]])
+        >>> mlp(2).validate_input([[1, 2]])
         array([[1, 2]])
         """
         rows = np.asarray(X)
@@ -276,7 +280,7 @@ class Sequential:
             raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
         return rows
 
-    def backward(self, dZ: Array, need_dX: bool = False) -> Array | None:
+    def backward(self, dZ: ArrayLike, need_dX: bool = False) -> Array | None:
         """Write the gradient of every parameter into ``params.grad``.
 
         Parameters
@@ -300,16 +304,16 @@ class Sequential:
         --------
         >>> net = mlp(2, hidden=(), init="ones")
         >>> Z = net.forward([[1.0, 2.0], [3.0, 4.0]])
-        >>> net.backward(np.array([[1.0], [10.0]]), need_dX=True)
+        >>> net.backward([[1.0], [10.0]], need_dX=True)
         array([[ 1.,  1.],
                [10., 10.]], dtype=float32)
         >>> net.params.grads["dense1.W"], net.params.grads["dense1.b"]
         (array([[31., 42.]], dtype=float32), array([11.], dtype=float32))
         """
-        if dZ.shape[1:] != self.out_shape or dZ.ndim == 0:
+        dY = np.asarray(dZ, self.dtype)
+        if dY.shape[1:] != self.out_shape or dY.ndim == 0:
             wanted = ", ".join(["m", *map(str, self.out_shape)])
-            raise PlainnetError(f"backward expects dZ of shape ({wanted}), got {dZ.shape}")
-        dY = dZ.astype(self.dtype, copy=False)
+            raise PlainnetError(f"backward expects dZ of shape ({wanted}), got {dY.shape}")
         last = 0 if need_dX else self._first_trained
         for i in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[i]
@@ -355,7 +359,7 @@ class Sequential:
         >>> net.predict_logits([[1.0, 2.0]])
         array([[0.]], dtype=float32)
         """
-        rows = self.rows(X) if transform is None else np.atleast_1d(X)
+        rows = self.validate_input(X) if transform is None else np.atleast_1d(X)
         size = self.batch_rows
         if batch_size is not None:
             size = positive_int("predict", "batch_size", batch_size)
@@ -365,7 +369,7 @@ class Sequential:
             Z = np.empty((len(rows), *self.out_shape), self.dtype)
             for start in range(0, len(rows), size):
                 batch = rows[start : start + size]
-                batch = batch if transform is None else self.rows(transform(batch))
+                batch = batch if transform is None else self.validate_input(transform(batch))
                 Z[start : start + size] = self._propagate(batch)
         return Z
 
@@ -393,7 +397,7 @@ class Sequential:
         dtype('float64')
         """
         copy = Sequential.__new__(Sequential)
-        copy._plan(self.layers, self.in_shape, dtype)
+        copy._plan([layer.copy() for layer in self.layers], self.in_shape, dtype)
         copy._copy_from(self.params.theta, self.rng)
         return copy
 
@@ -409,12 +413,16 @@ class Sequential:
         >>> mlp(3, hidden=(), n_out=2).summary()
         [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8)]
         """
-        rows, shape = [], self.in_shape
+        rows = []
         for layer in self.layers:
-            shape = layer.build(shape)
             n_params = sum(g.size for g in _own(layer, self.params.grads).values())
-            rows.append(LayerSummary(layer.name, type(layer).__name__, shape, n_params))
+            rows.append(LayerSummary(layer.name, type(layer).__name__, layer.out_shape, n_params))
         return rows
+
+    def __repr__(self) -> str:
+        n_in = self.in_shape if len(self.in_shape) > 1 else self.in_shape[0]
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype.name!r}"
+        return f"Sequential({list(self.layers)!r}, n_in={n_in!r}{dtype})"
 
     def __str__(self) -> str:
         rows = [("layer", "kind", "output", "parameters")]
@@ -472,14 +480,14 @@ class Sequential:
         >>> np.array_equal(equal.params.theta, net.params.theta)
         True
         """
-        _check_keys("the description of a network", config, {"in_shape", "dtype", "layers"})
+        check_keys("the description of a network", config, {"in_shape", "dtype", "layers"})
         dtype = config["dtype"]
         if dtype not in ("float32", "float64"):
             raise PlainnetError(f"a network computes in float32 or float64, got {dtype!r}")
         for entry in ("in_shape", "layers"):
             if not isinstance(config[entry], list):
                 raise PlainnetError(f"{entry} of a network must be a list, got {config[entry]!r}")
-        layers = [_layer_from_config(layer) for layer in config["layers"]]
+        layers = [layer_from_config(layer) for layer in config["layers"]]
         in_shape = tuple(config["in_shape"])
         if arrays is None:
             return cls(layers, in_shape, dtype=dtype)
@@ -548,18 +556,18 @@ class Sequential:
             view[...] = arrays[name]
 
     def _torch_views(self) -> dict[str, Array]:
-        """Return the views under PyTorch's names, with the count of batches that it keeps."""
+        """Return the views under PyTorch's names, and zeros for the counts that only it has."""
         views = {}
         for i, layer in enumerate(self.layers):
-            if layer.variables and not isinstance(layer, Dense | BatchNorm | LayerNorm):
+            arrays = [getattr(layer, variable.name) for variable in layer.variables]
+            if len(layer.torch_names) < len(arrays):
+                known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(
                     f"PyTorch has no names for the parameters of {type(layer).__name__} "
-                    f"{layer.name!r}, only for those of Dense, BatchNorm and LayerNorm"
+                    f"{layer.name!r}, only for those of {known}"
                 )
-            for name, variable in zip(_TORCH, layer.variables, strict=False):
-                views[f"{i}.{name}"] = getattr(layer, variable.name)
-            if isinstance(layer, BatchNorm):
-                views[f"{i}.num_batches_tracked"] = np.zeros((), np.int64)
+            for name, view in zip_longest(layer.torch_names, arrays):
+                views[f"{i}.{name}"] = np.zeros((), np.int64) if view is None else view
         return views
 
     def __getstate__(self) -> dict[str, Any]:
@@ -648,19 +656,18 @@ def mlp(
             f"mlp: hidden must be a sequence such as (8, 8), got {hidden!r}"
         ) from None
     if isinstance(activation, str):
-        activations = [_activation(activation)] * len(hidden)
-    else:
-        activations = [_activation(name) for name in activation]
-    if len(activations) != len(hidden):
+        _activation(activation)  # refuses an unknown name even without hidden layers
+        activation = [activation] * len(hidden)
+    if len(activation) != len(hidden):
         raise PlainnetError(
-            f"mlp has {len(hidden)} hidden layers but {len(activations)} activations: "
+            f"mlp has {len(hidden)} hidden layers but {len(activation)} activations: "
             "give one name, or one for each"
         )
-    norms = [BatchNorm()] * batch_norm + [LayerNorm()] * layer_norm
-    drops = [Dropout(dropout)] if Dropout(dropout).rate else []
+    drops = Dropout(dropout).rate > 0
     layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
-    for units, function in zip(hidden, activations, strict=True):
-        layers += [Dense(units, init), *norms, function, *drops]
+    for units, name in zip(hidden, activation, strict=True):
+        layers += [Dense(units, init), *[BatchNorm()] * batch_norm, *[LayerNorm()] * layer_norm]
+        layers += [_activation(name), *[Dropout(dropout)] * drops]
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 
@@ -671,20 +678,6 @@ def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays of one layer, under their short names."""
     prefix = layer.name + "."
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def _check_keys(what: str, given: object, expected: set[str]) -> None:
-    if not isinstance(given, dict) or set(given) != expected:
-        got = sorted(map(str, given)) if isinstance(given, dict) else given
-        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got!r}")
-
-
-def _layer_from_config(config: object) -> Layer:
-    kind = config.get("kind") if isinstance(config, dict) else config
-    if not isinstance(config, dict) or not isinstance(kind, str) or kind not in LAYERS:
-        raise PlainnetError(f"unknown layer {kind!r}: expected one of {', '.join(LAYERS)}")
-    _check_keys(f"layer {kind}", config, {"kind", *LAYERS[kind].options})
-    return LAYERS[kind](**{option: config[option] for option in LAYERS[kind].options})
 
 
 def _wrong_shape(first: Layer, in_shape: Shape, got: Shape) -> str:

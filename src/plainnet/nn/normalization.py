@@ -7,13 +7,14 @@ from typing import final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.layers import Layer, Shape
+from plainnet.nn.layers import LAYERS, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.registry import register
 from plainnet.nn.validation import check_range
 
 
 class _Normalization(Layer):
-    """Numbers of mean 0 and variance 1, each feature then scaled and shifted."""
+    """Normalize to mean 0 and variance 1, then scale and shift each feature."""
 
     gamma: Array
     beta: Array
@@ -24,30 +25,30 @@ class _Normalization(Layer):
     def _scaled(self, Xhat: Array) -> Array:
         """Y = gamma Xhat + beta."""
         self.Xhat = Xhat
-        Y = np.multiply(Xhat, self.gamma, out=self._output(Xhat.shape))
+        Y = np.multiply(Xhat, self.gamma, out=self.output(Xhat.shape))
         Y += self.beta
         return Y
 
 
+@register(LAYERS)
 @final
 class BatchNorm(_Normalization):
-    """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
+    """Normalize each feature to mean 0 and variance 1 over the batch, then scale and shift it.
 
-    Ioffe and Szegedy (2015). Pictures (NHWC) are normalized per channel. When predicting, running
-    means and variances of the training batches take the place of the batch's own. The statistics
-    count rows, whatever the rows weigh in the loss.
+    Ioffe and Szegedy (2015). Pictures (NHWC) are normalized per channel. Predicting uses running
+    means and variances of the training batches. The statistics ignore sample weights.
 
     Parameters
     ----------
     momentum : float, default 0.1
-        The weight of the newest batch in the running figures, in (0, 1].
+        The weight of the newest batch in the running mean and variance, in (0, 1].
     eps : float, default 1e-5
         Added to the variance.
 
     Raises
     ------
     PlainnetError
-        If an option is out of range, or it is to train on a single row, which has no variance.
+        If an option is out of range, or a training batch has a single row, which has no variance.
 
     Examples
     --------
@@ -56,11 +57,18 @@ class BatchNorm(_Normalization):
     >>> net.forward([[1.0, 10.0], [3.0, 50.0]], train=True).round(3)
     array([[-1., -1.],
            [ 1.,  1.]], dtype=float32)
-    >>> net.layers[0].running_mean  # half of the way from 0 to the means 2 and 30
+    >>> net.layers[0].running_mean  # half way from 0 to the means 2 and 30
     array([ 1., 15.], dtype=float32)
     """
 
     options = ("momentum", "eps")
+    formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)"
+    gradient_formulas = (
+        "dgamma = column sums of dY Xhat",
+        "dbeta = column sums of dY",
+        "dX = gamma / std dY",
+    )
+    torch_names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     running_mean: Array
     running_var: Array
 
@@ -90,7 +98,7 @@ class BatchNorm(_Normalization):
         self.train = train
         axes = tuple(range(X.ndim - 1))
         mean = X.mean(axis=axes) if train else self.running_mean
-        Xhat = np.subtract(X, mean, out=self._buffer("Xhat", X.shape))
+        Xhat = np.subtract(X, mean, out=self.buffer("Xhat", X.shape))
         var = np.square(Xhat).mean(axis=axes) if train else self.running_var
         self.std = np.sqrt(var + self.eps)
         Xhat /= self.std
@@ -102,13 +110,13 @@ class BatchNorm(_Normalization):
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
         axes = tuple(range(dY.ndim - 1))
-        dX = self._buffer("dX", dY.shape)
+        dX = self.buffer("dX", dY.shape)
         np.multiply(dY, self.Xhat, out=dX)
         np.sum(dX, axis=axes, out=self.dgamma)
         np.sum(dY, axis=axes, out=self.dbeta)
         if not need_dX:
             return None
-        if not self.train:  # the running figures do not depend on X
+        if not self.train:  # the running mean and variance do not depend on X
             np.multiply(dY, self.gamma / self.std, out=dX)
             return dX
         m = dY.size // dY.shape[-1]
@@ -119,11 +127,12 @@ class BatchNorm(_Normalization):
         return dX
 
 
+@register(LAYERS)
 @final
 class LayerNorm(_Normalization):
-    """Each sample to mean 0 and variance 1 over its last axis, then scaled and shifted.
+    """Normalize each sample to mean 0 and variance 1 over its last axis, then scale and shift.
 
-    Ba, Kiros and Hinton (2016). It does the same when training and predicting.
+    Ba, Kiros and Hinton (2016). Training and predicting are the same.
 
     Parameters
     ----------
@@ -145,6 +154,13 @@ class LayerNorm(_Normalization):
     """
 
     options = ("eps",)
+    formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample"
+    gradient_formulas = (
+        "dgamma = column sums of dY Xhat",
+        "dbeta = column sums of dY",
+        "dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY",
+    )
+    torch_names = ("weight", "bias")
 
     def __init__(self, eps: float = 1e-5) -> None:
         self.eps = check_range("LayerNorm", "eps", eps, 0, 1, ends=False)
@@ -160,7 +176,7 @@ class LayerNorm(_Normalization):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
-        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self._buffer("Xhat", X.shape))
+        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self.buffer("Xhat", X.shape))
         self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
         Xhat /= self.std
         return self._scaled(Xhat)
@@ -172,7 +188,7 @@ class LayerNorm(_Normalization):
         np.sum(dY, axis=axes, out=self.dbeta)
         if not need_dX:
             return None
-        dX = np.multiply(dY, self.gamma, out=self._buffer("dX", dY.shape))
+        dX = np.multiply(dY, self.gamma, out=self.buffer("dX", dY.shape))
         along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
         dX -= dX.mean(axis=-1, keepdims=True)
         dX -= self.Xhat * along

@@ -195,7 +195,7 @@ def _course(history: History) -> list[tuple[str, str]]:
 
 def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
     """How far chance alone moves the result, where the training was repeated."""
-    name, k = found["figure"], len(found["seeds"])
+    name, k = found["metric"], len(found["seeds"])
     low, high = (score(name, end) for end in found["spread"])
     facts = [
         (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),

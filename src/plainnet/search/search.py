@@ -17,7 +17,7 @@ from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.search.samplers import TpeSampler, require_optuna
 from plainnet.search.space import SEARCHED, Space, apply, draw, space_of
 from plainnet.train.history import Epoch
-from plainnet.training import fit_model, untrained
+from plainnet.training import train, untrained
 
 if TYPE_CHECKING:
     from plainnet.data.splits import Folds
@@ -315,12 +315,11 @@ def _on_fold(
     part = data.fold(i)
     assert part.test is not None
     own = replace(trial.config, seed=_seed(trial.config, 5, trial.number, i))
-    model = untrained(part, own)
-    history = fit_model(model, part, own, watch=watch, epochs=epochs)
-    if history.stopped == "interrupted":
+    run = train(part, own, watch=watch, epochs=epochs, evaluate=False)
+    if run.history.stopped == "interrupted":
         raise KeyboardInterrupt
     with np.errstate(all="ignore"):
-        scores = score_model(model, part.test)
+        scores = score_model(run.model, part.test)
     if not math.isfinite(scores.loss):
         raise PlainnetError(f"the loss on fold {i + 1} is {scores.loss}")
     return scores

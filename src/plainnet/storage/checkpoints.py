@@ -1,9 +1,8 @@
-"""Checkpoints: a folder with the last states of a training, from which it goes on."""
+"""Checkpoints: the state of a training in files, validated when it is read and resumed."""
 
 import hashlib
 import json
 import platform
-import re
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,51 +19,48 @@ from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range
 from plainnet.optim.optimizers import Optimizer
 from plainnet.storage.atomic import make_folder
-from plainnet.storage.checkpoint_state import check_arrays, check_fit, check_header
+from plainnet.storage.checkpoint_folder import CheckpointFolder
 from plainnet.storage.json_reader import JsonReader, shortened
-from plainnet.storage.locks import FolderLock, lock_folder
 from plainnet.storage.model_file import read_model, write_model
+from plainnet.train.history import COLUMNS
 from plainnet.train.state import Checkpoint, CheckpointStore, Options, Rows
 from plainnet.train.step import TrainStep
 
-_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
-_LEFT = re.compile(r"\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.tmp")  # by a process that was killed
 _EDITED = "The model file is damaged or was edited: "  # from `JsonReader`
-_REASON = 500  # characters of what is wrong with a file
+_REASON = 500  # characters of the reason why a file cannot be used
+_ARRAYS = ("theta", "sums", "best.theta", "best.loss", *(f"history.{name}" for name in COLUMNS))
+_FINITE = ("theta", "best.theta", "best.loss", "history.loss", "history.val_loss", "history.lr")
+_EVERY_EPOCH = ("loss", "lr", "seconds")  # columns of the history without gaps
+_WORDS = {  # of each generator: the lists in its state, their length and bits
+    "MT19937": (("key", 624, 32),),
+    "Philox": (("counter", 4, 64), ("key", 2, 64)),
+    "SFC64": (("state", 4, 64),),
+}
 
 Tell = Callable[[str], object]
 
 
 @final
 class Checkpoints(CheckpointStore):
-    """A folder that keeps the last two states of a training; give it to `run` or `fit`.
+    """A folder that keeps the last two states of a training; give it to `train` or `fit`.
 
-    A checkpoint is written whole or not at all, and then the oldest is removed. What cannot be
-    written, because the disk is full, does not end the training.
+    A checkpoint is written whole or not at all, and then the oldest is removed. If one cannot be
+    written, because the disk is full, the training continues.
 
     Parameters
     ----------
     folder : path
-        Made when it is needed, in a folder that exists.
+        Created when needed, in a folder that exists.
     every : float, optional
-        Epochs from one checkpoint to the next, 0.5 for two an epoch; the first is of the start.
-        By default there is one only when Ctrl-C ends the training early.
+        Epochs from one checkpoint to the next, 0.5 for two in each epoch; the first is of the
+        start. By default one is written only when Ctrl-C ends the training early.
     tell : callable, optional
-        What is given a sentence when something goes wrong; by default it becomes a warning.
-
-    Attributes
-    ----------
-    every : float or None
-        As given.
-    found : Checkpoint or None
-        Where `load` goes on.
-    last : Path or None
-        The newest whole checkpoint of this training.
+        Called with a sentence when something goes wrong; by default it becomes a warning.
 
     Raises
     ------
     PlainnetError
-        If every is not above 0, or the folder holds the checkpoints of another training that
+        If `every` is not above 0, or the folder holds the checkpoints of another training that
         would be lost, or another process is training in it.
 
     Examples
@@ -92,10 +88,10 @@ class Checkpoints(CheckpointStore):
         self, folder: str | Path, every: float | None = None, tell: Tell | None = None
     ) -> None:
         self.folder, self.every = Path(folder), every
-        self.last: Path | None = None
-        self._lock: FolderLock | None = None
+        self.last: Path | None = None  # the newest whole checkpoint of this training
+        self.files = CheckpointFolder(self.folder)
         self._tell: Tell = warnings.warn if tell is None else tell
-        self._about: dict[str, Callable[[], Any]] = {}
+        self._attached: dict[str, Callable[[], Any]] = {}
         self._stored: Mapping[str, Any] = {}
         if every is None:
             return
@@ -103,10 +99,10 @@ class Checkpoints(CheckpointStore):
         if self.folder.exists() and not self.folder.is_dir():
             raise PlainnetError(f"{str(folder)!r} is a file: checkpoints need a folder")
         if self.unfinished:
-            self._hold()
+            self.files.lock()
             resume = shlex.join(["plainnet", "train", "--resume", str(folder)])
             raise PlainnetError(
-                f"{str(folder)!r} holds a training that has not ended: go on with it by {resume}, "
+                f"{str(folder)!r} holds a training that has not ended: resume it with {resume}, "
                 "or remove the folder"
             )
 
@@ -117,100 +113,54 @@ class Checkpoints(CheckpointStore):
         tell: Tell | None = None,
         check: Callable[[Self], object] | None = None,
     ) -> Self:
-        """Find the newest whole checkpoint, for a training to go on from it.
-
-        Parameters
-        ----------
-        folder, tell
-            See the class; ``tell`` hears of a checkpoint that is damaged.
-        check : callable, optional
-            Is shown a checkpoint that was read; a `ModelFileError` says that it is damaged too.
-
-        Returns
-        -------
-        Checkpoints
-            Which keeps further ones as often as before.
-
-        Raises
-        ------
-        ModelFileError
-            If there is none that can be used.
-        PlainnetError
-            If another process is training in the folder.
-
-        Examples
-        --------
-        >>> Checkpoints.load("nowhere.run")
-        Traceback (most recent call last):
-        plainnet.errors.ModelFileError: there is no training to resume in 'nowhere.run': it has \
-ended, or saved no checkpoint yet
-        """
+        """Load the newest usable checkpoint; `check` may refuse one with a `ModelFileError`."""
         self = cls(folder, tell=tell)
         if self.folder.is_file():
             raise ModelFileError(
-                f"{str(folder)!r} is a file: to resume a training takes the folder of its "
+                f"{str(folder)!r} is a file: to resume a training, give the folder of its "
                 "checkpoints"
             )
         if self.unfinished:
-            self._hold()
-        wrong: list[str] = []
-        for path in self._files():
+            self.files.lock()
+        reasons: list[str] = []
+        for path in self.files.files():
             try:
                 self._read(path, check)
             except ModelFileError as error:
-                wrong.append(str(error))
+                reasons.append(str(error))
                 continue
-            for reason in wrong:
-                self._tell(f"{reason}; going on from {path.name}, the one before")
+            for reason in reasons:
+                self._tell(f"{reason}; resuming from {path.name}, the one before")
             return self
-        if not wrong:
+        if not reasons:
             raise ModelFileError(
                 f"there is no training to resume in {str(folder)!r}: it has ended, or saved no "
                 "checkpoint yet"
             )
-        raise ModelFileError(f"no checkpoint in {str(folder)!r} can be used: {wrong[0]}")
+        raise ModelFileError(f"no checkpoint in {str(folder)!r} can be used: {reasons[0]}")
 
     def _read(self, path: Path, check: Callable[[Self], object] | None) -> None:
         arrays, header = read_model(path, "checkpoint")
         if (version := header.get("version")) != __version__:
-            shown = shortened(version).strip("'")
+            text = shortened(version).strip("'")
             raise ModelFileError(
-                f"{str(path)!r} is of plainnet {shown}, and this is {__version__}, "
-                "which may compute otherwise: use that version, or train again"
+                f"{str(path)!r} is of plainnet {text}, and this is {__version__}, which may "
+                "compute other numbers: use that version, or train again"
             )
         self.last, self._stored = path, {}
         with self.validated():
             check_header(header)
-            check_arrays(arrays, header["facts"])
-        self.found, self.every = Checkpoint(arrays, header["facts"]), header["every"]
-        self._stored = header["about"]
+            _check_arrays(arrays, header["metadata"])
+        self.found, self.every = Checkpoint(arrays, header["metadata"]), header["every"]
+        self._stored = header["attached"]
         if check is not None:
             check(self)
-        if (then := header["with"]) != (now := _platform()):
-            self._tell(f"the training began with {then} and goes on with {now}: digits may differ")
+        if (then := header["platform"]) != (now := _platform()):
+            self._tell(f"the training began with {then} and resumes with {now}: digits may differ")
 
     @contextmanager
     def validated(self) -> Iterator[JsonReader]:
-        """Read what was added to the checkpoint that was found; an error names its file.
-
-        Yields
-        ------
-        JsonReader
-            By the names that `also` and `same` were given.
-
-        Raises
-        ------
-        ModelFileError
-            If something inside the block cannot be what it should.
-
-        Examples
-        --------
-        >>> with Checkpoints("a.run").validated() as about:
-        ...     about.text("path")
-        Traceback (most recent call last):
-        plainnet.errors.ModelFileError: 'a.run' is not a checkpoint that can be used: field \
-'path' of the checkpoint is absent
-        """
+        """Yield a reader of the attached data; an error inside the block names the file."""
         try:
             yield JsonReader(dict(self._stored), "the checkpoint")
         except PlainnetError as error:
@@ -219,52 +169,32 @@ ended, or saved no checkpoint yet
                 f"{str(self.last or self.folder)!r} is not a checkpoint that can be used: {reason}"
             ) from None
 
-    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
-        """Compare a training that goes on with the one that was begun; see `CheckpointStore`.
-
-        Raises
-        ------
-        PlainnetError
-            If data, network or options are others.
-        """
-        loss, steps = train_step.loss, options["epochs"] * options["batches"]
-        first = digest(net.params.theta) if options["row space"] is not None else ""
-        self.same("network", lambda: str(net.config()))
-        self.same("first weights", lambda: first)
-        self.same("loss", lambda: f"{type(loss).__name__} {loss.config()}")
-        self.same("optimizer", lambda: described(train_step.optimizer, steps))
-        every = {**options, "l2": train_step.l2, "clip norm": train_step.clip_norm}
-        del every["generator"]  # whose state is in every checkpoint
-        self.same("options", lambda: {name: _plain(value) for name, value in every.items()})
-        self.same("rows", lambda: digest(*rows))
-        if self.found is not None:
-            with self.validated():
-                check_fit(self.found, train_step, rows, options)
-
     @property
     def unfinished(self) -> bool:
         """Whether the folder holds checkpoints, of this training or another."""
-        return bool(self._files())
+        return bool(self.files.files())
 
-    def same(self, name: str, make: Callable[[], Any]) -> None:
-        """Add something to the checkpoints that must be the same when the training goes on.
+    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
+        """Require that a resumed training equals the one that was begun."""
+        loss, steps = train_step.loss, options["epochs"] * options["batches"]
+        initial = digest(net.params.theta) if options["row space"] is not None else ""
+        self.require_same("network", lambda: str(net.config()))
+        self.require_same("first weights", lambda: initial)
+        self.require_same("loss", lambda: f"{type(loss).__name__} {loss.config()}")
+        self.require_same("optimizer", lambda: _optimizer_text(train_step.optimizer, steps))
+        everything = {**options, "l2": train_step.l2, "clip norm": train_step.clip_norm}
+        del everything["generator"]  # whose state is in every checkpoint
+        self.require_same("options", lambda: {k: _plain(v) for k, v in everything.items()})
+        self.require_same("rows", lambda: digest(*rows))
+        if self.found is not None:
+            with self.validated():
+                _check_fit(self.found, train_step, rows, options)
 
-        Parameters
-        ----------
-        name : str
-            What it is called in a message.
-        make : callable
-            Returns it, as JSON can hold it; called at the first checkpoint, or at once where the
-            training goes on.
+    def require_same(self, name: str, make: Callable[[], Any]) -> None:
+        """Attach data that must be equal when the training is resumed.
 
-        Raises
-        ------
-        PlainnetError
-            If the training was begun with another.
-
-        Examples
-        --------
-        >>> Checkpoints("a.run").same("seed", lambda: 3)
+        `make` returns it, plain JSON, and is called once: at the first checkpoint, or now where
+        the training is resumed.
         """
         made: list[Any] = []
 
@@ -273,63 +203,42 @@ ended, or saved no checkpoint yet
                 made.append(json.loads(json.dumps(make())))
             return made[0]
 
-        self.also(name, once)
-        if self.found is not None and (now := once()) != (then := self.stored(name)):
-            what = f"with other {name}"
+        self.attach(name, once)
+        if self.found is not None and (now := once()) != (then := self.attached(name)):
+            difference = f"with other {name}"
             if isinstance(now, dict) and isinstance(then, dict):
                 differ = (key for key in now if key in then and now[key] != then[key])
                 if (key := next(differ, None)) is not None:
-                    what = f"with {key} {shortened(then[key])}, not with {key} {now[key]!r}"
+                    difference = f"with {key} {shortened(then[key])}, not with {key} {now[key]!r}"
             raise PlainnetError(
-                f"the training in {str(self.folder)!r} was begun {what}: it can only go on as it "
-                "began"
+                f"the training in {str(self.folder)!r} was begun {difference}: it can only be "
+                "resumed as it was begun"
             )
 
-    def also(self, name: str, make: Callable[[], Any]) -> None:
-        """Add something to the checkpoints; `stored` gives it back when the training goes on.
+    def attach(self, name: str, make: Callable[[], Any]) -> None:
+        """Attach data to all checkpoints; `make` returns it, plain JSON, for each of them."""
+        self._attached[name] = make
 
-        Parameters
-        ----------
-        name : str
-            Where to find it.
-        make : callable
-            Returns it, as JSON can hold it; called at every checkpoint.
-
-        Examples
-        --------
-        >>> Checkpoints("a.run").also("place", lambda: "a.safetensors")
-        """
-        self._about[name] = make
-
-    def stored(self, name: str) -> Any:
-        """Return what was added under a name to the checkpoint that was found; else None."""
+    def attached(self, name: str) -> Any:
+        """Return data attached to the checkpoint that was loaded, or None."""
         return self._stored.get(name)
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove all but the last two of this training.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then remove all but the last two.
 
-        Parameters
-        ----------
-        checkpoint : Checkpoint
-            From `fit`.
-
-        Raises
-        ------
-        OSError, PlainnetError
-            If not even the first can be written. A later one that cannot is told, and the
-            training goes on.
+        If the first cannot be written, the error is raised; a later one is told instead.
         """
-        step = checkpoint.facts["step"]
-        path = self.folder / f"checkpoint-{step:010}.safetensors"
+        step = checkpoint.metadata["step"]
+        path = self.files.file(step)
         header = {
-            "facts": checkpoint.facts,
-            "about": {name: make() for name, make in self._about.items()},
+            "metadata": checkpoint.metadata,
+            "attached": {name: make() for name, make in self._attached.items()},
             "every": self.every,
-            "with": _platform(),
+            "platform": _platform(),
         }
         try:
             make_folder(self.folder)
-            self._hold()
+            self.files.lock()
             if path.is_symlink():  # to a file that the folder's author chose
                 path.unlink()
             write_model(path, checkpoint.arrays, header, "checkpoint")
@@ -340,46 +249,127 @@ ended, or saved no checkpoint yet
             why = error.strerror if isinstance(error, OSError) else error
             self._tell(f"{str(path)!r} could not be written ({why}); the last is {last}")
             return
-        kept = {path, self.last}  # two, so that one is whole whatever happens to the other
+        self.files.prune({path, self.last})  # two, so that one is whole at any time
         self.last = path
-        for file in self.folder.iterdir():
-            if (_NAME.fullmatch(file.name) and file not in kept) or _LEFT.fullmatch(file.name):
-                file.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the checkpoints, and the folder unless it holds something else.
+        """Remove the checkpoints of a training that has ended."""
+        self.files.remove()
 
-        For when the training has ended and its model is saved.
 
-        Examples
-        --------
-        >>> Checkpoints("nowhere.run").remove()
-        """
-        if not self.folder.is_dir():
-            return
-        self._hold()
-        for file in self.folder.iterdir():
-            if _NAME.fullmatch(file.name) or _LEFT.fullmatch(file.name):
-                file.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.remove()
-            self._lock = None
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+def check_header(header: Mapping[str, Any]) -> None:
+    """Validate the header of a checkpoint, except for attached data."""
+    fields = JsonReader(dict(header), "the checkpoint")
+    fields.only("format", "version", "metadata", "attached", "every", "platform")
+    written_with = fields.text("platform")
+    if len(written_with) > 200 or not written_with.isprintable():
+        raise ModelFileError(f"its platform should be a short text, not {shortened(written_with)}")
+    fields.part("attached")
+    if not fields.null("every"):
+        fields.number("every", positive=True)
+    metadata = fields.part("metadata")
+    metadata.only("epoch", "batch", "step", "best", "threads", "order", "masks")
+    epoch, _, _ = metadata.whole("epoch", 1), metadata.whole("batch"), metadata.whole("step")
+    metadata.whole("threads", 1)
+    if not metadata.null("best"):
+        metadata.whole("best", 1, epoch - 1)
+    for name in ("order", "masks"):
+        _check_generator(metadata.part(name))
 
-    def _hold(self) -> None:
-        """Keep other processes out of the folder from now on; `PlainnetError` if one is in it."""
-        self._lock = lock_folder(self.folder)
 
-    def _files(self) -> list[Path]:
-        """Checkpoints in the folder, the newest first."""
-        files = [] if not self.folder.is_dir() else list(self.folder.iterdir())
-        found = {file: int(m[1]) for file in files if (m := _NAME.fullmatch(file.name))}
-        return sorted(found, key=lambda file: -found[file])
+def _check_generator(state: JsonReader) -> None:
+    """Refuse a state that NumPy would accept and then read beyond, or repeat one number from."""
+    kind, inner = state.text("bit_generator"), state.part("state")
+    if kind in ("PCG64", "PCG64DXSM"):
+        inner.whole("state", 0, 2**128 - 1)
+        if inner.whole("inc", 0, 2**128 - 1) % 2 == 0:  # its numbers could all be the same
+            raise ModelFileError(f"'inc' of {state.where} should be odd")
+    for name, n, bits in _WORDS.get(kind, ()):
+        inner.wholes(name, 0, 2**bits - 1, n)
+    if kind == "MT19937":
+        inner.whole("pos", 0, 624)
+        return
+    if kind == "Philox":
+        state.wholes("buffer", 0, 2**64 - 1, 4)
+        state.whole("buffer_pos", 0, 4)
+    if kind in ("PCG64", "PCG64DXSM", "Philox", "SFC64"):
+        state.whole("has_uint32", 0, 1)
+        state.whole("uinteger", 0, 2**32 - 1)
+
+
+def _check_arrays(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+    """Validate the arrays of a checkpoint against each other and the metadata."""
+    for name, array in arrays.items():
+        if name not in _ARRAYS and not name.startswith("optimizer."):
+            raise ModelFileError(f"array {shortened(name)} is unknown")
+        if array.ndim != 1:
+            raise ModelFileError(
+                f"array {shortened(name)} should have 1 axis, but has shape {array.shape}"
+            )
+    theta = _array(arrays, "theta")
+    _require(arrays, "sums", 3)
+    for column in COLUMNS:
+        name, n = f"history.{column}", metadata["epoch"] - 1
+        _require(arrays, name, n if column in _EVERY_EPOCH or len(_array(arrays, name)) else 0)
+    best = {"best.theta", "best.loss"} & set(arrays)
+    if metadata["best"] is not None:
+        _require(arrays, "best.theta", len(theta), theta.dtype)
+        _require(arrays, "best.loss", 1)
+    elif best:
+        raise ModelFileError(f"array {min(best)!r} exists, but no epoch is the best")
+    for name in _FINITE:
+        if not np.isfinite(arrays.get(name, theta)).all():
+            raise ModelFileError(f"array {name!r} should hold finite numbers")
+    loss, _, weight = arrays["sums"].tolist()
+    if not np.isfinite([loss, weight]).all() or weight < 0 or (arrays["history.seconds"] < 0).any():
+        raise ModelFileError("array 'sums' or 'history.seconds' holds a number below 0 or infinite")
+
+
+def _check_fit(found: Checkpoint, train_step: TrainStep, rows: Rows, options: Options) -> None:
+    """Validate a checkpoint against the training that resumes from it."""
+    metadata, arrays = found.metadata, found.arrays
+    theta, state = train_step.net.params.theta, train_step.optimizer.state
+    _require(arrays, "theta", len(theta), theta.dtype)
+    slots = {f"optimizer.{name}": array for name, array in state.items()}
+    for name, array in slots.items():
+        _require(arrays, name, len(array), array.dtype)
+    unknown = sorted(n for n in arrays if n.startswith("optimizer.") and n not in slots)
+    if unknown:
+        raise ModelFileError(f"array {shortened(unknown[0])} is not of this optimizer")
+    fields = JsonReader(metadata, "the checkpoint")
+    epoch = fields.whole("epoch", 1, options["epochs"])
+    batch = fields.whole("batch", 0, options["batches"] - 1)
+    step = (epoch - 1) * options["batches"] + batch
+    fields.whole("step", step, step)
+    if (metadata["best"] is not None) != (options["early stopping"] is not None and epoch > 1):
+        raise ModelFileError("its best epoch does not fit the early stopping")
+    held_out, metric = len(rows) > 4, options["metric"]
+    columns = {"val_loss": held_out, "metric": metric, "val_metric": held_out and metric}
+    for column, present in columns.items():
+        _require(arrays, f"history.{column}", epoch - 1 if present else 0)
+    masks = train_step.net.rng.bit_generator.state["bit_generator"]
+    for name, kind in (("order", options["generator"]), ("masks", masks)):
+        fields.part(name).text("bit_generator", (kind,))
+
+
+def _array(arrays: Mapping[str, Array], name: str) -> Array:
+    if name not in arrays:
+        raise ModelFileError(f"array {name!r} is absent")
+    return arrays[name]
+
+
+def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.float64) -> None:
+    """Require an array of n numbers."""
+    array = _array(arrays, name)
+    if array.shape != (n,) or array.dtype != dtype:
+        raise ModelFileError(
+            f"array {name!r} should be {n:,} numbers of {np.dtype(dtype)}, but is "
+            f"{len(array):,} of {array.dtype}"
+        )
 
 
 def digest(*arrays: Array | None) -> str:
-    """Return a fingerprint of numbers, shapes and types, for two to be compared."""
+    """Return a hash of numbers, shapes and types, to compare arrays by."""
     whole = hashlib.sha256()
     for array in arrays:
         if array is None:
@@ -390,11 +380,11 @@ def digest(*arrays: Array | None) -> str:
     return whole.hexdigest()
 
 
-def described(optimizer: Optimizer, steps: int) -> str:
-    """Say what an optimizer does, whatever its class: its options, and the rates of 17 steps."""
-    moving = {"t", "rate"}
+def _optimizer_text(optimizer: Optimizer, steps: int) -> str:
+    """Describe an optimizer of any class: its options, and its learning rates at 17 steps."""
+    changing = {"t", "rate", "current_lr"}
     plain = {k: v for k, v in vars(optimizer).items() if isinstance(v, int | float | str)}
-    options = sorted((k, v) for k, v in plain.items() if k not in moving)
+    options = sorted((k, v) for k, v in plain.items() if k not in changing)
     rates = [float(optimizer.lr(steps * i // 16)) for i in range(17)]
     return f"{type(optimizer).__name__} {options} {rates}"
 
@@ -404,5 +394,5 @@ def _plain(value: object) -> object:
 
 
 def _platform() -> str:
-    """What the last digits of a number may depend on."""
+    """Name the versions on which the last digits of a number may depend."""
     return f"NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}"

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
+from pathlib import Path
 from reprlib import Repr
 from typing import Any, final
 
 from plainnet.errors import ModelFileError
 
-__all__ = ["JsonReader", "shortened"]
-
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # characters and bytes, as on most systems
 _OUTLINE = Repr()  # lists within lists end after six levels, however deep they go
 
 
@@ -65,12 +65,27 @@ class JsonReader:
             raise self._wrong(key, f"a whole number from {low} to {high}", value)
         return value
 
-    def wholes(self, key: str, low: int = 0, high: int = 2**53) -> tuple[int, ...]:
-        """Return the list of whole numbers of field `key`, each from `low` to `high`."""
+    def wholes(
+        self, key: str, low: int = 0, high: int = 2**53, n: int | None = None
+    ) -> tuple[int, ...]:
+        """Return the list of whole numbers of field `key`, each from `low` to `high`, n in all."""
         values = self._list(key)
-        if not all(type(v) is int and low <= v <= high for v in values):
-            raise self._wrong(key, f"a list of whole numbers from {low} to {high}", values)
+        if not all(type(v) is int and low <= v <= high for v in values) or n not in (
+            None,
+            len(values),
+        ):
+            count = "" if n is None else f"{n} "
+            raise self._wrong(key, f"a list of {count}whole numbers from {low} to {high}", values)
         return tuple(values)
+
+    def path(self, key: str) -> Path:
+        """Return the path of field `key`, which need not exist."""
+        text = self.text(key)
+        path = Path(text)
+        longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
+        if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
+            raise self._wrong(key, "a path", text)
+        return path
 
     def null(self, key: str) -> bool:
         """Say whether field `key` is there and holds null."""

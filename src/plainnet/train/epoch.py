@@ -9,12 +9,36 @@ from typing import final
 
 import numpy as np
 
-from plainnet.errors import TrainingError
+from plainnet.errors import PlainnetError, TrainingError
+from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
 from plainnet.train.step import TrainStep, describe_failure
 
 Metric = Callable[[Array, Array], float]
+
+
+def metric_of_logits(
+    metric: Metric | None, logits_metric: Metric | None, loss: Loss
+) -> Metric | None:
+    """Return a metric of logits and encoded targets, made from one of labels if need be."""
+    if metric is None:
+        return logits_metric
+    if logits_metric is not None:
+        raise PlainnetError("fit takes metric or logits_metric, not both")
+
+    def measured(Z: Array, y: Array) -> float:
+        if "multiclass" in loss.tasks:
+            true, predicted = y if y.ndim == 1 else y.argmax(axis=1), Z.argmax(axis=1)
+        elif "binary" in loss.tasks:
+            true, predicted = is_positive(y) * 1, is_positive(loss.predictions(Z)) * 1
+        else:
+            true, predicted = y, loss.predictions(Z)
+        if true.ndim == 2 and true.shape[1] == 1:
+            true, predicted = true.ravel(), predicted.ravel()
+        return metric(true, predicted)
+
+    return measured
 
 
 @final

@@ -26,7 +26,7 @@ from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.batches import Batches, ready
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
-from plainnet.train.epoch import Metric, train_epoch
+from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import (
     ClassWeight,
@@ -55,6 +55,7 @@ def fit(
     validation_fraction: float = 0.0,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     metric: Metric | None = None,
+    logits_metric: Metric | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight | None = None,
     l2: float = 0.0,
@@ -95,8 +96,12 @@ def fit(
     validation_data : (X, y), optional
         Validation rows of their own, instead of a share of ``X``.
     metric : callable, optional
-        ``metric(Z, y)`` gives a mean over rows, such as the ``score`` of a loss; recorded in the
-        history beside the loss.
+        ``metric(y_true, y_pred)``, such as ``sklearn.metrics.accuracy_score``; recorded in the
+        history. It gets class numbers, 0 and 1 for each label, or numbers; with one output, arrays
+        of shape (m,). For the training rows, the history holds the mean over the batches.
+    logits_metric : callable, optional
+        ``logits_metric(Z, y)``, such as the ``metric`` of a loss, instead of ``metric``: it gets
+        logits and encoded targets, which costs less.
     sample_weight : array of shape (m,), optional
         A row of weight 2 counts as two rows, but not for batch norm, whose mean and variance are
         those of the rows, nor for ``metric``. Validation rows all count alike.
@@ -157,6 +162,7 @@ def fit(
     """
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
+    metric = metric_of_logits(metric, logits_metric, loss)
     if validation_data is not None and validation_fraction:
         raise PlainnetError("fit takes validation_fraction or validation_data, not both")
     if early_stopping is not None and validation_data is None and not validation_fraction:
@@ -260,11 +266,11 @@ def held(net: Sequential, batches: Batches) -> Iterator[None]:
     if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
         yield
         return
-    first.hold(batches.X)
+    first.fix_input(batches.X)
     try:
         yield
     finally:
-        first.hold(None)
+        first.fix_input(None)
 
 
 @contextmanager

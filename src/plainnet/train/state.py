@@ -1,4 +1,4 @@
-"""Checkpoint: everything needed to go on exactly as if never interrupted."""
+"""The state of a training, which checkpoints store and restore exactly."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -28,11 +28,11 @@ class Checkpoint:
     """The whole state of a training before one of its batches."""
 
     arrays: dict[str, Array]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class CheckpointStore(ABC):
-    """Where the checkpoints of a training go, and where one that goes on finds its own.
+    """Interface for storing and restoring checkpoints.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class CheckpointStore(ABC):
         Epochs from one checkpoint to the next, 0.5 for two an epoch; the first is of the start.
         None keeps one only when Ctrl-C ends the training early.
     found : Checkpoint or None
-        Where to go on; None begins anew.
+        The checkpoint to resume from; None begins anew.
 
     Examples
     --------
@@ -51,8 +51,8 @@ class CheckpointStore(ABC):
     ...     def begin(self, net, train_step, rows, options):
     ...         print(len(rows[0]), "rows")
     ...
-    ...     def keep(self, checkpoint):
-    ...         print(checkpoint.facts["epoch"], checkpoint.facts["batch"])
+    ...     def save(self, checkpoint):
+    ...         print(checkpoint.metadata["epoch"], checkpoint.metadata["batch"])
     >>> X, y = np.eye(4), np.arange(4.0)
     >>> history = fit(mlp(4), X, y, loss=MeanSquaredError(), epochs=2, batch_size=1,
     ...               checkpoints=Steps())
@@ -68,7 +68,7 @@ class CheckpointStore(ABC):
 
     @abstractmethod
     def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
-        """Look at all that a training depends on, before its first step and before it goes on.
+        """Compare a training with the one that ``found`` is of, before its first step.
 
         Parameters
         ----------
@@ -91,8 +91,8 @@ class CheckpointStore(ABC):
         """
 
     @abstractmethod
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Store a checkpoint before the training moves on.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint before the next batch.
 
         Parameters
         ----------
@@ -103,10 +103,9 @@ class CheckpointStore(ABC):
 
 @final
 class TrainingState:
-    """How far a training is: the epoch, its batches so far, and the sums over them.
+    """The progress of a training: the epoch, its batches so far, and the sums over them.
 
-    With a keeper, all that the rest of the training depends on goes into checkpoints, and comes
-    from the one that the keeper has found.
+    With a store, checkpoints hold everything that the rest of the training depends on.
     """
 
     def __init__(
@@ -119,50 +118,50 @@ class TrainingState:
     ) -> None:
         self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
         self.batches, self.progress = batches, EpochProgress(0)
-        self.keeper: CheckpointStore | None = None
+        self.store: CheckpointStore | None = None
         self.next_epoch()
 
     def begin(
-        self, keeper: CheckpointStore | None, net: Sequential, rows: Rows, options: Options
+        self, store: CheckpointStore | None, net: Sequential, rows: Rows, options: Options
     ) -> None:
-        """Begin where the keeper has found a training that goes on, else at the beginning."""
-        if keeper is None:
+        """Resume from the checkpoint that the store has found, if any."""
+        if store is None:
             return
         if self.rng is net.rng:
             raise PlainnetError("checkpoints need a seed that is not the network's own generator")
         kind = self.rng.bit_generator.state["bit_generator"]
         more = {"batches": len(self.batches), "generator": kind}
-        keeper.begin(net, self.train_step, rows, options | more)
-        self.keeper, every = keeper, keeper.every
+        store.begin(net, self.train_step, rows, options | more)
+        self.store, every = store, store.every
         self._every = (
             None if every is None else max(1, round(min(every * len(self.batches), 2**53)))
         )
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
-        if keeper.found is not None:
+        if store.found is not None:
             try:
-                self._go_on(keeper.found.facts, keeper.found.arrays)
+                self._restore(store.found)
             except (LookupError, TypeError, OverflowError, ValueError) as error:
                 raise PlainnetError(f"the checkpoint does not fit this training: {error}") from None
 
     def next_epoch(self) -> None:
-        """Begin with an epoch."""
+        """Start an epoch."""
         self.progress = EpochProgress(self.progress.number + 1)
-        if self.keeper is not None:
+        if self.store is not None:
             self._order = self.rng.bit_generator.state
 
     def pause(self, interrupted: bool) -> bool:
-        """Keep a checkpoint if one is due before the next batch; return whether to stop there."""
-        if self.keeper is not None:
+        """Save a checkpoint if one is due before the next batch; return whether to stop there."""
+        if self.store is not None:
             step = self.train_step.optimizer.t
             due = self._every is not None and step % self._every == 0
             if (due or interrupted) and step != self._step:
-                self.keeper.keep(self._checkpoint())
+                self.store.save(self._checkpoint())
                 self._step = step
         return interrupted
 
     def _state(self) -> dict[str, Array]:
-        """The arrays that are filled in place, by name."""
+        """Return the arrays that are filled in place, by name."""
         optimizer = self.train_step.optimizer
         slots = {f"optimizer.{name}": array for name, array in optimizer.state.items()}
         return {"theta": self.train_step.net.params.theta, **slots}
@@ -175,36 +174,40 @@ class TrainingState:
             arrays[f"history.{name}"] = np.array(getattr(self.history, name), np.float64)
         progress = self.progress
         arrays["sums"] = np.array([progress.loss, progress.metric, progress.weight])
-        facts: dict[str, Any] = {
+        metadata = {
             "epoch": progress.number,
             "batch": progress.batch,
             "step": self.train_step.optimizer.t,
+            "best": self.best.epoch,
+            "threads": self.history.threads,
+            "order": _plain(self._order),
+            "masks": _plain(self.train_step.net.rng.bit_generator.state),
         }
-        facts |= {"best": self.best.epoch, "threads": self.history.threads}
-        masks = self.train_step.net.rng.bit_generator.state
-        return Checkpoint(arrays, facts | {"order": _plain(self._order), "masks": _plain(masks)})
+        return Checkpoint(arrays, metadata)
 
-    def _go_on(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        arrays, metadata = checkpoint.arrays, checkpoint.metadata
         for name, array in self._state().items():
             if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                 raise PlainnetError(f"{name!r} has shape {array.shape} and type {array.dtype}")
             array[...] = arrays[name]
         loss, metric, weight = arrays["sums"].tolist()
-        rows = facts["batch"] * self.batches.batch_size
-        self.progress = EpochProgress(facts["epoch"], facts["batch"], loss, weight, metric, rows)
-        self.train_step.optimizer.t = self._step = facts["step"]
-        self._order = self.rng.bit_generator.state = facts["order"]
-        self.train_step.net.rng.bit_generator.state = facts["masks"]
-        if facts["best"] is not None:
-            self.best.epoch, self.best.theta = facts["best"], arrays["best.theta"]
+        rows = metadata["batch"] * self.batches.batch_size
+        epoch, batch = metadata["epoch"], metadata["batch"]
+        self.progress = EpochProgress(epoch, batch, loss, weight, metric, rows)
+        self.train_step.optimizer.t = self._step = metadata["step"]
+        self._order = self.rng.bit_generator.state = metadata["order"]
+        self.train_step.net.rng.bit_generator.state = metadata["masks"]
+        if metadata["best"] is not None:
+            self.best.epoch, self.best.theta = metadata["best"], arrays["best.theta"]
             [self.best.loss] = arrays["best.loss"].tolist()
         for name in COLUMNS:
             getattr(self.history, name)[:] = arrays[f"history.{name}"].tolist()
-        self.history.threads = facts["threads"]
+        self.history.threads = metadata["threads"]
 
 
 def _plain(state: Any) -> Any:
-    """A generator's state as JSON can hold it."""
+    """Return a generator's state with lists for arrays, as JSON needs it."""
     if isinstance(state, dict):
         return {name: _plain(value) for name, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state

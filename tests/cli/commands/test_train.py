@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import plainnet.cli.commands.train as training
+from plainnet import training
 from plainnet.cli.paths import model_path
 from plainnet.cli.report import training_text
 from plainnet.config import TrainConfig
@@ -205,7 +205,7 @@ def test_interrupted_before_the_first_epoch(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "run", interrupted)
+    monkeypatch.setattr(training, "train", interrupted)
     outcome = cli("train", survey)
     assert outcome.code == 130
     assert outcome.err == "Error: interrupted: what was not finished is not saved\n"

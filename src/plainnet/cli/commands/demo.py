@@ -1,8 +1,6 @@
 """``plainnet demo``: both applications on built-in data, trained by gradient descent."""
 
 import io
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,10 +13,12 @@ from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
-from plainnet.training import Run, image_run, table_run
+from plainnet.training import Run
+from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
+    from plainnet.training import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
 PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
@@ -53,7 +53,7 @@ def _introverts(console: Console, folder: Path) -> None:
     frame = introverts()
     model, held_out = _outputs(folder, "introverts", ".csv")
     title = f"Introverts and extroverts: {len(frame):,} answers to a simulated survey"
-    result = _train(console, title, SURVEY, partial(table_run, frame))
+    result = _train(console, title, SURVEY, frame)
     write_bytes(held_out, frame.iloc[result.data.test_rows].to_csv(index=False).encode())
     _save(console, result, model, held_out)
 
@@ -68,7 +68,7 @@ def _pandas(console: Console, folder: Path) -> None:
     for place in (held_out, *(held_out / name for name in classes)):
         make_folder(place)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
-    result = _train(console, title, PICTURES, partial(image_run, X, y, classes))
+    result = _train(console, title, PICTURES, (X, y, classes))
     for i in result.data.test_rows:
         content = io.BytesIO()
         Image.fromarray(X[i]).save(content, "PNG")  # keeps every pixel as it is
@@ -85,8 +85,8 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
     return model, held_out
 
 
-def _train(console: Console, title: str, config: TrainConfig, run: Callable[..., Run]) -> Run:
-    """Train as one watches."""
+def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> Run:
+    """Train and show the progress."""
     line(console, title, "bold")
 
     def ready(data: "Dataset", net: Sequential) -> None:
@@ -94,7 +94,7 @@ def _train(console: Console, title: str, config: TrainConfig, run: Callable[...,
         watch.start(data.target)
 
     with TrainingDisplay(console) as watch:
-        result = run(config, watch=watch, ready=ready)
+        result = run_training(data, config, watch=watch, ready=ready)
         show_end(console, result, watch.finish())
     return result
 

@@ -22,7 +22,7 @@ from plainnet.report.html import Table
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
-    from plainnet.repeats import Repeats
+    from plainnet.training import Repeats
 
 _LISTED = 30  # classes and confusions that are shown before the rest is only counted
 _MATRIX = 8  # classes whose confusion matrix still fits a terminal
@@ -150,7 +150,7 @@ def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool
 
 def show_repeats(console: Console, repeats: "Repeats") -> None:
     """Show how much the result depends on the seed."""
-    name = repeats.figure
+    name = repeats.metric
     low, high = repeats.spread
     each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
     rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in each]

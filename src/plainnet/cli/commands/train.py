@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+import plainnet.training
 from plainnet.cli.commands.evaluate import show_evaluation, show_findings, show_repeats
 from plainnet.cli.console import clean, line, notes, number, output
 from plainnet.cli.options import ConfigFile, Options
@@ -19,10 +20,9 @@ from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.nn.network import Sequential
-from plainnet.repeats import repeat as repeat_training
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train.history import Epoch, History
-from plainnet.training import EvaluationInterrupted, Run, run
+from plainnet.training import EvaluationInterrupted, Run
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
@@ -100,7 +100,7 @@ def train(
         job = Job.begun(checkpoints)
         job.check()
         job.check_replaced()
-    checkpoints.also("job", job.to_json)
+    checkpoints.attach("job", job.to_json)
     try:
         _train(console, job, checkpoints)
     except TrainingError:  # to go on would only end the same way
@@ -114,7 +114,7 @@ def train(
 def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     path, config, place = job.path, job.config, job.out
     doctor_watch = DoctorWatch(config)
-    checkpoints.also("doctor_watch", doctor_watch.state)
+    checkpoints.attach("doctor_watch", doctor_watch.state)
     found = checkpoints.found
     told: list[str] = []
     result: Run | None = None
@@ -136,10 +136,15 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
                 doctor_watch.watch(epoch)
                 watch(epoch)
 
-            result = run(
-                path, config, (), seen, progress=progress, ready=ready, checkpoints=checkpoints
+            result = plainnet.training.train(
+                path,
+                config,
+                watch=seen,
+                progress=progress,
+                ready=ready,
+                checkpoints=checkpoints,
             )
-            before = 0 if found is None else found.facts["epoch"] - 1
+            before = 0 if found is None else found.metadata["epoch"] - 1
             show_end(console, result, watch.finish(), before=before, detail=job.detail)
         notes(result.data.notes[len(told) :], console)
         diagnose(console, doctor_watch, result)
@@ -192,7 +197,7 @@ def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: in
     console.print()
     try:
         with console.status("repeating") if console.is_terminal else nullcontext():
-            found = repeat_training(first, config, k, lambda other: run(path, other))
+            found = plainnet.training.repeat(first, path, config, k)
     except KeyboardInterrupt:  # the first training is kept
         line(console, f"Interrupted: of {k} trainings only the first ended.")
         return
@@ -219,7 +224,7 @@ def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
         often = "epoch" if every == 1 else f"{every:,g} epochs"
         line(console, f"Checkpoints: every {often} in {folder}")
     if found is not None:
-        epoch, batch = found.facts["epoch"], found.facts["batch"]
+        epoch, batch = found.metadata["epoch"], found.metadata["batch"]
         where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
         line(console, f"Going on with {where}")
     elif every is not None:

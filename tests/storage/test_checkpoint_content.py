@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plainnet import training
 from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.optim import Adam
-from plainnet.storage.checkpoint_state import check_header
-from plainnet.storage.checkpoints import Checkpoints
+from plainnet.storage.checkpoints import Checkpoints, check_header
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train import EarlyStopping
 from plainnet.train.fit import fit
-from plainnet.training import resume, run
+from plainnet.training import resume
 
 X = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.float32)
@@ -93,34 +93,35 @@ def number(value: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 LIES = {
-    "no facts": (put("facts", value=3), "'facts' of the checkpoint should be an object"),
-    "no about": (put("about", value=[]), "'about' of the checkpoint should be an object"),
+    "no metadata": (put("metadata", value=3), "'metadata' of the checkpoint should be an object"),
+    "nothing attached": (put("attached", value=[]), "'attached' of the checkpoint should"),
     "a part more": (put("more", value=1), "unknown field 'more'"),
     "often": (put("every", value="often"), "'every' of the checkpoint should be a finite number"),
     "never": (put("every", value=0), "should be a finite number above zero, but is 0"),
-    "another line": (put("with", value="a\n\x1b[31mb"), "is no platform"),
-    "epoch": (put("facts", "epoch", value="7"), "should be a whole number"),
-    "epoch 0": (put("facts", "epoch", value=0), "should be a whole number from 1"),
-    "epoch of history": (put("facts", "epoch", value=9), "should be 8 numbers of float64, but is"),
-    "no epoch": (put("facts", "epoch", value=...), "field 'epoch' of 'facts' of the checkpoint is"),
-    "batch": (put("facts", "batch", value=-1), "'batch' of 'facts'"),
-    "step": (put("facts", "step", value=None), "'step' of 'facts'"),
-    "no threads": (put("facts", "threads", value=0), "'threads' of 'facts'"),
-    "a best to come": (put("facts", "best", value=7), "'best' of 'facts'"),
-    "a best without weights": (put("facts", "best", value=2), "array 'best.theta' is absent"),
-    "generator": (put("facts", "order", value=[]), "'order' of 'facts' of the checkpoint should"),
-    "its kind": (put("facts", "order", "bit_generator", value=3), "'bit_generator' of 'order'"),
-    "its state": (put("facts", "masks", "state", "state", value=2**128), "should be a whole"),
-    "all alike": (put("facts", "masks", "state", "inc", value=2), "should be odd"),
-    "half drawn": (put("facts", "masks", "uinteger", value=2**32), "'uinteger' of 'masks'"),
+    "another line": (put("platform", value="a\n\x1b[31mb"), "its platform should be"),
+    "epoch": (put("metadata", "epoch", value="7"), "should be a whole number"),
+    "epoch 0": (put("metadata", "epoch", value=0), "should be a whole number from 1"),
+    "epoch of history": (put("metadata", "epoch", value=9), "should be 8 numbers of float64"),
+    "no epoch": (put("metadata", "epoch", value=...), "field 'epoch' of 'metadata'"),
+    "batch": (put("metadata", "batch", value=-1), "'batch' of 'metadata'"),
+    "step": (put("metadata", "step", value=None), "'step' of 'metadata'"),
+    "no threads": (put("metadata", "threads", value=0), "'threads' of 'metadata'"),
+    "a best to come": (put("metadata", "best", value=7), "'best' of 'metadata'"),
+    "a best without weights": (put("metadata", "best", value=2), "array 'best.theta' is absent"),
+    "generator": (put("metadata", "order", value=[]), "'order' of 'metadata' of"),
+    "its kind": (put("metadata", "order", "bit_generator", value=3), "'bit_generator' of 'order'"),
+    "its state": (put("metadata", "masks", "state", "state", value=2**128), "should be a whole"),
+    "all alike": (put("metadata", "masks", "state", "inc", value=2), "should be odd"),
+    "half drawn": (put("metadata", "masks", "uinteger", value=2**32), "'uinteger' of 'masks'"),
     "beyond itself": (
-        put("facts", "order", value={
+        put("metadata", "order", value={
             "bit_generator": "MT19937", "state": {"key": [1] * 624, "pos": 10**6}}),
         "'pos' of 'state' of 'order'",
     ),
     "too short": (
-        put("facts", "order", value={"bit_generator": "MT19937", "state": {"key": [1], "pos": 0}}),
-        "should be 624 whole numbers",
+        put("metadata", "order", value={
+            "bit_generator": "MT19937", "state": {"key": [1], "pos": 0}}),
+        "should be a list of 624 whole numbers",
     ),
     "no weights": (array("theta", lambda a: None), "array 'theta' is absent"),
     "weights in rows": (array("theta", lambda a: a[None]), "'theta' should have 1 axis"),
@@ -131,7 +132,7 @@ LIES = {
     "sums below 0": (array("sums", number(-4)), "array 'sums' or"),
     "history": (array("history.loss", lambda a: a[:-1]), "array 'history.loss' should be 6"),
     "no history": (array("history.val_loss", lambda a: None), "'history.val_loss' is absent"),
-    "a best more": (array("best.theta", lambda a: a), "is there, but no epoch is the best"),
+    "a best more": (array("best.theta", lambda a: a), "exists, but no epoch is the best"),
 }  # fmt: skip
 
 
@@ -144,7 +145,7 @@ def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
     assert Checkpoints.load(cut, notes.append).last == older
     [note] = notes
     assert note.startswith(f"{str(newest)!r} is not a checkpoint that can be used: ")
-    assert note.endswith("; going on from checkpoint-0000000020.safetensors, the one before")
+    assert note.endswith("; resuming from checkpoint-0000000020.safetensors, the one before")
     assert telling in note
     assert note.isprintable()
     older.unlink()
@@ -153,21 +154,21 @@ def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
 
 
 def test_a_training_goes_on_past_a_lie_to_the_same_end(cut, tmp_path):
-    edit(max(cut.iterdir()), put("facts", "step", value="x"))
+    edit(max(cut.iterdir()), put("metadata", "step", value="x"))
     whole = train(Checkpoints(tmp_path / "whole.run"))
     assert train(Checkpoints.load(cut, lambda note: None)) == whole
 
 
 UNFIT = {
-    "a batch too far": (put("facts", "batch", value=4), "'batch' of the checkpoint should be"),
-    "a step too far": (put("facts", "step", value=25), "'step' of the checkpoint should be"),
+    "a batch too far": (put("metadata", "batch", value=4), "'batch' of the checkpoint should be"),
+    "a step too far": (put("metadata", "step", value=25), "'step' of the checkpoint should be"),
     "the optimizer's state": (array("optimizer.v", lambda a: a[:-1]), "array 'optimizer.v' should"),
     "none": (array("optimizer.m", lambda a: None), "array 'optimizer.m' is absent"),
     "a state more": (array("optimizer.x", lambda a: a), "'optimizer.x' is not of this optimizer"),
     "more weights": (array("theta", lambda a: np.append(a, a[:1])), "array 'theta' should be 21"),
     "wider weights": (array("theta", lambda a: a.astype(float)), "21 numbers of float32"),
     "another generator": (
-        put("facts", "masks", value={
+        put("metadata", "masks", value={
             "bit_generator": "SFC64", "state": {"state": [1, 2, 3, 4]},
             "has_uint32": 0, "uinteger": 0}),
         "'bit_generator' of 'masks' of the checkpoint should be one of 'PCG64'",
@@ -197,11 +198,11 @@ def test_best_weights_are_those_of_early_stopping(tmp_path):
         train(Checkpoints(tmp_path / "b.run", every=1), cut=5, stopping=rule)
 
     def forget(arrays, header):
-        header["facts"]["best"] = None
+        header["metadata"]["best"] = None
         del arrays["best.theta"], arrays["best.loss"]
 
     edit(max((tmp_path / "b.run").iterdir()), forget)
-    with pytest.raises(ModelFileError, match="best epoch does not go with early stopping"):
+    with pytest.raises(ModelFileError, match="best epoch does not fit the early stopping"):
         train(Checkpoints.load(tmp_path / "b.run", pytest.fail), stopping=rule)
 
 
@@ -211,14 +212,14 @@ def test_the_states_of_all_generators_of_numpy_are_believed(cut, kind):
     drawn.integers(0, 9, 1001, np.uint32)
     text = json.dumps(drawn.bit_generator.state, default=lambda value: value.tolist())
     _, header = read_model(max(cut.iterdir()), "checkpoint")
-    header["facts"]["order"] = json.loads(text)
+    header["metadata"]["order"] = json.loads(text)
     check_header(header)
 
 
 @pytest.mark.parametrize("then", [{}, {"epochs": ...}, {"epochs\n": 8}, "x", None, [1]])
 def test_options_of_any_kind_are_other_options(cut, then):
     value = {"epochs": "e" * 9999} if then == {"epochs": ...} else then
-    edit(max(cut.iterdir()), put("about", "options", value=value))
+    edit(max(cut.iterdir()), put("attached", "options", value=value))
     with pytest.raises(PlainnetError, match="was begun with ") as error:
         train(Checkpoints.load(cut, pytest.fail))
     assert len(str(error.value)) < 500
@@ -240,16 +241,16 @@ def begun(tmp_path: Path) -> Path:
     config = TrainConfig(hidden=(3,), epochs=5)
     checkpoints = Checkpoints(tmp_path / "a.run", every=1)
     job = Job(tmp_path / "survey.csv", config, tmp_path / "a", tmp_path / "a.html", 1, False)
-    checkpoints.also("job", job.to_json)
+    checkpoints.attach("job", job.to_json)
     with pytest.raises(PowerCutError):
-        run(tmp_path / "survey.csv", config, watch=watch, checkpoints=checkpoints)
+        training.train(tmp_path / "survey.csv", config, watch=watch, checkpoints=checkpoints)
     return tmp_path / "a.run"
 
 
 RUNS = {
     "no path": (("path", 3), "field 'path' of the checkpoint should be text"),
-    "a long path": (("path", "x" * 3000), "field 'path' should be a path"),
-    "half a path": (("path", "a\0b"), "field 'path' should be a path"),
+    "a long path": (("path", "x" * 3000), "field 'path' of the checkpoint should be a path"),
+    "half a path": (("path", "a\0b"), "field 'path' of the checkpoint should be a path"),
     "no settings": (("config", [1]), "'config' of the checkpoint should be an object"),
     "a setting": (("config", {"hidden": [3]}), "field 'target' of 'config'"),
     "notes": (("notes", "x"), "field 'notes' of the checkpoint should be a list"),
@@ -262,7 +263,7 @@ RUNS = {
 def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
     (name, value), telling = RUNS[lie]
     older, newest = sorted(begun.glob("*.safetensors"))
-    edit(newest, put("about", name, value=value))
+    edit(newest, put("attached", name, value=value))
     notes: list[str] = []
     assert Checkpoints.load(begun, notes.append, Job.begun).last == older
     assert telling in notes[0]
@@ -270,9 +271,9 @@ def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
 
 
 SETTINGS = {
-    "units": ("hidden", [2**40], "its settings are of a network of at least"),
-    "units of this data": ("hidden", [7], "its settings are of a network of at least"),
-    "layers": ("hidden", [1] * 10**5, "its settings are of a network of at least"),
+    "units": ("hidden", [2**40], "its options describe a network of at least"),
+    "units of this data": ("hidden", [7], "its options describe a network of at least"),
+    "layers": ("hidden", [1] * 10**5, "its options describe a network of at least"),
     "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
     "a word": ("epochs", "5", "should be a whole number"),
     "sense": ("test_fraction", 1.5, "test_fraction must be a number in"),
@@ -286,7 +287,7 @@ SETTINGS = {
 @pytest.mark.parametrize("lie", SETTINGS)
 def test_settings_that_lie_are_refused(begun, lie):
     name, value, telling = SETTINGS[lie]
-    edit(max(begun.iterdir()), put("about", "config", name, value=value))
+    edit(max(begun.iterdir()), put("attached", "config", name, value=value))
     with pytest.raises(ModelFileError) as error:
         resume(Checkpoints.load(begun, pytest.fail))
     assert telling in str(error.value)
@@ -295,14 +296,14 @@ def test_settings_that_lie_are_refused(begun, lie):
 
 @pytest.mark.parametrize("name", ["out", "../../b", "/etc/b"])
 def test_a_checkpoint_names_no_file_to_write(begun, name):
-    edit(max(begun.iterdir()), put("about", "job", "out", value=name))
+    edit(max(begun.iterdir()), put("attached", "job", "out", value=name))
     with pytest.raises(ModelFileError, match="unknown field 'out'"):
         Job.begun(Checkpoints.load(begun, pytest.fail))
 
 
 def test_files_go_beside_the_checkpoints_and_are_called_as_they_are(begun, monkeypatch):
     monkeypatch.chdir("/")
-    edit(max(begun.iterdir()), put("about", "job", "report", value=True))
+    edit(max(begun.iterdir()), put("attached", "job", "report", value=True))
     job = Job.begun(Checkpoints.load(begun, pytest.fail))
     stem = begun.with_suffix("")
     assert Path("/", job.out) == stem.with_suffix(".safetensors")
