@@ -1,4 +1,4 @@
-"""doctor: what watching a training costs, and how often the doctor is wrong.
+"""doctor: the cost of recording a training, and how often the doctor is wrong.
 
 python -m benchmarks.doctor              both, as docs/doctor.md gives them
 python -m benchmarks.doctor overhead     processor time of watched over unwatched training
@@ -21,8 +21,8 @@ from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
-HEALTHY_SEEDS = range(300, 306)  # seeds below served to choose thresholds and settings
-ILL_SEEDS = range(300, 310)
+GOOD_SEEDS = range(300, 306)  # seeds below served to choose thresholds and settings
+FAULTY_SEEDS = range(300, 310)
 CASES = Path(__file__).resolve().parents[1] / "tests"
 
 
@@ -49,13 +49,13 @@ def overhead() -> str:
     return (
         f"{workload.title}: {bare:.2f} ms of processor time a step; watched over unwatched "
         f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} to "
-        f"{ratios[-1 - quarter]:.3f}, {ROUNDS} pairs); the probe's own calls take "
+        f"{ratios[-1 - quarter]:.3f}, {ROUNDS} pairs); the recorder's calls take "
         f"{own:.4f} ms a step, {own / bare:.2%}"
     )
 
 
 def hooks(job: Job) -> float:
-    """Return the processor time of the probe alone: what it adds at each batch and epoch."""
+    """Return the processor time of the recorder alone."""
     workload = job.workload
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
@@ -64,12 +64,12 @@ def hooks(job: Job) -> float:
     net.backward(loss(net.forward(job.X[: workload.batch_rows]), y)[1])
     batches = workload.steps // workload.epochs
     start = time.process_time()
-    probe = Recorder(net)
-    watched = probe.metric(lambda Z, y: 0.0)
+    recorder = Recorder(net)
+    watched = recorder.metric(lambda Z, y: 0.0)
     for _ in range(workload.epochs):
         for _ in range(batches):
             watched(Z, y)
-        probe.watch(epoch)
+        recorder.watch(epoch)
     return time.process_time() - start
 
 
@@ -79,7 +79,7 @@ def seconds(job: Job, watched: bool) -> float:
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
     start = time.process_time()
-    probe = Recorder(net) if watched else None
+    recorder = Recorder(net) if watched else None
     fit(
         net,
         job.X,
@@ -88,38 +88,38 @@ def seconds(job: Job, watched: bool) -> float:
         optimizer=Adam(workload.lr),
         epochs=workload.epochs,
         batch_size=workload.batch,
-        logits_metric=loss.metric if probe is None else probe.metric(loss.metric),
-        watch=None if probe is None else probe.watch,
+        logits_metric=loss.metric if recorder is None else recorder.metric(loss.metric),
+        watch=None if recorder is None else recorder.watch,
     )
     return time.process_time() - start
 
 
 def rates() -> str:
-    """Train what tests/insight/patients.py describes with other seeds, and count mistakes."""
+    """Run the trainings of tests/diagnose/trainings.py with other seeds and count mistakes."""
     sys.path.insert(0, str(CASES))
-    from diagnose.trainings import ILL, healthy
+    from diagnose.trainings import FAULTY, good_trainings
 
     alarms: list[str] = []
     total = 0
-    for name, make in healthy(HEALTHY_SEEDS):
+    for name, make in good_trainings(GOOD_SEEDS):
         total += 1
         said = [finding for finding in examine(make()) if finding.level != "note"]
         if said:
             alarms.append(f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in said))
     lines = [
-        f"False alarms: {len(alarms)} of {total} healthy trainings ({len(alarms) / total:.1%})",
+        f"False alarms: {len(alarms)} of {total} good trainings ({len(alarms) / total:.1%})",
         *alarms,
         "",
-        "| illness | must find | found |",
+        "| fault | required finding | found |",
         "|---|---|--:|",
     ]
     missed = 0
-    for name, (make, finding, words) in ILL.items():
-        hits = sum(found_in(examine(make(seed)), finding, words) for seed in ILL_SEEDS)
-        missed += len(ILL_SEEDS) - hits
-        lines.append(f"| {name} | {finding.replace('|', ' or ')} | {hits} of {len(ILL_SEEDS)} |")
-    every = len(ILL) * len(ILL_SEEDS)
-    lines += ["", f"Misses: {missed} of {every} ill trainings ({missed / every:.1%})"]
+    for name, (make, finding, words) in FAULTY.items():
+        hits = sum(found_in(examine(make(seed)), finding, words) for seed in FAULTY_SEEDS)
+        missed += len(FAULTY_SEEDS) - hits
+        lines.append(f"| {name} | {finding.replace('|', ' or ')} | {hits} of {len(FAULTY_SEEDS)} |")
+    every = len(FAULTY) * len(FAULTY_SEEDS)
+    lines += ["", f"Misses: {missed} of {every} faulty trainings ({missed / every:.1%})"]
     return "\n".join(lines)
 
 

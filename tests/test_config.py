@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import asdict, fields
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
+from plainnet.config import OptimizerName, ScheduleName
 from plainnet.data.synthetic import introverts
+from plainnet.optim import OPTIMIZERS, SCHEDULES
 from plainnet.training import train
 
 
@@ -100,3 +103,8 @@ def test_another_type_or_range_is_refused_at_construction(given, says):
     with pytest.raises(PlainnetError) as caught:
         TrainConfig(**given)
     assert str(caught.value) == f"TrainConfig: {says}"
+
+
+def test_optimizers_and_schedules_are_those_of_the_registries():
+    assert get_args(OptimizerName) == tuple(OPTIMIZERS)
+    assert get_args(ScheduleName) == tuple(SCHEDULES)

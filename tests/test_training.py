@@ -47,7 +47,7 @@ def test_each_task_has_its_loss(task, name, expected):
 def test_each_optimizer_has_its_rate(name, kind, rate):
     optimizer = make_optimizer(TrainConfig(optimizer=name), m=10)
     assert type(optimizer) is kind
-    assert optimizer.rate == rate
+    assert optimizer.current_lr == rate
 
 
 def test_a_weight_decay_reaches_adamw():
@@ -74,8 +74,8 @@ def test_a_warmup_comes_first():
     ("options", "says"),
     [
         ({"loss": "Huber"}, "loss 'Huber' does not fit a binary target"),
-        ({"momentum": 0.9}, "momentum and nesterov are options of sgd, not of adam"),
-        ({"weight_decay": 0.1}, "weight decay is an option of adamw, not of adam: take l2"),
+        ({"momentum": 0.9}, "momentum is an option of sgd, not of adam"),
+        ({"weight_decay": 0.1}, "weight_decay is an option of adamw, not of adam: take l2"),
         ({"optimizer": "lion"}, "optimizer must be sgd or rmsprop or adam or adamw, got 'lion'"),
         ({"schedule": "zigzag"}, "schedule must be constant or step"),
         ({"warmup": 5, "epochs": 5}, "warmup must be shorter than the 5 epochs"),

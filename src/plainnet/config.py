@@ -1,26 +1,18 @@
 """TrainConfig: every option of a training, declared once; and the objects it describes."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self, cast, final
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
-from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from plainnet.optim.schedules import (
-    Constant,
-    Cosine,
-    Exponential,
-    OneCycle,
-    Schedule,
-    StepDecay,
-    WarmUp,
-)
+from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
+from plainnet.optim.schedules import SCHEDULES, Schedule, WarmUp
 from plainnet.option import check_json, checked, described, option
 from plainnet.storage.json_reader import JsonReader
 
@@ -281,18 +273,19 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
 
 def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
     """Make the optimizer with its schedule."""
-    name, lr = config.optimizer, make_schedule(config, m)
-    if name != "sgd" and (config.momentum or config.nesterov):
-        raise PlainnetError(f"momentum and nesterov are options of sgd, not of {name}")
-    if name != "adamw" and config.weight_decay is not None:
-        raise PlainnetError(f"weight decay is an option of adamw, not of {name}: take l2")
-    if name == "sgd":
-        return SGD(lr, config.momentum, config.nesterov)
-    if name == "adamw" and config.weight_decay is not None:
-        return AdamW(lr, weight_decay=config.weight_decay)
-    if name == "rmsprop":
-        return RMSprop(lr)
-    return Adam(lr) if name == "adam" else AdamW(lr)
+    kind: Any = OPTIMIZERS[config.optimizer]
+    given = {
+        "momentum": config.momentum or None,
+        "nesterov": config.nesterov or None,
+        "weight_decay": config.weight_decay,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    for name in options:
+        if name not in kind.options:
+            takers = " or ".join(n for n, k in OPTIMIZERS.items() if name in k.options)
+            more = ": take l2" if name == "weight_decay" else ""
+            raise PlainnetError(f"{name} is an option of {takers}, not of {config.optimizer}{more}")
+    return kind(make_schedule(config, m), **options)  # type: ignore[no-any-return]
 
 
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
@@ -303,15 +296,7 @@ def make_schedule(config: TrainConfig, m: int) -> Schedule:
             f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"
         )
     lr, steps = config.learning_rate, (config.epochs - config.warmup) * per_epoch
-    tenth = max(steps // 10, 1)
-    schedules: dict[ScheduleName, Callable[[], Schedule]] = {
-        "constant": lambda: Constant(lr),
-        "step": lambda: StepDecay(lr, tenth),
-        "exponential": lambda: Exponential(lr, tenth),
-        "cosine": lambda: Cosine(lr, steps),
-        "onecycle": lambda: OneCycle(lr, steps),
-    }
-    schedule = schedules[config.schedule]()
+    schedule = SCHEDULES[config.schedule](lr, steps)
     return WarmUp(schedule, config.warmup * per_epoch) if config.warmup else schedule
 
 

@@ -84,7 +84,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--optimizer magic", 'Invalid value "magic" for --optimizer'),
         ("--lr 0", "lr must be a number in (0, inf), got 0.0"),
         ("--lr nan", "got nan"),
-        ("--momentum 0.9", "options of sgd, not of adam"),
+        ("--momentum 0.9", "momentum is an option of sgd, not of adam"),
         ("--optimizer sgd --nesterov", "nesterov needs a momentum"),
         ("--weight-decay 0.1", "an option of adamw, not of adam"),
         ("--schedule magic", 'Invalid value "magic" for --schedule'),

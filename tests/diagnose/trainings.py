@@ -1,4 +1,4 @@
-"""Healthy and ill trainings, for the tests of the doctor and for what benchmarks/doctor.py says."""
+"""Good and faulty trainings, for the tests of the doctor and for benchmarks/doctor.py."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.config import TrainConfig, make_loss, make_optimizer
+from plainnet.config import TrainConfig, make_loss, make_optimizer, with_hidden
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine
@@ -40,21 +40,21 @@ def trained(
     held_out=None,
     seed=0,
     classes=(),
-    names=(),
+    feature_names=(),
     transform=None,
     dropout=0.0,
     l2=0.0,
     watch=True,
     **options,
 ):
-    """Train with the probe on, and return the patient."""
+    """Train with a recorder and return the snapshot."""
     loss = BinaryCrossEntropy() if loss is None else loss
-    probe = Recorder(net)
+    recorder = Recorder(net)
     history, failure = History(), None
 
     def watching(epoch):
         history.add(epoch)
-        probe.watch(epoch)
+        recorder.watch(epoch)
 
     try:
         history = fit(
@@ -66,7 +66,7 @@ def trained(
             epochs=epochs,
             batch_size=batch_size,
             validation_data=held_out if watch else None,
-            logits_metric=probe.metric(loss.metric),
+            logits_metric=recorder.metric(loss.metric),
             watch=watching,
             transform=transform,
             l2=l2,
@@ -87,14 +87,14 @@ def trained(
         optimizer=rule,
         l2=l2,
         dropout=dropout,
-        probe=probe,
-        names=names,
+        recorder=recorder,
+        feature_names=feature_names,
         classes=classes,
         failure=failure,
     )
 
 
-# --- healthy -------------------------------------------------------------------------------------
+# --- good ----------------------------------------------------------------------------------------
 
 POINTS = {
     "moons": (moons, 300, 80),
@@ -125,7 +125,7 @@ def points(kind, rule, seed, *, held_out=True, **options):
     loss = SoftmaxCrossEntropy() if kind == "spiral" else BinaryCrossEntropy()
     order = np.random.default_rng(seed).permutation(n)
     train, test = order[n // 4 :], order[: n // 4]
-    if rule == "momentum":  # with ReLU it often kills units, as the doctor says
+    if rule == "momentum":  # with ReLU it often kills units
         options.setdefault("net", {"activation": "tanh"})
     net = mlp(
         2,
@@ -148,14 +148,14 @@ def points(kind, rule, seed, *, held_out=True, **options):
     )
 
 
-def dataset_patient(data, config, watch=True):
-    """What `plainnet doctor` does with a data set."""
+def dataset_snapshot(data, config, watch=True):
+    """Train on a dataset as `plainnet doctor` does."""
     from plainnet.model import Model
 
     loss = make_loss(data.target.task, config)
     net = mlp(
         data.schema.n_features,
-        config.hidden,
+        with_hidden(config, images=False).hidden,
         data.target.n_out,
         activation=config.activation[0],
         init=config.init,
@@ -173,7 +173,7 @@ def dataset_patient(data, config, watch=True):
         batch_size=config.batch_size or None,
         held_out=(data.test.X, data.test.y),
         classes=data.target.classes,
-        names=() if model.transform else data.schema.feature_names,
+        feature_names=() if model.transform else data.schema.feature_names,
         transform=model.transform,
         l2=config.l2,
         class_weight=config.class_weight,
@@ -189,7 +189,7 @@ def survey(n, seed):
 
 def surveyed(n, seed, config):
     data = split(TableSource(survey(n, seed)), np.random.default_rng(seed))
-    return dataset_patient(data, dataclasses.replace(config, seed=seed))
+    return dataset_snapshot(data, dataclasses.replace(config, seed=seed))
 
 
 @cache
@@ -199,7 +199,7 @@ def pictures(n, size, seed):
 
 def pictured(n, size, seed, config):
     data = split(ImageSource(*pictures(n, size, seed)), np.random.default_rng(seed))
-    return dataset_patient(data, dataclasses.replace(config, seed=seed))
+    return dataset_snapshot(data, dataclasses.replace(config, seed=seed))
 
 
 def curve(n, seed, rule, hidden=(32, 32)):
@@ -223,7 +223,7 @@ def curve(n, seed, rule, hidden=(32, 32)):
 
 
 SURVEYS = {
-    "sgd, all rows at once": TrainConfig(
+    "sgd, full batch": TrainConfig(
         hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=300
     ),
     "Adam, as by default": TrainConfig(epochs=40),
@@ -233,19 +233,19 @@ SURVEYS = {
     ),
     "batch norm, AdamW": TrainConfig(optimizer="adamw", batch_norm=True, epochs=20, lr=0.003),
     "cosine, warm-up": TrainConfig(schedule="cosine", warmup=3, lr=0.01, epochs=30),
-    "balanced": TrainConfig(class_weight="balanced", epochs=30, lr=0.003),
+    "balanced classes": TrainConfig(class_weight="balanced", epochs=30, lr=0.003),
     "logistic regression": TrainConfig(hidden=(), optimizer="sgd", lr=0.1, epochs=30),
 }
 PICTURES = {
-    "sgd, all at once": TrainConfig(
+    "sgd, full batch": TrainConfig(
         hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=200
     ),
     "Adam": TrainConfig(hidden=(8, 8, 8), epochs=30),
 }
 
 
-def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], TrainingSnapshot]]]:
-    """Every healthy training: its name, and what trains it."""
+def good_trainings(seeds=range(2)) -> Iterator[tuple[str, Callable[[], TrainingSnapshot]]]:
+    """Yield the name of every good training and the function that runs it."""
     for seed in seeds:
         for kind in POINTS:
             for rule in RULES:
@@ -270,7 +270,7 @@ def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], TrainingSnapshot
             lambda s=seed: points("moons", "Adam", s, net={"activation": "gelu"}),
         )
         yield (
-            f"flower, 4 tanh units, all at once, seed {seed}",
+            f"flower, 4 tanh units, full batch, seed {seed}",
             lambda s=seed: whole_flower(s),
         )
         for name, config in SURVEYS.items():
@@ -289,7 +289,7 @@ def healthy(seeds=range(2)) -> Iterator[tuple[str, Callable[[], TrainingSnapshot
 
 
 def whole_flower(seed):
-    """The planar assignment: 4 tanh units, all rows at once, learning rate 1.2."""
+    """The planar assignment: 4 tanh units, full batch, learning rate 1.2."""
     X, y = flower(seed=seed)
     return trained(
         mlp(2, (4,), activation="tanh", init="normal:0.01", seed=seed),
@@ -300,11 +300,11 @@ def whole_flower(seed):
     )
 
 
-# --- ill -----------------------------------------------------------------------------------------
+# --- faulty --------------------------------------------------------------------------------------
 
 
 def trap(seed, **net):
-    """209 rows, 72 of them positive: a cost that sits at 0.6440."""
+    """209 rows, 72 of them positive: a cost stuck at 0.6440."""
     rng = np.random.default_rng(seed)
     y = np.zeros(209, int)
     y[:72] = 1
@@ -352,8 +352,8 @@ def moon_net(seed, rule, *, n=300, epochs=60, batch=32, hidden=(16, 16), change=
     )
 
 
-def killed(seed):
-    """One step too large, then sensible ones."""
+def dead_units(seed):
+    """One too large update, then normal ones."""
     snapshot = moon_net(seed, SGD(0.05), epochs=5)
     snapshot.net.params.views["dense2.b"][:13] = -1e4
     net, y = snapshot.net, snapshot.y
@@ -377,8 +377,8 @@ def untrained(net, seed, rule=None):
     return TrainingSnapshot(net, BinaryCrossEntropy(), X, y, optimizer=rule)
 
 
-def broken_off(seed):
-    """A training that ends in a cost that is not finite."""
+def diverging(seed):
+    """A training whose cost becomes NaN."""
     X, y = curve_data(seed)
     return trained(
         mlp(1, (16, 16), seed=seed), X, y, loss=MeanSquaredError(), rule=SGD(50.0), epochs=50
@@ -391,13 +391,13 @@ def curve_data(seed):
     return X, np.sin(2 * X)
 
 
-def swinging(seed):
-    """A row at a time, with large steps."""
+def oscillating(seed):
+    """Single rows and a large learning rate."""
     return moon_net(seed, SGD(1.0), n=160, batch=1, epochs=40, hidden=(8,), activation="tanh")
 
 
 def too_fast(seed):
-    """Gradient descent well above the largest stable step of a survey."""
+    """Gradient descent well above the largest stable learning rate."""
     return surveyed(
         500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=None, epochs=100)
     )
@@ -419,7 +419,7 @@ def underfitted(seed):
     return trained(mlp(2, (), seed=seed), X, y, rule=Adam(0.01), epochs=100, batch_size=32)
 
 
-def held_back(seed):
+def regularized_too_much(seed):
     return moon_net(seed, Adam(0.01), l2=0.3)
 
 
@@ -428,7 +428,7 @@ def shuffled(seed):
 
 
 def pixels(seed):
-    """Pictures from 0 to 255, straight into the network."""
+    """Unscaled pixels from 0 to 255."""
     X, y, _ = pictures(120, 16, seed)
     net = mlp(768, (8, 8), seed=seed)
     return trained(net, X.reshape(len(X), -1).astype(np.float32), y, rule=SGD(0.01), epochs=30)
@@ -444,7 +444,7 @@ def uneven(seed):
 
 
 def rare(seed):
-    """Every twentieth row is of a class that lies among the others."""
+    """One row in twenty has a class that overlaps the others."""
     rng = np.random.default_rng(seed)
     y = (np.arange(1000) % 20 == 0).astype(int)
     X = rng.standard_normal((1000, 2)) + 0.8 * y[:, None]
@@ -467,8 +467,8 @@ def contradicted(seed):
     return moon_net(seed, Adam(0.01), epochs=20, change=change)
 
 
-def written_twice(seed):
-    """Every fifth row once more, with fewer digits."""
+def repeated_rows(seed):
+    """Repeat every fifth row with fewer digits."""
     return moon_net(
         seed,
         Adam(0.01),
@@ -491,11 +491,11 @@ def with_hole(value):
 
 
 def in_parts(seed):
-    """Sorted rows, fed a part at a time."""
+    """Fit sorted rows in parts."""
     X, y = moons(seed=seed)
     X, y = X[np.argsort(y, kind="stable")], np.sort(y)
     net, loss, rule = mlp(2, (16,), seed=seed), BinaryCrossEntropy(), SGD(0.1)
-    probe = Recorder(net)
+    recorder = Recorder(net)
     for _ in range(10):
         for part in np.array_split(np.arange(len(y)), 6):
             fit(
@@ -505,14 +505,14 @@ def in_parts(seed):
                 loss=loss,
                 optimizer=rule,
                 epochs=1,
-                logits_metric=probe.metric(loss.metric),
-                watch=probe.watch,
+                logits_metric=recorder.metric(loss.metric),
+                watch=recorder.watch,
             )
-    return TrainingSnapshot(net, loss, X, y, optimizer=rule, probe=probe, history=History())
+    return TrainingSnapshot(net, loss, X, y, optimizer=rule, recorder=recorder, history=History())
 
 
 class Sorted(np.random.Generator):
-    """A broken shuffler: it leaves the rows as they came."""
+    """A generator that does not shuffle."""
 
     def permutation(self, x, axis=0):
         return np.arange(x)
@@ -536,17 +536,21 @@ def by_init(init):
     return lambda seed: moon_net(seed, SGD(0.1), init=init, epochs=20)
 
 
-# name: (what makes it, the finding that it must lead to, words that the finding must hold)
-ILL = {
+# name: (the function that runs it, the required finding, text that the finding must contain)
+FAULTY = {
     "0.6440, all units dead": (trapped_dead, "base rate", "dead"),
     "0.6440, weights zero": (trapped_zero, "base rate", "zero or equal weights"),
-    "0.6440, weights tiny": (trapped_tiny, "base rate", "began too small"),
+    "0.6440, weights tiny": (trapped_tiny, "base rate", "initial weights are too small"),
     "weights all zero": (by_init("zeros"), "symmetric weights", "all zero"),
     "weights all alike": (by_init("constant:0.5"), "symmetric weights", "the same for every unit"),
-    "dead units": (killed, "dead relu", "relu2"),
+    "dead units": (dead_units, "dead relu", "relu2"),
     "learning rate 1.0 with Adam": (lr_of_one, "learning rate too high", "learning rate of 1"),
-    "gradient descent too fast": (too_fast, "learning rate too high", "largest stable step"),
-    "a cost of NaN": (broken_off, "learning rate too high", "50"),
+    "gradient descent too fast": (
+        too_fast,
+        "learning rate too high",
+        "largest stable learning rate",
+    ),
+    "a cost of NaN": (diverging, "learning rate too high", "50"),
     "learning rate 1e-6": (
         lambda s: moon_net(s, SGD(1e-6)),
         "learning rate too low",
@@ -560,15 +564,15 @@ ILL = {
     "saturated tanh": (saturated, "saturated", "tanh1"),
     "ten layers of sigmoids": (vanishing, "vanishing gradients", "dense1"),
     "large weights in eight layers": (exploding, "exploding gradients", "dense1"),
-    "swings": (swinging, "oscillation|learning rate too high", "swings|too high"),
-    "noisy labels by heart": (overfitted, "overfitting", "epoch"),
-    "a line for a flower": (underfitted, "underfitting", "nearest"),
-    "an L2 penalty of 0.3": (held_back, "base rate", "L2"),
+    "oscillation": (oscillating, "oscillation|learning rate too high", "oscillates|too high"),
+    "noisy labels memorized": (overfitted, "overfitting", "epoch"),
+    "a linear model of a flower": (underfitted, "underfitting", "nearest"),
+    "an L2 penalty of 0.3": (regularized_too_much, "base rate", "L2"),
     "labels shuffled": (shuffled, "no signal|base rate", "shuffled"),
     "pixels not scaled": (pixels, "unscaled inputs", "255"),
     "one column a hundred thousand times": (uneven, "unscaled inputs", "column 2"),
     "a rare class": (rare, "class imbalance", "'1'|1 is rare"),
-    "a class never answered": (rare, "class never predicted", "1"),
+    "a class never predicted": (rare, "class never predicted", "1"),
     "a constant column": (added(lambda rng, X, y: np.ones(len(X))), "constant columns", "column 2"),
     "a column twice": (added(lambda rng, X, y: X[:, 0]), "duplicate columns", "column 2"),
     "a leaked column": (
@@ -576,16 +580,16 @@ ILL = {
         "leaked column",
         "column 2",
     ),
-    "equal rows, other labels": (contradicted, "contradictory labels", "can be right"),
-    "rows written down twice": (written_twice, "repeated training rows", "nearly"),
+    "equal rows, different labels": (contradicted, "contradictory labels", "can be right"),
+    "repeated rows": (repeated_rows, "repeated training rows", "nearly"),
     "few rows": (small, "few rows", "parameters"),
     "a NaN": (with_hole(np.nan), "non-finite values", "first 17"),
     "an infinity": (with_hole(np.inf), "non-finite values", "column 1"),
     "sorted rows in parts": (in_parts, "batch order", "shuffled"),
-    "a broken shuffler": (unshuffled, "batch order", "sorted"),
+    "no shuffling": (unshuffled, "batch order", "sorted"),
 }
 
 
 def alarms(snapshot: TrainingSnapshot):
-    """What the doctor says of it, notes left out."""
+    """Return its findings without notes."""
     return [finding for finding in examine(snapshot) if finding.level != "note"]

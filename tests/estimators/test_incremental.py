@@ -43,7 +43,7 @@ def mapped(net, path):
 def state_of(net):
     """All that the next partial_fit depends on."""
     optimizer = net._stepper.optimizer
-    parts = [net.net_.params.theta, *optimizer.state.values(), optimizer.t, optimizer.rate]
+    parts = [net.net_.params.theta, *optimizer.state.values(), optimizer.t, optimizer.current_lr]
     generators = [g.bit_generator.state for g in (net.net_.rng, net._order)]
     return [np.array(part) for part in parts], generators, net.n_iter_, list(net.loss_curve_)
 

@@ -1,16 +1,30 @@
 """The optimizers against the formulas of their papers, written out number by number."""
 
 import copy
+import inspect
 import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+import plainnet.optim
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.nn.parameters import with_bias
-from plainnet.optim import SGD, Adam, AdamW, Constant, Optimizer, RMSprop, Schedule, StepDecay
+from plainnet.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    OneCycle,
+    Optimizer,
+    RMSprop,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 from plainnet.optim.optimizers import OPTIMIZERS, clip_by_norm
 from plainnet.train.fit import fit
 
@@ -300,13 +314,33 @@ def test_a_schedule_sets_the_rate_of_each_step():
     seen = []
     for _ in range(5):
         rule.step(theta, np.ones(1))
-        seen.append(rule.rate)
+        seen.append(rule.current_lr)
     assert seen == pytest.approx([1, 1, 0.1, 0.1, 0.01])
     assert theta[0] == pytest.approx(-2.21)
 
 
-def test_a_number_becomes_a_constant_schedule():
-    assert SGD(0.1).lr == Constant(0.1)
+def test_the_learning_rate_is_what_was_given():
+    assert SGD(0.1).lr == 0.1
+    assert SGD(Constant(0.1)).lr == Constant(0.1)
+    assert SGD(0.1).lr_at(9) == SGD(Constant(0.1)).lr_at(9) == 0.1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *(kind() for kind in OPTIMIZERS.values()),
+        SGD(0.5, momentum=0.9, nesterov=True),
+        AdamW(WarmUp(Cosine(0.1, steps=9), steps=2), weight_decay=0.5),
+        RMSprop(OneCycle(1.0, 7), rho=0.5),
+    ],
+)
+def test_the_repr_of_an_optimizer_can_be_pasted(rule):
+    again = eval(repr(rule), vars(plainnet.optim))
+    assert repr(again) == repr(rule)
+    assert {k: getattr(again, k) for k in rule.options} == {
+        k: getattr(rule, k) for k in rule.options
+    }
+    assert set(rule.options) == set(inspect.signature(type(rule)).parameters)
 
 
 def test_a_schedule_that_gives_numpy_scalars_leaves_python_floats():
@@ -316,7 +350,7 @@ def test_a_schedule_that_gives_numpy_scalars_leaves_python_floats():
 
     rule, theta = SGD(Halving()), np.ones(1, np.float32)
     rule.step(theta, theta.copy())
-    assert type(rule.rate) is float
+    assert type(rule.current_lr) is float
 
 
 @pytest.mark.parametrize(("limit", "factor"), [(1.0, 0.2), (4.9, 0.98), (5.0, 1.0), (9.0, 1.0)])

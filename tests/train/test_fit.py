@@ -693,7 +693,7 @@ def test_a_learning_rate_that_explodes(data, rule, batch_norm):
     with pytest.raises(TrainingError) as error:
         fit(net, *data, loss=MSE, optimizer=rule, callbacks=[note])
     message = str(error.value)
-    rate = re.escape(f"{rule.rate:g}")
+    rate = re.escape(f"{rule.current_lr:g}")
     match = re.fullmatch(
         rf"the cost became (nan|inf) in epoch (\d+), batch 1 \(learning rate {rate}\): "
         r"(layer '\w+'|the loss) is the first that is not finite, the largest finite \|z\| is "

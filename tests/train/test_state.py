@@ -15,7 +15,7 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.optim import SGD, Adam, AdamW, Cosine, OneCycle, RMSprop, StepDecay, WarmUp
+from plainnet.optim import SGD, Adam, AdamW, Constant, Cosine, OneCycle, RMSprop, StepDecay, WarmUp
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train import EarlyStopping
@@ -288,7 +288,7 @@ REFUSED = {
     "learning rate": ({}, {"optimizer": SGD(0.02)}, "with other optimizer"),
     "momentum": ({}, {"optimizer": SGD(0.01, 0.5)}, "with other optimizer"),
     "optimizer": ({}, {"optimizer": Adam(0.01)}, "with other optimizer"),
-    "schedule": ({}, {"optimizer": SGD(WarmUp(SGD(0.01).lr, 3))}, "with other optimizer"),
+    "schedule": ({}, {"optimizer": SGD(WarmUp(Constant(0.01), 3))}, "with other optimizer"),
     "epochs": ({}, {"epochs": 6}, "with epochs 5, not with epochs 6"),
     "batch size": ({}, {"batch_size": 7}, "with batch size 6, not with batch size 7"),
     "full batch": ({}, {"batch_size": None}, "with batch size 6, not with batch size None"),

@@ -1,1 +1,1 @@
-"""The doctor: findings about data, network, training and result."""
+"""Diagnose data, networks and trainings: measurements, checks and findings."""

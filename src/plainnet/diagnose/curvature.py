@@ -1,8 +1,8 @@
-"""Curvature: how strongly the cost bends, and so how large a step of gradient descent may be."""
+"""The largest curvature of the cost, which limits the learning rate of gradient descent."""
 
 import numpy as np
 
-from plainnet.diagnose.activations import spaced
+from plainnet.diagnose.activations import evenly_spaced
 from plainnet.nn.layers import Dropout
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
@@ -25,11 +25,11 @@ def largest_curvature(
 ) -> float:
     """Estimate the largest eigenvalue of the Hessian by power iteration, in float64.
 
-    A step of gradient descent along that eigenvector multiplies what is left of the way by
-    1 - lr h, so that any lr above 2/h makes it grow. The Hessian times v is the difference of two
-    gradients, (g(theta + e v) - g(theta - e v)) / 2e (Pearlmutter, 1994, in its finite form).
+    A step of gradient descent along its eigenvector multiplies the distance from the minimum by
+    1 - lr h, which grows for lr > 2/h. The Hessian times v is a finite difference of gradients,
+    (g(theta + e v) - g(theta - e v)) / 2e (Pearlmutter, 1994).
     """
-    few = spaced(len(X), rows)
+    few = evenly_spaced(len(X), rows)
     copy = net.astype(np.float64)
     Xs = ready(X[few], transform, np.float64)
     ys = loss.encode(y[few], copy.n_out, np.float64)

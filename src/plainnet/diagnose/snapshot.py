@@ -1,4 +1,4 @@
-"""TrainingSnapshot: a network, its rows and its training, with measurements of them."""
+"""TrainingSnapshot: a network, its rows and its training, with measurements made on demand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.diagnose.activations import Activity, measure, spaced
+from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
-from plainnet.evaluate.one_rule import FeatureSpan
+from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
+from plainnet.evaluate.one_rule import FeatureSpan, fit_rules
+from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
+from plainnet.metrics.scores import rank_correlation
+from plainnet.nn.layers import Dense
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
@@ -26,29 +30,42 @@ if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
-_NEIGHBOURS = 5
-_COMPARED = 10**7  # numbers of the rows that are compared with each other, and
+_NEIGHBORS = 5
+_COMPARED = 10**7  # numbers in the rows that are compared with each other, and
 _MOST = 1000  # rows at most
-_LOOKED_AT = 20_000  # rows that are measured
+_SAMPLE = 20_000  # rows that are measured
+_LEAK_ROWS = 30  # fewer show no leak
+MOST_COLUMNS = 2000  # more are pixels, of which single ones show nothing
 
 
 @final
 class Neighbors(NamedTuple):
-    """What the nearest other rows know of a row's target, and what the network does."""
+    """Accuracy, or R2 of a regression, on the training rows."""
 
+    score: float  # of the mean target of the nearest other rows
+    network: float
+    constant: float  # of the best constant
+    rows: int
+
+
+@final
+class HeldOut(NamedTuple):
+    """Cost and score of the network and of the best constant on the held-out rows."""
+
+    cost: float
     score: float
-    network: float  # the same of the network on the same rows
-    constant: float  # the same of the best constant answer
-    rows: int  # how many rows were compared
+    constant_cost: float
+    constant_score: float
+    rows: int
+    better: Difference  # in shares of rows or labels, or of the constant's squared error
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class TrainingSnapshot:
-    """A network with the rows that it learns from, and what is known of its training.
+    """A network with its training rows and the record of its training.
 
-    Nothing of it is changed. What the checks ask for is measured once, when it is first asked for;
-    of more than 20,000 rows so many, evenly spread.
+    Nothing of it is changed. Each measurement is made once, on at most 20,000 rows, evenly spaced.
     """
 
     net: Sequential
@@ -62,12 +79,24 @@ class TrainingSnapshot:
     optimizer: Optimizer | None = None
     l2: float = 0.0
     dropout: float = 0.0
-    probe: Recorder | None = None
-    names: Sequence[str] = ()
+    recorder: Recorder | None = None
+    feature_names: Sequence[str] = ()
     classes: Sequence[str] = ()
     columns: Sequence[FeatureSpan] = ()
     failure: str | None = None
     schema: "TableSchema | ImageSchema | None" = None
+
+    @property
+    def task(self) -> Literal["classes", "labels", "numbers"]:
+        """Whether one class, several labels or numbers are predicted."""
+        if isinstance(self.loss, BinaryCrossEntropy):
+            return "classes" if self.net.n_out == 1 else "labels"
+        return "classes" if isinstance(self.loss, SoftmaxCrossEntropy) else "numbers"
+
+    @property
+    def images(self) -> bool:
+        """Whether the rows are images."""
+        return self.X.ndim == 4
 
     @cached_property
     def targets(self) -> Array:
@@ -75,114 +104,110 @@ class TrainingSnapshot:
         return self.loss.encode(self.y, self.net.n_out, self.net.dtype)
 
     @cached_property
-    def _looked_at(self) -> Array:
-        return spaced(len(self.X), _LOOKED_AT)
+    def labels(self) -> Array | None:
+        """The class number of each training row, for a classification."""
+        y = self.targets
+        if self.task != "classes" or y.ndim == 1:
+            return y if self.task == "classes" else None
+        return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
 
     @cached_property
-    def rows(self) -> tuple[Array, Array, Array | None]:
+    def class_shares(self) -> Array:
+        """The share of each class among the training rows."""
+        assert self.labels is not None
+        return np.bincount(self.labels, minlength=max(2, self.net.n_out)) / len(self.labels)
+
+    def class_name(self, number: int) -> str:
+        """Return the name of a class."""
+        return str(self.classes[number]) if number < len(self.classes) else str(number)
+
+    @cached_property
+    def sample(self) -> tuple[Array, Array, Array | None]:
         """The rows that are measured: X, encoded y and weights."""
-        few, y = self._looked_at, self.targets
-        w = with_class_weights(None, self.loss, y, self.net.n_out, self.class_weight)
-        if len(few) == len(y):
-            return np.asarray(self.X), y, w
-        return np.asarray(self.X)[few], y[few], None if w is None else w[few]
+        X, y = np.asarray(self.X), self.targets
+        weight = with_class_weights(None, self.loss, y, self.net.n_out, self.class_weight)
+        if len(y) <= _SAMPLE:
+            return X, y, weight
+        few = evenly_spaced(len(y), _SAMPLE)
+        return X[few], y[few], None if weight is None else weight[few]
 
     @cached_property
-    def activity(self) -> Activity:
-        """What the network does with the rows as it is now."""
+    def statistics(self) -> Statistics:
+        """Activations and gradients of the network."""
         return self._measured(self.net, train=False)
 
     @cached_property
-    def first_activity(self) -> Activity:
-        """What it did before the training; as it is now, where nothing was noted then."""
-        return self._measured(self.first_net, train=True)
+    def initial_statistics(self) -> Statistics:
+        """Activations and gradients before the training, or as they are without a recorder."""
+        return self._measured(self.initial_net, train=True)
 
-    def _measured(self, net: Sequential, train: bool) -> Activity:
-        X, y, weight = self.rows
+    def _measured(self, net: Sequential, train: bool) -> Statistics:
+        X, y, weight = self.sample
         with np.errstate(all="ignore"), limited_threads(1):
             return measure(
                 net, self.loss, X, y, weight=weight, transform=self.transform, train=train
             )
 
     @cached_property
-    def first_net(self) -> Sequential:
-        """A copy of the network with its first weights, if they were noted."""
+    def initial_net(self) -> Sequential:
+        """A copy of the network with its initial weights, if they were recorded."""
         net = self.net.astype(self.net.dtype)
-        if self.probe is not None:
-            net.params.theta[...] = self.probe.start
+        if self.recorder is not None:
+            net.params.theta[...] = self.recorder.initial_theta
         return net
 
     @cached_property
-    def moved(self) -> float | None:
-        """How far the parameters went, as a share of their first norm."""
-        if self.probe is None:
+    def relative_change(self) -> float | None:
+        """The distance of the parameters from the initial ones, relative to their norm."""
+        if self.recorder is None:
             return None
-        way = float(np.linalg.norm(self.net.params.theta - self.probe.start))
-        return way / max(float(np.linalg.norm(self.probe.start)), 1e-12)
+        initial = self.recorder.initial_theta
+        distance = float(np.linalg.norm(self.net.params.theta - initial))
+        return distance / max(float(np.linalg.norm(initial)), 1e-12)
 
     @cached_property
     def cost(self) -> float:
-        """The cost of the network on the rows."""
-        _, y, weight = self.rows
+        """The cost of the network."""
+        _, y, weight = self.sample
         with np.errstate(all="ignore"):
-            return self.loss(self.activity.Z, y, weight)[0]
+            return self.loss(self.statistics.Z, y, weight)[0]
 
     @cached_property
     def constant(self) -> Array:
-        """The logits of the best answer that is the same for every row."""
-        _, y, weight = self.rows
-        return best_constant(self.loss, y, weight, self.net.n_out)
+        """The best constant logits, for every row of the sample."""
+        _, y, weight = self.sample
+        return np.tile(best_constant(self.loss, y, weight, self.net.n_out), (len(y), 1))
 
     @cached_property
-    def base(self) -> float:
-        """The cost of that answer: for classes the entropy of their shares."""
-        _, y, weight = self.rows
-        return self._constant_cost(y, weight)
-
-    def _constant_cost(self, y: Array, weight: Array | None) -> float:
-        return self.loss(np.tile(self.constant, (len(y), 1)), y, weight)[0]
+    def base_cost(self) -> float:
+        """The cost of the best constant: for classes the entropy of their shares."""
+        _, y, weight = self.sample
+        return self.loss(self.constant, y, weight)[0]
 
     @cached_property
-    def _held_out(self) -> tuple[Array, Array, Array] | None:
-        """Logits of the network and of the constant for held-out rows, and encoded targets."""
+    def held_out_result(self) -> HeldOut | None:
+        """Compare the network with the best constant on the held-out rows."""
         if self.held_out is None:
             return None
         X, given = self.held_out
-        y = self.loss.encode(given, self.net.n_out, self.net.dtype)
-        constant = best_constant(self.loss, self.rows[1], None, self.net.n_out)
+        loss, y = self.loss, self.loss.encode(given, self.net.n_out, self.net.dtype)
+        constant = best_constant(loss, self.sample[1], None, self.net.n_out)
+        base = np.tile(constant, (len(y), 1))
         with np.errstate(all="ignore"):
             Z = self.net.astype(self.net.dtype).predict_logits(X, transform=self.transform)
-        return Z, np.tile(constant, (len(y), 1)), y
-
-    @cached_property
-    def held_out_figures(self) -> tuple[float, float, float, float, int] | None:
-        """Cost and score of the network, then of the constant, on held-out rows; and how many."""
-        if self._held_out is None:
-            return None
-        Z, constant, y = self._held_out
-        score = self.loss.metric
-        with np.errstate(all="ignore"):
-            cost = self.loss(Z, y)[0]
-        return cost, score(Z, y), self.loss(constant, y)[0], score(constant, y), len(y)
-
-    @cached_property
-    def held_out_difference(self) -> Difference | None:
-        """How much better the network is than the constant on held-out rows, with its interval.
-
-        In shares of the rows, of the labels, or of the constant's squared error.
-        """
-        if self._held_out is None:
-            return None
-        Z, constant, y = self._held_out
-        with np.errstate(all="ignore"):
-            own, same = (self._points(self.loss.predictions(some), y) for some in (Z, constant))
+            cost = loss(Z, y)[0]
+            own, same = (self._correct(loss.predictions(some), y) for some in (Z, base))
         if self.task == "classes":
-            return paired_shares(own, same)
-        unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
-        return paired_means(own / unit, same / unit)
+            better = paired_shares(own, same)
+        else:
+            unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
+            better = paired_means(own / unit, same / unit)
+        return HeldOut(
+            cost, loss.metric(Z, y), loss(base, y)[0], loss.metric(base, y), len(y), better
+        )
 
-    def _points(self, A: Array, y: Array) -> Array:
-        """What each row counts, the more the better."""
+    def _correct(self, A: Array, y: Array) -> Array:
+        """Return per row whether it is right, its share of right labels, or minus its error."""
         if self.task == "numbers":
             error = np.asarray(A - y.reshape(A.shape), np.float64)
             return np.asarray(-np.square(error).mean(axis=1))
@@ -191,17 +216,17 @@ class TrainingSnapshot:
         return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))
 
     @cached_property
-    def stable_step(self) -> float | None:
-        """The largest learning rate at which gradient descent does not diverge, where it is now."""
-        return self._stable(self.net)
+    def stable_lr(self) -> float | None:
+        """The largest learning rate at which gradient descent is stable at these weights."""
+        return self._stable_lr(self.net)
 
     @cached_property
-    def first_stable_step(self) -> float | None:
-        """The same where the training began."""
-        return self._stable(self.first_net)
+    def initial_stable_lr(self) -> float | None:
+        """The largest learning rate at which gradient descent is stable at the initial weights."""
+        return self._stable_lr(self.initial_net)
 
-    def _stable(self, net: Sequential) -> float | None:
-        X, y, weight = self.rows
+    def _stable_lr(self, net: Sequential) -> float | None:
+        X, y, weight = self.sample
         rows = min(256, max(32, 3 * 10**7 // net.params.grad.size))
         with limited_threads(1):
             h = largest_curvature(
@@ -211,68 +236,98 @@ class TrainingSnapshot:
         return 2 * (1 + momentum) / h if h > 0 else None
 
     @property
-    def rate(self) -> float | None:
+    def lr(self) -> float | None:
         """The highest learning rate of the training."""
         if self.history is not None and self.history.lr:
             return max(self.history.lr)
-        return None if self.optimizer is None else self.optimizer.rate
+        return None if self.optimizer is None else self.optimizer.current_lr
+
+    @cached_property
+    def weight_size(self) -> float:
+        """The largest root mean square of a layer's initial weights, at least that of LeCun's."""
+        weights = [layer.W for layer in self.initial_net.layers if isinstance(layer, Dense)]
+        sizes = [float(np.square(W, dtype=np.float64).mean() ** 0.5) for W in weights]
+        return max([*sizes, *(W.shape[1] ** -0.5 for W in weights)], default=1.0)
 
     @property
-    def task(self) -> Literal["classes", "labels", "numbers"]:
-        """What is predicted: one class, several labels, or numbers."""
-        if isinstance(self.loss, BinaryCrossEntropy):
-            return "classes" if self.net.n_out == 1 else "labels"
-        return "classes" if isinstance(self.loss, SoftmaxCrossEntropy) else "numbers"
+    def _least_stable_lr(self) -> float:
+        both = (self.initial_stable_lr, self.stable_lr)
+        return min((lr for lr in both if lr is not None), default=np.inf)
+
+    @property
+    def lr_too_high(self) -> bool:
+        """Whether gradient descent is unstable, or an adaptive update large beside the weights."""
+        if self.lr is None or self.optimizer is None:
+            return False
+        if isinstance(self.optimizer, SGD):
+            return self.lr > self._least_stable_lr
+        return self.lr > 0.5 * self.weight_size
+
+    @property
+    def lower_lr(self) -> float:
+        """A learning rate to try where the present one is too high."""
+        lr = self.lr or 0.1
+        if isinstance(self.optimizer, SGD):
+            return min(lr, self._least_stable_lr) / 2
+        return min(lr / 10, self.weight_size / 50)
 
     @cached_property
-    def labels(self) -> Array | None:
-        """The class number of each training row, where each has one."""
-        y = self.targets
-        if self.task != "classes":
+    def leaked_column(self) -> tuple[str, str] | None:
+        """The column that alone predicts the target, and the evidence."""
+        X, n = np.asarray(self.X), int(np.prod(np.asarray(self.X).shape[1:]))
+        if len(X) < _LEAK_ROWS or n > MOST_COLUMNS:
             return None
-        if y.ndim == 1:
-            return y
-        return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
-
-    @cached_property
-    def shares(self) -> Array:
-        """The share of each class among the training rows."""
-        assert self.labels is not None
-        return np.bincount(self.labels, minlength=max(2, self.net.n_out)) / len(self.labels)
-
-    def class_name(self, number: int) -> str:
-        """Return what a class is called."""
-        return str(self.classes[number]) if number < len(self.classes) else str(number)
+        X, y = X.reshape(len(X), -1), self.targets
+        columns = self.columns or [
+            FeatureSpan(name_of(self.feature_names, i), "number", i, i + 1) for i in range(n)
+        ]
+        if self.labels is None:
+            if y.ndim == 1 or y.shape[1] > 1:
+                return None
+            numbers = [column for column in columns if column.kind == "number"]
+            ranks = [(rank_correlation(X[:, c.start], y[:, 0]), c.name) for c in numbers]
+            r, name = max(ranks, default=(0.0, ""), key=lambda pair: abs(pair[0]))
+            return (name, f"their rank correlation is {r:.5f}") if abs(r) >= LEAK_RANK else None
+        counts = np.bincount(self.labels)
+        wrong = LEAK_LEFT * (1 - float(counts.max() / len(self.labels)))
+        rules = fit_rules(columns, X, self.labels.astype(np.int64), len(counts))
+        found = [(r, rule.place.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
+        if not found:
+            return None
+        right, name = max(found)
+        return name, f"alone it predicts {percent(right)} of the training rows correctly"
 
     @cached_property
     def neighbors(self) -> Neighbors:
-        """What the nearest other rows would answer, and what the network answers."""
-        X, y, _ = self.rows
+        """Compare the nearest other rows, the network and the best constant as predictors."""
+        X, y, _ = self.sample
         wide = int(np.prod(X.shape[1:]))
-        few = spaced(len(X), max(100, min(_MOST, _COMPARED // wide)))
+        few = evenly_spaced(len(X), max(100, min(_MOST, _COMPARED // wide)))
         F = ready(X[few], self.transform, np.float64).reshape(len(few), -1)
         Y = y[few] if y.ndim == 2 else np.eye(self.net.n_out)[y[few]]
         squares = np.square(F).sum(1)
         D = squares[:, None] + squares - 2 * F @ F.T
         np.fill_diagonal(D, np.inf)
-        k = min(_NEIGHBOURS, len(few) - 1)
+        k = min(_NEIGHBORS, len(few) - 1)
         near = np.argpartition(D, k - 1, axis=1)[:, :k]
-        said, own = Y[near].mean(axis=1), self.loss.predictions(self.activity.Z[few])
+        own = self.loss.predictions(self.statistics.Z[few])
         constant = np.tile(Y.mean(axis=0), (len(few), 1))
-        a, b, c = (self._right(A, Y) for A in (said, own, constant))
-        return Neighbors(a, b, c, len(few))
+        variance = max(float(np.square(Y - Y.mean(0)).mean()), 1e-12)
 
-    def _right(self, A: Array, Y: Array) -> float:
-        """Accuracy, or of numbers the share of the variance explained."""
-        if self.task == "numbers":
-            return 1 - float(np.square(A - Y).sum() / max(np.square(Y - Y.mean(0)).sum(), 1e-12))
-        if Y.shape[1] == 1 or self.task == "labels":
-            return float(np.mean(is_positive(A) == (Y > 0.5)))
-        return float(np.mean(A.argmax(1) == Y.argmax(1)))
+        def score(A: Array) -> float:
+            mean = float(self._correct(A, Y).mean())
+            return 1 + mean / variance if self.task == "numbers" else mean
+
+        return Neighbors(score(Y[near].mean(axis=1)), score(own), score(constant), len(few))
+
+
+def name_of(names: Sequence[str], i: int) -> str:
+    """Return the name of a column, or its number."""
+    return str(names[i]) if i < len(names) else f"column {i}"
 
 
 def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Array:
-    """Return the logits of the answer of lowest cost that is the same for every row."""
+    """Return the constant logits of the lowest cost."""
     Y = y if y.ndim == 2 else np.eye(n_out)[y]
     mean = np.average(Y, axis=0, weights=weight)
     if isinstance(loss, BinaryCrossEntropy):

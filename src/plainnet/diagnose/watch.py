@@ -1,4 +1,4 @@
-"""Wards: a training is watched here, for the doctor to look at it when it ends."""
+"""Record a training and diagnose it at its end; diagnose a trained model."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
@@ -23,60 +23,56 @@ if TYPE_CHECKING:
 
 @final
 class DoctorWatch:
-    """Watches one training: give ``ready`` and ``watch`` to `plainnet.training.train`."""
+    """Records one training: pass ``ready`` and ``watch`` to `plainnet.training.train`."""
+
+    _data: "Dataset"
+    _recorder: Recorder
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.history = History()
-        self._probe: Recorder | None = None
-        self._data: Dataset | None = None
-        self._net: Sequential | None = None
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
-        """Note the network before the training begins."""
-        self._data, self._net, self._probe = data, net, Recorder(net)
+        """Record the initial network."""
+        self._data, self._recorder = data, Recorder(net)
 
     def state(self) -> list[list[float]]:
-        """Return what the epochs so far have left, for `go_on` to take it up again."""
-        return [] if self._probe is None else [list(norms) for norms in self._probe.gradients]
+        """Return the gradient norms so far, for a checkpoint."""
+        return [list(norms) for norms in self._recorder.gradients]
 
-    def go_on(self, about: JsonReader) -> None:
-        """Take up what the epochs before an interruption have left, their field ``doctor_watch``."""
-        assert self._probe is not None
-        self._probe.gradients[:] = about.rows("doctor_watch", len(self._probe.layers))
+    def restore(self, fields: JsonReader) -> None:
+        """Restore the state of a checkpoint from its field ``doctor_watch``."""
+        layers = len(self._recorder.layers)
+        self._recorder.gradients[:] = fields.rows("doctor_watch", layers)
 
     def watch(self, epoch: Epoch) -> None:
-        """Note an epoch."""
-        assert self._probe is not None
+        """Record an epoch."""
         self.history.add(epoch)
-        self._probe.watch(epoch)
+        self._recorder.watch(epoch)
 
     def findings(self, history: History | None = None, failure: str | None = None) -> list[Finding]:
-        """Examine what was watched."""
-        assert self._data is not None
-        assert self._net is not None
+        """Diagnose the training."""
         config, data = self.config, self._data
         loss = make_loss(data.target.task, config)
-        model = Model(data.schema, data.target, self._net, loss)
+        model = Model(data.schema, data.target, self._recorder.net, loss)
         held_out = data.test
-        if held_out is not None:  # not one row with a fill value decides what the doctor says
+        if held_out is not None:  # a row with a fill value must not decide a finding
             names = tuple(map(str, range(len(held_out.X))))
             kept = usable(model, NamedExamples(names, *held_out), [])
             held_out = kept.rows if kept.names else None
         snapshot = replace(
-            snapshot_of(model, data.train, held_out),
+            _snapshot(model, data.train, held_out),
             class_weight=config.class_weight,
             history=self.history if history is None else history,
             optimizer=make_optimizer(config, len(data.train.X)),
-            probe=self._probe,
+            recorder=self._recorder,
             l2=config.l2,
             failure=failure,
         )
         return examine(snapshot)
 
 
-def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> TrainingSnapshot:
-    """Return a model with its rows as the doctor looks at them."""
+def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> TrainingSnapshot:
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
@@ -89,7 +85,7 @@ def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> 
         transform=model.transform,
         held_out=None if held_out is None else (held_out.X, held_out.y),
         dropout=max(drops, default=0.0),
-        names=() if table is None else table.feature_names,
+        feature_names=() if table is None else table.feature_names,
         classes=model.target.classes,
         columns=() if table is None else feature_spans(table),
         schema=model.schema,
@@ -97,7 +93,7 @@ def snapshot_of(model: Model, rows: "Examples", held_out: "Examples | None") -> 
 
 
 def examine_model(model: Model, rows: "Examples") -> list[Finding]:
-    """Examine a trained model by rows, and by the course of its training if its record has it."""
+    """Diagnose a trained model on rows, and its training if its record holds the history."""
     model.logits(rows.X)  # refuses a network that is out of proportion
     history = recorded_history(model.record)
-    return examine(replace(snapshot_of(model, rows, None), history=history))
+    return examine(replace(_snapshot(model, rows, None), history=history))

@@ -35,7 +35,7 @@ def made_of(params: NetParams) -> tuple[list[str], list[str]]:
 def take_state(now: Optimizer, before: Optimizer) -> None:
     """Copy the state of another optimizer of the same type."""
     if type(now) is type(before) and now.state.keys() == before.state.keys():
-        now.t, now.rate, now.state = before.t, before.rate, copy.deepcopy(before.state)
+        now.t, now.current_lr, now.state = before.t, before.current_lr, copy.deepcopy(before.state)
 
 
 @contextmanager
@@ -72,6 +72,6 @@ def one_epoch(
         None,
         progress.mean_metric,
         None,
-        train_step.optimizer.rate,
+        train_step.optimizer.current_lr,
         time.perf_counter() - began,
     )

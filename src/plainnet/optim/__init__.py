@@ -1,7 +1,16 @@
 """Optimizers and learning-rate schedules."""
 
-from plainnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
+from plainnet.optim.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSprop,
+    clip_by_norm,
+)
 from plainnet.optim.schedules import (
+    SCHEDULES,
     Constant,
     Cosine,
     Exponential,
@@ -12,6 +21,8 @@ from plainnet.optim.schedules import (
 )
 
 __all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
     "SGD",
     "Adam",
     "AdamW",

@@ -1,35 +1,52 @@
-"""Optimizers: how theta moves, given its gradient; in place, on flat arrays."""
+"""Optimizers: SGD, RMSprop, Adam, AdamW, on flat arrays and in place; gradient clipping."""
 
 import math
 from abc import ABC, abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array, number
+from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
-from plainnet.optim.schedules import Constant, Schedule
+from plainnet.optim.schedules import Schedule
+
+OPTIMIZERS: dict[str, type["Optimizer"]] = {}
 
 
 class Optimizer(ABC):
     """A rule that moves parameters against their gradient.
 
-    `fit` works on a copy of the optimizer it is given, so that one may serve two trainings.
+    `fit` works on a copy of the optimizer it is given, so that one can serve two trainings.
 
-    A rule of your own defines ``_move``, which moves theta in place by one step; ``slots`` names
-    the arrays of ``state`` that it needs.
+    To add an optimizer, define `move`, name the constructor's arguments in ``options`` (and keep
+    them as attributes), and pass the names of its state arrays as ``slots``.
+    ``@register(OPTIMIZERS, "name")`` makes it known to the estimators.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+        The learning rate.
+    slots : tuple of str, optional
+        The names of the arrays in ``state``.
 
     Attributes
     ----------
-    lr : Schedule
-        The learning rate of each step.
+    options : tuple of str
+        The names of the constructor's arguments.
+    lr : float or Schedule
+        As given.
+    current_lr : float
+        The learning rate of the last step.
     t : int
         Steps taken.
-    rate : float
-        The learning rate of the last step.
     state : dict of str to array
-        What the rule remembers: flat arrays with the shape of theta.
+        One array of theta's shape for each slot, zero at the start.
+    decaying : bool array or None
+        Which numbers are weights, which may decay.
+    scratch : array
+        An array of theta's shape for intermediate results.
 
     Raises
     ------
@@ -39,10 +56,7 @@ class Optimizer(ABC):
     Examples
     --------
     >>> class SignDescent(Optimizer):
-    ...     def __init__(self, lr=0.01):
-    ...         super().__init__(lr, slots=())
-    ...
-    ...     def _move(self, theta, grad, lr):
+    ...     def move(self, theta, grad, lr):
     ...         theta -= lr * np.sign(grad)
     >>> theta = np.array([1.0, 1.0])
     >>> SignDescent(lr=0.25).step(theta, np.array([5.0, -0.01]))
@@ -50,25 +64,51 @@ class Optimizer(ABC):
     array([0.75, 1.25])
     """
 
-    def __init__(self, lr: float | Schedule, slots: tuple[str, ...]) -> None:
+    options: ClassVar[tuple[str, ...]] = ("lr",)
+
+    def __init__(self, lr: float | Schedule, slots: tuple[str, ...] = ()) -> None:
         if not isinstance(lr, Schedule):
-            lr = Constant(check_range(type(self).__name__, "lr", lr, 0, math.inf, ends=False))
+            lr = check_range(type(self).__name__, "lr", lr, 0, math.inf, ends=False)
         self.lr = lr
         self.slots = slots
         self.t = 0
-        self.rate = float(self.lr(0))
+        self.current_lr = self.lr_at(0)
         self.decaying: Array | None = None
         self.state: dict[str, Array] = {}
-        self._scratch = np.empty(0)
+        self.scratch = np.empty(0)
+
+    def __repr__(self) -> str:
+        return call_text(self, {option: getattr(self, option) for option in self.options})
+
+    @final
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0.
+
+        Parameters
+        ----------
+        step : int
+            At least 0.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> SGD(lr=0.1).lr_at(7)
+        0.1
+        """
+        # float: a NumPy scalar would slow and widen the step
+        return float(self.lr(step)) if isinstance(self.lr, Schedule) else self.lr
 
     @final
     def start(self, theta: Array, decaying: Array | None = None) -> None:
-        """Forget everything and make room for the state.
+        """Forget everything and allocate the state.
 
         Parameters
         ----------
         theta : array of shape (n,)
-            What will be moved.
+            The parameters to move.
         decaying : bool array of shape (n,), optional
             Which numbers are weights, which may decay; by default none.
 
@@ -82,7 +122,7 @@ class Optimizer(ABC):
         self.t = 0
         self.decaying = decaying
         self.state = {slot: np.zeros_like(theta) for slot in self.slots}
-        self._scratch = np.empty_like(theta)
+        self.scratch = np.empty_like(theta)
 
     @final
     def step(self, theta: Array, grad: Array) -> None:
@@ -110,22 +150,33 @@ class Optimizer(ABC):
             raise PlainnetError(
                 f"theta has shape {theta.shape} and its gradient {grad.shape}: they must be alike"
             )
-        if self._scratch.shape != theta.shape:
+        if self.scratch.shape != theta.shape:
             if self.t:
                 raise PlainnetError(
-                    f"this optimizer moves {self._scratch.size} parameters, got {theta.size}: "
+                    f"this optimizer moves {self.scratch.size} parameters, got {theta.size}: "
                     "use a new one, or call start()"
                 )
             self.start(theta)
-        self.rate = float(self.lr(self.t))  # a NumPy scalar would slow and widen the step
+        self.current_lr = self.lr_at(self.t)
         self.t += 1
-        self._move(theta, grad, self.rate)
+        self.move(theta, grad, self.current_lr)
 
     @abstractmethod
-    def _move(self, theta: Array, grad: Array, lr: float) -> None:
-        """Take step number ``t``, counted from 1."""
+    def move(self, theta: Array, grad: Array, lr: float) -> None:
+        """Move theta in place by step number ``t``, counted from 1.
+
+        Parameters
+        ----------
+        theta : array of shape (n,)
+            The parameters.
+        grad : array of shape (n,)
+            The derivative of the loss by them; left as it is.
+        lr : float
+            The learning rate of this step.
+        """
 
 
+@register(OPTIMIZERS, "sgd")
 @final
 class SGD(Optimizer):
     """Gradient descent: theta -= lr v, v = momentum v + grad.
@@ -153,6 +204,8 @@ class SGD(Optimizer):
     array([0.8])
     """
 
+    options = ("lr", "momentum", "nesterov")
+
     def __init__(
         self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False
     ) -> None:
@@ -162,16 +215,18 @@ class SGD(Optimizer):
         self.nesterov = nesterov
         super().__init__(lr, slots=("v",) if momentum else ())
 
-    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+    def move(self, theta: Array, grad: Array, lr: float) -> None:
+        """See the class."""
         direction = grad
         if self.momentum:
             v = self.state["v"]
             v *= number(self.momentum, v.dtype)
             v += grad
             direction = grad + self.momentum * v if self.nesterov else v
-        theta -= np.multiply(direction, np.array(lr, theta.dtype), self._scratch)
+        theta -= np.multiply(direction, np.array(lr, theta.dtype), self.scratch)
 
 
+@register(OPTIMIZERS, "rmsprop")
 @final
 class RMSprop(Optimizer):
     """Each parameter's step divided by a running root mean square of its gradient.
@@ -200,13 +255,16 @@ class RMSprop(Optimizer):
     array([0.8])
     """
 
+    options = ("lr", "rho", "eps")
+
     def __init__(self, lr: float | Schedule = 0.001, rho: float = 0.9, eps: float = 1e-8) -> None:
         self.rho = check_range("RMSprop", "rho", rho, 0, 1, ends=False, low_end=True)
         self.eps = check_range("RMSprop", "eps", eps, 0, math.inf, ends=False)
         super().__init__(lr, slots=("s",))
 
-    def _move(self, theta: Array, grad: Array, lr: float) -> None:
-        s, scratch = self.state["s"], self._scratch
+    def move(self, theta: Array, grad: Array, lr: float) -> None:
+        """See the class."""
+        s, scratch = self.state["s"], self.scratch
         _sum_squares(s, grad, self.rho, scratch)
         np.sqrt(s, out=scratch)
         scratch *= math.sqrt(1 - self.rho)
@@ -217,7 +275,9 @@ class RMSprop(Optimizer):
 
 
 class _Adaptive(Optimizer):
-    """What Adam and AdamW share: theta -= lr mhat / (sqrt(vhat) + eps)."""
+    """Base class of Adam and AdamW: theta -= lr mhat / (sqrt(vhat) + eps)."""
+
+    options: ClassVar[tuple[str, ...]] = ("lr", "beta1", "beta2", "eps")
 
     def __init__(self, lr: float | Schedule, beta1: float, beta2: float, eps: float) -> None:
         name = type(self).__name__
@@ -228,7 +288,7 @@ class _Adaptive(Optimizer):
 
     @final
     def _adapt(self, theta: Array, grad: Array, lr: float) -> None:
-        """Take Adam's step with as few passes over the numbers as can be.
+        """Take Adam's step in as few passes over the arrays as possible.
 
         The state holds decaying sums, M = beta1 M + grad and V = beta2 V + grad^2; the averages
         are m = (1 - beta1) M and v = (1 - beta2) V, their factors and the bias corrections are
@@ -236,7 +296,7 @@ class _Adaptive(Optimizer):
         c^2 = (1 - beta2) / (1 - beta2^t), and
         lr mhat / (sqrt(vhat) + eps) = (lr a / c) M / (sqrt(V) + eps / c).
         """
-        m, v, scratch = self.state["m"], self.state["v"], self._scratch
+        m, v, scratch = self.state["m"], self.state["v"], self.scratch
         a = (1 - self.beta1) / (1 - self.beta1**self.t)
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
         m *= number(self.beta1, theta.dtype)
@@ -249,6 +309,7 @@ class _Adaptive(Optimizer):
         theta -= scratch
 
 
+@register(OPTIMIZERS, "adam")
 @final
 class Adam(_Adaptive):
     """Adaptive moments (Kingma and Ba, 2015).
@@ -287,10 +348,12 @@ class Adam(_Adaptive):
     ) -> None:
         super().__init__(lr, beta1, beta2, eps)
 
-    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+    def move(self, theta: Array, grad: Array, lr: float) -> None:
+        """See the class."""
         self._adapt(theta, grad, lr)
 
 
+@register(OPTIMIZERS, "adamw")
 @final
 class AdamW(_Adaptive):
     """Adam with decay of the weights beside the gradient (Loshchilov and Hutter, 2019).
@@ -322,6 +385,8 @@ class AdamW(_Adaptive):
     array([0.95, 1.  ])
     """
 
+    options = ("lr", "beta1", "beta2", "eps", "weight_decay")
+
     def __init__(
         self,
         lr: float | Schedule = 0.001,
@@ -335,11 +400,12 @@ class AdamW(_Adaptive):
         )
         super().__init__(lr, beta1, beta2, eps)
 
-    def _move(self, theta: Array, grad: Array, lr: float) -> None:
+    def move(self, theta: Array, grad: Array, lr: float) -> None:
+        """See the class."""
         if self.decaying is not None:
-            np.multiply(self.decaying, -lr * self.weight_decay, out=self._scratch)
-            self._scratch += 1
-            theta *= self._scratch
+            np.multiply(self.decaying, -lr * self.weight_decay, out=self.scratch)
+            self.scratch += 1
+            theta *= self.scratch
         self._adapt(theta, grad, lr)
 
 
@@ -377,11 +443,3 @@ def clip_by_norm(grad: Array, limit: float) -> float:
     if norm > limit:
         grad *= limit / norm
     return norm
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "adamw": AdamW,
-}

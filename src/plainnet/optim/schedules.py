@@ -2,7 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import final
 
 from plainnet.errors import PlainnetError
@@ -12,7 +14,7 @@ from plainnet.nn.validation import check_range, positive_int
 class Schedule(ABC):
     """Calling a schedule with the number of the step gives its learning rate.
 
-    A schedule of your own defines ``__call__``.
+    To add a schedule, define ``__call__``.
 
     Examples
     --------
@@ -20,7 +22,7 @@ class Schedule(ABC):
     >>> class InverseTime(Schedule):
     ...     def __call__(self, step):
     ...         return 1.0 / (1 + step)
-    >>> [SGD(lr=InverseTime()).lr(step) for step in (0, 1, 3)]
+    >>> [SGD(lr=InverseTime()).lr_at(step) for step in (0, 1, 3)]
     [1.0, 0.5, 0.25]
     """
 
@@ -278,3 +280,15 @@ def _between(start: float, stop: float, done: float) -> float:
 def _above_zero(schedule: Schedule, **values: float) -> None:
     for name, value in values.items():
         check_range(type(schedule).__name__, name, value, 0, math.inf, ends=False)
+
+
+# Schedules by name, made from the first (or highest) rate and the number of steps.
+SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = MappingProxyType(
+    {
+        "constant": lambda lr, steps: Constant(lr),
+        "step": lambda lr, steps: StepDecay(lr, every=max(steps // 10, 1)),
+        "exponential": lambda lr, steps: Exponential(lr, every=max(steps // 10, 1)),
+        "cosine": Cosine,
+        "onecycle": OneCycle,
+    }
+)

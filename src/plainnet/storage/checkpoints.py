@@ -382,10 +382,10 @@ def digest(*arrays: Array | None) -> str:
 
 def _optimizer_text(optimizer: Optimizer, steps: int) -> str:
     """Describe an optimizer of any class: its options, and its learning rates at 17 steps."""
-    changing = {"t", "rate", "current_lr"}
+    other = {"t", "lr", "current_lr"}
     plain = {k: v for k, v in vars(optimizer).items() if isinstance(v, int | float | str)}
-    options = sorted((k, v) for k, v in plain.items() if k not in changing)
-    rates = [float(optimizer.lr(steps * i // 16)) for i in range(17)]
+    options = sorted((k, v) for k, v in plain.items() if k not in other)
+    rates = [optimizer.lr_at(steps * i // 16) for i in range(17)]
     return f"{type(optimizer).__name__} {options} {rates}"
 
 

@@ -18,25 +18,20 @@ from plainnet.train.step import TrainStep, describe_failure
 Metric = Callable[[Array, Array], float]
 
 
-def metric_of_logits(
-    metric: Metric | None, logits_metric: Metric | None, loss: Loss
-) -> Metric | None:
+def metric_of_logits(metric: Metric | None, on_logits: Metric | None, loss: Loss) -> Metric | None:
     """Return a metric of logits and encoded targets, made from one of labels if need be."""
     if metric is None:
-        return logits_metric
-    if logits_metric is not None:
+        return on_logits
+    if on_logits is not None:
         raise PlainnetError("fit takes metric or logits_metric, not both")
 
     def measured(Z: Array, y: Array) -> float:
         if "multiclass" in loss.tasks:
-            true, predicted = y if y.ndim == 1 else y.argmax(axis=1), Z.argmax(axis=1)
-        elif "binary" in loss.tasks:
-            true, predicted = is_positive(y) * 1, is_positive(loss.predictions(Z)) * 1
-        else:
-            true, predicted = y, loss.predictions(Z)
-        if true.ndim == 2 and true.shape[1] == 1:
-            true, predicted = true.ravel(), predicted.ravel()
-        return metric(true, predicted)
+            return metric(y if y.ndim == 1 else y.argmax(axis=1), Z.argmax(axis=1))
+        pair = y, loss.predictions(Z)
+        if "binary" in loss.tasks:
+            pair = is_positive(pair[0]) * 1, is_positive(pair[1]) * 1
+        return metric(*(a.ravel() if a.shape[1] == 1 else a for a in pair))
 
     return measured
 
@@ -79,9 +74,8 @@ def train_epoch(
         value, Z = train_step.step(X, y, weight)
         progress.batch += 1
         if not math.isfinite(value):
-            raise TrainingError(
-                describe_failure(train_step, X, value, progress.number, progress.batch)
-            )
+            number, batch = progress.number, progress.batch
+            raise TrainingError(describe_failure(train_step, X, value, number, batch))
         count = len(y) if weight is None else float(weight.sum())
         progress.loss += value * count
         progress.weight += count

@@ -237,7 +237,7 @@ def fit(
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = course.progress.mean_loss
             train_metric = None if metric is None else course.progress.mean_metric
-            rate, seconds = train_step.optimizer.rate, time.perf_counter() - start
+            rate, seconds = train_step.optimizer.current_lr, time.perf_counter() - start
             epoch = Epoch(
                 number, epochs, train_loss, val_loss, train_metric, val_metric, rate, seconds
             )

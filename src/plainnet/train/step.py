@@ -51,7 +51,7 @@ class TrainStep:
 def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:
     """Describe where a loss that is not finite came from."""
     net, optimizer = train_step.net, train_step.optimizer
-    lr = optimizer.lr(optimizer.t)  # of the failed step, which the optimizer has not taken
+    lr = optimizer.lr_at(optimizer.t)  # of the failed step, which the optimizer has not taken
     where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
     if not np.isfinite(X).all():
         bad = X[~np.isfinite(X)][0]
@@ -78,6 +78,6 @@ def stay_finite(value: float, name: str, train_step: TrainStep, epoch: int) -> N
     """Raise TrainingError, saying when it happened, if a number is not finite."""
     if not math.isfinite(value):
         raise TrainingError(
-            f"{name} became {value} in epoch {epoch} (learning rate {train_step.optimizer.rate:g}): "
+            f"{name} became {value} in epoch {epoch} (learning rate {train_step.optimizer.current_lr:g}): "
             "lower the learning rate, scale the inputs or set clip_norm"
         )

@@ -255,7 +255,7 @@ def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
         ),
         ("--epochs 0", "TrainConfig: epochs must be a whole number of at least 1, got 0"),
         ("--method grid", 'Invalid value "grid" for --method. Choose from: "random", "halving"'),
-        ("--optimizer sgd --weight-decay 0.1", "weight decay is an option of adamw, not of sgd"),
+        ("--optimizer sgd --weight-decay 0.1", "weight_decay is an option of adamw, not of sgd"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(

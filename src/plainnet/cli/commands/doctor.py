@@ -116,7 +116,7 @@ def _show(console: Console, found: Sequence[Finding]) -> None:
     console.print()
     counts = {level: sum(one.level == level for one in found) for level in _LEVELS}
     said = [f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n]
-    line(console, f"Findings: {', '.join(said) or 'none; all looks healthy'}.", "bold")
+    line(console, f"Findings: {', '.join(said) or 'none'}.", "bold")
     show_findings(console, found, detail=True)
 
 

@@ -130,7 +130,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
                 doctor_watch.ready(data, net)
                 if found is not None:
                     with checkpoints.validated() as about:
-                        doctor_watch.go_on(about)
+                        doctor_watch.restore(about)
 
             def seen(epoch: Epoch) -> None:
                 doctor_watch.watch(epoch)

@@ -1,328 +1,285 @@
-"""Checks of what a training came to: did the network learn anything, and does it hold elsewhere."""
+"""Checks of the result: whether the network learned anything, and whether it generalizes."""
 
 import math
-
-import numpy as np
+from collections.abc import Iterator
 
 from plainnet.diagnose.checks.data import RARE
-from plainnet.diagnose.checks.network import gradient_ratio, symmetric_layers
+from plainnet.diagnose.checks.network import (
+    SATURATED,
+    VANISHED,
+    gradient_ratio,
+    layers_of_equal_units,
+)
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import percent
-from plainnet.metrics.intervals import Difference
-from plainnet.nn.layers import Dense
 from plainnet.nn.losses import is_positive
 from plainnet.optim.optimizers import SGD
 
 AT_BASE = 0.98  # of the base cost or more: nothing was learned
-ABOVE_BASE = 1.1  # times the base cost: it does answer, and wrongly
-HELD_BASE = 0.95  # the same on held-out rows, where chance has a part
-AT_MOST = 0.1  # better than the same answer with 95 %: it is no better in practice
-RIGHT = 0.05  # of accuracy above the most frequent answer: something was learned
-SMALL = 0.01  # of the inputs' spread is left after the hidden layers
-MOVED = 0.02  # of the first norm: below, the parameters have hardly moved
-BETTER = 0.1  # by so much do neighbors beat a network that underfits
-STRONG_L2 = 0.1
-SIGMAS = 3.0
+_ABOVE_BASE = 1.1  # times the base cost: worse than a constant
+_HELD_OUT_BASE = 0.95  # of the base cost on held-out rows, where chance has a part
+_SMALL = 0.1  # better than a constant with 95 %: no better in practice
+_MORE_RIGHT = 0.05  # of accuracy above a constant: something was learned
+_TINY_STD = 0.01  # of the last hidden layer's outputs
+UNMOVED = 0.02  # of the norm of the initial parameters
+_UNDERFIT = 0.1  # of accuracy or R2 below the nearest neighbors
+_STRONG_L2 = 0.1
+_SIGMAS = 3.0
 
 
-def check_result(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
-    """Look for a network that ignores its input, fits too little, or knows nothing of new rows."""
+def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Look for a network that ignores its input, underfits or does not generalize."""
     if not math.isfinite(snapshot.cost):
-        return []
-    nothing = at_base(snapshot, leaked)
-    if nothing:
-        rare = snapshot.labels is not None and float(snapshot.shares.min()) < RARE
-        return nothing + (_one_class(snapshot) if rare else [])
-    return _no_signal(snapshot, leaked) + _one_class(snapshot) + _underfits(snapshot)
+        return
+    ignored = list(_ignored_input(snapshot))
+    yield from ignored
+    rare = snapshot.labels is not None and float(snapshot.class_shares.min()) < RARE
+    if rare or not ignored:
+        yield from _never_predicted(snapshot)
+    if not ignored:
+        yield from _no_signal(snapshot)
+        yield from _underfitting(snapshot)
 
 
-def at_base(snapshot: TrainingSnapshot, leaked: bool = False) -> list[Finding]:
-    """Find a cost at the entropy of the base rate, and say why."""
-    if snapshot.base <= 0 or snapshot.cost < AT_BASE * snapshot.base:
-        return []
-    if snapshot.task != "numbers":
-        _, y, _ = snapshot.rows
-        own, same = (
-            snapshot.loss.metric(Z, y)
-            for Z in (snapshot.activity.Z, np.tile(snapshot.constant, (len(y), 1)))
-        )
-        if snapshot.class_weight is None and own > same + RIGHT:  # it errs rarely, but too surely
-            return []
-    cause, advice = _why_at_base(snapshot, leaked)
+def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    cost, base = snapshot.cost, snapshot.base_cost
+    if base <= 0 or cost < AT_BASE * base:
+        return
+    if snapshot.task != "numbers" and snapshot.class_weight is None:
+        _, y, _ = snapshot.sample
+        metric = snapshot.loss.metric
+        if metric(snapshot.statistics.Z, y) > metric(snapshot.constant, y) + _MORE_RIGHT:
+            return  # few mistakes, of high confidence
     if snapshot.task == "numbers":
-        number = f"cost {snapshot.cost:.4f}; always the mean costs {snapshot.base:.4f}"
+        known, number = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
     else:
-        number = f"cost {snapshot.cost:.4f}; the entropy of the base rate is {snapshot.base:.4f}"
+        known = "the class frequencies"
+        number = f"cost {cost:.4f}; the entropy of the base rate is {base:.4f}"
         labels = snapshot.labels
-        if labels is not None and len(snapshot.shares) == 2:
+        if labels is not None and len(snapshot.class_shares) == 2:
             number += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
-    return [
-        Finding(
-            "base rate",
-            "problem",
-            _says_at_base(snapshot),
-            number,
-            cause,
-            advice,
-        )
-    ]
+    yield Finding(
+        "base rate",
+        "problem",
+        "The network has learned nothing: it is worse than a constant prediction."
+        if cost > _ABOVE_BASE * base
+        else f"The network ignores its input: it has learned only {known}.",
+        number,
+        *_cause_of_ignored_input(snapshot),
+    )
 
 
-def _says_at_base(snapshot: TrainingSnapshot) -> str:
-    if snapshot.cost > ABOVE_BASE * snapshot.base:
-        return "The network has learned nothing: it is worse than the same answer for every row."
-    known = "the mean" if snapshot.task == "numbers" else "how frequent the classes are"
-    return f"The network ignores its input: it has learned no more than {known}."
+def _cause_of_ignored_input(snapshot: TrainingSnapshot) -> tuple[str, str]:
+    """Return the first cause that the measurements show, and its fix."""
+    causes = (_initial_weights, _dead_units, _strong_l2, _saturation, _vanished, _learning_rate)
+    found = (cause(snapshot) for cause in causes)
+    return next((cause for cause in found if cause is not None), None) or _inputs(snapshot)
 
 
-def _why_at_base(snapshot: TrainingSnapshot, leaked: bool) -> tuple[str, str]:
-    """Return the first cause that the figures show, and what to try."""
-    symmetric = symmetric_layers(snapshot.net)
-    if symmetric:
-        what = "zero or equal weights"
+def _initial_weights(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    equal = layers_of_equal_units(snapshot.net)
+    if equal:
         return (
-            f"{symmetric[0]} began with {what}, so its units can only do the same and pass no "
-            "gradient back.",
+            f"{equal[0].name} started with zero or equal weights, so its units stay equal and "
+            "pass no gradient back.",
             "--init he_normal",
         )
-    was_dead = {x.name for x in snapshot.first_activity.layers if x.dead == x.units}
-    tiny = None if was_dead else _why_tiny(snapshot)
-    if tiny is not None:
-        return tiny
-    for layer in snapshot.activity.layers:
-        if layer.dead == layer.units:
-            when = (
-                "were so from the start: their biases or inputs are far below zero"
-                if layer.name in was_dead and snapshot.probe is not None
-                else f"a step too large killed them{_at_rate(snapshot)}"
-                if too_high(snapshot)
-                else "they died while it learned"
-            )
-            return (
-                f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
-                f"{_lower(snapshot)}--init he_normal, or --activation leaky_relu",
-            )
-    if snapshot.l2 >= STRONG_L2:
-        return (
-            f"The L2 penalty of {snapshot.l2:g} holds all weights near zero.",
-            f"--l2 {snapshot.l2 / 1000:g}",
-        )
-    return _why_no_signal_through(snapshot) or _why_not_moved(snapshot, leaked)
-
-
-def _why_tiny(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    layers = snapshot.first_activity.layers
-    if not layers or layers[-1].spread >= SMALL:
+    layers = snapshot.initial_statistics.layers
+    if not layers or layers[-1].std >= _TINY_STD or any(one.dead == one.units for one in layers):
         return None
     return (
-        f"The weights began too small: after {layers[-1].name} the rows differed by only "
-        f"{layers[-1].spread:.2g}, so the output hardly depends on the input and the gradient "
-        "is as small.",
+        f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
+        f"{layers[-1].std:.2g}, so the output hardly depends on the input and the gradient is as "
+        "small.",
         "--init he_normal",
     )
 
 
-def _why_no_signal_through(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    flat = [layer for layer in snapshot.activity.layers if layer.flat >= 0.7]
-    if flat:
+def _dead_units(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    pairs = zip(snapshot.statistics.layers, snapshot.initial_statistics.layers, strict=True)
+    for layer, initial in pairs:
+        if layer.dead < layer.units:
+            continue
+        when = "they died during training"
+        if initial.dead == initial.units and snapshot.recorder is not None:
+            when = "they were dead from the start: biases or inputs are far below zero"
+        elif snapshot.lr_too_high:
+            when = f"too large an update killed them{_at_lr(snapshot)}"
         return (
-            f"{flat[0].name} is saturated ({100 * flat[0].flat:.0f} % of its outputs), so its "
-            "slope is almost zero.",
-            f"{_lower(snapshot)}--init xavier_normal, and scaled inputs",
-        )
-    ratio, first = (gradient_ratio(some) for some in (snapshot.activity, snapshot.first_activity))
-    if ratio is not None and ratio < 1e-3:
-        if too_high(snapshot) and (first is None or first >= 1e-3):
-            return (
-                f"The learning rate is too high{_at_rate(snapshot)}: its steps broke the way back, "
-                f"so that no gradient reaches the first layer any more (a ratio of {ratio:.1g}).",
-                _lower(snapshot).rstrip(", "),
-            )
-        return (
-            f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
-            "--activation relu --init he_normal, or fewer layers",
+            f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
+            f"{_lower_lr(snapshot)}--init he_normal, or --activation leaky_relu",
         )
     return None
 
 
-def _why_not_moved(snapshot: TrainingSnapshot, leaked: bool) -> tuple[str, str]:
-    moved, rate = snapshot.moved, snapshot.rate
-    if moved is not None and moved < MOVED and rate is not None:
+def _strong_l2(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    if snapshot.l2 < _STRONG_L2:
+        return None
+    cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
+    return cause, f"--l2 {snapshot.l2 / 1000:g}"
+
+
+def _saturation(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    for layer in snapshot.statistics.layers:
+        if layer.saturated >= SATURATED:
+            return (
+                f"{layer.name} is saturated ({100 * layer.saturated:.0f} % of its outputs), so its "
+                "slope is almost zero.",
+                f"{_lower_lr(snapshot)}--init xavier_normal, and scaled inputs",
+            )
+    return None
+
+
+def _vanished(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    ratio, first = map(gradient_ratio, (snapshot.statistics, snapshot.initial_statistics))
+    if ratio is None or ratio >= VANISHED:
+        return None
+    if snapshot.lr_too_high and (first is None or first >= VANISHED):
         return (
-            f"The parameters have hardly moved (by {100 * moved:.2f} % of their norm): the "
-            f"learning rate of {rate:g} is too low, or the training too short.",
-            f"--lr {rate * 100:g}",
-        )
-    if too_high(snapshot):
-        return (
-            f"The learning rate is too high{_at_rate(snapshot)}.",
-            _lower(snapshot).rstrip(", "),
-        )
-    if leaked:
-        return (
-            "One column tells the target, but the training did not get there: it was too short, "
-            "or its network is too small.",
-            "--epochs 500 --hidden 32",
-        )
-    near = snapshot.neighbors
-    margin = SIGMAS * math.sqrt(0.25 / near.rows)
-    if near.score > near.constant + max(margin, 0.05):
-        return (
-            "The inputs do tell the targets (the nearest other rows are right "
-            f"{100 * near.score:.0f} % of the time), but the training did not get there: it was "
-            "too short, or its network is too small.",
-            "--epochs 500 --hidden 32",
+            f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
+            f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
+            f"--lr {snapshot.lower_lr:.1g}",
         )
     return (
-        "The inputs say nothing about the target: the labels may be shuffled, or belong to other "
-        f"rows (even the nearest other rows are right only {100 * near.score:.0f} % of the time).",
+        f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
+        "--activation relu --init he_normal, or fewer layers",
+    )
+
+
+def _learning_rate(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
+    change, lr = snapshot.relative_change, snapshot.lr
+    if change is not None and change < UNMOVED and lr is not None:
+        return (
+            f"The parameters have hardly moved (by {100 * change:.2f} % of their norm): the "
+            f"learning rate of {lr:g} is too low, or the training too short.",
+            f"--lr {lr * 100:g}",
+        )
+    if snapshot.lr_too_high:
+        cause = f"The learning rate is too high{_at_lr(snapshot)}."
+        return cause, f"--lr {snapshot.lower_lr:.1g}"
+    return None
+
+
+def _inputs(snapshot: TrainingSnapshot) -> tuple[str, str]:
+    near, evidence = snapshot.neighbors, ""
+    right = f"{100 * near.score:.0f} % of the time"
+    if snapshot.leaked_column is not None:
+        evidence = "One column predicts the target"
+    elif near.score > near.constant + max(_margin(near.rows), 0.05):
+        evidence = f"The inputs predict the target (the nearest other rows are right {right})"
+    if evidence:
+        cause = f"{evidence}: the training was too short, or the network is too small."
+        return cause, "--epochs 500 --hidden 32"
+    return (
+        "The inputs do not predict the target: the labels may be shuffled, or belong to other rows "
+        f"(even the nearest other rows are right only {right}).",
         "compare a few rows of the file with their source",
     )
 
 
-def too_high(snapshot: TrainingSnapshot) -> bool:
-    """Whether the learning rate is above what is stable, or above the weights themselves."""
-    rate = snapshot.rate
-    if rate is None or snapshot.optimizer is None:
-        return False
-    if isinstance(snapshot.optimizer, SGD):
-        steps = [s for s in (snapshot.first_stable_step, snapshot.stable_step) if s is not None]
-        return bool(steps) and rate > min(steps)
-    return rate > typical_weight(snapshot) * 0.5
+def _lower_lr(snapshot: TrainingSnapshot) -> str:
+    return f"--lr {snapshot.lower_lr:.1g}, " if snapshot.lr_too_high else ""
 
 
-def typical_weight(snapshot: TrainingSnapshot) -> float:
-    """Return how large weights are where they are largest: at first, and as LeCun would begin."""
-    weights = [layer.W for layer in snapshot.first_net.layers if isinstance(layer, Dense)]
-    sizes = [float(np.square(W, dtype=np.float64).mean() ** 0.5) for W in weights]
-    return max([*sizes, *(W.shape[1] ** -0.5 for W in weights)], default=1.0)
+def _margin(rows: int) -> float:
+    """Return three standard errors of an accuracy near one half."""
+    return _SIGMAS * math.sqrt(0.25 / rows)
 
 
-def _at_rate(snapshot: TrainingSnapshot) -> str:
-    rate = snapshot.rate
-    if rate is None:
-        return ""
-    step = snapshot.first_stable_step if isinstance(snapshot.optimizer, SGD) else None
-    if step is None:
-        return f" (learning rate {rate:g})"
-    return f" (learning rate {rate:g}; the largest stable step at the start was about {step:.2g})"
+def _at_lr(snapshot: TrainingSnapshot) -> str:
+    stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
+    if stable is None:
+        return f" (learning rate {snapshot.lr:g})"
+    return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
 
 
-def _lower(snapshot: TrainingSnapshot) -> str:
-    rate = snapshot.rate
-    return "" if rate is None or not too_high(snapshot) else f"--lr {lower_rate(snapshot):.1g}, "
-
-
-def lower_rate(snapshot: TrainingSnapshot) -> float:
-    """Return a learning rate that is worth a try where the present one is too high."""
-    rate = snapshot.rate or 0.1
-    if isinstance(snapshot.optimizer, SGD):
-        steps = [s for s in (snapshot.first_stable_step, snapshot.stable_step) if s is not None]
-        return min([rate / 2, *(s / 2 for s in steps)])
-    return min(rate / 10, typical_weight(snapshot) / 50)
-
-
-def _no_signal(snapshot: TrainingSnapshot, leaked: bool) -> list[Finding]:
-    """Compare with the same answer for all on held-out rows; the interval decides what is said."""
-    figures, better = snapshot.held_out_figures, snapshot.held_out_difference
-    if figures is None or better is None:
-        return []
-    cost, score, base_cost, base_score, m = figures
-    if cost < HELD_BASE * base_cost or better.low > 0:
-        return []
-    near = snapshot.neighbors
-    far = near.score <= near.constant + SIGMAS * math.sqrt(0.25 / near.rows)
-    unrelated = far and not leaked
-    if better.high > AT_MOST and not unrelated:
-        return [_too_few(better, m)]
-    if snapshot.task == "numbers":
-        number = f"cost {cost:.4f} on {m} held-out rows; always the mean costs {base_cost:.4f}"
-    else:
-        number = f"{percent(score)} right on {m} held-out rows; always the same answer "
-        number += percent(base_score)
-    return [
-        Finding(
-            "no signal",
-            "problem",
-            "On rows that it has not seen the network is no better than the same answer for all."
-            if better.high <= AT_MOST
-            else "Nothing shows that the network knows more than the same answer for all.",
-            f"{number}; {_difference(better)}",
-            "The inputs say nothing about the target: the labels may be shuffled, or belong to "
-            "other rows. What the network learned is the training rows by heart."
-            if unrelated
-            else "The network learned the training rows by heart instead of what they have in "
-            "common, or the held-out rows are of another kind.",
-            "compare a few rows of the file with their source"
-            if unrelated
-            else "--hidden 4 --l2 0.01, or more rows",
+def _no_signal(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Compare with a constant on held-out rows; the confidence interval decides."""
+    result = snapshot.held_out_result
+    if result is None or result.cost < _HELD_OUT_BASE * result.constant_cost:
+        return
+    if result.better.low > 0:
+        return
+    near, m = snapshot.neighbors, result.rows
+    unrelated = near.score <= near.constant + _margin(near.rows) and snapshot.leaked_column is None
+    value, low, high = (100 * x for x in result.better[:3])
+    difference = f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+    if result.better.high > _SMALL and not unrelated:
+        yield Finding(
+            "too few held-out rows",
+            "note",
+            "The held-out rows do not show whether the network is better than a constant "
+            "prediction.",
+            f"{m} held-out rows; {difference}",
+            "So few rows leave a wide interval, and on them the network costs as much as a "
+            "constant.",
+            "--test-fraction 0.4, or more rows; several splits: plainnet train --repeat 5",
         )
-    ]
-
-
-def _too_few(better: Difference, m: int) -> Finding:
-    return Finding(
-        "too few held-out rows",
-        "note",
-        "The held-out rows do not show whether the network is better than the same answer for all.",
-        f"{m} held-out rows; {_difference(better)}",
-        "So few rows leave a wide interval, and what the network says of them costs as much as the "
-        "same answer would.",
-        "--test-fraction 0.4, or more rows; several splits: plainnet train --repeat 5",
+        return
+    if snapshot.task == "numbers":
+        number = f"cost {result.cost:.4f} on {m} held-out rows; always the mean costs "
+        number += f"{result.constant_cost:.4f}"
+    else:
+        number = f"{percent(result.score)} right on {m} held-out rows; a constant "
+        number += percent(result.constant_score)
+    yield Finding(
+        "no signal",
+        "problem",
+        "On held-out rows the network is no better than a constant prediction."
+        if result.better.high <= _SMALL
+        else "Nothing shows that the network is better than a constant prediction.",
+        f"{number}; {difference}",
+        "The inputs do not predict the target: the labels may be shuffled, or belong to other "
+        "rows. The network only memorized the training rows."
+        if unrelated
+        else "The network memorized the training rows instead of their common pattern, or the "
+        "held-out rows differ in kind.",
+        "compare a few rows of the file with their source"
+        if unrelated
+        else "--hidden 4 --l2 0.01, or more rows",
     )
 
 
-def _difference(better: Difference) -> str:
-    value, low, high = (100 * x for x in better[:3])
-    return f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
-
-
-def _one_class(snapshot: TrainingSnapshot) -> list[Finding]:
-    if snapshot.task != "classes" or snapshot.labels is None:
-        return []
-    A = snapshot.loss.predictions(snapshot.activity.Z)
-    said = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
-    counts = snapshot.shares * len(snapshot.labels)
-    never = [k for k, n in enumerate(counts) if n >= 5 and k not in said]
-    if not never:
-        return []
-    k = never[0]
-    more = f" (and {len(never) - 1} other classes)" if len(never) > 1 else ""
-    return [
-        Finding(
+def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    if snapshot.labels is None:
+        return
+    A = snapshot.loss.predictions(snapshot.statistics.Z)
+    predicted = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
+    counts = snapshot.class_shares * len(snapshot.labels)
+    never = [k for k, n in enumerate(counts) if n >= 5 and k not in predicted]
+    if never:
+        k, others = never[0], len(never) - 1
+        more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
+        yield Finding(
             "class never predicted",
             "warning",
-            f"The network never answers {snapshot.class_name(k)!r}{more}.",
-            f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows are of it "
-            f"({percent(snapshot.shares[k])})",
-            "The class is rare, so that leaving it out costs little.",
+            f"The network never predicts {snapshot.class_name(k)!r}{more}.",
+            f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
+            f"({percent(snapshot.class_shares[k])})",
+            "The class is rare, so missing it costs little.",
             "--class-weight balanced",
         )
-    ]
 
 
-def _underfits(snapshot: TrainingSnapshot) -> list[Finding]:
+def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     near = snapshot.neighbors
-    margin = SIGMAS * math.sqrt(0.25 / near.rows)
-    if near.score < near.network + max(BETTER, margin):
-        return []
-    what = "explain" if snapshot.task == "numbers" else "are right on"
-    of = "of the variance" if snapshot.task == "numbers" else "of the training rows"
+    if near.score < near.network + max(_UNDERFIT, _margin(near.rows)):
+        return
+    explain, of = "are right on", "of the training rows"
+    if snapshot.task == "numbers":
+        explain, of = "explain", "of the variance"
+    cause = "It is too small for the data, or was trained too short."
+    advice = "--hidden 32 32, or more --epochs"
     if snapshot.l2 >= 0.01 or snapshot.dropout >= 0.5:
-        cause = f"It is held back: L2 {snapshot.l2:g}, dropout {snapshot.dropout:g}."
+        cause = f"It is regularized too much: L2 {snapshot.l2:g}, dropout {snapshot.dropout:g}."
         advice = "--l2 0 --dropout 0"
-    else:
-        cause = "It is too small for the shape of the data, or was trained too short."
-        advice = "--hidden 32 32, or more --epochs"
-    return [
-        Finding(
-            "underfitting",
-            "warning",
-            "The network fits its own training rows worse than their nearest neighbors would.",
-            f"the five nearest other rows {what} {percent(near.score)} {of}, "
-            f"the network {percent(near.network)}",
-            cause,
-            advice,
-        )
-    ]
+    yield Finding(
+        "underfitting",
+        "warning",
+        "The network fits its training rows worse than their nearest neighbors.",
+        f"the five nearest other rows {explain} {percent(near.score)} {of}, "
+        f"the network {percent(near.network)}",
+        cause,
+        advice,
+    )
