@@ -7,7 +7,7 @@ import pytest
 from plainnet.config import TrainConfig
 from plainnet.data import Examples, TableSource, split
 from plainnet.data.table_schema import TableSchema
-from plainnet.evaluate.checks import check_copies
+from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.near_duplicates import cell_marks, grid_of
@@ -166,8 +166,8 @@ def test_equal_and_nearly_equal_rows_are_told_apart():
     assert within.says == "Some of these rows are nearly equal to others of them."
     assert within.number == "30 of 60 repeat an earlier one"
     assert "in case or spaces alone" in within.cause
-    assert check_copies(False, Copies(5, 2), 100)[0].says == (
+    assert repeated_rows(False, Copies(5, 2), 100)[0].says == (
         "Some of these rows are equal, 2 of them only nearly, to others of them."
     )
-    assert check_copies(False, Copies(5, 0), 100) == []
-    assert check_copies(True, Copies(1, 0), 100)[0].name == "repeated pictures"
+    assert repeated_rows(False, Copies(5, 0), 100) == []
+    assert repeated_rows(True, Copies(1, 0), 100)[0].name == "repeated pictures"

@@ -24,7 +24,7 @@ NOTABLE = 0.05  # share of rows that were trained on, or are repeated, above whi
 _CEILING = 0.99  # possible accuracy below which contradictory labels are a warning
 
 
-def check_leaks(case: Comparison, fitted: Sequence[Baseline], X: Array, y: Array) -> list[Finding]:
+def leaked_columns(case: Comparison, fitted: Sequence[Baseline], X: Array, y: Array) -> list[Finding]:
     """Find columns that give the target away.
 
     Of classes: where the rule of one column, learned in training, gets 99 % of these rows right,
@@ -67,7 +67,7 @@ def _leak(name: str, leaked: str, evidence: str) -> Finding:
     )
 
 
-def check_split(
+def split_duplicates(
     case: Comparison, equal: NDArray[np.bool_], near: NDArray[np.bool_], points: Array
 ) -> list[Finding]:
     """Find held-out rows that the network was trained on; `near` includes the equal ones."""
@@ -93,7 +93,7 @@ def check_split(
     ]
 
 
-def check_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
+def rows_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
     """Say where more than a twentieth of the rows was trained on, with 95 % confidence."""
     unit = case.unit
     if share is None:
@@ -126,7 +126,7 @@ def check_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
     ]
 
 
-def check_copies(images: bool, found: Copies, m: int, *, training: bool = False) -> list[Finding]:
+def repeated_rows(images: bool, found: Copies, m: int, *, training: bool = False) -> list[Finding]:
     """Say that rows occur more than once among m rows, be they training rows or others."""
     if not is_notable(images, found, m):
         return []
@@ -174,7 +174,7 @@ def _why_equal(images: bool, near: int) -> str:
     return f"{cause} {meaning}" if near else cause
 
 
-def check_contradictions(case: Comparison, X: Array, y: Array) -> list[Finding]:
+def contradictory_labels(case: Comparison, X: Array, y: Array) -> list[Finding]:
     """Say where equal rows have different labels, and which accuracy remains possible."""
     # all labels of a row together are one answer
     _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import Baseline, fit_baselines, store, stored
 from plainnet.evaluate.checks import (
-    check_contradictions,
-    check_copies,
-    check_leaks,
-    check_split,
-    check_trained_on,
+    contradictory_labels,
+    repeated_rows,
+    leaked_columns,
+    split_duplicates,
+    rows_trained_on,
 )
 from plainnet.evaluate.duplicates import copies, found_in
 from plainnet.evaluate.evaluation import (
@@ -67,14 +67,14 @@ def evaluate(
     images, spans = model.transform is not None, feature_spans(model.schema)
     share = trained_share(model, rows.X) if train is None else None
     case = Comparison(model.target, scores, results, train is not None, images, share, spans)
-    findings = check_leaks(case, fitted, *rows)
+    findings = leaked_columns(case, fitted, *rows)
     if train is None:
-        findings += check_trained_on(case, share)
+        findings += rows_trained_on(case, share)
     else:
-        findings += check_split(case, *found_in(train, rows.X, model.schema), points)
-    findings += check_copies(images, copies(rows.X, model.schema), len(rows.X))
+        findings += split_duplicates(case, *found_in(train, rows.X, model.schema), points)
+    findings += repeated_rows(images, copies(rows.X, model.schema), len(rows.X))
     if task != "regression":
-        findings += check_contradictions(case, rows.X, rows.y)
+        findings += contradictory_labels(case, rows.X, rows.y)
     return Evaluation(
         scores,
         results,
