@@ -20,14 +20,14 @@ def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     frame = numbers()
     model = train(frame, TrainConfig(epochs=2, standardize=False)).model
     given = frame[["income", "age"]].to_numpy(np.float32)
-    assert (model.inputs(frame) == given).all()
+    assert (model.preprocess(frame) == given).all()
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
-    assert (again.inputs(frame) == given).all()
+    assert (again.preprocess(frame) == given).all()
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
     assert [row.encoding for row in again.schema.describe()] == ["unscaled", "unscaled"]
     scaled = train(frame, TrainConfig(epochs=2)).model
-    assert abs(scaled.inputs(frame)).max() < 6
+    assert abs(scaled.preprocess(frame)).max() < 6
     assert scaled.schema.to_json().keys() == model.schema.to_json().keys()
 
 

@@ -42,8 +42,8 @@ def test_every_judgment_of_a_row_says_no(logit: float) -> None:
     assert model.predict(ROWS).tolist() == ["no"] * 4
     found = evaluate(model, Examples(rows.X, rows.y)).to_json()
     assert found["confusion_matrix"] == [[2, 0], [2, 0]]
-    assert model.loss.metric(model.logits(rows.X), rows.y[:, np.newaxis]) == 0.5
-    assert row_scores(model, model.logits(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
+    assert model.loss.metric(model.forward(rows.X), rows.y[:, np.newaxis]) == 0.5
+    assert row_scores(model, model.forward(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
     assert [(one.said, one.true) for one in worst(model, rows)] == [("no", "yes")] * 2
     assert explain(model, ROWS, 2).answer == "no"
 
@@ -53,8 +53,8 @@ def test_every_judgment_of_labels_says_no() -> None:
     rows = read_rows(model, LABELS)
     assert not model.predict(LABELS).any()
     assert evaluate(model, Examples(rows.X, rows.y)).to_json()["accuracy"] == 0.5
-    assert model.loss.metric(model.logits(rows.X), rows.y) == 0.5
-    assert row_scores(model, model.logits(rows.X), rows.y).tolist() == [0.5, 0, 1, 0.5]
+    assert model.loss.metric(model.forward(rows.X), rows.y) == 0.5
+    assert row_scores(model, model.forward(rows.X), rows.y).tolist() == [0.5, 0, 1, 0.5]
     assert explain(model, LABELS, 2).answer == "none"
 
 

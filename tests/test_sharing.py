@@ -54,13 +54,13 @@ def normals(*shape, seed=0):
 
 def test_threads_may_look_for_neighbors_while_others_predict():
     rows = read_rows(model(), FRAME)
-    expected, found = model().outputs(rows.X), nearest(model(), rows.X[3], rows)
+    expected, found = model().predictions(rows.X), nearest(model(), rows.X[3], rows)
     ends = time.monotonic() + 2
 
     def predicts(_):
         wrong = 0
         while time.monotonic() < ends:
-            wrong += not np.array_equal(model().outputs(rows.X), expected)
+            wrong += not np.array_equal(model().predictions(rows.X), expected)
         return wrong
 
     def looks(_):

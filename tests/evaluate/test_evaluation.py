@@ -129,7 +129,7 @@ def test_numbers_are_compared_by_their_squared_errors():
 def test_the_figures_are_those_of_the_rows():
     result, found = judged(introverts(400), TrainConfig(epochs=15, lr=0.01))
     test = result.data.test
-    p = result.model.outputs(test.X)[:, 0]
+    p = result.model.predictions(test.X)[:, 0]
     assert found.scores.main == np.mean((p > 0.5) == test.y)
     assert found.probabilities.brier == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
     constant, column, _ = found.baselines
@@ -295,7 +295,7 @@ def test_every_label_and_class_has_its_curves(task):
     json.dumps(found, allow_nan=False)
     every = found["probabilities"]
     assert [one["name"] for one in every] == list(target.classes) == ["p", "q", "r"]
-    A = result.model.outputs(test.X).astype(np.float64)
+    A = result.model.predictions(test.X).astype(np.float64)
     for k, one in enumerate(every):
         p = A[:, k]
         came = test.y == k if task == "multiclass" else test.y[:, k] == 1
@@ -345,7 +345,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
     result = train(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
-    A = result.model.outputs(result.data.test.X).astype(np.float64).ravel()
+    A = result.model.predictions(result.data.test.X).astype(np.float64).ravel()
     found = evaluate(result.model, result.data.test)
     parts = [one for one in (found.probabilities, *found.per_class) if one is not None]
     text = json.dumps([one.to_json() for one in parts])

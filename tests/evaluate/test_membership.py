@@ -81,7 +81,7 @@ def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none,
     assert rows_of(model.extras) == []
     assert trained_share(model, tried[:1000]) is None
     # where a number of the file is what the network says of a row, that is by chance
-    p = model.outputs(tried)[:, 0].astype(np.float64)
+    p = model.predictions(tried)[:, 0].astype(np.float64)
     p = np.clip(p, 1e-12, 1 - 1e-12)
     numbers = sorted({*numbers_in(model.record), *numbers_in(model.schema.to_json())})
     right = hits = 0
@@ -264,6 +264,6 @@ def test_pictures_have_a_filter_too(tmp_path):
 )
 def test_an_edited_filter_says_nothing(edit):
     model = train(people(150), QUICK).model
-    assert trained_share(model, model.inputs(people(150))) is not None
+    assert trained_share(model, model.preprocess(people(150))) is not None
     model.extras |= edit
-    assert trained_share(model, model.inputs(people(150))) is None
+    assert trained_share(model, model.preprocess(people(150))) is None

@@ -24,7 +24,9 @@ NOTABLE = 0.05  # share of rows that were trained on, or are repeated, above whi
 _CEILING = 0.99  # possible accuracy below which contradictory labels are a warning
 
 
-def leaked_columns(case: Comparison, fitted: Sequence[Baseline], X: Array, y: Array) -> list[Finding]:
+def leaked_columns(
+    case: Comparison, fitted: Sequence[Baseline], X: Array, y: Array
+) -> list[Finding]:
     """Find columns that give the target away.
 
     Of classes: where the rule of one column, learned in training, gets 99 % of these rows right,

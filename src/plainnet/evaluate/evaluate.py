@@ -12,10 +12,10 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import Baseline, fit_baselines, store, stored
 from plainnet.evaluate.checks import (
     contradictory_labels,
-    repeated_rows,
     leaked_columns,
-    split_duplicates,
+    repeated_rows,
     rows_trained_on,
+    split_duplicates,
 )
 from plainnet.evaluate.duplicates import copies, found_in
 from plainnet.evaluate.evaluation import (
@@ -58,7 +58,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on rows with known targets; `train` are the training rows, if at hand."""
     task = model.target.task
-    Z = model.logits(rows.X)
+    Z = model.forward(rows.X)
     A = model.loss.predictions(Z)
     scores = _score(model, Z, A, rows.y)
     points = _points(task, A, rows.y)
@@ -111,7 +111,7 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
 
 def score_model(model: Model, rows: "Examples") -> Scores:
     """Score a model on rows with known targets, without baselines."""
-    Z = model.logits(rows.X)
+    Z = model.forward(rows.X)
     return _score(model, Z, model.loss.predictions(Z), rows.y)
 
 

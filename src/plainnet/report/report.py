@@ -96,7 +96,7 @@ def _judged(
 def _worth(
     model: "Model", found: Evaluation, where: str, rows: "Examples | None"
 ) -> dict[str, Any]:
-    A = None if rows is None else model.outputs(rows.X)
+    A = None if rows is None else model.predictions(rows.X)
     return {
         "verdict": _verdict(model.target, found, where),
         "evaluation": _evaluation(model.target, found, where, rows, A),

@@ -30,7 +30,7 @@ def test_predictions_of_a_table_are_csv_where_piped(cli: Cli, trained: Path, sur
     model = Model.load(trained)
     assert [row["prediction"] for row in rows] == model.predict(survey).tolist()
     said = [float(row["probability of Introvert"]) for row in rows]
-    np.testing.assert_allclose(said, model.predict_proba(survey)[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(said, model.predict_proba(survey)[:, 1], rtol=1e-5)
 
 
 def test_predictions_go_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:

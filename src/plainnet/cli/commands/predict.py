@@ -135,11 +135,11 @@ def _outputs(
 
     require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
-        A = trained.predict_proba(path, remarks)
+        A = trained.loss.predictions(trained.predict_logits(path, remarks))
         return "row", [str(i) for i in range(1, len(A) + 1)], A
     with reading(errors()) as progress:
         X, kept, skipped = read_files(picture_files(path), trained.schema.size, strict, progress)
     inside = path.is_dir()
     remarks += left_out(skipped, path if inside else path.parent)
     names = [shown(file.relative_to(path) if inside else file) for file in kept]
-    return "file", names, trained.outputs(X)
+    return "file", names, trained.predictions(X)

@@ -93,7 +93,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
         X, y = read_labeled(path, trained.schema, trained.target, progress=progress, notes=remarks)
     notes(remarks)
     some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
-    trained.logits(X[some])  # refuses a network that is out of proportion
+    trained.forward(X[some])  # refuses a network that is out of proportion
     few = X[some] if trained.transform is None else trained.transform(X[some])
     result = check_gradients(trained.net, trained.loss, few, y[some], sample=sample, seed=seed)
     _show_check(output(), result, len(some))
