@@ -191,7 +191,7 @@ def test_ctrl_c_while_anything_is_imported_is_quiet(
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
-    assert errors == "Error: interrupted: what was not finished is not saved\n"
+    assert errors == "Error: interrupted: unfinished work is not saved\n"
 
 
 def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:

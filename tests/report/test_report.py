@@ -220,7 +220,7 @@ def test_repeated_trainings_are_in_the_report():
 def test_a_report_without_data_says_why_it_shows_no_pictures():
     assert not page("pictures", False).all("img")
     words = page("pictures", False).all("main")[0]["words"]
-    assert "No pictures are shown, for a model file holds none" in words
+    assert "No pictures are shown, because a model file holds none" in words
     for seen in (page("pictures"), page("binary", False)):
         assert "No pictures are shown" not in seen.all("main")[0]["words"]
 
@@ -254,7 +254,7 @@ def test_the_gallery_shows_mistakes_first_and_what_the_network_saw():
     pictures = seen.all("img")
     assert 1 <= len(pictures) <= 12
     wrong = [one["of"]["alt"] for one in pictures]
-    truths = [re.fullmatch(r"Picture \d+: (\w+), taken for (\w+)", alt).groups() for alt in wrong]
+    truths = [re.fullmatch(r"Picture \d+: (\w+), predicted (\w+)", alt).groups() for alt in wrong]
     right = [true == said for true, said in truths]
     assert right == sorted(right)
 

@@ -158,9 +158,9 @@ def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[s
     if model.transform is None:
         return None
     if rows is None or A is None:
-        return {"shown": (), "wrong": 0}
+        return {"shown": (), "mistakes": 0}
     shown = gallery(model.target, rows.X, rows.y, A)
-    return {"shown": shown, "wrong": sum(not one.right for one in shown)}
+    return {"shown": shown, "mistakes": sum(not one.correct for one in shown)}
 
 
 def _training(model: "Model") -> dict[str, Any] | None:

@@ -112,7 +112,7 @@ def test_predictions_never_overwrite_what_is_read(
     for out in (trained, survey, "link.csv"):
         outcome = cli("predict", trained, survey, "--out", out)
         assert outcome.code == 2
-        assert "would overwrite what is read: give --out another name" in outcome.err
+        assert "would overwrite an input: give --out another name" in outcome.err
     assert (trained.read_bytes(), survey.read_bytes()) == before
 
 
@@ -361,4 +361,4 @@ def test_strict_is_refused_for_tables(cli: Cli, trained: Path, survey: Path) -> 
     for command in ("predict", "evaluate"):
         outcome = cli(command, trained, survey, "--strict")
         assert outcome.code == 2
-        assert "--strict is about pictures" in outcome.err
+        assert "--strict applies only to image models" in outcome.err

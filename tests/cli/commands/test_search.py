@@ -222,7 +222,7 @@ def test_ctrl_c_before_the_first_trial_ends(
     monkeypatch.setattr(SearchWatch, "watch", press)
     outcome = cli("search", survey, QUICK)
     assert outcome.code == 130
-    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+    assert outcome.err == "Error: interrupted: unfinished work is not saved\n"
 
 
 def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
@@ -248,7 +248,7 @@ def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
         ("--only 21", "there is no trial 21 of 20: they count from 1"),
         ("--only 2 --out a.st", "--only runs a trial again and saves nothing: leave out --out"),
         ("--out nowhere/a.st", "there is no folder 'nowhere' to write 'a.st' into"),
-        ("--out survey.csv", "'survey.csv' would overwrite what is read: give --out another name"),
+        ("--out survey.csv", "'survey.csv' would overwrite an input: give --out another name"),
         (
             "--test-fraction 0.5 --validation-fraction 0.2",
             "a search validates on its folds: leave out validation",

@@ -208,7 +208,7 @@ def test_interrupted_before_the_first_epoch(
     monkeypatch.setattr(training, "train", interrupted)
     outcome = cli("train", survey)
     assert outcome.code == 130
-    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+    assert outcome.err == "Error: interrupted: unfinished work is not saved\n"
     assert not (tmp_path / "survey.safetensors").exists()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from plainnet.cli.console import clean, errors, line, notes, output, section, table
-from plainnet.cli.paths import require_pictures, require_place
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluate import Costs
@@ -69,7 +69,7 @@ def evaluate(
     from plainnet.evaluate.per_example import read_usable
 
     if report is not None:
-        require_place(report, model, path, option="--report")
+        require_output(report, model, path, option="--report")
     trained = Model.load(model)
     require_pictures(trained, strict)
     if costs is not None and trained.target.task != "binary":

@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 
 from plainnet.cli.console import errors, line, notes, output, percent, table
-from plainnet.cli.paths import require_pictures, require_place
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.columns import text_from_number
 from plainnet.data.decode import shown
@@ -50,7 +50,7 @@ def predict(
         Write text to CSV as it is: spreadsheets may run it as a formula.
     """
     if out is not None:
-        require_place(out, model, path)
+        require_output(out, model, path)
     trained = Model.load(model)
     remarks: list[str] = []
     unit, names, A = _outputs(trained, path, strict, remarks)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import training_words
-from plainnet.cli.paths import require_pictures, require_place
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
@@ -40,7 +40,7 @@ def report(
     from plainnet.evaluate.per_example import read_usable
 
     place = Path(f"{model.stem}.html") if out is None else out
-    require_place(place, model, *([] if path is None else [path]))
+    require_output(place, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_pictures(trained, strict)
     remarks: list[str] = []

@@ -13,7 +13,7 @@ from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import errors, line, output
 from plainnet.cli.options import ConfigFile, Options, training_words
-from plainnet.cli.paths import require_place
+from plainnet.cli.paths import require_output
 from plainnet.cli.progress import reading
 from plainnet.cli.report import show_data
 from plainnet.cli.trials import SearchWatch, show_plan, show_trials
@@ -80,7 +80,7 @@ def search(
     if out is not None:
         if only is not None:
             raise PlainnetError("--only runs a trial again and saves nothing: leave out --out")
-        require_place(out, path)
+        require_output(out, path)
     console = Console(quiet=True) if json else output()
     with reading(errors() if json else console) as progress:
         data = load_folds(path, config, folds, progress=progress)
