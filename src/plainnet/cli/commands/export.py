@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from plainnet.cli.console import line, output
-from plainnet.cli.paths import require_places
+from plainnet.cli.paths import require_outputs
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
@@ -43,7 +43,7 @@ def export(
     if not chosen:
         options = ", ".join(f"{option} FILE" for option in places)
         raise PlainnetError(f"nothing to write: give at least one of {options}")
-    require_places(chosen, model)
+    require_outputs(chosen, model)
     trained = Model.load(model)
     contents = {option: _content(option, trained) for option in chosen}  # all, or none is written
     for option, place in chosen.items():
