@@ -91,7 +91,7 @@ def test_a_file_has_to_be_named(cli: Cli, trained: Path) -> None:
 def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
     before = trained.read_bytes()
     assert refused(cli("export", trained, "--onnx", trained)) == (
-        f"'{trained}' would overwrite what is read: give --onnx another name"
+        f"'{trained}' would overwrite an input: give --onnx another name"
     )
     assert trained.read_bytes() == before
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, final
 from cyclopts import Parameter
 
 from plainnet.cli.console import line, output
-from plainnet.cli.paths import require_places
+from plainnet.cli.paths import require_outputs
 from plainnet.errors import PlainnetError
 from plainnet.export.formats import FORMATS
 from plainnet.model import Model
@@ -43,7 +43,7 @@ def export(model: Path, /, *, files: Files = _NONE) -> None:
     if not chosen:
         options = ", ".join(f"{option} FILE" for option in paths)
         raise PlainnetError(f"nothing to write: give at least one of {options}")
-    require_places(chosen, model)
+    require_outputs(chosen, model)
     trained = Model.load(model)
     contents = [one.export(trained) for one in FORMATS if f"--{one.name}" in chosen]
     for path, content in zip(chosen.values(), contents, strict=True):  # all files, or none
