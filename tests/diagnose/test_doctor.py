@@ -409,7 +409,7 @@ def test_recording_costs_less_than_a_twentieth_of_a_step():
             optimizer=Adam(),
             epochs=2,
             batch_size=128,
-            metric=metric,
+            logits_metric=metric,
             watch=lambda epoch: timed(recorder.watch, epoch),
         )
         whole = time.process_time() - start
