@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.dataset import Dataset, ImageSource, Source
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from plainnet.data.dataset import Dataset, Source
 
 Indices = NDArray[np.int64]
 
@@ -26,18 +27,18 @@ _ATTEMPTS = 50  # deals to try where groups that hold several classes get in eac
 class Folds:
     """Examples of which some are held out for a test, and the others are dealt into folds."""
 
-    data: Dataset  # the test part is in no fold
+    data: "Dataset"  # the test part is in no fold
     k: int  # number of folds
-    fold: Callable[[int], Dataset]  # trains on the other folds and tests on this one
+    fold: "Callable[[int], Dataset]"  # trains on the other folds and tests on this one
 
 
 def split(
-    source: Source,
+    source: "Source",
     rng: np.random.Generator,
     *,
     test_fraction: float = 0.2,
     validation_fraction: float = 0.0,
-) -> Dataset:
+) -> "Dataset":
     """Split examples into parts to train on, to validate with and to test on.
 
     Parameters
@@ -70,7 +71,7 @@ def split(
 
 
 def fold(
-    source: Source,
+    source: "Source",
     k: int,
     rng: np.random.Generator,
     folds_rng: np.random.Generator,
@@ -84,17 +85,19 @@ def fold(
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(labels, k, folds_rng, groups, len(train))
 
-    def one(i: int) -> Dataset:
+    def one(i: int) -> "Dataset":
         others, own = dealt[i]
         return source.dataset(train[others], None, train[own])
 
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
+    from plainnet.data.dataset import ImageSource
+
     kept = 1 if isinstance(source, ImageSource) else k
     return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(one))
 
 
 def _parts(
-    source: Source, rng: np.random.Generator, test: float, validation: float
+    source: "Source", rng: np.random.Generator, test: float, validation: float
 ) -> tuple[Indices, Indices | None, Indices | None]:
     """Draw the row numbers to train on, to validate with and to test on."""
     if test + validation >= 1:
