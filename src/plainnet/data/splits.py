@@ -79,6 +79,8 @@ def fold(
     test_fraction: float = 0.2,
 ) -> Folds:
     """Hold out the test rows, then deal the others into folds."""
+    from plainnet.data.dataset import ImageSource
+
     require_classes(source.labels, source.m, source.groups, 3 if test_fraction else 2)
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
     labels = None if source.labels is None else source.labels[train]
@@ -90,8 +92,6 @@ def fold(
         return source.dataset(train[others], None, train[own])
 
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
-    from plainnet.data.dataset import ImageSource
-
     kept = 1 if isinstance(source, ImageSource) else k
     return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(one))
 
