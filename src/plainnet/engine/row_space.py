@@ -39,6 +39,7 @@ class RowSpace:
 
     def __init__(self, net: Sequential, X: Array) -> None:
         self._rows, self.m, self.finite = X.reshape(len(X), -1), len(X), True
+        self.held_out: tuple[Array, Array] | None = None
         first = next(layer for layer in net.layers if isinstance(layer, Dense))
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
@@ -132,17 +133,15 @@ def rowspace_pays(
     m: int,
     optimizer: Optimizer,
     epochs: int,
-    *,
-    clips: bool = False,
-    lifts: bool = False,
+    write_back: bool = False,
 ) -> bool:
     """Decide whether training in the row space is exact and saves time."""
     first = next((x for x in net.layers if not isinstance(x, Flatten | Identity)), None)
-    if not isinstance(optimizer, SGD) or clips or not isinstance(first, Dense):
+    if not isinstance(optimizer, SGD) or not isinstance(first, Dense):
         return False
     units, n = first.W.shape
     if n < m + units:  # it could still save time, but not memory
         return False
     once = m * m * n / 2 + 2 * m * units * n  # the products of all pairs, the first outputs, W
-    saved = m * units * (2 * n - m - units) - (m * n * units if lifts else 0)
+    saved = m * units * (2 * n - m - units) - (m * n * units if write_back else 0)
     return bool(epochs * saved > once)

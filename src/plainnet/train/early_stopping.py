@@ -52,8 +52,8 @@ class BestWeights:
         self.epoch: int | None = None
         self.theta: Array | None = None
 
-    def enough(self, epoch: int, val_loss: float) -> bool:
-        """Note an epoch's validation loss; return whether patience has run out."""
+    def update(self, epoch: int, val_loss: float) -> bool:
+        """Record an epoch's validation loss; return whether patience has run out."""
         if self.rule is None:
             return False
         if self.epoch is None or val_loss < self.loss - self.rule.min_delta:

@@ -150,7 +150,7 @@ class TrainingState:
         if self.store is not None:
             self._order = self.rng.bit_generator.state
 
-    def pause(self, interrupted: bool) -> bool:
+    def pause(self, interrupted: object) -> bool:
         """Save a checkpoint if one is due before the next batch; return whether to stop there."""
         if self.store is not None:
             step = self.train_step.optimizer.t
@@ -158,7 +158,7 @@ class TrainingState:
             if (due or interrupted) and step != self._step:
                 self.store.save(self._checkpoint())
                 self._step = step
-        return interrupted
+        return bool(interrupted)
 
     def _state(self) -> dict[str, Array]:
         """Return the arrays that are filled in place, by name."""
