@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -62,19 +61,17 @@ def check(params: NetParams) -> None:
     if params.batch_size is not None:
         positive_int(name, "batch_size", params.batch_size)
     if params.lr is not None and not isinstance(params.lr, Schedule):
-        check_range(name, "lr", params.lr, 0, math.inf, ends=False)
-    check_range(name, "l2", params.l2, 0, math.inf, ends=False, low_end=True)
+        check_range(name, "lr", params.lr, "(0, inf)")
+    check_range(name, "l2", params.l2, "[0, inf)")
     if params.clip_norm is not None:
-        check_range(name, "clip_norm", params.clip_norm, 0, math.inf, ends=False)
+        check_range(name, "clip_norm", params.clip_norm, "(0, inf)")
     if not isinstance(params.validation_fraction, int | float | np.integer | np.floating):
         raise PlainnetError(
             f"{name}: validation_fraction must be a share of the rows in [0, 1), got "
             f"{type(params.validation_fraction).__name__}: fit takes rows of their own as X_val and "
             "y_val"
         )
-    check_range(
-        name, "validation_fraction", params.validation_fraction, 0, 1, ends=False, low_end=True
-    )
+    check_range(name, "validation_fraction", params.validation_fraction, "[0, 1)")
     for flag in ("batch_norm", "layer_norm", "standardize", "warm_start"):
         if not isinstance(getattr(params, flag), bool | np.bool_):
             raise PlainnetError(

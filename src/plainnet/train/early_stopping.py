@@ -37,9 +37,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         positive_int("EarlyStopping", "patience", self.patience)
-        check_range(
-            "EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True
-        )
+        check_range("EarlyStopping", "min_delta", self.min_delta, "[0, inf)")
 
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import math
 import signal
 import threading
 import time
@@ -286,9 +285,9 @@ def _check_options(
     positive_int("fit", "epochs", epochs)
     if batch_size is not None:
         positive_int("fit", "batch_size", batch_size)
-    check_range("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
+    check_range("fit", "l2", l2, "[0, inf)")
     if clip_norm is not None:
-        check_range("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
+        check_range("fit", "clip_norm", clip_norm, "(0, inf)")
 
 
 def _evaluate(

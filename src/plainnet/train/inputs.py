@@ -147,15 +147,13 @@ def _class_weights(
             raise PlainnetError(
                 f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
             )
-        weights[int(number)] = check_range(
-            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
-        )
+        weights[int(number)] = check_range("class_weight", f"class {number}", weight, "[0, inf)")
     return weights
 
 
 def _split(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw which rows to train on and which to validate with."""
-    check_range("fit", "validation_fraction", share, 0, 1, ends=False)
+    check_range("fit", "validation_fraction", share, "(0, 1)")
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(

@@ -133,9 +133,7 @@ class TrainingState:
         more = {"batches": len(self.batches), "generator": kind}
         store.begin(net, self.train_step, rows, options | more)
         self.store, every = store, store.every
-        self._every = (
-            None if every is None else max(1, round(min(every * len(self.batches), 2**53)))
-        )
+        self._every = every and max(1, round(min(every * len(self.batches), 2**53)))
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
         if store.found is not None:
