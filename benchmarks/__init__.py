@@ -1,1 +1,1 @@
-"""How fast plainnet is, beside PyTorch, JAX, scikit-learn and the bare matrix products."""
+"""Benchmarks of plainnet, PyTorch, JAX, scikit-learn and the bare matrix products."""

@@ -1,8 +1,8 @@
-"""doctor: the cost of recording a training, and how often the doctor is wrong.
+"""doctor: the overhead of recording, and the error rates of `plainnet doctor`.
 
-python -m benchmarks.doctor              both, as docs/doctor.md gives them
-python -m benchmarks.doctor overhead     processor time of watched over unwatched training
-python -m benchmarks.doctor rates        false alarms and misses, over many seeds
+python -m benchmarks.doctor              both, as in docs/doctor.md
+python -m benchmarks.doctor overhead     processor time with and without the recorder
+python -m benchmarks.doctor rates        false alarms and misses over many seeds
 """
 
 import json
@@ -21,9 +21,9 @@ from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
-GOOD_SEEDS = range(300, 306)  # seeds below served to choose thresholds and settings
+GOOD_SEEDS = range(300, 306)  # lower seeds were used to choose thresholds and options
 FAULTY_SEEDS = range(300, 310)
-CASES = Path(__file__).resolve().parents[1] / "tests"
+TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -34,28 +34,29 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def overhead() -> str:
-    """Watched over unwatched, processor time, each pair one after the other in both orders."""
+    """Compare processor time with and without the recorder, in pairs of alternating order."""
     workload = next(w for w in WORKLOADS if w.name == "digits")
-    job = Job.draw(workload)
-    seconds(job, watched=True)
+    job = Job.generate(workload)
+    seconds(job, recorded=True)
     pairs = []
     for i in range(ROUNDS):
-        first, second = (seconds(job, watched=bool((i + k) % 2)) for k in (0, 1))
-        pairs.append((second, first) if i % 2 == 0 else (first, second))  # watched, bare
-    ratios = sorted(watched / bare for watched, bare in pairs)
+        first, second = (seconds(job, recorded=bool((i + k) % 2)) for k in (0, 1))
+        with_first = i % 2 == 1
+        pairs.append((first, second) if with_first else (second, first))
+    ratios = sorted(recorded / bare for recorded, bare in pairs)
     quarter = len(ratios) // 4
-    bare = statistics.median(pair[1] for pair in pairs) / workload.steps * 1000
-    own = statistics.median(hooks(job) for _ in range(5)) / workload.steps * 1000
+    base = statistics.median(pair[1] for pair in pairs) / workload.steps * 1000
+    own = statistics.median(recorder_seconds(job) for _ in range(5)) / workload.steps * 1000
     return (
-        f"{workload.title}: {bare:.2f} ms of processor time a step; watched over unwatched "
-        f"{statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} to "
-        f"{ratios[-1 - quarter]:.3f}, {ROUNDS} pairs); the recorder's calls take "
-        f"{own:.4f} ms a step, {own / bare:.2%}"
+        f"{workload.title}: {base:.2f} ms of processor time per step; with / without the "
+        f"recorder {statistics.median(ratios):.3f} (middle half {ratios[quarter]:.3f} to "
+        f"{ratios[-1 - quarter]:.3f}, {ROUNDS} pairs); the recorder's own calls take "
+        f"{own:.4f} ms per step, {own / base:.2%}"
     )
 
 
-def hooks(job: Job) -> float:
-    """Return the processor time of the recorder alone."""
+def recorder_seconds(job: Job) -> float:
+    """Return the processor time of the recorder's own calls at each batch and epoch."""
     workload = job.workload
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
@@ -65,21 +66,21 @@ def hooks(job: Job) -> float:
     batches = workload.steps // workload.epochs
     start = time.process_time()
     recorder = Recorder(net)
-    watched = recorder.metric(lambda Z, y: 0.0)
+    metric = recorder.metric(lambda Z, y: 0.0)
     for _ in range(workload.epochs):
         for _ in range(batches):
-            watched(Z, y)
+            metric(Z, y)
         recorder.watch(epoch)
     return time.process_time() - start
 
 
-def seconds(job: Job, watched: bool) -> float:
-    """Return the processor time of a training, with its metric in either case."""
+def seconds(job: Job, recorded: bool) -> float:
+    """Return the processor time of a training with a metric, recorded or not."""
     workload: Workload = job.workload
     *hidden, n_out = workload.sizes[1:]
     net, loss = mlp(workload.sizes[0], tuple(hidden), n_out, seed=0), SoftmaxCrossEntropy()
     start = time.process_time()
-    recorder = Recorder(net) if watched else None
+    recorder = Recorder(net) if recorded else None
     fit(
         net,
         job.X,
@@ -95,17 +96,17 @@ def seconds(job: Job, watched: bool) -> float:
 
 
 def rates() -> str:
-    """Run the trainings of tests/diagnose/trainings.py with other seeds and count mistakes."""
-    sys.path.insert(0, str(CASES))
+    """Train the cases of tests/diagnose/trainings.py with other seeds and count the errors."""
+    sys.path.insert(0, str(TESTS))
     from diagnose.trainings import FAULTY, good_trainings
 
     alarms: list[str] = []
     total = 0
     for name, make in good_trainings(GOOD_SEEDS):
         total += 1
-        said = [finding for finding in examine(make()) if finding.level != "note"]
-        if said:
-            alarms.append(f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in said))
+        findings = [finding for finding in examine(make()) if finding.level != "note"]
+        if findings:
+            alarms.append(f"  {name}: " + "; ".join(f"{f.name} ({f.number})" for f in findings))
     lines = [
         f"False alarms: {len(alarms)} of {total} good trainings ({len(alarms) / total:.1%})",
         *alarms,
@@ -123,12 +124,12 @@ def rates() -> str:
     return "\n".join(lines)
 
 
-def found_in(found: Sequence[Finding], name: str, words: str) -> bool:
-    """Whether a finding of one of the names holds one of the words."""
+def found_in(findings: Sequence[Finding], name: str, words: str) -> bool:
+    """Return whether a finding with one of the names contains one of the words."""
     return any(
         one.name in name.split("|")
         and any(w in json.dumps(one.to_json()) for w in words.split("|"))
-        for one in found
+        for one in findings
     )
 
 

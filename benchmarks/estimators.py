@@ -1,7 +1,7 @@
-"""estimators: NetClassifier beside MLPClassifier, for docs/coming-from-mlpclassifier.md.
+"""estimators: NetClassifier compared with MLPClassifier, for docs/coming-from-mlpclassifier.md.
 
-python -m benchmarks.estimators              measures all four data sets and writes the table
-python -m benchmarks.estimators --quick      one fold in ten of two data sets, and writes nothing
+python -m benchmarks.estimators            measure four data sets and write the table
+python -m benchmarks.estimators --quick    measure one fold in ten of two data sets, write nothing
 """
 
 import re
@@ -31,32 +31,38 @@ DATA = {
     "iris": load_iris,
 }
 FOLDS, REPEATS = 10, 3
-T_29 = 2.045  # the 97.5 % point of Student's t with 29 degrees of freedom
-OURS = NetClassifier()
-SAME = MLPClassifier(hidden_layer_sizes=(100,), batch_size=32, max_iter=100)
-USUAL = MLPClassifier()
+T_29 = 2.045  # 97.5 % quantile of Student's t with 29 degrees of freedom
+PLAINNET = NetClassifier()
+MLP_SAME_CONFIG = MLPClassifier(hidden_layer_sizes=(100,), batch_size=32, max_iter=100)
+MLP_DEFAULTS = MLPClassifier()
 
 
 @dataclass(frozen=True)
 class Row:
-    """The accuracies of each fold on one data set."""
+    """Accuracies on each fold of one data set."""
 
     name: str
-    ours: NDArray[np.float64]
-    same: NDArray[np.float64]
-    usual: NDArray[np.float64]
-    ours_raw: NDArray[np.float64]
-    usual_raw: NDArray[np.float64]
+    plainnet: NDArray[np.float64]
+    mlp_same_config: NDArray[np.float64]
+    mlp_defaults: NDArray[np.float64]
+    plainnet_unscaled: NDArray[np.float64]
+    mlp_unscaled: NDArray[np.float64]
 
     def cells(self) -> list[str]:
-        every = (self.ours, self.same, self.usual, self.ours_raw, self.usual_raw)
-        told = [f"{100 * a.mean():.1f} ± {100 * a.std():.1f}" for a in every]
-        low, high = interval(self.ours - self.same)
-        return [self.name, *told[:3], f"{low:+.1f} to {high:+.1f}".replace("-", "−"), *told[3:]]
+        columns = (
+            self.plainnet,
+            self.mlp_same_config,
+            self.mlp_defaults,
+            self.plainnet_unscaled,
+            self.mlp_unscaled,
+        )
+        means = [f"{100 * a.mean():.1f} ± {100 * a.std():.1f}" for a in columns]
+        low, high = interval(self.plainnet - self.mlp_same_config)
+        return [self.name, *means[:3], f"{low:+.1f} to {high:+.1f}".replace("-", "−"), *means[3:]]
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % of the mean difference in points, corrected for folds that share rows.
+    """Return the 95 % interval of the mean difference in points, for folds that share rows.
 
     Nadeau and Bengio (2003): the variance of the mean is (1/k + n_test/n_train) times that of the
     k differences.
@@ -68,24 +74,27 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 def accuracies(model: object, X: NDArray, y: NDArray, scaled: bool, quick: bool) -> NDArray:
     splits = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=0)
-    found = []
+    scores = []
     for seed, (train, test) in enumerate(splits.split(X, y)):
         if quick and seed % FOLDS:
             continue
         net = clone(model).set_params(random_state=seed)
         pipe = make_pipeline(StandardScaler(), net) if scaled else net
-        found.append(pipe.fit(X[train], y[train]).score(X[test], y[test]))
-    return np.array(found)
+        scores.append(pipe.fit(X[train], y[train]).score(X[test], y[test]))
+    return np.array(scores)
 
 
 def measure(name: str, quick: bool = False) -> Row:
     X, y = DATA[name](return_X_y=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it has had its epochs
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
         return Row(
             name,
-            *(accuracies(model, X, y, True, quick) for model in (OURS, SAME, USUAL)),
-            *(accuracies(model, X, y, False, quick) for model in (OURS, USUAL)),
+            *(
+                accuracies(model, X, y, True, quick)
+                for model in (PLAINNET, MLP_SAME_CONFIG, MLP_DEFAULTS)
+            ),
+            *(accuracies(model, X, y, False, quick) for model in (PLAINNET, MLP_DEFAULTS)),
         )
 
 
@@ -103,12 +112,14 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def written(page: str, text: str) -> str:
-    """The page with another table between its marks."""
+def replace_table(page: str, text: str) -> str:
+    """Replace the table between the marks of the page."""
     marks = r"(<!-- accuracies: [^\n]*-->\n).*?(\n<!-- end of accuracies -->)"
-    page, found = re.subn(marks, lambda m: m[1] + text + m[2], page, flags=re.DOTALL)
-    if found != 1:
-        raise SystemExit(f"{PAGE} has lost its marks: <!-- accuracies: ... --> and its end")
+    page, count = re.subn(marks, lambda m: m[1] + text + m[2], page, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(
+            f"{PAGE} lacks the marks <!-- accuracies: ... --> and <!-- end of accuracies -->"
+        )
     return page
 
 
@@ -119,7 +130,9 @@ def main(arguments: Sequence[str]) -> None:
         rows.append(measure(name, quick))
         print("  ".join(rows[-1].cells()), flush=True)
     if not quick:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
+        PAGE.write_text(
+            replace_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8"
+        )
         print(f"wrote {PAGE}")
 
 

@@ -1,73 +1,71 @@
-"""Report: docs/performance.md from what was measured."""
+"""Report: render benchmark results as docs/performance.md."""
 
 import datetime
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.measures import machine, versions
-from benchmarks.session import BRIEF, Timing, Timings, ratios
-from benchmarks.sides import PEERS, PREDICTS, SIDES
+from benchmarks.implementations import IMPLEMENTATIONS, LIBRARIES, PREDICTING
+from benchmarks.session import MIN_SECONDS, Timing, Timings, round_ratios
+from benchmarks.system import machine, versions
 from benchmarks.workloads import Workload
 
 BULK_ROWS = 1_000_000
-# How far the last losses may lie apart, relatively. The steps are the same, but rounding is not,
-# and training amplifies it; scikit-learn draws its mini-batches in another order.
+PREDICT_GOALS = (2.0, 1.3)  # fastest library / plainnet, for one row and for BULK_ROWS
+# Relative tolerances of the final losses: training amplifies differences in rounding, and
+# scikit-learn shuffles its mini-batches in its own order.
 SAME_ORDER, OTHER_ORDER = 0.01, 0.1
 
 
 @dataclass
-class Found:
-    """All that a run measured; what it did not measure stays empty."""
+class Results:
+    """The results of a benchmark run. Parts that were not measured stay empty."""
 
     rounds: int
     trainings: list[tuple[Workload, Timings]] = field(default_factory=list)
     whole_runs: list[tuple[Workload, str, float, float]] = field(default_factory=list)
-    one: Timings = field(default_factory=dict)
-    bulk: Timings = field(default_factory=dict)
+    predict_one: Timings = field(default_factory=dict)
+    predict_bulk: Timings = field(default_factory=dict)
     imports: dict[str, tuple[float, int]] = field(default_factory=dict)
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    pictures: list[tuple[str, str]] = field(default_factory=list)
+    plots: list[tuple[str, str]] = field(default_factory=list)
     threads: str = ""
-    rowspace: str = ""
-    parts: str = ""
-    prediction_parts: str = ""
+    row_space: str = ""
+    breakdown: str = ""
+    prediction_breakdown: str = ""
     failures: list[str] = field(default_factory=list)
     minutes: float = 0.0
     load: float = 0.0
 
 
-PREDICT_GOALS = (2.0, 1.3)  # for one row and for many, fastest peer / plainnet
-
-
 def fastest(timings: Timings) -> str | None:
-    peers = [peer for peer in PEERS if peer in timings]
-    return min(peers, key=lambda peer: timings[peer].median) if peers else None
+    libraries = [library for library in LIBRARIES if library in timings]
+    return min(libraries, key=lambda library: timings[library].median) if libraries else None
 
 
-def advantage(timings: Timings) -> tuple[str, float, list[float]] | None:
-    """The fastest peer, its median time over plainnet's, and the same in each round."""
-    peer = fastest(timings)
-    if peer is None:
+def speedup(timings: Timings) -> tuple[str, float, list[float]] | None:
+    """Return the fastest library and its time / plainnet's: of the medians, and of each round."""
+    library = fastest(timings)
+    if library is None:
         return None
     ours = timings["plainnet"]
-    return peer, timings[peer].median / ours.median, ratios(timings[peer], ours)
+    return library, timings[library].median / ours.median, round_ratios(timings[library], ours)
 
 
-def goal_steps(found: Found) -> dict[str, float]:
-    """For each workload the microseconds that a step may take where the goal is met."""
+def goal_steps(results: Results) -> dict[str, float]:
+    """Return the microseconds per step that would meet the goal, for each workload."""
     steps = {}
-    for workload, timings in found.trainings:
-        peer = fastest(timings)
-        if peer is not None and workload.goal is not None:
-            steps[workload.name] = 1e6 * timings[peer].median / workload.goal / workload.steps
+    for workload, timings in results.trainings:
+        library = fastest(timings)
+        if library is not None and workload.goal is not None:
+            steps[workload.name] = 1e6 * timings[library].median / workload.goal / workload.steps
     return steps
 
 
-def goal_predictions(found: Found) -> list[float | None]:
-    """The seconds that predicting one row, and many, may take where the goals are met."""
-    pairs = zip(PREDICT_GOALS, (found.one, found.bulk), strict=True)
+def goal_predictions(results: Results) -> list[float | None]:
+    """Return the seconds that would meet the goals for predicting one row and many rows."""
+    pairs = zip(PREDICT_GOALS, (results.predict_one, results.predict_bulk), strict=True)
     return [
         timings[fastest(timings) or "plainnet"].median / g if timings else None
         for g, timings in pairs
@@ -82,7 +80,7 @@ def seconds(timing: Timing | None) -> str:
 
 
 def significant(number: float) -> str:
-    """Three digits: 0.0123, 1.23, 123."""
+    """Format with three significant digits: 0.0123, 1.23, 123."""
     digits = f"{number:.3g}"
     return f"{number:.0f}" if "e" in digits and number > 1 else digits
 
@@ -92,182 +90,187 @@ def markdown(header: Sequence[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def seconds_table(found: Found) -> str:
+def seconds_table(results: Results) -> str:
     rows = [
-        [workload.title, *(seconds(timings.get(side)) for side in SIDES)]
-        for workload, timings in found.trainings
+        [workload.title, *(seconds(timings.get(name)) for name in IMPLEMENTATIONS)]
+        for workload, timings in results.trainings
     ]
-    return markdown(["training", *SIDES], rows)
+    return markdown(["training", *IMPLEMENTATIONS], rows)
 
 
 def ratio_row(title: str, goal: float | None, timings: Timings) -> list[str]:
-    best = advantage(timings)
+    best = speedup(timings)
     if best is None:
         return [title, *["-"] * 6]
-    peer, ratio, each = best
+    library, ratio, each = best
     met = "" if goal is None else f"{goal:g} {'✓' if ratio >= goal else '✗'}"
-    floor = timings.get("floor")
-    over = room = "-"
-    if floor is not None:
-        over = significant(timings["plainnet"].median / floor.median)
-        room = significant(timings[peer].median / floor.median)
+    products = timings.get("matrix products")
+    ours_ratio = library_ratio = "-"
+    if products is not None:
+        ours_ratio = significant(timings["plainnet"].median / products.median)
+        library_ratio = significant(timings[library].median / products.median)
     spread = f"{significant(min(each))} to {significant(max(each))}"
-    return [title, peer, f"**{significant(ratio)}**", spread, met, over, room]
+    return [title, library, f"**{significant(ratio)}**", spread, met, ours_ratio, library_ratio]
 
 
-def ratio_table(found: Found) -> str:
-    rows = [ratio_row(w.title, w.goal, timings) for w, timings in found.trainings]
-    if found.one:
-        rows.append(ratio_row("predict one row, 30-64-64-1", PREDICT_GOALS[0], found.one))
-    if found.bulk:
-        rows.append(ratio_row("predict a million rows, 30-64-64-1", PREDICT_GOALS[1], found.bulk))
+def ratio_table(results: Results) -> str:
+    rows = [ratio_row(w.title, w.goal, timings) for w, timings in results.trainings]
+    if results.predict_one:
+        rows.append(ratio_row("predict one row, 30-64-64-1", PREDICT_GOALS[0], results.predict_one))
+    if results.predict_bulk:
+        rows.append(
+            ratio_row("predict a million rows, 30-64-64-1", PREDICT_GOALS[1], results.predict_bulk)
+        )
     header = [
         "workload",
-        "fastest peer",
-        "peer / plainnet",
-        "in single rounds",
+        "fastest library",
+        "library / plainnet",
+        "range over rounds",
         "goal",
-        "plainnet / floor",
-        "peer / floor",
+        "plainnet / matrix products",
+        "library / matrix products",
     ]
     return markdown(header, rows)
 
 
-def loss_cell(side: str, timing: Timing | None, ours: Timing, workload: Workload) -> str:
+def loss_cell(name: str, timing: Timing | None, ours: Timing, workload: Workload) -> str:
     if timing is None or not timing.losses:
         return "-"
     value, expected = timing.losses[-1], ours.losses[len(timing.losses) - 1]
-    shuffles = side == "scikit-learn" and workload.batch is not None
+    shuffles = name == "scikit-learn" and workload.batch is not None
     tolerance = OTHER_ORDER if shuffles else SAME_ORDER
     flag = " (!)" if abs(value - expected) > tolerance * abs(expected) else ""
     return f"{value:.5f}{flag}"
 
 
-def loss_table(found: Found) -> str:
-    sides = [side for side in SIDES if side != "floor"]
+def loss_table(results: Results) -> str:
+    names = [name for name in IMPLEMENTATIONS if name != "matrix products"]
     rows = []
-    for workload, timings in found.trainings:
+    for workload, timings in results.trainings:
         ours = timings["plainnet"]
         at = workload.timed_epochs
-        cells = [loss_cell(side, timings.get(side), ours, workload) for side in sides[1:]]
+        cells = [loss_cell(name, timings.get(name), ours, workload) for name in names[1:]]
         rows.append([workload.title, f"{at:,}", f"{ours.losses[at - 1]:.5f}", *cells])
-    return markdown(["training", "after epoch", *sides], rows)
+    return markdown(["training", "after epoch", *names], rows)
 
 
-def setting_table(found: Found) -> str:
+def threads_table(results: Results) -> str:
     rows = [
-        [w.title, *(str(timings[s].threads) if s in timings else "-" for s in SIDES)]
-        for w, timings in found.trainings
+        [w.title, *(str(timings[s].threads) if s in timings else "-" for s in IMPLEMENTATIONS)]
+        for w, timings in results.trainings
     ]
-    return markdown(["training", *SIDES], rows)
+    return markdown(["training", *IMPLEMENTATIONS], rows)
 
 
-def predict_table(found: Found) -> str:
+def predict_table(results: Results) -> str:
     rows = []
-    for side in PREDICTS:
-        one, bulk = found.one.get(side), found.bulk.get(side)
+    for name in PREDICTING:
+        one, bulk = results.predict_one.get(name), results.predict_bulk.get(name)
         if one is None or bulk is None:
             continue
-        ours = found.one["plainnet"].answers
+        ours = results.predict_one["plainnet"].outputs
         same = all(
-            abs(a - b) < 1e-4 for t in (one, bulk) for a, b in zip(t.answers, ours, strict=False)
+            abs(a - b) < 1e-4 for t in (one, bulk) for a, b in zip(t.outputs, ours, strict=False)
         )
-        at_once = "all" if bulk.chunk is None else f"{bulk.chunk:,}"
-        if side == "plainnet":
-            at_once = "its own default"
+        batch_size = "all" if bulk.chunk is None else f"{bulk.chunk:,}"
+        if name == "plainnet":
+            batch_size = "default"
         rows.append(
             [
-                side if same else f"{side} (answers differ!)",
+                name if same else f"{name} (outputs differ!)",
                 f"{1e6 * one.median:.1f}",
                 significant(bulk.median),
                 f"{BULK_ROWS / bulk.median / 1e6:.2f}",
                 str(bulk.threads),
-                at_once,
+                batch_size,
             ]
         )
-    header = ["", "one row, µs", "a million rows, s", "million rows/s", "threads", "rows at a time"]
+    header = ["", "one row, µs", "a million rows, s", "million rows/s", "threads", "batch size"]
     return markdown(header, rows)
 
 
-def import_table(found: Found) -> str:
+def import_table(results: Results) -> str:
     rows = [
         [f"`import {name}`", significant(s), f"{peak / 2**20:.0f}"]
-        for name, (s, peak) in found.imports.items()
+        for name, (s, peak) in results.imports.items()
     ]
-    return markdown(["", "seconds", "memory of the process, MiB"], rows)
+    return markdown(["", "seconds", "process memory, MiB"], rows)
 
 
-def peak_table(found: Found) -> str:
-    sides = ["plainnet", *PEERS]
+def peak_table(results: Results) -> str:
+    names = ["plainnet", *LIBRARIES]
     rows = [
-        [title, *(f"{peaks[s] / 2**20:.0f}" if s in peaks else "-" for s in sides)]
-        for title, peaks in found.peaks.items()
+        [title, *(f"{peaks[s] / 2**20:.0f}" if s in peaks else "-" for s in names)]
+        for title, peaks in results.peaks.items()
     ]
-    return markdown(["training", *sides], rows)
+    return markdown(["training", *names], rows)
 
 
-def size_table(found: Found) -> str:
+def size_table(results: Results) -> str:
     rows = [
         [f"`pip install {name}`", f"{total / 2**20:.0f}", str(count)]
-        for name, (total, count) in found.sizes.items()
+        for name, (total, count) in results.sizes.items()
     ]
     return markdown(["", "MiB", "distributions"], rows)
 
 
-def whole_run_lines(found: Found) -> str:
+def whole_run_lines(results: Results) -> str:
     return "\n".join(
-        f"- {workload.title}: {peer} took {significant(s)} s over all {workload.epochs:,} steps "
-        f"and ended at loss {loss:.5f}."
-        for workload, peer, s, loss in found.whole_runs
+        f"- {workload.title}: {library} took {significant(s)} s for all {workload.epochs:,} steps "
+        f"and reached a loss of {loss:.5f}."
+        for workload, library, s, loss in results.whole_runs
     )
 
 
-def summary(found: Found) -> str:
-    """One line: how many goals were met."""
-    goals = [(w.goal, timings) for w, timings in found.trainings if w.goal is not None]
-    goals += [(g, t) for g, t in zip(PREDICT_GOALS, (found.one, found.bulk), strict=True) if t]
-    pairs = [(goal, advantage(timings)) for goal, timings in goals]
-    ahead = [best[1] for _, best in pairs if best is not None]
+def summary(results: Results) -> str:
+    """Summarize the ratios and the goals in two sentences."""
+    goals = [(w.goal, timings) for w, timings in results.trainings if w.goal is not None]
+    goals += [
+        (g, t)
+        for g, t in zip(PREDICT_GOALS, (results.predict_one, results.predict_bulk), strict=True)
+        if t
+    ]
+    pairs = [(goal, speedup(timings)) for goal, timings in goals]
+    ratios = [best[1] for _, best in pairs if best is not None]
     met = sum(best is not None and best[1] >= goal for goal, best in pairs)
-    mean = statistics.geometric_mean(ahead) if ahead else 0.0
+    mean = statistics.geometric_mean(ratios) if ratios else 0.0
     return (
-        f"plainnet is ahead of the fastest peer in {sum(r > 1 for r in ahead)} of {len(ahead)} "
-        f"workloads, by {mean:.1f} times in the geometric mean, and meets its goal in {met}."
+        f"plainnet is faster than the fastest library in {sum(r > 1 for r in ratios)} of "
+        f"{len(ratios)} workloads and meets its goal in {met}. "
+        f"The geometric mean of the ratios is {mean:.1f}."
     )
 
 
-def page(found: Found) -> str:
+def page(results: Results) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
-    pictures = "\n\n".join(
-        f"![Seconds a step: {alt}](performance/{n})" for n, alt in found.pictures
-    )
-    scaled = [w for w, t in found.trainings if w.timed is not None]
+    plots = "\n\n".join(f"![Seconds per step: {alt}](performance/{n})" for n, alt in results.plots)
+    scaled = [w for w, t in results.trainings if w.timed is not None]
     steps = scaled[0].timed if scaled else 0
-    failures = "".join(f"\n- Left out: {f.splitlines()[0]}" for f in found.failures)
+    failures = "".join(f"\n- Not measured: {f.splitlines()[0]}" for f in results.failures)
     return PAGE.format(
         today=today,
         machine=machine(),
         versions=versions(),
-        rounds=found.rounds,
-        brief=BRIEF,
-        load=found.load,
-        minutes=found.minutes,
-        summary=summary(found),
-        seconds=seconds_table(found),
-        ratios=ratio_table(found),
+        rounds=results.rounds,
+        brief=MIN_SECONDS,
+        load=results.load,
+        minutes=results.minutes,
+        summary=summary(results),
+        seconds=seconds_table(results),
+        ratios=ratio_table(results),
         steps=steps,
-        whole=whole_run_lines(found),
-        losses=loss_table(found),
-        config=setting_table(found),
-        predict=predict_table(found),
-        imports=import_table(found),
-        peaks=peak_table(found),
-        sizes=size_table(found),
-        pictures=pictures,
-        threads=found.threads,
-        rowspace=found.rowspace,
-        parts=found.parts,
-        prediction_parts=found.prediction_parts,
+        whole=whole_run_lines(results),
+        losses=loss_table(results),
+        threads_used=threads_table(results),
+        predict=predict_table(results),
+        imports=import_table(results),
+        peaks=peak_table(results),
+        sizes=size_table(results),
+        plots=plots,
+        threads=results.threads,
+        row_space=results.row_space,
+        breakdown=results.breakdown,
+        prediction_breakdown=results.prediction_breakdown,
         failures=failures,
         same=100 * SAME_ORDER,
         other=100 * OTHER_ORDER,
@@ -277,156 +280,170 @@ def page(found: Found) -> str:
 PAGE = """\
 # Performance
 
-How long plainnet takes for small networks on a CPU, beside PyTorch, JAX and scikit-learn, and
-beside the least that any program in NumPy could take. `make bench` writes this page; edit the
-program instead.
+This page compares plainnet with PyTorch, JAX and scikit-learn on small networks on a CPU, and with
+the matrix products alone, computed by NumPy. `make bench` measures everything and writes this page.
+To change the text, edit `benchmarks/report.py`.
 
 {summary}
 
 - Machine: {machine}.
 - Versions: {versions}.
-- Date: {today}; {rounds} rounds, {minutes:.0f} minutes, load {load:.2f} when it began.{failures}
+- Date: {today}; {rounds} rounds, {minutes:.0f} minutes, load {load:.2f} at the start.{failures}
 
 ## Method
 
-Every side does the same work in float32: the same rows, the same first weights, the same batches in
-the same order, the same update rule, the same number of steps, and the mean loss of every epoch
-recorded; the last losses are compared below. (scikit-learn draws the order of its mini-batches
-itself.) Each side runs in processes of its own, stopped while another side runs; it is warmed up
-with one thread and with all, and keeps the faster setting; plainnet chooses by itself and is given
-all. Then all sides run in turn, {rounds} rounds, another one first in each; the tables show
-medians. A training of less than {brief:g} s is repeated in its turn for that long, on every side,
-and the turn's median counts: a process that has just been woken runs slowly at first.
-For plainnet all of `fit` counts: checks, the choice of threads, the dot products of wide rows. For
-the peers only the training loop counts: what is compiled is compiled in the warm-up, and tensors
-are made before. PyTorch runs `nn.Sequential` with fused optimizers, torch.compile compiles forward,
-loss and backward, JAX one jitted step a batch with donated buffers. The *floor* is the matrix
-products of the same steps alone, row after row, into buffers. *JAX, whole epochs compiled* runs the
-whole training in one call, so that nothing can look at an epoch before the last has ended; it is
-shown because it is fast, but not counted among the peers, whose users watch their training.
+All implementations do the same work in float32: the same rows, initial weights, batches in the same
+order, update rule and number of steps. All record the mean loss of every epoch; the final losses
+are compared below. scikit-learn is the exception in one point: it shuffles its mini-batches itself.
+
+Each implementation runs in its own process, which is suspended while another one runs. A warm-up
+with one thread and with all threads selects the faster setting; plainnet gets all threads and
+chooses their number itself. Then the implementations run in turn for {rounds} rounds, and each
+round starts with a different one. The tables show medians. A run shorter than {brief:g} s is
+repeated within its turn until {brief:g} s have passed, and the median of the turn counts, because a
+resumed process runs slowly at first.
+
+For plainnet, the time of the whole `fit` call counts: input checks, the choice of threads, and the
+dot products of wide rows. For the other libraries, only the training loop counts: compilation
+happens in the warm-up, and tensors are created before. PyTorch runs `nn.Sequential` with fused
+optimizers. torch.compile compiles the forward pass, the loss and the backward pass. JAX runs one
+jitted step per batch with donated buffers. *Matrix products* computes only the matrix products of
+the same steps with NumPy, in row-major order and into preallocated buffers. *JAX, whole epochs
+compiled* runs the whole training in one call, so that no epoch can be inspected before the last one
+ends. It is shown because it is fast. It is not ranked with the libraries, because their users watch
+the training.
 
 ## Training: seconds
 
 {seconds}
 
-`~`: timed over {steps} steps and scaled up. To see that this is fair, the fastest peer also ran
+`~`: timed over {steps} steps and scaled up. As a check of the scaling, the fastest library also ran
 all steps once:
 
 {whole}
 
 ## Training and prediction: ratios
 
-Above 1, plainnet is faster than the fastest of the four peers. The floor is that of the plain
-steps: where plainnet trains in the row space it needs fewer multiplications and falls below it.
-So it may where its way to lay out or divide a product is faster than the plain one.
+Above 1, plainnet is faster than the fastest of the four libraries. *Matrix products* are those of
+plain training. plainnet can be faster than them where it trains in the row space, which needs fewer
+multiplications, or where its memory layout or its division into blocks is faster.
 
 {ratios}
 
-## Last losses
+## Final losses
 
-The mean training loss of an epoch; (!) marks what differs from plainnet by more than {same:.0f} %
-({other:.0f} % where the batches come in another order).
+The mean training loss of an epoch. (!) marks a difference from plainnet of more than {same:.0f} %
+({other:.0f} % where the batches have another order).
 
 {losses}
 
 ## Threads
 
-At work in the timed rounds.
+The number of threads used in the timed rounds.
 
-{config}
+{threads_used}
 
 ## Prediction
 
-30-64-64-1, float32; scikit-learn checks its input and returns probabilities.
+30-64-64-1, float32. scikit-learn validates its input and returns probabilities.
 
 {predict}
 
-## Start-up, memory and size
+## Import time, memory and installation size
 
-The median time of an import in a fresh interpreter with its bytecode cached:
+The median import time in a fresh interpreter with cached bytecode:
 
 {imports}
 
-The most memory, in MiB, of a fresh process that imports the library, reads rows and trains:
+The peak memory, in MiB, of a fresh process that imports the library, loads the rows and trains:
 
 {peaks}
 
-Files of the installation with all it requires:
+The size of the installed files, dependencies included:
 
 {sizes}
 
-## Seconds a step
+## Seconds per step
 
-{pictures}
+{plots}
 
-## What is behind the numbers
+## Explanation
 
-- **Small networks** cost calls, not arithmetic: a step of 7-16-1 with Adam is 38 NumPy calls of 0.3
-  to 1.4 µs, however small the array. plainnet saves calls: all parameters are one vector, so an
-  optimizer's step is a handful of calls for the whole network; a bias lies beside its weights and a
-  one beside every row, so that it is part of the product on the way there and back; a layer writes
-  its output where the next one reads it; gradients are written in place, buffers are used again.
-- **Feature by feature** is how activations lie in memory: (m, n) arrays in Fortran order. Loops
-  over a feature of all rows are long, and BLAS multiplies in this order what it would have to turn
-  over in the other.
-- **Wide data** (more features than rows) is trained on the dot products of its rows, where gradient
-  descent takes the same steps: 408 columns (rows and units) in place of 12,288, and no product at
-  all on the way back. OpenBLAS copies both factors before it multiplies, except where there are at
-  most a million multiplications; the one product that is left is done in two blocks of rows, each
-  below that, which takes half of the time on one processor.
-- **Large networks** spend their time in the matrix products; there no library can be much faster
-  than another, and plainnet adds little to the floor.
-- **Threads** slow small products and speed up large ones; plainnet decides for each network.
-- **A compiled step** pays when it fuses many small operations: JAX's has no more than one call from
-  Python a batch, and its products are its own.
-- **Many rows** are predicted by a thread a processor, each with a share of the rows, so that the
-  activations run in parallel too; the products are done in blocks without copies, as above.
-- **Goals that are missed.** They were set against a JAX loop that gathered its batches outside of
-  the compiled step, and was many times slower than the one here. The column *peer / floor* says
-  how far ahead of that peer NumPy's bare products would be, with nothing else done: no code on
-  top of NumPy can be further ahead in a plain training. Where it is below the goal, the goal is
-  out of reach without other products; where it is above, what lies between is in the next table.
+- **Small networks** are limited by the number of calls, not by arithmetic. One step of 7-16-1 with
+  Adam makes 38 NumPy calls of 0.3 to 1.4 µs, whatever the size of the arrays. plainnet saves calls:
+  all parameters form one vector, so that an optimizer updates the whole network in a few calls; the
+  bias is a column of the weight matrix and every row has a 1 appended, so that the matrix product
+  includes the bias in the forward and the backward pass; each layer writes its output into the
+  input buffer of the next layer; gradients are written in place, and buffers are reused.
+- **Memory layout.** Activations are (m, n) arrays in Fortran order, so that each feature is
+  contiguous. Loops over the rows of one feature are long, and BLAS multiplies in this order without
+  transposing.
+- **Wide data** (more features than rows) is trained on the dot products of its rows. Gradient
+  descent takes the same steps there, with 408 columns (rows and units) instead of 12,288 and no
+  matrix product in the backward pass. OpenBLAS copies both factors before it multiplies, except in
+  products of at most a million multiplications. The one remaining product is computed in two blocks
+  of rows, each below this limit, which halves its time on one processor.
+- **Large networks** spend their time in matrix products. No library can be much faster there than
+  another, and plainnet adds little to the products.
+- **Threads** slow small products down and speed large ones up. plainnet chooses for each network.
+- **A compiled step** helps where it fuses many small operations. JAX needs only one Python call per
+  batch, and it has its own matrix products.
+- **Many rows** are predicted by one thread per processor. Each thread has a share of the rows, so
+  that the activations also run in parallel. The products are computed in blocks without copies, as
+  above.
+- **Missed goals.** The goals were set against a JAX loop that gathered its batches outside the
+  compiled step and was many times slower than the one measured here. The column *library / matrix
+  products* shows how far ahead of that library the bare NumPy products would be if nothing else
+  were computed. No code on top of NumPy can be further ahead in plain training. Where this ratio is
+  below the goal, the goal cannot be reached without other products. Where it is above, the next
+  table shows where the time is spent.
 
-## Where the time of a step goes
+## Time of one training step
 
-Microseconds; each part timed by itself on one batch, and *together* their sum. *the rest* is
-Python, arrays that the processor's cache has lost between two parts, and in the row space what
-precedes the steps. *goal* is what a step may take for the ratio above to be met. Where *together*
-is more, the goal cannot be met even if nothing happened between the parts; and these have no slack:
+Microseconds. Each part is timed separately on one batch; *sum* is the sum of the parts. *remainder*
+is Python, arrays that the processor's cache loses between two parts and, in the row space, the
+preparation before the steps. *goal* is the time of a step that would meet the goal above. Where
+*sum* is larger, the goal cannot be met even if nothing happened between the parts. None of the
+parts has slack:
 
-- products are NumPy's BLAS, in the fastest of the orders and divisions that were tried;
-- an activation is one pass there, and back a comparison, its result as numbers, and a product;
-- the loss is 14 calls, of which exp, log1p and exp again are needed for a value and a slope that
-  are right to the last digit however large the logit;
-- Adam is ten passes over all parameters, a third of the time in the square root;
-- NumPy takes 0.3 µs and more to begin a call, however small the array; a compiled step begins once.
+- matrix products use NumPy's BLAS, in the fastest of the tried orders and divisions into blocks;
+- an activation is one pass in the forward pass; in the backward pass it is a comparison, a
+  conversion of its result to numbers, and a product;
+- the loss takes 14 calls; exp, log1p and a second exp are needed for a value and a derivative that
+  are accurate to the last digit for logits of any size;
+- Adam makes ten passes over all parameters; a third of its time is the square root;
+- NumPy needs at least 0.3 µs to start a call, whatever the size of the array; a compiled step
+  starts once.
 
-{parts}
+{breakdown}
 
-And of a prediction, where all processors share many rows, which are turned over so that a feature
-lies after the other. The rest of many rows is Python's lock, for which the threads wait:
+The next table shows the same for prediction. All processors share many rows, which are transposed
+so that each feature is contiguous. The remainder for many rows is Python's lock, for which the
+threads wait:
 
-{prediction_parts}
+{prediction_breakdown}
 
-## The choice of threads
+## Choice of threads
 
-The rule of `plainnet/engine/blas_threads.py` beside what was measured, milliseconds a step. It supposes
-that the processors are free: BLAS's threads wait for each other, so where other programs keep one
-busy, a step on all threads can take many times as long. `OPENBLAS_NUM_THREADS=1` rules that out.
+The rule in `plainnet/engine/blas_threads.py` compared with measurements, in milliseconds per step.
+The rule assumes that the processors are free: BLAS threads wait for each other, so if another
+program keeps one processor busy, a step on all threads can take many times as long.
+`OPENBLAS_NUM_THREADS=1` prevents this.
 
 {threads}
 
-## Ways to train wide data
+## Methods for wide data
 
-400 rows of 12,288 numbers and 8 units, float32. An orthonormal basis of the space of the rows needs
-two products a step; the dot products need one, are ready sooner, and do not mind dependent rows.
+400 rows with 12,288 features and 8 units, float32. An orthonormal basis of the row space needs two
+matrix products per step. The dot products need one, take less preparation, and allow dependent
+rows.
 
-{rowspace}
+{row_space}
 
-## Run it again
+## Reproduce these results
 
 ```sh
-make bench                                   # all of it, and writes this page
+make bench                                   # measures everything and writes this page
 make bench BENCH="--quick"
 make bench BENCH="--only tiny"
 ```

@@ -1,8 +1,8 @@
-"""run: measure plainnet beside its peers, and write docs/performance.md.
+"""run: compare plainnet with other libraries and write docs/performance.md.
 
-python -m benchmarks.run               everything, and the page
-python -m benchmarks.run --quick       a few workloads, three rounds, no page
-python -m benchmarks.run --only tiny   one workload (may be given more than once), no page
+python -m benchmarks.run               measure everything and write the page
+python -m benchmarks.run --quick       measure a few workloads in three rounds, write no page
+python -m benchmarks.run --only tiny   measure one workload (repeatable), write no page
 """
 
 import argparse
@@ -14,142 +14,151 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import measures, parts, pictures, report, rowspace, threads
-from benchmarks.report import BULK_ROWS, Found, advantage, fastest, seconds, significant
-from benchmarks.session import ROOT, Session, SideError, Timings, session
-from benchmarks.sides import PEERS, PREDICTS, SIDES
+from benchmarks import breakdown, plots, report, row_space, system, threads
+from benchmarks.implementations import IMPLEMENTATIONS, LIBRARIES, PREDICTING
+from benchmarks.report import BULK_ROWS, Results, fastest, seconds, significant, speedup
+from benchmarks.session import ROOT, Session, Timings, WorkerError, open_session
 from benchmarks.workloads import PREDICT, QUICK, WORKLOADS, Workload
 
 CHUNKS = (None, 8192)
-PARTS = ("predict", "start-up", "size", "memory", "pictures", "threads", "rowspace", "parts")
+PARTS = ("predict", "start-up", "size", "memory", "plots", "threads", "row-space", "breakdown")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     names = [w.name for w in WORKLOADS]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, 3 rounds")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"measure only {', '.join(QUICK)}, in 3 rounds"
+    )
     parser.add_argument(
         "--only", action="append", metavar="NAME", choices=[*names, *PARTS],
         help=f"one of {', '.join([*names, *PARTS])}",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, help="rounds of each workload (default 5)")
+    parser.add_argument("--rounds", type=int, help="rounds per workload (default 5)")
     parser.add_argument(
-        "--out", type=Path, help="folder of performance.md (default docs; none with a subset)"
+        "--out", type=Path, help="folder for performance.md (default docs, or none with a subset)"
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the workers on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also ends the workers
     chosen = options.only or ([*QUICK, "predict", "start-up"] if options.quick else None)
     out = options.out or (ROOT / "docs" if chosen is None else None)
-    found = measure(
+    results = measure(
         [w for w in WORKLOADS if chosen is None or w.name in chosen],
         [part for part in PARTS if chosen is None or part in chosen],
         options.rounds or (3 if options.quick else 5),
         out or ROOT / "docs",
     )
-    if found.trainings:
-        print("\n" + report.ratio_table(found))
-        print(f"\n{report.summary(found)}")
-    print(f"\n{found.minutes:.1f} minutes")
+    if results.trainings:
+        print("\n" + report.ratio_table(results))
+        print(f"\n{report.summary(results)}")
+    print(f"\n{results.minutes:.1f} minutes")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "performance.md").write_text(report.page(found), encoding="utf-8")
+        (out / "performance.md").write_text(report.page(results), encoding="utf-8")
         print(f"wrote {out / 'performance.md'}")
 
 
-def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path) -> Found:
-    found, start = Found(rounds), time.perf_counter()
-    found.load = os.getloadavg()[0]
-    if found.load > 0.5:
-        print(f"note: the machine is busy (load {found.load:.2f}); times will scatter")
-    with session(rounds) as bench:
-        print(live(["minutes", "training", *SIDES, "peer / plainnet"]), flush=True)
+def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path) -> Results:
+    results, start = Results(rounds), time.perf_counter()
+    results.load = os.getloadavg()[0]
+    if results.load > 0.5:
+        print(f"note: the machine is busy (load {results.load:.2f}), so times will vary")
+    with open_session(rounds) as bench:
+        print(
+            progress_row(["minutes", "training", *IMPLEMENTATIONS, "library / plainnet"]),
+            flush=True,
+        )
         for workload in workloads:
             timings = bench.train(workload)
-            found.trainings.append((workload, timings))
+            results.trainings.append((workload, timings))
             minutes = (time.perf_counter() - start) / 60
-            print(live([f"{minutes:.1f}", *cells(workload, timings)]), flush=True)
+            print(progress_row([f"{minutes:.1f}", *cells(workload, timings)]), flush=True)
             if workload.timed is not None:
-                whole_run(bench, workload, timings, found)
+                run_all_steps(bench, workload, timings, results)
         if "predict" in chosen:
-            found.one = bench.predict(PREDICT, PREDICTS, 1, [None])
-            found.bulk = bench.predict(PREDICT, PREDICTS, BULK_ROWS, CHUNKS)
-            print("\n" + report.predict_table(found), flush=True)
-        if "pictures" in chosen:
+            results.predict_one = bench.predict(PREDICT, PREDICTING, 1, [None])
+            results.predict_bulk = bench.predict(PREDICT, PREDICTING, BULK_ROWS, CHUNKS)
+            print("\n" + report.predict_table(results), flush=True)
+        if "plots" in chosen:
             bench.rounds = 3
-            for sweep, points in pictures.measure_all(bench):
-                name = pictures.draw(sweep, points, out / "performance")
-                found.pictures.append((name, f"{sweep.note}, against {sweep.label}"))
+            for sweep, points in plots.measure_all(bench):
+                name = plots.draw(sweep, points, out / "performance")
+                results.plots.append((name, f"{sweep.note}, against {sweep.label}"))
         if "memory" in chosen:
-            found.peaks = peaks(bench, found)
-            print("\n" + report.peak_table(found), flush=True)
-        found.failures = bench.failures
-    without_peers(chosen, found)
-    found.minutes = (time.perf_counter() - start) / 60
-    return found
+            results.peaks = peaks(bench, results)
+            print("\n" + report.peak_table(results), flush=True)
+        results.failures = bench.failures
+    measure_plainnet(chosen, results)
+    results.minutes = (time.perf_counter() - start) / 60
+    return results
 
 
-def without_peers(chosen: list[str], found: Found) -> None:
-    """Measure what needs no session with the peers."""
+def measure_plainnet(chosen: list[str], results: Results) -> None:
+    """Measure the parts that need no session with other libraries."""
     if "start-up" in chosen:
-        found.imports = measures.start_up(7)
-        print("\n" + report.import_table(found), flush=True)
+        results.imports = system.start_up(7)
+        print("\n" + report.import_table(results), flush=True)
     if "size" in chosen:
-        found.sizes = {name: measures.installed_bytes(name) for name in measures.DISTRIBUTIONS}
-        print("\n" + report.size_table(found), flush=True)
+        results.sizes = {name: system.installed_bytes(name) for name in system.DISTRIBUTIONS}
+        print("\n" + report.size_table(results), flush=True)
     if "threads" in chosen:
-        found.threads = threads.table(threads.outcomes())
-        print("\n" + found.threads, flush=True)
-    if "rowspace" in chosen:
-        found.rowspace = rowspace.table(rowspace.outcomes())
-        print("\n" + found.rowspace, flush=True)
-    if "parts" in chosen:
-        found.parts = parts.table(parts.splits(), report.goal_steps(found))
-        found.prediction_parts = parts.predictions(report.goal_predictions(found))
-        print(f"\n{found.parts}\n\n{found.prediction_parts}", flush=True)
+        results.threads = threads.table(threads.measurements())
+        print("\n" + results.threads, flush=True)
+    if "row-space" in chosen:
+        results.row_space = row_space.table(row_space.measurements())
+        print("\n" + results.row_space, flush=True)
+    if "breakdown" in chosen:
+        results.breakdown = breakdown.table(breakdown.breakdowns(), report.goal_steps(results))
+        results.prediction_breakdown = breakdown.prediction_table(report.goal_predictions(results))
+        print(f"\n{results.breakdown}\n\n{results.prediction_breakdown}", flush=True)
 
 
 def cells(workload: Workload, timings: Timings) -> list[str]:
-    best = advantage(timings)
+    best = speedup(timings)
     ratio = "-" if best is None else f"{significant(best[1])} ({best[0]})"
-    return [workload.name, *(seconds(timings.get(side)) for side in SIDES), ratio]
+    return [workload.name, *(seconds(timings.get(name)) for name in IMPLEMENTATIONS), ratio]
 
 
-def live(row: list[str]) -> str:
-    return "  ".join(f"{text.replace('whole epochs compiled', 'whole'):>13}" for text in row)
+def progress_row(row: list[str]) -> str:
+    return "  ".join(f"{text.replace('whole epochs compiled', 'whole'):>15}" for text in row)
 
 
-def whole_run(bench: Session, workload: Workload, timings: Timings, found: Found) -> None:
-    """Let the fastest peer run every step once, to show that scaling its time up is fair."""
-    peer = fastest(timings)
-    if peer is None:
+def run_all_steps(bench: Session, workload: Workload, timings: Timings, results: Results) -> None:
+    """Run all steps with the fastest library once, as a check of the scaled times."""
+    library = fastest(timings)
+    if library is None:
         return
-    worker = bench.worker(peer, timings[peer].setting)
-    answer = worker.ask("train", epochs=workload.epochs)
-    found.whole_runs.append((workload, peer, answer["seconds"], answer["losses"][-1]))
+    worker = bench.worker(library, timings[library].setting)
+    reply = worker.ask("train", epochs=workload.epochs)
+    results.whole_runs.append((workload, library, reply["seconds"], reply["losses"][-1]))
 
 
-def peaks(bench: Session, found: Found) -> dict[str, dict[str, int]]:
-    """Peak memory of each training on each side, two processes at a time: nothing is timed."""
+def peaks(bench: Session, results: Results) -> dict[str, dict[str, int]]:
+    """Return the peak memory of each training and implementation, two processes at a time."""
     jobs = [
-        (workload, side)
-        for workload, timings in found.trainings
-        if workload.timed is None  # the others take the same memory as wide-200
-        for side in ("plainnet", *PEERS)
-        if side in timings
+        (workload, name)
+        for workload, timings in results.trainings
+        if workload.timed is None  # the others use the same memory as wide-200
+        for name in ("plainnet", *LIBRARIES)
+        if name in timings
     ]
-    result: dict[str, dict[str, int]] = {}
+    bytes_of: dict[str, dict[str, int]] = {}
 
     def peak(job: tuple[Workload, str]) -> int | None:
         try:
             return bench.peak(job[1], bench.all_threads, job[0])
-        except SideError:
+        except WorkerError:
             return None
 
     with ThreadPoolExecutor(2) as pool:
-        for (workload, side), peaked in zip(jobs, pool.map(peak, jobs), strict=True):
+        for (workload, name), peaked in zip(jobs, pool.map(peak, jobs), strict=True):
             if peaked is not None:
-                result.setdefault(workload.title, {})[side] = peaked
-    return result
+                bytes_of.setdefault(workload.title, {})[name] = peaked
+    return bytes_of
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Session: the workers of a run, and what is measured with them, side by side."""
+"""Session: start worker processes and time the implementations in turn."""
 
 import json
 import os
@@ -13,27 +13,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sides import SIDES
+from benchmarks.implementations import IMPLEMENTATIONS
 from benchmarks.workloads import Job, Workload
 
 ROOT = Path(__file__).resolve().parents[1]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-TRIAL = 4  # a setting is chosen after this part of a training
-BRIEF = 0.3  # seconds: what is over sooner is tried more than once before a setting is chosen
+TRIAL = 4  # a fourth of a training is enough to choose the number of threads
+MIN_SECONDS = 0.3  # shorter trainings are repeated
 
 
-class SideError(Exception):
-    """A side that could not do what was asked."""
+class WorkerError(Exception):
+    """A worker failed to answer a request."""
 
 
 class Worker:
-    """The near end of a process of `benchmarks.worker`; stopped while it has nothing to do."""
+    """Client of a `benchmarks.worker` process, which is suspended while it is idle."""
 
-    def __init__(self, side: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int) -> None:
         limit = {name: str(threads) for name in THREAD_VARIABLES}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by close())
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", side, str(threads)],
+            [sys.executable, "-m", "benchmarks.worker", name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -43,9 +43,9 @@ class Worker:
         )
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """Send a request, wait for the answer, and stop the process again.
+        """Resume the process, send a request, return the reply, and suspend the process again.
 
-        Threads of an idle library may spin for work; a stopped process cannot disturb.
+        Idle threads of a library may spin; those of a suspended process cannot.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -58,11 +58,11 @@ class Worker:
             line = ""
         if not line:
             self.errors.seek(0)
-            raise SideError(self.errors.read() or "the process ended without a word")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise SideError(answer["error"])
-        return answer
+            raise WorkerError(self.errors.read() or "the process ended without a message")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply
 
     def close(self) -> None:
         self.process.kill()
@@ -72,15 +72,15 @@ class Worker:
 
 @dataclass
 class Timing:
-    """What one side needed for one workload, in each round."""
+    """Seconds per round of one implementation on one workload."""
 
-    threads: int  # at work
-    setting: int  # that its process was started with
+    threads: int  # in use
+    setting: int  # with which its process was started
     scale: float = 1.0
     chunk: int | None = None
     seconds: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    answers: list[float] = field(default_factory=list)
+    outputs: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
@@ -90,14 +90,14 @@ class Timing:
 Timings = dict[str, Timing]
 
 
-def ratios(of: Timing, to: Timing) -> list[float]:
-    """of / to in each round: what disturbed a whole round cancels out."""
-    pairs = zip(of.seconds, to.seconds, strict=True)
-    return [a * of.scale / (b * to.scale) for a, b in pairs]
+def round_ratios(a: Timing, b: Timing) -> list[float]:
+    """Return a / b for each round, so that disturbances of a whole round cancel out."""
+    pairs = zip(a.seconds, b.seconds, strict=True)
+    return [s * a.scale / (t * b.scale) for s, t in pairs]
 
 
 class Session:
-    """Starts workers when they are first asked for; writes the data they read."""
+    """Start workers on first use and write the data that they read."""
 
     def __init__(self, folder: Path, rounds: int) -> None:
         self.folder, self.rounds = folder, rounds
@@ -105,108 +105,111 @@ class Session:
         self.all_threads = processors()
         self.failures: list[str] = []
 
-    def worker(self, side: str, threads: int) -> Worker:
-        if (side, threads) not in self.workers:
-            self.workers[side, threads] = Worker(side, threads)
-        return self.workers[side, threads]
+    def worker(self, name: str, threads: int) -> Worker:
+        if (name, threads) not in self.workers:
+            self.workers[name, threads] = Worker(name, threads)
+        return self.workers[name, threads]
 
     def close(self) -> None:
         for worker in self.workers.values():
             worker.close()
 
-    def config(self, side: str) -> list[int]:
-        """The thread settings to try; plainnet is given all and chooses by itself."""
-        return [self.all_threads] if side == "plainnet" else sorted({1, self.all_threads})
+    def thread_settings(self, name: str) -> list[int]:
+        """Return the thread counts to try. plainnet gets all threads and chooses their number."""
+        return [self.all_threads] if name == "plainnet" else sorted({1, self.all_threads})
 
     def write(self, workload: Workload) -> str:
         folder = self.folder / workload.name
         if not folder.exists():
-            Job.draw(workload).save(folder)
+            Job.generate(workload).save(folder)
         return str(folder)
 
     @contextmanager
-    def failing(self, side: str, what: str, timings: Timings) -> Iterator[None]:
-        """Leave a side out that fails, and say so; but not plainnet."""
+    def skip_failures(self, name: str, task: str, timings: Timings) -> Iterator[None]:
+        """Skip an implementation that fails, with a message. A failure of plainnet is raised."""
         try:
             yield
-        except SideError as error:
-            timings.pop(side, None)
-            self.failures.append(f"{side}, {what}: {error}")
-            print(f"{side} is left out of {what}:\n{error}", file=sys.stderr)
-            if side == "plainnet":
+        except WorkerError as error:
+            timings.pop(name, None)
+            self.failures.append(f"{name}, {task}: {error}")
+            print(f"{name} is skipped in {task}:\n{error}", file=sys.stderr)
+            if name == "plainnet":
                 raise
 
     def train(
-        self, workload: Workload, sides: Sequence[str] = tuple(SIDES), epochs: int | None = None
+        self,
+        workload: Workload,
+        names: Sequence[str] = tuple(IMPLEMENTATIONS),
+        epochs: int | None = None,
     ) -> Timings:
-        """Time a workload on every side, interleaved."""
+        """Time a workload with every implementation, in turn."""
         folder, timings = self.write(workload), Timings()
-        for side in sides:
-            timed = epochs or (workload.epochs if side == "plainnet" else workload.timed_epochs)
-            with self.failing(side, workload.name, timings):
-                timings[side] = self._choose(side, workload, folder, timed)
-                timings[side].scale = (epochs or workload.epochs) / timed
-        for number in range(self.rounds):
-            for side in rotated(list(timings), number):
-                timing = timings[side]
+        for name in names:
+            timed = epochs or (workload.epochs if name == "plainnet" else workload.timed_epochs)
+            with self.skip_failures(name, workload.name, timings):
+                timings[name] = self._choose(name, workload, folder, timed)
+                timings[name].scale = (epochs or workload.epochs) / timed
+        for round_number in range(self.rounds):
+            for name in rotated(list(timings), round_number):
+                timing = timings[name]
                 timed = round((epochs or workload.epochs) / timing.scale)
-                with self.failing(side, workload.name, timings):
-                    worker, turn = self.worker(side, timing.setting), list[float]()
-                    while sum(turn) < BRIEF:  # a process just woken runs slowly at first
-                        answer = worker.ask("train", epochs=timed)
-                        turn.append(answer["seconds"])
+                with self.skip_failures(name, workload.name, timings):
+                    worker, turn = self.worker(name, timing.setting), list[float]()
+                    while sum(turn) < MIN_SECONDS:  # a resumed process runs slowly at first
+                        reply = worker.ask("train", epochs=timed)
+                        turn.append(reply["seconds"])
                     timing.seconds.append(statistics.median(turn))
-                    timing.losses = answer["losses"]
+                    timing.losses = reply["losses"]
         return timings
 
-    def _choose(self, side: str, workload: Workload, folder: str, epochs: int) -> Timing:
-        """Warm up with each thread setting and keep the fastest."""
-        trial = epochs if side == "plainnet" else -(-epochs // TRIAL)
-        tried = []
-        for setting in self.config(side):
-            worker = self.worker(side, setting)
+    def _choose(self, name: str, workload: Workload, folder: str, epochs: int) -> Timing:
+        """Warm up with each number of threads and keep the fastest."""
+        trial = epochs if name == "plainnet" else -(-epochs // TRIAL)
+        candidates = []
+        for setting in self.thread_settings(name):
+            worker = self.worker(name, setting)
             worker.ask("load", workload=workload.to_json(), folder=folder)
-            worker.ask("train", epochs=1)  # compiles, and touches what is needed
-            answer = worker.ask("train", epochs=trial)
-            seconds = answer["seconds"]
-            if seconds < BRIEF:
-                again = [worker.ask("train", epochs=trial)["seconds"] for _ in range(2)]
-                seconds = min(seconds, *again)
-            tried.append((seconds, Timing(answer["threads"], setting)))
-        return min(tried, key=lambda pair: pair[0])[1]
+            worker.ask("train", epochs=1)  # compiles and fills caches
+            reply = worker.ask("train", epochs=trial)
+            seconds = reply["seconds"]
+            if seconds < MIN_SECONDS:
+                repeats = [worker.ask("train", epochs=trial)["seconds"] for _ in range(2)]
+                seconds = min(seconds, *repeats)
+            candidates.append((seconds, Timing(reply["threads"], setting)))
+        return min(candidates, key=lambda pair: pair[0])[1]
 
     def predict(
-        self, workload: Workload, sides: Sequence[str], rows: int, chunks: Sequence[int | None]
+        self, workload: Workload, names: Sequence[str], rows: int, chunks: Sequence[int | None]
     ) -> Timings:
-        """Time predictions, each side with its best threads and rows at a time."""
+        """Time predictions, each implementation with its fastest threads and chunk size."""
         folder, timings = self.write(workload), Timings()
         calls = 1 if rows > 1000 else 2000
-        for side in sides:
-            with self.failing(side, "prediction", timings):
-                tried = []
-                for setting in self.config(side):
-                    worker = self.worker(side, setting)
+        for name in names:
+            with self.skip_failures(name, "prediction", timings):
+                candidates = []
+                for setting in self.thread_settings(name):
+                    worker = self.worker(name, setting)
                     worker.ask("load", workload=workload.to_json(), folder=folder)
-                    for chunk in chunks if side != "plainnet" else [None]:
-                        answer = worker.ask("predict", rows=rows, chunk=chunk, calls=calls)
-                        timing = Timing(setting, setting, chunk=chunk, answers=answer["answers"])
-                        tried.append((answer["seconds"], timing))
-                timings[side] = min(tried, key=lambda pair: pair[0])[1]
-        for number in range(self.rounds):
-            for side in rotated(list(timings), number):
-                timing = timings[side]
-                with self.failing(side, "prediction", timings):
-                    worker = self.worker(side, timing.setting)
-                    answer = worker.ask("predict", rows=rows, chunk=timing.chunk, calls=calls)
-                    timing.seconds.append(answer["seconds"])
+                    for chunk in chunks if name != "plainnet" else [None]:
+                        reply = worker.ask("predict", rows=rows, chunk=chunk, calls=calls)
+                        timing = Timing(setting, setting, chunk=chunk, outputs=reply["outputs"])
+                        candidates.append((reply["seconds"], timing))
+                timings[name] = min(candidates, key=lambda pair: pair[0])[1]
+        for round_number in range(self.rounds):
+            for name in rotated(list(timings), round_number):
+                timing = timings[name]
+                with self.skip_failures(name, "prediction", timings):
+                    worker = self.worker(name, timing.setting)
+                    reply = worker.ask("predict", rows=rows, chunk=timing.chunk, calls=calls)
+                    timing.seconds.append(reply["seconds"])
         return timings
 
-    def peak(self, side: str, threads: int, workload: Workload) -> int:
-        """The most memory, in bytes, of a fresh process that loads and trains."""
-        # All epochs matter to plainnet, which takes another way when there are few; a peer's
-        # memory does not grow after the first two.
-        epochs = workload.epochs if side == "plainnet" else min(2, workload.epochs)
-        worker = Worker(side, threads)
+    def peak(self, name: str, threads: int, workload: Workload) -> int:
+        """Return the peak memory, in bytes, of a fresh process that loads and trains."""
+        # plainnet uses the row space only for many epochs. The memory of other libraries does not
+        # grow after two epochs.
+        epochs = workload.epochs if name == "plainnet" else min(2, workload.epochs)
+        worker = Worker(name, threads)
         try:
             worker.ask("load", workload=workload.to_json(), folder=self.write(workload))
             worker.ask("train", epochs=epochs)
@@ -215,24 +218,24 @@ class Session:
             worker.close()
 
 
-def rotated(sides: list[str], by: int) -> list[str]:
-    """Let another side begin each round."""
-    by %= max(1, len(sides))
-    return sides[by:] + sides[:by]
+def rotated(names: list[str], by: int) -> list[str]:
+    """Rotate the names, so that each round starts with another one."""
+    by %= max(1, len(names))
+    return names[by:] + names[:by]
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @contextmanager
-def session(rounds: int) -> Iterator[Session]:
+def open_session(rounds: int) -> Iterator[Session]:
     with tempfile.TemporaryDirectory() as folder:
-        made = Session(Path(folder), rounds)
+        bench = Session(Path(folder), rounds)
         try:
-            yield made
+            yield bench
         finally:
-            made.close()
+            bench.close()

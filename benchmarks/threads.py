@@ -1,7 +1,7 @@
-"""threads: is the rule of plainnet.engine.blas_threads right?
+"""threads: check the rule of plainnet.engine.blas_threads.
 
-Trains networks of many sizes with one and with all BLAS threads and shows which was faster and
-what the rule would have chosen. Run by itself with ``python -m benchmarks.threads``.
+Train networks of many sizes with one and with all BLAS threads, and compare the faster setting with
+the rule's choice. Run with ``python -m benchmarks.threads``.
 """
 
 import statistics
@@ -15,49 +15,51 @@ from plainnet.engine.blas_threads import blas_threads
 
 WIDTHS = (16, 64, 128, 256, 512, 1024)
 BATCHES = (32, 128, 512, 2048)
-ENOUGH = 0.06  # seconds of a timed training
+MIN_SECONDS = 0.06  # seconds per timed training
 ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Milliseconds a step with one and with all threads, and the choice of the rule."""
+class Measurement:
+    """Milliseconds per step with one and with all threads, and the rule's choice."""
 
     width: int
     batch: int
-    one: float
-    every: float
+    one_thread: float
+    all_threads: float
     chosen: int
 
     @property
-    def cost(self) -> float:
-        """How much longer the rule's choice takes than the better one."""
-        chosen = self.one if self.chosen == 1 else self.every
-        return chosen / min(self.one, self.every)
+    def slowdown(self) -> float:
+        """The time of the rule's choice / the time of the faster setting."""
+        chosen = self.one_thread if self.chosen == 1 else self.all_threads
+        return chosen / min(self.one_thread, self.all_threads)
 
 
-def outcomes(widths: tuple[int, ...] = WIDTHS, batches: tuple[int, ...] = BATCHES) -> list[Outcome]:
-    return [outcome(width, batch) for width in widths for batch in batches]
+def measurements(
+    widths: tuple[int, ...] = WIDTHS, batches: tuple[int, ...] = BATCHES
+) -> list[Measurement]:
+    return [measurement(width, batch) for width in widths for batch in batches]
 
 
-def outcome(width: int, batch: int) -> Outcome:
+def measurement(width: int, batch: int) -> Measurement:
     sizes = (width, width, width, 10)
     workload = Workload("threads", sizes, 2 * batch, batch, "sgd", 0.01, 1)
-    job = Job.draw(workload)
+    job = Job.generate(workload)
     net = mlp(width, sizes[1:-1], 10)
     chosen = blas_threads(net, batch)
     epochs = 1
-    while sum(seconds(job, 1, epochs)) < ENOUGH / 4:
+    while sum(seconds(job, 1, epochs)) < MIN_SECONDS / 4:
         epochs *= 4
     rounds = [(seconds(job, 1, epochs), seconds(job, processors(), epochs)) for _ in range(ROUNDS)]
-    one, every = (
+    one, all_threads = (
         1000 * statistics.median(step for pair in rounds for step in pair[i]) for i in (0, 1)
     )
-    return Outcome(width, batch, one, every, chosen)
+    return Measurement(width, batch, one, all_threads, chosen)
 
 
 def seconds(job: Job, threads: int, epochs: int) -> list[float]:
-    """Seconds a step in each epoch but the first, with so many threads forced on the loop."""
+    """Return the seconds per step in each epoch but the first, with a fixed number of threads."""
     sizes = job.workload.sizes
     net = mlp(sizes[0], sizes[1:-1], sizes[-1])
     with patch("plainnet.train.fit.blas_threads", lambda *args: threads):
@@ -73,29 +75,31 @@ def seconds(job: Job, threads: int, epochs: int) -> list[float]:
     return [s / 2 for s in history.seconds[1:]]
 
 
-def table(found: list[Outcome]) -> str:
+def table(results: list[Measurement]) -> str:
     lines = [
-        "| layers | batch | 1 thread, ms a step | all threads | faster | the rule takes | "
-        "and loses |",
+        "| layers | batch | 1 thread, ms per step | all threads | faster | rule's choice | "
+        "slowdown |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for o in found:
-        faster = "1" if o.one <= o.every else "all"
+    for o in results:
+        faster = "1" if o.one_thread <= o.all_threads else "all"
         chosen = "1" if o.chosen == 1 else "all"
-        loss = "" if o.cost == 1 else f"{100 * (o.cost - 1):.0f} %"
+        slowdown = "" if o.slowdown == 1 else f"{100 * (o.slowdown - 1):.0f} %"
         lines.append(
-            f"| {o.width}-{o.width}-{o.width}-10 | {o.batch:,} | {o.one:.3g} | {o.every:.3g} "
-            f"| {faster} | {chosen} | {loss} |"
+            f"| {o.width}-{o.width}-{o.width}-10 | {o.batch:,} | {o.one_thread:.3g} "
+            f"| {o.all_threads:.3g} | {faster} | {chosen} | {slowdown} |"
         )
-    worst = max(max(o.one, o.every) / min(o.one, o.every) for o in found)
+    worst = max(
+        max(o.one_thread, o.all_threads) / min(o.one_thread, o.all_threads) for o in results
+    )
     lines += [
         "",
-        f"The wrong setting would take up to {worst:.1f} times as long as the right one; the "
-        f"rule's choice at most {max(o.cost for o in found):.2f} times, and "
-        f"{statistics.mean(o.cost for o in found):.2f} times on average.",
+        f"The wrong setting takes up to {worst:.1f} times as long as the right one. The "
+        f"rule's choice takes at most {max(o.slowdown for o in results):.2f} times as long, and "
+        f"{statistics.mean(o.slowdown for o in results):.2f} times on average.",
     ]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(table(outcomes()))
+    print(table(measurements()))

@@ -1,11 +1,11 @@
-"""worker: a process that runs one side with one thread setting and answers JSON lines.
+"""worker: a process that runs one implementation with one number of threads.
 
-Settings of threads and processors are a process's own, so each side gets a process for each
-setting. It reads a request a line from standard input and answers a line on standard output:
+Thread and processor settings apply to a whole process, so each implementation and setting needs its
+own process. Requests and replies are JSON, one per line, on standard input and standard output:
 
     {"do": "load", "workload": {...}, "folder": "..."}   -> {}
     {"do": "train", "epochs": 10}                        -> {"seconds", "losses", "threads"}
-    {"do": "predict", "rows": 1, "chunk": null, "calls": 100} -> {"seconds" a call, "answers"}
+    {"do": "predict", "rows": 1, "chunk": null, "calls": 100} -> {"seconds" per call, "outputs"}
     {"do": "peak"}                                       -> {"bytes"}
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sides import side
+from benchmarks.implementations import create_implementation
 from benchmarks.workloads import Job, Workload
 
 PR_SET_PDEATHSIG = 1
@@ -31,43 +31,47 @@ PR_SET_PDEATHSIG = 1
 
 class Worker:
     def __init__(self, name: str, threads: int) -> None:
-        self.side = side(name, threads)
+        self.implementation = create_implementation(name, threads)
         self.predictors: dict[tuple[int, int | None], Any] = {}
 
     def load(self, workload: dict[str, Any], folder: str) -> dict[str, Any]:
         self.predictors = {}
-        self.side.load(Job.load(Workload.from_json(workload), Path(folder)))
+        self.implementation.load(Job.load(Workload.from_json(workload), Path(folder)))
         return {}
 
     def train(self, epochs: int) -> dict[str, Any]:
-        self.side.reset()
+        self.implementation.reset()
         gc.collect()
         start = time.perf_counter()
-        losses = self.side.train(epochs)
+        losses = self.implementation.train(epochs)
         seconds = time.perf_counter() - start
-        return {"seconds": seconds, "losses": losses, "threads": self.side.chosen_threads()}
+        return {
+            "seconds": seconds,
+            "losses": losses,
+            "threads": self.implementation.chosen_threads(),
+        }
 
     def predict(self, rows: int, chunk: int | None, calls: int) -> dict[str, Any]:
         if (rows, chunk) not in self.predictors:
-            self.predictors[rows, chunk] = self.side.predictor(rows, chunk)
+            self.predictors[rows, chunk] = self.implementation.predictor(rows, chunk)
             self.predictors[rows, chunk][0]()  # compiles
-        predict, answers = self.predictors[rows, chunk]
+        predict, outputs = self.predictors[rows, chunk]
         gc.collect()
         start = time.perf_counter()
         for _ in range(calls):
             predict()
         seconds = (time.perf_counter() - start) / calls
-        return {"seconds": seconds, "answers": answers().ravel().tolist()}
+        return {"seconds": seconds, "outputs": outputs().ravel().tolist()}
 
     def peak(self) -> dict[str, Any]:
         return {"bytes": peak_bytes()}
 
 
 def peak_bytes() -> int:
-    """The most memory this process has held.
+    """Return the peak memory of this process.
 
-    On Linux getrusage would also count the process that started this one; /proc does not. On
-    macOS getrusage answers in bytes.
+    On Linux, getrusage includes the parent process, and /proc does not. On macOS, getrusage returns
+    bytes.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -76,7 +80,7 @@ def peak_bytes() -> int:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it, even while it is stopped."""
+    """Ask Linux to kill this process when its parent ends, even while it is suspended."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -84,7 +88,7 @@ def die_with_parent() -> None:
 def main() -> None:
     die_with_parent()
     name, threads = sys.argv[1], int(sys.argv[2])
-    answers = os.fdopen(os.dup(1), "w")  # what libraries print must not mix with the answers
+    replies = os.fdopen(os.dup(1), "w")  # text that libraries print must not mix with replies
     os.dup2(2, 1)
     worker = Worker(name, threads)
     actions: dict[str, Callable[..., dict[str, Any]]] = {
@@ -96,10 +100,10 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = actions[request.pop("do")](**request)
+            reply = actions[request.pop("do")](**request)
         except Exception:
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), file=answers, flush=True)
+            reply = {"error": traceback.format_exc()}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Workloads: what is trained, on which data, and how long; equal for every side."""
+"""Workloads: networks, data and training lengths, equal for all implementations."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-SEED = 20  # of the data, the first weights and the order of the batches
+SEED = 20  # of the data, the initial weights and the order of the batches
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One training: float32, ReLU, cross-entropy on logits, He initialization, constant rate."""
+    """One training: float32, ReLU, cross-entropy on logits, He initialization, constant lr."""
 
     name: str
     sizes: tuple[int, ...]
     rows: int
     batch: int | None  # None: all rows at once
-    rule: str  # "sgd", "momentum" (0.9) or "adam"
+    optimizer: str  # "sgd", "momentum" (0.9) or "adam"
     lr: float
     epochs: int
-    goal: float | None = None  # fastest peer / plainnet, at least
-    timed: int | None = None  # where a training is long, peers run so many epochs, scaled up
+    goal: float | None = None  # fastest library / plainnet, at least
+    timed: int | None = None  # epochs that other libraries run where a training is long; scaled up
 
     @property
     def batch_rows(self) -> int:
@@ -43,9 +43,11 @@ class Workload:
         if len(self.sizes) > 6:
             sizes = f"{len(self.sizes) - 2} layers of {self.sizes[1]}, {self.sizes[-1]} outputs"
         batch = "full batch" if self.batch is None else f"batch {self.batch}"
-        rule = {"sgd": "gradient descent", "momentum": "momentum 0.9", "adam": "Adam"}[self.rule]
+        optimizer = {"sgd": "gradient descent", "momentum": "momentum 0.9", "adam": "Adam"}[
+            self.optimizer
+        ]
         epochs = f"{self.epochs:,} epoch{'s' if self.epochs > 1 else ''}"
-        return f"{sizes}, {self.rows:,} rows, {batch}, {rule}, {epochs}"
+        return f"{sizes}, {self.rows:,} rows, {batch}, {optimizer}, {epochs}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,13 +57,13 @@ class Workload:
         return cls(**{**fields, "sizes": tuple(fields["sizes"])})
 
 
-PICTURE = (12288, 8, 8, 8, 1)
+IMAGE = (12288, 8, 8, 8, 1)
 WORKLOADS = (
     Workload("small-full", (7, 16, 1), 2320, None, "sgd", 0.3, 1000, goal=2.5),
     Workload("small-adam", (7, 16, 1), 2320, 64, "adam", 0.003, 20, goal=4),
-    Workload("wide-200", PICTURE, 400, None, "sgd", 0.003, 200, goal=12),
-    Workload("wide-2500", PICTURE, 400, None, "sgd", 0.003, 2500, goal=35, timed=100),
-    Workload("wide-momentum", PICTURE, 400, None, "momentum", 0.0003, 2500, goal=35, timed=100),
+    Workload("wide-200", IMAGE, 400, None, "sgd", 0.003, 200, goal=12),
+    Workload("wide-2500", IMAGE, 400, None, "sgd", 0.003, 2500, goal=35, timed=100),
+    Workload("wide-momentum", IMAGE, 400, None, "momentum", 0.0003, 2500, goal=35, timed=100),
     Workload("digits", (784, 256, 128, 10), 10_000, 128, "adam", 0.001, 3, goal=1.6),
     Workload("large", (1024, 1024, 1024, 10), 8192, 512, "sgd", 0.05, 1, goal=1.15),
     Workload("deep", (64,) * 21 + (10,), 2560, 128, "adam", 0.001, 3, goal=3),
@@ -73,7 +75,7 @@ PREDICT = Workload("predict", (30, 64, 64, 1), 1_000_000, 1000, "sgd", 0.1, 1)
 
 @dataclass(frozen=True)
 class Sweep:
-    """A family of workloads that differ in one number."""
+    """A family of workloads that differ in one parameter."""
 
     name: str
     label: str
@@ -123,11 +125,11 @@ SWEEPS = (
 )
 
 
-def learnable(workload: Workload) -> tuple[Array, Array]:
-    """Draw rows and targets that a network can learn, but not to the last row.
+def make_data(workload: Workload) -> tuple[Array, Array]:
+    """Generate rows and noisy targets that a network can learn.
 
-    Rows are normal numbers; their class is the largest of a few random linear functions plus
-    noise. Targets are 0 or 1 as (m, 1) float32, or class numbers as (m,) int64.
+    Rows are normally distributed. The class is the argmax of random linear functions plus noise.
+    Targets are 0 or 1 as (m, 1) float32, or class indices as (m,) int64.
     """
     rng = np.random.default_rng(SEED)
     X = rng.standard_normal((workload.rows, workload.sizes[0]), np.float32)
@@ -143,7 +145,7 @@ def learnable(workload: Workload) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Job:
-    """A workload with its rows, targets and first weights, W of shape (n_out, n_in)."""
+    """A workload with its rows, targets and initial weights; W has shape (n_out, n_in)."""
 
     workload: Workload
     X: Array
@@ -151,7 +153,7 @@ class Job:
     weights: tuple[tuple[Array, Array], ...]
 
     @classmethod
-    def draw(cls, workload: Workload) -> "Job":
+    def generate(cls, workload: Workload) -> "Job":
         from plainnet import mlp
 
         *hidden, n_out = workload.sizes[1:]
@@ -160,10 +162,10 @@ class Job:
             (views[f"dense{i}.W"].copy(), views[f"dense{i}.b"].copy())
             for i in range(1, len(hidden) + 2)
         ]
-        return cls(workload, *learnable(workload), tuple(weights))
+        return cls(workload, *make_data(workload), tuple(weights))
 
     def save(self, folder: Path) -> None:
-        """Write plain arrays, so that a worker reads them without importing plainnet."""
+        """Write NumPy files, which a worker reads without importing plainnet."""
         arrays = {"X": self.X, "y": self.y}
         for i, (W, b) in enumerate(self.weights):
             arrays |= {f"W{i}": W, f"b{i}": b}
@@ -180,5 +182,5 @@ class Job:
         layers = range(len(workload.sizes) - 1)
         weights = tuple((read(f"W{i}"), read(f"b{i}")) for i in layers)
         for array in (array for pair in weights for array in pair):
-            array.flags.writeable = False  # every training begins with them
+            array.flags.writeable = False  # every training starts from them
         return cls(workload, read("X"), read("y"), weights)

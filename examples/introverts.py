@@ -32,7 +32,7 @@ def main() -> int:
     run = train(data, CONFIG, watch=report)
     target, rows, test = run.model.target, run.data.train, run.data.test
     assert test is not None
-    own = evaluate(target.task, test.y, run.model.outputs(test.X))
+    own = evaluate(target.task, test.y, run.model.predictions(test.X))
     base = baseline(target.task, rows.y, test.y, target.n_out)
     print(f"{len(test.y)} held-out rows: accuracy {own['accuracy']:.1%}", end=", ")
     print(f"always the most frequent class {base['accuracy']:.1%}")

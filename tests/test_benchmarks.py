@@ -1,6 +1,7 @@
-"""The benchmarks run: workloads, plainnet's side and the floor, without any peer installed."""
+"""The benchmarks run without other libraries: workloads, plainnet, and matrix products."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,28 +26,28 @@ def workloads(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def session(workloads: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     from benchmarks import session
 
-    monkeypatch.setattr(session, "BRIEF", 1e-9)  # a turn is one training
+    monkeypatch.setattr(session, "MIN_SECONDS", 1e-9)  # one training per turn
     return session
 
 
-def test_workloads_have_names_of_their_own(workloads):
+def test_workload_names_are_unique(workloads):
     names = [w.name for w in workloads.WORKLOADS]
     names += [w.name for sweep in workloads.SWEEPS for _, w in sweep.workloads]
     assert len(set(names)) == len(names)
     assert set(workloads.QUICK) < set(names)
 
 
-def test_a_workload_counts_its_steps_and_survives_json(workloads):
+def test_workload_steps_and_json_round_trip(workloads):
     w = workloads.Workload("w", (7, 16, 1), 2320, 64, "adam", 0.01, 20)
     assert w.steps == 37 * 20  # 36 batches of 64 and one of 16
     assert workloads.Workload.from_json(json.loads(json.dumps(w.to_json()))) == w
 
 
 @pytest.mark.parametrize("n_out", [1, 10])
-def test_data_is_the_same_each_time_and_balanced(workloads, n_out):
+def test_data_is_deterministic_and_has_every_class(workloads, n_out):
     w = workloads.Workload("w", (5, 4, n_out), 2000, None, "sgd", 0.1, 1)
-    X, y = workloads.learnable(w)
-    again = workloads.learnable(w)
+    X, y = workloads.make_data(w)
+    again = workloads.make_data(w)
     assert X.shape == (2000, 5)
     assert X.dtype == np.float32
     np.testing.assert_array_equal(X, again[0])
@@ -56,13 +57,11 @@ def test_data_is_the_same_each_time_and_balanced(workloads, n_out):
     assert y.shape == ((2000, 1) if n_out == 1 else (2000,))
 
 
-@pytest.mark.parametrize("rule", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize(("sizes", "batch"), [((6, 4, 1), None), ((6, 5, 4, 3), 16)])
-def test_plainnet_learns_the_workload_the_same_way_twice(
-    workloads, session, tmp_path, rule, sizes, batch
-):
-    lr = {"sgd": 0.3, "momentum": 0.05, "adam": 0.02}[rule]
-    w = workloads.Workload("w", sizes, 60, batch, rule, lr, 30)
+def test_plainnet_trains_a_workload(workloads, session, tmp_path, optimizer, sizes, batch):
+    lr = {"sgd": 0.3, "momentum": 0.05, "adam": 0.02}[optimizer]
+    w = workloads.Workload("w", sizes, 60, batch, optimizer, lr, 30)
     bench = session.Session(tmp_path, 2)
     try:
         timing = bench.train(w, ("plainnet",))["plainnet"]
@@ -73,9 +72,9 @@ def test_plainnet_learns_the_workload_the_same_way_twice(
     assert timing.losses[-1] < timing.losses[0]
 
 
-def test_a_job_survives_its_folder(workloads, tmp_path):
+def test_job_save_load_round_trip(workloads, tmp_path):
     w = workloads.Workload("w", (3, 4, 2), 20, None, "sgd", 0.1, 1)
-    drawn = workloads.Job.draw(w)
+    drawn = workloads.Job.generate(w)
     drawn.save(tmp_path / "w")
     read = workloads.Job.load(w, tmp_path / "w")
     np.testing.assert_array_equal(read.X, drawn.X)
@@ -86,49 +85,49 @@ def test_a_job_survives_its_folder(workloads, tmp_path):
         np.testing.assert_array_equal(b, b_drawn)
 
 
-def test_the_floor_takes_every_product_of_a_step(workloads):
-    from benchmarks.sides.floor import Floor
+def test_matrix_products_include_every_product_of_a_step(workloads):
+    from benchmarks.implementations.matrix_products import MatrixProducts
 
     w = workloads.Workload("w", (5, 4, 3, 2), 10, 4, "sgd", 0.1, 1)
-    floor = Floor(1)
-    floor.load(workloads.Job.draw(w))
+    implementation = MatrixProducts(1)
+    implementation.load(workloads.Job.generate(w))
     # 3 batches of 4, 4 and 2 rows; 3 products forward, 3 for the weights, 2 for the inputs
-    assert len(floor.products) == 3 * 8
-    multiplied = sum(a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in floor.products)
+    assert len(implementation.products) == 3 * 8
+    multiplied = sum(a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in implementation.products)
     assert multiplied == 10 * (3 * (5 * 4 + 4 * 3 + 3 * 2) - 5 * 4)
-    assert floor.train(2) == []
+    assert implementation.train(2) == []
 
 
-def test_a_peer_that_fails_is_left_out_and_plainnet_is_not(workloads, session, tmp_path, capsys):
+def test_only_failing_libraries_are_skipped(workloads, session, tmp_path, capsys):
     w = workloads.Workload("w", (3, 4, 1), 20, None, "sgd", 0.1, 4, timed=2)
     bench = session.Session(tmp_path, 1)
     try:
-        timings = bench.train(replace(w, rule="unknown"), ("floor", "nobody"))
-        assert set(timings) == {"floor"}
-        assert timings["floor"].scale == 2
-        with pytest.raises(session.SideError, match="unknown"):
-            bench.train(replace(w, name="v", rule="unknown"), ("plainnet",))
+        timings = bench.train(replace(w, optimizer="unknown"), ("matrix products", "unavailable"))
+        assert set(timings) == {"matrix products"}
+        assert timings["matrix products"].scale == 2
+        with pytest.raises(session.WorkerError, match="unknown"):
+            bench.train(replace(w, name="v", optimizer="unknown"), ("plainnet",))
     finally:
         bench.close()
-    assert "nobody is left out of w" in capsys.readouterr().err
+    assert "unavailable is skipped in w" in capsys.readouterr().err
 
 
 def test_predictions_are_probabilities(workloads, session, tmp_path):
     w = workloads.Workload("p", (3, 4, 1), 50, 10, "sgd", 0.1, 1)
     bench = session.Session(tmp_path, 1)
     try:
-        timings = bench.predict(w, ("plainnet", "floor"), 20, (None, 8))
+        timings = bench.predict(w, ("plainnet", "matrix products"), 20, (None, 8))
     finally:
         bench.close()
-    job = workloads.Job.draw(w)
+    job = workloads.Job.generate(w)
     (W1, b1), (W2, b2) = job.weights
     Z = np.maximum(job.X[:8] @ W1.T + b1, 0) @ W2.T + b2
-    answers = timings["plainnet"].answers
-    np.testing.assert_allclose(answers, 1 / (1 + np.exp(-Z.ravel())), rtol=1e-5)
-    assert timings["plainnet"].chunk is None  # its own default
+    outputs = timings["plainnet"].outputs
+    np.testing.assert_allclose(outputs, 1 / (1 + np.exp(-Z.ravel())), rtol=1e-5)
+    assert timings["plainnet"].chunk is None  # the default
 
 
-def test_the_report_compares_with_the_fastest_peer(workloads, session):
+def test_report_compares_with_the_fastest_library(workloads, session):
     from benchmarks import report
 
     def timing(*seconds, scale=1.0):
@@ -136,26 +135,26 @@ def test_the_report_compares_with_the_fastest_peer(workloads, session):
 
     timings = {
         "plainnet": timing(1.0, 2.0, 3.0),
-        "floor": timing(1.0, 1.0, 1.0),
+        "matrix products": timing(1.0, 1.0, 1.0),
         "PyTorch": timing(8.0, 8.0, 8.0),
         "JAX": timing(2.0, 3.0, 4.0, scale=2.0),
         "JAX, whole epochs compiled": timing(0.1, 0.1, 0.1),
     }
-    peer, ratio, each = report.advantage(timings)
-    assert (peer, ratio) == ("JAX", 3.0)
+    library, ratio, each = report.speedup(timings)
+    assert (library, ratio) == ("JAX", 3.0)
     assert each == pytest.approx([4.0, 3.0, 8 / 3])
     w = workloads.Workload("w", (3, 4, 1), 20, None, "sgd", 0.1, 1, goal=4)
     row = report.ratio_row(w.title, w.goal, timings)
     assert row[1:] == ["JAX", "**3**", "2.67 to 4", "4 ✗", "2", "6"]
-    found = report.Found(3, trainings=[(w, timings)])
-    assert "ahead of the fastest peer in 1 of 1 workloads" in report.summary(found)
-    text = report.page(found)
+    results = report.Results(3, trainings=[(w, timings)])
+    assert "faster than the fastest library in 1 of 1 workloads" in report.summary(results)
+    text = report.page(results)
     assert "~6" in text  # JAX's scaled seconds
     assert "{" not in text
 
 
-@pytest.mark.parametrize("module", ["run", "threads", "rowspace", "parts", "pictures", "measures"])
-def test_each_file_imports_without_the_peers(module):
+@pytest.mark.parametrize("module", ["run", "threads", "row_space", "breakdown", "plots", "system"])
+def test_modules_import_without_other_libraries(module):
     code = (
         f"import benchmarks.{module}, sys; print([m for m in ('torch', 'jax') if m in sys.modules])"
     )
@@ -165,32 +164,40 @@ def test_each_file_imports_without_the_peers(module):
     assert answer.stdout.strip() == "[]"
 
 
-def test_every_way_to_train_wide_data_comes_to_the_same_step(workloads):
-    from benchmarks import rowspace
+def test_methods_for_wide_data_agree(workloads):
+    from benchmarks import row_space
 
-    X = rowspace.data(12, 60)["independent rows"]
-    found = [rowspace.outcome("independent rows", X, way) for way in rowspace.WAYS]
-    assert all(outcome.error < 1e-5 for outcome in found)
-    assert [outcome.columns for outcome in found] == [60, 12, 12, 12, 12, 20]
-    assert "plainnet" in rowspace.table(found)
+    X = row_space.data(12, 60)["independent rows"]
+    results = [row_space.measurement("independent rows", X, method) for method in row_space.METHODS]
+    assert all(measurement.error < 1e-5 for measurement in results)
+    assert [measurement.columns for measurement in results] == [60, 12, 12, 12, 12, 20]
+    assert "plainnet" in row_space.table(results)
 
 
-def test_the_parts_of_a_step_are_at_most_the_step_and_leave_out_none(workloads):
-    from benchmarks import parts
+def test_breakdown_times_every_part(workloads):
+    from benchmarks import breakdown
 
     tiny = workloads.Workload("w", (30, 4, 3, 1), 20, None, "sgd", 0.1, 300)
     adam = workloads.Workload("w", (3, 4, 3), 20, 8, "adam", 0.1, 30)
     for workload in (tiny, adam):
-        split = parts.split(workload)
-        assert len(split.parts) == len(parts.PARTS)
+        split = breakdown.breakdown_of(workload)
+        assert len(split.parts) == len(breakdown.PARTS)
         assert all(part > 0 for part in split.parts[:-1])
-    assert "| 12.5 |" in parts.table([split], {"w": 12.5})
+    assert "| 12.5 |" in breakdown.table([split], {"w": 12.5})
 
 
-def test_the_rule_of_threads_is_shown_beside_what_was_measured(workloads):
+def test_threads_table_compares_the_rule_with_measurements(workloads):
     from benchmarks import threads
 
-    outcome = threads.outcome(8, 4)
-    assert outcome.chosen == 1
-    assert outcome.cost >= 1
-    assert "8-8-8-10" in threads.table([outcome])
+    measurement = threads.measurement(8, 4)
+    assert measurement.chosen == 1
+    assert measurement.slowdown >= 1
+    assert "8-8-8-10" in threads.table([measurement])
+
+
+def test_performance_page_matches_the_template(workloads):
+    from benchmarks import report
+
+    texts = re.split(r"\{\w+(?::[^}]*)?\}", report.PAGE)
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert re.fullmatch(".*?".join(map(re.escape, texts)), page, re.DOTALL)

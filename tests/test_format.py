@@ -17,7 +17,7 @@ from plainnet import Model
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.evaluate.baselines import stored
-from plainnet.model import HEADER
+from plainnet.model import PARTS
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES
 from plainnet.storage.model_file import FORMAT, read_model
@@ -55,10 +55,10 @@ def test_there_are_golden_files_of_every_format_up_to_this_one():
 def test_a_golden_file_goes_on_giving_its_numbers(path, tmp_path):
     model, expected = Model.load(path), expected_of(path)
     raw, notes = raw_of(path, tmp_path), []
-    X = model.inputs(raw, notes)
+    X = model.preprocess(raw, notes)
     numbers = X if model.transform is None else model.transform(X)[:, :6]
     np.testing.assert_allclose(numbers, expected["inputs"], atol=1e-5)
-    np.testing.assert_allclose(model.outputs(X), expected["outputs"], atol=1e-5)
+    np.testing.assert_allclose(model.predictions(X), expected["outputs"], atol=1e-5)
     assert model.predict(raw).tolist() == expected["predictions"]
 
 
@@ -94,7 +94,7 @@ def test_the_reader_of_the_specification_reads_the_same(path):
     arrays, header = format_one.read(path.read_bytes())
     tensors, described = read_model(path)
     assert header == described
-    assert set(header) == HEADER
+    assert set(header) == set(PARTS)
     assert {n: (a.dtype.str, a.tolist()) for n, a in arrays.items()} == {
         n: (a.dtype.str, a.tolist()) for n, a in tensors.items()
     }
@@ -118,9 +118,9 @@ def test_the_reader_of_the_specification_predicts_the_same(config, tmp_path):
     arrays, header = format_one.read((tmp_path / "m").read_bytes())
     rows = csv.DictReader(io.StringIO(frame.to_csv(index=False)))
     X = format_one.table_inputs(header["schema"], list(rows))
-    np.testing.assert_allclose(model.inputs(frame), X, atol=1e-5)
+    np.testing.assert_allclose(model.preprocess(frame), X, atol=1e-5)
     A = format_one.outputs(arrays, header, X)
-    np.testing.assert_allclose(model.outputs(model.inputs(frame)), A, atol=1e-4)
+    np.testing.assert_allclose(model.predictions(model.preprocess(frame)), A, atol=1e-4)
     said = format_one.predictions(header, A)
     if config.task == "regression":
         np.testing.assert_allclose(model.predict(frame), said, rtol=1e-3)

@@ -57,7 +57,7 @@ def test_a_model_predicts_the_same_after_a_file(models, task, tmp_path):
     raw = pandas_and_bears(6, size=8, seed=4)[0] if task == "pictures" else frame_for(task)
     model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
-    np.testing.assert_array_equal(again.predict_proba(raw), model.predict_proba(raw))
+    np.testing.assert_array_equal(again.predict_logits(raw), model.predict_logits(raw))
     np.testing.assert_array_equal(again.predict(raw), model.predict(raw))
     assert again.record == json.loads(json.dumps(model.record))
     again.save(tmp_path / "again.safetensors")
@@ -71,6 +71,34 @@ def test_labels_come_back_in_the_words_of_the_table(models):
     assert set(models["multiclass"].predict(frame_for("multiclass"))) <= {"a", "b", "c"}
     assert models["multilabel"].predict(frame_for("multilabel")).shape == (60, 2)
     assert 60 < models["regression"].predict(frame_for("regression")).mean() < 140
+
+
+def test_predict_gives_labels_and_predict_proba_a_column_for_each_class(models):
+    for task in ("binary", "multiclass", "multilabel"):
+        model, raw = models[task], frame_for(task)
+        A, Z = model.predict_proba(raw), model.predict_logits(raw)
+        assert A.shape == (60, len(model.target.classes))
+        assert Z.shape == (60, model.target.n_out)
+        if task == "binary":
+            np.testing.assert_array_equal(A[:, 1:], model.predictions(model.preprocess(raw)))
+        if task != "multilabel":
+            np.testing.assert_allclose(A.sum(axis=1), 1, rtol=1e-6)
+            names = np.array(model.target.classes, object)
+            np.testing.assert_array_equal(model.predict(raw), names[A.argmax(axis=1)])
+        else:
+            np.testing.assert_array_equal(model.predict(raw), A > 0.5)
+
+
+def test_a_regression_has_numbers_but_no_probabilities(models):
+    model, raw = models["regression"], frame_for("regression")
+    standardized = model.predict_logits(raw)
+    expected = standardized.astype(float) * model.target.scale + model.target.mean
+    np.testing.assert_array_equal(model.predict(raw), expected)
+    with pytest.raises(PlainnetError) as error:
+        model.predict_proba(raw)
+    assert str(error.value) == (
+        "a regression model predicts numbers and has no probabilities: call predict"
+    )
 
 
 def test_raw_input_may_be_a_path(models, tmp_path):
@@ -117,7 +145,7 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     whole = models["multiclass"]
     record = {**whole.record, "notes": ["short"]}
     model = Model(whole.schema, whole.target, whole.net, whole.loss, record, whole.extras)
-    monkeypatch.setattr("plainnet.model.LONGEST_RECORD", 2000)
+    monkeypatch.setattr("plainnet.model.MAX_RECORD", 2000)
     model.save(tmp_path / "m")
     assert model.record == record
     again = Model.load(tmp_path / "m")
@@ -125,9 +153,9 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     first, said = again.record["notes"]
     assert first == "short"
     assert said.startswith("left out of the record, which would be too long: ")
-    assert "results.evaluation.classes (" in said
-    assert "classes" not in again.record["results"]["evaluation"]
-    assert again.record["results"]["evaluation"]["accuracy"] > 0
+    assert "evaluation.probabilities (" in said
+    assert "probabilities" not in again.record["evaluation"]
+    assert again.record["evaluation"]["accuracy"] > 0
     assert again.record["config"] == json.loads(json.dumps(record["config"]))
 
 
@@ -140,7 +168,7 @@ def test_many_classes_make_no_large_file(tmp_path):
         result = train(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
-        found = Model.load(tmp_path / "m").record["results"]["evaluation"]
+        found = Model.load(tmp_path / "m").record["evaluation"]
         assert sum(rows for _, _, rows in found["confusions"]) == found["rows"]
         assert all("confusions" not in one for one in found["baselines"])
     assert sizes[1] < 4.5 * sizes[0]
@@ -160,8 +188,8 @@ def edited(model, tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t, h: h.pop("schema"), "its header has no schema"),
-        (lambda t, h: h.update(target=[]), "its header has no target"),
+        (lambda t, h: h.pop("schema"), "field 'schema' of its header is absent"),
+        (lambda t, h: h.update(target=[]), "'target' of its header should be an object"),
         (lambda t, h: h["schema"].update(kind="audio"), "kind"),
         (lambda t, h: h["loss"].update(kind="Evil"), "no loss for a binary target"),
         (lambda t, h: h["loss"].update(label_smoothing="a"), "label_smoothing"),
@@ -199,10 +227,13 @@ def test_no_rows_give_no_predictions(task, tmp_path):
     nothing = frame().iloc[:0]
     nothing.to_csv(tmp_path / "rows.csv", index=False)
     for raw in (nothing, tmp_path / "rows.csv"):
-        assert model.predict_proba(raw).shape == (0, model.target.n_out)
+        assert model.predict_logits(raw).shape == (0, model.target.n_out)
         assert len(model.predict(raw)) == 0
     pictures = picture_model(8, task)
-    assert pictures.predict_proba(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, model.target.n_out)
+    assert pictures.predict_logits(np.zeros((0, 8, 8, 3), np.uint8)).shape == (
+        0,
+        model.target.n_out,
+    )
     assert len(pictures.predict(np.zeros((0, 8, 8, 3), np.uint8))) == 0
 
 
@@ -239,7 +270,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
     tracemalloc.stop()
     assert peak < 100e6  # and not 4 * 5000 * 20,000 bytes
     weights = model.net.params.views["dense1.W"][0, np.arange(5000) * 7 % 20_000]
-    np.testing.assert_allclose(said[:, 0], 1 / (1 + np.exp(-weights)), rtol=1e-5)
+    np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-weights)), rtol=1e-5)
 
 
 def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
@@ -257,11 +288,11 @@ def test_more_predictions_than_memory_holds_are_refused():
     schema = TableSchema.infer(pd.DataFrame({"x": [1, 2]}))
     target = Target("multiclass", ("y",), classes)
     model = Model(schema, target, mlp(1, (), 20_000), SoftmaxCrossEntropy())
-    for call in (model.predict, lambda frame: model.logits(model.inputs(frame))):
+    for call in (model.predict, lambda frame: model.forward(model.preprocess(frame))):
         with pytest.raises(PlainnetError) as error:
             call(pd.DataFrame({"x": np.arange(10_000)}))
         assert str(error.value) == (
-            "10,000 rows have 20,000 predictions each, which are more than 134,217,728 in all: "
+            "10,000 rows have 20,000 predictions each, more than 134,217,728 in all: "
             "give fewer rows at a time"
         )
     assert model.predict(pd.DataFrame({"x": [1]})).shape == (1,)

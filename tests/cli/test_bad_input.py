@@ -123,7 +123,7 @@ def test_bad_options(cli: Cli, survey: Path, old: Path, words: str, telling: str
     [
         ("nowhere/m", "there is no folder 'nowhere'"),
         (".", "'.' is a folder"),
-        ("survey.csv", "would overwrite what is read"),
+        ("survey.csv", "would overwrite an input"),
     ],
 )
 def test_bad_places(cli: Cli, survey: Path, out: str, telling: str) -> None:

@@ -74,7 +74,7 @@ DEEP = Raw("[" * 70 + "]" * 70)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (put("more", 1), "the unknown part 'more'"),
+        (put("more", 1), "its header has the unknown field 'more'"),
         (put("format", True), "has format True"),
         (put("format", 1.0), "has format 1.0"),
         (put("format", 2), "has format 2"),
@@ -84,7 +84,10 @@ DEEP = Raw("[" * 70 + "]" * 70)
         (put("record", "x", Raw("-1e999")), "the header is not a JSON object"),
         (put("record", "x", DEEP), "the header is not a JSON object"),
         (put("network", "in_shape", [10**300] * 9), "'dense1' has a shape of over 1,073,741,824"),
-        (put("network", Raw("[" + "9," * 99_999 + "9]")), "its header has no network"),
+        (
+            put("network", Raw("[" + "9," * 99_999 + "9]")),
+            "'network' of its header should be an object",
+        ),
         (put("network", "dtype", "x" * 9999), "…"),
         (put("network", "layers", [{"kind": "ReLU"}] * 10_001), "at most 10,000 layers"),
         (put("target", "scale", [1e308]), "do not fit its task"),
@@ -293,8 +296,8 @@ def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli,
     outcome = cli(*words)
     assert outcome.code == 2
     assert re.fullmatch(
-        r"Error: the network's output for row 1 is \[.*\], which is no sensible number: "
-        r"its weights, or the numbers of that row, are out of all proportion\n",
+        r"Error: the network's output for row 1 is \[.*\], which is too large to be a "
+        r"prediction: check the weights, and the numbers of that row\n",
         outcome.err,
     )
     assert not (tmp_path / "r.html").exists()
@@ -331,7 +334,7 @@ RECORDS = {
     ),
     "settings as a list": put("record", "config", [1]),
     "no record at all": put("record", {}),
-    "results as text": put("record", "results", "good"),
+    "evaluation as text": put("record", "evaluation", "good"),
     "half a surrogate pair": put("record", "data", Raw('"\\ud800"')),
 }
 

@@ -278,7 +278,7 @@ def test_resuming_replaces_only_what_plainnet_wrote(
     before = inodes(tmp_path)
     outcome = cli("train", "--resume long.run")
     if what == "a pipe":
-        one_sentence(outcome, f"'{name}' is no ordinary file: give ")
+        one_sentence(outcome, f"'{name}' is not a regular file: give ")
     else:
         noun = "model" if name == "long.safetensors" else "report"
         one_sentence(outcome, f"'{name}' would be replaced, but is not a {noun} that plainnet ")

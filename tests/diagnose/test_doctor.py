@@ -101,9 +101,9 @@ def test_recording_does_not_change_a_training():
         rng = np.random.default_rng(0)
         X, y = rng.standard_normal((50, 2)), np.arange(50) % 2
         recorder = Recorder(net)
-        options = {"metric": loss.metric}
+        options = {"logits_metric": loss.metric}
         if watched:
-            options = {"metric": recorder.metric(loss.metric), "watch": recorder.watch}
+            options = {"logits_metric": recorder.metric(loss.metric), "watch": recorder.watch}
         history = fit(
             net, X, y, loss=loss, epochs=5, batch_size=8, validation_fraction=0.2, seed=1, **options
         )
@@ -409,7 +409,7 @@ def test_recording_costs_less_than_a_twentieth_of_a_step():
             optimizer=Adam(),
             epochs=2,
             batch_size=128,
-            metric=metric,
+            logits_metric=metric,
             watch=lambda epoch: timed(recorder.watch, epoch),
         )
         whole = time.process_time() - start

@@ -189,7 +189,7 @@ def test_overview_of_pictures_and_its_page():
     X, y, classes = pandas_and_bears(20, size=8)
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
-    wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
+    wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
     seen = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
     assert seen.wrong == 20
     assert seen.weights.shape == (3, 8, 8, 3)

@@ -105,3 +105,8 @@ def table_models():
     models["no hidden layer"] = table_model(lambda n, k: mlp(n, (), k), "multiclass")
     models["wide"] = table_model(lambda n, k: mlp(n, (600, 40), k, activation="tanh"), "multilabel")
     return models
+
+
+def activations(model, raw):
+    """Probabilities, of two classes in one column, or standardized numbers."""
+    return model.loss.predictions(model.predict_logits(raw))

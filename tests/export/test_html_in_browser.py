@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from plainnet.cli.predictions import Predictions
 
 import chromium
-from export.models import EVIL, frame, picture_model, table_model, table_models
+from export.models import EVIL, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
 from export.test_python import picture
-from plainnet.cli.predictions import Predictions
 from plainnet.data.columns import number_from_text, text_from_number
 from plainnet.data.images import read_image
 from plainnet.export.html import to_html
@@ -83,7 +83,7 @@ def agree(seen, model, raw):
     double = Model(model.schema, model.target, model.net.astype(np.float64), model.loss)
     unit = dict(zip(model.target.columns, model.target.scale or [1], strict=False))
     for judge, tolerance in ((model, 1e-5), (double, 1e-9)):
-        expected = answers(model, judge.predict_proba(raw))
+        expected = answers(model, activations(judge, raw))
         assert set(seen) == set(expected)
         for name, value in expected.items():
             scale = max(unit.get(name, 1), abs(value))  # far from all training: relative
@@ -172,7 +172,7 @@ def test_a_prediction_is_written_as_everywhere_else(browser, tmp_path, capsys):
     program["main"]([str(tmp_path / "rows.csv")])
     expected = "row,prediction\n1,1600000000\n2,1600000257\n"
     assert capsys.readouterr().out == expected
-    A = model.predict_proba(table)
+    A = activations(model, table)
     assert Predictions(model.target, "row", ["1", "2"], A).csv() == expected
     tab = browser(model)
     for x, text in (("0", "1600000000"), ("1", "1600000257")):

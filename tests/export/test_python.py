@@ -15,15 +15,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from export.models import EVIL, M, frame, picture_model, table_model, table_models
+from export.models import EVIL, M, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
 from plainnet.data.images import read_image
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.errors import DataError, PlainnetError
+from plainnet.export.formats import FORMATS
 from plainnet.export.python import to_python
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense
+from plainnet.nn.layers import LAYERS, Dense
 from plainnet.nn.network import Sequential, mlp
 
 # Imports each file by its path, predicts, and says what else was loaded.
@@ -43,7 +44,7 @@ with open(f"{folder}/rows") as file:
 for name in names:
     module = load(f"{folder}/{name}.py")
     raw = np.load(f"{folder}/{name}.npy") if "picture" in name else rows
-    A, said = module.predict_proba(raw), module.predict(raw)
+    A, said = module.outputs(raw), module.predict(raw)
     np.savez(f"{folder}/{name}.npz", A=A, said=said.astype("U") if said.dtype == object else said)
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """
@@ -109,11 +110,23 @@ def test_every_model_gives_the_same_bits_without_plainnet(tmp_path):
     for name, model in models.items():
         raw = np.load(tmp_path / f"{name}.npy") if "picture" in name else table
         with limited_threads(1):
-            A, said = model.predict_proba(raw), model.predict(raw)
+            A, said = activations(model, raw), model.predict(raw)
         with np.load(tmp_path / f"{name}.npz") as found:
             assert found["A"].dtype == A.dtype, name
             np.testing.assert_array_equal(found["A"].view(np.uint8), A.view(np.uint8), name)
             np.testing.assert_array_equal(found["said"], said.astype(found["said"].dtype), name)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
+def test_probabilities_have_a_column_for_each_class(task):
+    model, rows = table_models()[task], rows_of(frame().head(3))
+    program = loaded(to_python(model))
+    if task == "regression":
+        assert "predict_proba" not in program
+        return
+    found = program["predict_proba"](rows)
+    assert found.shape == (3, len(model.target.classes))
+    np.testing.assert_array_equal(found, model.predict_proba(frame().head(3)))
 
 
 def test_few_rows_take_the_same_path_through_blas():
@@ -123,7 +136,7 @@ def test_few_rows_take_the_same_path_through_blas():
         for m in (1, 2, 3, 17):
             table = frame().head(m)
             np.testing.assert_array_equal(
-                program["predict_proba"](rows_of(table)), model.predict_proba(table)
+                program["outputs"](rows_of(table)), activations(model, table)
             )
 
 
@@ -205,15 +218,15 @@ def test_every_type_of_a_frame_or_parquet_is_read_as_the_model_reads_it(
         table = read_frame(tmp_path / "rows.parquet")
     model = untrained(table, ["y"], kinds={"x": kind} if kind else None)
     rows = table.to_dict("records")
-    expected = model.predict_proba(table)
-    np.testing.assert_array_equal(loaded(to_python(model))["predict_proba"](rows), expected)
+    expected = activations(model, table)
+    np.testing.assert_array_equal(loaded(to_python(model))["outputs"](rows), expected)
     assert len(np.unique(expected)) >= 2
 
 
 def test_bytes_are_refused_by_both(tmp_path):
     pd.DataFrame({"city": [b"Oslo"]}).to_parquet(tmp_path / "rows.parquet")
     table = read_frame(tmp_path / "rows.parquet")
-    with pytest.raises(DataError, match="the cell holds a bytes where text"):
+    with pytest.raises(DataError, match="the cell holds a bytes instead of text"):
         table_models()["binary"].schema.transform(frame().head(1).assign(city=table["city"]))
     with pytest.raises(ValueError, match=r"b'Oslo' is neither text, a number, true or false, nor"):
         PROGRAM["features"]([ROW | {"city": b"Oslo"}])
@@ -222,7 +235,7 @@ def test_bytes_are_refused_by_both(tmp_path):
 def test_no_rows_give_no_predictions(tmp_path, capsys):
     for name, model in table_models().items():
         program = loaded(to_python(model))
-        assert program["predict_proba"]([]).shape == (0, model.target.n_out), name
+        assert program["outputs"]([]).shape == (0, model.target.n_out), name
         assert len(program["predict"]([])) == 0
     program = loaded(to_python(picture_model(8)))
     assert program["predict"](np.zeros((0, 8, 8, 3), np.uint8)).shape == (0,)
@@ -237,7 +250,7 @@ def test_a_number_keeps_its_value_whatever_the_decimal_sign():
 
 
 def test_a_column_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"column 'age', which the model needs, is not there"):
+    with pytest.raises(ValueError, match=r"column 'age', which the model needs, is absent"):
         PROGRAM["predict"]([{"weight": 3}])
 
 
@@ -250,6 +263,7 @@ def write(path, table, delimiter=",", first=""):
 @pytest.mark.parametrize("raw", [False, True])
 def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
     from plainnet.cli.predictions import Predictions
+
     from plainnet.config import TrainConfig
     from plainnet.training import train
 
@@ -258,7 +272,7 @@ def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsy
     table.to_csv(tmp_path / "rows.csv", index=False)
     loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
     said = capsys.readouterr().out
-    A, rows = model.predict_proba(table), [str(i + 1) for i in range(20)]
+    A, rows = activations(model, table), [str(i + 1) for i in range(20)]
     assert said == Predictions(model.target, "row", rows, A).csv(raw)
     assert said.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
     assert {line.split(",")[1] for line in said.splitlines()[1:]} <= (
@@ -277,7 +291,7 @@ def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_
     program = loaded(to_python(model))
     capsys.readouterr()
     program["main"]([str(file)])
-    A = model.predict_proba(file)
+    A = activations(model, file)
     expected = Predictions(model.target, "row", [str(i + 1) for i in range(M)], A).csv()
     assert capsys.readouterr().out == expected
 
@@ -308,7 +322,7 @@ def test_run_as_a_script_it_is_the_same_and_says_what_is_wrong(tmp_path):
     assert len(done.stdout.splitlines()) >= 2
     file.write_text("age\nold\n")
     assert run(file).stderr.count("\n") == 1
-    assert "column 'income €', which the model needs, is not there" in run(file).stderr
+    assert "column 'income €', which the model needs, is absent" in run(file).stderr
     assert run(tmp_path / "nowhere.csv").returncode == 1
     assert "nowhere.csv" in run(tmp_path / "nowhere.csv").stderr
     assert "Usage:" in run().stderr
@@ -375,7 +389,7 @@ def test_pictures_as_a_program(tmp_path, capsys):
     picture(path, "RGB", (60, 41))
     program = loaded(to_python(model))
     program["main"]([str(path), str(path)])
-    A = model.predict_proba(np.stack([read_image(path, 8)] * 2))
+    A = activations(model, np.stack([read_image(path, 8)] * 2))
     assert capsys.readouterr().out == Predictions(model.target, "file", [str(path)] * 2, A).csv()
     with pytest.raises(SystemExit, match=r"nowhere\.png"):
         program["main"]([str(tmp_path / "nowhere.png")])
@@ -417,7 +431,7 @@ def test_it_reads_well():
         assert "\u202e" not in text
         defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        assert defined - used <= {"predict"}, name
+        assert defined - used <= {"predict", "predict_proba"}, name
         imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         imported = {alias.asname or alias.name for node in imports for alias in node.names}
         assert imported - used == set(), name
@@ -444,9 +458,19 @@ class Square(Activation):
         return dY
 
 
-def test_a_layer_of_your_own_is_refused():
+def test_every_export_knows_every_layer():
+    from plainnet.export import html, model_spec, onnx, python
+
+    every = set(LAYERS) - set(model_spec._NO_EFFECT)
+    assert set(onnx._LAYERS) == set(python._layer_functions()) == set(html._layer_kinds()) == every
+
+
+@pytest.mark.parametrize("name", [one.name for one in FORMATS])
+def test_an_unknown_layer_is_refused(name):
     model = table_model(lambda n, k: Sequential([Dense(3), Square(), Dense(k)], n))
-    with pytest.raises(
-        PlainnetError, match=r"^layer 'square1' is of the kind 'Square', which no export knows:"
-    ):
-        to_python(model)
+    message = (
+        r"^layer 'square1' is of the kind 'Square', which this export does not know: it knows "
+    )
+    export = next(one for one in FORMATS if one.name == name).export
+    with pytest.raises(PlainnetError, match=message):
+        export(model)

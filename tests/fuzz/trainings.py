@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import chromium
-from export.models import EVIL
+from export.models import EVIL, activations
 from export.runtimes import session
 from export.test_html_in_browser import ANSWER, FILL, agree
 from export.test_python import loaded
@@ -29,7 +29,7 @@ from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
 from plainnet.explain.neighbors import nearest
@@ -251,12 +251,12 @@ def all_the_way(number, source, folder, result, step, browser):
         model = Model.load(place)
         model.save(folder / "copy.safetensors")
         assert (folder / "copy.safetensors").read_bytes() == place.read_bytes(), "not as it was"
-        same(model.predict_proba(source), result.model.predict_proba(source), "loaded")
+        same(activations(model, source), activations(result.model, source), "loaded")
     with step("predict"):
         assert len(model.predict(source)) == len(table)
     with step("evaluate"):
         judged = result.data.test or result.data.train
-        found = evaluation(model, judged, train=result.data.train.X)
+        found = evaluate(model, judged, train=result.data.train.X)
         json.dumps(found.to_json(), allow_nan=False)
         if number % REPORTED == 0:
             assert report(model, name="model", rows=judged)
@@ -272,7 +272,7 @@ def all_the_way(number, source, folder, result, step, browser):
     with step("export to Python"):
         program = loaded(to_python(model))
         records = table.to_dict(orient="records")
-        same(program["predict_proba"](records), model.predict_proba(table), "the Python file's")
+        same(program["outputs"](records), activations(model, table), "the Python file's")
         said = program["predict"](records).astype(str)
         np.testing.assert_array_equal(said, model.predict(table).astype(str))
     with step("odd rows in Python"):
@@ -296,11 +296,11 @@ def same(A, B, whose):
 def same_or_refused(model, program, row):
     """Let the Python file refuse what the model refuses, and answer the rest to the last bit."""
     try:
-        A = model.predict_proba(pd.DataFrame([row], dtype=object))
+        A = activations(model, pd.DataFrame([row], dtype=object))
     except PlainnetError:
         A = None
     try:
-        got = program["predict_proba"]([row])
+        got = program["outputs"]([row])
     except ValueError:
         got = None
     assert (A is None) == (got is None), f"refused by one alone: {row}"
@@ -330,7 +330,7 @@ def onnx(model, table):
             inputs[port.name] = known[cells.codes][:, None]
     names = [port.name for port in running.get_outputs()]
     found = dict(zip(names, running.run(names, inputs), strict=True))
-    A, task = model.predict_proba(table), model.target.task
+    A, task = activations(model, table), model.target.task
     if task == "regression":
         found["probabilities"] = (found["prediction"] - model.target.mean) / model.target.scale
     got = found["probabilities"][:, 1:] if task == "binary" else found["probabilities"]

@@ -26,7 +26,7 @@ def pages():
     yield overview_page(overview(model, rows, repeats=1), "<i>model</i>")
     X, y, classes = pandas_and_bears(20, size=8)
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
-    wrong = (model.outputs(X)[:, 0] < 0.5).astype(np.float32)
+    wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)
     rows = NamedExamples(tuple(f"{i}.png" for i in range(20)), X, wrong)
     found = nearest(model, X[1], rows)
     seen = explain(model, X, 2, label=classes[0])

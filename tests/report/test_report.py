@@ -161,7 +161,7 @@ def test_its_parts(task):
 
 @tasks
 def test_the_figures_are_those_of_the_evaluation(task):
-    found = result(task).model.record["results"]["evaluation"]
+    found = result(task).model.record["evaluation"]
     tables = {one["words"].split("\n")[1]: one for one in page(task, False).all("table")}
     words = next(
         one["words"] for caption, one in tables.items() if "held out in training" in caption
@@ -169,8 +169,8 @@ def test_the_figures_are_those_of_the_evaluation(task):
     key = "rmse" if task == "regression" else "accuracy"
     shown = f"{100 * found[key]:.1f} %" if key == "accuracy" else f"{found[key]:.4f}"
     assert shown in words
-    for rival in found["baselines"]:
-        assert rival["words"] in words
+    for baseline in found["baselines"]:
+        assert baseline["description"] in words
     assert found["verdict"] in page(task, False).all("main")[0]["words"]
     assert f"{result(task).model.record['rows']['test']:,} " in words
 
@@ -220,7 +220,7 @@ def test_repeated_trainings_are_in_the_report():
 def test_a_report_without_data_says_why_it_shows_no_pictures():
     assert not page("pictures", False).all("img")
     words = page("pictures", False).all("main")[0]["words"]
-    assert "No pictures are shown, for a model file holds none" in words
+    assert "No pictures are shown, because a model file holds none" in words
     for seen in (page("pictures"), page("binary", False)):
         assert "No pictures are shown" not in seen.all("main")[0]["words"]
 
@@ -254,7 +254,7 @@ def test_the_gallery_shows_mistakes_first_and_what_the_network_saw():
     pictures = seen.all("img")
     assert 1 <= len(pictures) <= 12
     wrong = [one["of"]["alt"] for one in pictures]
-    truths = [re.fullmatch(r"Picture \d+: (\w+), taken for (\w+)", alt).groups() for alt in wrong]
+    truths = [re.fullmatch(r"Picture \d+: (\w+), predicted (\w+)", alt).groups() for alt in wrong]
     right = [true == said for true, said in truths]
     assert right == sorted(right)
 
@@ -270,7 +270,7 @@ def test_without_rows_and_without_a_record_it_shows_what_there_is():
 
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
-@pytest.mark.parametrize("part", ["history", "results", "rows", "config", "notes", "findings"])
+@pytest.mark.parametrize("part", ["history", "evaluation", "rows", "config", "notes", "findings"])
 def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
     done = result("binary").model
     record = {**done.record, part: value}

@@ -1,6 +1,6 @@
-"""The command line: thin, one file a group of commands; this one runs it and words its errors.
+"""The command line: run it and report its errors.
 
-It imports little, so that it handles Ctrl-C from the first hundredths of a second on.
+This file imports little, so that Ctrl-C is handled from the start.
 """
 
 import io
@@ -11,16 +11,16 @@ from contextlib import contextmanager, suppress
 
 from plainnet.errors import PlainnetError
 
-TYPE_CHECKING = False  # as `typing` has it, whose import takes time in which Ctrl-C is not seen
+TYPE_CHECKING = False  # importing `typing` takes time in which Ctrl-C is not handled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import NoReturn
 
 FAILED = 2  # the exit code of every error
-BROKEN_PIPE = 1  # the reader of our output went away, as `| head` does: not worth a word
-LONGEST = 1_900  # characters of a sentence
+BROKEN_PIPE = 1  # the reader of the output has ended, as `| head` does
+LONGEST = 1_900  # characters of an error message
 INTERRUPTED = 130  # what shells expect after Ctrl-C
-_INTERRUPTED = "interrupted: what was not finished is not saved"
+_INTERRUPTED = "interrupted: unfinished work is not saved"
 
 
 def main(arguments: "Sequence[str] | None" = None) -> int:
@@ -36,20 +36,20 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         pressed.append(1)
         raise KeyboardInterrupt
 
-    with _at_ctrl_c(_leave if arguments is None else interrupt) as then:
+    with _at_ctrl_c(_leave if arguments is None else interrupt) as set_handler:
         try:
             for stream in (sys.stdout, sys.stderr):
-                if isinstance(stream, io.TextIOWrapper):  # what it cannot spell is shown
+                if isinstance(stream, io.TextIOWrapper):  # instead of failing
                     stream.reconfigure(errors="backslashreplace")
             import numpy as np
 
             from plainnet.cli.app import run
 
-            then(interrupt)
-            with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is checked
+            set_handler(interrupt)
+            with np.errstate(over="ignore", invalid="ignore"):  # results are checked
                 code = run([token for token in tokens if token != "--debug"])
-            if sys.stdout is not None:  # as it is where the shell has closed it
-                sys.stdout.flush()  # where a broken pipe shows at the latest
+            if sys.stdout is not None:  # the shell may have closed it
+                sys.stdout.flush()  # a broken pipe shows here at the latest
             return code
         except KeyboardInterrupt:
             return _failed(_INTERRUPTED, INTERRUPTED, debug)
@@ -57,28 +57,28 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             _discard_output()
             return BROKEN_PIPE
         except Exception as error:
-            if pressed:  # some imports make an error of their own of it
+            if pressed:  # some imports turn it into another error
                 return _failed(_INTERRUPTED, INTERRUPTED, debug)
-            return _failed(_sentence(error), FAILED, debug)
+            return _failed(_message(error), FAILED, debug)
 
 
 @contextmanager
 def _at_ctrl_c(
     handler: "Callable[..., object]",
 ) -> "Iterator[Callable[[Callable[..., object]], None]]":
-    """Replace the default SIGINT handler; yield a function that sets another one."""
+    """Replace the default SIGINT handler, and yield a function that sets another one."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
-    def then(handler: "Callable[..., object]") -> None:
+    def set_handler(handler: "Callable[..., object]") -> None:
         if usual:
-            with suppress(ValueError):  # in a thread that is not the main one
+            with suppress(ValueError):  # outside the main thread
                 signal.signal(signal.SIGINT, handler)
 
-    then(handler)
+    set_handler(handler)
     try:
-        yield then
+        yield set_handler
     finally:
-        then(signal.default_int_handler)
+        set_handler(signal.default_int_handler)
 
 
 def _leave(*_: object) -> "NoReturn":
@@ -87,12 +87,12 @@ def _leave(*_: object) -> "NoReturn":
     os._exit(INTERRUPTED)
 
 
-def _sentence(error: Exception) -> str:
-    """Say in one sentence, on one line, what went wrong."""
+def _message(error: Exception) -> str:
+    """Return the error message, on one line."""
     if isinstance(error, PlainnetError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
-        # whoever writes a file names it: what has no name is the output of the command
+        # an error without a file name concerns the output of the command
         where = "the output: " if error.filename is None else f"{str(error.filename)!r}: "
         text = where + error.strerror
     elif isinstance(error, ModuleNotFoundError):
@@ -102,9 +102,9 @@ def _sentence(error: Exception) -> str:
         text = f"there is not enough memory: {error}"
     else:
         kind = type(error).__name__
-        text = f"unexpected {kind}: {error}; run it again with --debug to see where"
-    words = " ".join(text.split())
-    return _printable(words if len(words) <= LONGEST else words[: LONGEST - 1] + "…")
+        text = f"unexpected {kind}: {error}; run again with --debug to see where"
+    line = " ".join(text.split())
+    return _printable(line if len(line) <= LONGEST else line[: LONGEST - 1] + "…")
 
 
 def _printable(line: str) -> str:
@@ -112,17 +112,17 @@ def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
-def _failed(sentence: str, code: int, debug: bool) -> int:
+def _failed(message: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
 
         for line in traceback.format_exc().splitlines():
             print(_printable(line), file=sys.stderr)
-    print(f"Error: {sentence}", file=sys.stderr)
+    print(f"Error: {message}", file=sys.stderr)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:  # which has been told
+    except OSError:  # reported above
         _discard_output()
     return code
 

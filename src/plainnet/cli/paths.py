@@ -1,4 +1,4 @@
-"""Where files go: every path is checked before time is spent on what is to be written there."""
+"""Paths of output files, checked before a long computation."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 
 
 def model_path(data: Path) -> Path:
-    """Name a model file after its data, in the current folder but never inside the data."""
+    """Name the model file after its data, in the current folder but never inside the data."""
     whole = data.resolve()
     name = whole.name
     if not whole.is_dir():
@@ -25,27 +25,27 @@ def model_path(data: Path) -> Path:
 
 
 def run_folder(out: Path) -> Path:
-    """Name the folder of a training's checkpoints after its model file, beside it."""
+    """Name the folder of checkpoints after the model file, beside it."""
     return out.with_name(f"{out.name.removesuffix('.safetensors')}.run")
 
 
 def run_model(folder: Path) -> Path:
-    """Name the model file that a folder of checkpoints belongs to, beside it."""
+    """Name the model file of a folder of checkpoints, beside it."""
     return folder.with_name(f"{folder.name.removesuffix('.run')}.safetensors")
 
 
 def near(path: Path) -> Path:
-    """Return a path as one would type it: from the current folder on, if it lies there."""
+    """Return a path relative to the current folder, if it lies there."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
-    """Refuse a file that cannot be written, or would overwrite what is read."""
+def require_output(out: Path, *inputs: Path, option: str = "--out") -> None:
+    """Refuse a file that cannot be written or would overwrite an input."""
     if out.is_dir():
         raise PlainnetError(f"{str(out)!r} is a folder: give {option} the name of a file")
     if out.exists() and not out.is_file():
-        raise PlainnetError(f"{str(out)!r} is no ordinary file: give {option} another name")
+        raise PlainnetError(f"{str(out)!r} is not a regular file: give {option} another name")
     folder = (resolve(out) if out.is_symlink() else out).parent
     if not folder.is_dir():
         raise PlainnetError(f"there is no folder {str(folder)!r} to write {out.name!r} into")
@@ -56,21 +56,21 @@ def require_place(out: Path, *inputs: Path, option: str = "--out") -> None:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise PlainnetError(
                 f"{str(out)!r} would be written into the data folder {str(path)!r}: "
-                f"give {option} another place"
+                f"give {option} another folder"
             )
         if out.resolve() == path.resolve() or (
             out.exists() and path.exists() and out.samefile(path)
         ):
             raise PlainnetError(
-                f"{str(out)!r} would overwrite what is read: give {option} another name"
+                f"{str(out)!r} would overwrite an input: give {option} another name"
             )
 
 
-def require_places(outs: Mapping[str, Path], *inputs: Path) -> None:
-    """Refuse files of which one cannot be written, would overwrite what is read, or another."""
+def require_outputs(outs: Mapping[str, Path], *inputs: Path) -> None:
+    """Refuse files that cannot be written or would overwrite an input or each other."""
     options: dict[Path, str] = {}
     for option, out in outs.items():
-        require_place(out, *inputs, option=option)
+        require_output(out, *inputs, option=option)
         other = options.setdefault(out.resolve(), option)
         if other != option:
             raise PlainnetError(
@@ -80,8 +80,10 @@ def require_places(outs: Mapping[str, Path], *inputs: Path) -> None:
 
 
 def require_pictures(trained: Model, strict: bool) -> None:
-    """Refuse --strict where there are no pictures."""
+    """Refuse --strict for a model of tables."""
     from plainnet.data.images import ImageSchema
 
     if strict and not isinstance(trained.schema, ImageSchema):
-        raise PlainnetError("--strict is about pictures, and this is a model of tables: leave it")
+        raise PlainnetError(
+            "--strict applies only to image models, and this is a model of tables: leave it out"
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
-from plainnet.cli.paths import near, require_place, run_folder, run_model
+from plainnet.cli.paths import near, require_output, run_folder, run_model
 from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.storage.checkpoints import Checkpoints
@@ -27,12 +27,12 @@ class Job:
 
     def check(self) -> None:
         """Refuse what cannot be done, before time is spent."""
-        require_place(self.out, self.path)
+        require_output(self.out, self.path)
         if self.report is not None:
-            require_place(self.report, self.path, self.out, option="--report")
+            require_output(self.report, self.path, self.out, option="--report")
         checkpoints = run_folder(self.out)
         if checkpoints.is_dir():
-            require_place(checkpoints / "checkpoint", self.path)
+            require_output(checkpoints / "checkpoint", self.path)
         if self.repeat != 1:
             check_repeat(self.config, self.repeat)
 

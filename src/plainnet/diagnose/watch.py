@@ -94,6 +94,6 @@ def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> Tr
 
 def examine_model(model: Model, rows: "Examples") -> list[Finding]:
     """Diagnose a trained model on rows, and its training if its record holds the history."""
-    model.logits(rows.X)  # refuses a network that is out of proportion
+    model.forward(rows.X)  # refuses a network that is out of proportion
     history = recorded_history(model.record)
     return examine(replace(_snapshot(model, rows, None), history=history))

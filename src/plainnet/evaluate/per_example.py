@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import DataError
-from plainnet.model import Model, within
+from plainnet.model import Model, are_moderate
 from plainnet.nn.losses import is_positive
 from plainnet.nn.parameters import Array
 
@@ -71,11 +71,11 @@ def read_rows(
 
 def usable(model: Model, found: NamedExamples, notes: list[str]) -> NamedExamples:
     """Leave out samples whose values or outputs are too large to evaluate, such as fill values."""
-    sound = within(model.unchecked_logits(found.X))
+    sound = are_moderate(model.forward(found.X, check=False))
     if model.transform is None:
-        sound &= within(found.X)
+        sound &= are_moderate(found.X)
     if model.target.task == "regression":
-        sound &= within(found.y)
+        sound &= are_moderate(found.y)
     if sound.all():
         return found
     notes.append(_left_out(model, found, np.flatnonzero(~sound)))
@@ -117,7 +117,7 @@ def read_usable(
     found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
     kept = usable(model, found, notes)
     if not kept.names:
-        model.logits(found.X)  # says which number is no sensible one
+        model.forward(found.X)  # refuses it with the row and its output
         raise DataError(f"no row is left: {notes[-1]}")
     return kept
 

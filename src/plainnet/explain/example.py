@@ -132,7 +132,7 @@ def explain(
 ) -> Explanation:
     """Explain one prediction, and the gradient step that its loss asks for."""
     sample = read_sample(model, raw, row, label)
-    predicted = model.outputs(sample.X)[0]  # which refuses a network that is out of proportion
+    predicted = model.predictions(sample.X)[0]  # which refuses a network that is out of proportion
     X = sample.X if model.transform is None else model.transform(sample.X)
     y = None if sample.y is None else sample.y[0]
     seen = trace(model.net, model.loss, X[0], y, entries=entries)

@@ -80,7 +80,7 @@ def importance(
     flat = X.reshape(len(X), -1)
 
     def measure(values: Array) -> Floats:
-        Z = model.logits(values.reshape(X.shape))
+        Z = model.forward(values.reshape(X.shape))
         return np.stack([model.loss.per_example(Z.astype(np.float64), y), row_scores(model, Z, y)])
 
     sign = 1.0 if model.target.task == "regression" else -1.0

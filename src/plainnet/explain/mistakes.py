@@ -35,7 +35,7 @@ class Mistake(NamedTuple):
 def worst(model: Model, rows: NamedExamples, n: int = 10) -> list[Mistake]:
     """List the samples of which a model is most confident, and wrong."""
     target, net = model.target, model.net
-    Z = model.logits(rows.X)
+    Z = model.forward(rows.X)
     y = model.loss.encode(rows.y, net.n_out, np.float64)
     A = model.loss.predictions(Z).astype(np.float64)
     scores, losses = row_scores(model, Z, y), model.loss.per_example(Z.astype(np.float64), y)

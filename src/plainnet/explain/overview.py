@@ -45,7 +45,7 @@ def overview(
     """Look at a whole model by rows whose targets are known."""
     wrong = None
     if model.target.task != "regression":
-        Z = model.logits(rows.X)
+        Z = model.forward(rows.X)
         y = model.loss.encode(rows.y, model.net.n_out, np.float64)
         wrong = int(np.count_nonzero(row_scores(model, Z, y) < 1))
     mistakes = worst(model, rows, n)

@@ -1,4 +1,4 @@
-"""Galleries: the pictures that a network got most wrong, as it saw them."""
+"""Gallery: the pictures with the most confident mistakes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -9,44 +9,44 @@ from numpy.typing import NDArray
 from plainnet.explain.images import png_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from plainnet.data.targets import Target
 
 
 @final
 @dataclass(frozen=True)
-class Picture:
-    """A picture with its words."""
+class GalleryItem:
+    """A picture with its true and predicted class."""
 
-    source: str  # the pixels, as a data: address that needs no request
-    row: int  # which of all pictures it is, counted from 1
-    true: str  # its class, and the class it was taken for
-    said: str  # its class, and the class it was taken for
-    sure: float  # the probability of the class it was taken for
-    right: bool  # whether both are one
+    uri: str  # the pixels as a data: address
+    number: int  # among all pictures, from 1
+    true: str
+    predicted: str
+    probability: float  # of the predicted class
+
+    @property
+    def correct(self) -> bool:
+        """Whether the prediction is right."""
+        return self.true == self.predicted
 
 
 def gallery(
     target: "Target", X: NDArray[np.uint8], y: NDArray[Any], A: NDArray[Any], most: int = 12
-) -> list[Picture]:
-    """Choose the pictures that tell most: the most confidently wrong, then the least sure."""
+) -> list[GalleryItem]:
+    """Choose the most confident mistakes, then the least confident correct predictions."""
     P = np.column_stack([1 - A[:, 0], A[:, 0]]) if target.task == "binary" else A
     true = np.asarray(y, np.int64).reshape(-1)
-    said = P.argmax(axis=1)
-    sure = P[np.arange(len(P)), said]
-    right = said == true
-    # rows break ties, so that the same pictures come out on every machine
-    order = np.lexsort((np.arange(len(P)), np.where(right, sure, -sure), right))[:most]
-    names: Sequence[str] = target.classes
+    predicted, probability = P.argmax(axis=1), P.max(axis=1)
+    correct = predicted == true
+    # row numbers break ties, so that every machine chooses the same pictures
+    order = np.lexsort((np.arange(len(P)), np.where(correct, 1, -1) * probability, correct))
+    classes = target.classes
     return [
-        Picture(
+        GalleryItem(
             png_uri(X[i]),
             int(i) + 1,
-            names[true[i]],
-            names[said[i]],
-            float(sure[i]),
-            bool(right[i]),
+            classes[true[i]],
+            classes[predicted[i]],
+            float(probability[i]),
         )
-        for i in order
+        for i in order[:most]
     ]

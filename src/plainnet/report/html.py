@@ -1,4 +1,4 @@
-"""Pages: templates and style made into one HTML file that needs nothing else."""
+"""Render templates and style to one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -13,8 +13,8 @@ from plainnet._version import __version__
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-LISTED = 40  # rows of a table before the rest is only counted
-_PHONE = 40  # characters of a line
+LISTED = 40  # rows of a table; further ones are only counted
+_PHONE = 40  # characters per line
 
 
 @final
@@ -22,11 +22,11 @@ _PHONE = 40  # characters of a line
 class Table:
     """A table of a page."""
 
-    caption: str  # what it is
-    head: Sequence[str]  # the columns
-    rows: Sequence[Sequence[str]]  # A cell a column, the first of which names the row
-    right: Sequence[int] = ()  # the columns of numbers, which stand to the right
-    colors: Sequence[Sequence[str]] = ()
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]  # the first cell names the row
+    right: Sequence[int] = ()  # columns that are aligned to the right
+    colors: Sequence[Sequence[str]] = ()  # CSS classes of the cells after the first
 
     @property
     def listed(self) -> Sequence[Sequence[str]]:
@@ -35,14 +35,14 @@ class Table:
 
     @property
     def wide(self) -> bool:
-        """Whether a line of it is too long for a phone, so that each row becomes a card there."""
+        """Whether its rows are too long for a phone, where they become cards."""
         columns = zip(*(row for row in self.listed), strict=True)
         cells = sum(max(map(len, column)) for column in columns)
         return not self.colors and cells + len(self.head) > _PHONE
 
     @property
     def more(self) -> int:
-        """How many are not."""
+        """How many rows are not shown."""
         return len(self.rows) - len(self.listed)
 
 
@@ -56,9 +56,8 @@ def page(
 ) -> str:
     """Render a page that extends ``base.html``.
 
-    Everything in the context is escaped. The page's content security policy allows its own one
-    style sheet and script, by digest, and pictures that stand in the page itself: no other script,
-    no inline style and no request to anywhere.
+    Everything in the context is escaped. The page's content security policy allows one style sheet
+    and one script, by digest, and embedded images: no other script, no inline style, no request.
     """
     from markupsafe import Markup
 
@@ -76,7 +75,7 @@ def page(
 
 
 def policy(style: str, script: str = "") -> str:
-    """Return the content security policy of a page with one style sheet and one script, or none."""
+    """Return the content security policy of a page with a style sheet and perhaps a script."""
     runs = f"script-src '{_digest(script)}'; " if script else ""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; {runs}img-src data:; "

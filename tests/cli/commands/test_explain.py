@@ -47,7 +47,7 @@ def test_a_row_in_json_says_what_predict_says(cli: Cli, trained: Path, survey: P
         *("gradients_agree", "nearest"),
     ]
     model = Model.load(trained)
-    assert seen["model_says"] == pytest.approx(model.predict_proba(survey)[6].tolist())
+    assert seen["model_says"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
     assert seen["prediction"]["a"] == pytest.approx(seen["model_says"], rel=1e-5)
     assert seen["answer"] == model.predict(survey)[6]
     assert seen["truth"] == pd.read_csv(survey)["Personality"][6]

@@ -28,16 +28,16 @@ def test_onnx_from_a_table(cli: Cli, trained: Path, survey: Path) -> None:
     running = session(content)
     label, probabilities = running.run(None, feeds(running, frame))
     assert label.tolist() == model.predict(frame).tolist()
-    np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(frame), atol=1e-5)
+    np.testing.assert_allclose(probabilities, model.predict_proba(frame), atol=1e-5)
 
 
 def test_onnx_from_pictures(cli: Cli, painter: Path, colors: Path) -> None:
     assert cli("export", painter, "--onnx", "colors.onnx").code == 0
     model = Model.load(painter)
-    X = model.inputs(colors)
+    X = model.preprocess(colors)
     label, probabilities = session(Path("colors.onnx").read_bytes()).run(None, {"pictures": X})
     assert label.tolist() == model.predict(X).tolist() == ["blue"] * 6 + ["red"] * 6
-    np.testing.assert_allclose(probabilities[:, 1:], model.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
 
 
 def printed(file: str, *words: object) -> str:
@@ -91,7 +91,7 @@ def test_a_file_has_to_be_named(cli: Cli, trained: Path) -> None:
 def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
     before = trained.read_bytes()
     assert refused(cli("export", trained, "--onnx", trained)) == (
-        f"'{trained}' would overwrite what is read: give --onnx another name"
+        f"'{trained}' would overwrite an input: give --onnx another name"
     )
     assert trained.read_bytes() == before
 

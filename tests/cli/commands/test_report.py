@@ -162,15 +162,16 @@ def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> Non
     ("words", "sentence"),
     [
         (["report", "trained.safetensors", "--out", "trained.safetensors"],
-         "Error: 'trained.safetensors' would overwrite what is read: give --out another name\n"),
+         "Error: 'trained.safetensors' would overwrite an input: give --out another name\n"),
         (["evaluate", "trained.safetensors", "survey.csv", "--report", "survey.csv"],
-         "Error: 'survey.csv' would overwrite what is read: give --report another name\n"),
+         "Error: 'survey.csv' would overwrite an input: give --report another name\n"),
         (["train", "survey.csv", "--report", "no/such.html"],
          "Error: there is no folder 'no' to write 'such.html' into\n"),
         (["report", "trained.safetensors", "none.csv"],
          "Error: File 'none.csv' does not exist; check the path.\n"),
         (["report", "trained.safetensors", "--strict"],
-         "Error: --strict is about pictures, and this is a model of tables: leave it\n"),
+         "Error: --strict applies only to image models, and this is a model of tables: "
+         "leave it out\n"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_is_said_first(

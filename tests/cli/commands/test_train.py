@@ -41,9 +41,9 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
     assert all("val cost" in line and "val accuracy" in line for line in epochs)
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 12
-    assert model.record["results"]["evaluation"]["rows"] == 30
-    assert model.record["results"]["evaluation"]["accuracy"] > 0.8
-    assert 0.5 < model.record["results"]["evaluation"]["baselines"][0]["accuracy"] < 0.6
+    assert model.record["evaluation"]["rows"] == 30
+    assert model.record["evaluation"]["accuracy"] > 0.8
+    assert 0.5 < model.record["evaluation"]["baselines"][0]["accuracy"] < 0.6
 
 
 def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
@@ -208,7 +208,7 @@ def test_interrupted_before_the_first_epoch(
     monkeypatch.setattr(training, "train", interrupted)
     outcome = cli("train", survey)
     assert outcome.code == 130
-    assert outcome.err == "Error: interrupted: what was not finished is not saved\n"
+    assert outcome.err == "Error: interrupted: unfinished work is not saved\n"
     assert not (tmp_path / "survey.safetensors").exists()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from plainnet.cli.console import clean, errors, line, notes, output, section, table
-from plainnet.cli.paths import require_place
+from plainnet.cli.paths import require_output
 from plainnet.cli.progress import reading
 from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
@@ -80,7 +80,7 @@ def explain(
     """
     _check(row=row, entries=entries, repeats=repeats, top=top, seed=seed)
     if html is not None:
-        require_place(html, model, path, option="--html")
+        require_output(html, model, path, option="--html")
     trained = Model.load(model)
     if row is None and isinstance(trained.schema, ImageSchema) and path.is_file():
         row = 1
@@ -149,7 +149,7 @@ def _explain_model(
     if pictures is not None and pictures.resolve().is_relative_to(path.resolve()):
         raise PlainnetError(
             f"{str(pictures)!r} would be written into the data folder {str(path)!r}: "
-            "give --pictures another place"
+            "give --pictures another folder"
         )
     remarks: list[str] = []
     with reading(errors()) as progress:

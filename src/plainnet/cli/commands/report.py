@@ -1,16 +1,17 @@
 """``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import training_words
-from plainnet.cli.paths import require_pictures, require_place
+from plainnet.cli.paths import require_output, require_pictures
 from plainnet.config import TrainConfig
+from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
@@ -39,7 +40,7 @@ def report(
     from plainnet.evaluate.per_example import read_usable
 
     place = Path(f"{model.stem}.html") if out is None else out
-    require_place(place, model, *([] if path is None else [path]))
+    require_output(place, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_pictures(trained, strict)
     remarks: list[str] = []
@@ -59,7 +60,7 @@ def write_report(
     rows: "Examples | None",
     path: Path | None = None,
     *,
-    evaluation: Mapping[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Write the report and say where it is.

@@ -34,9 +34,9 @@ const LAYERS = {
   Softplus: (own, x) => x.map((v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
 };
 
-// What comes out of the last layer, turned into what a person calls a prediction.
+// Turns the last layer's outputs into probabilities, or numbers in the unit of the table.
 const LINKS = {
-  binary: (z) => z.map(sigmoid),
+  binary: ([z]) => [1 - sigmoid(z), sigmoid(z)],
   multilabel: (z) => z.map(sigmoid),
   multiclass(z) {
     const top = Math.max(...z);
@@ -92,13 +92,8 @@ function show(y) {
   } else if (MODEL.task === "multilabel") {
     says = names.filter((_, i) => isPositive(y[i])).join(", ") || "none of the labels";
   } else {
-    if (MODEL.task === "binary") {
-      lines = [1 - y[0], y[0]].map((value, i) => ({ name: names[i], value }));
-      says = names[isPositive(y[0]) ? 1 : 0];
-    } else {
-      lines.sort((a, b) => b.value - a.value);
-      says = lines[0].name;
-    }
+    if (MODEL.task === "multiclass") lines.sort((a, b) => b.value - a.value);
+    says = MODEL.task === "binary" ? names[isPositive(y[1]) ? 1 : 0] : lines[0].name;
   }
   const sure = Math.max(...lines.map(({ value }) => value));
   const one = MODEL.task === "binary" || MODEL.task === "multiclass";

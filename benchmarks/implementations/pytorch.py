@@ -1,4 +1,4 @@
-"""PyTorch, written as a good user of it would: fused optimizers, no needless waiting."""
+"""PyTorch in idiomatic use: fused optimizers and no unnecessary synchronization."""
 
 from collections.abc import Callable, Iterable
 from itertools import repeat
@@ -6,11 +6,11 @@ from typing import Any, final
 
 import torch
 
-from benchmarks.sides.base import Predict, Side, chunks, orders, sigmoid
+from benchmarks.implementations.base import Implementation, Predict, chunks, orders, sigmoid
 from benchmarks.workloads import Array, Job
 
 
-class _Torch(Side):
+class _PyTorchBase(Implementation):
     compiled = False
 
     def __init__(self, threads: int) -> None:
@@ -43,10 +43,10 @@ class _Torch(Side):
                 layer.weight.copy_(torch.tensor(W))
                 layer.bias.copy_(torch.tensor(b))
         parameters = self.net.parameters()
-        if w.rule == "adam":
+        if w.optimizer == "adam":
             self.optimizer: Any = torch.optim.Adam(parameters, lr=w.lr, fused=True)
         else:
-            momentum = 0.9 if w.rule == "momentum" else 0.0
+            momentum = 0.9 if w.optimizer == "momentum" else 0.0
             self.optimizer = torch.optim.SGD(parameters, lr=w.lr, momentum=momentum, fused=True)
 
     @final
@@ -87,12 +87,12 @@ class _Torch(Side):
 
 
 @final
-class PyTorch(_Torch):
-    """One call an operation."""
+class PyTorch(_PyTorchBase):
+    """Eager mode: one call per operation."""
 
 
 @final
-class CompiledPyTorch(_Torch):
-    """Forward, loss and backward compiled by torch.compile."""
+class CompiledPyTorch(_PyTorchBase):
+    """Forward pass, loss and backward pass compiled by torch.compile."""
 
     compiled = True

@@ -1,4 +1,4 @@
-"""Measures: start-up, memory of a bare import, size of an installation, and the machine."""
+"""System: import time and memory, size of installations, and a description of the machine."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ IMPORTS = ("numpy", "plainnet", "jax", "sklearn.neural_network", "torch")
 DISTRIBUTIONS = ("plainnet", "scikit-learn", "jax", "torch")
 SHOWN_VERSIONS = ("plainnet", "numpy", "torch", "jax", "jaxlib", "scikit-learn")
 
-# A fresh interpreter times the import itself; starting Python is the same for all.
+# Timed inside a fresh interpreter: the start of Python is the same for all.
 _IMPORT = """
 import time
 start = time.perf_counter()
@@ -26,7 +26,7 @@ print(seconds, peak_bytes())
 
 
 def start_up(runs: int) -> dict[str, tuple[float, int]]:
-    """Median seconds of an import with its bytecode cached, and the memory the process held."""
+    """Return the median seconds of an import with cached bytecode, and the peak memory."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in IMPORTS}
     for number in range(runs + 1):
@@ -38,7 +38,7 @@ def start_up(runs: int) -> dict[str, tuple[float, int]]:
                 env=environment,
                 cwd=Path(__file__).resolve().parents[1],
             )
-            if process.returncode == 0 and number:  # the first writes the bytecode
+            if process.returncode == 0 and number:  # the first run writes the bytecode
                 seconds, peak = process.stdout.split()
                 found[name].append((float(seconds), int(peak)))
     return {
@@ -49,13 +49,13 @@ def start_up(runs: int) -> dict[str, tuple[float, int]]:
 
 
 def installed_bytes(name: str) -> tuple[int, int]:
-    """Size of a distribution with all it requires, and how many distributions that is."""
+    """Return the size of a distribution with its dependencies, and their number."""
     from packaging.requirements import Requirement
 
     seen: set[str] = set()
-    waiting, total = [name], 0
-    while waiting:
-        key = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+    pending, total = [name], 0
+    while pending:
+        key = re.sub(r"[-_.]+", "-", pending.pop()).lower()
         if key in seen:
             continue
         try:
@@ -67,13 +67,13 @@ def installed_bytes(name: str) -> tuple[int, int]:
         for line in dist.requires or ():
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
+                pending.append(requirement.name)
     return total, len(seen)
 
 
 def _own_bytes(name: str) -> int:
     files = [Path(str(file.locate())) for file in distribution(name).files or ()]
-    if name == "plainnet":  # installed in place: its files are those of the checkout
+    if name == "plainnet":  # an editable installation: its files are in the checkout
         spec = find_spec("plainnet")
         assert spec is not None
         assert spec.origin is not None
@@ -82,7 +82,7 @@ def _own_bytes(name: str) -> int:
 
 
 def machine() -> str:
-    """Describe processor, memory, system and BLAS in a sentence."""
+    """Describe the processor, memory, operating system and BLAS."""
     model = platform.processor() or platform.machine()
     cpuinfo, meminfo = Path("/proc/cpuinfo"), Path("/proc/meminfo")
     if cpuinfo.exists():

@@ -1,4 +1,4 @@
-"""JAX: one jitted step a batch with donated buffers, or the whole training in one call."""
+"""JAX: one jitted step per batch with donated buffers, or the whole training in one call."""
 
 import os
 from collections.abc import Callable
@@ -10,19 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.sides.base import Predict, Side, chunks, orders, sigmoid
+from benchmarks.implementations.base import Implementation, Predict, chunks, orders, sigmoid
 from benchmarks.workloads import Array, Job, Workload
 
 Carry = dict[str, Any]
 Step = Callable[[Carry, jax.Array, jax.Array], tuple[Carry, jax.Array]]
 
 
-class _Jax(Side):
+class _JaxBase(Implementation):
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
         if threads == 1:
-            # XLA takes as many threads as the process has processors; with one processor,
-            # handing each step over to another thread only costs time.
+            # XLA uses one thread per processor of the process. With one processor, passing each
+            # step to another thread only costs time.
             if hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
             jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -31,7 +31,7 @@ class _Jax(Side):
     def load(self, job: Job) -> None:
         self.job = job
         self.X, self.y = jnp.asarray(job.X), jnp.asarray(job.y)
-        self.step = step_for(job.workload)
+        self.step = make_step(job.workload)
         self._compile()
         self.reset()
 
@@ -39,7 +39,7 @@ class _Jax(Side):
     def reset(self) -> None:
         weights = [(jnp.array(W.T), jnp.array(b)) for W, b in self.job.weights]
         zeros = partial(jax.tree.map, jnp.zeros_like)
-        slots = {"sgd": 0, "momentum": 1, "adam": 2}[self.job.workload.rule]
+        slots = {"sgd": 0, "momentum": 1, "adam": 2}[self.job.workload.optimizer]
         self.carry: Carry = {
             "weights": weights,
             "state": [zeros(weights) for _ in range(slots)],
@@ -47,7 +47,7 @@ class _Jax(Side):
         }
 
     def _compile(self) -> None:
-        """Make the jitted functions; they compile when they are first called."""
+        """Create the jitted functions, which compile on their first call."""
 
     @final
     def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
@@ -64,42 +64,42 @@ class _Jax(Side):
 
 
 @final
-class Jax(_Jax):
-    """A Python loop over batches, as most training with JAX is written."""
+class Jax(_JaxBase):
+    """A Python loop over batches, the usual form of training in JAX."""
 
     def _compile(self) -> None:
         step = self.step
 
         @partial(jax.jit, donate_argnums=0)
-        def gathered(
+        def batch_step(
             carry: Carry, total: jax.Array, X: jax.Array, y: jax.Array, rows: jax.Array
         ) -> tuple[Carry, jax.Array]:
             carry, loss = step(carry, X[rows], y[rows])
             return carry, total + loss * len(rows)
 
-        self.full = jax.jit(step, donate_argnums=0)
-        self.gathered = gathered
+        self.full_step = jax.jit(step, donate_argnums=0)
+        self.batch_step = batch_step
 
     def train(self, epochs: int) -> list[float]:
         w, carry, X, y = self.job.workload, self.carry, self.X, self.y
         losses, zero = [], np.zeros((), np.float32)
         for order in orders(w.rows, epochs) if w.batch else repeat(None, epochs):
             if order is None:
-                carry, loss = self.full(carry, X, y)
+                carry, loss = self.full_step(carry, X, y)
                 losses.append(loss)
                 continue
             rows, total = order.astype(np.int32), zero
             for start in range(0, w.rows, w.batch_rows):
                 part = rows[start : start + w.batch_rows]
-                carry, total = self.gathered(carry, total, X, y, part)
+                carry, total = self.batch_step(carry, total, X, y, part)
             losses.append(total / w.rows)
         self.carry = jax.block_until_ready(carry)
         return [float(loss) for loss in jax.device_get(losses)]
 
 
 @final
-class WholeJax(_Jax):
-    """All epochs in one compiled call: nothing can look at the training before its end."""
+class JaxWholeTraining(_JaxBase):
+    """All epochs in one compiled call, without access to the epochs while they run."""
 
     def _compile(self) -> None:
         step, w = self.step, self.job.workload
@@ -133,7 +133,7 @@ class WholeJax(_Jax):
 
     def train(self, epochs: int) -> list[float]:
         w = self.job.workload
-        # Room for the longest training, so that a shorter one is not compiled anew.
+        # Sized for the longest training, so that a shorter one needs no new compilation.
         drawn = np.zeros((max(epochs, w.epochs), w.rows if w.batch else 0), np.int32)
         if w.batch is not None:
             drawn[:epochs] = list(orders(w.rows, epochs))
@@ -149,9 +149,9 @@ def logits(weights: Any, X: jax.Array) -> jax.Array:
     return X @ W + b
 
 
-def step_for(workload: Workload) -> Step:
-    """Return one step: loss, gradient and update rule."""
-    rule, lr, binary = workload.rule, workload.lr, workload.sizes[-1] == 1
+def make_step(workload: Workload) -> Step:
+    """Return the function of one step: loss, gradient and update."""
+    optimizer, lr, binary = workload.optimizer, workload.lr, workload.sizes[-1] == 1
 
     def loss_of(weights: Any, X: jax.Array, y: jax.Array) -> jax.Array:
         Z = logits(weights, X)
@@ -163,18 +163,18 @@ def step_for(workload: Workload) -> Step:
     def step(carry: Carry, X: jax.Array, y: jax.Array) -> tuple[Carry, jax.Array]:
         loss, grads = jax.value_and_grad(loss_of)(carry["weights"], X, y)
         state, t, each = carry["state"], carry["t"] + 1, jax.tree.map
-        if rule == "adam":
+        if optimizer == "adam":
             m = each(lambda m, g: 0.9 * m + 0.1 * g, state[0], grads)
             v = each(lambda v, g: 0.999 * v + 0.001 * g * g, state[1], grads)
             m_scale, v_scale = 1 / (1 - 0.9**t), 1 / (1 - 0.999**t)
-            moves = each(lambda m, v: m_scale * m / (jnp.sqrt(v_scale * v) + 1e-8), m, v)
+            updates = each(lambda m, v: m_scale * m / (jnp.sqrt(v_scale * v) + 1e-8), m, v)
             state = [m, v]
-        elif rule == "momentum":
-            moves = each(lambda v, g: 0.9 * v + g, state[0], grads)
-            state = [moves]
+        elif optimizer == "momentum":
+            updates = each(lambda v, g: 0.9 * v + g, state[0], grads)
+            state = [updates]
         else:
-            moves = grads
-        weights = each(lambda p, d: p - lr * d, carry["weights"], moves)
+            updates = grads
+        weights = each(lambda p, d: p - lr * d, carry["weights"], updates)
         return {"weights": weights, "state": state, "t": t}, loss
 
     return step

@@ -1,4 +1,4 @@
-"""scikit-learn: MLPClassifier, told to stop at nothing."""
+"""scikit-learn: MLPClassifier without early stopping."""
 
 import warnings
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.sides.base import Predict, Side, chunks
+from benchmarks.implementations.base import Implementation, Predict, chunks
 from benchmarks.workloads import SEED, Array, Job
 
 NEVER = 10**9
 
 
 @final
-class ScikitLearn(Side):
-    """Warm start carries the first weights in; mini-batches are drawn by its own generator."""
+class ScikitLearn(Implementation):
+    """Set the initial weights by warm start. Mini-batches come from its own generator."""
 
     def load(self, job: Job) -> None:
         w = job.workload
@@ -24,9 +24,9 @@ class ScikitLearn(Side):
         self.y = job.y.ravel().astype(np.int64)
         self.model = MLPClassifier(
             w.sizes[1:-1],
-            solver="adam" if w.rule == "adam" else "sgd",
+            solver="adam" if w.optimizer == "adam" else "sgd",
             learning_rate_init=w.lr,
-            momentum=0.9 if w.rule == "momentum" else 0.0,
+            momentum=0.9 if w.optimizer == "momentum" else 0.0,
             nesterovs_momentum=False,
             batch_size=w.batch_rows,
             shuffle=w.batch is not None,
@@ -38,8 +38,10 @@ class ScikitLearn(Side):
             random_state=SEED,
         )
         warnings.simplefilter("ignore", ConvergenceWarning)
-        few = max(w.batch_rows, 1000)
-        self.model.fit(job.X[:few], self.y[:few])  # makes its attributes; reset sets the weights
+        n_rows = max(w.batch_rows, 1000)
+        self.model.fit(
+            job.X[:n_rows], self.y[:n_rows]
+        )  # creates its attributes; reset sets the weights
         self.reset()
 
     def reset(self) -> None:
@@ -56,7 +58,7 @@ class ScikitLearn(Side):
         X, model = self.job.X[:rows], self.model
 
         def predict() -> Array:
-            answers = [model.predict_proba(part) for part in chunks(X, chunk)]
-            return np.concatenate(answers) if chunk else answers[0]
+            outputs = [model.predict_proba(part) for part in chunks(X, chunk)]
+            return np.concatenate(outputs) if chunk else outputs[0]
 
         return predict, lambda: predict()[:8, 1:]

@@ -1,8 +1,8 @@
-"""parts: where the time of a step goes, so that one sees what no code on top of NumPy can save.
+"""breakdown: the time of each part of a training step and of a prediction.
 
-Each part of plainnet's own step is timed by itself on one real batch; the rest is what `fit` takes
-beyond their sum: Python, and what an array costs that the processor's cache has lost since. Run by
-itself with ``python -m benchmarks.parts``.
+Each part of plainnet's step is timed separately on one batch. The remainder is the time of `fit`
+beyond their sum: Python, and arrays that the processor's cache loses between two parts. Run with
+``python -m benchmarks.breakdown``.
 """
 
 import time
@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.sides.plainnet_side import Plainnet
+from benchmarks.implementations.plainnet import Plainnet
 from benchmarks.workloads import PREDICT, SEED, WORKLOADS, Array, Job, Workload
 from plainnet import Sequential, predict_logits
 from plainnet.engine.blas_threads import available_threads, limited_threads
@@ -24,42 +24,43 @@ from plainnet.train.batches import Batches
 from plainnet.train.fit import fixed_input
 
 Call = Callable[[], object]
-PARTS = ("products", "activations", "loss", "update", "batches", "the rest")
-ROUNDS, ENOUGH = 9, 0.2  # seconds for a part
+PARTS = ("products", "activations", "loss", "update", "batches", "remainder")
+ROUNDS, MIN_SECONDS = 9, 0.2  # seconds per part
 
 
 @dataclass(frozen=True)
-class Split:
-    """A workload, the microseconds of a step, and of each of PARTS."""
+class Breakdown:
+    """Microseconds of a step of a workload, and of each of PARTS."""
 
     workload: Workload
     step: float
     parts: tuple[float, ...]
 
 
-def splits(workloads: Sequence[Workload] = WORKLOADS) -> list[Split]:
-    return [split(workload) for workload in workloads]
+def breakdowns(workloads: Sequence[Workload] = WORKLOADS) -> list[Breakdown]:
+    return [breakdown_of(workload) for workload in workloads]
 
 
-def split(workload: Workload) -> Split:
-    side = Plainnet(1)
-    side.load(Job.draw(workload))
-    side.train(2)
-    step = microseconds(lambda: side.train(workload.epochs)) / workload.steps
-    with limited_threads(side.chosen_threads()), np.errstate(all="ignore"):
-        parts = timed_parts(side, workload)
-    return Split(workload, step, (*parts, max(0.0, step - sum(parts))))
+def breakdown_of(workload: Workload) -> Breakdown:
+    ours = Plainnet(1)
+    ours.load(Job.generate(workload))
+    ours.train(2)
+    step = microseconds(lambda: ours.train(workload.epochs)) / workload.steps
+    with limited_threads(ours.chosen_threads()), np.errstate(all="ignore"):
+        parts = timed_parts(ours, workload)
+    return Breakdown(workload, step, (*parts, max(0.0, step - sum(parts))))
 
 
-def timed_parts(side: Plainnet, workload: Workload) -> list[float]:
-    net, rows, y = side.net, side.job.X, side.loss.encode(side.job.y, side.net.n_out)
-    if side.history.rowspace:
+def timed_parts(ours: Plainnet, workload: Workload) -> list[float]:
+    net, rows = ours.net, ours.job.X
+    y = ours.loss.encode(ours.job.y, net.n_out)
+    if ours.history.rowspace:
         space = RowSpace(net, rows)
         net, rows = space.net, space.X
     batches = Batches(rows, y, None, workload.batch, None, net.dtype)
     rng = np.random.default_rng(SEED)
     X, targets, _ = next(batches.epoch(rng))
-    loss, optimizer, params = side.loss, side.optimizer, net.params
+    loss, optimizer, params = ours.loss, ours.optimizer, net.params
     optimizer.start(params.trained)
     with fixed_input(net, batches):
         Z = net.forward(X, train=True)
@@ -73,7 +74,7 @@ def timed_parts(side: Plainnet, workload: Workload) -> list[float]:
 
 
 def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], list[Call]]:
-    """The matrix products of a step or a prediction, and the activations."""
+    """Return the matrix products and the activations of a step or a prediction."""
     products: list[Call] = []
     activations: list[Call] = []
     for layer in net.layers:
@@ -83,7 +84,7 @@ def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], lis
             activations += [partial(layer.backward, X, True)] if train else []
         elif isinstance(layer, Dense):
             products += dense_products(layer, Y, train, first=layer is net.layers[0])
-        else:  # the first layer in the row space has one product only
+        else:  # the first layer in the row space has only one product
             out = np.empty((len(X), len(layer.b)), net.dtype)
             width = block_width(len(X), layer.A.size)
             products.append(partial(product, layer.features[: len(X)], layer.A, out, width))
@@ -92,7 +93,7 @@ def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], lis
 
 
 def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Call]:
-    if layer.X1T is None:  # wide rows, without ones beside them
+    if layer.X1T is None:  # wide rows, without a column of ones
         return [
             partial(layer.W.dot, layer.X.T, out=Z.T),
             partial(np.matmul, Z.T, layer.X, out=layer.dW),
@@ -110,15 +111,15 @@ def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Cal
     return [forward, *backward, *([] if first else [partial(layer.Wb.T.dot, Z.T, out=dX1.T)])]
 
 
-def predictions(seconds: Sequence[float | None]) -> str:
-    """Where the time of predicting one row goes, and of a million; ``seconds`` would meet goals."""
-    side = Plainnet(1)
-    side.load(Job.draw(PREDICT))
-    net, X = side.net, side.job.X
-    head = ["rows", "goal", "all", "products", "activations", "rows turned over", "together"]
-    lines = ["| " + " | ".join([*head, "the rest"]) + " |", "|---|" + "--:|" * len(head)]
+def prediction_table(goals: Sequence[float | None]) -> str:
+    """Render the time of predicting one row and many rows. ``goals`` are seconds."""
+    ours = Plainnet(1)
+    ours.load(Job.generate(PREDICT))
+    net, X = ours.net, ours.job.X
+    head = ["rows", "goal", "total", "products", "activations", "transpose", "sum"]
+    lines = ["| " + " | ".join([*head, "remainder"]) + " |", "|---|" + "--:|" * len(head)]
     calls: list[Call] = [lambda: net.predict_logits(X[:1]), lambda: predict_logits(net, X)]
-    for rows, call, goal in zip((1, len(X)), calls, seconds, strict=True):
+    for rows, call, goal in zip((1, len(X)), calls, goals, strict=True):
         whole = microseconds(call)
         parts = [part * rows / threads for part, threads in prediction_parts(net, X[:rows])]
         times = (whole, *parts, sum(parts), max(0.0, whole - sum(parts)))
@@ -128,7 +129,7 @@ def predictions(seconds: Sequence[float | None]) -> str:
 
 
 def prediction_parts(net: Sequential, X: Array) -> list[tuple[float, int]]:
-    """Microseconds a row for each part, in one batch on one thread, and how many threads share."""
+    """Return microseconds per row and the number of threads for each part, timed on one batch."""
     batch, first = X[: net.batch_rows], net.layers[0]
     assert isinstance(first, Dense)
     threads = available_threads() if len(X) > len(batch) else 1
@@ -139,11 +140,11 @@ def prediction_parts(net: Sequential, X: Array) -> list[tuple[float, int]]:
 
 
 def microseconds(call: Call) -> float:
-    """The shortest time of a call, which noise can only lengthen."""
+    """Return the shortest time of a call, because noise only adds time."""
     start = time.perf_counter()
     call()
     once = time.perf_counter() - start
-    repeats = max(1, min(2000, int(ENOUGH / ROUNDS / max(once, 1e-7))))
+    repeats = max(1, min(2000, int(MIN_SECONDS / ROUNDS / max(once, 1e-7))))
     best = np.inf
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -153,11 +154,11 @@ def microseconds(call: Call) -> float:
     return 1e6 * best
 
 
-def table(found: list[Split], goals: Mapping[str, float]) -> str:
-    """Microseconds; ``goals`` has for a workload's name what its goal would leave for a step."""
-    head = ["training", "goal", "step", *PARTS[:-1], "together", PARTS[-1]]
+def table(results: list[Breakdown], goals: Mapping[str, float]) -> str:
+    """Render microseconds. ``goals`` maps the name of a workload to its goal per step."""
+    head = ["training", "goal", "step", *PARTS[:-1], "sum", PARTS[-1]]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
-    for s in found:
+    for s in results:
         goal = goals.get(s.workload.name)
         row = [s.workload.title, "-" if goal is None else f"{goal:,.3g}"]
         times = (s.step, *s.parts[:-1], sum(s.parts[:-1]), s.parts[-1])
@@ -166,5 +167,5 @@ def table(found: list[Split], goals: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(splits(), {}))
-    print("\n" + predictions((None, None)))
+    print(table(breakdowns(), {}))
+    print("\n" + prediction_table((None, None)))

@@ -1,9 +1,9 @@
-"""plainnet: fit() with everything it does on its own, the choice of threads included."""
+"""plainnet: fit() with its defaults, including the choice of threads."""
 
 from collections.abc import Callable
 from typing import final
 
-from benchmarks.sides.base import Predict, Side, sigmoid
+from benchmarks.implementations.base import Implementation, Predict, sigmoid
 from benchmarks.workloads import SEED, Array, Job
 from plainnet import (
     SGD,
@@ -20,7 +20,7 @@ from plainnet import (
 
 
 @final
-class Plainnet(Side):
+class Plainnet(Implementation):
     def load(self, job: Job) -> None:
         w = job.workload
         self.job = job
@@ -31,7 +31,7 @@ class Plainnet(Side):
             "momentum": SGD(w.lr, momentum=0.9),
             "adam": Adam(w.lr),
         }
-        self.optimizer = rules[w.rule]
+        self.optimizer = rules[w.optimizer]
         self.history = History()
         self.reset()
 

@@ -1,4 +1,4 @@
-"""Side: what every library has to do."""
+"""Implementation: the interface of every library in the benchmark."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from benchmarks.workloads import SEED, Array, Job
 Predict = Callable[[], object]
 
 
-class Side(ABC):
+class Implementation(ABC):
     """A library that trains and predicts; loading and resetting are not timed."""
 
     def __init__(self, threads: int) -> None:
@@ -18,27 +18,27 @@ class Side(ABC):
 
     @abstractmethod
     def load(self, job: Job) -> None:
-        """Build the network and bring rows and targets into the library's own form."""
+        """Build the network and convert rows and targets to the library's format."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Go back to the first weights and a fresh optimizer."""
+        """Restore the initial weights and create a new optimizer."""
 
     @abstractmethod
     def train(self, epochs: int) -> list[float]:
-        """Train and return the mean loss of every epoch. This is what is timed."""
+        """Train and return the mean loss of every epoch. Only this call is timed."""
 
     @abstractmethod
     def predictor(self, rows: int, chunk: int | None) -> tuple[Predict, Callable[[], Array]]:
-        """Return what predicts the first rows, and what gives its answers as probabilities."""
+        """Return two functions: predict the first rows, and return some of the probabilities."""
 
     def chosen_threads(self) -> int:
-        """The number of threads at work in the last training."""
+        """Return the number of threads used in the last training."""
         return self.threads
 
 
 def orders(rows: int, epochs: int) -> Iterator[Array]:
-    """Draw the order of the rows in each epoch, as plainnet's fit does."""
+    """Draw the order of the rows in each epoch as plainnet.fit does."""
     rng = np.random.default_rng(SEED)
     return (rng.permutation(rows) for _ in range(epochs))
 
@@ -49,7 +49,7 @@ def sigmoid(Z: Array) -> Array:
 
 
 def chunks(X: Array, chunk: int | None) -> list[Array]:
-    """Cut rows into pieces that stay in the cache; works on arrays of every library."""
+    """Split rows into chunks that fit into the cache, for arrays of any library."""
     if chunk is None:
         return [X]
     return [X[start : start + chunk] for start in range(0, len(X), chunk)]

@@ -1,17 +1,17 @@
-"""The floor: the matrix products of the same steps and nothing else, into buffers."""
+"""Matrix products: those of the same steps and nothing else, into preallocated buffers."""
 
 from collections.abc import Callable
 from typing import final
 
 import numpy as np
 
-from benchmarks.sides.base import Predict, Side, chunks
+from benchmarks.implementations.base import Implementation, Predict, chunks
 from benchmarks.workloads import SEED, Array, Job
 
 
 @final
-class Floor(Side):
-    """It learns nothing; the batches are slices, for gathering rows is no product."""
+class MatrixProducts(Implementation):
+    """Compute products without learning. Batches are slices, to exclude the gathering of rows."""
 
     def load(self, job: Job) -> None:
         w = job.workload
@@ -19,11 +19,11 @@ class Floor(Side):
         self.products: list[tuple[Array, Array, Array]] = []
         rng = np.random.default_rng(SEED)
 
-        def fresh(width: int) -> Array:
+        def random_rows(width: int) -> Array:
             return rng.standard_normal((w.batch_rows, width), np.float32)
 
-        inputs = [fresh(n) for n in w.sizes[1:-1]]  # of each layer but the first
-        deltas = [fresh(n) for n in w.sizes[1:]]
+        inputs = [random_rows(n) for n in w.sizes[1:-1]]  # of each layer but the first
+        deltas = [random_rows(n) for n in w.sizes[1:]]
         out = [np.empty_like(dZ) for dZ in deltas]
         back = [np.empty_like(A) for A in inputs]
         grads = [np.empty_like(W) for W, _ in job.weights]
@@ -39,7 +39,7 @@ class Floor(Side):
                     self.products.append((deltas[i][:m], job.weights[i][0], back[i - 1][:m]))
 
     def reset(self) -> None:
-        """Nothing moves."""
+        """Do nothing: the products change no weights."""
 
     def train(self, epochs: int) -> list[float]:
         for _ in range(epochs):
