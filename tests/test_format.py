@@ -16,7 +16,7 @@ from golden.make import ROWS
 from plainnet import Model
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
-from plainnet.evaluate.baselines import stored
+from plainnet.evaluate.baselines.baseline import stored
 from plainnet.model import PARTS
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES

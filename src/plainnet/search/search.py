@@ -11,7 +11,7 @@ import numpy as np
 
 from plainnet.config import TrainConfig, check, with_hidden
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines import Baseline, fit_baselines
+from plainnet.evaluate.baselines.baseline import Baseline, fit_baselines
 from plainnet.evaluate.evaluate import score_baseline, score_model
 from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.search.samplers import TpeSampler, require_optuna
