@@ -12,11 +12,11 @@ from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.baselines.colors import color_statistics
 from plainnet.evaluate.duplicates import (
     contradictions,
-    perceptual_hash,
-    thumbnails,
     hash_rows,
     match_rows,
     near_duplicate_groups,
+    perceptual_hash,
+    thumbnails,
 )
 
 

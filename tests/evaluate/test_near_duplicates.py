@@ -63,7 +63,10 @@ def test_what_is_near_does_not_depend_on_units():
     X = rows(500, 4)
     X = np.vstack([X, jittered(X[:40], 1e-6)])
     units = np.array([1e-3, 1.0, 1e4, 7.0])
-    assert near_duplicate_groups(X).tolist() == near_duplicate_groups(X * units + [0, 5, 1e5, -3]).tolist()
+    assert (
+        near_duplicate_groups(X).tolist()
+        == near_duplicate_groups(X * units + [0, 5, 1e5, -3]).tolist()
+    )
 
 
 def test_a_row_at_the_edge_of_a_cell_is_inside_one_of_the_other_grid():

@@ -12,8 +12,8 @@ from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
-from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.baselines.one_rule import fit_rules
+from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares

@@ -7,8 +7,8 @@ from plainnet.config import TrainConfig, make_loss, make_optimizer
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
-from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.feature_spans import feature_spans
+from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.per_example import NamedExamples, drop_extremes
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model

@@ -25,8 +25,8 @@ from plainnet.evaluate.evaluation import (
     ProbabilityScores,
     Scores,
 )
-from plainnet.evaluate.membership import remember, trained_share
 from plainnet.evaluate.feature_spans import feature_spans
+from plainnet.evaluate.membership import remember, trained_share
 from plainnet.evaluate.per_example import drop_extreme_rows
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics import curves

@@ -46,9 +46,13 @@ class FeatureSpan:
 
 def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
     """Return the span of each column of a table; none of images."""
-    from plainnet.data.columns import CategoryColumn, FeatureColumn, NumberColumn
+    from plainnet.data.column_kinds import (
+        CategoryColumn,
+        FeatureColumn,
+        IndicatorColumn,
+        NumberColumn,
+    )
     from plainnet.data.images import ImageSchema
-    from plainnet.data.left_out import IndicatorColumn
 
     spans: list[FeatureSpan] = []
     if isinstance(schema, ImageSchema):

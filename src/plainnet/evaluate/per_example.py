@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from plainnet.errors import DataError
 from plainnet.model import Model, are_moderate
-from plainnet.nn.losses import is_positive
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:

@@ -356,4 +356,4 @@ def _answers_on(
     assert part.test is not None
     model = untrained(part, config)
     for one in fit_baselines(part.schema, part.target, part.train):
-        yield one, one.describe(part.target), score_baseline(model, one, part.test)[1]
+        yield one, one.describe(part.target)[0], score_baseline(model, one, part.test)[1]

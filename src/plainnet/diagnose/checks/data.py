@@ -183,7 +183,9 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for rows that repeat an earlier one."""
     X = np.asarray(snapshot.X)
-    yield from repeated_rows(snapshot.images, count_copies(X, snapshot.schema), len(X), training=True)
+    yield from repeated_rows(
+        snapshot.images, count_copies(X, snapshot.schema), len(X), training=True
+    )
 
 
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:

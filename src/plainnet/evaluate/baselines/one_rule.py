@@ -48,7 +48,9 @@ class Rule:
     def describe(self, classes: Sequence[str]) -> str:
         """Write the rule in words."""
         best = self.shares.argmax(axis=1)
-        shown = [f"{name} = {classes[i]}" for name, i in zip(self._group_names(), best, strict=True)]
+        shown = [
+            f"{name} = {classes[i]}" for name, i in zip(self._group_names(), best, strict=True)
+        ]
         more = f", ... ({len(shown)} groups)" if len(shown) > 4 else ""
         return f"{self.span.name}: {', '.join(shown[:4])}{more}"
 
