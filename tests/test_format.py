@@ -67,7 +67,7 @@ def test_what_a_golden_file_says_of_its_training_is_understood(path):
     model = Model.load(path)
     names = [one.name for one in stored(model)]
     assert names[:2] == ["constant", "column"]
-    found = model.record["results"]["evaluation"]
+    found = model.record["evaluation"]
     assert [one["name"] for one in found["baselines"]] == names
 
 
