@@ -312,7 +312,7 @@ def test_what_no_one_foresaw_is_a_sentence_too(
         monkeypatch.setattr(Model, "load", load)
 
     fail(TypeError("two\nlines"))
-    one_sentence(cli("summary", trained), "unexpected TypeError: two lines; run it again with")
+    one_sentence(cli("summary", trained), "unexpected TypeError: two lines; run again with")
     fail(MemoryError("of 8 TiB"))
     one_sentence(cli("summary", trained), "there is not enough memory: of 8 TiB")
     fail(PermissionError(13, "Permission denied", "m"))
