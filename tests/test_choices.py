@@ -6,7 +6,7 @@ import pytest
 
 from plainnet import Model, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.training import train
 
 
@@ -52,7 +52,7 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
             run = train(pandas_and_bears(60, size=8), config)
         else:
             run = train(numbers(200), config)
-        every = run.model.record["results"]["evaluation"]["baselines"]
+        every = run.model.record["evaluation"]["baselines"]
         found[standardize] = {one["name"]: (one["accuracy"], one["loss"]) for one in every}
     for name, (accuracy, loss) in found[True].items():
         assert found[False][name] == (accuracy, pytest.approx(loss, rel=1e-3))
@@ -69,9 +69,9 @@ def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):
         again = Model.load(tmp_path / "m.safetensors")
         assert any(name.startswith("rows.") for name in again.extras) == keep
         # the training itself could still look for its rows
-        judged = run.model.record["results"]["evaluation"]["findings"]
+        judged = run.model.record["evaluation"]["findings"]
         assert "duplicates across the split" in {one["name"] for one in judged}
-        found[keep] = {one.name: one for one in evaluation(again, run.data.train).findings}
+        found[keep] = {one.name: one for one in evaluate(again, run.data.train).findings}
         assert (again.predict(frame) == run.model.predict(frame)).all()
     assert "rows trained on" in found[True]
     assert "rows trained on" not in found[False]

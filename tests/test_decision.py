@@ -11,7 +11,7 @@ import chromium
 from export.runtimes import feeds, session
 from plainnet import Model, NetClassifier, TrainConfig, textbook
 from plainnet.data.dataset import Examples
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows, row_scores
 from plainnet.explain.example import explain
 from plainnet.explain.mistakes import worst
@@ -40,7 +40,7 @@ def test_every_judgment_of_a_row_says_no(logit: float) -> None:
     model = undecided(ROWS, logit)
     rows = read_rows(model, ROWS)
     assert model.predict(ROWS).tolist() == ["no"] * 4
-    found = evaluation(model, Examples(rows.X, rows.y)).to_json()
+    found = evaluate(model, Examples(rows.X, rows.y)).to_json()
     assert found["confusion_matrix"] == [[2, 0], [2, 0]]
     assert model.loss.metric(model.forward(rows.X), rows.y[:, np.newaxis]) == 0.5
     assert row_scores(model, model.forward(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
@@ -52,7 +52,7 @@ def test_every_judgment_of_labels_says_no() -> None:
     model = undecided(LABELS)
     rows = read_rows(model, LABELS)
     assert not model.predict(LABELS).any()
-    assert evaluation(model, Examples(rows.X, rows.y)).to_json()["accuracy"] == 0.5
+    assert evaluate(model, Examples(rows.X, rows.y)).to_json()["accuracy"] == 0.5
     assert model.loss.metric(model.forward(rows.X), rows.y) == 0.5
     assert row_scores(model, model.forward(rows.X), rows.y).tolist() == [0.5, 0, 1, 0.5]
     assert explain(model, LABELS, 2).answer == "none"

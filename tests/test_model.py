@@ -153,9 +153,9 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     first, said = again.record["notes"]
     assert first == "short"
     assert said.startswith("left out of the record, which would be too long: ")
-    assert "results.evaluation.classes (" in said
-    assert "classes" not in again.record["results"]["evaluation"]
-    assert again.record["results"]["evaluation"]["accuracy"] > 0
+    assert "evaluation.probabilities (" in said
+    assert "probabilities" not in again.record["evaluation"]
+    assert again.record["evaluation"]["accuracy"] > 0
     assert again.record["config"] == json.loads(json.dumps(record["config"]))
 
 
@@ -168,7 +168,7 @@ def test_many_classes_make_no_large_file(tmp_path):
         result = train(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
-        found = Model.load(tmp_path / "m").record["results"]["evaluation"]
+        found = Model.load(tmp_path / "m").record["evaluation"]
         assert sum(rows for _, _, rows in found["confusions"]) == found["rows"]
         assert all("confusions" not in one for one in found["baselines"])
     assert sizes[1] < 4.5 * sizes[0]

@@ -24,7 +24,7 @@ def test_each_seed_is_the_training_it_names():
     found = repeat(first, frame, config, 3)
     assert found.seeds == (5, 6, 7)
     for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
-        alone = train(frame, TrainConfig(epochs=3, seed=seed)).model.record["results"]
+        alone = train(frame, TrainConfig(epochs=3, seed=seed)).model.record
         assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
     assert first.model.record["repeats"] == found.to_json()

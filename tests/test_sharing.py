@@ -21,7 +21,7 @@ from plainnet.diagnose.activations import measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.engine import blas_threads as threads
 from plainnet.engine.blas_threads import available_threads, limited_threads
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
 from plainnet.explain.importance import importance
@@ -75,7 +75,7 @@ def test_threads_may_look_for_neighbors_while_others_predict():
 
 
 READERS = {
-    "evaluation": lambda m, rows: evaluation(m, Examples(rows.X, rows.y)),
+    "evaluation": lambda m, rows: evaluate(m, Examples(rows.X, rows.y)),
     "explain": lambda m, rows: explain(m, FRAME, row=3),
     "importance": lambda m, rows: importance(m, rows, repeats=2),
     "overview": lambda m, rows: overview(m, rows, repeats=2),

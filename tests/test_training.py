@@ -102,7 +102,7 @@ def test_the_record_says_what_was_done():
     assert record["rows"] == {"train": 60, "validation": 20, "test": 20}
     assert record["config"]["epochs"] == 2
     assert len(record["history"]["val_loss"]) == 2
-    assert set(record["results"]) == {"evaluation"}
+    assert record["evaluation"]["rows"] == record["rows"]["test"]
     assert [one["kind"] for one in record["baselines"]] == ["constant", "column", "regression"]
 
 

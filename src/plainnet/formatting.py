@@ -3,7 +3,7 @@
 NAMES = {
     "loss": "loss",
     "accuracy": "accuracy",
-    "exact_match": "all labels right",
+    "exact_match": "exact match",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",

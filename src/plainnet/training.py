@@ -24,6 +24,7 @@ from plainnet.config import (
     with_hidden,
 )
 from plainnet.errors import DataError, ModelFileError, PlainnetError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
 from plainnet.nn.network import Sequential, Transform
@@ -249,7 +250,7 @@ def train(
 
 def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
     """Evaluate a trained model, and record how it was trained on which data."""
-    from plainnet.evaluate.results import judge
+    from plainnet.evaluate.evaluate import evaluate_held_out
 
     model, history, data = run
     model.record |= {
@@ -257,7 +258,8 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    data, interrupted = judge(model, data, config.fingerprints and not config.private)
+    fingerprints = config.fingerprints and not config.private
+    data, interrupted = evaluate_held_out(model, data, fingerprints)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     model.record |= {
         "rows": {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()},
@@ -412,14 +414,12 @@ def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
         run = first if seed == config.seed else train(data, replace(config, seed=seed))
         if run.history.stopped == "interrupted":
             break
-        results = run.model.record["results"]
-        if not results:
+        evaluation = stored_evaluation(run.model)
+        if evaluation is None or evaluation.best_baseline is None:
             why = run.data.notes[-1] if run.data.notes else "no rows were held out"
             raise PlainnetError(f"the network of seed {seed} has no evaluation: {why}")
-        found = results["evaluation"]
-        best = (one for one in found["baselines"] if one["name"] == found["best_baseline"])
-        scores.append(float(found[metric]))
-        baselines.append(float(next(best)[metric]))
+        scores.append(evaluation.scores.main)
+        baselines.append(evaluation.best_baseline.scores.main)
     if len(scores) < 2:
         raise KeyboardInterrupt
     repeats = Repeats(tuple(seeds[: len(scores)]), metric, tuple(scores), tuple(baselines))

@@ -27,7 +27,12 @@ def test_a_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> N
     assert " the best baseline, " in out
     assert "Calibration" not in out
     detailed = end(cli("train", survey, "--epochs 15 --lr 0.01 --detail").out)
-    for telling in ("Calibration", "Confusion matrix", "network minus", "Best threshold for F1"):
+    for telling in (
+        "Calibration",
+        "Confusion matrix",
+        "network compared with",
+        "Threshold with the best F1",
+    ):
         assert telling in detailed
 
 
@@ -56,7 +61,7 @@ def test_repeats_are_shown_and_recorded(cli: Cli, survey: Path, tmp_path: Path) 
     assert record["repeats"]["seeds"] == [4, 5, 6]
     once = cli("train", survey, "--epochs 3 --seed 4 --out once.safetensors")
     assert once.code == 0
-    assert Model.load("once.safetensors").record["results"] == record["results"]
+    assert Model.load("once.safetensors").record["evaluation"] == record["evaluation"]
     assert "at least 2 in all, got 0" in cli("train", survey, "--repeat 0").err
 
 
@@ -72,4 +77,4 @@ def test_detail_of_every_task(cli: Cli, tmp_path: Path, task: str) -> None:
     frame.to_csv("any.csv", index=False)
     outcome = cli("train", "any.csv", "--detail --epochs 2")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "network minus" in outcome.out
+    assert "network compared with" in outcome.out

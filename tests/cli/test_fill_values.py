@@ -58,7 +58,7 @@ def test_a_training_ends_with_a_model_and_names_the_row(
     record = Model.load("f.safetensors").record
     assert any(note.startswith(said) for note in record["notes"])
     assert record["rows"] == {"train": 120, "validation": 40, "test": 39}
-    assert record["results"]["evaluation"]["rows"] == 39
+    assert record["evaluation"]["rows"] == 39
     json.dumps(record, allow_nan=False)
     assert said in Path("f.html").read_text()
 
@@ -121,6 +121,6 @@ def test_a_training_whose_held_out_rows_are_all_left_out_saves_its_model(
     assert "and 35 more: their values or predictions" in done.out
     assert "The trainings cannot be compared: the network of seed 0 has no evaluation" in done.out
     record = Model.load("f.safetensors").record
-    assert (record["results"], record["rows"]["test"]) == ({}, 0)
+    assert (record["evaluation"], record["rows"]["test"]) == (None, 0)
     assert cli("summary", "f.safetensors").code == 0
     assert cli("report", "f.safetensors").code == 0

@@ -84,7 +84,10 @@ DEEP = Raw("[" * 70 + "]" * 70)
         (put("record", "x", Raw("-1e999")), "the header is not a JSON object"),
         (put("record", "x", DEEP), "the header is not a JSON object"),
         (put("network", "in_shape", [10**300] * 9), "'dense1' has a shape of over 1,073,741,824"),
-        (put("network", Raw("[" + "9," * 99_999 + "9]")), "'network' of its header should be an object"),
+        (
+            put("network", Raw("[" + "9," * 99_999 + "9]")),
+            "'network' of its header should be an object",
+        ),
         (put("network", "dtype", "x" * 9999), "…"),
         (put("network", "layers", [{"kind": "ReLU"}] * 10_001), "at most 10,000 layers"),
         (put("target", "scale", [1e308]), "do not fit its task"),
@@ -331,7 +334,7 @@ RECORDS = {
     ),
     "settings as a list": put("record", "config", [1]),
     "no record at all": put("record", {}),
-    "results as text": put("record", "results", "good"),
+    "evaluation as text": put("record", "evaluation", "good"),
     "half a surrogate pair": put("record", "data", Raw('"\\ud800"')),
 }
 

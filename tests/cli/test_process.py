@@ -111,19 +111,19 @@ def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Pat
 
 SLOWLY = """
 import sys, time
-from plainnet.evaluate import results
+from plainnet.evaluate import evaluate
 from plainnet.cli import main
 from plainnet.diagnose.watch import DoctorWatch
 
 def slowly(done):
-    def slow(*given):
+    def slow(*given, **options):
         print("here", flush=True)
         time.sleep(60)
-        return done(*given)
+        return done(*given, **options)
     return slow
 
 if sys.argv.pop(1) == "evaluated":
-    results.results = slowly(results.results)
+    evaluate.evaluate = slowly(evaluate.evaluate)
 else:
     DoctorWatch.findings = slowly(DoctorWatch.findings)
 sys.exit(main())
@@ -153,8 +153,8 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     assert "Saved: survey.safetensors\n" in rest
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 5
-    assert (model.record["results"] == {}) == (when == "evaluated")
-    note = "interrupted after the training: what was not yet found is left out"
+    assert (model.record["evaluation"] is None) == (when == "evaluated")
+    note = "interrupted after the training: the rest of the evaluation is left out"
     assert (note in model.record["notes"]) == (when == "evaluated")
     assert ("To go on: plainnet train --resume survey.run\n" in rest) == bool(every)
     assert run("evaluate", "survey.safetensors", survey, cwd=tmp_path).returncode == 0

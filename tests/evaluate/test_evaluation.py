@@ -11,10 +11,10 @@ from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.targets import Target
 from plainnet.evaluate.baselines import fit_baselines, store, stored
-from plainnet.evaluate.evaluation import Costs, evaluation
+from plainnet.evaluate.evaluate import Costs, evaluate
+from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores
 from plainnet.evaluate.membership import Share
-from plainnet.evaluate.results import results
-from plainnet.evaluate.verdict import BaselineResult, Comparison, verdict
+from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics.intervals import Difference
 from plainnet.training import train
 
@@ -29,14 +29,14 @@ def table(m=400, seed=0):
 
 def judged(frame, config=QUICK):
     result = train(frame, config)
-    return result, evaluation(result.model, result.data.test, train=result.data.train.X)
+    return result, evaluate(result.model, result.data.test, train=result.data.train.X)
 
 
 def test_a_network_that_is_better_is_called_so():
     frame, _ = table()
     frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")  # no column says anything alone
     _, found = judged(frame)
-    assert found.figures["accuracy"] > 0.85
+    assert found.scores.main > 0.85
     assert found.verdict.startswith("Better than the best baseline, ")
     assert "Without a network" not in found.verdict
     assert not found.findings
@@ -47,10 +47,10 @@ def test_a_network_that_is_worse_is_called_so():
     frame["y"] = np.where(frame.a > 0, "in", "out")
     _, found = judged(frame, TrainConfig(epochs=1, lr=1e-6, seed=3))
     assert found.verdict.startswith("Worse than the best baseline, ")
-    low, high = found.figures["interval"]
-    right = f"{100 * found.figures['accuracy']:.1f} % of 80 held-out rows right"
+    low, high = found.scores.interval
+    right = f"{100 * found.scores.main:.1f} % of 80 held-out rows right"
     assert right in found.verdict
-    assert low < found.figures["accuracy"] < high
+    assert low < found.scores.main < high
 
 
 def test_noise_is_not_learned():
@@ -78,7 +78,7 @@ def test_a_leaked_column_is_named(leak):
     assert finding.advice.endswith("--kind 'the leak=identifier'")
     _, clean = judged(frame, TrainConfig(epochs=40, lr=0.02, kind={"the leak": "identifier"}))
     assert not clean.findings
-    assert result.model.record["results"]["evaluation"]["findings"][0] == finding.to_json()
+    assert result.model.record["evaluation"]["findings"][0] == finding.to_json()
 
 
 def test_a_telling_column_is_no_leak():
@@ -87,7 +87,7 @@ def test_a_telling_column_is_no_leak():
     frame["told"] = np.where(rng.random(400) < 0.96, frame.a > 0, frame.a <= 0).astype(int)
     frame = frame[["told", "b", "y"]]
     _, found = judged(frame)
-    assert found.rivals[1].figures["accuracy"] > 0.9
+    assert found.baselines[1].scores.main > 0.9
     assert "leaked column" not in [one.name for one in found.findings]
 
 
@@ -117,12 +117,12 @@ def test_numbers_are_compared_by_their_squared_errors():
     frame["y"] = 50 + 10 * np.abs(frame.a) + rng.standard_normal(400)
     _, found = judged(frame)
     assert found.verdict.startswith("Better than the best baseline, ")
-    best = min(found.rivals, key=lambda rival: rival.figures["rmse"])
-    assert f"RMSE {best.figures['rmse']:.4f}" in found.verdict
+    best = min(found.baselines, key=lambda one: one.scores.main)
+    assert f"RMSE {best.scores.main:.4f}" in found.verdict
     assert "squared error -" in found.verdict
     frame["y"] = 50 + 10 * frame.a + rng.standard_normal(400)
     _, found = judged(frame)
-    assert found.best == "regression"
+    assert found.best_baseline.name == "regression"
     assert "Without a network, as good or better: linear regression" in found.verdict
 
 
@@ -130,18 +130,16 @@ def test_the_figures_are_those_of_the_rows():
     result, found = judged(introverts(400), TrainConfig(epochs=15, lr=0.01))
     test = result.data.test
     p = result.model.predictions(test.X)[:, 0]
-    assert found.figures["accuracy"] == np.mean((p > 0.5) == test.y)
-    assert found.curves["brier"] == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
-    constant, column, _ = found.rivals
+    assert found.scores.main == np.mean((p > 0.5) == test.y)
+    assert found.probabilities.brier == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
+    constant, column, _ = found.baselines
     rule = stored(result.model)[1].rules[0]
     rows = rule.predict(test.X).argmax(axis=1) == test.y
-    assert column.figures["accuracy"] == rows.mean()
-    assert constant.difference.value == pytest.approx(
-        found.figures["accuracy"] - constant.figures["accuracy"]
-    )
-    assert found.curves["roc"][0][0] == 0
-    assert "cheapest" not in found.curves
-    threshold, cost = evaluation(result.model, test, costs=Costs(1, 9)).curves["cheapest"]
+    assert column.scores.main == rows.mean()
+    assert constant.difference.value == pytest.approx(found.scores.main - constant.scores.main)
+    assert found.probabilities.roc[0][0] == 0
+    assert found.probabilities.cheapest is None
+    threshold, cost = evaluate(result.model, test, costs=Costs(1, 9)).probabilities.cheapest
     said = p >= threshold
     spent = np.sum(said & (test.y == 0)) + 9 * np.sum(~said & (test.y == 1))
     assert cost == pytest.approx(spent / len(p))
@@ -165,9 +163,11 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
     theta = result.model.net.params.theta.copy()
     result.model.save(tmp_path / "m.safetensors")
     again = Model.load(tmp_path / "m.safetensors")
-    found = evaluation(again, result.data.test, train=result.data.train.X).to_json()
+    evaluation = evaluate(again, result.data.test, train=result.data.train.X)
+    found = evaluation.to_json()
     text = json.dumps(found, allow_nan=False)
-    assert json.loads(text) == again.record["results"]["evaluation"]
+    assert Evaluation.from_json(json.loads(text), again.target).to_json() == json.loads(text)
+    assert json.loads(text) == again.record["evaluation"]
     np.testing.assert_array_equal(theta, again.net.params.theta)
     names = [one["name"] for one in found["baselines"]]
     assert names == {
@@ -200,12 +200,12 @@ def test_edited_baselines_are_refused(change):
 def test_a_model_without_baselines_is_judged_without_a_verdict():
     result = train(introverts(100), TrainConfig(epochs=1))
     bare = Model(result.model.schema, result.model.target, result.model.net, result.model.loss)
-    found = evaluation(bare, result.data.test)
-    assert (found.best, found.rivals) == (None, ())
+    found = evaluate(bare, result.data.test)
+    assert (found.best_baseline, found.baselines) == (None, ())
     assert found.verdict.startswith("Nothing to compare with")
-    assert results(bare, result.data)["evaluation"]["best_baseline"] is not None
     store(fit_baselines(bare.schema, bare.target, result.data.train), bare)
     assert len(stored(bare)) == 3
+    assert evaluate(bare, result.data.test).best_baseline is not None
 
 
 def test_duplicates_across_the_split_are_counted_and_kept_together():
@@ -224,24 +224,27 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
 def test_introverts_are_told_by_one_column(shared_data):
     for seed in range(2):
         result = train(shared_data / "introverts.csv", TrainConfig(seed=seed, epochs=60))
-        found = result.model.record["results"]["evaluation"]
+        found = result.model.record["evaluation"]
         assert not found["verdict"].startswith("Better")
         one = next(b for b in found["baselines"] if b["name"] == "column")
-        says = (
-            f"a single Yes/No column, {one['words'].split()[0]!r} ({100 * one['accuracy']:.1f} %)"
-        )
+        name = one["description"].split()[0]
+        says = f"a single Yes/No column, {name!r} ({100 * one['accuracy']:.1f} %)"
         assert says in found["verdict"]
         assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
 
 
 def test_pandas_and_bears_are_told_by_color(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
-    found = train(shared_data / "pandas-bears", config).model.record["results"]["evaluation"]
+    found = train(shared_data / "pandas-bears", config).model.record["evaluation"]
     assert not found["verdict"].startswith("Better")
     colors = next(b for b in found["baselines"] if b["name"] == "colors")
     assert colors["accuracy"] >= found["accuracy"]
     says = "seven numbers of color with logistic regression "
     assert f"as good or better: {says}({100 * colors['accuracy']:.1f} %)" in found["verdict"]
+
+
+def scores(accuracy):
+    return Scores("binary", 1234, 0.1, {"accuracy": accuracy})
 
 
 @pytest.mark.parametrize(
@@ -258,14 +261,10 @@ def test_pandas_and_bears_are_told_by_color(shared_data):
 )
 def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
     target = Target("binary", ("y",), ("no", "yes"))
-    rival = BaselineResult(
-        "column", "x alone", "x", {"accuracy": 0.85}, Difference(*difference, 0.5)
-    )
-    far = BaselineResult(
-        "constant", "always no", "always no", {"accuracy": 0.5}, Difference(1, 1, 1, 0)
-    )
+    rival = BaselineResult("column", "x alone", "x", scores(0.85), Difference(*difference, 0.5))
+    far = BaselineResult("constant", "always no", "always no", scores(0.5), Difference(1, 1, 1, 0))
     share = Share(0.95, seen, 1.0) if seen else None
-    case = Comparison(target, {"accuracy": 0.9, "rows": 1234}, (far, rival), held_out, False, share)
+    case = Comparison(target, scores(0.9), (far, rival), held_out, False, share)
     held = "held-out " if held_out else ""
     said = verdict(case)
     assert said.startswith(opening)
@@ -288,21 +287,21 @@ def mean_precision(came, p):
     return np.mean([came[p >= p[i]].mean() for i in np.flatnonzero(came)])
 
 
-@pytest.mark.parametrize(("task", "each"), [("multilabel", "label"), ("multiclass", "class")])
-def test_every_label_and_class_has_its_curves(task, each):
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_every_label_and_class_has_its_curves(task):
     result = train(several(task), TrainConfig(epochs=20, task=task, test_fraction=0.4))
     test, target = result.data.test, result.model.target
-    found = evaluation(result.model, test).to_json()
+    found = evaluate(result.model, test).to_json()
     json.dumps(found, allow_nan=False)
-    every = found[{"label": "labels", "class": "classes"}[each]]
-    assert [one[each] for one in every] == list(target.classes) == ["p", "q", "r"]
+    every = found["probabilities"]
+    assert [one["name"] for one in every] == list(target.classes) == ["p", "q", "r"]
     A = result.model.predictions(test.X).astype(np.float64)
     for k, one in enumerate(every):
         p = A[:, k]
         came = test.y == k if task == "multiclass" else test.y[:, k] == 1
         assert one["brier"] == pytest.approx(np.mean((p - came) ** 2))
         pairs = p[came][:, None] - p[~came]  # the area is the share of pairs in order
-        area = np.trapezoid(one["roc"][1], one["roc"][0])
+        area = np.trapezoid(*np.transpose(one["roc"])[::-1])
         assert area == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=2e-3)
         assert one["average_precision"] == pytest.approx(mean_precision(came, p))
         threshold, f1 = one["best_f1"]
@@ -324,15 +323,15 @@ def test_a_label_that_never_comes_has_no_curve():
     result = train(frame, config)
     rows = result.data.test
     never = type(rows)(rows.X, np.column_stack([rows.y[:, 0], np.zeros(len(rows.y))]))
-    first, second = evaluation(result.model, never).curves["labels"]
-    assert "roc" in first
-    assert set(second) == {"label", "brier", "calibration_error", "reliability"}
+    first, second = evaluate(result.model, never).per_class
+    assert first.roc is not None
+    assert set(second.to_json()) == {"name", "brier", "calibration_error", "reliability"}
 
 
 def test_labels_of_equal_rows_that_differ_are_said():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
     result = train(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
-    found = evaluation(result.model, result.data.train).findings
+    found = evaluate(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
     assert said.says.endswith("no model can get more than 75.0 % of these rows wholly right.")
@@ -347,7 +346,9 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
     )  # fmt: skip
     result = train(frame, TrainConfig(epochs=20, task=task, test_fraction=0.03))
     A = result.model.predictions(result.data.test.X).astype(np.float64).ravel()
-    text = json.dumps(evaluation(result.model, result.data.test).curves)
+    found = evaluate(result.model, result.data.test)
+    parts = [one for one in (found.probabilities, *found.per_class) if one is not None]
+    text = json.dumps([one.to_json() for one in parts])
     said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
     assert len(said) > 30
     assert not np.isin(A, said).any()

@@ -8,7 +8,7 @@ from plainnet import Model, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.duplicates import fingerprints
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.membership import guessable, hashes, trained_share
 from plainnet.training import train
 
@@ -227,14 +227,14 @@ def test_copies_in_the_set_do_not_make_it_surer(trained):
 def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
     result = train(people(1000), TrainConfig(epochs=1, test_fraction=0.3))
     model = loaded(result, tmp_path)
-    found = evaluation(model, result.data.train)
+    found = evaluate(model, result.data.train)
     (warning,) = [one for one in found.findings if one.name == "rows trained on"]
     assert warning.level == "warning"
     assert warning.says.startswith("Most of these rows were trained on: ")
     assert warning.number.startswith("about 100.0 %, 95 % interval 98.")
     assert found.verdict.startswith("No verdict, for at least 98.")
     assert found.to_json()["trained_on"]["value"] == 1.0
-    fresh = evaluation(model, result.data.test)
+    fresh = evaluate(model, result.data.test)
     assert "rows trained on" not in [one.name for one in fresh.findings]
     assert fresh.trained_on.low == 0.0
     assert not fresh.verdict.startswith("No verdict")

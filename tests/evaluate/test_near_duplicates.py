@@ -7,10 +7,10 @@ import pytest
 from plainnet.config import TrainConfig
 from plainnet.data import Examples, TableSource, split
 from plainnet.data.table_schema import TableSchema
+from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.near_duplicates import cell_marks, grid_of
-from plainnet.evaluate.verdict import copied
 from plainnet.training import train
 
 
@@ -105,7 +105,7 @@ def named(found, name):
 def test_near_duplicates_across_the_split_are_said_and_kept_together():
     config = TrainConfig(epochs=1, target=("y",))
     apart = train(table(), config)
-    found = evaluation(apart.model, apart.data.test, train=apart.data.train.X).findings
+    found = evaluate(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
     assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
     said = int(finding.number.split()[0])
@@ -115,7 +115,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     across = sum(one != other for one, other in pairs)
     assert said == across > 10
     kept = train(table(), TrainConfig(epochs=1, target=("y",), group_duplicates=True))
-    found = evaluation(kept.model, kept.data.test, train=kept.data.train.X).findings
+    found = evaluate(kept.model, kept.data.test, train=kept.data.train.X).findings
     assert not named(found, "duplicates across the split")
     (within,) = named(found, "repeated rows")
     test = set(kept.data.test_rows.tolist())
@@ -161,13 +161,13 @@ def test_equal_and_nearly_equal_rows_are_told_apart():
     run = train(frame, TrainConfig(epochs=1, target=("y",), test_fraction=0))
     some = frame.iloc[[*range(30), *range(300, 330)]]
     rows = Examples(run.model.schema.transform(some), run.model.target.encode(some))
-    found = evaluation(run.model, rows).findings
+    found = evaluate(run.model, rows).findings
     (within,) = named(found, "repeated rows")
     assert within.says == "Some of these rows are nearly equal to others of them."
     assert within.number == "30 of 60 repeat an earlier one"
     assert "in case or spaces alone" in within.cause
-    assert copied(False, Copies(5, 2), 100)[0].says == (
+    assert repeated_rows(False, Copies(5, 2), 100)[0].says == (
         "Some of these rows are equal, 2 of them only nearly, to others of them."
     )
-    assert copied(False, Copies(5, 0), 100) == []
-    assert copied(True, Copies(1, 0), 100)[0].name == "repeated pictures"
+    assert repeated_rows(False, Copies(5, 0), 100) == []
+    assert repeated_rows(True, Copies(1, 0), 100)[0].name == "repeated pictures"

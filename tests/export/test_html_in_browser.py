@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from plainnet.cli.predictions import Predictions
 
 import chromium
 from export.models import EVIL, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
 from export.test_python import picture
-from plainnet.cli.predictions import Predictions
 from plainnet.data.columns import number_from_text, text_from_number
 from plainnet.data.images import read_image
 from plainnet.export.html import to_html

@@ -262,6 +262,7 @@ def write(path, table, delimiter=",", first=""):
 @pytest.mark.parametrize("raw", [False, True])
 def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
     from plainnet.cli.predictions import Predictions
+
     from plainnet.config import TrainConfig
     from plainnet.training import train
 

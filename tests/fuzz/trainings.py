@@ -29,7 +29,7 @@ from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
-from plainnet.evaluate.evaluation import evaluation
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
 from plainnet.explain.neighbors import nearest
@@ -256,7 +256,7 @@ def all_the_way(number, source, folder, result, step, browser):
         assert len(model.predict(source)) == len(table)
     with step("evaluate"):
         judged = result.data.test or result.data.train
-        found = evaluation(model, judged, train=result.data.train.X)
+        found = evaluate(model, judged, train=result.data.train.X)
         json.dumps(found.to_json(), allow_nan=False)
         if number % REPORTED == 0:
             assert report(model, name="model", rows=judged)

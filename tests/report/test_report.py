@@ -161,7 +161,7 @@ def test_its_parts(task):
 
 @tasks
 def test_the_figures_are_those_of_the_evaluation(task):
-    found = result(task).model.record["results"]["evaluation"]
+    found = result(task).model.record["evaluation"]
     tables = {one["words"].split("\n")[1]: one for one in page(task, False).all("table")}
     words = next(
         one["words"] for caption, one in tables.items() if "held out in training" in caption
@@ -169,8 +169,8 @@ def test_the_figures_are_those_of_the_evaluation(task):
     key = "rmse" if task == "regression" else "accuracy"
     shown = f"{100 * found[key]:.1f} %" if key == "accuracy" else f"{found[key]:.4f}"
     assert shown in words
-    for rival in found["baselines"]:
-        assert rival["words"] in words
+    for baseline in found["baselines"]:
+        assert baseline["description"] in words
     assert found["verdict"] in page(task, False).all("main")[0]["words"]
     assert f"{result(task).model.record['rows']['test']:,} " in words
 
@@ -270,7 +270,7 @@ def test_without_rows_and_without_a_record_it_shows_what_there_is():
 
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
-@pytest.mark.parametrize("part", ["history", "results", "rows", "config", "notes", "findings"])
+@pytest.mark.parametrize("part", ["history", "evaluation", "rows", "config", "notes", "findings"])
 def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
     done = result("binary").model
     record = {**done.record, part: value}

@@ -74,7 +74,7 @@ _COMMANDS = {
         """,
     ),
     "evaluate": (
-        "plainnet.cli.commands.predict:evaluate",
+        "plainnet.cli.commands.evaluate:evaluate",
         """Judge a model by data whose answers are known.
 
         plainnet evaluate survey.safetensors held-out.csv

@@ -12,8 +12,8 @@ from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
+from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.one_rule import FeatureSpan, fit_rules
-from plainnet.evaluate.verdict import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
 from plainnet.metrics.scores import rank_correlation

@@ -69,8 +69,12 @@ class Baseline(ABC):
         """Return what a network would: (m, n_out) probabilities, or standardized numbers."""
 
     @abstractmethod
-    def words(self, target: "Target") -> str:
-        """Say in a few words what it is, with what it says of which class."""
+    def describe(self, target: "Target") -> str:
+        """Name the baseline in a few words."""
+
+    @abstractmethod
+    def phrase(self, target: "Target") -> str:
+        """Name the baseline within a sentence."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -94,13 +98,17 @@ class Constant(Baseline):
         """Return the mean, a row a row of X."""
         return np.tile(self.mean, (len(X), 1))
 
-    def words(self, target: "Target") -> str:
+    def describe(self, target: "Target") -> str:
         """Say which answer."""
         if target.task == "binary":
             return f"always {target.classes[int(is_positive(self.mean[0]))]}"
         if target.task == "multiclass":
             return f"always {target.classes[int(self.mean.argmax())]}"
-        return "always the mean" if target.task == "regression" else "always the same answer"
+        return "always the mean" if target.task == "regression" else "always the same"
+
+    def phrase(self, target: "Target") -> str:
+        """Name the answer."""
+        return self.describe(target)
 
     def to_json(self) -> dict[str, Any]:
         """Return the mean."""
@@ -127,15 +135,15 @@ class Column(Baseline):
             return self.rules[0].predict(F)
         return np.column_stack([rule.predict(F)[:, 1] for rule in self.rules])
 
-    def words(self, target: "Target") -> str:
+    def describe(self, target: "Target") -> str:
         """Say which column, in short."""
         if len(self.rules) > 1:
             return "one column a label"
         place = self.rules[0].place
         return f"{place.name} alone"
 
-    def what(self) -> str:
-        """Say what kind of column it is, for a sentence."""
+    def phrase(self, target: "Target") -> str:
+        """Name the column and its kind."""
         place = self.rules[0].place
         noun = {"yesno": "Yes/No column", "category": "column", "number": "column of numbers"}
         noun["indicator"] = "column of missing cells"
@@ -169,11 +177,17 @@ class Regression(Baseline):
                 self.net.predict_logits(X, transform=self._transform)
             )
 
-    def words(self, target: "Target") -> str:
+    def describe(self, target: "Target") -> str:
         """Say what it is."""
         if self.colors:
             return "7 numbers of color"
         return "linear regression" if self.task == "regression" else "logistic regression"
+
+    def phrase(self, target: "Target") -> str:
+        """Name the regression and its inputs."""
+        if self.colors:
+            return "seven numbers of color with logistic regression"
+        return self.describe(target)
 
     def to_json(self) -> dict[str, Any]:
         """Return what it is."""

@@ -1,58 +1,168 @@
-"""Evaluation: all that is known of how good a model is on some rows, beside the simple answers."""
+"""The evaluation of a model on some rows: one structure for terminal, page, JSON and model file."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plainnet.evaluate.baselines import Baseline, Column, fit_baselines, stored
-from plainnet.evaluate.duplicates import copies, found_in
+from plainnet.errors import ModelFileError
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.membership import Share, trained_share
-from plainnet.evaluate.one_rule import feature_spans
-from plainnet.evaluate.verdict import (
-    BaselineResult,
-    Comparison,
-    contradicted,
-    copied,
-    leaked,
-    repeated,
-    trained_on,
-    unknown,
-    verdict,
-)
-from plainnet.metrics.curves import (
-    Bin,
-    average_precision,
-    best_f1,
-    brier,
-    calibration_error,
-    cheapest,
-    pr_curve,
-    reliability,
-    roc_curve,
-    thinned,
-)
-from plainnet.metrics.intervals import paired_means, paired_shares, wilson
-from plainnet.metrics.scores import evaluate
-from plainnet.model import Model
-from plainnet.nn.losses import is_positive
+from plainnet.evaluate.membership import Share
+from plainnet.evaluate.training_record import finite
+from plainnet.metrics.curves import Bin
+from plainnet.metrics.intervals import Difference
+from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
-    from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
+    from plainnet.model import Model
 
-Array = NDArray[Any]
+Curve = list[tuple[float, float]]  # points
+UNITS = {"multiclass": "class", "multilabel": "label", "regression": "target"}
+_METRICS = {
+    "binary": ("accuracy", "precision", "recall", "f1", "roc_auc"),
+    "multiclass": ("accuracy", "precision", "recall", "f1", "roc_auc"),
+    "multilabel": ("accuracy", "exact_match", "precision", "recall", "f1", "roc_auc"),
+    "regression": ("rmse", "mae", "r2"),
+}
+_CONFUSION = {
+    "binary": "confusion_matrix",
+    "multiclass": "confusions",
+    "multilabel": "confusion_matrix",
+}
 
 
-class Costs(NamedTuple):
-    """What mistakes cost: to call a negative positive, and a positive negative."""
+@final
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How well predictions agree with the truth: the loss and the metrics of the task."""
 
-    false_positive: float
-    false_negative: float
+    task: str
+    rows: int
+    loss: float
+    metrics: Mapping[str, float | None]  # by name; None where one is undefined
+    interval: tuple[float, float] | None = None  # 95 % interval of the accuracy
+    per_unit: Mapping[str, list[float | None]] = field(default_factory=dict)  # for each of UNITS
+    confusion: Any = None  # 2 x 2 counts; one of these for each label; (true, predicted, rows)
+
+    @property
+    def main(self) -> float:
+        """The accuracy, or the RMSE of a regression."""
+        value = self.metrics["rmse" if self.task == "regression" else "accuracy"]
+        return math.nan if value is None else value
+
+    def to_json(self, *, summary: bool = False) -> dict[str, Any]:
+        """Return the scores as JSON values; a summary has none per class, label or target."""
+        values: dict[str, Any] = {"rows": self.rows, "loss": self.loss, **self.metrics}
+        if not summary:
+            unit = UNITS.get(self.task)
+            values |= {f"{name}_per_{unit}": each for name, each in self.per_unit.items()}
+            if self.confusion is not None:
+                values[_CONFUSION[self.task]] = self.confusion
+        if self.interval is not None:
+            values["interval"] = list(self.interval)
+        return values
+
+    @classmethod
+    def from_json(cls, json: JsonReader, target: "Target", *, summary: bool = False) -> "Scores":
+        """Read scores from a model file and check them."""
+        task, names = target.task, _METRICS[target.task]
+        metrics = {name: json.optional_number(name) for name in names}
+        loss = json.optional_number("loss")
+        low, high = _numbers(json, "interval", 2) if "accuracy" in names else (0.0, 0.0)
+        per_unit, confusion = {}, None
+        if not summary:
+            n = len(target.columns if task == "regression" else target.classes)
+            unit = UNITS.get(task)
+            for name in names:
+                if f"{name}_per_{unit}" in json:
+                    per_unit[name] = json.optional_numbers(f"{name}_per_{unit}")
+                    _require(len(per_unit[name]) == n, json, f"{name}_per_{unit}")
+            if task in _CONFUSION:
+                confusion = _confusion(json, _CONFUSION[task], task, n)
+        return cls(
+            task,
+            json.whole("rows", 1),
+            math.nan if loss is None else loss,
+            metrics,
+            (low, high) if "accuracy" in names else None,
+            per_unit,
+            confusion,
+        )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ProbabilityScores:
+    """How good the probabilities of one yes/no question are, over all thresholds."""
+
+    name: str | None  # the class or label; None for the positive or the predicted class
+    brier: float
+    calibration_error: float
+    reliability: tuple[Bin, ...]
+    roc: Curve | None = None  # false and true positive rate
+    pr: Curve | None = None  # recall and precision
+    average_precision: float | None = None
+    best_f1: tuple[float, float] | None = None  # threshold and F1
+    cheapest: tuple[float | None, float] | None = None  # threshold (None: above all) and cost
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scores as JSON values, without those that are undefined."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {key: value for key, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, json: JsonReader) -> "ProbabilityScores":
+        """Read scores from a model file and check them."""
+        bins = [Bin(a, b, int(n), p, share) for a, b, n, p, share in json.rows("reliability", 5)]
+        name = json.text("name") if "name" in json else None
+        first = (name, json.number("brier"), json.number("calibration_error"), tuple(bins))
+        if "roc" not in json:
+            return cls(*first)
+        roc, pr = ([(x, y) for x, y in json.rows(key, 2)] for key in ("roc", "pr"))
+        _require(bool(roc and pr), json, "roc")
+        threshold, f1 = _numbers(json, "best_f1", 2)
+        precision = json.number("average_precision")
+        return cls(*first, roc, pr, precision, (threshold, f1))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BaselineResult:
+    """A baseline on the same rows as the network."""
+
+    name: str  # constant, column, colors or regression
+    description: str  # in a few words: always Extrovert
+    phrase: str  # the same within a sentence: a single Yes/No column, 'Stage_fear'
+    scores: Scores
+    difference: Difference  # how much better the network is
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values, without scores per class or label."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "phrase": self.phrase,
+            "difference": self.difference._asdict(),
+            **self.scores.to_json(summary=True),
+        }
+
+    @classmethod
+    def from_json(cls, json: JsonReader, target: "Target") -> "BaselineResult":
+        """Read a result from a model file and check it."""
+        ends = json.part("difference")
+        low, high = ends.optional_number("low"), ends.optional_number("high")
+        difference = Difference(
+            ends.number("value"),
+            -math.inf if low is None else low,
+            math.inf if high is None else high,
+            ends.number("p"),
+        )
+        scores = Scores.from_json(json, target, summary=True)
+        name, description, phrase = map(json.text, ("name", "description", "phrase"))
+        return cls(name, description, phrase, scores, difference)
 
 
 @final
@@ -60,171 +170,91 @@ class Costs(NamedTuple):
 class Evaluation:
     """How good a model is on some rows, in numbers and in words."""
 
-    figures: dict[str, Any]
-    rivals: tuple[BaselineResult, ...]
-    best: str | None  # the name of the best of them
+    scores: Scores
+    baselines: tuple[BaselineResult, ...]  # from the simplest
+    best_baseline: BaselineResult | None
     verdict: str
     findings: tuple[Finding, ...]
-    trained_on: Share | None
-    curves: dict[str, Any] = field(repr=False)
+    trained_on: Share | None  # the share of the rows that the model was trained on, where known
+    probabilities: ProbabilityScores | None  # of the positive class, or of the predicted class
+    per_class: tuple[ProbabilityScores, ...]  # of each class or label, where there are several
 
     def to_json(self) -> dict[str, Any]:
-        """Return the evaluation as JSON can hold it: the figures first, under their own names."""
-        return {
-            **self.figures,
+        """Return the evaluation as JSON values: the scores first, under their own names."""
+        best, share, probabilities = self.best_baseline, self.trained_on, self.probabilities
+        values = {
+            **self.scores.to_json(),
             "verdict": self.verdict,
-            "best_baseline": self.best,
-            "baselines": [rival.to_json() for rival in self.rivals],
-            "findings": [finding.to_json() for finding in self.findings],
-            "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
-            **self.curves,
+            "best_baseline": None if best is None else best.name,
+            "baselines": [one.to_json() for one in self.baselines],
+            "findings": [one.to_json() for one in self.findings],
+            "trained_on": None if share is None else share._asdict(),
+            **({} if probabilities is None else probabilities.to_json()),
         }
+        if self.per_class:
+            values["probabilities"] = [one.to_json() for one in self.per_class]
+        return dict(finite(values))
+
+    @classmethod
+    def from_json(cls, value: object, target: "Target") -> "Evaluation":
+        """Read an evaluation from a model file and check it."""
+        json = JsonReader(value, "the evaluation")
+        baselines = tuple(
+            BaselineResult.from_json(one, target) for one in json.objects("baselines", "baseline")
+        )
+        by_name = {one.name: one for one in baselines}
+        best = None if json.null("best_baseline") else json.text("best_baseline", by_name)
+        share: Share | None = None
+        per_class: tuple[ProbabilityScores, ...] = ()
+        if not json.null("trained_on"):
+            part = json.part("trained_on")
+            share = Share(*(part.number(name) for name in Share._fields))
+        if "probabilities" in json:
+            parts = json.objects("probabilities", "class")
+            _require(len(parts) == len(target.classes), json, "probabilities")
+            per_class = tuple(map(ProbabilityScores.from_json, parts))
+        findings = tuple(Finding.from_json(one.values) for one in json.objects("findings", "one"))
+        return cls(
+            Scores.from_json(json, target),
+            baselines,
+            None if best is None else by_name[best],
+            json.text("verdict"),
+            findings,
+            share,
+            ProbabilityScores.from_json(json) if "brier" in json else None,
+            per_class,
+        )
 
 
-def evaluation(
-    model: Model,
-    rows: "Examples",
-    *,
-    train: Array | None = None,
-    costs: Costs | None = None,
-    baselines: Sequence[Baseline] | None = None,
-) -> Evaluation:
-    """Judge a model by rows whose targets are known."""
-    task = model.target.task
-    Z = model.forward(rows.X)
-    A = model.loss.predictions(Z)
-    figures = score_outputs(model, Z, A, rows.y)
-    own = _points(task, A, rows.y)
-    answers = stored(model) if baselines is None else baselines
-    rivals = tuple(_rival(model, one, rows, own) for one in answers)
-    pictures, where = model.transform is not None, feature_spans(model.schema)
-    share = trained_share(model, rows.X) if train is None else None
-    case = Comparison(model.target, figures, rivals, train is not None, pictures, share, where)
-    findings = leaked(case, answers, *rows)
-    if train is not None:
-        findings += repeated(case, *found_in(train, rows.X, model.schema), own)
-    else:
-        findings += unknown(case) if share is None else trained_on(case, share)
-    findings += copied(pictures, copies(rows.X, model.schema), len(rows.X))
-    if task != "regression":
-        findings += contradicted(case, rows.X, rows.y)
-    return Evaluation(
-        figures,
-        rivals,
-        case.best.name if case.best is not None else None,
-        verdict(case),
-        tuple(findings),
-        share,
-        _curves(model.target, rows.y, A, costs),
-    )
+def stored_evaluation(model: "Model") -> Evaluation | None:
+    """Return the evaluation on held-out rows that a model was stored with, if it has one."""
+    value = model.record.get("evaluation")
+    return None if value is None else Evaluation.from_json(value, model.target)
 
 
-def score_outputs(model: Model, Z: Array, A: Array, y: Array) -> dict[str, Any]:
-    """Return rows, loss, what `evaluate` gives, and the interval of the accuracy."""
-    loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
-    if model.target.task == "regression":
-        y, A = model.target.decode(y), model.target.decode(A)
-    figures = {"rows": len(y), "loss": loss, **evaluate(model.target.task, y, A)}
-    if "accuracy" in figures:
-        # of several labels, those of a row go together: as many trials as rows
-        figures["interval"] = list(wilson(figures["accuracy"] * len(y), len(y)))
-    return figures
+def _confusion(json: JsonReader, key: str, task: str, n: int) -> list[Any]:
+    """Read the counts of right and wrong predictions."""
+    shape = {"binary": (2, 2), "multilabel": (n, 2, 2)}.get(task, (-1, 3))
+    try:
+        counts = np.array(json.values.get(key))
+    except ValueError:  # lists of different lengths
+        counts = np.array(None)
+    sizes = zip(shape, counts.shape, strict=False)
+    sound = counts.ndim == len(shape) and all(a in (-1, b) for a, b in sizes)
+    _require(sound and counts.dtype.kind == "i" and bool((counts >= 0).all()), json, key)
+    _require(task != "multiclass" or bool((counts[:, :2] < n).all()), json, key)
+    return list(counts.tolist())
 
 
-def score_answer(model: Model, answer: Baseline, rows: "Examples") -> tuple[Array, dict[str, Any]]:
-    """Return what a simple answer says, and what `score_outputs` gives for it."""
-    A = answer.outputs(rows.X)
-    Z = _logits(model.target.task, A).astype(model.net.dtype)
-    return A, score_outputs(model, Z, A, rows.y)
+def _numbers(json: JsonReader, key: str, n: int) -> tuple[float, ...]:
+    values = json.numbers(key)
+    _require(len(values) == n, json, key)
+    return values
 
 
-def _rival(model: Model, answer: Baseline, rows: "Examples", own: Array) -> BaselineResult:
-    target = model.target
-    A, figures = score_answer(model, answer, rows)
-    other = _points(target.task, A, rows.y)
-    shares = target.task in ("binary", "multiclass")
-    difference = paired_shares(own, other) if shares else paired_means(own, other)
-    words = answer.words(target)
-    what = words
-    if isinstance(answer, Column):
-        what = answer.what()
-    elif answer.name == "colors":
-        what = "seven numbers of color with logistic regression"
-    return BaselineResult(answer.name, words, what, figures, difference)
-
-
-def _points(task: str, A: Array, y: Array) -> Array:
-    """What each row counts for a predictor, the more the better."""
-    if task == "binary":
-        return np.asarray(is_positive(A[:, 0]) == (y > 0.5))
-    if task == "multiclass":
-        return np.asarray(A.argmax(axis=1) == y)
-    if task == "multilabel":
-        return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
-    error = A.astype(np.float64) - y.reshape(A.shape)
-    return np.asarray(-np.square(error).mean(axis=1))
-
-
-def _logits(task: str, A: Array) -> Array:
-    """What a network would have to say for these probabilities; of 0 and 1, nearly so."""
-    if task == "regression":
-        return A
-    p = np.clip(A.astype(np.float64), 1e-7, 1 - 1e-7)
-    return np.asarray(np.log(p) if task == "multiclass" else np.log(p / (1 - p)))
-
-
-def _curves(target: "Target", y: Array, A: Array, costs: Costs | None) -> dict[str, Any]:
-    P = A.astype(np.float64)
-    if target.task == "regression":
-        return {}
-    if target.task == "binary":
-        return of_question(y > 0.5, P[:, 0], costs)
-    if target.task == "multilabel":
-        every = zip(target.classes, y.T > 0.5, P.T, strict=True)
-        return {"labels": [{"label": name, **of_question(came, p)} for name, came, p in every]}
-    table = reliability(P.argmax(axis=1) == y, P.max(axis=1))
-    return {
-        "brier": brier(y, P),
-        "calibration_error": calibration_error(table),
-        "reliability": _lines(table),
-        "classes": [
-            {"class": name, **of_question(y == k, P[:, k])} for k, name in enumerate(target.classes)
-        ],
-    }
-
-
-def of_question(came: Array, p: Array, costs: Costs | None = None) -> dict[str, Any]:
-    """Return what there is over all thresholds of one question of yes or no."""
-    table = reliability(came, p)
-    found: dict[str, Any] = {
-        "brier": brier(came, p),
-        "calibration_error": calibration_error(table),
-        "reliability": _lines(table),
-    }
-    if came.all() or not came.any():
-        return found
-    false, true, _ = roc_curve(came, p)
-    precision, recall, _ = pr_curve(came, p)
-    found |= {
-        "roc": thinned(false, true),
-        "pr": thinned(recall, precision),
-        "average_precision": average_precision(came, p),
-        "best_f1": list(best_f1(came, p)),
-    }
-    if costs is not None:
-        threshold, cost = cheapest(came, p, *costs)
-        # above all scores: to call none positive is cheapest
-        found["cheapest"] = [threshold if math.isfinite(threshold) else None, cost]
-    return found
-
-
-def _lines(table: list[Bin]) -> list[list[float]]:
-    """Return a reliability table with means of three digits: a line may stand for a single row."""
-    return [[*line[:3], round(line.said, 3), line.came] for line in table]
-
-
-def learn_baselines(model: Model, train: "Examples") -> None:
-    """Fit the simple answers on training rows and store them with the model."""
-    from plainnet.evaluate.baselines import store
-
-    store(fit_baselines(model.schema, model.target, train), model)
+def _require(sound: bool, json: JsonReader, key: str) -> None:
+    if not sound:
+        raise ModelFileError(
+            f"The model file is damaged or was edited: field {key!r} of {json.where} does not fit "
+            "the model."
+        )

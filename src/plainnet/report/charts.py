@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plainnet.data.targets import Target
+    from plainnet.evaluate.evaluation import Evaluation
 
 _LOG_RATIO = 30.0  # largest by smallest cost, from which the axis is logarithmic
 _TARGETS = 3  # targets of a regression that get charts
@@ -67,19 +68,19 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
     return charts
 
 
-def class_charts(target: "Target", found: "Mapping[str, Any]") -> list[Chart]:
+def class_charts(target: "Target", evaluation: "Evaluation") -> list[Chart]:
     """Draw ROC, precision and recall, and calibration from an evaluation."""
-    per_class = found.get("classes", found.get("labels", (found,)))
+    per_class = evaluation.per_class or (evaluation.probabilities,)
     names = target.classes[len(target.classes) - len(per_class) :]
     roc, precision, calibration = [], [], []
-    for name, curves in list(zip(names, per_class, strict=True))[:SERIES]:
-        if "roc" not in curves:  # the rows hold one class alone
+    for name, one in list(zip(names, per_class, strict=True))[:SERIES]:
+        if one is None or not one.roc or not one.pr:  # the rows hold one class alone
             continue
-        recalls, precisions = curves["pr"]
-        table = np.asarray(curves["reliability"], np.float64)
-        roc.append(Line(name, *curves["roc"]))
+        roc.append(Line(name, *zip(*one.roc, strict=True)))
+        recalls, precisions = zip(*one.pr, strict=True)
         precision.append(Line(name, [0.0, *recalls], [precisions[0], *precisions]))
-        calibration.append(Line(name, table[:, 3], table[:, 4]))
+        predicted = [line.said for line in one.reliability]
+        calibration.append(Line(name, predicted, [line.came for line in one.reliability]))
     if not roc:
         return []
     of = f" of {roc[0].label!r}" if len(roc) == 1 else ""

@@ -6,20 +6,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from plainnet.errors import ModelFileError
+from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
-from plainnet.formatting import NAMES, count, number, score
+from plainnet.formatting import NAMES, count, score
 from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
-from plainnet.report.tables import (
-    calibrated,
-    compared,
-    detailed,
-    differences,
-    interval,
-    questions,
-)
+from plainnet.report.tables import comparison, evaluation_tables, interval, probability_facts
 from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import History
 
@@ -30,12 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _FIRST = ("accuracy", "roc_auc", "rmse", "r2")
-_MORE = {
-    "brier": "Brier score",
-    "calibration_error": "Expected calibration error",
-    "average_precision": "Average precision",
-}
-_THRESHOLDS = {"best_f1": "Threshold with the best F1", "cheapest": "Cheapest threshold"}
+_MATRIX = 12  # classes whose confusion matrix is still read at a glance
 _CONTENTS = {
     "verdict": "In short",
     "findings": "Findings",
@@ -53,7 +42,7 @@ def report(
     name: str,
     rows: "Examples | None" = None,
     source: str = "",
-    evaluation: Mapping[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
     notes: Sequence[str] = (),
     command: str = "",
@@ -85,70 +74,69 @@ def report(
 
 
 def _judged(
-    model: "Model", rows: "Examples | None", source: str, given: Mapping[str, Any] | None
+    model: "Model", rows: "Examples | None", source: str, given: Evaluation | None
 ) -> dict[str, Any]:
     """What is the model worth: on rows, or by its own record if that was written by plainnet."""
-    from plainnet.evaluate.evaluation import evaluation
+    from plainnet.evaluate.evaluate import evaluate
 
     unit = "row" if model.transform is None else "picture"
     if rows is not None:
-        found = evaluation(model, rows).to_json() if given is None else given
+        found = evaluate(model, rows) if given is None else given
         where = " ".join((count(len(rows.y), unit), source)).strip()
         return _worth(model, found, where, rows)
     try:
-        found = model.record["results"]["evaluation"]
-        return _worth(model, found, f"{count(found['rows'], unit)} held out in training", None)
-    except FOREIGN:
+        stored = stored_evaluation(model)
+    except ModelFileError:
         return {}
+    if stored is None:
+        return {}
+    return _worth(model, stored, f"{count(stored.scores.rows, unit)} held out in training", None)
 
 
 def _worth(
-    model: "Model", found: Mapping[str, Any], where: str, rows: "Examples | None"
+    model: "Model", found: Evaluation, where: str, rows: "Examples | None"
 ) -> dict[str, Any]:
     A = None if rows is None else model.predictions(rows.X)
     return {
         "verdict": _verdict(model.target, found, where),
         "evaluation": _evaluation(model.target, found, where, rows, A),
         "gallery": _gallery(model, rows, A),
-        "findings": [Finding.from_json(one) for one in found["findings"]],
+        "findings": found.findings,
     }
 
 
-def _verdict(target: "Target", found: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What is read first: the verdict and the figures that matter most."""
-    rivals = {one["name"]: one for one in found["baselines"]}
-    best = rivals.get(found["best_baseline"])
-    tiles = []
+def _verdict(target: "Target", found: Evaluation, where: str) -> dict[str, Any]:
+    """What is read first: the verdict and the scores that matter most."""
+    scores, best, tiles = found.scores, found.best_baseline, []
     for key in _FIRST:
-        if found.get(key) is not None:
-            small = "95 % interval " + interval(found["interval"]) if key == "accuracy" else ""
-            tiles.append((NAMES[key][0].upper() + NAMES[key][1:], score(key, found[key]), small))
+        if scores.metrics.get(key) is not None:
+            small = ""
+            if key == "accuracy" and scores.interval is not None:
+                small = "95 % interval " + interval(scores.interval)
+            title = NAMES[key][0].upper() + NAMES[key][1:]
+            tiles.append((title, score(key, scores.metrics[key]), small))
     if best is not None:
         key = "rmse" if target.task == "regression" else "accuracy"
-        tiles.append((f"Best baseline: {NAMES[key]}", score(key, best[key]), best["words"]))
-    sure = best is not None and (best["difference"]["low"] or 0) > 0
-    level = "good" if sure else "warning"
-    return {"sentence": found["verdict"], "level": level, "tiles": tiles, "where": where}
+        value = score(key, best.scores.main)
+        tiles.append((f"Best baseline: {NAMES[key]}", value, best.description))
+    level = "good" if best is not None and best.difference.low > 0 else "warning"
+    return {"sentence": found.verdict, "level": level, "tiles": tiles, "where": where}
 
 
 def _evaluation(
-    target: "Target", found: Mapping[str, Any], where: str, rows: "Examples | None", A: Array | None
+    target: "Target", found: Evaluation, where: str, rows: "Examples | None", A: Array | None
 ) -> dict[str, Any]:
-    tables = [compared(target, found, f"On {where}"), differences(target, found)]
-    tables += [*detailed(target, found), questions(target, found), calibrated(found)]
-    facts = [(name, number(found[key])) for key, name in _MORE.items() if key in found]
-    for key, name in _THRESHOLDS.items():
-        if key in found:
-            at, value = found[key]
-            place = "above all" if at is None else f"at {number(at)}"
-            facts.append((name, f"{place}: {number(value)}"))
+    tables = [
+        comparison(target, found, f"On {where}"),
+        *evaluation_tables(target, found, largest=_MATRIX),
+    ]
     if target.task != "regression":
         charts = class_charts(target, found)
     elif rows is not None and A is not None:
         charts = regression_charts(target, target.decode(rows.y), target.decode(A))
     else:  # an evaluation holds no predictions
         charts = []
-    return {"facts": facts, "tables": [one for one in tables if one], "charts": charts}
+    return {"facts": probability_facts(found), "tables": tables, "charts": charts}
 
 
 def _findings(

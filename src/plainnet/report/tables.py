@@ -1,10 +1,11 @@
-"""Outcomes: the tables of an evaluation, for a page."""
+"""The tables of an evaluation, drawn by the terminal and by the page."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plainnet.evaluate.evaluation import UNITS, Evaluation, Scores
 from plainnet.formatting import NAMES, number, percent, points, score
 from plainnet.metrics.scores import filled
 from plainnet.report.html import Table
@@ -12,20 +13,33 @@ from plainnet.report.html import Table
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
-_COLUMNS = {"accuracy": NAMES["accuracy"], "interval": "95 % interval", **NAMES}
-_MATRIX = 12  # classes whose confusion matrix is still read at a glance
 _SHADES = 4
 
 
-def compared(target: "Target", found: Mapping[str, Any], caption: str) -> Table:
-    """Put the network's figures above those of the simple answers, a row each."""
-    keys = [key for key in _COLUMNS if found.get(key) is not None]
-    positive = f" of {target.classes[-1]}" if target.task == "binary" else ""
-    whose = dict.fromkeys(("precision", "recall", "f1"), positive)
-    head = ["predictor", *(_COLUMNS[key] + whose.get(key, "") for key in keys)]
-    several = [("network", found), *((one["words"], one) for one in found.get("baselines", ()))]
-    rows = [[name, *(_cell(key, some.get(key)) for key in keys)] for name, some in several]
-    return Table(caption, head, rows, range(1, len(head)))
+def comparison(
+    target: "Target", evaluation: Evaluation, caption: str, keys: Sequence[str] = ()
+) -> Table:
+    """Compare the scores of the network and the baselines, the most able first; all or `keys`."""
+    rows = [("network", evaluation.scores)]
+    rows += [(one.description, one.scores) for one in reversed(evaluation.baselines)]
+    names = NAMES if keys else _metric_names(target)
+    names = {"accuracy": names["accuracy"], "interval": "95 % interval", **names}
+    keys = [key for key in keys or names if _cell(key, evaluation.scores) != "-"]
+    head = ["predictor", *(names[key] for key in keys)]
+    cells = [[name, *(_cell(key, scores) for key in keys)] for name, scores in rows]
+    return Table(caption, head, cells, range(1, len(head)))
+
+
+def _metric_names(target: "Target") -> dict[str, str]:
+    """Name the metrics, those of one class with that class."""
+    of = f" of {target.classes[-1]}" if target.task == "binary" else ""
+    return {key: name + of * (key in ("precision", "recall", "f1")) for key, name in NAMES.items()}
+
+
+def _cell(key: str, scores: Scores) -> str:
+    if key == "interval":
+        return "-" if scores.interval is None else " to ".join(map(points, scores.interval))
+    return score(key, scores.loss if key == "loss" else scores.metrics.get(key))
 
 
 def interval(ends: Sequence[float]) -> str:
@@ -33,80 +47,64 @@ def interval(ends: Sequence[float]) -> str:
     return f"{points(ends[0])} to {points(ends[1])} %"
 
 
-def _cell(key: str, value: Any) -> str:
-    if key == "interval" and value is not None:
-        return interval(value)
-    return score(key, value)
+def evaluation_tables(target: "Target", evaluation: Evaluation, largest: int) -> list[Table]:
+    """Return all further tables; confusion matrices of more than `largest` classes become lists."""
+    tables = [
+        differences(target, evaluation),
+        per_class(target, evaluation.scores),
+        confusion(target, evaluation.scores, largest),
+        probabilities(target, evaluation),
+        calibration(target, evaluation),
+    ]
+    return [one for one in tables if one is not None]
 
 
-def differences(target: "Target", found: Mapping[str, Any]) -> Table | None:
-    """Say how much better the network is than each simple answer, and how sure that is."""
-    rivals = found.get("baselines")
-    if target.task == "regression" or not rivals:
+def differences(target: "Target", evaluation: Evaluation) -> Table | None:
+    """Say how much better the network is than each baseline, with intervals."""
+    if not evaluation.baselines:
         return None
-    rows = []
-    for one in rivals:
-        value, low, high, p = (one["difference"][key] for key in ("value", "low", "high", "p"))
-        ends = "-" if low is None or high is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
-        rows.append([one["words"], f"{100 * value:+.1f}", ends, _chance(p)])
-    head = ("than", "points better", "95 % interval", "p")
+    regression, rows = target.task == "regression", []
+    times, form = (1, "+.4f") if regression else (100, "+.1f")
+    for one in reversed(evaluation.baselines):
+        d = one.difference
+        ends = f"{times * d.low:{form}} to {times * d.high:{form}}" if np.isfinite(d.low) else "-"
+        p = "below 0.001" if d.p < 0.001 else f"{d.p:.3f}"
+        rows.append([one.description, f"{times * d.value:{form}}", ends, p])
+    unit = "squared error falls by" if regression else "points better"
+    head = ("network compared with", unit, "95 % interval", "p")
     return Table("How much better the network is", head, rows, (1, 2, 3))
 
 
-def _chance(p: float) -> str:
-    return "below 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def calibrated(found: Mapping[str, Any]) -> Table | None:
-    """Return the reliability table of an evaluation."""
-    lines = found.get("reliability")
-    if not lines:
+def per_class(target: "Target", scores: Scores) -> Table | None:
+    """Return the scores of each class, label or target."""
+    if not scores.per_unit:
         return None
-    rows = [
-        [f"{100 * low:.0f} to {100 * high:.0f} %", f"{n:,}", percent(said), percent(came)]
-        for low, high, n, said, came in lines
-    ]
-    head = ("probability", "rows", "said on average", "came true")
-    return Table("Do the probabilities mean what they say?", head, rows, (1, 2, 3))
+    unit = UNITS[target.task]
+    head = [unit, *(NAMES[key] for key in scores.per_unit)]
+    names = target.columns if unit == "target" else target.classes
+    columns = zip(*scores.per_unit.values(), strict=True)
+    rows = [[name, *map(number, row)] for name, row in zip(names, columns, strict=True)]
+    return Table(f"For each {unit}", head, rows, range(1, len(head)))
 
 
-def questions(target: "Target", found: Mapping[str, Any]) -> Table | None:
-    """Return how good the probabilities of each class or label are, and its best threshold."""
-    unit = "label" if target.task == "multilabel" else "class"
-    every = found.get({"label": "labels", "class": "classes"}[unit])
-    if not every:
+def confusion(target: "Target", scores: Scores, largest: int) -> Table | None:
+    """Return the confusion matrix, or of many classes the most frequent confusions."""
+    names, counts = target.classes, scores.confusion
+    if counts is None:
         return None
-    keys = ("average_precision", "brier", "calibration_error")
-    rows = []
-    for name, one in zip(target.classes, every, strict=True):
-        best = one.get("best_f1", (None, None))
-        rows.append([name, *(number(one.get(key)) for key in keys), *map(number, best)])
-    head = (unit, "average precision", "Brier", "calibration error", "best threshold", "its F1")
-    return Table(f"The probability of each {unit}", head, rows, range(1, 6))
-
-
-def detailed(target: "Target", figures: Mapping[str, Any]) -> list[Table]:
-    """Return what there is for each class, label or target, and what was taken for what."""
-    tables = []
-    names = target.columns if target.task == "regression" else target.classes
-    for unit in ("class", "label", "target"):
-        end = f"_per_{unit}"
-        each = {key: figures[key + end] for key in NAMES if key + end in figures}
-        if each:
-            head = [unit, *(NAMES[key] for key in each)]
-            rows = [[name, *(number(each[key][i]) for key in each)] for i, name in enumerate(names)]
-            tables.append(Table(f"For each {unit}", head, rows, range(1, len(head))))
-    counts, cells = figures.get("confusion_matrix"), figures.get("confusions")
-    if counts is not None and target.task == "multilabel":
-        tables.append(_labels(names, counts))
-    elif cells is not None and len(names) > _MATRIX:
-        tables.append(_confusions(names, cells))
-    elif counts is not None or cells is not None:
-        tables.append(_matrix(names, counts or filled(cells or (), len(names))))
-    return tables
-
-
-def _matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
+    if target.task == "multilabel":
+        head = ["label", "true positives", "false positives", "false negatives", "true negatives"]
+        rows = [
+            [name, *(f"{n:,}" for n in (yes[1], no[1], yes[0], no[0]))]
+            for name, (no, yes) in zip(names, counts, strict=True)
+        ]
+        return Table("Right and wrong labels", head, rows, range(1, len(head)))
+    if len(names) > largest:
+        wrong = sorted((n, i, j) for i, j, n in counts if i != j)[::-1]
+        rows = [[names[i], names[j], f"{n:,}"] for n, i, j in wrong]
+        return Table("Most frequent confusions", ("true", "predicted", "rows"), rows, (2,))
+    if target.task == "multiclass":
+        counts = filled(counts, len(names))
     rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(names, counts, strict=True)]
     colors = [
         [_shade("h" if i == j else "w", n, sum(row)) for j, n in enumerate(row)]
@@ -116,21 +114,68 @@ def _matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
     return Table("Confusion matrix", head, rows, range(1, len(head)), colors)
 
 
-def _shade(kind: str, part: int, whole: int) -> str:
-    """The class of a cell: h right and w wrong, darker for a larger share of its row."""
-    return f"{kind}{int(np.ceil(_SHADES * part / whole))}" if part else ""
+def _shade(kind: str, part: int, total: int) -> str:
+    """The CSS class of a cell: h right, w wrong, darker for a larger share of its row."""
+    return f"{kind}{int(np.ceil(_SHADES * part / total))}" if part else ""
 
 
-def _confusions(names: Sequence[str], cells: Sequence[Sequence[int]]) -> Table:
-    wrong = [(n, i, j) for i, j, n in cells if i != j]
-    rows = [[names[i], names[j], f"{n:,}"] for n, i, j in sorted(wrong, key=lambda one: -one[0])]
-    return Table("Most frequent confusions", ("true", "predicted", "rows"), rows, (2,))
+def probabilities(target: "Target", evaluation: Evaluation) -> Table | None:
+    """Return how good the probabilities of each class or label are, and the best thresholds."""
+    if not evaluation.per_class:
+        return None
+    rows = []
+    for name, one in zip(target.classes, evaluation.per_class, strict=True):
+        values = (one.average_precision, one.brier, one.calibration_error)
+        rows.append([name, *map(number, (*values, *(one.best_f1 or (None, None))))])
+    unit = UNITS[target.task]
+    head = (unit, "average precision", "Brier", "calibration error", "best threshold", "its F1")
+    return Table(f"The probability of each {unit}", head, rows, range(1, 6))
 
 
-def _labels(names: Sequence[str], counts: Sequence[Sequence[Sequence[int]]]) -> Table:
-    head = ("label", "rightly yes", "wrongly yes", "wrongly no", "rightly no")
+def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
+    """Return the predicted probabilities beside how often they came true."""
+    if evaluation.probabilities is None:
+        return None
+    of = target.classes[-1] if target.task == "binary" else "the prediction"
     rows = [
-        [name, *(f"{n:,}" for n in (yes[1], no[1], yes[0], no[0]))]
-        for name, (no, yes) in zip(names, counts, strict=True)
+        (
+            f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
+            f"{one.rows:,}",
+            percent(one.said),
+            percent(one.came),
+        )
+        for one in evaluation.probabilities.reliability
     ]
-    return Table("Labels, right and wrong", head, rows, range(1, len(head)))
+    head = (f"probability of {of}", "rows", "mean", "share that came true")
+    return Table("Calibration", head, rows, (1, 2, 3))
+
+
+def score_facts(target: "Target", scores: Scores) -> list[tuple[str, str]]:
+    """Return the scores of the network by name."""
+    names = _metric_names(target)
+    return [(name, _cell(key, scores)) for key, name in names.items() if _cell(key, scores) != "-"]
+
+
+def probability_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return how good the probabilities are in all, and the best thresholds on these rows."""
+    p = evaluation.probabilities
+    if p is None:
+        return []
+    facts = [("Brier score", number(p.brier))]
+    facts.append(("Expected calibration error", percent(p.calibration_error)))
+    if p.average_precision is not None:
+        facts.append(("Average precision", number(p.average_precision)))
+    if p.best_f1 is not None:
+        threshold, f1 = p.best_f1
+        facts.append(("Threshold with the best F1", f"{threshold:.3g}, F1 {number(f1)}"))
+    return facts + cheapest_fact(evaluation)
+
+
+def cheapest_fact(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return the threshold at which mistakes cost least, where costs were given."""
+    p = evaluation.probabilities
+    if p is None or p.cheapest is None:
+        return []
+    threshold, cost = p.cheapest
+    text = "above all probabilities" if threshold is None else f"{threshold:.3g}"
+    return [("Cheapest threshold", f"{text}, cost per row {number(cost)}")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from plainnet.evaluate.verdict import SEEN
+from plainnet.evaluate.checks import NOTABLE
 from plainnet.explain.example import Explanation
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.importance import Estimate, Importance
@@ -119,7 +119,7 @@ def agreement(seen: Explanation) -> str:
 
 def caution(seen: Overview) -> str:
     """Say how many of the samples were trained on, where they are more than a few; else nothing."""
-    if seen.trained_on is None or seen.trained_on.low <= SEEN:
+    if seen.trained_on is None or seen.trained_on.low <= NOTABLE:
         return ""
     least = percent(seen.trained_on.low)
     return (

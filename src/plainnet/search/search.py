@@ -1,7 +1,7 @@
 """Search: trials of settings on the same folds, by chance, by successive halving, or by optuna."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from statistics import mean, stdev
@@ -12,8 +12,8 @@ import numpy as np
 from plainnet.config import TrainConfig, check, with_hidden
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import Baseline, fit_baselines
-from plainnet.evaluate.evaluation import score_answer
-from plainnet.evaluate.results import score
+from plainnet.evaluate.evaluate import score_baseline, score_model
+from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.search.samplers import TpeSampler, require_optuna
 from plainnet.search.space import SEARCHED, Space, apply, draw, space_of
 from plainnet.train.history import Epoch
@@ -296,7 +296,7 @@ class _Course:
     def _on_folds(self, trial: Trial, epochs: int) -> Scores:
         before = self.done
         self.done += epochs * self.data.k  # even if it fails on the way
-        figures = []
+        folds = []
         for i in range(self.data.k):
 
             def watch(epoch: Epoch, i: int = i) -> None:
@@ -304,13 +304,13 @@ class _Course:
                     done = before + i * epochs + epoch.number
                     self.watch(SearchProgress(trial.number, i + 1, epoch, done, self.planned))
 
-            figures.append(_on_fold(self.data, trial, i, epochs, watch))
-        return _scores(figures)
+            folds.append(_on_fold(self.data, trial, i, epochs, watch))
+        return _scores(folds)
 
 
 def _on_fold(
     data: "Folds", trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
-) -> dict[str, Any]:
+) -> RowScores:
     """Train on the other folds and judge on this one; the same number, the same figures."""
     part = data.fold(i)
     assert part.test is not None
@@ -319,10 +319,10 @@ def _on_fold(
     if run.history.stopped == "interrupted":
         raise KeyboardInterrupt
     with np.errstate(all="ignore"):
-        figures = score(run.model, part.test)
-    if not math.isfinite(figures["loss"]):
-        raise PlainnetError(f"the loss on fold {i + 1} is {figures['loss']}")
-    return figures
+        scores = score_model(run.model, part.test)
+    if not math.isfinite(scores.loss):
+        raise PlainnetError(f"the loss on fold {i + 1} is {scores.loss}")
+    return scores
 
 
 def _seed(config: TrainConfig, *use: int) -> int:
@@ -330,9 +330,9 @@ def _seed(config: TrainConfig, *use: int) -> int:
     return int(np.random.SeedSequence(config.seed, spawn_key=use).generate_state(1)[0])
 
 
-def _scores(figures: Collection[Mapping[str, Any]]) -> Scores:
-    name = "r2" if any("r2" in one for one in figures) else "accuracy"
-    return Scores(tuple(one["loss"] for one in figures), tuple(one[name] for one in figures))
+def _scores(folds: Collection[RowScores]) -> Scores:
+    name = "r2" if any(one.task == "regression" for one in folds) else "accuracy"
+    return Scores(tuple(one.loss for one in folds), tuple(one.metrics[name] for one in folds))
 
 
 def simple_answers(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
@@ -351,9 +351,9 @@ _GENERAL = {"constant": "always the same answer", "column": "the best column alo
 
 def _answers_on(
     data: "Folds", config: TrainConfig, i: int
-) -> Iterator[tuple[Baseline, str, dict[str, Any]]]:
+) -> Iterator[tuple[Baseline, str, RowScores]]:
     part = data.fold(i)
     assert part.test is not None
     model = untrained(part, config)
     for one in fit_baselines(part.schema, part.target, part.train):
-        yield one, one.words(part.target), score_answer(model, one, part.test)[1]
+        yield one, one.describe(part.target), score_baseline(model, one, part.test)[1]

@@ -129,6 +129,14 @@ class JsonReader:
             raise self._wrong(key, f"a list of rows of {width} numbers", values)
         return [tuple(self._number(key, v, positive=False) for v in row) for row in values]
 
+    def optional_number(self, key: str) -> float | None:
+        """Return the finite number of field `key`, or None where it is null."""
+        return None if self.null(key) else self.number(key)
+
+    def optional_numbers(self, key: str) -> list[float | None]:
+        """Return the list of finite numbers and nulls of field `key`."""
+        return [v if v is None else self._number(key, v, positive=False) for v in self._list(key)]
+
     def _get(self, key: str) -> object:
         if key not in self.values:
             raise ModelFileError(

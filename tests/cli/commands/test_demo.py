@@ -34,7 +34,7 @@ def test_it_learns_saves_and_names_a_next_command_that_works(
     model = Model.load(tmp_path / f"plainnet-{which}.safetensors")
     assert model.net.in_shape == (n_in,)
     assert model.record["history"]["loss"][-1] < cost
-    held_out = model.record["results"]["evaluation"]
+    held_out = model.record["evaluation"]
     assert held_out["accuracy"] > accuracy > held_out["baselines"][0]["accuracy"]
 
     command = outcome.out.split("Next: plainnet ")[1].split()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.cli.predictions import Predictions
+from plainnet.cli.commands.predict import Predictions
 from plainnet.data.synthetic import introverts
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
@@ -169,7 +169,7 @@ def test_an_evaluation_for_people(cli: Cli, trained: Path, survey: Path) -> None
     assert "precision of Introvert" not in out
     assert all(len(line) <= 80 for line in out.splitlines() if line[:2] not in ("No", "Wa", "  "))
     detailed = cli("evaluate", trained, survey, "--detail --costs", 1, 5).out
-    for telling in ("precision of Introvert", "Calibration", "Brier", "Cheapest on these rows"):
+    for telling in ("precision of Introvert", "Calibration", "Brier", "Cheapest threshold"):
         assert telling in detailed
 
 
@@ -186,7 +186,10 @@ def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, surv
 def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
     make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
     outcome = cli("evaluate", "any.safetensors", "any.csv", "--costs", 1, 2)
-    assert outcome.err == "Error: --costs are of two classes, and this is a multiclass task\n"
+    assert (
+        outcome.err
+        == "Error: --costs needs a model of two classes, and this is a multiclass task\n"
+    )
 
 
 def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colors: Path) -> None:

@@ -41,9 +41,9 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None
     assert all("val cost" in line and "val accuracy" in line for line in epochs)
     model = Model.load(tmp_path / "survey.safetensors")
     assert len(model.record["history"]["loss"]) == 12
-    assert model.record["results"]["evaluation"]["rows"] == 30
-    assert model.record["results"]["evaluation"]["accuracy"] > 0.8
-    assert 0.5 < model.record["results"]["evaluation"]["baselines"][0]["accuracy"] < 0.6
+    assert model.record["evaluation"]["rows"] == 30
+    assert model.record["evaluation"]["accuracy"] > 0.8
+    assert 0.5 < model.record["evaluation"]["baselines"][0]["accuracy"] < 0.6
 
 
 def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:

@@ -1,16 +1,16 @@
 """``plainnet doctor``: what ails the data, the network or its training."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from plainnet.cli.commands.evaluate import show_findings
 from plainnet.cli.commands.train import show_start
 from plainnet.cli.console import errors, line, notes, output
-from plainnet.cli.evaluations import show_findings
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.progress import TrainingDisplay, reading
 from plainnet.cli.report import show_data
@@ -117,7 +117,7 @@ def _show(console: Console, found: Sequence[Finding]) -> None:
     counts = {level: sum(one.level == level for one in found) for level in _LEVELS}
     said = [f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n]
     line(console, f"Findings: {', '.join(said) or 'none'}.", "bold")
-    show_findings(console, [asdict(one) for one in found], detail=True)
+    show_findings(console, found, detail=True)
 
 
 _LEVELS = ("problem", "warning", "note")

@@ -1,23 +1,26 @@
-"""``plainnet predict`` and ``plainnet evaluate``: what a trained model says, and how good it is."""
+"""``plainnet predict``: the predictions of a trained model, as a table or as CSV."""
 
+import csv
+import io
 from collections.abc import Sequence
-from json import dumps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import final
 
-from plainnet.cli.console import errors, line, notes, output
-from plainnet.cli.evaluations import show_cheapest, show_evaluation
+import numpy as np
+from rich.table import Table
+
+from plainnet.cli.console import errors, line, notes, output, percent, table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
+from plainnet.data.columns import text_from_number
 from plainnet.data.decode import shown
 from plainnet.data.images import ImageSchema, picture_files, read_files
-from plainnet.errors import PlainnetError
-from plainnet.evaluate.evaluation import Costs, evaluation
+from plainnet.data.targets import Target
+from plainnet.export.csv_cell import csv_cell
 from plainnet.model import Model
+from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
-
-if TYPE_CHECKING:
-    from plainnet.nn.parameters import Array
 
 _SHOWN = 20  # predictions that are shown on a terminal
 
@@ -46,8 +49,6 @@ def predict(
     raw
         Write text to CSV as it is: spreadsheets may run it as a formula.
     """
-    from plainnet.cli.predictions import Predictions
-
     if out is not None:
         require_output(out, model, path)
     trained = Model.load(model)
@@ -67,63 +68,63 @@ def predict(
         console.file.write(said.csv(raw))
 
 
-def evaluate(
-    model: Path,
-    path: Path,
-    /,
-    *,
-    json: bool = False,
-    detail: bool = False,
-    costs: tuple[float, float] | None = None,
-    strict: bool = False,
-    report: Path | None = None,
-) -> None:
-    """Judge a trained model by data whose answers are known.
+@final
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said."""
 
-    Parameters
-    ----------
-    model
-        A model file.
-    path
-        A table with the target column, or a folder with a folder for each class.
-    json
-        Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...
-    detail
-        Show all figures: each class, calibration, thresholds, differences from each baseline.
-    costs
-        What a false positive and a false negative cost, for the cheapest threshold.
-    strict
-        Stop at a picture that cannot be used, instead of leaving it out.
-    report
-        An HTML file to write a report to.
-    """
-    from plainnet.evaluate.per_example import read_usable
+    target: Target  # what was predicted
+    unit: str  # what was predicted for: row or file
+    names: Sequence[str]  # each one's number or name
+    A: Array  # probabilities, or standardized numbers
 
-    if report is not None:
-        require_output(report, model, path, option="--report")
-    trained = Model.load(model)
-    require_pictures(trained, strict)
-    remarks: list[str] = []
-    with reading(errors()) as progress:
-        rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
-    if costs is not None and trained.target.task != "binary":
-        raise PlainnetError(f"--costs are of two classes, and this is a {trained.target.task} task")
-    found = evaluation(trained, rows, costs=None if costs is None else Costs(*costs)).to_json()
-    notes(remarks)
-    console = output()
-    if json:
-        console.file.write(dumps(found) + "\n")
-    else:
-        show_evaluation(console, trained.target, found, matrix=True, detail=detail)
-        if not detail:
-            show_cheapest(console, found)
-    if report is not None:
-        from plainnet.cli.commands.report import write_report
-
-        where = errors() if json else console  # what reads the JSON expects nothing else
-        write_report(
-            where, report, trained, model.name, rows, path, evaluation=found, remarks=remarks
+    def csv(self, raw: bool = False) -> str:
+        """Return all predictions and probabilities as CSV; `raw` keeps text as it is."""
+        cell = str if raw else csv_cell
+        classes = self.target.classes
+        named = classes[-1:] if self.target.task == "binary" else classes
+        head = [self.unit, *self._headings(), *(f"probability of {name}" for name in named)]
+        shares = self.A[:, : len(named)]  # none of a regression, which has no classes
+        content = io.StringIO()
+        rows = csv.writer(content, lineterminator="\n")
+        rows.writerow(map(cell, head))
+        rows.writerows(
+            [*map(cell, (name, *said)), *(f"{share:.6g}" for share in row)]
+            for name, said, row in zip(self.names, self._answers(self.A), shares, strict=True)
         )
+        return content.getvalue()
+
+    def table(self, n: int) -> Table:
+        """Return the first n predictions, each with how probable it is."""
+        head, rows = [self.unit, *self._headings()], []
+        task, A = self.target.task, self.A[:n]
+        for name, said, row in zip(self.names, self._answers(A), A, strict=False):
+            rows.append([name, *said])
+            if task == "binary":
+                rows[-1].append(percent(max(float(row[0]), 1 - float(row[0]))))
+            elif task == "multiclass":
+                rows[-1].append(percent(float(row.max())))
+            elif task == "multilabel":
+                shares = zip(self.target.classes, row, strict=True)
+                rows[-1].append(", ".join(f"{label} {percent(float(p))}" for label, p in shares))
+        if task != "regression":
+            head.append("probability")
+        right = {"regression": range(1, len(head)), "multilabel": ()}.get(task, (2,))
+        return table(f"{len(self.names):,} predictions", head, rows, right)
+
+    def _headings(self) -> list[str]:
+        if self.target.task != "regression" or len(self.target.columns) == 1:
+            return ["prediction"]
+        return [f"prediction of {name}" for name in self.target.columns]
+
+    def _answers(self, A: Array) -> list[list[str]]:
+        said = self.target.decode(A)
+        if self.target.task == "regression":
+            return [list(map(text_from_number, row)) for row in said]
+        if self.target.task == "multilabel":
+            labels = np.array(self.target.classes, dtype=object)
+            return [[";".join(labels[row])] for row in said]
+        return [[str(name)] for name in said]
 
 
 def _outputs(

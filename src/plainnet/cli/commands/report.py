@@ -1,9 +1,9 @@
 """``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,6 +11,7 @@ from plainnet.cli.console import errors, line, notes, output
 from plainnet.cli.options import training_words
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.config import TrainConfig
+from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
@@ -59,7 +60,7 @@ def write_report(
     rows: "Examples | None",
     path: Path | None = None,
     *,
-    evaluation: Mapping[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Write the report and say where it is.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import errors, line, output
-from plainnet.cli.evaluations import show_results
 from plainnet.cli.options import ConfigFile, Options, training_words
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import reading
@@ -19,6 +19,7 @@ from plainnet.cli.report import show_data
 from plainnet.cli.trials import SearchWatch, show_plan, show_trials
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
 from plainnet.search.search import Method, Search, Trial, check_search
 from plainnet.search.search import search as run_search
@@ -135,12 +136,13 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     if result.history.stopped == "interrupted":
         raise KeyboardInterrupt
     result.model.record["data"] = path.resolve().name
-    results = result.model.record["results"]
+    evaluation = stored_evaluation(result.model)
     console.print()
     text = f"Trial {best.number} is the best. Trained on all {len(data.data.train.y):,} rows"
-    text += ", it is judged once by those held out:" if results else "; no rows judge it."
+    text += ", it is judged once by those held out:" if evaluation else "; no rows judge it."
     line(console, text, "bold")
-    show_results(console, result.model.target, results)
+    if evaluation is not None:
+        show_evaluation(console, result.model.target, evaluation, "held-out ")
     diagnose(console, doctor_watch, result)
     return result
 
@@ -207,5 +209,5 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "baselines": [
             {"name": one.name, "words": one.words, **one.scores.to_json()} for one in found.answers
         ],
-        "held_out": {} if result is None else result.model.record["results"],
+        "held_out": None if result is None else result.model.record["evaluation"],
     }

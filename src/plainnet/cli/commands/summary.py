@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.console import clean, errors, line, notes, number, output, section, table
-from plainnet.cli.evaluations import show_results
 from plainnet.cli.progress import reading, sparkline
 from plainnet.cli.report import show_meaning, show_network, training_text
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
@@ -50,7 +51,9 @@ def _show_record(console: Console, trained: Model) -> None:
     course = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
     line(console, f"{course}  {sparkline(losses, 20)}")
     notes([str(note) for note in record["notes"]], console)
-    show_results(console, trained.target, record["results"])
+    evaluation = stored_evaluation(trained)
+    if evaluation is not None:
+        show_evaluation(console, trained.target, evaluation, "held-out ")
 
 
 def _config(record: dict[str, Any]) -> TrainConfig:

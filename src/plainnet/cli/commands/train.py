@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import plainnet.training
+from plainnet.cli.commands.evaluate import show_evaluation, show_findings, show_repeats
 from plainnet.cli.console import clean, line, notes, number, output
-from plainnet.cli.evaluations import show_findings, show_repeats, show_results
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import model_path, near, run_folder
 from plainnet.cli.progress import TrainingDisplay, duration, reading
@@ -18,6 +18,7 @@ from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
+from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.nn.network import Sequential
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train.history import Epoch, History
@@ -162,8 +163,10 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     if job.report is not None and not interrupted:
         from plainnet.cli.commands.report import write_report
 
-        test, evaluated = result.data.test, result.model.record["results"].get("evaluation")
-        write_report(console, job.report, result.model, place.name, test, evaluation=evaluated)
+        found_again = stored_evaluation(result.model)
+        write_report(
+            console, job.report, result.model, place.name, result.data.test, evaluation=found_again
+        )
     if interrupted:
         _offer(console, checkpoints)
     elif checkpoints.last is not None:
@@ -183,11 +186,11 @@ def _resuming(checkpoints: Checkpoints) -> str:
 
 def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
     """Show what ails the training, but not what the evaluation has said already."""
-    found = [one.to_json() for one in doctor_watch.findings(result.history)]
-    result.model.record["findings"] = found
-    judged = result.model.record["results"].get("evaluation", {}).get("findings", [])
-    said = {one["name"] for one in judged}
-    show_findings(console, [one for one in found if one["name"] not in said])
+    found = doctor_watch.findings(result.history)
+    result.model.record["findings"] = [one.to_json() for one in found]
+    evaluation = stored_evaluation(result.model)
+    shown = set() if evaluation is None else {one.name for one in evaluation.findings}
+    show_findings(console, [one for one in found if one.name not in shown])
 
 
 def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: int) -> None:
@@ -233,7 +236,9 @@ def show_end(
 ) -> None:
     """Show why the training ended, what it came to, and what that is worth on other rows."""
     line(console, _ending(result.history, seconds, before))
-    show_results(console, result.model.target, result.model.record["results"], detail=detail)
+    evaluation = stored_evaluation(result.model)
+    if evaluation is not None:
+        show_evaluation(console, result.model.target, evaluation, "held-out ", detail=detail)
 
 
 def _ending(history: History, seconds: float, before: int) -> str:

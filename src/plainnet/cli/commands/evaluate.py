@@ -1,0 +1,166 @@
+"""``plainnet evaluate``: how good a trained model is on data with known answers."""
+
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from plainnet.cli.console import clean, errors, line, notes, output, section, table
+from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.progress import reading
+from plainnet.errors import PlainnetError
+from plainnet.evaluate.evaluate import Costs
+from plainnet.evaluate.evaluate import evaluate as evaluate_model
+from plainnet.evaluate.evaluation import Evaluation
+from plainnet.evaluate.finding import Finding
+from plainnet.formatting import NAMES, count, score
+from plainnet.model import Model
+from plainnet.report import tables
+from plainnet.report.html import Table
+
+if TYPE_CHECKING:
+    from plainnet.data.targets import Target
+    from plainnet.training import Repeats
+
+_LISTED = 30  # classes and confusions that are shown before the rest is only counted
+_MATRIX = 8  # classes whose confusion matrix still fits a terminal
+_NAME = 24  # characters of a baseline's name that leave room for its scores
+_STYLES = {"problem": "bold red", "warning": "yellow", "note": ""}
+_COLUMNS = {
+    "binary": ("accuracy", "interval", "loss", "f1", "roc_auc"),
+    "multiclass": ("accuracy", "interval", "loss", "f1", "roc_auc"),
+    "multilabel": ("accuracy", "interval", "exact_match", "f1", "roc_auc"),
+    "regression": ("rmse", "mae", "r2"),
+}
+
+
+def evaluate(
+    model: Path,
+    path: Path,
+    /,
+    *,
+    json: bool = False,
+    detail: bool = False,
+    costs: tuple[float, float] | None = None,
+    strict: bool = False,
+    report: Path | None = None,
+) -> None:
+    """Evaluate a trained model on data with known answers.
+
+    Parameters
+    ----------
+    model
+        A model file.
+    path
+        A table with the target column, or a folder with a folder for each class.
+    json
+        Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...
+    detail
+        Show all scores: each class, calibration, thresholds, differences from each baseline.
+    costs
+        The costs of a false positive and of a false negative, for the cheapest threshold.
+    strict
+        Stop at a picture that cannot be used, instead of leaving it out.
+    report
+        An HTML file to write a report to.
+    """
+    from plainnet.evaluate.per_example import read_usable
+
+    if report is not None:
+        require_output(report, model, path, option="--report")
+    trained = Model.load(model)
+    require_pictures(trained, strict)
+    if costs is not None and trained.target.task != "binary":
+        raise PlainnetError(
+            f"--costs needs a model of two classes, and this is a {trained.target.task} task"
+        )
+    remarks: list[str] = []
+    with reading(errors()) as progress:
+        rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
+    found = evaluate_model(trained, rows, costs=None if costs is None else Costs(*costs))
+    notes(remarks)
+    console = output()
+    if json:
+        console.file.write(dumps(found.to_json()) + "\n")
+    else:
+        show_evaluation(console, trained.target, found, matrix=True, detail=detail)
+    if report is not None:
+        from plainnet.cli.commands.report import write_report
+
+        where = errors() if json else console  # stdout holds nothing but the JSON
+        write_report(
+            where, report, trained, model.name, rows, path, evaluation=found, remarks=remarks
+        )
+
+
+def show_evaluation(
+    console: Console,
+    target: "Target",
+    evaluation: Evaluation,
+    held_out: str = "",
+    *,
+    matrix: bool = False,
+    detail: bool = False,
+) -> None:
+    """Show the scores beside the baselines, the verdict and warnings; in detail, all tables."""
+    title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
+    compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
+    show_table(console, compared, width=_NAME)
+    console.print()
+    line(console, clean(evaluation.verdict), "bold")
+    show_findings(console, evaluation.findings, detail=detail)
+    if detail:
+        facts = tables.score_facts(target, evaluation.scores)
+        facts += tables.probability_facts(evaluation)
+        show_table(console, Table("All scores", ("", "network"), facts, (1,)))
+        for one in tables.evaluation_tables(target, evaluation, _MATRIX):
+            show_table(console, one)
+        return
+    if matrix and target.task in ("binary", "multiclass"):
+        counts = tables.confusion(target, evaluation.scores, _MATRIX)
+        if counts is not None:
+            show_table(console, counts)
+    for name, value in tables.cheapest_fact(evaluation):
+        line(console, f"{name}: {value}")
+
+
+def show_table(console: Console, shown: Table, width: int = 80) -> None:
+    """Show the first rows of a table, with names of at most `width` characters."""
+    rows = [[shorten(row[0], width), *row[1:]] for row in shown.rows[:_LISTED]]
+    section(console, table(shown.caption, shown.head, rows, right=shown.right))
+    if len(shown.rows) > _LISTED:
+        line(console, f"and {len(shown.rows) - _LISTED:,} more")
+
+
+def shorten(name: str, width: int) -> str:
+    """Cut a long name."""
+    return name if len(name) <= width else name[: width - 1] + "…"
+
+
+def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
+    """Show problems and warnings, and in detail the notes too."""
+    for one in findings:
+        if detail or one.level != "note":
+            line(console, clean(f"{one.level.capitalize()}: {one.says}"), _STYLES[one.level])
+            line(console, clean(f"  {one.number}. {one.cause}"))
+            line(console, clean(f"  Try: {one.advice}"))
+
+
+def show_repeats(console: Console, repeats: "Repeats") -> None:
+    """Show how much the result depends on the seed."""
+    name = repeats.metric
+    low, high = repeats.spread
+    each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
+    rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in each]
+    head = ["", NAMES[name], "best baseline"]
+    section(console, table(f"{len(rows)} trainings", head, rows, right=(1, 2)))
+    console.print()
+    line(
+        console,
+        f"Mean {score(name, repeats.mean)}, standard deviation {score(name, repeats.deviation)}, "
+        f"from {score(name, low)} to {score(name, high)}. Better than the best baseline in "
+        f"{repeats.better} of {len(repeats.seeds)}.",
+        "bold",
+    )

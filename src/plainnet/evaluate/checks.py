@@ -1,0 +1,198 @@
+"""Checks of an evaluation: leaked columns, rows trained on, repeated rows, contradictory labels."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet.evaluate.baselines import Baseline, Column
+from plainnet.evaluate.duplicates import Copies, contradictions
+from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.membership import Share
+from plainnet.evaluate.verdict import CLOSE, MOSTLY, Comparison
+from plainnet.formatting import count, percent
+from plainnet.metrics.scores import rank_correlation
+
+Array = NDArray[Any]
+LEAK = 0.99  # share of rows that one column gets right
+LEAK_LEFT = 0.1  # share of the mistakes of the most frequent class that it leaves
+LEAK_RANK = 0.999  # rank correlation of two columns of numbers
+_FEWEST = 20  # rows below which ranks agree by chance
+NOTABLE = 0.05  # share of rows that were trained on, or are repeated, above which a finding says so
+_CEILING = 0.99  # possible accuracy below which contradictory labels are a warning
+
+
+def leaked_columns(
+    case: Comparison, fitted: Sequence[Baseline], X: Array, y: Array
+) -> list[Finding]:
+    """Find columns that give the target away.
+
+    Of classes: where the rule of one column, learned in training, gets 99 % of these rows right,
+    and leaves at most a tenth of the mistakes of the most frequent class. Of numbers: where the
+    rank correlation of a column of numbers with the target is at least 0.999.
+    """
+    if case.images:
+        return []
+    rules = [rule for one in fitted if isinstance(one, Column) for rule in one.rules]
+    targets = y.reshape(len(y), -1)
+    findings = []
+    for i, rule in enumerate(rules):
+        labels = targets[:, i].astype(np.int64)
+        several = case.target.task == "multilabel"
+        right = float(np.mean(rule.predict(X).argmax(axis=1) == labels))
+        most = float(np.bincount(labels).max() / len(y))
+        if right >= LEAK and 1 - right <= LEAK_LEFT * (1 - most):
+            classes = ("No", "Yes") if several else case.target.classes
+            evidence = f"{percent(right)} of {case.rows} right by {rule.describe(classes)}"
+            leaked = f"the label {case.target.classes[i]!r}" if several else "the target"
+            findings.append(_leak(rule.place.name, leaked, evidence))
+    if case.regression and len(y) >= _FEWEST:
+        for span in case.spans:
+            for i, target in enumerate(case.target.columns):
+                rank = rank_correlation(X[:, span.start], targets[:, i])
+                if abs(rank) >= LEAK_RANK:
+                    evidence = f"rank correlation {rank:+.4f} on {case.rows}"
+                    findings.append(_leak(span.name, f"the target {target!r}", evidence))
+    return findings
+
+
+def _leak(name: str, leaked: str, evidence: str) -> Finding:
+    return Finding(
+        "leaked column",
+        "problem",
+        f"The column {name!r} alone gives {leaked} away.",
+        evidence,
+        "It may be the target in other words, or known only after the target is.",
+        f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
+    )
+
+
+def split_duplicates(
+    case: Comparison, equal: NDArray[np.bool_], near: NDArray[np.bool_], points: Array
+) -> list[Finding]:
+    """Find held-out rows that the network was trained on; `near` includes the equal ones."""
+    unit, n, m = case.unit, int(near.sum()), len(near)
+    nearly = int((near & ~equal).sum())
+    if not is_notable(case.images, Copies(n - nearly, nearly), m):
+        return []
+    evidence, gain = f"{n:,} of {m:,} ({percent(n / m)})", 0.0
+    if n < m and not case.regression:
+        new, known = float(points[~near].mean()), float(points[near].mean())
+        evidence += f"; right: {percent(known)} of these, {percent(new)} of the others"
+        gain = known - new
+    return [
+        Finding(
+            "duplicates across the split",
+            "warning" if case.images or (n > NOTABLE * m and gain > CLOSE) else "note",
+            f"Some held-out {unit}s are {_equal(n - nearly, nearly)} to {unit}s that were "
+            "trained on.",
+            evidence,
+            _why_equal(case.images, nearly),
+            "--group-duplicates keeps equal ones on one side",
+        )
+    ]
+
+
+def rows_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
+    """Say where more than a twentieth of the rows was trained on, with 95 % confidence."""
+    unit = case.unit
+    if share is None:
+        return [
+            Finding(
+                "training rows unknown",
+                "note",
+                f"It is unknown whether some of these {unit}s were trained on.",
+                f"the model keeps no fingerprints of its training {unit}s",
+                "None are stored where single rows could be guessed, with --no-fingerprints or "
+                "--private, or outside plainnet train.",
+                f"make sure that these {unit}s were not used in training",
+            )
+        ]
+    if share.low <= NOTABLE:
+        return []
+    text = f"Some of these {unit}s were trained on."
+    if share.low > MOSTLY:
+        text = f"Most of these {unit}s were trained on: right predictions prove little."
+    ends = f"{percent(share.low)} to {percent(share.high)}"
+    return [
+        Finding(
+            "rows trained on",
+            "warning",
+            text,
+            f"about {percent(share.value)}, 95 % interval {ends}; which ones is not known",
+            "This is the training data or part of it, or the same was recorded more than once.",
+            f"evaluate on {unit}s that were not used in training",
+        )
+    ]
+
+
+def repeated_rows(images: bool, found: Copies, m: int, *, training: bool = False) -> list[Finding]:
+    """Say that rows occur more than once among m rows, be they training rows or others."""
+    if not is_notable(images, found, m):
+        return []
+    unit = "picture" if images else "row"
+    those = f"training {unit}s" if training else f"of these {unit}s"
+    advice = f"count copies once: the interval treats each {unit} as independent"
+    if training:
+        advice = "--group-duplicates keeps equal ones on one side of the split"
+    return [
+        Finding(
+            f"repeated training {unit}s" if training else f"repeated {unit}s",
+            "note",
+            f"Some {those} are {_equal(*found)} to others of them.",
+            f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
+            _why_equal(images, found.near),
+            advice,
+        )
+    ]
+
+
+def is_notable(images: bool, found: Copies, m: int) -> bool:
+    """Whether copies are more than chance: any near one, any image, or a twentieth of the rows.
+
+    Few values (Yes and No, whole numbers) make some rows of a table equal by chance.
+    """
+    return found.near > 0 or found.equal > NOTABLE * m or (images and found.equal > 0)
+
+
+def _equal(equal: int, near: int) -> str:
+    if equal and near:
+        return f"equal, {near:,} of them only nearly,"
+    return "nearly equal" if near else "equal"
+
+
+def _why_equal(images: bool, near: int) -> str:
+    if images:
+        cause = "The same picture was stored more than once."
+        meaning = "Nearly equal pictures look alike, such as a resized copy."
+    else:
+        cause = "The same row was recorded more than once, or few values make many rows equal."
+        meaning = (
+            "Nearly equal rows are less than a hundredth of a standard deviation apart; their "
+            "texts differ in case or spaces alone."
+        )
+    return f"{cause} {meaning}" if near else cause
+
+
+def contradictory_labels(case: Comparison, X: Array, y: Array) -> list[Finding]:
+    """Say where equal rows have different labels, and which accuracy remains possible."""
+    # all labels of a row together are one answer
+    _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
+    found = contradictions(X, answers.reshape(-1))
+    if not found.rows:
+        return []
+    unit = case.unit
+    right = "wholly right" if case.target.task == "multilabel" else "right"
+    return [
+        Finding(
+            "contradictory labels",
+            "warning" if found.ceiling < _CEILING else "note",
+            f"Equal {unit}s have different labels: no model can get more than "
+            f"{percent(found.ceiling)} of these {unit}s {right}.",
+            f"{count(found.rows, unit)} in {count(found.groups, 'group')} of equal {unit}s",
+            "Some labels are wrong, or a column is missing that would distinguish these rows.",
+            "check the labels of these rows, or add a column that distinguishes them",
+        )
+    ]

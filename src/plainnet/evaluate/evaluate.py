@@ -1,0 +1,215 @@
+"""Evaluate a model: its scores, the baselines on the same rows, the verdict and the findings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainnet.errors import PlainnetError
+from plainnet.evaluate.baselines import Baseline, fit_baselines, store, stored
+from plainnet.evaluate.checks import (
+    contradictory_labels,
+    leaked_columns,
+    repeated_rows,
+    rows_trained_on,
+    split_duplicates,
+)
+from plainnet.evaluate.duplicates import copies, found_in
+from plainnet.evaluate.evaluation import (
+    UNITS,
+    BaselineResult,
+    Evaluation,
+    ProbabilityScores,
+    Scores,
+)
+from plainnet.evaluate.membership import remember, trained_share
+from plainnet.evaluate.one_rule import feature_spans
+from plainnet.evaluate.per_example import without_far
+from plainnet.evaluate.verdict import Comparison, verdict
+from plainnet.metrics import curves
+from plainnet.metrics.intervals import paired_means, paired_shares, wilson
+from plainnet.metrics.scores import evaluate as compute_metrics
+from plainnet.model import Model
+from plainnet.nn.losses import is_positive
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset, Examples
+
+Array = NDArray[Any]
+
+
+class Costs(NamedTuple):
+    """The costs of calling a negative positive, and a positive negative."""
+
+    false_positive: float
+    false_negative: float
+
+
+def evaluate(
+    model: Model,
+    rows: "Examples",
+    *,
+    train: Array | None = None,
+    costs: Costs | None = None,
+    baselines: Sequence[Baseline] | None = None,
+) -> Evaluation:
+    """Evaluate a model on rows with known targets; `train` are the training rows, if at hand."""
+    task = model.target.task
+    Z = model.forward(rows.X)
+    A = model.loss.predictions(Z)
+    scores = _score(model, Z, A, rows.y)
+    points = _points(task, A, rows.y)
+    fitted = stored(model) if baselines is None else baselines
+    results = tuple(_compare(model, one, rows, points) for one in fitted)
+    images, spans = model.transform is not None, feature_spans(model.schema)
+    share = trained_share(model, rows.X) if train is None else None
+    case = Comparison(model.target, scores, results, train is not None, images, share, spans)
+    findings = leaked_columns(case, fitted, *rows)
+    if train is None:
+        findings += rows_trained_on(case, share)
+    else:
+        findings += split_duplicates(case, *found_in(train, rows.X, model.schema), points)
+    findings += repeated_rows(images, copies(rows.X, model.schema), len(rows.X))
+    if task != "regression":
+        findings += contradictory_labels(case, rows.X, rows.y)
+    return Evaluation(
+        scores,
+        results,
+        case.best,
+        verdict(case),
+        tuple(findings),
+        share,
+        *_probabilities(model, rows.y, A.astype(np.float64), costs),
+    )
+
+
+def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
+    """Add baselines, evaluation and fingerprints to a trained model; return whether Ctrl-C came.
+
+    The model stays usable in any case; the notes say what is missing.
+    """
+    model.record["evaluation"] = None
+    try:
+        try:
+            store(fit_baselines(model.schema, model.target, data.train), model)
+            data = without_far(model, data, "test")
+            if data.test is not None:
+                found = evaluate(model, data.test, train=data.train.X)
+                model.record["evaluation"] = found.to_json()
+        except (PlainnetError, MemoryError) as error:
+            data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
+        if fingerprints:
+            model.extras |= remember(data.train.X, data.schema)
+    except KeyboardInterrupt:
+        note = "interrupted after the training: the rest of the evaluation is left out"
+        return replace(data, notes=[*data.notes, note]), True
+    return data, False
+
+
+def score_model(model: Model, rows: "Examples") -> Scores:
+    """Score a model on rows with known targets, without baselines."""
+    Z = model.forward(rows.X)
+    return _score(model, Z, model.loss.predictions(Z), rows.y)
+
+
+def score_baseline(model: Model, baseline: Baseline, rows: "Examples") -> tuple[Array, Scores]:
+    """Return the predictions of a baseline and their scores, by the loss of a model."""
+    A = baseline.outputs(rows.X)
+    return A, _score(model, _logits(model.target.task, A).astype(model.net.dtype), A, rows.y)
+
+
+def _score(model: Model, Z: Array, A: Array, y: Array) -> Scores:
+    task, m = model.target.task, len(y)
+    loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
+    if task == "regression":
+        y, A = model.target.decode(y), model.target.decode(A)
+    found = compute_metrics(task, y, A)
+    confusion = found.pop("confusions", found.pop("confusion_matrix", None))
+    ending = f"_per_{UNITS.get(task)}"
+    per_unit = {
+        key.removesuffix(ending): found.pop(key) for key in list(found) if key.endswith(ending)
+    }
+    # the labels of one row are no independent trials: as many trials as rows
+    interval = wilson(found["accuracy"] * m, m) if "accuracy" in found else None
+    return Scores(task, m, loss, found, interval, per_unit, confusion)
+
+
+def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) -> BaselineResult:
+    task = model.target.task
+    A, scores = score_baseline(model, baseline, rows)
+    paired = paired_shares if task in ("binary", "multiclass") else paired_means
+    difference = paired(points, _points(task, A, rows.y))
+    names = (baseline.name, baseline.describe(model.target), baseline.phrase(model.target))
+    return BaselineResult(*names, scores, difference)
+
+
+def _points(task: str, A: Array, y: Array) -> Array:
+    """Return the number by which predictors are compared on each row; larger is better."""
+    if task == "binary":
+        return np.asarray(is_positive(A[:, 0]) == (y > 0.5))
+    if task == "multiclass":
+        return np.asarray(A.argmax(axis=1) == y)
+    if task == "multilabel":
+        return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
+    error = A.astype(np.float64) - y.reshape(A.shape)
+    return np.asarray(-np.square(error).mean(axis=1))
+
+
+def _logits(task: str, A: Array) -> Array:
+    """Return the logits of probabilities, which are kept a little away from 0 and 1."""
+    if task == "regression":
+        return A
+    p = np.clip(A.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(p) if task == "multiclass" else np.log(p / (1 - p)))
+
+
+def _probabilities(
+    model: Model, y: Array, P: Array, costs: Costs | None
+) -> tuple[ProbabilityScores | None, tuple[ProbabilityScores, ...]]:
+    """Score the probabilities: of one class in all, and of each class or label."""
+    task, names = model.target.task, model.target.classes
+    if task == "regression":
+        return None, ()
+    if task == "binary":
+        return score_probabilities(None, y > 0.5, P[:, 0], costs), ()
+    if task == "multilabel":
+        every = zip(names, y.T > 0.5, P.T, strict=True)
+        return None, tuple(score_probabilities(name, true, p) for name, true, p in every)
+    bins = curves.reliability(P.argmax(axis=1) == y, P.max(axis=1))
+    return (
+        ProbabilityScores(None, curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)),
+        tuple(score_probabilities(name, y == k, P[:, k]) for k, name in enumerate(names)),
+    )
+
+
+def score_probabilities(
+    name: str | None, true: Array, p: Array, costs: Costs | None = None
+) -> ProbabilityScores:
+    """Score the probabilities of one yes/no question over all thresholds."""
+    bins = curves.reliability(true, p)
+    first = (name, curves.brier(true, p), curves.calibration_error(bins), _rounded(bins))
+    if true.all() or not true.any():
+        return ProbabilityScores(*first)
+    roc = curves.thinned(*curves.roc_curve(true, p)[:2])
+    precision, recall, _ = curves.pr_curve(true, p)
+    cheapest = None
+    if costs is not None:
+        threshold, cost = curves.cheapest(true, p, *costs)
+        # an infinite threshold: calling no row positive costs least
+        cheapest = (threshold if math.isfinite(threshold) else None, cost)
+    return ProbabilityScores(
+        *first,
+        list(zip(*roc, strict=True)),
+        list(zip(*curves.thinned(recall, precision), strict=True)),
+        curves.average_precision(true, p),
+        curves.best_f1(true, p),
+        cheapest,
+    )
+
+
+def _rounded(bins: list[curves.Bin]) -> tuple[curves.Bin, ...]:
+    """Round the mean probabilities to three digits: a bin may hold a single row."""
+    return tuple(one._replace(said=round(one.said, 3)) for one in bins)
