@@ -276,7 +276,7 @@ def test_bad_cells_to_predict_are_named(
         (("predict", "a"), "PATH requires an argument: see plainnet predict --help"),
         (
             ("doctor", "--hidden", "8", "8", "a.csv"),
-            "there is no path, or it follows --hidden, which takes all that comes: put the path "
+            "there is no path, or it follows --hidden, which takes all that follow: put the path "
             "first, as in plainnet doctor PATH --hidden ...",
         ),
         (

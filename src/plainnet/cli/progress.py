@@ -14,11 +14,11 @@ from rich.text import Text
 
 from plainnet.cli.console import line
 from plainnet.formatting import count, number, percent
-from plainnet.search.search import Search, SearchProgress, Trial
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
+    from plainnet.search.search import Search, SearchProgress, Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _REFRESH = 0.1  # seconds between two updates of the line; drawing it takes about a millisecond
@@ -223,7 +223,7 @@ class SearchDisplay:
     def __exit__(self, *error: object) -> None:
         self._line.stop()
 
-    def watch(self, progress: SearchProgress) -> None:
+    def watch(self, progress: "SearchProgress") -> None:
         """Show an epoch, on a terminal only."""
         now, epoch = time.perf_counter(), progress.epoch
         self._start = now if self._start is None else self._start
@@ -237,7 +237,7 @@ class SearchDisplay:
                 text += f"  {part}"
         self._line.update(text)
 
-    def seen(self, found: Search, trial: Trial) -> None:
+    def seen(self, found: "Search", trial: "Trial") -> None:
         """Show a finished trial, outside of a terminal, and remember the best."""
         best = found.winner
         if best is not None:

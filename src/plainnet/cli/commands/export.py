@@ -1,4 +1,4 @@
-"""``plainnet export``: a model for those who do not have plainnet."""
+"""``plainnet export``: a model as ONNX, Python or a web page."""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +9,7 @@ from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
 
-# For each option what turns a model into bytes or text, imported when it is asked for.
+# Each option and its function, which returns bytes or text and is imported when needed.
 _FORMATS = {
     "--onnx": "plainnet.export.onnx:to_onnx",
     "--python": "plainnet.export.python:to_python",
@@ -25,18 +25,18 @@ def export(
     python: Path | None = None,
     html: Path | None = None,
 ) -> None:
-    """Write a model for those who do not have plainnet.
+    """Export a model to other formats.
 
     Parameters
     ----------
     model
         A model file.
     onnx
-        An ONNX file to write, for ONNX Runtime and its like.
+        An ONNX file to write, for ONNX Runtime and others.
     python
-        A Python file to write, which needs NumPy alone: to read, to run and to import.
+        A Python file to write, which needs only NumPy: to read, run or import.
     html
-        A page to write, which predicts by itself in any browser.
+        A web page to write, which predicts in any browser, offline.
     """
     places = dict(zip(_FORMATS, (onnx, python, html), strict=True))
     chosen = {option: place for option, place in places.items() if place is not None}
