@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings and fixtures for all tests."""
 
 import os
 import signal
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples every time, so that a red test is red again; and no clock on a busy machine.
+# Deterministic examples, so that failures are reproducible; no deadline on a busy machine.
 settings.register_profile("plainnet", derandomize=True, deadline=None)
 settings.load_profile("plainnet")
 
-# The runtime of ONNX files reads it when it is imported; no test tells anybody anything.
+# onnxruntime reads this at import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-# A shell that runs the tests in the background has Ctrl-C ignored, and the tests press it.
+# A background shell ignores SIGINT, and some tests raise it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,13 +25,13 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data_or_none() -> Path | None:
-    """The folder of real data that lies beside the checkout and is never committed, if it does."""
+    """Return the folder of real data next to the checkout, which is never committed, or None."""
     return SHARED_DATA if SHARED_DATA.is_dir() else None
 
 
 @pytest.fixture(scope="session")
 def shared_data(shared_data_or_none: Path | None) -> Path:
-    """The folder of real data; without it the test is skipped."""
+    """Return the folder of real data, or skip the test."""
     if shared_data_or_none is None:
-        pytest.skip(f"the real data is not beside the checkout: no folder {SHARED_DATA}")
+        pytest.skip(f"the real data is missing: no folder {SHARED_DATA}")
     return shared_data_or_none

@@ -1,4 +1,4 @@
-"""The rules of the house, read from its source: who may import whom, how large, and what never."""
+"""Architecture rules, checked on the source: imports, file sizes, classes and forbidden calls."""
 
 import ast
 import functools
@@ -19,9 +19,9 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "plainnet"
 FILES = sorted(SRC.rglob("*.py"))
 files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for f in FILES])
 
-# From the bottom up: a file imports only from packages above its own in this list, which is that of
-# docs/architecture.md; files of one package may import each other, but not in a circle. Within nn,
-# the order is stricter. A package's own name stands for its __init__.
+# The order of packages, as in docs/architecture.md. A file imports only from its own package and
+# from earlier ones, without cycles. Within nn, the files are ordered too. The name of a package
+# means its __init__.
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
@@ -29,7 +29,7 @@ ORDER = [
 ]
 NN = "validation registry parameters initializers layers normalization activations losses network"
 NN += " gradcheck"
-FLOORS = (
+LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],
     ("plainnet.nn",),
@@ -38,15 +38,15 @@ FLOORS = (
     ("plainnet.cli.*",),
     ("plainnet.__main__",),
 )
-# What a part may import of plainnet, where that is less than all that lies below it.
-ONLY = {
+# Packages that may import fewer parts of plainnet than the order permits.
+ALLOWED_INTERNAL = {
     "plainnet.textbook": (),
     "plainnet.nn": ("plainnet.errors", "plainnet.nn"),
     "plainnet.optim": ("plainnet.errors", "plainnet.nn", "plainnet.optim"),
     "plainnet.metrics": ("plainnet.errors", "plainnet.nn", "plainnet.metrics"),
 }
-# The mathematics stands on NumPy alone; training may ask threadpoolctl for the number of threads.
-OUTSIDE = {
+# Third-party modules that a package may import; training limits BLAS threads with threadpoolctl.
+ALLOWED_EXTERNAL = {
     "plainnet.textbook": {"numpy"},
     "plainnet.nn": {"numpy"},
     "plainnet.optim": {"numpy"},
@@ -72,11 +72,36 @@ HEAVY = {
     "onnxruntime",
     "optuna",
 }
-LEARNING = {"sklearn", "scipy", "torch", "jax", "tensorflow", "keras", "xgboost", "lightgbm"}
-LEARNING |= {"optuna"}
-UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-SEEDED = {"plainnet.data.synthetic"}  # redraws published data
-RANDOM = {"default_rng", "Generator", "BitGenerator", "SeedSequence", "PCG64", "PCG64DXSM"}
+ML_LIBRARIES = {
+    "sklearn",
+    "scipy",
+    "torch",
+    "jax",
+    "tensorflow",
+    "keras",
+    "xgboost",
+    "lightgbm",
+}
+ML_LIBRARIES |= {"optuna"}
+UNSAFE = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "marshal",
+    "shelve",
+}
+RANDOM_STATE_MODULES = {"plainnet.data.synthetic"}  # reproduces published data
+SEEDED_NAMES = {
+    "default_rng",
+    "Generator",
+    "BitGenerator",
+    "SeedSequence",
+    "PCG64",
+    "PCG64DXSM",
+}
 
 
 @functools.cache
@@ -93,7 +118,7 @@ MODULES = {module_of(path): path for path in FILES}
 
 
 def imported_by(path):
-    """Every module that a file imports anywhere, in functions too, in full; with its line."""
+    """Yield the full name and line of each module that a file imports, also inside functions."""
     package = module_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
@@ -109,65 +134,63 @@ def imported_by(path):
                 yield (full if full in MODULES else origin), node.lineno
 
 
-def within(module, part):
+def is_inside(module, part):
     return module == part or module.startswith(part + ".")
 
 
-def floor_of(module):
-    for number, floor in enumerate(FLOORS):
-        for name in floor:
-            if module == name or (name.endswith(".*") and within(module, name[:-2])):
+def level_of(module):
+    for number, level in enumerate(LEVELS):
+        for name in level:
+            if module == name or (name.endswith(".*") and is_inside(module, name[:-2])):
                 return number
     return None
 
 
-def says(path, line, what):
-    return f"{path.relative_to(SRC.parents[1])}:{line}: {what}"
+def at(path, line, message):
+    return f"{path.relative_to(SRC.parents[1])}:{line}: {message}"
 
 
-# --- who imports whom ----------------------------------------------------------------------------
-
-
-@files
-def test_every_file_has_its_floor(path):
-    assert floor_of(module_of(path)) is not None, (
-        f"{module_of(path)} is new: say in FLOORS what it may stand on"
-    )
+# --- imports -------------------------------------------------------------------------------------
 
 
 @files
-def test_no_import_runs_upward(path):
+def test_every_file_has_a_level(path):
+    assert level_of(module_of(path)) is not None, f"{module_of(path)} is new: add it to LEVELS"
+
+
+@files
+def test_no_upward_imports(path):
     module = module_of(path)
     wrong = [
-        says(path, line, f"{module} imports {other}, which lies above it")
+        at(path, line, f"{module} imports {other}, which has a higher level")
         for other, line in imported_by(path)
-        if within(other, "plainnet")
+        if is_inside(other, "plainnet")
         and other != module
-        and (floor_of(other) is None or floor_of(other) > floor_of(module))
+        and (level_of(other) is None or level_of(other) > level_of(module))
     ]
     assert not wrong, "\n".join(wrong)
 
 
 @files
-def test_each_part_imports_only_its_own(path):
+def test_internal_imports_are_allowed(path):
     module, wrong = module_of(path), []
-    for part, allowed in ONLY.items():
-        if within(module, part):
+    for part, allowed in ALLOWED_INTERNAL.items():
+        if is_inside(module, part):
             wrong += [
-                says(path, line, f"{part} may not import {other}")
+                at(path, line, f"{part} may not import {other}")
                 for other, line in imported_by(path)
-                if within(other, "plainnet") and not any(within(other, a) for a in allowed)
+                if is_inside(other, "plainnet") and not any(is_inside(other, a) for a in allowed)
             ]
     assert not wrong, "\n".join(wrong)
 
 
 @files
-def test_the_mathematics_stands_on_numpy_and_the_standard_library(path):
+def test_third_party_imports_are_allowed(path):
     module, wrong = module_of(path), []
-    for part, allowed in OUTSIDE.items():
-        if within(module, part):
+    for part, allowed in ALLOWED_EXTERNAL.items():
+        if is_inside(module, part):
             wrong += [
-                says(path, line, f"{part} may not import {other}")
+                at(path, line, f"{part} may not import {other}")
                 for other, line in imported_by(path)
                 if other.split(".")[0] not in {*sys.stdlib_module_names, "plainnet", *allowed}
             ]
@@ -175,20 +198,20 @@ def test_the_mathematics_stands_on_numpy_and_the_standard_library(path):
 
 
 @files
-def test_no_learning_library_computes_anything(path):
-    # each speaks another's protocol: an estimator's tags are made of scikit-learn's classes
-    speaks = {"plainnet.estimators.api": {"sklearn"}, "plainnet.search.samplers": {"optuna"}}
-    allowed = speaks.get(module_of(path), set())
+def test_no_machine_learning_library_is_imported(path):
+    # adapters: scikit-learn's tag classes and optuna's sampler interface
+    adapters = {"plainnet.estimators.api": {"sklearn"}, "plainnet.search.samplers": {"optuna"}}
+    allowed = adapters.get(module_of(path), set())
     wrong = [
-        says(path, line, f"imports {other}")
+        at(path, line, f"imports {other}")
         for other, line in imported_by(path)
-        if other.split(".")[0] in LEARNING - allowed
+        if other.split(".")[0] in ML_LIBRARIES - allowed
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_imports_run_in_a_circle():
-    """Each file's imports, its own package's __init__ left out, followed to their ends."""
+def test_no_circular_imports():
+    """Follow the imports of each file, without those of its own package's __init__."""
     graph = {
         module: {other for other, _ in imported_by(path) if other in MODULES and other != module}
         for module, path in MODULES.items()
@@ -206,9 +229,9 @@ def test_no_imports_run_in_a_circle():
         follow(module, [])
 
 
-def test_the_reading_of_imports_sees_all_forms(tmp_path):
-    """The rules above are worth what this reader is."""
-    file = SRC / "nn" / "_not_there.py"
+def test_imported_by_finds_all_import_forms(tmp_path):
+    """The rules above depend on this function."""
+    file = SRC / "nn" / "_missing.py"
     source = (
         "import os.path\nimport numpy as np, json\nfrom plainnet import errors\n"
         "from plainnet.nn import parameters, Dense\nfrom . import layers\n"
@@ -216,41 +239,41 @@ def test_the_reading_of_imports_sees_all_forms(tmp_path):
         "from ..data import read_table as f\nfrom .. import model\n"
         "def g():\n    import pandas\n    if 1:\n        from plainnet.cli import main\n"
     )
-    tree_of_file = ast.parse(source)
+    parsed = ast.parse(source)
     original = tree_of.__wrapped__
     try:
-        globals()["tree_of"] = lambda path: tree_of_file if path == file else original(path)
+        globals()["tree_of"] = lambda path: parsed if path == file else original(path)
         seen = {name for name, _ in imported_by(file)}
     finally:
         globals()["tree_of"] = functools.cache(original)
     assert {"os.path", "numpy", "json", "plainnet.errors", "plainnet.nn.parameters"} <= seen
     assert {"plainnet.nn", "plainnet.nn.layers", "plainnet.nn.losses", "pandas"} <= seen
-    assert any(within(name, "plainnet.data") for name in seen)
-    assert any(within(name, "plainnet.cli") for name in seen)
+    assert any(is_inside(name, "plainnet.data") for name in seen)
+    assert any(is_inside(name, "plainnet.cli") for name in seen)
 
 
-def loaded_by(statement):
+def top_modules_after(statement):
     code = f"import sys; before = set(sys.modules); {statement}; print(*(set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.split(".")[0] for name in run.stdout.split()}
 
 
 @pytest.mark.parametrize("statement", ["import plainnet", "import plainnet.nn"])
-def test_importing_loads_nothing_heavy(statement):
-    assert not loaded_by(statement) & HEAVY
+def test_import_loads_no_heavy_modules(statement):
+    assert not top_modules_after(statement) & HEAVY
 
 
-def test_the_engine_loads_numpy_and_nothing_else():
-    beyond = loaded_by("import plainnet.nn") - loaded_by("import numpy.random")
+def test_nn_loads_only_numpy():
+    beyond = top_modules_after("import plainnet.nn") - top_modules_after("import numpy.random")
     assert beyond - set(sys.stdlib_module_names) <= {"plainnet"}
 
 
-# --- how large -----------------------------------------------------------------------------------
+# --- sizes ---------------------------------------------------------------------------------------
 
 
 def lines_of_code(source):
-    """Lines that hold more than a comment, a docstring or nothing."""
-    silent = {
+    """Count the lines of code, without comments, docstrings and blank lines."""
+    ignored = {
         tokenize.COMMENT,
         tokenize.NL,
         tokenize.NEWLINE,
@@ -261,7 +284,7 @@ def lines_of_code(source):
     }
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in silent:
+        if token.type not in ignored:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
         if (
@@ -273,7 +296,7 @@ def lines_of_code(source):
     return len(lines)
 
 
-def test_the_counting_of_lines():
+def test_lines_of_code():
     source = '''"""Docstring
 of two lines."""
 
@@ -294,23 +317,23 @@ b"""
 
 
 @files
-def test_a_file_holds_at_most_300_lines_of_code(path):
+def test_a_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_networks_optimizers_and_training_hold_at_most_2400():
+def test_nn_optim_and_train_have_at_most_2400_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
-        if any(within(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
-        and path.name != "__init__.py"  # lists of names hold nothing to understand
+        if any(is_inside(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
+        and path.name != "__init__.py"  # only lists of names
     }
     assert sum(sizes.values()) <= 2400, sizes
 
 
-def test_the_textbook_holds_less_than_150():
+def test_textbook_has_less_than_150_lines_of_code():
     if "plainnet.textbook" not in MODULES:
-        pytest.skip("there is no textbook.py yet")
+        pytest.skip("textbook.py does not exist")
     assert lines_of_code(MODULES["plainnet.textbook"].read_text(encoding="utf-8")) < 150
 
 
@@ -318,7 +341,7 @@ def test_the_textbook_holds_less_than_150():
 
 
 def classes():
-    """Every class that plainnet defines; a module whose extras are missing is left out."""
+    """Return all classes of plainnet, except those of modules whose extras are not installed."""
     found = {}
     for info in pkgutil.walk_packages(plainnet.__path__, "plainnet."):
         if info.name.endswith("__main__"):
@@ -326,55 +349,59 @@ def classes():
         try:
             module = importlib.import_module(info.name)
         except ModuleNotFoundError as error:
-            if within(error.name or "", "plainnet"):
+            if is_inside(error.name or "", "plainnet"):
                 raise
             continue
-        for thing in vars(module).values():
-            if inspect.isclass(thing) and within(thing.__module__, "plainnet"):
-                found[f"{thing.__module__}.{thing.__qualname__}"] = thing
+        for member in vars(module).values():
+            if inspect.isclass(member) and is_inside(member.__module__, "plainnet"):
+                found[f"{member.__module__}.{member.__qualname__}"] = member
     return found
 
 
 def is_concrete(member):
-    """Whether a class attribute is a method or property with a body of its own."""
+    """Return whether a class attribute is a concrete method or property."""
     inner = getattr(member, "fget", getattr(member, "__func__", getattr(member, "func", member)))
     return inspect.isfunction(inner) and not getattr(member, "__isabstractmethod__", False)
 
 
-def overrides_of(cls):
+def overridden_methods(cls):
     for name, member in vars(cls).items():
         if name.startswith("__") and name.endswith("__"):
             continue
         for base in cls.__mro__[1:]:
-            ours = within(base.__module__, "plainnet") and not getattr(base, "_is_protocol", False)
-            if ours and name in vars(base) and is_concrete(vars(base)[name]):
-                yield f"{cls.__qualname__}.{name} overrides that of {base.__qualname__}", member
+            internal = is_inside(base.__module__, "plainnet") and not getattr(
+                base, "_is_protocol", False
+            )
+            if internal and name in vars(base) and is_concrete(vars(base)[name]):
+                yield f"{cls.__qualname__}.{name} overrides {base.__qualname__}", member
 
 
 def test_no_class_overrides_a_concrete_method():
-    wrong = [f"{name}: {text}" for name, cls in classes().items() for text, _ in overrides_of(cls)]
+    wrong = [
+        f"{name}: {text}" for name, cls in classes().items() for text, _ in overridden_methods(cls)
+    ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_an_override_would_be_seen():
+def test_overridden_methods_are_found():
     from plainnet.nn import ReLU
 
-    class Loud(ReLU):
+    class Override(ReLU):
         def forward(self, X, train):
             return X
 
         def config(self):
             return {}
 
-    assert [text.split()[0].split(".")[-1] for text, _ in overrides_of(Loud)] == [
+    assert [text.split()[0].split(".")[-1] for text, _ in overridden_methods(Override)] == [
         "forward",
         "config",
     ]
-    assert not list(overrides_of(ReLU))
+    assert not list(overridden_methods(ReLU))
 
 
 def test_every_class_is_abstract_or_final():
-    """Errors are caught by their family, and a protocol is only a shape."""
+    """Exceptions, protocols and named tuples are exempt."""
     wrong = [
         name
         for name, cls in classes().items()
@@ -387,13 +414,13 @@ def test_every_class_is_abstract_or_final():
     assert not wrong, f"neither abstract nor final: {wrong}"
 
 
-# --- what never ----------------------------------------------------------------------------------
+# --- forbidden calls -----------------------------------------------------------------------------
 
 
 @files
-def test_no_pickle_and_no_running_of_text(path):
+def test_no_pickle_and_no_eval(path):
     wrong = [
-        says(path, line, f"imports {other}")
+        at(path, line, f"imports {other}")
         for other, line in imported_by(path)
         if other.split(".")[0] in UNSAFE
     ]
@@ -401,21 +428,21 @@ def test_no_pickle_and_no_running_of_text(path):
         if not isinstance(node, ast.Call):
             continue
         if isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec", "compile"}:
-            wrong.append(says(path, node.lineno, f"calls {node.func.id}"))
+            wrong.append(at(path, node.lineno, f"calls {node.func.id}"))
         if any(
             k.arg == "allow_pickle"
             and not (isinstance(k.value, ast.Constant) and not k.value.value)
             for k in node.keywords
         ):
-            wrong.append(says(path, node.lineno, "allows pickle"))
+            wrong.append(at(path, node.lineno, "allows pickle"))
     assert not wrong, "\n".join(wrong)
 
 
 @files
 def test_no_global_randomness(path):
-    known = RANDOM | ({"RandomState"} if module_of(path) in SEEDED else set())
+    known = SEEDED_NAMES | ({"RandomState"} if module_of(path) in RANDOM_STATE_MODULES else set())
     wrong = [
-        says(path, line, "imports random")
+        at(path, line, "imports random")
         for other, line in imported_by(path)
         if other.split(".")[0] == "random"
     ]
@@ -425,10 +452,10 @@ def test_no_global_randomness(path):
             "numpy.random",
         }:
             if node.attr not in known:
-                wrong.append(says(path, node.lineno, f"uses {ast.unparse(node)}"))
+                wrong.append(at(path, node.lineno, f"uses {ast.unparse(node)}"))
         elif isinstance(node, ast.ImportFrom) and node.module == "numpy.random":
             wrong += [
-                says(path, node.lineno, f"imports numpy.random.{alias.name}")
+                at(path, node.lineno, f"imports numpy.random.{alias.name}")
                 for alias in node.names
                 if alias.name not in known
             ]
@@ -441,12 +468,12 @@ def test_no_dispatch_by_hasattr(path):
 
 
 @files
-def test_no_default_that_can_change(path):
-    """A list, a dict or an object as a default is shared by all calls."""
+def test_no_mutable_defaults(path):
+    """A mutable default is shared by all calls."""
     wrong = []
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             for default in [*node.args.defaults, *node.args.kw_defaults]:
                 if isinstance(default, ast.List | ast.Dict | ast.Set):
-                    wrong.append(says(path, default.lineno, ast.unparse(default)))
+                    wrong.append(at(path, default.lineno, ast.unparse(default)))
     assert not wrong, "\n".join(wrong)

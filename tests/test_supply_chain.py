@@ -1,4 +1,4 @@
-"""What CI runs is pinned: actions by commit, packages by version, and neither may write."""
+"""CI pins actions by commit and packages by version, and has read-only permissions."""
 
 import re
 import tomllib
@@ -16,12 +16,12 @@ workflows = pytest.mark.parametrize("path", WORKFLOWS, ids=[path.name for path i
 def test_actions_are_pinned_by_commit(path: Path) -> None:
     used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
     assert used
-    for one in used:
-        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one), one
+    for action in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
 @workflows
-def test_workflows_may_only_read(path: Path) -> None:
+def test_workflows_have_read_only_permissions(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "\npermissions:\n  contents: read\njobs:\n" in text
     assert text.count("permissions:") == 1
@@ -32,18 +32,18 @@ def name_of(requirement: str) -> str:
     return re.split(r"[\[=<>!~]", requirement)[0].lower().replace("_", "-")
 
 
-def test_every_package_that_ci_installs_has_one_version() -> None:
+def test_every_required_package_is_pinned_once() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"].values()
-    asked = {name_of(one) for some in (project["dependencies"], *extras) for one in some}
+    required = {name_of(item) for group in (project["dependencies"], *extras) for item in group}
     lines = [line for line in LOCK.splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line) for line in lines)
     pinned = [name_of(line) for line in lines]
     assert len(pinned) == len(set(pinned))
-    assert asked - {"plainnet"} <= set(pinned)
+    assert required - {"plainnet"} <= set(pinned)
 
 
-def test_every_installation_of_the_makefile_is_pinned() -> None:
+def test_makefile_installs_pinned_packages() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipes = makefile.replace("\\\n", "").splitlines()
     installs = [line for line in recipes if "$(INSTALL)" in line and "venv-lock" not in line]
@@ -51,6 +51,6 @@ def test_every_installation_of_the_makefile_is_pinned() -> None:
     assert all("$(INSTALL) -c " in line for line in installs)
 
 
-def test_dependabot_renews_both() -> None:
+def test_dependabot_updates_packages_and_actions() -> None:
     text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
     assert re.findall(r"package-ecosystem: (\S+)", text) == ["pip", "github-actions"]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.losses import Loss, losses_for
@@ -214,15 +215,12 @@ def check(config: TrainConfig) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
     if config.patience and not config.validation_fraction:
         raise PlainnetError("patience needs validation rows: set validation_fraction to 0.2, say")
-    of_hidden = (config.dropout, config.batch_norm, config.layer_norm)
-    if config.hidden == () and (any(of_hidden) or config.activation != TrainConfig.activation):
+    if config.hidden == () and config.activation != TrainConfig.activation:
         raise PlainnetError(
-            "activation, dropout, batch norm and layer norm belong to hidden layers, and there is "
-            "none: leave them out or set hidden"
+            "activation belongs to hidden layers, and there is none: leave it out or set hidden"
         )
-    if config.task and losses_for(
-        config.task
-    ):  # other tasks are refused with the target, which names the known ones
+    # other tasks are refused with the target, which names the known ones
+    if config.task and losses_for(config.task):
         make_loss(cast("Task", config.task), config)
     hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
     make_network(replace(config, hidden=hidden), 1, 1)
@@ -236,8 +234,19 @@ def with_hidden(config: TrainConfig, *, images: bool) -> TrainConfig:
     return replace(config, hidden=IMAGE_HIDDEN if images else TABLE_HIDDEN)
 
 
-def make_network(config: TrainConfig, n_in: int, n_out: int) -> Sequential:
+def make_network(
+    config: TrainConfig,
+    n_in: int,
+    n_out: int,
+    seed: np.random.Generator | None = None,
+    dtype: DTypeLike = np.float32,
+) -> Sequential:
     """Make the untrained network."""
+    if config.hidden == () and (config.dropout or config.batch_norm or config.layer_norm):
+        raise PlainnetError(
+            "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
+            "leave them out or set hidden"
+        )
     alike = len(config.activation) == 1
     return mlp(
         n_in,
@@ -248,7 +257,8 @@ def make_network(config: TrainConfig, n_in: int, n_out: int) -> Sequential:
         dropout=config.dropout,
         batch_norm=config.batch_norm,
         layer_norm=config.layer_norm,
-        seed=rng(config, 1),
+        seed=rng(config, 1) if seed is None else seed,
+        dtype=dtype,
     )
 
 

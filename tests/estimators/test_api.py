@@ -143,7 +143,7 @@ def test_the_memory_of_a_copy_is_its_own():
     for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert not np.shares_memory(twin.net_.params.theta, net.net_.params.theta)
         assert np.shares_memory(twin.net_.params.theta, twin.net_.layers[0].W)
-        assert twin._stepper.net is twin.net_
+        assert twin._train_step.net is twin.net_
         before = net.predict_proba(X)
         twin.partial_fit(X, y)
         np.testing.assert_array_equal(net.predict_proba(X), before)

@@ -42,7 +42,7 @@ def mapped(net, path):
 
 def state_of(net):
     """All that the next partial_fit depends on."""
-    optimizer = net._stepper.optimizer
+    optimizer = net._train_step.optimizer
     parts = [net.net_.params.theta, *optimizer.state.values(), optimizer.t, optimizer.current_lr]
     generators = [g.bit_generator.state for g in (net.net_.rng, net._order)]
     return [np.array(part) for part in parts], generators, net.n_iter_, list(net.loss_curve_)
@@ -216,12 +216,12 @@ def test_a_new_learning_rate_keeps_what_the_optimizer_remembers():
     options = {"batch_size": None, "optimizer": "adam"}
     net = begun(lr=0.01, **options).set_params(lr=0.02).partial_fit(X, Y)
     other = begun(optimizer=Adam(lr=0.01), batch_size=None)
-    other._stepper.optimizer.lr = Adam(lr=0.02).lr
+    other._train_step.optimizer.lr = Adam(lr=0.02).lr
     other.partial_fit(X, Y)
     assert net.history_.lr == [0.01, 0.02]
     assert_same_state(net, other)
     net.set_params(lr=None, optimizer=SGD(lr=0.1)).partial_fit(X, Y)
-    assert net._stepper.optimizer.t == 1  # another rule begins anew
+    assert net._train_step.optimizer.t == 1  # another rule begins anew
 
 
 def test_a_schedule_goes_on_with_the_steps_there_were():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from plainnet import History, NetClassifier
-from plainnet.estimators.interruption import PAUSE, Interruption
+from plainnet.estimators.api import PAUSE, Interruption
 
 TOLD = "Training interrupted by user"
 SCRIPT = """

@@ -476,7 +476,7 @@ def test_progress_is_printed_as_often_as_wanted(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line[:12] for line in lines] == ["epoch 2 of 5", "epoch 4 of 5", "epoch 5 of 5"]
     assert "  validation loss 0." in lines[0]
-    assert lines[0].count("  accuracy ") == 2
+    assert lines[0].count("accuracy ") == 2
     regressor(verbose=True, epochs=1).fit(X, NUMBER)
     assert capsys.readouterr().out.startswith("epoch 1 of 1  loss ")
     classifier().fit(X, TWO)

@@ -8,12 +8,9 @@ from importlib.resources import files
 
 import pytest
 
-from export.models import EVIL, picture_model, table_model, table_models
-from plainnet.errors import PlainnetError
+from export.models import EVIL, picture_model, table_models
 from plainnet.export.html import to_html
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense
-from plainnet.nn.network import Sequential
 from report.reports import Page
 
 TEMPLATES = files("plainnet.export") / "templates"
@@ -92,11 +89,3 @@ class Cube(Activation):
 
     def backward(self, dY, need_dX):
         return dY
-
-
-def test_a_layer_of_your_own_is_refused():
-    model = table_model(lambda n, k: Sequential([Dense(3), Cube(), Dense(k)], n))
-    with pytest.raises(
-        PlainnetError, match=r"^layer 'cube1' is of the kind 'Cube', which no export"
-    ):
-        to_html(model)

@@ -327,15 +327,15 @@ class Scale(Layer):
         return dY
 
 
-def test_a_layer_of_ones_own_is_refused(mixed):
+def test_an_unknown_layer_is_refused(mixed):
     frame = only(mixed, ["pass"])
     model = untrained(frame, ["pass"], [Dense(2), Scale()])
     with pytest.raises(PlainnetError) as caught:
         to_onnx(model)
     assert str(caught.value) == (
-        "Scale 'scale1' is no layer that an ONNX file can be written of; those are Dense, Dropout, "
-        "BatchNorm, LayerNorm, Flatten, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, "
-        "Identity"
+        "layer 'scale1' is of the kind 'Scale', which this export does not know: it knows Dense, "
+        "BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, Dropout, "
+        "Identity, Flatten"
     )
 
 

@@ -21,9 +21,10 @@ from plainnet.data.images import read_image
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.errors import DataError, PlainnetError
+from plainnet.export.formats import FORMATS
 from plainnet.export.python import to_python
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense
+from plainnet.nn.layers import LAYERS, Dense
 from plainnet.nn.network import Sequential, mlp
 
 # Imports each file by its path, predicts, and says what else was loaded.
@@ -457,9 +458,19 @@ class Square(Activation):
         return dY
 
 
-def test_a_layer_of_your_own_is_refused():
+def test_every_export_knows_every_layer():
+    from plainnet.export import html, model_spec, onnx, python
+
+    every = set(LAYERS) - set(model_spec._NO_EFFECT)
+    assert set(onnx._LAYERS) == set(python._layer_functions()) == set(html._layer_kinds()) == every
+
+
+@pytest.mark.parametrize("name", [one.name for one in FORMATS])
+def test_an_unknown_layer_is_refused(name):
     model = table_model(lambda n, k: Sequential([Dense(3), Square(), Dense(k)], n))
-    with pytest.raises(
-        PlainnetError, match=r"^layer 'square1' is of the kind 'Square', which no export knows:"
-    ):
-        to_python(model)
+    message = (
+        r"^layer 'square1' is of the kind 'Square', which this export does not know: it knows "
+    )
+    export = next(one for one in FORMATS if one.name == name).export
+    with pytest.raises(PlainnetError, match=message):
+        export(model)

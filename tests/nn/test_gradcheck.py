@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nn.cases import analytic_gradients, apart, draw_biases, numeric_gradients
+from nn.cases import analytic_gradients, draw_biases, numeric_gradients, relative_distance
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     GELU,
@@ -249,7 +249,7 @@ def test_the_check_and_our_own_differences_say_the_same(loss, n_out, y):
         numeric_gradients(net, loss, X, y, weight),
         strict=True,
     ):
-        assert apart(a, n) < 1e-10
+        assert relative_distance(a, n) < 1e-10
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -321,7 +321,7 @@ def test_without_its_name_the_kink_would_look_like_a_bug():
     X, y = np.array([[0.0], [1.0]]), np.array([5.0, 5.0])
     numeric, _ = numeric_gradients(net, MeanSquaredError(), X, y)
     analytic, _ = analytic_gradients(net, MeanSquaredError(), X, y)
-    assert apart(analytic, numeric) > 1e-2
+    assert relative_distance(analytic, numeric) > 1e-2
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu"])

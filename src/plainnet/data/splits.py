@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.dataset import Dataset, ImageSource, Source
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from plainnet.data.dataset import Dataset, Source
 
 Indices = NDArray[np.int64]
 
@@ -26,18 +27,18 @@ _ATTEMPTS = 50  # deals to try where groups that hold several classes get in eac
 class Folds:
     """Examples of which some are held out for a test, and the others are dealt into folds."""
 
-    data: Dataset  # the test part is in no fold
+    data: "Dataset"  # the test part is in no fold
     k: int  # number of folds
-    fold: Callable[[int], Dataset]  # trains on the other folds and tests on this one
+    fold: "Callable[[int], Dataset]"  # trains on the other folds and tests on this one
 
 
 def split(
-    source: Source,
+    source: "Source",
     rng: np.random.Generator,
     *,
     test_fraction: float = 0.2,
     validation_fraction: float = 0.0,
-) -> Dataset:
+) -> "Dataset":
     """Split examples into parts to train on, to validate with and to test on.
 
     Parameters
@@ -70,7 +71,7 @@ def split(
 
 
 def fold(
-    source: Source,
+    source: "Source",
     k: int,
     rng: np.random.Generator,
     folds_rng: np.random.Generator,
@@ -78,13 +79,15 @@ def fold(
     test_fraction: float = 0.2,
 ) -> Folds:
     """Hold out the test rows, then deal the others into folds."""
+    from plainnet.data.dataset import ImageSource
+
     require_classes(source.labels, source.m, source.groups, 3 if test_fraction else 2)
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
     labels = None if source.labels is None else source.labels[train]
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(labels, k, folds_rng, groups, len(train))
 
-    def one(i: int) -> Dataset:
+    def one(i: int) -> "Dataset":
         others, own = dealt[i]
         return source.dataset(train[others], None, train[own])
 
@@ -94,7 +97,7 @@ def fold(
 
 
 def _parts(
-    source: Source, rng: np.random.Generator, test: float, validation: float
+    source: "Source", rng: np.random.Generator, test: float, validation: float
 ) -> tuple[Indices, Indices | None, Indices | None]:
     """Draw the row numbers to train on, to validate with and to test on."""
     if test + validation >= 1:

@@ -1,31 +1,32 @@
-"""What scikit-learn asks of any estimator: parameters, a name, its errors and warnings.
+"""The protocol of scikit-learn: parameters, metadata requests, errors, warnings, interruption.
 
-scikit-learn is imported where it calls (`tags_of`), and otherwise only looked at if it is loaded:
-who has not imported it cannot catch its errors.
+scikit-learn is imported only in methods that it calls. Its errors and warnings are used if it is
+loaded already: a program that has not imported it cannot catch them.
 """
 
 from __future__ import annotations  # the names of types are not needed at run time
 
 import copy
+import math
 import sys
+import time
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
 from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.losses import Loss
-from plainnet.optim.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Task
     from plainnet.nn.network import Sequential
+    from plainnet.train.history import History
 
 Requests = dict[str, dict[str, bool | str | None]]  # by method and argument
-# Learned, though the name does not end in an underscore, for it is nobody else's.
-PRIVATE = ("_stepper", "_order", "_seed", "_made_of", "_standardized", "_flat", "_task")
+# Private learned attributes, whose names do not end in an underscore.
+PRIVATE = ("_train_step", "_order", "_seed", "_made_of", "_standardized", "_flat", "_task")
 
 
 class Estimator(ABC):
@@ -37,9 +38,8 @@ class Estimator(ABC):
 
     @abstractmethod
     def __sklearn_tags__(self) -> Any:
-        """Say what kind of estimator this is; see `tags_of`."""
+        """Return the kind of estimator; see `tags_of`."""
 
-    @final
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name.
 
@@ -60,9 +60,8 @@ class Estimator(ABC):
         """
         return {field.name: getattr(self, field.name) for field in self._parameters()}
 
-    @final
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; they are checked when it comes to training.
+        """Set parameters by name; `fit` checks them.
 
         Parameters
         ----------
@@ -95,32 +94,29 @@ class Estimator(ABC):
             setattr(self, name, value)
         return self
 
-    @final
     def __sklearn_clone__(self) -> Self:
-        """Return an untrained one with equal parameters, that asks tools for the same."""
+        """Return an untrained estimator with the same parameters and metadata requests."""
         twin = type(self)(**copy.deepcopy(self.get_params()))
         if "_asked" in vars(self):
             twin._asked = self._asked  # never changed, only replaced
         return twin
 
-    @final
     def __repr__(self) -> str:
         changed = [
-            f"{field.name}={shown(getattr(self, field.name))}"
+            f"{field.name}={getattr(self, field.name)!r}"
             for field in self._parameters()
-            if shown(getattr(self, field.name)) != repr(field.default)
+            if repr(getattr(self, field.name)) != repr(field.default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    @final
     def set_fit_request(self, **requests: bool | str | None) -> Self:
-        """Ask scikit-learn's tools to hand more than X and y on to `fit`.
+        """Request that scikit-learn passes metadata to `fit`.
 
         Parameters
         ----------
         **requests : bool, str or None
-            For ``sample_weight``, ``X_val`` and ``y_val``: True asks for it, False does not want
-            it, a string is another name for it, None makes the tool raise an error.
+            For ``sample_weight``, ``X_val`` and ``y_val``: True requests it, False ignores it, a
+            string is another name for it, None makes scikit-learn raise an error.
 
         Returns
         -------
@@ -140,9 +136,8 @@ class Estimator(ABC):
         """
         return self._request("fit", requests)
 
-    @final
     def set_partial_fit_request(self, **requests: bool | str | None) -> Self:
-        """Ask scikit-learn's tools to hand more than X and y on to ``partial_fit``.
+        """Request that scikit-learn passes metadata to ``partial_fit``.
 
         Parameters
         ----------
@@ -160,9 +155,8 @@ class Estimator(ABC):
         """
         return self._request("partial_fit", requests)
 
-    @final
     def set_score_request(self, **requests: bool | str | None) -> Self:
-        """Ask scikit-learn's tools to hand more than X and y on to ``score``.
+        """Request that scikit-learn passes metadata to ``score``.
 
         Parameters
         ----------
@@ -180,9 +174,8 @@ class Estimator(ABC):
         """
         return self._request("score", requests)
 
-    @final
     def get_metadata_routing(self) -> Any:
-        """Say in scikit-learn's words what the methods ask for; called by scikit-learn.
+        """Return the metadata requests of all methods; called by scikit-learn.
 
         Returns
         -------
@@ -203,7 +196,6 @@ class Estimator(ABC):
                 getattr(routing, method).add_request(param=name, alias=asked.get(name))
         return routing
 
-    @final
     def _request(self, method: str, requests: dict[str, bool | str | None]) -> Self:
         known = self._beyond_X_and_y(method)
         for name in requests:
@@ -216,48 +208,33 @@ class Estimator(ABC):
         self._asked = {**asked, method: {**asked.get(method, {}), **requests}}
         return self
 
-    @final
     def _requests(self) -> Requests:
         return self._asked if "_asked" in vars(self) else {}
 
-    @final
     def _beyond_X_and_y(self, method: str) -> list[str]:
         return [name for name in signature(getattr(self, method)).parameters if name not in "Xy"]
 
-    @final
     def _parameters(self) -> tuple[Field[Any], ...]:
         return fields(cast(Any, self))
 
-    @final
     @property
     def _fitted(self) -> bool:
         return "net_" in vars(self)
 
-    @final
     def _need_fitted(self, method: str) -> None:
         if not self._fitted:
             raise not_fitted_kind()(
                 f"this {type(self).__name__} is not fitted yet: call fit before {method}"
             )
 
-    @final
     def _forget(self) -> None:
         """Remove all that was learned."""
         for name in [n for n in vars(self) if n.endswith("_") or n in PRIVATE]:
             delattr(self, name)
 
 
-def shown(value: object) -> str:
-    """Write a parameter's value as Python."""
-    if not isinstance(value, Loss | Optimizer):
-        return repr(value)
-    options = signature(type(value)).parameters
-    told = [f"{name}={getattr(value, name)!r}" for name in options if name in vars(value)]
-    return f"{type(value).__name__}({', '.join(told)})"
-
-
 def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
-    """Say in scikit-learn's words what an estimator can take; called by scikit-learn alone."""
+    """Return scikit-learn's tags of an estimator; called by scikit-learn."""
     from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
     classifies = kind == "classifier"
@@ -271,7 +248,7 @@ def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
 
 
 def looked_up(name: str, otherwise: type) -> Any:
-    """Find a class of sklearn.exceptions if scikit-learn is loaded."""
+    """Return a class of sklearn.exceptions if scikit-learn is loaded, else `otherwise`."""
     exceptions = sys.modules.get("sklearn.exceptions")
     return otherwise if exceptions is None else getattr(exceptions, name)
 
@@ -287,14 +264,14 @@ def _not_fitted_kind(base: type) -> type[PlainnetError]:
 
 
 def __getattr__(name: str) -> Any:
-    """Let an error that another process sends be found by its name."""
+    """Find the error by its name, as unpickling one from another process does."""
     if name == "NotFittedError":
         return not_fitted_kind()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def warn_of_column(owner: str) -> None:
-    """Warn that the targets came as a table of one column, in the form scikit-learn knows."""
+    """Warn that y has one column, with the warning that scikit-learn uses."""
     warn(
         f"A column-vector y was passed when a 1d array was expected: {owner} takes y.ravel()",
         looked_up("DataConversionWarning", UserWarning),
@@ -302,8 +279,41 @@ def warn_of_column(owner: str) -> None:
 
 
 def warn(text: str, kind: type[Warning]) -> None:
-    """Warn, pointing at the line that called the estimator."""
+    """Warn, naming the line that called the estimator."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(__package__):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, kind, stacklevel=level)
+
+
+PAUSE = 10.0  # longest time in seconds between two trainings of one cross-validation
+
+
+@final
+@dataclass
+class Interruption:
+    """Whether Ctrl-C ended a training, and when the last training ended."""
+
+    seen: bool = False
+    ended: float = -math.inf  # by time.monotonic
+
+    def note(self, history: History, began: float, name: str) -> None:
+        """Warn at the first interrupted training of a loop, raise KeyboardInterrupt at the second.
+
+        Trainings that follow one another within `PAUSE` are one loop.
+        """
+        again = self.seen and began - self.ended < PAUSE
+        now = history.stopped == "interrupted"
+        self.seen, self.ended = now is not again, time.monotonic()
+        if now and again:
+            raise KeyboardInterrupt
+        if now:
+            warn(
+                f"Training interrupted by user. {name} after {len(history)} epochs is kept; "
+                "a second Ctrl-C, also in a training that follows at once, raises "
+                "KeyboardInterrupt",
+                UserWarning,
+            )
+
+
+INTERRUPTION = Interruption()  # one for the process: only its main thread receives Ctrl-C

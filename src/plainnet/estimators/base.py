@@ -6,25 +6,25 @@ import copy
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
-from plainnet.estimators.incremental import made_of, one_epoch, take_state, unchanged_on_error
-from plainnet.estimators.interruption import INTERRUPTION
+from plainnet.estimators.api import INTERRUPTION
+from plainnet.estimators.incremental import made_of, take_state, unchanged_on_error
 from plainnet.estimators.params import (
     NetParams,
-    check,
+    config_of,
     dtype_of,
     early_stopping,
+    epoch_printer,
     held_out_rows,
     network,
     optimizer_of,
 )
-from plainnet.estimators.progress import progress
 from plainnet.estimators.scaling import Scaling
 from plainnet.estimators.validation import (
     check_names,
@@ -37,10 +37,11 @@ from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
+from plainnet.train.epoch import EpochProgress, train_epoch
 from plainnet.train.fit import fit
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import sample_weights, with_class_weights
-from plainnet.train.step import TrainStep
+from plainnet.train.step import TrainStep, stay_finite
 
 
 class NetEstimator(NetParams):
@@ -49,7 +50,7 @@ class NetEstimator(NetParams):
     _numeric_targets: ClassVar[bool]  # whether targets are to be standardized too
     input_scaling_: Scaling | None
     target_scaling_: Scaling | None
-    _stepper: TrainStep | None  # of partial_fit, with all that follows
+    _train_step: TrainStep | None  # of partial_fit, with all that follows
     _standardized: bool
     _made_of: tuple[list[str], list[str]]
     _order: np.random.Generator
@@ -87,7 +88,6 @@ class NetEstimator(NetParams):
 
     # --- training ------------------------------------------------------------------------------
 
-    @final
     def fit(
         self,
         X: Any,
@@ -143,15 +143,14 @@ class NetEstimator(NetParams):
             work.net_ = copy.deepcopy(self.net_)
         else:
             work._forget()
-        work._stepper = None
+        work._train_step = None
         work._fit(X, y, sample_weight, X_val, y_val)
         self._spend_generators()
         self.__dict__ = work.__dict__
         return self
 
-    @final
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
-        check(self)
+        config_of(self)
         began = time.monotonic()
         split, start, order = self._generators()
         rows, targets, weight = self._read(X, y, sample_weight, None)
@@ -179,13 +178,12 @@ class NetEstimator(NetParams):
             clip_norm=self.clip_norm,
             early_stopping=early_stopping(self, held_out is not None),
             callbacks=self.callbacks,
-            watch=progress(self.verbose, self.loss_.metric_name),
+            watch=epoch_printer(self.verbose, self.loss_.metric_name),
             seed=order,
         )
         INTERRUPTION.note(history, began, type(self).__name__)
         self._note(history)
 
-    @final
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
         """Take every row once; the first call learns the kind of targets and the scales."""
         work = copy.copy(self)
@@ -197,9 +195,8 @@ class NetEstimator(NetParams):
         self.__dict__ = work.__dict__
         return self
 
-    @final
     def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
-        check(self)
+        config_of(self)
         if self.validation_fraction or self.patience:
             raise PlainnetError(
                 "partial_fit holds no rows out and never stops early: "
@@ -212,30 +209,37 @@ class NetEstimator(NetParams):
                 f"class_weight={class_weight!r} needs all rows at once: "
                 "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
             )
-        train_step, net, loss = self._ready_stepper(rows, targets, weight), self.net_, self.loss_
+        train_step, net, loss = self._train_step_for(rows, targets, weight), self.net_, self.loss_
         X, y = self._scaled_pair(rows, targets)
         y = loss.encode(y, net.n_out, net.dtype)
         weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
         batches = Batches(X, y, weight, self.batch_size, None, net.dtype)
-        show = progress(self.verbose, loss.metric_name)
+        show = epoch_printer(self.verbose, loss.metric_name)
         with (
             np.errstate(all="ignore"),
             limited_threads(blas_threads(net, batches.batch_size)),
             unchanged_on_error(train_step, self._order),
         ):
-            epoch = one_epoch(train_step, batches, self._order, self.n_iter_ + 1, self.epochs)
-            for look in (show, *self.callbacks):
-                if look is not None:
-                    look(epoch)
+            began, done = time.perf_counter(), EpochProgress(self.n_iter_ + 1)
+            train_epoch(train_step, batches, self._order, done, loss.metric)
+            largest = float(np.abs(net.params.theta).max(initial=0))
+            stay_finite(largest, "a parameter", train_step, done.number)
+            of, rate = max(done.number, self.epochs), train_step.optimizer.current_lr
+            seconds = time.perf_counter() - began
+            epoch = Epoch(
+                done.number, of, done.mean_loss, None, done.mean_metric, None, rate, seconds
+            )
+            for callback in (show, *self.callbacks):
+                if callback is not None:
+                    callback(epoch)
         if batches.batch_size > net.batch_rows:
             net.release()
         return epoch
 
-    @final
-    def _ready_stepper(self, rows: Array, targets: Array, weight: Array | None) -> TrainStep:
-        """Return the stepper of ``partial_fit``, rebuilt where parameters have changed."""
+    def _train_step_for(self, rows: Array, targets: Array, weight: Array | None) -> TrainStep:
+        """Return the `TrainStep` of ``partial_fit``, made again where parameters have changed."""
         all_parts, optimizer_parts = parts = made_of(self)
-        before: TrainStep | None = vars(self).get("_stepper")
+        before: TrainStep | None = vars(self).get("_train_step")
         new_order = before is None or self._seed != self.random_state
         if before is not None and not new_order and all_parts == self._made_of[0]:
             return before
@@ -250,25 +254,22 @@ class NetEstimator(NetParams):
         train_step = TrainStep(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
         if before is not None:
             take_state(train_step.optimizer, before.optimizer)
-        self._stepper, self._made_of = train_step, parts
+        self._train_step, self._made_of = train_step, parts
         if new_order:
             self._order, self._seed = order, self.random_state
         return train_step
 
-    @final
     def _generators(self) -> list[np.random.Generator]:
         """Return those of the split, the first weights and the order; each for itself."""
         seed = self.random_state
         rng = np.random.default_rng() if seed is None else generator(seed)
         return copy.deepcopy(rng).spawn(3)
 
-    @final
     def _spend_generators(self) -> None:
         """Advance the caller's generator after a successful training."""
         if isinstance(self.random_state, np.random.Generator):
             self.random_state.spawn(3)
 
-    @final
     def _read(
         self, X: Any, y: Any, sample_weight: Any, classes: Any
     ) -> tuple[Array, Array, Array | None]:
@@ -298,7 +299,6 @@ class NetEstimator(NetParams):
             raise PlainnetError(f"{owner}: the sample weights are all zero: some rows must count")
         return rows[counts], targets[counts], weight[counts]
 
-    @final
     def _validation_rows(self, X: Any, y: Any) -> tuple[Array, Array] | None:
         if X is None and y is None:
             return None
@@ -309,7 +309,6 @@ class NetEstimator(NetParams):
             raise PlainnetError(f"X_val has {len(rows)} rows but y_val has {len(targets)}")
         return rows, targets
 
-    @final
     def _known_rows(self, X: Any, name: str = "X") -> Array:
         """Return rows with the same columns as those that were learned from."""
         owner = type(self).__name__
@@ -323,7 +322,6 @@ class NetEstimator(NetParams):
         require_finite(rows, self._scaled, self.net_.dtype, owner, name)
         return rows
 
-    @final
     def _prepare(
         self,
         rows: Array,
@@ -362,16 +360,13 @@ class NetEstimator(NetParams):
                 # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
                 self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
-    @final
     def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:
         scaling = self.target_scaling_
         return self._scaled(rows), targets if scaling is None else scaling.apply(targets)
 
-    @final
     def _scaled(self, rows: Array) -> Array:
         return rows if self.input_scaling_ is None else self.input_scaling_.apply(rows)
 
-    @final
     def _note(self, now: History) -> None:
         """Keep the history, after that of the training that went before, if one did."""
         if (before := vars(self).get("history_")) is not None:
@@ -382,7 +377,6 @@ class NetEstimator(NetParams):
         self.history_, self.n_iter_ = now, len(now)
         self.loss_curve_, self.validation_loss_curve_ = now.loss, now.val_loss
 
-    @final
     def _logits(self, X: Any, method: str) -> Array:
         self._need_fitted(method)
         rows, net = self._known_rows(X), self.net_

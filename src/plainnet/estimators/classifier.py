@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
 from plainnet.estimators.base import NetEstimator
-from plainnet.estimators.labels import (
+from plainnet.estimators.params import loss_of
+from plainnet.estimators.validation import (
     class_numbers,
     class_weights,
     labels,
     listed,
     numbers_or_none,
+    score_weights,
 )
-from plainnet.estimators.params import loss_of
-from plainnet.estimators.validation import score_weights
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
 from plainnet.nn.parameters import Array
 

@@ -1,119 +1,107 @@
-"""Choices: parameters, by name or as objects, made into network, optimizer and stopping rule."""
+"""Parameters of the estimators, by name or as objects, made into network, optimizer and the rest."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import OptimizerName, ScheduleName, TrainConfig, make_optimizer
+from plainnet.config import OPTIONS, TrainConfig, make_network, make_optimizer
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
 from plainnet.nn.losses import LOSSES, Loss, SoftmaxCrossEntropy, losses_for
-from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
-from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
+from plainnet.option import checked
 from plainnet.train.fit import Callback, EarlyStopping
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Task
+    from plainnet.train.history import Epoch
 
 
 @dataclass(repr=False, eq=False)
 class NetParams(Estimator):
-    """Every parameter of a network and its training; `NetClassifier` says what they mean."""
+    """Every parameter of a network and its training; `NetClassifier` says what they mean.
+
+    Defaults are those of `TrainConfig`, but for ``hidden`` and ``init``: these are as in
+    scikit-learn's MLP, so that a comparison with it compares the same network.
+    """
 
     hidden: Sequence[int] = (100,)
     _: KW_ONLY
     activation: str | Sequence[str] = "relu"
-    dropout: float = 0.0
-    batch_norm: bool = False
-    layer_norm: bool = False
+    dropout: float = TrainConfig.dropout
+    batch_norm: bool = TrainConfig.batch_norm
+    layer_norm: bool = TrainConfig.layer_norm
     init: str = "xavier_uniform"
-    loss: str | Loss | None = None
-    optimizer: str | Optimizer = "adam"
-    lr: float | Schedule | None = None
-    schedule: str = "constant"
-    epochs: int = 100
-    batch_size: int | None = 32
-    l2: float = 0.0
-    clip_norm: float | None = None
-    validation_fraction: float = 0.0
-    patience: int = 0
-    standardize: bool = True
+    loss: str | Loss | None = TrainConfig.loss
+    optimizer: str | Optimizer = TrainConfig.optimizer
+    lr: float | Schedule | None = TrainConfig.lr
+    schedule: str = TrainConfig.schedule
+    epochs: int = TrainConfig.epochs
+    batch_size: int | None = TrainConfig.batch_size
+    l2: float = TrainConfig.l2
+    clip_norm: float | None = TrainConfig.clip_norm
+    validation_fraction: float = TrainConfig.validation_fraction
+    patience: int = TrainConfig.patience
+    standardize: bool = TrainConfig.standardize
     callbacks: Sequence[Callback] = ()
     verbose: bool | int = False
     warm_start: bool = False
     dtype: DTypeLike | None = None
-    random_state: int | np.random.Generator | None = 0
+    random_state: int | np.random.Generator | None = TrainConfig.seed
 
 
-def check(params: NetParams) -> None:
-    """Refuse what no data could make good, before any work is done."""
-    name = type(params).__name__
-    positive_int(name, "epochs", params.epochs)
-    if params.batch_size is not None:
-        positive_int(name, "batch_size", params.batch_size)
-    if params.lr is not None and not isinstance(params.lr, Schedule):
-        check_range(name, "lr", params.lr, 0, math.inf, ends=False)
-    check_range(name, "l2", params.l2, 0, math.inf, ends=False, low_end=True)
-    if params.clip_norm is not None:
-        check_range(name, "clip_norm", params.clip_norm, 0, math.inf, ends=False)
-    if not isinstance(params.validation_fraction, int | float | np.integer | np.floating):
+def config_of(params: NetParams) -> TrainConfig:
+    """Return the options that the parameters share with `TrainConfig`, checked.
+
+    Objects that stand in place of a name or number are left out, and so are weights of classes.
+    """
+    owner, given = type(params).__name__, params.get_params()
+    for name, kind in (("loss", Loss), ("optimizer", Optimizer), ("lr", Schedule)):
+        if isinstance(given[name], kind):
+            del given[name]
+    given.pop("class_weight", None)
+    if isinstance(given["validation_fraction"], list | tuple):
         raise PlainnetError(
-            f"{name}: validation_fraction must be a share of the rows in [0, 1), got "
-            f"{type(params.validation_fraction).__name__}: fit takes rows of their own as X_val and "
-            "y_val"
+            f"{owner}: validation_fraction must be a share of the rows in [0, 1), got "
+            f"{type(given['validation_fraction']).__name__}: give fit validation rows as X_val "
+            "and y_val"
         )
-    check_range(
-        name, "validation_fraction", params.validation_fraction, 0, 1, ends=False, low_end=True
-    )
-    for flag in ("batch_norm", "layer_norm", "standardize", "warm_start"):
-        if not isinstance(getattr(params, flag), bool | np.bool_):
-            raise PlainnetError(
-                f"{name}: {flag} must be True or False, got {getattr(params, flag)!r}"
-            )
+    if params.hidden is None:
+        raise PlainnetError(f"{owner}: hidden must be a sequence such as (8, 8), got None")
+    if not isinstance(params.warm_start, bool | np.bool_):
+        raise PlainnetError(f"{owner}: warm_start must be True or False, got {params.warm_start!r}")
     if not isinstance(params.callbacks, list | tuple) or not all(map(callable, params.callbacks)):
         raise PlainnetError(
-            f"{name}: callbacks must be a list of functions, got {params.callbacks!r}"
+            f"{owner}: callbacks must be a list of functions, got {params.callbacks!r}"
         )
+    shared = {
+        name: checked(owner, OPTIONS[name], value)
+        for name, value in given.items()
+        if name in OPTIONS
+    }
+    return TrainConfig(**shared)
 
 
 def network(
     params: NetParams, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
 ) -> Sequential:
     """Make the untrained network."""
-    net = mlp(
-        n_in,
-        params.hidden,
-        n_out,
-        activation=params.activation,
-        init=params.init,
-        dropout=params.dropout,
-        batch_norm=bool(params.batch_norm),
-        layer_norm=bool(params.layer_norm),
-        seed=rng,
-        dtype=dtype_of(params, dtype),
-    )
-    if not len(params.hidden) and (params.dropout or params.batch_norm or params.layer_norm):
-        raise PlainnetError(
-            "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
-            "leave them out or set hidden"
-        )
-    return net
+    return make_network(config_of(params), n_in, n_out, rng, dtype_of(params, dtype))
 
 
-def dtype_of(params: NetParams, otherwise: DTypeLike) -> np.dtype[Any]:
-    """Return what the network computes in, where ``params.dtype`` is None as told."""
+def dtype_of(params: NetParams, default: DTypeLike) -> np.dtype[Any]:
+    """Return the type of number that the network computes with."""
     try:
-        return np.dtype(otherwise if params.dtype is None else params.dtype)
+        return np.dtype(default if params.dtype is None else params.dtype)
     except TypeError:
         raise PlainnetError(
             f"dtype must be 'float32', 'float64' or None, got {params.dtype!r}"
@@ -121,54 +109,39 @@ def dtype_of(params: NetParams, otherwise: DTypeLike) -> np.dtype[Any]:
 
 
 def loss_of(choice: str | Loss | None, task: Task) -> Loss:
-    """Make the loss that fits what y holds."""
-    kinds: dict[str, type[Loss]] = {kind.__name__: kind for kind in losses_for(task)}
+    """Make the loss that fits the targets."""
+    losses: dict[str, type[Loss]] = {kind.__name__: kind for kind in losses_for(task)}
     if task == "binary":
-        kinds["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
+        losses["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
     if choice is None:
-        return next(iter(kinds.values()))()
-    if isinstance(choice, str) and choice in kinds:
-        return kinds[choice]()
-    for_another_task = {*LOSSES.values()} - {*kinds.values()}
+        return next(iter(losses.values()))()
+    if isinstance(choice, str) and choice in losses:
+        return losses[choice]()
+    for_another_task = {*LOSSES.values()} - {*losses.values()}
     if isinstance(choice, Loss) and type(choice) not in for_another_task:
         return choice
     name = type(choice).__name__ if isinstance(choice, Loss) else repr(choice)
-    raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(kinds)}")
+    raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(losses)}")
 
 
 def optimizer_of(params: NetParams, m: int) -> Optimizer:
     """Make the optimizer with its learning rate."""
-    named = params.schedule != "constant"
-    if isinstance(params.optimizer, Optimizer):
-        if params.lr is not None or named:
+    optimizer, lr = params.optimizer, params.lr
+    scheduled = params.schedule != "constant"
+    if isinstance(optimizer, Optimizer):
+        if lr is not None or scheduled:
             raise PlainnetError(
-                f"{type(params.optimizer).__name__} has a learning rate of its own: give lr and "
+                f"{type(optimizer).__name__} has a learning rate of its own: give lr and "
                 "schedule to it, or name the optimizer by a string"
             )
-        return params.optimizer
-    if not isinstance(params.optimizer, str) or params.optimizer not in OPTIMIZERS:
-        raise PlainnetError(
-            f"unknown optimizer {params.optimizer!r}: "
-            f"expected one of {', '.join(OPTIMIZERS)}, or an optimizer such as SGD(lr=0.1)"
-        )
-    lr = params.lr
+        return optimizer
     if isinstance(lr, Schedule):
-        if named:
+        if scheduled:
             raise PlainnetError(
                 f"lr={lr!r} is a schedule already: leave schedule={params.schedule!r} out"
             )
-        kind = cast(Any, OPTIMIZERS[params.optimizer])  # its lr comes first
-        return cast(Optimizer, kind(lr))
-    return make_optimizer(
-        TrainConfig(
-            optimizer=cast(OptimizerName, params.optimizer),
-            lr=None if lr is None else float(lr),
-            schedule=cast(ScheduleName, params.schedule),
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-        ),
-        m,
-    )
+        return cast(Any, OPTIMIZERS[optimizer])(lr)  # type: ignore[no-any-return]
+    return make_optimizer(config_of(params), m)
 
 
 def held_out_rows(
@@ -179,8 +152,8 @@ def held_out_rows(
     kept, out = stratified_split(strata, share, rng, n_rows=m)
     if min(len(kept), len(out)) < 2:
         raise PlainnetError(
-            f"validation_fraction={share:g} of {m} rows leaves {len(kept)} to train on and {len(out)} to "
-            "validate with, and each needs 2: give more rows or another share"
+            f"validation_fraction={share:g} of {m} rows leaves {len(kept)} to train on and "
+            f"{len(out)} to validate with, and each needs 2: give more rows or another share"
         )
     return kept, out
 
@@ -195,3 +168,29 @@ def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
             "or give fit X_val and y_val"
         )
     return EarlyStopping(params.patience)
+
+
+def epoch_printer(verbose: bool | int, metric_name: str) -> Callable[[Epoch], None] | None:
+    """Make a function that prints a line for every so many epochs."""
+    if not isinstance(verbose, int | np.integer | np.bool_) or verbose < 0:
+        raise PlainnetError(
+            f"verbose must be True, False or how many epochs lie between two lines, got {verbose!r}"
+        )
+    every = int(verbose)
+    if not every:
+        return None
+
+    def show(epoch: Epoch) -> None:
+        if epoch.number % every and epoch.number != epoch.of:
+            return
+        values = {
+            "loss": epoch.loss,
+            metric_name: epoch.metric,
+            "validation loss": epoch.val_loss,
+            f"validation {metric_name}": epoch.val_metric,
+        }
+        shown = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+        number = f"{epoch.number:{len(str(epoch.of))}}"
+        print("  ".join([f"epoch {number} of {epoch.of}", *shown]), flush=True)
+
+    return show

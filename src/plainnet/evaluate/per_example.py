@@ -117,7 +117,7 @@ def read_usable(
     found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
     kept = usable(model, found, notes)
     if not kept.names:
-        model.forward(found.X)  # says which number is no sensible one
+        model.forward(found.X)  # refuses it with the row and its output
         raise DataError(f"no row is left: {notes[-1]}")
     return kept
 

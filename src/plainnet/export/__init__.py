@@ -1,1 +1,1 @@
-"""A model for those who do not have plainnet: one file a format."""
+"""Export: a model for programs and people without plainnet."""

@@ -1,6 +1,7 @@
-"""A model as one HTML page that computes predictions by itself, offline, in any browser."""
+"""A model as one HTML page that predicts in any browser, without a server."""
 
 import base64
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -9,7 +10,7 @@ from plainnet.data.images import ImageSchema
 from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.export.model_spec import Step, columns, steps
+from plainnet.export.model_spec import LayerSpec, column_specs, layer_specs
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.report.html import page
@@ -19,9 +20,10 @@ _NAMED = 5  # targets in a heading
 
 
 def to_html(model: Model) -> str:
-    """Write a model as a page on which one enters a row, or drops a picture, and sees what it says."""
-    layers, schema, target = steps(model), model.schema, model.target
-    known = columns(schema) if isinstance(schema, TableSchema) else []
+    """Write a model as a page with a form for a row, or a place to drop a picture."""
+    schema, target = model.schema, model.target
+    layers = layer_specs(model, _layer_kinds())
+    known = column_specs(schema) if isinstance(schema, TableSchema) else []
     stored: dict[str, Any] = {
         "task": target.task,
         "targets": target.columns,
@@ -29,7 +31,7 @@ def to_html(model: Model) -> str:
         "mean": target.mean,
         "scale": target.scale,
         "dtype": model.net.dtype.name,
-        "layers": [_stored(step) for step in layers],
+        "layers": [_stored(spec) for spec in layers],
         "columns": known,
         "missing": sorted(MISSING),
     }
@@ -56,11 +58,17 @@ def _text(name: str) -> str:
     return (files("plainnet.export") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _stored(step: Step) -> dict[str, Any]:
-    """Describe a layer, its arrays as their bytes in base64."""
-    options = {key: step.options[key] for key in _OPTIONS if key in step.options}
-    arrays = {name: _packed(array) for name, array in step.arrays.items()}
-    return {"kind": step.kind, **options, **arrays, "packed": list(arrays)}
+def _layer_kinds() -> list[str]:
+    """List the kinds of layers that network.js computes."""
+    table = _text("network.js").partition("const LAYERS = {")[2].partition("\n};")[0]
+    return re.findall(r"^  (\w+)[(:]", table, re.MULTILINE)
+
+
+def _stored(spec: LayerSpec) -> dict[str, Any]:
+    """Describe a layer, with its arrays as bytes in base64."""
+    options = {key: spec.options[key] for key in _OPTIONS if key in spec.options}
+    arrays = {name: _packed(array) for name, array in spec.arrays.items()}
+    return {"kind": spec.kind, **options, **arrays, "packed": list(arrays)}
 
 
 def _packed(array: Array) -> str:
@@ -74,8 +82,8 @@ def _title(target: Target, pictures: bool) -> str:
     return f"Predict {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
 
 
-def _path(model: Model, layers: list[Step]) -> str:
-    """Say in a line what becomes of the input."""
+def _path(model: Model, layers: list[LayerSpec]) -> str:
+    """Describe the path from input to prediction in one line."""
     last = {"regression": "the number", "multiclass": "softmax"}.get(model.target.task, "sigmoid")
     parts = [f"{model.schema.n_features:,} numbers"]
     parts += [f"{s.kind} ({s.n_out:,})" if s.kind == "Dense" else s.kind for s in layers]

@@ -1,6 +1,7 @@
-"""What every form of a model is made of: its layers and its columns."""
+"""The parts of a model that every export writes: its layers and its columns."""
 
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn, YesNoColumn
@@ -10,51 +11,52 @@ from plainnet.model import Model
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.parameters import Array
 
-_SILENT = ("Dropout", "Identity", "Flatten")  # which change nothing in a row that is flat
+_NO_EFFECT = ("Dropout", "Identity", "Flatten")  # layers that leave a flat row unchanged
 
 
-class Step(NamedTuple):
+class LayerSpec(NamedTuple):
     """One layer that computes something."""
 
-    name: str  # such as dense1 and Dense
-    kind: str  # such as dense1 and Dense
-    n_in: int  # how many numbers of a row go in and come out
-    n_out: int  # how many numbers of a row go in and come out
-    options: dict[str, Any]  # what the layer was made with
-    arrays: dict[str, Array]  # its numbers by their short names, such as W
+    name: str  # such as dense1
+    kind: str  # such as Dense
+    n_in: int
+    n_out: int
+    options: dict[str, Any]
+    arrays: dict[str, Array]  # by their short names, such as W
 
 
-def steps(model: Model) -> list[Step]:
-    """List the layers that compute something when predicting, in their order."""
-    found, n_in = [], math.prod(model.net.in_shape)
+def layer_specs(model: Model, known: Collection[str]) -> list[LayerSpec]:
+    """List the layers that compute something; refuse kinds that the export does not know."""
+    specs, n_in = [], math.prod(model.net.in_shape)
     for layer, line in zip(model.net.layers, model.net.summary(), strict=True):
-        if LAYERS.get(line.kind) is not type(layer):
+        exportable = line.kind in _NO_EFFECT or line.kind in known
+        if LAYERS.get(line.kind) is not type(layer) or not exportable:
             raise PlainnetError(
-                f"layer {line.name!r} is of the kind {line.kind!r}, which no export knows: "
-                f"a network that can be exported has layers of the kinds {', '.join(LAYERS)}"
+                f"layer {line.name!r} is of the kind {line.kind!r}, which this export does not "
+                f"know: it knows {', '.join([*known, *_NO_EFFECT])}"
             )
         n_out = math.prod(line.out_shape)
-        if line.kind not in _SILENT:
+        if line.kind not in _NO_EFFECT:
             arrays = {variable.name: getattr(layer, variable.name) for variable in layer.variables}
-            found.append(Step(line.name, line.kind, n_in, n_out, layer.config(), arrays))
+            specs.append(LayerSpec(line.name, line.kind, n_in, n_out, layer.config(), arrays))
         n_in = n_out
-    return found
+    return specs
 
 
-def columns(schema: TableSchema) -> list[dict[str, Any]]:
-    """Describe the columns that become features, with what preprocessing needs to know of each."""
-    return [_described(c) for c in schema.columns if isinstance(c, FeatureColumn)]
+def column_specs(schema: TableSchema) -> list[dict[str, Any]]:
+    """Describe the columns that become features, with everything that encoding needs."""
+    return [_column_spec(c) for c in schema.columns if isinstance(c, FeatureColumn)]
 
 
-def _described(column: FeatureColumn) -> dict[str, Any]:
-    known: dict[str, Any] = {
+def _column_spec(column: FeatureColumn) -> dict[str, Any]:
+    spec: dict[str, Any] = {
         "name": column.name,
         "kind": column.kind,
-        "marked": bool(column.missing),
+        "marked": bool(column.missing),  # by an indicator feature
     }
     if isinstance(column, NumberColumn):
         names = ("decimal", "low", "median", "high", "mean", "scale")
-        return known | {name: getattr(column, name) for name in names}
+        return spec | {name: getattr(column, name) for name in names}
     if isinstance(column, CategoryColumn):
-        return known | {"levels": list(column.levels), "fill": column.fill}
-    return known | ({"fill": column.fill} if isinstance(column, YesNoColumn) else {})
+        return spec | {"levels": list(column.levels), "fill": column.fill}
+    return spec | ({"fill": column.fill} if isinstance(column, YesNoColumn) else {})

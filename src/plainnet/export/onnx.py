@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable
 from itertools import chain, product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,25 +15,11 @@ from plainnet.data.images import ImageSchema
 from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.errors import PlainnetError
+from plainnet.export.model_spec import LayerSpec, layer_specs
 from plainnet.export.onnx_graph import Graph
 from plainnet.model import Model
-from plainnet.nn.activations import (
-    ELU,
-    GELU,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
-)
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
-from plainnet.nn.network import Sequential
-from plainnet.nn.normalization import BatchNorm, LayerNorm
 
-_ROWS = "rows"  # how the open size of all inputs and outputs is called
+_ROWS = "rows"  # name of the open size of all inputs and outputs
 
 
 def to_onnx(model: Model) -> bytes:
@@ -58,14 +43,14 @@ def to_onnx(model: Model) -> bytes:
         X = _table(graph, model.schema, list(ports))
     if model.net.dtype != np.float32:
         X = graph.cast(X, model.net.dtype.name)
-    A = _link(graph, model.target, _network(graph, model.net, X))
+    A = _link(graph, model.target, _network(graph, model, X))
     if ports:  # 0, and NaN where a number was infinite, which no activation can hide
         A = graph.add("Add", A, graph.add("ReduceSum", graph.add("Mul", X, 0.0), np.array([1])))
     _answer(graph, model.target, A)
     return graph.to_bytes(_metadata(model, ports), model.target.describe())
 
 
-# --- from what a person has to what the network takes --------------------------------------------
+# --- preprocessing -------------------------------------------------------------------------------
 
 
 def _pictures(graph: Graph, schema: ImageSchema) -> str:
@@ -167,86 +152,79 @@ def _known(column: FeatureColumn) -> list[str]:
 # --- the network ---------------------------------------------------------------------------------
 
 
-def _network(graph: Graph, net: Sequential, X: str) -> str:
-    for layer in net.layers:
-        if type(layer) not in _LAYERS:
-            known = ", ".join(kind.__name__ for kind in _LAYERS)
-            raise PlainnetError(
-                f"{type(layer).__name__} {layer.name!r} is no layer that an ONNX file can be "
-                f"written of; those are {known}"
-            )
-        graph.part = layer.name
-        X = _LAYERS[type(layer)](graph, layer, X)
+def _network(graph: Graph, model: Model, X: str) -> str:
+    for spec in layer_specs(model, _LAYERS):
+        graph.part = spec.name
+        X = _LAYERS[spec.kind](graph, spec, X)
     graph.part = "answer"
     return X
 
 
-def _dense(graph: Graph, layer: Dense, X: str) -> str:
-    return graph.add(
-        "Gemm", X, graph.constant("W", layer.W), graph.constant("b", layer.b), transB=1
-    )
+def _dense(graph: Graph, spec: LayerSpec, X: str) -> str:
+    W, b = (graph.constant(name, spec.arrays[name]) for name in ("W", "b"))
+    return graph.add("Gemm", X, W, b, transB=1)
 
 
-def _batch_norm(graph: Graph, layer: BatchNorm, X: str) -> str:
-    """Step by step: the operator folds the mean into the shift, which loses digits."""
-    D = graph.add("Sub", X, graph.constant("running_mean", layer.running_mean))
-    Xhat = graph.add("Div", D, graph.constant("std", np.sqrt(layer.running_var + layer.eps)))
-    Y = graph.add("Mul", Xhat, graph.constant("gamma", layer.gamma))
-    return graph.add("Add", Y, graph.constant("beta", layer.beta))
+def _batch_norm(graph: Graph, spec: LayerSpec, X: str) -> str:
+    """Normalize step by step: the operator folds the mean into the shift, which loses digits."""
+    std = np.sqrt(spec.arrays["running_var"] + spec.options["eps"])
+    D = graph.add("Sub", X, graph.constant("running_mean", spec.arrays["running_mean"]))
+    Xhat = graph.add("Div", D, graph.constant("std", std))
+    Y = graph.add("Mul", Xhat, graph.constant("gamma", spec.arrays["gamma"]))
+    return graph.add("Add", Y, graph.constant("beta", spec.arrays["beta"]))
 
 
-def _layer_norm(graph: Graph, layer: LayerNorm, X: str) -> str:
-    gamma, beta = graph.constant("gamma", layer.gamma), graph.constant("beta", layer.beta)
-    return graph.add("LayerNormalization", X, gamma, beta, axis=-1, epsilon=layer.eps)
+def _layer_norm(graph: Graph, spec: LayerSpec, X: str) -> str:
+    gamma, beta = (graph.constant(name, spec.arrays[name]) for name in ("gamma", "beta"))
+    eps = spec.options["eps"]
+    return graph.add("LayerNormalization", X, gamma, beta, axis=-1, epsilon=eps)
 
 
-def _leaky_relu(graph: Graph, layer: LeakyReLU, X: str) -> str:
-    return graph.add("Max", X, graph.add("Mul", X, layer.alpha))
+def _leaky_relu(graph: Graph, spec: LayerSpec, X: str) -> str:
+    return graph.add("Max", X, graph.add("Mul", X, spec.options["alpha"]))
 
 
-def _elu(graph: Graph, layer: ELU, X: str) -> str:
+def _elu(graph: Graph, spec: LayerSpec, X: str) -> str:
     below = graph.add("Sub", graph.add("Exp", graph.add("Min", X, 0.0)), 1.0)
-    return graph.add("Add", graph.add("Max", X, 0.0), graph.add("Mul", below, layer.alpha))
+    scaled = graph.add("Mul", below, spec.options["alpha"])
+    return graph.add("Add", graph.add("Max", X, 0.0), scaled)
 
 
-def _gelu(graph: Graph, layer: GELU, X: str) -> str:
+def _gelu(graph: Graph, spec: LayerSpec, X: str) -> str:
     """X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3); opset 17 has no operator for it."""
     cube = graph.add("Mul", graph.add("Mul", graph.add("Mul", X, X), X), 0.044715)
     u = graph.add("Mul", graph.add("Add", X, cube), math.sqrt(2 / math.pi))
     return graph.add("Mul", graph.add("Mul", graph.add("Add", graph.add("Tanh", u), 1.0), 0.5), X)
 
 
-def _silu(graph: Graph, layer: SiLU, X: str) -> str:
-    """X (1 + tanh(X/2)) / 2; runtimes fuse X sigmoid(X), and some of them in float32 alone."""
+def _silu(graph: Graph, spec: LayerSpec, X: str) -> str:
+    """X (1 + tanh(X/2)) / 2; runtimes fuse X sigmoid(X), and some of them in float32 only."""
     half = graph.add("Mul", X, 0.5)
     return graph.add("Mul", half, graph.add("Add", graph.add("Tanh", half), 1.0))
 
 
-def _softplus(graph: Graph, layer: Softplus, X: str) -> str:
+def _softplus(graph: Graph, spec: LayerSpec, X: str) -> str:
     """max(X, 0) + log(1 + e^-|X|)."""
     E = graph.add("Exp", graph.add("Neg", graph.add("Abs", X)))
     return graph.add("Add", graph.add("Max", X, 0.0), graph.add("Log", graph.add("Add", E, 1.0)))
 
 
-_LAYERS: dict[type[Layer], Callable[[Graph, Any, str], str]] = {
-    Dense: _dense,
-    Dropout: lambda graph, layer, X: X,
-    BatchNorm: _batch_norm,
-    LayerNorm: _layer_norm,
-    Flatten: lambda graph, layer, X: graph.add("Flatten", X, axis=1),
-    ReLU: lambda graph, layer, X: graph.add("Relu", X),
-    LeakyReLU: _leaky_relu,
-    ELU: _elu,
-    GELU: _gelu,
-    SiLU: _silu,
-    Tanh: lambda graph, layer, X: graph.add("Tanh", X),
-    Sigmoid: lambda graph, layer, X: graph.add("Sigmoid", X),
-    Softplus: _softplus,
-    Identity: lambda graph, layer, X: X,
+_LAYERS: dict[str, Callable[[Graph, LayerSpec, str], str]] = {
+    "Dense": _dense,
+    "BatchNorm": _batch_norm,
+    "LayerNorm": _layer_norm,
+    "ReLU": lambda graph, spec, X: graph.add("Relu", X),
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+    "GELU": _gelu,
+    "SiLU": _silu,
+    "Tanh": lambda graph, spec, X: graph.add("Tanh", X),
+    "Sigmoid": lambda graph, spec, X: graph.add("Sigmoid", X),
+    "Softplus": _softplus,
 }
 
 
-# --- from what the network gives to what a person wants ------------------------------------------
+# --- predictions ---------------------------------------------------------------------------------
 
 
 def _link(graph: Graph, target: Target, Z: str) -> str:

@@ -3,7 +3,7 @@
 import ast
 import base64
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from textwrap import fill, indent
@@ -14,8 +14,9 @@ from plainnet.data.images import ImageSchema
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
-from plainnet.export.model_spec import Step, columns, steps
+from plainnet.export.model_spec import LayerSpec, column_specs, layer_specs
 from plainnet.model import Model
+from plainnet.nn.layers import LAYERS
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
@@ -23,20 +24,19 @@ if TYPE_CHECKING:
 
 _WIDTH = 98  # characters of a line
 _DIGITS = 256  # numbers of an array that are written out; more are packed
-_FUNCTIONS = {"Dense": "dense", "BatchNorm": "batch_norm", "LayerNorm": "layer_norm"}
-_FUNCTIONS |= {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "GELU": "gelu"}
-_FUNCTIONS |= {"SiLU": "silu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus"}
 _ARGUMENTS = ("eps", "alpha")  # the options that matter to a prediction
-_MODULES: tuple[str, ...] = (
-    "import base64",
-    "import csv",
-    "import io",
-    "import math",
-    "import os",
-    "import re",
-)
-_MODULES += ("import sys", "from datetime import date, time, timedelta")
-_MODULES += ("from decimal import Decimal", "from numbers import Integral, Real")
+_IMPORTS = """\
+import base64
+import csv
+import io
+import math
+import os
+import re
+import sys
+from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Integral, Real
+""".splitlines()
 
 
 def to_python(model: Model) -> str:
@@ -44,9 +44,10 @@ def to_python(model: Model) -> str:
 
     It holds the code for this model and no more: its own kinds of columns, layers and task.
     """
-    layers, target = steps(model), model.target
+    functions, target = _layer_functions(), model.target
+    layers = layer_specs(model, functions)
     size = model.schema.size if isinstance(model.schema, ImageSchema) else 0
-    known = columns(model.schema) if isinstance(model.schema, TableSchema) else []
+    known = column_specs(model.schema) if isinstance(model.schema, TableSchema) else []
     kinds = sorted({column["kind"] for column in known})
     reading = [] if size else ["text_of", *kinds, "read_rows"]
     reading += ["number_text"] if target.task == "regression" else []
@@ -61,22 +62,22 @@ def to_python(model: Model) -> str:
         "dtype": model.net.dtype.name,
         "batch": model.net.batch_rows,
         "facts": [*_facts_of_target(target), *_facts_of_schema(model)],
-        "calls": [(_call(step), _says(step)) for step in layers],
-        "layers": _pieces("layers", {_FUNCTIONS[step.kind] for step in layers}),
+        "calls": [(_call(functions, spec), _sizes(spec)) for spec in layers],
+        "layers": _pieces("layers", {functions[spec.kind] for spec in layers}),
         "kinds": kinds,
         "reading": "\n\n\n".join(filter(None, pieces)),
         "csv_cell": inspect.getsource(csv_cell),
         "weights": [
-            (f"{step.name}.{name}", _written(array))
-            for step in layers
-            for name, array in step.arrays.items()
+            (f"{spec.name}.{name}", _written(array))
+            for spec in layers
+            for name, array in spec.arrays.items()
         ],
-        "packed": any(a.size > _DIGITS for step in layers for a in step.arrays.values()),
+        "packed": any(a.size > _DIGITS for spec in layers for a in spec.arrays.values()),
     }
     # Rendered once to see which modules the code needs, so that none is imported in vain.
     code = _template().render(context, imports=())
     used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
-    needed = [line for line in _MODULES if not used.isdisjoint(_imported(line))]
+    needed = [line for line in _IMPORTS if not used.isdisjoint(_imported(line))]
     return _template().render(context, imports=needed)
 
 
@@ -102,20 +103,20 @@ def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
             ("COLOR_DEVIATION", _literal(schema.std), ""),
         ]
     unused = ("low", "high")
-    known = [{k: v for k, v in c.items() if k not in unused} for c in columns(schema)]
+    known = [{k: v for k, v in c.items() if k not in unused} for c in column_specs(schema)]
     says = f'Of {schema.rows:,} training rows; "marked" where a number more says which cells miss.'
     return [("COLUMNS", _literal(known), says)]
 
 
-def _call(step: Step) -> str:
+def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
     """Write one layer as a call."""
-    arguments = ["X", *([f'"{step.name}"'] if step.arrays else [])]
-    arguments += [repr(step.options[key]) for key in _ARGUMENTS if key in step.options]
-    return f"{_FUNCTIONS[step.kind]}({', '.join(arguments)})"
+    arguments = ["X", *([f'"{spec.name}"'] if spec.arrays else [])]
+    arguments += [repr(spec.options[key]) for key in _ARGUMENTS if key in spec.options]
+    return f"{functions[spec.kind]}({', '.join(arguments)})"
 
 
-def _says(step: Step) -> str:
-    return f"{step.n_in} -> {step.n_out}" if step.kind == "Dense" else f"{step.n_out}"
+def _sizes(spec: LayerSpec) -> str:
+    return f"{spec.n_in} -> {spec.n_out}" if spec.kind == "Dense" else f"{spec.n_out}"
 
 
 def _literal(value: Any, margin: str = "") -> str:
@@ -156,9 +157,22 @@ def _written(array: Array) -> str:
     return f'unpacked("""\n{fill(packed, _WIDTH)}\n""", {shape})'
 
 
+@cache
+def _source(file: str) -> str:
+    return (files("plainnet.export") / "templates" / f"{file}.py.txt").read_text(encoding="utf-8")
+
+
+@cache
+def _layer_functions() -> dict[str, str]:
+    """Map each kind of layer to its function in layers.py.txt: BatchNorm to batch_norm."""
+    defined = ast.parse(_source("layers")).body
+    names = {d.name.replace("_", ""): d.name for d in defined if isinstance(d, ast.FunctionDef)}
+    return {kind: names[kind.lower()] for kind in LAYERS if kind.lower() in names}
+
+
 def _pieces(file: str, wanted: Iterable[str]) -> str:
     """Take functions and constants out of a file, with all of the same file that they use."""
-    text = (files("plainnet.export") / "templates" / f"{file}.py.txt").read_text(encoding="utf-8")
+    text = _source(file)
     sources: dict[str, list[str]] = {}
     uses: dict[str, set[str]] = {}
     start, lines = 0, text.split("\n")
