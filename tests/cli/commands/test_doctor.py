@@ -40,7 +40,11 @@ def leaking(frame: pd.DataFrame) -> pd.DataFrame:
         (None, "--init zeros", "The weights of dense1 are all zero."),
         (None, "--init zeros", "The network ignores its input"),
         (None, "--optimizer sgd --lr 1e6", "The training failed"),
-        (None, "--hidden 8 8 8 --init normal:0.001 --optimizer sgd", "The initial weights are too small"),
+        (
+            None,
+            "--hidden 8 8 8 --init normal:0.001 --optimizer sgd",
+            "The initial weights are too small",
+        ),
         (None, "--optimizer sgd --lr 1e-7", "The cost hardly moves."),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
     for telling in (
         "survey.csv: 150 rows, 120 to train, 30 held out",
         "Search: 3 trials drawn at random",
-        "120 rows in 2 folds: each judges a training of 2 epochs on the others",
+        "120 rows in 2 folds: each validates a training of 2 epochs on the others",
         "learning rate: 0.0001 to 0.03",
         "Trials, best first",
         "Baselines on the same folds",
