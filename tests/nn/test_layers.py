@@ -559,7 +559,7 @@ def test_options_out_of_range_are_refused(make, message):
 def test_the_ends_of_a_range():
     assert Dropout(0).rate == 0
     assert BatchNorm(momentum=1).momentum == 1
-    assert check_range("it", "x", 5, 5, 6, ends=False, low_end=True) == 5
-    assert check_range("it", "x", 6, 5, 6, ends=True) == 6
+    assert check_range("it", "x", 5, "[5, 6)") == 5
+    assert check_range("it", "x", 6, "(5, 6]") == 6
     assert positive_int("it", "n", np.int32(4)) == 4
     assert type(positive_int("it", "n", np.uint8(4))) is int

@@ -171,7 +171,7 @@ def test_a_failed_trial_is_shown_with_its_reason(
     assert outcome.code == 0
     assert "trial 2/3  failed" in outcome.out
     assert re.search(r"^ +2 .* failed +-$", outcome.out, re.M)
-    assert "Note: trial 2 failed: the cost became nan in epoch 1, batch " in outcome.out
+    assert "Note: trial 2 failed: the loss became nan in epoch 1, batch " in outcome.out
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
