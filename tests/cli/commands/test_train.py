@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from plainnet import training
+from plainnet.cli.console import training_text
 from plainnet.cli.paths import model_path
-from plainnet.cli.report import training_text
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.model import Model

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 from rich.table import Table
 
-from plainnet.cli.console import errors, line, notes, output, percent, table
+from plainnet.cli.console import errors, line, notes, output, table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.columns import text_from_number
@@ -18,6 +18,7 @@ from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, image_files, read_files
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
+from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
