@@ -21,7 +21,7 @@ from plainnet.engine.row_space import RowSpace
 from plainnet.nn.activations import Activation
 from plainnet.nn.layers import Dense, block_width, product
 from plainnet.train.batches import Batches
-from plainnet.train.fit import held
+from plainnet.train.fit import fixed_input
 
 Call = Callable[[], object]
 PARTS = ("products", "activations", "loss", "update", "batches", "remainder")
@@ -62,7 +62,7 @@ def timed_parts(ours: Plainnet, workload: Workload) -> list[float]:
     X, targets, _ = next(batches.epoch(rng))
     loss, optimizer, params = ours.loss, ours.optimizer, net.params
     optimizer.start(params.trained)
-    with held(net, batches):
+    with fixed_input(net, batches):
         Z = net.forward(X, train=True)
         net.backward(loss(Z, targets)[1])
         return [

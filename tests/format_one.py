@@ -1,6 +1,6 @@
-"""Model files of format 1 read as docs/file-format.md says, with nothing of plainnet.
+"""An independent reader of model files of format 1, written from docs/file-format.md alone.
 
-It stands for a reader in another language: what it computes is what the specification promises.
+It imports nothing of plainnet, like a reader in another language.
 """
 
 import hashlib
@@ -45,16 +45,18 @@ NO = {"no", "n", "false", "f", "off", "0"}
 
 
 def read(content, key="plainnet"):
-    """Return arrays and header of a file that is right; an assertion fails for any other."""
+    """Return the arrays and the header of a valid file. An invalid file fails an assertion."""
     (n,) = struct.unpack("<Q", content[:8])
     outer = json.loads(content[8 : 8 + n].decode("utf-8"))
     data = content[8 + n :]
     header = json.loads(outer.pop("__metadata__")[key])
     arrays, end = {}, 0
-    for name, one in sorted(outer.items(), key=lambda item: item[1]["data_offsets"]):
-        start, stop = one["data_offsets"]
+    for name, entry in sorted(outer.items(), key=lambda item: item[1]["data_offsets"]):
+        start, stop = entry["data_offsets"]
         assert start == end
-        arrays[name] = np.frombuffer(data[start:stop], DTYPES[one["dtype"]]).reshape(one["shape"])
+        arrays[name] = np.frombuffer(data[start:stop], DTYPES[entry["dtype"]]).reshape(
+            entry["shape"]
+        )
         end = stop
     assert end == len(data)
     assert header["format"] == 1
@@ -63,7 +65,7 @@ def read(content, key="plainnet"):
 
 
 def digest(arrays, header):
-    """The SHA-256 of the header without its digest, and of every array in the order of names."""
+    """Return the SHA-256 of the header without its digest and of all arrays, sorted by name."""
     sha = hashlib.sha256(canonical(header).encode("ascii"))
     for name in sorted(arrays):
         array = arrays[name]
@@ -79,28 +81,28 @@ def canonical(header):
 
 
 def pack(arrays, header_text, key="plainnet"):
-    """Return the bytes of a file with these arrays (name, array) and this header, right or not."""
-    described, data = {"__metadata__": {key: header_text}}, b""
+    """Return the bytes of a file with the given (name, array) pairs and header, valid or not."""
+    entries, data = {"__metadata__": {key: header_text}}, b""
     for name, array in arrays:
         block = array.astype(array.dtype.newbyteorder("<")).tobytes("C")
-        described[name] = {
+        entries[name] = {
             "dtype": {"f4": "F32", "f8": "F64", "f2": "F16", "i4": "I32"}[array.dtype.str[1:]],
             "shape": list(array.shape),
             "data_offsets": [len(data), len(data) + len(block)],
         }
         data += block
-    return framed(json.dumps(described).encode(), data)
+    return framed(json.dumps(entries).encode(), data)
 
 
-def framed(described, data):
-    return struct.pack("<Q", len(described)) + described + data
+def framed(entries, data):
+    return struct.pack("<Q", len(entries)) + entries + data
 
 
 # --- from raw input to predictions ----------------------------------------------------------------
 
 
 def table_inputs(schema, rows):
-    """Rows of cells by column, as text, to the numbers that the network takes."""
+    """Convert rows of text cells to the inputs of the network."""
     return np.array([[x for c in schema["columns"] for x in _cell(c, row)] for row in rows])
 
 
@@ -113,41 +115,41 @@ def _cell(column, row):
     text = "" if missing else text.strip()
     if kind == "number":
         value = column["median"] if missing else float(text)
-        found = [(value - column["mean"]) / column["scale"]]
+        features = [(value - column["mean"]) / column["scale"]]
     elif kind == "indicator":
-        found = []
+        features = []
     elif kind == "yesno":
         missing = missing or text.casefold() not in YES | NO
         fill = column["yes"] > column["no"]
-        found = [float(fill if missing else text.casefold() in YES)]
+        features = [float(fill if missing else text.casefold() in YES)]
     else:
         text = column["fill"] if missing else text
-        found = [float(text == level) for level in column["levels"]]
-    return [*found, float(missing)] if column["missing"] else found
+        features = [float(text == level) for level in column["levels"]]
+    return [*features, float(missing)] if column["missing"] else features
 
 
 def picture_inputs(schema, pixels):
-    """Pixels (m, size, size, 3) from 0 to 255 to rows."""
+    """Convert pixels (m, size, size, 3) from 0 to 255 to rows."""
     X = (np.asarray(pixels, float) - schema["mean"]) / schema["std"]
     return X.reshape(len(X), -1)
 
 
 def outputs(arrays, header, X):
-    """What the network says of rows, after the link of its loss, in float64."""
+    """Compute the network's output after the inverse link of its loss, in float64."""
     counts = {}
     for layer in header["network"]["layers"]:
         kind = layer["kind"]
         counts[kind] = counts.get(kind, 0) + 1
-        own = {
+        values = {
             key.split(".", 1)[1]: array.astype(float)
             for key, array in arrays.items()
             if key.split(".", 1)[0] == f"{kind.lower()}{counts[kind]}"
         }
         if kind == "Dense":
-            X = X @ own["W"].T + own["b"]
+            X = X @ values["W"].T + values["b"]
         elif kind == "BatchNorm":
-            X = (X - own["running_mean"]) / np.sqrt(own["running_var"] + layer["eps"])
-            X = own["gamma"] * X + own["beta"]
+            X = (X - values["running_mean"]) / np.sqrt(values["running_var"] + layer["eps"])
+            X = values["gamma"] * X + values["beta"]
         else:
             X = ACTIVATIONS[kind](X)
     if header["target"]["task"] == "regression":
@@ -159,11 +161,11 @@ def outputs(arrays, header, X):
 
 
 def predictions(header, A):
-    """The words or numbers that a person is told."""
+    """Return the predicted classes, labels or numbers."""
     target = header["target"]
     if target["task"] == "regression":
         return (A * target["scale"] + target["mean"]).tolist()
     if target["task"] == "multilabel":
         return (A > 0.5).tolist()
-    places = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] > 0.5).astype(int)
-    return [target["classes"][place] for place in places]
+    indices = A.argmax(axis=1) if target["task"] == "multiclass" else (A[:, 0] > 0.5).astype(int)
+    return [target["classes"][index] for index in indices]

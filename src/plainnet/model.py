@@ -210,14 +210,14 @@ class Model:
         DataError
             If the input does not fit the schema; the message names row, column and value.
         """
-        from plainnet.data.images import picture_files, read_files
+        from plainnet.data.images import image_files, read_files
         from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):
             return self.schema.transform(self._features_of(raw), notes)
         if isinstance(raw, np.ndarray):
             return raw
-        return read_files(picture_files(raw), self.schema.size, strict=True)[0]
+        return read_files(image_files(raw), self.schema.size, strict=True)[0]
 
     def _features_of(self, raw: Any) -> "pd.DataFrame":
         """Read a table without its target columns."""

@@ -111,7 +111,9 @@ def checked(owner: str, one: Field[Any], value: Any) -> Any:
     else:
         if base is float:
             closed = not one.metadata["above_low"]
-            check_range(owner, one.name, value, low, high or math.inf, ends=False, low_end=closed)
+            check_range(
+                owner, one.name, value, f"{'[' if closed else '('}{low}, {high or math.inf})"
+            )
         return value
     raise PlainnetError(f"{what} {expected}, got {shortened(value)}")
 

@@ -276,7 +276,7 @@ def test_bad_cells_to_predict_are_named(
         (("predict", "a"), "PATH requires an argument: see plainnet predict --help"),
         (
             ("doctor", "--hidden", "8", "8", "a.csv"),
-            "there is no path, or it follows --hidden, which takes all that comes: put the path "
+            "there is no path, or it follows --hidden, which takes all that follow: put the path "
             "first, as in plainnet doctor PATH --hidden ...",
         ),
         (
@@ -312,7 +312,7 @@ def test_what_no_one_foresaw_is_a_sentence_too(
         monkeypatch.setattr(Model, "load", load)
 
     fail(TypeError("two\nlines"))
-    one_sentence(cli("summary", trained), "unexpected TypeError: two lines; run it again with")
+    one_sentence(cli("summary", trained), "unexpected TypeError: two lines; run again with")
     fail(MemoryError("of 8 TiB"))
     one_sentence(cli("summary", trained), "there is not enough memory: of 8 TiB")
     fail(PermissionError(13, "Permission denied", "m"))

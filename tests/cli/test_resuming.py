@@ -537,7 +537,7 @@ def test_a_read_only_folder(
 
 def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_path: Path) -> None:
     words = "--optimizer sgd --lr 1e30 --epochs 9 --checkpoint-every 1"
-    one_sentence(cli("train", survey, words), "the cost became nan in epoch")
+    one_sentence(cli("train", survey, words), "the loss became nan in epoch")
     assert not (tmp_path / "survey.run").exists()
 
 

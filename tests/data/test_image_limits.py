@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from plainnet import limits
+from plainnet.data.decode import read_image
 from plainnet.data.image_limits import Memory
-from plainnet.data.images import read_image
 from plainnet.errors import DataError
 
 
@@ -62,8 +62,8 @@ def test_a_tiny_file_of_a_large_picture(tmp_path: Path) -> None:
     content = encoded("WEBP", Image.new("RGB", (3_000, 3_000)), **options)
     assert len(content) < 100
     assert refusal(tmp_path, content) == (
-        f"3,000 x 3,000 pixels in {len(content)} bytes is too large for a picture that shows"
-        " something: make it smaller"
+        f"3,000 x 3,000 pixels in {len(content)} bytes is too much for a real picture:"
+        " make it smaller"
     )
     (tmp_path / "a.webp").write_bytes(encoded("WEBP", Image.new("RGB", (2_000, 2_000))))
     assert read_image(tmp_path / "a.webp", 8).max() == 0
@@ -81,7 +81,7 @@ def test_scans_are_counted(tmp_path: Path) -> None:
     content = encoded("JPEG", noise(64, 64), progressive=True)
     (tmp_path / "a.jpg").write_bytes(with_scans(content, 100))
     assert read_image(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
-    too_many = "it has more than 100 scans, which only slow it down: save it again"
+    too_many = "it has more than 100 scans, which make it slow: save it again"
     assert refusal(tmp_path, with_scans(content, 101)) == too_many
     # hidden behind bytes that a decoder passes over
     filled = with_scans(content, 101).replace(b"\xff\xda", b"\x00\xff\xff\xff\xda")
@@ -169,4 +169,4 @@ def test_a_png_that_lies_about_its_size(tmp_path: Path) -> None:
     for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")):
         check = struct.pack(">I", zlib.crc32(kind + data))
         content += struct.pack(">I", len(data)) + kind + data + check
-    assert "bytes is too large for a picture that shows something" in refusal(tmp_path, content)
+    assert "bytes is too much for a real picture" in refusal(tmp_path, content)

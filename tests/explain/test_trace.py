@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nn.cases import LAYERS, LOSSES, around, locked, numeric_gradients
+from nn.cases import LAYERS, LOSSES, numeric_gradients, read_only, surrounded
 from plainnet.errors import PlainnetError
 from plainnet.explain.formulas import code_of
 from plainnet.explain.trace import excerpt, numbers_json, trace
@@ -111,11 +111,11 @@ def test_a_number_by_hand(loss):
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer(name):
     make, in_shape = LAYERS[name]
-    net = around(make, in_shape, n_out=1)
+    net = surrounded(make, in_shape, n_out=1)
     rng = np.random.default_rng(3)
     state = net.params.theta[len(net.params.trained) :]
     state += 0.5 * rng.random(state.shape)
-    x = locked(rng.standard_normal(in_shape))
+    x = read_only(rng.standard_normal(in_shape))
     before = net.params.theta.copy(), net.params.grad.copy(), net.rng.bit_generator.state
     seen = trace(net, BinaryCrossEntropy(), x, 1, entries=3)
     assert seen.ok, {g.name: g.difference for g in seen.gradients}

@@ -14,7 +14,7 @@ from export.models import EVIL, activations, frame, picture_model, table_model, 
 from export.runtimes import untrained
 from export.test_python import picture
 from plainnet.data.columns import number_from_text, text_from_number
-from plainnet.data.images import read_image
+from plainnet.data.decode import read_image
 from plainnet.export.html import to_html
 from plainnet.export.python import to_python
 from plainnet.model import Model

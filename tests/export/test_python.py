@@ -17,7 +17,7 @@ from PIL import Image
 
 from export.models import EVIL, M, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
-from plainnet.data.images import read_image
+from plainnet.data.decode import read_image
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.errors import DataError, PlainnetError

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from fuzz import forge
 from fuzz.using import Outcome, where
-from plainnet.data.images import read_image
+from plainnet.data.decode import read_image
 from plainnet.errors import DataError
 
 FLOOR = 2**25  # of Python's memory: pixels lie in Pillow's own

@@ -1,4 +1,4 @@
-"""The cases of the tables of properties, and a finite difference that owes nothing to gradcheck."""
+"""Layers and losses for the property tests, and finite differences independent of gradcheck."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from plainnet.nn import (
     Tanh,
 )
 
-# name: (a function that makes the layer, the shape of one sample)
+# name: (function that creates the layer, shape of one sample)
 LAYERS = {
     "Dense": (lambda: Dense(4), (3,)),
     "Dense orthogonal": (lambda: Dense(2, "orthogonal"), (5,)),
@@ -76,7 +76,7 @@ INITS = (
     "constant:-0.3",
     "normal:0.5",
 )
-# name: (a function that makes the loss, outputs, a function that draws targets)
+# name: (function that creates the loss, number of outputs, function that draws targets)
 LOSSES = {
     "BinaryCrossEntropy": (BinaryCrossEntropy, 1, lambda rng, m: rng.integers(0, 2, m)),
     "BinaryCrossEntropy smooth": (
@@ -118,15 +118,15 @@ LOSSES = {
 
 
 def draw_biases(net, rng):
-    """Move biases and scales from their start, so that a gradient that ignores them shows."""
+    """Randomize biases and scales, so that gradients that ignore them are wrong."""
     for variable in net.params.variables:
         if variable.kind == "bias":
             draws = rng.standard_normal(variable.shape).astype(net.dtype)
             net.params.views[variable.name] += 0.4 * draws
 
 
-def around(make, in_shape, n_out=2, seed=0, dtype=np.float64):
-    """A network with the layer in its midst: something trained below it and above it."""
+def surrounded(make, in_shape, n_out=2, seed=0, dtype=np.float64):
+    """Create a network with the layer between two layers with parameters."""
     before = [BatchNorm()] if len(in_shape) > 1 else [Dense(in_shape[0])]
     net = Sequential(
         [*before, make(), Flatten(), Dense(n_out)], n_in=in_shape, seed=seed, dtype=dtype
@@ -136,21 +136,21 @@ def around(make, in_shape, n_out=2, seed=0, dtype=np.float64):
 
 
 def numeric_gradients(net, loss, X, y, weight=None, train=True, h=1e-4):
-    """Differences of fourth order of the loss by every trained number and every input.
+    """Return fourth-order finite differences of the loss by theta and by X, both flat.
 
-    The network must compute in float64. Returns (by theta, by X), flat.
+    The network must be float64.
     """
-    stream = net.rng.bit_generator.state
+    rng_state = net.rng.bit_generator.state
     before = net.params.theta.copy()
     y = loss.encode(y, net.n_out, np.float64)
     X = np.array(X, np.float64)
 
     def value():
         net.params.theta[len(net.params.trained) :] = before[len(net.params.trained) :]
-        net.rng.bit_generator.state = stream
+        net.rng.bit_generator.state = rng_state
         return loss(net.forward(X, train=train), y, weight)[0]
 
-    def slopes(flat):
+    def differences(flat):
         result = np.zeros(flat.size)
         for i in range(flat.size):
             old = flat[i]
@@ -162,32 +162,32 @@ def numeric_gradients(net, loss, X, y, weight=None, train=True, h=1e-4):
             result[i] = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h)
         return result
 
-    answer = slopes(net.params.trained), slopes(X.reshape(-1))
+    gradients = differences(net.params.trained), differences(X.reshape(-1))
     net.params.theta[...] = before
-    net.rng.bit_generator.state = stream
-    return answer
+    net.rng.bit_generator.state = rng_state
+    return gradients
 
 
 def analytic_gradients(net, loss, X, y, weight=None, train=True):
-    """What backward says, from one forward and backward; the random stream is put back."""
-    stream = net.rng.bit_generator.state
+    """Return gradients by theta and X from one forward and backward pass; restore the state."""
+    rng_state = net.rng.bit_generator.state
     state = net.params.theta.copy()
     Z = net.forward(X, train=train)
     _, dZ = loss(Z, loss.encode(y, net.n_out, net.dtype), weight)
     dX = net.backward(dZ, need_dX=True)
-    net.rng.bit_generator.state = stream
+    net.rng.bit_generator.state = rng_state
     net.params.theta[...] = state
     return net.params.grad.copy(), dX.ravel().copy()
 
 
-def apart(a, b):
-    """|a - b| / (|a| + |b|)."""
+def relative_distance(a, b):
+    """Return |a - b| / (|a| + |b|)."""
     size = np.linalg.norm(a) + np.linalg.norm(b)
     return np.linalg.norm(a - b) / size if size else 0.0
 
 
-def locked(array):
-    """A copy that nobody can write to."""
+def read_only(array):
+    """Return a read-only copy."""
     copy = np.array(array)
     copy.flags.writeable = False
     return copy

@@ -1,4 +1,4 @@
-"""Activations against their formulas, one number at a time, with the standard library alone."""
+"""Activations against their formulas, evaluated with the standard library."""
 
 import math
 from decimal import Decimal, localcontext
@@ -89,7 +89,7 @@ def through(layer, X, dY, dtype=np.float64, train=False):
     return Y, net.backward(np.asarray(dY, dtype), need_dX=True).copy()
 
 
-def test_no_activation_is_left_out():
+def test_all_activations_are_covered():
     assert {name.split()[0] for name in FORMULAS} == set(ACTIVATIONS)
 
 
@@ -106,8 +106,8 @@ def test_value_and_derivative(layer, f, slope, train):
 
 @formulas
 @given(x=st.floats(-30, 30), y=st.floats(-30, 30))
-def test_each_number_by_itself(layer, f, slope, x, y):
-    """In a batch of two rows and two columns, every number is the formula of its own input."""
+def test_activations_are_elementwise(layer, f, slope, x, y):
+    """In a 2x2 batch, each output depends only on its own input."""
     Y, dX = through(layer, [[x, y], [y, x]], np.ones((2, 2)))
     np.testing.assert_allclose(Y, [[f(x), f(y)], [f(y), f(x)]], rtol=1e-13, atol=2e-14)
     np.testing.assert_allclose(
@@ -117,7 +117,7 @@ def test_each_number_by_itself(layer, f, slope, x, y):
 
 @formulas
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_huge_inputs_give_limits_and_no_warning(layer, f, slope, dtype):
+def test_large_inputs_reach_limits_without_warnings(layer, f, slope, dtype):
     """pytest turns every warning into an error."""
     for size in (50, 1e4, 1e13, 1e19, 1e30, 0.99 * float(np.finfo(np.float32).max)):
         Y, dX = through(layer, [[size, -size]], [[1, 1]], dtype)
@@ -136,37 +136,37 @@ def test_huge_inputs_give_limits_and_no_warning(layer, f, slope, dtype):
 
 
 @formulas
-def test_tiny_inputs_do_not_vanish(layer, f, slope):
-    """expm1 and not exp - 1: near zero the first digits are the whole value."""
+def test_small_inputs_keep_relative_precision(layer, f, slope):
+    """Near zero, expm1 is accurate and exp - 1 is not."""
     tiny = [1e-12, -1e-12, 1e-8, -1e-8]
     Y, _ = through(layer, [tiny], np.ones((1, 4)))
     np.testing.assert_allclose(Y[0], [f(x) for x in tiny], rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("x", [-5.0, -30.0, -40.0, -300.0])
-def test_softplus_keeps_its_digits_far_below_zero(x):
-    """log(1 + e^x) is e^x there, not 0."""
+def test_softplus_is_accurate_for_large_negative_inputs(x):
+    """There, log(1 + e^x) is e^x, not 0."""
     Y, _ = through(Softplus(), [[x]], [[1.0]])
     assert Y[0, 0] == pytest.approx(math.log1p(math.exp(x)), rel=1e-15, abs=0)
 
 
 @formulas
-def test_float32_is_as_good_as_float32_can_be(layer, f, slope):
+def test_float32_error_is_rounding(layer, f, slope):
     X = np.linspace(-12, 12, 241, dtype=np.float32)[None]
     Y, dX = through(layer, X, np.ones_like(X), np.float32)
     np.testing.assert_allclose(Y[0], [f(float(x)) for x in X[0]], rtol=1e-6, atol=2e-6)
     np.testing.assert_allclose(dX[0], [slope(float(x)) for x in X[0]], rtol=2e-6, atol=2e-6)
 
 
-def test_gelu_is_the_tanh_form_and_close_to_the_one_with_erf():
+def test_gelu_is_the_tanh_approximation():
     X = np.linspace(-6, 6, 1001)[None]
     Y, _ = through(GELU(), X, np.ones_like(X))
     exact = np.array([0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in X[0]])
     assert 1e-4 < np.abs(Y[0] - exact).max() < 5e-4
 
 
-def test_gelu_beyond_ten_is_flat_to_the_last_bit():
-    """The layer stops the cube at |X| = 10; tanh has reached 1 long before, in 60 digits too."""
+def test_gelu_saturates_beyond_ten():
+    """The layer clips the cube at |X| = 10, where tanh is 1 even in 60 digits."""
     with localcontext() as context:
         context.prec = 60
         u = Decimal(2 / math.pi).sqrt() * (10 + Decimal("0.044715") * 1000)
@@ -174,7 +174,7 @@ def test_gelu_beyond_ten_is_flat_to_the_last_bit():
 
 
 @pytest.mark.parametrize("x", [-700.0, -45.0, -20.0, -1.5, 0.0, 2.5, 20.0, 700.0])
-def test_sigmoid_to_fifty_digits(x):
+def test_sigmoid_matches_fifty_digit_arithmetic(x):
     with localcontext() as context:
         context.prec = 50
         exact = float(1 / (1 + (-Decimal(x)).exp()))
@@ -184,14 +184,14 @@ def test_sigmoid_to_fifty_digits(x):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_each_has_a_name(name):
+def test_activations_by_name(name):
     layer = activation(name)
     assert type(layer) is type(FORMULAS[name][0])
     assert layer.config() == FORMULAS[name][0].config()
     assert activation(name) is not layer
 
 
-def test_an_unknown_name_is_refused():
+def test_unknown_name_raises():
     for name in ("rely", None, 3, "", ["relu"]):
         with pytest.raises(PlainnetError) as error:
             activation(name)
@@ -215,13 +215,13 @@ def test_an_unknown_name_is_refused():
         (ELU, 10**400, f"ELU: alpha must be a number in (0, inf), got {10**400}"),
     ],
 )
-def test_a_slope_out_of_range_is_refused(make, alpha, message):
+def test_slope_out_of_range_raises(make, alpha, message):
     with pytest.raises(PlainnetError) as error:
         make(alpha)
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize("alpha", [0.3, np.float32(0.5), np.float64(0.25)])
-def test_numpys_numbers_are_numbers(alpha):
+def test_numpy_scalars_are_accepted(alpha):
     assert LeakyReLU(alpha).alpha == float(alpha)
     assert type(ELU(np.int64(2)).alpha) is float

@@ -1,9 +1,9 @@
-"""gradcheck finds planted bugs, names kinks, and agrees with differences of our own."""
+"""gradcheck finds deliberate bugs, reports kinks, and agrees with independent differences."""
 
 import numpy as np
 import pytest
 
-from nn.cases import analytic_gradients, apart, draw_biases, numeric_gradients
+from nn.cases import analytic_gradients, draw_biases, numeric_gradients, relative_distance
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     GELU,
@@ -28,7 +28,7 @@ def normals(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-# --- planted bugs --------------------------------------------------------------------------------
+# --- deliberate bugs -----------------------------------------------------------------------------
 # The library's classes are final; they are derived from here only to break one thing at a time.
 
 
@@ -100,7 +100,7 @@ class DropoutThatForgetsItsMask(Dropout):
 
 
 class BatchNormWithFixedFigures(BatchNorm):
-    """The most frequent error: mean and variance taken for constants."""
+    """The most frequent bug: mean and variance treated as constants."""
 
     def backward(self, dY, need_dX):
         super().backward(dY, need_dX)
@@ -121,7 +121,7 @@ class LayerNormWithoutGammaInDX(LayerNorm):
         return (dY - dY.mean(axis=-1, keepdims=True) - self.Xhat * along) / self.std
 
 
-PLANTED = {
+BUGS = {
     DoubledWeightGradient: (lambda: DoubledWeightGradient(3), ["doubledweightgradient1.W"]),
     BiasTimesFour: (lambda: BiasTimesFour(3), ["biastimesfour1.b"]),
     MeanInsteadOfSumForTheBias: (
@@ -145,26 +145,26 @@ PLANTED = {
 }
 
 
-def planted(make):
+def network_with_bug(make):
     net = Sequential([Dense(3), make(), Dense(2)], n_in=4, seed=3, dtype=np.float64)
     draw_biases(net, np.random.default_rng(2))
     return net
 
 
-@pytest.mark.parametrize(("make", "guilty"), PLANTED.values(), ids=[p.__name__ for p in PLANTED])
+@pytest.mark.parametrize(("make", "wrong"), BUGS.values(), ids=[p.__name__ for p in BUGS])
 @pytest.mark.parametrize("mode", [{}, {"directions": 3}, {"sample": 2}], ids=str)
-def test_a_planted_bug_is_found_and_its_place_is_named(make, guilty, mode):
-    net, X, y = planted(make), normals(6, 4), normals(6, 2, seed=1)
+def test_deliberate_bug_is_located(make, wrong, mode):
+    net, X, y = network_with_bug(make), normals(6, 4), normals(6, 2, seed=1)
     check = gradcheck(net, MeanSquaredError(), X, y, **mode)
     assert not check.ok
     assert check.difference > 1e-2
-    assert [row.name for row in check.rows if row.difference >= 1e-7] == guilty
+    assert [row.name for row in check.rows if row.difference >= 1e-7] == wrong
     lines = str(check).splitlines()
     assert len(lines) == 1 + len(check.rows)
     for row, line in zip(check.rows, lines[1:], strict=True):
         assert line.startswith(row.name)
-        assert ("WRONG, most at" in line) == (row.name in guilty)
-        if row.name in guilty:
+        assert ("WRONG, most at" in line) == (row.name in wrong)
+        if row.name in wrong:
             assert row.difference > 1e-2
             assert str(row.worst) in line
 
@@ -180,7 +180,7 @@ class SoftmaxWithoutItsTarget(SoftmaxCrossEntropy):
         return super().unreduced(Z, y)[0], self.predictions(Z)
 
 
-def test_a_planted_bug_in_a_loss_is_found():
+def test_deliberate_bug_in_a_loss_is_found():
     X = normals(5, 3)
     check = gradcheck(mlp(3, n_out=2), TwiceDividedError(), X, normals(5, 2))
     assert not check.ok
@@ -190,8 +190,8 @@ def test_a_planted_bug_in_a_loss_is_found():
     assert check.difference > 1e-2
 
 
-def test_the_courses_two_planted_bugs():
-    """dW2 doubled and db1 times 4, as in the assignment: found; without them: clean."""
+def test_bugs_of_the_assignment_are_found():
+    """dW2 times 2 and db1 times 4 fail; the correct gradients pass."""
 
     class First(Dense):
         def backward(self, dZ, need_dX):
@@ -216,8 +216,8 @@ def test_the_courses_two_planted_bugs():
     assert gradcheck(net(Dense, Dense), BinaryCrossEntropy(), X, y).difference < 1e-9
 
 
-def test_a_bug_in_a_small_gradient_does_not_drown():
-    """The last layer's gradient is ten thousand times the first's, and the first's is wrong."""
+def test_bug_in_a_small_gradient_is_found():
+    """The first layer's gradient is wrong and 10,000 times smaller than the last layer's."""
     net = Sequential(
         [DoubledWeightGradient(2), Tanh(), Dense(1, "constant:1e-4")], n_in=2, dtype=np.float64
     )
@@ -239,7 +239,7 @@ def test_a_bug_in_a_small_gradient_does_not_drown():
         (Huber(), 2, 2 * normals(5, 2)),
     ],
 )
-def test_the_check_and_our_own_differences_say_the_same(loss, n_out, y):
+def test_gradcheck_agrees_with_independent_differences(loss, n_out, y):
     net = mlp(3, (4, 3), n_out, activation="gelu", batch_norm=True, dropout=0.3, dtype=np.float64)
     draw_biases(net, np.random.default_rng(0))
     X, weight = normals(5, 3), np.array([1.0, 2, 0, 1, 0.5])
@@ -249,11 +249,11 @@ def test_the_check_and_our_own_differences_say_the_same(loss, n_out, y):
         numeric_gradients(net, loss, X, y, weight),
         strict=True,
     ):
-        assert apart(a, n) < 1e-10
+        assert relative_distance(a, n) < 1e-10
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_error_is_that_of_rounding_at_the_size_of_the_course(seed):
+def test_error_of_a_course_network_is_rounding(seed):
     """10-8-8-8-1 with He and the logit loss: about 5.6e-11 at eps 1e-5 (median of ten seeds)."""
     net = mlp(10, (8, 8, 8), 1, seed=seed)
     X = normals(5, 10, seed=seed)
@@ -263,7 +263,7 @@ def test_the_error_is_that_of_rounding_at_the_size_of_the_course(seed):
 
 
 @pytest.mark.parametrize(("eps", "lowest", "highest"), [(1e-2, 1e-7, 1e-3), (1e-5, 0, 1e-8)])
-def test_eps_is_the_step(eps, lowest, highest):
+def test_eps_is_the_difference_step(eps, lowest, highest):
     """The error of a central difference grows with the square of the step."""
     net = mlp(3, (4,), 1, activation="tanh")
     check = gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1], eps=eps, threshold=1)
@@ -271,20 +271,20 @@ def test_eps_is_the_step(eps, lowest, highest):
 
 
 def nearly_a_sign(seed, units):
-    """Layer norm of a few numbers: where they are nearly equal, it jumps from -1 to 1."""
+    """Layer norm of a few nearly equal numbers, which jumps from -1 to 1."""
     net = Sequential([Dense(units), LayerNorm(), Tanh(), Dense(1)], n_in=4, seed=seed)
     return gradcheck(net, BinaryCrossEntropy(), normals(5, 4, seed=seed), [0, 1, 1, 0, 1])
 
 
 @pytest.mark.parametrize("units", [2, 3])
-def test_a_cost_that_bends_within_a_step_is_no_bug(units):
+def test_strong_curvature_is_no_bug(units):
     checks = [nearly_a_sign(seed, units) for seed in range(100)]
     assert [seed for seed, check in enumerate(checks) if not check.ok] == []
 
 
 @pytest.mark.parametrize("kind", [LayerNormWithoutTheVariance, LayerNormWithoutGammaInDX])
 @pytest.mark.parametrize("units", [2, 3])
-def test_a_planted_bug_is_found_where_the_cost_bends_within_a_step(units, kind):
+def test_deliberate_bug_is_found_despite_strong_curvature(units, kind):
     def beside(seed):
         net = Sequential([Dense(units), kind(), Tanh(), Dense(1)], n_in=4, seed=seed)
         draw_biases(net, np.random.default_rng(seed))
@@ -292,14 +292,14 @@ def test_a_planted_bug_is_found_where_the_cost_bends_within_a_step(units, kind):
 
     for seed in range(30):
         check = beside(seed)
-        guilty = {row.name for row in check.rows if row.difference >= 1e-7}
-        assert guilty == {"dense1.W", "dense1.b", "X"}, f"{seed}\n{check}"
+        wrong = {row.name for row in check.rows if row.difference >= 1e-7}
+        assert wrong == {"dense1.W", "dense1.b", "X"}, f"{seed}\n{check}"
 
 
 # --- kinks ---------------------------------------------------------------------------------------
 
 
-def test_a_unit_exactly_at_its_kink_is_named_and_left_out():
+def test_unit_at_its_kink_is_reported_and_skipped():
     net = Sequential([Dense(1, "ones"), ReLU(), Dense(1, "ones")], n_in=1)
     X, y = np.array([[0.0], [1.0]]), np.array([5.0, 5.0])
     check = gradcheck(net, MeanSquaredError(), X, y)
@@ -316,16 +316,16 @@ def test_a_unit_exactly_at_its_kink_is_named_and_left_out():
     assert text.count("on a kink") == 2
 
 
-def test_without_its_name_the_kink_would_look_like_a_bug():
+def test_unreported_kink_would_fail_the_check():
     net = Sequential([Dense(1, "ones"), ReLU(), Dense(1, "ones")], n_in=1, dtype=np.float64)
     X, y = np.array([[0.0], [1.0]]), np.array([5.0, 5.0])
     numeric, _ = numeric_gradients(net, MeanSquaredError(), X, y)
     analytic, _ = analytic_gradients(net, MeanSquaredError(), X, y)
-    assert apart(analytic, numeric) > 1e-2
+    assert relative_distance(analytic, numeric) > 1e-2
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu"])
-def test_every_kinked_activation_is_watched(activation):
+def test_kinks_of_every_activation_are_detected(activation):
     net = mlp(2, (3,), 1, activation=activation)
     check = gradcheck(net, BinaryCrossEntropy(), np.zeros((2, 2)), [0, 1])  # all units at zero
     rows = {row.name: row for row in check.rows}
@@ -334,14 +334,14 @@ def test_every_kinked_activation_is_watched(activation):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "tanh", "sigmoid", "softplus", "identity"])
-def test_a_smooth_activation_has_no_kink(activation):
+def test_smooth_activation_has_no_kink(activation):
     net = mlp(2, (3,), 1, activation=activation)
     check = gradcheck(net, BinaryCrossEntropy(), np.zeros((2, 2)), [0, 1])
     assert not any(row.kinks for row in check.rows)
     assert check.ok
 
 
-def test_a_large_step_meets_more_kinks():
+def test_larger_step_crosses_more_kinks():
     net, X, y = mlp(5, (20,), 1), normals(10, 5), [0, 1] * 5
     few, many = (
         sum(len(row.kinks) for row in gradcheck(net, BinaryCrossEntropy(), X, y, eps=eps).rows)
@@ -354,7 +354,7 @@ def test_a_large_step_meets_more_kinks():
 # --- modes ---------------------------------------------------------------------------------------
 
 
-def test_a_sample_checks_so_many_entries_of_each():
+def test_sample_limits_the_checked_entries():
     net, X, y = mlp(3, (4,), 1), normals(5, 3), [0, 1, 1, 0, 1]
     check = gradcheck(net, BinaryCrossEntropy(), X, y, sample=5)
     assert {row.name: row.checked for row in check.rows} == {
@@ -372,7 +372,7 @@ def test_a_sample_checks_so_many_entries_of_each():
     assert len(worst) > 5  # the seed decides which
 
 
-def test_directions_cost_the_same_for_any_network():
+def test_cost_of_directions_is_independent_of_network_size():
     net, X, y = mlp(40, (30, 30), 1, activation="tanh"), normals(5, 40), [0, 1, 1, 0, 1]
     check = gradcheck(net, BinaryCrossEntropy(), X, y, directions=4)
     assert {row.checked for row in check.rows} == {4}
@@ -384,14 +384,14 @@ def test_directions_cost_the_same_for_any_network():
     assert a != b
 
 
-def test_the_threshold_decides():
+def test_threshold_decides_the_result():
     net = mlp(3, (4,), 1, activation="tanh")
     check = gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1], threshold=1e-20)
     assert not check.ok
     assert check.threshold == 1e-20
 
 
-def test_the_network_and_the_data_are_left_as_they_were():
+def test_network_and_data_are_unchanged():
     net = mlp(3, (4,), 1, batch_norm=True, dropout=0.5)
     net.forward(normals(6, 3), train=True)
     net.backward(np.ones((6, 1)))
@@ -406,12 +406,12 @@ def test_the_network_and_the_data_are_left_as_they_were():
     assert net.dtype == np.float32
 
 
-def test_a_net_of_float32_is_checked_in_float64():
+def test_float32_network_is_checked_in_float64():
     net = mlp(4, (6,), 3, activation="silu", dtype=np.float32)
     assert gradcheck(net, SoftmaxCrossEntropy(), normals(5, 4), [0, 1, 2, 0, 1]).difference < 1e-9
 
 
-def test_a_network_without_parameters_has_an_input_to_check():
+def test_network_without_parameters_checks_its_input():
     check = gradcheck(Sequential([Tanh()], n_in=2), MeanSquaredError(), normals(3, 2), np.eye(3, 2))
     assert [row.name for row in check.rows] == ["X"]
     assert check.ok
@@ -433,7 +433,7 @@ def test_a_network_without_parameters_has_an_input_to_check():
         ({"weight": [1, 2]}, "expected weights of shape (3,), one for each row, got (2,)"),
     ],
 )
-def test_a_check_that_would_check_nothing_is_refused(options, message):
+def test_empty_check_raises(options, message):
     with pytest.raises(PlainnetError) as error:
         gradcheck(mlp(3), BinaryCrossEntropy(), np.eye(3), [0, 1, 1], **options)
     assert str(error.value) == message
@@ -457,7 +457,7 @@ def test_a_check_that_would_check_nothing_is_refused(options, message):
         ),
     ],
 )
-def test_rows_that_cannot_be_checked_are_refused(X, y, message):
+def test_invalid_rows_raise(X, y, message):
     with pytest.raises(PlainnetError) as error:
         gradcheck(mlp(3), BinaryCrossEntropy(), X, y)
     assert str(error.value) == message

@@ -1,4 +1,4 @@
-"""Initializers against their closed forms, within what sampling allows."""
+"""Initializers against closed forms, within sampling error."""
 
 import math
 
@@ -23,7 +23,7 @@ def drawn(name, shape=(N_OUT, N_IN), seed=0):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("scheme", VARIANCES)
-def test_normal_weights_have_the_published_variance_and_the_tails_of_a_normal(scheme, seed):
+def test_normal_weights_have_published_variance_and_normal_tails(scheme, seed):
     W = drawn(f"{scheme}_normal", seed=seed)
     n, variance = W.size, VARIANCES[scheme]
     assert abs(W.mean()) < 5 * math.sqrt(variance / n)
@@ -34,7 +34,7 @@ def test_normal_weights_have_the_published_variance_and_the_tails_of_a_normal(sc
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("scheme", VARIANCES)
-def test_uniform_weights_have_the_same_variance_and_fill_their_interval(scheme, seed):
+def test_uniform_weights_have_published_variance_and_range(scheme, seed):
     W = drawn(f"{scheme}_uniform", seed=seed)
     n, variance = W.size, VARIANCES[scheme]
     limit = math.sqrt(3 * variance)
@@ -54,7 +54,7 @@ def test_orthogonal_rows_or_columns(shape):
 
 
 def test_orthogonal_matrices_are_uniformly_distributed():
-    """Plain QR has a preferred sign on the diagonal; a uniform rotation has none."""
+    """Plain QR prefers one sign on the diagonal; a uniform rotation does not."""
     rng = np.random.default_rng(0)
     draw = initializer("orthogonal")
     matrices = np.array([draw((3, 3), rng) for _ in range(2000)])
@@ -88,7 +88,7 @@ def test_scaled_normal(std):
 @pytest.mark.parametrize(
     "name", ["he_normal", "he_uniform", "xavier_normal", "lecun_uniform", "orthogonal", "normal:2"]
 )
-def test_the_seed_decides_all(name):
+def test_seed_determines_weights(name):
     assert drawn(name, seed=4).tobytes() == drawn(name, seed=4).tobytes()
     assert not np.array_equal(drawn(name, seed=4), drawn(name, seed=5))
     rng = np.random.default_rng(4)
@@ -96,15 +96,15 @@ def test_the_seed_decides_all(name):
     assert not np.array_equal(first, second)
 
 
-def test_all_names_differ_in_what_they_draw():
+def test_all_initializers_differ():
     names = [f"{s}_{d}" for s in VARIANCES for d in ("normal", "uniform")]
     names += ["orthogonal", "zeros", "ones", "constant:2", "normal:1"]
     draws = {drawn(name, (6, 4)).tobytes() for name in names}
     assert len(draws) == len(names)
 
 
-def test_the_layers_draw_one_after_the_other_from_one_stream():
-    """As by hand: He, layer after layer, biases zero; so a net can be told from its seed."""
+def test_layers_draw_in_order_from_one_generator():
+    """He weights in layer order, with zero biases, so that the seed reproduces the network."""
     rng = np.random.default_rng(12)
     W1 = rng.standard_normal((5, 3)) * np.sqrt(2 / 3)
     W2 = rng.standard_normal((2, 5)) * np.sqrt(2 / 5)
@@ -116,7 +116,7 @@ def test_the_layers_draw_one_after_the_other_from_one_stream():
 
 
 @pytest.mark.parametrize("name", ["he", "", "HE_NORMAL", "zeros:1", None, 5, [], "const:1"])
-def test_an_unknown_name_is_refused_with_all_that_are_known(name):
+def test_unknown_name_raises_and_lists_known_names(name):
     with pytest.raises(PlainnetError) as error:
         initializer(name)
     assert str(error.value) == (
@@ -128,7 +128,7 @@ def test_an_unknown_name_is_refused_with_all_that_are_known(name):
 
 @pytest.mark.parametrize("kind", ["constant", "normal"])
 @pytest.mark.parametrize("number", ["", ":", ":x", ":nan", ":inf", ":-inf", ":1,5", ":1e999"])
-def test_a_number_that_is_none_is_refused(kind, number):
+def test_invalid_number_raises(kind, number):
     with pytest.raises(PlainnetError) as error:
         initializer(kind + number)
     assert str(error.value) == (
@@ -137,19 +137,19 @@ def test_a_number_that_is_none_is_refused(kind, number):
     )
 
 
-def test_a_normal_has_no_negative_deviation():
+def test_negative_standard_deviation_raises():
     with pytest.raises(PlainnetError, match="a normal's at least 0"):
         initializer("normal:-1")
 
 
-def test_a_generator_is_passed_on_and_a_number_makes_one():
+def test_seed_accepts_generator_or_number():
     rng = np.random.default_rng(1)
     assert generator(rng) is rng
     assert generator(np.int64(7)).random() == np.random.default_rng(7).random()
 
 
 @pytest.mark.parametrize("seed", [-1, 1.0, "1", None, True, np.random.RandomState(0)])
-def test_what_is_no_seed_is_refused(seed):
+def test_invalid_seed_raises(seed):
     with pytest.raises(PlainnetError) as error:
         generator(seed)
     assert str(error.value) == (

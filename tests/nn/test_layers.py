@@ -52,7 +52,7 @@ def test_dense_by_hand():
 
 
 @given(m=sizes, n_in=sizes, n_out=sizes, seed=st.integers(0, 99))
-def test_dense_is_a_sum_over_inputs_in_every_shape(m, n_in, n_out, seed):
+def test_dense_matches_explicit_sums(m, n_in, n_out, seed):
     net = alone(Dense(n_out), n_in, seed=seed)
     X, dZ = normals(m, n_in, seed=seed), normals(m, n_out, seed=seed + 1)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
@@ -69,7 +69,7 @@ def test_dense_is_a_sum_over_inputs_in_every_shape(m, n_in, n_out, seed):
     np.testing.assert_allclose(net.params.grads["dense1.W"], expected, rtol=1e-12, atol=1e-13)
 
 
-def test_dense_says_what_to_do_with_pictures():
+def test_dense_on_pictures_suggests_flatten():
     with pytest.raises(PlainnetError) as error:
         alone(Dense(2), (4, 4, 3))
     assert str(error.value) == (
@@ -77,7 +77,7 @@ def test_dense_says_what_to_do_with_pictures():
     )
 
 
-def test_the_initialiser_of_dense_changes_the_weights():
+def test_dense_initializer_changes_weights():
     assert alone(Dense(2, "ones"), 2).params.theta.tolist() == [1, 1, 0, 1, 1, 0]
     assert alone(Dense(2, "zeros"), 2).params.theta.tolist() == [0] * 6
     assert alone(Dense(5), 2).out_shape == (5,)
@@ -88,7 +88,7 @@ def test_the_initialiser_of_dense_changes_the_weights():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_expectation_and_the_rate(rate, dtype):
+def test_dropout_preserves_expectation_and_rate(rate, dtype):
     n = 200_000
     net = alone(Dropout(rate), 100, dtype)
     X = np.full((n // 100, 100), 3.0, dtype)
@@ -100,7 +100,7 @@ def test_dropout_keeps_the_expectation_and_the_rate(rate, dtype):
     assert Y.mean(dtype=np.float64) == pytest.approx(3, abs=5 * spread)
 
 
-def test_dropout_drops_independently_by_row_column_and_step():
+def test_dropout_masks_are_independent():
     net = alone(Dropout(0.5), 64)
     X = np.ones((64, 64))
     first, second = (net.forward(X, train=True).copy() > 0 for _ in range(2))
@@ -110,7 +110,7 @@ def test_dropout_drops_independently_by_row_column_and_step():
         assert np.ptp(kept) > 0.05
 
 
-def test_dropout_takes_the_same_mask_back():
+def test_dropout_backward_uses_the_forward_mask():
     net = alone(Dropout(0.5), 50)
     X, dY = normals(8, 50), normals(8, 50, seed=1)
     Y = net.forward(X, train=True).copy()
@@ -119,7 +119,7 @@ def test_dropout_takes_the_same_mask_back():
     assert 0 < np.mean(dX == 0) < 1
 
 
-def test_dropout_does_nothing_when_predicting_even_after_training():
+def test_dropout_is_identity_in_prediction():
     net = alone(Dropout(0.5), 4)
     X, dY = normals(3, 4), normals(3, 4, seed=1)
     net.forward(X, train=True)
@@ -129,14 +129,14 @@ def test_dropout_does_nothing_when_predicting_even_after_training():
     assert net.rng.bit_generator.state == stream  # predicting draws nothing
 
 
-def test_dropout_of_rate_zero_is_the_identity_in_training_too():
+def test_dropout_of_rate_zero_is_identity_in_training():
     net = alone(Dropout(0), 4)
     X, stream = normals(3, 4), net.rng.bit_generator.state
     np.testing.assert_array_equal(net.forward(X, train=True), X)
     assert net.rng.bit_generator.state == stream
 
 
-def test_the_rate_changes_the_mask():
+def test_dropout_rate_changes_the_mask():
     X = np.ones((50, 50))
     dropped = [np.mean(alone(Dropout(r), 50).forward(X, train=True) == 0) for r in (0.2, 0.7)]
     assert dropped[1] - dropped[0] == pytest.approx(0.5, abs=0.05)
@@ -145,7 +145,7 @@ def test_the_rate_changes_the_mask():
 # --- BatchNorm -----------------------------------------------------------------------------------
 
 
-def test_batch_norm_gives_mean_0_and_variance_1_over_the_batch():
+def test_batch_norm_standardizes_over_the_batch():
     net = alone(BatchNorm(eps=1e-14), 5)
     X = 3 * normals(40, 5) + np.array([0, 10, -5, 100, 1e4])
     Y = net.forward(X, train=True)
@@ -153,7 +153,7 @@ def test_batch_norm_gives_mean_0_and_variance_1_over_the_batch():
     np.testing.assert_allclose(Y.var(axis=0), 1, rtol=1e-11)
 
 
-def test_batch_norm_by_closed_form_with_eps_scale_and_shift():
+def test_batch_norm_matches_closed_form():
     net = alone(BatchNorm(eps=0.5), 2)
     gamma, beta = [2.0, -3.0], [0.5, 7.0]
     net.params.views["batchnorm1.gamma"][...] = gamma
@@ -168,8 +168,8 @@ def test_batch_norm_by_closed_form_with_eps_scale_and_shift():
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.4, 1.0])
-def test_running_figures_by_closed_form(momentum):
-    """r <- r + momentum (batch - r), the variance unbiased; from 0 and 1."""
+def test_running_statistics_match_closed_form(momentum):
+    """r <- r + momentum (batch - r) with unbiased variance, starting from 0 and 1."""
     net = alone(BatchNorm(momentum=momentum), 3)
     mean, var = [0.0] * 3, [1.0] * 3
     for step in range(5):
@@ -183,14 +183,14 @@ def test_running_figures_by_closed_form(momentum):
         np.testing.assert_allclose(net.params.views["batchnorm1.running_var"], var, rtol=1e-12)
 
 
-def test_the_default_momentum_is_a_tenth():
+def test_default_momentum():
     net = alone(BatchNorm(), 1)
     net.forward([[2.0], [4.0]], train=True)
     assert net.params.views["batchnorm1.running_mean"][0] == pytest.approx(0.3)
     assert net.params.views["batchnorm1.running_var"][0] == pytest.approx(0.9 + 0.1 * 2)
 
 
-def test_predicting_takes_the_running_figures_and_leaves_them():
+def test_prediction_uses_running_statistics_unchanged():
     net = alone(BatchNorm(eps=0.25), 2)
     net.params.load(
         {
@@ -206,7 +206,7 @@ def test_predicting_takes_the_running_figures_and_leaves_them():
     np.testing.assert_array_equal(net.params.theta, before)
 
 
-def test_pictures_are_normalised_per_channel():
+def test_batch_norm_of_pictures_is_per_channel():
     net = alone(BatchNorm(eps=1e-14), (4, 5, 3))
     X = normals(6, 4, 5, 3) * np.array([1, 10, 100]) + np.array([0, -7, 50])
     Y = net.forward(X, train=True)
@@ -229,7 +229,7 @@ def test_batch_norm_of_a_constant_column_is_finite():
     assert np.isfinite(net.params.theta).all()
 
 
-def test_batch_norm_refuses_to_train_on_one_row_and_moves_nothing():
+def test_batch_norm_on_one_row_raises_without_side_effects():
     net = alone(BatchNorm(), 2)
     before = net.params.theta.copy()
     with pytest.raises(PlainnetError) as error:
@@ -243,7 +243,7 @@ def test_batch_norm_refuses_to_train_on_one_row_and_moves_nothing():
     assert alone(BatchNorm(), (2, 2, 3)).forward(np.ones((1, 2, 2, 3)), train=True).shape[0] == 1
 
 
-def test_running_figures_are_kept_apart_from_what_is_trained():
+def test_running_statistics_are_not_trained():
     net = Sequential([Dense(3), BatchNorm(), Dense(1)], n_in=2)
     names = [n for n in net.params.views if n not in net.params.grads]
     assert names == ["batchnorm1.running_mean", "batchnorm1.running_var"]
@@ -263,7 +263,7 @@ def test_the_bias_below_batch_norm_has_no_gradient():
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_layer_norm_by_closed_form_per_row(train):
+def test_layer_norm_matches_closed_form(train):
     net = alone(LayerNorm(eps=0.5), 4)
     gamma, beta = np.array([1.0, -2, 3, 0.5]), np.array([0.0, 1, 2, 3])
     net.params.views["layernorm1.gamma"][...] = gamma
@@ -279,7 +279,7 @@ def test_layer_norm_by_closed_form_per_row(train):
         np.testing.assert_allclose(y, expected, rtol=1e-12)
 
 
-def test_layer_norm_does_not_see_the_size_and_the_level_of_a_row():
+def test_layer_norm_is_invariant_to_scale_and_shift():
     net = alone(LayerNorm(eps=1e-14), 6)
     X = normals(4, 6)
     Y = net.forward(X).copy()
@@ -289,7 +289,7 @@ def test_layer_norm_does_not_see_the_size_and_the_level_of_a_row():
     np.testing.assert_allclose(Y.var(axis=1), 1, rtol=1e-11)
 
 
-def test_layer_norm_of_pictures_normalises_each_pixel_over_its_channels():
+def test_layer_norm_of_pictures_is_per_pixel():
     net = alone(LayerNorm(eps=1e-14), (2, 3, 5))
     Y = net.forward(normals(4, 2, 3, 5))
     np.testing.assert_allclose(Y.mean(axis=-1), 0, atol=1e-14)
@@ -303,7 +303,7 @@ def test_layer_norm_of_a_constant_row_is_finite():
 
 
 @pytest.mark.parametrize("make", [BatchNorm, LayerNorm])
-def test_eps_bounds_what_a_constant_becomes(make):
+def test_eps_bounds_the_normalized_constant(make):
     """With a variance v the output is x / sqrt(v + eps): eps = 3 halves it at v = 1."""
     X = np.array([[1.0, -1.0], [-1.0, 1.0]])
     small = alone(make(eps=1e-12), 2).forward(X, train=True).copy()
@@ -316,7 +316,7 @@ def test_eps_bounds_what_a_constant_becomes(make):
 
 
 @given(m=sizes, shape=st.lists(sizes, min_size=1, max_size=3).map(tuple))
-def test_flatten_keeps_the_order_of_memory_and_goes_back(m, shape):
+def test_flatten_preserves_order_and_is_inverted_by_backward(m, shape):
     net = alone(Flatten(), shape)
     X = np.arange(m * math.prod(shape), dtype=float).reshape(m, *shape)
     Y = net.forward(X)
@@ -329,7 +329,7 @@ def test_flatten_keeps_the_order_of_memory_and_goes_back(m, shape):
 
 
 class Recorder(Layer):
-    """Y = X; notes whether its dX was asked for."""
+    """Y = X; records whether dX was requested."""
 
     def __init__(self):
         self.asked = []
@@ -347,21 +347,21 @@ class Recorder(Layer):
 
 
 def with_dX(net, **options):
-    """The dense layers that multiply out their dX in one backward."""
+    """Return the dense layers that compute dX in one backward pass."""
     net.forward(normals(6, *net.in_shape), train=True)
     net.backward(np.ones((6, net.n_out)), **options)
     dense = [layer for layer in net.layers if isinstance(layer, Dense)]
     return [layer.name for layer in dense if "dX1" in layer._buffers]
 
 
-def test_the_dX_of_the_first_dense_is_never_multiplied_out():
+def test_first_dense_layer_never_computes_dX():
     net = mlp(5, (4, 3), 2)
     assert with_dX(net) == ["dense2", "dense3"]
     assert with_dX(net, need_dX=True) == ["dense1", "dense2", "dense3"]
 
 
 @pytest.mark.parametrize("before", [[], [Flatten()], [Dropout(0.3)], [ReLU(), Flatten()]])
-def test_nor_is_it_where_layers_without_parameters_come_first(before):
+def test_dX_is_not_computed_after_layers_without_parameters(before):
     net = Sequential([*before, Dense(4), ReLU(), Dense(2)], n_in=5)
     assert with_dX(net) == ["dense2"]
 
@@ -389,7 +389,7 @@ def write(room, X):
     last=st.booleans(),
     seed=st.integers(0, 9),
 )
-def test_a_dense_layer_is_its_formula_however_the_rows_come(way, m, n_in, n_out, last, seed):
+def test_dense_matches_its_formula_for_any_memory_layout(way, m, n_in, n_out, last, seed):
     layers = [Dense(n_out)] if last else [Dense(n_out), Dense(2)]
     net = Sequential(layers, n_in=n_in, seed=seed, dtype=np.float64)
     draw_biases(net, np.random.default_rng(seed))
@@ -408,7 +408,7 @@ def test_a_dense_layer_is_its_formula_however_the_rows_come(way, m, n_in, n_out,
     m=st.integers(1, 3000), k=st.integers(1, 80), n=st.integers(1, 80), order=st.sampled_from("CF")
 )
 @settings(max_examples=60, deadline=None)
-def test_a_product_in_blocks_is_the_product(m, k, n, order):
+def test_block_product_equals_product(m, k, n, order):
     X, W = normals(m, k), normals(k, n, seed=1)
     width = block_width(m, W.size)
     assert 1 <= width <= m
@@ -418,7 +418,7 @@ def test_a_product_in_blocks_is_the_product(m, k, n, order):
     np.testing.assert_allclose(out, X @ W, rtol=1e-11, atol=1e-11)
 
 
-def test_many_rows_are_predicted_in_blocks_with_the_same_numbers():
+def test_prediction_in_blocks_is_identical():
     net = mlp(30, (64, 64), 3, seed=1, dtype=np.float64)
     draw_biases(net, np.random.default_rng(0))
     assert block_width(net.batch_rows, 64 * 65) < net.batch_rows
@@ -429,7 +429,7 @@ def test_many_rows_are_predicted_in_blocks_with_the_same_numbers():
     np.testing.assert_allclose(net.predict_logits(X), Z, rtol=1e-10, atol=1e-12)
 
 
-def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():
+def test_buffers_of_recent_sizes_are_reused():
     net = mlp(3, (4,), 2)
     first = net.layers[2].input_buffer(5)
     for m in (5, 1, 7, 5, 2):
@@ -442,7 +442,7 @@ def test_rooms_of_a_few_sizes_are_used_again_and_the_oldest_let_go():
     assert not np.shares_memory(net.layers[2].input_buffer(5), first)
 
 
-def test_a_dense_layer_forgets_the_rows_that_it_held():
+def test_dense_releases_its_input():
     net = Sequential([Dense(1, init="ones")], n_in=2)
     X = np.ones((1, 2), np.float32)
     net.layers[0].fix_input(X)
@@ -451,7 +451,7 @@ def test_a_dense_layer_forgets_the_rows_that_it_held():
     assert net.forward(X) == 10
 
 
-def test_layers_below_the_first_trained_one_are_not_asked_at_all():
+def test_backward_stops_at_the_first_layer_with_parameters():
     net = Sequential([Recorder(), Dense(3), Recorder(), Dense(1)], n_in=2)
     below, above = net.layers[0], net.layers[2]
     net.forward(normals(4, 2))
@@ -462,7 +462,7 @@ def test_layers_below_the_first_trained_one_are_not_asked_at_all():
 
 
 @pytest.mark.parametrize("make", [lambda: Dense(3), BatchNorm, LayerNorm])
-def test_a_first_layer_returns_no_dX_but_the_same_gradients(make):
+def test_first_layer_without_dX_has_the_same_gradients(make):
     net = alone(make(), 3)
     X, dY = normals(5, 3), normals(5, 3, seed=1)
     net.forward(X, train=True)
@@ -477,7 +477,7 @@ class Forgetful(Recorder):
         return None
 
 
-def test_a_layer_of_ones_own_that_returns_no_dX_is_named():
+def test_custom_layer_without_dX_is_named_in_the_error():
     net = Sequential([Dense(3), Forgetful(), Dense(1)], n_in=2)
     net.forward(normals(4, 2))
     with pytest.raises(PlainnetError) as error:
@@ -485,7 +485,7 @@ def test_a_layer_of_ones_own_that_returns_no_dX_is_named():
     assert str(error.value) == "'forgetful1' returned no dX although it was asked for"
 
 
-def test_buffers_are_used_again():
+def test_buffers_are_reused():
     net = mlp(3, (4,), 2, batch_norm=True, dropout=0.2)
     X, dZ = normals(6, 3), normals(6, 2)
     places = set()
@@ -497,7 +497,7 @@ def test_buffers_are_used_again():
 
 
 class Stretching(Recorder):
-    """A layer of one's own whose inner array is as wide as its largest input says."""
+    """A custom layer whose buffer width depends on its largest input."""
 
     def forward(self, X, train):
         inner = self.buffer("inner", (len(X), int(np.abs(X).max()) + 1))
@@ -506,7 +506,7 @@ class Stretching(Recorder):
         return X
 
 
-def test_a_buffer_fits_what_is_asked_for():
+def test_buffer_grows_to_the_requested_size():
     net = alone(Stretching(), 2)
     for m, largest in ((3, 4), (3, 2), (5, 2), (2, 9)):
         net.forward(np.full((m, 2), float(largest)))
@@ -515,7 +515,7 @@ def test_a_buffer_fits_what_is_asked_for():
 
 @settings(max_examples=25)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6))
-def test_batches_of_any_sizes_in_any_order(batch_sizes):
+def test_batches_of_varying_sizes(batch_sizes):
     used = mlp(3, (4,), 2, activation="gelu", layer_norm=True, dtype=np.float64)
     X, dZ = normals(12, 3), normals(12, 2, seed=1)
     for m in batch_sizes:
@@ -550,16 +550,16 @@ def test_batches_of_any_sizes_in_any_order(batch_sizes):
         (lambda: LayerNorm(1), "LayerNorm: eps must be a number in (0, 1), got 1"),
     ],
 )
-def test_options_out_of_range_are_refused(make, message):
+def test_options_out_of_range_raise(make, message):
     with pytest.raises(PlainnetError) as error:
         make()
     assert str(error.value) == message
 
 
-def test_the_ends_of_a_range():
+def test_range_limits_are_accepted():
     assert Dropout(0).rate == 0
     assert BatchNorm(momentum=1).momentum == 1
-    assert check_range("it", "x", 5, 5, 6, ends=False, low_end=True) == 5
-    assert check_range("it", "x", 6, 5, 6, ends=True) == 6
+    assert check_range("it", "x", 5, "[5, 6)") == 5
+    assert check_range("it", "x", 6, "(5, 6]") == 6
     assert positive_int("it", "n", np.int32(4)) == 4
     assert type(positive_int("it", "n", np.uint8(4))) is int

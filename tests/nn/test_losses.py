@@ -1,4 +1,4 @@
-"""Losses against closed forms and against sixty-digit arithmetic."""
+"""Losses against closed forms and sixty-digit arithmetic."""
 
 import math
 from decimal import Decimal, localcontext
@@ -50,7 +50,7 @@ def exact_softmax(z, target):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("y", [0, 1, 0.25])
-def test_binary_cross_entropy_to_the_last_digit_however_large_the_logit(dtype, y):
+def test_binary_cross_entropy_is_accurate_for_any_logit(dtype, y):
     loss = BinaryCrossEntropy()
     for z in EXTREMES:
         Z = np.array([[z]], dtype)
@@ -62,7 +62,7 @@ def test_binary_cross_entropy_to_the_last_digit_however_large_the_logit(dtype, y
         assert np.isfinite([value, dZ[0, 0]]).all()
 
 
-def test_certain_and_right_still_costs_something_and_certain_and_wrong_still_pulls():
+def test_confident_logits_keep_loss_and_gradient():
     loss = BinaryCrossEntropy()
     right, _ = loss(np.array([[50.0]]), np.array([[1.0]]))
     assert right == pytest.approx(math.exp(-50), rel=1e-12)
@@ -71,7 +71,7 @@ def test_certain_and_right_still_costs_something_and_certain_and_wrong_still_pul
     assert dZ.tolist() == [[1]]
 
 
-def test_where_the_clipped_form_agrees_and_where_it_hides_the_truth():
+def test_clipped_formula_is_wrong_for_large_logits():
     loss = BinaryCrossEntropy()
 
     def clipped(z):
@@ -81,12 +81,12 @@ def test_where_the_clipped_form_agrees_and_where_it_hides_the_truth():
     for z in (-10.0, -1.0, 0.0, 1.0, 10.0):
         assert loss(np.array([[z]]), np.array([[0.0]]))[0] == pytest.approx(clipped(z), rel=1e-9)
     for z in (30.0, 100.0, 1e4):
-        assert loss(np.array([[z]]), np.array([[0.0]]))[0] == pytest.approx(z)  # it grows,
-        assert clipped(z) == pytest.approx(-math.log(1e-8))  # and the clipped one stands still
+        assert loss(np.array([[z]]), np.array([[0.0]]))[0] == pytest.approx(z)  # linear in z
+        assert clipped(z) == pytest.approx(-math.log(1e-8))  # constant
 
 
 @given(Z=arrays(np.float64, (4, 3), elements=st.floats(-50, 50)), seed=st.integers(0, 9))
-def test_multi_label_is_the_mean_over_all_its_questions(Z, seed):
+def test_multilabel_loss_is_the_mean_over_labels(Z, seed):
     loss, y = BinaryCrossEntropy(), np.random.default_rng(seed).integers(0, 2, (4, 3))
     value, dZ = loss(Z, loss.encode(y, 3, np.float64))
     exact = [[exact_logistic(Z[i, j], y[i, j]) for j in range(3)] for i in range(4)]
@@ -94,7 +94,7 @@ def test_multi_label_is_the_mean_over_all_its_questions(Z, seed):
     np.testing.assert_allclose(12 * dZ, [[d for _, d in r] for r in exact], rtol=1e-12, atol=1e-15)
 
 
-def test_weights_of_multi_label_count_rows():
+def test_multilabel_weights_apply_to_rows():
     loss = BinaryCrossEntropy()
     Z, y = np.array([[1.0, -2.0], [3.0, 0.5]]), np.array([[1.0, 0], [0, 1]])
     per_row = [sum(exact_logistic(Z[i, j], y[i, j])[0] for j in range(2)) / 2 for i in range(2)]
@@ -103,7 +103,7 @@ def test_weights_of_multi_label_count_rows():
 
 
 @pytest.mark.parametrize("smooth", [0.1, 0.5, 0.99])
-def test_smoothing_mixes_in_the_answer_one_half(smooth):
+def test_binary_smoothing_mixes_in_one_half(smooth):
     """The loss is linear in y: loss_s(y) = (1 - s) loss(y) + s loss(1/2)."""
     Z, y = np.array([[2.0], [-1.0], [0.3]]), np.array([[1.0], [1.0], [0.0]])
     plain, dZ_plain = BinaryCrossEntropy()(Z, y)
@@ -130,7 +130,7 @@ def test_smoothing_mixes_in_the_answer_one_half(smooth):
         [800, 801, -800],
     ],
 )
-def test_softmax_cross_entropy_however_large_the_logits(dtype, z):
+def test_softmax_cross_entropy_is_accurate_for_any_logits(dtype, z):
     loss, tolerance = SoftmaxCrossEntropy(), 4 * float(np.finfo(dtype).eps)
     Z = np.array([z], dtype)
     for true in range(3):
@@ -141,7 +141,7 @@ def test_softmax_cross_entropy_however_large_the_logits(dtype, z):
 
 
 @given(Z=arrays(np.float64, (5, 4), elements=st.floats(-30, 30)), seed=st.integers(0, 9))
-def test_softmax_of_soft_targets_by_sixty_digits(Z, seed):
+def test_softmax_of_soft_targets_matches_sixty_digit_arithmetic(Z, seed):
     loss, target = SoftmaxCrossEntropy(), np.random.default_rng(seed).dirichlet(np.ones(4), 5)
     value, dZ = loss(Z, loss.encode(target, 4, np.float64))
     exact = [exact_softmax(z, t) for z, t in zip(Z, target, strict=True)]
@@ -150,7 +150,7 @@ def test_softmax_of_soft_targets_by_sixty_digits(Z, seed):
 
 
 @given(Z=arrays(np.float64, (6, 3), elements=st.floats(-100, 100)), smooth=st.floats(0, 0.9))
-def test_class_numbers_equal_one_hot_rows(Z, smooth):
+def test_class_indices_equal_one_hot_targets(Z, smooth):
     loss = SoftmaxCrossEntropy(smooth)
     y = np.array([0, 1, 2, 2, 1, 0])
     for weight in (None, np.array([1.0, 2, 0, 3, 0.5, 1])):
@@ -162,7 +162,7 @@ def test_class_numbers_equal_one_hot_rows(Z, smooth):
 
 
 @pytest.mark.parametrize("smooth", [0.1, 0.5, 0.99])
-def test_softmax_smoothing_mixes_in_the_uniform_answer(smooth):
+def test_softmax_smoothing_mixes_in_the_uniform_distribution(smooth):
     Z, y = np.array([[2.0, -1, 0.5, 0], [0, 3, 1, -2]]), np.array([0, 2])
     plain, dZ_plain = SoftmaxCrossEntropy()(Z, y)
     uniform, dZ_uniform = SoftmaxCrossEntropy()(Z, np.full((2, 4), 0.25))
@@ -174,7 +174,7 @@ def test_softmax_smoothing_mixes_in_the_uniform_answer(smooth):
         )
 
 
-def test_two_classes_of_softmax_are_one_logit_of_their_difference():
+def test_two_class_softmax_equals_binary_cross_entropy():
     Z = np.random.default_rng(0).standard_normal((7, 2)) * 5
     y = np.array([0, 1, 1, 0, 1, 0, 0])
     value, dZ = SoftmaxCrossEntropy()(Z, y)
@@ -183,7 +183,7 @@ def test_two_classes_of_softmax_are_one_logit_of_their_difference():
     np.testing.assert_allclose(dZ, np.hstack([-dZ_single, dZ_single]), rtol=1e-12, atol=1e-16)
 
 
-def test_the_cost_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes():
+def test_loss_of_uniform_predictions_is_log_n_classes():
     for k in (2, 3, 10, 1000):
         value, _ = SoftmaxCrossEntropy()(np.zeros((1, k)), np.array([k - 1]))
         assert value == pytest.approx(math.log(k), rel=1e-14)
@@ -194,7 +194,7 @@ def test_the_cost_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes()
 
 
 @given(Z=arrays(np.float32, (3, 2), elements=logits))
-def test_probabilities_never_leave_the_unit_interval(Z):
+def test_probabilities_are_in_the_unit_interval(Z):
     for loss in (BinaryCrossEntropy(), SoftmaxCrossEntropy()):
         for dtype in (np.float32, np.float64):
             A = loss.predictions(Z.astype(dtype))
@@ -204,7 +204,7 @@ def test_probabilities_never_leave_the_unit_interval(Z):
 
 
 @pytest.mark.parametrize("z", EXTREMES)
-def test_links_to_sixty_digits(z):
+def test_predictions_match_sixty_digit_arithmetic(z):
     p = exact_logistic(z, 0)[1]
     for Z in (np.array([[z]]), np.array([[z, 1.0]])):
         assert BinaryCrossEntropy().predictions(Z)[0, 0] == pytest.approx(p, rel=4e-16, abs=0)
@@ -217,7 +217,7 @@ def test_links_to_sixty_digits(z):
     )
 
 
-def test_the_link_of_numbers_is_the_output_itself():
+def test_regression_predictions_equal_outputs():
     Z = np.array([[-1e30, 0.0, 7.5]])
     assert (
         MeanSquaredError().predictions(Z).tolist() == Huber().predictions(Z).tolist() == Z.tolist()
@@ -238,7 +238,7 @@ def test_mean_squared_error_is_the_mean_over_rows_and_outputs():
 
 
 @given(D=arrays(np.float64, (3, 2), elements=st.floats(-0.99, 0.99)), delta=st.floats(1, 50))
-def test_huber_is_half_the_square_of_small_errors(D, delta):
+def test_huber_is_quadratic_for_small_errors(D, delta):
     y = np.array([[1.0, 2], [3, 4], [5, 6]])
     value, dZ = Huber(delta)(y + delta * D, y)
     square, dZ_square = MeanSquaredError()(y + delta * D, y)
@@ -248,7 +248,7 @@ def test_huber_is_half_the_square_of_small_errors(D, delta):
 
 @pytest.mark.parametrize("delta", [0.1, 1.0, 7.0])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_huber_is_linear_in_large_errors_and_smooth_between(delta, sign):
+def test_huber_is_linear_for_large_errors_and_smooth(delta, sign):
     loss, y = Huber(delta), np.zeros((1, 1))
     for factor in (1, 1.5, 10, 1e6):
         d = factor * delta
@@ -259,7 +259,7 @@ def test_huber_is_linear_in_large_errors_and_smooth_between(delta, sign):
     assert above - below == pytest.approx(2e-9 * delta**2, rel=1e-5)
 
 
-def test_each_option_changes_value_and_gradient():
+def test_every_option_changes_value_and_gradient():
     Z, y = np.array([[2.0, -1.0]]), np.array([[0.0, 1.0]])
     for make, options in ((BinaryCrossEntropy, (0, 0.1, 0.2)), (Huber, (0.5, 1, 1.5))):
         results = [make(option)(Z, y) for option in options]
@@ -270,7 +270,7 @@ def test_each_option_changes_value_and_gradient():
 # --- scores --------------------------------------------------------------------------------------
 
 
-def test_scores_by_hand():
+def test_metrics_by_hand():
     Z = np.array([[2.0], [-1.0], [0.5], [-3.0]])
     assert BinaryCrossEntropy().metric(Z, np.array([[1.0], [1], [0], [0]])) == 0.5
     assert BinaryCrossEntropy().metric(
@@ -289,7 +289,7 @@ def test_scores_by_hand():
 
 
 @given(m=st.integers(1, 6), k=st.integers(1, 4), dtype=st.sampled_from([np.float32, np.float64]))
-def test_encoded_targets_have_the_shape_and_type_of_the_output(m, k, dtype):
+def test_encoded_targets_have_output_shape_and_dtype(m, k, dtype):
     rng = np.random.default_rng(m * 10 + k)
     y = rng.random((m, k))
     for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber()):
@@ -311,7 +311,7 @@ def test_encoded_targets_have_the_shape_and_type_of_the_output(m, k, dtype):
 
 
 @pytest.mark.parametrize("y", [[True, False], [1.0, 0.0], np.array([1, 0], np.uint8), (1, 0)])
-def test_class_numbers_of_any_type(y):
+def test_class_indices_of_any_dtype(y):
     encoded = SoftmaxCrossEntropy().encode(y, 2)
     assert encoded.tolist() == [1, 0]
     assert encoded.dtype == np.intp
@@ -449,7 +449,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("loss", "y", "n_out", "message"), REFUSED)
-def test_targets_that_do_not_fit_are_refused(loss, y, n_out, message):
+def test_invalid_targets_raise(loss, y, n_out, message):
     with pytest.raises(PlainnetError) as error:
         loss.encode(y, n_out)
     assert str(error.value) == message
@@ -475,13 +475,13 @@ def test_targets_that_do_not_fit_are_refused(loss, y, n_out, message):
         (lambda: Huber(math.nan), "Huber: delta must be a number in (0, inf), got nan"),
     ],
 )
-def test_options_out_of_range_are_refused(make, message):
+def test_options_out_of_range_raise(make, message):
     with pytest.raises(PlainnetError) as error:
         make()
     assert str(error.value) == message
 
 
-def test_raw_class_numbers_as_floats_are_not_taken_for_indices():
+def test_float_class_indices_raise():
     with pytest.raises(PlainnetError) as error:
         SoftmaxCrossEntropy()(np.zeros((3, 2)), np.zeros(3))
     assert str(error.value) == (
@@ -490,7 +490,7 @@ def test_raw_class_numbers_as_floats_are_not_taken_for_indices():
     )
 
 
-def test_targets_of_one_output_may_be_flat_and_nothing_else_is_broadcast():
+def test_flat_targets_are_accepted_without_broadcasting():
     Z, flat = np.array([[2.0], [-1.0], [0.5]]), np.array([1.0, 0.0, 1.0])
     for loss in (BinaryCrossEntropy(), MeanSquaredError(), Huber()):
         value, dZ = loss(Z, flat)
@@ -531,7 +531,7 @@ def test_targets_of_one_output_may_be_flat_and_nothing_else_is_broadcast():
         (Huber(), [[2.0], [-1.0]], [[1], [0]]),
     ],
 )
-def test_lists_do_what_arrays_do(loss, Z, y):
+def test_lists_equal_arrays(loss, Z, y):
     A = np.array(Z, float)
     b = loss.encode(np.array(y), A.shape[1], float)
     value, dZ = loss(A, b, np.array([1.0, 3.0]))
@@ -546,6 +546,6 @@ def test_lists_do_what_arrays_do(loss, Z, y):
     assert (each * [1, 3]).sum() / 4 == pytest.approx(value)
 
 
-def test_a_list_of_targets_is_checked_as_encode_does():
+def test_list_targets_are_validated():
     with pytest.raises(PlainnetError, match="expects class numbers from 0 to 1, got -1 to 1"):
         SoftmaxCrossEntropy()([[0.0, 1.0], [1.0, 0.0]], [-1, 1])

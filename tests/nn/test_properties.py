@@ -13,11 +13,11 @@ from nn.cases import (
     LAYERS,
     LOSSES,
     analytic_gradients,
-    apart,
-    around,
     draw_biases,
-    locked,
     numeric_gradients,
+    read_only,
+    relative_distance,
+    surrounded,
 )
 from plainnet import nn
 from plainnet.errors import PlainnetError
@@ -60,7 +60,7 @@ def test_the_table_leaves_out_no_layer_no_loss_and_no_activation():
 def test_gradcheck_of_each_layer_under_each_loss(layer_name, loss_name):
     make_layer, in_shape = LAYERS[layer_name]
     make_loss, n_out, draw = LOSSES[loss_name]
-    net = around(make_layer, in_shape, n_out)
+    net = surrounded(make_layer, in_shape, n_out)
     y = draw(np.random.default_rng(5), 4)
     check = gradcheck(net, make_loss(), rows(in_shape, 4), y)
     assert check.ok, str(check)
@@ -96,20 +96,20 @@ def test_each_layer_before_each_activation_by_differences_of_our_own(layer_name,
     X, y = rows(in_shape, 3, seed=11), rows((2,), 3, seed=1)
     numeric = numeric_gradients(net, MeanSquaredError(), X, y)
     analytic = analytic_gradients(net, MeanSquaredError(), X, y)
-    assert apart(analytic[0], numeric[0]) < 1e-7
-    assert apart(analytic[1], numeric[1]) < 1e-7
+    assert relative_distance(analytic[0], numeric[0]) < 1e-7
+    assert relative_distance(analytic[1], numeric[1]) < 1e-7
 
 
 @layers
 def test_gradients_of_the_predicting_form(make, in_shape):
     """Dropout and batch norm compute something else when predicting, with other gradients."""
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     net.forward(5 + 2 * rows(in_shape), train=True)  # running figures that are not the start
     X, y = rows(in_shape, 3), rows((2,), 3, seed=1)
     numeric = numeric_gradients(net, MeanSquaredError(), X, y, train=False)
     analytic = analytic_gradients(net, MeanSquaredError(), X, y, train=False)
-    assert apart(analytic[0], numeric[0]) < 1e-7
-    assert apart(analytic[1], numeric[1]) < 1e-7
+    assert relative_distance(analytic[0], numeric[0]) < 1e-7
+    assert relative_distance(analytic[1], numeric[1]) < 1e-7
 
 
 @losses
@@ -121,13 +121,13 @@ def test_loss_gradients_by_differences_of_our_own(make, n_out, draw, weighted):
     weight = np.array([0.5, 2, 0, 1, 3]) if weighted else None
     numeric = numeric_gradients(net, loss, X, y, weight)
     analytic = analytic_gradients(net, loss, X, y, weight)
-    assert apart(analytic[0], numeric[0]) < 1e-9
-    assert apart(analytic[1], numeric[1]) < 1e-9
+    assert relative_distance(analytic[0], numeric[0]) < 1e-9
+    assert relative_distance(analytic[1], numeric[1]) < 1e-9
 
 
 @layers
 def test_gradients_overwrite_what_was_there(make, in_shape):
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     X, y = rows(in_shape), rows((2,), seed=1)
     first = analytic_gradients(net, MeanSquaredError(), X, y)
     net.params.grad[...] = 1e6
@@ -138,7 +138,7 @@ def test_gradients_overwrite_what_was_there(make, in_shape):
 
 @layers
 def test_backward_is_linear_in_dZ(make, in_shape):
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     X = rows(in_shape)
     net.forward(X, train=True)
     dZ = rows((2,), seed=9)
@@ -154,7 +154,7 @@ def test_backward_is_linear_in_dZ(make, in_shape):
 @layers
 @dtypes
 def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
-    net = around(make, in_shape, dtype=dtype)
+    net = surrounded(make, in_shape, dtype=dtype)
     X = rows(in_shape, 7, dtype=dtype)
     net.forward(3 * X + 1, train=True)
     together = net.predict_logits(X)
@@ -169,10 +169,10 @@ def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
 def test_a_smaller_batch_after_a_larger_one_and_back(make, in_shape):
     """Buffers are used again: nothing of the batch before may be left in them."""
     X, y = rows(in_shape, 9), rows((2,), 9, seed=1)
-    used, sizes = around(make, in_shape), (9, 2, 5, 3, 9)
+    used, sizes = surrounded(make, in_shape), (9, 2, 5, 3, 9)
     state = used.params.theta.copy()
     for m in sizes:
-        fresh = around(make, in_shape)
+        fresh = surrounded(make, in_shape)
         used.params.theta[...] = state
         used.rng.bit_generator.state = fresh.rng.bit_generator.state
         for a, b in zip(
@@ -203,10 +203,10 @@ def test_the_dtype_is_kept(make, in_shape, dtype, train):
 def test_the_callers_arrays_are_never_written(make, in_shape, dtype, train):
     """A locked array raises at the first attempt."""
     net = alone(make, in_shape, dtype)
-    X = locked(rows(in_shape, dtype=dtype))
+    X = read_only(rows(in_shape, dtype=dtype))
     before = X.copy()
     Z = net.forward(X, train=train)
-    dZ = locked(rows(net.out_shape, dtype=dtype))
+    dZ = read_only(rows(net.out_shape, dtype=dtype))
     net.backward(dZ, need_dX=True)
     net.predict_logits(X)
     np.testing.assert_array_equal(X, before)
@@ -240,7 +240,7 @@ def test_the_layout_in_memory_does_not_matter(make, in_shape, train):
 @layers
 def test_the_same_seed_gives_the_same_bytes(make, in_shape):
     X = rows(in_shape)
-    a, b = (around(make, in_shape, seed=6) for _ in range(2))
+    a, b = (surrounded(make, in_shape, seed=6) for _ in range(2))
     assert a.params.theta.tobytes() == b.params.theta.tobytes()
     for _ in range(2):
         assert a.forward(X, train=True).tobytes() == b.forward(X, train=True).tobytes()
@@ -305,7 +305,7 @@ def test_what_is_not_a_number_is_refused(X):
 
 @layers
 def test_a_description_survives_json(make, in_shape):
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     text = json.dumps(net.config(), allow_nan=False)
     again = Sequential.from_config(json.loads(text))
     assert json.dumps(again.config()) == text
@@ -330,7 +330,7 @@ COPIES = {
 @layers
 @pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
 def test_a_copy_has_bound_views_and_a_life_of_its_own(make, in_shape, again):
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     X, dZ = rows(in_shape), rows((2,), seed=1)
     net.forward(X, train=True)
     other = again(net)
@@ -360,7 +360,7 @@ def test_a_copy_has_bound_views_and_a_life_of_its_own(make, in_shape, again):
 @layers
 @pytest.mark.parametrize("again", list(COPIES.values())[:4], ids=list(COPIES)[:4])
 def test_a_copy_goes_on_with_the_same_random_numbers(make, in_shape, again):
-    net = around(make, in_shape)
+    net = surrounded(make, in_shape)
     X = rows(in_shape)
     net.forward(X, train=True)
     other = again(net)
@@ -382,15 +382,15 @@ def case(make, n_out, draw, m=6, seed=2, dtype=np.float64):
 @dtypes
 def test_a_loss_keeps_the_dtype_and_the_callers_arrays(make, n_out, draw, dtype):
     loss, Z, y, rng = case(make, n_out, draw, dtype=dtype)
-    for weight in (None, locked(rng.random(6)), locked(rng.integers(1, 4, 6))):
-        value, dZ = loss(locked(Z), locked(y), weight)
+    for weight in (None, read_only(rng.random(6)), read_only(rng.integers(1, 4, 6))):
+        value, dZ = loss(read_only(Z), read_only(y), weight)
         assert type(value) is float
         assert dZ.dtype == dtype
         assert dZ.shape == Z.shape
         assert not np.shares_memory(dZ, Z)
-    assert loss.predictions(locked(Z)).dtype == dtype
-    assert type(loss.metric(locked(Z), locked(y))) is float
-    raw = locked(draw(rng, 6))
+    assert loss.predictions(read_only(Z)).dtype == dtype
+    assert type(loss.metric(read_only(Z), read_only(y))) is float
+    raw = read_only(draw(rng, 6))
     assert len(loss.encode(raw, n_out, dtype)) == 6
 
 
@@ -420,7 +420,7 @@ def test_a_weighted_row_is_so_many_rows_to_every_layer_but_batch_norm(layer_name
     y = np.asarray(draw(np.random.default_rng(5), 4))
     weighted, _ = analytic_gradients(net, loss, X, y, counts)
     repeated, _ = analytic_gradients(net, loss, X.repeat(counts, 0), y.repeat(counts, 0))
-    assert (apart(weighted, repeated) < 1e-12) != layer_name.startswith("BatchNorm")
+    assert (relative_distance(weighted, repeated) < 1e-12) != layer_name.startswith("BatchNorm")
 
 
 @losses

@@ -351,7 +351,7 @@ def spoil(monkeypatch, *numbers):
 def test_a_cost_that_is_not_finite_fails_its_trial_alone(data, found, monkeypatch):
     spoil(monkeypatch, 2)
     spoilt = search(data, BASE, trials=5)
-    assert spoilt.trials[1].failure.startswith("the cost became nan in epoch 1, batch 2")
+    assert spoilt.trials[1].failure.startswith("the loss became nan in epoch 1, batch 2")
     assert [t for t in spoilt.trials if t.number != 2] == [t for t in found.trials if t.number != 2]
     assert spoilt.ranked[-1].number == 2
 

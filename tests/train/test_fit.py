@@ -695,7 +695,7 @@ def test_a_learning_rate_that_explodes(data, rule, batch_norm):
     message = str(error.value)
     rate = re.escape(f"{rule.current_lr:g}")
     match = re.fullmatch(
-        rf"the cost became (nan|inf) in epoch (\d+), batch 1 \(learning rate {rate}\): "
+        rf"the loss became (nan|inf) in epoch (\d+), batch 1 \(learning rate {rate}\): "
         r"(layer '\w+'|the loss) is the first that is not finite, the largest finite \|z\| is "
         r"(\S+); lower the learning rate, scale the inputs or set clip_norm",
         message,
@@ -713,7 +713,7 @@ def test_the_message_names_layer_batch_and_largest_z():
     with pytest.raises(TrainingError) as error:
         fit(net, X, np.zeros(4), loss=MSE, optimizer=SGD(1e-9))
     assert str(error.value) == (
-        "the cost became inf in epoch 1, batch 1 (learning rate 1e-09): layer 'dense1' is the "
+        "the loss became inf in epoch 1, batch 1 (learning rate 1e-09): layer 'dense1' is the "
         "first that is not finite, the largest finite |z| is 11; lower the learning rate, scale "
         "the inputs or set clip_norm"
     )
@@ -780,7 +780,7 @@ def test_a_transform_that_divides_by_zero():
     with pytest.raises(TrainingError) as error:
         fit(mlp((2, 2, 3)), X, np.zeros(4), loss=BCE, epochs=2, transform=lambda X: X * np.nan)
     assert str(error.value) == (
-        "the cost became nan in epoch 1, batch 1 (learning rate 0.01): "
+        "the loss became nan in epoch 1, batch 1 (learning rate 0.01): "
         "the inputs hold nan after the transform, which must give finite numbers"
     )
 
@@ -1017,12 +1017,12 @@ def test_bad_options_are_refused_before_anything_moves(data, options, message):
         (
             np.ones(3),
             [0, 1, 1],
-            "fit expects X as numbers with a row a sample, got float64 of shape (3,)",
+            "fit expects X as numbers, one row per sample, got float64 of shape (3,)",
         ),
         (
             [["a", "b", "c"]],
             [0],
-            "fit expects X as numbers with a row a sample, got <U1 of shape (1, 3)",
+            "fit expects X as numbers, one row per sample, got <U1 of shape (1, 3)",
         ),
     ],
 )

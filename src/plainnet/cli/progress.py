@@ -12,11 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
-from plainnet.cli.console import number, percent
+from plainnet.cli.console import line
+from plainnet.formatting import count, number, percent
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
+    from plainnet.search.search import Search, SearchProgress, Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _REFRESH = 0.1  # seconds between two updates of the line; drawing it takes about a millisecond
@@ -78,6 +80,40 @@ def duration(seconds: float) -> str:
 
 
 @final
+class _LiveLine:
+    """A line that is updated in place, at most ten times a second, on a terminal only."""
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
+        self._live: Live | None = None
+        if console.is_interactive:
+            self._live = Live(console=console, auto_refresh=False, transient=transient)
+        self.next = 0.0
+
+    @property
+    def shown(self) -> bool:
+        """Whether the console is a terminal."""
+        return self._live is not None
+
+    @property
+    def due(self) -> bool:
+        """Whether the last update was long enough ago."""
+        return self.shown and time.perf_counter() >= self.next
+
+    def update(self, text: str, bars: str = "") -> None:
+        assert self._live is not None
+        if not self._live.is_started:
+            self._live.start()
+        whole = Text(no_wrap=True, overflow="crop").append(text).append(bars, "cyan")
+        self._live.update(whole, refresh=True)
+        self.next = time.perf_counter() + _REFRESH  # from the end, however slow the terminal
+
+    def stop(self) -> None:
+        """Restore the terminal."""
+        if self._live is not None:
+            self._live.stop()
+
+
+@final
 class TrainingDisplay:
     """Show epochs: one line updated in place on a terminal, else about 100 lines at most.
 
@@ -86,34 +122,31 @@ class TrainingDisplay:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._line = _LiveLine(console)
         self._error_unit: float | None = None
-        self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None
         self._costs: list[float] = []
         self._last: Epoch | None = None
         self._printed: Epoch | None = None
         self._start = time.perf_counter()
-        self._next = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._line.stop()
 
     def __call__(self, epoch: Epoch) -> None:
         """Show a finished epoch."""
         self._costs.append(epoch.loss)
         self._last = epoch
-        now = time.perf_counter()
-        if self._live is None:
+        if self._line.due:
+            self._draw(epoch)
+        elif not self._line.shown:
             every = -(-epoch.of // _MOST_LINES)
             if self._printed is None and every > 1:
                 self.console.file.write(f"One line for every {every} epochs:\n")
             if self._printed is None or epoch.number % every == 0 or epoch.number == epoch.of:
                 self._print(epoch)
-        elif now >= self._next:
-            self._draw(self._live, epoch, now)
 
     def start(self, target: "Target") -> None:
         """Start the clock."""
@@ -124,58 +157,100 @@ class TrainingDisplay:
     def finish(self) -> float:
         """Show the last epoch and return the seconds since the start."""
         seconds = time.perf_counter() - self._start
-        if self._live is None:
-            if self._last is not None and self._last is not self._printed:  # it ended early
-                self._print(self._last)
-        else:
-            if self._last is not None:
-                self._draw(self._live, self._last, time.perf_counter())
-            self._live.stop()
+        if self._last is not None and self._line.shown:
+            self._draw(self._last)
+        elif self._last is not None and self._last is not self._printed:  # it ended early
+            self._print(self._last)
+        self._line.stop()
         return seconds
 
     def _print(self, epoch: Epoch) -> None:
-        self.console.file.write("  ".join(self._full(epoch)) + "\n")
+        self.console.file.write("  ".join(self._metrics(epoch)) + "\n")
         self.console.file.flush()
         self._printed = epoch
 
-    def _draw(self, live: Live, epoch: Epoch, now: float) -> None:
-        if not live.is_started:
-            live.start()
-        metrics, bars = self._fitted(epoch, now - self._start)
-        text = Text(no_wrap=True, overflow="crop").append(metrics).append(bars, "cyan")
-        live.update(text, refresh=True)
-        self._next = time.perf_counter() + _REFRESH  # from the end, however slow the terminal
+    def _draw(self, epoch: Epoch) -> None:
+        """Show the metrics that fit the line, and the cost so far as a sparkline."""
+        left = (time.perf_counter() - self._start) / len(self._costs) * (epoch.of - epoch.number)
+        eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
+        room = self.console.width - 1  # the last column stays free: some terminals wrap at it
+        text, *others = self._metrics(epoch)[:4]
+        for part in others:
+            if len(f"{text}  {part}{eta}") <= room:
+                text += f"  {part}"
+        text += eta
+        width = min(room - len(text) - 2, _WIDEST)
+        if width < _NARROWEST or self.console.options.ascii_only:
+            self._line.update(text)
+        else:
+            self._line.update(f"{text}  ", sparkline(self._costs, width))
 
-    def _full(self, epoch: Epoch) -> list[str]:
-        """Return all metrics of an epoch as text."""
+    def _metrics(self, epoch: Epoch) -> list[str]:
         parts = [
             f"epoch {epoch.number:>{len(str(epoch.of))}}/{epoch.of}",
             f"cost {number(epoch.loss)}",
         ]
         if epoch.metric is not None:
-            parts.append(self._measure(epoch.metric))
+            parts.append(self._metric(epoch.metric))
         if epoch.val_loss is not None:
             parts.append(f"val cost {number(epoch.val_loss)}")
         if epoch.val_metric is not None:
-            parts.append(f"val {self._measure(epoch.val_metric)}")
+            parts.append(f"val {self._metric(epoch.val_metric)}")
         return parts
 
-    def _measure(self, value: float) -> str:
+    def _metric(self, value: float) -> str:
         if self._error_unit is None:
             return f"accuracy {percent(value)}"
         return f"MAE {number(value * self._error_unit)}"
 
-    def _fitted(self, epoch: Epoch, elapsed: float) -> tuple[str, str]:
-        """Return the metrics that fit the line, and the cost so far as a sparkline."""
-        left = elapsed / len(self._costs) * (epoch.of - epoch.number)
-        eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
-        room = self.console.width - 1  # the last column stays free: some terminals wrap at it
-        line, *others = self._full(epoch)[:4]
-        for part in others:
-            if len(f"{line}  {part}{eta}") <= room:
-                line += f"  {part}"
-        line += eta
-        width = min(room - len(line) - 2, _WIDEST)
-        if width < _NARROWEST or self.console.options.ascii_only:
-            return line, ""
-        return f"{line}  ", sparkline(self._costs, width)
+
+@final
+class SearchDisplay:
+    """Show a search: one line updated in place on a terminal, else a line for each trial.
+
+    As a context manager it restores the terminal.
+    """
+
+    def __init__(self, console: Console, trials: int, folds: int) -> None:
+        self.console, self.trials, self.folds = console, trials, folds
+        self._line = _LiveLine(console, transient=True)
+        self._best = ""
+        self._start: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._line.stop()
+
+    def watch(self, progress: "SearchProgress") -> None:
+        """Show an epoch, on a terminal only."""
+        now, epoch = time.perf_counter(), progress.epoch
+        self._start = now if self._start is None else self._start
+        if not self._line.due:
+            return
+        left = (now - self._start) * (progress.planned - progress.done) / progress.done
+        text = f"trial {progress.trial}/{self.trials}"
+        fold, of = f"fold {progress.fold}/{self.folds}", f"epoch {epoch.number}/{epoch.of}"
+        for part in (f"eta {clock(left)}", self._best, fold, of):
+            if part and len(f"{text}  {part}") < self.console.width:
+                text += f"  {part}"
+        self._line.update(text)
+
+    def seen(self, found: "Search", trial: "Trial") -> None:
+        """Show a finished trial, outside of a terminal, and remember the best."""
+        best = found.winner
+        if best is not None:
+            loss = number(best.rungs[-1].scores.mean_loss)
+            self._best = f"best loss {loss} (trial {best.number})"
+        if self._line.shown:
+            return
+        text = f"trial {trial.number:>{len(str(self.trials))}}/{self.trials}  "
+        if trial.failure is not None:
+            text += "failed"
+        else:
+            rung = trial.rungs[-1]
+            text += f"{count(rung.epochs, 'epoch')}  " if len(found.rounds) > 1 else ""
+            text += f"loss {number(rung.scores.mean_loss)}"
+        line(self.console, f"{text}  {self._best}".rstrip())
+        self.console.file.flush()

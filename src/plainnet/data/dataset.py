@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from plainnet.data.column_kinds import ColumnKind
-from plainnet.data.decode import shown
+from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_frame
@@ -293,7 +293,7 @@ def _class_names(y: Array, classes: Sequence[str]) -> Array:
 
 def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:
     """Name the files left out and why, without the folders above them."""
-    return [f"left out {shown(file.relative_to(folder))}: {reason}" for file, reason in skipped]
+    return [f"left out {printable(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 
 def _index(part: Array | None) -> NDArray[np.int64]:

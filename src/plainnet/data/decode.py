@@ -1,4 +1,4 @@
-"""One picture: from a file in nearly any shape to a square of red, green and blue."""
+"""Decode one image file of nearly any kind to a square of red, green and blue."""
 
 import os
 import warnings
@@ -20,22 +20,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.Image import Transpose
 
-MAX_SIZE = 1_024
-"""Pixels: the largest square to which pictures are brought."""
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
-"""What is read. Formats that Pillow hands to another program, such as EPS, are left out."""
+MAX_SIZE = 1_024  # pixels of a side of the result
+FORMATS = (  # but none that Pillow hands to another program, such as EPS
+    *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000"),
+)
 
 _GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
 _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
 
 def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
-    """Read one picture and bring it to a square of red, green and blue.
+    """Read the first frame of a picture as uint8 (size, size, 3), turned by its EXIF orientation.
 
-    The first frame is taken, turned as its EXIF orientation says, and resized to `size` x `size`
-    (a picture that is not square is squeezed, so that nothing of it is cut off). Gray, palette,
-    CMYK and 1-bit pictures become RGB, transparent ones are laid over white, and 16 bits a
-    channel are scaled to 8.
+    A picture that is not square is squeezed. Transparent pictures are laid over white, and 16 bits
+    per channel are scaled to 8.
     """
     require_size(size)
     with no_warnings():
@@ -46,7 +44,7 @@ def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
 
 
 def decode(path: Path, size: int) -> NDArray[np.uint8]:
-    """Do what `read_image` does; a DataError then holds the bare reason, and warnings may come."""
+    """Decode as `read_image` does; a DataError is the bare reason, and warnings are not hidden."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -65,7 +63,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
         raise
     except UnidentifiedImageError:
         some = ", ".join(FORMATS)
-        raise DataError(f"not a picture in a format that is read here ({some})") from None
+        raise DataError(f"not a picture in a known format ({some})") from None
     except MemoryError:
         raise DataError("it does not fit into memory: make it smaller") from None
     except Image.DecompressionBombError:
@@ -79,7 +77,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 def require_size(size: int) -> None:
-    """Refuse a side of the result that is no whole number in range."""
+    """Refuse a side of the result that is not a whole number in range."""
     if type(size) is not int or not 1 <= size <= MAX_SIZE:
         raise DataError(
             f"size must be a whole number of pixels from 1 to {MAX_SIZE:,}, got {size!r}"
@@ -88,25 +86,25 @@ def require_size(size: int) -> None:
 
 @contextmanager
 def no_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings to itself: what matters of them becomes a reason to skip a file."""
+    """Hide the warnings of Pillow; real problems become the reason to skip a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def unusable(path: Path, reason: str) -> DataError:
-    """Make the error that names a picture and why it cannot be used."""
-    return DataError(f"the picture {shown(path)} cannot be used: {reason}")
+    """Return the error that names a picture and the reason why it cannot be used."""
+    return DataError(f"the picture {printable(path)} cannot be used: {reason}")
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """Spell a path so that it can be printed, even where its bytes are no UTF-8."""
+def printable(path: str | os.PathLike[str]) -> str:
+    """Return a path as printable text, even where its bytes are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Name the formats that this build of Pillow reads, among ours."""
+    """Return those of `FORMATS` that this build of Pillow reads."""
     from PIL import Image
 
     Image.init()
@@ -116,7 +114,7 @@ def _formats() -> tuple[str, ...]:
 def _square(
     image: "PillowImage", size: int, box: tuple[float, float, float, float] | None
 ) -> NDArray[np.uint8]:
-    """Bring an open picture to RGB of size x size, turned as its EXIF orientation says."""
+    """Resize an open picture to RGB of size x size, turned by its EXIF orientation."""
     from PIL import Image
 
     image.load()
@@ -129,13 +127,13 @@ def _square(
     if small.has_transparency_data:
         small = small.convert("RGBA")
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
-    # Turning a square costs little, and squeezing first gives the same picture.
+    # Turning the small square gives the same picture at less cost.
     turn = _turn(image)
     return np.asarray((small if turn is None else small.transpose(turn)).convert("RGB"))
 
 
 def _resizable(image: "PillowImage") -> "PillowImage":
-    """Turn any mode into one that can be resized smoothly: gray, RGB or RGBA of 8 bits each."""
+    """Convert any mode to one that resizes smoothly: gray, RGB or RGBA of 8 bits each."""
     from PIL import Image
 
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -150,18 +148,18 @@ def _resizable(image: "PillowImage") -> "PillowImage":
     if image.mode in ("L", "RGB"):
         return image
     if image.mode not in _READABLE_MODES:
-        raise DataError(f"its colors are of the kind {image.mode}: save it as RGB")
+        raise DataError(f"its color mode is {image.mode}: save it as RGB")
     return image.convert("RGB")
 
 
 @cache
 def _sixteen_to_eight() -> NDArray[np.uint8]:
-    """Tabulate 0..65535 scaled to 0..255 and rounded."""
+    """Return a table of 0..65535 scaled to 0..255 and rounded."""
     return ((np.arange(65_536) + 128) // 257).astype(np.uint8)
 
 
 def _turn(image: "PillowImage") -> "Transpose | None":
-    """Say what rights the picture by its EXIF orientation, None where nothing need be done."""
+    """Return the operation that undoes the EXIF orientation, or None if it is upright."""
     from PIL import ExifTags, Image
 
     try:

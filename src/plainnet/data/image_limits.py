@@ -15,31 +15,27 @@ from plainnet.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["MEMORY", "Memory", "check_extent", "check_file", "kind_of"]
-
-_MIN_SIDE = 2  # a picture with a shorter side shows no shape
-_MARKER = re.compile(
-    rb"\xff+([^\x00\xff])", re.DOTALL
-)  # of a JPEG; zero follows a byte 255 of data
+_MIN_SIDE = 2  # pixels
+_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # of a JPEG; in data, 255 precedes zero
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _START_OF_SCAN, _END = 0xDA, 0xD9
 
 
 @final
 class Memory:
-    """The memory for decoding, which all threads share."""
+    """A memory budget for decoding, which all threads share."""
 
     def __init__(self) -> None:
         self.free()
 
     def free(self) -> None:
-        """Begin anew: a forked process lacks the threads of its parent that hold a share."""
+        """Release everything: a forked process lacks the threads that hold shares."""
         self._shares: list[float] = []
         self._changed = Condition()
 
     @contextmanager
     def taken(self, share: float) -> Iterator[None]:
-        """Wait until so much of the whole (1.0) is free, and hold it."""
+        """Wait until this share of the budget (1.0) is free, and hold it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._shares or sum(self._shares) + share <= 1.0)
             self._shares.append(share)
@@ -51,15 +47,14 @@ class Memory:
                 self._changed.notify_all()
 
 
-MEMORY = Memory()
-"""The budget of this process."""
+MEMORY = Memory()  # the budget of this process
 
 if os.name == "posix":  # elsewhere processes do not fork
     os.register_at_fork(after_in_child=MEMORY.free)
 
 
 def check_file(path: Path) -> int:
-    """Return the size in bytes of a picture file that can be opened without harm."""
+    """Return the size in bytes of an image file that is safe to open."""
     if not path.is_file():
         raise DataError("not a regular file" if path.exists() else "there is no such file")
     n = path.stat().st_size
@@ -74,10 +69,10 @@ def check_file(path: Path) -> int:
 
 
 def kind_of(image: "PillowImage", path: Path) -> str:
-    """Name the key of `limits.MAX_PIXELS` for an open picture."""
+    """Return the key of `limits.MAX_PIXELS` for an open picture."""
     if image.format not in ("JPEG", "MPO"):
         return str(image.format)
-    # The numbers behind all pixels are kept where several scans make them up.
+    # With several scans, the coefficients of all pixels are kept in memory.
     several = _count_scans(path) > 1 or "progressive" in image.info
     return "progressive JPEG" if several else "JPEG"
 
@@ -95,13 +90,12 @@ def check_extent(width: int, height: int, kind: str, n_bytes: int) -> None:
         )
     if pixels > limits.FREE_PIXELS + limits.MAX_PIXELS_PER_BYTE * n_bytes:
         raise DataError(
-            f"{extent} in {n_bytes:,} bytes is too large for a picture that shows something: make"
-            " it smaller"
+            f"{extent} in {n_bytes:,} bytes is too much for a real picture: make it smaller"
         )
 
 
 def _count_scans(path: Path) -> int:
-    """Count the scans of a JPEG, each of which passes over all pixels, up to its end."""
+    """Count the scans of a JPEG: each decodes all pixels again."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = at = 0
         while found := _MARKER.search(data, at):
@@ -113,8 +107,7 @@ def _count_scans(path: Path) -> int:
             scans += marker == _START_OF_SCAN
             if scans > limits.MAX_SCANS:
                 raise DataError(
-                    f"it has more than {limits.MAX_SCANS} scans, which only slow it down: save it"
-                    " again"
+                    f"it has more than {limits.MAX_SCANS} scans, which make it slow: save it again"
                 )
             at += int.from_bytes(data[at : at + 2], "big")
     return scans

@@ -10,7 +10,7 @@ from plainnet.nn.layers import Dense, Dropout, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import ready
+from plainnet.train.batches import prepare
 
 _CHUNK = 1024  # rows at a time
 _SATURATED = 0.01  # of its range, the distance from an end at which an output is saturated
@@ -64,14 +64,14 @@ def measure(
     }
     Z = np.empty((len(X), copy.n_out), copy.dtype)
     for start in range(0, len(X), _CHUNK):
-        Y = ready(X[start : start + _CHUNK], transform, copy.dtype)
+        Y = prepare(X[start : start + _CHUNK], transform, copy.dtype)
         for i, layer in enumerate(copy.layers):
             Y = layer.forward(Y, train and not isinstance(layer, Dropout))
             if i in sums:
                 sums[i].add(Y)
         Z[start : start + _CHUNK] = Y
     few = evenly_spaced(len(X), _GRADIENT_ROWS)
-    rows = ready(X[few], transform, copy.dtype)
+    rows = prepare(X[few], transform, copy.dtype)
     gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
     return Statistics(Z, tuple(each.statistics() for each in sums.values()), gradients)
 

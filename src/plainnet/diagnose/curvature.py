@@ -7,7 +7,7 @@ from plainnet.nn.layers import Dropout
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import ready
+from plainnet.train.batches import prepare
 
 _STEP = 1e-4  # of the finite difference of gradients, times the norm of the parameters
 
@@ -31,7 +31,7 @@ def largest_curvature(
     """
     few = evenly_spaced(len(X), rows)
     copy = net.astype(np.float64)
-    Xs = ready(X[few], transform, np.float64)
+    Xs = prepare(X[few], transform, np.float64)
     ys = loss.encode(y[few], copy.n_out, np.float64)
     ws = None if weight is None else weight[few]
     theta = copy.params.trained

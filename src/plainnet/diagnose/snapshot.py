@@ -22,7 +22,7 @@ from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import SGD, Optimizer
-from plainnet.train.batches import ready
+from plainnet.train.batches import prepare
 from plainnet.train.history import History
 from plainnet.train.inputs import ClassWeight, with_class_weights
 
@@ -303,7 +303,7 @@ class TrainingSnapshot:
         X, y, _ = self.sample
         wide = int(np.prod(X.shape[1:]))
         few = evenly_spaced(len(X), max(100, min(_MOST, _COMPARED // wide)))
-        F = ready(X[few], self.transform, np.float64).reshape(len(few), -1)
+        F = prepare(X[few], self.transform, np.float64).reshape(len(few), -1)
         Y = y[few] if y.ndim == 2 else np.eye(self.net.n_out)[y[few]]
         squares = np.square(F).sum(1)
         D = squares[:, None] + squares - 2 * F @ F.T

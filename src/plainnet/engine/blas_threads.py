@@ -1,4 +1,4 @@
-"""Threads: how many BLAS threads this network deserves."""
+"""The number of BLAS threads for a network."""
 
 import math
 import os
@@ -10,8 +10,8 @@ from typing import Any
 
 from plainnet.nn.network import Sequential
 
-# Waking the threads costs about as much as this many multiplications and additions, so a product
-# must be larger to gain; measured by benchmarks/threads.py. OpenBLAS leaves the smallest to one.
+# Waking the threads costs about as much as this many multiplications and additions (measured by
+# benchmarks/threads.py), and OpenBLAS never shares products below NEVER_SHARED.
 WORTH_A_THREAD = 1_200_000
 NEVER_SHARED = 2**18
 
@@ -29,10 +29,9 @@ def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
 def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     """Choose how many threads the matrix products of a network should use.
 
-    Small products are slowed down by threads, up to eleven times, because handing the work over
-    takes longer than the work. With k threads a product of p multiplications saves p (1 - 1/k)
-    and loses the hand-over; the sum over one step decides between one thread and all that BLAS
-    is allowed.
+    Threads slow small products down, up to eleven times, because waking them takes longer than the
+    work. With k threads a product of p multiplications saves p (1 - 1/k) and loses the waking; the
+    sum over one step decides between one thread and all.
     """
     available = available_threads()
     counts = [count for count in products(net, batch, train) if count > NEVER_SHARED]
@@ -44,8 +43,8 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
 def limited_threads(n: int) -> Iterator[None]:
     """Let BLAS use at most n threads inside the block, and as many as before after it.
 
-    BLAS has one number of threads for the whole process: while threads of Python run such blocks
-    beside each other, the smallest n holds for all of them.
+    BLAS has one setting for the whole process: when several Python threads run such blocks, the
+    smallest n holds for all of them.
     """
     block = threading.get_ident(), n
     _change(_blocks.append, block)
@@ -88,7 +87,7 @@ def _now() -> list[int]:
 
 @cache
 def _libraries() -> list[Any]:
-    """Find the BLAS libraries, which takes milliseconds."""
+    """Return the BLAS libraries; finding them takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)

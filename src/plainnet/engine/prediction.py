@@ -1,4 +1,4 @@
-"""predict: the output of a network for many rows, on every processor."""
+"""predict_logits: a network's output for many rows, on all processors."""
 
 from contextvars import copy_context
 
@@ -9,15 +9,14 @@ from plainnet.engine.blas_threads import available_threads, blas_threads, limite
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
-BATCHES = 2  # for each thread at least, so that starting it pays
+BATCHES = 2  # per thread at least, so that starting it pays
 
 
 def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
-    """Compute the output Z of every row, as `Sequential.predict_logits` does, on every processor.
+    """Compute what `Sequential.predict_logits` does, on all processors.
 
-    Each thread takes a share of the rows, a network of its own (the numbers are copied) and
-    products on one thread: so the activations run in parallel too, which they do not where BLAS
-    divides one product after the other. It takes as many threads as BLAS may use.
+    Each thread takes a share of the rows and a copy of the network, and its products run on one
+    thread. So the activations run in parallel too. There are as many threads as BLAS may use.
 
     Parameters
     ----------
@@ -57,10 +56,10 @@ def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = 
     share = size * -(-len(rows) // (size * threads))  # whole batches, as they are without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     nets = [net.astype(net.dtype) for _ in shares]
-    from concurrent.futures import ThreadPoolExecutor  # of little use to `import plainnet`
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
 
     with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
-        # each in a context of its own, which says what NumPy does with numbers that overflow
+        # a copied context, for NumPy's handling of overflow
         calls = zip(nets, shares, strict=True)
         parts = [
             pool.submit(copy_context().run, n.predict_logits, s, None, transform) for n, s in calls

@@ -14,51 +14,51 @@ from plainnet.optim.optimizers import SGD, Optimizer
 
 @final
 class RowSpace:
-    """A network that trains on the dot products of the rows in place of the rows themselves.
+    """A network that trains on the dot products of the rows instead of the rows.
 
     With more features than rows, gradient descent moves the first weights within the space that
     the rows X (m, n) span, so it is enough to know how much of each row is in them:
 
     1. dW = dZ^T X, so every step adds multiples of the rows of X to W. With weight decay it also
        scales W. Hence W^T = X^T A + W(0)^T C at every step, with A (m, n_out) and C (n_out, n_out)
-       beginning at 0 and 1.
+       starting at 0 and the identity.
     2. The layer sees W only through X W^T = K A + Z(0) C, with the dot products of all pairs of
-       rows K = X X^T and the first outputs Z(0) = X W(0)^T: both are computed once.
+       rows K = X X^T and the initial outputs Z(0) = X W(0)^T: both are computed once.
     3. A step W -= lr dW is A -= lr dZ in the rows of the batch. So backward needs no product at
        all, and forward one of m + n_out columns in place of n.
-    4. Decay multiplies A and C; momentum sums up such steps. Both do what they do to W.
-    5. Rows that are not trained on (validation) go the same way: X' W^T = (X' X^T) A + X' W(0)^T.
-    6. W is worked out again when somebody looks.
+    4. Decay multiplies A and C, and momentum sums up such steps, as they do with W.
+    5. Validation rows X' need their own products: X' W^T = (X' X^T) A + X' W(0)^T C.
+    6. W is computed from A and C when it is needed.
 
-    It is not the same for rules that treat each number by itself (Adam, RMSprop) or need the
-    length of dW (clipping), nor where the input changes from step to step (dropout or
-    augmentation before the first layer).
+    It does not work for elementwise rules (Adam, RMSprop), for clipping, which needs the norm of
+    dW, or where the input changes from step to step (dropout or augmentation before the layer).
 
-    This is the representer theorem (Kimeldorf and Wahba, 1971) put to use in every step.
+    This applies the representer theorem (Kimeldorf and Wahba, 1971) in every step.
     """
 
     def __init__(self, net: Sequential, X: Array) -> None:
         self._rows, self.m, self.finite = X.reshape(len(X), -1), len(X), True
+        self.held_out: tuple[Array, Array] | None = None
         first = next(layer for layer in net.layers if isinstance(layer, Dense))
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
-        layers = [_RowDense(len(self._W), self.m), *(layer.copy() for layer in rest)]
+        self._dense = _RowDense(len(self._W), self.m)
+        layers = [self._dense, *(layer.copy() for layer in rest)]
         self.net = Sequential(layers, 1, dtype=net.dtype)
         self.net.set_rng(net.rng)
-        self._same: list[tuple[Array, Array]] = []  # views that mean the same in both networks
+        self._same: list[tuple[Array, Array]] = []  # corresponding parameters of both networks
         for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
             ours.name = theirs.name  # for messages
             names = ["b"] if theirs is first else [v.name for v in theirs.variables]
             self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
         for small, full in self._same:
             small[...] = full
-        self._dense = next(layer for layer in self.net.layers if isinstance(layer, _RowDense))
         self._dense.A[self.m :] = np.eye(len(self._W))
         with limited_threads(blas_threads(self.net, self.m)):
             self.X = self._dense.whole = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
-        """Get to know other rows, such as validation rows."""
+        """Add the products of other rows, such as validation rows; return their numbers as input."""
         rows, known = X.reshape(len(X), -1), len(self._dense.features)
         products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
         with np.errstate(all="ignore"):
@@ -79,12 +79,8 @@ class RowSpace:
 
 @final
 class _RowDense(Layer):
-    """A dense layer that knows each row by its dot products: Z = [K Z(0)] [A; C] + b.
+    """A dense layer on the rows' dot products: Z = [K Z(0)] [A; C] + b; the input: row numbers."""
 
-    Its input is the number of each row, in one column.
-    """
-
-    options = ("n_out", "m")
     A: Array
     b: Array
     dA: Array
@@ -132,17 +128,15 @@ def rowspace_pays(
     m: int,
     optimizer: Optimizer,
     epochs: int,
-    *,
-    clips: bool = False,
-    lifts: bool = False,
+    write_back: bool = False,
 ) -> bool:
     """Decide whether training in the row space is exact and saves time."""
     first = next((x for x in net.layers if not isinstance(x, Flatten | Identity)), None)
-    if not isinstance(optimizer, SGD) or clips or not isinstance(first, Dense):
+    if not isinstance(optimizer, SGD) or not isinstance(first, Dense):
         return False
     units, n = first.W.shape
     if n < m + units:  # it could still save time, but not memory
         return False
     once = m * m * n / 2 + 2 * m * units * n  # the products of all pairs, the first outputs, W
-    saved = m * units * (2 * n - m - units) - (m * n * units if lifts else 0)
+    saved = m * units * (2 * n - m - units) - (m * n * units if write_back else 0)
     return bool(epochs * saved > once)

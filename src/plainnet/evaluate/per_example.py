@@ -48,7 +48,7 @@ def read_rows(
 ) -> NamedExamples:
     """Read samples whose targets are known, each with its name."""
     from plainnet.data.dataset import left_out
-    from plainnet.data.decode import shown
+    from plainnet.data.decode import printable
     from plainnet.data.images import ImageSchema, read_images
     from plainnet.data.read_table import read_frame
     from plainnet.data.table_schema import TableSchema
@@ -64,7 +64,7 @@ def read_rows(
     assert isinstance(schema, ImageSchema)
     found = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(found.skipped, path)
-    names = tuple(shown(file.relative_to(Path(path))) for file in found.files)
+    names = tuple(printable(file.relative_to(Path(path))) for file in found.files)
     y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
     return NamedExamples(names, found.X, y)
 

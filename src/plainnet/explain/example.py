@@ -251,19 +251,19 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
 
 
 def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    from plainnet.data.decode import read_image, shown
-    from plainnet.data.images import picture_files
+    from plainnet.data.decode import read_image, printable
+    from plainnet.data.images import image_files
 
     schema, target = _images(model.schema), model.target
     if isinstance(raw, np.ndarray):
         _require_row(row, len(raw), "picture")
         X, name = raw[row - 1 : row], f"picture {row:,}"
     else:
-        files = picture_files(raw)
+        files = image_files(raw)
         _require_row(row, len(files), "picture")
         file, folder = files[row - 1], Path(raw)
         X = read_image(file, schema.size)[np.newaxis]
-        name = shown(file.relative_to(folder) if folder.is_dir() else file)
+        name = printable(file.relative_to(folder) if folder.is_dir() else file)
         if label is None:
             label = _class_folder(file, folder, target.classes)
     schema.transform(X)  # refuses pictures of another size before anything is said of them

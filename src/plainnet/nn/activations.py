@@ -1,6 +1,7 @@
 """Activations: elementwise functions with their derivatives."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, final
 
@@ -44,8 +45,12 @@ class Activation(Layer):
         return in_shape
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "relu")
+def _register(name: str) -> Callable[[type[Activation]], type[Activation]]:
+    """Enter a class among the activations by its short name, and among the layers."""
+    return lambda kind: register(LAYERS)(register(ACTIVATIONS, name)(kind))
+
+
+@_register("relu")
 @final
 class ReLU(Activation):
     """Y = max(X, 0) (Nair and Hinton, 2010); the derivative at 0 is 0.
@@ -81,8 +86,7 @@ class ReLU(Activation):
         return np.multiply(dX, dY, dX)
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "leaky_relu")
+@_register("leaky_relu")
 @final
 class LeakyReLU(Activation):
     """Y = X where X > 0, else alpha X (Maas et al., 2013).
@@ -113,7 +117,7 @@ class LeakyReLU(Activation):
     has_kink = True
 
     def __init__(self, alpha: float = 0.01) -> None:
-        self.alpha = check_range("LeakyReLU", "alpha", alpha, 0, 1, ends=False)
+        self.alpha = check_range("LeakyReLU", "alpha", alpha, "(0, 1)")
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, alpha X), as alpha < 1."""
@@ -129,8 +133,7 @@ class LeakyReLU(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "elu")
+@_register("elu")
 @final
 class ELU(Activation):
     """Y = X where X > 0, else alpha (e^X - 1) (Clevert et al., 2016).
@@ -161,7 +164,7 @@ class ELU(Activation):
     has_kink = True
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = check_range("ELU", "alpha", alpha, 0, math.inf, ends=False)
+        self.alpha = check_range("ELU", "alpha", alpha, "(0, inf)")
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + alpha (e^min(X, 0) - 1)."""
@@ -181,8 +184,7 @@ class ELU(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "gelu")
+@_register("gelu")
 @final
 class GELU(Activation):
     """Y = X/2 (1 + tanh(u)), u = sqrt(2/pi) (X + 0.044715 X^3).
@@ -238,8 +240,7 @@ _GELU_SCALE = math.sqrt(2 / math.pi)
 _GELU_CUBE = 0.044715
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "silu")
+@_register("silu")
 @final
 class SiLU(Activation):
     """Y = X sigmoid(X), also called swish (Elfwing et al., 2018).
@@ -273,8 +274,7 @@ class SiLU(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "tanh")
+@_register("tanh")
 @final
 class Tanh(Activation):
     """Y = tanh(X).
@@ -305,8 +305,7 @@ class Tanh(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "sigmoid")
+@_register("sigmoid")
 @final
 class Sigmoid(Activation):
     """Y = 1 / (1 + e^-X).
@@ -337,8 +336,7 @@ class Sigmoid(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "softplus")
+@_register("softplus")
 @final
 class Softplus(Activation):
     """Y = log(1 + e^X), a smooth ReLU (Dugas et al., 2001).
@@ -373,8 +371,7 @@ class Softplus(Activation):
         return slope
 
 
-@register(LAYERS)
-@register(ACTIVATIONS, "identity")
+@_register("identity")
 @final
 class Identity(Activation):
     """Y = X.

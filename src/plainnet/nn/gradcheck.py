@@ -149,7 +149,7 @@ def gradcheck(
     for option, number in (("sample", sample), ("directions", directions)):
         if number is not None:
             positive_int("gradcheck", option, number)
-    eps = check_range("gradcheck", "eps", eps, 0, 1, ends=False)
+    eps = check_range("gradcheck", "eps", eps, "(0, 1)")
     rng = generator(seed)
     net = net.astype(np.float64)
     X = np.array(net.validate_input(X), np.float64)

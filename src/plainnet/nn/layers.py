@@ -513,7 +513,7 @@ class Dropout(Layer):
     gradient_formulas = ("dX = dY M / (1 - rate)",)
 
     def __init__(self, rate: float = 0.5) -> None:
-        self.rate = check_range("Dropout", "rate", rate, 0, 1, ends=False, low_end=True)
+        self.rate = check_range("Dropout", "rate", rate, "[0, 1)")
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""

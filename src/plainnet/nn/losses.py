@@ -309,7 +309,7 @@ class _CrossEntropy(Loss):
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = check_range(
-            type(self).__name__, "label_smoothing", label_smoothing, 0, 1, ends=False, low_end=True
+            type(self).__name__, "label_smoothing", label_smoothing, "[0, 1)"
         )
 
 
@@ -574,7 +574,7 @@ class Huber(_Regression):
     gradient_formula = "dZ = clip(Z - y, -delta, delta) / (m k)"
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = check_range("Huber", "delta", delta, 0, np.inf, ends=False)
+        self.delta = check_range("Huber", "delta", delta, "(0, inf)")
 
     def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
         """Return c (d - c / 2) and c, with d = z - y and c = clip(d, -delta, delta)."""

@@ -73,8 +73,8 @@ class BatchNorm(_Normalization):
     running_var: Array
 
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        self.momentum = check_range("BatchNorm", "momentum", momentum, 0, 1, ends=True)
-        self.eps = check_range("BatchNorm", "eps", eps, 0, 1, ends=False)
+        self.momentum = check_range("BatchNorm", "momentum", momentum, "(0, 1]")
+        self.eps = check_range("BatchNorm", "eps", eps, "(0, 1)")
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
@@ -163,7 +163,7 @@ class LayerNorm(_Normalization):
     torch_names = ("weight", "bias")
 
     def __init__(self, eps: float = 1e-5) -> None:
-        self.eps = check_range("LayerNorm", "eps", eps, 0, 1, ends=False)
+        self.eps = check_range("LayerNorm", "eps", eps, "(0, 1)")
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""

@@ -17,23 +17,15 @@ def positive_int(owner: str, option: str, value: int) -> int:
     return int(value)
 
 
-def check_range(
-    owner: str,
-    option: str,
-    value: float,
-    low: float,
-    high: float,
-    *,
-    ends: bool,
-    low_end: bool = False,
-) -> float:
-    """Check a number against a range."""
+def check_range(owner: str, option: str, value: float, interval: str) -> float:
+    """Check a finite number against an interval such as "[0, 1)" or "(0, inf)"."""
+    low, high = map(float, interval[1:-1].split(", "))
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # a whole number that no float holds
             number = float(value)
-    inside = low < number < high or (ends and number == high) or (low_end and number == low)
-    if not inside or not math.isfinite(number):
-        interval = f"{'[' if low_end else '('}{low}, {high}{']' if ends else ')'}"
+    above = low <= number if interval[0] == "[" else low < number
+    below = number <= high if interval[-1] == "]" else number < high
+    if not (above and below and math.isfinite(number)):
         raise PlainnetError(f"{owner}: {option} must be a number in {interval}, got {value!r}")
     return number

@@ -68,7 +68,7 @@ class Optimizer(ABC):
 
     def __init__(self, lr: float | Schedule, slots: tuple[str, ...] = ()) -> None:
         if not isinstance(lr, Schedule):
-            lr = check_range(type(self).__name__, "lr", lr, 0, math.inf, ends=False)
+            lr = check_range(type(self).__name__, "lr", lr, "(0, inf)")
         self.lr = lr
         self.slots = slots
         self.t = 0
@@ -209,7 +209,7 @@ class SGD(Optimizer):
     def __init__(
         self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False
     ) -> None:
-        self.momentum = check_range("SGD", "momentum", momentum, 0, 1, ends=False, low_end=True)
+        self.momentum = check_range("SGD", "momentum", momentum, "[0, 1)")
         if nesterov and not momentum:
             raise PlainnetError("SGD: nesterov needs a momentum above 0")
         self.nesterov = nesterov
@@ -258,8 +258,8 @@ class RMSprop(Optimizer):
     options = ("lr", "rho", "eps")
 
     def __init__(self, lr: float | Schedule = 0.001, rho: float = 0.9, eps: float = 1e-8) -> None:
-        self.rho = check_range("RMSprop", "rho", rho, 0, 1, ends=False, low_end=True)
-        self.eps = check_range("RMSprop", "eps", eps, 0, math.inf, ends=False)
+        self.rho = check_range("RMSprop", "rho", rho, "[0, 1)")
+        self.eps = check_range("RMSprop", "eps", eps, "(0, inf)")
         super().__init__(lr, slots=("s",))
 
     def move(self, theta: Array, grad: Array, lr: float) -> None:
@@ -279,11 +279,17 @@ class _Adaptive(Optimizer):
 
     options: ClassVar[tuple[str, ...]] = ("lr", "beta1", "beta2", "eps")
 
-    def __init__(self, lr: float | Schedule, beta1: float, beta2: float, eps: float) -> None:
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+    ) -> None:
         name = type(self).__name__
-        self.beta1 = check_range(name, "beta1", beta1, 0, 1, ends=False, low_end=True)
-        self.beta2 = check_range(name, "beta2", beta2, 0, 1, ends=False, low_end=True)
-        self.eps = check_range(name, "eps", eps, 0, math.inf, ends=False)
+        self.beta1 = check_range(name, "beta1", beta1, "[0, 1)")
+        self.beta2 = check_range(name, "beta2", beta2, "[0, 1)")
+        self.eps = check_range(name, "eps", eps, "(0, inf)")
         super().__init__(lr, slots=("m", "v"))
 
     @final
@@ -339,15 +345,6 @@ class Adam(_Adaptive):
     array([0.9, 1.1])
     """
 
-    def __init__(
-        self,
-        lr: float | Schedule = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-    ) -> None:
-        super().__init__(lr, beta1, beta2, eps)
-
     def move(self, theta: Array, grad: Array, lr: float) -> None:
         """See the class."""
         self._adapt(theta, grad, lr)
@@ -395,9 +392,7 @@ class AdamW(_Adaptive):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        self.weight_decay = check_range(
-            "AdamW", "weight_decay", weight_decay, 0, math.inf, ends=False, low_end=True
-        )
+        self.weight_decay = check_range("AdamW", "weight_decay", weight_decay, "[0, inf)")
         super().__init__(lr, beta1, beta2, eps)
 
     def move(self, theta: Array, grad: Array, lr: float) -> None:

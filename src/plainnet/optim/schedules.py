@@ -178,7 +178,7 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         _above_zero(self, lr=self.lr)
         positive_int(type(self).__name__, "steps", self.steps)
-        check_range("Cosine", "final", self.final, 0, math.inf, ends=False, low_end=True)
+        check_range("Cosine", "final", self.final, "[0, inf)")
 
     def __call__(self, step: int) -> float:
         """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
@@ -261,8 +261,8 @@ class OneCycle(Schedule):
     def __post_init__(self) -> None:
         _above_zero(self, lr=self.lr)
         positive_int(type(self).__name__, "steps", self.steps)
-        check_range("OneCycle", "rise", self.rise, 0, 1, ends=False)
-        check_range("OneCycle", "final", self.final, 0, math.inf, ends=False, low_end=True)
+        check_range("OneCycle", "rise", self.rise, "(0, 1)")
+        check_range("OneCycle", "final", self.final, "[0, inf)")
 
     def __call__(self, step: int) -> float:
         """Return the rate on the half cosine up, or on the one down."""
@@ -279,7 +279,7 @@ def _between(start: float, stop: float, done: float) -> float:
 
 def _above_zero(schedule: Schedule, **values: float) -> None:
     for name, value in values.items():
-        check_range(type(schedule).__name__, name, value, 0, math.inf, ends=False)
+        check_range(type(schedule).__name__, name, value, "(0, inf)")
 
 
 # Schedules by name, made from the first (or highest) rate and the number of steps.

@@ -95,7 +95,7 @@ class Checkpoints(CheckpointStore):
         self._stored: Mapping[str, Any] = {}
         if every is None:
             return
-        self.every = check_range("Checkpoints", "every", every, 0, float("inf"), ends=False)
+        self.every = check_range("Checkpoints", "every", every, "(0, inf)")
         if self.folder.exists() and not self.folder.is_dir():
             raise PlainnetError(f"{str(folder)!r} is a file: checkpoints need a folder")
         if self.unfinished:

@@ -52,9 +52,9 @@ class JsonReader:
         """Return the text of field `key`, one of `options` where they are given."""
         value = self._get(key)
         if not isinstance(value, str) or not _is_unicode(value):
-            raise self._wrong(key, "text", value)
+            raise self.wrong(key, "text", value)
         if options is not None and value not in options:
-            raise self._wrong(key, "one of " + ", ".join(map(repr, options)), value)
+            raise self.wrong(key, "one of " + ", ".join(map(repr, options)), value)
         return value
 
     def whole(self, key: str, low: int = 0, high: int = 2**53) -> int:
@@ -62,7 +62,7 @@ class JsonReader:
         value = self._get(key)
         # JSON's true is an int in Python; it is no count.
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._wrong(key, f"a whole number from {low} to {high}", value)
+            raise self.wrong(key, f"a whole number from {low} to {high}", value)
         return value
 
     def wholes(
@@ -75,7 +75,7 @@ class JsonReader:
             len(values),
         ):
             count = "" if n is None else f"{n} "
-            raise self._wrong(key, f"a list of {count}whole numbers from {low} to {high}", values)
+            raise self.wrong(key, f"a list of {count}whole numbers from {low} to {high}", values)
         return tuple(values)
 
     def path(self, key: str) -> Path:
@@ -84,7 +84,7 @@ class JsonReader:
         path = Path(text)
         longest = max((len(part.encode(errors="replace")) for part in path.parts), default=0)
         if not text or "\0" in text or len(text) > _LONGEST_PATH or longest > _LONGEST_NAME:
-            raise self._wrong(key, "a path", text)
+            raise self.wrong(key, "a path", text)
         return path
 
     def null(self, key: str) -> bool:
@@ -100,7 +100,7 @@ class JsonReader:
         values = self._list(key)
         texts = tuple(v for v in values if isinstance(v, str) and _is_unicode(v))
         if len(texts) != len(values) or (distinct and len(set(texts)) != len(texts)):
-            raise self._wrong(key, "a list of different texts", values)
+            raise self.wrong(key, "a list of different texts", values)
         return texts
 
     def numbers(self, key: str, positive: bool = False) -> tuple[float, ...]:
@@ -119,14 +119,14 @@ class JsonReader:
         """Return the true or false of field `key`."""
         value = self._get(key)
         if not isinstance(value, bool):
-            raise self._wrong(key, "true or false", value)
+            raise self.wrong(key, "true or false", value)
         return value
 
     def rows(self, key: str, width: int) -> list[tuple[float, ...]]:
         """Return the list of rows of field `key`, each of `width` finite numbers."""
         values = self._list(key)
         if not all(isinstance(row, list) and len(row) == width for row in values):
-            raise self._wrong(key, f"a list of rows of {width} numbers", values)
+            raise self.wrong(key, f"a list of rows of {width} numbers", values)
         return [tuple(self._number(key, v, positive=False) for v in row) for row in values]
 
     def optional_number(self, key: str) -> float | None:
@@ -147,22 +147,23 @@ class JsonReader:
     def _list(self, key: str) -> list[Any]:
         value = self._get(key)
         if not isinstance(value, list):
-            raise self._wrong(key, "a list", value)
+            raise self.wrong(key, "a list", value)
         return value
 
     def _number(self, key: str, value: object, positive: bool) -> float:
         expected = "a finite number above zero" if positive else "a finite number"
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._wrong(key, expected, value)
+            raise self.wrong(key, expected, value)
         try:
             number = float(value)
         except OverflowError:
-            raise self._wrong(key, expected, "a number too large") from None
+            raise self.wrong(key, expected, "a number too large") from None
         if not isfinite(number) or (positive and number <= 0):
-            raise self._wrong(key, expected, value)
+            raise self.wrong(key, expected, value)
         return number
 
-    def _wrong(self, key: str, expected: str, value: object) -> ModelFileError:
+    def wrong(self, key: str, expected: str, value: object) -> ModelFileError:
+        """Return the error for a field that holds another value than expected."""
         return ModelFileError(
             f"The model file is damaged or was edited: field {key!r} of {self.where} should be "
             f"{expected}, but is {shortened(value)}."

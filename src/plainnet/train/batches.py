@@ -37,7 +37,7 @@ class Batches:
         self.transform = transform
         self.dtype = np.dtype(dtype)
         if self.full or transform is None:  # convert once rather than at every batch
-            X = ready(X, transform, self.dtype)
+            X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
         joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
@@ -64,9 +64,9 @@ class Batches:
             self.X.take(rows, 0, X, "clip")
             self.y.take(rows, 0, y, "clip")
             weight = None if self.weight is None else self.weight[rows]
-            yield ready(X, self.transform, self.dtype) if self.transform else X, y, weight
+            yield prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
 
 
-def ready(X: Array, transform: Transform | None, dtype: Any) -> Array:
+def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:
     """Return rows as the network takes them: transformed, contiguous, in its dtype."""
     return np.ascontiguousarray(X if transform is None else transform(X), dtype)

@@ -37,9 +37,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         positive_int("EarlyStopping", "patience", self.patience)
-        check_range(
-            "EarlyStopping", "min_delta", self.min_delta, 0, math.inf, ends=False, low_end=True
-        )
+        check_range("EarlyStopping", "min_delta", self.min_delta, "[0, inf)")
 
 
 @final
@@ -52,8 +50,8 @@ class BestWeights:
         self.epoch: int | None = None
         self.theta: Array | None = None
 
-    def enough(self, epoch: int, val_loss: float) -> bool:
-        """Note an epoch's validation loss; return whether patience has run out."""
+    def update(self, epoch: int, val_loss: float) -> bool:
+        """Record an epoch's validation loss; return whether patience has run out."""
         if self.rule is None:
             return False
         if self.epoch is None or val_loss < self.loss - self.rule.min_delta:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
-import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self, final
 
 import numpy as np
@@ -23,19 +23,12 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
-from plainnet.train.batches import Batches, ready
+from plainnet.train.batches import Batches, prepare
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
 from plainnet.train.history import Epoch, History
-from plainnet.train.inputs import (
-    ClassWeight,
-    checked_pair,
-    checked_rows,
-    hold_out,
-    sample_weights,
-    with_class_weights,
-)
+from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
 from plainnet.train.state import CheckpointStore, Options, Rows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -70,31 +63,31 @@ def fit(
 ) -> History:
     """Train a network in place.
 
-    Ctrl-C ends the training after the running batch and keeps the network as it then is, or as it
-    was best with early stopping, and a checkpoint if there is a place for it; a second Ctrl-C
-    interrupts at once. In the last batch it comes too late to change anything.
+    Ctrl-C ends the training after the current batch and saves a checkpoint if ``checkpoints`` is
+    given. The network keeps its current weights, or with early stopping the best. A second Ctrl-C
+    interrupts at once.
 
     Parameters
     ----------
     net : Sequential
-        Its parameters are moved; training goes on from where they are.
+        Its parameters are moved, from their present values.
     X : array of shape (m, *in_shape)
-        The rows. With ``transform``, whatever that takes (uint8 pictures).
+        The rows; with ``transform``, its input (such as uint8 pictures).
     y : array
         Targets in a form that the loss takes.
     loss : Loss
         What to minimize.
     optimizer : Optimizer, default SGD(lr=0.01)
-        A copy of it is started afresh.
+        A copy is used, from its start.
     epochs : int, default 100
         How often every row is seen.
     batch_size : int, optional
-        Rows in a mini-batch; by default all rows at once (batch gradient descent). A single row
-        that is left over at the end of an epoch joins the batch before it.
+        Rows in a mini-batch; by default all rows at once (batch gradient descent). If a single row
+        is left at the end of an epoch, it joins the batch before it.
     validation_fraction : float, default 0.0
-        Share of the rows that is drawn at random, not trained on, and evaluated each epoch.
+        The share of rows, drawn at random, to evaluate each epoch instead of training on them.
     validation_data : (X, y), optional
-        Validation rows of their own, instead of a share of ``X``.
+        Validation rows, instead of a share of ``X``.
     metric : callable, optional
         ``metric(y_true, y_pred)``, such as ``sklearn.metrics.accuracy_score``; recorded in the
         history. It gets class numbers, 0 and 1 for each label, or numbers; with one output, arrays
@@ -103,35 +96,33 @@ def fit(
         ``logits_metric(Z, y)``, such as the ``metric`` of a loss, instead of ``metric``: it gets
         logits and encoded targets, which costs less.
     sample_weight : array of shape (m,), optional
-        A row of weight 2 counts as two rows, but not for batch norm, whose mean and variance are
-        those of the rows, nor for ``metric``. Validation rows all count alike.
+        A row of weight 2 counts as two rows in the loss, but not in batch norm's statistics, in
+        ``metric`` or in validation.
     class_weight : "balanced" or mapping of class number to weight, optional
-        Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
-        given the weights of their rows.
-        For one-of-several targets and for yes/no targets.
+        Multiplies the weight of every row of a class; "balanced" weights classes inversely to
+        their total weight. For binary and multiclass targets.
     l2 : float, default 0.0
-        Adds l2/2 times the sum of all squared weights (not biases) to what is minimized; the
-        loss in the history is without it.
+        The penalty l2/2 times the sum of all squared weights (not biases); the history's loss
+        does not include it.
     clip_norm : float, optional
         The largest norm of the gradient.
     early_stopping : EarlyStopping, optional
         Needs validation rows.
     callbacks : sequence of callable
-        Each is called with the `Epoch` that ended; one that returns True ends the training. One
-        that changes the network, rather than to look at it, needs ``rowspace=False``.
+        Each is called with the `Epoch` that ended; one that returns True ends the training. A
+        callback that changes the network needs ``rowspace=False``.
     watch : callable, optional
-        Is called with each `Epoch` before the callbacks, to show its figures. Unlike a callback it
-        cannot stop the training and must not look at the network, whose weights may be behind:
-        training in the row space brings them up to date for callbacks and at the end.
+        Called with each `Epoch` before the callbacks, to show its metrics. Unlike a callback it
+        cannot stop the training and must not look at the network: training in the row space
+        updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
     rowspace : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
-        where gradient descent takes the same steps with fewer numbers; done when it is exact and
-        saves time. See `plainnet.engine.row_space.RowSpace`.
+        which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
     checkpoints : CheckpointStore, optional
-        Keeps the state of the training, and finds it again: then the training goes on as if it had
-        never been interrupted. See `plainnet.storage.checkpoints.Checkpoints`.
+        Stores the state of the training, and resumes it exactly. See
+        `plainnet.storage.checkpoints.Checkpoints`.
     seed : int or numpy.random.Generator, default 0
         Draws the validation rows and the order of the batches.
 
@@ -142,9 +133,9 @@ def fit(
     Raises
     ------
     PlainnetError
-        If an argument does not fit the others, or the checkpoint to go on from.
+        If the arguments do not fit each other, or the checkpoint to resume from.
     TrainingError
-        If the cost is not finite: the message says in which epoch and batch, at which learning
+        If the loss is not finite: the message says in which epoch and batch, at which learning
         rate, which layer came first and the largest finite ``|z|``. Also if an input, the
         validation loss or a parameter is not finite.
 
@@ -163,45 +154,26 @@ def fit(
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     metric = metric_of_logits(metric, logits_metric, loss)
-    if validation_data is not None and validation_fraction:
-        raise PlainnetError("fit takes validation_fraction or validation_data, not both")
     if early_stopping is not None and validation_data is None and not validation_fraction:
         raise PlainnetError(
             "early stopping needs validation rows: pass validation_fraction=0.2, say"
         )
 
     rng = generator(seed)
-    rows, targets = checked_rows(net, loss, X, y, transform, "X")
-    weight = sample_weights(sample_weight, len(rows))
-    held_out: tuple[Array, Array] | None = None
-    if validation_data is not None:
-        held_out = checked_pair(net, loss, validation_data, transform)
-    elif validation_fraction:
-        kept, out = hold_out(len(rows), validation_fraction, rng)
-        held_out = rows[out], targets[out]
-        rows, targets = rows[kept], targets[kept]
-        weight = None if weight is None else weight[kept]
-    weight = with_class_weights(weight, loss, targets, net.n_out, class_weight)
-    given: Rows = (  # again, for a training to go on
-        (rows, targets, weight, *(held_out or ()), ready(rows[:1], transform, net.dtype))
-        if checkpoints is not None
-        else ()
-    )
+    pair, split = validation_data, validation_fraction
+    X, y, weight, held_out = fit_data(net, loss, X, y, transform, sample_weight, pair, split, rng)
+    weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
+    rows: Rows = ()  # what a checkpoint must have been trained on
+    if checkpoints is not None:
+        rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
-    lifts, clips = bool(callbacks), clip_norm is not None
-    if rowspace and rowspace_pays(net, len(rows), optimizer, epochs, clips=clips, lifts=lifts):
-        space = RowSpace(net, ready(rows, transform, net.dtype))
-        numbers = held_out and (
-            space.coordinates(ready(held_out[0], transform, net.dtype)),
-            held_out[1],
-        )
-        if space.finite:
-            rows, held_out, transform = space.X, numbers, None
-        # else the plain way does without the products, or says what is wrong with the rows
-        space = space if space.finite else None
+    if rowspace and not clip_norm:
+        space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
+    if space is not None:
+        X, held_out, transform = space.X, space.held_out, None
     trained = net if space is None else space.net
-    batches = Batches(rows, targets, weight, batch_size, transform, net.dtype)
-    del rows, targets  # the batches may hold a converted copy: keep the data once
+    batches = Batches(X, y, weight, batch_size, transform, net.dtype)
+    del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
     best = BestWeights(trained, early_stopping)
@@ -211,57 +183,70 @@ def fit(
     )
     options: Options = {"epochs": epochs, "batch size": batch_size, "row space": history.rowspace}
     options |= {"early stopping": early_stopping, "metric": metric is not None}
-    course = TrainingState(train_step, best, history, rng, batches)
-    course.begin(checkpoints, net, given, options)
+    state = TrainingState(train_step, best, history, rng, batches)
+    state.begin(checkpoints, net, rows, options)
     with (
         np.errstate(all="ignore"),
         _Interrupt() as interrupt,
         limited_threads(history.threads),
-        held(trained, batches),
-        _lifted(space),
+        fixed_input(trained, batches),
+        _writing_back(space),
     ):
-        for number in range(course.progress.number, epochs + 1):
+        for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
-            if not train_epoch(
-                train_step,
-                batches,
-                rng,
-                course.progress,
-                metric,
-                lambda: course.pause(interrupt.seen),
-            ):
+            pause = partial(state.pause, interrupt)
+            if not train_epoch(train_step, batches, rng, state.progress, metric, pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
-            train_loss = course.progress.mean_loss
-            train_metric = None if metric is None else course.progress.mean_metric
-            rate, seconds = train_step.optimizer.current_lr, time.perf_counter() - start
+            train_loss = state.progress.mean_loss
+            train_metric = None if metric is None else state.progress.mean_metric
+            lr, seconds = train_step.optimizer.current_lr, time.perf_counter() - start
             epoch = Epoch(
-                number, epochs, train_loss, val_loss, train_metric, val_metric, rate, seconds
+                number, epochs, train_loss, val_loss, train_metric, val_metric, lr, seconds
             )
             history.add(epoch)
-            enough = val_loss is not None and best.enough(number, val_loss)
+            enough = val_loss is not None and best.update(number, val_loss)
             if watch is not None:
                 watch(epoch)
-            if space is not None and lifts:
+            if space is not None and callbacks:
                 space.write_back()
             answers = [callback(epoch) for callback in callbacks]  # each is called
             if enough or any(answers):
                 history.stopped = "callback" if any(answers) else "early stopping"
                 break
-            course.next_epoch()
+            state.next_epoch()
         history.best_epoch = best.restore()
         largest = float(np.abs(trained.params.theta).max(initial=0))
-        stay_finite(largest, "a parameter", train_step, min(course.progress.number, epochs))
+        stay_finite(largest, "a parameter", train_step, min(state.progress.number, epochs))
     net.release()
     return history
 
 
+def _row_space(
+    net: Sequential,
+    X: Array,
+    transform: Transform | None,
+    held_out: tuple[Array, Array] | None,
+    optimizer: Optimizer,
+    epochs: int,
+    write_back: bool,
+) -> RowSpace | None:
+    """Return the space of the rows if training in it is exact and saves time."""
+    if not rowspace_pays(net, len(X), optimizer, epochs, write_back):
+        return None
+    space = RowSpace(net, prepare(X, transform, net.dtype))
+    if held_out is not None:
+        X_val = space.coordinates(prepare(held_out[0], transform, net.dtype))
+        space.held_out = X_val, held_out[1]
+    return space if space.finite else None  # without it, the products may be finite
+
+
 @contextmanager
-def held(net: Sequential, batches: Batches) -> Iterator[None]:
-    """Let a dense first layer hold the full batch, which is the same at every step."""
+def fixed_input(net: Sequential, batches: Batches) -> Iterator[None]:
+    """Let a dense first layer keep the full batch, which is the same at every step."""
     first = net.layers[0]
     if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
         yield
@@ -274,7 +259,7 @@ def held(net: Sequential, batches: Batches) -> Iterator[None]:
 
 
 @contextmanager
-def _lifted(space: RowSpace | None) -> Iterator[None]:
+def _writing_back(space: RowSpace | None) -> Iterator[None]:
     """Leave the full network with the true weights, however the training ends."""
     try:
         yield
@@ -300,9 +285,9 @@ def _check_options(
     positive_int("fit", "epochs", epochs)
     if batch_size is not None:
         positive_int("fit", "batch_size", batch_size)
-    check_range("fit", "l2", l2, 0, math.inf, ends=False, low_end=True)
+    check_range("fit", "l2", l2, "[0, inf)")
     if clip_norm is not None:
-        check_range("fit", "clip_norm", clip_norm, 0, math.inf, ends=False)
+        check_range("fit", "clip_norm", clip_norm, "(0, inf)")
 
 
 def _evaluate(
@@ -322,18 +307,21 @@ def _evaluate(
 
 @final
 class _Interrupt:
-    """Turn the first Ctrl-C into a note, so that no step is left half done."""
+    """Take note of the first Ctrl-C, so that no step is left half done; true once it came."""
 
     seen = False
 
     def __enter__(self) -> Self:
-        # only the main thread may; and a process that ignores Ctrl-C goes on ignoring it
+        # only the main thread may; and a process that ignores Ctrl-C still ignores it
         self._active = threading.current_thread() is threading.main_thread() and (
             signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None)
         )
         if self._active:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
+
+    def __bool__(self) -> bool:
+        return self.seen
 
     def _note(self, signum: int, frame: Any) -> None:
         self.seen = True

@@ -1,4 +1,4 @@
-"""Rows: what `fit` trains on, checked; their weights; which of them are held out."""
+"""The data of `fit`: checks, the validation split, sample weights and class weights."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -18,7 +18,36 @@ from plainnet.nn.validation import check_range
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 
-def checked_rows(
+def fit_data(
+    net: Sequential,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    transform: Transform | None,
+    sample_weight: ArrayLike | None,
+    validation_data: Sequence[ArrayLike] | None,
+    validation_fraction: float,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+    """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
+    X, y = _checked_rows(net, loss, X, y, transform, "X")
+    weight = sample_weights(sample_weight, len(X))
+    if validation_data is not None:
+        if validation_fraction:
+            raise PlainnetError("fit takes validation_fraction or validation_data, not both")
+        if len(validation_data) != 2:
+            n = len(validation_data)
+            raise PlainnetError(f"validation_data must be a pair (X, y), got {n} parts")
+        X_val, y_val = validation_data
+        name = "X of validation_data"
+        return X, y, weight, _checked_rows(net, loss, X_val, y_val, transform, name)
+    if not validation_fraction:
+        return X, y, weight, None
+    kept, out = _split(len(X), validation_fraction, rng)
+    return X[kept], y[kept], None if weight is None else weight[kept], (X[out], y[out])
+
+
+def _checked_rows(
     net: Sequential,
     loss: Loss,
     X: ArrayLike,
@@ -30,7 +59,7 @@ def checked_rows(
     rows = np.asarray(X)
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
         raise PlainnetError(
-            f"fit expects {name} as numbers with a row a sample, "
+            f"fit expects {name} as numbers, one row per sample, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
     targets = loss.encode(y, net.n_out, net.dtype)
@@ -41,21 +70,8 @@ def checked_rows(
     if transform is None:
         _refuse_non_finite(rows, net.dtype, name)
         with np.errstate(all="ignore"):
-            net.predict_logits(rows[:1])  # refuses rows of another shape before anything has moved
+            net.predict_logits(rows[:1])  # refuses rows of another shape before any step
     return rows, targets
-
-
-def checked_pair(
-    net: Sequential,
-    loss: Loss,
-    validation: Sequence[ArrayLike],
-    transform: Transform | None,
-) -> tuple[Array, Array]:
-    """Check validation rows given as (X, y)."""
-    if len(validation) != 2:
-        raise PlainnetError(f"validation_data must be a pair (X, y), got {len(validation)} parts")
-    X, y = validation
-    return checked_rows(net, loss, X, y, transform, "X of validation_data")
 
 
 def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
@@ -73,7 +89,7 @@ def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
 
 
 def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
-    """Check one weight a row, or pass on None."""
+    """Check one weight per row, or pass on None."""
     if sample_weight is None:
         return None
     given = np.asarray(sample_weight)
@@ -131,15 +147,13 @@ def _class_weights(
             raise PlainnetError(
                 f"class_weight names class {number!r}, but the classes are 0 to {n_classes - 1}"
             )
-        weights[int(number)] = check_range(
-            "class_weight", f"class {number}", weight, 0, math.inf, ends=False, low_end=True
-        )
+        weights[int(number)] = check_range("class_weight", f"class {number}", weight, "[0, inf)")
     return weights
 
 
-def hold_out(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw which rows to train on and which to hold out."""
-    check_range("fit", "validation_fraction", share, 0, 1, ends=False)
+def _split(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw which rows to train on and which to validate with."""
+    check_range("fit", "validation_fraction", share, "(0, 1)")
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(

@@ -133,9 +133,7 @@ class TrainingState:
         more = {"batches": len(self.batches), "generator": kind}
         store.begin(net, self.train_step, rows, options | more)
         self.store, every = store, store.every
-        self._every = (
-            None if every is None else max(1, round(min(every * len(self.batches), 2**53)))
-        )
+        self._every = every and max(1, round(min(every * len(self.batches), 2**53)))
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
         if store.found is not None:
@@ -150,7 +148,7 @@ class TrainingState:
         if self.store is not None:
             self._order = self.rng.bit_generator.state
 
-    def pause(self, interrupted: bool) -> bool:
+    def pause(self, interrupted: object) -> bool:
         """Save a checkpoint if one is due before the next batch; return whether to stop there."""
         if self.store is not None:
             step = self.train_step.optimizer.t
@@ -158,7 +156,7 @@ class TrainingState:
             if (due or interrupted) and step != self._step:
                 self.store.save(self._checkpoint())
                 self._step = step
-        return interrupted
+        return bool(interrupted)
 
     def _state(self) -> dict[str, Array]:
         """Return the arrays that are filled in place, by name."""

@@ -52,7 +52,7 @@ def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, 
     """Describe where a loss that is not finite came from."""
     net, optimizer = train_step.net, train_step.optimizer
     lr = optimizer.lr_at(optimizer.t)  # of the failed step, which the optimizer has not taken
-    where = f"the cost became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
+    where = f"the loss became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
     if not np.isfinite(X).all():
         bad = X[~np.isfinite(X)][0]
         return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
@@ -67,7 +67,7 @@ def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, 
         if not finite.all():
             first = f"layer {layer.name!r}"
             break
-    net.params.state[...] = before  # forward has moved the running figures
+    net.params.state[...] = before  # forward has moved the running mean and variance
     return (
         f"{where}: {first} is the first that is not finite, the largest finite |z| is "
         f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
@@ -78,6 +78,6 @@ def stay_finite(value: float, name: str, train_step: TrainStep, epoch: int) -> N
     """Raise TrainingError, saying when it happened, if a number is not finite."""
     if not math.isfinite(value):
         raise TrainingError(
-            f"{name} became {value} in epoch {epoch} (learning rate {train_step.optimizer.current_lr:g}): "
-            "lower the learning rate, scale the inputs or set clip_norm"
+            f"{name} became {value} in epoch {epoch} "
+            f"(learning rate {train_step.optimizer.current_lr:g}): lower the learning rate, scale the inputs or set clip_norm"
         )

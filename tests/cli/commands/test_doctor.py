@@ -39,8 +39,12 @@ def leaking(frame: pd.DataFrame) -> pd.DataFrame:
         (None, "--lr 1.0", "The learning rate of 1 is too high"),
         (None, "--init zeros", "The weights of dense1 are all zero."),
         (None, "--init zeros", "The network ignores its input"),
-        (None, "--optimizer sgd --lr 1e6", "The training broke off"),
-        (None, "--hidden 8 8 8 --init normal:0.001 --optimizer sgd", "The weights began too small"),
+        (None, "--optimizer sgd --lr 1e6", "The training failed"),
+        (
+            None,
+            "--hidden 8 8 8 --init normal:0.001 --optimizer sgd",
+            "The initial weights are too small",
+        ),
         (None, "--optimizer sgd --lr 1e-7", "The cost hardly moves."),
     ],
 )
@@ -92,9 +96,7 @@ def test_a_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
 def test_a_model_takes_no_options_of_a_training(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("doctor", trained, survey, "--lr 3")
     assert outcome.code == 2
-    assert outcome.err == (
-        "Error: the options of a training do not go with a model: leave them out\n"
-    )
+    assert outcome.err == ("Error: training options do not apply to a model: leave them out\n")
 
 
 def test_a_model_with_a_strange_record(cli: Cli, trained: Path, survey: Path) -> None:
@@ -130,7 +132,7 @@ def test_pixels_that_are_not_scaled_come_first(
     assert "Try: --standardize" in outcome.out
     if problems:
         assert problems[0].startswith(f"Problem: {unscaled}")
-        assert "What else is found may follow from it." in outcome.out
+        assert "The other findings may follow from it." in outcome.out
     assert unscaled not in cli("doctor", colors, "--size 16", *words).out
 
 

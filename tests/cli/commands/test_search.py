@@ -17,7 +17,8 @@ from rich.console import Console
 
 import plainnet.cli.commands.search as searching
 import plainnet.search.search as module
-from plainnet.cli.trials import SearchWatch, show_trials
+from plainnet.cli.commands.search import show_trials
+from plainnet.cli.progress import SearchDisplay
 from plainnet.config import TrainConfig
 from plainnet.model import Model
 from plainnet.search.search import Rung, Scores, Search, SearchProgress, Trial
@@ -51,10 +52,10 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
     for telling in (
         "survey.csv: 150 rows, 120 to train, 30 held out",
         "Search: 3 trials drawn at random",
-        "120 rows in 2 folds: each judges a training of 2 epochs on the others",
+        "120 rows in 2 folds: each validates a training of 2 epochs on the others",
         "learning rate: 0.0001 to 0.03",
         "Trials, best first",
-        "Without a network, on the same folds",
+        "Baselines on the same folds",
         "logistic regression",
         "standard deviation over 2 folds",
         "is the best. Trained on all 120 rows, it is judged once by those held out:",
@@ -170,7 +171,7 @@ def test_a_failed_trial_is_shown_with_its_reason(
     assert outcome.code == 0
     assert "trial 2/3  failed" in outcome.out
     assert re.search(r"^ +2 .* failed +-$", outcome.out, re.M)
-    assert "Note: trial 2 failed: the cost became nan in epoch 1, batch " in outcome.out
+    assert "Note: trial 2 failed: the loss became nan in epoch 1, batch " in outcome.out
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
@@ -193,11 +194,11 @@ def test_where_all_fail_the_table_comes_before_the_error(
 def test_ctrl_c_shows_the_table_so_far(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
 ) -> None:
-    def press(self: SearchWatch, moment: SearchProgress) -> None:
+    def press(self: SearchDisplay, moment: SearchProgress) -> None:
         if moment.trial == 3:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(SearchWatch, "watch", press)
+    monkeypatch.setattr(SearchDisplay, "watch", press)
     outcome = cli("search", survey, QUICK, "--out m.safetensors", *option)
     assert (outcome.code, outcome.err) == (130, "")
     assert not Path("m.safetensors").exists()
@@ -216,10 +217,10 @@ def test_ctrl_c_shows_the_table_so_far(
 def test_ctrl_c_before_the_first_trial_ends(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def press(self: SearchWatch, moment: SearchProgress) -> None:
+    def press(self: SearchDisplay, moment: SearchProgress) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(SearchWatch, "watch", press)
+    monkeypatch.setattr(SearchDisplay, "watch", press)
     outcome = cli("search", survey, QUICK)
     assert outcome.code == 130
     assert outcome.err == "Error: interrupted: unfinished work is not saved\n"
@@ -308,7 +309,7 @@ def test_the_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) 
     show_trials(console, finding(rounds), "accuracy")
     assert all(len(text.rstrip()) <= width for text in lines(screen))
     whole = " ".join(lines(screen))
-    assert ("What they are" in whole) == (width < (80 if len(rounds) == 1 else 90))
+    assert ("Their options" in whole) == (width < (80 if len(rounds) == 1 else 90))
     if width >= 80:
         assert "0.375 ± 0.177" in whole  # the mean of 1/4 and 1/2, and sqrt(1/32)
         assert "62.5 ± 17.7" in whole
@@ -327,12 +328,12 @@ def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
     console, screen = terminal(width)
     found = finding([(3, 5)])
-    with SearchWatch(console, trials=3, folds=2) as watch:
+    with SearchDisplay(console, trials=3, folds=2) as watch:
         for trial in found.trials:
             for number in range(1, 6):
                 epoch = Epoch(number, 5, 0.5, None, None, None, 0.1, 0.01)
                 done = 10 * (trial.number - 1) + number
-                watch._next = 0.0  # as if a tenth of a second had gone by
+                watch._line.next = 0.0  # as if a tenth of a second had passed
                 watch.watch(SearchProgress(trial.number, 1, epoch, done, 30))
             watch.seen(found, trial)
     drawn = lines(screen)

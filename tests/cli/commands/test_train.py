@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from plainnet import training
+from plainnet.cli.console import training_text
 from plainnet.cli.paths import model_path
-from plainnet.cli.report import training_text
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
 from plainnet.model import Model
@@ -148,7 +148,7 @@ def test_a_failed_training_leaves_the_old_model(cli: Cli, survey: Path, trained:
     before = trained.read_bytes()
     outcome = cli("train", survey, "--optimizer sgd --lr 1e30 --epochs 9 --out", trained)
     assert outcome.code == 2
-    assert outcome.err.startswith("Error: the cost became nan in epoch")
+    assert outcome.err.startswith("Error: the loss became nan in epoch")
     assert trained.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""``plainnet doctor``: what ails the data, the network or its training."""
+"""``plainnet doctor``: diagnose data, a network and its training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +10,14 @@ from rich.console import Console
 
 from plainnet.cli.commands.evaluate import show_findings
 from plainnet.cli.commands.train import show_start
-from plainnet.cli.console import errors, line, notes, output
+from plainnet.cli.console import errors, line, notes, output, show_data
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.progress import TrainingDisplay, reading
-from plainnet.cli.report import show_data
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch, examine_model
 from plainnet.errors import PlainnetError, TrainingError
-from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.finding import LEVELS, Finding
+from plainnet.formatting import count
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
 from plainnet.train.history import Epoch
@@ -27,7 +27,7 @@ from plainnet.training import train as run_training
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
 
-ILL = 1  # the exit code where a problem was found
+PROBLEM = 1  # the exit code if a problem is found
 
 
 def doctor(
@@ -39,7 +39,7 @@ def doctor(
     json: bool = False,
     config_file: ConfigFile = None,
 ) -> int:
-    """Examine data and a training on it, or a model and data.
+    """Diagnose a training on data, or a model on data.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def doctor(
     Returns
     -------
     int
-        The exit code: 1 where a problem was found.
+        The exit code: 1 if a problem is found.
     """
     if data is not None:
         if options != Options() or config_file is not None:
-            raise PlainnetError("the options of a training do not go with a model: leave them out")
+            raise PlainnetError("training options do not apply to a model: leave them out")
         found = _of_model(path, data)
     else:
         found = _of_training(path, options.config(path), quiet=json)
@@ -69,16 +69,16 @@ def doctor(
         output().file.write(dumps({"findings": [one.to_json() for one in found]}) + "\n")
     else:
         _show(output(), found)
-    return ILL if any(one.level == "problem" for one in found) else 0
+    return PROBLEM if any(one.level == "problem" for one in found) else 0
 
 
 def _of_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
-    """Train as ``plainnet train`` would, keep nothing but what is found."""
+    """Train as ``plainnet train`` does, and keep only the findings."""
     console = errors() if quiet else output()
     doctor_watch = DoctorWatch(config)
     with reading(console) as progress, TrainingDisplay(console) as shown:
         data = load(path, config, progress=progress)
-        # rows to judge by are watched too, so that the epoch is known in which overfitting began
+        # held-out rows serve as validation rows, to find the epoch in which overfitting starts
         watched = data if data.validation is not None else replace(data, validation=data.test)
 
         def ready(_: "Dataset", net: Sequential) -> None:
@@ -114,10 +114,7 @@ def _of_model(path: Path, data: Path) -> list[Finding]:
 
 def _show(console: Console, found: Sequence[Finding]) -> None:
     console.print()
-    counts = {level: sum(one.level == level for one in found) for level in _LEVELS}
-    said = [f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n]
-    line(console, f"Findings: {', '.join(said) or 'none'}.", "bold")
+    counts = ((sum(one.level == level for one in found), level) for level in LEVELS)
+    summary = ", ".join(count(n, level) for n, level in counts if n)
+    line(console, f"Findings: {summary or 'none'}.", "bold")
     show_findings(console, found, detail=True)
-
-
-_LEVELS = ("problem", "warning", "note")

@@ -10,14 +10,15 @@ from typing import final
 import numpy as np
 from rich.table import Table
 
-from plainnet.cli.console import errors, line, notes, output, percent, table
+from plainnet.cli.console import errors, line, notes, output, table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.columns import text_from_number
-from plainnet.data.decode import shown
-from plainnet.data.images import ImageSchema, picture_files, read_files
+from plainnet.data.decode import printable
+from plainnet.data.images import ImageSchema, image_files, read_files
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
+from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
@@ -138,8 +139,8 @@ def _outputs(
         A = trained.loss.predictions(trained.predict_logits(path, remarks))
         return "row", [str(i) for i in range(1, len(A) + 1)], A
     with reading(errors()) as progress:
-        X, kept, skipped = read_files(picture_files(path), trained.schema.size, strict, progress)
+        X, kept, skipped = read_files(image_files(path), trained.schema.size, strict, progress)
     inside = path.is_dir()
     remarks += left_out(skipped, path if inside else path.parent)
-    names = [shown(file.relative_to(path) if inside else file) for file in kept]
+    names = [printable(file.relative_to(path) if inside else file) for file in kept]
     return "file", names, trained.predictions(X)

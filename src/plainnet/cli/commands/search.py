@@ -1,6 +1,7 @@
 """``plainnet search``: trials of settings on folds, and the command that trains the best."""
 
 import shlex
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from json import dumps
@@ -8,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 
 from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
-from plainnet.cli.console import errors, line, output
+from plainnet.cli.console import errors, line, notes, output, section, show_data, table
 from plainnet.cli.options import ConfigFile, Options, training_words
 from plainnet.cli.paths import require_output
-from plainnet.cli.progress import reading
-from plainnet.cli.report import show_data
-from plainnet.cli.trials import SearchWatch, show_plan, show_trials
+from plainnet.cli.progress import SearchDisplay, reading
+from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
-from plainnet.search.search import Method, Search, Trial, check_search
+from plainnet.search.search import Method, Scores, Search, Trial, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import SEARCHED
 from plainnet.training import EvaluationInterrupted, Run, load_folds
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5
+_WIDE = 1000  # columns on which any table fits, to measure how many it needs
+_LISTED = 30  # trials; further ones are only counted
+_HEADS = {"weight_decay": "decay", "dropout": "drop", "batch_size": "batch"}
+_NAMES = {
+    "layers": "hidden layers",
+    "units": "units per layer",
+    "lr": "learning rate",
+    "l2": "L2 penalty",
+    "weight_decay": "weight decay",
+    "batch_size": "batch size",
+}
 
 
 def search(
@@ -86,7 +98,7 @@ def search(
         data = load_folds(path, config, folds, progress=progress)
     show_data(console, str(path), data.data)
     waiting = errors() if json and errors().is_interactive else console
-    with SearchWatch(waiting, trials, folds) as watch:
+    with SearchDisplay(waiting, trials, folds) as watch:
         found = run_search(
             data,
             config,
@@ -160,23 +172,7 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
 
 
 def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
-    """Return the words of the command that runs a trial again, to the same figures.
-
-    Parameters
-    ----------
-    found : Search
-        The search that it is of.
-    trial : Trial
-        Whose settings are all written down, so that nothing is left to draw.
-    path : Path
-        The table or folder.
-    trials : int
-        How many the search was to have.
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the words of the command that runs a trial again, with the same scores."""
     words = training_words(trial.config, str(path), command="search", always=SEARCHED)
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
@@ -211,3 +207,84 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         ],
         "held_out": None if result is None else result.model.record["evaluation"],
     }
+
+
+def show_plan(console: Console, found: Search, m: int) -> None:
+    """Show the method, the folds and the ranges of a search."""
+    trials, epochs = found.rounds[0]
+    how = "by optuna's TPE" if found.method == "optuna" else "at random"
+    title = f"Search: {count(trials, 'trial')} drawn {how}"
+    console.print()
+    line(console, title if found.only is None else f"Trial {found.only} again", "bold")
+    length = f" of {count(epochs, 'epoch')}"
+    if found.method == "halving":
+        steps = ", ".join(f"{n:,} up to epoch {some:,}" for n, some in found.rounds)
+        line(console, f"The better half continues: {steps}")
+        length = ""
+    line(console, f"{m:,} rows in {found.k} folds: each validates a training{length} on the others")
+    for name, values in found.space.items():
+        line(console, f"  {_NAMES.get(name, name)}: {values}")
+
+
+def show_trials(console: Console, found: Search, metric: str) -> None:
+    """Show the trials, the best first, the baselines on the same folds, and failures."""
+    ranked, several = found.ranked, len(found.rounds) > 1
+    sign = "+-" if console.options.ascii_only else "±"
+    names = [name for name in ("hidden", *found.space) if name not in ("layers", "units")]
+    if "layers" not in found.space:
+        names.remove("hidden")
+    options = [[str(t.number), *(_option(name, t.config) for name in names)] for t in ranked]
+    results = [_result(trial, metric, sign, several) for trial in ranked]
+    scores = ["loss", f"{metric} %" if metric == "accuracy" else metric]
+    option_head = ["trial", *(_HEADS.get(name, name) for name in names)]
+    result_head = [*(["epochs"] if several else []), *scores]
+    title = "Trials, best first" + (", as far as they got" if found.interrupted else "")
+    rows = [a + b for a, b in zip(options, results, strict=True)]
+    wide = _table(title, option_head + result_head, rows)
+    if console.measure(wide, options=console.options.update(width=_WIDE)).maximum <= console.width:
+        section(console, wide)
+    else:
+        short = [[row[0], *b] for row, b in zip(options, results, strict=True)]
+        section(console, _table(title, ["trial", *result_head], short))
+        section(console, _table("Their options", option_head, options))
+    if len(ranked) > _LISTED:
+        line(console, f"and {len(ranked) - _LISTED:,} more trials")
+    if found.answers:
+        rows = [[one.words, *_scores(one.scores, metric, sign)] for one in found.answers[::-1]]
+        section(console, table("Baselines on the same folds", ["", *scores], rows, right=(1, 2)))
+    line(console, f"{sign}: standard deviation over {found.k} folds.")
+    notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    return table(title, head, rows[:_LISTED], right=range(len(head)))
+
+
+def _option(name: str, config: TrainConfig) -> str:
+    if name == "hidden":
+        assert config.hidden
+        return f"{len(config.hidden)} x {config.hidden[0]}"
+    return f"{getattr(config, name):g}"
+
+
+def _result(trial: Trial, metric: str, sign: str, several: bool) -> list[str]:
+    last = trial.rungs[-1] if trial.rungs else None
+    epochs = [f"{last.epochs:,}" if last else "-"] if several else []
+    if last is None or trial.failure is not None:
+        return [*epochs, "failed", "-"]
+    return [*epochs, *_scores(last.scores, metric, sign)]
+
+
+def _scores(scores: Scores, metric: str, sign: str) -> list[str]:
+    loss = _pair(scores.mean_loss, scores.deviation_loss, sign)
+    mean, deviation = scores.mean_score, scores.deviation_score
+    if mean is None or deviation is None:
+        return [loss, "-"]
+    if metric == "accuracy":
+        return [loss, f"{100 * mean:.1f} {sign} {100 * deviation:.1f}"]
+    return [loss, _pair(mean, deviation, sign)]
+
+
+def _pair(mean: float, deviation: float, sign: str) -> str:
+    form = ".3f" if 0.1 <= abs(mean) < 1000 else ".2g"  # short, to leave room for the options
+    return f"{mean:{form}} {sign} {deviation:{form}}"

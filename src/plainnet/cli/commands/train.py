@@ -9,16 +9,24 @@ from rich.console import Console
 
 import plainnet.training
 from plainnet.cli.commands.evaluate import show_evaluation, show_findings, show_repeats
-from plainnet.cli.console import clean, line, notes, number, output
+from plainnet.cli.console import (
+    clean,
+    line,
+    notes,
+    output,
+    show_data,
+    show_network,
+    training_text,
+)
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import model_path, near, run_folder
 from plainnet.cli.progress import TrainingDisplay, duration, reading
-from plainnet.cli.report import show_data, show_network, training_text
 from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.evaluation import stored_evaluation
+from plainnet.formatting import number
 from plainnet.nn.network import Sequential
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train.history import Epoch, History

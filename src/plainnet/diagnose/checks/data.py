@@ -12,7 +12,7 @@ from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import contradictions, copies
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import count, percent
-from plainnet.train.batches import ready
+from plainnet.train.batches import prepare
 
 _UNSCALED = 10.0  # root mean square of a column; standardized ones have 1
 _UNEVEN = 100.0  # times the root mean square of the median column
@@ -48,7 +48,7 @@ def check_scale(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for columns much larger than 1, or than the other columns."""
     X = np.asarray(snapshot.X)
     few = X[evenly_spaced(len(X), _SAMPLE)]
-    rows = ready(few, snapshot.transform, np.float64).reshape(len(few), -1)
+    rows = prepare(few, snapshot.transform, np.float64).reshape(len(few), -1)
     size = np.sqrt(np.square(rows).mean(axis=0))
     largest = int(size.argmax())
     median = float(np.median(size[size > 0])) if (size > 0).any() else 1.0

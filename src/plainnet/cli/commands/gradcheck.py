@@ -1,0 +1,70 @@
+"""``plainnet gradcheck``: check the gradients of a model against finite differences."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from plainnet.cli.console import errors, line, notes, output, section, table
+from plainnet.cli.progress import reading
+from plainnet.errors import PlainnetError
+from plainnet.model import Model
+from plainnet.nn.gradcheck import GradCheck
+from plainnet.nn.gradcheck import gradcheck as check_gradients
+
+WRONG = 1  # the exit code if a gradient is wrong
+
+
+def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, seed: int = 0) -> int:
+    """Check the gradients of a model.
+
+    Parameters
+    ----------
+    model
+        A model file.
+    path
+        A table with the target column, or a folder with a folder for each class.
+    rows
+        Number of rows to check, evenly from the first to the last.
+    sample
+        Number of entries to check in each parameter.
+    seed
+        Seed for the choice of entries.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    from plainnet.data.dataset import read_labeled
+
+    if rows < 1 or seed < 0:
+        raise PlainnetError(
+            f"--rows must be at least 1 and --seed at least 0, got {rows} and {seed}"
+        )
+    trained = Model.load(model)
+    remarks: list[str] = []
+    with reading(errors()) as progress:
+        X, y = read_labeled(path, trained.schema, trained.target, progress=progress, notes=remarks)
+    notes(remarks)
+    some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
+    trained.forward(X[some])  # refuses a network that is out of proportion
+    few = X[some] if trained.transform is None else trained.transform(X[some])
+    result = check_gradients(trained.net, trained.loss, few, y[some], sample=sample, seed=seed)
+    _show_check(output(), result, len(some))
+    return 0 if result.ok else WRONG
+
+
+def _show_check(console: Console, result: GradCheck, n: int) -> None:
+    body = []
+    for row in result.rows:
+        remark = "ok" if row.difference < result.threshold else f"WRONG, most at {row.worst}"
+        if row.kinks:
+            remark += f"; {len(row.kinks):,} on a kink, left out"
+        shape = " x ".join(map(str, row.shape))
+        body.append((row.name, shape, f"{row.checked:,}", f"{row.difference:.1e}", remark))
+    head = ["parameter", "shape", "checked", "difference", ""]
+    section(console, table(f"Gradients on {n:,} rows", head, body, right=(1, 2, 3)))
+    verdict = "right" if result.ok else "WRONG"
+    whole = f"{result.difference:.1e} in all, and each should be below {result.threshold:.0e}"
+    line(console, f"The gradients are {verdict}: {whole}.", "" if result.ok else "bold red")
