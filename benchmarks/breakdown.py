@@ -135,7 +135,7 @@ def prediction_parts(net: Sequential, X: Array) -> list[tuple[float, int]]:
     threads = available_threads() if len(X) > len(batch) else 1
     with limited_threads(1):
         parts = [*layer_calls(net, batch, train=False)]
-        parts.append([partial(np.copyto, first.room(len(batch)), batch)])
+        parts.append([partial(np.copyto, first.input_buffer(len(batch)), batch)])
         return [(sum(map(microseconds, calls)) / len(batch), threads) for calls in parts]
 
 

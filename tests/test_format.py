@@ -16,7 +16,7 @@ from golden.make import ROWS
 from plainnet import Model
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
-from plainnet.evaluate.baselines import stored
+from plainnet.evaluate.baselines.baseline import stored
 from plainnet.model import PARTS
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES
@@ -67,7 +67,7 @@ def test_what_a_golden_file_says_of_its_training_is_understood(path):
     model = Model.load(path)
     names = [one.name for one in stored(model)]
     assert names[:2] == ["constant", "column"]
-    found = model.record["results"]["evaluation"]
+    found = model.record["evaluation"]
     assert [one["name"] for one in found["baselines"]] == names
 
 

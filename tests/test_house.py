@@ -462,6 +462,14 @@ def test_no_global_randomness(path):
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_name_shadows_a_module():
+    classes()  # imports every module
+    for module in sorted(MODULES.keys() & sys.modules.keys() - {"plainnet"}):
+        parent, _, child = module.rpartition(".")
+        assert inspect.ismodule(getattr(sys.modules[parent], child)), module
+    assert not [name for name in plainnet.__all__ if f"plainnet.{name}" in MODULES]
+
+
 @files
 def test_no_dispatch_by_hasattr(path):
     assert "hasattr(" not in path.read_text(encoding="utf-8")

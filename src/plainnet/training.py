@@ -95,11 +95,11 @@ def load_folds(
 
 def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
     from plainnet.data.dataset import TableSource, read_source
-    from plainnet.evaluate.duplicates import groups_of
+    from plainnet.evaluate.duplicates import near_duplicate_groups
 
     task, kinds = cast("Task | None", config.task), cast("Mapping[str, ColumnKind]", config.kind)
     options: dict[str, Any] = {"target": config.target, "task": task, "kinds": kinds}
-    options |= {"group": groups_of if config.group_duplicates else None}
+    options |= {"group": near_duplicate_groups if config.group_duplicates else None}
     options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
     if isinstance(data, str | Path):
         size, strict = config.size, config.strict
@@ -201,7 +201,7 @@ def train(
     >>> run.model.predict(X[[0, 19]])
     array(['low', 'high'], dtype=object)
     """
-    from plainnet.evaluate.per_example import without_far
+    from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
     data = load(data, config, progress=progress)
@@ -213,7 +213,7 @@ def train(
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
     model = untrained(data, config)
-    data = without_far(model, data, "validation")
+    data = drop_extreme_rows(model, data, "validation")
     if checkpoints is not None:
         checkpoints.require_same("config", partial(asdict, config))
         checkpoints.require_same("data", partial(_fingerprint, data))

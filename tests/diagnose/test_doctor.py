@@ -24,8 +24,8 @@ from plainnet.diagnose.doctor import (
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot, best_constant
 from plainnet.engine.blas_threads import limited_threads
+from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.metrics import scores as metrics
 from plainnet.metrics.intervals import paired_shares
 from plainnet.nn import Dense, Huber, Identity, ReLU, Sequential, SoftmaxCrossEntropy

@@ -10,7 +10,7 @@ import pytest
 from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.targets import Target
-from plainnet.evaluate.baselines import fit_baselines, store, stored
+from plainnet.evaluate.baselines.baseline import fit_baselines, store, stored
 from plainnet.evaluate.evaluate import Costs, evaluate
 from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores
 from plainnet.evaluate.membership import Share

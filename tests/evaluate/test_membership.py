@@ -7,7 +7,7 @@ import pytest
 from plainnet import Model, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.table_schema import TableSchema
-from plainnet.evaluate.duplicates import fingerprints
+from plainnet.evaluate.duplicates import hash_rows
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.membership import guessable, hashes, trained_share
 from plainnet.training import train
@@ -73,9 +73,9 @@ def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none,
     model = loaded(result, tmp_path)
     tried = model.schema.transform(every_possible_row(model.schema))
     assert len(tried) > 500_000
-    marks = fingerprints(tried)
+    marks = hash_rows(tried)
     parts = (result.data.train, result.data.test)
-    trained, tested = (np.isin(marks, fingerprints(part.X)) for part in parts)
+    trained, tested = (np.isin(marks, hash_rows(part.X)) for part in parts)
     assert trained.sum() > 1000
     # nothing is there to compare with
     assert rows_of(model.extras) == []
@@ -102,7 +102,7 @@ def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
     trained = model.schema.transform(frame)
     # fresh ones differ from real ones in one cell alone
     fresh = model.schema.transform(people(2000).assign(age=people(2000, 1)["age"]))
-    fresh = fresh[~np.isin(fingerprints(fresh), fingerprints(model.schema.transform(frame)))]
+    fresh = fresh[~np.isin(hash_rows(fresh), hash_rows(model.schema.transform(frame)))]
     asked, hits = matches(model, trained)
     assert hits[asked].all()
     asked, hits = matches(model, fresh)
@@ -175,7 +175,7 @@ def test_how_likely_a_guess_is_by_counting():
     frame = some(1000)
     schema = TableSchema.infer(frame)
     X = schema.transform(frame)
-    often = np.isin(fingerprints(schema.transform(some(100_000))), fingerprints(X)).mean()
+    often = np.isin(hash_rows(schema.transform(some(100_000))), hash_rows(X)).mean()
     assert guessable(X, schema) == pytest.approx(often, rel=0.5)
     assert guessable(X, schema) >= often
 

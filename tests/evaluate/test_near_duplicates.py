@@ -8,9 +8,15 @@ from plainnet.config import TrainConfig
 from plainnet.data import Examples, TableSource, split
 from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.checks import repeated_rows
-from plainnet.evaluate.duplicates import Copies, copies, found_in, groups_of
+from plainnet.evaluate.duplicates import (
+    Copies,
+    count_copies,
+    fit_grid,
+    hash_cells,
+    match_rows,
+    near_duplicate_groups,
+)
 from plainnet.evaluate.evaluate import evaluate
-from plainnet.evaluate.near_duplicates import cell_marks, grid_of
 from plainnet.training import train
 
 
@@ -26,7 +32,7 @@ def jittered(X, size, seed=9):
 @pytest.mark.parametrize("columns", [4, 30])
 def test_rows_written_down_twice_are_found(size, columns):
     X = rows(2000, columns)
-    found = copies(np.vstack([X, jittered(X[:200], size / columns**0.5)]).astype(np.float32))
+    found = count_copies(np.vstack([X, jittered(X[:200], size / columns**0.5)]).astype(np.float32))
     assert found.equal <= 2  # what float32 rounds to the same number
     assert 196 <= found.equal + found.near <= 200
 
@@ -36,9 +42,9 @@ def test_rows_written_down_twice_are_found(size, columns):
 def test_rows_near_by_chance_are_not(m, power):
     """One number decides all columns, so that rows lie close to each other on a curve."""
     x = rows(m, 1, seed=m)
-    found = copies(np.hstack([x**k for k in range(1, power + 1)]))
+    found = count_copies(np.hstack([x**k for k in range(1, power + 1)]))
     assert found.near <= 0.002 * m
-    assert copies(rows(m, 6)).near == 0
+    assert count_copies(rows(m, 6)).near == 0
 
 
 def test_the_same_rows_are_near_as_by_comparing_each_with_each():
@@ -46,7 +52,7 @@ def test_the_same_rows_are_near_as_by_comparing_each_with_each():
     X = np.vstack([X, jittered(X[:50], 1e-5), jittered(X[50:80], 0.3)])
     spread = X.std(axis=0)
     apart = np.linalg.norm((X[:, None] - X) / spread, axis=2)
-    groups = groups_of(X)
+    groups = near_duplicate_groups(X)
     together = groups[:, None] == groups
     assert together[apart < 1e-4].all()
     assert not together[apart > 0.1].any()
@@ -57,14 +63,17 @@ def test_what_is_near_does_not_depend_on_units():
     X = rows(500, 4)
     X = np.vstack([X, jittered(X[:40], 1e-6)])
     units = np.array([1e-3, 1.0, 1e4, 7.0])
-    assert groups_of(X).tolist() == groups_of(X * units + [0, 5, 1e5, -3]).tolist()
+    assert (
+        near_duplicate_groups(X).tolist()
+        == near_duplicate_groups(X * units + [0, 5, 1e5, -3]).tolist()
+    )
 
 
 def test_a_row_at_the_edge_of_a_cell_is_inside_one_of_the_other_grid():
     grid = np.eye(2, 6)
-    edge = cell_marks(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
+    edge = hash_cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
     assert (edge[0] == edge[1]).tolist() == [False, True]
-    middle = cell_marks(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]), grid)
+    middle = hash_cells(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]), grid)
     assert (middle[0] == middle[1]).tolist() == [True, False]
 
 
@@ -77,11 +86,11 @@ def test_text_that_differs_in_case_or_spaces_is_the_same():
     assert schema.feature_names[:5] == ("city=Bo", "city=New  York", "city=Oslo", "city=new york",
                                         "city=oslo")  # fmt: skip
     before = X.copy()
-    groups = groups_of(schema.normalize_spelling(X))
+    groups = near_duplicate_groups(schema.normalize_spelling(X))
     assert groups[:5].tolist() == [0, 0, groups[2], groups[3], groups[3]]
     assert len(set(groups)) == 3
     assert (before == X).all()
-    assert copies(X, schema) == (10, 2)
+    assert count_copies(X, schema) == (10, 2)
     other = TableSchema.infer(frame[["n"]])
     assert other.normalize_spelling(X[:, -1:]) is not None
 
@@ -129,18 +138,18 @@ def test_near_rows_are_found_among_others():
     schema = TableSchema.infer(frame, exclude=("y",))
     train = schema.transform(frame)
     X = schema.transform(frame.assign(a=frame["a"] + 1e-6))
-    equal, alike = found_in(train, X, schema)
+    equal, alike = match_rows(train, X, schema)
     assert alike.all()
     assert equal.mean() < 0.2  # some are the same in float32
     fresh = schema.transform(frame.assign(a=frame["a"] + 0.5))
-    assert not found_in(train, fresh, schema)[1].any()
+    assert not match_rows(train, fresh, schema)[1].any()
 
 
 def test_a_grid_that_no_row_fits_says_nothing():
     x = rows(3000, 1)
-    assert not grid_of(x).any()
-    assert not found_in(x, x + 1e-9)[1].any()
-    assert found_in(x, x)[1].all()
+    assert not fit_grid(x).any()
+    assert not match_rows(x, x + 1e-9)[1].any()
+    assert match_rows(x, x)[1].all()
 
 
 def test_the_split_asks_for_groups_in_one_spelling():

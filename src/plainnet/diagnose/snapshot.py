@@ -12,8 +12,9 @@ from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
+from plainnet.evaluate.baselines.one_rule import fit_rules
 from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
-from plainnet.evaluate.one_rule import FeatureSpan, fit_rules
+from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
 from plainnet.metrics.scores import rank_correlation
@@ -291,7 +292,7 @@ class TrainingSnapshot:
         counts = np.bincount(self.labels)
         wrong = LEAK_LEFT * (1 - float(counts.max() / len(self.labels)))
         rules = fit_rules(columns, X, self.labels.astype(np.int64), len(counts))
-        found = [(r, rule.place.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
+        found = [(r, rule.span.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
         if not found:
             return None
         right, name = max(found)

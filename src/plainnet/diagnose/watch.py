@@ -7,9 +7,9 @@ from plainnet.config import TrainConfig, make_loss, make_optimizer
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.finding import Finding
-from plainnet.evaluate.one_rule import feature_spans
-from plainnet.evaluate.per_example import NamedExamples, usable
+from plainnet.evaluate.per_example import NamedExamples, drop_extremes
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model
 from plainnet.nn.layers import Dropout
@@ -58,7 +58,7 @@ class DoctorWatch:
         held_out = data.test
         if held_out is not None:  # a row with a fill value must not decide a finding
             names = tuple(map(str, range(len(held_out.X))))
-            kept = usable(model, NamedExamples(names, *held_out), [])
+            kept = drop_extremes(model, NamedExamples(names, *held_out), [])
             held_out = kept.rows if kept.names else None
         snapshot = replace(
             _snapshot(model, data.train, held_out),

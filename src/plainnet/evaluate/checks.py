@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.evaluate.baselines import Baseline, Column
+from plainnet.evaluate.baselines.baseline import Baseline, Column
 from plainnet.evaluate.duplicates import Copies, contradictions
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
@@ -47,7 +47,7 @@ def leaked_columns(
             classes = ("No", "Yes") if several else case.target.classes
             evidence = f"{percent(right)} of {case.rows} right by {rule.describe(classes)}"
             leaked = f"the label {case.target.classes[i]!r}" if several else "the target"
-            findings.append(_leak(rule.place.name, leaked, evidence))
+            findings.append(_leak(rule.span.name, leaked, evidence))
     if case.regression and len(y) >= _FEWEST:
         for span in case.spans:
             for i, target in enumerate(case.target.columns):

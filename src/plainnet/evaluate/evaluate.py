@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines import Baseline, fit_baselines, store, stored
+from plainnet.evaluate.baselines.baseline import Baseline, fit_baselines, store, stored
 from plainnet.evaluate.checks import (
     contradictory_labels,
     leaked_columns,
@@ -17,7 +17,7 @@ from plainnet.evaluate.checks import (
     rows_trained_on,
     split_duplicates,
 )
-from plainnet.evaluate.duplicates import copies, found_in
+from plainnet.evaluate.duplicates import count_copies, match_rows
 from plainnet.evaluate.evaluation import (
     UNITS,
     BaselineResult,
@@ -25,9 +25,9 @@ from plainnet.evaluate.evaluation import (
     ProbabilityScores,
     Scores,
 )
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.membership import remember, trained_share
-from plainnet.evaluate.one_rule import feature_spans
-from plainnet.evaluate.per_example import without_far
+from plainnet.evaluate.per_example import drop_extreme_rows
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics import curves
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
@@ -71,8 +71,8 @@ def evaluate(
     if train is None:
         findings += rows_trained_on(case, share)
     else:
-        findings += split_duplicates(case, *found_in(train, rows.X, model.schema), points)
-    findings += repeated_rows(images, copies(rows.X, model.schema), len(rows.X))
+        findings += split_duplicates(case, *match_rows(train, rows.X, model.schema), points)
+    findings += repeated_rows(images, count_copies(rows.X, model.schema), len(rows.X))
     if task != "regression":
         findings += contradictory_labels(case, rows.X, rows.y)
     return Evaluation(
@@ -95,7 +95,7 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
     try:
         try:
             store(fit_baselines(model.schema, model.target, data.train), model)
-            data = without_far(model, data, "test")
+            data = drop_extreme_rows(model, data, "test")
             if data.test is not None:
                 found = evaluate(model, data.test, train=data.train.X)
                 model.record["evaluation"] = found.to_json()
@@ -117,7 +117,7 @@ def score_model(model: Model, rows: "Examples") -> Scores:
 
 def score_baseline(model: Model, baseline: Baseline, rows: "Examples") -> tuple[Array, Scores]:
     """Return the predictions of a baseline and their scores, by the loss of a model."""
-    A = baseline.outputs(rows.X)
+    A = baseline.predict(rows.X)
     return A, _score(model, _logits(model.target.task, A).astype(model.net.dtype), A, rows.y)
 
 
@@ -142,8 +142,8 @@ def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) 
     A, scores = score_baseline(model, baseline, rows)
     paired = paired_shares if task in ("binary", "multiclass") else paired_means
     difference = paired(points, _points(task, A, rows.y))
-    names = (baseline.name, baseline.describe(model.target), baseline.phrase(model.target))
-    return BaselineResult(*names, scores, difference)
+    names = baseline.describe(model.target)
+    return BaselineResult(baseline.name, *names, scores, difference)
 
 
 def _points(task: str, A: Array, y: Array) -> Array:

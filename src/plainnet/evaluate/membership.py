@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.evaluate.duplicates import fingerprints
-from plainnet.evaluate.one_rule import feature_spans
+from plainnet.evaluate.duplicates import hash_rows
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.metrics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def guessable(X: Array, schema: "Schema") -> float:
         return repeated
     meet = 1.0
     for column in feature_spans(schema):
-        values = fingerprints(X[:, column.start : column.stop])
+        values = hash_rows(X[:, column.start : column.stop])
         counts = np.unique(values, return_counts=True)[1].astype(np.float64)
         meet *= float(np.square(counts / m).sum())
     return max(repeated, m * meet)
@@ -115,7 +115,7 @@ def _filter(extras: dict[str, Array]) -> tuple[NDArray[np.bool_], float]:
 def hashes(X: Array, schema: "Schema") -> NDArray[np.uint64]:
     """Return a hash of each row, (m,): the same in every model of a table."""
     blocks = range(0, max(len(X), 1), _BLOCK)
-    return np.concatenate([fingerprints(_unscaled(X[i : i + _BLOCK], schema)) for i in blocks])
+    return np.concatenate([hash_rows(_unscaled(X[i : i + _BLOCK], schema)) for i in blocks])
 
 
 def _halves(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

@@ -1,4 +1,4 @@
-"""Row by row: the samples of a file with their names, and the loss and score of each."""
+"""Examples one by one: their names, those too extreme to evaluate, and the score of each."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from plainnet.errors import DataError
 from plainnet.model import Model, are_moderate
-from plainnet.nn.losses import is_positive
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
     from plainnet.data.images import Progress
 
 Floats = NDArray[np.float64]
-_NAMED = 5  # samples that are named before the rest is only counted
+_NAMED = 5  # examples that are named before the rest is only counted
 
 
 class NamedExamples(NamedTuple):
-    """Samples with known targets: their names, inputs as the model takes them, and targets.
-
-    A row of a table is named by its number in the file, counted from 1; a picture by its file.
-    """
+    """Examples with known targets, named by the number of the row (from 1) or the image file."""
 
     names: tuple[str, ...]
     X: Array
@@ -32,7 +28,7 @@ class NamedExamples(NamedTuple):
 
     @property
     def rows(self) -> "Examples":
-        """The samples without their names."""
+        """The examples without their names."""
         from plainnet.data.dataset import Examples
 
         return Examples(self.X, self.y)
@@ -46,7 +42,7 @@ def read_rows(
     progress: "Progress | None" = None,
     notes: list[str] | None = None,
 ) -> NamedExamples:
-    """Read samples whose targets are known, each with its name."""
+    """Read examples with known targets."""
     from plainnet.data.dataset import left_out
     from plainnet.data.decode import printable
     from plainnet.data.images import ImageSchema, read_images
@@ -69,39 +65,40 @@ def read_rows(
     return NamedExamples(names, found.X, y)
 
 
-def usable(model: Model, found: NamedExamples, notes: list[str]) -> NamedExamples:
-    """Leave out samples whose values or outputs are too large to evaluate, such as fill values."""
-    sound = are_moderate(model.forward(found.X, check=False))
+def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedExamples:
+    """Drop examples with values or outputs too large to evaluate, such as fill values."""
+    sound = are_moderate(model.forward(rows.X, check=False))
     if model.transform is None:
-        sound &= are_moderate(found.X)
+        sound &= are_moderate(rows.X)
     if model.target.task == "regression":
-        sound &= are_moderate(found.y)
+        sound &= are_moderate(rows.y)
     if sound.all():
-        return found
-    notes.append(_left_out(model, found, np.flatnonzero(~sound)))
+        return rows
+    notes.append(_describe_dropped(model, rows, np.flatnonzero(~sound)))
     kept = np.flatnonzero(sound)
-    return NamedExamples(tuple(found.names[i] for i in kept), found.X[kept], found.y[kept])
+    return NamedExamples(tuple(rows.names[i] for i in kept), rows.X[kept], rows.y[kept])
 
 
-def _left_out(model: Model, found: NamedExamples, far: NDArray[np.int64]) -> str:
-    """Describe the samples left out, with the column that is the likely cause."""
-    from plainnet.evaluate.one_rule import feature_spans
+def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int64]) -> str:
+    """Name the examples that are dropped, and the column that is the likely cause."""
+    from plainnet.evaluate.feature_spans import feature_spans
 
-    names = ", ".join(found.names[i] for i in far[:_NAMED])
-    more = f" and {len(far) - _NAMED:,} more" if len(far) > _NAMED else ""
-    their = "its" if len(far) == 1 else "their"
-    text = f"{their} values or predictions are too large to evaluate"
+    one, first = len(dropped) == 1, dropped[0]
+    names = ", ".join(rows.names[i] for i in dropped[:_NAMED])
+    if len(dropped) > _NAMED:
+        names += f" and {len(dropped) - _NAMED:,} more"
+    reason = f"{'its' if one else 'their'} values or predictions are too large to evaluate"
     if model.transform is not None:
-        return f"left out {names}{more}: {text}"
-    x, y = np.abs(found.X[far[0]]), np.abs(np.ravel(found.y[far[0]]))
-    name = next(p.name for p in feature_spans(model.schema) if p.start <= x.argmax() < p.stop)
+        return f"left out {names}: {reason}"
+    x, y = np.abs(rows.X[first]), np.abs(np.ravel(rows.y[first]))
+    spans = feature_spans(model.schema)
+    column = next(span.name for span in spans if span.start <= x.argmax() < span.stop)
     if model.target.task == "regression" and not y.max() <= x.max():
-        name = model.target.columns[int(y.argmax())]
-    rows = "row" if len(far) == 1 else "rows"
-    first = "" if len(far) == 1 else f" in row {found.names[far[0]]}"
+        column = model.target.columns[int(y.argmax())]
+    where = "" if one else f" in row {rows.names[first]}"
     return (
-        f"left out {rows} {names}{more}: {text} (the most extreme value{first} is in column "
-        f"{name!r})"
+        f"left out {'row' if one else 'rows'} {names}: {reason} (the most extreme value{where} is "
+        f"in column {column!r})"
     )
 
 
@@ -113,35 +110,35 @@ def read_usable(
     strict: bool = False,
     progress: "Progress | None" = None,
 ) -> NamedExamples:
-    """Read samples as `read_rows` does, and leave out what `usable` does."""
-    found = read_rows(model, path, strict=strict, progress=progress, notes=notes)
-    kept = usable(model, found, notes)
+    """Read examples with known targets, without those that `drop_extremes` drops."""
+    rows = read_rows(model, path, strict=strict, progress=progress, notes=notes)
+    kept = drop_extremes(model, rows, notes)
     if not kept.names:
-        model.forward(found.X)  # refuses it with the row and its output
+        model.forward(rows.X)  # raises an error that names the extreme number
         raise DataError(f"no row is left: {notes[-1]}")
     return kept
 
 
-def without_far(model: Model, data: "Dataset", part: Literal["validation", "test"]) -> "Dataset":
-    """Apply `usable` to one part of a data set."""
+def drop_extreme_rows(
+    model: Model, data: "Dataset", part: Literal["validation", "test"]
+) -> "Dataset":
+    """Drop the extreme rows of one part of a data set."""
     rows, numbers, notes = getattr(data, part), getattr(data, f"{part}_rows"), list(data.notes)
     if rows is None:
         return data
     numbers = numbers if len(numbers) else np.arange(len(rows.X))
     named = NamedExamples(tuple(str(i + 1) for i in numbers), *rows)
-    found = usable(model, named, notes)
-    if found is named:
+    kept = drop_extremes(model, named, notes)
+    if kept is named:
         return data
-    index = np.array([int(name) - 1 for name in found.names], np.int64)
-    less: dict[str, Any] = {part: found.rows if found.names else None, f"{part}_rows": index}
-    return replace(data, notes=notes, **less)
+    index = np.array([int(name) - 1 for name in kept.names], np.int64)
+    fewer: dict[str, Any] = {part: kept.rows if kept.names else None, f"{part}_rows": index}
+    return replace(data, notes=notes, **fewer)
 
 
 def row_scores(model: Model, Z: Array, y: Array) -> Floats:
-    """Compute the score of each row: 1 where the answer is right, or the error of a number."""
-    task = model.target.task
-    if task == "regression":
+    """Return the share of right labels of each row, or the mean absolute error in the unit of y."""
+    if model.target.task == "regression":
         return np.asarray((np.abs(Z - y) * np.asarray(model.target.scale)).mean(axis=1))
-    if task == "multiclass":
-        return np.asarray(Z.argmax(axis=1) == y, np.float64)
-    return np.asarray((is_positive(model.loss.predictions(Z)) == (y > 0.5)).mean(axis=1))
+    right = np.asarray(model.loss.metric_values(Z, y), np.float64)
+    return right if right.ndim == 1 else np.asarray(right.mean(axis=1))

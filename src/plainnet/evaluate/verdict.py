@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.evaluation import BaselineResult, Scores
+from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.evaluate.membership import Share
-from plainnet.evaluate.one_rule import FeatureSpan
 from plainnet.formatting import count, number, percent
 
 if TYPE_CHECKING:

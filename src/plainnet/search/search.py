@@ -11,7 +11,7 @@ import numpy as np
 
 from plainnet.config import TrainConfig, check, with_hidden
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines import Baseline, fit_baselines
+from plainnet.evaluate.baselines.baseline import Baseline, fit_baselines
 from plainnet.evaluate.evaluate import score_baseline, score_model
 from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.search.samplers import TpeSampler, require_optuna
@@ -357,4 +357,4 @@ def _baselines_on(
     assert part.test is not None
     model = untrained(part, config)
     for one in fit_baselines(part.schema, part.target, part.train):
-        yield one, one.describe(part.target), score_baseline(model, one, part.test)[1]
+        yield one, one.describe(part.target)[0], score_baseline(model, one, part.test)[1]

@@ -9,7 +9,7 @@ from plainnet.data.splits import duplicate_groups
 from plainnet.diagnose.activations import evenly_spaced
 from plainnet.diagnose.snapshot import MOST_COLUMNS, TrainingSnapshot, name_of
 from plainnet.evaluate.checks import repeated_rows
-from plainnet.evaluate.duplicates import contradictions, copies
+from plainnet.evaluate.duplicates import contradictions, count_copies
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import count, percent
 from plainnet.train.batches import prepare
@@ -183,7 +183,9 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for rows that repeat an earlier one."""
     X = np.asarray(snapshot.X)
-    yield from repeated_rows(snapshot.images, copies(X, snapshot.schema), len(X), training=True)
+    yield from repeated_rows(
+        snapshot.images, count_copies(X, snapshot.schema), len(X), training=True
+    )
 
 
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from plainnet import ModelFileError
 from plainnet.data.table_schema import TableSchema
-from plainnet.evaluate.one_rule import FeatureSpan, Rule, feature_spans, fit_rules
+from plainnet.evaluate.baselines.one_rule import Rule, fit_rules
+from plainnet.evaluate.feature_spans import FeatureSpan, feature_spans
 from plainnet.storage.json_reader import JsonReader
 
 NUMBER = FeatureSpan("x", "number", 0, 1)
@@ -110,8 +111,8 @@ def test_a_rule_comes_back_from_json():
         {"counts": [[0, 0, 0.5]]},
         {"counts": [[0, 0, 1e300]]},
         {"shares": [[0.5, 0.5]]},
-        {"place": {**NUMBER.to_json(), "start": 5, "stop": 6}},
-        {"place": {**NUMBER.to_json(), "missing": "no"}},
+        {"column": {**NUMBER.to_json(), "start": 5, "stop": 6}},
+        {"column": {**NUMBER.to_json(), "missing": "no"}},
         {"more": 1},
     ],
 )

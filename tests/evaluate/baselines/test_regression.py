@@ -6,8 +6,8 @@ import signal
 import numpy as np
 import pytest
 
-from plainnet.evaluate import linear_baseline as regressions
-from plainnet.evaluate.linear_baseline import fit_regression
+from plainnet.evaluate.baselines import regression
+from plainnet.evaluate.baselines.regression import fit_regression
 from plainnet.train.step import TrainStep
 
 
@@ -78,7 +78,7 @@ def test_several_classes_and_labels_are_learned():
 
 
 def test_much_data_is_taken_in_parts(monkeypatch):
-    monkeypatch.setattr(regressions, "_WORK", 0)
+    monkeypatch.setattr(regression, "_WORK", 0)
     X = np.random.default_rng(4).standard_normal((2000, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.float32)
     net = fit_regression("binary", X, y, 1)
@@ -94,7 +94,7 @@ def test_nothing_is_left_to_chance():
 
 @pytest.mark.parametrize("work", [10**18, 0])  # full batches, mini-batches
 def test_ctrl_c_leaves_no_half_trained_baseline(monkeypatch, work):
-    monkeypatch.setattr(regressions, "_WORK", work)
+    monkeypatch.setattr(regression, "_WORK", work)
     steps = itertools.count()
 
     def press(self, X, y, weight):

@@ -1,0 +1,1 @@
+"""Baselines: predictions without a network, which a network has to beat."""

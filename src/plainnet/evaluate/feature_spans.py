@@ -1,0 +1,77 @@
+"""Feature spans: which features belong to which column of a table."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, final, get_args
+
+from plainnet.storage.json_reader import JsonReader
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.table_schema import TableSchema
+
+Kind = Literal["number", "yesno", "category", "indicator"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@final
+@dataclass(frozen=True)
+class FeatureSpan:
+    """The features of a column, and how they encode it."""
+
+    name: str  # the column
+    kind: Kind
+    start: int  # its first feature
+    stop: int  # one after its last feature
+    missing: bool = False  # whether the last feature says that the cell was missing
+    levels: tuple[str, ...] = ()  # of a category; any other level is 0 in all features
+    mean: float = 0.0  # by which a number was standardized
+    scale: float = 1.0  # by which a number was standardized
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the span as JSON values."""
+        return {**self.__dict__, "levels": list(self.levels)}
+
+    @classmethod
+    def from_json(cls, fields: JsonReader, n_features: int) -> "FeatureSpan":
+        """Read a span from a model file and check that it fits the model."""
+        fields.only("name", "kind", "start", "stop", "missing", "levels", "mean", "scale")
+        start = fields.whole("start", high=n_features - 1)
+        levels, missing = fields.texts("levels"), fields.flag("missing")
+        kind = next(kind for kind in _KINDS if kind == fields.text("kind", _KINDS))
+        width = {"category": len(levels), "indicator": 0}.get(kind, 1) + missing
+        stop = fields.whole("stop", low=start + width, high=min(n_features, start + width))
+        mean, scale = fields.number("mean"), fields.number("scale", positive=True)
+        return cls(fields.text("name"), kind, start, stop, missing, levels, mean, scale)
+
+
+def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
+    """Return the span of each column of a table; none of images."""
+    from plainnet.data.column_kinds import (
+        CategoryColumn,
+        FeatureColumn,
+        IndicatorColumn,
+        NumberColumn,
+    )
+    from plainnet.data.images import ImageSchema
+
+    spans: list[FeatureSpan] = []
+    if isinstance(schema, ImageSchema):
+        return spans
+    start = 0
+    for column in schema.columns:
+        if not isinstance(column, FeatureColumn):
+            continue
+        kind: Kind = "yesno"
+        levels: tuple[str, ...] = ()
+        mean, scale = 0.0, 1.0
+        if isinstance(column, NumberColumn):
+            kind, mean, scale = "number", column.mean, column.scale
+        elif isinstance(column, CategoryColumn):
+            kind, levels = "category", column.levels
+        elif isinstance(column, IndicatorColumn):
+            kind = "indicator"
+        stop = start + len(column.features)
+        missing = bool(column.missing)
+        spans.append(FeatureSpan(column.name, kind, start, stop, missing, levels, mean, scale))
+        start = stop
+    return spans
