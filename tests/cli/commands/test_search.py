@@ -185,7 +185,7 @@ def test_where_all_fail_the_table_comes_before_the_error(
     if option:
         found = json.loads(outcome.out)
         assert found["winner"] is None
-        assert all("cost became nan" in trial["failure"] for trial in found["trials"])
+        assert all("loss became nan" in trial["failure"] for trial in found["trials"])
     else:
         assert outcome.out.count("Note: trial") == 3
 
