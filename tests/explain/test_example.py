@@ -1,4 +1,4 @@
-"""One row or picture all the way from its cells: every task, and equality with the model."""
+"""Explanations of one row or picture: every task, and agreement with the model."""
 
 import html
 import json
@@ -63,7 +63,7 @@ def trained(target, **options):
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_every_task_says_what_the_model_says(target):
+def test_explanations_agree_with_predictions_for_every_task(target):
     model, table = trained(target), frame()
     before = model.net.params.theta.copy()
     for row in (1, 17, 60):
@@ -105,7 +105,7 @@ def test_every_task_says_what_the_model_says(target):
     ],
     ids=["batch norm", "layer norm", "dropout", "smoothing"],
 )
-def test_what_a_training_can_make_is_explained_as_it_predicts(options):
+def test_explanations_agree_with_predictions_for_every_option(options):
     model, table = trained(("binary",), **options), frame()
     seen = explain(model, table, 5)
     assert seen.trace.ok
@@ -115,7 +115,7 @@ def test_what_a_training_can_make_is_explained_as_it_predicts(options):
 
 
 def hand_made():
-    """age (mean 40, deviation 10, median 35) and city; z = 2 age - city=Bo + 0.5."""
+    """age (mean 40, standard deviation 10, median 35) and city; z = 2 age - city=Bo + 0.5."""
     table = pd.DataFrame(
         {"age": ["30", "50", "30", "50"], "city": ["Bo", "Ål", "Bo", "Ål"], "y": ["n", "y"] * 2}
     )
@@ -148,7 +148,7 @@ def test_cells_by_hand():
     assert age.code.file == "plainnet/data/column_kinds.py"
 
 
-def test_a_missing_cell_and_an_unknown_city():
+def test_missing_cell_and_unknown_level():
     new = pd.DataFrame({"age": [None], "city": ["Rom"]})
     seen = explain(hand_made(), new, label="n")
     assert seen.cells[0].raw is None
@@ -161,7 +161,7 @@ def test_a_missing_cell_and_an_unknown_city():
     assert seen.trace.value == pytest.approx(0.9740769841801067, rel=1e-12)
 
 
-def test_rows_keep_their_numbers():
+def test_row_numbers_are_preserved():
     table = introverts(40)
     model = train(table, TrainConfig(epochs=1)).model
     table.loc[3, "Personality"] = None
@@ -184,7 +184,7 @@ def test_rows_keep_their_numbers():
         (("a", "b"), "", [0, 0]),
     ],
 )
-def test_a_label_may_be_given(target, label, y):
+def test_given_label(target, label, y):
     model = trained(target)
     if target == ("tags",):
         assert model.target.classes == ("big", "blue", "green", "red", "small")
@@ -192,7 +192,7 @@ def test_a_label_may_be_given(target, label, y):
     assert np.array_equal(seen.trace.y, y)
 
 
-def test_numbers_may_be_given_as_a_label():
+def test_numeric_label():
     seen = explain(trained(("price", "weight")), frame()[INPUTS], label="53; 4")
     assert seen.truth == "53;4"
 
@@ -216,13 +216,13 @@ def test_numbers_may_be_given_as_a_label():
         ),
     ],
 )
-def test_what_is_not_there_is_said(target, row, label, message):
+def test_missing_row_or_label_raises(target, row, label, message):
     with pytest.raises(DataError) as error:
         explain(trained(target), frame(), row, label=label)
     assert str(error.value) == message
 
 
-def test_an_unknown_label_names_the_classes():
+def test_unknown_label_error_lists_the_classes():
     with pytest.raises(DataError, match="'huge' is not among the binary classes 'big', 'small'"):
         explain(trained(("binary",)), frame(), label="huge")
 
@@ -246,7 +246,7 @@ def folder(tmp_path, painter):
     return tmp_path / "data"
 
 
-def test_a_picture_of_a_folder(painter, folder):
+def test_picture_of_a_folder(painter, folder):
     files = sorted(folder.rglob("*.png"))
     for row, file in enumerate(files, 1):
         seen = explain(painter, folder, row)
@@ -275,7 +275,7 @@ def test_pictures_in_memory_have_no_label(painter):
         explain(painter, X, 4)
 
 
-def test_names_of_the_numbers_of_a_picture(painter):
+def test_pixel_feature_names(painter):
     names = input_names(painter)
     assert len(names) == painter.schema.n_features
     X = np.zeros((1, 8, 8, 3), np.uint8)
@@ -284,7 +284,7 @@ def test_names_of_the_numbers_of_a_picture(painter):
     assert names[brightest] == "green of pixel 2, 5"
 
 
-def test_how_bytes_become_numbers():
+def test_pixel_conversion():
     schema = ImageSchema(1, (100.0, 50.0, 0.0), (10.0, 5.0, 1.0))
     net = mlp(3, hidden=(), init="ones")
     model = Model(schema, Target("binary", ("class",), ("a", "b")), net, BinaryCrossEntropy())
@@ -299,7 +299,7 @@ def test_how_bytes_become_numbers():
 HOSTILE = '<script>alert("1")</script>'
 
 
-def test_a_page_escapes_what_comes_from_a_table():
+def test_page_escapes_table_text():
     m = 30
     table = pd.DataFrame(
         {
@@ -319,7 +319,7 @@ def test_a_page_escapes_what_comes_from_a_table():
         assert unsafe not in text
 
 
-def test_a_page_has_every_part(painter, folder):
+def test_page_has_every_section(painter, folder):
     seen = explain(painter, folder, 2)
     rows = read_rows(painter, folder)
     found = nearest(painter, rows.X[1], rows, 3)

@@ -1,4 +1,4 @@
-"""One row through a network and back, against numbers worked out by hand and by differences."""
+"""Trace of one row, forward and backward, against hand computation and finite differences."""
 
 import json
 
@@ -81,7 +81,7 @@ def test_backward_by_hand():
         assert (gradient.ok, gradient.direction) == (True, None)
 
 
-def test_the_value_beside_a_gradient_is_what_it_is_the_derivative_by():
+def test_gradient_rows_show_their_variables():
     seen = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
     beside = {g.name: [s.value for s in g.checked] for g in seen.gradients}
     assert beside["z2"] == [-3.0]
@@ -92,7 +92,7 @@ def test_the_value_beside_a_gradient_is_what_it_is_the_derivative_by():
 
 
 @pytest.mark.parametrize("loss", [MeanSquaredError(), Huber(delta=0.5)], ids=["square", "huber"])
-def test_a_number_by_hand(loss):
+def test_regression_by_hand(loss):
     """z = 2 x - 1 = 5 and y = 3: (5 - 3)^2 = 4, slope 4; Huber 0.5 (2 - 0.25), slope 0.5."""
     net = mlp(1, hidden=())
     net.params.load({"dense1.W": np.array([[2.0]], "f"), "dense1.b": np.array([-1.0], "f")})
@@ -151,7 +151,7 @@ def test_every_loss(name):
     assert seen.loss_code.file == "plainnet/nn/losses.py"
 
 
-def test_a_confident_right_answer_still_agrees():
+def test_confident_correct_prediction_agrees():
     net = mlp(2, hidden=(), init="constant:20")
     seen = trace(net, BinaryCrossEntropy(), [0.5, 0.5], 1)
     assert seen.value is not None
@@ -159,7 +159,7 @@ def test_a_confident_right_answer_still_agrees():
     assert seen.ok
 
 
-def test_a_step_over_a_kink_has_no_finite_difference():
+def test_no_finite_difference_across_a_kink():
     net = Sequential([Dense(1, init="ones"), ReLU(), Dense(1, init="ones")], n_in=1)
     seen = trace(net, MeanSquaredError(), [0.0], 1.0)
     at = {g.name: g.checked[0].numeric for g in seen.gradients}
@@ -170,7 +170,7 @@ def test_a_step_over_a_kink_has_no_finite_difference():
 
 
 class Wrong(Activation):
-    """Y = X; its gradient is planted wrong."""
+    """Y = X with a deliberately wrong gradient."""
 
     gradient_formulas = ("dX = 1.1 dY",)
 
@@ -184,7 +184,7 @@ class Wrong(Activation):
 
 
 @pytest.mark.parametrize("entries", [1, 50])
-def test_a_wrong_gradient_is_seen(entries):
+def test_wrong_gradient_is_detected(entries):
     net = Sequential([Dense(4), Wrong(), Dense(1)], n_in=3, seed=1)
     seen = trace(net, MeanSquaredError(), [1.0, 2.0, 3.0], 0.0, entries=entries)
     bad = [g.name for g in seen.gradients if not g.ok]
@@ -194,7 +194,7 @@ def test_a_wrong_gradient_is_seen(entries):
     assert seen.gradients[4].formula == "dX = 1.1 dY"
 
 
-def test_one_wrong_entry_that_is_not_in_the_excerpt_is_seen(monkeypatch):
+def test_wrong_entry_outside_the_excerpt_is_detected(monkeypatch):
     original = Dense.backward
 
     def planted(self, dZ, need_dX):
@@ -211,7 +211,7 @@ def test_one_wrong_entry_that_is_not_in_the_excerpt_is_seen(monkeypatch):
     assert [g.name for g in seen.gradients if not g.ok] == ["dense1.W"]
 
 
-def test_the_source_line_is_where_it_is_done():
+def test_source_line_points_to_the_computation():
     import inspect
 
     from plainnet.nn import layers
@@ -232,7 +232,7 @@ def test_the_source_line_is_where_it_is_done():
     assert "self.Wb.T.dot(dZ.T, dX1.T)" in found["a1"].text
 
 
-def test_each_gradient_has_its_own_formula():
+def test_every_gradient_has_its_formula():
     seen = trace(mlp(2, batch_norm=True), BinaryCrossEntropy(), [1.0, 2.0], 1)
     formulas = {g.name: g.formula for g in seen.gradients}
     assert formulas["dense2.W"] == "dW = dZ^T X"
@@ -243,7 +243,7 @@ def test_each_gradient_has_its_own_formula():
     assert formulas["z2"] == "dZ = (sigmoid(Z) - y) / (m k)"
 
 
-def test_code_that_cannot_be_found_is_none():
+def test_unavailable_source_is_none():
     assert code_of(len) is None
     assert code_of(lambda: 1) is None
     scope = {}
@@ -264,7 +264,7 @@ def test_symbols_of_a_long_chain():
     ]
 
 
-def test_json_is_json_and_wide_arrays_are_excerpts():
+def test_json_contains_excerpts_of_wide_arrays():
     net = mlp(2000, hidden=(3,), seed=1)
     x = np.random.default_rng(0).standard_normal(2000)
     seen = trace(net, BinaryCrossEntropy(), x, 1, entries=4)
@@ -279,7 +279,7 @@ def test_json_is_json_and_wide_arrays_are_excerpts():
     assert W["direction"]["finite_difference"] == pytest.approx(W["direction"]["gradient"])
 
 
-def test_excerpt_takes_the_largest_in_their_order():
+def test_excerpt_keeps_the_largest_entries_in_order():
     values = np.array([[1.0, -9.0], [3.0, -2.0]])
     assert excerpt(values, 2) == [(0, 1), (1, 0)]
     assert excerpt(values, 9) == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -294,18 +294,18 @@ def test_excerpt_takes_the_largest_in_their_order():
         ([1.0, 2.0], 2, "BinaryCrossEntropy expects targets between 0 and 1, got 2 to 2"),
     ],
 )
-def test_what_does_not_fit_is_refused(x, y, message):
+def test_invalid_input_raises(x, y, message):
     with pytest.raises(PlainnetError) as error:
         trace(by_hand(), BinaryCrossEntropy(), x, y)
     assert str(error.value) == message
 
 
-def test_entries_must_be_positive():
+def test_nonpositive_entries_raise():
     with pytest.raises(PlainnetError, match="entries must be a whole number of at least 1"):
         trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1, entries=0)
 
 
-def test_identity_alone_has_no_parameters():
+def test_identity_network_has_no_parameters():
     net = Sequential([Identity()], n_in=1)
     seen = trace(net, MeanSquaredError(), [2.0], 1.0)
     assert [(g.name, g.gradient.tolist()) for g in seen.gradients] == [("a0", [2.0]), ("x", [2.0])]
@@ -313,8 +313,8 @@ def test_identity_alone_has_no_parameters():
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
 @pytest.mark.parametrize("init", ["ones", "constant:-0.3"])
-def test_a_loss_that_bends_within_a_step_is_no_bug(activation, init):
-    """Layer norm of units that are all alike: moving one of them bends everything at once."""
+def test_strong_curvature_is_no_bug(activation, init):
+    """Layer norm of nearly equal units has strong curvature in each of them."""
     for seed in range(5):
         net = mlp(4, (4,), 2, activation=activation, init=init, layer_norm=True)
         rng = np.random.default_rng(seed)
