@@ -15,10 +15,10 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import NamedExamples, read_rows
-from plainnet.explain.images import first_weights, png, png_uri, sheet
-from plainnet.explain.mistakes import worst
+from plainnet.explain.global_explanation import explain_model
+from plainnet.explain.images import contact_sheet, first_weights, png, png_uri
+from plainnet.explain.mistakes import confident_mistakes
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
 from plainnet.model import Model
 from plainnet.nn import (
     BinaryCrossEntropy,
@@ -30,8 +30,8 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.report import text as telling
-from plainnet.report.explanation_page import overview_page
+from plainnet.report import text as sentences
+from plainnet.report.explanation_page import global_explanation_page
 from plainnet.training import train
 
 
@@ -54,8 +54,8 @@ def rows(x, y, dtype=np.float32):
 def test_the_most_confident_mistakes_by_hand():
     """p = sigmoid(x): 0.9526 said yes, 0.2689 said no, 0.8808 said yes; the last row is right."""
     model = line_model("binary", ("no", "yes"), loss=BinaryCrossEntropy())
-    found = worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
-    assert [(one.row, one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
+    assert [(one.row, one.name, one.predicted, one.true) for one in found] == [
         (0, "r0", "yes", "no"),
         (2, "r2", "yes", "no"),
         (1, "r1", "no", "yes"),
@@ -64,26 +64,31 @@ def test_the_most_confident_mistakes_by_hand():
         [0.952574, 0.880797, 0.731059], abs=1e-6
     )
     assert found[0].loss == pytest.approx(np.log1p(np.exp(3)))
-    assert [one.name for one in worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)] == ["r0"]
-    assert worst(model, rows([1, 2], [1, 1])) == []
+    assert [
+        one.name for one in confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)
+    ] == ["r0"]
+    assert confident_mistakes(model, rows([1, 2], [1, 1])) == []
 
 
 def test_mistakes_of_classes_labels_and_numbers():
     classes = line_model(
         "multiclass", ("a", "b", "c"), loss=SoftmaxCrossEntropy(), n_out=3
     )  # the larger x, the more c; below 0, a
-    found = worst(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
-    assert [(one.name, one.said, one.true) for one in found] == [("r1", "c", "a"), ("r0", "c", "a")]
+    found = confident_mistakes(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
+        ("r1", "c", "a"),
+        ("r0", "c", "a"),
+    ]
     labels = line_model("multilabel", ("a", "b"), loss=BinaryCrossEntropy(), n_out=2)
-    found = worst(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
-    assert [(one.name, one.said, one.true, one.error) for one in found] == [
+    found = confident_mistakes(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
+    assert [(one.name, one.predicted, one.true, one.error) for one in found] == [
         ("r2", "a;b", "none", 1.0),
         ("r1", "none", "b", 0.5),
     ]
     assert found[1].confidence == pytest.approx(1 / (1 + np.exp(-2)))
     numbers = line_model("regression", loss=MeanSquaredError())
-    found = worst(numbers, rows([1, 2], [[1.5], [0.0]]))
-    assert [(one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(numbers, rows([1, 2], [[1.5], [0.0]]))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
         ("r1", "20", "0"),
         ("r0", "10", "15"),
     ]
@@ -143,7 +148,7 @@ def test_weights_are_painted_where_they_are():
 
 def test_weights_of_others_are_no_pictures():
     table = train(introverts(50), TrainConfig(epochs=1)).model
-    with pytest.raises(PlainnetError, match="the weights of a model of tables are no pictures"):
+    with pytest.raises(PlainnetError, match="the weights of a table model are not pictures"):
         first_weights(table)
     net = Sequential([LayerNorm(), Dense(1)], n_in=12)
     schema = ImageSchema(2, (0.0,) * 3, (1.0,) * 3)
@@ -160,7 +165,7 @@ def test_png_keeps_every_pixel():
 
 def test_a_sheet_keeps_every_picture():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), np.uint8)
-    whole = sheet(pictures, columns=2, gap=1)
+    whole = contact_sheet(pictures, columns=2, gap=1)
     assert whole.shape == (3 * 5 - 1, 2 * 4 - 1, 3)
     assert np.array_equal(whole[:4, :3], pictures[0])
     assert np.array_equal(whole[5:9, 4:], pictures[3])
@@ -174,12 +179,12 @@ def test_overview_of_a_table_and_its_page():
     hostile = "<img src=x onerror=alert(1)>"
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
     model = train(frame, TrainConfig(epochs=10)).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=4)
+    seen = explain_model(model, read_rows(model, frame), repeats=2, n=4)
     assert (seen.rows, len(seen.mistakes), seen.weights, seen.gallery) == (200, 4, None, None)
     said = model.predict(frame)
     assert seen.wrong == int((said != frame["Personality"]).sum())
     json.dumps(seen.to_json(), allow_nan=False)
-    text = overview_page(seen, hostile, hostile)
+    text = global_explanation_page(seen, hostile, hostile)
     assert "<img" not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert "Permutation importance" in text
@@ -190,25 +195,25 @@ def test_overview_of_pictures_and_its_page():
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
-    seen = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
+    seen = explain_model(model, NamedExamples(names, X, wrong), repeats=1, n=3)
     assert seen.wrong == 20
     assert seen.weights.shape == (3, 8, 8, 3)
     assert np.array_equal(seen.gallery, X[[one.row for one in seen.mistakes]])
-    text = overview_page(seen, "model")
+    text = global_explanation_page(seen, "model")
     assert text.count('src="data:image/png;base64,') == 6
     assert 'alt="weights of unit 3"' in text
-    right = overview(model, NamedExamples(names, X, 1 - wrong), repeats=1)
+    right = explain_model(model, NamedExamples(names, X, 1 - wrong), repeats=1)
     assert (right.wrong, right.gallery) == (0, None)
-    assert "0 of 20 samples are answered wrong." in overview_page(right, "model")
+    assert "0 of 20 samples are answered wrong." in global_explanation_page(right, "model")
 
 
 def test_overview_of_a_regression():
     frame = introverts(80).assign(price=lambda f: 2.5 * f["Friends_circle_size"].astype(float))
     frame = frame.dropna(subset=["price"])
     model = train(frame, TrainConfig(epochs=3, target=("price",))).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=2)
+    seen = explain_model(model, read_rows(model, frame), repeats=2, n=2)
     assert seen.wrong is None
-    assert "MAE rises by" in overview_page(seen, "m")
+    assert "MAE rises by" in global_explanation_page(seen, "m")
     assert len(seen.mistakes) == 2
 
 
@@ -219,21 +224,21 @@ def test_samples_that_were_trained_on_are_said(known, said):
     frame["y"] = rng.choice(["no", "yes"], 400)
     model = train(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
-    seen = overview(model, read_rows(model, given), repeats=1)
+    seen = explain_model(model, read_rows(model, given), repeats=1)
     assert seen.trained_on.low <= known / 100 <= seen.trained_on.high
     assert seen.to_json()["trained_on"] == seen.trained_on._asdict()
-    text = telling.caution(seen)
+    text = sentences.caution(seen)
     says = (
         f"The model was trained on at least {100 * seen.trained_on.low:.1f} % of these samples: "
         "expect more errors on others."
     )
     assert text == (says if said else "")
-    assert (text in overview_page(seen, "m")) or not text
+    assert (text in global_explanation_page(seen, "m")) or not text
 
 
 def test_without_fingerprints_nobody_knows_what_was_trained_on():
     frame = introverts(60)
     model = train(frame, TrainConfig(epochs=1, fingerprints=False)).model
-    seen = overview(model, read_rows(model, frame), repeats=1)
+    seen = explain_model(model, read_rows(model, frame), repeats=1)
     assert seen.trained_on is seen.to_json()["trained_on"] is None
-    assert telling.caution(seen) == ""
+    assert sentences.caution(seen) == ""
