@@ -29,7 +29,7 @@ def normals(*shape, seed=0):
 
 
 # --- deliberate bugs -----------------------------------------------------------------------------
-# The library's classes are final; they are derived from here only to break one thing at a time.
+# Subclasses of final classes, each with one deliberate bug.
 
 
 class DoubledWeightGradient(Dense):
@@ -227,7 +227,7 @@ def test_bug_in_a_small_gradient_is_found():
     assert not check.ok
 
 
-# --- against differences of our own --------------------------------------------------------------
+# --- independent finite differences --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -446,8 +446,8 @@ def test_empty_check_raises(options, message):
         (
             np.eye(3),
             [0, 1],
-            "BinaryCrossEntropy: outputs of shape (3, 1) do not go with targets of shape (2, 1): "
-            "encode the targets first",
+            "BinaryCrossEntropy: outputs of shape (3, 1) do not go with targets of shape (2, 1) "
+            "and type float64: encode the targets first",
         ),
         (np.zeros((0, 3)), [], "a loss needs at least one row, got none"),
         (

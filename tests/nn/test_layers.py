@@ -325,7 +325,7 @@ def test_flatten_preserves_order_and_is_inverted_by_backward(m, shape):
     np.testing.assert_array_equal(net.backward(Y, need_dX=True), X)
 
 
-# --- what is computed and what is not ------------------------------------------------------------
+# --- skipped computations and buffers ------------------------------------------------------------
 
 
 class Recorder(Layer):

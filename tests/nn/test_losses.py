@@ -45,7 +45,7 @@ def exact_softmax(z, target):
         return float(value), [float(a / sum(e) - b) for a, b in zip(e, t, strict=True)]
 
 
-# --- yes or no -----------------------------------------------------------------------------------
+# --- binary cross-entropy ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -114,7 +114,7 @@ def test_binary_smoothing_mixes_in_one_half(smooth):
     assert value != plain
 
 
-# --- one of several ------------------------------------------------------------------------------
+# --- softmax cross-entropy -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -190,7 +190,7 @@ def test_loss_of_uniform_predictions_is_log_n_classes():
     assert BinaryCrossEntropy()(np.zeros((1, 1)), np.ones((1, 1)))[0] == pytest.approx(math.log(2))
 
 
-# --- links ---------------------------------------------------------------------------------------
+# --- predictions ---------------------------------------------------------------------------------
 
 
 @given(Z=arrays(np.float32, (3, 2), elements=logits))
@@ -224,7 +224,7 @@ def test_regression_predictions_equal_outputs():
     )
 
 
-# --- numbers -------------------------------------------------------------------------------------
+# --- regression ----------------------------------------------------------------------------------
 
 
 def test_mean_squared_error_is_the_mean_over_rows_and_outputs():
@@ -267,7 +267,7 @@ def test_every_option_changes_value_and_gradient():
         assert len({dZ.tobytes() for _, dZ in results}) == 3
 
 
-# --- scores --------------------------------------------------------------------------------------
+# --- metrics -------------------------------------------------------------------------------------
 
 
 def test_metrics_by_hand():

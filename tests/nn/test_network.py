@@ -1,4 +1,4 @@
-"""Sequential and mlp: building, describing, refusing; hostile descriptions above all."""
+"""Sequential and mlp: construction, configurations, and rejection of hostile configurations."""
 
 import contextlib
 import copy
@@ -37,7 +37,7 @@ def normals(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-# --- building ------------------------------------------------------------------------------------
+# --- construction --------------------------------------------------------------------------------
 
 
 @given(
@@ -61,7 +61,7 @@ def test_any_depth_and_width(n_in, hidden, n_out, m, norms):
     assert sum(row.n_params for row in net.summary()) == net.params.grad.size
 
 
-def test_the_layers_of_an_mlp_in_order():
+def test_mlp_layer_order():
     net = mlp(
         (2, 2, 3),
         (4, 5),
@@ -86,7 +86,7 @@ def test_the_layers_of_an_mlp_in_order():
     assert {d.rate for d in net.layers if isinstance(d, Dropout)} == {0.3}
 
 
-def test_each_option_of_mlp_changes_the_network():
+def test_every_mlp_option_changes_the_network():
     X = normals(3, 4)
     plain = mlp(4, (5,), 2).forward(X, train=True).copy()
     for options in (
@@ -104,14 +104,14 @@ def test_each_option_of_mlp_changes_the_network():
     assert mlp(4, (5,), 3).n_out == 3
 
 
-def test_no_hidden_layer_is_logistic_regression():
+def test_mlp_without_hidden_layers_is_logistic_regression():
     net = mlp(3, (), 1, dtype=np.float64)
     X = normals(4, 3)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
     np.testing.assert_allclose(net.predict_logits(X), X @ W.T + b, rtol=1e-14)
 
 
-def test_the_given_layers_show_the_weights():
+def test_sequential_uses_the_given_layers():
     first, last = Dense(3), Dense(1)
     net = Sequential([first, ReLU(), last], n_in=2)
     assert net.layers[0] is first
@@ -123,7 +123,7 @@ def test_the_given_layers_show_the_weights():
     assert net.layers[0] is first
 
 
-def test_a_layer_used_twice_is_refused():
+def test_layer_used_twice_raises():
     same = ReLU()
     with pytest.raises(PlainnetError) as error:
         Sequential([Dense(2), same, Dense(2), same], n_in=2)
@@ -144,14 +144,14 @@ def test_a_layer_used_twice_is_refused():
     assert b.params.views["dense1.W"].shape == (3, 4)
 
 
-def test_a_refused_layer_can_be_used_again():
+def test_layer_is_usable_after_a_failed_construction():
     layer = Dense(2)
     with pytest.raises(PlainnetError, match="put Flatten"):
         Sequential([layer], n_in=(2, 2))
     assert Sequential([layer], n_in=2).layers[0] is layer
 
 
-def test_release_keeps_what_a_layer_was_made_with():
+def test_release_keeps_layer_options():
     class Tagged(Activation):
         def __init__(self):
             self.tag = "mine"
@@ -177,7 +177,7 @@ def test_release_keeps_what_a_layer_was_made_with():
         mlp((2, 2, 3), hidden=(3,), layer_norm=True, dtype=np.float64),
     ],
 )
-def test_the_repr_of_a_network_can_be_pasted(net):
+def test_network_repr_evaluates_to_the_network(net):
     text = repr(net)
     again = eval(text, vars(plainnet.nn))
     assert again.config() == net.config()
@@ -193,7 +193,7 @@ def test_backward_takes_lists():
     np.testing.assert_array_equal(net.params.grad, grad)
 
 
-def test_names_beyond_nine_do_not_mix():
+def test_names_with_two_digits_are_distinct():
     net = Sequential([Dense(2) for _ in range(11)], n_in=2)
     net.params.theta[...] = 0
     net.params.views["dense11.W"][...] = 7
@@ -202,7 +202,7 @@ def test_names_beyond_nine_do_not_mix():
     assert [row.n_params for row in net.summary()] == [6] * 11
 
 
-def test_a_seed_or_a_generator():
+def test_seed_or_generator():
     a, b = mlp(3, seed=5), mlp(3, seed=np.random.default_rng(5))
     assert a.params.theta.tobytes() == b.params.theta.tobytes()
     rng = np.random.default_rng(5)
@@ -210,8 +210,8 @@ def test_a_seed_or_a_generator():
     assert not np.array_equal(first.params.theta, second.params.theta)
 
 
-def test_dropout_has_a_stream_of_its_own():
-    """Drawing from the caller's generator after building must not change the masks."""
+def test_dropout_uses_its_own_generator():
+    """Draws from the caller's generator after construction do not change the masks."""
     rngs = [np.random.default_rng(1) for _ in range(2)]
     nets = [mlp(8, dropout=0.5, seed=rng) for rng in rngs]
     rngs[0].random(100)
@@ -220,7 +220,7 @@ def test_dropout_has_a_stream_of_its_own():
 
 
 @pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937, np.random.Philox])
-def test_copies_of_a_network_from_any_generator(kind):
+def test_copies_of_networks_with_any_generator(kind):
     net = mlp(6, dropout=0.5, seed=np.random.Generator(kind(3)), dtype=np.float64)
     X = normals(4, 6)
     net.forward(X, train=True)
@@ -230,7 +230,7 @@ def test_copies_of_a_network_from_any_generator(kind):
             assert twin.forward(X, train=True).tobytes() == again.forward(X, train=True).tobytes()
 
 
-def test_a_network_may_draw_from_the_generator_of_another():
+def test_networks_may_share_a_generator():
     net, twin = (mlp(6, (8, 8), dropout=0.5, dtype=np.float64) for _ in range(2))
     rng, X = np.random.default_rng(7), normals(4, 6)
     net.set_rng(rng)
@@ -241,7 +241,7 @@ def test_a_network_may_draw_from_the_generator_of_another():
     assert rng.bit_generator.state != np.random.default_rng(7).bit_generator.state
 
 
-def test_a_copy_draws_without_moving_the_other():
+def test_copy_has_an_independent_generator():
     net = mlp(6, dropout=0.5)
     state = net.rng.bit_generator.state
     for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.astype(np.float64)):
@@ -249,7 +249,7 @@ def test_a_copy_draws_without_moving_the_other():
         assert net.rng.bit_generator.state == state
 
 
-def test_the_pickle_of_a_network_holds_the_numbers_once_and_no_buffers():
+def test_pickle_stores_parameters_once_without_buffers():
     net = mlp(100, (50,), 10)
     net.forward(normals(500, 100), train=True)
     assert len(pickle.dumps(net)) < net.params.theta.nbytes + 3000
@@ -326,7 +326,7 @@ def test_the_pickle_of_a_network_holds_the_numbers_once_and_no_buffers():
         ),
     ],
 )
-def test_what_is_no_network_is_refused(make, message):
+def test_invalid_networks_raise(make, message):
     with pytest.raises(PlainnetError) as error:
         make()
     assert str(error.value) == message
@@ -335,15 +335,15 @@ def test_what_is_no_network_is_refused(make, message):
 @pytest.mark.parametrize(
     "options", [{"activation": "rely"}, {"init": "hay"}, {"hidden": (), "activation": "rely"}]
 )
-def test_a_slip_in_a_name_is_refused_even_where_it_would_not_be_used(options):
+def test_misspelled_unused_name_raises(options):
     with pytest.raises(PlainnetError, match=r"^unknown (activation|initializer)"):
         mlp(3, **options)
 
 
-# --- predicting ----------------------------------------------------------------------------------
+# --- prediction ----------------------------------------------------------------------------------
 
 
-def test_a_transform_sees_one_batch_at_a_time():
+def test_transform_is_called_per_batch():
     net, seen = mlp(3, dtype=np.float64), []
 
     def halve(batch):
@@ -356,20 +356,20 @@ def test_a_transform_sees_one_batch_at_a_time():
     assert seen == [(3, np.uint8), (3, np.uint8), (1, np.uint8)]
 
 
-def test_a_transform_that_gives_another_shape_is_refused():
+def test_transform_with_wrong_output_shape_raises():
     with pytest.raises(PlainnetError) as error:
         mlp(3).predict_logits(np.zeros((4, 2, 2)), transform=lambda batch: batch.reshape(-1, 4))
     assert str(error.value) == "Dense 'dense1' expects 3 inputs, got 4"
 
 
-def test_a_network_that_does_nothing_still_gives_copies():
+def test_identity_network_returns_copies():
     X = normals(3, 2).astype(np.float32)
     Z = Sequential([Identity()], 2).predict_logits(X)
     np.testing.assert_array_equal(Z, X)
     assert not np.shares_memory(Z, X)
 
 
-def test_the_summary_of_a_picture_network():
+def test_summary_of_a_picture_network():
     net = Sequential([BatchNorm(), Flatten(), Dense(4), LayerNorm(), Tanh(), Dense(2)], (4, 4, 3))
     rows = [tuple(row) for row in net.summary()]
     assert rows == [
@@ -386,7 +386,7 @@ def test_the_summary_of_a_picture_network():
     assert len({len(line) for line in lines}) == 1
 
 
-def test_asking_for_a_summary_changes_nothing():
+def test_summary_has_no_side_effects():
     net = mlp(3, dropout=0.5, batch_norm=True)
     X = normals(4, 3)
     before = net.predict_logits(X)
@@ -396,14 +396,14 @@ def test_asking_for_a_summary_changes_nothing():
     assert np.shares_memory(net.layers[0].W, net.params.theta)
 
 
-# --- descriptions --------------------------------------------------------------------------------
+# --- configurations ------------------------------------------------------------------------------
 
 
 GOOD = mlp(3, (4,), 2, activation="elu", dropout=0.2, batch_norm=True).config()
 DENSE = {"kind": "Dense", "n_out": 2, "init": "he_normal"}
 
 
-def test_a_description_with_arrays_gives_the_same_network():
+def test_configuration_and_arrays_restore_the_network():
     net = mlp(3, (4,), 2, batch_norm=True, dropout=0.2, seed=9)
     net.forward(normals(5, 3), train=True)
     same = Sequential.from_config(json.loads(json.dumps(net.config())), net.params.views)
@@ -418,8 +418,8 @@ def test_a_description_with_arrays_gives_the_same_network():
             Sequential.from_config(net.config(), {**net.params.views, name: np.zeros((9, 9))})
 
 
-def test_a_false_description_makes_no_room(monkeypatch):
-    """A file of a few bytes may claim a billion units; its arrays show that it lies."""
+def test_false_configuration_allocates_no_memory(monkeypatch):
+    """A file of a few bytes may declare a billion units that its arrays do not have."""
     made, zeros = [], np.zeros
     monkeypatch.setattr(np, "zeros", lambda *a, **k: made.append(a) or zeros(*a, **k))
     layers = [{"kind": "Dense", "n_out": 2**26, "init": "orthogonal"}]
@@ -523,7 +523,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("config", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("arrays", [None, {}])
-def test_a_hostile_description_is_refused_in_one_sentence(config, arrays):
+def test_hostile_configuration_raises_in_one_sentence(config, arrays):
     with pytest.raises(PlainnetError) as error:
         Sequential.from_config(config, arrays)
     message = str(error.value)
@@ -560,7 +560,7 @@ def test_a_hostile_description_is_refused_in_one_sentence(config, arrays):
         ("kind unknown", f"unknown layer 'Conv': expected one of {', '.join(LAYERS)}"),
     ],
 )
-def test_the_sentence_says_what_was_expected_and_what_came(name, message):
+def test_error_states_expected_and_actual_value(name, message):
     with pytest.raises(PlainnetError) as error:
         Sequential.from_config(HOSTILE[name])
     assert str(error.value) == message
@@ -592,7 +592,7 @@ json_values = st.recursive(
     in_shape=json_values | st.lists(st.integers(-1, 4), max_size=3),
     dtype=st.sampled_from(["float32", "float64"]) | json_values,
 )
-def test_whatever_json_holds_it_is_a_network_or_a_sentence(layers, in_shape, dtype):
+def test_arbitrary_json_gives_a_network_or_an_error(layers, in_shape, dtype):
     try:
         net = Sequential.from_config({"layers": layers, "in_shape": in_shape, "dtype": dtype})
     except PlainnetError:
@@ -602,7 +602,7 @@ def test_whatever_json_holds_it_is_a_network_or_a_sentence(layers, in_shape, dty
 
 
 @given(data=st.data())
-def test_one_changed_value_in_a_good_description_gives_a_network_or_a_sentence(data):
+def test_mutated_configuration_gives_a_network_or_an_error(data):
     config = copy.deepcopy(GOOD)
     layer = data.draw(st.sampled_from(config["layers"]))
     key = data.draw(st.sampled_from(sorted(layer)))
@@ -611,7 +611,7 @@ def test_one_changed_value_in_a_good_description_gives_a_network_or_a_sentence(d
         Sequential.from_config(config)
 
 
-def test_threads_that_share_a_network_get_their_own_outputs():
+def test_threads_sharing_a_network_get_separate_outputs():
     net, rows = mlp(30, (64, 64), seed=1), [normals(700, 30, seed=k) for k in range(3)]
     expected = [net.predict_logits(X) for X in rows]
 

@@ -1,4 +1,4 @@
-"""Params: the order of the flat vector, its views, and loading by name."""
+"""Parameters: order of the flat vector, views, and loading by name."""
 
 import copy
 import pickle
@@ -23,7 +23,7 @@ def variables_of(described):
 
 
 @given(st.lists(st.tuples(shapes, st.sampled_from(KINDS)), max_size=8), st.sampled_from("fd"))
-def test_views_lie_in_order_and_cover_everything_once(described, dtype):
+def test_views_partition_the_vector_in_order(described, dtype):
     variables = variables_of(described)
     params = Parameters(variables, dtype)
     sizes = {k: sum(int(np.prod(s)) for s, kind in described if kind == k) for k in KINDS}
@@ -55,14 +55,14 @@ def test_views_lie_in_order_and_cover_everything_once(described, dtype):
             expected_start = stop
 
 
-def test_the_trained_part_is_a_view_that_leaves_out_state():
+def test_trained_is_a_view_without_state():
     params = Parameters(variables_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
     params.trained += 1
     assert params.theta.tolist() == [1] * 7 + [0] * 2
     assert params.views["v0"].tolist() == [0, 0]
 
 
-def test_load_copies_by_value_and_casts():
+def test_load_copies_and_casts():
     params = Parameters(variables_of([((2,), "bias"), ((1, 2), "weight")]))
     arrays = {"v0": np.array([1.0, 2.0]), "v1": np.array([[3.0, 4.0]])}
     views = dict(params.views)
@@ -96,7 +96,7 @@ def test_load_copies_by_value_and_casts():
         ),
     ],
 )
-def test_load_refuses_what_does_not_fit_and_then_changes_nothing(arrays, message):
+def test_invalid_load_raises_and_changes_nothing(arrays, message):
     variables = variables_of([((2,), "bias"), ((1, 2), "weight")])
     params = Parameters(variables)
     params.theta[...] = 5
@@ -109,7 +109,7 @@ def test_load_refuses_what_does_not_fit_and_then_changes_nothing(arrays, message
     assert str(error.value) == message
 
 
-def test_names_must_differ():
+def test_duplicate_names_raise():
     with pytest.raises(PlainnetError) as error:
         Parameters(
             [ParameterSpec("W", (1,), "weight", "zeros"), ParameterSpec("W", (2,), "bias", "zeros")]
@@ -118,7 +118,7 @@ def test_names_must_differ():
 
 
 @pytest.mark.parametrize("shape", [(2**30 + 1,), (2**40, 2**40), (10**30,)])
-def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
+def test_huge_vector_raises_before_allocation(shape):
     with pytest.raises(PlainnetError) as error:
         Parameters([ParameterSpec("W", shape, "weight", "zeros")])
     assert str(error.value) == (
@@ -130,7 +130,7 @@ def test_a_vector_beyond_all_memory_is_refused_before_room_is_made(shape):
 @pytest.mark.parametrize(
     "again", [copy.deepcopy, copy.copy, lambda p: pickle.loads(pickle.dumps(p))]
 )
-def test_the_views_of_a_copy_look_into_the_copy(again):
+def test_views_of_a_copy_are_bound_to_the_copy(again):
     params = Parameters(
         [ParameterSpec("W", (2, 3), "weight", "zeros"), ParameterSpec("s", (2,), "state", "ones")]
     )

@@ -1,4 +1,4 @@
-"""The table: every layer and every loss against every property; here a new one proves itself."""
+"""Properties that every layer and every loss must have."""
 
 import copy
 import json
@@ -42,7 +42,7 @@ def rows(in_shape, m=5, seed=3, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal((m, *in_shape)).astype(dtype)
 
 
-def test_the_table_leaves_out_no_layer_no_loss_and_no_activation():
+def test_cases_cover_all_layers_losses_and_activations():
     assert {type(make()) for make, _ in LAYERS.values()} == set(KNOWN_LAYERS.values())
     assert {type(make()) for make, _, _ in LOSSES.values()} == KNOWN_LOSSES
     assert set(ACTIVATIONS) == set(nn.activations.ACTIVATIONS)
@@ -57,7 +57,7 @@ def test_the_table_leaves_out_no_layer_no_loss_and_no_activation():
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("layer_name", LAYERS)
-def test_gradcheck_of_each_layer_under_each_loss(layer_name, loss_name):
+def test_gradcheck_of_every_layer_with_every_loss(layer_name, loss_name):
     make_layer, in_shape = LAYERS[layer_name]
     make_loss, n_out, draw = LOSSES[loss_name]
     net = surrounded(make_layer, in_shape, n_out)
@@ -71,7 +71,7 @@ def test_gradcheck_of_each_layer_under_each_loss(layer_name, loss_name):
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradcheck_of_each_activation_loss_and_initializer(activation, loss_name):
+def test_gradcheck_of_every_activation_loss_and_initializer(activation, loss_name):
     make_loss, n_out, draw = LOSSES[loss_name]
     for init in INITS:
         rng = np.random.default_rng(7)
@@ -84,7 +84,7 @@ def test_gradcheck_of_each_activation_loss_and_initializer(activation, loss_name
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("layer_name", LAYERS)
-def test_each_layer_before_each_activation_by_differences_of_our_own(layer_name, activation):
+def test_gradients_match_finite_differences(layer_name, activation):
     make, in_shape = LAYERS[layer_name]
     net = Sequential(
         [make(), nn.activation(activation), nn.Flatten(), nn.Dense(2)],
@@ -101,8 +101,8 @@ def test_each_layer_before_each_activation_by_differences_of_our_own(layer_name,
 
 
 @layers
-def test_gradients_of_the_predicting_form(make, in_shape):
-    """Dropout and batch norm compute something else when predicting, with other gradients."""
+def test_gradients_in_prediction_mode(make, in_shape):
+    """Dropout and batch norm compute other outputs and gradients in prediction."""
     net = surrounded(make, in_shape)
     net.forward(5 + 2 * rows(in_shape), train=True)  # running figures that are not the start
     X, y = rows(in_shape, 3), rows((2,), 3, seed=1)
@@ -114,7 +114,7 @@ def test_gradients_of_the_predicting_form(make, in_shape):
 
 @losses
 @pytest.mark.parametrize("weighted", [False, True])
-def test_loss_gradients_by_differences_of_our_own(make, n_out, draw, weighted):
+def test_loss_gradients_match_finite_differences(make, n_out, draw, weighted):
     loss, rng = make(), np.random.default_rng(8)
     net = mlp(3, (4,), n_out, activation="tanh", dtype=np.float64)
     X, y = rng.standard_normal((5, 3)), draw(rng, 5)
@@ -126,7 +126,7 @@ def test_loss_gradients_by_differences_of_our_own(make, n_out, draw, weighted):
 
 
 @layers
-def test_gradients_overwrite_what_was_there(make, in_shape):
+def test_backward_overwrites_gradients(make, in_shape):
     net = surrounded(make, in_shape)
     X, y = rows(in_shape), rows((2,), seed=1)
     first = analytic_gradients(net, MeanSquaredError(), X, y)
@@ -153,7 +153,7 @@ def test_backward_is_linear_in_dZ(make, in_shape):
 
 @layers
 @dtypes
-def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
+def test_batch_equals_single_rows(make, in_shape, dtype):
     net = surrounded(make, in_shape, dtype=dtype)
     X = rows(in_shape, 7, dtype=dtype)
     net.forward(3 * X + 1, train=True)
@@ -166,8 +166,8 @@ def test_a_batch_equals_its_rows_one_by_one(make, in_shape, dtype):
 
 
 @layers
-def test_a_smaller_batch_after_a_larger_one_and_back(make, in_shape):
-    """Buffers are used again: nothing of the batch before may be left in them."""
+def test_batch_sizes_may_shrink_and_grow(make, in_shape):
+    """Reused buffers must contain nothing of an earlier batch."""
     X, y = rows(in_shape, 9), rows((2,), 9, seed=1)
     used, sizes = surrounded(make, in_shape), (9, 2, 5, 3, 9)
     state = used.params.theta.copy()
@@ -186,7 +186,7 @@ def test_a_smaller_batch_after_a_larger_one_and_back(make, in_shape):
 @layers
 @dtypes
 @pytest.mark.parametrize("train", [False, True])
-def test_the_dtype_is_kept(make, in_shape, dtype, train):
+def test_dtype_is_preserved(make, in_shape, dtype, train):
     net = alone(make, in_shape, dtype)
     Z = net.forward(rows(in_shape), train=train)  # float64 rows
     assert Z.dtype == dtype
@@ -200,8 +200,8 @@ def test_the_dtype_is_kept(make, in_shape, dtype, train):
 @layers
 @dtypes
 @pytest.mark.parametrize("train", [False, True])
-def test_the_callers_arrays_are_never_written(make, in_shape, dtype, train):
-    """A locked array raises at the first attempt."""
+def test_inputs_are_never_written(make, in_shape, dtype, train):
+    """Writing to a read-only array raises."""
     net = alone(make, in_shape, dtype)
     X = read_only(rows(in_shape, dtype=dtype))
     before = X.copy()
@@ -214,7 +214,7 @@ def test_the_callers_arrays_are_never_written(make, in_shape, dtype, train):
 
 
 @layers
-def test_predictions_are_the_callers_own(make, in_shape):
+def test_predictions_are_new_arrays(make, in_shape):
     net = alone(make, in_shape)
     X = rows(in_shape)
     first = net.predict_logits(X)
@@ -227,7 +227,7 @@ def test_predictions_are_the_callers_own(make, in_shape):
 
 @layers
 @pytest.mark.parametrize("train", [False, True])
-def test_the_layout_in_memory_does_not_matter(make, in_shape, train):
+def test_memory_layout_does_not_change_results(make, in_shape, train):
     X = rows(in_shape, 6)
     spread = np.zeros((12, *in_shape))[::2]
     spread[...] = X
@@ -238,7 +238,7 @@ def test_the_layout_in_memory_does_not_matter(make, in_shape, train):
 
 
 @layers
-def test_the_same_seed_gives_the_same_bytes(make, in_shape):
+def test_same_seed_gives_identical_results(make, in_shape):
     X = rows(in_shape)
     a, b = (surrounded(make, in_shape, seed=6) for _ in range(2))
     assert a.params.theta.tobytes() == b.params.theta.tobytes()
@@ -247,18 +247,18 @@ def test_the_same_seed_gives_the_same_bytes(make, in_shape):
 
 
 @layers
-def test_no_rows_give_no_rows(make, in_shape):
+def test_empty_batch(make, in_shape):
     net = alone(make, in_shape)
     empty = np.zeros((0, *in_shape))
     assert net.predict_logits(empty).shape == (0, *net.out_shape)
     assert net.forward(empty).shape == (0, *net.out_shape)
 
 
-# --- wrong input ---------------------------------------------------------------------------------
+# --- invalid input -------------------------------------------------------------------------------
 
 
 @layers
-def test_wrong_shapes_are_refused(make, in_shape):
+def test_wrong_shapes_raise(make, in_shape):
     net = alone(make, in_shape)
     kind = type(make()).__name__
     name = f"{kind} {kind.lower() + '1'!r}"
@@ -282,7 +282,7 @@ def test_wrong_shapes_are_refused(make, in_shape):
 
 
 @layers
-def test_a_wrong_dZ_is_refused(make, in_shape):
+def test_wrong_dZ_raises(make, in_shape):
     net = alone(make, in_shape)
     net.forward(rows(in_shape))
     wanted = ", ".join(["m", *map(str, net.out_shape)])
@@ -293,7 +293,7 @@ def test_a_wrong_dZ_is_refused(make, in_shape):
 
 
 @pytest.mark.parametrize("X", [[["a", "b"]], [[1j, 2]], [[None, 1]], np.array([[b"x", b"y"]])])
-def test_what_is_not_a_number_is_refused(X):
+def test_non_numeric_input_raises(X):
     net = mlp(2)
     for call in (net.forward, net.predict_logits):
         with pytest.raises(PlainnetError, match=r"^the network expects numbers, got an array of "):
@@ -304,7 +304,7 @@ def test_what_is_not_a_number_is_refused(X):
 
 
 @layers
-def test_a_description_survives_json(make, in_shape):
+def test_configuration_json_round_trip(make, in_shape):
     net = surrounded(make, in_shape)
     text = json.dumps(net.config(), allow_nan=False)
     again = Sequential.from_config(json.loads(text))
@@ -329,7 +329,7 @@ COPIES = {
 
 @layers
 @pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
-def test_a_copy_has_bound_views_and_a_life_of_its_own(make, in_shape, again):
+def test_copy_is_independent_with_bound_views(make, in_shape, again):
     net = surrounded(make, in_shape)
     X, dZ = rows(in_shape), rows((2,), seed=1)
     net.forward(X, train=True)
@@ -359,7 +359,7 @@ def test_a_copy_has_bound_views_and_a_life_of_its_own(make, in_shape, again):
 
 @layers
 @pytest.mark.parametrize("again", list(COPIES.values())[:4], ids=list(COPIES)[:4])
-def test_a_copy_goes_on_with_the_same_random_numbers(make, in_shape, again):
+def test_copy_continues_the_random_stream(make, in_shape, again):
     net = surrounded(make, in_shape)
     X = rows(in_shape)
     net.forward(X, train=True)
@@ -380,7 +380,7 @@ def case(make, n_out, draw, m=6, seed=2, dtype=np.float64):
 
 @losses
 @dtypes
-def test_a_loss_keeps_the_dtype_and_the_callers_arrays(make, n_out, draw, dtype):
+def test_loss_preserves_dtype_and_inputs(make, n_out, draw, dtype):
     loss, Z, y, rng = case(make, n_out, draw, dtype=dtype)
     for weight in (None, read_only(rng.random(6)), read_only(rng.integers(1, 4, 6))):
         value, dZ = loss(read_only(Z), read_only(y), weight)
@@ -395,7 +395,7 @@ def test_a_loss_keeps_the_dtype_and_the_callers_arrays(make, n_out, draw, dtype)
 
 
 @losses
-def test_whole_weights_equal_repeated_rows(make, n_out, draw):
+def test_integer_weights_equal_repeated_rows(make, n_out, draw):
     loss, Z, y, _ = case(make, n_out, draw)
     counts = np.array([1, 3, 0, 2, 1, 5])
     value, dZ = loss(Z, y, counts)
@@ -408,8 +408,8 @@ def test_whole_weights_equal_repeated_rows(make, n_out, draw):
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("layer_name", sorted(set(LAYERS) - {"Dropout", "Dropout of pictures"}))
-def test_a_weighted_row_is_so_many_rows_to_every_layer_but_batch_norm(layer_name, loss_name):
-    """Dropout draws another mask for each row; batch norm counts rows, as its docs say."""
+def test_weighted_rows_equal_repeated_rows_except_in_batch_norm(layer_name, loss_name):
+    """Dropout draws a mask per row, and batch norm counts rows, as documented."""
     make_layer, in_shape = LAYERS[layer_name]
     make_loss, n_out, draw = LOSSES[loss_name]
     net = Sequential(
@@ -425,7 +425,7 @@ def test_a_weighted_row_is_so_many_rows_to_every_layer_but_batch_norm(layer_name
 
 @losses
 @pytest.mark.parametrize("size", [1e-6, 1.0, 7.5, 1e6])
-def test_equal_weights_change_nothing(make, n_out, draw, size):
+def test_equal_weights_have_no_effect(make, n_out, draw, size):
     loss, Z, y, _ = case(make, n_out, draw)
     value, dZ = loss(Z, y)
     weighted, dZ_weighted = loss(Z, y, np.full(6, size))
@@ -434,7 +434,7 @@ def test_equal_weights_change_nothing(make, n_out, draw, size):
 
 
 @losses
-def test_a_batch_of_rows_that_do_not_count(make, n_out, draw):
+def test_batch_with_zero_weights(make, n_out, draw):
     loss, Z, y, _ = case(make, n_out, draw)
     value, dZ = loss(Z, y, np.zeros(6))
     assert value == 0.0
@@ -442,7 +442,7 @@ def test_a_batch_of_rows_that_do_not_count(make, n_out, draw):
 
 
 @losses
-def test_the_loss_is_the_mean_of_its_rows(make, n_out, draw):
+def test_loss_is_the_mean_over_rows(make, n_out, draw):
     loss, Z, y, _ = case(make, n_out, draw)
     value, dZ = loss(Z, y)
     singly = [loss(Z[i : i + 1], y[i : i + 1]) for i in range(6)]
@@ -451,7 +451,7 @@ def test_the_loss_is_the_mean_of_its_rows(make, n_out, draw):
 
 
 @losses
-def test_outputs_that_do_not_go_with_the_targets_are_refused(make, n_out, draw):
+def test_mismatched_outputs_and_targets_raise(make, n_out, draw):
     loss, Z, y, _ = case(make, n_out, draw)
     name = type(loss).__name__
     wrong = [y[:-1], y[:, None] if y.ndim == 1 else y[:, 0].copy(), y[None]]
@@ -476,8 +476,8 @@ def test_outputs_that_do_not_go_with_the_targets_are_refused(make, n_out, draw):
 
 
 @losses
-def test_the_loss_is_convex_and_its_gradient_a_tangent(make, n_out, draw):
-    """loss(B) >= loss(A) + dZ(A) (B - A): only a gradient of that very value satisfies it."""
+def test_loss_is_convex_and_above_its_tangent(make, n_out, draw):
+    """Only the exact gradient satisfies loss(B) >= loss(A) + dZ(A) (B - A)."""
     loss, A, y, rng = case(make, n_out, draw)
     value, dZ = loss(A, y)
     for scale in (1e-3, 0.1, 1, 10, 100):
@@ -486,7 +486,7 @@ def test_the_loss_is_convex_and_its_gradient_a_tangent(make, n_out, draw):
 
 
 @losses
-def test_a_loss_is_described_by_its_options(make, n_out, draw):
+def test_loss_configuration_contains_its_options(make, n_out, draw):
     loss, Z, y, _ = case(make, n_out, draw)
     again = type(loss)(**json.loads(json.dumps(loss.config())))
     assert again.config() == loss.config()
@@ -494,6 +494,6 @@ def test_a_loss_is_described_by_its_options(make, n_out, draw):
 
 
 @losses
-def test_encoding_twice_changes_nothing(make, n_out, draw):
+def test_encode_is_idempotent(make, n_out, draw):
     loss, _, y, _ = case(make, n_out, draw)
     np.testing.assert_array_equal(loss.encode(y, n_out, np.float64), y)

@@ -1,4 +1,4 @@
-"""The parameters under PyTorch's names: the same outputs, gradients and running figures there."""
+"""PyTorch state dicts: equal outputs, gradients and running statistics in PyTorch."""
 
 import math
 
@@ -24,13 +24,13 @@ from plainnet.nn import (
 
 
 class ChannelsLast(torch.nn.BatchNorm2d):
-    """PyTorch's batch norm of pictures whose channels come last, as plainnet's do."""
+    """PyTorch's batch norm for channels-last pictures."""
 
     def forward(self, X):
         return super().forward(X.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-# What PyTorch calls each layer of the table.
+# PyTorch equivalents of the layers.
 TORCH = {
     "Dense": lambda: torch.nn.Linear(3, 4),
     "Dense orthogonal": lambda: torch.nn.Linear(5, 2),
@@ -66,7 +66,7 @@ def close(got, expected, within):
 
 
 def pair(ours, theirs, n_in, dtype=np.float64):
-    """A network with drawn parameters, and PyTorch's with the same."""
+    """Return a network with random parameters and its PyTorch equivalent."""
     net = Sequential(ours, n_in, seed=1, dtype=dtype)
     draw_biases(net, np.random.default_rng(2))
     twin = torch.nn.Sequential(*theirs).to(torch.from_numpy(np.zeros(0, dtype)).dtype)
@@ -79,7 +79,7 @@ def rows(shape, dtype, m=7):
 
 
 def gradients(net, twin, X, dZ, train):
-    """Both networks' outputs and gradients of sum(Z dZ), by PyTorch's names, X the last."""
+    """Return both outputs and gradients of sum(Z dZ) by PyTorch name, with X last."""
     X_there = torch.from_numpy(X).requires_grad_()
     there = twin.train(train)(X_there)
     there.backward(torch.from_numpy(dZ))
@@ -98,8 +98,8 @@ def gradients(net, twin, X, dZ, train):
 @dtypes
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
-def test_outputs_and_gradients_of_each_layer(name, train, dtype, within):
-    """In the midst of a network; the masks of dropout are drawn otherwise, so it only predicts."""
+def test_outputs_and_gradients_of_every_layer(name, train, dtype, within):
+    """Between two layers. Dropout is only tested in prediction, because its masks differ."""
     make, in_shape = LAYERS[name]
     train = train and not (name.startswith("Dropout") and make().rate)
     width = math.prod(Sequential([make()], in_shape).out_shape)
@@ -125,11 +125,11 @@ def test_outputs_and_gradients_of_each_layer(name, train, dtype, within):
             close(net.to_torch_state()[key], value.numpy(), within)
 
 
-def test_the_table_leaves_out_no_layer():
+def test_cases_cover_all_layers():
     assert set(TORCH) == set(LAYERS)
 
 
-# What PyTorch calls the losses, as functions of Z and what `encode` gives.
+# PyTorch equivalents of the losses, as functions of Z and encoded targets.
 TORCH_LOSSES = {
     "BinaryCrossEntropy": torch.nn.functional.binary_cross_entropy_with_logits,
     "BinaryCrossEntropy of labels": torch.nn.functional.binary_cross_entropy_with_logits,
@@ -140,7 +140,7 @@ TORCH_LOSSES = {
 
 
 @pytest.mark.parametrize("name", TORCH_LOSSES)
-def test_gradients_of_each_loss_through_a_deep_network(name):
+def test_gradients_of_every_loss_in_a_deep_network(name):
     make, n_out, draw = LOSSES[name]
     loss, nn = make(), torch.nn
     net, twin = pair(
@@ -169,7 +169,7 @@ def test_gradients_of_each_loss_through_a_deep_network(name):
         close(net.params.grads[f"{layer.name}.{ours}"], parameter.grad.numpy(), 1e-12)
 
 
-def test_the_way_back_from_a_network_that_pytorch_has_used():
+def test_load_state_of_a_network_trained_in_pytorch():
     torch.manual_seed(0)
     nn = torch.nn
     twin = nn.Sequential(
@@ -190,7 +190,7 @@ def test_the_way_back_from_a_network_that_pytorch_has_used():
         )
 
 
-def test_the_state_is_a_copy():
+def test_state_is_a_copy():
     net = mlp(2)
     state = net.to_torch_state()
     assert not any(np.shares_memory(array, net.params.theta) for array in state.values())
@@ -210,7 +210,7 @@ class Scale(Layer):
         return dY
 
 
-def test_a_layer_of_ones_own_is_refused():
+def test_custom_layer_raises():
     net = Sequential([Dense(2), Scale()], n_in=2)
     wanted = (
         "PyTorch has no names for the parameters of Scale 'scale1', only for those of Dense, "
@@ -248,7 +248,7 @@ def test_a_layer_of_ones_own_is_refused():
         ),
     ],
 )
-def test_a_state_that_does_not_fit_changes_nothing(change, message):
+def test_invalid_state_raises_and_changes_nothing(change, message):
     net = Sequential([Dense(3), BatchNorm()], n_in=2)
     before = net.params.theta.copy()
     state = {name: array + array.dtype.type(1) for name, array in net.to_torch_state().items()}

@@ -1,4 +1,4 @@
-"""The optimizers against the formulas of their papers, written out number by number."""
+"""Optimizers against the formulas of their papers, computed with Python floats."""
 
 import copy
 import inspect
@@ -97,7 +97,7 @@ CASES: list[tuple[str, Optimizer, Callable[..., list[float]], dict[str, float]]]
 
 @pytest.fixture
 def path() -> tuple[np.ndarray, np.ndarray]:
-    """A start, and 50 gradients over six orders of magnitude, with a zero now and then."""
+    """Return initial parameters and 50 gradients over six orders of magnitude, some zero."""
     rng = np.random.default_rng(5)
     grads = rng.normal(size=(STEPS, N)) * 10.0 ** rng.uniform(-4, 2, size=(STEPS, N))
     grads[rng.random(grads.shape) < 0.1] = 0
@@ -107,7 +107,7 @@ def path() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("rule", "oracle", "options"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )
-def test_fifty_steps_equal_the_paper(rule, oracle, options, path):
+def test_fifty_steps_match_the_paper(rule, oracle, options, path):
     start, grads = path
     theta, rule = start.copy(), copy.deepcopy(rule)
     rule.start(theta, np.arange(theta.size) < N_DECAY)
@@ -118,7 +118,7 @@ def test_fifty_steps_equal_the_paper(rule, oracle, options, path):
     assert rule.t == STEPS
 
 
-def test_momentum_of_a_constant_gradient_has_the_geometric_series(path):
+def test_momentum_with_constant_gradient_is_a_geometric_series(path):
     # v_t = g (1 - mu^t) / (1 - mu), so theta = -lr g sum v_t
     theta, mu = np.zeros(1), 0.9
     rule = SGD(0.1, momentum=mu)
@@ -128,7 +128,7 @@ def test_momentum_of_a_constant_gradient_has_the_geometric_series(path):
     assert theta[0] == pytest.approx(expected, rel=1e-13)
 
 
-def test_plain_descent_of_a_parabola_is_a_power():
+def test_gradient_descent_on_a_parabola_is_geometric():
     theta = np.array([3.0])
     rule = SGD(0.1)
     for _ in range(30):
@@ -136,7 +136,7 @@ def test_plain_descent_of_a_parabola_is_a_power():
     assert theta[0] == pytest.approx(3 * 0.9**30, rel=1e-13)
 
 
-def test_nesterov_contracts_a_parabola_by_the_root_of_its_equation():
+def test_nesterov_on_a_parabola_converges_at_the_theoretical_rate():
     # f = h theta^2 / 2: phi' = (1 + mu) (1 - lr h) phi - mu (1 - lr h) phi_before
     h, lr, mu, theta = 2.0, 0.05, 0.5, np.array([1.0])
     rule, seen = SGD(lr, momentum=mu, nesterov=True), [1.0, 1.0 - lr * h * (1 + mu)]
@@ -149,13 +149,13 @@ def test_nesterov_contracts_a_parabola_by_the_root_of_its_equation():
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_adam_moves_by_lr_whatever_the_scale(scale):
+def test_adam_step_is_invariant_to_gradient_scale(scale):
     theta = np.zeros(3)
     Adam(0.25, eps=1e-30).step(theta, scale * np.array([1.0, -2.0, 3.0]))
     np.testing.assert_allclose(theta, [-0.25, 0.25, -0.25], rtol=1e-12)
 
 
-def test_adamw_decays_the_weights_and_nothing_else():
+def test_adamw_decays_only_weights():
     theta = np.full(5, 2.0)
     rule = AdamW(0.5, weight_decay=0.1)
     rule.start(theta, np.array([True, True, True, False, False]))
@@ -166,7 +166,7 @@ def test_adamw_decays_the_weights_and_nothing_else():
 
 @pytest.mark.parametrize("rule", [c[1] for c in CASES], ids=[c[0] for c in CASES])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_steps_are_in_place_and_leave_the_gradient(rule, dtype):
+def test_steps_are_in_place_and_preserve_the_gradient(rule, dtype):
     rule = copy.deepcopy(rule)
     memory = np.linspace(1, 2, N).astype(dtype)
     theta, view = memory[:], memory[2:4].reshape(1, 2)
@@ -185,7 +185,7 @@ def test_steps_are_in_place_and_leave_the_gradient(rule, dtype):
         assert not np.shares_memory(slot, theta)
 
 
-def test_the_views_of_a_network_stay_bound():
+def test_network_views_stay_bound():
     net = mlp(3)
     Adam(0.1).step(net.params.trained, np.ones_like(net.params.grad))
     for view in net.params.views.values():
@@ -206,7 +206,7 @@ def test_state_slots():
     np.testing.assert_array_equal(moving.state["v"], [2.0, 4.0])
 
 
-def test_start_forgets():
+def test_start_resets_the_state():
     theta, rule = np.ones(2), Adam(0.1)
     for _ in range(3):
         rule.step(theta, np.array([1.0, 5.0]))
@@ -235,7 +235,7 @@ OPTIONS: list[tuple[type[Optimizer], dict[str, object], dict[str, object]]] = [
 
 
 @pytest.mark.parametrize(("kind", "base", "change"), OPTIONS)
-def test_every_option_changes_something(kind, base, change, path):
+def test_every_option_has_an_effect(kind, base, change, path):
     start, grads = path
     ends = []
     for options in (base, {**base, **change}):
@@ -271,13 +271,13 @@ def test_every_option_changes_something(kind, base, change, path):
         ),
     ],
 )
-def test_bad_options_are_refused(make, message):
+def test_invalid_options_raise(make, message):
     with pytest.raises(PlainnetError) as error:
         make()
     assert str(error.value) == message
 
 
-def test_another_theta_is_refused():
+def test_different_theta_raises():
     rule = Adam()
     rule.step(np.ones(3), np.ones(3))
     with pytest.raises(PlainnetError) as error:
@@ -287,7 +287,7 @@ def test_another_theta_is_refused():
     )
 
 
-def test_a_gradient_that_would_broadcast_is_refused():
+def test_gradient_of_wrong_shape_raises():
     theta = np.ones(3)
     with pytest.raises(PlainnetError) as error:
         SGD(0.1).step(theta, np.ones(1))
@@ -295,7 +295,7 @@ def test_a_gradient_that_would_broadcast_is_refused():
     np.testing.assert_array_equal(theta, 1)
 
 
-def test_one_object_serves_two_trainings():
+def test_optimizer_can_be_reused():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30, 3)), rng.integers(0, 2, 30)
     for kind in OPTIMIZERS.values():
@@ -309,7 +309,7 @@ def test_one_object_serves_two_trainings():
         assert shared.state == {}
 
 
-def test_a_schedule_sets_the_rate_of_each_step():
+def test_schedule_sets_the_learning_rate_of_each_step():
     theta, rule = np.zeros(1), SGD(StepDecay(1.0, every=2, factor=0.1))
     seen = []
     for _ in range(5):
@@ -319,7 +319,7 @@ def test_a_schedule_sets_the_rate_of_each_step():
     assert theta[0] == pytest.approx(-2.21)
 
 
-def test_the_learning_rate_is_what_was_given():
+def test_lr_attribute_is_the_given_value():
     assert SGD(0.1).lr == 0.1
     assert SGD(Constant(0.1)).lr == Constant(0.1)
     assert SGD(0.1).lr_at(9) == SGD(Constant(0.1)).lr_at(9) == 0.1
@@ -334,7 +334,7 @@ def test_the_learning_rate_is_what_was_given():
         RMSprop(OneCycle(1.0, 7), rho=0.5),
     ],
 )
-def test_the_repr_of_an_optimizer_can_be_pasted(rule):
+def test_optimizer_repr_evaluates_to_the_optimizer(rule):
     again = eval(repr(rule), vars(plainnet.optim))
     assert repr(again) == repr(rule)
     assert {k: getattr(again, k) for k in rule.options} == {
@@ -343,7 +343,7 @@ def test_the_repr_of_an_optimizer_can_be_pasted(rule):
     assert set(rule.options) == set(inspect.signature(type(rule)).parameters)
 
 
-def test_a_schedule_that_gives_numpy_scalars_leaves_python_floats():
+def test_numpy_scalars_of_a_schedule_become_python_floats():
     class Halving(Schedule):
         def __call__(self, step: int) -> float:
             return np.float32(0.5) ** step  # type: ignore[return-value]
@@ -360,7 +360,7 @@ def test_clip_by_norm(limit, factor):
     np.testing.assert_allclose(grad, factor * np.array([3.0, 0.0, -4.0]), rtol=1e-15)
 
 
-def test_clip_by_norm_where_the_squares_overflow():
+def test_clip_by_norm_without_overflow():
     grad = np.array([3e25, -4e25], np.float32)
     with np.errstate(over="ignore"):
         norm = clip_by_norm(grad, 1.0)

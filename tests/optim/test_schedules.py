@@ -1,4 +1,4 @@
-"""The schedules against closed forms, their ends and their monotone parts."""
+"""Schedules against closed forms, limits and monotone parts."""
 
 import copy
 import itertools
@@ -36,7 +36,7 @@ def test_step_decay(lr, every, factor, step):
 
 @settings(deadline=None)
 @given(rates, lengths, shares, st.integers(0, 20))
-def test_exponential_meets_step_decay_at_every_change(lr, every, factor, k):
+def test_exponential_equals_step_decay_at_every_change(lr, every, factor, k):
     smooth, stairs = Exponential(lr, every, factor), StepDecay(lr, every, factor)
     assert smooth(k * every) == pytest.approx(stairs(k * every), rel=1e-9)
     assert smooth(k * every + 1) == pytest.approx(
@@ -60,7 +60,7 @@ def test_cosine(lr, steps, share):
 
 @settings(deadline=None)
 @given(rates, lengths, lengths)
-def test_warm_up_is_a_line_and_then_the_other(lr, steps, rest):
+def test_warmup_is_linear_then_follows_the_schedule(lr, steps, rest):
     then = Cosine(lr, rest)
     schedule = WarmUp(then, steps)
     rise = [schedule(step) for step in range(steps)]
@@ -92,13 +92,13 @@ def test_one_cycle(lr, steps, rise, final):
         assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_one_cycle_peaks_where_asked():
+def test_one_cycle_peak_position():
     schedule = OneCycle(2.0, 100, rise=0.25)
     assert schedule(25) == 2.0
     assert max(range(101), key=schedule) == 25
 
 
-def test_the_schedules_are_values():
+def test_schedules_compare_by_value():
     for schedule in EXAMPLES:
         assert schedule == copy.deepcopy(schedule)
         with pytest.raises(AttributeError):
@@ -116,7 +116,7 @@ EXAMPLES: list[Schedule] = [
 
 
 @pytest.mark.parametrize("schedule", EXAMPLES, ids=lambda s: type(s).__name__)
-def test_history_keeps_the_rate_of_the_last_step_of_each_epoch(schedule):
+def test_history_records_the_last_learning_rate_of_each_epoch(schedule):
     X = np.random.default_rng(0).normal(size=(10, 2))
     net = mlp(2)
     history = fit(
@@ -167,7 +167,7 @@ def test_history_keeps_the_rate_of_the_last_step_of_each_epoch(schedule):
         ),
     ],
 )
-def test_bad_options_are_refused(make, message):
+def test_invalid_options_raise(make, message):
     with pytest.raises(PlainnetError) as error:
         make()
     assert str(error.value) == message
@@ -189,5 +189,5 @@ def test_bad_options_are_refused(make, message):
         (OneCycle(1, 20), OneCycle(1, 20, final=0.1)),
     ],
 )
-def test_every_option_changes_something(one, other):
+def test_every_option_has_an_effect(one, other):
     assert any(abs(one(step) - other(step)) > 1e-3 for step in range(22))

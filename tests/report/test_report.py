@@ -153,7 +153,7 @@ def headings(seen):
 
 @tasks
 def test_its_parts(task):
-    expected = ["In short", "Findings", "Evaluation", "Training", "Data", "To do it again"]
+    expected = ["Summary", "Findings", "Evaluation", "Training", "Data", "Reproduce"]
     if task == "pictures":
         expected.insert(3, "Pictures")
     assert headings(page(task)) == expected
@@ -203,7 +203,7 @@ def test_curves_are_drawn_from_the_record_too(task):
 def test_repeated_trainings_are_in_the_report():
     frame, config = introverts(200), TrainConfig(epochs=2)
     first = train(frame, config)
-    assert "each with its own seed" not in report(first.model, name="m")
+    assert "with different seeds" not in report(first.model, name="m")
     found = repeat(first, frame, config, 3)
     seen = Page(report(first.model, name="m"))
     facts = dict(
@@ -214,7 +214,7 @@ def test_repeated_trainings_are_in_the_report():
     assert facts["Standard deviation"] == f"{100 * own.std(ddof=1):.1f} %"
     assert facts["Lowest and highest"] == f"{100 * own.min():.1f} % and {100 * own.max():.1f} %"
     assert facts["Better than the best baseline"] == f"{found.better} of 3"
-    assert "3 trainings, each with its own seed" in [one["words"] for one in seen.all("caption")]
+    assert "3 trainings with different seeds" in [one["words"] for one in seen.all("caption")]
 
 
 def test_a_report_without_data_says_why_it_shows_no_pictures():
@@ -266,7 +266,7 @@ def test_rows_that_were_left_out_are_named():
 def test_without_rows_and_without_a_record_it_shows_what_there_is():
     done = result("binary").model
     bare = Model(done.schema, done.target, done.net, done.loss)
-    assert headings(Page(report(bare, name="m"))) == ["Data", "To do it again"]
+    assert headings(Page(report(bare, name="m"))) == ["Data", "Reproduce"]
 
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
@@ -275,7 +275,7 @@ def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
     done = result("binary").model
     record = {**done.record, part: value}
     text = report(Model(done.schema, done.target, done.net, done.loss, record), name="m")
-    assert "To do it again" in text
+    assert "Reproduce" in text
 
 
 def test_the_command_and_the_settings_stand_in_it():

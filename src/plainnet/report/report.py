@@ -1,6 +1,7 @@
-"""Reports: one HTML file about a model, its training and what it is worth."""
+"""Report on a model, its evaluation, training and data as one HTML file."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import comparison, evaluation_tables, interval, probability_facts
 from plainnet.storage.json_reader import JsonReader
-from plainnet.train.history import History
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from plainnet.model import Model
 
 Array = NDArray[Any]
-_FIRST = ("accuracy", "roc_auc", "rmse", "r2")
-_MATRIX = 12  # classes whose confusion matrix is still read at a glance
-_CONTENTS = {
-    "verdict": "In short",
+_TILES = ("accuracy", "roc_auc", "rmse", "r2")
+_MATRIX = 12  # classes; of more, only the most frequent confusions are shown
+_HEADINGS = {
+    "verdict": "Summary",
     "findings": "Findings",
     "evaluation": "Evaluation",
     "gallery": "Pictures",
     "training": "Training",
     "data": "Data",
-    "again": "To do it again",
+    "again": "Reproduce",
 }
 
 
@@ -49,66 +49,50 @@ def report(
 ) -> str:
     """Write a report on a model as one HTML file.
 
-    It needs nothing but itself, runs no script, and holds no date: the same input gives the same
-    text. Everything that comes from data is escaped.
+    The file is self-contained, runs no script and holds no date: equal inputs give equal files.
+    Everything that comes from data is escaped.
     """
-    judged = _judged(model, rows, source, evaluation)
+    found, where, A = _evaluated(model, rows, source, evaluation)
     parts: dict[str, Any] = {
-        "verdict": judged.get("verdict"),
-        "findings": _findings(model, judged.get("findings"), findings),
-        "evaluation": judged.get("evaluation"),
-        "gallery": judged.get("gallery"),
+        "verdict": found and _verdict(model.target, found, where),
+        "findings": _findings(model, found, findings),
+        "evaluation": found and _evaluation(model.target, found, where, rows, A),
+        "gallery": None if found is None else _gallery(model, rows, A),
         "training": _training(model),
         "data": _data(model, notes),
         "again": _again(model, command),
     }
-    contents = [(key, title) for key, title in _CONTENTS.items() if parts[key] is not None]
     return page(
         "report.html",
         title=name,
         subtitle=f"Report on a model. Target: {model.target.describe()}",
-        contents=contents,
-        headings=_CONTENTS,
+        contents=[(key, title) for key, title in _HEADINGS.items() if parts[key] is not None],
+        headings=_HEADINGS,
         **parts,
     )
 
 
-def _judged(
-    model: "Model", rows: "Examples | None", source: str, given: Evaluation | None
-) -> dict[str, Any]:
-    """What is the model worth: on rows, or by its own record if that was written by plainnet."""
+def _evaluated(
+    model: "Model", rows: "Examples | None", source: str, evaluation: Evaluation | None
+) -> tuple[Evaluation | None, str, Array | None]:
+    """Return an evaluation, on the rows or recorded; a text about its rows; and predictions."""
     from plainnet.evaluate.evaluate import evaluate
 
     unit = "row" if model.transform is None else "picture"
     if rows is not None:
-        found = evaluate(model, rows) if given is None else given
-        where = " ".join((count(len(rows.y), unit), source)).strip()
-        return _worth(model, found, where, rows)
+        found = evaluate(model, rows) if evaluation is None else evaluation
+        return found, f"{count(len(rows.y), unit)} {source}".strip(), model.predictions(rows.X)
     try:
         stored = stored_evaluation(model)
-    except ModelFileError:
-        return {}
-    if stored is None:
-        return {}
-    return _worth(model, stored, f"{count(stored.scores.rows, unit)} held out in training", None)
-
-
-def _worth(
-    model: "Model", found: Evaluation, where: str, rows: "Examples | None"
-) -> dict[str, Any]:
-    A = None if rows is None else model.predictions(rows.X)
-    return {
-        "verdict": _verdict(model.target, found, where),
-        "evaluation": _evaluation(model.target, found, where, rows, A),
-        "gallery": _gallery(model, rows, A),
-        "findings": found.findings,
-    }
+    except ModelFileError:  # the record was not written by plainnet
+        stored = None
+    n = 0 if stored is None else stored.scores.rows
+    return stored, f"{count(n, unit)} held out in training", None
 
 
 def _verdict(target: "Target", found: Evaluation, where: str) -> dict[str, Any]:
-    """What is read first: the verdict and the scores that matter most."""
     scores, best, tiles = found.scores, found.best_baseline, []
-    for key in _FIRST:
+    for key in _TILES:
         if scores.metrics.get(key) is not None:
             small = ""
             if key == "accuracy" and scores.interval is not None:
@@ -140,18 +124,16 @@ def _evaluation(
 
 
 def _findings(
-    model: "Model", judged: Sequence[Finding] | None, given: Sequence[Finding] | None
+    model: "Model", evaluation: Evaluation | None, given: Sequence[Finding] | None
 ) -> list[Finding] | None:
-    """What doctor and evaluation have to say, problems first, each thing once; None if neither."""
-    try:
-        kept = [Finding.from_json(one) for one in model.record["findings"]]
-        given = [*kept, *(given or ())]
-    except FOREIGN:
-        pass
-    if given is None and not judged:
+    """Return all findings, the most serious first, or None if nothing was checked."""
+    with suppress(*FOREIGN):
+        given = [*map(Finding.from_json, model.record["findings"]), *(given or ())]
+    evaluated = () if evaluation is None else evaluation.findings
+    if given is None and not evaluated:
         return None
-    once = {one.name: one for one in (*(given or ()), *(judged or ()))}
-    return sorted(once.values(), key=lambda one: LEVELS.index(one.level))
+    by_name = {finding.name: finding for finding in (*(given or ()), *evaluated)}
+    return sorted(by_name.values(), key=lambda finding: LEVELS.index(finding.level))
 
 
 def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[str, Any] | None:
@@ -164,37 +146,27 @@ def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[s
 
 
 def _training(model: "Model") -> dict[str, Any] | None:
-    """The course of the training; nothing for a record that plainnet did not write."""
+    """Return charts and facts of the training, or None if plainnet did not write its record."""
     history, repeats = recorded_history(model.record), model.record.get("repeats")
     if history is None:
         return None
-    try:
-        facts, tables = _course(history), []
-        if repeats is not None:
-            more, table = _repeats(repeats)
-            facts, tables = [*facts, *more], [table]
-        metric = model.loss.metric_name
-        if model.target.task == "regression":
-            metric += " of standardized numbers"
-        charts = training_charts(history.record(), metric)
-    except FOREIGN:
-        return None
-    return {"charts": charts, "facts": facts, "tables": tables}
-
-
-def _course(history: History) -> list[tuple[str, str]]:
-    facts = [("Epochs", f"{len(history):,}")]
-    stopped = history.stopped
-    facts.append(("Ended by", "all epochs were done" if stopped == "epochs" else stopped))
+    ended = "all epochs" if history.stopped == "epochs" else history.stopped
+    facts = [("Epochs", f"{len(history):,}"), ("Ended by", ended)]
     if history.best_epoch is not None:
         facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
     if history.rowspace is not None:
         facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
-    return facts
+    standardized = " of standardized numbers" if model.target.task == "regression" else ""
+    try:
+        more, tables = ([], []) if repeats is None else _repeats(repeats)
+        charts = training_charts(history.record(), f"{model.loss.metric_name}{standardized}")
+    except FOREIGN:
+        return None
+    return {"charts": charts, "facts": facts + more, "tables": tables}
 
 
-def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
-    """How far chance alone moves the result, where the training was repeated."""
+def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Table]]:
+    """Return facts and a table about repeated trainings with different seeds."""
     name, k = found["metric"], len(found["seeds"])
     low, high = (score(name, end) for end in found["spread"])
     facts = [
@@ -206,80 +178,64 @@ def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], Table]:
     each = zip(found["seeds"], found["network"], found["baseline"], strict=True)
     rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in each]
     head = ("training", NAMES[name], "best baseline")
-    return facts, Table(f"{k} trainings, each with its own seed", head, rows, (1, 2))
+    return facts, [Table(f"{k} trainings with different seeds", head, rows, (1, 2))]
 
 
 def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
     from plainnet.data.table_schema import TableSchema
 
-    record, target = model.record, model.target
-    facts = [("Target", target.describe())]
-    shares = _shares(record)
-    if shares:
-        facts.insert(0, ("Rows", ", ".join(shares)))
-    tables = []
-    if isinstance(model.schema, TableSchema):
-        head = ("column", "kind", "values", "missing", "what is done")
-        tables.append(Table("Columns", head, model.schema.describe()))
-    else:
-        side = model.schema.size
-        raw = ", as they are (0 to 255)" if model.schema.unscaled else ""
-        numbers = f"{model.schema.n_features:,} numbers{raw}"
-        facts.insert(1, ("Pictures", f"{side} x {side} pixels, {numbers}"))
-    kept = record.get("notes")
-    said = [*map(str, kept if isinstance(kept, list) else ()), *notes]
-    return {
-        "facts": facts,
-        "tables": tables,
-        "notes": said[:LISTED],
-        "more_notes": len(said) - LISTED,
-    }
-
-
-def _shares(record: Mapping[str, Any]) -> list[str]:
-    """How many rows were used for what; nothing for a record that plainnet did not write."""
-    used = {"train": "to train", "validation": "to validate", "test": "held out"}
-    try:
+    record, schema, facts, tables = model.record, model.schema, [], []
+    uses = {"train": "to train", "validation": "to validate", "test": "held out"}
+    with suppress(ModelFileError):  # the record may not be plainnet's
         sizes = JsonReader(record.get("rows"), "the numbers of rows")
-        return [f"{sizes.whole(key):,} {what}" for key, what in used.items() if sizes.whole(key)]
-    except ModelFileError:
-        return []
+        splits = [f"{sizes.whole(key):,} {use}" for key, use in uses.items() if sizes.whole(key)]
+        facts.append(("Rows", ", ".join(splits)))
+    facts.append(("Target", model.target.describe()))
+    if isinstance(schema, TableSchema):
+        head = ("column", "kind", "values", "missing", "what is done")
+        tables.append(Table("Columns", head, schema.describe()))
+    else:
+        unscaled = ", unscaled (0 to 255)" if schema.unscaled else ""
+        size = f"{schema.size} x {schema.size} pixels, {schema.n_features:,} numbers{unscaled}"
+        facts.append(("Pictures", size))
+    recorded = record.get("notes")
+    notes = [*map(str, recorded if isinstance(recorded, list) else ()), *notes]
+    more = len(notes) - LISTED
+    return {"facts": facts, "tables": tables, "notes": notes[:LISTED], "more_notes": more}
 
 
 def _again(model: "Model", command: str) -> dict[str, Any]:
-    record = model.record
-    config = record.get("config")
+    config = model.record.get("config")
     layers = [
         (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
         for row in model.net.summary()
     ]
     layers.append(("total", "", "", f"{model.net.params.grad.size:,}"))
+    versions = _texts(model.record.get("versions"))
     tables = [
         Table("Network", ("layer", "kind", "output", "parameters"), layers, (2, 3)),
-        Table("Versions", ("software", "version"), sorted(_written(record.get("versions")))),
+        Table("Versions", ("software", "version"), sorted(versions.items())),
     ]
     return {
         "command": command,
         "seed": config.get("seed") if isinstance(config, dict) else None,
-        "config": sorted([("loss", type(model.loss).__name__), *_written(config, but="loss")]),
+        "config": sorted({**_texts(config), "loss": type(model.loss).__name__}.items()),
         "tables": [table for table in tables if table.rows],
     }
 
 
-def _written(some: object, but: str = "") -> list[tuple[str, str]]:
-    """Names and values of a part of the record, which anybody may have edited."""
-    if not isinstance(some, dict):
-        return []
-    return [
-        (str(key).replace("_", " "), _value(value)) for key, value in some.items() if key != but
-    ]
+def _texts(record: object) -> dict[str, str]:
+    """Return names and values of a part of the record, which may not be plainnet's."""
+    if not isinstance(record, dict):
+        return {}
+    return {str(key).replace("_", " "): _text(value) for key, value in record.items()}
 
 
-def _value(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) or "none"
+        return ", ".join(f"{key}: {_text(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value)) or "none"
+        return ", ".join(map(_text, value)) or "none"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "not set"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

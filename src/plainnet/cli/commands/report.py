@@ -1,4 +1,4 @@
-"""``plainnet report``: all that is known of a model, as one HTML file; and the command again."""
+"""``plainnet report``: a report on a model as one HTML file."""
 
 import shlex
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def report(
     model
         A model file.
     path
-        Data whose answers are known, to judge the model by. [default: what training found]
+        Data with known answers, to evaluate the model on. [default: the evaluation of its training]
     out
         The HTML file. [default: named after the model, in the current folder]
     strict
@@ -63,27 +63,7 @@ def write_report(
     evaluation: Evaluation | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
-    """Write the report and say where it is.
-
-    Parameters
-    ----------
-    console : Console
-        Where to say it.
-    place : Path
-        The HTML file.
-    model : Model
-        Whose report it is.
-    name : str
-        What the model is called.
-    rows : Examples or None
-        What to judge it by.
-    path : Path, optional
-        Where they come from, other than from the training; the doctor looks at them then.
-    evaluation : mapping, optional
-        The evaluation on these rows, if it is there already.
-    remarks : sequence of str, default ()
-        What was left out of the rows.
-    """
+    """Write the report; the doctor examines rows from a path, but not those of the training."""
     from plainnet.diagnose.watch import examine_model
     from plainnet.report.report import report
 
@@ -102,25 +82,11 @@ def write_report(
 
 
 def training_command(model: Model) -> str:
-    """Return the command that trains a model again, ready to be pasted into a shell.
-
-    Parameters
-    ----------
-    model : Model
-        With the record of its training.
-
-    Returns
-    -------
-    str
-        Empty where the model was not trained on a file or folder, or its record was not written
-        by plainnet.
-    """
+    """Return the command that trains a model again, or nothing if its record does not say."""
     data, chosen = model.record.get("data"), model.record.get("config")
     if not isinstance(data, str) or not isinstance(chosen, dict):
         return ""
     try:
-        config = TrainConfig(**chosen)
-        words = training_words(config, data)
-    except FOREIGN:
+        return shlex.join(training_words(TrainConfig(**chosen), data))
+    except FOREIGN:  # the record was not written by plainnet
         return ""
-    return shlex.join(words)
