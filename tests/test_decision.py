@@ -14,7 +14,7 @@ from plainnet.data.dataset import Examples
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows, row_scores
 from plainnet.explain.example import explain
-from plainnet.explain.mistakes import worst
+from plainnet.explain.mistakes import confident_mistakes
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
@@ -44,7 +44,9 @@ def test_every_judgment_of_a_row_says_no(logit: float) -> None:
     assert found["confusion_matrix"] == [[2, 0], [2, 0]]
     assert model.loss.metric(model.forward(rows.X), rows.y[:, np.newaxis]) == 0.5
     assert row_scores(model, model.forward(rows.X), rows.y[:, np.newaxis]).tolist() == [1, 0, 1, 0]
-    assert [(one.said, one.true) for one in worst(model, rows)] == [("no", "yes")] * 2
+    assert [(one.predicted, one.true) for one in confident_mistakes(model, rows)] == [
+        ("no", "yes")
+    ] * 2
     assert explain(model, ROWS, 2).answer == "no"
 
 
