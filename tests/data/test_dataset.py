@@ -69,7 +69,7 @@ def test_a_table_without_a_column_that_varies_in_training_is_refused():
         split_table(frame, test_fraction=0.25)
     assert str(error.value) == (
         "No column is left to learn from: 'x' is left out as constant (always '0'); give the table "
-        "more columns, or say what kind one of them is."
+        "more columns, or set the kind of one of them."
     )
 
 

@@ -62,7 +62,7 @@ def test_a_column_of_rare_levels_alone_is_left_out():
         fitted(frame[["town"]], 401)
     assert str(error.value) == (
         "No column is left to learn from: 'town' is left out as identifier (4 different, none of "
-        "them in 401 rows); give the table more columns, or say what kind one of them is."
+        "them in 401 rows); give the table more columns, or set the kind of one of them."
     )
 
 

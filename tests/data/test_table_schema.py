@@ -196,12 +196,12 @@ def test_kinds_can_be_overruled() -> None:
         (
             {"exclude": ["age", "city", "happy"]},
             "No column is left to learn from: 'unit' is left out as constant (always 'cm'); give "
-            "the table more columns, or say what kind one of them is.",
+            "the table more columns, or set the kind of one of them.",
         ),
         (
             {"exclude": ["age", "city", "happy", "unit"]},
-            "No column is left to learn from: there is none besides those excluded; give the table "
-            "more columns, or say what kind one of them is.",
+            "No column is left to learn from: all are excluded; give the table "
+            "more columns, or set the kind of one of them.",
         ),
     ],
 )
@@ -502,6 +502,6 @@ def test_a_table_that_would_fill_the_memory_is_refused():
 
 
 def test_a_large_table_of_numbers_is_no_bomb(monkeypatch):
-    monkeypatch.setattr(tables, "MATRIX", 100)
+    monkeypatch.setattr(tables, "MAX_FEATURES", 100)
     frame = pd.DataFrame(np.arange(600.0).reshape(100, 6), columns=list("abcdef"))
     assert TableSchema.infer(frame).transform(frame).shape == (100, 6)

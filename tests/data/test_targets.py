@@ -203,7 +203,7 @@ def test_multilabel_in_several_columns() -> None:
     with pytest.raises(DataError) as caught:
         target.encode(rows.assign(round="2"))
     assert str(caught.value) == (
-        "Data row 1, column 'round': '2' is neither Yes nor No, 1 nor 0, which this target holds."
+        "Data row 1, column 'round': '2' is neither Yes nor No, 1 nor 0, as this target needs."
     )
 
 

@@ -275,7 +275,8 @@ CALLS = [
     ),
     (
         lambda: classifier(class_weight="balanced").fit(X, np.column_stack([Y, 1 - Y])),
-        "class_weight needs one class per row, which BinaryCrossEntropy with 2 outputs does not have",
+        "class_weight needs one class per row, which BinaryCrossEntropy with 2 outputs does not "
+        "have",
     ),
 ]
 

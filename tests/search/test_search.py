@@ -20,10 +20,10 @@ from plainnet.search.search import (
     Scores,
     Search,
     Trial,
+    baseline_scores,
     check_search,
     halving_rounds,
     search,
-    simple_answers,
 )
 from plainnet.search.space import SEARCHED
 from plainnet.training import train, untrained
@@ -225,13 +225,13 @@ def test_the_constant_answer_by_hand(data):
         p, y = part.train.y.mean(), part.test.y
         losses.append(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
         shares.append(np.mean(y == (p > 0.5)))
-    constant = simple_answers(data, BASE)[0]
+    constant = baseline_scores(data, BASE)[0]
     np.testing.assert_allclose(constant.scores.loss, losses, rtol=1e-5)
     np.testing.assert_allclose(constant.scores.score, shares)
 
 
 def test_they_are_named_in_general_where_folds_differ(data):
-    names = {answer.name: answer.words for answer in simple_answers(data, BASE)}
+    names = {baseline.name: baseline.description for baseline in baseline_scores(data, BASE)}
     wordings = {data.fold(i).train.y.mean() > 0.5 for i in range(data.k)}
     assert (names["constant"] == "always the same answer") == (len(wordings) == 2)
     assert names["regression"] == "logistic regression"
@@ -249,9 +249,9 @@ def test_numbers_are_scored_by_the_share_of_their_variance():
     frame = numbers().assign(y=lambda t: 3 * t["a"] - t["b"] + 7)
     data = dealt(frame)
     found = search(data, TrainConfig(epochs=2), trials=2)
-    linear = found.answers[-1]
+    linear = found.baselines[-1]
     np.testing.assert_allclose(linear.scores.score, 1, atol=1e-6)  # it is linear
-    mean = found.answers[0]
+    mean = found.baselines[0]
     for i in range(data.k):
         y = data.fold(i).test.y[:, 0].astype(float)
         assert mean.scores.loss[i] == pytest.approx(np.mean(y**2), rel=1e-5)
@@ -277,7 +277,7 @@ def test_a_fold_of_equal_numbers_has_no_share_of_variance():
 )
 def test_classes_and_labels(target, expected):
     found = search(dealt(numbers().assign(y=target)), TrainConfig(epochs=2), trials=2)
-    assert [answer.name for answer in found.answers] == expected
+    assert [baseline.name for baseline in found.baselines] == expected
     assert all(0 <= s <= 1 for t in found.trials for s in t.rungs[0].scores.score)
 
 
@@ -286,7 +286,7 @@ def test_pictures():
     data = fold(ImageSource(*pandas_and_bears(24, size=8)), 2, rng(0), rng(1))
     first, again = (search(data, TrainConfig(epochs=2), trials=2) for _ in range(2))
     assert first.trials == again.trials
-    assert [answer.name for answer in first.answers] == [
+    assert [baseline.name for baseline in first.baselines] == [
         "constant",
         "column",
         "colors",
@@ -339,13 +339,13 @@ def test_without_optuna_one_sentence(monkeypatch):
 
 def spoil(monkeypatch, *numbers):
     """Give some trials a learning rate at which any training breaks off."""
-    original = module._Course._drawn
+    original = module._SearchRun._drawn
 
     def drawn(self, number):
         own = original(self, number)
         return replace(own, optimizer="sgd", lr=1e30) if number in numbers else own
 
-    monkeypatch.setattr(module._Course, "_drawn", drawn)
+    monkeypatch.setattr(module._SearchRun, "_drawn", drawn)
 
 
 def test_a_cost_that_is_not_finite_fails_its_trial_alone(data, found, monkeypatch):
@@ -367,7 +367,7 @@ def test_where_all_fail_none_wins(data, monkeypatch):
     spoil(monkeypatch, 1, 2)
     spoilt = search(data, BASE, trials=2)
     assert spoilt.winner is None
-    assert len(spoilt.answers) == 3
+    assert len(spoilt.baselines) == 3
 
 
 def test_optuna_goes_on_after_a_failure(data, monkeypatch):
@@ -407,7 +407,7 @@ def test_what_is_shown_on_the_way(data):
         trials=2,
         ready=plans.append,
         watch=moments.append,
-        seen=lambda found, trial: judged.append((len(found.trials), trial.number)),
+        watch_trial=lambda found, trial: judged.append((len(found.trials), trial.number)),
     )
     assert [type(plan) for plan in plans] == [Search]
     assert [moment.done for moment in moments] == list(range(1, 2 * 3 * 4 + 1))
@@ -424,27 +424,27 @@ def test_what_is_shown_on_the_way(data):
         (
             {"validation_fraction": 0.2, "patience": 3},
             {},
-            "a search validates on its folds: leave out validation and patience, which may be "
-            "given again to train the winner",
+            "a search validates on its folds: leave out validation_fraction and patience, and give "
+            "them when you train the winner",
         ),
         ({}, {"given": ["epochs"]}, f"'epochs' is not searched: expected {', '.join(SEARCHED)}"),
         (
             {},
             {"given": SEARCHED},
-            "nothing is left to search, for everything is given: leave some out",
+            "nothing is left to search: every option is given; leave some out",
         ),
         (
             {},
             {"method": "optuna", "only": 3},
-            "what optuna tries as trial 3 hangs on the trials before it: run it again with all "
-            "its settings given, as its command does",
+            "what optuna tries as trial 3 depends on the trials before it: run it again with all "
+            "its options given, as its command does",
         ),
         ({"loss": "Huber"}, {}, "loss 'Huber' does not fit a binary target: take "),
         (
             {"activation": ("relu", "tanh")},
             {},
-            "one activation for each layer needs layers that are given: give hidden too, or one "
-            "activation for all",
+            "one activation for each layer needs a fixed number of layers: give hidden too, or one "
+            "activation for all layers",
         ),
     ],
 )

@@ -995,7 +995,8 @@ def test_every_option_changes_something(data):
         ),
         (
             {"class_weight": "balanced", "loss": MSE},
-            "class_weight needs one class per row, which MeanSquaredError with 1 output does not have",
+            "class_weight needs one class per row, which MeanSquaredError with 1 output does "
+            "not have",
         ),
     ],
 )

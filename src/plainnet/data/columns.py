@@ -172,6 +172,11 @@ class Cells:
             )
         return bool(share == 1.0)
 
+    def are_whole(self) -> bool:
+        """Return whether all values, which are numbers, have no fraction."""
+        numbers = self.numbers(self.decimal())
+        return bool(np.all(numbers == np.round(numbers)))
+
     def location(self, code: int) -> str:
         """Name the first cell that holds the value with this code (-1: a missing cell)."""
         row = self.rows[int(np.argmax(self.codes == code))]

@@ -1,32 +1,32 @@
-"""The first row of a text file: column names, or data."""
+"""The header of a text file: detect a first row that holds data, not column names."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-_CHECKED = 1000  # rows below that the first one is compared with
+_COMPARED = 1000  # rows that the first one is compared with
 
 
 def is_data(
     first: Sequence[str], columns: Sequence[Sequence[str]], is_missing: Callable[[str], bool]
 ) -> bool:
-    """Say whether the first row of a file looks like the rows below it.
+    """Return whether the first row of a file looks like the rows below it.
 
-    It does if it holds a number of about the same size wherever a column holds numbers, and if
-    there are columns of text, in one of them a text that comes again. Numbers in equal steps
-    (0 1 2 3, or 2020 2025 2030) are names.
+    It does if it holds a number of similar size in each column of numbers, and, where there are
+    columns of text, repeats a text in one of them. Numbers in equal steps (0 1 2 3, or 2020 2025)
+    are names.
     """
     numbers: list[float] = []
     repeated: list[bool] = []
     for name, column in zip(first, columns, strict=True):
-        cells = [text for cell in column[:_CHECKED] if not is_missing(text := cell.strip())]
+        cells = [text for cell in column[:_COMPARED] if not is_missing(text := cell.strip())]
         if is_missing(name.strip()) or not cells:
             continue
         values = np.array([_number(text) for text in cells])
         if np.isfinite(values).all():
             numbers.append(_number(name))
             middle, reach = (values.max() + values.min()) / 2, 1.5 * np.ptp(values)
-            if not abs(numbers[-1] - middle) <= reach:  # nor if it is no number
+            if not abs(numbers[-1] - middle) <= reach:  # also for NaN
                 return False
         else:
             repeated.append(name.strip() in cells)
@@ -34,7 +34,7 @@ def is_data(
 
 
 def _number(text: str) -> float:
-    """Read a number with a decimal point or comma; NaN if the text is none."""
+    """Read a number with a decimal point or comma; NaN for other text."""
     try:
         return float(text.replace(",", "."))
     except ValueError:
@@ -42,7 +42,7 @@ def _number(text: str) -> float:
 
 
 def _are_steps(numbers: list[float]) -> bool:
-    """Say whether numbers follow each other in equal steps; of two, in a step of 1."""
+    """Return whether numbers follow each other in equal steps; of two, in a step of 1."""
     steps = np.diff(numbers)
     if len(steps) == 1:
         return bool(steps[0] == 1)

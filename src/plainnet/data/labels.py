@@ -1,4 +1,4 @@
-"""Class labels that are numbers: kept as written, and compared as numbers."""
+"""Class labels that are numbers: kept as written, compared as numbers."""
 
 import re
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from plainnet.data.columns import Cells, number_from_text
 
 _WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
-_EXACT = 2.0**53  # from here on, a float no longer tells each whole number from the next
+_EXACT = 2.0**53  # above, a float cannot represent every whole number
 
 
 def refuse_rounded(cells: Cells) -> None:
-    """Refuse floats that were long whole numbers and have lost their last digits."""
+    """Refuse floats that may be long whole numbers without their last digits."""
     numbers = cells.finite(".")
     if cells.distinct.dtype.kind == "f" and (np.abs(numbers) >= _EXACT).any():
         raise cells.error(
@@ -30,13 +30,13 @@ def written_label(text: str) -> str:
 
 
 def label_number(text: str) -> float:
-    """Return the number that a text stands for, a whole one exactly; NaN if it is none."""
+    """Read a label as a number, a whole one exactly; NaN if it is not a number."""
     whole = _WHOLE.fullmatch(text)
     return int(whole[1]) if whole else number_from_text(text)
 
 
 def are_numbers(classes: Iterable[str]) -> bool:
-    """Say whether classes are numbers, so that class 1 is also found as 1.0; 007 is a name."""
+    """Return whether classes are numbers, so that class 1 also matches 1.0; 007 is a name."""
     return not any(
         np.isnan(number_from_text(name)) or _LEADING_ZERO.match(name) for name in classes
     )

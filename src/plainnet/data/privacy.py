@@ -1,4 +1,4 @@
-"""Privacy: which levels and values of single rows a schema leaves out."""
+"""Privacy: leave levels and values of few rows out of a schema."""
 
 import math
 from dataclasses import replace
@@ -15,21 +15,21 @@ from plainnet.data.column_kinds import (
 )
 from plainnet.data.columns import Cells
 
-TAIL = 0.05  # of the rows lie at or beyond each end of a range of quantiles
+TAIL = 0.05  # share of the rows at or beyond each end of a range of quantiles
 
 
 class Privacy(NamedTuple):
-    """How much a schema reveals about its training rows."""
+    """Limits on the values of single training rows in a schema."""
 
-    min_level_count: int = 1
-    quantiles: bool = False
+    min_level_count: int = 1  # training rows that a level needs
+    quantiles: bool = False  # whether ranges end at quantiles, not at extremes
 
 
 DEFAULT_PRIVACY = Privacy()
 
 
 def coarsened(column: Column, cells: Cells, privacy: Privacy) -> Column:
-    """Return a fitted column without levels and values that few rows hold."""
+    """Return a fitted column without the levels and values of few rows."""
     if isinstance(column, CategoryColumn):
         return _without_rare_levels(column, cells, privacy.min_level_count)
     if isinstance(column, NumberColumn) and privacy.quantiles:

@@ -1,4 +1,4 @@
-"""A table's schema: what each column holds, learned from training rows and saved with the model."""
+"""The schema of a table: the kind of each column, its statistics, and its encoding as features."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -34,20 +34,15 @@ _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
 )
 _UNNAMED = "Unnamed: "
-MATRIX = 2**27
-"""The largest encoded table in numbers (0.5 GB), or `EXPANSION` per cell if that is more."""
-
-EXPANSION = 8
-_BLOCK = 2**22  # numbers that some rows become at a time
-_NAMED = 5  # columns that a remark names before it counts the others
-_FEW_ROWS = 10  # below, values that all differ are nothing strange
+MAX_FEATURES = 2**27  # numbers in an encoded table (0.5 GB), or more for a table of many cells:
+MAX_FEATURES_PER_CELL = 8
+_BLOCK = 2**22  # numbers in a block of encoded rows
+_LISTED = 5  # columns that a remark names before it counts the others
+_FEW_ROWS = 10  # in fewer, values that all differ are usual
 
 
 class Description(NamedTuple):
-    """One line of a schema, as text for people.
-
-    Text of the table (names, levels) is in it as it came: escape it where markup is understood.
-    """
+    """One line of a schema for people; names and levels in it are as in the table: escape them."""
 
     column: str
     kind: str
@@ -59,21 +54,20 @@ class Description(NamedTuple):
 @final
 @dataclass(frozen=True)
 class TableSchema:
-    """What each column of a table holds, and how its cells become features.
+    """The columns of a table and their encoding as features, fitted on training rows.
 
-    A number is standardized, a Yes/No becomes 1 or 0, a category is one-hot, and all 0 for a level
-    that training did not see; missing cells become the median or the most frequent value, and a
-    feature more says which they were, where training rows miss any. Every feature varies among the
-    training rows, for nothing could be learned of another: a column with one value becomes an
-    indicator of missing cells where some are missing, and is left out as a constant where none are
-    or all; identifiers are left out too.
+    A number is standardized, a Yes/No becomes 1 or 0, a category is one-hot, with all 0 for an
+    unknown level. Missing cells become the median or the most frequent value; where training rows
+    miss some, an indicator feature marks them. A column with one value becomes an indicator if some
+    cells are missing, and is left out as a constant otherwise; identifiers are left out too. So
+    every feature varies among the training rows.
 
     Parameters
     ----------
     columns : tuple of Column
         In the order of the table.
     rows : int
-        How many training rows the statistics come from.
+        Number of training rows.
 
     Examples
     --------
@@ -101,29 +95,32 @@ read as unknown (1 row).
         exclude: Collection[str] = (),
         kinds: Mapping[str, ColumnKind] | None = None,
     ) -> Self:
-        """Find out what each column holds, and take its statistics from all rows of `frame`.
+        """Infer the kind of each column, and compute its statistics from all rows of `frame`.
 
-        The rule, for the values that differ: one value without a missing cell, or none, is a
-        constant; one value and missing cells are an indicator. The words of one pair yes/no, y/n,
-        true/false, t/f, on/off are a Yes/No. Numbers all are a number, unless one starts with a
-        needless zero (`00042`), or the column's name says that it is an identifier (``id``,
-        ``PassengerId``, ``index``, no name, ...) and at least 10 whole numbers all differ. If nine
-        in ten of more than 20 values are numbers, the others are taken for mistakes and refused.
-        Text is an identifier if at least 10 cells all differ, or more than 20 values make up more
-        than half of the cells; a pandas categorical is never a number; all else is a category,
-        dates too. Text is a number as `number_from_text` reads it; a comma before the fraction is
-        understood where all cells of the column agree with it.
+        The first rule that fits decides:
+
+        - One distinct value, or none, without missing cells: constant; with some: indicator.
+        - Words of one pair yes/no, y/n, true/false, t/f, on/off: Yes/No.
+        - Numbers without leading zeros (`00042`): number; but identifier if the column's name says
+          so (``id``, ``PassengerId``, ``index``, no name, ...) and at least 10 whole numbers all
+          differ. If nine in ten of more than 20 distinct values are numbers, the others are
+          refused as mistakes.
+        - At least 10 cells that all differ, or more than 20 distinct values in more than half as
+          many cells: identifier.
+        - All else, dates and pandas categoricals included: category.
+
+        A decimal comma is understood where all cells of the column agree with it.
 
         Parameters
         ----------
         frame : pandas.DataFrame, m rows
             Cells as text or typed.
         exclude : collection of str, default ()
-            Columns that are no inputs: the target, and what is to be dropped.
+            Columns that are no inputs, such as the target.
         kinds : mapping of str to {"number", "category", "yesno", "indicator", "identifier", \
 "constant"}
-            What is known better, by column; of an indicator nothing counts but whether the cell is
-            missing, and the last two leave the column out.
+            The kinds of columns where the inferred ones would be wrong; the last two leave a column
+            out.
 
         Returns
         -------
@@ -133,72 +130,81 @@ read as unknown (1 row).
         Raises
         ------
         DataError
-            If a column holds an infinite number, or cells that the kind given does not allow; if a
-            name or a kind is unknown; if no column is left.
+            If a column holds an infinite number, or cells that do not fit the kind given; if a name
+            or a kind is unknown; if no column is left.
         """
         frame = named(frame)
-        kinds = {} if kinds is None else kinds
-        names = frame.columns.tolist()
-        _check_names(names, exclude, kinds)
-        columns = tuple(
-            _column(frame[name], kinds.get(name)) for name in names if name not in set(exclude)
-        )
-        return cls(columns, len(frame))._with_features()
+        names, kinds = frame.columns.tolist(), kinds or {}
+        for name in exclude:
+            if name not in names:
+                raise absent_column(name, names, "to be left out")
+        for name, kind in kinds.items():
+            if name not in names:
+                raise absent_column(name, names, f"to be read as {kind}")
+            if kind not in KINDS:
+                raise DataError(
+                    f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
+                    f"the kinds are {', '.join(KINDS)}."
+                )
+        columns = [_column(frame[name], kinds.get(name)) for name in names if name not in exclude]
+        return cls(tuple(columns), len(frame))._with_features()
 
     def fit(
         self, frame: pd.DataFrame, standardize: bool = True, privacy: Privacy = DEFAULT_PRIVACY
     ) -> "TableSchema":
-        """Return the same kinds of columns with the statistics of `frame`, the training rows.
+        """Return the same kinds of columns with the statistics of the training rows.
 
         Parameters
         ----------
         frame : pandas.DataFrame, m rows
-            The table, or some of the rows, that the schema was inferred from.
+            Some rows of the table from which the schema was inferred.
         standardize : bool, default True
-            Whether numbers are standardized, or taken as they are.
+            Whether numbers are standardized, or enter the network unscaled.
         privacy : Privacy, optional
             Which levels and values of single rows are left out; by default none.
 
         Returns
         -------
         TableSchema
-            Medians, levels, means and deviations of these rows alone; columns that do not vary in
-            them are indicators or constants.
+            Columns that do not vary in these rows are indicators or constants.
 
         Raises
         ------
         DataError
-            As for `infer`.
+            See `infer`.
         """
-        frame = self._present(frame)
+        frame = self._require_columns(frame)
         columns = [_refitted(column, frame) for column in self.columns]
         if privacy != DEFAULT_PRIVACY:
-            columns = [_coarsened(column, frame, privacy) for column in columns]
+            columns = [
+                coarsened(c, Cells.read(frame[c.name]), privacy) if c.features else c
+                for c in columns
+            ]
         if not standardize:
             columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
         return TableSchema(tuple(columns), len(frame))._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The name of each feature: ``age``, ``age: missing``, ``city=Bo``, ``city: unknown``."""
+        """The name of each feature: ``age``, ``age: missing``, ``city=Bo``."""
         return tuple(feature for column in self.columns for feature in column.features)
 
     @property
     def n_features(self) -> int:
-        """How many features a row becomes."""
+        """The number of features of a row."""
         return sum(len(column.features) for column in self.columns)
 
     def transform(self, frame: pd.DataFrame, notes: list[str] | None = None) -> NDArray[np.float32]:
-        """Turn rows into features, as the training rows were.
+        """Encode rows as features.
 
         Parameters
         ----------
         frame : pandas.DataFrame, m rows
-            Cells as text or typed. Columns that were left out may be absent.
+            Cells as text or typed. Columns that are left out may be absent.
         notes : list of str, optional
-            Gets a sentence for whatever had to be assumed: an unknown category, a word that is
-            neither Yes nor No, a missing cell in a column that had none, a column too many. At
-            most five sentences a column name single values.
+            Collects a sentence for each assumption: an unknown category, a word that is neither Yes
+            nor No, a missing cell in a column that had none, an unknown column. For each column, at
+            most five name single values.
 
         Returns
         -------
@@ -208,13 +214,13 @@ read as unknown (1 row).
         Raises
         ------
         DataError
-            If a column is absent, or a cell of a number column holds text, an infinite number or
-            one out of all proportion, or the features are too many to hold. Rows are counted from
-            1, below the header.
+            If a column is absent, or a cell of a number column holds text or a number that is
+            infinite or far too large, or the features are too many for the memory. Messages count
+            rows from 1, below the header.
         """
-        frame = self._present(frame)
+        frame = self._require_columns(frame)
         m, n = len(frame), self.n_features
-        largest = max(MATRIX, EXPANSION * m * len(self.columns))
+        largest = max(MAX_FEATURES, MAX_FEATURES_PER_CELL * m * len(self.columns))
         if m * n > largest:
             raise DataError(
                 f"The {m:,} rows become {n:,} numbers each, which would take {4e-9 * m * n:.1f} GB "
@@ -228,26 +234,15 @@ read as unknown (1 row).
     def blocks(
         self, frame: pd.DataFrame, notes: list[str] | None = None
     ) -> Iterator[NDArray[np.float32]]:
-        """Turn rows into features as `transform` does, some rows at a time.
-
-        Parameters
-        ----------
-        frame, notes
-            See `transform`; there is at least one block.
-
-        Raises
-        ------
-        DataError
-            As for `transform`, before the first block.
-        """
-        frame = self._present(frame)
+        """Encode rows as `transform` does, but in blocks; all rows are checked before the first."""
+        frame = self._require_columns(frame)
         rows = max(1, _BLOCK // self.n_features)
         if len(frame) <= rows:
             yield self.transform(frame, notes)
             return
-        # All rows are checked, and noted, with one cell in the place of all.
-        nothing = as_strided(np.zeros(1, np.float32), (len(frame), self.n_features), (0, 0))
-        self._write(frame, nothing, notes)
+        # Checks and notes need an output of all rows: one number in memory stands for all.
+        discarded = as_strided(np.zeros(1, np.float32), (len(frame), self.n_features), (0, 0))
+        self._write(frame, discarded, notes)
         for start in range(0, len(frame), rows):
             yield self.transform(frame.iloc[start : start + rows])
 
@@ -268,41 +263,19 @@ read as unknown (1 row).
                 start = stop
 
     def normalize_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take levels of a category that differ only in case or spaces for one.
-
-        Parameters
-        ----------
-        X : ndarray of float32, shape (m, n_features)
-            From `transform`.
-
-        Returns
-        -------
-        ndarray of float32, shape (m, n_features)
-            Equal rows are equal still, and rows too that differ in nothing else; X itself where no
-            levels do.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame({"city": ["Oslo", "oslo", "Bo", "Bo"]})
-        >>> schema = TableSchema.infer(frame)
-        >>> schema.normalize_spelling(schema.transform(frame))[:3]
-        array([[0., 1., 0.],
-               [0., 1., 0.],
-               [1., 0., 0.]], dtype=float32)
-        """
+        """Merge levels of a category that differ only in case or spaces, in encoded rows."""
         start, out = 0, X
         for column in self.columns:
             if isinstance(column, CategoryColumn):
-                for place, other in column.spellings():
+                for first, other in column.spellings():
                     out = X.copy() if out is X else out
-                    out[:, start + place] += out[:, start + other]
+                    out[:, start + first] += out[:, start + other]
                     out[:, start + other] = 0
             start += len(column.features)
         return out
 
     def describe(self) -> list[Description]:
-        """Return a line for each column: name, kind, values, missing cells, what becomes of it.
+        """Describe each column: name, kind, values, missing cells, encoding.
 
         Returns
         -------
@@ -329,58 +302,31 @@ read as unknown (1 row).
         ]
 
     def remarks(self) -> list[str]:
-        r"""Say which columns have no effect because training rows hold one value of them, or none.
-
-        Examples
-        --------
-        >>> frame = pd.DataFrame({"age": [20, 40], "pool": [0, 0], "note": [None, None]})
-        >>> print(*TableSchema.infer(frame).remarks(), sep="\n")
-        column 'pool' is the same in all 2 training rows, so it is left out and has no effect
-        column 'note' is empty in all 2 training rows, so it is left out and has no effect
-        """
-        found = []
+        """Name the columns that have no effect because training rows hold one value or none."""
+        remarks = []
         constant = [column for column in self.columns if column.kind == "constant"]
-        for empty, how in ((False, "the same"), (True, "empty")):
+        for empty, state in ((False, "the same"), (True, "empty")):
             names = [c.name for c in constant if (c.missing == self.rows) == empty]
             if names:
-                several = len(names) > 1
-                what = "columns" if several else "column"
-                which = ", ".join(shortened(name) for name in names[:_NAMED])
-                more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-                rest = "so they are left out and have" if several else "so it is left out and has"
-                found.append(
-                    f"{what} {which}{more} {'are' if several else 'is'} {how} in all {self.rows:,} "
-                    f"training rows, {rest} no effect"
+                listed = ", ".join(shortened(name) for name in names[:_LISTED])
+                more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+                noun, verb, rest = "column", "is", "it is left out and has"
+                if len(names) > 1:
+                    noun, verb, rest = "columns", "are", "they are left out and have"
+                remarks.append(
+                    f"{noun} {listed}{more} {verb} {state} in all {self.rows:,} training rows, "
+                    f"so {rest} no effect"
                 )
-        return found
+        return remarks
 
     def to_json(self) -> dict[str, object]:
         """Return the schema as an object for JSON; the same table gives the same text."""
-        return {
-            "kind": "table",
-            "rows": self.rows,
-            "columns": [column.to_json() for column in self.columns],
-        }
+        columns = [column.to_json() for column in self.columns]
+        return {"kind": "table", "rows": self.rows, "columns": columns}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read a schema from a model file, trusting nothing in it.
-
-        Parameters
-        ----------
-        value : object
-            What `json.loads` made of the text.
-
-        Returns
-        -------
-        TableSchema
-            Equal to the one that was written.
-
-        Raises
-        ------
-        ModelFileError
-            If anything is absent, unknown, of the wrong type or impossible.
-        """
+        """Read a schema from a model file; `ModelFileError` if anything in it is wrong."""
         fields = JsonReader(value, "the table's schema")
         fields.only("kind", "rows", "columns")
         fields.text("kind", ("table",))
@@ -395,15 +341,19 @@ read as unknown (1 row).
         return schema
 
     def _with_features(self) -> Self:
-        """Return the schema if it has features to learn from."""
+        """Return the schema if it has features; `DataError` otherwise."""
         if self.n_features == 0:
+            left_out = ", ".join(
+                f"{shortened(column.name)} is left out as {column.kind} ({column.summary})"
+                for column in self.columns[:_LISTED]
+            )
             raise DataError(
-                f"No column is left to learn from: {_left_out(self.columns)}; "
-                "give the table more columns, or say what kind one of them is."
+                f"No column is left to learn from: {left_out or 'all are excluded'}; give the "
+                "table more columns, or set the kind of one of them."
             )
         return self
 
-    def _present(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def _require_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return `frame` if it has the columns that become features."""
         frame = named(frame)
         present = frame.columns.tolist()
@@ -412,22 +362,6 @@ read as unknown (1 row).
             if isinstance(column, FeatureColumn) and column.name not in known:
                 raise absent_column(column.name, present, "which the model was trained with")
         return frame
-
-
-def _check_names(
-    names: list[str], exclude: Collection[str], kinds: Mapping[str, ColumnKind]
-) -> None:
-    for name in exclude:
-        if name not in names:
-            raise absent_column(name, names, "to be left out")
-    for name, kind in kinds.items():
-        if name not in names:
-            raise absent_column(name, names, f"to be read as {kind}")
-        if kind not in KINDS:
-            raise DataError(
-                f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
-                f"the kinds are {', '.join(KINDS)}."
-            )
 
 
 def _column(series: pd.Series, kind: ColumnKind | None) -> Column:
@@ -465,10 +399,8 @@ def _inferred_kind(cells: Cells, categorical: bool) -> ColumnKind:
     present = len(cells.codes) - cells.missing
     all_differ = len(cells.distinct) == present >= _FEW_ROWS
     if not categorical and cells.are_numbers():
-        numbers = cells.numbers(cells.decimal())
-        whole = bool(np.all(numbers == np.round(numbers)))
         named_id = _ID_NAME.search(cells.name) or cells.name.startswith(_UNNAMED)
-        return "identifier" if named_id and whole and all_differ else "number"
+        return "identifier" if named_id and all_differ and cells.are_whole() else "number"
     if all_differ or len(cells.distinct) > max(MANY, present / 2):
         return "identifier"
     return "category"
@@ -483,17 +415,3 @@ def _refitted(column: Column, frame: pd.DataFrame) -> Column:
         return _fitted(Cells.read(frame[column.name]), fit)
     known = column.name in frame.columns
     return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
-
-
-def _coarsened(column: Column, frame: pd.DataFrame, privacy: Privacy) -> Column:
-    if not isinstance(column, FeatureColumn):
-        return column
-    return coarsened(column, Cells.read(frame[column.name]), privacy)
-
-
-def _left_out(columns: tuple[Column, ...]) -> str:
-    kinds = [
-        f"{shortened(column.name)} is left out as {column.kind} ({column.summary})"
-        for column in columns[:_NAMED]
-    ]
-    return ", ".join(kinds) if kinds else "there is none besides those excluded"

@@ -1,4 +1,4 @@
-"""What a table's network is to predict: the task, its classes or units, and both ways between."""
+"""Targets: the task, its classes or units; encode target cells, decode predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,21 +17,19 @@ from plainnet.errors import DataError, ModelFileError
 from plainnet.nn.losses import is_positive
 from plainnet.storage.json_reader import JsonReader, shortened
 
-__all__ = ["TASKS", "Target", "Task", "drop_unlabeled"]
-
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
-_LARGEST = 1e100  # mean and scale of a number: squares of what is predicted stay finite
-_FEW_ROWS = 10  # below, as many different values as rows are nothing strange
-_DIGITS = 10  # of whole numbers, so many may still be names of classes
+_LARGEST = 1e100  # mean and scale of a number: squares of predictions stay finite
+_FEW_ROWS = 10  # in fewer, values that all differ are usual
+_DIGITS = 10  # distinct whole numbers that may still be names of classes
 _SEPARATOR = ";"
 
 
 def drop_unlabeled(
     frame: pd.DataFrame, columns: Sequence[str], notes: list[str] | None = None
 ) -> pd.DataFrame:
-    """Leave out the rows that miss a target, from which nothing can be learned."""
+    """Leave out the rows without a target, with a note."""
     cells = _read(frame, columns)
     missing = np.any([c.codes < 0 for c in cells], axis=0)
     n = int(np.count_nonzero(missing))
@@ -50,12 +48,12 @@ def drop_unlabeled(
 @final
 @dataclass(frozen=True)
 class Target:
-    """What is predicted: how cells of the target columns become `y`, and outputs become labels.
+    """The target of a prediction: encodes target cells as `y`, and decodes outputs to labels.
 
     Parameters
     ----------
     task : {"binary", "multiclass", "multilabel", "regression"}
-        What kind of answer the network gives.
+        The kind of prediction.
     columns : tuple of str
         The target columns.
     classes : tuple of str
@@ -64,7 +62,7 @@ class Target:
     mean, scale : tuple of float
         Of each target of a regression, from the training rows, in its own unit; empty otherwise.
     decimal : {".", ","}, default "."
-        What stands before the fraction in the text of a regression target.
+        The decimal sign in the text of a regression target.
 
     Examples
     --------
@@ -87,17 +85,15 @@ class Target:
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, columns: Sequence[str], task: str | None = None) -> Self:
-        """Find out what the target columns ask for, unless `task` says it.
+        """Infer task and classes from the target columns, unless `task` is given.
 
-        The rule for one column: cells that hold a semicolon are lists of labels, multilabel. Two
-        different values are binary. Numbers with a fraction, more than 20 different ones, or more
-        than half as many as there are rows (from 10 rows on) are regression. So are more than 10
-        whole numbers that mostly follow each other in equal steps: counts, ages, marks, whose
-        order says more than classes can, and whose rarest values have too few rows to be
-        classes. Ten digits, codes with gaps and text are multiclass. Several columns are
-        multilabel if all hold Yes/No or 0/1 alone, and regression if all hold numbers. Classes are
-        sorted, as numbers where they are, otherwise by the alphabet: of two, the last one (yes,
-        true, 1) is the positive one.
+        One column: cells with semicolons are lists of labels, multilabel. Two distinct values are
+        binary. Numbers with a fraction, more than 20 distinct ones, or more than half as many as
+        rows (from 10 rows on) are regression; so are more than 10 whole numbers most of which
+        follow each other in equal steps, such as counts, ages or marks. Ten digits, codes with gaps
+        and text are multiclass. Several columns are multilabel if all hold Yes/No or 0/1, and
+        regression if all hold numbers. Classes are sorted, as numbers where they are numbers; of
+        two, the last one (yes, true, 1) is the positive one.
 
         Parameters
         ----------
@@ -106,7 +102,7 @@ class Target:
         columns : sequence of str
             At least one.
         task : {"binary", "multiclass", "multilabel", "regression"}, optional
-            What to take them for.
+            Replaces the inferred task.
 
         Returns
         -------
@@ -116,8 +112,8 @@ class Target:
         Raises
         ------
         DataError
-            If a column or task is unknown, a cell is missing, there is one class only, or the
-            cells do not fit the task.
+            If a column or task is unknown, a cell is missing, there is only one class, or the cells
+            do not fit the task.
         """
         cells = _complete(frame, columns)
         if task is not None and task not in TASKS:
@@ -140,9 +136,7 @@ class Target:
         return cls(chosen, tuple(columns), _classes(cells[0], chosen))
 
     def fit(self, frame: pd.DataFrame) -> Self:
-        """Return this target with mean and scale of `frame`, the training rows.
-
-        Only a regression has them; for other tasks the target itself comes back.
+        """Return a regression target with mean and scale of the training rows; others unchanged.
 
         Parameters
         ----------
@@ -152,7 +146,6 @@ class Target:
         Returns
         -------
         Target
-            With the same task, columns and classes.
 
         Raises
         ------
@@ -182,19 +175,13 @@ class Target:
 
     @property
     def n_out(self) -> int:
-        """How many outputs the network needs: 1 for binary, else one a class, label or unit."""
+        """Number of outputs: 1 for binary, otherwise one for each class, label or number."""
         if self.task == "binary":
             return 1
         return len(self.columns) if self.task == "regression" else len(self.classes)
 
     def describe(self) -> str:
-        """Return one line for people, such as ``binary: 'happy' is 'No' (0) or 'Yes' (1)``.
-
-        Returns
-        -------
-        str
-            Text of the table is in it, quoted: escape it where markup is understood.
-        """
+        """Return one line for people, such as ``binary: 'happy' is 'No' (0) or 'Yes' (1)``."""
         names = ", ".join(shortened(name) for name in self.columns)
         if self.task == "regression":
             return f"regression: {names}"
@@ -207,7 +194,7 @@ class Target:
         return f"{self.task}: {names} has {len(self.classes)} {noun}: {shown}{more}"
 
     def encode(self, frame: pd.DataFrame) -> NDArray[Any]:
-        """Turn the target cells into what the loss takes.
+        """Encode the target cells for the loss.
 
         Parameters
         ----------
@@ -217,14 +204,14 @@ class Target:
         Returns
         -------
         ndarray
-            Binary: float32 (m,), 0 or 1. Multiclass: int64 (m,), places in `classes`. Multilabel:
+            Binary: float32 (m,), 0 or 1. Multiclass: int64 (m,), indices of `classes`. Multilabel:
             float32 (m, n_out), 0 or 1. Regression: float32 (m, n_out), standardized.
 
         Raises
         ------
         DataError
-            If a column is absent, or a cell is missing, or holds an unknown class or label, or is
-            not a finite number, with row, column and value.
+            If a column is absent, or a cell is missing, holds an unknown class or label, or is not
+            a finite number; the message names row, column and value.
         """
         cells = _complete(frame, self.columns)
         if self.task == "regression":
@@ -233,20 +220,20 @@ class Target:
             return np.stack(z, axis=1).astype(np.float32)
         if self.task == "multilabel" and len(cells) > 1:
             return np.stack([_zeros_and_ones(c)[c.codes] for c in cells], axis=1)
-        place = {name: i for i, name in enumerate(self.classes)}
         if self.task == "multilabel":
-            hot = np.zeros((len(cells[0].distinct), len(place)), np.float32)
+            index = {name: i for i, name in enumerate(self.classes)}
+            hot = np.zeros((len(cells[0].distinct), len(index)), np.float32)
             for code, text in enumerate(cells[0].texts()):
                 labels = _split(text)
-                if not labels <= place.keys():
+                if not labels <= index.keys():
                     raise self._unknown(cells[0], code)
-                hot[code, [place[label] for label in labels]] = 1.0
+                hot[code, [index[label] for label in labels]] = 1.0
             return hot[cells[0].codes]
-        y = self._places(cells[0], place)[cells[0].codes]
+        y = self._class_indices(cells[0])[cells[0].codes]
         return y.astype(np.float32) if self.task == "binary" else y
 
     def decode(self, A: ArrayLike) -> NDArray[Any]:
-        """Turn the network's predictions, after the loss's link function, into labels.
+        """Decode predictions of the loss to labels, or numbers in their own unit.
 
         Parameters
         ----------
@@ -291,28 +278,11 @@ class Target:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read a target from a model file, trusting nothing in it.
-
-        Parameters
-        ----------
-        value : object
-            What `json.loads` made of the text.
-
-        Returns
-        -------
-        Target
-            Equal to the one that was written.
-
-        Raises
-        ------
-        ModelFileError
-            If anything is absent, unknown, of the wrong type or impossible.
-        """
+        """Read a target from a model file; `ModelFileError` if anything in it is wrong."""
         fields = JsonReader(value, "the target")
         fields.only("task", "columns", "classes", "mean", "scale", "decimal")
-        fields.text("task", TASKS)
         target = cls(
-            next(task for task in TASKS if task == fields.text("task")),
+            next(task for task in TASKS if task == fields.text("task", TASKS)),
             fields.texts("columns"),
             fields.texts("classes"),
             fields.numbers("mean"),
@@ -327,7 +297,7 @@ class Target:
         return target
 
     def _is_possible(self) -> bool:
-        """Say whether the fields fit each other."""
+        """Return whether the fields fit each other."""
         n, k = len(self.columns), len(self.classes)
         if self.task == "regression":
             fits = n >= 1 and k == 0 and len(self.mean) == len(self.scale) == n
@@ -338,18 +308,14 @@ class Target:
             return k >= 1 and (n == 1 or (n > 1 and self.columns == self.classes))
         return n == 1 and (k == 2 if self.task == "binary" else k >= 2)
 
-    def _places(self, cells: Cells, place: dict[str, int]) -> NDArray[np.int64]:
-        """Return the place of each distinct value among the classes: as written, or as a number."""
-        by_number = (
-            {label_number(name): i for name, i in place.items()} if are_numbers(place) else {}
-        )
-        places = []
-        for code, text in enumerate(cells.texts()):
-            found = place.get(text, by_number.get(label_number(text)))
-            if found is None:
-                raise self._unknown(cells, code)
-            places.append(found)
-        return np.array(places, np.int64)
+    def _class_indices(self, cells: Cells) -> NDArray[np.int64]:
+        """Return the class of each distinct value: as written, or as a number."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        numbers = {label_number(n): i for n, i in index.items()} if are_numbers(index) else {}
+        found = [index.get(text, numbers.get(label_number(text))) for text in cells.texts()]
+        if None in found:
+            raise self._unknown(cells, found.index(None))
+        return np.array(found, np.int64)
 
     def _unknown(self, cells: Cells, code: int) -> DataError:
         shown = ", ".join(shortened(name) for name in self.classes[:5])
@@ -384,7 +350,7 @@ def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
 
 
 def _task(cells: list[Cells]) -> Task:
-    """Return the task that the cells ask for."""
+    """Infer the task from the cells; see `Target.infer`."""
     if len(cells) > 1:
         if not any(np.isnan(c.yes()).any() for c in cells):
             return "multilabel"
@@ -402,10 +368,8 @@ def _task(cells: list[Cells]) -> Task:
     if n <= 2:
         return "binary"
     if c.are_numbers():
-        numbers = c.numbers(c.decimal())
-        whole = bool(np.all(numbers == np.round(numbers)))
-        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_scale(numbers)
-        return "multiclass" if whole and not many else "regression"
+        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal()))
+        return "multiclass" if c.are_whole() and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(
             f"The target {shortened(c.name)} holds {n:,} different texts in {m:,} rows, too many "
@@ -414,14 +378,14 @@ def _task(cells: list[Cells]) -> Task:
     return "multiclass"
 
 
-def _are_scale(numbers: NDArray[np.float64]) -> bool:
-    """Say whether whole numbers are points of one scale: many, most one equal step apart."""
+def _are_steps(numbers: NDArray[np.float64]) -> bool:
+    """Return whether numbers are many, and most of them one equal step apart."""
     steps = np.diff(np.unique(numbers))
     return len(steps) >= _DIGITS and bool(np.mean(steps == steps.min()) > 0.5)
 
 
 def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
-    """Return the classes in their natural order."""
+    """Return the sorted classes; refuse two that are written differently but mean the same."""
     if not np.isnan(cells.numbers()).any() and cells.are_numbers():
         refuse_rounded(cells)
         classes = tuple(sorted({written_label(text) for text in cells.texts()}, key=label_number))
@@ -466,13 +430,13 @@ def _labels(cells: list[Cells]) -> tuple[str, ...]:
 
 
 def _split(text: str) -> set[str]:
-    """Return the labels in one cell; a semicolon alone is none."""
+    """Return the labels in one cell."""
     return {label.strip() for label in text.split(_SEPARATOR)} - {""}
 
 
 def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
     values = cells.yes()
-    strange = np.flatnonzero(np.isnan(values))
-    if len(strange):
-        raise cells.error(strange[0], "is neither Yes nor No, 1 nor 0, which this target holds")
+    invalid = np.flatnonzero(np.isnan(values))
+    if len(invalid):
+        raise cells.error(invalid[0], "is neither Yes nor No, 1 nor 0, as this target needs")
     return values.astype(np.float32)

@@ -58,7 +58,7 @@ class RowSpace:
             self.X = self._dense.whole = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
-        """Add the products of other rows, such as validation rows; return their numbers as input."""
+        """Add the products of other rows, such as validation rows; return their row numbers."""
         rows, known = X.reshape(len(X), -1), len(self._dense.features)
         products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
         with np.errstate(all="ignore"):

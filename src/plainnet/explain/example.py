@@ -251,7 +251,7 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
 
 
 def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    from plainnet.data.decode import read_image, printable
+    from plainnet.data.decode import printable, read_image
     from plainnet.data.images import image_files
 
     schema, target = _images(model.schema), model.target

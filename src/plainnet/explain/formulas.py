@@ -34,7 +34,7 @@ class SourceLocation(NamedTuple):
         return f"{self.file}:{self.first}{more}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the place as JSON can hold it."""
+        """Return the location as JSON values."""
         return {"file": self.file, "line": self.first, "last_line": self.last, "text": self.text}
 
 

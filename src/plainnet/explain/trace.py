@@ -1,4 +1,4 @@
-"""A trace: one row through a network and back, with every number and its finite difference."""
+"""trace: one row through a network and back, with every number and finite differences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
 
-EPS = 1e-5  # where central differences in float64 err least
-WHOLE = 1024  # an array of at most so many numbers stands whole in JSON
-_ROUNDING = 64 * float(np.finfo(np.float64).eps) / EPS  # what a numeric slope may be off by
-_LENGTH = 3.0  # of a step in a random direction: long enough to see, too short for a curve
+EPS = 1e-5  # the step at which central differences in float64 are most accurate
+WHOLE = 1024  # numbers up to which an array is whole in JSON
+_ROUNDING = 64 * float(np.finfo(np.float64).eps) / EPS  # the error of a numeric slope
+_LENGTH = 3.0  # of a random direction
 
 Sides = list[Array]
 Value = Callable[[Array], tuple[float, Sides]]
@@ -39,7 +39,7 @@ def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
 
 
 def numbers_json(values: Array, n: int) -> dict[str, Any]:
-    """Describe an array as JSON can hold it: whole if it is small, and an excerpt."""
+    """Describe an array as JSON values: whole if it is small, and an excerpt."""
     return {
         "shape": list(values.shape),
         "min": float(values.min()),
@@ -53,18 +53,18 @@ def numbers_json(values: Array, n: int) -> dict[str, Any]:
 @final
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one layer made of a row."""
+    """One layer's output for a row."""
 
-    name: str  # of the layer, such as dense1 and Dense
-    kind: str  # of the layer, such as dense1 and Dense
-    symbol: str  # what the course calls it: z1 after the first Dense, a1 after its activation
+    name: str  # of the layer, such as dense1
+    kind: str  # such as Dense
+    symbol: str  # as in textbooks: z1 after the first Dense, a1 after its activation
     output: Array  # the shape of one sample
-    parameters: dict[str, Array]  # the layer's own, the running figures of batch norm too
-    formula: str  # what the layer computes
-    code: SourceLocation | None  # where it does
+    parameters: dict[str, Array]  # of the layer, with the running statistics of batch norm
+    formula: str  # of the output
+    code: SourceLocation | None  # of the layer's forward
 
     def to_json(self, n: int) -> dict[str, Any]:
-        """Return the step as JSON can hold it, with excerpts of n numbers."""
+        """Return the step as JSON values, with excerpts of n numbers."""
         return {
             "layer": self.name,
             "kind": self.kind,
@@ -81,20 +81,19 @@ class Step:
 class Slope:
     """One entry of a gradient beside its finite difference.
 
-    ``numeric`` is None where the step moves a unit across a kink, such as ReLU's at zero: there
-    is no derivative to compare with. ``index`` is None for a slope in a random direction, which
-    asks after all entries at once. ``unsure`` is how far the differences of a step and of its half
-    are apart, for a loss may bend within a step, or be rounded more than others.
+    ``numeric`` is None where the step moves a unit across a kink, such as ReLU's at zero, which
+    has no derivative. ``index`` is None for a slope in a random direction, which covers all
+    entries at once. ``error`` is the difference between the results of a step and of its half.
     """
 
     index: tuple[int, ...] | None
     value: float | None
     gradient: float
     numeric: float | None
-    unsure: float
+    error: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the slope as JSON can hold it."""
+        """Return the slope as JSON values."""
         return {
             "index": None if self.index is None else list(self.index),
             "value": self.value,
@@ -108,18 +107,18 @@ class Slope:
 class Gradient:
     """The derivative of the row's loss by one array."""
 
-    name: str  # by what: dense1.W, z1, or x, the input
-    layer: str  # the layer whose backward wrote it; the name of the loss for the first
-    gradient: Array  # the shape of what it is the derivative by
+    name: str  # of the derivative's variable: dense1.W, z1, or x, the input
+    layer: str  # the layer whose backward computes it; first the name of the loss
+    gradient: Array  # of the variable's shape
     checked: tuple[Slope, ...]
     direction: Slope | None
     difference: float  # the largest difference between gradient and finite difference
-    ok: bool  # whether they agree, rounding aside
-    formula: str  # how it is computed
-    code: SourceLocation | None  # where
+    ok: bool  # whether they agree within rounding
+    formula: str
+    code: SourceLocation | None  # of the backward
 
     def to_json(self, n: int) -> dict[str, Any]:
-        """Return the gradient as JSON can hold it, with excerpts of n numbers."""
+        """Return the gradient as JSON values, with excerpts of n numbers."""
         return {
             "by": self.name,
             "layer": self.layer,
@@ -139,16 +138,16 @@ class Trace:
     """One row all the way through a network, and back if its target is known."""
 
     x: Array  # the row as it entered
-    steps: tuple[Step, ...]  # what each layer made of it; the last output is the logits
-    a: Array  # the prediction, after the loss's link
+    steps: tuple[Step, ...]  # one for each layer; the last output is the logits
+    a: Array  # the prediction
     link: str
     link_code: SourceLocation | None
-    y: Array | None  # the target in the form that the loss takes
+    y: Array | None  # the encoded target
     value: float | None  # the loss of this row
     loss: str
     loss_code: SourceLocation | None
     gradients: tuple[Gradient, ...]  # from the loss back to the input; empty without a target
-    entries: int  # how many numbers an excerpt has
+    entries: int  # numbers in an excerpt
 
     @property
     def ok(self) -> bool:
@@ -156,7 +155,7 @@ class Trace:
         return all(gradient.ok for gradient in self.gradients)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it: ``x``, ``steps``, ``prediction``, ``loss``, ..."""
+        """Return everything as JSON values: ``x``, ``steps``, ``prediction``, ``loss``, ..."""
         n = self.entries
         return {
             "x": numbers_json(self.x, n),
@@ -184,23 +183,23 @@ def trace(
 ) -> Trace:
     """Follow one row through a network as it predicts, and its loss back to every parameter.
 
-    Everything runs on a float64 copy, as when predicting: dropout drops nothing, batch norm takes
-    its running figures. The network itself is left as it was.
+    It runs on a float64 copy in prediction mode: without dropout, and with the running statistics
+    of batch norm. The network is not changed.
     """
     positive_int("trace", "entries", entries)
     net = net.astype(np.float64)
     X = np.array(net.validate_input(np.asarray(x)[np.newaxis]), np.float64)
     target = None if y is None else loss.encode(np.asarray(y)[np.newaxis], net.n_out, np.float64)
-    walk = _Walk(net, loss, X, target)
-    gradients = () if walk.y is None else tuple(walk.back(entries))
+    passes = _Passes(net, loss, X, target)
+    gradients = () if passes.y is None else tuple(passes.gradients(entries))
     return Trace(
         X[0],
-        tuple(walk.steps),
-        loss.predictions(walk.outputs[-1].copy())[0],
+        tuple(passes.steps),
+        loss.predictions(passes.outputs[-1].copy())[0],
         loss.prediction_formula,
         code_of(type(loss).predictions),
-        None if walk.y is None else walk.y[0],
-        walk.value if walk.y is not None else None,
+        None if passes.y is None else passes.y[0],
+        passes.value if passes.y is not None else None,
         loss_formula(loss),
         code_of(type(loss).unreduced),
         gradients,
@@ -209,8 +208,8 @@ def trace(
 
 
 @final
-class _Kept(NamedTuple):
-    """A gradient on the way back: by what enters layer i or, where named, by its variable."""
+class _Unchecked(NamedTuple):
+    """A gradient by the input of layer i or, if ``variable`` is given, by that parameter of it."""
 
     i: int
     variable: str
@@ -222,8 +221,8 @@ class _Kept(NamedTuple):
 
 @final
 @dataclass(eq=False)
-class _Walk:
-    """The way through a network and back, on a copy that nobody else holds."""
+class _Passes:
+    """The forward and backward pass of a row, on a private copy of the network."""
 
     net: Sequential
     loss: Loss
@@ -253,14 +252,14 @@ class _Walk:
                 )
             )
 
-    def back(self, entries: int) -> list[Gradient]:
-        """Run backward, keep every gradient, and check each by finite differences afterwards."""
+    def gradients(self, entries: int) -> list[Gradient]:
+        """Run backward, then check every gradient by finite differences."""
         assert self.y is not None
         self.value, dZ = self.loss(self.outputs[-1], self.y)
         layers = self.net.layers
         loss, code = self.loss, code_of(type(self.loss).unreduced)
         name = type(loss).__name__
-        kept = [_Kept(len(layers), "", dZ[0].copy(), name, loss.gradient_formula, code)]
+        found = [_Unchecked(len(layers), "", dZ[0].copy(), name, loss.gradient_formula, code)]
         dY = dZ
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
@@ -272,18 +271,18 @@ class _Walk:
             for v in layer.variables:
                 if v.kind != "state":
                     grad, formula = getattr(layer, d := "d" + v.name), gradient_formula(layer, d)
-                    kept.append(_Kept(i, v.name, grad.copy(), layer.name, formula, code))
+                    found.append(_Unchecked(i, v.name, grad.copy(), layer.name, formula, code))
             formula = gradient_formula(layer, "dX")
-            kept.append(_Kept(i, "", dY[0], layer.name, formula, code))
+            found.append(_Unchecked(i, "", dY[0], layer.name, formula, code))
         rng = np.random.default_rng(0)
-        return [self._checked(one, entries, rng) for one in kept]
+        return [self._checked(one, entries, rng) for one in found]
 
-    def _checked(self, kept: "_Kept", entries: int, rng: np.random.Generator) -> Gradient:
-        """Put the finite differences beside a gradient."""
-        i, variable, grad = kept.i, kept.variable, kept.grad
+    def _checked(self, found: "_Unchecked", entries: int, rng: np.random.Generator) -> Gradient:
+        """Compare a gradient with finite differences."""
+        i, variable, grad = found.i, found.variable, found.grad
         if variable:
             array = getattr(self.net.layers[i], variable)
-            name = f"{kept.owner}.{variable}"
+            name = f"{found.owner}.{variable}"
         else:
             array = self.outputs[i][0].copy()
             name = self.steps[i - 1].symbol if i else "x"
@@ -310,24 +309,24 @@ class _Walk:
             direction = _slope(value, array, grad, step, None)
         both = slopes if direction is None else [*slopes, direction]
         errors = [abs(s.gradient - s.numeric) for s in both if s.numeric is not None]
-        room = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
-        room += max((s.unsure for s in both), default=0.0)
-        allowed = [1e-6 * abs(s.gradient) + room for s in both if s.numeric is not None]
+        margin = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
+        margin += max((s.error for s in both), default=0.0)
+        allowed = [1e-6 * abs(s.gradient) + margin for s in both if s.numeric is not None]
         ok = all(error <= most for error, most in zip(errors, allowed, strict=True))
         return Gradient(
             name,
-            kept.owner,
+            found.owner,
             grad,
             tuple(slopes),
             direction,
             max(errors, default=0.0),
             ok,
-            kept.formula,
-            kept.code,
+            found.formula,
+            found.code,
         )
 
     def _rest(self, i: int, Y: Array) -> tuple[float, Sides]:
-        """The loss from layer i on, and on which side of its kink each kinked unit lies."""
+        """Return the loss from layer i on, and on which side of its kink each unit lies."""
         assert self.y is not None
         sides = []
         for layer in self.net.layers[i:]:
@@ -345,13 +344,13 @@ def _slope(
     crossed = any(np.any(p != q) for p, q in zip(sides_plus, sides_minus, strict=True))
     longer, half = (plus - minus) / (2 * EPS), EPS / 2 * step
     shorter = (value(array + half)[0] - value(array - half)[0]) / EPS
-    numeric = None if crossed else (4 * shorter - longer) / 3  # extrapolated to no step at all
-    entry, unsure = None if index is None else float(array[index]), abs(longer - shorter)
-    return Slope(index, entry, float(np.sum(grad * step)), numeric, 0.0 if crossed else unsure)
+    numeric = None if crossed else (4 * shorter - longer) / 3  # extrapolated to a step of zero
+    entry, error = None if index is None else float(array[index]), abs(longer - shorter)
+    return Slope(index, entry, float(np.sum(grad * step)), numeric, 0.0 if crossed else error)
 
 
 def _symbol(layer: Layer, n_dense: int) -> str:
-    """What the course calls the output of a layer after so many Dense layers."""
+    """Return the textbook symbol of a layer's output after n_dense Dense layers."""
     if isinstance(layer, Dense):
         return f"z{n_dense}"
     if isinstance(layer, Activation | Dropout):
@@ -360,5 +359,5 @@ def _symbol(layer: Layer, n_dense: int) -> str:
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape as people say it."""
+    """Write a shape such as 2 x 3."""
     return " x ".join(map(str, shape)) or "1"

@@ -431,7 +431,7 @@ def activation(name: str) -> Activation:
     Raises
     ------
     PlainnetError
-        If there is no such activation.
+        If the name is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""gradcheck: the finite-difference check of any network and loss."""
+"""gradcheck: compare the gradients of any network and loss with finite differences."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -15,15 +15,14 @@ from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
 
-FLOOR = 1e-2  # a gradient below this share of the whole is measured against that share: see `_row`
+FLOOR = 1e-2  # share of the whole gradient's norm that a small gradient is compared with
 
 
 class ParameterCheck(NamedTuple):
     """One line of a gradient check.
 
-    ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, a analytic and n
-    numeric, entries on a kink left out and not counted; ``worst`` is the entry where they differ
-    most.
+    ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, with a analytic and n
+    numeric; entries on a kink are left out. ``worst`` is the entry with the largest difference.
     """
 
     name: str
@@ -98,33 +97,33 @@ def gradcheck(
 ) -> GradCheck:
     """Compare backward's gradients with central differences (L(t + eps) - L(t - eps)) / (2 eps).
 
-    The check runs on a float64 copy, in training mode with the masks of dropout held fixed, and
-    leaves the network as it was. A parameter that does not agree is looked at again with half the
-    step, and both extrapolated to none, for a cost may bend within 1e-4: layer norm of two nearly
-    equal numbers does. A wrong gradient stays as wrong as it was. An entry whose step moves a unit
-    across a kink (ReLU at zero) has no derivative there to compare with: it is named and left out.
+    The check runs on a float64 copy, in training mode with fixed masks of dropout; the network is
+    not changed. A parameter that disagrees is checked again with half the step, and both results
+    are extrapolated to a step of zero, because the loss can be strongly curved (layer norm of two
+    nearly equal numbers). An entry whose step moves a unit across a kink (ReLU at zero) has no
+    derivative: it is named and left out.
 
     Parameters
     ----------
     net : Sequential
-        Any network, with layers of your own too.
+        Any network, with custom layers too.
     loss : Loss
-        What it is trained with.
+        Its loss.
     X : array of shape (m, *in_shape)
-        A few rows; five are plenty.
+        A few rows; five are enough.
     y : array
         Their targets.
     weight : array of shape (m,), optional
         Weights of the rows.
     eps : float, default 1e-5
-        The first step; in float64 the error is smallest near 1e-5.
+        The step; in float64 the error is smallest near 1e-5.
     sample : int, optional
-        Check only so many entries of each parameter, drawn at random.
+        The number of entries of each parameter to check, drawn at random.
     directions : int, optional
-        Instead of entries, check the slope along so many random directions of each parameter:
-        the cost no longer grows with the size of the network.
+        Check slopes along this many random directions of each parameter instead of entries: the
+        time does not grow with the number of parameters.
     threshold : float, default 1e-7
-        Where a difference counts as wrong.
+        The difference from which a gradient counts as wrong.
     seed : int or numpy.random.Generator, default 0
         Draws the sample or the directions.
 
@@ -158,7 +157,7 @@ def gradcheck(
     state = net.rng.bit_generator.state
 
     def value() -> tuple[float, Array, list[Array]]:
-        """The loss, dZ, and on which side of its kink each kinked unit lies."""
+        """Return the loss, dZ, and on which side of its kink each unit lies."""
         net.rng.bit_generator.state = state
         Z, sides = X, []
         for layer in net.layers:
@@ -174,7 +173,7 @@ def gradcheck(
     dX = net.backward(dZ, need_dX=True)
     analytic = {name: grad.copy() for name, grad in net.params.grads.items()}
     arrays = {name: net.params.views[name] for name in analytic}
-    assert dX is not None  # for the type checker: backward has seen to it
+    assert dX is not None  # for the type checker: it was asked for
     analytic["X"], arrays["X"] = dX.copy(), X
     whole = float(np.sqrt(sum(np.sum(grad**2) for grad in analytic.values())))
 
@@ -186,7 +185,7 @@ def gradcheck(
             steps = [rng.standard_normal(array.shape) for _ in range(directions)]
         a, n, crossed = _slopes(value, array, analytic[name], steps, eps)
         row = _row(name, array, steps, a, n, crossed, whole)
-        if row.difference >= threshold:  # or the cost bends too much for a step of this length
+        if row.difference >= threshold:  # or the loss is too curved for this step
             shorter = _slopes(value, array, analytic[name], steps, eps / 2)[1]
             n = (4 * shorter - n) / 3  # Richardson (1911): the error of each grows with eps^2
             row = _row(name, array, steps, a, n, crossed, whole)
@@ -214,7 +213,7 @@ def _slopes(
     steps: list[Step],
     eps: float,
 ) -> tuple[Array, Array, Array]:
-    """Analytic and numeric slopes along each step, and whether it crosses a kink."""
+    """Return analytic and numeric slopes along each step, and whether it crosses a kink."""
     a, n = np.zeros(len(steps)), np.zeros(len(steps))
     crossed = np.zeros(len(steps), bool)
     before = array.copy()
@@ -253,10 +252,10 @@ def _row(
     crossed: Array,
     whole: float,
 ) -> ParameterCheck:
-    """Sum up one parameter.
+    """Summarize one parameter.
 
-    Rounding makes n uncertain by about 1e-11 whatever its size, so a gradient that is zero in
-    truth (a bias before batch norm) is measured against a share of the whole gradient instead.
+    Rounding makes n uncertain by about 1e-11, so a gradient whose true value is zero (a bias
+    before batch norm) is compared with a share of the whole gradient instead.
     """
     indices = [step if isinstance(step, tuple) else (i,) for i, step in enumerate(steps)]
     errors = np.where(crossed, -1.0, np.abs(a - n))

@@ -60,7 +60,7 @@ INITIALIZERS_WITH_NUMBER: dict[str, Callable[[float], Draw]] = {
 
 
 def initializer(name: str) -> Draw:
-    """Find an initializer by name.
+    """Return an initializer by name.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def initializer(name: str) -> Draw:
     Raises
     ------
     PlainnetError
-        If there is no such initializer or its number is not finite.
+        If the name is unknown or its number is not finite.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def initializer(name: str) -> Draw:
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
-    """Make the generator of a seed; a generator is returned as it is."""
+    """Make a generator from a seed; return a generator unchanged."""
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

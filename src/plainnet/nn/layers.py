@@ -1,4 +1,4 @@
-"""Layers: forward and backward side by side, the same names mirrored."""
+"""Layers: Layer, the base class; Dense, Dropout, Flatten; registration by name."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -101,12 +101,12 @@ class Layer(ABC):
 
     @abstractmethod
     def build(self, in_shape: Shape) -> Shape:
-        """Check the shape of one sample, set ``variables`` and return the shape that comes out.
+        """Check the input's shape, set ``variables`` and return the output's shape.
 
         Parameters
         ----------
         in_shape : tuple of int
-            Of one sample, without the number of rows.
+            The shape of one sample.
 
         Returns
         -------
@@ -128,12 +128,12 @@ class Layer(ABC):
         X : array of shape (m, *in_shape)
             Left as it is.
         train : bool
-            Whether dropout drops and batch norm takes the batch's own figures.
+            Whether dropout drops, and batch norm uses the batch's own statistics.
 
         Returns
         -------
         array of shape (m, *out_shape)
-            A buffer, good until the layer's next call.
+            A buffer, valid until the layer's next call.
         """
 
     @abstractmethod
@@ -145,12 +145,12 @@ class Layer(ABC):
         dY : array of shape (m, *out_shape)
             The derivative of the mean loss by the output of the last `forward`; left as it is.
         need_dX : bool
-            Whether the derivative by the input is wanted.
+            Whether the caller needs dX.
 
         Returns
         -------
         array of shape (m, *in_shape), or None
-            dX; a buffer of the layer, good until its next call.
+            dX; a buffer, valid until the layer's next call.
         """
 
     @final

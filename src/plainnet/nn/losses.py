@@ -218,12 +218,12 @@ class Loss(ABC):
 
     @abstractmethod
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
-        """Check targets and return them in the form that the loss computes with.
+        """Check targets and return them in the form that the other methods take.
 
         Parameters
         ----------
         y : array of shape (m,) or (m, n_out)
-            Targets as a person writes them.
+            Targets as numbers or class numbers.
         n_out : int
             The number of the network's outputs.
         dtype : dtype, default float32

@@ -1,4 +1,4 @@
-"""Sequential: a network as a chain of layers; build, forward, backward, predict, summary."""
+"""Sequential: a network as a chain of layers; mlp: a multi-layer perceptron."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -34,13 +34,13 @@ from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_array
 from plainnet.nn.validation import positive_int
 
 Transform = Callable[[Array], Array]
-CACHED = 2**18  # how many numbers of a buffer stay in the processor's cache
+CACHED = 2**18  # numbers of a buffer that fit in the processor's cache
 
 
 class LayerSummary(NamedTuple):
     """One line of `Sequential.summary`.
 
-    ``out_shape`` is that of one sample; ``n_params`` counts what is trained.
+    ``out_shape`` is the shape of one sample; ``n_params`` counts trained parameters.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Sequential:
     n_in : int or tuple of int
         The shape of one sample: a number of features, or (height, width, channels).
     seed : int or numpy.random.Generator, default 0
-        Where the first weights and the masks of dropout come from.
+        Draws the initial weights and the masks of dropout.
     dtype : float32 (default) or float64
-        float32 to train, float64 to check gradients.
+        float32 is for training, float64 for checking gradients.
 
     Attributes
     ----------
     layers : tuple of Layer
-        Named by kind and place: ``dense1``, ``relu1``, ``dense2``.
+        Named by kind and number: ``dense1``, ``relu1``, ``dense2``.
     params : Parameters
         The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
     in_shape, out_shape : tuple of int
         The shapes of one sample.
     batch_rows : int
-        How many rows `predict` takes at a time unless it is told otherwise.
+        The default batch size of `predict_logits`.
 
     Raises
     ------
@@ -105,13 +105,13 @@ class Sequential:
         check_layers(layers)
         self._plan(layers, n_in, dtype)
         rng = generator(seed)
-        self.rng = rng.spawn(1)[0]  # of its own, so that dropout and batch order do not interleave
+        self.rng = rng.spawn(1)[0]  # so that dropout and the order of batches do not interleave
         self._allocate()
         for v in self.params.variables:
             self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
 
     def _plan(self, layers: Sequence[Layer], n_in: int | tuple[int, ...], dtype: DTypeLike) -> None:
-        """Name the layers and let each check the shape that reaches it; allocate nothing."""
+        """Name the layers and pass the shape through them, which checks it; allocate nothing."""
         if not layers:
             raise PlainnetError("a network needs at least one layer, got none")
         self.dtype = np.dtype(dtype)
@@ -130,20 +130,20 @@ class Sequential:
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
-            check_size(layer.name, widest)  # before a layer makes text of it
+            check_size(layer.name, widest)  # before a layer prints it
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        # not a power of two, at which distance in memory the features share a place in the cache
+        # not a power of two: features at such distances in memory compete for one cache line
         self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
 
     def _variables(self) -> list[ParameterSpec]:
-        """Return what all layers ask for, under full names."""
+        """Return the parameters of all layers, under full names."""
         return [v.of(layer.name) for layer in self.layers for v in layer.variables]
 
     def _allocate(self) -> None:
-        """Make room for the parameters and bind every layer's views."""
-        self._lock = threading.RLock()  # held while the layers' buffers are in use to predict
+        """Allocate the parameters and bind every layer's views."""
+        self._lock = threading.RLock()  # held while predictions use the layers' buffers
         self.params = Parameters(self._variables(), self.dtype)
         self._bind()
         _NETWORKS.add(self)
@@ -157,15 +157,15 @@ class Sequential:
         self._first_trained = next(trained, len(self.layers))
 
     def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
-        """Allocate, and take over numbers and a copy of a generator, of whatever kind it is."""
+        """Allocate, and copy parameters and a generator."""
         self.rng = deepcopy(rng)
         self._allocate()
         self.params.theta[...] = other_theta
 
     def release(self) -> None:
-        """Release the layers' buffers, which are as large as the largest batch.
+        """Free the layers' buffers, which are as large as the largest batch.
 
-        They are made again when they are needed. `fit` does this at its end.
+        They are allocated again when needed. `fit` does this at its end.
 
         Examples
         --------
@@ -179,12 +179,12 @@ class Sequential:
             self._bind()
 
     def set_rng(self, rng: np.random.Generator) -> None:
-        """Draw the masks of dropout from another generator from now on, without copying it.
+        """Draw the masks of dropout from another generator, which is not copied.
 
         Parameters
         ----------
         rng : numpy.random.Generator
-            Shared with whoever else draws from it.
+            The new generator.
 
         Examples
         --------
@@ -203,7 +203,7 @@ class Sequential:
         Raises
         ------
         PlainnetError
-            If the last layer gives more than one axis.
+            If the output has more than one axis.
 
         Examples
         --------
@@ -223,14 +223,14 @@ class Sequential:
         Parameters
         ----------
         X : array of shape (m, *in_shape)
-            Converted to the network's dtype where it has another.
+            Converted to the network's dtype.
         train : bool, default False
-            Whether dropout drops and batch norm takes the batch's own figures.
+            Whether dropout drops, and batch norm uses the batch's own statistics.
 
         Returns
         -------
         array of shape (m, *out_shape)
-            A buffer of the last layer, good until the next call; `predict` returns a copy.
+            A buffer, valid until the next call; `predict_logits` returns a copy.
 
         Raises
         ------
@@ -252,7 +252,7 @@ class Sequential:
         return Y
 
     def validate_input(self, X: ArrayLike) -> Array:
-        """Check that ``X`` holds rows that the network can take, and return it as an array.
+        """Check that the network can take ``X``, and return it as an array.
 
         Parameters
         ----------
@@ -266,7 +266,7 @@ class Sequential:
         Raises
         ------
         PlainnetError
-            If they are not numbers or have another shape.
+            If X does not hold numbers, or has another shape.
 
         Examples
         --------
@@ -288,12 +288,12 @@ class Sequential:
         dZ : array of shape (m, *out_shape)
             The derivative of the mean loss by the output of the last `forward`.
         need_dX : bool, default False
-            Whether the derivative by the input is wanted too; training never needs it.
+            Whether to compute the derivative by the input too; training never needs it.
 
         Returns
         -------
         array of shape (m, *in_shape), or None
-            dX, if wanted.
+            dX, if asked for.
 
         Raises
         ------
@@ -328,18 +328,18 @@ class Sequential:
     def predict_logits(
         self, X: ArrayLike, batch_size: int | None = None, transform: Transform | None = None
     ) -> Array:
-        """Compute the output Z of every row, a batch at a time.
+        """Compute the output Z of every row, one batch at a time.
 
-        Threads that share a network take turns, for its layers have buffers; while one trains it,
-        or calls `forward`, no other may use it. A process that is forked meanwhile may use it too.
+        Threads that share a network take turns. While one trains it or calls `forward`, no other
+        may use it. A forked process may.
 
         Parameters
         ----------
         X : array of shape (m, *in_shape)
-            The rows. With ``transform``, whatever that takes.
+            The rows; with ``transform``, its input.
         batch_size : int, optional
-            Rows at a time, which bounds the memory. By default as many as keep every buffer within
-            a megabyte, where the processor's cache is fast, but at least 240.
+            By default as many rows as keep every buffer within a megabyte, where the processor's
+            cache is fast, but at least 240.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 
@@ -379,12 +379,12 @@ class Sequential:
         Parameters
         ----------
         dtype : float32 or float64
-            Of the copy.
+            The dtype of the copy.
 
         Returns
         -------
         Sequential
-            With its own parameters and generator.
+            Parameters and generator are copies too.
 
         Raises
         ------
@@ -435,12 +435,12 @@ class Sequential:
         )
 
     def config(self) -> dict[str, Any]:
-        """Describe the network so that `from_config` builds its equal, without the parameters.
+        """Describe the network, without its parameters, for `from_config`.
 
         Returns
         -------
         dict
-            As JSON can hold it.
+            It can be written as JSON.
 
         Examples
         --------
@@ -459,10 +459,10 @@ class Sequential:
         Parameters
         ----------
         config : dict
-            As `config` gives it; only the layers of this package are known.
+            As `config` gives it; its layers must be registered in `LAYERS`.
         arrays : mapping of str to array, optional
-            The parameters by name. Their names and shapes are checked before room is made, so a
-            false description cannot fill the memory. Without them the parameters are fresh.
+            The parameters by name. Their names and shapes are checked before memory is allocated.
+            Without them the network has its initial parameters.
 
         Returns
         -------
@@ -471,7 +471,7 @@ class Sequential:
         Raises
         ------
         PlainnetError
-            If the description is not one of a network, or the arrays do not fit it.
+            If the description is wrong, or the arrays do not fit it.
 
         Examples
         --------
@@ -505,7 +505,7 @@ class Sequential:
         Returns
         -------
         dict of str to array
-            What ``load_state_dict`` takes of a torch.nn.Sequential with the same layers, once
+            For ``load_state_dict`` of a torch.nn.Sequential with the same layers, after
             ``torch.from_numpy`` has made tensors of the arrays.
 
         Raises
@@ -522,7 +522,7 @@ class Sequential:
         return {name: view.copy() for name, view in self._torch_views().items()}
 
     def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over the parameters of a ``torch.nn.Sequential`` with the same layers.
+        """Copy the parameters of a ``torch.nn.Sequential`` with the same layers.
 
         Parameters
         ----------
@@ -532,7 +532,7 @@ class Sequential:
         Raises
         ------
         PlainnetError
-            If a name is missing or not known, or a shape or type differs; then nothing is changed.
+            If a name is missing or unknown, or a shape or type differs; nothing is changed then.
 
         Examples
         --------
@@ -571,7 +571,7 @@ class Sequential:
         return views
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep layers, numbers and the generator; the views are bound again."""
+        """Keep layers, parameters and the generator; copies bind their own views."""
         layers = [(type(layer), layer.config()) for layer in self.layers]
         theta = self.params.theta.copy()
         return {"layers": layers, "in_shape": self.in_shape, "theta": theta, "rng": self.rng}
@@ -586,13 +586,13 @@ _NETWORKS: WeakSet[Sequential] = WeakSet()
 
 
 def _after_fork() -> None:
-    """Free networks that threads of the parent were using: the child has none of these threads."""
+    """Unlock networks that threads of the parent were using, which the child does not have."""
     for net in _NETWORKS:
         if net._lock.acquire(blocking=False):
             net._lock.release()
         else:
             net._lock = threading.RLock()
-            net.release()  # buffers that are half filled
+            net.release()  # half-filled buffers
 
 
 if os.name == "posix":  # elsewhere processes do not fork
@@ -621,19 +621,19 @@ def mlp(
     hidden : sequence of int, default (8,)
         Units of each hidden layer; () gives linear or logistic regression.
     n_out : int, default 1
-        The number of outputs, which are logits: the loss has the link function.
+        The number of outputs (logits).
     activation : str or sequence of str, default "relu"
         One name, or one for each hidden layer.
     init : str, default "he_normal"
-        How the weights begin.
+        The initializer of the weights.
     dropout : float, default 0.0
         The rate after each hidden activation.
     batch_norm, layer_norm : bool, default False
         Whether to normalize before each hidden activation.
     seed : int or numpy.random.Generator, default 0
-        Where the first weights come from.
+        Draws the initial weights.
     dtype : float32 (default) or float64
-        The type of every number.
+        The dtype of all parameters.
 
     Returns
     -------
@@ -642,7 +642,7 @@ def mlp(
     Raises
     ------
     PlainnetError
-        If a size or a name is not possible.
+        If a size is out of range or a name is unknown.
 
     Examples
     --------
@@ -675,7 +675,7 @@ _activation = activation  # `activation` is also the natural name of mlp's argum
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:
-    """The arrays of one layer, under their short names."""
+    """Return the arrays of one layer, under their short names."""
     prefix = layer.name + "."
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 

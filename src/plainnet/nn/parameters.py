@@ -1,4 +1,4 @@
-"""Params: one flat vector theta and its gradient, with named views."""
+"""Parameters: one flat vector theta and its gradient, with named views."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
 Kind = Literal["weight", "bias", "state"]
-# Arrays without axes: converting a Python number takes NumPy as long as work on a small array.
+# As arrays: NumPy needs as long to convert a Python number as for work on a small array.
 ZERO, ONE = np.zeros((), np.float32), np.ones((), np.float32)
 _ORDER: tuple[Kind, ...] = ("weight", "bias", "state")
-LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a slip or a hostile file
+LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a mistake or a hostile file
 
 
 class ParameterSpec(NamedTuple):
-    """What a layer asks for: a named array and how it begins.
+    """The description of one parameter array of a layer: name, shape, kind, initializer.
 
-    ``kind`` says what may happen to it: a ``weight`` is trained and may decay, a ``bias`` (or
-    scale) is trained and does not decay, a ``state`` (a running mean) is not trained. A bias of
-    shape (n,) may lie ``beside`` a weight of shape (n, k), as its last column.
+    A ``weight`` is trained and may decay, a ``bias`` (or scale) is trained and does not decay, a
+    ``state`` (a running mean) is not trained. A bias of shape (n,) can be stored ``beside`` a
+    weight of shape (n, k), as its last column.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class ParameterSpec(NamedTuple):
     beside: str = ""
 
     def of(self, layer: str) -> "ParameterSpec":
-        """Return the variable under its full name, with that of its layer before it.
+        """Return the description with the layer's name before its own.
 
         Examples
         --------
@@ -61,27 +61,27 @@ class Parameters:
     Parameters
     ----------
     variables : sequence of ParameterSpec
-        Their names must differ.
+        With different names.
     dtype : dtype, default float32
-        The type of every number.
+        The dtype of all parameters.
 
     Attributes
     ----------
     theta : array of shape (n,)
-        Every number, the state included.
+        All parameters, the state included.
     trained : array of shape (n_trained,)
-        A view of the front part of ``theta`` that an optimizer may move.
+        A view of the first part of ``theta``, which an optimizer moves.
     state : array of shape (n - n_trained,)
-        A view of the rest, which only ``forward`` moves.
+        A view of the rest, which only ``forward`` changes.
     grad : array of shape (n_trained,)
         The derivative of the mean loss by ``trained``.
     views, grads : dict of str to array
-        Each variable by name, and its gradient (state has none).
+        Each array by name, and its gradient (state has none).
 
     Raises
     ------
     PlainnetError
-        If two variables share a name, or there are more than 2**30 numbers.
+        If two names are the same, or there are more than 2**30 numbers.
 
     Examples
     --------
@@ -116,10 +116,10 @@ class Parameters:
         self.theta = np.zeros(total, dtype)
         self.grad = np.zeros(n_trained, dtype)
         self.trained, self.state = self.theta[:n_trained], self.theta[n_trained:]
-        self.views, self.grads = self._look_into(self.theta), self._look_into(self.grad)
+        self.views, self.grads = self._views_of(self.theta), self._views_of(self.grad)
 
     def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array, Array]:
-        """Keep the flat vectors; a copy makes views of its own."""
+        """Keep the flat vectors; a copy makes its own views."""
         return self.variables, self.theta, self.grad
 
     def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array, Array]) -> None:
@@ -127,8 +127,8 @@ class Parameters:
         Parameters.__init__(self, variables, theta.dtype)
         self.theta[...], self.grad[...] = theta, grad
 
-    def _look_into(self, flat: Array) -> dict[str, Array]:
-        """Return a view of each variable that a flat vector holds."""
+    def _views_of(self, flat: Array) -> dict[str, Array]:
+        """Return a view of each array in a flat vector."""
         ordered = sorted(self.variables, key=lambda v: _ORDER.index(v.kind))
         beside = {v.beside: v for v in ordered if v.beside}
         views, start = {}, 0
@@ -147,7 +147,7 @@ class Parameters:
         return {v.name: views[v.name] for v in ordered if v.name in views}
 
     def decaying(self) -> Array:
-        """Say which of the trained numbers are weights, which may decay.
+        """Return which of the trained numbers are weights, which may decay.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class Parameters:
         array([ True, False,  True, False])
         """
         mask = np.zeros(self.trained.size, bool)
-        views = self._look_into(mask)
+        views = self._views_of(mask)
         for v in self.variables:
             if v.kind == "weight":
                 views[v.name][...] = True
@@ -177,7 +177,7 @@ class Parameters:
         Raises
         ------
         PlainnetError
-            If a name is missing or not known, or a shape differs.
+            If a name is missing or unknown, or a shape differs.
 
         Examples
         --------
@@ -192,20 +192,20 @@ class Parameters:
 
 
 def with_bias(W: Array) -> Array:
-    """Return a weight and the bias that lies beside it as one matrix."""
+    """Return a weight and the bias beside it as one matrix."""
     return as_strided(W, (W.shape[0], W.shape[1] + 1))
 
 
 @lru_cache(maxsize=64)
 def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """Return a number as an array without axes, which NumPy need not convert at every step."""
+    """Return a number as an array, so that NumPy need not convert it at every step."""
     constant = np.array(value, dtype)
     constant.flags.writeable = False
     return constant
 
 
 def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
-    """Check that arrays have exactly the names and shapes of the variables."""
+    """Check names and shapes of arrays."""
     expected = {v.name: v.shape for v in variables}
     if set(arrays) != set(expected):
         wrong = sorted(set(arrays) ^ set(expected))
@@ -221,7 +221,7 @@ def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]
 
 
 def check_size(name: str, size: int) -> None:
-    """Check that a layer takes no more numbers than a network may have."""
+    """Refuse a layer whose input is larger than any network may be."""
     if size > LIMIT:
         raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 

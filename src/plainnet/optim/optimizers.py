@@ -110,7 +110,7 @@ class Optimizer(ABC):
         theta : array of shape (n,)
             The parameters to move.
         decaying : bool array of shape (n,), optional
-            Which numbers are weights, which may decay; by default none.
+            Which numbers are weights, which may decay; none by default.
 
         Examples
         --------
@@ -126,7 +126,7 @@ class Optimizer(ABC):
 
     @final
     def step(self, theta: Array, grad: Array) -> None:
-        """Move theta in place; the first step starts the optimizer if `start` has not.
+        """Move theta in place; the first step calls `start` if needed.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Optimizer(ABC):
         Raises
         ------
         PlainnetError
-            If theta is not of the size that the optimizer was started with, or grad differs.
+            If theta or grad has another size than at `start`.
 
         Examples
         --------
@@ -229,7 +229,7 @@ class SGD(Optimizer):
 @register(OPTIMIZERS, "rmsprop")
 @final
 class RMSprop(Optimizer):
-    """Each parameter's step divided by a running root mean square of its gradient.
+    """Divide each parameter's step by a running root mean square of its gradient.
 
     theta -= lr grad / (sqrt(s) + eps), s = rho s + (1 - rho) grad^2 (Tieleman and Hinton, 2012).
 
@@ -238,9 +238,9 @@ class RMSprop(Optimizer):
     lr : float or Schedule, default 0.001
         The learning rate.
     rho : float, default 0.9
-        How long the average remembers, in [0, 1).
+        The decay rate of the running average, in [0, 1).
     eps : float, default 1e-8
-        Keeps the quotient finite, above 0.
+        Added to the denominator, above 0.
 
     Raises
     ------
@@ -328,9 +328,9 @@ class Adam(_Adaptive):
     lr : float or Schedule, default 0.001
         The learning rate.
     beta1, beta2 : float, default 0.9 and 0.999
-        How long the averages remember, in [0, 1).
+        The decay rates of the running averages, in [0, 1).
     eps : float, default 1e-8
-        Keeps the quotient finite, above 0.
+        Added to the denominator, above 0.
 
     Raises
     ------
@@ -353,7 +353,7 @@ class Adam(_Adaptive):
 @register(OPTIMIZERS, "adamw")
 @final
 class AdamW(_Adaptive):
-    """Adam with decay of the weights beside the gradient (Loshchilov and Hutter, 2019).
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 
     Before Adam's step, each weight (not bias or scale) is multiplied by 1 - lr weight_decay.
 
@@ -362,9 +362,9 @@ class AdamW(_Adaptive):
     lr : float or Schedule, default 0.001
         The learning rate.
     beta1, beta2 : float, default 0.9 and 0.999
-        How long the averages remember, in [0, 1).
+        The decay rates of the running averages, in [0, 1).
     eps : float, default 1e-8
-        Keeps the quotient finite, above 0.
+        Added to the denominator, above 0.
     weight_decay : float, default 0.01
         At least 0.
 
@@ -419,7 +419,7 @@ def clip_by_norm(grad: Array, limit: float) -> float:
     grad : array of shape (n,)
         Changed in place.
     limit : float
-        The largest norm to let through.
+        The largest norm allowed.
 
     Returns
     -------

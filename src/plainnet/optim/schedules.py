@@ -1,4 +1,4 @@
-"""Schedules: the learning rate of each step; a step is one batch, counted from 0."""
+"""Learning-rate schedules: the rate of each step; a step is one batch, counted from 0."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from plainnet.nn.validation import check_range, positive_int
 
 
 class Schedule(ABC):
-    """Calling a schedule with the number of the step gives its learning rate.
+    """A function from the number of a step to its learning rate.
 
     To add a schedule, define ``__call__``.
 
@@ -45,7 +45,7 @@ class Schedule(ABC):
 @final
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same learning rate throughout.
+    """A constant learning rate.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class _Decay(Schedule):
 @final
 @dataclass(frozen=True)
 class StepDecay(_Decay):
-    """Multiplied by ``factor`` after every ``every`` steps.
+    """Multiply the rate by ``factor`` after every ``every`` steps.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class StepDecay(_Decay):
 @final
 @dataclass(frozen=True)
 class Exponential(_Decay):
-    """Falls smoothly, to ``factor`` of itself every ``every`` steps.
+    """Decrease the rate smoothly, by ``factor`` every ``every`` steps.
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ class Exponential(_Decay):
 @final
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from ``lr`` down to ``final`` (Loshchilov and Hutter, 2017).
+    """Decrease the rate along half a cosine to ``final`` (Loshchilov and Hutter, 2017).
 
     Parameters
     ----------
     lr : float
         The rate of the first step, above 0.
     steps : int
-        When ``final`` is reached; it stays there.
+        The step at which the rate reaches ``final``, where it stays.
     final : float, default 0.0
         The last rate, at least 0.
 
@@ -189,14 +189,14 @@ class Cosine(Schedule):
 @final
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Rises linearly over the first steps, then follows another schedule.
+    """Increase the rate linearly over the first steps, then follow another schedule.
 
     Parameters
     ----------
     then : Schedule
-        What follows; it is shifted, so that its step 0 comes after the rise.
+        The schedule after the rise, which starts with its step 0.
     steps : int
-        How many steps the rise takes, at least 1 (Goyal et al., 2017).
+        The length of the rise, at least 1 (Goyal et al., 2017).
 
     Raises
     ------
@@ -229,7 +229,7 @@ class WarmUp(Schedule):
 @final
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up by half a cosine to a peak, then down to almost nothing (Smith and Topin, 2019).
+    """Increase the rate to a peak, then decrease it to near zero (Smith and Topin, 2019).
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class OneCycle(Schedule):
     steps : int
         The length of the whole cycle, at least 1.
     rise : float, default 0.3
-        The share of the steps that lead up, in (0, 1).
+        The share of the steps before the peak, in (0, 1).
     final : float, default 4e-6
         The last rate as a share of the peak, at least 0.
 

@@ -1,4 +1,4 @@
-"""Batches: the order of the samples, and mini-batches from it."""
+"""Batches: the training rows in mini-batches, in a random order."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -15,11 +15,9 @@ Batch = tuple[Array, Array, Array | None]
 
 @final
 class Batches:
-    """The training rows, a batch at a time; every row comes once an epoch.
+    """The training rows in batches; each epoch has every row once, in a new random order.
 
-    The order is drawn anew each epoch, so that the members of a batch change too. The full batch
-    keeps the order of the data. Mini-batches are gathered into one buffer each, which the next
-    batch overwrites.
+    The full batch keeps the order of the data. A mini-batch is a buffer that the next overwrites.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""EarlyStopping: when the validation loss no longer falls; the best weights, kept by value."""
+"""EarlyStopping, and BestWeights: a copy of the weights with the lowest validation loss."""
 
 import math
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from plainnet.nn.validation import check_range, positive_int
 @final
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the validation loss no longer falls, and go back to its best weights.
+    """Stop when the validation loss no longer falls, and restore the best weights.
 
     Parameters
     ----------
     patience : int, default 10
-        Epochs without an improvement to wait for.
+        Epochs without improvement before training stops.
     min_delta : float, default 0.0
-        How much lower the loss must be to count as improved.
+        The smallest decrease of the loss that counts as an improvement.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class EarlyStopping:
 
 @final
 class BestWeights:
-    """The best weights so far by validation loss, kept by value."""
+    """A copy of the weights with the lowest validation loss so far."""
 
     def __init__(self, net: Sequential, rule: EarlyStopping | None) -> None:
         self.net, self.rule = net, rule
@@ -60,7 +60,7 @@ class BestWeights:
         return epoch - self.epoch >= self.rule.patience
 
     def restore(self) -> int | None:
-        """Put the best weights back and return their epoch, if there are any."""
+        """Restore the best weights and return their epoch, if there are any."""
         if self.theta is not None:
             self.net.params.theta[...] = self.theta
         return self.epoch

@@ -1,4 +1,4 @@
-"""fit: the one training loop, with early stopping."""
+"""fit: the training loop."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 

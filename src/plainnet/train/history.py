@@ -1,4 +1,4 @@
-"""History: what each epoch of a training came to."""
+"""History: per-epoch training metrics."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, final
@@ -8,14 +8,14 @@ COLUMNS = ("loss", "val_loss", "metric", "val_metric", "lr", "seconds")
 
 @final
 class Epoch(NamedTuple):
-    """The figures of one epoch.
+    """The metrics of one epoch.
 
     Attributes
     ----------
     number, of : int
-        Which epoch, counted from 1, and how many are planned.
+        The number of the epoch, counted from 1, and of all planned epochs.
     loss : float
-        The mean training loss while the epoch ran, without the L2 penalty.
+        The mean training loss during the epoch, without the L2 penalty.
     val_loss : float or None
         The mean validation loss at its end.
     metric, val_metric : float or None
@@ -23,7 +23,7 @@ class Epoch(NamedTuple):
     lr : float
         The learning rate of its last step.
     seconds : float
-        How long it took.
+        Its duration.
 
     Examples
     --------
@@ -45,20 +45,20 @@ class Epoch(NamedTuple):
 @final
 @dataclass
 class History:
-    """The record of a training, a list of figures a column and an entry an epoch.
+    """The record of a training: one list per metric, one entry per epoch.
 
     Attributes
     ----------
     loss, val_loss, metric, val_metric, lr, seconds : list of float
-        See `Epoch`; columns that do not apply stay empty.
+        See `Epoch`; lists that do not apply stay empty.
     stopped : str
         Why the training ended: ``epochs``, ``early stopping``, ``callback`` or ``interrupted``.
     best_epoch : int or None
         The epoch whose weights early stopping restored.
     threads : int
-        How many threads BLAS was given.
+        The number of BLAS threads.
     rowspace : int or None
-        How many rows' dot products were trained on, if that was done; see `RowSpace`.
+        The number of rows if the training ran in their space; see `RowSpace`.
 
     Examples
     --------
@@ -84,12 +84,12 @@ class History:
         return len(self.loss)
 
     def add(self, epoch: Epoch) -> None:
-        """Append one epoch's figures.
+        """Append one epoch's metrics.
 
         Parameters
         ----------
         epoch : Epoch
-            Figures that are None are left out of their columns.
+            Metrics that are None are left out of their lists.
 
         Examples
         --------
@@ -104,12 +104,12 @@ class History:
                 getattr(self, name).append(value)
 
     def record(self) -> dict[str, Any]:
-        """Return what a model file keeps: everything but the seconds, which differ every time.
+        """Return the history as a model file stores it: without seconds, which always differ.
 
         Returns
         -------
         dict
-            As JSON can hold it.
+            It can be written as JSON.
 
         Examples
         --------

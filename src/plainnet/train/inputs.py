@@ -157,8 +157,8 @@ def _split(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array
     n_out = round(m * share)
     if not 0 < n_out < m:
         raise PlainnetError(
-            f"validation_fraction={share} of {m} rows leaves {m - n_out} to train on and {n_out} to "
-            "validate with: give more rows or another share"
+            f"validation_fraction={share} of {m} rows leaves {m - n_out} to train on and {n_out} "
+            "to validate with: give more rows or another share"
         )
     order = rng.permutation(m)
     return np.sort(order[n_out:]), np.sort(order[:n_out])

@@ -1,4 +1,4 @@
-"""TrainStep: one step of a training, and the message when it fails."""
+"""TrainStep: one training step; messages for numbers that are not finite."""
 
 import copy
 import math
@@ -31,7 +31,7 @@ class TrainStep:
         self.optimizer.start(net.params.trained, self._decaying)
 
     def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
-        """Move the parameters and return the loss and logits from before; NaN moves nothing."""
+        """Move the parameters; return loss and logits from before. A loss of NaN moves nothing."""
         params = self.net.params
         before = params.state.copy()
         Z = self.net.forward(X, train=True)
@@ -75,9 +75,10 @@ def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, 
 
 
 def stay_finite(value: float, name: str, train_step: TrainStep, epoch: int) -> None:
-    """Raise TrainingError, saying when it happened, if a number is not finite."""
+    """Raise TrainingError if a number is not finite, with epoch and learning rate."""
     if not math.isfinite(value):
+        lr = train_step.optimizer.current_lr
         raise TrainingError(
-            f"{name} became {value} in epoch {epoch} "
-            f"(learning rate {train_step.optimizer.current_lr:g}): lower the learning rate, scale the inputs or set clip_norm"
+            f"{name} became {value} in epoch {epoch} (learning rate {lr:g}): "
+            "lower the learning rate, scale the inputs or set clip_norm"
         )

@@ -108,7 +108,7 @@ def search(
             only=only,
             ready=lambda plan: show_plan(console, plan, len(data.data.train.y)),
             watch=watch.watch,
-            seen=watch.seen,
+            watch_trial=watch.watch_trial,
         )
     if not found.trials and found.interrupted:
         raise KeyboardInterrupt
@@ -203,7 +203,8 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "winner": None if best is None else best.number,
         "trials": [trial_json(trial) for trial in found.ranked],
         "baselines": [
-            {"name": one.name, "words": one.words, **one.scores.to_json()} for one in found.answers
+            {"name": one.name, "description": one.description, **one.scores.to_json()}
+            for one in found.baselines
         ],
         "held_out": None if result is None else result.model.record["evaluation"],
     }
@@ -249,8 +250,10 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
         section(console, _table("Their options", option_head, options))
     if len(ranked) > _LISTED:
         line(console, f"and {len(ranked) - _LISTED:,} more trials")
-    if found.answers:
-        rows = [[one.words, *_scores(one.scores, metric, sign)] for one in found.answers[::-1]]
+    if found.baselines:
+        rows = [
+            [one.description, *_scores(one.scores, metric, sign)] for one in found.baselines[::-1]
+        ]
         section(console, table("Baselines on the same folds", ["", *scores], rows, right=(1, 2)))
     line(console, f"{sign}: standard deviation over {found.k} folds.")
     notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)
