@@ -9,7 +9,7 @@ from plainnet.explain.importance import Estimate, Importance
 from plainnet.explain.mistakes import Mistake
 from plainnet.explain.neighbors import Neighbor
 from plainnet.explain.overview import Overview
-from plainnet.explain.trace import Gradient, Slope, Step, excerpt, shape_text
+from plainnet.explain.trace import Gradient, LayerOutput, Slope, excerpt, shape_text
 from plainnet.formatting import percent
 from plainnet.nn.parameters import Array
 
@@ -78,7 +78,7 @@ def input_rows(seen: Explanation) -> Rows:
     return [[seen.inputs[i], f"{x[i]:.6g}"] for (i,) in excerpt(x, seen.trace.entries)]
 
 
-def parameters_text(step: Step) -> str:
+def parameters_text(step: LayerOutput) -> str:
     """Say which parameters a layer has: names, shapes and ranges; empty where it has none."""
     return "; ".join(
         f"{name} {shape_text(a.shape)}, from {a.min():.6g} to {a.max():.6g}"
