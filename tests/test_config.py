@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import asdict, fields
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
-from plainnet.config import OptimizerName, ScheduleName
+from plainnet.config import OPTIONS, make_optimizer
 from plainnet.data.synthetic import introverts
-from plainnet.optim import OPTIMIZERS, SCHEDULES
+from plainnet.estimators.params import NetParams
+from plainnet.optim import OPTIMIZERS, SGD
+from plainnet.option import checked
 from plainnet.training import train
 
 
@@ -105,6 +106,16 @@ def test_another_type_or_range_is_refused_at_construction(given, says):
     assert str(caught.value) == f"TrainConfig: {says}"
 
 
-def test_optimizers_and_schedules_are_those_of_the_registries():
-    assert get_args(OptimizerName) == tuple(OPTIMIZERS)
-    assert get_args(ScheduleName) == tuple(SCHEDULES)
+def test_an_optimizer_that_is_registered_is_a_choice(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "mine", SGD)
+    assert make_optimizer(TrainConfig(optimizer="mine", lr=0.5, momentum=0.9), 10).momentum == 0.9
+
+
+def test_shared_parameters_of_the_estimators_have_the_same_defaults():
+    shared = {field.name: field.default for field in fields(NetParams)}
+    different = {
+        name
+        for name, one in OPTIONS.items()
+        if name in shared and checked("", one, shared[name]) != one.default
+    }
+    assert different == {"hidden", "init"}  # as in scikit-learn's MLP; see NetParams

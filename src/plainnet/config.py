@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
+from typing import TYPE_CHECKING, Literal, Self, cast, final
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from plainnet.data.privacy import Privacy
     from plainnet.data.targets import Task
 
-OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
-ScheduleName = Literal["constant", "step", "exponential", "cosine", "onecycle"]
-LR: dict[OptimizerName, float] = {"sgd": 0.1, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
@@ -123,7 +120,7 @@ class TrainConfig:
     label_smoothing: float = _training(
         0.0, "Share of the label that is spread over all classes.", high=1
     )
-    optimizer: OptimizerName = _training("adam", "Update rule.")  # noqa: RUF009
+    optimizer: str = _training("adam", "Update rule.", choices=OPTIMIZERS)
     lr: float | None = _training(
         None,
         "Learning rate.",
@@ -133,9 +130,10 @@ class TrainConfig:
     momentum: float = _training(0.0, "Momentum of sgd.", high=1)
     nesterov: bool = _training(False, "Use Nesterov momentum with sgd.")
     weight_decay: float | None = _training(None, "Weight decay of adamw.", default_text="0.01")
-    schedule: ScheduleName = _training(  # noqa: RUF009
+    schedule: str = _training(
         "constant",
         "How the learning rate changes; step and exponential halve it each tenth of the training.",
+        choices=SCHEDULES,
     )
     warmup: int = _training(0, "Epochs in which the learning rate rises to its first value.")
     epochs: int = _training(100, "Number of passes over the training rows.", low=1)
@@ -202,7 +200,9 @@ class TrainConfig:
         >>> TrainConfig().learning_rate, TrainConfig(lr=0.5).learning_rate
         (0.001, 0.5)
         """
-        return LR[self.optimizer] if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        return 0.1 if self.optimizer == "sgd" else 0.001
 
 
 OPTIONS = {one.name: one for one in fields(TrainConfig)}
@@ -219,8 +219,7 @@ def check(config: TrainConfig) -> None:
         raise PlainnetError(
             "activation belongs to hidden layers, and there is none: leave it out or set hidden"
         )
-    # other tasks are refused with the target, which names the known ones
-    if config.task and losses_for(config.task):
+    if config.task and losses_for(config.task):  # other tasks are refused with the target
         make_loss(cast("Task", config.task), config)
     hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
     make_network(replace(config, hidden=hidden), 1, 1)
@@ -282,20 +281,20 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
 
 
 def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
-    """Make the optimizer with its schedule."""
-    kind: Any = OPTIMIZERS[config.optimizer]
-    given = {
-        "momentum": config.momentum or None,
-        "nesterov": config.nesterov or None,
-        "weight_decay": config.weight_decay,
-    }
-    options = {name: value for name, value in given.items() if value is not None}
-    for name in options:
+    """Make the optimizer with its schedule for a training on m rows."""
+    kind, given = OPTIMIZERS[config.optimizer], {}
+    for name in ("momentum", "nesterov", "weight_decay"):
+        value = getattr(config, name)
+        if value == OPTIONS[name].default:
+            continue
         if name not in kind.options:
-            takers = " or ".join(n for n, k in OPTIMIZERS.items() if name in k.options)
-            more = ": take l2" if name == "weight_decay" else ""
-            raise PlainnetError(f"{name} is an option of {takers}, not of {config.optimizer}{more}")
-    return kind(make_schedule(config, m), **options)  # type: ignore[no-any-return]
+            known = [other for other, one in OPTIMIZERS.items() if name in one.options]
+            hint = "take l2" if name == "weight_decay" else "leave it out"
+            raise PlainnetError(
+                f"{name} is an option of {' and '.join(known)}, not of {config.optimizer}: {hint}"
+            )
+        given[name] = value
+    return kind(make_schedule(config, m), **given)
 
 
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
@@ -305,8 +304,8 @@ def make_schedule(config: TrainConfig, m: int) -> Schedule:
         raise PlainnetError(
             f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"
         )
-    lr, steps = config.learning_rate, (config.epochs - config.warmup) * per_epoch
-    schedule = SCHEDULES[config.schedule](lr, steps)
+    steps = (config.epochs - config.warmup) * per_epoch
+    schedule = SCHEDULES[config.schedule](config.learning_rate, steps)
     return WarmUp(schedule, config.warmup * per_epoch) if config.warmup else schedule
 
 

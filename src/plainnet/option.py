@@ -1,7 +1,7 @@
 """Options: fields of a dataclass with help, group and range; and the check of their values."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, field
 from textwrap import wrap
 from types import NoneType
@@ -25,13 +25,14 @@ def option(
     high: float | None = None,
     above_low: bool = False,
     default_text: str | None = None,
+    choices: Collection[str] = (),
 ) -> Any:
     """Declare an option: its group and text in the help, its default, and the range of numbers.
 
     Numbers lie from `low` up to, but not including, `high`; if `above_low`, not `low` itself.
     """
     about: dict[str, Any] = {"group": group, "help": text, "default_text": default_text}
-    about |= {"low": low, "high": high, "above_low": above_low}
+    about |= {"low": low, "high": high, "above_low": above_low, "choices": choices}
     if callable(default):
         return field(default_factory=default, metadata=about)
     return field(default=default, metadata=about)
@@ -85,8 +86,9 @@ def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
     args = get_args(one.type)
     optional = NoneType in args
     base = args[0] if optional else one.type
-    choices = get_args(base) if get_origin(base) is Literal else ()
-    return (str if choices else base), optional, choices
+    if get_origin(base) is Literal:
+        return str, optional, get_args(base)
+    return base, optional, tuple(one.metadata["choices"])
 
 
 def checked(owner: str, one: Field[Any], value: Any) -> Any:

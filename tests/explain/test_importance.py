@@ -1,4 +1,4 @@
-"""Permutation importance: what was planted is found, and noise could be nothing."""
+"""Permutation importance: informative columns are found, and noise is consistent with zero."""
 
 import json
 
@@ -19,8 +19,8 @@ from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
 from plainnet.training import train
 
 
-def planted(m=400, seed=0, noise=0.5):
-    """y follows `strong`, a little `weak`, and never `noise`."""
+def informative_table(m=400, seed=0, noise=0.5):
+    """y depends on `strong`, slightly on `weak`, and not on `noise`."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((m, 3))
     y = np.where(3 * X[:, 0] + X[:, 1] + noise * rng.standard_normal(m) > 0, "yes", "no")
@@ -29,17 +29,19 @@ def planted(m=400, seed=0, noise=0.5):
 
 @pytest.fixture(scope="module")
 def model():
-    return train(planted(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
+    return train(informative_table(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
 
 
-def test_no_change_is_zero_without_a_sign(model):
-    found = importance(model, read_rows(model, planted(m=50, seed=1).assign(noise=0.0)), repeats=1)
+def test_zero_change_has_no_sign(model):
+    found = importance(
+        model, read_rows(model, informative_table(m=50, seed=1).assign(noise=0.0)), repeats=1
+    )
     (noise,) = (one for one in found if one.name == "noise")
     assert str(tuple(noise.score)) == "(0.0, 0.0, 0.0)"
 
 
-def test_the_planted_column_comes_first_and_noise_could_be_nothing(model):
-    found = importance(model, read_rows(model, planted(seed=1)))
+def test_informative_column_is_first_and_noise_includes_zero(model):
+    found = importance(model, read_rows(model, informative_table(seed=1)))
     assert [one.name for one in found] == ["strong", "weak", "noise"]
     strong, weak, noise = found
     assert strong.loss.low > weak.loss.high > weak.loss.low > 0
@@ -50,18 +52,20 @@ def test_the_planted_column_comes_first_and_noise_could_be_nothing(model):
     json.dumps([one.to_json() for one in found], allow_nan=False)
 
 
-def test_intervals_of_noise_cover_0_about_as_often_as_they_say(model):
-    """Of 60 fresh samples the interval of a column of pure noise misses 0 in about 3."""
+def test_intervals_of_noise_have_nominal_coverage(model):
+    """In about 3 of 60 new samples, the interval of a pure noise column excludes 0."""
     missed = 0
     for seed in range(60):
-        found = importance(model, read_rows(model, planted(m=150, seed=100 + seed)), repeats=8)
+        found = importance(
+            model, read_rows(model, informative_table(m=150, seed=100 + seed)), repeats=8
+        )
         noise = next(one for one in found if one.name == "noise")
         missed += not noise.loss.low <= 0 <= noise.loss.high
     assert missed <= 8
 
 
 def test_by_hand():
-    """z = x of two rows, -1 and 1, both exact: after the exchange both errors are 2, squares 4."""
+    """z = x is exact for the rows -1 and 1. After the swap, both errors are 2, squares 4."""
     frame = pd.DataFrame({"x": [-1.0, 1.0], "y": [-1.0, 1.0]})
     schema = TableSchema.infer(frame, exclude=["y"])
     target = Target.infer(frame, ["y"], "regression")
@@ -74,8 +78,8 @@ def test_by_hand():
     assert tuple(found.score) == (2.0, 2.0, 2.0)
 
 
-def test_the_interval_is_that_of_the_u_statistic():
-    """z = x: all pairs of receiver i and giver j, each row once as either (Hoeffding, 1948)."""
+def test_interval_matches_the_u_statistic():
+    """z = x: all pairs of receiving row i and source row j (Hoeffding, 1948)."""
     rng = np.random.default_rng(3)
     x = np.append(rng.standard_normal(14), 6.0)  # one value that is costly to be given
     y = x + 0.3 * rng.standard_normal(15)
@@ -92,8 +96,8 @@ def test_the_interval_is_that_of_the_u_statistic():
     assert found.loss.high - found.loss.mean == pytest.approx(half, rel=0.05)
 
 
-def test_a_column_that_is_not_read_has_exactly_none():
-    frame = planted()
+def test_unused_column_has_zero_importance():
+    frame = informative_table()
     schema = TableSchema.infer(frame, exclude=["y"])
     net = mlp(3, hidden=())
     net.params.load({"dense1.W": np.array([[0, 1, 2]], "f"), "dense1.b": np.zeros(1, "f")})
@@ -103,7 +107,7 @@ def test_a_column_that_is_not_read_has_exactly_none():
     assert tuple(unread.loss) == (0.0, 0.0, 0.0)
 
 
-def test_all_features_of_a_column_move_together():
+def test_features_of_a_column_are_permuted_together():
     m = 60
     frame = pd.DataFrame(
         {
@@ -119,8 +123,8 @@ def test_all_features_of_a_column_move_together():
     assert together.tolist() == list(range(model.schema.n_features))
 
 
-def test_the_seed_decides_and_more_rows_are_drawn_from(model):
-    rows = read_rows(model, planted(seed=1))
+def test_seed_determines_the_sample(model):
+    rows = read_rows(model, informative_table(seed=1))
     one, same = (
         importance(model, rows, repeats=2, seed=5),
         importance(model, rows, repeats=2, seed=5),
@@ -132,8 +136,8 @@ def test_the_seed_decides_and_more_rows_are_drawn_from(model):
     assert few[0].loss.high - few[0].loss.low > one[0].loss.high - one[0].loss.low
 
 
-def test_rows_are_only_read(model):
-    rows = read_rows(model, planted(seed=1))
+def test_rows_are_unchanged(model):
+    rows = read_rows(model, informative_table(seed=1))
     before = rows.X.copy(), model.net.params.theta.copy()
     rows.X.flags.writeable = False
     importance(model, rows, repeats=1)
@@ -141,7 +145,7 @@ def test_rows_are_only_read(model):
     np.testing.assert_array_equal(model.net.params.theta, before[1])
 
 
-def test_a_picture_is_cut_into_tiles():
+def test_pictures_are_divided_into_tiles():
     X, y, classes = pandas_and_bears(20, size=10)
     y[:] = np.arange(20) % 2
     X[:] = 40
@@ -154,14 +158,14 @@ def test_a_picture_is_cut_into_tiles():
     assert found[-1].loss.mean == pytest.approx(0, abs=1e-6)
 
 
-def test_one_row_is_too_few(model):
+def test_one_row_raises(model):
     with pytest.raises(PlainnetError) as error:
-        importance(model, read_rows(model, planted(m=1)))
+        importance(model, read_rows(model, informative_table(m=1)))
     assert str(error.value) == "importance needs at least 2 rows to exchange values, got 1"
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_of_rows_have_the_loss_as_their_mean(name):
+def test_mean_of_example_losses_is_the_loss(name):
     make, n_out, draw = LOSSES[name]
     loss, rng = make(), np.random.default_rng(0)
     Z = 3 * rng.standard_normal((9, n_out))
@@ -172,8 +176,8 @@ def test_losses_of_rows_have_the_loss_as_their_mean(name):
     assert each[4] == pytest.approx(loss(Z[4:5], y[4:5])[0], rel=1e-12)
 
 
-def test_scores_of_rows_have_the_score_as_their_mean(model):
-    rows = read_rows(model, planted(seed=2))
+def test_mean_of_example_scores_is_the_score(model):
+    rows = read_rows(model, informative_table(seed=2))
     Z = model.net.predict_logits(rows.X)
     y = model.loss.encode(rows.y, 1)
     assert row_scores(model, Z, y).mean() == pytest.approx(model.loss.metric(Z, y))

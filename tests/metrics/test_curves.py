@@ -1,4 +1,4 @@
-"""Curves against every threshold tried one by one, and figures reckoned by hand."""
+"""Curves against explicit thresholds, and values computed by hand."""
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ labeled = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_
 
 
 def at(rows, threshold):
-    """True and false positives and negatives, counted one by one."""
+    """Count true and false positives and negatives one by one."""
     said = [(y, s >= threshold) for y, s in rows]
     return [sum(pair == kind for pair in said) for kind in
             ((True, True), (False, True), (True, False), (False, False))]  # fmt: skip
 
 
 @given(labeled)
-def test_every_threshold_is_on_the_curves(rows):
+def test_curves_contain_every_threshold(rows):
     y, s = zip(*rows, strict=True)
     false, true, thresholds = roc_curve(y, s)
     assert sorted(set(s), reverse=True) == thresholds[1:].tolist()
@@ -47,7 +47,7 @@ def test_every_threshold_is_on_the_curves(rows):
 
 
 @given(labeled, st.integers(0, 5), st.integers(0, 5))
-def test_no_threshold_is_better(rows, cost_fp, cost_fn):
+def test_best_threshold_has_minimal_cost(rows, cost_fp, cost_fn):
     y, s = zip(*rows, strict=True)
     every = [at(rows, t) for t in [*range(7), 99]]
     found = best_f1(y, s)
@@ -61,24 +61,24 @@ def test_no_threshold_is_better(rows, cost_fp, cost_fn):
 
 
 def test_average_precision_by_hand():
-    """Ranked + - + - +: precision 1, 2/3, 3/5 at the positives, each a third of the recall."""
+    """Ranked + - + - +: precision 1, 2/3, 3/5 at the positives, each with a third of the recall."""
     found = average_precision([1, 0, 1, 0, 1], [5, 4, 3, 2, 1])
     assert found == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
 
 
 def test_brier_by_hand():
-    """Rain foretold with 0.7, 0.3 and 0.9; it rained on the first and third day."""
+    """Rain predicted with 0.7, 0.3 and 0.9, observed on the first and third day."""
     assert brier([1, 0, 1], [0.7, 0.3, 0.9]) == pytest.approx((0.09 + 0.09 + 0.01) / 3)
     P = [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
     assert brier([0, 2], P) == pytest.approx((0.25 + 0.09 + 0.04 + 0.01 + 0.01 + 0.04) / 2)
 
 
 def test_calibration_by_hand():
-    """Ten rows said 0.05, none came; ten said 0.7, eight came: gaps of .05 and -.1, halves."""
+    """Ten rows at 0.05 with no positive and ten at 0.7 with eight: gaps of 0.05 and -0.1."""
     came = [0] * 10 + [1] * 8 + [0] * 2
     table = reliability(came, [0.05] * 10 + [0.7] * 10)
     assert [line[:3] for line in table] == [(0.0, 0.1, 10), (0.7, 0.8, 10)]
-    assert [line.came for line in table] == [0, 0.8]
+    assert [line.observed for line in table] == [0, 0.8]
     assert calibration_error(table) == pytest.approx((0.05 + 0.1) / 2)
     assert [line.rows for line in reliability([1, 0], [1.0, 0.0], bins=3)] == [1, 1]
 
@@ -89,13 +89,13 @@ def test_true_probabilities_are_calibrated():
     assert calibration_error(reliability(rng.random(200_000) < p, p)) < 0.005
 
 
-def test_a_curve_is_thinned_with_its_ends():
+def test_thinned_curve_keeps_its_ends():
     found = thinned(np.arange(1000.0), np.arange(1000.0) * 2, points=10)
     assert len(found[0]) == 10
     assert (found[0][0], found[0][-1], found[1][-1]) == (0, 999, 1998)
 
 
-def test_of_steps_only_the_corners_are_kept():
+def test_step_curves_keep_only_corners():
     y, score = np.zeros(500), np.linspace(1, 0, 500)
     y[[100, 300]] = 1
     false, true, _ = roc_curve(y, score)
@@ -112,11 +112,11 @@ def test_of_steps_only_the_corners_are_kept():
         ([0, 1], [0.1], r"labels and scores must be \(m,\) each, got \(2,\) and \(1,\)"),
     ],
 )
-def test_what_has_no_curve_is_refused(y, s, says):
+def test_undefined_curves_raise(y, s, says):
     with pytest.raises(DataError, match=says):
         roc_curve(y, s)
 
 
-def test_costs_are_not_negative():
+def test_negative_costs_raise():
     with pytest.raises(DataError, match="got -1 of a false positive and 2 of a false negative"):
         cheapest([0, 1], [0.1, 0.2], -1, 2)

@@ -1,4 +1,4 @@
-"""Intervals against published tables, sums over all outcomes, and their own promise."""
+"""Intervals against published tables, exact sums, and their nominal coverage."""
 
 import math
 
@@ -20,13 +20,13 @@ from plainnet.metrics.intervals import mcnemar, paired_means, paired_shares, stu
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_wilson_as_published(successes, n, low, high):
+def test_wilson_matches_published_values(successes, n, low, high):
     assert wilson(successes, n) == pytest.approx((low, high), abs=6e-5)
     assert wilson(n - successes, n) == pytest.approx((1 - high, 1 - low), abs=6e-5)
 
 
 @given(st.integers(1, 300), st.floats(0, 1))
-def test_wilson_ends_where_the_test_rejects(n, share):
+def test_wilson_limits_invert_the_score_test(n, share):
     k = round(share * n)
     for end in wilson(k, n):
         assert 0 <= end <= 1
@@ -36,14 +36,14 @@ def test_wilson_ends_where_the_test_rejects(n, share):
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (3, 2), (-1, 2)])
-def test_wilson_refuses(successes, n):
+def test_wilson_invalid_counts_raise(successes, n):
     with pytest.raises(DataError, match="a share needs successes from 0 to n"):
         wilson(successes, n)
 
 
 @given(st.integers(0, 12), st.integers(0, 12))
-def test_mcnemar_is_a_sum_over_all_outcomes(b, c):
-    """Of 2^n ways to deal the rows, those at least as uneven."""
+def test_mcnemar_is_an_exact_sum(b, c):
+    """The share of the 2^n assignments that are at least as extreme."""
     n = b + c
     uneven = sum(
         math.comb(n, k) for k in range(n + 1) if abs(2 * k - n) >= abs(b - c)
@@ -51,8 +51,8 @@ def test_mcnemar_is_a_sum_over_all_outcomes(b, c):
     assert mcnemar(b, c) == pytest.approx(uneven / 2**n)
 
 
-def test_mcnemar_of_many_is_the_normal_curve():
-    """2 P(Binomial(2000, 1/2) >= 1050) = 0.0268, from the exact sum of its tail."""
+def test_mcnemar_of_many_rows_is_accurate():
+    """2 P(Binomial(2000, 1/2) >= 1050) = 0.0268, from the exact tail sum."""
     exact = 2 * sum(math.comb(2000, k) for k in range(951)) / 2**2000
     assert mcnemar(1050, 950) == pytest.approx(exact, rel=0.01)
 
@@ -63,8 +63,8 @@ def rows_of(a, b, c, d):
     return first, second
 
 
-def test_newcombe_method_10_as_published():
-    """His example of 50 pairs, 36 and 12 and 2 and 0: 0.0569 to 0.3404."""
+def test_newcombe_method_10_matches_published_example():
+    """The published example of 50 pairs, 36, 12, 2 and 0: 0.0569 to 0.3404."""
     found = paired_shares(*rows_of(36, 12, 2, 0))
     assert found[:3] == pytest.approx((0.2, 0.0569, 0.3404), abs=5e-5)
     assert found.sure
@@ -82,7 +82,7 @@ def test_newcombe_method_10_by_hand():
 
 
 @given(*[st.integers(0, 30)] * 4)
-def test_a_comparison_turned_round(a, b, c, d):
+def test_swapped_comparison_negates_the_interval(a, b, c, d):
     if not a + b + c + d:
         return
     first, second = rows_of(a, b, c, d)
@@ -91,8 +91,8 @@ def test_a_comparison_turned_round(a, b, c, d):
     assert -1 - 1e-9 <= one.low <= one.value <= one.high <= 1 + 1e-9
 
 
-def test_the_paired_interval_holds_what_it_promises():
-    """Pairs drawn with a known difference: about 95 of 100 intervals hold it."""
+def test_paired_interval_has_nominal_coverage():
+    """About 95 of 100 intervals contain the known difference."""
     rng = np.random.default_rng(0)
     for cells in ((0.8, 0.1, 0.05, 0.05), (0.9, 0.02, 0.02, 0.06), (0.3, 0.3, 0.1, 0.3)):
         truth, held = cells[1] - cells[2], 0
@@ -106,13 +106,13 @@ def test_the_paired_interval_holds_what_it_promises():
     ("df", "quantile"),  # any table of Student's t
     [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042), (120, 1.980)],
 )
-def test_student_as_tabled(df, quantile):
+def test_student_quantiles_match_tables(df, quantile):
     assert student(df) == pytest.approx(quantile, abs=6e-4)
     assert student(100_000) == pytest.approx(1.95996, abs=1e-4)
 
 
-def test_paired_means_of_students_sleep():
-    """Student's own data (1908), as R's t.test(paired = TRUE) prints them."""
+def test_paired_means_match_students_sleep_data():
+    """Student's data (1908), with the output of R's t.test(paired = TRUE)."""
     one = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
     two = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
     found = paired_means(one, two)
@@ -120,7 +120,7 @@ def test_paired_means_of_students_sleep():
     assert found.p == pytest.approx(0.002833, abs=1e-6)
 
 
-def test_too_few_rows_say_nothing():
+def test_too_few_rows_give_no_interval():
     found = paired_means([1.0], [0.0])
     assert not found.sure
     assert paired_means([1.0, 1.0], [1.0, 1.0]).p == 1

@@ -1,4 +1,4 @@
-"""Metrics against tables worked by hand, and against their definitions written out in full."""
+"""Metrics against tables computed by hand and against explicit definitions."""
 
 import json
 from itertools import product
@@ -22,7 +22,7 @@ THREE = np.array([[3, 1, 0], [2, 2, 1], [0, 0, 3]])
 
 
 def rows_of(confusion):
-    """True and predicted classes that have this confusion matrix."""
+    """Return true and predicted classes with this confusion matrix."""
     cells = [(t, p) for t, p in np.ndindex(confusion.shape) for _ in range(confusion[t, p])]
     return np.array(cells).T
 
@@ -79,7 +79,7 @@ def test_regression_table_by_hand():
     assert got == pytest.approx({"rmse": np.sqrt(10 / 4), "mae": 1.0, "r2": 1 - 10 / 20})
 
 
-def test_regression_of_several_targets_is_a_mean_over_targets():
+def test_multi_target_regression_averages_over_targets():
     y = np.array([[0.0, 10.0], [2.0, 30.0]])
     A = np.array([[1.0, 10.0], [3.0, 20.0]])
     got = evaluate("regression", y, A)
@@ -101,7 +101,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("task", metrics.TASKS)
-def test_the_names_and_their_order_and_that_json_can_hold_them(task):
+def test_metric_names_order_and_json(task):
     y = {"multiclass": [0, 1], "multilabel": [[0, 1], [1, 1]]}.get(task, [0, 1])
     A = np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)
     got = evaluate(task, y, A if task.startswith("multi") else A[:, :1])
@@ -123,13 +123,13 @@ labeled_scores = st.lists(
 
 
 @given(labeled_scores)
-def test_auc_is_the_share_of_pairs_in_order_ties_half(rows):
+def test_auc_is_the_share_of_ordered_pairs(rows):
     y, score = np.array(rows).T
     assert metrics.roc_auc(y, score / 6) == pytest.approx(auc_of_all_pairs(y, score))
 
 
 @given(labeled_scores)
-def test_auc_sees_only_the_order_and_turns_round_with_the_labels(rows):
+def test_auc_is_rank_invariant_and_symmetric(rows):
     y, score = np.array(rows).T
     auc = metrics.roc_auc(y, score)
     assert metrics.roc_auc(y, np.exp(score) - 100) == auc
@@ -138,7 +138,7 @@ def test_auc_sees_only_the_order_and_turns_round_with_the_labels(rows):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
-def test_counts_per_class_are_those_of_loops(rows):
+def test_class_counts_match_loops(rows):
     true, predicted = np.array(rows).T
     C = metrics.confusion_matrix(true, predicted, 4)
     for t, p in np.ndindex(4, 4):
@@ -156,7 +156,7 @@ def test_counts_per_class_are_those_of_loops(rows):
 
 
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=30), st.integers(0, 10**6))
-def test_two_classes_agree_with_binary(labels, seed):
+def test_two_class_metrics_agree_with_binary(labels, seed):
     y = np.array(labels)
     A = np.random.default_rng(seed).integers(0, 11, len(y)) / 10
     two = evaluate("multiclass", y, np.column_stack([1 - A, A]))
@@ -170,24 +170,24 @@ def test_two_classes_agree_with_binary(labels, seed):
 # --- what is not defined ------------------------------------------------------------------------
 
 
-def test_nothing_predicted_positive():
+def test_no_predicted_positives():
     got = evaluate("binary", [0, 0, 1], [0.2, 0.2, 0.2])
     assert got["precision"] is None
     assert (got["recall"], got["f1"], got["roc_auc"]) == (0, 0, 0.5)
 
 
-def test_nothing_positive_at_all():
+def test_no_actual_positives():
     got = evaluate("binary", [0, 0], [0.2, 0.4])
     assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
     assert got["accuracy"] == 1
 
 
-def test_a_half_is_not_predicted():
+def test_probability_one_half_is_negative():
     assert evaluate("binary", [0, 1], [0.5, 0.5])["confusion_matrix"] == [[1, 0], [1, 0]]
 
 
-def test_means_over_the_classes_that_occur_with_zero_for_one_never_found():
-    """Class 1 is never predicted, class 2 is not there, class 3 is predicted but not there."""
+def test_macro_means_over_occurring_classes():
+    """Class 1 is never predicted, class 2 is absent, class 3 is predicted but absent."""
     got = evaluate("multiclass", [0, 0, 1, 1], one_hot([0, 0, 0, 3], 4))
     assert got["precision_per_class"] == [pytest.approx(2 / 3), None, None, 0]
     assert got["recall_per_class"] == [1, 0, None, None]
@@ -197,19 +197,19 @@ def test_means_over_the_classes_that_occur_with_zero_for_one_never_found():
     assert got["roc_auc_per_class"][2:] == [None, None]
 
 
-def test_multilabel_without_any_label_has_no_scores():
+def test_multilabel_without_labels_has_no_scores():
     got = evaluate("multilabel", [[0, 0]], [[0.1, 0.1]])
     assert (got["accuracy"], got["exact_match"]) == (1, 1)
     assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
 
 
-def test_r2_of_a_constant_is_not_defined():
+def test_r2_of_a_constant_is_undefined():
     assert evaluate("regression", [0.1, 0.1, 0.1], [0.1, 0.1, 0.2])["r2"] is None
     assert evaluate("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200])
-def test_squares_out_of_range_leave_the_figures_right(size):
+def test_overflowing_squares_keep_metrics_correct(size):
     y, A = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
     got, usual = evaluate("regression", y * size, A * size), evaluate("regression", y, A)
     assert got["rmse"] == pytest.approx(usual["rmse"] * size)
@@ -217,7 +217,7 @@ def test_squares_out_of_range_leave_the_figures_right(size):
     assert got["r2"] == pytest.approx(usual["r2"])
 
 
-def test_one_number_far_out_gives_figures_that_json_can_hold():
+def test_extreme_values_give_finite_json():
     got = evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
     assert got == {"rmse": pytest.approx(1e200 / np.sqrt(3)), "mae": 1e200 / 3, "r2": None}
     got = evaluate("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
@@ -225,7 +225,7 @@ def test_one_number_far_out_gives_figures_that_json_can_hold():
     json.dumps(got, allow_nan=False)
 
 
-def test_rank_correlation_is_spearmans():
+def test_rank_correlation_matches_spearman():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 9, 50), rng.integers(0, 5, 50)
     expected = pd.Series(a).corr(pd.Series(b), method="spearman")
@@ -298,14 +298,14 @@ HALF = np.full((3, 1), 0.5)
         ),
     ],
 )  # fmt: skip
-def test_one_sentence_for_what_does_not_fit(task, y, A, message):
+def test_invalid_input_raises_in_one_sentence(task, y, A, message):
     with pytest.raises(DataError) as caught:
         evaluate(task, y, A)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("function", [metrics.accuracy, metrics.roc_auc, metrics.rmse, metrics.mae])
-def test_a_column_beside_a_row_is_refused_not_broadcast(function):
+def test_column_and_row_raise_without_broadcasting(function):
     with pytest.raises(DataError) as caught:
         function(np.zeros((3, 1)), np.zeros(3))
     assert str(caught.value) == (
@@ -314,13 +314,13 @@ def test_a_column_beside_a_row_is_refused_not_broadcast(function):
 
 
 @pytest.mark.parametrize(("task", "y"), [("binary", [0, 1, 1]), ("regression", [0.5, 3, 1])])
-def test_one_output_may_come_as_row_or_column(task, y):
+def test_single_output_may_be_flat_or_column(task, y):
     y, A = np.array(y), np.array([0.2, 0.7, 0.4])
     got = evaluate(task, y, A)
     assert got == evaluate(task, y[:, None], A) == evaluate(task, y, A[:, None])
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_unchanged():
     y, A = np.array([0, 1, 1]), np.array([[0.2], [0.7], [0.4]], np.float32)
     evaluate("binary", y, A)
     assert y.tolist() == [0, 1, 1]

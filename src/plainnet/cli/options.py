@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Literal, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 
@@ -37,14 +37,14 @@ def _batch_size(kind: Any, tokens: Sequence[Token]) -> int | str:
 def _parameter(name: str) -> tuple[str, Any, None]:
     """Return the name, type and default of an option; all are None where they are not given."""
     one = OPTIONS[name]
-    base, *_ = type_parts(one)
+    base, _, choices = type_parts(one)
     default = default_text(one)
     parameter = Parameter(
         group=_GROUPS[one.metadata["group"]],
         help=one.metadata["help"] + (f" [default: {default}]" if default else ""),
         negative=f"--no-{name}" if one.default is True else "",
     )
-    kind: Any = one.type
+    kind: Any = Literal[choices] if choices else one.type
     if name == "kind":
         kind = tuple[str, ...]
     elif name == "batch_size":

@@ -237,7 +237,7 @@ class SearchDisplay:
                 text += f"  {part}"
         self._line.update(text)
 
-    def seen(self, found: "Search", trial: "Trial") -> None:
+    def watch_trial(self, found: "Search", trial: "Trial") -> None:
         """Show a finished trial, outside of a terminal, and remember the best."""
         best = found.winner
         if best is not None:

@@ -1,4 +1,4 @@
-"""Optuna's tree-structured Parzen estimator, which draws where the trials so far went well."""
+"""Samplers: optuna's tree-structured Parzen estimator (TPE)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from plainnet.search.space import LogUniform, Space
 
 
 def require_optuna() -> Any:
-    """Import optuna, or say how to get it."""
+    """Import optuna; if it is missing, say how to install it."""
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -21,7 +21,7 @@ def require_optuna() -> Any:
 
 @final
 class TpeSampler:
-    """Proposes settings one after the other; ask for one, and tell what came of it."""
+    """Proposes values by TPE: `ask` for values, then `tell` their loss."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._optuna = optuna = require_optuna()
@@ -42,14 +42,14 @@ class TpeSampler:
         return dict(self._trial.params)
 
     def tell(self, loss: float | None) -> None:
-        """Say what came of the values that were asked for; None where they failed."""
+        """Report the loss of the last values, or None if their trial failed."""
         with self._quiet():
             failed = self._optuna.trial.TrialState.FAIL
             self._study.tell(self._trial, loss, failed if loss is None else None)
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """Keep optuna from writing what the table of trials says."""
+        """Silence optuna's log: the table of trials says the same."""
         logging = self._optuna.logging
         before = logging.get_verbosity()
         logging.set_verbosity(logging.ERROR)

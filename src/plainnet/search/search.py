@@ -1,4 +1,4 @@
-"""Search: trials of settings on the same folds, by chance, by successive halving, or by optuna."""
+"""Search for options by cross-validation: at random, by successive halving, or with optuna."""
 
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -28,9 +28,9 @@ Method = Literal["random", "halving", "optuna"]
 @final
 @dataclass(frozen=True)
 class Scores:
-    """What some settings, or a simple answer, came to on each fold."""
+    """Loss and score on each fold, of a trial or a baseline."""
 
-    loss: tuple[float, ...]  # on the rows of a fold, after training on the others
+    loss: tuple[float, ...]  # on the rows of each fold, after training on the others
     score: tuple[float | None, ...]
 
     @property
@@ -56,7 +56,7 @@ class Scores:
         return stdev(known) if len(known) == len(self.score) else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON can hold them."""
+        """Return the scores as JSON."""
         return {
             "loss": self.mean_loss,
             "loss_deviation": self.deviation_loss,
@@ -68,7 +68,7 @@ class Scores:
 
 
 class Rung(NamedTuple):
-    """A trial after some epochs: in a search without halving there is one."""
+    """The scores of a trial after some epochs; without halving, a trial has one rung."""
 
     epochs: int
     scores: Scores
@@ -77,7 +77,7 @@ class Rung(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried."""
+    """Options that were tried."""
 
     number: int  # from 1
     config: TrainConfig
@@ -86,7 +86,7 @@ class Trial:
 
     @property
     def rank(self) -> tuple[bool, int, float, int]:
-        """The lower, the better: failed ones last, then who got further, then the mean loss."""
+        """Sort key, best first: more epochs, then lower mean loss; failed trials last."""
         if self.failure is not None or not self.rungs:
             return True, 0, math.inf, self.number
         last = self.rungs[-1]
@@ -94,57 +94,56 @@ class Trial:
 
 
 class BaselineScore(NamedTuple):
-    """A simple answer on the same folds: its name, what it is in words, what it came to."""
+    """A baseline on the same folds."""
 
     name: str
-    words: str
+    description: str
     scores: Scores
 
 
 class SearchProgress(NamedTuple):
-    """What a search is at: a trial and fold, from 1, and its epoch; epochs in all, and planned."""
+    """The trial and fold in training, counted from 1, its last epoch, and how much is done."""
 
     trial: int
     fold: int
     epoch: Epoch
-    done: int
-    planned: int
+    done: int  # epochs so far
+    planned: int  # epochs in all
 
 
 @final
 @dataclass
 class Search:
-    """What a search found."""
+    """The result of a search."""
 
-    config: TrainConfig  # the choices that were not searched
-    space: Space  # what was searched
-    method: Method  # how
-    k: int  # the number of folds
-    rounds: list[tuple[int, int]]
-    only: int | None = None  # the one trial that was run again, if so
-    answers: tuple[BaselineScore, ...] = ()  # what one gets without a network
+    config: TrainConfig  # the options that were not searched
+    space: Space
+    method: Method
+    k: int  # number of folds
+    rounds: list[tuple[int, int]]  # trials in each round, and their epochs by its end
+    only: int | None = None  # the one trial that was run again
+    baselines: tuple[BaselineScore, ...] = ()
     trials: list[Trial] = field(default_factory=list)
     interrupted: bool = False  # whether Ctrl-C ended it
 
     @property
     def ranked(self) -> list[Trial]:
-        """The best first, failed ones last."""
+        """The trials, best first, failed ones last."""
         return sorted(self.trials, key=lambda trial: trial.rank)
 
     @property
     def winner(self) -> Trial | None:
-        """The trial of the lowest mean loss; None where none could be trained."""
+        """The best trial; None if none could be trained."""
         best = min(self.trials, key=lambda trial: trial.rank, default=None)
         return None if best is None or best.failure is not None else best
 
 
 def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
-    """Plan successive halving (Jamieson and Talwalkar, 2016).
+    """Plan successive halving (Jamieson and Talwalkar, 2016): trials and epochs of each round.
 
-    Each round spends the same budget on half of the trials, the better ones: of |S_k| trials each
-    gets r_k = B / (|S_k| ceil(log2 n)) epochs more. The budget B is the one that takes the last
-    two trials to `epochs`. The half of an odd number is rounded up, so that one is left after
-    ceil(log2 n) rounds whatever n is.
+    Each round keeps the better half of the trials, and all rounds cost the same: of |S_k| trials,
+    each gets r_k = B / (|S_k| ceil(log2 n)) more epochs. The budget B takes the last two trials to
+    `epochs`. Half of an odd number is rounded up, so that ceil(log2 n) rounds leave one trial.
     """
     sizes = [n]
     while sizes[-1] > 2:
@@ -165,7 +164,7 @@ def check_search(
     only: int | None = None,
     k: int = 2,
 ) -> None:
-    """Refuse what no data could make good; see `search`."""
+    """Refuse arguments that do not fit one another; see `search`."""
     if trials < 1:
         raise PlainnetError(f"a search needs at least 1 trial, got {trials}")
     if k < 2:
@@ -174,13 +173,13 @@ def check_search(
         raise PlainnetError(f"there is no trial {only} of {trials}: they count from 1")
     if config.validation_fraction or config.patience:
         raise PlainnetError(
-            "a search validates on its folds: leave out validation and patience, which may be "
-            "given again to train the winner"
+            "a search validates on its folds: leave out validation_fraction and patience, and give "
+            "them when you train the winner"
         )
     if len(config.activation) > 1 and "hidden" not in given:
         raise PlainnetError(
-            "one activation for each layer needs layers that are given: give hidden too, or one "
-            "activation for all"
+            "one activation for each layer needs a fixed number of layers: give hidden too, or one "
+            "activation for all layers"
         )
     if method == "optuna":
         require_optuna()
@@ -197,14 +196,15 @@ def search(
     only: int | None = None,
     ready: Callable[[Search], object] | None = None,
     watch: Callable[[SearchProgress], object] | None = None,
-    seen: Callable[[Search, Trial], object] | None = None,
+    watch_trial: Callable[[Search, Trial], object] | None = None,
 ) -> Search:
-    """Try settings on folds, and rank them by their mean loss.
+    """Try options on folds, and rank the trials by their mean loss.
 
-    The loss ranks, not the score: it is what training minimizes, it tells apart networks that get
-    the same few rows wrong, and it minds how sure they were. The test rows take no part.
+    Trials are ranked by loss, not by score: training minimizes the loss, and it tells networks
+    apart that get the same rows wrong, by how confident they are. The test rows are not used.
 
-    Ctrl-C ends the search; what it found until then is returned.
+    Options named in ``given`` keep their value in ``config``. Ctrl-C ends the search and returns
+    the trials so far.
     """
     check_search(config, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
@@ -212,75 +212,75 @@ def search(
     config = with_hidden(config, images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
-        raise PlainnetError("nothing is left to search, for everything is given: leave some out")
+        raise PlainnetError("nothing is left to search: every option is given; leave some out")
     if space and only is not None and method == "optuna":
         raise PlainnetError(
-            f"what optuna tries as trial {only} hangs on the trials before it: run it again with "
-            "all its settings given, as its command does"
+            f"what optuna tries as trial {only} depends on the trials before it: run it again with "
+            "all its options given, as its command does"
         )
     halving = method == "halving"
     rounds = halving_rounds(trials, config.epochs) if halving else [(trials, config.epochs)]
     found = Search(config, space, method, data.k, rounds, only)
-    course = _Course(data, found, watch, seen)
+    run = _SearchRun(data, found, watch, watch_trial)
     if ready is not None:
         ready(found)
     try:
-        found.answers = simple_answers(data, config)
+        found.baselines = baseline_scores(data, config)
         if method == "optuna" and only is None:
-            course.by_optuna(trials)
+            run.by_optuna(trials)
         else:
-            course.by_rounds(trials)
+            run.by_rounds(trials)
     except KeyboardInterrupt:
         found.interrupted = True
     return found
 
 
 @final
-class _Course:
-    """A search under way."""
+class _SearchRun:
+    """A search in progress."""
 
     def __init__(
         self,
         data: "Folds",
         found: Search,
         watch: Callable[[SearchProgress], object] | None,
-        seen: Callable[[Search, Trial], object] | None,
+        watch_trial: Callable[[Search, Trial], object] | None,
     ) -> None:
-        self.data, self.found, self.watch, self.seen = data, found, watch, seen
+        self.data, self.found, self.watch, self.watch_trial = data, found, watch, watch_trial
         self.done = 0
         alone = found.only is not None
         self.planned = data.k * sum((1 if alone else n) * epochs for n, epochs in found.rounds)
 
     def by_rounds(self, trials: int) -> None:
-        """Train all in the first round, and in each that follows the better ones of the last."""
+        """Train all trials in the first round, and the better ones in each round after it."""
         only = self.found.only
         numbers = range(1, trials + 1) if only is None else [only]
-        alive = [Trial(number, self._drawn(number)) for number in numbers]
-        for trial in alive:
+        trials_left = [Trial(number, self._drawn(number)) for number in numbers]
+        for trial in trials_left:
             check(trial.config)
         for n, epochs in self.found.rounds:
-            alive.sort(key=lambda trial: trial.rank)
-            going_on = sorted(alive[:n], key=lambda trial: trial.number)
-            alive = [self._judged(t, epochs) for t in going_on if t.failure is None]
+            trials_left.sort(key=lambda trial: trial.rank)
+            kept = sorted(trials_left[:n], key=lambda trial: trial.number)
+            trials_left = [self._scored(t, epochs) for t in kept if t.failure is None]
 
     def by_optuna(self, trials: int) -> None:
-        """Ask for one after the other, and tell its loss."""
+        """Train what optuna proposes, one trial after the other."""
         config = self.found.config
         tpe = TpeSampler(self.found.space, _seed(config, 6))
         for number in range(1, trials + 1):
             own = apply(config, tpe.ask())
             check(own)
-            trial = self._judged(Trial(number, own), config.epochs)
+            trial = self._scored(Trial(number, own), config.epochs)
             tpe.tell(None if trial.failure else trial.rungs[-1].scores.mean_loss)
 
     def _drawn(self, number: int) -> TrainConfig:
-        """The settings of a trial, which hang on the seed and its number alone."""
+        """Draw the options of a trial, which depend only on the seed and its number."""
         config = self.found.config
         rng = np.random.default_rng(_seed(config, 4, number))
         return apply(config, draw(self.found.space, rng))
 
-    def _judged(self, trial: Trial, epochs: int) -> Trial:
-        """Train a trial on each fold's other rows, and note what it comes to."""
+    def _scored(self, trial: Trial, epochs: int) -> Trial:
+        """Add to a trial its scores after some epochs, or why it failed."""
         if not trial.rungs or trial.rungs[-1].epochs != epochs:
             try:
                 rung = Rung(epochs, self._on_folds(trial, epochs))
@@ -289,8 +289,8 @@ class _Course:
                 trial = replace(trial, failure=str(error))
         kept = [one for one in self.found.trials if one.number != trial.number]
         self.found.trials = sorted([*kept, trial], key=lambda one: one.number)
-        if self.seen is not None:
-            self.seen(self.found, trial)
+        if self.watch_trial is not None:
+            self.watch_trial(self.found, trial)
         return trial
 
     def _on_folds(self, trial: Trial, epochs: int) -> Scores:
@@ -311,7 +311,7 @@ class _Course:
 def _on_fold(
     data: "Folds", trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
 ) -> RowScores:
-    """Train on the other folds and judge on this one; the same number, the same figures."""
+    """Train on the other folds and score on this one; the same trial gives the same scores."""
     part = data.fold(i)
     assert part.test is not None
     own = replace(trial.config, seed=_seed(trial.config, 5, trial.number, i))
@@ -326,7 +326,7 @@ def _on_fold(
 
 
 def _seed(config: TrainConfig, *use: int) -> int:
-    """A seed of one use, as far from all others as chance allows."""
+    """Return a seed for one use, independent of the others."""
     return int(np.random.SeedSequence(config.seed, spawn_key=use).generate_state(1)[0])
 
 
@@ -335,21 +335,22 @@ def _scores(folds: Collection[RowScores]) -> Scores:
     return Scores(tuple(one.loss for one in folds), tuple(one.metrics[name] for one in folds))
 
 
-def simple_answers(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
-    """Judge what one gets without a network on the same folds."""
-    folds = [list(_answers_on(data, config, i)) for i in range(data.k)]
+def baseline_scores(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
+    """Score the baselines on the same folds."""
+    folds = [list(_baselines_on(data, config, i)) for i in range(data.k)]
     found = []
     for one in zip(*folds, strict=True):
-        baselines, words, figures = zip(*one, strict=True)
-        same = words[0] if len(set(words)) == 1 else _GENERAL[baselines[0].name]
-        found.append(BaselineScore(baselines[0].name, same, _scores(figures)))
+        baselines, descriptions, scores = zip(*one, strict=True)
+        alike = len(set(descriptions)) == 1
+        description = descriptions[0] if alike else _GENERAL[baselines[0].name]
+        found.append(BaselineScore(baselines[0].name, description, _scores(scores)))
     return tuple(found)
 
 
 _GENERAL = {"constant": "always the same answer", "column": "the best column alone"}
 
 
-def _answers_on(
+def _baselines_on(
     data: "Folds", config: TrainConfig, i: int
 ) -> Iterator[tuple[Baseline, str, RowScores]]:
     part = data.fold(i)

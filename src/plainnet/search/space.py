@@ -1,4 +1,4 @@
-"""Space: which settings a search may choose, how it draws them, and what they make."""
+"""The search space: which options a search may choose, and how it draws them."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -19,10 +19,10 @@ _BATCHES = (16, 32, 64, 128, 256)
 
 @final
 class LogUniform(NamedTuple):
-    """Numbers whose logarithm is drawn evenly, for what may differ by orders of magnitude."""
+    """Positive numbers drawn log-uniformly, for options that span orders of magnitude."""
 
-    low: float  # both positive
-    high: float  # both positive
+    low: float
+    high: float
 
     def draw(self, rng: np.random.Generator) -> float:
         """Draw a number."""
@@ -35,12 +35,12 @@ class LogUniform(NamedTuple):
 
 @final
 class Categorical(NamedTuple):
-    """Numbers of which each is drawn as often as another."""
+    """Numbers drawn with equal probability."""
 
     values: tuple[float, ...]  # at least one
 
     def draw(self, rng: np.random.Generator) -> float:
-        """Draw one of them."""
+        """Draw a number."""
         return self.values[int(rng.integers(len(self.values)))]
 
     def __str__(self) -> str:
@@ -52,13 +52,11 @@ Space = Mapping[str, LogUniform | Categorical]
 
 
 def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
-    """Return what a search draws.
+    """Return the distributions of the options that were not given, for m training rows.
 
-    The number of hidden layers and their width, one for all layers: in the experience of Bengio
-    (2012) that is as good as narrowing or widening networks, and it leaves less to search. The
-    learning rate; a tenth of the range for sgd takes its larger steps. Weight decay for adamw, for
-    the others the L2 penalty, which is the same to sgd. Dropout. The batch size, at most half of
-    the rows.
+    All hidden layers have the same width: Bengio (2012) found that as good as layers that narrow
+    or widen, and it leaves less to search. adamw has weight decay, the other optimizers the L2
+    penalty. A batch holds at most half of the rows.
     """
     space: dict[str, LogUniform | Categorical] = {}
     if "hidden" not in given:
@@ -85,7 +83,7 @@ def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
 
 
 def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:
-    """Return settings with what was drawn, to two digits, so that a command stays short and exact."""
+    """Return the options with drawn values, rounded to two digits to keep commands short."""
     chosen = dict(values)
     if "layers" in chosen:
         layers, units = int(chosen.pop("layers")), int(chosen.pop("units"))

@@ -181,12 +181,8 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
-    options: FitOptions = {
-        "epochs": epochs,
-        "batch size": batch_size,
-        "row space": history.rowspace,
-    }
-    options |= {"early stopping": early_stopping, "metric": metric is not None}
+    options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
+    options |= {"row space": history.rowspace, "early stopping": early_stopping}
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (

@@ -37,13 +37,13 @@ def words(out: str, opening: str) -> list[str]:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     """Give some trials a learning rate at which any training breaks off."""
-    original = module._Course._drawn
+    original = module._SearchRun._drawn
 
     def drawn(self: Any, number: int) -> TrainConfig:
         own = original(self, number)
         return replace(own, optimizer="sgd", lr=1e30) if number in numbers else own
 
-    monkeypatch.setattr(module._Course, "_drawn", drawn)
+    monkeypatch.setattr(module._SearchRun, "_drawn", drawn)
 
 
 def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
@@ -185,7 +185,7 @@ def test_where_all_fail_the_table_comes_before_the_error(
     if option:
         found = json.loads(outcome.out)
         assert found["winner"] is None
-        assert all("cost became nan" in trial["failure"] for trial in found["trials"])
+        assert all("loss became nan" in trial["failure"] for trial in found["trials"])
     else:
         assert outcome.out.count("Note: trial") == 3
 
@@ -335,7 +335,7 @@ def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 done = 10 * (trial.number - 1) + number
                 watch._line.next = 0.0  # as if a tenth of a second had passed
                 watch.watch(SearchProgress(trial.number, 1, epoch, done, 30))
-            watch.seen(found, trial)
+            watch.watch_trial(found, trial)
     drawn = lines(screen)
     assert all(len(text) <= width for text in drawn)
     assert drawn[-1].startswith("trial 3/3  eta 0:0"[: width - 1])

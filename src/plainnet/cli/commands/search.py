@@ -108,7 +108,7 @@ def search(
             only=only,
             ready=lambda plan: show_plan(console, plan, len(data.data.train.y)),
             watch=watch.watch,
-            seen=watch.seen,
+            watch_trial=watch.watch_trial,
         )
     if not found.trials and found.interrupted:
         raise KeyboardInterrupt
@@ -165,26 +165,26 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
         line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    words = training_words(best.config, str(path))
-    line(console, f"Train it: {shlex.join(words)}", whole=True)
-    words = rerun_words(found, best, path, trials)
-    line(console, f"Trial {best.number} again: {shlex.join(words)}", whole=True)
+    arguments = training_words(best.config, str(path))
+    line(console, f"Train it: {shlex.join(arguments)}", whole=True)
+    arguments = rerun_command(found, best, path, trials)
+    line(console, f"Trial {best.number} again: {shlex.join(arguments)}", whole=True)
 
 
-def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
-    """Return the words of the command that runs a trial again, with the same scores."""
-    words = training_words(trial.config, str(path), command="search", always=SEARCHED)
+def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
+    """Return the command that runs a trial again, with the same scores."""
+    arguments = training_words(trial.config, str(path), command="search", always=SEARCHED)
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
     own = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
-    return words + [f"--{name}={own[name]}" for name in own if own[name] != usual.get(name)]
+    return arguments + [f"--{name}={own[name]}" for name in own if own[name] != usual.get(name)]
 
 
 def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict[str, Any]:
     """Return all that was found as JSON can hold it."""
     best = found.winner
 
-    def told(trial: Trial) -> dict[str, Any]:
+    def trial_json(trial: Trial) -> dict[str, Any]:
         chosen = asdict(trial.config)
         return {
             "trial": trial.number,
@@ -192,7 +192,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
             "train": shlex.join(training_words(trial.config, str(path))),
-            "again": shlex.join(rerun_words(found, trial, path, trials)),
+            "again": shlex.join(rerun_command(found, trial, path, trials)),
         }
 
     return {
@@ -201,9 +201,10 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "rounds": [{"trials": n, "epochs": epochs} for n, epochs in found.rounds],
         "interrupted": found.interrupted,
         "winner": None if best is None else best.number,
-        "trials": [told(trial) for trial in found.ranked],
+        "trials": [trial_json(trial) for trial in found.ranked],
         "baselines": [
-            {"name": one.name, "words": one.words, **one.scores.to_json()} for one in found.answers
+            {"name": one.name, "description": one.description, **one.scores.to_json()}
+            for one in found.baselines
         ],
         "held_out": None if result is None else result.model.record["evaluation"],
     }
@@ -249,8 +250,10 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
         section(console, _table("Their options", option_head, options))
     if len(ranked) > _LISTED:
         line(console, f"and {len(ranked) - _LISTED:,} more trials")
-    if found.answers:
-        rows = [[one.words, *_scores(one.scores, metric, sign)] for one in found.answers[::-1]]
+    if found.baselines:
+        rows = [
+            [one.description, *_scores(one.scores, metric, sign)] for one in found.baselines[::-1]
+        ]
         section(console, table("Baselines on the same folds", ["", *scores], rows, right=(1, 2)))
     line(console, f"{sign}: standard deviation over {found.k} folds.")
     notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)

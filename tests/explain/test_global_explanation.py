@@ -1,4 +1,4 @@
-"""Mistakes, neighbors, and pictures of weights."""
+"""Overview of a model: mistakes, neighbors and weight images."""
 
 import io
 import json
@@ -15,10 +15,10 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import NamedExamples, read_rows
-from plainnet.explain.images import first_weights, png, png_uri, sheet
-from plainnet.explain.mistakes import worst
+from plainnet.explain.global_explanation import explain_model
+from plainnet.explain.images import contact_sheet, first_weights, png, png_uri
+from plainnet.explain.mistakes import confident_mistakes
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
 from plainnet.model import Model
 from plainnet.nn import (
     BinaryCrossEntropy,
@@ -30,13 +30,13 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.report import text as telling
-from plainnet.report.explanation_page import overview_page
+from plainnet.report import text as sentences
+from plainnet.report.explanation_page import global_explanation_page
 from plainnet.training import train
 
 
 def line_model(task, classes=(), columns=("y",), loss=None, n_out=1):
-    """One number x, whose outputs are the first weights times x."""
+    """Create a model of one feature x whose outputs are the first weights times x."""
     table = pd.DataFrame({"x": [-1.0, 1.0]})  # mean 0, deviation 1
     statistics = ((0.0,) * n_out, (10.0,) * n_out) if task == "regression" else ((), ())
     net = mlp(1, hidden=(), n_out=n_out)
@@ -51,11 +51,11 @@ def rows(x, y, dtype=np.float32):
     return NamedExamples(tuple(f"r{i}" for i in range(len(x))), X, np.array(y, dtype))
 
 
-def test_the_most_confident_mistakes_by_hand():
-    """p = sigmoid(x): 0.9526 said yes, 0.2689 said no, 0.8808 said yes; the last row is right."""
+def test_most_confident_mistakes_by_hand():
+    """p = sigmoid(x): 0.9526 predicts yes, 0.2689 no, 0.8808 yes; the last row is right."""
     model = line_model("binary", ("no", "yes"), loss=BinaryCrossEntropy())
-    found = worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
-    assert [(one.row, one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
+    assert [(one.row, one.name, one.predicted, one.true) for one in found] == [
         (0, "r0", "yes", "no"),
         (2, "r2", "yes", "no"),
         (1, "r1", "no", "yes"),
@@ -64,26 +64,31 @@ def test_the_most_confident_mistakes_by_hand():
         [0.952574, 0.880797, 0.731059], abs=1e-6
     )
     assert found[0].loss == pytest.approx(np.log1p(np.exp(3)))
-    assert [one.name for one in worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)] == ["r0"]
-    assert worst(model, rows([1, 2], [1, 1])) == []
+    assert [
+        one.name for one in confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)
+    ] == ["r0"]
+    assert confident_mistakes(model, rows([1, 2], [1, 1])) == []
 
 
 def test_mistakes_of_classes_labels_and_numbers():
     classes = line_model(
         "multiclass", ("a", "b", "c"), loss=SoftmaxCrossEntropy(), n_out=3
     )  # the larger x, the more c; below 0, a
-    found = worst(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
-    assert [(one.name, one.said, one.true) for one in found] == [("r1", "c", "a"), ("r0", "c", "a")]
+    found = confident_mistakes(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
+        ("r1", "c", "a"),
+        ("r0", "c", "a"),
+    ]
     labels = line_model("multilabel", ("a", "b"), loss=BinaryCrossEntropy(), n_out=2)
-    found = worst(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
-    assert [(one.name, one.said, one.true, one.error) for one in found] == [
+    found = confident_mistakes(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
+    assert [(one.name, one.predicted, one.true, one.error) for one in found] == [
         ("r2", "a;b", "none", 1.0),
         ("r1", "none", "b", 0.5),
     ]
     assert found[1].confidence == pytest.approx(1 / (1 + np.exp(-2)))
     numbers = line_model("regression", loss=MeanSquaredError())
-    found = worst(numbers, rows([1, 2], [[1.5], [0.0]]))
-    assert [(one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(numbers, rows([1, 2], [[1.5], [0.0]]))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
         ("r1", "20", "0"),
         ("r0", "10", "15"),
     ]
@@ -91,8 +96,8 @@ def test_mistakes_of_classes_labels_and_numbers():
     assert found[0].confidence is None
 
 
-def test_nearest_is_what_the_last_layer_cannot_tell_apart():
-    """relu(x) is 0 for all x below 0: to the network they are one."""
+def test_neighbors_are_nearest_in_the_last_layer():
+    """relu(x) is 0 for all x below 0, so the network cannot distinguish them."""
     net = Sequential([Dense(1, init="ones"), ReLU(), Dense(1)], n_in=1)
     table = pd.DataFrame({"x": [-1.0, 1.0]})
     target = Target("binary", ("y",), ("no", "yes"))
@@ -107,7 +112,7 @@ def test_nearest_is_what_the_last_layer_cannot_tell_apart():
     assert len(nearest(model, np.array([0.0], np.float32), data, n=99)) == 4
 
 
-def test_a_training_sample_is_its_own_neighbor_and_nothing_is_changed():
+def test_training_sample_is_its_own_neighbor():
     model = train(introverts(300), TrainConfig(epochs=3, batch_norm=True)).model
     data = read_rows(model, introverts(300))
     before = model.net.params.theta.copy(), data.X.copy()
@@ -121,8 +126,8 @@ def test_a_training_sample_is_its_own_neighbor_and_nothing_is_changed():
 # --- pictures ------------------------------------------------------------------------------------
 
 
-def painted(W, size=2):
-    """A model of pictures whose first weights are given."""
+def picture_model(W, size=2):
+    """Create a picture model with the given first weights."""
     W = np.array(W, "f").reshape(len(W), -1)
     net = mlp(size * size * 3, hidden=(len(W),))
     net.params.views["dense1.W"][...] = W
@@ -130,20 +135,20 @@ def painted(W, size=2):
     return Model(schema, Target("binary", ("c",), ("a", "b")), net, BinaryCrossEntropy())
 
 
-def test_weights_are_painted_where_they_are():
+def test_weight_images_show_weights_at_their_pixels():
     W = np.zeros((3, 2, 2, 3))
     W[0, 0, 1, 2] = 4.0  # blue of the upper right
     W[1, 1, 0] = (-0.5, 0.25, 0)
-    pixels = first_weights(painted(W))
+    pixels = first_weights(picture_model(W))
     assert pixels.dtype == np.uint8
     assert pixels[0, 0, 1].tolist() == [128, 128, 255]
     assert pixels[1, 1, 0].tolist() == [0, 191, 128]
     assert (pixels[2] == 128).all()
 
 
-def test_weights_of_others_are_no_pictures():
+def test_other_models_have_no_weight_images():
     table = train(introverts(50), TrainConfig(epochs=1)).model
-    with pytest.raises(PlainnetError, match="the weights of a model of tables are no pictures"):
+    with pytest.raises(PlainnetError, match="the weights of a table model are not pictures"):
         first_weights(table)
     net = Sequential([LayerNorm(), Dense(1)], n_in=12)
     schema = ImageSchema(2, (0.0,) * 3, (1.0,) * 3)
@@ -152,15 +157,15 @@ def test_weights_of_others_are_no_pictures():
         first_weights(model)
 
 
-def test_png_keeps_every_pixel():
+def test_png_preserves_every_pixel():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     assert np.array_equal(np.array(Image.open(io.BytesIO(png(pixels)))), pixels)
     assert png_uri(pixels).startswith("data:image/png;base64,iVBOR")
 
 
-def test_a_sheet_keeps_every_picture():
+def test_sheet_contains_every_picture():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), np.uint8)
-    whole = sheet(pictures, columns=2, gap=1)
+    whole = contact_sheet(pictures, columns=2, gap=1)
     assert whole.shape == (3 * 5 - 1, 2 * 4 - 1, 3)
     assert np.array_equal(whole[:4, :3], pictures[0])
     assert np.array_equal(whole[5:9, 4:], pictures[3])
@@ -170,70 +175,75 @@ def test_a_sheet_keeps_every_picture():
 # --- the whole model -----------------------------------------------------------------------------
 
 
-def test_overview_of_a_table_and_its_page():
+def test_table_overview_and_page():
     hostile = "<img src=x onerror=alert(1)>"
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
     model = train(frame, TrainConfig(epochs=10)).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=4)
-    assert (seen.rows, len(seen.mistakes), seen.weights, seen.gallery) == (200, 4, None, None)
+    result = explain_model(model, read_rows(model, frame), repeats=2, n=4)
+    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (
+        200,
+        4,
+        None,
+        None,
+    )
     said = model.predict(frame)
-    assert seen.wrong == int((said != frame["Personality"]).sum())
-    json.dumps(seen.to_json(), allow_nan=False)
-    text = overview_page(seen, hostile, hostile)
+    assert result.wrong == int((said != frame["Personality"]).sum())
+    json.dumps(result.to_json(), allow_nan=False)
+    text = global_explanation_page(result, hostile, hostile)
     assert "<img" not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert "Permutation importance" in text
 
 
-def test_overview_of_pictures_and_its_page():
+def test_picture_overview_and_page():
     X, y, classes = pandas_and_bears(20, size=8)
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
-    seen = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
-    assert seen.wrong == 20
-    assert seen.weights.shape == (3, 8, 8, 3)
-    assert np.array_equal(seen.gallery, X[[one.row for one in seen.mistakes]])
-    text = overview_page(seen, "model")
+    result = explain_model(model, NamedExamples(names, X, wrong), repeats=1, n=3)
+    assert result.wrong == 20
+    assert result.weights.shape == (3, 8, 8, 3)
+    assert np.array_equal(result.gallery, X[[one.row for one in result.mistakes]])
+    text = global_explanation_page(result, "model")
     assert text.count('src="data:image/png;base64,') == 6
     assert 'alt="weights of unit 3"' in text
-    right = overview(model, NamedExamples(names, X, 1 - wrong), repeats=1)
+    right = explain_model(model, NamedExamples(names, X, 1 - wrong), repeats=1)
     assert (right.wrong, right.gallery) == (0, None)
-    assert "0 of 20 samples are answered wrong." in overview_page(right, "model")
+    assert "0 of 20 samples are answered wrong." in global_explanation_page(right, "model")
 
 
-def test_overview_of_a_regression():
+def test_regression_overview():
     frame = introverts(80).assign(price=lambda f: 2.5 * f["Friends_circle_size"].astype(float))
     frame = frame.dropna(subset=["price"])
     model = train(frame, TrainConfig(epochs=3, target=("price",))).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=2)
-    assert seen.wrong is None
-    assert "MAE rises by" in overview_page(seen, "m")
-    assert len(seen.mistakes) == 2
+    result = explain_model(model, read_rows(model, frame), repeats=2, n=2)
+    assert result.wrong is None
+    assert "MAE rises by" in global_explanation_page(result, "m")
+    assert len(result.mistakes) == 2
 
 
 @pytest.mark.parametrize(("known", "said"), [(0, False), (4, False), (60, True), (100, True)])
-def test_samples_that_were_trained_on_are_said(known, said):
+def test_training_samples_are_reported(known, said):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.standard_normal((400, 3)), columns=["a", "b", "c"])
     frame["y"] = rng.choice(["no", "yes"], 400)
     model = train(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
-    seen = overview(model, read_rows(model, given), repeats=1)
-    assert seen.trained_on.low <= known / 100 <= seen.trained_on.high
-    assert seen.to_json()["trained_on"] == seen.trained_on._asdict()
-    text = telling.caution(seen)
+    result = explain_model(model, read_rows(model, given), repeats=1)
+    assert result.trained_on.low <= known / 100 <= result.trained_on.high
+    assert result.to_json()["trained_on"] == result.trained_on._asdict()
+    text = sentences.caution(result)
     says = (
-        f"The model was trained on at least {100 * seen.trained_on.low:.1f} % of these samples: "
+        f"The model was trained on at least {100 * result.trained_on.low:.1f} % of these samples: "
         "expect more errors on others."
     )
     assert text == (says if said else "")
-    assert (text in overview_page(seen, "m")) or not text
+    assert (text in global_explanation_page(result, "m")) or not text
 
 
-def test_without_fingerprints_nobody_knows_what_was_trained_on():
+def test_training_samples_are_unknown_without_fingerprints():
     frame = introverts(60)
     model = train(frame, TrainConfig(epochs=1, fingerprints=False)).model
-    seen = overview(model, read_rows(model, frame), repeats=1)
-    assert seen.trained_on is seen.to_json()["trained_on"] is None
-    assert telling.caution(seen) == ""
+    result = explain_model(model, read_rows(model, frame), repeats=1)
+    assert result.trained_on is result.to_json()["trained_on"] is None
+    assert sentences.caution(result) == ""
