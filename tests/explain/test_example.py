@@ -67,31 +67,36 @@ def test_explanations_agree_with_predictions_for_every_task(target):
     model, table = trained(target), frame()
     before = model.net.params.theta.copy()
     for row in (1, 17, 60):
-        seen = explain(model, table, row)
+        explanation = explain(model, table, row)
         np.testing.assert_allclose(
-            seen.trace.a, model.predictions(model.preprocess(table))[row - 1], rtol=1e-5, atol=1e-6
+            explanation.trace.a,
+            model.predictions(model.preprocess(table))[row - 1],
+            rtol=1e-5,
+            atol=1e-6,
         )
-        assert seen.difference < 1e-5
-        assert seen.trace.ok
+        assert explanation.difference < 1e-5
+        assert explanation.trace.ok
         y = model.target.encode(table)
         rows = model.preprocess(table)[row - 1 : row]
         Z = model.net.predict_logits(rows)
         one = model.loss.encode(y[row - 1 : row], model.net.n_out)
-        assert seen.trace.value == pytest.approx(model.loss(Z, one)[0], rel=1e-4, abs=1e-6)
+        assert explanation.trace.value == pytest.approx(model.loss(Z, one)[0], rel=1e-4, abs=1e-6)
         said = model.predict(table)[row - 1]
         if model.target.task == "regression":
             given = [float(table[name][row - 1]) for name in target]
-            assert [float(t) for t in seen.truth.split(";")] == pytest.approx(given, rel=1e-5)
-            assert [value for _, value in seen.outputs] == pytest.approx(said, rel=1e-4)
+            assert [float(t) for t in explanation.truth.split(";")] == pytest.approx(
+                given, rel=1e-5
+            )
+            assert [value for _, value in explanation.outputs] == pytest.approx(said, rel=1e-4)
         elif model.target.task == "multilabel":
-            assert (seen.answer == "none") == (not said.any())
-            assert [p >= 0.5 for _, p in seen.outputs] == said.tolist()
+            assert (explanation.answer == "none") == (not said.any())
+            assert [p >= 0.5 for _, p in explanation.outputs] == said.tolist()
         else:
-            assert seen.answer == said
-            assert seen.truth == table[target[0]][row - 1]
-            assert sum(p for _, p in seen.outputs) == pytest.approx(1)
-        json.dumps(seen.to_json(), allow_nan=False)
-        assert headline(seen).startswith(f"The model says {seen.answer}")
+            assert explanation.answer == said
+            assert explanation.truth == table[target[0]][row - 1]
+            assert sum(p for _, p in explanation.outputs) == pytest.approx(1)
+        json.dumps(explanation.to_json(), allow_nan=False)
+        assert headline(explanation).startswith(f"The model says {explanation.answer}")
     np.testing.assert_array_equal(model.net.params.theta, before)
 
 
@@ -107,9 +112,9 @@ def test_explanations_agree_with_predictions_for_every_task(target):
 )
 def test_explanations_agree_with_predictions_for_every_option(options):
     model, table = trained(("binary",), **options), frame()
-    seen = explain(model, table, 5)
-    assert seen.trace.ok
-    assert float(seen.trace.a[0]) == pytest.approx(
+    explanation = explain(model, table, 5)
+    assert explanation.trace.ok
+    assert float(explanation.trace.a[0]) == pytest.approx(
         float(model.predict_proba(table)[4, 1]), abs=1e-6
     )
 
@@ -131,17 +136,17 @@ def hand_made():
 def test_cells_by_hand():
     """(45 - 40) / 10 = 0.5; z = 2 * 0.5 - 1 + 0.5 = 0.5; a = 1 / (1 + e^-0.5) = 0.6224593."""
     new = pd.DataFrame({"age": ["45"], "city": ["Bo"]})
-    seen = explain(hand_made(), new)
-    age, city = seen.cells
+    explanation = explain(hand_made(), new)
+    age, city = explanation.cells
     assert (age.column, age.raw, age.how) == ("age", "45", "(45 - 40) / 10")
     assert age.features == (("age", 0.5),)
     assert city.features == (("city=Bo", 1.0), ("city=Ål", 0.0))
-    assert cell_rows(seen, 12)[1][-1] == "Bo = 1, Ål = 0"
-    assert cell_rows(seen, 1)[1][-1] == "Bo = 1, 1 others = 0"
-    assert seen.trace.steps[0].output.tolist() == [0.5]
-    assert seen.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
-    assert (seen.answer, seen.truth) == ("y", None)
-    assert headline(seen) == (
+    assert cell_rows(explanation, 12)[1][-1] == "Bo = 1, Ål = 0"
+    assert cell_rows(explanation, 1)[1][-1] == "Bo = 1, 1 others = 0"
+    assert explanation.trace.steps[0].output.tolist() == [0.5]
+    assert explanation.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
+    assert (explanation.answer, explanation.truth) == ("y", None)
+    assert headline(explanation) == (
         "The model says y, with a probability of 62.2 %; what is right is not known."
     )
     assert age.code is not None
@@ -150,24 +155,26 @@ def test_cells_by_hand():
 
 def test_missing_cell_and_unknown_level():
     new = pd.DataFrame({"age": [None], "city": ["Rom"]})
-    seen = explain(hand_made(), new, label="n")
-    assert seen.cells[0].raw is None
-    assert seen.cells[0].how == "missing = the median: (40 - 40) / 10"
-    assert dict(seen.cells[1].features) == {"city=Bo": 0, "city=Ål": 0}
-    assert len(seen.notes) == 2
-    assert "Data row 1, column 'city': 'Rom'" in seen.notes[1]
-    assert seen.truth == "n"
+    explanation = explain(hand_made(), new, label="n")
+    assert explanation.cells[0].raw is None
+    assert explanation.cells[0].how == "missing = the median: (40 - 40) / 10"
+    assert dict(explanation.cells[1].features) == {"city=Bo": 0, "city=Ål": 0}
+    assert len(explanation.notes) == 2
+    assert "Data row 1, column 'city': 'Rom'" in explanation.notes[1]
+    assert explanation.truth == "n"
     # z = 0.5 and y = 0: log(1 + e^0.5)
-    assert seen.trace.value == pytest.approx(0.9740769841801067, rel=1e-12)
+    assert explanation.trace.value == pytest.approx(0.9740769841801067, rel=1e-12)
 
 
 def test_row_numbers_are_preserved():
     table = introverts(40)
     model = train(table, TrainConfig(epochs=1)).model
     table.loc[3, "Personality"] = None
-    seen = explain(model, table, 4)
-    assert seen.truth is None
-    assert seen.notes == ("The row misses its target, so there is no loss: give a label for one.",)
+    explanation = explain(model, table, 4)
+    assert explanation.truth is None
+    assert explanation.notes == (
+        "The row misses its target, so there is no loss: give a label for one.",
+    )
     assert explain(model, table, 4, label="Introvert").trace.y.tolist() == [1.0]
     np.testing.assert_allclose(
         explain(model, table, 5).trace.x, model.preprocess(table)[4], rtol=1e-6
@@ -188,13 +195,13 @@ def test_given_label(target, label, y):
     model = trained(target)
     if target == ("tags",):
         assert model.target.classes == ("big", "blue", "green", "red", "small")
-    seen = explain(model, frame()[INPUTS], label=label)
-    assert np.array_equal(seen.trace.y, y)
+    explanation = explain(model, frame()[INPUTS], label=label)
+    assert np.array_equal(explanation.trace.y, y)
 
 
 def test_numeric_label():
-    seen = explain(trained(("price", "weight")), frame()[INPUTS], label="53; 4")
-    assert seen.truth == "53;4"
+    explanation = explain(trained(("price", "weight")), frame()[INPUTS], label="53; 4")
+    assert explanation.truth == "53;4"
 
 
 @pytest.mark.parametrize(
@@ -231,13 +238,13 @@ def test_unknown_label_error_lists_the_classes():
 
 
 @pytest.fixture(scope="module")
-def painter():
+def picture_model():
     X, y, classes = pandas_and_bears(24, size=8)
     return train((X, y, classes), TrainConfig(hidden=(4, 3), epochs=5)).model
 
 
 @pytest.fixture
-def folder(tmp_path, painter):
+def folder(tmp_path, picture_model):
     X, y, classes = pandas_and_bears(6, size=8)
     for i, one in enumerate(X):
         place = tmp_path / "data" / classes[y[i]]
@@ -246,41 +253,41 @@ def folder(tmp_path, painter):
     return tmp_path / "data"
 
 
-def test_picture_of_a_folder(painter, folder):
+def test_picture_of_a_folder(picture_model, folder):
     files = sorted(folder.rglob("*.png"))
     for row, file in enumerate(files, 1):
-        seen = explain(painter, folder, row)
-        assert seen.name == str(file.relative_to(folder))
-        assert seen.truth == file.parent.name
-        assert seen.trace.ok
+        explanation = explain(picture_model, folder, row)
+        assert explanation.name == str(file.relative_to(folder))
+        assert explanation.truth == file.parent.name
+        assert explanation.trace.ok
         np.testing.assert_allclose(
-            seen.trace.a,
-            painter.predictions(painter.preprocess(folder))[row - 1],
+            explanation.trace.a,
+            picture_model.predictions(picture_model.preprocess(folder))[row - 1],
             rtol=1e-4,
             atol=1e-6,
         )
-        alone = explain(painter, file)
+        alone = explain(picture_model, file)
         assert alone.truth == file.parent.name
-        assert alone.trace.value == seen.trace.value
-        assert explain(painter, file.parent, 1).truth == file.parent.name
+        assert alone.trace.value == explanation.trace.value
+        assert explain(picture_model, file.parent, 1).truth == file.parent.name
 
 
-def test_pictures_in_memory_have_no_label(painter):
+def test_pictures_in_memory_have_no_label(picture_model):
     X, y, classes = pandas_and_bears(3, size=8)
-    assert explain(painter, X, 2).truth is None
-    seen = explain(painter, X, 2, label=classes[y[1]])
-    assert seen.truth == classes[y[1]]
-    assert np.array_equal(seen.picture.pixels, X[1])
+    assert explain(picture_model, X, 2).truth is None
+    explanation = explain(picture_model, X, 2, label=classes[y[1]])
+    assert explanation.truth == classes[y[1]]
+    assert np.array_equal(explanation.picture.pixels, X[1])
     with pytest.raises(DataError, match="there is no picture 4: they are counted from 1 to 3"):
-        explain(painter, X, 4)
+        explain(picture_model, X, 4)
 
 
-def test_pixel_feature_names(painter):
-    names = input_names(painter)
-    assert len(names) == painter.schema.n_features
+def test_pixel_feature_names(picture_model):
+    names = input_names(picture_model)
+    assert len(names) == picture_model.schema.n_features
     X = np.zeros((1, 8, 8, 3), np.uint8)
     X[0, 2, 5, 1] = 255
-    brightest = int(painter.schema.transform(X)[0].argmax())
+    brightest = int(picture_model.schema.transform(X)[0].argmax())
     assert names[brightest] == "green of pixel 2, 5"
 
 
@@ -288,10 +295,10 @@ def test_pixel_conversion():
     schema = ImageSchema(1, (100.0, 50.0, 0.0), (10.0, 5.0, 1.0))
     net = mlp(3, hidden=(), init="ones")
     model = Model(schema, Target("binary", ("class",), ("a", "b")), net, BinaryCrossEntropy())
-    seen = explain(model, np.array([[[[110, 45, 2]]]], np.uint8))
-    assert seen.picture.how[1] == "green: (byte - 50) / 5"
-    np.testing.assert_allclose(seen.trace.x, [1, -1, 2])
-    np.testing.assert_allclose(seen.trace.steps[0].output, [2])
+    explanation = explain(model, np.array([[[[110, 45, 2]]]], np.uint8))
+    assert explanation.picture.how[1] == "green: (byte - 50) / 5"
+    np.testing.assert_allclose(explanation.trace.x, [1, -1, 2])
+    np.testing.assert_allclose(explanation.trace.steps[0].output, [2])
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -309,9 +316,9 @@ def test_page_escapes_table_text():
         }
     )
     model = train(table, TrainConfig(epochs=1)).model
-    seen = explain(model, table, 2)
+    explanation = explain(model, table, 2)
     rows = read_rows(model, table)
-    text = explanation_page(seen, HOSTILE, nearest(model, rows.X[1], rows, 2))
+    text = explanation_page(explanation, HOSTILE, nearest(model, rows.X[1], rows, 2))
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "default-src 'none'" in html.unescape(text)
@@ -319,14 +326,14 @@ def test_page_escapes_table_text():
         assert unsafe not in text
 
 
-def test_page_has_every_section(painter, folder):
-    seen = explain(painter, folder, 2)
-    rows = read_rows(painter, folder)
-    found = nearest(painter, rows.X[1], rows, 3)
-    text = explanation_page(seen, "", found, rows.X[[one.row for one in found]])
+def test_page_has_every_section(picture_model, folder):
+    explanation = explain(picture_model, folder, 2)
+    rows = read_rows(picture_model, folder)
+    found = nearest(picture_model, rows.X[1], rows, 3)
+    text = explanation_page(explanation, "", found, rows.X[[one.row for one in found]])
     assert text.count('src="data:image/png;base64,') == 4
     for part in ("z1", "a2", "dL/ddense1.W", "finite difference", "plainnet/nn/layers.py:"):
         assert part in text
-    assert found[0].name == seen.name
+    assert found[0].name == explanation.name
     assert "<h2" in text
     assert text.count("<h1") == 1

@@ -19,7 +19,7 @@ from plainnet.nn import BinaryCrossEntropy, MeanSquaredError, mlp
 from plainnet.training import train
 
 
-def planted(m=400, seed=0, noise=0.5):
+def informative_table(m=400, seed=0, noise=0.5):
     """y depends on `strong`, slightly on `weak`, and not on `noise`."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((m, 3))
@@ -29,17 +29,19 @@ def planted(m=400, seed=0, noise=0.5):
 
 @pytest.fixture(scope="module")
 def model():
-    return train(planted(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
+    return train(informative_table(), TrainConfig(hidden=(8,), epochs=40, lr=0.01)).model
 
 
 def test_zero_change_has_no_sign(model):
-    found = importance(model, read_rows(model, planted(m=50, seed=1).assign(noise=0.0)), repeats=1)
+    found = importance(
+        model, read_rows(model, informative_table(m=50, seed=1).assign(noise=0.0)), repeats=1
+    )
     (noise,) = (one for one in found if one.name == "noise")
     assert str(tuple(noise.score)) == "(0.0, 0.0, 0.0)"
 
 
 def test_informative_column_is_first_and_noise_includes_zero(model):
-    found = importance(model, read_rows(model, planted(seed=1)))
+    found = importance(model, read_rows(model, informative_table(seed=1)))
     assert [one.name for one in found] == ["strong", "weak", "noise"]
     strong, weak, noise = found
     assert strong.loss.low > weak.loss.high > weak.loss.low > 0
@@ -54,7 +56,9 @@ def test_intervals_of_noise_have_nominal_coverage(model):
     """In about 3 of 60 new samples, the interval of a pure noise column excludes 0."""
     missed = 0
     for seed in range(60):
-        found = importance(model, read_rows(model, planted(m=150, seed=100 + seed)), repeats=8)
+        found = importance(
+            model, read_rows(model, informative_table(m=150, seed=100 + seed)), repeats=8
+        )
         noise = next(one for one in found if one.name == "noise")
         missed += not noise.loss.low <= 0 <= noise.loss.high
     assert missed <= 8
@@ -93,7 +97,7 @@ def test_interval_matches_the_u_statistic():
 
 
 def test_unused_column_has_zero_importance():
-    frame = planted()
+    frame = informative_table()
     schema = TableSchema.infer(frame, exclude=["y"])
     net = mlp(3, hidden=())
     net.params.load({"dense1.W": np.array([[0, 1, 2]], "f"), "dense1.b": np.zeros(1, "f")})
@@ -120,7 +124,7 @@ def test_features_of_a_column_are_permuted_together():
 
 
 def test_seed_determines_the_sample(model):
-    rows = read_rows(model, planted(seed=1))
+    rows = read_rows(model, informative_table(seed=1))
     one, same = (
         importance(model, rows, repeats=2, seed=5),
         importance(model, rows, repeats=2, seed=5),
@@ -133,7 +137,7 @@ def test_seed_determines_the_sample(model):
 
 
 def test_rows_are_unchanged(model):
-    rows = read_rows(model, planted(seed=1))
+    rows = read_rows(model, informative_table(seed=1))
     before = rows.X.copy(), model.net.params.theta.copy()
     rows.X.flags.writeable = False
     importance(model, rows, repeats=1)
@@ -156,7 +160,7 @@ def test_pictures_are_divided_into_tiles():
 
 def test_one_row_raises(model):
     with pytest.raises(PlainnetError) as error:
-        importance(model, read_rows(model, planted(m=1)))
+        importance(model, read_rows(model, informative_table(m=1)))
     assert str(error.value) == "importance needs at least 2 rows to exchange values, got 1"
 
 
@@ -173,7 +177,7 @@ def test_mean_of_example_losses_is_the_loss(name):
 
 
 def test_mean_of_example_scores_is_the_score(model):
-    rows = read_rows(model, planted(seed=2))
+    rows = read_rows(model, informative_table(seed=2))
     Z = model.net.predict_logits(rows.X)
     y = model.loss.encode(rows.y, 1)
     assert row_scores(model, Z, y).mean() == pytest.approx(model.loss.metric(Z, y))

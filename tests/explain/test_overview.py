@@ -121,7 +121,7 @@ def test_training_sample_is_its_own_neighbor():
 # --- pictures ------------------------------------------------------------------------------------
 
 
-def painted(W, size=2):
+def picture_model(W, size=2):
     """Create a picture model with the given first weights."""
     W = np.array(W, "f").reshape(len(W), -1)
     net = mlp(size * size * 3, hidden=(len(W),))
@@ -134,7 +134,7 @@ def test_weight_images_show_weights_at_their_pixels():
     W = np.zeros((3, 2, 2, 3))
     W[0, 0, 1, 2] = 4.0  # blue of the upper right
     W[1, 1, 0] = (-0.5, 0.25, 0)
-    pixels = first_weights(painted(W))
+    pixels = first_weights(picture_model(W))
     assert pixels.dtype == np.uint8
     assert pixels[0, 0, 1].tolist() == [128, 128, 255]
     assert pixels[1, 1, 0].tolist() == [0, 191, 128]
@@ -174,12 +174,17 @@ def test_table_overview_and_page():
     hostile = "<img src=x onerror=alert(1)>"
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
     model = train(frame, TrainConfig(epochs=10)).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=4)
-    assert (seen.rows, len(seen.mistakes), seen.weights, seen.gallery) == (200, 4, None, None)
+    result = overview(model, read_rows(model, frame), repeats=2, n=4)
+    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (
+        200,
+        4,
+        None,
+        None,
+    )
     said = model.predict(frame)
-    assert seen.wrong == int((said != frame["Personality"]).sum())
-    json.dumps(seen.to_json(), allow_nan=False)
-    text = overview_page(seen, hostile, hostile)
+    assert result.wrong == int((said != frame["Personality"]).sum())
+    json.dumps(result.to_json(), allow_nan=False)
+    text = overview_page(result, hostile, hostile)
     assert "<img" not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert "Permutation importance" in text
@@ -190,11 +195,11 @@ def test_picture_overview_and_page():
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
-    seen = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
-    assert seen.wrong == 20
-    assert seen.weights.shape == (3, 8, 8, 3)
-    assert np.array_equal(seen.gallery, X[[one.row for one in seen.mistakes]])
-    text = overview_page(seen, "model")
+    result = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
+    assert result.wrong == 20
+    assert result.weights.shape == (3, 8, 8, 3)
+    assert np.array_equal(result.gallery, X[[one.row for one in result.mistakes]])
+    text = overview_page(result, "model")
     assert text.count('src="data:image/png;base64,') == 6
     assert 'alt="weights of unit 3"' in text
     right = overview(model, NamedExamples(names, X, 1 - wrong), repeats=1)
@@ -206,10 +211,10 @@ def test_regression_overview():
     frame = introverts(80).assign(price=lambda f: 2.5 * f["Friends_circle_size"].astype(float))
     frame = frame.dropna(subset=["price"])
     model = train(frame, TrainConfig(epochs=3, target=("price",))).model
-    seen = overview(model, read_rows(model, frame), repeats=2, n=2)
-    assert seen.wrong is None
-    assert "MAE rises by" in overview_page(seen, "m")
-    assert len(seen.mistakes) == 2
+    result = overview(model, read_rows(model, frame), repeats=2, n=2)
+    assert result.wrong is None
+    assert "MAE rises by" in overview_page(result, "m")
+    assert len(result.mistakes) == 2
 
 
 @pytest.mark.parametrize(("known", "said"), [(0, False), (4, False), (60, True), (100, True)])
@@ -219,21 +224,21 @@ def test_training_samples_are_reported(known, said):
     frame["y"] = rng.choice(["no", "yes"], 400)
     model = train(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
-    seen = overview(model, read_rows(model, given), repeats=1)
-    assert seen.trained_on.low <= known / 100 <= seen.trained_on.high
-    assert seen.to_json()["trained_on"] == seen.trained_on._asdict()
-    text = telling.caution(seen)
+    result = overview(model, read_rows(model, given), repeats=1)
+    assert result.trained_on.low <= known / 100 <= result.trained_on.high
+    assert result.to_json()["trained_on"] == result.trained_on._asdict()
+    text = telling.caution(result)
     says = (
-        f"The model was trained on at least {100 * seen.trained_on.low:.1f} % of these samples: "
+        f"The model was trained on at least {100 * result.trained_on.low:.1f} % of these samples: "
         "expect more errors on others."
     )
     assert text == (says if said else "")
-    assert (text in overview_page(seen, "m")) or not text
+    assert (text in overview_page(result, "m")) or not text
 
 
 def test_training_samples_are_unknown_without_fingerprints():
     frame = introverts(60)
     model = train(frame, TrainConfig(epochs=1, fingerprints=False)).model
-    seen = overview(model, read_rows(model, frame), repeats=1)
-    assert seen.trained_on is seen.to_json()["trained_on"] is None
-    assert telling.caution(seen) == ""
+    result = overview(model, read_rows(model, frame), repeats=1)
+    assert result.trained_on is result.to_json()["trained_on"] is None
+    assert telling.caution(result) == ""

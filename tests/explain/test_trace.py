@@ -41,20 +41,20 @@ LOSS = 3.048587351573742
 
 
 def test_forward_by_hand():
-    seen = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0])
-    assert [(s.symbol, s.name, s.kind, s.output.tolist()) for s in seen.steps] == [
+    result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0])
+    assert [(s.symbol, s.name, s.kind, s.output.tolist()) for s in result.steps] == [
         ("z1", "dense1", "Dense", [-1.0, 3.5]),
         ("a1", "relu1", "ReLU", [0.0, 3.5]),
         ("z2", "dense2", "Dense", [-3.0]),
     ]
-    np.testing.assert_allclose(seen.a, [A], rtol=1e-12)
-    assert (seen.value, seen.y, seen.gradients) == (None, None, ())
-    assert seen.to_json()["loss"] is None
-    assert seen.to_json()["gradients_agree"] is None
+    np.testing.assert_allclose(result.a, [A], rtol=1e-12)
+    assert (result.value, result.y, result.gradients) == (None, None, ())
+    assert result.to_json()["loss"] is None
+    assert result.to_json()["gradients_agree"] is None
 
 
 def test_backward_by_hand():
-    seen = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
+    result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
     d = A - 1
     wanted = {
         "z2": [d],
@@ -66,15 +66,15 @@ def test_backward_by_hand():
         "dense1.b": [0, -d],
         "x": [-0.5 * d, -2 * d],
     }
-    assert seen.value == pytest.approx(LOSS, rel=1e-12)
-    assert [g.name for g in seen.gradients] == list(wanted)
-    assert [g.layer for g in seen.gradients] == [
+    assert result.value == pytest.approx(LOSS, rel=1e-12)
+    assert [g.name for g in result.gradients] == list(wanted)
+    assert [g.layer for g in result.gradients] == [
         "BinaryCrossEntropy",
         *["dense2"] * 3,
         "relu1",
         *["dense1"] * 3,
     ]
-    for gradient in seen.gradients:
+    for gradient in result.gradients:
         np.testing.assert_allclose(gradient.gradient, wanted[gradient.name], rtol=1e-12)
         for slope in gradient.checked:
             assert slope.numeric == pytest.approx(slope.gradient, abs=1e-9)
@@ -82,8 +82,8 @@ def test_backward_by_hand():
 
 
 def test_gradient_rows_show_their_variables():
-    seen = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    beside = {g.name: [s.value for s in g.checked] for g in seen.gradients}
+    result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
+    beside = {g.name: [s.value for s in g.checked] for g in result.gradients}
     assert beside["z2"] == [-3.0]
     assert beside["dense1.W"] == [1, -1, 0.5, 2]
     assert beside["z1"] == [-1, 3.5]
@@ -96,10 +96,10 @@ def test_regression_by_hand(loss):
     """z = 2 x - 1 = 5 and y = 3: (5 - 3)^2 = 4, slope 4; Huber 0.5 (2 - 0.25), slope 0.5."""
     net = mlp(1, hidden=())
     net.params.load({"dense1.W": np.array([[2.0]], "f"), "dense1.b": np.array([-1.0], "f")})
-    seen = trace(net, loss, [3.0], 3.0)
+    result = trace(net, loss, [3.0], 3.0)
     value, slope = (4.0, 4.0) if isinstance(loss, MeanSquaredError) else (0.875, 0.5)
-    assert seen.value == pytest.approx(value)
-    found = {g.name: g.gradient.ravel().tolist() for g in seen.gradients}
+    assert result.value == pytest.approx(value)
+    found = {g.name: g.gradient.ravel().tolist() for g in result.gradients}
     assert found == {
         "z1": [slope],
         "dense1.W": [3 * slope],
@@ -117,13 +117,13 @@ def test_every_layer(name):
     state += 0.5 * rng.random(state.shape)
     x = read_only(rng.standard_normal(in_shape))
     before = net.params.theta.copy(), net.params.grad.copy(), net.rng.bit_generator.state
-    seen = trace(net, BinaryCrossEntropy(), x, 1, entries=3)
-    assert seen.ok, {g.name: g.difference for g in seen.gradients}
+    result = trace(net, BinaryCrossEntropy(), x, 1, entries=3)
+    assert result.ok, {g.name: g.difference for g in result.gradients}
     np.testing.assert_array_equal(net.params.theta, before[0])
     np.testing.assert_array_equal(net.params.grad, before[1])
-    np.testing.assert_allclose(seen.steps[-1].output, net.predict_logits(x[None])[0], rtol=1e-12)
+    np.testing.assert_allclose(result.steps[-1].output, net.predict_logits(x[None])[0], rtol=1e-12)
     theta, X = numeric_gradients(net, BinaryCrossEntropy(), x[None], [1], train=False)
-    found = {g.name: g.gradient for g in seen.gradients}
+    found = {g.name: g.gradient for g in result.gradients}
     net.params.grad[...] = theta
     for variable, wanted in net.params.grads.items():
         np.testing.assert_allclose(found[variable], wanted, atol=1e-8)
@@ -138,35 +138,35 @@ def test_every_loss(name):
     loss, rng = make(), np.random.default_rng(4)
     net = mlp(3, hidden=(4,), n_out=n_out, activation="tanh", seed=2)
     x, y = rng.standard_normal(3), draw(rng, 1)
-    seen = trace(net, loss, x, y[0], entries=100)
-    assert seen.ok
-    assert all(g.direction is None for g in seen.gradients)
+    result = trace(net, loss, x, y[0], entries=100)
+    assert result.ok
+    assert all(g.direction is None for g in result.gradients)
     net = net.astype(np.float64)
     Z = net.predict_logits(x[None])
-    assert seen.value == pytest.approx(loss(Z, loss.encode(y, n_out, float))[0], rel=1e-12)
-    np.testing.assert_allclose(seen.a, loss.predictions(Z)[0], rtol=1e-12)
-    assert "=" in seen.loss
-    assert "a" in seen.link
-    assert seen.loss_code is not None
-    assert seen.loss_code.file == "plainnet/nn/losses.py"
+    assert result.value == pytest.approx(loss(Z, loss.encode(y, n_out, float))[0], rel=1e-12)
+    np.testing.assert_allclose(result.a, loss.predictions(Z)[0], rtol=1e-12)
+    assert "=" in result.loss
+    assert "a" in result.link
+    assert result.loss_code is not None
+    assert result.loss_code.file == "plainnet/nn/losses.py"
 
 
 def test_confident_correct_prediction_agrees():
     net = mlp(2, hidden=(), init="constant:20")
-    seen = trace(net, BinaryCrossEntropy(), [0.5, 0.5], 1)
-    assert seen.value is not None
-    assert seen.value < 1e-8
-    assert seen.ok
+    result = trace(net, BinaryCrossEntropy(), [0.5, 0.5], 1)
+    assert result.value is not None
+    assert result.value < 1e-8
+    assert result.ok
 
 
 def test_no_finite_difference_across_a_kink():
     net = Sequential([Dense(1, init="ones"), ReLU(), Dense(1, init="ones")], n_in=1)
-    seen = trace(net, MeanSquaredError(), [0.0], 1.0)
-    at = {g.name: g.checked[0].numeric for g in seen.gradients}
+    result = trace(net, MeanSquaredError(), [0.0], 1.0)
+    at = {g.name: g.checked[0].numeric for g in result.gradients}
     assert at["dense1.b"] is None
     assert at["x"] is None
     assert at["dense2.b"] == pytest.approx(-2.0)
-    assert seen.ok
+    assert result.ok
 
 
 class Wrong(Activation):
@@ -186,12 +186,12 @@ class Wrong(Activation):
 @pytest.mark.parametrize("entries", [1, 50])
 def test_wrong_gradient_is_detected(entries):
     net = Sequential([Dense(4), Wrong(), Dense(1)], n_in=3, seed=1)
-    seen = trace(net, MeanSquaredError(), [1.0, 2.0, 3.0], 0.0, entries=entries)
-    bad = [g.name for g in seen.gradients if not g.ok]
+    result = trace(net, MeanSquaredError(), [1.0, 2.0, 3.0], 0.0, entries=entries)
+    bad = [g.name for g in result.gradients if not g.ok]
     assert bad == ["z1", "dense1.W", "dense1.b", "x"]
-    assert not seen.ok
-    assert seen.to_json()["gradients_agree"] is False
-    assert seen.gradients[4].formula == "dX = 1.1 dY"
+    assert not result.ok
+    assert result.to_json()["gradients_agree"] is False
+    assert result.gradients[4].formula == "dX = 1.1 dY"
 
 
 def test_wrong_entry_outside_the_excerpt_is_detected(monkeypatch):
@@ -207,8 +207,8 @@ def test_wrong_entry_outside_the_excerpt_is_detected(monkeypatch):
     net = mlp(200, hidden=(8,), activation="tanh")
     x = np.random.default_rng(0).standard_normal(200)
     x[:100] *= 30
-    seen = trace(net, MeanSquaredError(), x / 30, 1.0, entries=2)
-    assert [g.name for g in seen.gradients if not g.ok] == ["dense1.W"]
+    result = trace(net, MeanSquaredError(), x / 30, 1.0, entries=2)
+    assert [g.name for g in result.gradients if not g.ok] == ["dense1.W"]
 
 
 def test_source_line_points_to_the_computation():
@@ -216,8 +216,8 @@ def test_source_line_points_to_the_computation():
 
     from plainnet.nn import layers
 
-    seen = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    found = {g.name: g.code for g in seen.gradients}
+    result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
+    found = {g.name: g.code for g in result.gradients}
     lines = inspect.getsource(layers).splitlines()
     for name in ("dense2.W", "dense2.b"):
         code = found[name]
@@ -225,7 +225,7 @@ def test_source_line_points_to_the_computation():
         assert code.file == "plainnet/nn/layers.py"
         assert "dZ.T.dot(X1, self.dWb)" in code.text
         assert lines[code.last - 1].strip() == code.text.splitlines()[-1].strip()
-    forward = seen.steps[0].code
+    forward = result.steps[0].code
     assert forward is not None
     assert "self.Wb.dot(self.X1T" in "".join(lines[forward.first - 1 : forward.last])
     assert found["a1"] is not None
@@ -233,8 +233,8 @@ def test_source_line_points_to_the_computation():
 
 
 def test_every_gradient_has_its_formula():
-    seen = trace(mlp(2, batch_norm=True), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    formulas = {g.name: g.formula for g in seen.gradients}
+    result = trace(mlp(2, batch_norm=True), BinaryCrossEntropy(), [1.0, 2.0], 1)
+    formulas = {g.name: g.formula for g in result.gradients}
     assert formulas["dense2.W"] == "dW = dZ^T X"
     assert formulas["dense2.b"] == "db = column sums of dZ"
     assert formulas["a1"] == "dX = dZ W"
@@ -253,8 +253,8 @@ def test_unavailable_source_is_none():
 
 def test_symbols_of_a_long_chain():
     net = mlp((2, 2), hidden=(3,), batch_norm=True, dropout=0.5)
-    seen = trace(net, BinaryCrossEntropy(), np.ones((2, 2)), 0)
-    assert [s.symbol for s in seen.steps] == [
+    result = trace(net, BinaryCrossEntropy(), np.ones((2, 2)), 0)
+    assert [s.symbol for s in result.steps] == [
         "a0 (flat)",
         "z1",
         "z1 (batchnorm1)",
@@ -267,8 +267,8 @@ def test_symbols_of_a_long_chain():
 def test_json_contains_excerpts_of_wide_arrays():
     net = mlp(2000, hidden=(3,), seed=1)
     x = np.random.default_rng(0).standard_normal(2000)
-    seen = trace(net, BinaryCrossEntropy(), x, 1, entries=4)
-    whole = json.loads(json.dumps(seen.to_json(), allow_nan=False))
+    result = trace(net, BinaryCrossEntropy(), x, 1, entries=4)
+    whole = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert whole["x"]["shape"] == [2000]
     assert whole["x"]["values"] is None
     assert len(whole["x"]["excerpt"]) == 4
@@ -307,8 +307,11 @@ def test_nonpositive_entries_raise():
 
 def test_identity_network_has_no_parameters():
     net = Sequential([Identity()], n_in=1)
-    seen = trace(net, MeanSquaredError(), [2.0], 1.0)
-    assert [(g.name, g.gradient.tolist()) for g in seen.gradients] == [("a0", [2.0]), ("x", [2.0])]
+    result = trace(net, MeanSquaredError(), [2.0], 1.0)
+    assert [(g.name, g.gradient.tolist()) for g in result.gradients] == [
+        ("a0", [2.0]),
+        ("x", [2.0]),
+    ]
 
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
@@ -320,5 +323,5 @@ def test_strong_curvature_is_no_bug(activation, init):
         rng = np.random.default_rng(seed)
         net.params.views["dense2.W"][...] += rng.standard_normal((2, 4))
         net.params.views["layernorm1.gamma"][...] = 1 + rng.random(4)
-        seen = trace(net, MeanSquaredError(), rng.standard_normal(4), [1.0, -1.0])
-        assert seen.ok, seed
+        result = trace(net, MeanSquaredError(), rng.standard_normal(4), [1.0, -1.0])
+        assert result.ok, seed
