@@ -139,7 +139,7 @@ def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
         raise KeyboardInterrupt
 
     press(3)
-    monkeypatch.setattr(training, "diagnose", impatient)
+    monkeypatch.setattr("plainnet.cli.commands.train.diagnose", impatient)
     outcome = cli("train", survey, WORDS)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Interrupted: the model is saved without the rest of its evaluation.\n" in outcome.out
@@ -407,7 +407,7 @@ def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
     [
         ("--resume nowhere.run", "there is no training to resume in 'nowhere.run': it has ended"),
         ("--resume", "requires an argument"),
-        ("--resume survey.csv", "'survey.csv' is a file: to resume a training takes the folder of"),
+        ("--resume survey.csv", "'survey.csv' is a file: to resume a training, give the folder of"),
         ("--checkpoint-every 0", "every must be a number in (0, inf), got 0.0"),
         ("--checkpoint-every often", 'unable to convert "often" into float'),
     ],
@@ -438,7 +438,7 @@ def test_other_data_is_refused(
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
     text = survey.read_text()
     survey.write_text(text.replace("Yes", "No", 1))
-    one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only go")
+    one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only be")
     survey.unlink()
     one_sentence(
         cli("train", "--resume survey.run"), "survey.csv', is not there any more: put it back"
