@@ -24,10 +24,10 @@ from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
+from plainnet.explain.global_explanation import explain_model
 from plainnet.explain.importance import importance
-from plainnet.explain.mistakes import worst
+from plainnet.explain.mistakes import confident_mistakes
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
@@ -78,8 +78,8 @@ READERS = {
     "evaluation": lambda m, rows: evaluate(m, Examples(rows.X, rows.y)),
     "explain": lambda m, rows: explain(m, FRAME, row=3),
     "importance": lambda m, rows: importance(m, rows, repeats=2),
-    "overview": lambda m, rows: overview(m, rows, repeats=2),
-    "worst": lambda m, rows: worst(m, rows),
+    "overview": lambda m, rows: explain_model(m, rows, repeats=2),
+    "worst": lambda m, rows: confident_mistakes(m, rows),
     "nearest": lambda m, rows: nearest(m, rows.X[3], rows),
     "report": lambda m, rows: report(m, name="m", rows=Examples(rows.X, rows.y)),
     "gradcheck": lambda m, rows: gradcheck(m.net, m.loss, rows.X[:5], rows.y[:5], sample=3),

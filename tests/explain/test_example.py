@@ -20,7 +20,7 @@ from plainnet.explain.neighbors import nearest
 from plainnet.model import Model
 from plainnet.nn import BinaryCrossEntropy, mlp
 from plainnet.report.explanation_page import explanation_page
-from plainnet.report.text import cell_rows, headline
+from plainnet.report.text import cells_table, headline
 from plainnet.training import train
 
 
@@ -141,8 +141,9 @@ def test_cells_by_hand():
     assert (age.column, age.raw, age.how) == ("age", "45", "(45 - 40) / 10")
     assert age.features == (("age", 0.5),)
     assert city.features == (("city=Bo", 1.0), ("city=Ål", 0.0))
-    assert cell_rows(explanation, 12)[1][-1] == "Bo = 1, Ål = 0"
-    assert cell_rows(explanation, 1)[1][-1] == "Bo = 1, 1 others = 0"
+    assert cells_table(explanation).rows[1][-1] == "Bo = 1, Ål = 0"
+    short = explain(hand_made(), new, entries=1)
+    assert cells_table(short).rows[1][-1] == "Bo = 1, 1 others = 0"
     assert explanation.trace.steps[0].output.tolist() == [0.5]
     assert explanation.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
     assert (explanation.answer, explanation.truth) == ("y", None)
@@ -277,7 +278,7 @@ def test_pictures_in_memory_have_no_label(picture_model):
     assert explain(picture_model, X, 2).truth is None
     explanation = explain(picture_model, X, 2, label=classes[y[1]])
     assert explanation.truth == classes[y[1]]
-    assert np.array_equal(explanation.picture.pixels, X[1])
+    assert np.array_equal(explanation.image.pixels, X[1])
     with pytest.raises(DataError, match="there is no picture 4: they are counted from 1 to 3"):
         explain(picture_model, X, 4)
 
@@ -296,7 +297,7 @@ def test_pixel_conversion():
     net = mlp(3, hidden=(), init="ones")
     model = Model(schema, Target("binary", ("class",), ("a", "b")), net, BinaryCrossEntropy())
     explanation = explain(model, np.array([[[[110, 45, 2]]]], np.uint8))
-    assert explanation.picture.how[1] == "green: (byte - 50) / 5"
+    assert explanation.image.how[1] == "green: (byte - 50) / 5"
     np.testing.assert_allclose(explanation.trace.x, [1, -1, 2])
     np.testing.assert_allclose(explanation.trace.steps[0].output, [2])
 

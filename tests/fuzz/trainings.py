@@ -32,8 +32,8 @@ from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
+from plainnet.explain.global_explanation import explain_model
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
@@ -266,7 +266,7 @@ def all_the_way(number, source, folder, result, step, browser):
         json.dumps(seen.to_json(), allow_nan=False)
         assert seen.trace.ok, "a gradient and its finite difference are apart"
         if len(rows.X) > 1:
-            json.dumps(overview(model, rows, repeats=2).to_json(), allow_nan=False)
+            json.dumps(explain_model(model, rows, repeats=2).to_json(), allow_nan=False)
             alike = nearest(model, rows.X[0], rows, n=len(rows.X))
             assert min(one.input_distance for one in alike) == 0, "a row is not like itself"
     with step("export to Python"):

@@ -78,7 +78,7 @@ def test_calibration_by_hand():
     came = [0] * 10 + [1] * 8 + [0] * 2
     table = reliability(came, [0.05] * 10 + [0.7] * 10)
     assert [line[:3] for line in table] == [(0.0, 0.1, 10), (0.7, 0.8, 10)]
-    assert [line.came for line in table] == [0, 0.8]
+    assert [line.observed for line in table] == [0, 0.8]
     assert calibration_error(table) == pytest.approx((0.05 + 0.1) / 2)
     assert [line.rows for line in reliability([1, 0], [1.0, 0.0], bins=3)] == [1, 1]
 

@@ -29,7 +29,7 @@ LAYERS = {
     "Dense": (lambda: Dense(4), (3,)),
     "Dense orthogonal": (lambda: Dense(2, "orthogonal"), (5,)),
     "Dropout": (lambda: Dropout(0.4), (6,)),
-    "Dropout of nothing": (lambda: Dropout(0.0), (3,)),
+    "Dropout rate 0": (lambda: Dropout(0.0), (3,)),
     "Dropout of pictures": (lambda: Dropout(0.3), (2, 2, 3)),
     "BatchNorm": (BatchNorm, (3,)),
     "BatchNorm options": (lambda: BatchNorm(momentum=0.5, eps=0.1), (3,)),
@@ -38,12 +38,12 @@ LAYERS = {
     "LayerNorm options": (lambda: LayerNorm(eps=0.1), (4,)),
     "LayerNorm of pictures": (LayerNorm, (2, 2, 3)),
     "Flatten": (Flatten, (2, 3, 2)),
-    "Flatten of flat": (Flatten, (3,)),
+    "Flatten of vectors": (Flatten, (3,)),
     "ReLU": (ReLU, (3,)),
     "LeakyReLU": (LeakyReLU, (3,)),
-    "LeakyReLU steep": (lambda: LeakyReLU(0.7), (3,)),
+    "LeakyReLU alpha 0.7": (lambda: LeakyReLU(0.7), (3,)),
     "ELU": (ELU, (3,)),
-    "ELU deep": (lambda: ELU(2.5), (3,)),
+    "ELU alpha 2.5": (lambda: ELU(2.5), (3,)),
     "GELU": (GELU, (3,)),
     "SiLU": (SiLU, (3,)),
     "Tanh": (Tanh, (3,)),
@@ -79,23 +79,23 @@ INITS = (
 # name: (function that creates the loss, number of outputs, function that draws targets)
 LOSSES = {
     "BinaryCrossEntropy": (BinaryCrossEntropy, 1, lambda rng, m: rng.integers(0, 2, m)),
-    "BinaryCrossEntropy smooth": (
+    "BinaryCrossEntropy smoothing": (
         lambda: BinaryCrossEntropy(0.1),
         1,
         lambda rng, m: rng.integers(0, 2, m),
     ),
-    "BinaryCrossEntropy of labels": (
+    "BinaryCrossEntropy multilabel": (
         BinaryCrossEntropy,
         3,
         lambda rng, m: rng.integers(0, 2, (m, 3)),
     ),
-    "BinaryCrossEntropy of labels smooth, soft targets": (
+    "BinaryCrossEntropy multilabel smoothing, soft targets": (
         lambda: BinaryCrossEntropy(0.2),
         2,
         lambda rng, m: rng.random((m, 2)),
     ),
     "SoftmaxCrossEntropy": (SoftmaxCrossEntropy, 3, lambda rng, m: rng.integers(0, 3, m)),
-    "SoftmaxCrossEntropy smooth": (
+    "SoftmaxCrossEntropy smoothing": (
         lambda: SoftmaxCrossEntropy(0.1),
         4,
         lambda rng, m: rng.integers(0, 4, m),
@@ -105,13 +105,13 @@ LOSSES = {
         3,
         lambda rng, m: np.eye(3)[rng.integers(0, 3, m)],
     ),
-    "SoftmaxCrossEntropy smooth, soft targets": (
+    "SoftmaxCrossEntropy smoothing, soft targets": (
         lambda: SoftmaxCrossEntropy(0.3),
         3,
         lambda rng, m: rng.dirichlet(np.ones(3), m),
     ),
     "MeanSquaredError": (MeanSquaredError, 2, lambda rng, m: rng.standard_normal((m, 2))),
-    "MeanSquaredError single": (MeanSquaredError, 1, lambda rng, m: rng.standard_normal(m)),
+    "MeanSquaredError one output": (MeanSquaredError, 1, lambda rng, m: rng.standard_normal(m)),
     "Huber": (Huber, 2, lambda rng, m: 3 * rng.standard_normal((m, 2))),
     "Huber delta": (lambda: Huber(0.3), 1, lambda rng, m: rng.standard_normal((m, 1))),
 }

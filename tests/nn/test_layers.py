@@ -366,21 +366,21 @@ def test_dX_is_not_computed_after_layers_without_parameters(before):
     assert with_dX(net) == ["dense2"]
 
 
-WAYS = {
-    "copied beside ones": lambda net, X: X,
-    "held beside ones": lambda net, X: net.layers[0].fix_input(X) or X,
-    "into the layer's own room": lambda net, X: write(net.layers[0].input_buffer(len(X)), X),
-    "feature by feature": lambda net, X: np.asfortranarray(X),
-    "every other row": lambda net, X: np.repeat(X, 2, axis=0)[::2],
+LAYOUTS = {
+    "copied": lambda net, X: X,
+    "fixed input": lambda net, X: net.layers[0].fix_input(X) or X,
+    "input buffer": lambda net, X: write(net.layers[0].input_buffer(len(X)), X),
+    "Fortran order": lambda net, X: np.asfortranarray(X),
+    "strided rows": lambda net, X: np.repeat(X, 2, axis=0)[::2],
 }
 
 
-def write(room, X):
-    room[...] = X
-    return room
+def write(buffer, X):
+    buffer[...] = X
+    return buffer
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @settings(max_examples=20, deadline=None)
 @given(
     m=st.integers(1, 50),
@@ -389,14 +389,14 @@ def write(room, X):
     last=st.booleans(),
     seed=st.integers(0, 9),
 )
-def test_dense_matches_its_formula_for_any_memory_layout(way, m, n_in, n_out, last, seed):
+def test_dense_matches_its_formula_for_any_memory_layout(layout, m, n_in, n_out, last, seed):
     layers = [Dense(n_out)] if last else [Dense(n_out), Dense(2)]
     net = Sequential(layers, n_in=n_in, seed=seed, dtype=np.float64)
     draw_biases(net, np.random.default_rng(seed))
     dense = net.layers[0]
     X, dZ = normals(m, n_in, seed=seed), normals(m, n_out, seed=seed + 1)
     for _ in range(2):
-        Z = dense.forward(way(net, X), train=True)
+        Z = dense.forward(layout(net, X), train=True)
         np.testing.assert_allclose(Z, X @ dense.W.T + dense.b, rtol=1e-12, atol=1e-12)
         dX = dense.backward(dZ, need_dX=True)
         np.testing.assert_allclose(dX, dZ @ dense.W, rtol=1e-12, atol=1e-12)

@@ -7,9 +7,9 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.evaluate.per_example import NamedExamples, read_rows
 from plainnet.explain.example import explain
+from plainnet.explain.global_explanation import explain_model
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
-from plainnet.report.explanation_page import explanation_page, overview_page
+from plainnet.report.explanation_page import explanation_page, global_explanation_page
 from plainnet.training import train
 
 pytestmark = chromium.needs_chromium
@@ -23,7 +23,7 @@ def pages():
     model = train(table, TrainConfig(epochs=2)).model
     rows = read_rows(model, table)
     yield explanation_page(explain(model, table, 2), "a & b", nearest(model, rows.X[1], rows))
-    yield overview_page(overview(model, rows, repeats=1), "<i>model</i>")
+    yield global_explanation_page(explain_model(model, rows, repeats=1), "<i>model</i>")
     X, y, classes = pandas_and_bears(20, size=8)
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)
@@ -31,7 +31,7 @@ def pages():
     found = nearest(model, X[1], rows)
     seen = explain(model, X, 2, label=classes[0])
     yield explanation_page(seen, "", found, X[[one.row for one in found]])
-    yield overview_page(overview(model, rows, repeats=1), "model")
+    yield global_explanation_page(explain_model(model, rows, repeats=1), "model")
 
 
 def test_pages_open_without_message_or_request_and_fit(tmp_path):

@@ -212,4 +212,4 @@ def score_probabilities(
 
 def _rounded(bins: list[curves.Bin]) -> tuple[curves.Bin, ...]:
     """Round the mean probabilities to three digits: a bin may hold a single row."""
-    return tuple(one._replace(said=round(one.said, 3)) for one in bins)
+    return tuple(one._replace(predicted=round(one.predicted, 3)) for one in bins)

@@ -1,4 +1,4 @@
-"""One row or picture all the way: raw cells, preprocessing, every layer, the loss, and back."""
+"""The explanation of one example: its cells or pixels, every layer, the loss, the gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ _CHANNELS = ("red", "green", "blue")
 @final
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a row, and what preprocessing made of it."""
+    """One cell of a row, and the features it becomes."""
 
-    column: str  # the column's name and what it holds
-    kind: str  # the column's name and what it holds
-    raw: str | None  # the cell as it stands in the table; None where it is missing
-    features: tuple[tuple[str, float], ...]
-    how: str  # how, with the numbers put in
-    code: SourceLocation | None  # where
+    column: str
+    kind: str  # of the column
+    raw: str | None  # the text of the cell; None where it is missing
+    features: tuple[tuple[str, float], ...]  # name and value
+    how: str  # the encoding, with its numbers
+    code: SourceLocation | None  # of the encoding
 
     def to_json(self) -> dict[str, Any]:
-        """Return the cell as JSON can hold it."""
+        """Return the cell as JSON values."""
         return {
             "column": self.column,
             "kind": self.kind,
@@ -50,15 +50,15 @@ class Cell:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture as the network saw it, and how its bytes become numbers."""
+class ImageInput:
+    """An image as the network sees it, and how its bytes become numbers."""
 
-    pixels: Array  # after reading and resizing
-    how: tuple[str, ...]  # the formula of each channel, with the numbers put in
-    code: SourceLocation | None  # where
+    pixels: Array  # after resizing
+    how: tuple[str, ...]  # the formula of each channel, with its numbers
+    code: SourceLocation | None  # of the formula
 
     def to_json(self) -> dict[str, Any]:
-        """Return the picture as JSON can hold it."""
+        """Return the image as JSON values, without its pixels."""
         return {
             "shape": list(self.pixels.shape),
             "mean": self.pixels.mean(axis=(0, 1)).tolist(),
@@ -70,18 +70,18 @@ class Picture:
 @final
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One prediction with everything that leads to it."""
+    """One prediction, step by step."""
 
-    name: str  # row 3, or the picture's file
-    target: "Target"  # what is predicted
-    cells: tuple[Cell, ...]  # of a table's row; empty for a picture
-    picture: Picture | None  # of an image model
+    name: str  # row 3, or the image file
+    target: "Target"
+    cells: tuple[Cell, ...]  # of a row of a table; empty for an image
+    image: ImageInput | None
     inputs: tuple[str, ...]  # the name of each number that enters the network
-    trace: Trace  # the way through the network, and back
-    predicted: Array
+    trace: Trace  # forward and backward propagation in float64
+    predicted: Array  # by the model itself
     answer: str  # the prediction in words
-    truth: str | None  # what is right, if it is known
-    notes: tuple[str, ...]  # what had to be assumed
+    truth: str | None  # the target in words, if it is known
+    notes: tuple[str, ...]  # assumptions
 
     @property
     def outputs(self) -> tuple[tuple[str, float], ...]:
@@ -96,16 +96,16 @@ class Explanation:
 
     @property
     def difference(self) -> float:
-        """How far the float64 numbers here are from what the model itself says."""
+        """The largest difference between these float64 outputs and those of the model itself."""
         return float(np.abs(self.trace.a - self.predicted).max())
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return the explanation as JSON values."""
         return {
             "name": self.name,
             "task": self.target.task,
             "cells": [cell.to_json() for cell in self.cells],
-            "picture": None if self.picture is None else self.picture.to_json(),
+            "image": None if self.image is None else self.image.to_json(),
             "answer": self.answer,
             "truth": self.truth,
             "outputs": [{"name": name, "value": value} for name, value in self.outputs],
@@ -117,35 +117,35 @@ class Explanation:
 
 
 class Sample(NamedTuple):
-    """One row or picture, read: its name, X (1, ...) and target for the loss, and how it began."""
+    """One example as it was read: X is (1, ...), y as the loss takes it."""
 
     name: str
     X: Array
     y: Array | None
     cells: tuple[Cell, ...]
-    picture: Picture | None
+    image: ImageInput | None
     notes: list[str]
 
 
 def explain(
     model: Model, raw: Any, row: int = 1, *, label: str | None = None, entries: int = 12
 ) -> Explanation:
-    """Explain one prediction, and the gradient step that its loss asks for."""
+    """Explain the prediction of one row or image, and its gradients where the target is known."""
     sample = read_sample(model, raw, row, label)
-    predicted = model.predictions(sample.X)[0]  # which refuses a network that is out of proportion
+    predicted = model.predictions(sample.X)[0]  # refuses a network with extreme outputs
     X = sample.X if model.transform is None else model.transform(sample.X)
     y = None if sample.y is None else sample.y[0]
-    seen = trace(model.net, model.loss, X[0], y, entries=entries)
+    traced = trace(model.net, model.loss, X[0], y, entries=entries)
     return Explanation(
         sample.name,
         model.target,
         sample.cells,
-        sample.picture,
+        sample.image,
         input_names(model),
-        seen,
+        traced,
         predicted,
-        answer(model.target, predicted),
-        None if sample.y is None else truth(model.target, sample.y),
+        describe_prediction(model.target, predicted),
+        None if sample.y is None else describe_target(model.target, sample.y),
         tuple(sample.notes),
     )
 
@@ -159,21 +159,21 @@ def input_names(model: Model) -> tuple[str, ...]:
     return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
 
 
-def answer(target: "Target", a: Array) -> str:
-    """Say a prediction in words."""
+def describe_prediction(target: "Target", a: Array) -> str:
+    """Write a prediction in words."""
     from plainnet.data.columns import text_from_number
 
-    said = target.decode(a[np.newaxis])[0]
+    decoded = target.decode(a[np.newaxis])[0]
     if target.task == "regression":
-        return ";".join(map(text_from_number, said))
+        return ";".join(map(text_from_number, decoded))
     if target.task == "multilabel":
-        on = [name for name, yes in zip(target.classes, said, strict=True) if yes]
-        return ";".join(on) if on else "none"
-    return str(said)
+        labels = [name for name, on in zip(target.classes, decoded, strict=True) if on]
+        return ";".join(labels) or "none"
+    return str(decoded)
 
 
-def truth(target: "Target", y: Array) -> str:
-    """Say one encoded target in words, as `answer` says a prediction."""
+def describe_target(target: "Target", y: Array) -> str:
+    """Write one encoded target in words, as `describe_prediction` does."""
     from plainnet.data.columns import text_from_number
 
     if target.task == "multiclass":
@@ -181,14 +181,14 @@ def truth(target: "Target", y: Array) -> str:
     if target.task == "regression":  # standardized in float32, which keeps seven digits
         numbers = target.decode(np.atleast_2d(y[0]))[0]
         return ";".join(text_from_number(float(f"{number:.7g}")) for number in numbers)
-    return answer(target, np.atleast_1d(y[0]))
+    return describe_prediction(target, np.atleast_1d(y[0]))
 
 
 def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    """Read one row or picture and what is known of its target."""
+    """Read one row or image, with its target where it is known."""
     if model.transform is None:
         return _read_row(model, raw, row, label)
-    return _read_picture(model, raw, row, label)
+    return _read_image_sample(model, raw, row, label)
 
 
 def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
@@ -239,18 +239,18 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
     from plainnet.data.columns import Cells
 
     if isinstance(column, NumberColumn):
-        value, said = column.median, "missing = the median: "
+        value, prefix = column.median, "missing = the median: "
         if raw is not None:
-            value, said = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
+            value, prefix = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
         if column.unscaled:
-            return f"{said}{value:.6g}, as it is"
-        return f"{said}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
+            return f"{prefix}{value:.6g}, as it is"
+        return f"{prefix}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
     if isinstance(column, CategoryColumn):
         return "1 for its own level, 0 for the others"
     return column.encoding if raw is None else column.encoding.split("; ")[-1]
 
 
-def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+def _read_image_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
     from plainnet.data.decode import printable, read_image
     from plainnet.data.images import image_files
 
@@ -266,18 +266,18 @@ def _read_picture(model: Model, raw: Any, row: int, label: str | None) -> Sample
         name = printable(file.relative_to(folder) if folder.is_dir() else file)
         if label is None:
             label = _class_folder(file, folder, target.classes)
-    schema.transform(X)  # refuses pictures of another size before anything is said of them
+    schema.transform(X)  # refuses images of another size
     how = tuple(
         f"{channel}: byte" if schema.unscaled else f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
         for channel, mean, std in zip(_CHANNELS, schema.mean, schema.std, strict=True)
     )
-    picture = Picture(X[0], how, code_of(type(schema).transform))
+    image = ImageInput(X[0], how, code_of(type(schema).transform))
     y = None if label is None else _labeled(target, label)
-    return Sample(name, X, y, (), picture, [])
+    return Sample(name, X, y, (), image, [])
 
 
 def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | None:
-    """The class that a picture's folders name: the outermost inside the folder, or its own."""
+    """Return the class named by the folder of an image: the outermost one, or its own."""
     inside = file.relative_to(folder).parts[:-1] if folder.is_dir() else ()
     own = folder.name if folder.is_dir() else file.resolve().parent.name
     for name in (*inside[:1], own):
@@ -287,7 +287,7 @@ def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | Non
 
 
 def _labeled(target: "Target", label: str) -> Array:
-    """Encode a label that a person typed."""
+    """Encode a label from the command line."""
     import pandas as pd
 
     columns = target.columns

@@ -1,4 +1,4 @@
-"""Pictures of what a network saw and of what it looks for, as PNG."""
+"""Images of the first layer's weights, and images as PNG."""
 
 import base64
 import io
@@ -16,33 +16,32 @@ Pixels = NDArray[np.uint8]
 
 
 def first_weights(model: Model) -> Pixels:
-    """Paint the weights of each unit of the first layer as a picture.
+    """Draw the weights of each unit of the first layer as an image, scaled by the largest weight.
 
-    A unit's weights are one for each byte of a picture, so they have its shape. Gray is zero;
-    where a channel is brighter, more of that color there raises the unit's z, where it is darker,
-    less does. Each unit is scaled by its own largest weight.
+    Gray is zero; where a channel is brighter, more of that color raises the unit's z, where it is
+    darker, less does.
     """
     from plainnet.data.images import ImageSchema
 
     schema, first = model.schema, model.net.layers[0]
     if not isinstance(schema, ImageSchema):
         raise PlainnetError(
-            "the weights of a model of tables are no pictures: explain a row to see them"
+            "the weights of a table model are not pictures: explain a row to see them"
         )
     if not isinstance(first, Dense):
         raise PlainnetError(
-            f"the first layer is {type(first).__name__}, whose weights are no pictures: "
+            f"the first layer is {type(first).__name__}, whose weights are not pictures: "
             "it must be Dense"
         )
     W = first.W.astype(np.float64)
     largest = np.abs(W).max(axis=1, keepdims=True)
-    painted = 127.5 + 127.5 * W / np.where(largest > 0, largest, 1.0)
-    pixels: Pixels = np.rint(painted).astype(np.uint8)
+    colors = 127.5 + 127.5 * W / np.where(largest > 0, largest, 1.0)
+    pixels: Pixels = np.rint(colors).astype(np.uint8)
     return pixels.reshape(-1, schema.size, schema.size, 3)
 
 
 def png(pixels: Array) -> bytes:
-    r"""Write a picture as PNG."""
+    """Encode an image as PNG."""
     from PIL import Image
 
     content = io.BytesIO()
@@ -51,17 +50,17 @@ def png(pixels: Array) -> bytes:
 
 
 def png_uri(pixels: Array) -> str:
-    """Write a picture as text that stands in a page instead of an address."""
+    """Encode an image as a data URI of a page."""
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
 
 
-def sheet(pictures: Array, columns: int = 8, gap: int = 2) -> Any:
-    """Lay pictures out side by side, white between them."""
-    n, height, width, _ = pictures.shape
+def contact_sheet(images: Array, columns: int = 8, gap: int = 2) -> Any:
+    """Lay images out in a grid, with white gaps."""
+    n, height, width, _ = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
     whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
-        whole[top : top + height, left : left + width] = picture
+        whole[top : top + height, left : left + width] = image
     return whole

@@ -16,8 +16,8 @@ class Bin(NamedTuple):
     low: float
     high: float
     rows: int  # how many rows; bins without any are left out
-    said: float  # the mean probability, and how often it came true
-    came: float  # the mean probability, and how often it came true
+    predicted: float  # the mean probability
+    observed: float  # the share that came true
 
 
 class Threshold(NamedTuple):
@@ -102,7 +102,7 @@ def calibration_error(table: list[Bin]) -> float:
     As of Guo, Pleiss, Sun and Weinberger (ICML 2017).
     """
     rows = sum(line.rows for line in table)
-    return sum(line.rows * abs(line.said - line.came) for line in table) / rows
+    return sum(line.rows * abs(line.predicted - line.observed) for line in table) / rows
 
 
 def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:

@@ -79,8 +79,8 @@ def class_charts(target: "Target", evaluation: "Evaluation") -> list[Chart]:
         roc.append(Line(name, *zip(*one.roc, strict=True)))
         recalls, precisions = zip(*one.pr, strict=True)
         precision.append(Line(name, [0.0, *recalls], [precisions[0], *precisions]))
-        predicted = [line.said for line in one.reliability]
-        calibration.append(Line(name, predicted, [line.came for line in one.reliability]))
+        predicted = [line.predicted for line in one.reliability]
+        calibration.append(Line(name, predicted, [line.observed for line in one.reliability]))
     if not roc:
         return []
     of = f" of {roc[0].label!r}" if len(roc) == 1 else ""

@@ -1,60 +1,58 @@
-"""Explanations as pages: one HTML file that needs nothing else and runs nothing."""
+"""Explanations as pages: one HTML file each, without scripts or other files."""
 
 from collections.abc import Sequence
 
 from plainnet.explain.example import Explanation
+from plainnet.explain.global_explanation import GlobalExplanation
 from plainnet.explain.images import Pixels, png_uri
 from plainnet.explain.neighbors import Neighbor
-from plainnet.explain.overview import Overview
 from plainnet.explain.trace import shape_text
-from plainnet.report import text as telling
-from plainnet.report.html import Table, page
+from plainnet.report import text
+from plainnet.report.html import page
 
 
 def explanation_page(
-    seen: Explanation,
+    explanation: Explanation,
     subtitle: str = "",
     neighbors: Sequence[Neighbor] = (),
     gallery: Pixels | None = None,
 ) -> str:
-    """Write the explanation of one row or picture as a page."""
+    """Write the explanation of one example as a page."""
     contents = [("answer", "The answer"), ("input", "Input"), ("forward", "Forward")]
-    if seen.trace.gradients:
+    if explanation.trace.gradients:
         contents += [("loss", "Loss"), ("backward", "Backward")]
     if neighbors:
         contents.append(("nearest", "Nearest samples"))
     return page(
         "explain.html",
-        title=f"How {seen.name} is predicted",
+        title=f"How {explanation.name} is predicted",
         subtitle=subtitle,
         contents=contents,
-        seen=seen,
-        telling=telling,
-        Table=Table,
+        explanation=explanation,
+        text=text,
         shape_text=shape_text,
-        picture=None if seen.picture is None else png_uri(seen.picture.pixels),
+        picture=None if explanation.image is None else png_uri(explanation.image.pixels),
         neighbors=neighbors,
         gallery=_uris(gallery),
     )
 
 
-def overview_page(seen: Overview, title: str, subtitle: str = "") -> str:
-    """Write what was found of a whole model as a page."""
-    contents = [("importance", "What the model relies on"), ("mistakes", "Surely wrong")]
-    if seen.weights is not None:
+def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle: str = "") -> str:
+    """Write the global explanation of a model as a page."""
+    contents = [("importance", "What the model relies on"), ("mistakes", "Confidently wrong")]
+    if explanation.weights is not None:
         contents.append(("weights", "First-layer weights"))
     return page(
-        "overview.html",
+        "global_explanation.html",
         title=title,
         subtitle=subtitle,
         contents=contents,
-        seen=seen,
-        telling=telling,
-        Table=Table,
-        weights=_uris(seen.weights),
-        gallery=_uris(seen.gallery),
+        explanation=explanation,
+        text=text,
+        weights=_uris(explanation.weights),
+        gallery=_uris(explanation.gallery),
     )
 
 
-def _uris(pictures: Pixels | None) -> list[str]:
-    return [] if pictures is None else [png_uri(one) for one in pictures]
+def _uris(images: Pixels | None) -> list[str]:
+    return [] if images is None else [png_uri(one) for one in images]

@@ -141,8 +141,8 @@ def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
         (
             f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
             f"{one.rows:,}",
-            percent(one.said),
-            percent(one.came),
+            percent(one.predicted),
+            percent(one.observed),
         )
         for one in evaluation.probabilities.reliability
     ]

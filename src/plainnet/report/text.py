@@ -1,19 +1,17 @@
-"""Telling: an explanation as rows of text, the same for a terminal and for a page."""
+"""Explanations as sentences and tables, drawn by the terminal and by the page."""
 
 from collections.abc import Sequence
 
 from plainnet.evaluate.checks import NOTABLE
 from plainnet.explain.example import Explanation
 from plainnet.explain.formulas import SourceLocation
-from plainnet.explain.importance import Estimate, Importance
-from plainnet.explain.mistakes import Mistake
+from plainnet.explain.global_explanation import GlobalExplanation
+from plainnet.explain.importance import Estimate
 from plainnet.explain.neighbors import Neighbor
-from plainnet.explain.overview import Overview
 from plainnet.explain.trace import Gradient, Slope, Step, excerpt, shape_text
 from plainnet.formatting import percent
 from plainnet.nn.parameters import Array
-
-Rows = list[list[str]]
+from plainnet.report.html import Table
 
 
 def share(p: float) -> str:
@@ -23,43 +21,44 @@ def share(p: float) -> str:
     return "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
 
 
-def headline(seen: Explanation) -> str:
-    """Say in a sentence what the model says, and what is right."""
-    text = f"The model says {seen.answer}"
-    if seen.target.task in ("binary", "multiclass"):
-        text += f", with a probability of {share(dict(seen.outputs)[seen.answer])}"
-    if seen.truth is None:
+def headline(explanation: Explanation) -> str:
+    """Write the prediction and the truth in a sentence."""
+    answer, truth, task = explanation.answer, explanation.truth, explanation.target.task
+    text = f"The model says {answer}"
+    if task in ("binary", "multiclass"):
+        text += f", with a probability of {share(dict(explanation.outputs)[answer])}"
+    if truth is None:
         return text + "; what is right is not known."
-    if seen.target.task == "regression":
-        return f"{text}; right is {seen.truth}."
-    return text + ("; that is right." if seen.truth == seen.answer else f"; right is {seen.truth}.")
+    if task == "regression":
+        return f"{text}; right is {truth}."
+    return text + ("; that is right." if truth == answer else f"; right is {truth}.")
 
 
-def cell_rows(seen: Explanation, n: int) -> Rows:
-    """List the cells of a row: column, cell, how it becomes a number, and which."""
-    rows = []
-    for cell in seen.cells:
-        raw = "(missing)" if cell.raw is None else cell.raw
+def cells_table(explanation: Explanation) -> Table:
+    """List the cells of a row, how each is encoded, and the features that result."""
+    rows, n = [], explanation.trace.entries
+    for cell in explanation.cells:
         features = list(cell.features)
         if len(features) > n:
             features = [(name, value) for name, value in features if value]
-        said = [_feature(cell.column, name, value) for name, value in features]
+        texts = [_feature(cell.column, name, value) for name, value in features]
         if len(features) < len(cell.features):
-            said.append(f"{len(cell.features) - len(features):,} others = 0")
-        rows.append([cell.column, raw, cell.how, ", ".join(said) or "nothing"])
-    return rows
+            texts.append(f"{len(cell.features) - len(features):,} others = 0")
+        raw = "(missing)" if cell.raw is None else cell.raw
+        rows.append([cell.column, raw, cell.how, ", ".join(texts) or "nothing"])
+    return Table("Cells", ("column", "cell", "how", "becomes"), rows)
 
 
 def _feature(column: str, name: str, value: float) -> str:
     """Write a feature without the name of its column: ``0.5``, ``missing = 0``, ``Bo = 1``."""
-    own = name.removeprefix(column).removeprefix(": ").removeprefix("=")
-    return f"{own} = {value:.6g}" if own else f"{value:.6g}"
+    short = name.removeprefix(column).removeprefix(": ").removeprefix("=")
+    return f"{short} = {value:.6g}" if short else f"{value:.6g}"
 
 
-def codes(seen: Explanation) -> list[SourceLocation]:
-    """List where the cells of a row are turned into numbers, each place once."""
-    found = [cell.code for cell in seen.cells]
-    return list(dict.fromkeys(code for code in found if code is not None))
+def source_locations(explanation: Explanation) -> list[SourceLocation]:
+    """List the code that encodes the cells of a row, each location once."""
+    codes = [cell.code for cell in explanation.cells]
+    return list(dict.fromkeys(code for code in codes if code is not None))
 
 
 def values_text(values: Array, n: int) -> str:
@@ -72,10 +71,12 @@ def values_text(values: Array, n: int) -> str:
     return f"{some}; the largest {len(chosen):,} of {values.size:,}, which run from {ends}"
 
 
-def input_rows(seen: Explanation) -> Rows:
-    """List the numbers that enter the network: name, and value; the largest of many."""
-    x = seen.trace.x.ravel()
-    return [[seen.inputs[i], f"{x[i]:.6g}"] for (i,) in excerpt(x, seen.trace.entries)]
+def inputs_table(explanation: Explanation) -> Table:
+    """List the largest numbers that enter the network."""
+    x, names = explanation.trace.x.ravel(), explanation.inputs
+    rows = [[names[i], f"{x[i]:.6g}"] for (i,) in excerpt(x, explanation.trace.entries)]
+    caption = f"The largest of {len(names):,} numbers that enter the network"
+    return Table(caption, ("number", "value"), rows, (1,))
 
 
 def parameters_text(step: Step) -> str:
@@ -86,12 +87,14 @@ def parameters_text(step: Step) -> str:
     )
 
 
-def gradient_rows(gradient: Gradient, inputs: Sequence[str]) -> Rows:
-    """List a gradient's entries beside their finite differences."""
-    rows = [_slope_row(slope, gradient.name, inputs) for slope in gradient.checked]
+def gradient_table(gradient: Gradient, inputs: Sequence[str]) -> Table:
+    """List entries of a gradient beside their finite differences."""
+    slopes = list(gradient.checked)
     if gradient.direction is not None:
-        rows.append(_slope_row(gradient.direction, gradient.name, inputs))
-    return rows
+        slopes.append(gradient.direction)
+    rows = [_slope_row(slope, gradient.name, inputs) for slope in slopes]
+    head = ("entry", "value", "gradient", "finite difference")
+    return Table(f"dL/d{gradient.name}", head, rows, (1, 2, 3))
 
 
 def _slope_row(slope: Slope, name: str, inputs: Sequence[str]) -> list[str]:
@@ -104,39 +107,42 @@ def _slope_row(slope: Slope, name: str, inputs: Sequence[str]) -> list[str]:
     return [entry, value, f"{slope.gradient:.7g}", numeric]
 
 
-def agreement(seen: Explanation) -> str:
-    """Say whether gradients and finite differences agree, and the forward pass with the model."""
+def agreement(explanation: Explanation) -> str:
+    """Say whether gradients agree with finite differences, and the trace with the model."""
+    trace = explanation.trace
     text = (
-        f"The model itself computes in {seen.predicted.dtype}; its prediction differs from these "
-        f"float64 numbers by {seen.difference:.1e}."
+        f"The model itself computes in {explanation.predicted.dtype}; its prediction differs from "
+        f"these float64 numbers by {explanation.difference:.1e}."
     )
-    if seen.trace.gradients:
-        most = max(gradient.difference for gradient in seen.trace.gradients)
-        verdict = "agree" if seen.trace.ok else "DO NOT AGREE"
+    if trace.gradients:
+        most = max(gradient.difference for gradient in trace.gradients)
+        verdict = "agree" if trace.ok else "DO NOT AGREE"
         text += f" Gradients and finite differences {verdict}, to {most:.1e}."
     return text
 
 
-def caution(seen: Overview) -> str:
-    """Say how many of the samples were trained on, where they are more than a few; else nothing."""
-    if seen.trained_on is None or seen.trained_on.low <= NOTABLE:
+def caution(explanation: GlobalExplanation) -> str:
+    """Say how many of the rows were trained on, where that is a notable share."""
+    share = explanation.trained_on
+    if share is None or share.low <= NOTABLE:
         return ""
-    least = percent(seen.trained_on.low)
+    least = percent(share.low)
     return (
         f"The model was trained on at least {least} of these samples: expect more errors on others."
     )
 
 
-def importance_rows(found: Sequence[Importance], n: int) -> Rows:
-    """List importances: name, rise of the loss and change of the score, with intervals."""
-    accuracy = bool(found) and found[0].metric_name == "accuracy"
-    rows = []
-    for one in found[:n]:
-        none = one.loss.low <= 0 <= one.loss.high
-        worse = one.loss.high < 0
+def importance_table(explanation: GlobalExplanation) -> Table:
+    """List how much loss and score change without each column, with intervals."""
+    metric, rows = explanation.importances[0].metric_name, []
+    accuracy = metric == "accuracy"
+    for one in explanation.importances:
+        none, worse = one.loss.low <= 0 <= one.loss.high, one.loss.high < 0
         remark = "could be nothing" if none else "better without" if worse else ""
-        rows.append([one.name, _interval(one.loss), _interval(one.score, percent=accuracy), remark])
-    return rows
+        rows.append([one.name, _interval(one.loss), _interval(one.score, accuracy), remark])
+    caption = f"Permutation importance on {explanation.rows:,} samples, with 95 % intervals"
+    change = f"{metric} {'falls' if accuracy else 'rises'} by"
+    return Table(caption, ("", "the loss rises by", change, "remark"), rows, (1, 2))
 
 
 def _interval(estimate: Estimate, percent: bool = False) -> str:
@@ -147,22 +153,27 @@ def _interval(estimate: Estimate, percent: bool = False) -> str:
     return f"{estimate.mean:.3g} ± {half:.2g}"
 
 
-def mistake_rows(found: Sequence[Mistake]) -> Rows:
-    """List mistakes: name, what was said, what is true, and how sure the model was."""
-    return [
+def mistakes_table(explanation: GlobalExplanation) -> Table:
+    """List the predictions and truths of mistakes, with confidence or error."""
+    regression = explanation.wrong is None
+    rows = [
         [
             one.name,
-            one.said,
+            one.predicted,
             one.true,
             f"{one.error:.4g}" if one.confidence is None else share(one.confidence),
         ]
-        for one in found
+        for one in explanation.mistakes
     ]
+    head = ("sample", "the model says", "true", "error" if regression else "confidence")
+    return Table("Largest errors" if regression else "Most confidently wrong", head, rows, (3,))
 
 
-def neighbor_rows(found: Sequence[Neighbor]) -> Rows:
-    """List neighbors: name, both distances, what is true of it, and what the model says of it."""
-    return [
-        [one.name, f"{one.distance:.4g}", f"{one.input_distance:.4g}", one.true, one.said]
-        for one in found
+def neighbors_table(neighbors: Sequence[Neighbor]) -> Table:
+    """List neighbors with their distances, truths and predictions."""
+    rows = [
+        [one.name, f"{one.distance:.4g}", f"{one.input_distance:.4g}", one.true, one.predicted]
+        for one in neighbors
     ]
+    head = ("sample", "distance", "of the inputs", "true", "the model says")
+    return Table("Nearest samples", head, rows, (1, 2))

@@ -21,7 +21,7 @@ def test_a_row_as_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) ->
     outcome = cli("explain", trained, survey, "--row", 7)
     assert (outcome.code, outcome.err) == (0, "")
     assert max(map(len, outcome.out.splitlines())) <= 80
-    for telling in (
+    for text in (
         "row 7\nThe model says ",
         "Gradients and finite differences agree, to",
         "Friends_circle_size",
@@ -33,7 +33,7 @@ def test_a_row_as_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) ->
         "dL/dx, from dense1",
         "finite difference",
     ):
-        assert telling in outcome.out
+        assert text in outcome.out
     assert re.search(r"Z = X W\^T \+ b    plainnet/nn/layers\.py:\d+-\d+\n", outcome.out)
 
 
@@ -42,7 +42,7 @@ def test_a_row_in_json_says_what_predict_says(cli: Cli, trained: Path, survey: P
     assert (outcome.code, outcome.err) == (0, "")
     seen = json.loads(outcome.out)
     assert list(seen) == [
-        *("name", "task", "cells", "picture", "answer", "truth", "outputs", "model_says"),
+        *("name", "task", "cells", "image", "answer", "truth", "outputs", "model_says"),
         *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
         *("gradients_agree", "nearest"),
     ]

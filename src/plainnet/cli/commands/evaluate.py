@@ -126,17 +126,19 @@ def show_evaluation(
         line(console, f"{name}: {value}")
 
 
-def show_table(console: Console, shown: Table, width: int = 80) -> None:
+def show_table(
+    console: Console, shown: Table, *, width: int | None = None, most: int = _LISTED
+) -> None:
     """Show the first rows of a table, with names of at most `width` characters."""
-    rows = [[shorten(row[0], width), *row[1:]] for row in shown.rows[:_LISTED]]
+    rows = [[shorten(row[0], width), *row[1:]] for row in shown.rows[:most]]
     section(console, table(shown.caption, shown.head, rows, right=shown.right))
-    if len(shown.rows) > _LISTED:
-        line(console, f"and {len(shown.rows) - _LISTED:,} more")
+    if len(shown.rows) > most:
+        line(console, f"and {len(shown.rows) - most:,} more")
 
 
-def shorten(name: str, width: int) -> str:
+def shorten(name: str, width: int | None) -> str:
     """Cut a long name."""
-    return name if len(name) <= width else name[: width - 1] + "…"
+    return name if width is None or len(name) <= width else name[: width - 1] + "…"
 
 
 def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:

@@ -15,10 +15,10 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import NamedExamples, read_rows
-from plainnet.explain.images import first_weights, png, png_uri, sheet
-from plainnet.explain.mistakes import worst
+from plainnet.explain.global_explanation import explain_model
+from plainnet.explain.images import contact_sheet, first_weights, png, png_uri
+from plainnet.explain.mistakes import confident_mistakes
 from plainnet.explain.neighbors import nearest
-from plainnet.explain.overview import overview
 from plainnet.model import Model
 from plainnet.nn import (
     BinaryCrossEntropy,
@@ -30,8 +30,8 @@ from plainnet.nn import (
     SoftmaxCrossEntropy,
     mlp,
 )
-from plainnet.report import text as telling
-from plainnet.report.explanation_page import overview_page
+from plainnet.report import text as sentences
+from plainnet.report.explanation_page import global_explanation_page
 from plainnet.training import train
 
 
@@ -54,8 +54,8 @@ def rows(x, y, dtype=np.float32):
 def test_most_confident_mistakes_by_hand():
     """p = sigmoid(x): 0.9526 predicts yes, 0.2689 no, 0.8808 yes; the last row is right."""
     model = line_model("binary", ("no", "yes"), loss=BinaryCrossEntropy())
-    found = worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
-    assert [(one.row, one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]))
+    assert [(one.row, one.name, one.predicted, one.true) for one in found] == [
         (0, "r0", "yes", "no"),
         (2, "r2", "yes", "no"),
         (1, "r1", "no", "yes"),
@@ -64,26 +64,31 @@ def test_most_confident_mistakes_by_hand():
         [0.952574, 0.880797, 0.731059], abs=1e-6
     )
     assert found[0].loss == pytest.approx(np.log1p(np.exp(3)))
-    assert [one.name for one in worst(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)] == ["r0"]
-    assert worst(model, rows([1, 2], [1, 1])) == []
+    assert [
+        one.name for one in confident_mistakes(model, rows([3, -1, 2, 5], [0, 1, 0, 1]), n=1)
+    ] == ["r0"]
+    assert confident_mistakes(model, rows([1, 2], [1, 1])) == []
 
 
 def test_mistakes_of_classes_labels_and_numbers():
     classes = line_model(
         "multiclass", ("a", "b", "c"), loss=SoftmaxCrossEntropy(), n_out=3
     )  # the larger x, the more c; below 0, a
-    found = worst(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
-    assert [(one.name, one.said, one.true) for one in found] == [("r1", "c", "a"), ("r0", "c", "a")]
+    found = confident_mistakes(classes, rows([1, 4, -2, 2], [0, 0, 0, 2], np.int64))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
+        ("r1", "c", "a"),
+        ("r0", "c", "a"),
+    ]
     labels = line_model("multilabel", ("a", "b"), loss=BinaryCrossEntropy(), n_out=2)
-    found = worst(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
-    assert [(one.name, one.said, one.true, one.error) for one in found] == [
+    found = confident_mistakes(labels, rows([1, -1, 2], [[1, 1], [0, 1], [0, 0]]))
+    assert [(one.name, one.predicted, one.true, one.error) for one in found] == [
         ("r2", "a;b", "none", 1.0),
         ("r1", "none", "b", 0.5),
     ]
     assert found[1].confidence == pytest.approx(1 / (1 + np.exp(-2)))
     numbers = line_model("regression", loss=MeanSquaredError())
-    found = worst(numbers, rows([1, 2], [[1.5], [0.0]]))
-    assert [(one.name, one.said, one.true) for one in found] == [
+    found = confident_mistakes(numbers, rows([1, 2], [[1.5], [0.0]]))
+    assert [(one.name, one.predicted, one.true) for one in found] == [
         ("r1", "20", "0"),
         ("r0", "10", "15"),
     ]
@@ -143,7 +148,7 @@ def test_weight_images_show_weights_at_their_pixels():
 
 def test_other_models_have_no_weight_images():
     table = train(introverts(50), TrainConfig(epochs=1)).model
-    with pytest.raises(PlainnetError, match="the weights of a model of tables are no pictures"):
+    with pytest.raises(PlainnetError, match="the weights of a table model are not pictures"):
         first_weights(table)
     net = Sequential([LayerNorm(), Dense(1)], n_in=12)
     schema = ImageSchema(2, (0.0,) * 3, (1.0,) * 3)
@@ -160,7 +165,7 @@ def test_png_preserves_every_pixel():
 
 def test_sheet_contains_every_picture():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), np.uint8)
-    whole = sheet(pictures, columns=2, gap=1)
+    whole = contact_sheet(pictures, columns=2, gap=1)
     assert whole.shape == (3 * 5 - 1, 2 * 4 - 1, 3)
     assert np.array_equal(whole[:4, :3], pictures[0])
     assert np.array_equal(whole[5:9, 4:], pictures[3])
@@ -174,17 +179,12 @@ def test_table_overview_and_page():
     hostile = "<img src=x onerror=alert(1)>"
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
     model = train(frame, TrainConfig(epochs=10)).model
-    result = overview(model, read_rows(model, frame), repeats=2, n=4)
-    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (
-        200,
-        4,
-        None,
-        None,
-    )
+    result = explain_model(model, read_rows(model, frame), repeats=2, n=4)
+    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (200, 4, None, None)
     said = model.predict(frame)
     assert result.wrong == int((said != frame["Personality"]).sum())
     json.dumps(result.to_json(), allow_nan=False)
-    text = overview_page(result, hostile, hostile)
+    text = global_explanation_page(result, hostile, hostile)
     assert "<img" not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert "Permutation importance" in text
@@ -195,25 +195,25 @@ def test_picture_overview_and_page():
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
-    result = overview(model, NamedExamples(names, X, wrong), repeats=1, n=3)
+    result = explain_model(model, NamedExamples(names, X, wrong), repeats=1, n=3)
     assert result.wrong == 20
     assert result.weights.shape == (3, 8, 8, 3)
     assert np.array_equal(result.gallery, X[[one.row for one in result.mistakes]])
-    text = overview_page(result, "model")
+    text = global_explanation_page(result, "model")
     assert text.count('src="data:image/png;base64,') == 6
     assert 'alt="weights of unit 3"' in text
-    right = overview(model, NamedExamples(names, X, 1 - wrong), repeats=1)
+    right = explain_model(model, NamedExamples(names, X, 1 - wrong), repeats=1)
     assert (right.wrong, right.gallery) == (0, None)
-    assert "0 of 20 samples are answered wrong." in overview_page(right, "model")
+    assert "0 of 20 samples are answered wrong." in global_explanation_page(right, "model")
 
 
 def test_regression_overview():
     frame = introverts(80).assign(price=lambda f: 2.5 * f["Friends_circle_size"].astype(float))
     frame = frame.dropna(subset=["price"])
     model = train(frame, TrainConfig(epochs=3, target=("price",))).model
-    result = overview(model, read_rows(model, frame), repeats=2, n=2)
+    result = explain_model(model, read_rows(model, frame), repeats=2, n=2)
     assert result.wrong is None
-    assert "MAE rises by" in overview_page(result, "m")
+    assert "MAE rises by" in global_explanation_page(result, "m")
     assert len(result.mistakes) == 2
 
 
@@ -224,21 +224,21 @@ def test_training_samples_are_reported(known, said):
     frame["y"] = rng.choice(["no", "yes"], 400)
     model = train(frame.iloc[:200], TrainConfig(epochs=1, test_fraction=0)).model
     given = frame.iloc[[*range(known), *range(200, 300 - known)]]
-    result = overview(model, read_rows(model, given), repeats=1)
+    result = explain_model(model, read_rows(model, given), repeats=1)
     assert result.trained_on.low <= known / 100 <= result.trained_on.high
     assert result.to_json()["trained_on"] == result.trained_on._asdict()
-    text = telling.caution(result)
+    text = sentences.caution(result)
     says = (
         f"The model was trained on at least {100 * result.trained_on.low:.1f} % of these samples: "
         "expect more errors on others."
     )
     assert text == (says if said else "")
-    assert (text in overview_page(result, "m")) or not text
+    assert (text in global_explanation_page(result, "m")) or not text
 
 
 def test_training_samples_are_unknown_without_fingerprints():
     frame = introverts(60)
     model = train(frame, TrainConfig(epochs=1, fingerprints=False)).model
-    result = overview(model, read_rows(model, frame), repeats=1)
+    result = explain_model(model, read_rows(model, frame), repeats=1)
     assert result.trained_on is result.to_json()["trained_on"] is None
-    assert telling.caution(result) == ""
+    assert sentences.caution(result) == ""

@@ -1,0 +1,60 @@
+"""The global explanation of a model: what it relies on, and where it is confidently wrong."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from plainnet.evaluate.membership import Share, trained_share
+from plainnet.evaluate.per_example import NamedExamples, row_scores
+from plainnet.explain.images import Pixels, first_weights
+from plainnet.explain.importance import Importance, importance
+from plainnet.explain.mistakes import Mistake, confident_mistakes
+from plainnet.model import Model
+from plainnet.nn.layers import Dense
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GlobalExplanation:
+    """What a model relies on, and where it fails, on rows with known targets."""
+
+    rows: int
+    wrong: int | None  # rows with a wrong label; None for a regression
+    importances: tuple[Importance, ...]  # of columns or image tiles, the most important first
+    mistakes: tuple[Mistake, ...]  # the most confident first
+    gallery: Pixels | None  # the images of the mistakes; None for tables
+    weights: Pixels | None  # the weights of the first layer as images; None for tables
+    trained_on: Share | None  # the share of the rows that the model was trained on, where known
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON values; of images only their number."""
+        return {
+            "rows": self.rows,
+            "wrong": self.wrong,
+            "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
+            "importance": [one.to_json() for one in self.importances],
+            "mistakes": [one._asdict() for one in self.mistakes],
+            "first_layer_pictures": 0 if self.weights is None else len(self.weights),
+        }
+
+
+def explain_model(
+    model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, n: int = 10
+) -> GlobalExplanation:
+    """Explain a model on rows with known targets: importances and the n worst mistakes."""
+    wrong = None
+    if model.target.task != "regression":
+        y = model.loss.encode(rows.y, model.net.n_out, np.float64)
+        wrong = int(np.count_nonzero(row_scores(model, model.forward(rows.X), y) < 1))
+    mistakes = confident_mistakes(model, rows, n)
+    images = model.transform is not None
+    return GlobalExplanation(
+        len(rows.X),
+        wrong,
+        tuple(importance(model, rows, repeats=repeats, seed=seed)),
+        tuple(mistakes),
+        rows.X[[one.row for one in mistakes]] if images and mistakes else None,
+        first_weights(model) if images and isinstance(model.net.layers[0], Dense) else None,
+        trained_share(model, rows.X),
+    )
