@@ -50,9 +50,9 @@ def test_names_are_never_markup(name):
     page = Page(text)  # fails on tags that do not match
     assert text.count("<script") == 2
     assert "alert(1)</script>" not in text
-    stored = json.loads(page.all("script")[0]["words"])
+    stored = json.loads(page.all("script")[0]["text"])
     assert EVIL in [column["name"] for column in stored["columns"]]
-    labels = [label["words"] for label in page.all("label")]
+    labels = [label["text"] for label in page.all("label")]
     assert EVIL in labels
 
 
@@ -75,7 +75,7 @@ def test_the_form_begins_with_what_is_usual():
     values = {f["of"]["id"]: f["of"]["value"] for f in page.all("input")}
     assert values["column-0"] == "45.5"  # the median age
     assert values["column-2"] == "70,45"  # which the table writes with a comma
-    chosen = [option["words"] for option in page.all("option") if "selected" in option["of"]]
+    chosen = [option["text"] for option in page.all("option") if "selected" in option["of"]]
     assert chosen == ["Yes", "Yes", "don't know", "São Paulo", "a value"]
 
 
