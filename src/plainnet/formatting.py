@@ -39,7 +39,7 @@ def points(share: float) -> str:
 
 
 def score(name: str, value: float | None) -> str:
-    """Write a figure of `plainnet.metrics.scores.evaluate`."""
+    """Write a figure of `plainnet.metrics.scores.compute_metrics`."""
     return percent(value) if name in _SHARES else number(value)
 
 
