@@ -100,7 +100,7 @@ def calibration_error(table: list[Bin]) -> float:
 
 
 def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
-    """Return at most `points` points of a curve with both ends; straight stretches lose theirs first."""
+    """Return at most `points` points of a curve, with both ends; straight stretches lose theirs."""
     bends = np.ones(len(columns[0]), np.bool_)
     for column in columns if len(columns) > 1 else ():
         bends[1:-1] &= (column[1:-1] != column[:-2]) | (column[1:-1] != column[2:])
