@@ -30,7 +30,7 @@ def percent(share: float | None) -> str:
 
 
 def points(share: float) -> str:
-    """Write a share in percent without the sign; a share above 0 never as 0, below 1 never as 100."""
+    """Write a share in percent without the sign; only exact shares become 0 or 100."""
     for digits in (1, 2, 3):
         text = f"{100 * share:.{digits}f}"
         if 0 < float(text) < 100 or not 0 < share < 1:

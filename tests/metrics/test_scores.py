@@ -247,7 +247,8 @@ HALF = np.full((3, 1), 0.5)
     [
         (
             "ranking", [0], [0.5],
-            "compute_metrics knows the tasks binary, multiclass, multilabel, regression, got 'ranking'",
+            "compute_metrics knows the tasks binary, multiclass, multilabel, regression, "
+            "got 'ranking'",
         ),
         ("binary", [], np.zeros((0, 1)), "there are no rows to evaluate: give at least one"),
         (

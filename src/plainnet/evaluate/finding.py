@@ -16,8 +16,8 @@ class Finding:
 
     name: str  # short and fixed, for programs: dead relu
     level: Level  # the result is wrong, could be better, or has a peculiarity
-    says: str  # a sentence
-    number: str  # the evidence, with units
+    message: str  # a sentence
+    evidence: str  # the evidence, with units
     cause: str  # the likely cause, a sentence
     advice: str  # one command or line of code to try
 
@@ -29,7 +29,7 @@ class Finding:
     def from_json(cls, value: object) -> "Finding":
         """Read a finding from a model file and check it."""
         fields = JsonReader(value, "a finding")
-        names = ("name", "says", "number", "cause", "advice")
+        names = ("name", "message", "evidence", "cause", "advice")
         fields.only("level", *names)
         level = next(one for one in LEVELS if one == fields.text("level", LEVELS))
         return cls(level=level, **{name: fields.text(name) for name in names})
