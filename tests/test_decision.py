@@ -1,4 +1,4 @@
-"""A probability of exactly one half means no, wherever a model answers."""
+"""A probability of exactly one half means no in every prediction."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ TINY = np.float32(1e-9)  # a logit above zero whose probability is one half in f
 
 
 def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
-    """A model that gives every row and label the probability one half."""
+    """Create a model with probability one half for every row and label."""
     targets = tuple(name for name in frame if name != "x")
     model = train(frame, TrainConfig(target=targets, hidden=(), epochs=1, test_fraction=0)).model
     model.net.params.theta[:] = 0
@@ -36,7 +36,7 @@ def undecided(frame: pd.DataFrame, logit: float = 0.0) -> Model:
 
 
 @pytest.mark.parametrize("logit", [0.0, TINY, -TINY])
-def test_every_judgment_of_a_row_says_no(logit: float) -> None:
+def test_row_predictions_are_no(logit: float) -> None:
     model = undecided(ROWS, logit)
     rows = read_rows(model, ROWS)
     assert model.predict(ROWS).tolist() == ["no"] * 4
@@ -50,7 +50,7 @@ def test_every_judgment_of_a_row_says_no(logit: float) -> None:
     assert explain(model, ROWS, 2).answer == "no"
 
 
-def test_every_judgment_of_labels_says_no() -> None:
+def test_label_predictions_are_no() -> None:
     model = undecided(LABELS)
     rows = read_rows(model, LABELS)
     assert not model.predict(LABELS).any()
@@ -61,7 +61,7 @@ def test_every_judgment_of_labels_says_no() -> None:
 
 
 @pytest.mark.parametrize("frame", [ROWS, LABELS], ids=["binary", "multilabel"])
-def test_the_exported_forms_say_no(frame: pd.DataFrame) -> None:
+def test_exported_models_predict_no(frame: pd.DataFrame) -> None:
     model = undecided(frame)
     program: dict[str, Any] = {"__name__": "program"}
     exec(to_python(model), program)
@@ -74,7 +74,9 @@ def test_the_exported_forms_say_no(frame: pd.DataFrame) -> None:
 @chromium.needs_chromium
 @pytest.mark.parametrize("logit", [0.0, TINY])
 @pytest.mark.parametrize(("frame", "said"), [(ROWS, "no"), (LABELS, "none of the labels")])
-def test_the_page_says_no(frame: pd.DataFrame, said: str, logit: float, tmp_path: Path) -> None:
+def test_exported_page_predicts_no(
+    frame: pd.DataFrame, said: str, logit: float, tmp_path: Path
+) -> None:
     page = tmp_path / "page.html"
     page.write_text(to_html(undecided(frame, logit)), encoding="utf-8")
     with chromium.opened(page) as tab:
@@ -82,13 +84,13 @@ def test_the_page_says_no(frame: pd.DataFrame, said: str, logit: float, tmp_path
 
 
 @pytest.mark.parametrize("y", [["no", "yes", "no", "yes"], [[0, 1], [1, 0], [0, 1], [1, 0]]])
-def test_estimators_say_no(y: Any) -> None:
+def test_estimators_predict_no(y: Any) -> None:
     net = NetClassifier((), epochs=1).fit([[1], [2], [3], [4]], y)
     net.net_.params.theta[:] = 0
     assert (net.predict_proba([[7]]) == 0.5).all()
     assert net.predict([[7]]).tolist() == ([[0, 0]] if isinstance(y[0], list) else ["no"])
 
 
-def test_the_textbook_says_no() -> None:
+def test_textbook_predicts_no() -> None:
     parameters = {"W1": np.zeros((1, 1)), "b1": np.zeros(1)}
     assert textbook.predict(np.array([[7.0]]), parameters).tolist() == [0]

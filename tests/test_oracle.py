@@ -1,4 +1,4 @@
-"""The engine against the textbook: the same cost, the same gradients, the same training."""
+"""The engine against the textbook: equal costs, gradients and training."""
 
 import math
 
@@ -12,7 +12,7 @@ from plainnet.nn import BinaryCrossEntropy, mlp
 
 
 def both(layer_sizes, m, seed, dtype=np.float64):
-    """Parameters of the textbook and a network that holds the same, with inputs and labels."""
+    """Return textbook parameters, an equal network, inputs and labels."""
     rng = np.random.default_rng(seed)
     parameters = textbook.he_initialization(layer_sizes, rng)
     for name, p in parameters.items():
@@ -66,7 +66,7 @@ def test_probabilities_and_labels_agree(n_in, hidden, m, seed):
 
 
 @pytest.mark.parametrize("layer_sizes", [[4, 1], [4, 3, 1], [4, 6, 5, 1], [4, 3, 3, 3, 3, 1]])
-def test_the_same_seed_begins_with_the_same_weights(layer_sizes):
+def test_same_seed_gives_equal_initial_weights(layer_sizes):
     parameters = textbook.he_initialization(layer_sizes, np.random.default_rng(7))
     net = mlp(layer_sizes[0], layer_sizes[1:-1], 1, seed=7, dtype=np.float64)
     for name, p in parameters.items():
@@ -74,7 +74,7 @@ def test_the_same_seed_begins_with_the_same_weights(layer_sizes):
 
 
 @pytest.mark.parametrize("layer_sizes", [[2, 1], [2, 8, 1], [2, 5, 4, 1]])
-def test_hundreds_of_steps_by_hand_lead_to_the_same_place(layer_sizes):
+def test_hundreds_of_steps_give_equal_parameters(layer_sizes):
     rng = np.random.default_rng(3)
     X = rng.standard_normal((40, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -99,8 +99,8 @@ def engine_cost(z, y, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_where_clip_and_logit_form_agree(dtype):
-    """As long as 1 - A keeps its digits: an error of eps in A is one of eps e^|z| in the cost."""
+def test_clipped_and_logit_costs_agree_for_small_logits(dtype):
+    """An error of eps in A is an error of eps e^|z| in the cost."""
     eps = float(np.finfo(dtype).eps)
     limit = -math.log(eps)  # 15.9 in float32, 36.0 in float64
     for z in np.linspace(-0.7 * limit, 0.7 * limit, 29):
@@ -113,8 +113,8 @@ def test_where_clip_and_logit_form_agree(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_where_the_clip_hides_the_truth(dtype):
-    """Wrong and certain: the clipped cost stops growing, the logit form goes on with |z|."""
+def test_clipped_cost_is_constant_for_large_logits(dtype):
+    """When confidently wrong, the clipped cost is constant and the logit cost grows with |z|."""
     limit = -math.log(float(np.finfo(dtype).eps))
     for z in (limit + 5, 100, 1e4):
         A = textbook.sigmoid(np.array([[z]], dtype))
@@ -124,7 +124,7 @@ def test_where_the_clip_hides_the_truth(dtype):
         assert textbook.output_backward(A, [0])[0, 0] == dZ[0, 0] == 1  # both still pull
 
 
-def test_right_and_certain_costs_almost_nothing_but_not_the_same_nothing():
+def test_costs_of_confident_correct_predictions_differ():
     A = textbook.sigmoid(np.array([[100.0]]))
     assert textbook.cross_entropy(A, [1]) == pytest.approx(2.2e-16, rel=0.01)  # the clip's eps
     assert engine_cost(100.0, 1, np.float64)[0] == pytest.approx(math.exp(-100), rel=1e-12)

@@ -33,7 +33,7 @@ def normal_weights(layer_sizes, seed, scale):
 
 
 def engine_with(parameters, activation):
-    """A network of the engine, in float64, with the parameters of the textbook."""
+    """Create a float64 network with the textbook's parameters."""
     sizes = [len(b) for name, b in parameters.items() if name.startswith("b")]
     n_in = parameters["W1"].shape[1]
     net = mlp(n_in, hidden=sizes[:-1], n_out=1, activation=activation, dtype=np.float64)
@@ -42,7 +42,7 @@ def engine_with(parameters, activation):
 
 
 def printed(cost, like):
-    """The cost with as many digits as the text that was published."""
+    """Format the cost with as many digits as the published text."""
     return f"{cost:.{len(like) - 2}f}"
 
 
@@ -57,7 +57,7 @@ def engine_percent(net, X, y):
 # --- planar data --------------------------------------------------------------------------------
 
 
-def test_logistic_regression_cannot_see_the_flower():
+def test_logistic_regression_fails_on_the_flower():
     X, y = flower(n=400, seed=1)
     parameters, _ = tb.train(X, y, [2, 1], lr=0.1, epochs=2000)
     assert percent(tb.predict(X, parameters), y) == 47
@@ -76,7 +76,7 @@ def train_on_flower(n_hidden, steps, last_bits=None):
 
 
 def reached(n_hidden, steps, published):
-    """Whether some start, equal but for the last bits, ends at the published accuracy."""
+    """Return whether a start that differs only in the last bits gives the published accuracy."""
     for last_bits in (None, *range(20)):
         _, accuracy = train_on_flower(n_hidden, steps, last_bits)
         assert abs(accuracy - published) <= 0.5
@@ -86,7 +86,7 @@ def reached(n_hidden, steps, published):
 
 
 def test_flower_with_four_tanh_units():
-    """The costs at 8,000 and after are among those that hang on the last bit."""
+    """The costs from 8,000 iterations on depend on the last bit."""
     costs, accuracy = train_on_flower(n_hidden=4, steps=10_000)
     published = "0.693048 0.288083 0.254385 0.233864 0.226792 0.222644 0.219731 0.217504"
     assert " ".join(f"{cost:.6f}" for cost in costs[:8000:1000]) == published
@@ -103,7 +103,7 @@ def test_flower_by_hidden_units(n_hidden, published):
 
 
 @pytest.mark.parametrize(("n_hidden", "published"), [(20, 90.0), (50, 90.75)])
-def test_flower_by_hidden_units_where_the_last_bit_decides(n_hidden, published):
+def test_flower_by_hidden_units_that_depend_on_the_last_bit(n_hidden, published):
     """Published runs give 90.0 and 90.25 for 20 units; 90.25, 90.75 and 91.0 for 50."""
     assert reached(n_hidden, 5000, published)
 
@@ -133,7 +133,7 @@ PUBLISHED = {  # costs, to the digits in which published runs agree; accuracies
 
 
 def exact_cost(A, y):
-    """Cross-entropy without a clip, which skips the NaN of 0 log 0."""
+    """Cross-entropy without clipping, which ignores the NaN of 0 log 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return -np.nansum(np.log(A[:, 0]) * y + np.log(1 - A[:, 0]) * (1 - y)) / len(y)
 
@@ -173,7 +173,7 @@ def test_initialization(start, train):
 
 
 def test_gradient_checking():
-    """The exercise's network has random biases too, and three samples, drawn from seed 1."""
+    """The exercise uses random biases and three samples, drawn from seed 1."""
     stream = np.random.RandomState(1)
     X, y = stream.randn(4, 3).T, np.array([1, 1, 0])
     parameters = {}
@@ -192,7 +192,7 @@ def test_gradient_checking():
 
 
 class CourseOrder(np.random.Generator):
-    """Permutes epoch e, counted from 1, with the old generator of seed 10 + e."""
+    """Permute epoch e, counted from 1, with the legacy generator of seed 10 + e."""
 
     def __init__(self):
         super().__init__(np.random.PCG64(0))

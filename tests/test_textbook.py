@@ -1,4 +1,4 @@
-"""The textbook against closed forms, finite differences, and bugs planted on purpose."""
+"""The textbook against closed forms, finite differences and deliberate bugs."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ from plainnet.nn import BinaryCrossEntropy, mlp
 
 
 def problem(layer_sizes, m=6, seed=0):
-    """Random inputs, labels, and parameters whose biases are not zero either."""
+    """Return random inputs, labels, and parameters with nonzero biases."""
     rng = np.random.default_rng(seed)
     parameters = tb.he_initialization(layer_sizes, rng)
     for name in parameters:
@@ -34,7 +34,7 @@ def checked(layer_sizes, m=6, seed=0, eps=1e-5):
 # --- the forward functions, by closed forms -----------------------------------------------------
 
 
-def test_he_has_the_promised_spread_and_zero_biases():
+def test_he_variance_and_zero_biases():
     parameters = tb.he_initialization([50, 400, 1], np.random.default_rng(0))
     assert parameters["W1"].std() == pytest.approx(np.sqrt(2 / 50), rel=0.02)
     assert abs(parameters["W1"].mean()) < 0.01
@@ -43,7 +43,7 @@ def test_he_has_the_promised_spread_and_zero_biases():
 
 
 def test_he_is_normal_not_uniform():
-    """A uniform variable of the same spread never leaves sqrt(3) standard deviations."""
+    """A uniform variable never exceeds sqrt(3) standard deviations."""
     W = tb.he_initialization([50, 400], np.random.default_rng(0))["W1"] / np.sqrt(2 / 50)
     assert np.mean(abs(W) > 1.96) == pytest.approx(0.05, abs=0.005)
 
@@ -57,7 +57,7 @@ def test_linear_forward_by_hand():
 
 
 @pytest.mark.parametrize("z", [-700.0, -40.0, -3.5, -1e-9, 0.0, 0.5, 3.0, 36.0])
-def test_sigmoid_to_fifty_digits(z):
+def test_sigmoid_matches_fifty_digit_arithmetic(z):
     with localcontext() as context:
         context.prec = 50
         exact = 1 / (1 + (-Decimal(z)).exp())
@@ -65,7 +65,7 @@ def test_sigmoid_to_fifty_digits(z):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_sigmoid_and_relu_keep_the_dtype_and_never_overflow(dtype):
+def test_sigmoid_and_relu_preserve_dtype_without_overflow(dtype):
     Z = np.array([-np.inf, -6e4, -1, 0, 1, 6e4, np.inf], dtype=dtype)
     A = tb.sigmoid(Z)
     assert A.dtype == tb.relu(Z).dtype == dtype
@@ -79,7 +79,7 @@ def test_sigmoid_is_symmetric(z):
     np.testing.assert_allclose(tb.sigmoid(Z), 1 - tb.sigmoid(-Z), atol=2e-16)
 
 
-def test_forward_is_the_formula_written_out():
+def test_forward_matches_explicit_formula():
     X, _, p = problem([3, 4, 2, 1])
     A1 = np.maximum(X @ p["W1"].T + p["b1"], 0)
     A2 = np.maximum(A1 @ p["W2"].T + p["b2"], 0)
@@ -91,7 +91,7 @@ def test_forward_is_the_formula_written_out():
 # --- the cost, its clip and its gradient --------------------------------------------------------
 
 
-def test_cost_of_known_answers():
+def test_cost_of_known_probabilities():
     """-(log 0.9 + log 0.8 + log 0.6) / 3 = -log(0.432) / 3."""
     A = np.array([[0.9], [0.2], [0.6]])
     assert tb.cross_entropy(A, [1, 0, 1]) == pytest.approx(-np.log(0.432) / 3, rel=1e-15)
@@ -106,34 +106,34 @@ def test_labels_of_any_dtype_as_row_or_column(labels):
     assert dZ.dtype == np.float32
 
 
-def test_too_few_labels_are_refused_not_broadcast():
+def test_too_few_labels_raise_without_broadcasting():
     with pytest.raises(ValueError, match=r"cannot reshape array of size 1 into shape \(2,1\)"):
         tb.cross_entropy(np.array([[0.5], [0.5]]), [1])
 
 
 @pytest.mark.parametrize(("dtype", "worst"), [(np.float32, 15.942385), (np.float64, 36.043653)])
 def test_the_clip_depends_on_the_dtype(dtype, worst):
-    """23 log 2 and 52 log 2: the cost of one sample has an end, and is never infinite."""
+    """The cost of one sample is at most 23 log 2 or 52 log 2."""
     for a, y in [(1, 0), (0, 1)]:
         A = np.array([[a]], dtype=dtype)
         assert tb.cross_entropy(A, [y]) == pytest.approx(worst, rel=1e-6)
         assert 0 <= tb.cross_entropy(A, [1 - y]) <= 2 * np.finfo(dtype).eps
 
 
-def test_a_clip_of_1e_8_would_not_protect_float32():
+def test_clip_of_1e_8_would_not_protect_float32():
     assert np.float32(1) - np.float32(1e-8) == 1
     assert np.isfinite(tb.cross_entropy(np.ones((3, 1), np.float32), [0, 0, 1]))
 
 
-def test_the_fused_step_is_the_chain_rule():
+def test_fused_gradient_equals_the_chain_rule():
     A = np.array([[0.1], [0.5], [0.99]])
     y = np.array([[1.0], [0.0], [1.0]])
     dA = (-y / A + (1 - y) / (1 - A)) / len(A)
     np.testing.assert_allclose(tb.output_backward(A, y), dA * A * (1 - A), rtol=1e-14)
 
 
-def test_where_the_clip_bites_the_gradient_is_that_of_the_exact_cost():
-    """At z = 50 and y = 0 the exact cost is 50 with slope 1; the clipped one is flat at 36."""
+def test_clipped_cost_has_the_exact_gradient():
+    """At z = 50 and y = 0, the exact cost is 50 with slope 1, and the clipped one constant 36."""
     parameters = {"W1": np.array([[50.0]]), "b1": np.array([0.0])}
     X, y = np.array([[1.0]]), np.array([0])
     A = tb.forward(X, parameters)
@@ -148,13 +148,13 @@ def test_where_the_clip_bites_the_gradient_is_that_of_the_exact_cost():
 # --- the backward functions ---------------------------------------------------------------------
 
 
-def test_relu_backward_is_closed_where_the_unit_is_off_or_at_the_kink():
+def test_relu_backward_is_zero_at_and_below_the_kink():
     Z = np.array([[-1.0, 0.0, 1e-300, 5.0]])
     assert tb.relu_backward(np.full((1, 4), 7.0), tb.relu(Z)).tolist() == [[0, 0, 7, 7]]
 
 
-def test_linear_backward_is_the_derivative_of_a_linear_function():
-    """For J = sum(C * Z) with C fixed, each derivative is a finite difference without error."""
+def test_linear_backward_matches_finite_differences():
+    """For J = sum(C * Z) with constant C, finite differences are exact."""
     rng = np.random.default_rng(3)
     A_prev, W, b, C = (rng.standard_normal(s) for s in [(5, 3), (2, 3), (2,), (5, 2)])
     for derivative, Q in zip(tb.linear_backward(C, A_prev, W), (A_prev, W, b), strict=True):
@@ -194,7 +194,7 @@ def test_shapes_and_ranges_for_any_architecture(hidden, n_in, m, seed):
     assert set(tb.predict(X, parameters)) <= {0, 1}
 
 
-def test_the_cost_and_its_gradient_are_means_so_twice_the_data_changes_nothing():
+def test_duplicated_data_gives_equal_cost_and_gradient():
     X, y, parameters = problem([3, 4, 1])
     once = tb.backward(tb.forward(X, parameters), y, parameters)
     XX, yy = np.vstack([X, X]), np.concatenate([y, y])
@@ -203,7 +203,7 @@ def test_the_cost_and_its_gradient_are_means_so_twice_the_data_changes_nothing()
         np.testing.assert_allclose(twice[name], g, rtol=1e-13, atol=1e-16)
 
 
-def test_the_order_of_the_samples_and_of_the_hidden_units_does_not_matter():
+def test_cost_is_invariant_to_sample_and_unit_order():
     X, y, p = problem([3, 4, 1])
     J = tb.cross_entropy(tb.forward(X, p)[-1], y)
     order, units = np.array([3, 1, 0, 5, 4, 2]), np.array([2, 0, 3, 1])
@@ -219,8 +219,8 @@ def test_logistic_regression_has_its_closed_form_gradient():
     np.testing.assert_allclose(gradients["db1"], error.mean(), rtol=1e-13)
 
 
-def test_zero_weights_learn_nothing_but_the_base_rate():
-    """All hidden units stay dead, so only the last bias moves, towards logit(3/4)."""
+def test_zero_weights_learn_only_the_base_rate():
+    """All hidden units stay zero, so only the last bias changes, towards logit(3/4)."""
     X, y = np.random.default_rng(0).standard_normal((8, 2)), np.array([1, 1, 1, 0] * 2)
     p = {
         n: np.zeros_like(v)
@@ -232,7 +232,7 @@ def test_zero_weights_learn_nothing_but_the_base_rate():
     assert p["b2"] == pytest.approx(np.log(3))
 
 
-def test_backward_leaves_its_inputs_alone():
+def test_backward_does_not_change_its_inputs():
     X, y, parameters = problem([3, 4, 1])
     A = tb.forward(X, parameters)
     before = [a.copy() for a in (*A, y, *parameters.values())]
@@ -257,7 +257,7 @@ BUGS = {
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_gradient_check_finds_a_planted_bug(bug):
+def test_gradient_check_finds_deliberate_bugs(bug):
     X, y, parameters = problem([4, 5, 5, 1])
     gradients = tb.backward(tb.forward(X, parameters), y, parameters)
     assert tb.gradient_check(parameters, gradients, X, y) < 1e-8
@@ -280,7 +280,7 @@ def test_gradient_check_finds_a_wrong_function(monkeypatch, name, wrong):
     assert checked([4, 5, 5, 1]) > 1e-2
 
 
-def test_gradient_check_is_one_for_opposite_gradients_and_zero_for_none():
+def test_gradient_check_of_opposite_and_zero_gradients():
     X, y, parameters = problem([3, 4, 1])
     gradients = tb.backward(tb.forward(X, parameters), y, parameters)
     opposite = {name: -g for name, g in gradients.items()}
@@ -291,8 +291,8 @@ def test_gradient_check_is_one_for_opposite_gradients_and_zero_for_none():
     assert tb.gradient_check(nothing, gradients, X, y) == 0
 
 
-def test_rounding_takes_over_when_eps_is_too_small():
-    """The error is |rounding of J| / eps, so 1e-9 must be about 10,000 times worse than 1e-5."""
+def test_rounding_dominates_for_small_eps():
+    """The error is |rounding of J| / eps, so 1e-9 is about 10,000 times worse than 1e-5."""
     errors = {
         eps: np.median([checked([6, 5, 1], 8, s, eps) for s in range(5)]) for eps in (1e-5, 1e-9)
     }
@@ -302,7 +302,7 @@ def test_rounding_takes_over_when_eps_is_too_small():
 # --- training -----------------------------------------------------------------------------------
 
 
-def test_gradient_descent_on_a_step_by_hand():
+def test_gradient_descent_step_by_hand():
     old = {"W1": np.array([[1.0, 2.0]]), "b1": np.array([3.0])}
     new = tb.gradient_descent(
         old, {"dW1": np.array([[10.0, -10.0]]), "db1": np.array([0.0])}, lr=0.1
@@ -312,7 +312,7 @@ def test_gradient_descent_on_a_step_by_hand():
 
 
 def test_training_finds_the_log_odds_of_each_group():
-    """One yes/no input: the best logistic regression is known, 1/4 and 3/4 positive."""
+    """With one yes/no input, the optimal probabilities are known: 1/4 and 3/4."""
     X = np.repeat([[0.0], [1.0]], 4, axis=0)
     y = np.array([1, 0, 0, 0, 1, 1, 1, 0])
     parameters, costs = tb.train(X, y, [1, 1], lr=1.0, epochs=3000)
@@ -322,8 +322,8 @@ def test_training_finds_the_log_odds_of_each_group():
     assert costs[-1] == pytest.approx(entropy)
 
 
-def test_the_first_costs_fall_as_the_gradient_says():
-    """J falls by lr |g|^2 in a small step."""
+def test_first_costs_decrease_as_predicted_by_the_gradient():
+    """A small step decreases J by lr |g|^2."""
     X, y, parameters = problem([3, 4, 1], seed=2)
     A = tb.forward(X, parameters)
     gradients = tb.backward(A, y, parameters)
@@ -332,7 +332,7 @@ def test_the_first_costs_fall_as_the_gradient_says():
     assert fall == pytest.approx(1e-6 * sum((g**2).sum() for g in gradients.values()), rel=1e-4)
 
 
-def test_train_is_repeatable_and_depends_on_every_option():
+def test_train_is_deterministic_and_uses_every_option():
     X, y, _ = problem([2, 1], m=20)
     options = {"layer_sizes": [2, 3, 1], "lr": 0.1, "epochs": 20, "seed": 0}
     costs = tb.train(X, y, **options)[1]
@@ -342,7 +342,7 @@ def test_train_is_repeatable_and_depends_on_every_option():
         assert costs != tb.train(X, y, **options | changed)[1]
 
 
-def test_predict_says_one_above_a_half_only():
+def test_predict_is_one_only_above_one_half():
     parameters = {"W1": np.array([[1.0]]), "b1": np.array([0.0])}
     assert tb.predict(np.array([[-1e-9], [0.0], [1e-9]]), parameters).tolist() == [0, 0, 1]
 
@@ -357,7 +357,7 @@ def test_predict_says_one_above_a_half_only():
     m=st.integers(1, 12),
     seed=st.integers(0, 10**6),
 )
-def test_the_engine_has_the_cost_and_gradients_of_the_textbook(hidden, n_in, m, seed):
+def test_engine_cost_and_gradients_match_the_textbook(hidden, n_in, m, seed):
     X, y, parameters = problem([n_in, *hidden, 1], m, seed)
     A = tb.forward(X, parameters)
     net, loss = mlp(n_in, hidden=hidden, dtype=np.float64), BinaryCrossEntropy()
@@ -378,7 +378,7 @@ def test_the_engine_has_the_cost_and_gradients_of_the_textbook(hidden, n_in, m, 
 # --- the file itself ----------------------------------------------------------------------------
 
 
-def test_the_file_is_short_and_needs_numpy_alone():
+def test_file_is_short_and_imports_only_numpy():
     tree = ast.parse(inspect.getsource(tb))
     imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
     modules = [n.module if isinstance(n, ast.ImportFrom) else n.names[0].name for n in imports]

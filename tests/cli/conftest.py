@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a way to run it, and small data."""
+"""Fixtures of the command line: a function that runs it, and small data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from plainnet.data.synthetic import introverts
 
 
 class Outcome(NamedTuple):
-    """What a run of the command line left."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -25,17 +25,17 @@ Cli = Callable[..., Outcome]
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run the command line in an empty folder, in this process; "--a 1 --b 2" is four words."""
+    """Run the command line in an empty folder, in this process; "--a 1 --b 2" is four tokens."""
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
-        words: list[str] = []
+        tokens: list[str] = []
         for argument in map(str, arguments):
-            words += argument.split() if argument.startswith("--") else [argument]
-        code = main(words)
+            tokens += argument.split() if argument.startswith("--") else [argument]
+        code = main(tokens)
         return Outcome(code, *capsys.readouterr())
 
     return run
@@ -51,7 +51,7 @@ def survey(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def colors(tmp_path: Path) -> Path:
-    """A folder of twelve small pictures in two classes, which any network tells apart."""
+    """A folder of twelve small pictures in two classes, easy to separate."""
     folder = tmp_path / "colors"
     rng = np.random.default_rng(0)
     for name, channel in (("blue", 2), ("red", 0)):

@@ -1,4 +1,4 @@
-"""Bad input: one clear sentence on stderr, exit code 2, and no file is touched."""
+"""Bad input: one line on stderr, exit code 2, and no file is written."""
 
 import re
 from collections.abc import Callable
@@ -29,16 +29,16 @@ BAD_TABLES = {
 }
 
 
-def one_sentence(outcome: Any, telling: str) -> None:
+def one_line(outcome: Any, expected: str) -> None:
     assert outcome.code == 2
     assert re.fullmatch(r"Error: [^\n]+\n", outcome.err)
-    assert telling in outcome.err
+    assert expected in outcome.err
     assert "Traceback" not in outcome.err + outcome.out
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A file that stands where the model would go."""
+    """An existing file at the path of the model."""
     path = tmp_path / "old.safetensors"
     path.write_bytes(b"as it was")
     return path
@@ -46,9 +46,9 @@ def old(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("what", BAD_TABLES)
 def test_bad_tables(cli: Cli, tmp_path: Path, old: Path, what: str) -> None:
-    content, telling = BAD_TABLES[what]
+    content, expected = BAD_TABLES[what]
     (tmp_path / "bad.csv").write_bytes(content)
-    one_sentence(cli("train", "bad.csv", "--epochs 1", "--out", old), telling)
+    one_line(cli("train", "bad.csv", "--epochs 1", "--out", old), expected)
     assert old.read_bytes() == b"as it was"
     assert {path.name for path in tmp_path.iterdir()} == {"bad.csv", "old.safetensors"}
 
@@ -62,7 +62,7 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "telling"),
+    ("arguments", "expected"),
     [
         ("--target nope", "no column 'nope' (the target)"),
         ("--task guess", "There is no task 'guess'"),
@@ -113,22 +113,22 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--target a b", "unexpected argument 'b': see plainnet train --help"),
     ],
 )
-def test_bad_options(cli: Cli, survey: Path, old: Path, words: str, telling: str) -> None:
-    one_sentence(cli("train", survey, "--out", old, words), telling)
+def test_bad_options(cli: Cli, survey: Path, old: Path, arguments: str, expected: str) -> None:
+    one_line(cli("train", survey, "--out", old, arguments), expected)
     assert old.read_bytes() == b"as it was"
 
 
 @pytest.mark.parametrize(
-    ("out", "telling"),
+    ("out", "expected"),
     [
         ("nowhere/m", "there is no folder 'nowhere'"),
         (".", "'.' is a folder"),
         ("survey.csv", "would overwrite an input"),
     ],
 )
-def test_bad_places(cli: Cli, survey: Path, out: str, telling: str) -> None:
+def test_bad_output_paths(cli: Cli, survey: Path, out: str, expected: str) -> None:
     before = survey.read_bytes()
-    one_sentence(cli("train", survey, "--out", out), telling)
+    one_line(cli("train", survey, "--out", out), expected)
     assert survey.read_bytes() == before
 
 
@@ -167,36 +167,36 @@ BAD_PICTURES = {
 def test_bad_pictures_stop_if_strict_and_are_left_out_otherwise(
     cli: Cli, colors: Path, old: Path, what: str
 ) -> None:
-    spoil, telling = BAD_PICTURES[what]
+    spoil, expected = BAD_PICTURES[what]
     spoil(colors)
-    one_sentence(cli("train", colors, "--strict --out", old), telling)
+    one_line(cli("train", colors, "--strict --out", old), expected)
     assert old.read_bytes() == b"as it was"
     outcome = cli("train", colors, "--epochs 1 --size 8 --out", old)
     assert outcome.code == 0
-    assert f"bad.png: {telling}" in outcome.out
+    assert f"bad.png: {expected}" in outcome.out
     assert Model.load(old).target.classes == ("blue", "red")
 
 
-def test_nothing_but_bad_pictures_is_an_error(cli: Cli, tmp_path: Path, old: Path) -> None:
+def test_only_bad_pictures_are_an_error(cli: Cli, tmp_path: Path, old: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "bad" / name).mkdir(parents=True)
         Image.new("1", (30_000, 2)).save(tmp_path / "bad" / name / "wide.png")
-    one_sentence(cli("train", "bad", "--out", old), "30,000 x 2 pixels is too large")
+    one_line(cli("train", "bad", "--out", old), "30,000 x 2 pixels is too large")
     assert old.read_bytes() == b"as it was"
 
 
 def test_bad_folders(cli: Cli, colors: Path, old: Path, tmp_path: Path) -> None:
     _one_class(colors)
-    one_sentence(cli("train", colors, "--out", old), "holds one class folder")
+    one_line(cli("train", colors, "--out", old), "holds one class folder")
     (tmp_path / "nothing").mkdir()
-    one_sentence(cli("train", "nothing", "--out", old), "holds no class folder")
-    one_sentence(cli("train", "nowhere", "--out", old), "does not exist")
+    one_line(cli("train", "nothing", "--out", old), "holds no class folder")
+    one_line(cli("train", "nowhere", "--out", old), "does not exist")
     assert old.read_bytes() == b"as it was"
 
 
-@pytest.mark.parametrize("words", ["--target x", "--task binary", "--kind a=number"])
-def test_options_of_tables_are_refused_for_pictures(cli: Cli, colors: Path, words: str) -> None:
-    one_sentence(cli("train", colors, words), "make sense for tables only")
+@pytest.mark.parametrize("arguments", ["--target x", "--task binary", "--kind a=number"])
+def test_options_of_tables_are_refused_for_pictures(cli: Cli, colors: Path, arguments: str) -> None:
+    one_line(cli("train", colors, arguments), "make sense for tables only")
 
 
 def damaged(model: Path, how: str) -> None:
@@ -220,19 +220,19 @@ def test_bad_models(
     cli: Cli, trained: Path, survey: Path, old: Path, how: str, command: str
 ) -> None:
     damaged(trained, how)
-    words: list[object] = [] if command == "summary" else [survey]
-    words += ["--out", old] if command == "predict" else []
-    one_sentence(cli(command, trained, *words), "save or download it again")
+    arguments: list[object] = [] if command == "summary" else [survey]
+    arguments += ["--out", old] if command == "predict" else []
+    one_line(cli(command, trained, *arguments), "save or download it again")
     assert old.read_bytes() == b"as it was"
 
 
 def test_a_missing_model(cli: Cli, survey: Path) -> None:
-    one_sentence(cli("predict", "nope", survey), "there is no model file 'nope'")
-    one_sentence(cli("summary", survey.parent), "is a folder, not a model file")
+    one_line(cli("predict", "nope", survey), "there is no model file 'nope'")
+    one_line(cli("summary", survey.parent), "is a folder, not a model file")
 
 
 @pytest.mark.parametrize(
-    ("content", "telling"),
+    ("content", "expected"),
     [
         (b"", "is empty"),
         (b"a,b\n1,2\n", "The table has no column"),
@@ -240,16 +240,16 @@ def test_a_missing_model(cli: Cli, survey: Path) -> None:
     ],
 )
 def test_bad_tables_to_predict(
-    cli: Cli, trained: Path, tmp_path: Path, old: Path, content: bytes, telling: str
+    cli: Cli, trained: Path, tmp_path: Path, old: Path, content: bytes, expected: str
 ) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     for command in (("predict", "--out", old), ("evaluate",), ("gradcheck",)):
-        one_sentence(cli(command[0], trained, "bad.csv", *command[1:]), telling)
+        one_line(cli(command[0], trained, "bad.csv", *command[1:]), expected)
     assert old.read_bytes() == b"as it was"
 
 
 @pytest.mark.parametrize(
-    ("old_cell", "new_cell", "telling"),
+    ("old_cell", "new_cell", "expected"),
     [
         ("Social_event_attendance", "oops", "Social_event_attendance"),
         ("Post_frequency", "inf", "'inf' is infinite"),
@@ -257,19 +257,19 @@ def test_bad_tables_to_predict(
     ],
 )
 def test_bad_cells_to_predict_are_named(
-    cli: Cli, trained: Path, survey: Path, old_cell: str, new_cell: str, telling: str
+    cli: Cli, trained: Path, survey: Path, old_cell: str, new_cell: str, expected: str
 ) -> None:
     head, *rows = survey.read_text().splitlines()
     cells = rows[2].split(",")
     cells[head.split(",").index(old_cell)] = new_cell
     rows[2] = ",".join(cells)
     survey.write_text("\n".join([head, *rows]))
-    one_sentence(cli("predict", trained, survey), telling)
-    one_sentence(cli("predict", trained, survey), f"Data row 3, column '{old_cell}'")
+    one_line(cli("predict", trained, survey), expected)
+    one_line(cli("predict", trained, survey), f"Data row 3, column '{old_cell}'")
 
 
 @pytest.mark.parametrize(
-    ("words", "telling"),
+    ("arguments", "expected"),
     [
         (("nope",), 'Unknown command "nope"'),
         (("train",), "needs a table or a folder of pictures, or --resume and the folder"),
@@ -288,21 +288,21 @@ def test_bad_cells_to_predict_are_named(
         (("demo", "--out-dir", "nope"), "there is no folder 'nope'"),
     ],
 )
-def test_bad_commands(cli: Cli, words: tuple[str, ...], telling: str) -> None:
-    one_sentence(cli(*words), telling)
+def test_bad_commands(cli: Cli, arguments: tuple[str, ...], expected: str) -> None:
+    one_line(cli(*arguments), expected)
 
 
 @pytest.mark.parametrize("where", [0, 1, 2])
 def test_debug_anywhere_adds_the_traceback(cli: Cli, where: int) -> None:
-    words = ["summary", "nope"]
-    words.insert(where, "--debug")
-    outcome = cli(*words)
+    arguments = ["summary", "nope"]
+    arguments.insert(where, "--debug")
+    outcome = cli(*arguments)
     assert outcome.code == 2
     assert outcome.err.startswith("Traceback")
     assert outcome.err.endswith("Error: there is no model file 'nope'\n")
 
 
-def test_what_no_one_foresaw_is_a_sentence_too(
+def test_an_unexpected_error_is_one_line_too(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(error: Exception) -> None:
@@ -312,19 +312,21 @@ def test_what_no_one_foresaw_is_a_sentence_too(
         monkeypatch.setattr(Model, "load", load)
 
     fail(TypeError("two\nlines"))
-    one_sentence(cli("summary", trained), "unexpected TypeError: two lines; run again with")
+    one_line(cli("summary", trained), "unexpected TypeError: two lines; run again with")
     fail(MemoryError("of 8 TiB"))
-    one_sentence(cli("summary", trained), "there is not enough memory: of 8 TiB")
+    one_line(cli("summary", trained), "there is not enough memory: of 8 TiB")
     fail(PermissionError(13, "Permission denied", "m"))
-    one_sentence(cli("summary", trained), "'m': Permission denied")
+    one_line(cli("summary", trained), "'m': Permission denied")
     fail(ModuleNotFoundError("No module named 'pandas'", name="pandas"))
-    one_sentence(cli("summary", trained), "pandas is not installed")
+    one_line(cli("summary", trained), "pandas is not installed")
 
 
-def test_balanced_numbers_are_refused_before_anything_is_shown(cli: Cli, tmp_path: Path) -> None:
+def test_class_weights_of_a_regression_are_refused_first(
+    cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
     outcome = cli("train", "n.csv", "--class-weight balanced")
-    one_sentence(outcome, "class_weight is about classes, of which a regression target has none")
+    one_line(outcome, "class_weight is about classes, of which a regression target has none")
 
 
 def test_a_file_that_cannot_be_read_is_named_once(

@@ -1,4 +1,4 @@
-"""Help and version: what they show, and that they import little."""
+"""Help and version: their content, and the few modules they import."""
 
 import re
 import subprocess
@@ -30,9 +30,9 @@ def test_the_version(cli: Cli) -> None:
     assert cli("--version") == (0, f"{__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", [("--help",), ()])
-def test_help_names_every_command(cli: Cli, words: tuple[str, ...]) -> None:
-    outcome = cli(*words)
+@pytest.mark.parametrize("arguments", [("--help",), ()])
+def test_help_names_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
+    outcome = cli(*arguments)
     assert (outcome.code, outcome.err) == (0, "")
     for command in COMMANDS:
         assert f"│ {command} " in outcome.out
@@ -57,17 +57,23 @@ def test_a_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command:
 
 def test_help_of_train_shows_defaults_and_groups(cli: Cli) -> None:
     out = " ".join(cli("train", "--help").out.replace("│", " ").split())
-    for telling in ("─ Data ─", "─ Network ─", "─ Training ─", "[default: 100]", "[default: relu]"):
-        assert telling in out
+    for expected in (
+        "─ Data ─",
+        "─ Network ─",
+        "─ Training ─",
+        "[default: 100]",
+        "[default: relu]",
+    ):
+        assert expected in out
 
 
-@pytest.mark.parametrize("words", ["--help", "train --help"])
-def test_help_imports_nothing_heavy(words: str) -> None:
+@pytest.mark.parametrize("arguments", ["--help", "train --help"])
+def test_help_imports_nothing_heavy(arguments: str) -> None:
     code = (
         "import sys; from plainnet.cli import main; main(sys.argv[1:]); "
         "print({'pandas', 'PIL', 'pyarrow'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments.split()], capture_output=True, text=True, check=True
     )
     assert done.stdout.endswith("set()\n")

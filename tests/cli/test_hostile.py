@@ -94,7 +94,7 @@ DEEP = Raw("[" * 70 + "]" * 70)
         (put("schema", "columns", 1, "low", -1e308), "do not fit each other"),
     ],
 )
-def test_a_lie_is_refused_in_one_sentence(forged, change, says):
+def test_a_forged_header_is_refused_in_one_line(forged, change, says):
     path = forged(change)
     with pytest.raises(ModelFileError) as error:
         Model.load(path)
@@ -152,7 +152,7 @@ def laid(described, n, header=None):
     return format_one.framed(json.dumps(outer).encode(), (EIGHT * (n // 8 + 1))[:n])
 
 
-def test_a_layout_that_is_right_is_read(tmp_path):
+def test_a_valid_layout_is_read(tmp_path):
     (tmp_path / "m").write_bytes(laid({"b": TWO, "a": ONE}, 16))
     assert {n: a.tolist() for n, a in read_model(tmp_path / "m")[0].items()} == {
         "a": [1.5],
@@ -161,7 +161,7 @@ def test_a_layout_that_is_right_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("what", LAYOUTS)
-def test_a_layout_that_is_wrong_is_told(tmp_path, what):
+def test_an_invalid_layout_is_refused(tmp_path, what):
     described, n, says = LAYOUTS[what]
     (tmp_path / "m").write_bytes(laid(described, n))
     with pytest.raises(ModelFileError) as error:
@@ -186,14 +186,14 @@ def test_a_layout_that_is_wrong_is_told(tmp_path, what):
         (format_one.framed(b'{"__metadata__":{"plainnet":1}}', b""), "not a model that plainnet"),
     ],
 )
-def test_a_container_that_is_none_is_told(tmp_path, content, says):
+def test_an_invalid_container_is_refused(tmp_path, content, says):
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(ModelFileError) as error:
         read_model(tmp_path / "m")
     assert says in str(error.value)
 
 
-def test_a_header_longer_than_any_is_not_read(tmp_path, monkeypatch):
+def test_a_too_long_header_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "m").write_bytes(laid({"a": ONE}, 8))
     monkeypatch.setattr(model_file, "MAX_HEADER", 50)
     with pytest.raises(ModelFileError, match="its header is longer than 50 bytes"):
@@ -234,21 +234,21 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
         read_model(tmp_path / "m")
 
 
-def test_a_record_may_be_as_deep_as_is_promised(forged):
+def test_a_record_may_be_nested_to_the_documented_depth(forged):
     inner = Raw("[" * 62 + "]" * 62)  # within the header and the record
     assert "x" in Model.load(forged(put("record", "x", inner))).record
     with pytest.raises(ModelFileError):
         Model.load(forged(put("record", "x", Raw("[" * 63 + "]" * 63))))
 
 
-def test_a_network_that_could_not_be_read_again_is_no_model():
+def test_a_network_that_could_not_be_read_again_is_refused():
     model = Model.load(GOLDEN)
     long = Sequential([Dense(1), *(ReLU() for _ in range(10_001))], model.net.in_shape)
     with pytest.raises(PlainnetError, match=r"at most 10,000 layers, this network has 10,\d{3}"):
         Model(model.schema, model.target, long, model.loss)
 
 
-def test_what_cannot_be_read_is_not_written(tmp_path):
+def test_an_unreadable_file_is_not_written(tmp_path):
     deep = []
     for _ in range(70):
         deep = [deep]
@@ -265,7 +265,7 @@ def test_what_cannot_be_read_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_shape_whose_product_fills_pages_is_refused_before_it_is_written_down():
+def test_a_huge_shape_is_refused_with_a_short_message():
     wide = {"in_shape": [10**300] * 20, "dtype": "float32"}
     layers = [{"kind": "Flatten"}, {"kind": "Dense", "n_out": 1, "init": "zeros"}]
     with pytest.raises(PlainnetError) as error:
@@ -290,10 +290,10 @@ DATA_COMMANDS = (
     [fill("batchnorm1.running_var", -9.0), fill("dense3.W", 1e30)],
     ids=["a negative variance", "outputs beyond all bounds"],
 )
-def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli, tmp_path):
+def test_a_network_with_extreme_weights_is_refused(forged, command, change, cli, tmp_path):
     model = forged(change)
-    words = [str({"M": model, "D": tmp_path / "d.csv"}.get(w, w)) for w in command.split()]
-    outcome = cli(*words)
+    arguments = [str({"M": model, "D": tmp_path / "d.csv"}.get(w, w)) for w in command.split()]
+    outcome = cli(*arguments)
     assert outcome.code == 2
     assert re.fullmatch(
         r"Error: the network's output for row 1 is \[.*\], which is too large to be a "
@@ -303,7 +303,7 @@ def test_a_network_out_of_proportion_is_said_to_be(forged, command, change, cli,
     assert not (tmp_path / "r.html").exists()
 
 
-def test_numbers_that_no_square_holds_are_no_target():
+def test_targets_whose_square_overflows_are_refused():
     import pandas as pd
 
     frame = pd.DataFrame({"x": [1, 2, 3], "y": [1e110, 2e110, 3.5e110]})
@@ -340,13 +340,13 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("what", RECORDS)
-def test_a_record_of_another_hand_is_left_out(forged, what, cli, tmp_path):
+def test_a_foreign_record_is_ignored(forged, what, cli, tmp_path):
     model = forged(RECORDS[what])
     commands = [("summary", model), ("report", model, "--out", "r.html")]
     if any(word in what for word in ("rates", "costs", "course", "epoch", "huge")):
         commands.append(("doctor", model, "d.csv"))  # which reads the history
-    for words in commands:
-        outcome = cli(*words)
+    for arguments in commands:
+        outcome = cli(*arguments)
         assert outcome.code in (0, 1), outcome.err
     assert "</html>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
@@ -365,7 +365,7 @@ def twice(header, arrays):
         (put("record", "baselines", "x"), "should be a list"),
     ],
 )
-def test_baselines_that_do_not_fit_are_refused_where_they_count(forged, change, says, cli):
+def test_baselines_that_do_not_fit_are_refused_when_used(forged, change, says, cli):
     model = forged(change)
     outcome = cli("evaluate", model, "d.csv")
     assert outcome.code == 2
@@ -373,7 +373,7 @@ def test_baselines_that_do_not_fit_are_refused_where_they_count(forged, change, 
     assert cli("predict", model, "d.csv").code == 0
 
 
-def test_a_history_that_plainnet_wrote_comes_back():
+def test_a_history_written_by_plainnet_is_read():
     record = read_model(GOLDEN)[1]["record"]
     history = recorded_history(record)
     assert history.record() == record["history"]
@@ -396,7 +396,7 @@ def test_a_history_that_plainnet_wrote_comes_back():
         {"stopped": 1},
     ],
 )
-def test_a_history_that_is_not_believed(change):
+def test_an_invalid_history_is_ignored(change):
     record = read_model(GOLDEN)[1]["record"]
     assert len(record["history"]["loss"]) == 60
     record["history"].update(change)
@@ -408,21 +408,21 @@ def test_no_history(record):
     assert recorded_history(record) is None
 
 
-def test_what_a_file_holds_is_never_markup_or_an_order_to_the_terminal(forged, cli):
+def test_text_of_a_file_is_never_markup_or_a_terminal_command(forged, cli):
     def change(header, arrays):
         header["target"]["classes"] = ["[bold]no[/bold]", "\x1b[31mred"]
         header["record"]["notes"] = ["<script>alert(1)</script>"]
 
     model = forged(change)
-    for words in (("summary", model), ("report", model, "--out", "r.html")):
-        outcome = cli(*words)
+    for arguments in (("summary", model), ("report", model, "--out", "r.html")):
+        outcome = cli(*arguments)
         assert outcome.code == 0
         assert "\x1b" not in outcome.out
     assert "<script" not in Path("r.html").read_text(encoding="utf-8")
     assert main(["predict", str(model), "d.csv", "--out", "p.csv"]) == 0
 
 
-def test_what_is_exported_runs_nothing_of_the_file(forged, cli):
+def test_exports_run_no_code_of_the_file(forged, cli):
     evil = (
         "'''\"\"\"\\\n{0} %s `${1}` </script><script>alert(1)</script>\u2028"
         '\n__import__("os").system("false")#'

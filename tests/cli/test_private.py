@@ -1,4 +1,4 @@
-"""Nothing of the machine goes into a file that is passed on: no folder, no user, no host."""
+"""Output files hold nothing about the machine: no folder, no user, no host."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PLACE = "k7home"  # a folder above everything, as a user's own would be
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own, a user and a host of which no other text holds the name."""
+    """A folder, a user and a host with unique names."""
     monkeypatch.setenv("USER", "k7user")
     monkeypatch.setenv("LOGNAME", "k7user")
     monkeypatch.setattr(platform, "node", lambda: "k7host")
@@ -36,7 +36,7 @@ def require_clean(folder: Path) -> None:
 
 def spoiled(colors: Path) -> None:
     """Add files that are left out: no picture, an empty one, a stray one, a link to nowhere."""
-    (colors / "red" / "words.png").write_text("no picture")
+    (colors / "red" / "arguments.png").write_text("no picture")
     (colors / "blue" / "empty.png").write_bytes(b"")
     (colors / "stray.png").write_bytes(b"")
     (colors / "blue" / "nowhere.png").symlink_to(colors / "gone.png")
@@ -55,8 +55,8 @@ def test_files_of_pictures(
     parent = out if absolute else Path("out")
     done = cli("train", data, "--epochs 2 --size 8", "--out", model, "--report", parent / "t.html")
     assert (done.code, done.err) == (0, "")
-    assert "left out red/words.png: " in done.out
-    for words in (
+    assert "left out red/arguments.png: " in done.out
+    for arguments in (
         ("report", model, data, "--out", parent / "r.html"),
         ("evaluate", model, data, "--report", parent / "e.html"),
         ("predict", model, data, "--out", parent / "p.csv"),
@@ -65,9 +65,9 @@ def test_files_of_pictures(
         ("export", model, "--onnx", parent / "m.onnx", "--python", parent / "m.py"),
         ("export", model, "--html", parent / "m.html"),
     ):
-        done = cli(*words)
+        done = cli(*arguments)
         assert done.code == 0, done.err
-    assert "left out red/words.png: " in (out / "r.html").read_text()
+    assert "left out red/arguments.png: " in (out / "r.html").read_text()
     require_clean(out)
 
 
@@ -81,26 +81,26 @@ def test_files_of_a_table_and_checkpoints(
     monkeypatch.chdir(home)
     data, parent = (survey, out) if absolute else ("survey.csv", Path("out"))
     model = parent / "m.safetensors"
-    words = ("--epochs 3 --checkpoint-every 1", "--out", model, "--report", parent / "t.html")
+    arguments = ("--epochs 3 --checkpoint-every 1", "--out", model, "--report", parent / "t.html")
     with monkeypatch.context() as patch:  # the checkpoints stay
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device", "m")
 
         patch.setattr("plainnet.model.write_model", full)
-        assert cli("train", data, *words).code == 2
+        assert cli("train", data, *arguments).code == 2
     assert sorted(file.name for file in (out / "m.run").iterdir())
     require_clean(out)
     monkeypatch.chdir(out)  # a path in a checkpoint is seen from beside its folder
     assert cli("train", "--resume", "m.run").code == 0
     monkeypatch.chdir(home)
-    for words in (
+    for arguments in (
         ("report", model, data, "--out", parent / "r.html"),
         ("explain", model, data, "--html", parent / "x.html"),
         ("explain", model, data, "--row", "1", "--html", parent / "y.html"),
         ("export", model, "--onnx", parent / "m.onnx", "--python", parent / "m.py"),
         ("export", model, "--html", parent / "m.html"),
     ):
-        done = cli(*words)
+        done = cli(*arguments)
         assert done.code == 0, done.err
     require_clean(out)

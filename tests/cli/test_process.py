@@ -37,7 +37,7 @@ def test_the_command_is_installed() -> None:
     assert done.stdout == f"{__version__}\n"
 
 
-def test_an_error_is_a_sentence_and_two() -> None:
+def test_an_error_is_one_line_and_exit_code_2() -> None:
     done = run("train", "nowhere.csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: File 'nowhere.csv' does not exist; check the path.\n"
@@ -51,14 +51,23 @@ def test_same_seed_same_bytes_in_two_processes(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         out = tmp_path / name / f"{name}.safetensors"
-        words = ["--epochs", "3", "--dropout", "0.2", "--validation-fraction", "0.2", "--seed", "5"]
-        words += ["--size", "16"] if data == "colors" else []
-        assert run("train", path, *words, "--out", out, cwd=tmp_path / name).returncode == 0
+        tokens = [
+            "--epochs",
+            "3",
+            "--dropout",
+            "0.2",
+            "--validation-fraction",
+            "0.2",
+            "--seed",
+            "5",
+        ]
+        tokens += ["--size", "16"] if data == "colors" else []
+        assert run("train", path, *tokens, "--out", out, cwd=tmp_path / name).returncode == 0
     first, second = sorted(tmp_path.glob("*/*.safetensors"))
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_line_an_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
+def test_one_line_per_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
     done = run("train", survey, "--epochs", 7, cwd=tmp_path)
     assert sum(line.startswith("epoch ") for line in done.stdout.splitlines()) == 7
     assert "\x1b" not in done.stdout
@@ -66,9 +75,13 @@ def test_a_line_an_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.safetensors"
-    words = ["train", str(survey), "--epochs", "1000000", "--out", str(out)]
+    tokens = ["train", str(survey), "--epochs", "1000000", "--out", str(out)]
     process = subprocess.Popen(
-        [*PLAINNET, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        [*PLAINNET, *tokens],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("epoch"):
@@ -100,7 +113,7 @@ def test_a_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 1
 
 
-def test_a_terminal_that_cannot_spell_sees_something(survey: Path, tmp_path: Path) -> None:
+def test_a_terminal_with_a_small_character_set_shows_escapes(survey: Path, tmp_path: Path) -> None:
     text = survey.read_text().replace("Introvert", "Introvertí").replace("Stage_fear", "恐れ")
     survey.write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
@@ -135,9 +148,9 @@ sys.exit(main())
 def test_ctrl_c_after_the_training_keeps_the_model(
     survey: Path, tmp_path: Path, when: str, every: tuple[str, ...]
 ) -> None:
-    words = ["train", str(survey), "--epochs", "5", "--report", "r.html", *every]
+    tokens = ["train", str(survey), "--epochs", "5", "--report", "r.html", *every]
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, when, *words],
+        [sys.executable, "-c", SLOWLY, when, *tokens],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -161,16 +174,16 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     if every:  # it goes on from its last checkpoint, and ends as if nothing had come between
         assert run("train", "--resume", "survey.run", cwd=tmp_path).returncode == 0
         resumed = (tmp_path / "survey.safetensors").read_bytes()
-        assert run("train", *words[1:], cwd=tmp_path).returncode == 0
+        assert run("train", *tokens[1:], cwd=tmp_path).returncode == 0
         assert (tmp_path / "survey.safetensors").read_bytes() == resumed
 
 
 @pytest.mark.parametrize("module", ["numpy", "cyclopts", "rich", "pandas"])
 @pytest.mark.parametrize("how", ["module", "script"])
-def test_ctrl_c_while_anything_is_imported_is_quiet(
+def test_ctrl_c_during_imports_is_quiet(
     survey: Path, tmp_path: Path, module: str, how: str
 ) -> None:
-    """A module that hangs stands for one that takes its time; NumPy's own errors do not show."""
+    """A module that hangs replaces a slow import; NumPy's own errors do not show."""
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / f"{module}.py").write_text(
         "import time\nprint('here', flush=True)\n"
@@ -194,8 +207,8 @@ def test_ctrl_c_while_anything_is_imported_is_quiet(
     assert errors == "Error: interrupted: unfinished work is not saved\n"
 
 
-def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
-    """So that no Ctrl-C comes before the command line can answer it."""
+def test_the_package_imports_nothing_until_a_name_is_used() -> None:
+    """Then the command line can handle every Ctrl-C."""
     code = "import sys, plainnet.cli; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -207,10 +220,10 @@ def test_the_package_imports_nothing_until_a_name_is_asked_for() -> None:
 
 
 @contextmanager
-def training(folder: Path, *words: object) -> "Iterator[subprocess.Popen[str]]":
-    """A process that has begun to train; it is killed in the end."""
+def training(folder: Path, *tokens: object) -> "Iterator[subprocess.Popen[str]]":
+    """A process that is training; it is killed at the end."""
     with subprocess.Popen(
-        [*PLAINNET, "train", *map(str, words)],
+        [*PLAINNET, "train", *map(str, tokens)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -226,14 +239,14 @@ def training(folder: Path, *words: object) -> "Iterator[subprocess.Popen[str]]":
 
 
 def test_two_processes_do_not_train_in_one_folder(survey: Path, tmp_path: Path) -> None:
-    words = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
+    tokens = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
     said = (
         f"Error: another process is training in '{tmp_path}/survey.run': wait until it has ended, "
         "or give this training another folder\n"
     )
-    with training(tmp_path, *words):
+    with training(tmp_path, *tokens):
         assert (tmp_path / "survey.run" / ".lock").exists()
-        for others in (["--resume", "survey.run"], words):
+        for others in (["--resume", "survey.run"], tokens):
             done = run("train", *others, cwd=tmp_path)
             assert (done.returncode, done.stderr) == (2, said)
     # the kill left the file of the lock, but no lock

@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(made: Path, tmp_path: Path) -> Path:
-    """An old file that is to be replaced, beside what the commands read."""
+    """An existing output file, and the inputs of the commands."""
     for path in made.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "out").mkdir()
@@ -63,15 +63,15 @@ def words_of(what: str, place: Path) -> list[str]:
     return WRITERS[what].format(place).split()
 
 
-def refused(outcome: Any, telling: str) -> None:
+def refused(outcome: Any, expected: str) -> None:
     assert outcome.code == 2
     assert re.fullmatch(r"(Note: [^\n]+\n)*Error: [^\n]+\n", outcome.err), outcome.err
-    assert telling in outcome.err
+    assert expected in outcome.err
 
 
 @contextlib.contextmanager
 def full_disk(room: int) -> Iterator[None]:
-    """Let no file grow beyond ``room`` bytes."""
+    """Limit files to ``room`` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
@@ -95,10 +95,10 @@ def test_a_full_disk(cli: Cli, place: Path, what: str) -> None:
 
 
 @writers
-def test_a_folder_that_may_not_be_written_to(
+def test_a_read_only_folder(
     cli: Cli, place: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is root may write anywhere, so that the system's answer is given here."""
+    """The error is simulated, because root may write anywhere."""
     folder = place.parent
     ask = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and ask(path, mode))
@@ -141,7 +141,7 @@ def test_a_file_keeps_its_mode(cli: Cli, place: Path, what: str) -> None:
 
 @pytest.fixture
 def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
-    """Make a link of another user: really as root, else by being another user oneself."""
+    """Make a link of another user: as root a real one, else by changing the own user id."""
     user = os.geteuid()
 
     def link(path: Path, target: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_demo_follows_no_link_of_another_user(
 
 
 @writers
-def test_a_folder_that_is_not_there(cli: Cli, place: Path, what: str) -> None:
+def test_a_missing_folder(cli: Cli, place: Path, what: str) -> None:
     nowhere = place.parent / "nowhere" / "x"
     refused(cli(*words_of(what, nowhere)), f"there is no folder {str(nowhere.parent)!r}")
     assert not (place.parents[1] / "m2").exists()
@@ -227,7 +227,7 @@ def test_the_model_of_another_version(cli: Cli, place: Path, what: str, number: 
         "summary trained.safetensors",
     ],
 )
-def test_an_output_that_takes_no_more(place: Path, command: str) -> None:
+def test_an_output_that_is_full(place: Path, command: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:

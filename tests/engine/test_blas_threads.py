@@ -1,4 +1,4 @@
-"""The number of BLAS threads follows the work, and is put back afterwards."""
+"""The number of BLAS threads depends on the work and is restored afterwards."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def blas_now():
     return threads.available_threads()
 
 
-def test_products_are_counted_by_hand():
+def test_product_counts_by_hand():
     # forward and dW of the first layer; forward, dW and dX of the second
     assert products(mlp(6, (5,), 4), batch=10) == [300, 300, 200, 200, 200]
     assert products(mlp(6, (5,), 4), batch=10, train=False) == [300, 200]
@@ -33,12 +33,12 @@ def test_small_products_get_one_thread(monkeypatch, net, batch, expected):
     assert blas_threads(net, batch) == expected
 
 
-def test_one_thread_is_one_thread(monkeypatch):
+def test_single_thread_limit(monkeypatch):
     monkeypatch.setattr(threads, "available_threads", lambda: 1)
     assert blas_threads(mlp(1024, (1024, 1024)), 4096) == 1
 
 
-def test_the_limit_holds_inside_and_ends_with_the_block():
+def test_limit_applies_only_inside_the_block():
     before = blas_now()
     with limited_threads(1):
         assert blas_now() == 1
@@ -47,7 +47,7 @@ def test_the_limit_holds_inside_and_ends_with_the_block():
     assert blas_now() == before
 
 
-def test_fit_limits_and_restores_and_records(monkeypatch):
+def test_fit_limits_restores_and_records_threads(monkeypatch):
     before, inside = blas_now(), []
     X = np.random.default_rng(0).standard_normal((20, 3))
     history = fit(

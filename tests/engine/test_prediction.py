@@ -1,4 +1,4 @@
-"""Predicting on every processor gives what predicting on one gives."""
+"""Parallel prediction equals prediction on one processor."""
 
 import threading
 
@@ -12,13 +12,13 @@ from plainnet.engine.blas_threads import available_threads
 
 @pytest.fixture
 def processors(monkeypatch):
-    """As many processors as a test wants, whatever the machine has."""
+    """Set the number of processors for a test."""
     return lambda n: monkeypatch.setattr(prediction, "available_threads", lambda: n)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("m", [0, 1, 2048, 8 * 2048, 8 * 2048 + 1, 30_000])
-def test_every_row_gets_its_own_output(processors, n, m):
+def test_every_row_gets_its_output(processors, n, m):
     processors(n)
     net = Sequential([Dense(64), BatchNorm(), ReLU(), Dense(2)], 3, seed=1)
     X = np.random.default_rng(0).standard_normal((m, 3), np.float32)
@@ -28,7 +28,7 @@ def test_every_row_gets_its_own_output(processors, n, m):
     np.testing.assert_allclose(Z, net.predict_logits(X), rtol=1e-5, atol=1e-6)
 
 
-def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
+def test_pictures_are_transformed_per_batch_and_thread(processors):
     processors(2)
     net, seen, both = mlp(64, seed=1), [], threading.Barrier(2)
 
@@ -45,7 +45,7 @@ def test_pictures_are_transformed_a_batch_at_a_time_on_every_thread(processors):
     np.testing.assert_allclose(Z, net.predict_logits(X / np.float32(255)), rtol=1e-5, atol=1e-6)
 
 
-def test_the_threads_do_with_overflow_what_the_caller_wants(processors):
+def test_threads_use_the_callers_overflow_setting(processors):
     processors(2)
     net = mlp(64, hidden=(64,), init="constant:1e30")
     X = np.full((30_000, 64), 1e30, np.float32)
@@ -55,7 +55,7 @@ def test_the_threads_do_with_overflow_what_the_caller_wants(processors):
         predict_logits(net, X)
 
 
-def test_it_refuses_what_the_network_refuses_and_frees_the_threads(processors):
+def test_invalid_input_raises_and_releases_threads(processors):
     processors(2)
     before = available_threads()
     with pytest.raises(PlainnetError, match="Dense 'dense1' expects 3 inputs, got 4"):

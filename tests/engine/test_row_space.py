@@ -1,4 +1,4 @@
-"""Training in the row space takes the same steps as training without it."""
+"""Training in the row space takes the same steps as plain training."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def wide(m=12, n=90, seed=0, dtype=np.float64):
 
 
 def both(net, X, y, loss, **options):
-    """Train two copies of one network, in the row space and plainly."""
+    """Train two copies of a network, one in the row space and one without it."""
     small, plain = net.astype(net.dtype), net.astype(net.dtype)
     first = fit(small, X, y, loss=loss, rowspace=True, **options)
     second = fit(plain, X, y, loss=loss, rowspace=False, **options)
@@ -62,7 +62,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_costs_and_weights_are_equal_in_float64(options):
+def test_losses_and_weights_are_equal_in_float64(options):
     X, y = wide(), np.arange(12) % 2
     net = mlp(90, (4, 3), activation="tanh", dtype=np.float64, seed=1)
     options = {"optimizer": SGD(0.1), "epochs": 200, **options}
@@ -89,7 +89,7 @@ def test_rank_deficient_and_duplicated_rows(m, copies, zero, seed):
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
 
 
-def test_float32_agrees_to_its_rounding():
+def test_float32_agrees_within_rounding():
     X, y = wide(40, 3000, dtype=np.float32), np.arange(40) % 3
     net = mlp(3000, (8,), 3, activation="tanh", seed=2)
     small, plain, first, second = both(
@@ -99,8 +99,8 @@ def test_float32_agrees_to_its_rounding():
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=2e-6)
 
 
-def test_labels_that_contradict_each_other_do_not_wear_out_float32():
-    """Their coefficients grow with every step and cancel each other."""
+def test_contradictory_labels_keep_float32_accurate():
+    """Their coefficients grow with every step and cancel."""
     X, y = wide(40, 3000, dtype=np.float32), np.arange(40) % 2
     X[20:] = X[:20]
     y[20:] = 1 - y[:20]
@@ -110,7 +110,7 @@ def test_labels_that_contradict_each_other_do_not_wear_out_float32():
     np.testing.assert_allclose(small.params.theta, 0, atol=1e-4)
 
 
-def test_new_rows_are_predicted_with_the_true_weights():
+def test_new_rows_are_predicted_with_updated_weights():
     X, new = wide(), wide(seed=5)
     net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
     small, plain, *_ = both(
@@ -121,7 +121,7 @@ def test_new_rows_are_predicted_with_the_true_weights():
     )
 
 
-def test_callbacks_see_the_true_weights_and_watch_sees_the_figures():
+def test_callbacks_see_updated_weights():
     X, y = wide(), np.arange(12) % 2
     seen = {True: [], False: []}
     figures = []
@@ -142,7 +142,7 @@ def test_callbacks_see_the_true_weights_and_watch_sees_the_figures():
     assert [epoch.number for epoch in figures] == [*range(1, 201)] * 2
 
 
-def test_the_weights_are_true_after_a_callback_that_raises():
+def test_weights_are_updated_after_a_callback_raises():
     X, y = wide(), np.arange(12) % 2
     trained = []
     for rowspace in (True, False):
@@ -166,7 +166,7 @@ def test_the_weights_are_true_after_a_callback_that_raises():
     np.testing.assert_allclose(*trained, rtol=0, atol=1e-12)
 
 
-def test_a_cost_that_is_not_finite_is_told_in_the_same_words():
+def test_nonfinite_loss_gives_the_same_error():
     X, said = wide(), []
     for rowspace in (True, False):
         net = mlp(90, (4, 4), dtype=np.float64, seed=1)
@@ -177,7 +177,7 @@ def test_a_cost_that_is_not_finite_is_told_in_the_same_words():
     assert said[0] == said[1]
 
 
-def test_pictures_behind_a_transform_and_a_flatten():
+def test_pictures_with_transform_and_flatten():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (10, 6, 6, 3)).astype(np.uint8)
     net = Sequential([Flatten(), Dense(4), Tanh(), Dense(1)], (6, 6, 3), dtype=np.float64)
@@ -193,14 +193,14 @@ def test_pictures_behind_a_transform_and_a_flatten():
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
 
 
-def test_dropout_after_the_first_layer_draws_the_same_masks():
+def test_dropout_draws_the_same_masks():
     net = Sequential([Dense(4), ReLU(), Dropout(0.5), Dense(1)], 90, dtype=np.float64, seed=4)
     small, plain, *_ = both(net, wide(), np.arange(12) % 2, BinaryCrossEntropy(), epochs=100)
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
     assert small.rng.random() == plain.rng.random()
 
 
-def test_what_a_layer_of_ones_own_calls_a_is_trained_too():
+def test_custom_layer_with_parameter_a_is_trained():
     class Scale(Layer):
         def build(self, in_shape):
             self.variables = [ParameterSpec("A", in_shape, "bias", "ones")]
@@ -222,7 +222,7 @@ def test_what_a_layer_of_ones_own_calls_a_is_trained_too():
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_dot_products_that_overflow_leave_it_to_the_plain_way(held_out):
+def test_overflowing_dot_products_use_plain_training(held_out):
     X, large = wide(dtype=np.float32), np.full((12, 90), 1e25, np.float32)
     X, new = (1e15 * X, large) if held_out else (large, X)
     y = np.arange(12) % 2
@@ -235,7 +235,7 @@ def test_dot_products_that_overflow_leave_it_to_the_plain_way(held_out):
     np.testing.assert_allclose(history.val_loss[-1], np.log(2), rtol=1e-4)
 
 
-def test_a_transform_that_gives_nan_is_told_in_the_same_words():
+def test_nan_transform_gives_the_same_error():
     net, said = mlp(90, (4,), dtype=np.float64), []
     for rowspace in (True, False):
         options = {"loss": BinaryCrossEntropy(), "epochs": 200, "rowspace": rowspace}
@@ -246,11 +246,11 @@ def test_a_transform_that_gives_nan_is_told_in_the_same_words():
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()])
-def test_never_with_a_rule_for_each_number_alone(optimizer):
+def test_never_with_elementwise_optimizers(optimizer):
     assert not rowspace_pays(mlp(12288, (8,)), 400, optimizer, epochs=10**6)
 
 
-def test_never_with_clipping_which_needs_the_length_of_the_gradient():
+def test_never_with_clipping():
     X, y = wide(), np.arange(12) % 2
     for clip_norm in (None, 0.05):
         net = mlp(90, (4,), dtype=np.float64, seed=1)
@@ -266,17 +266,17 @@ def test_never_with_clipping_which_needs_the_length_of_the_gradient():
         ([ReLU(), Dense(1)], False),
     ],
 )
-def test_only_where_the_first_layer_sees_the_rows_themselves(layers, expected):
+def test_only_where_the_first_layer_gets_the_rows(layers, expected):
     net = Sequential(layers, 12288)
     assert rowspace_pays(net, 400, SGD(), epochs=1000) is expected
 
 
 @pytest.mark.parametrize(("m", "n", "epochs"), [(400, 300, 10**6), (400, 12288, 3), (1, 1, 1)])
-def test_not_where_it_costs_more_than_it_saves(m, n, epochs):
+def test_not_where_plain_training_is_faster(m, n, epochs):
     assert not rowspace_pays(mlp(n, (8,)), m, SGD(Constant(0.1)), epochs, write_back=True)
 
 
-def test_the_features_are_dot_products_with_the_rows_and_the_first_weights():
+def test_features_are_dot_products():
     X, new = wide(30, 500), wide(3, 500, seed=8)
     net = mlp(500, (4,), dtype=np.float64)
     space = RowSpace(net, X)

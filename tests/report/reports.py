@@ -59,7 +59,7 @@ def text_of(task, rows=True):
 
 
 class Page(HTMLParser):
-    """The elements of a page in their order: tag, attributes, the words in it, its ancestors."""
+    """The elements of a page in their order: tag, attributes, its text, its ancestors."""
 
     def __init__(self, text):
         super().__init__()
@@ -68,7 +68,7 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag, attributes):
-        element = {"tag": tag, "of": dict(attributes), "words": "", "in": [*self.open]}
+        element = {"tag": tag, "of": dict(attributes), "text": "", "in": [*self.open]}
         self.elements.append(element)
         if tag not in VOID:
             self.open.append(element)
@@ -84,7 +84,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         for element in self.open:
-            element["words"] += data
+            element["text"] += data
 
     def all(self, *tags):
         return [element for element in self.elements if element["tag"] in tags]

@@ -1,4 +1,4 @@
-"""Pages: what they forbid, how they escape, and whether their colors can be read."""
+"""Pages: content security policy, escaping and readable colors."""
 
 import base64
 import hashlib
@@ -34,14 +34,14 @@ def test_the_policy_allows_this_style_sheet_and_pictures_in_the_page():
     assert text.index("Content-Security-Policy") < text.index("<style>")
 
 
-def test_the_policy_stands_before_all_that_comes_from_data():
+def test_the_policy_comes_before_all_data():
     text = page("base.html", title="<evil>", subtitle="<evil>", contents=[("a", "<evil>")])
     assert text.index("Content-Security-Policy") < text.index("&lt;evil&gt;")
     assert "<evil>" not in text
     assert text.count("&lt;evil&gt;") == 4  # title, heading, subtitle, contents
 
 
-def test_the_style_asks_for_nothing():
+def test_the_style_requests_nothing():
     assert not re.search(r"url\(|@import|@font-face|http|</", STYLE)
 
 
@@ -84,15 +84,15 @@ def test_both_schemes_name_the_same_colors():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("back", ["paper", "card"])
-def test_words_can_be_read(scheme, back):
+def test_text_has_enough_contrast(scheme, back):
     color = schemes()[scheme]
-    words = ("ink", "soft", "link", "good", "problem", "warning", "note")
-    ratios = {word: contrast(color[word], color[back]) for word in words}
+    texts = ("ink", "soft", "link", "good", "problem", "warning", "note")
+    ratios = {text: contrast(color[text], color[back]) for text in texts}
     assert min(ratios.values()) >= 4.5, ratios
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_numbers_on_shades_can_be_read_and_lines_can_be_seen(scheme):
+def test_numbers_on_shades_and_lines_have_enough_contrast(scheme):
     color = schemes()[scheme]
     shades = {name: contrast(color["ink"], color[name]) for name in HEATS}
     assert min(shades.values()) >= 4.5, shades
@@ -100,6 +100,6 @@ def test_numbers_on_shades_can_be_read_and_lines_can_be_seen(scheme):
     assert min(series.values()) >= 3, series
 
 
-def test_a_long_table_is_cut_and_says_so():
+def test_a_long_table_is_cut_and_counted():
     table = Table("Many", ("a",), [[str(i)] for i in range(LISTED + 3)])
     assert (len(table.listed), table.more) == (LISTED, 3)

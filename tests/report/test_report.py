@@ -1,4 +1,4 @@
-"""Reports: what stands in them, that nothing in them runs, and that everybody can read them."""
+"""Reports: their content, safety and accessibility."""
 
 import re
 from functools import cache
@@ -22,11 +22,11 @@ def page(task, rows=True):
     return Page(text_of(task, rows))
 
 
-# --- what nothing in it does ----------------------------------------------------------------------
+# --- safety --------------------------------------------------------------------------------------
 
 
 @tasks
-def test_it_runs_nothing_and_asks_for_nothing(task):
+def test_a_report_runs_nothing_and_requests_nothing(task):
     for element in page(task).elements:
         assert element["tag"] not in {"script", "iframe", "object", "embed", "link", "form", "base"}
         for name, value in element["of"].items():
@@ -42,8 +42,8 @@ def test_it_runs_nothing_and_asks_for_nothing(task):
 def test_text_of_the_user_is_escaped(task):
     assert "<script" not in text_of(task)
     assert "onerror=alert(1)&gt;" in text_of(task)
-    assert page(task).all("title")[0]["words"] == EVIL
-    assert page(task).all("h1")[0]["words"] == EVIL
+    assert page(task).all("title")[0]["text"] == EVIL
+    assert page(task).all("h1")[0]["text"] == EVIL
 
 
 @tasks
@@ -74,7 +74,7 @@ def test_a_model_that_was_saved_has_the_same_report(task, tmp_path):
 
 
 @tasks
-def test_it_only_reads(task, tmp_path):
+def test_a_report_changes_nothing(task, tmp_path):
     done = result(task)
     before, theta = repr(done.model.record), done.model.net.params.theta.tobytes()
     report(done.model, name="m", rows=done.data.test)
@@ -82,7 +82,7 @@ def test_it_only_reads(task, tmp_path):
     assert done.model.net.params.theta.tobytes() == theta
 
 
-# --- whether everybody can read it ----------------------------------------------------------------
+# --- accessibility -------------------------------------------------------------------------------
 
 
 @tasks
@@ -95,7 +95,7 @@ def test_headings_are_in_order(task, rows):
 
 
 @tasks
-def test_the_page_says_its_language_and_has_landmarks(task):
+def test_the_page_has_a_language_and_landmarks(task):
     assert page(task).all("html")[0]["of"]["lang"] == "en"
     assert len(page(task).all("main")) == 1
     assert page(task).all("nav")[0]["of"]["aria-label"]
@@ -105,23 +105,23 @@ def test_the_page_says_its_language_and_has_landmarks(task):
 
 
 @tasks
-def test_pictures_and_drawings_have_words(task):
+def test_pictures_and_charts_have_text_alternatives(task):
     seen = page(task)
-    words = {one["of"]["id"]: one["words"] for one in seen.elements if "id" in one["of"]}
+    texts = {one["of"]["id"]: one["text"] for one in seen.elements if "id" in one["of"]}
     for picture in seen.all("img"):
         assert len(picture["of"]["alt"]) > 10
     drawings = [one for one in seen.all("svg") if "aria-hidden" not in one["of"]]
     assert len(drawings) >= 3
     for drawing in drawings:
         assert drawing["of"]["role"] == "img"
-        assert all(words[one] for one in drawing["of"]["aria-labelledby"].split())
+        assert all(texts[one] for one in drawing["of"]["aria-labelledby"].split())
 
 
 @tasks
 def test_tables_have_captions_and_heads_with_scope(task):
     seen = page(task)
     assert len(seen.all("table")) == len(seen.all("caption")) >= 4
-    assert all(one["words"] for one in seen.all("caption"))
+    assert all(one["text"] for one in seen.all("caption"))
     for head in seen.all("th"):
         inside = {one["tag"] for one in head["in"]}
         assert head["of"]["scope"] == ("col" if "thead" in inside else "row")
@@ -138,21 +138,21 @@ def test_identifiers_are_unique_and_links_lead_somewhere(task, rows):
 
 
 @tasks
-def test_what_scrolls_can_be_reached_with_the_keyboard_and_has_a_name(task):
+def test_scrolling_regions_are_named_and_reachable_by_keyboard(task):
     regions = [one for one in page(task).elements if one["of"].get("role") == "region"]
     assert regions
     assert all(one["of"]["tabindex"] == "0" and one["of"]["aria-label"] for one in regions)
 
 
-# --- what stands in it ----------------------------------------------------------------------------
+# --- content -------------------------------------------------------------------------------------
 
 
 def headings(seen):
-    return [one["words"] for one in seen.all("h2")]
+    return [one["text"] for one in seen.all("h2")]
 
 
 @tasks
-def test_its_parts(task):
+def test_sections(task):
     expected = ["Summary", "Findings", "Evaluation", "Training", "Data", "Reproduce"]
     if task == "pictures":
         expected.insert(3, "Pictures")
@@ -160,19 +160,19 @@ def test_its_parts(task):
 
 
 @tasks
-def test_the_figures_are_those_of_the_evaluation(task):
+def test_the_scores_are_those_of_the_evaluation(task):
     found = result(task).model.record["evaluation"]
-    tables = {one["words"].split("\n")[1]: one for one in page(task, False).all("table")}
-    words = next(
-        one["words"] for caption, one in tables.items() if "held out in training" in caption
+    tables = {one["text"].split("\n")[1]: one for one in page(task, False).all("table")}
+    texts = next(
+        one["text"] for caption, one in tables.items() if "held out in training" in caption
     )
     key = "rmse" if task == "regression" else "accuracy"
     shown = f"{100 * found[key]:.1f} %" if key == "accuracy" else f"{found[key]:.4f}"
-    assert shown in words
+    assert shown in texts
     for baseline in found["baselines"]:
-        assert baseline["description"] in words
-    assert found["verdict"] in page(task, False).all("main")[0]["words"]
-    assert f"{result(task).model.record['rows']['test']:,} " in words
+        assert baseline["description"] in texts
+    assert found["verdict"] in page(task, False).all("main")[0]["text"]
+    assert f"{result(task).model.record['rows']['test']:,} " in texts
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_figures_are_those_of_the_evaluation(task):
         ("pictures", ["roc", "precision", "calibration", "cost", "metric", "rate"]),
     ],
 )
-def test_its_drawings(task, names):
+def test_charts(task, names):
     titles = [one["of"]["id"] for one in page(task).all("title")[1:]]
     assert titles == [f"{name}-title" for name in names]
 
@@ -195,7 +195,7 @@ def test_curves_are_drawn_from_the_record_too(task):
     titles = [one["of"]["id"] for one in page(task, False).all("title")[1:]]
     assert titles[:3] == ["roc-title", "precision-title", "calibration-title"]
     for seen in (page(task), page(task, False)):
-        captions = [one["words"] for one in seen.all("caption")]
+        captions = [one["text"] for one in seen.all("caption")]
         unit = {"multiclass": "class", "multilabel": "label"}.get(task, "")
         assert (f"The probability of each {unit}" in captions) == (unit != "")
 
@@ -207,26 +207,26 @@ def test_repeated_trainings_are_in_the_report():
     found = repeat(first, frame, config, 3)
     seen = Page(report(first.model, name="m"))
     facts = dict(
-        zip(*([one["words"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
+        zip(*([one["text"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
     )
     own = np.array(found.network)
     assert facts["Mean accuracy of 3 seeds"] == f"{100 * own.mean():.1f} %"
     assert facts["Standard deviation"] == f"{100 * own.std(ddof=1):.1f} %"
     assert facts["Lowest and highest"] == f"{100 * own.min():.1f} % and {100 * own.max():.1f} %"
     assert facts["Better than the best baseline"] == f"{found.better} of 3"
-    assert "3 trainings with different seeds" in [one["words"] for one in seen.all("caption")]
+    assert "3 trainings with different seeds" in [one["text"] for one in seen.all("caption")]
 
 
-def test_a_report_without_data_says_why_it_shows_no_pictures():
+def test_a_report_without_data_explains_the_missing_pictures():
     assert not page("pictures", False).all("img")
-    words = page("pictures", False).all("main")[0]["words"]
-    assert "No pictures are shown, because a model file holds none" in words
+    texts = page("pictures", False).all("main")[0]["text"]
+    assert "No pictures are shown, because a model file holds none" in texts
     for seen in (page("pictures"), page("binary", False)):
-        assert "No pictures are shown" not in seen.all("main")[0]["words"]
+        assert "No pictures are shown" not in seen.all("main")[0]["text"]
 
 
 def test_every_class_has_its_line_and_its_name_in_the_legend():
-    legends = [one["words"].strip() for one in page("multiclass").all("span")
+    legends = [one["text"].strip() for one in page("multiclass").all("span")
                if one["of"].get("class") == "key"]  # fmt: skip
     assert legends[:4] == [name.strip() for name in result("multiclass").model.target.classes]
 
@@ -237,19 +237,19 @@ def test_the_confusion_matrix_counts_every_row():
     cells = [
         one for one in seen.all("td") if matrix in one["in"] and "number" in one["of"]["class"]
     ]
-    assert sum(int(one["words"]) for one in cells) == len(result("multiclass").data.test.y)
+    assert sum(int(one["text"]) for one in cells) == len(result("multiclass").data.test.y)
     assert len(cells) == 16
 
 
-def test_findings_come_with_the_gravest_first():
+def test_the_most_serious_findings_come_first():
     levels = [
-        one["words"] for one in page("binary").all("span") if one["of"].get("class") == "level"
+        one["text"] for one in page("binary").all("span") if one["of"].get("class") == "level"
     ]
     assert levels[0] == "problem"
     assert levels == sorted(levels, key=("problem", "warning", "note").index)
 
 
-def test_the_gallery_shows_mistakes_first_and_what_the_network_saw():
+def test_the_gallery_shows_mistakes_first():
     seen = page("pictures")
     pictures = seen.all("img")
     assert 1 <= len(pictures) <= 12
@@ -260,10 +260,10 @@ def test_the_gallery_shows_mistakes_first_and_what_the_network_saw():
 
 
 def test_rows_that_were_left_out_are_named():
-    assert f"left out {EVIL}" in [one["words"] for one in page("binary").all("li")]
+    assert f"left out {EVIL}" in [one["text"] for one in page("binary").all("li")]
 
 
-def test_without_rows_and_without_a_record_it_shows_what_there_is():
+def test_a_report_without_rows_and_record_shows_the_rest():
     done = result("binary").model
     bare = Model(done.schema, done.target, done.net, done.loss)
     assert headings(Page(report(bare, name="m"))) == ["Data", "Reproduce"]
@@ -271,19 +271,19 @@ def test_without_rows_and_without_a_record_it_shows_what_there_is():
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
 @pytest.mark.parametrize("part", ["history", "evaluation", "rows", "config", "notes", "findings"])
-def test_a_record_that_somebody_else_wrote_is_left_out(part, value):
+def test_a_foreign_record_is_ignored(part, value):
     done = result("binary").model
     record = {**done.record, part: value}
     text = report(Model(done.schema, done.target, done.net, done.loss, record), name="m")
     assert "Reproduce" in text
 
 
-def test_the_command_and_the_settings_stand_in_it():
-    words = page("regression").all("pre")[0]["words"]
-    assert words == f"plainnet train {EVIL}"
+def test_the_command_and_the_options_are_shown():
+    texts = page("regression").all("pre")[0]["text"]
+    assert texts == f"plainnet train {EVIL}"
     pairs = page("regression")
-    facts = dict(zip([one["words"] for one in pairs.all("dt")],
-                     [one["words"] for one in pairs.all("dd")], strict=True))  # fmt: skip
+    facts = dict(zip([one["text"] for one in pairs.all("dt")],
+                     [one["text"] for one in pairs.all("dd")], strict=True))  # fmt: skip
     assert facts["seed"] == "1"
     assert facts["patience"] == "5"
     assert facts["loss"] == "MeanSquaredError"

@@ -1,4 +1,4 @@
-"""Batches: every row once an epoch, in new company each time, and the data held once."""
+"""Batches: every row once per epoch, reshuffled batches, and one copy of the data."""
 
 import tracemalloc
 
@@ -15,7 +15,7 @@ from plainnet.train.fit import fit
 
 
 def numbered(m: int, batch_size: int | None, weighted: bool = True) -> Batches:
-    """Rows that can be told apart: X, y and weight all hold the row's number."""
+    """Create distinguishable rows: X, y and weight all contain the row number."""
     rows = np.arange(m)
     X = np.repeat(rows[:, None], 3, axis=1).astype(np.float32)
     weight = rows.astype(np.float64) if weighted else None
@@ -24,7 +24,7 @@ def numbered(m: int, batch_size: int | None, weighted: bool = True) -> Batches:
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 70) | st.none(), st.integers(0, 2**32))
-def test_every_row_once_an_epoch_with_its_own_target_and_weight(m, batch_size, seed):
+def test_every_row_once_per_epoch_with_its_target_and_weight(m, batch_size, seed):
     batches = numbered(m, batch_size)
     rng = np.random.default_rng(seed)
     for _ in range(3):
@@ -45,14 +45,14 @@ def test_every_row_once_an_epoch_with_its_own_target_and_weight(m, batch_size, s
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32))
-def test_the_members_of_the_batches_change_between_epochs(seed):
+def test_batches_are_reshuffled_between_epochs(seed):
     batches, rng = numbered(64, 8), np.random.default_rng(seed)
     epochs = [{frozenset(y.tolist()) for _, y, _ in batches.epoch(rng)} for _ in range(3)]
     assert not epochs[0] & epochs[1]
     assert not epochs[1] & epochs[2]
 
 
-def test_who_meets_whom_is_even():
+def test_pairs_of_rows_share_batches_uniformly():
     # two of eight rows share a batch of four with probability 3/7
     batches, rng, together = numbered(8, 4), np.random.default_rng(0), np.zeros((8, 8))
     for _ in range(2000):
@@ -64,7 +64,7 @@ def test_who_meets_whom_is_even():
 
 
 @pytest.mark.parametrize("done", range(5))
-def test_an_epoch_that_goes_on_passes_over_whole_batches(done):
+def test_resumed_epoch_skips_finished_batches(done):
     batches = numbered(17, 4)
     whole, rest = (
         [y.tolist() for _, y, _ in batches.epoch(np.random.default_rng(0), passed)]
@@ -74,8 +74,8 @@ def test_an_epoch_that_goes_on_passes_over_whole_batches(done):
     assert rest == whole[done:]
 
 
-def test_the_running_variance_is_that_of_the_rows_whatever_is_left_over():
-    """Unless rows are left alone, which have no variance: a tenth of it would be lost each time."""
+def test_running_variance_is_independent_of_the_last_batch():
+    """A batch of one row has no variance and would reduce it by a tenth each time."""
     X, y = np.random.default_rng(0).standard_normal((65, 3)), np.arange(65) % 2
     net = Sequential([BatchNorm(), Dense(1)], n_in=3, dtype=np.float64)
     fit(net, X, y, loss=BinaryCrossEntropy(), optimizer=SGD(1e-9), epochs=60, batch_size=16)
@@ -84,7 +84,7 @@ def test_the_running_variance_is_that_of_the_rows_whatever_is_left_over():
 
 
 @pytest.mark.parametrize(("m", "batch_size"), [(1, None), (5, 1)])
-def test_batch_norm_is_not_trained_on_single_rows(m, batch_size):
+def test_batch_norm_never_gets_single_rows(m, batch_size):
     net = mlp(3, batch_norm=True)
     before = net.params.theta.copy()
     with pytest.raises(PlainnetError) as error:
@@ -96,7 +96,7 @@ def test_batch_norm_is_not_trained_on_single_rows(m, batch_size):
     np.testing.assert_array_equal(net.params.theta, before)
 
 
-def test_one_seed_one_order():
+def test_seed_determines_the_order():
     def order(seed):
         rng = np.random.default_rng(seed)
         batches = numbered(20, 6)
@@ -107,7 +107,7 @@ def test_one_seed_one_order():
     assert order(3)[:20] != order(3)[20:]
 
 
-def test_the_full_batch_keeps_the_order_and_copies_nothing():
+def test_full_batch_keeps_the_order_without_copies():
     X, y = np.ones((5, 2), np.float32), np.arange(5)
     batches = Batches(X, y, None, None, None, np.float32)
     [(X_batch, y_batch, weight)] = batches.epoch(np.random.default_rng(0))
@@ -117,7 +117,7 @@ def test_the_full_batch_keeps_the_order_and_copies_nothing():
 
 
 @pytest.mark.parametrize("batch_size", [5, 6, 10**12])
-def test_a_batch_size_above_the_number_of_rows_is_one_shuffled_batch(batch_size):
+def test_batch_size_above_the_number_of_rows(batch_size):
     batches = numbered(5, batch_size, weighted=False)
     assert len(batches) == 1
     orders = [next(iter(batches.epoch(np.random.default_rng(s))))[1].tolist() for s in range(5)]
@@ -126,7 +126,7 @@ def test_a_batch_size_above_the_number_of_rows_is_one_shuffled_batch(batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_the_given_arrays_stay_as_they_are(batch_size):
+def test_given_arrays_are_unchanged(batch_size):
     X, y = np.random.default_rng(0).normal(size=(10, 3)), np.arange(10)
     X.flags.writeable = y.flags.writeable = False
     batches = Batches(X, y, None, batch_size, None, np.float32)
@@ -145,7 +145,7 @@ def test_the_given_arrays_stay_as_they_are(batch_size):
     ],
     ids=["fortran", "strided", "int", "bool"],
 )
-def test_any_layout_and_type_of_rows(X):
+def test_any_layout_and_dtype_of_rows(X):
     for batch_size in (None, 3):
         batches = Batches(X, np.arange(4), None, batch_size, None, np.float32)
         for X_batch, y, _ in batches.epoch(np.random.default_rng(0)):
@@ -157,7 +157,7 @@ def scale(X):
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_pictures_stay_uint8_and_are_turned_into_numbers_a_batch_at_a_time(batch_size):
+def test_uint8_pictures_are_converted_per_batch(batch_size):
     X = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), np.uint8)
     seen = []
 
@@ -175,7 +175,7 @@ def test_pictures_stay_uint8_and_are_turned_into_numbers_a_batch_at_a_time(batch
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_training_on_bytes_equals_converting_up_front(batch_size):
+def test_training_on_uint8_equals_converting_first(batch_size):
     X = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), np.uint8)
     y = np.arange(10.0)
     ends = []
@@ -215,7 +215,7 @@ def peak_while_fitting(X, y, **options) -> int:
         (np.float64, {"batch_size": 64}, 1),
     ],
 )
-def test_training_holds_the_data_once(dtype, options, copies):
+def test_training_keeps_one_copy_of_the_data(dtype, options, copies):
     X = np.random.default_rng(0).normal(size=(8000, 256)).astype(dtype)
     size = X.size * 4
     peak = peak_while_fitting(X, np.zeros(8000), **options)
@@ -224,13 +224,13 @@ def test_training_holds_the_data_once(dtype, options, copies):
 
 
 @pytest.mark.parametrize(("batch_size", "copies"), [(None, 1), (64, 0)])
-def test_a_batch_of_narrow_rows_is_copied_once(batch_size, copies):
+def test_batch_of_narrow_rows_is_copied_once(batch_size, copies):
     X = np.random.default_rng(0).normal(size=(16_000, 128)).astype(np.float32)
     peak = peak_while_fitting(X, np.zeros(16_000), batch_size=batch_size)
     assert copies * X.nbytes <= peak < (copies + 0.4) * X.nbytes
 
 
-def test_rows_that_were_converted_are_let_go():
+def test_converted_rows_are_released():
     X = np.random.default_rng(0).normal(size=(8000, 256))
     size, held = X.size * 4, []
     tracemalloc.start()
@@ -250,7 +250,7 @@ def test_rows_that_were_converted_are_let_go():
     assert held[0] < 1.4 * size
 
 
-def test_pictures_are_never_all_floats_at_once():
+def test_pictures_are_never_all_converted_at_once():
     X = np.random.default_rng(0).integers(0, 256, (2000, 16, 16, 3), np.uint8)
     net = mlp(768, hidden=(4,))
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""fit: against loops written by hand, repeated rows, finite differences and signals."""
+"""fit against explicit loops, repeated rows, finite differences and signals."""
 
 import copy
 import math
@@ -39,14 +39,14 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def net64(n_in: int = 3, n_out: int = 1, **options) -> Sequential:
-    """A small smooth network in float64, its biases away from zero."""
+    """Create a small smooth float64 network with nonzero biases."""
     net = mlp(n_in, (4,), n_out, activation="tanh", seed=2, dtype=np.float64, **options)
     net.params.trained[~net.params.decaying()] += 0.3
     return net
 
 
 class ByHand:
-    """Two layers, tanh and sigmoid, batch gradient descent: the formulas of a textbook."""
+    """Train two layers, tanh and sigmoid, by batch gradient descent with textbook formulas."""
 
     def __init__(self, net: Sequential) -> None:
         views = net.params.views
@@ -71,7 +71,7 @@ class ByHand:
         return np.concatenate([np.column_stack(pair).ravel() for pair in pairs])
 
 
-def test_batch_gradient_descent_is_the_textbook_loop(data):
+def test_batch_gradient_descent_matches_the_textbook_loop(data):
     X, y = data
     net = net64()
     hand = ByHand(net)
@@ -82,7 +82,7 @@ def test_batch_gradient_descent_is_the_textbook_loop(data):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_mini_batches_are_the_textbook_loop(data, weighted):
+def test_mini_batches_match_the_textbook_loop(data, weighted):
     X, y = data
     weight = np.random.default_rng(0).uniform(0.1, 3, 40) if weighted else None
     net = net64()
@@ -109,7 +109,7 @@ def test_mini_batches_are_the_textbook_loop(data, weighted):
     np.testing.assert_allclose(net.params.theta, hand.theta(), rtol=1e-12, atol=1e-12)
 
 
-def test_a_training_can_be_taken_up_again(data):
+def test_repeated_fit_continues_training(data):
     ends = []
     for parts in ((10,), (4, 6)):
         net = net64()
@@ -119,7 +119,7 @@ def test_a_training_can_be_taken_up_again(data):
     assert ends[0] == ends[1]
 
 
-def test_one_seed_one_result_to_the_byte(data):
+def test_same_seed_gives_identical_bytes(data):
     def end(seed):
         net = mlp(3, dropout=0.3, batch_norm=True, seed=4)
         history = fit(
@@ -139,14 +139,14 @@ def test_one_seed_one_result_to_the_byte(data):
     assert end(np.random.default_rng(3)) == end(3)
 
 
-def test_the_default_optimizer_is_gradient_descent_at_a_hundredth(data):
+def test_default_optimizer(data):
     nets = net64(), net64()
     fit(nets[0], *data, loss=BCE, epochs=3)
     fit(nets[1], *data, loss=BCE, epochs=3, optimizer=SGD(0.01))
     np.testing.assert_array_equal(nets[0].params.theta, nets[1].params.theta)
 
 
-def test_the_arguments_are_left_alone_and_the_views_stay_bound(data):
+def test_arguments_are_unchanged_and_views_stay_bound(data):
     X, y = data
     weight = np.ones(40)
     for array in (X, y, weight):
@@ -158,7 +158,7 @@ def test_the_arguments_are_left_alone_and_the_views_stay_bound(data):
     assert all(np.shares_memory(view, theta) for view in net.params.views.values())
 
 
-def test_lists_and_integers_will_do():
+def test_lists_and_integers_are_accepted():
     ends = []
     for X, y in (([[0, 1], [1, 0]], [0, 1]), (np.eye(2)[::-1], np.array([False, True]))):
         net = mlp(2)
@@ -177,7 +177,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize(("loss", "n_out", "draw"), LOSSES, ids=lambda v: type(v).__name__)
-def test_a_row_of_weight_k_counts_as_k_rows(loss, n_out, draw):
+def test_weight_k_equals_k_rows(loss, n_out, draw):
     rng = np.random.default_rng(0)
     X, y, k = rng.normal(size=(12, 3)), draw(rng, 12), rng.integers(0, 4, 12)
     nets = net64(n_out=n_out), net64(n_out=n_out)
@@ -195,7 +195,7 @@ def weights_after(X, y, n_out=1, loss=BCE, **options) -> np.ndarray:
     return net.params.theta
 
 
-def test_balanced_weights_are_m_over_k_times_the_count():
+def test_balanced_weights_formula():
     X = np.random.default_rng(0).normal(size=(12, 2))
     y = np.array([0] * 2 + [1] * 4 + [2] * 6)
     loss = SoftmaxCrossEntropy()
@@ -209,7 +209,7 @@ def test_balanced_weights_are_m_over_k_times_the_count():
     np.testing.assert_allclose(balanced, one_hot, rtol=1e-12)
 
 
-def test_balanced_counts_a_row_of_weight_k_as_k_rows():
+def test_balanced_treats_weight_k_as_k_rows():
     rng = np.random.default_rng(0)
     X, y, k = (
         rng.normal(size=(12, 2)),
@@ -222,7 +222,7 @@ def test_balanced_counts_a_row_of_weight_k_as_k_rows():
     np.testing.assert_allclose(weighted, repeated, rtol=1e-11)
 
 
-def test_balanced_binary_equals_repeating_the_rare_class():
+def test_balanced_equals_repeating_the_rare_class():
     X = np.random.default_rng(0).normal(size=(12, 2))
     y = np.array([0] * 9 + [1] * 3)
     balanced = weights_after(X, y, class_weight="balanced")
@@ -231,7 +231,7 @@ def test_balanced_binary_equals_repeating_the_rare_class():
     assert not np.allclose(balanced, weights_after(X, y), rtol=1e-3)
 
 
-def test_balanced_counts_the_rows_that_are_trained_on():
+def test_balanced_uses_only_training_rows():
     X = np.random.default_rng(0).normal(size=(30, 2))
     y = np.array([0] * 20 + [1] * 10)
     seen = []
@@ -260,7 +260,7 @@ def test_balanced_counts_the_rows_that_are_trained_on():
     np.testing.assert_allclose(net.params.theta, start.params.theta, rtol=1e-13)
 
 
-def test_balanced_counts_weights_and_not_rows():
+def test_balanced_uses_sums_of_weights():
     rng = np.random.default_rng(0)
     X, y, k = rng.normal(size=(12, 2)), np.arange(12) % 3, rng.integers(0, 4, 12)
     k[y == 2] = 0  # rows that do not count make no class
@@ -271,7 +271,7 @@ def test_balanced_counts_weights_and_not_rows():
     assert not np.allclose(weighted, weights_after(X, y, 3, loss, sample_weight=k), rtol=1e-3)
 
 
-def test_class_weight_by_number_and_sample_weight_multiply():
+def test_class_weight_and_sample_weight_multiply():
     rng = np.random.default_rng(0)
     X, y, w = rng.normal(size=(12, 2)), np.arange(12) % 3, rng.uniform(0.5, 2, 12)
     loss = SoftmaxCrossEntropy()
@@ -280,14 +280,14 @@ def test_class_weight_by_number_and_sample_weight_multiply():
     np.testing.assert_allclose(both, product, rtol=1e-13)
 
 
-def test_a_class_without_rows_may_be_named_and_is_no_trouble_when_balanced():
+def test_class_weight_of_an_absent_class():
     X, y, loss = np.eye(4), [0, 0, 1, 1], SoftmaxCrossEntropy()
     plain = weights_after(X, y, 3, loss)
     np.testing.assert_allclose(weights_after(X, y, 3, loss, class_weight={2: 9.0}), plain)
     np.testing.assert_allclose(weights_after(X, y, 3, loss, class_weight="balanced"), plain)
 
 
-def test_a_batch_of_rows_that_do_not_count():
+def test_batch_with_zero_weights():
     net = mlp(2)
     weight = np.zeros(9)
     weight[4] = 1
@@ -300,7 +300,7 @@ def test_a_batch_of_rows_that_do_not_count():
 # --- penalty and clipping
 
 
-def test_the_penalised_step_follows_finite_differences(data):
+def test_l2_gradient_matches_finite_differences(data):
     X, y = data
     net, l2, eps = net64(), 0.7, 1e-5
     loss, targets = BCE, y[:, None]
@@ -322,7 +322,7 @@ def test_the_penalised_step_follows_finite_differences(data):
     np.testing.assert_allclose(before - net.params.theta, slope, rtol=1e-7, atol=1e-9)
 
 
-def test_l2_shrinks_weights_and_leaves_biases(data):
+def test_l2_applies_to_weights_only(data):
     X, y = data
     plain, decayed = net64(batch_norm=True), net64(batch_norm=True)
     start = plain.params.theta.copy()
@@ -339,7 +339,7 @@ def test_l2_shrinks_weights_and_leaves_biases(data):
 
 
 @pytest.mark.parametrize("l2", [0.0, 5.0])
-def test_clip_norm_bounds_the_step_and_keeps_its_direction(data, l2):
+def test_clip_norm_bounds_the_step_in_its_direction(data, l2):
     steps = []
     for clip_norm in (None, 1e-3, 1e9):
         net = net64()
@@ -383,7 +383,7 @@ def test_validation_loss_and_metric_by_hand(data):
     np.testing.assert_allclose(recorded, by_hand, rtol=1e-5)
 
 
-def test_the_training_metric_is_the_mean_over_rows_before_each_step(data):
+def test_training_metric_is_the_mean_before_each_step(data):
     X, y = data
     net = net64()
     first = net.predict_logits(X)
@@ -411,7 +411,7 @@ def test_the_training_metric_is_the_mean_over_rows_before_each_step(data):
 
 
 @pytest.mark.parametrize(("m", "share", "n_out"), [(50, 0.3, 15), (7, 0.5, 4), (2, 0.5, 1)])
-def test_a_share_is_held_out_and_never_trained_on(m, share, n_out):
+def test_validation_fraction_is_never_trained_on(m, share, n_out):
     seen: list[list[float]] = []
 
     def metric(Z, y):
@@ -441,7 +441,7 @@ def test_a_share_is_held_out_and_never_trained_on(m, share, n_out):
     assert any(split(seed)[1] != held_out for seed in range(1, 9))
 
 
-def test_targets_and_weights_go_with_their_rows_when_a_share_is_held_out():
+def test_validation_split_keeps_targets_and_weights_aligned():
     # the only row that counts decides alone what is learned
     X, y = np.eye(6), np.arange(6.0)
     weight = np.zeros(6)
@@ -469,7 +469,7 @@ def test_targets_and_weights_go_with_their_rows_when_a_share_is_held_out():
 
 
 def overfit(net: Sequential, patience: int = 8, **options) -> tuple[History, list[np.ndarray]]:
-    """Labels that are noise: the validation loss turns up soon."""
+    """Create noise labels, so that the validation loss soon rises."""
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
     thetas: list[np.ndarray] = []
@@ -492,7 +492,7 @@ def overfit(net: Sequential, patience: int = 8, **options) -> tuple[History, lis
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("patience", [1, 8])
-def test_early_stopping_goes_back_to_the_best_weights(patience, batch_norm):
+def test_early_stopping_restores_the_best_weights(patience, batch_norm):
     net = mlp(3, (20,), batch_norm=batch_norm)
     history, thetas = overfit(net, patience)
     best = int(np.argmin(history.val_loss))
@@ -503,7 +503,7 @@ def test_early_stopping_goes_back_to_the_best_weights(patience, batch_norm):
     assert not np.array_equal(thetas[-1], thetas[best])
 
 
-def test_what_was_restored_is_a_value_of_its_own():
+def test_restored_weights_are_a_copy():
     net = mlp(3, (20,))
     first, thetas = overfit(net)
     kept = copy.deepcopy(net)
@@ -511,7 +511,7 @@ def test_what_was_restored_is_a_value_of_its_own():
     np.testing.assert_array_equal(kept.params.theta, thetas[first.best_epoch - 1])
 
 
-def test_the_best_weights_come_back_however_the_training_ends():
+def test_best_weights_are_restored_however_training_ends():
     net = mlp(3, (20,))
     history, thetas = overfit(net, patience=400, callbacks=[lambda epoch: epoch.number == 60])
     best = int(np.argmin(history.val_loss))
@@ -520,7 +520,7 @@ def test_the_best_weights_come_back_however_the_training_ends():
     np.testing.assert_array_equal(net.params.theta, thetas[best])
 
 
-def test_the_epoch_at_which_a_callback_stops_may_be_the_best(data):
+def test_epoch_stopped_by_a_callback_may_be_the_best(data):
     net, thetas = net64(), []
 
     def note(epoch):
@@ -541,7 +541,7 @@ def test_the_epoch_at_which_a_callback_stops_may_be_the_best(data):
     np.testing.assert_array_equal(net.params.theta, thetas[2])
 
 
-def test_min_delta_is_the_least_improvement_that_counts(data):
+def test_min_delta_is_the_minimum_improvement(data):
     X, y = data
     options = {"loss": BCE, "optimizer": SGD(1e-3), "epochs": 50, "validation_data": (X, y)}
     slow = fit(net64(), X, y, early_stopping=EarlyStopping(3, min_delta=0.5), **options)
@@ -553,7 +553,7 @@ def test_min_delta_is_the_least_improvement_that_counts(data):
 # --- callbacks and Ctrl-C
 
 
-def test_every_callback_sees_every_epoch_and_any_may_stop(data):
+def test_callbacks_get_every_epoch_and_may_stop(data):
     calls: list[tuple[str, int]] = []
 
     def note(name, stop_at):
@@ -571,14 +571,14 @@ def test_every_callback_sees_every_epoch_and_any_may_stop(data):
 
 @pytest.fixture
 def own_handler() -> Iterator[list[int]]:
-    """A handler of Ctrl-C as an application may have it; returns what it has caught."""
+    """Install a SIGINT handler as an application would; return the caught signals."""
     caught: list[int] = []
     before = signal.signal(signal.SIGINT, lambda signum, frame: caught.append(signum))
     yield caught
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_keeps_the_network_and_gives_the_handler_back(data, own_handler):
+def test_ctrl_c_keeps_the_network_and_restores_the_handler(data, own_handler):
     handler = signal.getsignal(signal.SIGINT)
     net, thetas = mlp(3), []
 
@@ -595,7 +595,7 @@ def test_ctrl_c_keeps_the_network_and_gives_the_handler_back(data, own_handler):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_ctrl_c_in_an_epoch_ends_it_after_the_running_batch(data):
+def test_ctrl_c_stops_after_the_current_batch(data):
     net, steps = mlp(3), []
 
     def metric(Z, y):
@@ -610,7 +610,7 @@ def test_ctrl_c_in_an_epoch_ends_it_after_the_running_batch(data):
     assert np.isfinite(net.params.theta).all()
 
 
-def test_an_epoch_whose_last_batch_was_done_is_recorded(data):
+def test_ctrl_c_in_the_last_batch_records_the_epoch(data):
     def metric(Z, y):
         signal.raise_signal(signal.SIGINT)
         return 0.5
@@ -619,7 +619,7 @@ def test_an_epoch_whose_last_batch_was_done_is_recorded(data):
     assert (history.stopped, history.metric) == ("interrupted", [0.5])
 
 
-def test_a_second_ctrl_c_interrupts_at_once(data, own_handler):
+def test_second_ctrl_c_interrupts_immediately(data, own_handler):
     handler = signal.getsignal(signal.SIGINT)
 
     def press_twice(epoch):
@@ -631,7 +631,7 @@ def test_a_second_ctrl_c_interrupts_at_once(data, own_handler):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_ctrl_c_with_early_stopping_goes_back_to_the_best():
+def test_ctrl_c_with_early_stopping_restores_the_best_weights():
     net = mlp(3, (20,))
 
     def press(epoch):
@@ -643,7 +643,7 @@ def test_ctrl_c_with_early_stopping_goes_back_to_the_best():
     np.testing.assert_array_equal(net.params.theta, thetas[int(np.argmin(history.val_loss))])
 
 
-def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(data):
+def test_ignored_ctrl_c_stays_ignored(data):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         history = fit(
@@ -659,14 +659,14 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(data):
     assert (history.stopped, len(history)) == ("epochs", 3)
 
 
-def test_the_handler_comes_back_after_an_error(data, own_handler):
+def test_handler_is_restored_after_an_error(data, own_handler):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(ZeroDivisionError):
         fit(mlp(3), *data, loss=BCE, callbacks=[lambda epoch: 1 / 0])
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_fit_works_in_a_thread_beside_the_main_one(data):
+def test_fit_works_outside_the_main_thread(data):
     nets, histories = (mlp(3), mlp(3)), []
     handler = signal.getsignal(signal.SIGINT)
     thread = threading.Thread(
@@ -684,7 +684,7 @@ def test_fit_works_in_a_thread_beside_the_main_one(data):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("rule", [SGD(1e20), SGD(1e20, 0.9), Adam(1e30), RMSprop(1e30)])
-def test_a_learning_rate_that_explodes(data, rule, batch_norm):
+def test_diverging_learning_rate(data, rule, batch_norm):
     net, thetas = mlp(3, (8, 8), batch_norm=batch_norm), []
 
     def note(epoch):
@@ -707,7 +707,7 @@ def test_a_learning_rate_that_explodes(data, rule, batch_norm):
     np.testing.assert_array_equal(net.params.theta, thetas[-1])
 
 
-def test_the_message_names_layer_batch_and_largest_z():
+def test_error_names_layer_batch_and_largest_z():
     net = mlp(2, (1,), init="constant:1")
     X = np.array([[1, 2], [3, 4], [3e38, 3e38], [5, 6]], np.float32)
     with pytest.raises(TrainingError) as error:
@@ -719,7 +719,7 @@ def test_the_message_names_layer_batch_and_largest_z():
     )
 
 
-def test_the_message_names_the_batch():
+def test_error_names_the_batch():
     seen = []
     X = np.ones((9, 1), np.float32)
     X[4] = 3e38
@@ -735,7 +735,7 @@ def test_the_message_names_the_batch():
     assert f"in epoch 1, batch {len(seen) + 1} (learning rate 0.01)" in str(error.value)
 
 
-def test_a_loss_that_overflows_alone():
+def test_overflowing_loss():
     with pytest.raises(TrainingError) as error:
         fit(mlp(1, (), init="constant:1"), [[1e30]], [0.0], loss=MSE)
     assert "the loss is the first that is not finite, the largest finite |z| is 1e+30" in str(
@@ -745,7 +745,7 @@ def test_a_loss_that_overflows_alone():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_an_input_that_is_not_finite_is_named_before_anything_moves(bad, batch_size):
+def test_nonfinite_input_raises_before_training(bad, batch_size):
     X = np.zeros((3000, 3))
     X[2500, 1] = bad
     net = mlp(3)
@@ -761,11 +761,11 @@ def test_an_input_that_is_not_finite_is_named_before_anything_moves(bad, batch_s
     np.testing.assert_array_equal(net.params.theta, before)
 
 
-def test_float64_takes_what_float32_cannot():
+def test_float64_accepts_values_beyond_float32():
     fit(mlp(1, dtype=np.float64), [[1e100]], [1], loss=BCE, epochs=1, optimizer=SGD(1e-200))
 
 
-def test_a_place_in_a_picture_that_is_not_finite():
+def test_nonfinite_pixel_is_located():
     X = np.zeros((4, 2, 2, 3))
     X[1, 0, 1, 2] = np.nan
     with pytest.raises(TrainingError) as error:
@@ -775,7 +775,7 @@ def test_a_place_in_a_picture_that_is_not_finite():
     )
 
 
-def test_a_transform_that_divides_by_zero():
+def test_transform_that_divides_by_zero():
     X = np.zeros((4, 2, 2, 3), np.uint8)
     with pytest.raises(TrainingError) as error:
         fit(mlp((2, 2, 3)), X, np.zeros(4), loss=BCE, epochs=2, transform=lambda X: X * np.nan)
@@ -785,7 +785,7 @@ def test_a_transform_that_divides_by_zero():
     )
 
 
-def test_a_validation_loss_that_is_not_finite(data):
+def test_nonfinite_validation_loss(data):
     X, y = data
     with pytest.raises(TrainingError) as error:
         fit(mlp(3), X, y, loss=MSE, optimizer=SGD(1e30), epochs=1, validation_data=(X, y))
@@ -796,7 +796,7 @@ def test_a_validation_loss_that_is_not_finite(data):
     )
 
 
-def test_the_last_step_may_not_leave_parameters_that_are_not_finite():
+def test_nonfinite_parameters_after_the_last_step_raise():
     with pytest.raises(TrainingError) as error:
         fit(mlp(1, ()), [[100.0]], [0.0], loss=MSE, optimizer=SGD(1e38), epochs=1)
     assert str(error.value) == (
@@ -805,7 +805,7 @@ def test_the_last_step_may_not_leave_parameters_that_are_not_finite():
     )
 
 
-def test_clipping_saves_a_gradient_whose_squares_overflow():
+def test_clipping_handles_overflowing_squares():
     net = mlp(1, (), init="constant:1")
     history = fit(
         net, [[1e12]], [0.0], loss=Huber(1e13), clip_norm=1.0, optimizer=SGD(0.1), epochs=3
@@ -842,7 +842,7 @@ def test_every_kind_of_network_trains(options, dtype):
     ],
     ids=["regression", "huber", "multilabel", "softmax", "binary"],
 )
-def test_an_easy_task_of_every_kind(n_out, loss, target, low):
+def test_every_task_is_learned(n_out, loss, target, low):
     X = np.random.default_rng(0).normal(size=(150, 3))
     history = fit(mlp(3, (16,), n_out), X, target(X), loss=loss, optimizer=Adam(0.03), epochs=300)
     assert history.loss[-1] < low
@@ -860,14 +860,14 @@ def test_an_easy_task_of_every_kind(n_out, loss, target, low):
     ],
     ids=["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"],
 )
-def test_every_optimizer_learns_twenty_rows_by_heart(rule):
+def test_every_optimizer_overfits_twenty_rows(rule):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 4)), rng.integers(0, 2, 20)
     history = fit(mlp(4, (32, 32), seed=1), X, y, loss=BCE, optimizer=rule, epochs=600)
     assert history.loss[-1] < 0.02
 
 
-def test_a_network_without_parameters_that_may_decay_trains_too(data):
+def test_network_without_weights_trains(data):
     X, y = data
     net = Sequential([BatchNorm(), Dense(1), Dropout(0.1)], 3)
     assert fit(net, X, y, loss=BCE, epochs=2, l2=0.1).loss
@@ -894,7 +894,7 @@ OPTIONS = [
 ]
 
 
-def test_every_option_changes_something(data):
+def test_every_option_has_an_effect(data):
     X, y = data
     y = np.where(X[:, 1] > 1, 1, y)  # so that the classes are not balanced
     ends = []
@@ -1000,7 +1000,7 @@ def test_every_option_changes_something(data):
         ),
     ],
 )
-def test_bad_options_are_refused_before_anything_moves(data, options, message):
+def test_invalid_options_raise_before_training(data, options, message):
     net = mlp(3)
     before = net.params.theta.copy()
     with pytest.raises(PlainnetError) as error:
@@ -1027,7 +1027,7 @@ def test_bad_options_are_refused_before_anything_moves(data, options, message):
         ),
     ],
 )
-def test_bad_rows_are_refused(X, y, message):
+def test_invalid_rows_raise(X, y, message):
     with pytest.raises(PlainnetError) as error:
         fit(mlp(3), X, y, loss=BCE)
     assert str(error.value) == message
@@ -1043,7 +1043,7 @@ def test_bad_rows_are_refused(X, y, message):
         ({"min_delta": -1}, "EarlyStopping: min_delta must be a number in [0, inf), got -1"),
     ],
 )
-def test_bad_early_stopping_is_refused(options, message):
+def test_invalid_early_stopping_raises(options, message):
     with pytest.raises(PlainnetError) as error:
         EarlyStopping(**options)
     assert str(error.value) == message
@@ -1063,7 +1063,7 @@ def test_bad_early_stopping_is_refused(options, message):
         (MeanSquaredError(), 2, [[0.5, 1], [2, 3], [4, 5]] * 2, "mean_absolute_error"),
     ],
 )
-def test_a_metric_of_scikit_learn_gets_labels(loss, n_out, y, name):
+def test_scikit_learn_metrics_get_labels(loss, n_out, y, name):
     measure = getattr(pytest.importorskip("sklearn.metrics"), name)
     X = np.random.default_rng(3).normal(size=(6, 2))
     net = mlp(2, (4,), n_out, seed=1)
@@ -1076,6 +1076,6 @@ def test_a_metric_of_scikit_learn_gets_labels(loss, n_out, y, name):
     assert history.metric == [pytest.approx(expected, rel=1e-6)]
 
 
-def test_one_metric_at_a_time():
+def test_metric_and_logits_metric_exclude_each_other():
     with pytest.raises(PlainnetError, match="metric or logits_metric, not both"):
         fit(mlp(1), [[1.0]], [1], loss=BCE, metric=lambda a, b: 0.0, logits_metric=BCE.metric)

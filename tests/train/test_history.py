@@ -1,4 +1,4 @@
-"""History: one entry an epoch in the columns that apply."""
+"""History: one entry per epoch in the applicable columns."""
 
 import json
 
@@ -12,7 +12,7 @@ from plainnet.train.fit import fit
 COLUMNS = {"loss", "val_loss", "metric", "val_metric", "lr", "seconds"}
 
 
-def test_add_leaves_out_what_does_not_apply():
+def test_add_skips_missing_values():
     history = History()
     history.add(Epoch(1, 3, 0.7, None, 0.5, None, 0.1, 0.01))
     history.add(Epoch(2, 3, 0.6, None, 0.75, None, 0.05, 0.02))
@@ -22,19 +22,19 @@ def test_add_leaves_out_what_does_not_apply():
     assert len(history) == 2
 
 
-def test_zero_is_a_figure():
+def test_zero_is_recorded():
     history = History()
     history.add(Epoch(1, 1, 0.0, 0.0, 0.0, 0.0, 0.1, 0.0))
     assert all(getattr(history, column) for column in COLUMNS)
 
 
-def test_two_histories_share_nothing():
+def test_histories_are_independent():
     one, other = History(), History()
     one.loss.append(1.0)
     assert other.loss == []
 
 
-def test_an_epoch_cannot_be_changed():
+def test_epoch_is_immutable():
     with pytest.raises(AttributeError):
         Epoch(1, 1, 0.0, None, None, None, 0.1, 0.0).loss = 1.0
 
@@ -74,7 +74,7 @@ def test_columns_of_a_training(validation, metric):
     assert history.best_epoch is None
 
 
-def test_the_record_goes_through_json_and_repeats_itself():
+def test_record_json_round_trip():
     X = np.random.default_rng(0).normal(size=(40, 2))
 
     def record():

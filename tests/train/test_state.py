@@ -1,4 +1,4 @@
-"""A training that goes on from any checkpoint ends with the bits of one that never stopped."""
+"""Training resumed from any checkpoint gives the same bits as uninterrupted training."""
 
 import copy
 import signal
@@ -27,7 +27,7 @@ BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()
 
 @final
 class Memory(CheckpointStore):
-    """Keeps copies of all checkpoints of a training."""
+    """Store copies of all checkpoints of a training."""
 
     def __init__(self, every: float | None = None, found: Checkpoint | None = None) -> None:
         self.every, self.found, self.kept = every, found, []
@@ -59,7 +59,7 @@ def case(
     data: Callable[[], tuple[np.ndarray, np.ndarray]] = rows,
     **options: Any,
 ) -> Callable[..., tuple[Any, Any]]:
-    """A training that can be run again and again, from nothing but what is written here."""
+    """A training that can be repeated from its definition alone."""
     chosen = {"loss": BCE, "epochs": 5, "batch_size": 6, "logits_metric": BCE.metric, **options}
 
     def run(checkpoints: CheckpointStore | None = None, **more: Any) -> tuple[Any, Any]:
@@ -134,7 +134,7 @@ CASES = {
 
 
 def after(network: Any, history: Any) -> tuple[bytes, dict[str, Any], Any]:
-    """All that a training leaves behind but the time it took."""
+    """Return the complete result of a training, without its duration."""
     return network.params.theta.tobytes(), history.record(), network.rng.bit_generator.state
 
 
@@ -145,7 +145,7 @@ def through_a_file(checkpoint: Checkpoint, path: Any) -> Checkpoint:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_training_goes_on_from_every_step(name, tmp_path):
+def test_training_resumes_from_every_step(name, tmp_path):
     run = CASES[name]
     whole = after(*run())
     memory = Memory(every=1e-9)  # before every batch
@@ -157,7 +157,7 @@ def test_a_training_goes_on_from_every_step(name, tmp_path):
         assert after(*run(Memory(found=found))) == whole, checkpoint.metadata
 
 
-def test_the_cases_are_what_they_are_called():
+def test_cases_match_their_names():
     histories = {name: run()[1] for name, run in CASES.items()}
     spaces = {name for name, history in histories.items() if history.rowspace is not None}
     assert spaces >= {"row space", "row space and early stopping", "pictures at once"}
@@ -169,7 +169,7 @@ def test_the_cases_are_what_they_are_called():
     assert histories["early stopping"].best_epoch > 1
 
 
-def test_a_training_goes_on_and_is_interrupted_again_and_again():
+def test_training_resumes_after_repeated_interruptions():
     run, whole = CASES["dropout"], after(*CASES["dropout"]())
     found = None
     for step in range(2, 20, 3):
@@ -180,20 +180,20 @@ def test_a_training_goes_on_and_is_interrupted_again_and_again():
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [0, 4, 8]), (0.5, range(0, 12, 2)), (2, [0, 8])])
-def test_checkpoints_are_counted_in_epochs(every, steps):
+def test_checkpoint_interval_is_in_epochs(every, steps):
     memory = Memory(every)
     CASES["mini-batches"](memory, epochs=3)
     assert [checkpoint.metadata["step"] for checkpoint in memory.kept] == list(steps)
 
 
-def test_as_many_threads_as_before_are_used():
+def test_resumed_training_uses_the_same_threads():
     first = Memory(1)
     CASES["mini-batches"](first)
     first.kept[2].metadata["threads"] = 7  # as on a machine that had them then
     assert CASES["mini-batches"](Memory(found=first.kept[2]))[1].threads == 7
 
 
-def test_what_went_on_is_not_kept_again_at_once():
+def test_resumed_state_is_not_saved_again_immediately():
     first = Memory(1)
     CASES["mini-batches"](first)
     second = Memory(1, found=first.kept[2])
@@ -201,8 +201,8 @@ def test_what_went_on_is_not_kept_again_at_once():
     assert [c.metadata["step"] for c in second.kept] == [12, 16]
 
 
-def test_numbers_that_are_not_finite_are_kept_too(tmp_path):
-    """Adam's mean square may overflow, and the training goes on: so must its checkpoint."""
+def test_nonfinite_state_is_saved(tmp_path):
+    """Adam's mean square may overflow without ending the training, so it must be saved."""
     memory = Memory(1e-9)
     CASES["Adam with warm-up"](memory)
     checkpoint = memory.kept[3]
@@ -215,7 +215,7 @@ def test_numbers_that_are_not_finite_are_kept_too(tmp_path):
 
 
 def pressing(step: int) -> Callable[..., float]:
-    """A metric that presses Ctrl-C in a step, counted from 1."""
+    """A metric that raises SIGINT in a given step, counted from 1."""
     steps = []
 
     def metric(Z, y):
@@ -229,7 +229,7 @@ def pressing(step: int) -> Callable[..., float]:
 
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 11, 19])
 @pytest.mark.parametrize("every", [None, 1])
-def test_ctrl_c_keeps_where_it_was(step, every):
+def test_ctrl_c_saves_the_current_step(step, every):
     run, whole = CASES["dropout"], after(*CASES["dropout"]())
     memory = Memory(every)
     _, history = run(memory, logits_metric=pressing(step))
@@ -238,7 +238,7 @@ def test_ctrl_c_keeps_where_it_was(step, every):
     assert after(*run(Memory(found=memory.kept[-1]))) == whole
 
 
-def test_ctrl_c_in_the_last_step_comes_too_late():
+def test_ctrl_c_in_the_last_step_has_no_effect():
     run, memory = CASES["dropout"], Memory()
     whole = after(*run())
     assert after(*run(memory, logits_metric=pressing(20))) == whole
@@ -260,7 +260,7 @@ def test_ctrl_c_between_two_epochs():
 
 
 @pytest.mark.parametrize("name", ["early stopping", "row space and early stopping"])
-def test_ctrl_c_in_the_epoch_that_stops_early_changes_nothing(name):
+def test_ctrl_c_in_the_early_stopping_epoch_has_no_effect(name):
     run, memory = CASES[name], Memory()
     whole = after(*run())
 
@@ -299,7 +299,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_another_training_is_refused(what, tmp_path):
+def test_state_of_another_training_raises(what, tmp_path):
     changed, more, telling = REFUSED[what]
     with pytest.raises(KeyboardInterrupt):
         CASES["mini-batches"](Checkpoints(tmp_path / "run", 1), watch=interrupt(3))
@@ -312,7 +312,7 @@ def test_another_training_is_refused(what, tmp_path):
     assert message.endswith(": it can only be resumed as it was begun")
 
 
-def test_other_first_weights_matter_in_the_row_space_alone(tmp_path):
+def test_initial_weights_matter_only_in_the_row_space(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         CASES["mini-batches"](Checkpoints(tmp_path / "a.run", 1), watch=interrupt(3))
     other = case(lambda: mlp(3, (4,), seed=99))
@@ -330,7 +330,7 @@ def test_other_first_weights_matter_in_the_row_space_alone(tmp_path):
         other(Checkpoints.load(tmp_path / "b.run"))
 
 
-def test_other_rows_are_noticed_in_the_row_space_too(tmp_path):
+def test_other_rows_are_detected_in_the_row_space(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         CASES["row space"](Checkpoints(tmp_path / "run", 1), watch=interrupt(3))
     X, y = rows(22, 300)
@@ -348,7 +348,7 @@ def interrupt(number: int) -> Callable[[Any], None]:
     return watch
 
 
-def test_a_checkpoint_that_does_not_fit_is_refused():
+def test_invalid_checkpoint_raises():
     memory = Memory(1)
     CASES["mini-batches"](memory)
     with pytest.raises(PlainnetError) as error:
@@ -363,15 +363,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused():
         CASES["mini-batches"](Memory(found=memory.kept[1]), seed=other)
 
 
-def test_a_generator_that_draws_masks_and_order_is_refused():
+def test_shared_generator_for_masks_and_order_raises():
     net = dropping()
     with pytest.raises(PlainnetError) as error:
         fit(net, *rows(), loss=BCE, seed=net.rng, checkpoints=Memory(1))
     assert str(error.value) == ("checkpoints need a seed that is not the network's own generator")
 
 
-def test_a_cost_that_is_not_finite_is_told_with_its_place(tmp_path):
-    """Also where the training went on: epochs and batches are counted from its beginning."""
+def test_nonfinite_loss_error_names_epoch_and_batch(tmp_path):
+    """Resumed trainings count epochs and batches from the beginning."""
     run = case(loss=MSE, optimizer=SGD(1e20), logits_metric=None)
     with pytest.raises(TrainingError) as whole:
         run()

@@ -1,4 +1,4 @@
-"""Tests of TrainStep: a copy of it protects the state that it changes."""
+"""TrainStep: a copy protects the state that it changes."""
 
 import copy
 import pickle
@@ -13,7 +13,7 @@ from plainnet.train.step import TrainStep
 @pytest.mark.parametrize(
     "again", [lambda s: s, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
 )
-def test_a_batch_that_is_not_finite_moves_nothing_in_a_copy_either(again):
+def test_nonfinite_batch_changes_nothing_in_a_copy(again):
     X, y = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32), np.eye(8)[:, :1]
     first = TrainStep(mlp(3, batch_norm=True), BinaryCrossEntropy(), Adam(), l2=0.0, clip_norm=None)
     first.step(X, y, None)

@@ -1,4 +1,4 @@
-"""``plainnet doctor``: each mistake of a user leads to the right sentence in one command."""
+"""``plainnet doctor``: each mistake of a user leads to its finding."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def leaking(frame: pd.DataFrame) -> pd.DataFrame:
         (None, "--optimizer sgd --lr 1e-7", "The cost hardly moves."),
     ],
 )
-def test_a_mistake_leads_to_its_sentence(
+def test_a_mistake_leads_to_its_finding(
     cli: Cli,
     frame: pd.DataFrame,
     tmp_path: Path,
@@ -58,14 +58,14 @@ def test_a_mistake_leads_to_its_sentence(
 ) -> None:
     frame = frame if change is None else change(frame)
     frame.to_csv(tmp_path / "a.csv", index=False)
-    words = ["--" + word.strip() for word in options.split("--") if word]
-    outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 40", *words)
+    arguments = ["--" + word.strip() for word in options.split("--") if word]
+    outcome = cli("doctor", "a.csv", "--target Personality", "--epochs 40", *arguments)
     assert sentence in outcome.out
     assert outcome.err == ""
     assert outcome.code == (0 if "hardly" in sentence and "Problem" not in outcome.out else 1)
 
 
-def test_a_healthy_training(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_good_training(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     outcome = cli("doctor", "a.csv", "--lr 0.01", "--epochs 40")
     assert outcome.code == 0
@@ -93,20 +93,20 @@ def test_a_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
     assert "Findings: " in outcome.out
 
 
-def test_a_model_takes_no_options_of_a_training(cli: Cli, trained: Path, survey: Path) -> None:
+def test_a_model_takes_no_training_options(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("doctor", trained, survey, "--lr 3")
     assert outcome.code == 2
     assert outcome.err == ("Error: training options do not apply to a model: leave them out\n")
 
 
-def test_a_model_with_a_strange_record(cli: Cli, trained: Path, survey: Path) -> None:
+def test_a_model_with_a_foreign_record(cli: Cli, trained: Path, survey: Path) -> None:
     model = Model.load(trained)
     model.record = {"history": {"loss": "low"}}
     model.save(trained)
     assert cli("doctor", trained, survey).code == 0
 
 
-def test_train_says_what_ails_and_the_model_keeps_it(
+def test_train_prints_findings_and_the_model_stores_them(
     cli: Cli, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -123,8 +123,8 @@ def test_train_says_what_ails_and_the_model_keeps_it(
 def test_pixels_that_are_not_scaled_come_first(
     cli: Cli, colors: Path, options: str, tmp_path: Path
 ) -> None:
-    words = ["--" + word.strip() for word in options.split("--") if word]
-    outcome = cli("doctor", colors, "--size 16", "--no-standardize", *words)
+    arguments = ["--" + word.strip() for word in options.split("--") if word]
+    outcome = cli("doctor", colors, "--size 16", "--no-standardize", *arguments)
     found = outcome.out[outcome.out.index("Findings: ") :].splitlines()
     problems = [line for line in found if line.startswith("Problem: ")]
     unscaled = "The inputs are not scaled: "
@@ -133,7 +133,7 @@ def test_pixels_that_are_not_scaled_come_first(
     if problems:
         assert problems[0].startswith(f"Problem: {unscaled}")
         assert "The other findings may follow from it." in outcome.out
-    assert unscaled not in cli("doctor", colors, "--size 16", *words).out
+    assert unscaled not in cli("doctor", colors, "--size 16", *arguments).out
 
 
 def test_pictures_are_called_pictures(cli: Cli, colors: Path) -> None:
@@ -145,7 +145,7 @@ def test_pictures_are_called_pictures(cli: Cli, colors: Path) -> None:
     assert "a lower --size" in out
 
 
-def test_tables_are_not_told_of_pictures(cli: Cli, survey: Path) -> None:
+def test_findings_about_tables_do_not_mention_pictures(cli: Cli, survey: Path) -> None:
     out = cli("doctor", survey, "--epochs 1 --hidden 64 64").out
     assert " training rows: " in out
     assert "--size" not in out
@@ -157,14 +157,14 @@ def test_columns_in_their_own_units_are_named(
 ) -> None:
     frame["Income"] = np.random.default_rng(0).normal(40_000, 9_000, len(frame)).round(2)
     frame[["Income", *frame.columns[:-1]]].to_csv(tmp_path / "a.csv", index=False)
-    words = ("doctor", "a.csv", "--target Personality", "--epochs 5")
-    outcome = cli(*words, "--no-standardize")
+    arguments = ("doctor", "a.csv", "--target Personality", "--epochs 5")
+    outcome = cli(*arguments, "--no-standardize")
     assert "The inputs are not scaled: 1 of 15 columns is above 10." in outcome.out
     assert "'Income' has a root mean square of 4.1" in outcome.out
-    assert "not scaled" not in cli(*words).out
+    assert "not scaled" not in cli(*arguments).out
 
 
-def test_rows_that_occur_twice_are_said(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_repeated_rows_are_noted(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     frame["Income"] = rng.normal(40_000, 9_000, len(frame)).round(2)
     frame["City"] = rng.choice(["Oslo", "Bergen", "Bodo"], len(frame))

@@ -40,9 +40,9 @@ def test_onnx_from_pictures(cli: Cli, painter: Path, colors: Path) -> None:
     np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
 
 
-def printed(file: str, *words: object) -> str:
-    """What a Python file prints in an interpreter that is on its own."""
-    command = [sys.executable, "-I", file, *map(str, words)]
+def printed(file: str, *arguments: object) -> str:
+    """Return the output of a Python file in a separate process."""
+    command = [sys.executable, "-I", file, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -62,14 +62,14 @@ def test_python_and_a_page_from_pictures(cli: Cli, painter: Path, colors: Path) 
     assert 'type="file"' in Path("m.html").read_text()
 
 
-def test_all_forms_or_none(cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_files_or_none(cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    words = ("--python", "a.py", "--html", "a.html", "--onnx", "a.onnx")
-    assert "pip install 'plainnet[onnx]'" in refused(cli("export", trained, *words))
+    arguments = ("--python", "a.py", "--html", "a.html", "--onnx", "a.onnx")
+    assert "pip install 'plainnet[onnx]'" in refused(cli("export", trained, *arguments))
     assert not [name for name in os.listdir() if name.startswith("a.")]
 
 
-def test_two_forms_in_one_file(cli: Cli, trained: Path) -> None:
+def test_two_formats_in_one_file(cli: Cli, trained: Path) -> None:
     assert refused(cli("export", trained, "--python", "a", "--html", "./a")) == (
         "--python and --html would write the same file 'a': give one of them another name"
     )
@@ -96,7 +96,7 @@ def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
     assert trained.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there(cli: Cli, trained: Path) -> None:
+def test_a_missing_folder(cli: Cli, trained: Path) -> None:
     assert refused(cli("export", trained, "--onnx", "nowhere/a.onnx")) == (
         "there is no folder 'nowhere' to write 'a.onnx' into"
     )
@@ -108,7 +108,7 @@ def test_a_damaged_model(cli: Cli, trained: Path) -> None:
     assert not Path("a.onnx").exists()
 
 
-def test_a_missing_library_leaves_what_was_there(
+def test_a_missing_library_keeps_the_old_file(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("a.onnx").write_text("what was there")
@@ -120,7 +120,7 @@ def test_a_missing_library_leaves_what_was_there(
     assert Path("a.onnx").read_text() == "what was there"
 
 
-def test_a_full_disk_leaves_what_was_there(
+def test_a_full_disk_keeps_the_old_file(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("a.onnx").write_text("what was there")

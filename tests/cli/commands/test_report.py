@@ -23,17 +23,17 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
-def understood(words: list[str], path: Path) -> TrainConfig:
-    """The settings that the command line makes of a command."""
+def understood(arguments: list[str], path: Path) -> TrainConfig:
+    """Return the options that the command line parses from a command."""
     said: list[TrainConfig] = []
 
     def train(data: str, /, *, options: Options = Options()) -> None:  # noqa: B008
-        assert data == words[2]
+        assert data == arguments[2]
         said.append(options.config(path))
 
     app = App(result_action="return_value")
     app.command(train)
-    app(words[1:], print_error=False, exit_on_error=False)
+    app(arguments[1:], print_error=False, exit_on_error=False)
     return said[0]
 
 
@@ -45,7 +45,7 @@ def understood(words: list[str], path: Path) -> TrainConfig:
     flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     data=names,
 )
-def test_the_command_means_the_same_settings(
+def test_the_command_has_the_same_options(
     hidden: list[int], target: list[str], kind: Any, lr: float | None, flags: Any, data: str
 ) -> None:
     config = TrainConfig(
@@ -61,9 +61,9 @@ def test_the_command_means_the_same_settings(
         task="binary",
         seed=7,
     )
-    words = training_words(config, data)
-    assert shlex.split(shlex.join(words)) == words
-    assert understood(words, Path("a.csv")) == config
+    arguments = training_words(config, data)
+    assert shlex.split(shlex.join(arguments)) == arguments
+    assert understood(arguments, Path("a.csv")) == config
 
 
 @pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), (), None])
@@ -71,12 +71,12 @@ def test_the_command_means_the_same_settings(
 def test_the_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
     hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
-    words = training_words(TrainConfig(hidden=hidden), "data")
-    assert ("--hidden" in words) == (hidden is not None)
-    assert understood(words, tmp_path if pictures else Path("a.csv")).hidden == hidden
+    arguments = training_words(TrainConfig(hidden=hidden), "data")
+    assert ("--hidden" in arguments) == (hidden is not None)
+    assert understood(arguments, tmp_path if pictures else Path("a.csv")).hidden == hidden
 
 
-def test_every_setting_can_be_written() -> None:
+def test_every_option_can_be_written() -> None:
     changed: dict[str, Any] = {
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
@@ -93,18 +93,18 @@ def test_every_setting_can_be_written() -> None:
         if isinstance(usual, float):
             value = 0.5
         config = replace(TrainConfig(), **{field.name: value})
-        words = training_words(config, "a.csv")
-        assert len(words) > 3, field.name
-        assert understood(words, Path("a.csv")) == config
+        arguments = training_words(config, "a.csv")
+        assert len(arguments) > 3, field.name
+        assert understood(arguments, Path("a.csv")) == config
 
 
-def test_settings_that_are_as_usual_are_not_written() -> None:
+def test_default_options_are_not_written() -> None:
     assert training_words(TrainConfig(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
 
 
 def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:
-    words = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
-    assert cli("train", survey, words, "--out", "a.safetensors").code == 0
+    arguments = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
+    assert cli("train", survey, arguments, "--out", "a.safetensors").code == 0
     command = training_command(Model.load("a.safetensors"))
     assert command.startswith("plainnet train survey.csv --target=Personality --hidden 4 3")
     assert cli(*shlex.split(command)[1:]).code == 0
@@ -120,7 +120,7 @@ def test_a_foreign_record_has_no_command(trained: Path, record: dict[str, Any]) 
     assert training_command(model) == ""
 
 
-def test_report_of_what_training_found(cli: Cli, trained: Path) -> None:
+def test_report_of_the_recorded_evaluation(cli: Cli, trained: Path) -> None:
     outcome = cli("report", trained)
     assert (outcome.code, outcome.out, outcome.err) == (0, "Report: trained.html\n", "")
     text = Path("trained.html").read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "sentence"),
     [
         (["report", "trained.safetensors", "--out", "trained.safetensors"],
          "Error: 'trained.safetensors' would overwrite an input: give --out another name\n"),
@@ -174,8 +174,8 @@ def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> Non
          "leave it out\n"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_written_is_said_first(
-    cli: Cli, trained: Path, survey: Path, words: list[str], sentence: str
+def test_unwritable_paths_are_refused_first(
+    cli: Cli, trained: Path, survey: Path, arguments: list[str], sentence: str
 ) -> None:
-    outcome = cli(*words)
+    outcome = cli(*arguments)
     assert (outcome.code, outcome.err) == (2, sentence)

@@ -39,8 +39,8 @@ def report(
     from plainnet.cli.progress import reading
     from plainnet.evaluate.per_example import read_usable
 
-    place = Path(f"{model.stem}.html") if out is None else out
-    require_output(place, model, *([] if path is None else [path]))
+    out = Path(f"{model.stem}.html") if out is None else out
+    require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_pictures(trained, strict)
     remarks: list[str] = []
@@ -49,12 +49,12 @@ def report(
         with reading(errors()) as progress:
             rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
         notes(remarks)
-    write_report(output(), place, trained, model.name, rows, path, remarks=remarks)
+    write_report(output(), out, trained, model.name, rows, path, remarks=remarks)
 
 
 def write_report(
     console: Console,
-    place: Path,
+    out: Path,
     model: Model,
     name: str,
     rows: "Examples | None",
@@ -77,8 +77,8 @@ def write_report(
         notes=remarks,
         command=training_command(model),
     )
-    write_bytes(place, text.encode("utf-8", "backslashreplace"))
-    line(console, f"Report: {place}", whole=True)
+    write_bytes(out, text.encode("utf-8", "backslashreplace"))
+    line(console, f"Report: {out}", whole=True)
 
 
 def training_command(model: Model) -> str:

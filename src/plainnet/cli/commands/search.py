@@ -165,26 +165,26 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
         line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    words = training_words(best.config, str(path))
-    line(console, f"Train it: {shlex.join(words)}", whole=True)
-    words = rerun_words(found, best, path, trials)
-    line(console, f"Trial {best.number} again: {shlex.join(words)}", whole=True)
+    arguments = training_words(best.config, str(path))
+    line(console, f"Train it: {shlex.join(arguments)}", whole=True)
+    arguments = rerun_command(found, best, path, trials)
+    line(console, f"Trial {best.number} again: {shlex.join(arguments)}", whole=True)
 
 
-def rerun_words(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
-    """Return the words of the command that runs a trial again, with the same scores."""
-    words = training_words(trial.config, str(path), command="search", always=SEARCHED)
+def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
+    """Return the command that runs a trial again, with the same scores."""
+    arguments = training_words(trial.config, str(path), command="search", always=SEARCHED)
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
     own = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
-    return words + [f"--{name}={own[name]}" for name in own if own[name] != usual.get(name)]
+    return arguments + [f"--{name}={own[name]}" for name in own if own[name] != usual.get(name)]
 
 
 def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict[str, Any]:
     """Return all that was found as JSON can hold it."""
     best = found.winner
 
-    def told(trial: Trial) -> dict[str, Any]:
+    def trial_json(trial: Trial) -> dict[str, Any]:
         chosen = asdict(trial.config)
         return {
             "trial": trial.number,
@@ -192,7 +192,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
             "train": shlex.join(training_words(trial.config, str(path))),
-            "again": shlex.join(rerun_words(found, trial, path, trials)),
+            "again": shlex.join(rerun_command(found, trial, path, trials)),
         }
 
     return {
@@ -201,7 +201,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "rounds": [{"trials": n, "epochs": epochs} for n, epochs in found.rounds],
         "interrupted": found.interrupted,
         "winner": None if best is None else best.number,
-        "trials": [told(trial) for trial in found.ranked],
+        "trials": [trial_json(trial) for trial in found.ranked],
         "baselines": [
             {"name": one.name, "description": one.description, **one.scores.to_json()}
             for one in found.baselines
