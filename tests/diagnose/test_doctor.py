@@ -468,7 +468,7 @@ def test_the_interval_decides_what_held_out_rows_show(right, m, name):
     if name:
         low, high = paired_shares(np.arange(m) < right, np.arange(m) % 2 == 1)[1:3]
         says = f"interval {100 * low:+.1f} to {100 * high:+.1f}"
-        assert found[name].number.endswith(says)
+        assert found[name].evidence.endswith(says)
         assert found[name].level == ("problem" if name == "no signal" else "note")
     if name == "no signal":
         assert "is no better than a constant prediction." in found[name].message
