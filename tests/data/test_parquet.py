@@ -175,7 +175,7 @@ def test_a_cell_may_be_as_long_as_in_text(tmp_path: Path) -> None:
 def test_a_damaged_page_header_is_told(tmp_path: Path, damage: int) -> None:
     content = bytearray(encoded(pa.table({"a": np.arange(99.0)}), use_dictionary=False))
     content[4:12] = bytes([damage]) * 8
-    assert "is no Parquet file that can be read: " in refusal(tmp_path, bytes(content))
+    assert "is not a readable Parquet file: " in refusal(tmp_path, bytes(content))
 
 
 def test_more_columns_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,9 +262,9 @@ def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.xlsx", b"PK", "File 't.xlsx' ends in '.xlsx', which is no table that can be read"),
-        ("table", b"a\n1\n", "File 'table' has no ending, which is no table that can be read"),
-        ("t.json.gz", b"", "File 't.json.gz' ends in '.json', which is no table"),
+        ("t.xlsx", b"PK", "File 't.xlsx' ends in '.xlsx', which is not a table format"),
+        ("table", b"a\n1\n", "File 'table' has no ending, which is not a table format"),
+        ("t.json.gz", b"", "File 't.json.gz' ends in '.json', which is not a table"),
         ("t.csv.gz", b"not gzip", "File 't.csv.gz' cannot be read: Not a gzipped file"),
         (
             "t.csv.gz",
@@ -276,8 +276,8 @@ def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
         ("t.zip", b"not zip", "File 't.zip' cannot be read: File is not a zip file."),
         ("t.zip", zipped(), "File 't.zip' holds 0 files; give an archive of one table."),
         ("t.zip", zipped(**{"a.csv": b"", "b.csv": b""}), "File 't.zip' holds 2 files;"),
-        ("t.zip", zipped(**{"a.png": b""}), "File 't.zip' ends in '.png', which is no table"),
-        ("t.parquet", b"not parquet", "File 't.parquet' is no Parquet file that can be read: "),
+        ("t.zip", zipped(**{"a.png": b""}), "File 't.zip' ends in '.png', which is not a table"),
+        ("t.parquet", b"not parquet", "File 't.parquet' is not a readable Parquet file: "),
         ("t.parquet", b"", "File 't.parquet' is empty; a table needs"),
     ],
 )
@@ -362,7 +362,7 @@ def test_frames_that_are_refused(tmp_path: Path) -> None:
     )
     levels = pd.MultiIndex.from_tuples([("a", "b")])
     assert refusal(pd.DataFrame([[1]], columns=levels)) == (
-        "The DataFrame has column names of 2 levels; give each column one name of its own."
+        "The DataFrame has column names of 2 levels; give each column one name."
     )
     assert refusal(pd.DataFrame({"a": [1]}), ",") == (
         "A delimiter (',') was given for a DataFrame, which has none; leave it out."
@@ -433,7 +433,7 @@ def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read_frame(path)
     assert str(error.value).endswith(
-        "is no Parquet file that can be read: its description lacks 'numpy_type'."
+        "is not a readable Parquet file: its description lacks 'numpy_type'."
     )
 
 

@@ -50,7 +50,7 @@ def test_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end:
     path.write_bytes(b"a" + end + (b"1" + end) * 9)
     assert len(read_frame(path)) == 9
     assert refusal(path, b"a" + end + (b"1" + end) * 10) == (
-        "holds more than 10 lines, the most that is read; split it."
+        "holds more than 10 lines, the limit; split it."
     )
 
 
@@ -66,7 +66,7 @@ def test_the_length_of_a_line_is_bounded(
     path.write_bytes(filler + b"1," + b" " * 2_499_997 + b"2" + end)
     assert read_frame(path)["b"].tolist() == ["2", "2"]
     said = refusal(path, filler + b"1," + b" " * 2_499_999 + end)
-    assert said == "holds more than 2,500,000 bytes in one line, the most that is read; split it."
+    assert said == "holds more than 2,500,000 bytes in one line, the limit; split it."
 
 
 def test_cells_are_counted_before_they_are_made(
@@ -84,7 +84,7 @@ def test_cells_are_counted_before_they_are_made(
 def test_a_large_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 100)
     said = refusal(tmp_path / "a.csv", b"a,b\n" + b"1,2\n" * 99)
-    assert said == "holds more than 100 bytes, the most that is read; split it."
+    assert said == "holds more than 100 bytes, the limit; split it."
 
 
 def test_the_ratio_is_that_of_what_was_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The estimators satisfy scikit-learn's own checks, and need no scikit-learn to train."""
+"""The estimators pass scikit-learn's checks, and train without scikit-learn."""
 
 import copy
 import os
@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
 
 
 @both
-def test_scikit_learn_finds_nothing_to_complain_of(kind):
+def test_estimator_checks_pass(kind):
     with warnings.catch_warnings():
         # it checks whatever speaks the protocol, but would rather it inherited from its own class
         warnings.filterwarnings("ignore", ".*does not inherit from `sklearn.base.BaseEstimator`")
@@ -37,7 +37,7 @@ def test_scikit_learn_finds_nothing_to_complain_of(kind):
         assert result["status"] == "passed", (result["check_name"], result["exception"])
 
 
-def test_scikit_learn_skips_nothing_where_array_api_is_switched_on():
+def test_no_estimator_check_is_skipped_with_array_api():
     code = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "from sklearn.utils.estimator_checks import estimator_checks_generator as checks\n"
@@ -58,18 +58,18 @@ def test_scikit_learn_skips_nothing_where_array_api_is_switched_on():
 
 
 @both
-def test_columns_of_a_dataframe_are_checked_as_scikit_learn_checks_them(kind):
+def test_dataframe_columns_are_checked_as_in_scikit_learn(kind):
     check_dataframe_column_names_consistency(kind.__name__, kind(epochs=2))
 
 
-def test_kinds_are_recognized():
+def test_estimator_types_are_recognized():
     assert is_classifier(NetClassifier())
     assert is_regressor(NetRegressor())
     assert not is_regressor(NetClassifier())
 
 
 @pytest.mark.parametrize("blocked", [False, True])
-def test_training_loads_no_scikit_learn_and_needs_none(blocked):
+def test_training_does_not_import_scikit_learn(blocked):
     code = f"""
 import sys
 if {blocked}:
@@ -97,7 +97,7 @@ print("sklearn" in sys.modules and sys.modules["sklearn"] is not None, "pandas" 
 @pytest.mark.parametrize(
     "method", ["predict", "predict_proba", "predict_log_proba", "decision_function", "score"]
 )
-def test_an_untrained_one_says_so(method):
+def test_unfitted_estimator_raises(method):
     arguments = ([[1.0]], [1]) if method == "score" else ([[1.0]],)
     with pytest.raises(NotFittedError) as caught:
         getattr(NetClassifier(), method)(*arguments)
@@ -109,7 +109,7 @@ def test_an_untrained_one_says_so(method):
     assert str(sent) == str(caught.value)
 
 
-def test_parameters_are_shown_where_they_differ_from_the_defaults():
+def test_repr_shows_changed_parameters():
     assert repr(NetClassifier()) == "NetClassifier()"
     shown = repr(NetClassifier((8, 4), dropout=0.2, class_weight="balanced"))
     assert shown == "NetClassifier(hidden=(8, 4), dropout=0.2, class_weight='balanced')"
@@ -119,7 +119,7 @@ def test_parameters_are_shown_where_they_differ_from_the_defaults():
     )
 
 
-def test_an_unknown_parameter_sets_nothing():
+def test_unknown_parameter_changes_nothing():
     net = NetRegressor()
     with pytest.raises(PlainnetError) as caught:
         net.set_params(lr=0.5, learning_rate=0.1)
@@ -129,7 +129,7 @@ def test_an_unknown_parameter_sets_nothing():
     assert net.lr is None
 
 
-def test_a_clone_is_untrained_and_has_parameters_of_its_own():
+def test_clone_is_unfitted_with_its_own_parameters():
     net = NetClassifier((4,), epochs=3, class_weight={0: 2.0}).fit([[0.0], [1.0]], [0, 1])
     other = clone(net)
     assert not [name for name in vars(other) if name.endswith("_")]
@@ -137,7 +137,7 @@ def test_a_clone_is_untrained_and_has_parameters_of_its_own():
     assert other.class_weight is not net.class_weight
 
 
-def test_the_memory_of_a_copy_is_its_own():
+def test_copy_shares_no_memory():
     X, y = np.eye(4), [0, 1, 0, 1]
     net = NetClassifier((4,), epochs=3).partial_fit(X, y, classes=[0, 1])
     for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -150,7 +150,7 @@ def test_the_memory_of_a_copy_is_its_own():
         assert np.abs(twin.predict_proba(X) - before).max() > 0
 
 
-def test_a_fitted_one_knows_the_names_of_its_columns():
+def test_feature_names_after_fit():
     frame = pd.DataFrame({"age": [1.0, 2.0], "height": [0.0, 5.0]})
     net = NetRegressor((4,), epochs=2).fit(frame, [1.0, 2.0])
     assert net.feature_names_in_.tolist() == ["age", "height"]
@@ -165,7 +165,7 @@ def test_a_fitted_one_knows_the_names_of_its_columns():
     assert seen[0].filename == __file__
 
 
-def test_a_column_of_labels_is_taken_with_a_warning():
+def test_column_vector_of_labels_warns():
     from sklearn.exceptions import DataConversionWarning
 
     X = [[0.0], [1.0]]

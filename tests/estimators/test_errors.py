@@ -1,4 +1,4 @@
-"""What cannot be used is refused in one sentence, and nothing has changed then."""
+"""Invalid input raises in one sentence and changes nothing."""
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("options", "message"), OPTIONS, ids=lambda value: str(value)[:30])
-def test_an_option_that_cannot_be(options, message):
+def test_invalid_options_raise(options, message):
     net = classifier(**options)
     with pytest.raises(PlainnetError) as caught:
         net.fit(X, Y)
@@ -175,7 +175,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("rows", "labels", "message"), ROWS)
-def test_data_that_cannot_be_learned_from(rows, labels, message):
+def test_invalid_data_raises(rows, labels, message):
     net = classifier().fit(X, Y)
     before = dict(vars(net))
     with pytest.raises(PlainnetError) as caught:
@@ -184,7 +184,7 @@ def test_data_that_cannot_be_learned_from(rows, labels, message):
     assert vars(net) == before  # trained as it was
 
 
-def test_targets_that_are_no_numbers():
+def test_non_numeric_targets_raise():
     net = NetRegressor((4,), epochs=2)
     with pytest.raises(PlainnetError) as caught:
         net.fit(X, np.array(["a"] * 20))
@@ -282,7 +282,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("call", "message"), CALLS, ids=[message[:40] for _, message in CALLS])
-def test_a_call_that_cannot_be(call, message):
+def test_invalid_calls_raise(call, message):
     with pytest.raises(PlainnetError) as caught:
         call()
     assert str(caught.value) == message
@@ -302,20 +302,20 @@ def test_a_call_that_cannot_be(call, message):
         (np.zeros(20), "sample_weight of score is all zero: some rows must count"),
     ],
 )
-def test_weights_of_a_score_that_cannot_be(kind, weight, message):
+def test_invalid_score_weights_raise(kind, weight, message):
     net = kind((4,), epochs=2).fit(X, Y)
     with pytest.raises(PlainnetError) as caught:
         net.score(X, Y, sample_weight=weight)
     assert str(caught.value) == message
 
 
-def test_a_score_needs_a_target_for_each_row():
+def test_score_needs_a_target_per_row():
     with pytest.raises(PlainnetError) as caught:
         NetRegressor((4,), epochs=2).fit(X, Y).score(X, [1.0])
     assert str(caught.value) == "NetRegressor: X has 20 rows but y has 1"
 
 
-def test_a_prediction_that_its_dtype_cannot_hold():
+def test_prediction_beyond_its_dtype_raises():
     net = NetRegressor((4,), epochs=2).fit(X.astype(np.float32), Y * 1e39)
     with pytest.raises(PlainnetError) as caught:
         net.predict(X)
@@ -326,7 +326,7 @@ def test_a_prediction_that_its_dtype_cannot_hold():
 
 
 @pytest.mark.parametrize("part", [False, True])
-def test_a_cost_that_grows_without_bound_stops_and_keeps_what_was_learned(part):
+def test_diverging_loss_raises_and_keeps_the_network(part):
     net = NetRegressor((4,), optimizer="sgd", epochs=300, warm_start=True).fit(X, X[:, 0])
     before = net.predict(X)
     net.set_params(lr=1e6, activation="relu")

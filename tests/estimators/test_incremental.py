@@ -1,4 +1,4 @@
-"""partial_fit: what is refused leaves nothing behind, and parameters count when they change."""
+"""partial_fit: refused calls change nothing, and changed parameters take effect."""
 
 import copy
 import io
@@ -41,7 +41,7 @@ def mapped(net, path):
 
 
 def state_of(net):
-    """All that the next partial_fit depends on."""
+    """Return everything that the next partial_fit depends on."""
     optimizer = net._train_step.optimizer
     parts = [net.net_.params.theta, *optimizer.state.values(), optimizer.t, optimizer.current_lr]
     generators = [g.bit_generator.state for g in (net.net_.rng, net._order)]
@@ -59,7 +59,7 @@ def assert_same_state(one, other):
 
 @pytest.mark.parametrize("twin", [lambda net: net, copy.deepcopy, through_joblib])
 @pytest.mark.parametrize("size", [1e200, 1e308])
-def test_a_batch_that_spoils_batch_norm_is_refused_and_changes_nothing(twin, size):
+def test_batch_that_breaks_batch_norm_raises_and_changes_nothing(twin, size):
     net = classifier(batch_norm=True, dropout=0.2).partial_fit(X, Y, classes=[0, 1])
     net = twin(net.partial_fit(X, Y))
     before, answers = copy.deepcopy(net), net.predict_proba(X)
@@ -76,14 +76,14 @@ def test_a_batch_that_spoils_batch_norm_is_refused_and_changes_nothing(twin, siz
     assert_same_state(net, before)  # it goes on as if nothing had been
 
 
-def test_a_first_batch_that_is_refused_leaves_an_untrained_estimator():
+def test_refused_first_batch_leaves_an_unfitted_estimator():
     net = classifier(batch_norm=True, standardize=False)
     with pytest.raises(TrainingError):
         net.partial_fit(HUGE, Y, classes=[0, 1])
     assert vars(net) == vars(classifier(batch_norm=True, standardize=False))
 
 
-def test_a_callback_that_fails_undoes_the_epoch():
+def test_failing_callback_undoes_the_epoch():
     def fail(epoch):
         if epoch.number == 2:
             raise KeyboardInterrupt
@@ -96,7 +96,7 @@ def test_a_callback_that_fails_undoes_the_epoch():
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_what_is_refused_draws_nothing_from_a_generator(method):
+def test_refused_call_does_not_advance_the_generator(method):
     def train(net, y):
         extra = {"classes": [0, 1]} if method == "partial_fit" else {}
         return getattr(net, method)(X, y, **extra)
@@ -108,7 +108,7 @@ def test_what_is_refused_draws_nothing_from_a_generator(method):
     np.testing.assert_array_equal(train(net, Y).net_.params.theta, expected.net_.params.theta)
 
 
-def test_what_a_network_cannot_hold_is_refused_by_row_and_column():
+def test_values_beyond_the_dtype_raise_with_row_and_column():
     net = classifier(epochs=2, activation="tanh").fit(X.astype(np.float32), Y)
     cells = np.zeros((5000, 3))
     cells[4000, 1] = 1e39
@@ -140,7 +140,7 @@ def test_what_a_network_cannot_hold_is_refused_by_row_and_column():
     )
 
 
-def test_an_output_that_is_not_finite_is_refused():
+def test_nonfinite_output_raises():
     net = NetRegressor((4,), epochs=2, standardize=False).fit(X, Y)
     net.net_.params.theta[:] = 1e200
     with pytest.raises(PlainnetError) as caught:
@@ -157,7 +157,7 @@ def test_an_output_that_is_not_finite_is_refused():
 @pytest.mark.parametrize(
     "twin", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), through_joblib, mapped]
 )
-def test_a_copy_is_as_safe_as_its_original_and_goes_on_alike(twin, tmp_path):
+def test_copy_continues_like_the_original(twin, tmp_path):
     rng = np.random.default_rng(7)
     net = classifier(batch_norm=True, dropout=0.3, random_state=rng)
     net.partial_fit(X, Y, classes=[0, 1])
@@ -170,7 +170,7 @@ def test_a_copy_is_as_safe_as_its_original_and_goes_on_alike(twin, tmp_path):
     assert np.isfinite(other.predict_proba(X)).all()
 
 
-def test_a_clone_has_the_parameters_alone():
+def test_clone_copies_only_parameters():
     net = clone(classifier(batch_norm=True).partial_fit(X, Y, classes=[0, 1]))
     assert vars(net) == vars(classifier(batch_norm=True))
 
@@ -197,7 +197,7 @@ def begun(**options):
     ],
     ids=", ".join,
 )
-def test_what_can_change_between_two_calls_takes_effect(change):
+def test_changed_parameters_take_effect(change):
     net, other = begun(), begun()
     net.set_params(**change).partial_fit(X, Y)
     other.partial_fit(X, Y)
@@ -205,14 +205,14 @@ def test_what_can_change_between_two_calls_takes_effect(change):
     assert net.n_iter_ == 2
 
 
-def test_a_loss_can_change_between_two_calls():
+def test_loss_may_change_between_calls():
     nets = [NetRegressor((4,)).partial_fit(X, X[:, 0]) for _ in range(2)]
     nets[0].set_params(loss=Huber(0.01))
     first, second = (net.partial_fit(X, X[:, 0]).predict(X) for net in nets)
     assert np.abs(first - second).max() > 1e-7
 
 
-def test_a_new_learning_rate_keeps_what_the_optimizer_remembers():
+def test_new_learning_rate_keeps_the_optimizer_state():
     options = {"batch_size": None, "optimizer": "adam"}
     net = begun(lr=0.01, **options).set_params(lr=0.02).partial_fit(X, Y)
     other = begun(optimizer=Adam(lr=0.01), batch_size=None)
@@ -224,7 +224,7 @@ def test_a_new_learning_rate_keeps_what_the_optimizer_remembers():
     assert net._train_step.optimizer.t == 1  # another rule begins anew
 
 
-def test_a_schedule_goes_on_with_the_steps_there_were():
+def test_schedule_continues_from_the_previous_steps():
     net = begun(batch_size=None, lr=0.1).set_params(lr=Cosine(0.1, steps=4))
     for _ in range(3):
         net.partial_fit(X, Y)
@@ -232,7 +232,7 @@ def test_a_schedule_goes_on_with_the_steps_there_were():
     np.testing.assert_allclose(net.history_.lr, expected)
 
 
-def test_a_named_schedule_does_not_depend_on_the_rows_of_later_calls():
+def test_named_schedule_is_independent_of_later_rows():
     nets = [begun(schedule="cosine", lr=0.1, epochs=4) for _ in range(2)]
     nets[0].partial_fit(X[:8], Y[:8])
     nets[1].set_params(l2=0.1).partial_fit(X[:8], Y[:8])
@@ -255,7 +255,7 @@ def test_a_named_schedule_does_not_depend_on_the_rows_of_later_calls():
     ids=str,
 )
 @pytest.mark.parametrize("method", ["partial_fit", "fit"])
-def test_what_shapes_the_network_cannot_change(method, change):
+def test_architecture_parameters_cannot_change(method, change):
     net = begun(warm_start=True)
     before = copy.deepcopy(net)
     net.set_params(**change)
@@ -274,13 +274,13 @@ def test_what_shapes_the_network_cannot_change(method, change):
     assert_same_state(net, before)
 
 
-def test_partial_fit_after_fit_has_the_network_that_was_fitted():
+def test_partial_fit_continues_the_fitted_network():
     net = classifier(epochs=2).fit(X, Y).set_params(hidden=(7,))
     with pytest.raises(PlainnetError, match="partial_fit continues with the existing network"):
         net.partial_fit(X, Y)
 
 
-def test_what_says_the_same_in_other_words_is_no_change():
+def test_equivalent_parameters_are_no_change():
     net, other = begun(), begun()
     net.set_params(hidden=[6], dtype="float64", lr=np.float64(0.001), l2=np.float32(0))
     for one in (net, other):
@@ -291,7 +291,7 @@ def test_what_says_the_same_in_other_words_is_no_change():
 @pytest.mark.parametrize(
     "change", [{"l2": -1}, {"clip_norm": "a"}, {"lr": 0}, {"random_state": "a"}]
 )
-def test_a_parameter_that_cannot_be_is_refused_at_the_next_call(change):
+def test_invalid_parameter_raises_at_the_next_call(change):
     net = begun()
     before = copy.deepcopy(net)
     with pytest.raises(PlainnetError):
@@ -302,7 +302,7 @@ def test_a_parameter_that_cannot_be_is_refused_at_the_next_call(change):
 # --- classes that change ------------------------------------------------------------------------
 
 
-def test_other_classes_are_refused():
+def test_other_classes_raise():
     net = begun()
     with pytest.raises(ValueError) as caught:  # noqa: PT011, as scikit-learn raises
         net.partial_fit(X, Y, classes=[1, 2])
@@ -321,7 +321,7 @@ def test_other_classes_are_refused():
 
 
 @pytest.mark.parametrize("y", [np.arange(40) % 2, np.arange(40) % 4, np.arange(40) % 3 * 2])
-def test_a_warm_start_takes_the_same_classes(y):
+def test_warm_start_accepts_the_same_classes(y):
     net = classifier(epochs=1, warm_start=True).fit(X, np.arange(40) % 3)
     got = ", ".join(map(str, np.unique(y)))
     with pytest.raises(PlainnetError) as caught:

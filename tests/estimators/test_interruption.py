@@ -47,7 +47,7 @@ def interrupt(process: "subprocess.Popen[str]", fold: int) -> None:
     os.kill(process.pid, signal.SIGINT)
 
 
-def test_one_ctrl_c_in_a_cross_validation_ends_one_training_with_a_warning():
+def test_first_ctrl_c_ends_one_training_with_a_warning():
     with cross_validation(endless=1) as process:
         interrupt(process, 1)
         out, told = process.communicate(timeout=60)
@@ -56,7 +56,7 @@ def test_one_ctrl_c_in_a_cross_validation_ends_one_training_with_a_warning():
     assert told.count("UserWarning: Training interrupted by user. NetClassifier after ") == 1
 
 
-def test_a_second_ctrl_c_ends_the_cross_validation():
+def test_second_ctrl_c_ends_the_cross_validation():
     with cross_validation(endless=5) as process:
         interrupt(process, 1)
         interrupt(process, 2)
@@ -66,7 +66,7 @@ def test_a_second_ctrl_c_ends_the_cross_validation():
     assert told.splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_a_second_ctrl_c_counts_also_some_folds_later():
+def test_second_ctrl_c_some_folds_later():
     seen, interrupted, whole = Interruption(), History(stopped="interrupted"), History()
     with pytest.warns(UserWarning, match=TOLD):
         seen.note(interrupted, 0.0, "NetClassifier")
@@ -78,14 +78,14 @@ def test_a_second_ctrl_c_counts_also_some_folds_later():
         seen.note(interrupted, seen.ended, "NetClassifier")
 
 
-def test_after_a_pause_ctrl_c_is_a_first_one_again():
+def test_ctrl_c_after_a_pause_counts_as_first():
     seen, interrupted = Interruption(), History(stopped="interrupted")
     for began in (0.0, math.inf):
         with pytest.warns(UserWarning, match=TOLD):
             seen.note(interrupted, began, "NetClassifier")
 
 
-def test_the_interrupted_training_is_kept_as_far_as_it_was():
+def test_interrupted_training_is_kept():
     def press(epoch):
         if epoch.number == 3:
             os.kill(os.getpid(), signal.SIGINT)

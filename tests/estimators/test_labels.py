@@ -1,4 +1,4 @@
-"""Labels of classes stay as they were written, however large the numbers are."""
+"""Class labels stay as written, whatever their size."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def fitted(labels):
     ],
     ids=lambda labels: f"{type(labels).__name__}-{labels[0]!r}"[:40],
 )
-def test_large_numbers_stay_apart_and_as_they_are(labels):
+def test_large_integer_labels_are_exact(labels):
     written = np.asarray(labels, dtype=object).tolist()
     net = fitted(labels)
     assert net.classes_.tolist() == sorted({*written})
@@ -43,7 +43,7 @@ def test_large_numbers_stay_apart_and_as_they_are(labels):
     assert net.score(X, labels) == np.mean(right)
 
 
-def test_labels_that_a_type_of_numpy_holds_keep_it():
+def test_labels_keep_their_numpy_dtype():
     for labels, dtype in (
         ([1, 2] * 6, np.int64),
         ([1.0, 2.0] * 6, np.float64),
@@ -56,7 +56,7 @@ def test_labels_that_a_type_of_numpy_holds_keep_it():
         assert fitted(labels).classes_.dtype == dtype
 
 
-def test_large_classes_of_partial_fit_and_class_weight():
+def test_large_labels_in_partial_fit_and_class_weight():
     weights = {ONE: 3.0, OTHER: 1.0}
     net = NetClassifier((2,), class_weight=weights).partial_fit(X, [ONE] * 12, [ONE, OTHER])
     assert net.classes_.tolist() == [ONE, OTHER]
@@ -68,7 +68,7 @@ def test_large_classes_of_partial_fit_and_class_weight():
     )
 
 
-def test_a_score_tells_large_classes_apart():
+def test_score_distinguishes_large_labels():
     net = fitted([ONE, OTHER] * 6)
     right = net.predict(X)
     assert net.score(X, right) == 1
@@ -94,7 +94,7 @@ def test_a_score_tells_large_classes_apart():
         ),
     ],
 )
-def test_what_is_no_label_is_refused_beside_large_numbers(labels, message):
+def test_invalid_labels_among_large_integers_raise(labels, message):
     with pytest.raises(PlainnetError) as caught:
         fitted(labels)
     assert str(caught.value) == message

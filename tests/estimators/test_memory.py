@@ -1,4 +1,4 @@
-"""What a trained estimator keeps: its weights, not the buffers of its training."""
+"""A trained estimator keeps its weights and no training buffers."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -15,7 +15,7 @@ X, Y = RNG.normal(size=(30_000, 10)), np.arange(30_000) % 2
 
 
 def kept_by(make: Callable[[], object]) -> int:
-    """How many bytes are held after a call, beside those before it; what it returns is alive."""
+    """Return the additional bytes held after a call, including its result."""
     make()  # imports and caches
     tracemalloc.start()
     try:
@@ -37,12 +37,12 @@ def kept_by(make: Callable[[], object]) -> int:
     ],
     ids=["fit", "all layers", "validation_fraction", "warm start", "partial_fit"],
 )
-def test_an_estimator_keeps_no_training_buffers(train):
+def test_estimator_keeps_no_training_buffers(train):
     kept = kept_by(lambda: train(NetRegressor((50,), epochs=1, batch_size=None)))
     assert kept < 100_000  # the weights have 4,408 bytes, a layer's buffer 12 million
 
 
-def test_an_estimator_keeps_no_buffers_after_many_rows():
+def test_estimator_keeps_no_buffers_after_many_rows():
     net = NetClassifier((50, 50), epochs=1).fit(X[:100], Y[:100])
 
     def predict():
@@ -51,7 +51,7 @@ def test_an_estimator_keeps_no_buffers_after_many_rows():
     assert kept_by(predict) < 50_000
 
 
-def test_a_network_keeps_no_training_buffers():
+def test_network_keeps_no_training_buffers():
     def train():
         net = mlp(10, (50,))
         fit(net, X, Y, loss=MeanSquaredError(), epochs=1)
@@ -60,7 +60,7 @@ def test_a_network_keeps_no_training_buffers():
     assert kept_by(train) < 100_000
 
 
-def test_a_model_keeps_no_training_buffers():
+def test_model_keeps_no_training_buffers():
     frame = pd.DataFrame({"a": X[:5000, 0], "b": X[:5000, 1], "y": np.where(Y[:5000], "u", "v")})
     config = TrainConfig(
         target=("y",), hidden=(400,), epochs=1, batch_size=None, fingerprints=False
@@ -69,7 +69,7 @@ def test_a_model_keeps_no_training_buffers():
     assert kept < 1_000_000  # a buffer has 6.4 million
 
 
-def test_what_is_released_is_made_again():
+def test_released_buffers_are_recreated():
     net = mlp(10, (50,), batch_norm=True, dropout=0.5)
     before, layers = net.predict_logits(X[:100]), [layer.name for layer in net.layers]
     net.release()
@@ -82,7 +82,7 @@ def test_what_is_released_is_made_again():
     assert np.abs(net.predict_logits(X[:100]) - before).max() > 0
 
 
-def test_a_network_that_was_released_trains_on_as_if_it_had_not():
+def test_released_network_continues_training():
     nets = [mlp(10, (8,), batch_norm=True, dropout=0.5, seed=3) for _ in range(2)]
     for _ in range(2):
         for net in nets:

@@ -1,4 +1,4 @@
-"""What scikit-learn tests its multi-layer perceptrons for, tested here for ours.
+"""The ideas of scikit-learn's tests of its multi-layer perceptrons, applied to plainnet.
 
 Each test names the idea; docs/coming-from-mlpclassifier.md lists those that do not apply and those
 where another behavior was chosen.
@@ -46,7 +46,7 @@ BOTH = pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
 
 
 @pytest.mark.parametrize("l2", [1e-2, 1e-1])
-def test_a_larger_penalty_brings_all_weights_closer_to_zero(l2):
+def test_larger_l2_shrinks_all_weights(l2):
     def sizes(l2):
         net = NetClassifier((10,), l2=l2, epochs=40).fit(PIXELS, IS_ONE)
         return [np.abs(net.net_.params.views[f"dense{i}.W"]).sum() for i in (1, 2)]
@@ -54,7 +54,7 @@ def test_a_larger_penalty_brings_all_weights_closer_to_zero(l2):
     assert (np.array(sizes(l2)) < sizes(l2 / 10)).all()
 
 
-def test_one_step_is_the_one_worked_out_by_hand():
+def test_one_step_by_hand():
     net = NetClassifier(
         (2,), activation="sigmoid", optimizer=SGD(lr=0.1), l2=0.1, standardize=False
     )
@@ -82,7 +82,7 @@ def test_one_step_is_the_one_worked_out_by_hand():
 
 @ACTIVATIONS
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_gradients_are_finite_differences(activation, n_classes):
+def test_gradients_match_finite_differences(activation, n_classes):
     X = np.random.default_rng(42).random((5, 10))
     y = np.arange(5) % n_classes
     net = NetClassifier((10,), activation=activation, epochs=1).fit(X, y)
@@ -90,7 +90,7 @@ def test_gradients_are_finite_differences(activation, n_classes):
 
 
 @ACTIVATIONS
-def test_every_activation_learns_classes(activation):
+def test_every_activation_learns_classification(activation):
     for X, y in ((DIGITS, DIGIT), (PIXELS, IS_ONE)):
         net = NetClassifier((50,), activation=activation, epochs=15, lr=0.01).fit(X[::2], y[::2])
         assert net.score(X[::2], y[::2]) > 0.95
@@ -99,14 +99,14 @@ def test_every_activation_learns_classes(activation):
 
 
 @ACTIVATIONS
-def test_every_activation_learns_numbers(activation):
+def test_every_activation_learns_regression(activation):
     net = NetRegressor((50,), activation=activation, epochs=200, lr=0.03, schedule="cosine").fit(
         ROWS, NUMBER
     )
     assert net.score(ROWS, NUMBER) > (0.7 if activation == "identity" else 0.98)
 
 
-def test_several_labels_are_learned_by_fit_and_by_partial_fit():
+def test_multilabel_fit_and_partial_fit():
     net = NetClassifier((50,), activation="sigmoid", lr=0.05, epochs=60).fit(MARKED, MARKS)
     assert net.score(MARKED, MARKS) > 0.97
     net = NetClassifier((50,), activation="sigmoid", lr=0.05)
@@ -119,13 +119,13 @@ def test_several_labels_are_learned_by_fit_and_by_partial_fit():
     assert stopped.predict(MARKED).shape == MARKS.shape
 
 
-def test_several_numbers_are_learned():
+def test_multi_target_regression():
     X, Y = make_regression(n_samples=200, n_targets=5, random_state=11)
     assert NetRegressor((50,), epochs=30, lr=0.01).fit(X, Y).score(X, Y) > 0.9
 
 
 class Poisson(Loss):
-    """The negative log-likelihood of counts, with e^z as their mean."""
+    """Poisson loss: negative log-likelihood of counts with mean e^z."""
 
     def unreduced(self, Z, y):
         return np.exp(Z) - y * Z, np.exp(Z) - y
@@ -140,7 +140,7 @@ class Poisson(Loss):
         return np.abs(np.exp(Z) - y)
 
 
-def test_a_loss_of_ones_own_without_hidden_layers_is_the_generalized_linear_model():
+def test_custom_loss_without_hidden_layers_is_a_generalized_linear_model():
     X = np.linspace(0, 1, 100).reshape(-1, 1)
     y = np.random.default_rng(0).poisson(np.exp(X[:, 0] + 1))
     expected = PoissonRegressor(alpha=0, tol=1e-9).fit(X, y).predict(X)
@@ -154,13 +154,13 @@ def test_a_loss_of_ones_own_without_hidden_layers_is_the_generalized_linear_mode
 # --- partial_fit --------------------------------------------------------------------------------
 
 
-def test_other_classes_in_partial_fit_are_an_error():
+def test_other_classes_in_partial_fit_raise():
     net = NetClassifier(optimizer="sgd").partial_fit([[3, 2]], [0], classes=[0, 1])
     with pytest.raises(ValueError, match="partial_fit takes the same classes at every call"):
         net.partial_fit([[3, 2]], [0], classes=[1, 2])
 
 
-def test_many_calls_of_partial_fit_are_one_fit_of_classes():
+def test_repeated_partial_fit_equals_fit_in_classification():
     for X, y in ((DIGITS, DIGIT), (PIXELS, IS_ONE)):
         whole = NetClassifier((20,), optimizer="sgd", lr=0.2, epochs=30).fit(X, y)
         parts = NetClassifier((20,), optimizer="sgd", lr=0.2)
@@ -171,7 +171,7 @@ def test_many_calls_of_partial_fit_are_one_fit_of_classes():
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_many_calls_of_partial_fit_are_one_fit_of_numbers(momentum):
+def test_repeated_partial_fit_equals_fit_in_regression(momentum):
     options = {"optimizer": SGD(0.05, momentum), "batch_size": None}
     whole = NetRegressor(epochs=100, **options).fit(ROWS, NUMBER)
     parts = NetRegressor(**options)
@@ -181,14 +181,14 @@ def test_many_calls_of_partial_fit_are_one_fit_of_numbers(momentum):
     assert parts.score(ROWS, NUMBER) > 0.65
 
 
-def test_a_class_may_come_later_than_the_first_batch():
+def test_class_may_first_occur_in_a_later_batch():
     net = NetClassifier()
     net.partial_fit([[1], [2], [3]], ["a", "b", "c"], classes=["a", "b", "c", "d"])
     net.partial_fit([[4]], ["d"])
     assert net.score([[1], [2], [3], [4]], ["a", "b", "c", "d"]) > 0
 
 
-def test_errors_of_partial_fit():
+def test_partial_fit_errors():
     X, y = [[3, 2], [1, 6]], [1, 0]
     for classes in (None, [2], [2, 3]):
         with pytest.raises(ValueError, match="class"):
@@ -196,13 +196,13 @@ def test_errors_of_partial_fit():
 
 
 @BOTH
-def test_partial_fit_after_a_fit_with_early_stopping_is_refused(kind):
+def test_partial_fit_with_early_stopping_raises(kind):
     net = kind((5,), epochs=3, validation_fraction=0.2, patience=2).fit(X_IRIS, IRIS)
     with pytest.raises(ValueError, match="partial_fit holds no rows out and never stops early"):
         net.partial_fit(X_IRIS, IRIS)
 
 
-def test_a_network_that_joblib_has_stored_can_be_tuned_further(tmp_path):
+def test_network_from_joblib_continues_training(tmp_path):
     net = NetRegressor((42,), lr=0.1, epochs=200, standardize=False).fit([[2]], [4])
     joblib.dump(net, tmp_path / "net.pkl")
     loaded = joblib.load(tmp_path / "net.pkl")
@@ -215,7 +215,7 @@ def test_a_network_that_joblib_has_stored_can_be_tuned_further(tmp_path):
 # --- numbers that are too large -----------------------------------------------------------------
 
 
-def test_rows_too_large_to_compute_with_are_an_error():
+def test_overflowing_rows_raise():
     X = np.finfo(np.float64).max * np.random.default_rng(0).random((10, 2))
     y = np.arange(10.0)
     with pytest.raises(ValueError, match="holds numbers too large to be standardized"):
@@ -224,8 +224,8 @@ def test_rows_too_large_to_compute_with_are_an_error():
         NetRegressor(standardize=False).fit(X, y)
 
 
-def test_a_loss_that_diverges_is_an_error_and_keeps_the_network_before():
-    """scikit-learn's returns, with a network that predicts NaN."""
+def test_diverging_loss_raises_and_keeps_the_previous_network():
+    """scikit-learn returns a network that predicts NaN."""
     net = NetRegressor((100,), activation="identity", warm_start=True, epochs=2).fit(X_IRIS, IRIS)
     before = net.predict(X_IRIS)
     net.set_params(optimizer="sgd", lr=10.0, epochs=200, validation_fraction=0.2, patience=10)
@@ -238,7 +238,7 @@ def test_a_loss_that_diverges_is_an_error_and_keeps_the_network_before():
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_probabilities_of_classes(n):
+def test_class_probabilities(n):
     X, y = (PIXELS[:50], IS_ONE[:50]) if n == 2 else (DIGITS[:10], DIGIT[:10])
     net = NetClassifier((5,), activation="sigmoid", lr=0.05, epochs=40).fit(X, y)
     P, logs = net.predict_proba(X), net.predict_log_proba(X)
@@ -250,7 +250,7 @@ def test_probabilities_of_classes(n):
         assert roc_auc_score(y, P[:, 1]) == 1
 
 
-def test_probabilities_of_labels_are_independent():
+def test_label_probabilities_are_independent():
     net = NetClassifier((30,), lr=0.05).fit(MARKED, MARKS)
     P, logs = net.predict_proba(MARKED), net.predict_log_proba(MARKED)
     np.testing.assert_array_equal(P > 0.5, MARKS)
@@ -261,7 +261,7 @@ def test_probabilities_of_labels_are_independent():
 # --- chance, input and output -------------------------------------------------------------------
 
 
-def test_the_order_of_the_rows_is_drawn_from_the_seed():
+def test_seed_determines_the_row_order():
     options = {"epochs": 1, "batch_size": 1, "init": "constant:0.1"}  # all else is the same
     first, same, other = (
         NetRegressor((1,), random_state=seed, **options).fit(ROWS, NUMBER).net_.params.theta
@@ -272,14 +272,14 @@ def test_the_order_of_the_rows_is_drawn_from_the_seed():
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array])
-def test_sparse_rows_are_rows(form):
+def test_sparse_input(form):
     dense = NetClassifier((15,), epochs=10).fit(PIXELS, IS_ONE)
     thin = NetClassifier((15,), epochs=10).fit(form(PIXELS), IS_ONE)
     np.testing.assert_array_equal(dense.predict_proba(PIXELS), thin.predict_proba(form(PIXELS)))
     np.testing.assert_array_equal(dense.predict_proba(form(PIXELS)), thin.predict_proba(PIXELS))
 
 
-def test_verbose_prints_in_fit_and_partial_fit(capsys):
+def test_verbose_in_fit_and_partial_fit(capsys):
     net = NetClassifier((2,), epochs=2, verbose=1).fit([[3, 2], [1, 6]], [1, 0])
     assert capsys.readouterr().out.count("epoch") == 2
     net.partial_fit([[3, 2], [1, 6]], [1, 0])
@@ -287,7 +287,7 @@ def test_verbose_prints_in_fit_and_partial_fit(capsys):
 
 
 @BOTH
-def test_names_of_columns_are_kept_without_a_warning(kind):
+def test_feature_names_without_warnings(kind):
     frame = pd.DataFrame(ROWS[:20, :2], columns=["a", "b"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -298,7 +298,7 @@ def test_names_of_columns_are_kept_without_a_warning(kind):
 
 @BOTH
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_say_what_to_compute_in(kind, dtype):
+def test_input_dtype_determines_the_network_dtype(kind, dtype):
     X = PIXELS.astype(dtype)
     net = kind((5, 3), epochs=3).fit(X, IS_ONE)
     assert {view.dtype for view in net.net_.params.views.values()} == {np.dtype(dtype)}
@@ -307,7 +307,7 @@ def test_rows_say_what_to_compute_in(kind, dtype):
 
 
 @BOTH
-def test_float32_gives_nearly_what_float64_gives(kind):
+def test_float32_is_close_to_float64(kind):
     wide, single = (
         kind((5, 3), epochs=20).fit(PIXELS.astype(dtype), IS_ONE) for dtype in ("f8", "f4")
     )
@@ -323,7 +323,7 @@ def test_float32_gives_nearly_what_float64_gives(kind):
 
 
 @BOTH
-def test_early_stopping_ends_and_goes_back_to_the_best(kind):
+def test_early_stopping_restores_the_best_weights(kind):
     net = kind((20,), optimizer="sgd", epochs=3000, validation_fraction=0.1, patience=5)
     net.fit(ROWS, NUMBER > 20 if kind is NetClassifier else NUMBER)
     assert net.n_iter_ < 3000
@@ -335,19 +335,19 @@ def test_early_stopping_ends_and_goes_back_to_the_best(kind):
     assert plain.history_.best_epoch is None
 
 
-def test_rows_are_held_out_with_classes_in_proportion():
+def test_validation_split_is_stratified():
     with pytest.raises(ValueError, match="a split needs at least 2 of each class"):
         NetClassifier(validation_fraction=0.5).fit([[1, 2], [2, 3], [3, 4], [4, 5]], [0, 0, 0, 1])
 
 
-def test_early_stopping_takes_texts_as_labels():
+def test_early_stopping_with_string_labels():
     y = np.array(["a", "b", "c"], dtype=object)[DIGIT]
     net = NetClassifier(validation_fraction=0.1, patience=5, epochs=20).fit(DIGITS, y)
     assert len(net.history_.val_metric) == net.n_iter_
     assert np.isfinite(net.history_.val_metric).all()
 
 
-def test_weights_of_one_are_no_weights_where_rows_are_held_out():
+def test_unit_weights_have_no_effect_on_the_validation_split():
     net = NetRegressor(
         (10,), lr=0.01, epochs=10, batch_size=10, validation_fraction=0.1, patience=3
     )
@@ -356,21 +356,21 @@ def test_weights_of_one_are_no_weights_where_rows_are_held_out():
     np.testing.assert_allclose(weighted, expected)
 
 
-def test_too_few_rows_to_hold_some_out_are_an_error():
+def test_too_few_rows_for_validation_raise():
     with pytest.raises(ValueError, match="a split needs at least 4 rows"):
         NetRegressor(validation_fraction=0.1).fit(ROWS[:2], NUMBER[:2])
     with pytest.raises(ValueError, match="leaves 9 to train on and 1 to validate with"):
         NetRegressor(validation_fraction=0.1).fit(ROWS[:10], NUMBER[:10])
 
 
-def test_a_falling_learning_rate_ends_low():
+def test_decreasing_learning_rate():
     net = NetClassifier((4,), optimizer="sgd", schedule="cosine", epochs=50)
     rates = net.fit(PIXELS, IS_ONE).history_.lr
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 1e-3 * rates[0]
 
 
-def test_a_callback_ends_where_the_loss_has_become_low_enough():
+def test_callback_stops_at_a_low_loss():
     net = NetClassifier((4,), epochs=3000, callbacks=[lambda epoch: epoch.loss < 0.3])
     net.fit(PIXELS, IS_ONE)
     assert net.n_iter_ < 3000
@@ -380,7 +380,7 @@ def test_a_callback_ends_where_the_loss_has_become_low_enough():
 # --- warm starts --------------------------------------------------------------------------------
 
 
-def test_a_warm_start_keeps_a_constant_learning_rate_and_begins_a_schedule_anew():
+def test_warm_start_restarts_schedules():
     options = {"optimizer": "sgd", "epochs": 3, "warm_start": True, "batch_size": None}
     net = NetClassifier((4,), lr=0.2, **options).fit(X_IRIS, IRIS).fit(X_IRIS, IRIS)
     assert net.history_.lr == [0.2] * 6
@@ -399,7 +399,7 @@ def test_a_warm_start_keeps_a_constant_learning_rate_and_begins_a_schedule_anew(
         np.repeat(np.arange(5), 30),
     ],
 )
-def test_a_warm_start_takes_the_same_classes_alone(y):
+def test_warm_start_accepts_only_the_same_classes(y):
     net = NetClassifier((2,), epochs=2, warm_start=True).fit(X_IRIS, IRIS).fit(X_IRIS, IRIS)
     net.fit(X_IRIS, np.repeat([0, 1, 2], [40, 40, 70]))
     with pytest.raises(ValueError, match="warm_start can only be used where y has the same"):
@@ -407,7 +407,7 @@ def test_a_warm_start_takes_the_same_classes_alone(y):
 
 
 @BOTH
-def test_each_warm_start_takes_all_its_epochs(kind):
+def test_every_warm_start_runs_all_epochs(kind):
     net = kind((2,), optimizer="sgd", warm_start=True, epochs=3).fit(X_IRIS, IRIS)
     assert net.n_iter_ == len(net.loss_curve_) == 3
     net.fit(X_IRIS, IRIS)
@@ -417,7 +417,7 @@ def test_each_warm_start_takes_all_its_epochs(kind):
 
 
 @BOTH
-def test_a_warm_start_goes_on_with_early_stopping(kind):
+def test_warm_start_with_early_stopping(kind):
     net = kind((10,), epochs=5, warm_start=True, validation_fraction=0.2, patience=20).fit(
         X_IRIS, IRIS
     )

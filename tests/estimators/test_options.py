@@ -1,4 +1,4 @@
-"""Every parameter of the estimators changes something, and what it should."""
+"""Every estimator parameter has its documented effect."""
 
 import copy
 import pickle
@@ -67,20 +67,20 @@ CHANGES = {
 TESTED_BELOW = {"patience", "callbacks", "verbose", "warm_start"}
 
 
-def test_no_option_is_forgotten():
+def test_all_options_are_covered():
     assert {*CHANGES} | TESTED_BELOW == {*NetClassifier().get_params()}
     assert {*CHANGES} | TESTED_BELOW == {*NetRegressor().get_params(), "class_weight"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_an_option_changes_the_classifier(name):
+def test_every_option_changes_the_classifier(name):
     before = classifier(clip_norm=None).fit(X, TWO).predict_proba(X)
     after = classifier(**{name: CHANGES[name]}).fit(X, TWO).predict_proba(X)
     assert np.abs(after - before).max() > (1e-9 if name == "dtype" else 1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if name != "class_weight"])
-def test_an_option_changes_the_regressor(name):
+def test_every_option_changes_the_regressor(name):
     value = Huber(delta=0.1) if name == "loss" else CHANGES[name]
     before = regressor().fit(X, NUMBER).predict(X)
     after = regressor(**{name: value}).fit(X, NUMBER).predict(X)
@@ -105,7 +105,7 @@ SCALARS = {
 
 
 @pytest.mark.parametrize("name", SCALARS)
-def test_a_scalar_of_numpy_is_the_number_it_holds(name):
+def test_numpy_scalars_equal_python_numbers(name):
     given, plain = SCALARS[name], SCALARS[name].tolist()
     for net, y in ((classifier, TWO), (regressor, NUMBER)):
         expected = net(**{name: plain}).fit(X, y).predict(X)
@@ -115,14 +115,14 @@ def test_a_scalar_of_numpy_is_the_number_it_holds(name):
         np.testing.assert_array_equal(*(net.net_.params.theta for net in train))
 
 
-def test_all_scalars_of_numpy_together():
+def test_all_options_as_numpy_scalars():
     options = {**SCALARS, "patience": np.int64(2), "schedule": "onecycle"}
     plain = {name: getattr(value, "tolist", lambda v=value: v)() for name, value in options.items()}
     got, expected = (classifier(**o).fit(X, TWO).predict_proba(X) for o in (options, plain))
     np.testing.assert_array_equal(got, expected)
 
 
-def test_a_regressor_predicts_in_the_dtype_of_its_network():
+def test_regressor_predicts_in_the_network_dtype():
     single, Y = X.astype(np.float32), np.column_stack([NUMBER, X[:, 0]])
     for rows, options, dtype in (
         (single, {}, np.float32),
@@ -135,7 +135,7 @@ def test_a_regressor_predicts_in_the_dtype_of_its_network():
             assert net.predict(seen).dtype == dtype
 
 
-def test_layers_are_what_was_asked_for():
+def test_layer_options():
     net = classifier(
         hidden=(5, 4), activation=("tanh", "identity"), dropout=0.1, batch_norm=True
     ).fit(X, THREE)
@@ -145,7 +145,7 @@ def test_layers_are_what_was_asked_for():
     assert net.net_.out_shape == (3,)
 
 
-def test_numbers_are_those_of_the_rows_unless_said_otherwise():
+def test_dtype_follows_the_rows_by_default():
     assert classifier().fit(X, TWO).net_.dtype == np.float64
     assert classifier().fit(X.astype(np.float32), TWO).net_.dtype == np.float32
     single = classifier(dtype="float32").fit(X, TWO)
@@ -156,7 +156,7 @@ def test_numbers_are_those_of_the_rows_unless_said_otherwise():
 # --- against closed forms and others -------------------------------------------------------------
 
 
-def test_without_hidden_layers_it_is_least_squares():
+def test_no_hidden_layers_equals_least_squares():
     Y = np.column_stack([NUMBER, X @ [3.0, -1.0, 2.0] + 7])
     A = np.column_stack([X, np.ones(60)])
     expected = A @ np.linalg.lstsq(A, Y, rcond=None)[0]
@@ -167,7 +167,7 @@ def test_without_hidden_layers_it_is_least_squares():
 
 
 @pytest.mark.parametrize("weights", [None, "sample", "balanced", {"yes": 3.0}])
-def test_without_hidden_layers_it_is_logistic_regression(weights):
+def test_no_hidden_layers_equals_logistic_regression(weights):
     sample = np.linspace(0, 2, 60) if weights == "sample" else None
     kind = None if weights == "sample" else weights
     total = 60 if kind is None else np.where(TWO == "yes", 3, 1).sum()
@@ -197,7 +197,7 @@ def test_three_classes_without_hidden_layers():
     np.testing.assert_array_equal(net.predict(X), other.predict(Z))
 
 
-def test_scales_are_those_of_standard_scaler_with_weights_too():
+def test_scaling_matches_standard_scaler_with_weights():
     weight = np.arange(60.0)
     for given in (None, weight):
         scaler = StandardScaler().fit(X, sample_weight=given)
@@ -214,7 +214,7 @@ def test_scales_are_those_of_standard_scaler_with_weights_too():
     "options", [{}, {"optimizer": "sgd", "lr": 1e-6, "l2": 0.1}, {"batch_norm": True}]
 )
 @pytest.mark.parametrize("value", [0.0, 0.1])
-def test_a_column_that_never_varies_has_no_effect(value, options, standardize):
+def test_constant_column_has_no_effect(value, options, standardize):
     rows, other = np.column_stack([X, np.full(60, value)]), np.column_stack([X, np.arange(60.0)])
     net = regressor(hidden=(4,), standardize=standardize, **options)
     for kind in (rows, pd.DataFrame(rows, columns=list("abcd"[: rows.shape[1]]))):
@@ -225,7 +225,7 @@ def test_a_column_that_never_varies_has_no_effect(value, options, standardize):
 
 
 @pytest.mark.parametrize("standardize", [True, False])
-def test_a_column_has_an_effect_once_it_varies(standardize):
+def test_column_takes_effect_once_it_varies(standardize):
     rows, other = np.column_stack([X, np.full(60, 0.1)]), np.column_stack([X, np.arange(60.0)])
     net = regressor(hidden=(4,), standardize=standardize, warm_start=True).fit(rows, NUMBER)
     assert np.ptp(net.fit(other, NUMBER).predict(other) - net.predict(rows)) > 0
@@ -234,25 +234,25 @@ def test_a_column_has_an_effect_once_it_varies(standardize):
     assert np.ptp(net.partial_fit(other, NUMBER).predict(other) - net.predict(rows)) > 0
 
 
-def test_a_stream_that_begins_with_one_row_leaves_the_rows_as_they_are():
+def test_stream_starting_with_one_row_is_not_scaled():
     net = regressor(standardize=False).partial_fit(X[:1], NUMBER[:1])
     assert net.input_scaling_ is None
 
 
-def test_a_stream_that_begins_with_one_row_is_learned():
+def test_stream_starting_with_one_row_is_learned():
     net = regressor()
     for row, y in zip(X, NUMBER, strict=True):
         net.partial_fit([row], [y])
     assert np.ptp(net.predict(X)) > 0.1
 
 
-def test_standardised_inside_or_outside_is_the_same():
+def test_standardize_equals_external_scaling():
     Z = StandardScaler().fit_transform(X)
     inside, outside = classifier().fit(X, TWO), classifier(standardize=False).fit(Z, TWO)
     np.testing.assert_allclose(inside.predict_proba(X), outside.predict_proba(Z), atol=1e-10)
 
 
-def test_scores_are_those_of_scikit_learn():
+def test_scores_match_scikit_learn():
     weight = np.linspace(0, 1, 60)
     net = classifier().fit(X, THREE)
     assert net.score(X, THREE) == accuracy_score(THREE, net.predict(X))
@@ -286,7 +286,7 @@ def test_scores_are_those_of_scikit_learn():
     ],
     ids=lambda labels: f"{type(labels).__name__}-{getattr(labels, 'dtype', '')}",
 )
-def test_labels_of_every_kind_come_back(labels):
+def test_predictions_keep_label_types(labels):
     net = classifier(lr=0.1, epochs=40).fit(X, labels)
     found = np.unique(np.asarray(labels))
     assert net.classes_.tolist() == found.tolist()
@@ -296,7 +296,7 @@ def test_labels_of_every_kind_come_back(labels):
     assert net.score(X, labels) > 0.8
 
 
-def test_two_classes_have_one_output_or_two_with_softmax():
+def test_binary_outputs_by_loss():
     one, two = classifier().fit(X, TWO), classifier(loss="SoftmaxCrossEntropy").fit(X, TWO)
     assert (one.net_.n_out, two.net_.n_out) == (1, 2)
     for net in (one, two):
@@ -318,7 +318,7 @@ def test_two_classes_have_one_output_or_two_with_softmax():
     ],
     ids=["one output", "two outputs", "three classes", "labels"],
 )
-def test_logarithms_of_probabilities(y, loss, dtype):
+def test_predict_log_proba(y, loss, dtype):
     net = classifier(dtype=dtype, loss=loss, activation="identity").fit(X, y)
     logs = net.predict_log_proba(X)
     assert logs.dtype == net.predict_proba(X).dtype == dtype
@@ -335,7 +335,7 @@ def test_logarithms_of_probabilities(y, loss, dtype):
         np.testing.assert_allclose(logs, np.minimum(logits, 0), rtol=1e-6)
 
 
-def test_logarithms_with_a_loss_of_ones_own():
+def test_predict_log_proba_with_custom_loss():
     class Own(Loss):
         class_numbers = True
 
@@ -355,7 +355,7 @@ def test_logarithms_with_a_loss_of_ones_own():
     assert {*np.unique(net.predict_log_proba(X))} == {-np.inf, 0.0}
 
 
-def test_several_labels():
+def test_multilabel():
     marks = np.column_stack([X[:, 0] > 0, X[:, 1] > 50, X[:, 0] > 9]).astype(int)
     net = classifier(lr=0.1, epochs=60).fit(X, marks)
     assert isinstance(net.loss_, BinaryCrossEntropy)
@@ -376,7 +376,7 @@ def test_losses_by_name_and_by_object():
     assert classifier(epochs=200, lr=0.05).fit(X, TWO).predict_proba(X).max() > 0.95
 
 
-def test_sparse_rows_are_the_same_rows():
+def test_sparse_rows_equal_dense_rows():
     dense = np.where(X > 0, X, 0)
     expected = classifier().fit(dense, TWO).predict_proba(dense)
     for form in (sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
@@ -384,7 +384,7 @@ def test_sparse_rows_are_the_same_rows():
         np.testing.assert_array_equal(got, expected)
 
 
-def test_frames_of_mixed_types_are_numbers():
+def test_dataframe_of_mixed_dtypes():
     frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1].astype(int), "c": X[:, 2] > 1})
     expected = classifier().fit(frame.to_numpy(float), TWO).predict_proba(frame.to_numpy(float))
     np.testing.assert_array_equal(classifier().fit(frame, TWO).predict_proba(frame), expected)
@@ -395,7 +395,7 @@ def test_frames_of_mixed_types_are_numbers():
 # --- weights -------------------------------------------------------------------------------------
 
 
-def test_rows_of_weight_zero_count_for_nothing():
+def test_zero_weight_rows_have_no_effect():
     weight = (np.arange(60) % 3 > 0).astype(float)
     kept = weight > 0
     wild = np.where(kept[:, None], X, 1e6)
@@ -404,7 +404,7 @@ def test_rows_of_weight_zero_count_for_nothing():
         np.testing.assert_array_equal(net.fit(wild, y, sample_weight=weight).predict(X), expected)
 
 
-def test_weights_of_classes_are_weights_of_rows():
+def test_class_weight_equals_sample_weight():
     by_class = classifier(class_weight={0: 2.0, 2: 0.5}).fit(X, THREE)
     by_row = classifier().fit(X, THREE, sample_weight=np.array([2.0, 1.0, 0.5])[THREE])
     P = by_class.predict_proba(X)
@@ -416,7 +416,7 @@ def test_weights_of_classes_are_weights_of_rows():
     np.testing.assert_allclose(by_class.predict_proba(Z), by_row.predict_proba(Z), atol=1e-12)
 
 
-def test_a_row_of_weight_two_counts_as_two_rows_where_classes_are_balanced():
+def test_balanced_treats_weight_two_as_two_rows():
     k = 1 + np.arange(60) % 3
     options = {"class_weight": "balanced", "batch_size": None}
     weighted = classifier(**options).fit(X, THREE, sample_weight=k).predict_proba(X)
@@ -427,7 +427,7 @@ def test_a_row_of_weight_two_counts_as_two_rows_where_classes_are_balanced():
 # --- the course of a training --------------------------------------------------------------------
 
 
-def test_early_stopping_goes_back_to_the_best_epoch():
+def test_early_stopping_restores_the_best_epoch():
     net = classifier(hidden=(30,), lr=0.05, epochs=200, patience=5)
     net.fit(X[:40], TWO[:40], X_val=X[40:], y_val=TWO[40:])
     curve = net.validation_loss_curve_
@@ -438,7 +438,7 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     assert min(curve) == pytest.approx(expected, rel=1e-9)  # the weights are those of that epoch
 
 
-def test_a_share_is_held_out_with_every_class_in_it():
+def test_validation_split_contains_every_class():
     rare = np.where(np.arange(60) < 4, "rare", TWO)
     marked = np.column_stack([X, np.arange(60) < 4])
     net = classifier(validation_fraction=0.25, epochs=3).fit(marked, rare)
@@ -449,13 +449,13 @@ def test_a_share_is_held_out_with_every_class_in_it():
     assert len(lines.validation_loss_curve_) == 3
 
 
-def test_validation_rows_do_not_train():
+def test_validation_rows_are_not_trained_on():
     plain = classifier().fit(X[:40], TWO[:40])
     watched = classifier().fit(X[:40], TWO[:40], X_val=X[40:], y_val=TWO[40:])
     np.testing.assert_array_equal(plain.predict_proba(X), watched.predict_proba(X))
 
 
-def test_callbacks_see_each_epoch_and_may_stop():
+def test_callbacks_get_every_epoch_and_may_stop():
     seen = []
 
     def stop(epoch):
@@ -471,7 +471,7 @@ def test_callbacks_see_each_epoch_and_may_stop():
     assert [epoch.number for epoch in seen] == [1, 2, 3, 4]
 
 
-def test_progress_is_printed_as_often_as_wanted(capsys):
+def test_verbose_controls_progress_output(capsys):
     classifier(verbose=2, validation_fraction=0.2).fit(X, TWO)
     lines = capsys.readouterr().out.splitlines()
     assert [line[:12] for line in lines] == ["epoch 2 of 5", "epoch 4 of 5", "epoch 5 of 5"]
@@ -496,7 +496,7 @@ def test_schedules_by_name_and_by_object():
         np.testing.assert_allclose(net.fit(X, TWO).history_.lr, expected)
 
 
-def test_a_warm_start_goes_on_where_the_last_fit_ended():
+def test_warm_start_continues_the_last_fit():
     options = {"optimizer": SGD(lr=0.1), "batch_size": None}
     whole = classifier(epochs=8, **options).fit(X, TWO)
     parts = classifier(epochs=4, warm_start=True, **options).fit(X, TWO)
@@ -511,14 +511,14 @@ def test_a_warm_start_goes_on_where_the_last_fit_ended():
     assert anew.n_iter_ == 4
 
 
-def test_a_warm_start_keeps_the_scales_that_its_weights_are_for():
+def test_warm_start_keeps_the_input_scaling():
     net = regressor(warm_start=True).fit(X, NUMBER)
     mean = net.target_scaling_.mean
     net.fit(X, NUMBER + 1e5)
     np.testing.assert_array_equal(net.target_scaling_.mean, mean)
 
 
-def test_the_best_epoch_is_counted_from_the_very_first():
+def test_best_epoch_counts_from_the_first_fit():
     net = classifier(hidden=(30,), lr=0.05, epochs=60, patience=5, warm_start=True)
     net.fit(X[:40], TWO[:40], X_val=X[40:], y_val=TWO[40:])
     before = net.n_iter_
@@ -529,7 +529,7 @@ def test_the_best_epoch_is_counted_from_the_very_first():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", SGD(lr=0.1, momentum=0.9), "rmsprop"])
-def test_partial_fit_keeps_the_state_of_the_optimizer(optimizer):
+def test_partial_fit_keeps_the_optimizer_state(optimizer):
     options = {"optimizer": optimizer, "batch_size": None}
     whole = classifier(epochs=6, **options).fit(X, THREE)
     parts = classifier(**options)
@@ -541,7 +541,7 @@ def test_partial_fit_keeps_the_state_of_the_optimizer(optimizer):
     assert parts.n_iter_ == 6
 
 
-def test_partial_fit_may_begin_with_one_class_and_one_row():
+def test_partial_fit_may_start_with_one_class_and_one_row():
     net = classifier().partial_fit(X[:1], THREE[:1], classes=[0, 1, 2])
     assert net.classes_.tolist() == [0, 1, 2]
     assert net.partial_fit(X, THREE).predict_proba(X).shape == (60, 3)
@@ -553,7 +553,7 @@ def test_partial_fit_may_begin_with_one_class_and_one_row():
 
 
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_partial_fit_weighs_rows(batch_size):
+def test_partial_fit_uses_sample_weights(batch_size):
     weight = np.arange(60.0)
     parts = regressor(batch_size=batch_size).partial_fit(X, NUMBER, sample_weight=weight)
     whole = regressor(batch_size=batch_size, epochs=1).fit(X, NUMBER, sample_weight=weight)
@@ -562,7 +562,7 @@ def test_partial_fit_weighs_rows(batch_size):
 
 
 @pytest.mark.parametrize("twin", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
-def test_a_copy_trains_on_like_the_original(twin):
+def test_copy_continues_training_like_the_original(twin):
     net = classifier(dropout=0.3, warm_start=True, epochs=3).fit(X, THREE).partial_fit(X, THREE)
     other = twin(net)
     np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
@@ -576,7 +576,7 @@ def test_a_copy_trains_on_like_the_original(twin):
     assert len(net.loss_curve_) == 8
 
 
-def test_one_seed_gives_the_same_and_none_another_each_time():
+def test_random_state():
     first, second = (classifier().fit(X, TWO).net_.params.theta for _ in range(2))
     np.testing.assert_array_equal(first, second)
     first, second = (classifier(random_state=None).fit(X, TWO).net_.params.theta for _ in range(2))
@@ -586,7 +586,7 @@ def test_one_seed_gives_the_same_and_none_another_each_time():
     assert not np.array_equal(first, second)
 
 
-def test_threads_may_predict_at_once():
+def test_concurrent_predictions():
     net = classifier(hidden=(64, 64)).fit(X, THREE)
     rows = [np.random.default_rng(i).normal(size=(300, 3)) for i in range(4)]
     expected = [net.predict_proba(part) for part in rows]

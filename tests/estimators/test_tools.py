@@ -26,7 +26,7 @@ def small(**options):
     return NetClassifier(hidden=(8,), epochs=30, lr=0.01, **options)
 
 
-def test_a_pipeline_hands_it_data_frames_and_weights():
+def test_pipeline_with_dataframe_and_weights():
     frame = load_iris(as_frame=True).data
     pipe = make_pipeline(StandardScaler(), small()).set_output(transform="pandas")
     pipe.fit(frame, NAMES, netclassifier__sample_weight=np.ones(150))
@@ -37,7 +37,7 @@ def test_a_pipeline_hands_it_data_frames_and_weights():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])  # dense and sparse
-def test_a_column_transformer_may_hand_it_sparse_rows(threshold):
+def test_column_transformer_with_sparse_output(threshold):
     frame = pd.DataFrame({"petal": X[:, 2], "color": np.where(X[:, 3] > 1, "red", "blue")})
     encode = ColumnTransformer(
         [("number", StandardScaler(), ["petal"]), ("text", OneHotEncoder(), ["color"])],
@@ -47,7 +47,7 @@ def test_a_column_transformer_may_hand_it_sparse_rows(threshold):
     assert pipe.score(frame, NAMES) > 0.9
 
 
-def test_a_grid_search_over_layers_and_learning_rate_in_two_processes():
+def test_parallel_grid_search():
     grid = {"netclassifier__hidden": [(8,), (8, 4)], "netclassifier__lr": [1e-5, 0.01]}
     search = GridSearchCV(make_pipeline(StandardScaler(), small()), grid, cv=3, n_jobs=2)
     search.fit(X, NAMES)
@@ -64,7 +64,7 @@ def test_cross_validation():
     assert cross_val_score(NetRegressor((8,), epochs=40), *diabetes, cv=3).mean() > 0.4
 
 
-def test_calibration_improves_what_is_overconfident():
+def test_calibration_improves_an_overconfident_classifier():
     rng = np.random.default_rng(0)
     rows, noisy = rng.normal(size=(300, 5)), rng.integers(0, 2, 300)  # nothing to be learned
     net = NetClassifier(hidden=(30,), epochs=40, lr=0.02)
@@ -75,7 +75,7 @@ def test_calibration_improves_what_is_overconfident():
     assert brier[1] < 0.27 < brier[0]  # saying 1/2 always would give 0.25
 
 
-def test_permutation_importance_finds_the_column_that_counts():
+def test_permutation_importance_finds_the_informative_column():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(120, 3))
     net = NetRegressor((8,), epochs=60, lr=0.02).fit(rows, np.sin(rows[:, 1]))
@@ -84,7 +84,7 @@ def test_permutation_importance_finds_the_column_that_counts():
     assert found.importances_mean[1] > 5 * found.importances_mean[[0, 2]].max()
 
 
-def test_weights_and_validation_rows_are_handed_on_where_they_are_asked_for():
+def test_metadata_routing():
     weight = np.where(y == 2, 0.0, 1.0)  # a class that never counts is never predicted
     with config_context(enable_metadata_routing=True):
         net = clone(
@@ -109,7 +109,7 @@ def test_weights_and_validation_rows_are_handed_on_where_they_are_asked_for():
     )
 
 
-def test_stacking_and_other_ensembles():
+def test_ensembles():
     parts = [("net", small()), ("line", LogisticRegression(max_iter=1000))]
     stack = StackingClassifier(parts, LogisticRegression(max_iter=1000), cv=3).fit(X, NAMES)
     assert stack.score(X, NAMES) > 0.9
@@ -119,7 +119,7 @@ def test_stacking_and_other_ensembles():
     assert not np.allclose(thetas[0], thetas[1])
 
 
-def test_regressors_together_and_with_a_transformed_target():
+def test_multi_output_and_transformed_target_regressors():
     rows = np.random.default_rng(0).normal(size=(80, 2))
     growth = np.exp(rows[:, 0])
     net = NetRegressor((8,), epochs=60, lr=0.02)

@@ -1,4 +1,4 @@
-"""Searches: planned as the paper says, judged as by hand, the same every time, hard to stop."""
+"""Search: successive halving, scores by hand, determinism and interruption."""
 
 import math
 import signal
@@ -56,7 +56,7 @@ def halved(data):
 
 
 def paper(n, budget):
-    """The algorithm of Jamieson and Talwalkar (2016), for n a power of two, without its arms."""
+    """The budget of Jamieson and Talwalkar (2016), for n a power of two."""
     size, total, rounds = n, 0, []
     for _ in range(math.ceil(math.log2(n))):
         total += budget // (size * math.ceil(math.log2(n)))
@@ -68,13 +68,13 @@ def paper(n, budget):
 
 @pytest.mark.parametrize("n", [2, 4, 8, 16, 64])
 @pytest.mark.parametrize("times", [1, 3, 10])
-def test_the_rounds_are_those_of_the_paper(n, times):
+def test_rounds_match_the_paper(n, times):
     planned = paper(n, budget=times * n * math.ceil(math.log2(n)))
     assert halving_rounds(n, planned[-1][1]) == planned
 
 
 @pytest.mark.parametrize("n", range(2, 40))
-def test_any_number_is_halved_to_one_and_each_round_costs_the_same(n):
+def test_halving_ends_with_one_trial_at_equal_cost_per_round(n):
     rounds = halving_rounds(n, 1000)
     assert len(rounds) == math.ceil(math.log2(n))
     sizes = [size for size, _ in rounds]
@@ -85,12 +85,12 @@ def test_any_number_is_halved_to_one_and_each_round_costs_the_same(n):
     assert costs.max() - costs.min() <= 2 * n  # whole epochs: one more or less for each trial
 
 
-def test_one_trial_and_few_epochs_have_rounds_too():
+def test_rounds_of_one_trial_and_few_epochs():
     assert halving_rounds(1, 50) == [(1, 50)]
     assert halving_rounds(8, 2) == [(8, 1), (4, 1), (2, 2)]
 
 
-def test_the_better_half_of_each_round_goes_on(halved):
+def test_better_half_of_each_round_continues(halved):
     # 1/6, 1/3 and 1/2 of the budget's epochs a trial: they add up to 1
     assert halved.rounds == [(6, 7 // 6), (3, 7 // 2), (2, 7)]
     alive = {trial.number for trial in halved.trials}
@@ -105,7 +105,7 @@ def test_the_better_half_of_each_round_goes_on(halved):
     assert [t.number for t in halved.ranked][:2] == best[:2]
 
 
-def test_who_got_further_ranks_before_a_lower_loss_of_fewer_epochs():
+def test_trials_with_more_epochs_rank_first():
     early, late = (Scores((loss, loss), (0.5, 0.5)) for loss in (0.1, 0.3))
     short = Trial(1, BASE, (Rung(2, early),))
     long = Trial(2, BASE, (Rung(2, early), Rung(4, late)))
@@ -115,14 +115,14 @@ def test_who_got_further_ranks_before_a_lower_loss_of_fewer_epochs():
     assert found.winner is long
 
 
-def test_a_rung_is_a_training_of_so_many_epochs(data, halved):
+def test_rung_equals_training_with_its_epochs(data, halved):
     first = halved.rounds[0][1]
     short = search(data, TrainConfig(epochs=first), trials=6)
     for trial, alone in zip(halved.trials, short.trials, strict=True):
         assert trial.rungs[0].scores == alone.rungs[0].scores
 
 
-def test_a_schedule_spans_all_epochs_however_early_a_rung_ends(data):
+def test_schedule_spans_all_epochs_in_every_rung(data):
     config, part = TrainConfig(epochs=8, schedule="cosine"), data.fold(0)
     whole = train(part, config, evaluate=False).history
     cut = train(part, config, epochs=3, evaluate=False).history
@@ -133,7 +133,7 @@ def test_a_schedule_spans_all_epochs_however_early_a_rung_ends(data):
 
 
 def by_hand(data, trial):
-    """The loss on each fold: trained with fit alone, cross-entropy from probabilities in NumPy."""
+    """Return the loss of each fold, trained with fit and computed with NumPy."""
     losses, shares = [], []
     for i in range(data.k):
         part = data.fold(i)
@@ -157,7 +157,7 @@ def by_hand(data, trial):
     return np.array(losses), np.array(shares)
 
 
-def test_the_winner_has_the_lowest_loss_computed_by_hand(data, found):
+def test_best_trial_has_the_lowest_loss_by_hand(data, found):
     figures = [by_hand(data, trial) for trial in found.trials]
     for trial, (losses, shares) in zip(found.trials, figures, strict=True):
         scores = trial.rungs[-1].scores
@@ -172,25 +172,25 @@ def test_the_winner_has_the_lowest_loss_computed_by_hand(data, found):
     assert [trial.number for trial in found.ranked] == [i + 1 for i in order]
 
 
-def test_the_same_seed_gives_the_same_search_and_another_another(data, found):
+def test_seed_determines_the_search(data, found):
     assert search(dealt(), BASE, trials=5).trials == found.trials
     other = search(data, replace(BASE, seed=1), trials=5)
     assert not {t.config.lr for t in other.trials} & {t.config.lr for t in found.trials}
 
 
-def test_a_trial_is_the_same_however_many_there_are(data, found):
+def test_trial_is_independent_of_the_number_of_trials(data, found):
     assert search(data, BASE, trials=2).trials == found.trials[:2]
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_a_trial_can_be_run_again_alone(data, found, number):
+def test_trial_can_be_repeated_alone(data, found, number):
     again = search(data, BASE, trials=5, only=number)
     assert again.trials == [found.trials[number - 1]]
     own = found.trials[number - 1].config
     assert search(data, own, trials=5, only=number, given=SEARCHED).trials == again.trials
 
 
-def test_a_halved_trial_is_run_again_through_all_rounds(data, halved):
+def test_halved_trial_is_repeated_in_all_rounds(data, halved):
     for trial in halved.trials:
         again = search(data, halved.config, trials=6, method="halving", only=trial.number)
         (alone,) = again.trials
@@ -198,14 +198,14 @@ def test_a_halved_trial_is_run_again_through_all_rounds(data, halved):
         assert alone.rungs[: len(trial.rungs)] == trial.rungs
 
 
-def test_what_is_given_stays(data):
+def test_given_options_are_kept(data):
     config = replace(BASE, hidden=(5, 3), lr=0.02)
     tried = search(data, config, trials=3, given=["hidden", "lr"]).trials
     assert {(t.config.hidden, t.config.lr) for t in tried} == {((5, 3), 0.02)}
     assert len({t.config.l2 for t in tried}) == 3
 
 
-def test_the_test_rows_take_no_part(data, found):
+def test_test_rows_are_not_used(data, found):
     changed = FRAME.copy()
     rows = data.data.test_rows
     changed.loc[rows, "Time_spent_Alone"] = 11.0
@@ -218,7 +218,7 @@ def test_the_test_rows_take_no_part(data, found):
 # --- simple answers on the same folds ------------------------------------------------------------
 
 
-def test_the_constant_answer_by_hand(data):
+def test_constant_baseline_by_hand(data):
     losses, shares = [], []
     for i in range(data.k):
         part = data.fold(i)
@@ -230,7 +230,7 @@ def test_the_constant_answer_by_hand(data):
     np.testing.assert_allclose(constant.scores.score, shares)
 
 
-def test_they_are_named_in_general_where_folds_differ(data):
+def test_baseline_name_is_general_where_folds_differ(data):
     names = {baseline.name: baseline.description for baseline in baseline_scores(data, BASE)}
     wordings = {data.fold(i).train.y.mean() > 0.5 for i in range(data.k)}
     assert (names["constant"] == "always the same answer") == (len(wordings) == 2)
@@ -245,7 +245,7 @@ def numbers(m=60):
     return pd.DataFrame({"a": rng.normal(size=m), "b": rng.normal(size=m)})
 
 
-def test_numbers_are_scored_by_the_share_of_their_variance():
+def test_regression_is_scored_by_r2():
     frame = numbers().assign(y=lambda t: 3 * t["a"] - t["b"] + 7)
     data = dealt(frame)
     found = search(data, TrainConfig(epochs=2), trials=2)
@@ -258,7 +258,7 @@ def test_numbers_are_scored_by_the_share_of_their_variance():
         assert mean.scores.score[i] == pytest.approx(1 - np.sum(y**2) / np.sum((y - y.mean()) ** 2))
 
 
-def test_a_fold_of_equal_numbers_has_no_share_of_variance():
+def test_fold_of_equal_targets_has_no_r2():
     frame = numbers(12).assign(y=[0.5] * 10 + [1.5, 2.5])
     found = search(dealt(frame, k=5), TrainConfig(epochs=1), trials=1)
     scores = found.trials[0].rungs[0].scores
@@ -297,7 +297,7 @@ def test_pictures():
 # --- optuna --------------------------------------------------------------------------------------
 
 
-def test_optuna_proposes_from_its_seed(data):
+def test_optuna_proposals_are_seeded(data):
     optuna = pytest.importorskip("optuna")
     before = optuna.logging.get_verbosity()
     config = TrainConfig(epochs=1)
@@ -311,8 +311,8 @@ def test_optuna_proposes_from_its_seed(data):
     assert alone.trials == [last]
 
 
-def test_optuna_draws_where_it_went_well():
-    """A bowl with its bottom at lr 0.001: after 40 trials the proposals crowd there."""
+def test_optuna_concentrates_on_good_values():
+    """A parabola with its minimum at lr 0.001: after 40 trials, proposals concentrate there."""
     pytest.importorskip("optuna")
     from plainnet.search.samplers import TpeSampler
     from plainnet.search.space import LogUniform
@@ -325,7 +325,7 @@ def test_optuna_draws_where_it_went_well():
     assert np.mean(far[40:]) < 0.5 * 1.5  # drawn evenly it is 1.5 on average
 
 
-def test_without_optuna_one_sentence(monkeypatch):
+def test_missing_optuna_raises_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(PlainnetError) as error:
         check_search(BASE, 5, "optuna")
@@ -338,7 +338,7 @@ def test_without_optuna_one_sentence(monkeypatch):
 
 
 def spoil(monkeypatch, *numbers):
-    """Give some trials a learning rate at which any training breaks off."""
+    """Give some trials a learning rate at which every training fails."""
     original = module._SearchRun._drawn
 
     def drawn(self, number):
@@ -348,7 +348,7 @@ def spoil(monkeypatch, *numbers):
     monkeypatch.setattr(module._SearchRun, "_drawn", drawn)
 
 
-def test_a_cost_that_is_not_finite_fails_its_trial_alone(data, found, monkeypatch):
+def test_nonfinite_loss_fails_only_its_trial(data, found, monkeypatch):
     spoil(monkeypatch, 2)
     spoilt = search(data, BASE, trials=5)
     assert spoilt.trials[1].failure.startswith("the loss became nan in epoch 1, batch 2")
@@ -356,21 +356,21 @@ def test_a_cost_that_is_not_finite_fails_its_trial_alone(data, found, monkeypatc
     assert spoilt.ranked[-1].number == 2
 
 
-def test_a_failed_trial_is_left_behind_by_halving(data, monkeypatch):
+def test_halving_drops_failed_trials(data, monkeypatch):
     spoil(monkeypatch, 1, 2)
     halved = search(data, BASE, trials=3, method="halving")
     assert [len(trial.rungs) for trial in halved.trials] == [0, 0, 2]
     assert halved.winner.number == 3
 
 
-def test_where_all_fail_none_wins(data, monkeypatch):
+def test_no_best_trial_where_all_fail(data, monkeypatch):
     spoil(monkeypatch, 1, 2)
     spoilt = search(data, BASE, trials=2)
     assert spoilt.winner is None
     assert len(spoilt.baselines) == 3
 
 
-def test_optuna_goes_on_after_a_failure(data, monkeypatch):
+def test_optuna_continues_after_a_failure(data, monkeypatch):
     pytest.importorskip("optuna")
     original, calls = module.train, []
 
@@ -386,7 +386,7 @@ def test_optuna_goes_on_after_a_failure(data, monkeypatch):
 
 
 @pytest.mark.parametrize("press", [lambda: signal.raise_signal(signal.SIGINT), None])
-def test_ctrl_c_leaves_the_trials_so_far(data, found, press):
+def test_ctrl_c_keeps_finished_trials(data, found, press):
     def watch(moment):
         if (moment.trial, moment.fold, moment.epoch.number) == (3, 2, 1):
             if press is None:
@@ -399,7 +399,7 @@ def test_ctrl_c_leaves_the_trials_so_far(data, found, press):
     assert stopped.winner in stopped.trials
 
 
-def test_what_is_shown_on_the_way(data):
+def test_progress_callback(data):
     plans, moments, judged = [], [], []
     search(
         data,
@@ -448,7 +448,7 @@ def test_what_is_shown_on_the_way(data):
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(data, config, options, says):
+def test_invalid_options_raise(data, config, options, says):
     with pytest.raises(PlainnetError) as error:
         search(data, replace(BASE, **config), **{"trials": 5, **options})
     assert str(error.value).startswith(says)

@@ -1,4 +1,4 @@
-"""What a search draws: within its bounds, as often as it should, and always possible."""
+"""Search space: bounds, distributions and valid combinations."""
 
 import math
 
@@ -20,11 +20,11 @@ def rng(seed=0):
 
 
 @given(st.floats(1e-9, 1e3), st.floats(1.0, 1e6), st.integers(0, 2**32 - 1))
-def test_a_range_keeps_its_bounds(low, times, seed):
+def test_range_respects_its_bounds(low, times, seed):
     assert low <= LogUniform(low, low * times).draw(rng(seed)) <= low * times
 
 
-def test_logarithms_are_drawn_evenly():
+def test_log_uniform_distribution():
     generator = rng()
     drawn = np.log([LogUniform(1e-4, 10.0).draw(generator) for _ in range(2000)])
     width = math.log(10.0) - math.log(1e-4)
@@ -34,14 +34,14 @@ def test_logarithms_are_drawn_evenly():
     assert drawn.max() > math.log(10.0) - 0.01 * width
 
 
-def test_choices_are_drawn_equally_often():
+def test_categorical_distribution():
     generator = rng()
     drawn = [Categorical((1, 2, 5)).draw(generator) for _ in range(3000)]
     assert stats.chisquare([drawn.count(value) for value in (1, 2, 5)]).pvalue > 0.01
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(OPTIMIZERS), st.integers(2, 5000))
-def test_what_is_drawn_can_be_trained_with(seed, optimizer, m):
+def test_drawn_values_are_valid(seed, optimizer, m):
     config = TrainConfig(optimizer=optimizer)
     space = space_of(config, m)
     found = apply(config, draw(space, rng(seed)))
@@ -62,17 +62,17 @@ def test_adamw_has_weight_decay_and_the_others_have_l2(optimizer):
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_what_is_given_is_not_drawn(name):
+def test_given_options_are_not_drawn(name):
     config = TrainConfig(optimizer="adamw" if name == "weight_decay" else "adam")
     whole, rest = set(space_of(config, 100)), set(space_of(config, 100, [name]))
     assert whole - rest == ({"layers", "units"} if name == "hidden" else {name})
 
 
-def test_dropout_belongs_to_hidden_layers():
+def test_dropout_needs_hidden_layers():
     assert "dropout" not in space_of(TrainConfig(hidden=()), 100, ["hidden"])
 
 
-def test_values_become_settings_and_leave_the_others():
+def test_apply_changes_only_the_drawn_options():
     values = {"layers": 3, "units": 8, "lr": 0.00123456, "dropout": 0.25, "batch_size": 64}
     assert apply(TrainConfig(epochs=7), values) == TrainConfig(
         epochs=7, hidden=(8, 8, 8), lr=0.0012, dropout=0.25, batch_size=64

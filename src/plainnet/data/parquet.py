@@ -1,4 +1,4 @@
-"""Parquet files: flat columns, read within a budget of memory."""
+"""Parquet files: read flat columns within a memory budget."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +9,10 @@ from plainnet import limits
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
 
-__all__ = ["read_parquet"]
-
 _ROWS = 65_536  # read at a time
-_BATCH = 2**26  # bytes that these may take
-_PAGE = 4_096  # bytes that any page is taken to need
-_DELTAS = (6, 7)  # encodings of text: no dictionary, and cells may be as long as their page
+_BATCH = 2**26  # bytes of these rows
+_PAGE = 4_096  # bytes that each page is assumed to need
+_DELTAS = (6, 7)  # text encodings without a dictionary, whose cells may fill a page
 
 
 def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
@@ -23,26 +21,26 @@ def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        # Memory of Arrow's own: a file of Python's would be read by threads of their own.
+        # From memory: Arrow would read a Python file in its own threads.
         file = pq.ParquetFile(pa.BufferReader(data))
         schema, budget = file.schema_arrow, limits.MAX_PARQUET * len(data) + limits.FREE_PARQUET
         _check_columns(schema, label)
         width = sum(_width(field.type) for field in schema)
         _check_budget(file.metadata.num_rows * width, budget, label)
         delta = _check_pages(file.metadata, memoryview(data), budget, label)
-        # A text that is repeated is stored once, not once for each row.
+        # With a dictionary, a repeated text takes memory once.
         texts = [
             f.name for f, size in zip(schema, delta, strict=True) if _is_text(f.type) and not size
         ]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
         rows = max(1, min(_ROWS, _BATCH // (width + sum(delta))))
         before, batches = pa.total_allocated_bytes(), []
-        # One thread, as damage met by several at once is not always an error.
+        # One thread: with several, damage is not always reported.
         for batch in file.iter_batches(batch_size=rows, use_threads=False):
             batches.append(batch)
             _check_budget(pa.total_allocated_bytes() - before, budget, label)
         table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-        table.validate(full=True)  # before its parts are followed
+        table.validate(full=True)  # before its offsets are used
         _check_cells(table, label)
         return _with_exact_integers(table)
     except DataError:
@@ -51,11 +49,11 @@ def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is damaged"
         if isinstance(error, KeyError):
             reason = f"its description lacks {reason}"
-        raise DataError(f"{label} is no Parquet file that can be read: {reason:.200}.") from error
+        raise DataError(f"{label} is not a readable Parquet file: {reason:.200}.") from error
 
 
 def _with_exact_integers(table: Any) -> pd.DataFrame:
-    """Return an Arrow table as a DataFrame whose integers keep all digits beside missing cells."""
+    """Return an Arrow table as a DataFrame; integers stay exact beside missing cells."""
     from pyarrow import types
 
     frame = table.to_pandas(use_threads=False)
@@ -103,11 +101,11 @@ def _is_text(kind: Any) -> bool:
 
 
 def _width(kind: Any) -> int:
-    """Return how many bytes a cell needs, in Arrow or in pandas, without the text itself."""
+    """Return the bytes that a cell needs in Arrow or pandas, without its text."""
     from pyarrow import types
 
     if types.is_decimal(kind) or types.is_date(kind) or types.is_time(kind):
-        return 128  # an object of Python's
+        return 128  # a Python object
     try:
         return max(1, int(kind.bit_width) // 8)
     except ValueError:
@@ -115,7 +113,7 @@ def _width(kind: Any) -> int:
 
 
 def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> list[int]:
-    """Check how much the pages decompress to; bound the cells of each column encoded by deltas."""
+    """Check the decompressed size of all pages; return a bound for cells encoded by deltas."""
     used, largest = 0, [0] * metadata.num_columns
     deltas = [False] * metadata.num_columns
     for i in range(metadata.num_row_groups):
@@ -130,7 +128,7 @@ def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> li
 
 
 def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
-    """Give the decompressed size and the encoding of each page, as its own header says."""
+    """Yield the decompressed size and the encoding of each page from its header."""
     offsets = (chunk.dictionary_page_offset, chunk.data_page_offset)
     at = min(offset for offset in offsets if offset and offset > 0)
     end = at + chunk.total_compressed_size
@@ -138,13 +136,13 @@ def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
         header, at = _struct(data, at)
         size, compressed = header[2], header[3]
         if size < 0 or compressed < 0:
-            raise ValueError("a page is shorter than nothing")
+            raise ValueError("a page has a negative size")
         yield size, header[5][2] if 5 in header else header[8][4] if 8 in header else -1
         at += compressed
 
 
 def _struct(data: memoryview, at: int) -> tuple[dict[int, Any], int]:
-    """Read a struct of Thrift's compact protocol, as far as page headers use it."""
+    """Read a struct of Thrift's compact protocol, with the types of page headers."""
     fields: dict[int, Any] = {}
     number = 0
     while head := data[at]:

@@ -1,4 +1,4 @@
-"""From a table in any common format to a DataFrame whose cells are as they were written."""
+"""Read a table in any common format as a DataFrame, with the cells as written."""
 
 import csv
 import io
@@ -20,18 +20,15 @@ from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
 
-__all__ = ["MISSING", "absent_column", "named", "read_frame"]
-
-MISSING = frozenset(
+MISSING = frozenset(  # spellings of a missing cell, without spaces around it
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
     | {"NULL", "null", "None", "?"}
 )
-"""The spellings of a missing cell, once the spaces around it are gone."""
 
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
-_BLOCK = 4096  # rows that are turned into columns at a time
-_KNOWN = 100_000  # cells that are remembered
+_BLOCK = 4096  # rows that are transposed to columns at a time
+_KNOWN = 100_000  # distinct cells that share memory
 _SNIFFED_RECORDS = 100
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
@@ -43,16 +40,41 @@ def read_frame(
     *,
     empty: bool = False,
 ) -> pd.DataFrame:
-    r"""Read a table from a file, or check one that is in memory.
+    r"""Read a table from a file, or check one in memory.
 
-    A text file is read cell by cell as text, so that `00042` stays what it is: what a column
-    means is decided later, by `TableSchema`, and can be overruled. Spaces around a cell are
-    dropped, and the spellings in `MISSING` (nothing, ``NA``, ``N/A``, ``NaN``, ``null``, ``None``,
-    ``?`` and their like) become None. Cells may be quoted, hold line breaks and doubled quotes;
-    a byte order mark, blank lines, any line ending and a first line ``sep=;`` are understood. A
-    column without a name, such as a written-out index, is called ``Unnamed: 0`` (its position,
-    from 0), as pandas calls it; one that is empty as well (a delimiter that ends each line) is
-    left out.
+    Cells of a text file stay text, so that `00042` keeps its zeros; `TableSchema` infers the kinds
+    of columns later. Spaces around cells are dropped. Byte order marks, quotes, line breaks in
+    quotes, blank lines, any line ending and a first line ``sep=;`` are understood. A column without
+    a name is called ``Unnamed: 0`` by its position, as in pandas, and dropped if it is empty.
+
+    Parameters
+    ----------
+    source : path, DataFrame, or array of shape (m, n)
+        CSV, TSV or other delimited text, also compressed (.gz .bz2 .xz .zip), or Parquet.
+    delimiter : str, optional
+        One character, or ``tab``; by default it is detected.
+    empty : bool, default False
+        Whether a table without rows is accepted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Missing cells (empty, ``NA``, ``NaN``, ``null``, ``None``, ``?``, ...) are None; rows are
+        numbered from 0.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, too large, or not a table; the message names the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.csv")
+    ...     _ = path.write_text("id;name\n007; Ann\n008;NA\n")
+    ...     read_frame(path).to_numpy().tolist()
+    [['007', 'Ann'], ['008', None]]
     """
     if isinstance(source, np.ndarray) and source.ndim == 2:
         source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
@@ -71,11 +93,11 @@ def read_frame(
 
 
 def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
-    """Return `frame` with text as column names, each its own, and its index as it is."""
+    """Return `frame` with distinct texts as column names."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
             f"{label} has column names of {frame.columns.nlevels} levels; "
-            "give each column one name of its own."
+            "give each column one name."
         )
     names = [str(name).strip() for name in frame.columns]
     _check_names(names, label)
@@ -83,9 +105,10 @@ def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
 
 
 def absent_column(name: str, present: list[str], what: str) -> DataError:
-    """Return the error for a missing column, with a suggested spelling."""
+    """Return the error for a missing column, with a similar name if there is one."""
     spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
-    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]  # long names take hours
+    # Comparing long names would take hours.
+    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]
     likely = len(name) <= limits.MAX_SUGGESTED
     near = get_close_matches(name.casefold(), short, n=1) if likely else []
     if near:
@@ -104,7 +127,7 @@ def _refuse_delimiter(delimiter: str | None, what: str) -> None:
 
 
 def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
-    """Check a typed table, and count its rows from 0."""
+    """Check a table in memory, and number its rows from 0."""
     if len(frame.columns) == 0 or (len(frame) == 0 and not empty):
         raise DataError(
             f"{label} is a table of {len(frame)} x {len(frame.columns)} cells; "
@@ -141,10 +164,10 @@ def _decoded(data: bytearray, label: str) -> str:
 
 
 def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.DataFrame:
-    hint = _SEP_LINE.match(text)  # what Excel writes for itself
+    hint = _SEP_LINE.match(text)  # a line that Excel writes
     if hint:
         delimiter = hint[1] if delimiter is None else delimiter
-        text = text[hint.end() :]  # the line's end stays, so that lines count on
+        text = text[hint.end() :]  # but not the line break, so that line numbers stay right
     if delimiter is None:
         delimiter = _sniffed(text[: limits.SNIFFED])
     else:
@@ -162,7 +185,7 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
         raise DataError(
             f"{label} has {len(header):,} columns; at most {limits.MAX_COLUMNS:,} are read."
         )
-    # A line of spaces is no row, but in a table of one column it is an empty cell.
+    # A line of spaces is not a row, except in a table of one column.
     kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
     rows = (
         record if len(record) == len(header) else _fitted(record, len(header), row, line, label)
@@ -170,7 +193,7 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
     )
     columns: list[list[str]] = [[] for _ in header]
     seen: dict[str, str] = {}
-    while block := list(islice(rows, _BLOCK)):  # a list for each row would take twice the memory
+    while block := list(islice(rows, _BLOCK)):  # lists of all rows would take twice the memory
         same = seen.setdefault if len(seen) < _KNOWN else seen.get  # equal cells share one text
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
             column.extend(map(same, cells, cells))
@@ -190,7 +213,7 @@ def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame
     table = np.empty((len(header), len(read[0])), dtype=object)
     names: list[str] = []
     for i in range(len(header)):
-        cells, read[i] = read[i], []  # let go of, column by column
+        cells, read[i] = read[i], []  # free the memory column by column
         values = [None if (t := cell.strip()) in MISSING else t for cell in cells]
         name = header[i].strip()
         if not name and all(value is None for value in values):
@@ -202,7 +225,7 @@ def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame
 
 
 def _fitted(record: list[str], width: int, row: int, line: int, label: str) -> list[str]:
-    """Return a record as wide as the header, or say why it cannot be."""
+    """Return a record as wide as the header; refuse one with missing or extra cells."""
     if len(record) > width and not any(cell.strip() for cell in record[width:]):
         return record[:width]
     raise DataError(
@@ -222,9 +245,9 @@ def _checked_delimiter(delimiter: str) -> str:
 
 
 def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[str]]]:
-    """Give each record with the number of its last line; a line of nothing is no record."""
+    """Yield each record that is not empty, with the number of its last line."""
     reader = csv.reader(
-        # StringIO would take four bytes a character.
+        # StringIO would take four bytes for each character.
         io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),
         delimiter=delimiter,
         # A quote counts after spaces too, as in `1, "x, y"`.
@@ -246,7 +269,7 @@ def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[
 
 
 def _sniffed(text: str) -> str:
-    """Return the delimiter that splits the first records alike, and into the most cells.
+    """Return the delimiter that splits the first records evenly, and into the most cells.
 
     Of several, it is the one that gives the most numbers: `1,5;2` is two numbers with a semicolon.
     """
@@ -257,7 +280,7 @@ def _sniffed(text: str) -> str:
         try:
             read.extend(islice(records, _SNIFFED_RECORDS))
             alike = len(set(map(len, read))) == 1
-        except DataError:  # a quote that is not closed, which is said when the table is read
+        except DataError:  # an open quote, which is reported when the table is read
             alike = False
         width = len(read[0]) if read else 0
         numbers = sum(bool(_NUMBER.fullmatch(cell.strip())) for row in read[1:] for cell in row)

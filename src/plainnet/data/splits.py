@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Indices = NDArray[np.int64]
 
-_ATTEMPTS = 50  # deals to try where groups that hold several classes get in each other's way
+_ATTEMPTS = 50  # orders to try where groups that hold several classes make a split hard
 
 
 @final
@@ -128,11 +128,10 @@ def stratified_split(
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
     n_rows: int | None = None,
 ) -> tuple[Indices, Indices]:
-    """Split rows at random so that every class is on both sides, in about its share of all.
+    """Split rows at random so that each class has about the same share on both sides.
 
-    `y` names classes where it is one column of text, booleans or whole numbers, or of decimal
-    numbers that are all 0 or 1. Anything else (a regression target, several label columns) is
-    split plainly at random, and so are rows without labels.
+    `y` is stratified if it is one column of text, booleans or whole numbers, or of decimals that
+    are all 0 or 1; any other `y`, and None, is split at random.
     """
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
@@ -154,9 +153,8 @@ def stratified_folds(
 ) -> list[tuple[Indices, Indices]]:
     """Deal rows at random into folds for cross-validation, each class in equal shares.
 
-    Of each class two folds hold numbers of rows that differ by one at most, and so do their sizes;
-    with groups only as nearly as whole groups allow. Each class is in two folds at least, so that
-    no fold has a class that the others lack.
+    Folds differ by at most one row, in each class and in all; with groups, as nearly as whole
+    groups allow. Each class is in at least two folds.
     """
     if k < 2:
         raise DataError(f"cross-validation needs at least 2 folds, got {k}")
@@ -176,12 +174,12 @@ def stratified_folds(
 
 
 def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
-    """Number rows so that rows that are exactly the same share a number."""
+    """Number rows so that equal rows have the same number."""
     rows = _comparable(X)
     seen: dict[bytes, int] = {}
     numbers = np.empty(len(rows), dtype=np.int64)
     for i, row in enumerate(rows):
-        # 128 bits: a chance meeting of two rows is beyond any data set.
+        # With 128 bits, two different rows never get one hash by chance.
         numbers[i] = seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen))
     return numbers
 
@@ -192,7 +190,7 @@ def require_classes(
     groups: Sequence[int] | NDArray[Any] | None,
     sides: int = 2,
 ) -> tuple[Indices, list[Any]]:
-    """Number the class of each row, if there are enough rows to split in so many."""
+    """Number the class of each row; refuse classes with fewer rows than sides."""
     split = "a split" if sides == 2 else f"a split in {sides}"
     classes, names = _classes(y, n_rows if groups is None else len(groups))
     m = len(classes)
@@ -213,14 +211,14 @@ def require_classes(
 
 
 def _if_numbers(names: list[Any]) -> str:
-    """Name the other way to take classes that are whole numbers."""
+    """Suggest a regression where the classes are whole numbers."""
     if len(names) < 3 or not all(re.fullmatch(r"[+-]?[0-9]+", str(name)) for name in names):
         return ""
     return ", or choose --task regression if these are numbers to predict"
 
 
 def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
-    """Number the class of each row; all rows are one class where there is nothing to stratify."""
+    """Number the class of each row; all rows are one class if `y` is not stratified."""
     if y is None:
         if n_rows is None:
             raise DataError("a split without labels needs n_rows, the number of rows")
@@ -240,10 +238,10 @@ def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any
 def _by_rows(
     classes: Indices, counts: Indices, fraction: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Choose the test rows: of each class its share, rounded so that the total is right too."""
+    """Choose the test rows: the share of each class, rounded so that the total fits too."""
     share = counts * fraction
     quota = np.clip(np.floor(share), 1, counts - 1).astype(np.int64)
-    for k in np.argsort(quota - share, kind="stable"):  # what rounding down took most from, first
+    for k in np.argsort(quota - share, kind="stable"):  # largest rounding error first
         if quota.sum() < round(len(classes) * fraction) and quota[k] < counts[k] - 1:
             quota[k] += 1
     in_test = np.zeros(len(classes), dtype=np.bool_)
@@ -278,14 +276,14 @@ def _by_groups(
     counts, sizes = np.bincount(classes), np.bincount(number)
     rarity = np.array([min(int(spread[k]) for k, _ in held) for held in members])
     for attempt in range(_ATTEMPTS):
-        # The rarest class and the largest group first, while there is room on all sides.
+        # First in the order of the rarest class and the largest group.
         order = np.lexsort((rng.random(len(members)), -sizes, rarity))
         side = _deal(order.tolist(), members, counts.tolist(), shares.tolist())[number]
         of_side = np.zeros((len(shares), len(counts)), np.bool_)
         of_side[side, classes] = True
         if (of_side.sum(axis=0) > 1).all() and of_side.any(axis=1).all():
             return side
-        # Then in any order, and nearer to equal shares, which leave more ways open.
+        # Then in a random order, with shares closer to equal, which allow more splits.
         sizes = np.ones_like(sizes)
         rarity = sizes
         shares = shares + (1 / len(shares) - shares) * attempt / _ATTEMPTS
@@ -301,14 +299,14 @@ def _deal(
     counts: list[int],
     shares: list[float],
 ) -> Indices:
-    """Deal groups to the sides; return the number of the side of each."""
+    """Deal groups to the sides; return the side of each group."""
     want = [[n * share for n in counts] for share in shares]
-    lack = [[1.0] * len(counts) for _ in shares]  # the part of the wish not yet met
+    lack = [[1.0] * len(counts) for _ in shares]  # the unmet part of each wish
     room = [0] * len(shares)
     sides = np.zeros(len(members), np.int64)
     for group in order:
         need = [sum(n / counts[k] * own[k] for k, n in members[group]) for own in lack]
-        # where all lack alike, the largest takes, and of equal ones that with the fewest rows
+        # Of equal needs the largest side takes the group, and of equal sides the emptiest.
         wishes = list(zip(need, shares, room, strict=True))
         side = wishes.index(max(wishes))
         sides[group] = side
@@ -319,7 +317,7 @@ def _deal(
 
 
 def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
-    """Turn rows into bytes that are the same exactly where the cells are."""
+    """Turn rows into arrays whose bytes are equal exactly where the cells are."""
     cells = X if isinstance(X, np.ndarray) else X.to_numpy(dtype=object)
     if cells.ndim < 2:
         raise DataError(f"rows to compare must be (m, n), got the shape {cells.shape}")
@@ -330,6 +328,6 @@ def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
         numbered = [pd.factorize(column)[0] for column in cells.T]
         cells = np.column_stack(numbered) if numbered else np.zeros((len(cells), 0))
     elif cells.dtype.kind == "f":
-        cells = cells + 0  # makes -0 a 0
-        cells[np.isnan(cells)] = np.nan  # of the many NaN, one
+        cells = cells + 0  # -0 becomes 0
+        cells[np.isnan(cells)] = np.nan  # one of the many NaN
     return np.ascontiguousarray(cells)

@@ -1,4 +1,4 @@
-"""Built-in data, generated from a seed by our own code: tables, points in the plane, pictures."""
+"""Synthetic data from a seed: a survey, points in the plane, and drawn pictures."""
 
 from typing import TYPE_CHECKING, Any, final
 
@@ -16,9 +16,9 @@ __all__ = ["circles", "flower", "introverts", "moons", "pandas_and_bears", "spir
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
-_CONTRARY = 0.05  # of the people answer like the other type, which no network can know
-_MISSING = 0.0227  # of the cells, so that 15 % of the rows miss one or more
-# Column, highest count, and how it goes with introversion from 0 to 1: the mean at 0 and at 1.
+_CONTRARY = 0.05  # share of the people who answer like the other type
+_MISSING = 0.0227  # share of the cells, so that 15 % of the rows miss at least one
+# Column, highest count, and its mean at introversion 0 and 1.
 _COUNTS = (
     ("Time_spent_Alone", 11, 0.3, 9.4),
     ("Social_event_attendance", 10, 7.6, 0.2),
@@ -78,8 +78,8 @@ def introverts(n: int = 2000, seed: int = 0) -> "pd.DataFrame":
     _require_n(n)
     rng = np.random.default_rng(seed)
     introvert = rng.random(n) < 0.49
-    seems = introvert ^ (rng.random(n) < _CONTRARY)
-    introversion = np.where(seems, rng.beta(6.5, 1.5, n), rng.beta(1.5, 6.5, n))
+    acts_introverted = introvert ^ (rng.random(n) < _CONTRARY)
+    introversion = np.where(acts_introverted, rng.beta(6.5, 1.5, n), rng.beta(1.5, 6.5, n))
     columns: dict[str, Any] = {"Personality": np.where(introvert, "Introvert", "Extrovert")}
     for name, most, at_0, at_1 in _COUNTS:
         mean = at_0 + (at_1 - at_0) * introversion
@@ -94,10 +94,32 @@ def introverts(n: int = 2000, seed: int = 0) -> "pd.DataFrame":
 
 
 def moons(n: int = 300, noise: float = 0.2, seed: int = 0) -> Points:
-    """Draw two half moons that reach into one another.
+    """Draw two interleaving half moons.
 
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 300, noise = 0.2 and seed = 3 give the points of the course's optimization assignment.
+
+    Parameters
+    ----------
+    n : int, default 300
+        The number of points.
+    noise : float, default 0.2
+        The standard deviation of the noise.
+    seed : int, default 0
+        The same seed gives the same points.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, 2)
+        The points.
+    y : ndarray of int64, shape (n,)
+        0 or 1.
+
+    Examples
+    --------
+    >>> X, y = moons(6)
+    >>> X.shape, y.tolist()
+    ((6, 2), [1, 0, 0, 1, 0, 1])
     """
     _require_n(n, noise)
     a, b = np.linspace(0, np.pi, n // 2), np.linspace(0, np.pi, n - n // 2)
@@ -112,6 +134,28 @@ def circles(n: int = 300, noise: float = 0.05, seed: int = 0) -> Points:
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 300, noise = 0.05 and seed = 1 give the training points of the course's initialization
     assignment, and n = 100 with seed = 2 its test points.
+
+    Parameters
+    ----------
+    n : int, default 300
+        The number of points.
+    noise : float, default 0.05
+        The standard deviation of the noise.
+    seed : int, default 0
+        The same seed gives the same points.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, 2)
+        The points.
+    y : ndarray of int64, shape (n,)
+        0 or 1.
+
+    Examples
+    --------
+    >>> X, y = circles(6)
+    >>> X.shape, y.tolist()
+    ((6, 2), [1, 0, 0, 1, 0, 1])
     """
     _require_n(n, noise)
     a = np.linspace(0, 2 * np.pi, n // 2, endpoint=False)
@@ -127,6 +171,26 @@ def flower(n: int = 400, seed: int = 0) -> Points:
     The numbers come from NumPy's legacy stream, `numpy.random.RandomState(seed)`, so that
     n = 400 and seed = 1 give the points of the course's planar assignment. They are not
     shuffled: class 0 comes first.
+
+    Parameters
+    ----------
+    n : int, default 400
+        The number of points.
+    seed : int, default 0
+        The same seed gives the same points.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, 2)
+        The points.
+    y : ndarray of int64, shape (n,)
+        0 or 1.
+
+    Examples
+    --------
+    >>> X, y = flower(6)
+    >>> X.shape, y.tolist()
+    ((6, 2), [0, 0, 0, 1, 1, 1])
     """
     _require_n(n)
     stream = np.random.RandomState(seed)
@@ -139,7 +203,32 @@ def flower(n: int = 400, seed: int = 0) -> Points:
 
 
 def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Points:
-    """Draw one spiral arm for each class."""
+    """Draw one spiral arm for each class.
+
+    Parameters
+    ----------
+    n : int, default 300
+        The number of points.
+    classes : int, default 3
+        The number of classes, at least 2.
+    noise : float, default 0.2
+        The standard deviation of the noise.
+    seed : int, default 0
+        The same seed gives the same points.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, 2)
+        The points.
+    y : ndarray of int64, shape (n,)
+        Class numbers from 0.
+
+    Examples
+    --------
+    >>> X, y = spiral(6)
+    >>> X.shape, y.tolist()
+    ((6, 2), [0, 1, 2, 0, 1, 2])
+    """
     if classes < 2:
         raise DataError(f"a spiral needs at least 2 classes, got {classes}")
     _require_n(n, noise, least=classes)
@@ -153,7 +242,7 @@ def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) ->
 def _shuffled(
     first: NDArray[np.float64], second: NDArray[np.float64], noise: float, seed: int
 ) -> Points:
-    """Stack two classes, shuffle them and only then add the noise, in the course's stream."""
+    """Stack two classes, shuffle them, then add noise: in the order of the course's numbers."""
     stream = np.random.RandomState(seed)
     X, y = np.vstack([first, second]), _halves(len(first) + len(second))
     order = np.arange(len(X))
@@ -175,12 +264,11 @@ def _require_n(n: int, noise: float = 0.0, least: int = 2) -> None:
 # --- pictures of pandas and bears: ellipses in a pose, a coat, a scene and some light -------------
 
 Color = tuple[int, int, int]
-Coat = dict[str, Color]
-"""The color of each part: body, limb, ear, patch (around the eye), muzzle, nose, eye, chest."""
+Coat = dict[str, Color]  # the color of each part of an animal
+# A part of an animal and its ellipse: x, y (right and down), two radii, turn in radians.
 Shape = tuple[str, float, float, float, float, float]
-"""A part and its ellipse: x, y (right and down), the two radii, and the turn in radians."""
 
-_FINER = 4  # drawn this much finer than the picture, then averaged
+_OVERSAMPLING = 4  # pixels of the canvas for one of the picture, per side
 _ROUND = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 _WHITE, _INK = (240, 238, 228), (34, 32, 36)
 
@@ -195,7 +283,7 @@ _BEARS: tuple[tuple[Color, Color, Color], ...] = (
     ((216, 204, 178), (190, 176, 150), (228, 218, 196)),
 )
 
-# Above and below the horizon; what stands there.
+# Colors above and below the horizon, and the kind of objects.
 _SCENES: tuple[tuple[Color, Color, str], ...] = (
     ((150, 190, 220), (96, 140, 62), "grass"),
     ((186, 202, 216), (226, 232, 238), "snow"),
@@ -212,7 +300,7 @@ def pandas_and_bears(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, str]]:
     """Draw pandas and bears.
 
-    Both sit, walk or look at you, in the same scenes and the same kinds of light. A panda is
+    Both sit, walk or face the viewer, in the same scenes and the same kinds of light. A panda is
     white with black ears, eye patches, arms and legs; a bear is brown, black, beige or pale.
 
     Parameters
@@ -258,21 +346,21 @@ def _picture(rng: np.random.Generator, size: int, panda: bool) -> NDArray[np.uin
     from PIL import ImageDraw, ImageFilter
 
     above, below, kind = _SCENES[rng.integers(len(_SCENES))]
-    canvas = _land(rng, size, _tinted(rng, above, 18), _tinted(rng, below, 18))
+    canvas = _background(rng, size, _tinted(rng, above, 18), _tinted(rng, below, 18))
     draw = ImageDraw.Draw(canvas)
-    _stand(rng, draw, canvas.width, kind)
+    _draw_objects(rng, draw, canvas.width, kind)
     pose = (_sitting, _walking, _facing)[rng.choice(3, p=(0.4, 0.3, 0.3))]
     _Animal(rng, canvas.width).draw(draw, pose(rng, panda), _coat(rng, panda))
     if kind in ("grass", "bamboo") and rng.random() < 0.6:
         _blades(rng, draw, canvas.width)
-    small = canvas.reduce(_FINER)
+    small = canvas.reduce(_OVERSAMPLING)
     small = small.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.012) * size))
     return _lit(rng, np.asarray(small, dtype=np.float32))
 
 
 @final
 class _Animal:
-    """Where an animal stands in its picture: the shift, turn, size and mirroring of its shapes."""
+    """The position, turn, size and mirroring of an animal, which draws its shapes."""
 
     def __init__(self, rng: np.random.Generator, side: int) -> None:
         turn = rng.normal(0, 0.09)
@@ -320,7 +408,7 @@ def _head(x: float, y: float, r: float, panda: bool) -> list[Shape]:
 
 
 def _facing(rng: np.random.Generator, panda: bool) -> list[Shape]:
-    """A close look at the face above the shoulders."""
+    """Draw the face above the shoulders, from the front."""
     r = rng.uniform(0.27, 0.33)
     return [
         ("limb", 0, 0.44, 0.44, 0.24, 0),
@@ -330,7 +418,7 @@ def _facing(rng: np.random.Generator, panda: bool) -> list[Shape]:
 
 
 def _sitting(rng: np.random.Generator, panda: bool) -> list[Shape]:
-    """Sitting, seen from the front, with the legs spread and the arms down or raised."""
+    """Draw a sitting animal from the front, with the legs spread and one arm raised or not."""
     spread, bend = rng.uniform(0.2, 0.27), rng.uniform(0.1, 0.6)
     r = rng.uniform(0.17, 0.2)
     shapes: list[Shape] = [
@@ -342,13 +430,13 @@ def _sitting(rng: np.random.Generator, panda: bool) -> list[Shape]:
     for side in (-1, 1):
         shapes.append(("limb", side * spread, 0.34, 0.13, 0.09, side * 0.5))
         shapes.append(("sole", side * (spread + 0.07), 0.37, 0.055, 0.065, 0))
-        write_back = bend if side == 1 else 0.25
-        shapes.append(("limb", side * 0.22, 0.1, 0.075, 0.19, side * (write_back - 0.1)))
+        raised = bend if side == 1 else 0.25
+        shapes.append(("limb", side * 0.22, 0.1, 0.075, 0.19, side * (raised - 0.1)))
     return shapes + _head(rng.normal(0, 0.02), -0.24, r, panda)
 
 
 def _walking(rng: np.random.Generator, panda: bool) -> list[Shape]:
-    """Walking, seen from the side, with the head in front."""
+    """Draw a walking animal from the side."""
     stride, low = rng.uniform(-0.06, 0.06), rng.uniform(-0.06, 0.08)
     r, x, y = 0.14, 0.31, -0.1 + low
     shapes: list[Shape] = [
@@ -388,23 +476,21 @@ def _coat(rng: np.random.Generator, panda: bool) -> Coat:
     }  # fmt: skip
 
 
-def _land(rng: np.random.Generator, size: int, above: Color, below: Color) -> "PillowImage":
-    """Lay sky or wood above ground, both uneven, on a canvas that is finer than the picture."""
+def _background(rng: np.random.Generator, size: int, above: Color, below: Color) -> "PillowImage":
+    """Draw an uneven sky or forest above uneven ground."""
     from PIL import Image
 
     down = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     horizon = rng.uniform(0.3, 0.65)
     share = 1 / (1 + np.exp((horizon - down) * rng.uniform(12, 60)))
     ground = np.array(above) * (1 - share) + np.array(below) * share
-    ground = ground + _clouds(rng, size, 5, 14) + _clouds(rng, size, 24, 12)
+    ground = ground + _noise(rng, size, 5, 14) + _noise(rng, size, 24, 12)
     smooth = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
-    return smooth.resize((size * _FINER, size * _FINER), Image.Resampling.BILINEAR)
+    return smooth.resize((size * _OVERSAMPLING, size * _OVERSAMPLING), Image.Resampling.BILINEAR)
 
 
-def _clouds(
-    rng: np.random.Generator, size: int, cells: int, strength: float
-) -> NDArray[np.float32]:
-    """Make smooth noise of shape (size, size, 1) with `cells` bumps across."""
+def _noise(rng: np.random.Generator, size: int, cells: int, strength: float) -> NDArray[np.float32]:
+    """Return smooth noise of shape (size, size, 1) with `cells` bumps across."""
     from PIL import Image
 
     bumps = rng.normal(0, strength, (cells, cells)).astype(np.float32)
@@ -412,8 +498,8 @@ def _clouds(
     return np.asarray(smooth)[..., None]
 
 
-def _stand(rng: np.random.Generator, draw: "PillowDraw", side: int, kind: str) -> None:
-    """Put trees, bamboo, rocks or bushes behind the animal."""
+def _draw_objects(rng: np.random.Generator, draw: "PillowDraw", side: int, kind: str) -> None:
+    """Draw trees, bamboo, rocks or bushes behind the animal."""
     for _ in range(rng.integers(2, 7)):
         x, y, w = side * rng.uniform((0, 0.45, 0.03), (1, 0.95, 0.1))
         if kind == "trees":
@@ -431,14 +517,14 @@ def _stand(rng: np.random.Generator, draw: "PillowDraw", side: int, kind: str) -
 
 
 def _blades(rng: np.random.Generator, draw: "PillowDraw", side: int) -> None:
-    """Let grass grow in front of the animal."""
+    """Draw grass in front of the animal."""
     for x in rng.uniform(0, side, 26):
         tip = (x + rng.normal(0, 0.03) * side, rng.uniform(0.8, 0.95) * side)
         draw.line((x, side, *tip), fill=_tinted(rng, (98, 142, 62), 26), width=side // 80 + 1)
 
 
 def _lit(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Let light fall on a picture: bright or dim, warm or cold, from a side; add the grain."""
+    """Light a picture: bright or dim, warm or cold, from one side; add grain."""
     size = len(pixels)
     across, down = np.meshgrid(*[np.linspace(-0.5, 0.5, size, dtype=np.float32)] * 2)
     angle = rng.uniform(0, 2 * np.pi)

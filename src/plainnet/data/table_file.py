@@ -1,4 +1,4 @@
-"""The bytes of a table file: decompressed, and within limits."""
+"""Read the bytes of a table file, decompressed and within limits."""
 
 import bz2
 import gzip
@@ -21,7 +21,7 @@ _OPEN: dict[str, Callable[..., Any]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
-_PART = 2**20  # bytes read at a time: asked for all at once, memory for all is taken at once
+_PART = 2**20  # bytes read at a time, so that a limit is met before the memory is taken
 
 
 def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
@@ -34,7 +34,7 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
         raise DataError(f"{label} is not a regular file; save the table as a file.")
     name, packing = PurePosixPath(path.name), path.suffix.lower()
     if packing in (*_OPEN, ".zip"):
-        # `survey.gz` says nothing of its kind, and is taken for text.
+        # `survey.gz` does not name its format, and is read as text.
         name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
     try:
         if packing == ".zip":
@@ -56,7 +56,7 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
 
 def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
     with zipfile.ZipFile(path) as archive:
-        # A Mac adds files of its own to each archive.
+        # macOS adds other files to each archive.
         members = [
             each
             for each in archive.infolist()
@@ -78,7 +78,7 @@ def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
     if suffix not in known:
         kind = f"ends in {name.suffix!r}" if suffix else "has no ending"
         raise DataError(
-            f"{label} {kind}, which is no table that can be read; give one of {' '.join(known)}, "
+            f"{label} {kind}, which is not a table format; give one of {' '.join(known)}, "
             "or a text file compressed as .gz .bz2 .xz .zip."
         )
 
@@ -86,9 +86,9 @@ def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
 def _collected(
     file: IO[bytes], consumed: Callable[[], int] | None, name: PurePosixPath, label: str
 ) -> bytearray:
-    """Read a file to its end unless it passes a limit; `consumed` counts compressed bytes."""
+    """Read a file to its end, within limits; `consumed` counts compressed bytes."""
     data, text = bytearray(), name.suffix.lower() not in PARQUET_SUFFIXES
-    lines = length = 0  # lines that have ended, and bytes of the one that has not
+    lines = length = 0  # complete lines, and bytes of the incomplete one
     while part := file.read(_PART):
         data += part
         if len(data) > limits.MAX_TABLE_BYTES:
@@ -100,10 +100,10 @@ def _collected(
             )
         if not text:
             continue
-        if b"\0" in part:  # no text, which the caller says: nothing more has to be read
+        if b"\0" in part:  # not text: the caller refuses it
             break
-        ends = [place for end in (b"\n", b"\r") for place in (part.find(end), part.rfind(end))]
-        last, first = max(ends), min((place for place in ends if place >= 0), default=len(part))
+        ends = [at for end in (b"\n", b"\r") for at in (part.find(end), part.rfind(end))]
+        last, first = max(ends), min((at for at in ends if at >= 0), default=len(part))
         if length + first > limits.MAX_LINE:
             raise _excess(label, f"{limits.MAX_LINE:,} bytes in one line")
         length = length + len(part) if last < 0 else len(part) - last - 1
@@ -113,5 +113,5 @@ def _collected(
     return data
 
 
-def _excess(label: str, what: str) -> DataError:
-    return DataError(f"{label} holds more than {what}, the most that is read; split it.")
+def _excess(label: str, limit: str) -> DataError:
+    return DataError(f"{label} holds more than {limit}, the limit; split it.")
