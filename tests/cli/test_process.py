@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
     assert "Interrupted: the network is kept as it was then." in rest
     assert f"Saved: {out}" in rest
-    assert "To go on: plainnet train --resume kept.run\n" in rest
+    assert "To resume: plainnet train --resume kept.run\n" in rest
     history = Model.load(out).record["history"]
     assert history["stopped"] == "interrupted"
     assert 1 <= len(history["loss"]) < 1_000_000
@@ -169,7 +169,7 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     assert (model.record["evaluation"] is None) == (when == "evaluated")
     note = "interrupted after the training: the rest of the evaluation is left out"
     assert (note in model.record["notes"]) == (when == "evaluated")
-    assert ("To go on: plainnet train --resume survey.run\n" in rest) == bool(every)
+    assert ("To resume: plainnet train --resume survey.run\n" in rest) == bool(every)
     assert run("evaluate", "survey.safetensors", survey, cwd=tmp_path).returncode == 0
     if every:  # it goes on from its last checkpoint, and ends as if nothing had come between
         assert run("train", "--resume", "survey.run", cwd=tmp_path).returncode == 0

@@ -103,14 +103,14 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     assert (outcome.code, outcome.err) == (0, "")
     assert "Interrupted: the network is kept as it was then." in outcome.out
     assert "Saved: " in outcome.out
-    assert "\nTo go on: plainnet train --resume kept.run\n" in outcome.out
+    assert "\nTo resume: plainnet train --resume kept.run\n" in outcome.out
     assert len(Model.load(out).record["history"]["loss"]) == 5
     assert [path.name for path in (tmp_path / "kept.run").glob("checkpoint-*")] == [
         "checkpoint-0000000030.safetensors"  # 90 rows in batches of 16
     ]
-    outcome = cli(*outcome.out.split("To go on: plainnet ")[1].split("\n")[0].split())
+    outcome = cli(*outcome.out.split("To resume: plainnet ")[1].split("\n")[0].split())
     assert (outcome.code, outcome.err) == (0, "")
-    assert "Going on with epoch 6\n" in outcome.out
+    assert "Resuming at epoch 6\n" in outcome.out
     assert sum(line.startswith("epoch") for line in outcome.out.splitlines()) == 7
     assert "Trained 12 epochs, the last 7 in " in outcome.out
     assert out.read_bytes() == whole
@@ -139,11 +139,11 @@ def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
         raise KeyboardInterrupt
 
     press(3)
-    monkeypatch.setattr(training, "diagnose", impatient)
+    monkeypatch.setattr("plainnet.cli.commands.train.diagnose", impatient)
     outcome = cli("train", survey, WORDS)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Interrupted: the model is saved without the rest of its evaluation.\n" in outcome.out
-    assert "To go on: plainnet train --resume survey.run\n" in outcome.out
+    assert "To resume: plainnet train --resume survey.run\n" in outcome.out
     assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 
 
@@ -157,7 +157,7 @@ def test_what_ctrl_c_left_does_not_stop_the_next_training(
     assert outcome.code == 0
     note = (
         "Note: survey.run holds a training that has not ended, and plainnet train --resume "
-        "survey.run goes on with it; Ctrl-C in this one would take its place"
+        "survey.run resumes it; Ctrl-C in this one would replace it"
     )
     assert note in outcome.out
     assert (tmp_path / "survey.run").is_dir()
@@ -187,7 +187,7 @@ def test_a_killed_run_goes_on_from_anywhere(
     outcome = cli("train", "--resume", "../a.run")
     assert (outcome.code, outcome.err) == (0, "")
     assert "Checkpoints: every 3 epochs in " in outcome.out
-    assert "Going on with epoch 7\n" in outcome.out
+    assert "Resuming at epoch 7\n" in outcome.out
     assert (tmp_path / "a.safetensors").read_bytes() == whole
     assert not (tmp_path / "a.run").exists()
 
@@ -394,9 +394,9 @@ def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
     out = cli("train", survey, "--epochs 2 --checkpoint-every 1").out
     assert (
         "Checkpoints: every epoch in survey.run\n"
-        "To go on if it is interrupted: plainnet train --resume survey.run\n"
+        "To resume after an interruption: plainnet train --resume survey.run\n"
     ) in out
-    assert "To go on:" not in out
+    assert "To resume:" not in out
     out = cli("train", survey, "--epochs 2 --checkpoint-every 0.5").out
     assert "Checkpoints: every 0.5 epochs in survey.run" in out
     assert "heckpoint" not in cli("train", survey, "--epochs 2").out
@@ -407,7 +407,7 @@ def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
     [
         ("--resume nowhere.run", "there is no training to resume in 'nowhere.run': it has ended"),
         ("--resume", "requires an argument"),
-        ("--resume survey.csv", "'survey.csv' is a file: to resume a training takes the folder of"),
+        ("--resume survey.csv", "'survey.csv' is a file: to resume a training, give the folder of"),
         ("--checkpoint-every 0", "every must be a number in (0, inf), got 0.0"),
         ("--checkpoint-every often", 'unable to convert "often" into float'),
     ],
@@ -428,7 +428,7 @@ def test_resume_takes_nothing_else(
     (tmp_path / "a.toml").write_text("epochs = 5\n")
     one_sentence(
         cli("train", words, "--resume survey.run"),
-        "--resume goes on with the data and the options that the training began with: leave out",
+        "--resume uses the data and the options that the training began with: leave out",
     )
 
 
@@ -438,7 +438,7 @@ def test_other_data_is_refused(
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
     text = survey.read_text()
     survey.write_text(text.replace("Yes", "No", 1))
-    one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only go")
+    one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only be")
     survey.unlink()
     one_sentence(
         cli("train", "--resume survey.run"), "survey.csv', is not there any more: put it back"
@@ -491,12 +491,12 @@ def test_a_full_disk_loses_nothing(
     outcome = cli("train", survey, WORDS, "--checkpoint-every 1")
     one_sentence(outcome, "survey.safetensors': No space left on device")
     assert outcome.out.count("could not be written (No space left on device); the last is ") == 6
-    assert outcome.out.endswith("To go on: plainnet train --resume survey.run\n")
+    assert outcome.out.endswith("To resume: plainnet train --resume survey.run\n")
     assert not (tmp_path / "survey.safetensors").exists()
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     outcome = cli("train", "--resume survey.run")
-    assert "Going on with epoch 6\n" in outcome.out
+    assert "Resuming at epoch 6\n" in outcome.out
     assert (tmp_path / "survey.safetensors").read_bytes() == whole
 
 
@@ -521,7 +521,7 @@ def test_a_full_disk_when_ctrl_c_is_pressed_loses_no_model(
     outcome = cli("train", survey, WORDS)
     assert outcome.code == 0
     assert "(No space left on device); the last is none" in outcome.out
-    assert "To go on" not in outcome.out
+    assert "To resume" not in outcome.out
     assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 
 
@@ -583,7 +583,7 @@ def test_a_run_that_was_begun_in_python(
         )
     one_sentence(
         cli("train", "--resume a.run"),
-        "the training in 'a.run' was begun in Python, where the model is saved: go on with",
+        "the training in 'a.run' was begun in Python, where the model is saved: resume it with",
     )
 
 

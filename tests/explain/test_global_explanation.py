@@ -180,7 +180,12 @@ def test_table_overview_and_page():
     frame = introverts(200).rename(columns={"Stage_fear": hostile})
     model = train(frame, TrainConfig(epochs=10)).model
     result = explain_model(model, read_rows(model, frame), repeats=2, n=4)
-    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (200, 4, None, None)
+    assert (result.rows, len(result.mistakes), result.weights, result.gallery) == (
+        200,
+        4,
+        None,
+        None,
+    )
     said = model.predict(frame)
     assert result.wrong == int((said != frame["Personality"]).sum())
     json.dumps(result.to_json(), allow_nan=False)

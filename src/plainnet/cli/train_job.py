@@ -1,4 +1,4 @@
-"""Jobs: what one ``plainnet train`` is to do, in a form that its checkpoints can keep."""
+"""Job: the arguments of one ``plainnet train``, which its checkpoints store."""
 
 import os
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from plainnet.training import begun, check_repeat
 @final
 @dataclass(frozen=True)
 class Job:
-    """What one ``plainnet train`` is to do."""
+    """The arguments of one ``plainnet train``."""
 
     path: Path  # the data
-    config: TrainConfig  # of the training
-    out: Path  # the files to be written
-    report: Path | None  # the files to be written
-    repeat: int  # how many trainings in all
-    detail: bool  # whether all figures are shown
+    config: TrainConfig
+    out: Path  # the model file
+    report: Path | None  # the HTML file
+    repeat: int  # number of trainings
+    detail: bool  # whether to show all metrics
 
     def check(self) -> None:
-        """Refuse what cannot be done, before time is spent."""
+        """Refuse arguments that cannot work, before time is spent."""
         require_output(self.out, self.path)
         if self.report is not None:
             require_output(self.report, self.path, self.out, option="--report")
@@ -37,18 +37,18 @@ class Job:
             check_repeat(self.config, self.repeat)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the options that checkpoints store in addition, without file names."""
+        """Return the arguments that checkpoints store, without file names."""
         report = self.report is not None
         return {"report": report, "repeat": self.repeat, "detail": self.detail}
 
     @classmethod
     def begun(cls, checkpoints: Checkpoints) -> Self:
-        """Return the job of a training that goes on."""
+        """Return the job of a training to resume."""
         path, config = begun(checkpoints)
         if checkpoints.attached("job") is None:
             raise PlainnetError(
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
-                "is saved: go on with plainnet.training.resume"
+                "is saved: resume it with plainnet.training.resume"
             )
         with checkpoints.validated() as about:
             job = about.part("job")

@@ -65,19 +65,19 @@ def train(
     report
         An HTML file to write a report to.
     repeat
-        Train so many times in all, with the seeds that follow, and compare; the first is saved.
+        Train this many times in all, with consecutive seeds, and compare; the first is saved.
     detail
         Show all figures of the evaluation.
     checkpoint_every
-        Save the state of the training after so many epochs (0.5: twice in each), to resume it.
+        Save the state of the training every so many epochs (0.5: twice in each), to resume it.
     resume
-        Go on with a training that was interrupted: the folder of its checkpoints, alone.
+        Resume an interrupted training: the folder of its checkpoints, and no other option.
     config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
     """
     console = output()
 
-    def tell(sentence: str) -> None:
+    def warn(sentence: str) -> None:
         notes([sentence], console)
 
     if resume is None:
@@ -90,28 +90,27 @@ def train(
         place = model_path(path) if out is None else out
         job = Job(path, config, place, report, repeat, detail)
         job.check()
-        checkpoints = Checkpoints(run_folder(place), checkpoint_every, tell)
+        checkpoints = Checkpoints(run_folder(place), checkpoint_every, warn)
         if checkpoints.unfinished:
-            tell(
+            warn(
                 f"{near(checkpoints.folder)} holds a training that has not ended, and "
-                f"{_resuming(checkpoints)} goes on with it; Ctrl-C in this one would take its place"
+                f"{_resuming(checkpoints)} resumes it; Ctrl-C in this one would replace it"
             )
     else:
-        others = (path, out, report, checkpoint_every, config_file)
-        told = any(other is not None for other in others)
-        if options is not _NONE or told or repeat != 1 or detail:
+        others = any(one is not None for one in (path, out, report, checkpoint_every, config_file))
+        if options is not _NONE or others or repeat != 1 or detail:
             raise PlainnetError(
-                "--resume goes on with the data and the options that the training began with: "
-                "leave out all others"
+                "--resume uses the data and the options that the training began with: leave out all "
+                "others"
             )
-        checkpoints = Checkpoints.load(resume, tell, Job.begun)
+        checkpoints = Checkpoints.load(resume, warn, Job.begun)
         job = Job.begun(checkpoints)
         job.check()
         job.check_replaced()
     checkpoints.attach("job", job.to_json)
     try:
         _train(console, job, checkpoints)
-    except TrainingError:  # to go on would only end the same way
+    except TrainingError:  # resuming would only fail again
         checkpoints.remove()
         raise
     except (KeyboardInterrupt, OSError, MemoryError):
@@ -183,9 +182,9 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
 
 
 def _offer(console: Console, checkpoints: Checkpoints) -> None:
-    """Name the command that goes on, if there is a checkpoint to go on from."""
+    """Name the command that resumes, if there is a checkpoint."""
     if checkpoints.last is not None:
-        line(console, f"To go on: {_resuming(checkpoints)}", whole=True)
+        line(console, f"To resume: {_resuming(checkpoints)}", whole=True)
 
 
 def _resuming(checkpoints: Checkpoints) -> str:
@@ -193,7 +192,7 @@ def _resuming(checkpoints: Checkpoints) -> str:
 
 
 def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
-    """Show what ails the training, but not what the evaluation has said already."""
+    """Show findings about the training that the evaluation does not already contain."""
     found = doctor_watch.findings(result.history)
     result.model.record["findings"] = [one.to_json() for one in found]
     evaluation = stored_evaluation(result.model)
@@ -226,7 +225,7 @@ def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Da
 
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
-    """Show where checkpoints go, and where the training goes on."""
+    """Show where checkpoints are saved, and where the training resumes."""
     every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.found
     if every is not None:
         often = "epoch" if every == 1 else f"{every:,g} epochs"
@@ -234,15 +233,15 @@ def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
     if found is not None:
         epoch, batch = found.metadata["epoch"], found.metadata["batch"]
         where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
-        line(console, f"Going on with {where}")
+        line(console, f"Resuming at {where}")
     elif every is not None:
-        line(console, f"To go on if it is interrupted: {_resuming(checkpoints)}", whole=True)
+        line(console, f"To resume after an interruption: {_resuming(checkpoints)}", whole=True)
 
 
 def show_end(
     console: Console, result: Run, seconds: float, *, before: int = 0, detail: bool = False
 ) -> None:
-    """Show why the training ended, what it came to, and what that is worth on other rows."""
+    """Show why the training ended, its final loss, and its evaluation."""
     line(console, _ending(result.history, seconds, before))
     evaluation = stored_evaluation(result.model)
     if evaluation is not None:
