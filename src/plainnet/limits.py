@@ -1,6 +1,6 @@
-"""Limits on untrusted files: generous for data, and small enough for a laptop.
+"""Limits on untrusted files: generous for data, but safe on a laptop.
 
-docs/security.md explains them, and tests/attacks.py measures what they prevent.
+docs/security.md explains them, and tests/attacks.py measures the attacks they prevent.
 """
 
 # Tables in text files
@@ -10,15 +10,15 @@ MAX_LINE = 10_000_000  # bytes
 MAX_CELL = 131_072  # characters, as in Python's csv
 MAX_COLUMNS = 50_000
 MAX_CELLS = 50_000_000
-SNIFFED = 1_000_000  # characters in which the delimiter is looked for
-MAX_EXPANSION = 40  # bytes of text from one byte of a compressed file,
-FREE_EXPANSION = 4_000_000  # beyond so many
+SNIFFED = 1_000_000  # characters from which the delimiter is detected
+MAX_EXPANSION = 40  # bytes of text for each byte of a compressed file,
+FREE_EXPANSION = 4_000_000  # and this many more
 
 # Parquet
-MAX_PARQUET = 100  # bytes in memory for one byte of the file,
-FREE_PARQUET = 16_000_000  # beyond so many
+MAX_PARQUET = 100  # bytes in memory for each byte of the file,
+FREE_PARQUET = 16_000_000  # and this many more
 
-# Pictures: decoding one of so many pixels takes some 400 MB, and all threads share that
+# Pictures: decoding one of this many pixels takes about 400 MB, shared by all threads
 MAX_PIXELS = {
     "JPEG": 89_478_485,  # at which Pillow warns
     "progressive JPEG": 40_000_000,
@@ -32,10 +32,10 @@ MAX_PIXELS = {
     "JPEG2000": 16_000_000,
 }
 MAX_SIDE = 20_000  # pixels
-MAX_SCANS = 100  # of a JPEG; programs write 10 or so
+MAX_SCANS = 100  # of a JPEG; programs write about 10
 MAX_PICTURE_BYTES = 250_000_000
 MAX_PIXELS_PER_BYTE = 2_000  # of the file,
-FREE_PIXELS = 4_000_000  # beyond so many
+FREE_PIXELS = 4_000_000  # and this many more
 
 # Suggestions of a similar name
 MAX_SUGGESTED = 60  # characters
@@ -45,4 +45,4 @@ MAX_CANDIDATES = 300  # names
 MAX_HEADER = 16_000_000  # bytes
 MAX_NODES = 2_000_000  # keys, values, lists and objects in a header
 MAX_TOML = 1_000_000  # bytes
-MAX_TOML_LINE = 10_000  # bytes; reading a key takes the square of its length
+MAX_TOML_LINE = 10_000  # bytes; the time to read a key grows with the square of its length

@@ -321,9 +321,7 @@ def test_an_unexpected_error_is_one_line_too(
     one_line(cli("summary", trained), "pandas is not installed")
 
 
-def test_class_weights_of_a_regression_are_refused_first(
-    cli: Cli, tmp_path: Path
-) -> None:
+def test_class_weights_of_a_regression_are_refused_first(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
     outcome = cli("train", "n.csv", "--class-weight balanced")
     one_line(outcome, "class_weight is about classes, of which a regression target has none")

@@ -1,4 +1,4 @@
-"""One column: its statistics by hand, its features, and what it says of strange cells."""
+"""Column kinds: statistics by hand, features, and notes about unusual cells."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def encoded(column: Column, *values: object) -> tuple[list[list[float]], list[st
     return out.tolist(), notes
 
 
-def test_a_number_is_filled_with_the_median_then_standardized() -> None:
+def test_numbers_are_filled_with_the_median_and_standardized() -> None:
     column = NumberColumn.fit(cells("1", "2", "9", None), ".")
     # Filled: 1, 2, 9, 2; mean 3.5; squared distances 6.25, 2.25, 30.25, 2.25, on average 10.25.
     assert (column.low, column.median, column.high, column.missing) == (1, 2, 9, 1)
@@ -42,7 +42,7 @@ def test_a_number_is_filled_with_the_median_then_standardized() -> None:
     assert notes == []
 
 
-def test_a_missing_number_where_there_was_none_is_filled_and_told() -> None:
+def test_new_missing_number_is_filled_with_a_note() -> None:
     column = NumberColumn.fit(cells("0", "2"), ".")
     assert column.features == ("x",)
     X, notes = encoded(column, "2", "?", None)
@@ -53,7 +53,7 @@ def test_a_missing_number_where_there_was_none_is_filled_and_told() -> None:
     ]
 
 
-def test_a_number_that_hardly_varies_stays_finite() -> None:
+def test_nearly_constant_number_stays_finite() -> None:
     column = NumberColumn.fit(cells("1e-320", "2e-320"), ".")
     assert column.varies
     assert encoded(column, "1e-320", "2e-320")[0] == [[0], [1]]
@@ -61,7 +61,7 @@ def test_a_number_that_hardly_varies_stays_finite() -> None:
 
 @pytest.mark.parametrize("value", ["0.1", "yes", "x"])
 @pytest.mark.parametrize("values", [("",) * 3, ("?", "")])
-def test_one_value_does_not_vary(value: str, values: tuple[str, ...]) -> None:
+def test_single_value_is_constant(value: str, values: tuple[str, ...]) -> None:
     one = cells(*(word or value for word in values))  # 30 times 0.1 have a deviation above 0
     kinds = {
         "0.1": lambda: NumberColumn.fit(cells(*["0.1"] * 30, *values), "."),
@@ -71,14 +71,14 @@ def test_one_value_does_not_vary(value: str, values: tuple[str, ...]) -> None:
     assert not kinds[value]().varies
 
 
-def test_an_indicator_says_whether_the_cell_is_missing() -> None:
+def test_missing_indicator() -> None:
     column = IndicatorColumn.fit(cells("x", None, "x"))
     assert (column.varies, column.features, column.missing) == (True, ("x: missing",), 1)
     assert encoded(column, "x", None, "y") == ([[0], [1], [0]], [])
     assert IndicatorColumn.fit(cells("x", "x")).varies is False
 
 
-def test_numbers_that_cannot_be_fitted() -> None:
+def test_invalid_numbers_raise_in_fit() -> None:
     with pytest.raises(DataError) as caught:
         NumberColumn.fit(cells("1e308", "-1e308", "1e308"), ".")
     assert str(caught.value) == (
@@ -87,7 +87,7 @@ def test_numbers_that_cannot_be_fitted() -> None:
     )
 
 
-def test_the_decimal_comma_is_kept_for_prediction() -> None:
+def test_decimal_comma_is_used_in_prediction() -> None:
     column = NumberColumn.fit(cells("1,5", "2,5"), ",")
     assert encoded(column, "2,5", "1.002", 2.0)[0] == [[1], [2000], [0]]
     out = np.zeros((1, 1), np.float32)
@@ -123,7 +123,7 @@ def test_yes_and_no_without_missing_cells() -> None:
     )
 
 
-def test_a_category_is_one_hot_with_unknown() -> None:
+def test_category_is_one_hot_with_unknown() -> None:
     column = CategoryColumn.fit(cells("b", "a", "b", None))
     assert column.features == ("x=a", "x=b", "x: missing")
     X, notes = encoded(column, "a", "b", "c", None, "c")
@@ -134,14 +134,14 @@ def test_a_category_is_one_hot_with_unknown() -> None:
     ]
 
 
-def test_many_unknown_categories_are_told_in_six_lines() -> None:
+def test_notes_about_unknown_categories_are_limited() -> None:
     column = CategoryColumn.fit(cells("a", "b"))
     _, notes = encoded(column, *(f"new {i}" for i in range(2000)), "new 1999")
     assert len(notes) == 6
     assert notes[-1] == "Column 'x': the same for 1,995 more values (1,996 rows)."
 
 
-def test_the_most_frequent_levels_stay() -> None:
+def test_most_frequent_levels_are_kept() -> None:
     frequent = [f"f{i:03}" for i in range(MAX_LEVELS)]
     column = CategoryColumn.fit(cells(*frequent, *frequent, "rare", "f000"))
     assert column.levels == tuple(frequent)
@@ -149,7 +149,7 @@ def test_the_most_frequent_levels_stay() -> None:
     assert encoded(column, "rare")[0] == [[0] * MAX_LEVELS]
 
 
-def test_the_order_of_rows_decides_nothing() -> None:
+def test_row_order_has_no_effect() -> None:
     values = ["b", "a", "c", "a", "b", None]
     assert CategoryColumn.fit(cells(*values)) == CategoryColumn.fit(cells(*values[::-1]))
     assert CategoryColumn.fit(cells(*values)).fill == "a"
@@ -179,6 +179,6 @@ def test_the_order_of_rows_decides_nothing() -> None:
         (IndicatorColumn("x", 1, "always 'a'"), "always 'a'", "missing = 1, any value = 0"),
     ],
 )
-def test_what_people_are_told(column: Column, summary: str, encoding: str) -> None:
+def test_summary_text(column: Column, summary: str, encoding: str) -> None:
     assert column.summary == summary
     assert column.encoding == encoding

@@ -1,4 +1,4 @@
-"""The cells of a column: text and types alike, each distinct value once."""
+"""Cells of a column: text and typed values, each distinct value once."""
 
 import datetime
 import math
@@ -47,7 +47,7 @@ def read(*values: object, dtype: object = object) -> Cells:
         ("-", None, None),
     ],
 )
-def test_numbers_as_people_write_them(text: str, point: float | None, comma: float | None) -> None:
+def test_number_spellings(text: str, point: float | None, comma: float | None) -> None:
     for decimal, expected in ((".", point), (",", comma)):
         number = number_from_text(text, decimal)
         assert math.isnan(number) if expected is None else number == expected
@@ -67,12 +67,12 @@ def test_numbers_as_people_write_them(text: str, point: float | None, comma: flo
         (1.5e21, "1.5e+21"),
     ],
 )
-def test_numbers_are_written_without_needless_digits_or_exponents(value: float, text: str) -> None:
+def test_number_formatting(value: float, text: str) -> None:
     assert text_from_number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_numbers_survive_as_text(value: float) -> None:
+def test_number_text_round_trip(value: float) -> None:
     assert number_from_text(text_from_number(value)) == value
 
 
@@ -112,19 +112,17 @@ def test_numbers_survive_as_text(value: float) -> None:
         ((True, 1, 0.5, "z", None, pd.NA, pd.NaT, float("nan")), object, ["True", "1", "0.5", "z"]),
     ],
 )
-def test_types_become_the_text_that_a_file_would_hold(
-    values: tuple[object, ...], dtype: object, texts: list[str]
-) -> None:
+def test_typed_values_as_text(values: tuple[object, ...], dtype: object, texts: list[str]) -> None:
     assert read(*values, dtype=dtype).texts() == texts
 
 
-def test_a_typed_number_keeps_its_value_in_a_column_with_decimal_commas() -> None:
+def test_typed_number_in_a_column_with_decimal_commas() -> None:
     for values in ((1.234, None), (1.234, 5), (Decimal("1.234"), None)):
         assert read(*values).numbers(",")[0] == 1.234
 
 
 @given(st.timedeltas())
-def test_durations_are_written_as_pandas_writes_them(span: datetime.timedelta) -> None:
+def test_durations_match_pandas(span: datetime.timedelta) -> None:
     try:
         expected = str(pd.Timedelta(span))
     except pd.errors.OutOfBoundsTimedelta:
@@ -134,7 +132,7 @@ def test_durations_are_written_as_pandas_writes_them(span: datetime.timedelta) -
     assert read(span, "a").texts()[0] == expected
 
 
-def test_text_and_types_give_the_same_codes() -> None:
+def test_text_and_typed_values_give_the_same_codes() -> None:
     text, typed = read(" 3", "NA", "1 ", "3"), read(3.0, None, 1.0, 3.0, dtype=float)
     assert text.codes.tolist() == typed.codes.tolist() == [0, -1, 1, 0]
     assert text.numbers().tolist() == typed.numbers().tolist() == [3.0, 1.0]
@@ -151,7 +149,7 @@ def test_text_and_types_give_the_same_codes() -> None:
         (1j, "complex"),
     ],
 )
-def test_cells_that_cannot_be_used(value: object, kind: str) -> None:
+def test_invalid_cells_raise(value: object, kind: str) -> None:
     with pytest.raises(DataError) as caught:
         read("a", value)
     assert str(caught.value) == (
@@ -160,7 +158,7 @@ def test_cells_that_cannot_be_used(value: object, kind: str) -> None:
     )
 
 
-def test_rows_are_called_by_the_file_they_come_from() -> None:
+def test_row_labels_name_their_file() -> None:
     frame = pd.DataFrame({"x": ["a", "b", "c"]})
     assert Cells.read(frame.iloc[[2, 0]]["x"]).rows.tolist() == [3, 1]
     named = pd.DataFrame({"x": ["a", "b"]}, index=["p", "q"])
@@ -178,7 +176,7 @@ def test_rows_are_called_by_the_file_they_come_from() -> None:
         (("a", "1,5"), "."),
     ],
 )
-def test_the_decimal_comma_needs_all_cells(values: tuple[str, ...], decimal: str) -> None:
+def test_decimal_comma_requires_all_cells(values: tuple[str, ...], decimal: str) -> None:
     assert read(*values).decimal() == decimal
 
 
@@ -200,12 +198,12 @@ def test_the_decimal_comma_needs_all_cells(values: tuple[str, ...], decimal: str
         ((), True, False),
     ],
 )
-def test_what_cells_look_like(values: tuple[str, ...], numeric: bool, yes_no: bool) -> None:
+def test_cell_inspection(values: tuple[str, ...], numeric: bool, yes_no: bool) -> None:
     assert read(*values).are_numbers() is numeric
     assert read(*values).are_yes_no() is yes_no
 
 
-def test_a_stray_word_among_many_numbers_is_a_mistake() -> None:
+def test_one_word_among_many_numbers_raises() -> None:
     values = [str(i) for i in range(39)]
     with pytest.raises(DataError) as caught:
         read(*values, "abc").are_numbers()
@@ -217,13 +215,13 @@ def test_a_stray_word_among_many_numbers_is_a_mistake() -> None:
     assert not read(*values, *"abcdefg").are_numbers()
 
 
-def test_yes_reads_every_pair() -> None:
+def test_yes_no_spellings() -> None:
     words = read("Yes", "n", "T", "false", "ON", "0", "1", "maybe").yes()
     assert words[:-1].tolist() == [1, 0, 1, 0, 1, 0, 1]
     assert math.isnan(words[-1])
 
 
-def test_numbers_that_are_refused_one_by_one() -> None:
+def test_invalid_numbers_raise() -> None:
     for value, what in (
         ("x", "is not a number, as this column needs; correct the cell, or leave it empty"),
         ("-inf", "is infinite; give a finite number, or leave the cell empty"),

@@ -1,4 +1,4 @@
-"""From a table or pictures to the rows to train on, to validate with and to test on."""
+"""Datasets: training, validation and test rows from a table or pictures."""
 
 import numpy as np
 import pandas as pd
@@ -26,20 +26,20 @@ def split_table(frame, test_fraction=0.2, validation_fraction=0.0, **options):
 
 
 @pytest.mark.parametrize(("test", "validation"), [(0.25, 0.0), (0.25, 0.25), (0.0, 0.5), (0.5, 0)])
-def test_the_parts_have_their_shares_and_all_rows(test, validation):
+def test_split_fractions_cover_all_rows(test, validation):
     data = split_table(table(), test_fraction=test, validation_fraction=validation)
     sizes = [0 if part is None else len(part.y) for part in (data.validation, data.test)]
     assert sizes == [40 * validation, 40 * test]
     assert len(data.train.y) + sum(sizes) == 40
 
 
-def test_the_schema_knows_the_training_rows_only():
+def test_schema_uses_only_training_rows():
     data = split_table(table(), test_fraction=0.5)
     assert data.train.X.mean() == pytest.approx(0, abs=1e-6)
     assert data.test.X.mean() != pytest.approx(0, abs=1e-6)
 
 
-def test_what_never_varies_among_the_training_rows_has_no_feature():
+def test_constant_training_columns_have_no_feature():
     held_out = split_table(table(), test_fraction=0.25).test_rows
     frame = table().assign(pool=0.0, sauna=None, attic=["oak"] * 20 + [None] * 20, kind="hut")
     frame.loc[held_out[0], ["pool", "sauna", "attic", "kind"]] = [32.0, 4.0, "elm", "villa"]
@@ -61,7 +61,7 @@ def test_what_never_varies_among_the_training_rows_has_no_feature():
     assert np.ptp(data.train.X, axis=0).min() > 0
 
 
-def test_a_table_without_a_column_that_varies_in_training_is_refused():
+def test_table_of_constant_columns_raises():
     held_out = split_table(table(), test_fraction=0.25).test_rows
     frame = table().assign(x=0)
     frame.loc[held_out[0], "x"] = 1
@@ -73,7 +73,7 @@ def test_a_table_without_a_column_that_varies_in_training_is_refused():
     )
 
 
-def test_pixels_that_never_vary_have_no_effect():
+def test_constant_pixels_have_no_effect():
     rng_ = np.random.default_rng(1)
     X = rng_.integers(0, 256, (24, 4, 4, 3)).astype(np.uint8)
     X[:, 0] = 40
@@ -89,7 +89,7 @@ def test_pixels_that_never_vary_have_no_effect():
         np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(X))
 
 
-def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
+def test_single_row_class_is_named_in_the_error():
     frame = table().assign(y=["0", "1", "2", "1"] * 9 + ["0", "1", "2", "9"])
     with pytest.raises(DataError, match="the class '9' has 1 row"):
         split_table(frame)
@@ -100,7 +100,7 @@ def test_a_class_of_one_row_is_named_as_it_stands_in_the_table():
 
 
 @pytest.mark.parametrize(("test", "validation", "sides"), [(0.2, 0, 2), (0, 0.2, 2), (0.2, 0.2, 3)])
-def test_too_few_rows_are_refused(test, validation, sides):
+def test_too_few_rows_raise(test, validation, sides):
     frame = pd.DataFrame({"x": range(2 * sides), "y": np.arange(2 * sides) / 3})
     split_table(frame, test_fraction=test, validation_fraction=validation)
     name = "a split" if sides == 2 else "a split in 3"
@@ -112,7 +112,7 @@ def test_too_few_rows_are_refused(test, validation, sides):
     )
 
 
-def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
+def test_two_row_class_is_checked_before_splitting():
     frame = table().assign(y=["a"] * 38 + ["b"] * 2)
     split_table(frame)
     with pytest.raises(DataError) as error:
@@ -127,7 +127,7 @@ def test_a_class_of_two_rows_is_counted_before_the_test_rows_are_taken():
     fold(TableSource(frame), 3, rng(), rng(), test_fraction=0)
 
 
-def test_a_kind_for_the_target_is_refused():
+def test_kind_of_the_target_raises():
     with pytest.raises(DataError) as error:
         split_table(table(), target=["y"], kinds={"y": "number"})
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""Folds: the held-out rows are in none of them, and nothing of a fold leaks into the others."""
+"""Folds: they exclude held-out rows, and no fold leaks into the others."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def pictures() -> ImageSource:
     return ImageSource(X, np.arange(M) % 2, ["bear", "panda"])
 
 
-def test_the_held_out_rows_are_those_of_a_split_and_in_no_fold() -> None:
+def test_held_out_rows_are_in_no_fold() -> None:
     dealt = folds(frame())
     alone = split(TableSource(frame()), rng(1), test_fraction=0.2)
     np.testing.assert_array_equal(dealt.data.test_rows, alone.test_rows)
@@ -47,13 +47,13 @@ def test_the_held_out_rows_are_those_of_a_split_and_in_no_fold() -> None:
     ] * K
 
 
-def test_without_held_out_rows_all_are_in_folds() -> None:
+def test_without_held_out_rows_all_rows_are_in_folds() -> None:
     dealt = folds(frame(), test_fraction=0)
     assert dealt.data.test is None
     assert sorted(np.concatenate([dealt.fold(i).test_rows for i in range(K)])) == list(range(M))
 
 
-def test_numbers_are_standardised_by_the_other_folds_alone() -> None:
+def test_features_are_standardized_by_the_other_folds() -> None:
     table = frame()
     dealt = folds(table)
     for i in range(K):
@@ -65,7 +65,7 @@ def test_numbers_are_standardised_by_the_other_folds_alone() -> None:
         assert part.validation is None
 
 
-def test_what_stands_in_a_fold_does_not_change_how_the_others_are_read() -> None:
+def test_fold_content_does_not_affect_other_folds() -> None:
     table = frame()
     before = folds(table).fold(0)
     changed = table.copy()
@@ -77,7 +77,7 @@ def test_what_stands_in_a_fold_does_not_change_how_the_others_are_read() -> None
     assert after.test.X[:, 0].min() > 1e5
 
 
-def test_a_regression_target_is_standardised_by_the_other_folds_alone() -> None:
+def test_regression_target_is_standardized_by_the_other_folds() -> None:
     table = frame().drop(columns="y").assign(z=rng(7).normal(50, 9, M))
     part = folds(table).fold(1)
     assert part.train.y.mean() == pytest.approx(0, abs=1e-6)
@@ -85,7 +85,7 @@ def test_a_regression_target_is_standardised_by_the_other_folds_alone() -> None:
     assert abs(part.test.y.mean()) > 1e-3
 
 
-def test_equal_rows_are_in_one_fold_where_that_is_asked() -> None:
+def test_group_duplicates_keeps_equal_rows_in_one_fold() -> None:
     table = pd.concat([frame()] * 2, ignore_index=True)
     dealt = fold(TableSource(table, group=duplicate_groups), K, rng(1), rng(2))
     for i in range(K):
@@ -93,7 +93,7 @@ def test_equal_rows_are_in_one_fold_where_that_is_asked() -> None:
         assert {(row + M) % (2 * M) for row in rows} == rows  # each with its double
 
 
-def test_pictures_stay_bytes_and_are_measured_on_the_other_folds_alone() -> None:
+def test_pictures_stay_uint8_and_use_statistics_of_the_other_folds() -> None:
     dealt = fold(pictures(), K, rng(1), rng(2))
     parts = [dealt.fold(i) for i in range(K)]
     assert sorted(np.concatenate([*(p.test_rows for p in parts), dealt.data.test_rows])) == list(
@@ -106,7 +106,7 @@ def test_pictures_stay_bytes_and_are_measured_on_the_other_folds_alone() -> None
         np.testing.assert_allclose(part.schema.mean, means, rtol=1e-6)
 
 
-def test_the_folds_are_the_same_every_time() -> None:
+def test_folds_are_deterministic() -> None:
     first, again = folds(frame()), folds(frame())
     for i in (2, 0, 2):
         np.testing.assert_array_equal(first.fold(i).train.X, again.fold(i).train.X)

@@ -1,4 +1,4 @@
-"""Pictures that ask for too much are refused before they are decoded; large honest ones are not."""
+"""Limits of pictures: oversized files are refused before decoding; large valid ones are read."""
 
 import io
 import os
@@ -42,9 +42,7 @@ def with_scans(content: bytes, n: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", sorted(limits.MAX_PIXELS))
-def test_each_format_has_its_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_pixel_limit_per_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     options = {"progressive": True} if kind == "progressive JPEG" else {}
     content = encoded(kind.split()[-1], noise(60, 50), **options)
     monkeypatch.setitem(limits.MAX_PIXELS, kind, 3_000)
@@ -57,7 +55,7 @@ def test_each_format_has_its_limit(
     )
 
 
-def test_a_tiny_file_of_a_large_picture(tmp_path: Path) -> None:
+def test_tiny_file_of_a_large_picture_raises(tmp_path: Path) -> None:
     options = {"lossless": True, "method": 0, "quality": 0}
     content = encoded("WEBP", Image.new("RGB", (3_000, 3_000)), **options)
     assert len(content) < 100
@@ -77,7 +75,7 @@ def test_24_megapixels_are_read(tmp_path: Path, kind: str, options: dict[str, ob
     assert read_image(tmp_path / "a.picture", 8).shape == (8, 8, 3)
 
 
-def test_scans_are_counted(tmp_path: Path) -> None:
+def test_jpeg_scan_limit(tmp_path: Path) -> None:
     content = encoded("JPEG", noise(64, 64), progressive=True)
     (tmp_path / "a.jpg").write_bytes(with_scans(content, 100))
     assert read_image(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
@@ -88,8 +86,8 @@ def test_scans_are_counted(tmp_path: Path) -> None:
     assert refusal(tmp_path, filled) == too_many
 
 
-def test_what_only_looks_like_scans_is_not_counted(tmp_path: Path) -> None:
-    """A note that holds such bytes, and a video behind the picture, as telephones write it."""
+def test_scan_markers_in_other_segments_are_ignored(tmp_path: Path) -> None:
+    """A comment with such bytes, and a video after the picture, as phones write it."""
     for options in ({}, {"progressive": True}):
         content = encoded("JPEG", noise(64, 64), **options)
         note = b"\xff\xfe" + struct.pack(">H", 2 + 600) + b"\xff\xda" * 300
@@ -98,14 +96,14 @@ def test_what_only_looks_like_scans_is_not_counted(tmp_path: Path) -> None:
         assert read_image(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
 
 
-def test_counting_takes_the_time_of_the_length(tmp_path: Path) -> None:
+def test_scan_counting_takes_linear_time(tmp_path: Path) -> None:
     content = encoded("JPEG", noise(64, 64))
     (tmp_path / "a.jpg").write_bytes(content[:2] + b"\xff" * 3_000_000 + content[2:])
     assert read_image(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_a_jpeg_cut_short_is_damaged(tmp_path: Path, options: dict[str, object]) -> None:
+def test_truncated_jpeg_raises(tmp_path: Path, options: dict[str, object]) -> None:
     content = encoded("JPEG", noise(640, 640), **options)
     assert refusal(tmp_path, content[: len(content) // 2]).startswith("damaged or cut short")
 
@@ -117,7 +115,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
             read_image(path, 8)
 
 
-def test_a_file_that_is_too_long_is_not_opened(tmp_path: Path) -> None:
+def test_file_size_limit(tmp_path: Path) -> None:
     with open(tmp_path / "a.png", "wb") as file:
         file.truncate(250_000_001)
     with pytest.raises(DataError, match=r"the file has 250,000,001 bytes: at most 250,000,000 are"):
@@ -125,7 +123,7 @@ def test_a_file_that_is_too_long_is_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparent_pictures_need_no_copy_to_be_resized_alike(tmp_path: Path, mode: str) -> None:
+def test_transparent_pictures_are_resized_without_copies(tmp_path: Path, mode: str) -> None:
     image = noise(40, 30).convert("RGBA")
     image.putalpha(Image.fromarray(np.arange(1_200, dtype=np.uint8).reshape(30, 40)))
     (tmp_path / "a.png").write_bytes(encoded("PNG", image.convert(mode)))
@@ -153,7 +151,7 @@ def test_memory_is_shared_by_threads() -> None:
     assert max(most) <= 1.0
 
 
-def test_more_than_all_memory_is_taken_alone() -> None:
+def test_request_beyond_the_memory_limit_runs_alone() -> None:
     memory = Memory()
     with memory.taken(1.5):
         waiting = threading.Thread(target=lambda: memory.taken(0.1).__enter__())
@@ -163,7 +161,7 @@ def test_more_than_all_memory_is_taken_alone() -> None:
     waiting.join()
 
 
-def test_a_png_that_lies_about_its_size(tmp_path: Path) -> None:
+def test_png_with_a_forged_size_raises(tmp_path: Path) -> None:
     head = struct.pack(">IIBBBBB", 6_000, 6_000, 8, 2, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")):

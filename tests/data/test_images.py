@@ -1,4 +1,4 @@
-"""Pictures: what is read, what is refused and why, and what the network gets of them."""
+"""Pictures: reading, refusals with reasons, and network inputs."""
 
 import io
 import json
@@ -30,7 +30,7 @@ from plainnet.errors import DataError, ModelFileError
 
 
 def corners(height: int = 60, width: int = 90) -> np.ndarray:
-    """A picture that tells each of its eight orientations apart."""
+    """A picture whose eight orientations differ."""
     X = np.zeros((height, width, 3), np.uint8)
     X[: height // 2, : width // 2] = (250, 10, 10)
     X[: height // 2, width // 2 :] = (10, 250, 10)
@@ -39,7 +39,7 @@ def corners(height: int = 60, width: int = 90) -> np.ndarray:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Forge a PNG that claims a size and holds no decode."""
+    """Forge a PNG header with a size and no pixel data."""
     chunks = b"\x89PNG\r\n\x1a\n"
     for kind, data in (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
@@ -109,7 +109,7 @@ SOLID = [
 
 
 @pytest.mark.parametrize(("name", "image", "expected"), SOLID, ids=[name for name, *_ in SOLID])
-def test_every_kind_of_color_becomes_rgb(
+def test_every_color_mode_becomes_rgb(
     tmp_path: Path, name: str, image: Image.Image, expected: tuple[int, int, int]
 ) -> None:
     image.save(tmp_path / name, **image.info)
@@ -120,14 +120,14 @@ def test_every_kind_of_color_becomes_rgb(
 
 
 def test_transparent_edges_do_not_darken(tmp_path: Path) -> None:
-    """A clear pixel's hidden color must not bleed into its neighbors when they are merged."""
+    """The color of transparent pixels must not affect their neighbors in resizing."""
     X = np.zeros((64, 64, 4), np.uint8)
     X[:, ::2] = 255  # white stripes between clear ones whose hidden color is black
     Image.fromarray(X).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png", 8).min() >= 254
 
 
-def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+def test_sixteen_bit_pictures_are_scaled(tmp_path: Path) -> None:
     levels = np.linspace(0, 65_535, 64).astype(np.uint16)
     Image.fromarray(np.tile(levels, (64, 1))).save(tmp_path / "ramp.png")
     X = read_image(tmp_path / "ramp.png", 64)
@@ -168,7 +168,7 @@ def test_exif_orientations_are_applied(
     assert np.abs(X - expected)[away].max() <= 12
 
 
-def test_a_drafted_and_reduced_photograph_is_the_one_that_pillow_resizes_slowly(
+def test_fast_jpeg_reduction_matches_full_resizing(
     tmp_path: Path,
 ) -> None:
     rng = np.random.default_rng(0)
@@ -188,12 +188,12 @@ def test_a_drafted_and_reduced_photograph_is_the_one_that_pillow_resizes_slowly(
         b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x09\x00\x00",  # 9
     ],
 )
-def test_a_damaged_exif_block_does_not_cost_the_picture(tmp_path: Path, block: bytes) -> None:
+def test_damaged_exif_block_is_ignored(tmp_path: Path, block: bytes) -> None:
     folder_of(tmp_path, {"a.jpg": encoded("JPEG", exif=b"Exif\x00\x00" + block + bytes(4))})
     assert read_image(tmp_path / "a.jpg", 12)[1, 1, 0] > 200
 
 
-def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
+def test_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     frames = [plain("red"), plain("lime"), plain("blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert read_image(tmp_path / "a.gif", 2)[0, 0].tolist() == [255, 0, 0]
@@ -222,7 +222,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), UNUSABLE, ids=[u[0] for u in UNUSABLE])
-def test_a_file_that_cannot_be_used_says_why(
+def test_unusable_files_raise_with_the_reason(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     folder_of(tmp_path, {name: content})
@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_used_says_why(
     assert "\n" not in message
 
 
-def test_paths_without_a_file_say_so(tmp_path: Path) -> None:
+def test_missing_files_raise(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere")
     for name, reason in (("none.jpg", "there is no such file"), ("broken.jpg", "there is no such")):
         with pytest.raises(DataError, match=reason):
@@ -242,9 +242,7 @@ def test_paths_without_a_file_say_so(tmp_path: Path) -> None:
         read_image(tmp_path, 8)
 
 
-def test_a_file_that_may_not_be_opened_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -255,7 +253,7 @@ def test_a_file_that_may_not_be_opened_says_so(
 
 
 @pytest.mark.parametrize("size", [0, -1, 1025, 8.0, "64", True])
-def test_a_size_out_of_range_is_refused(tmp_path: Path, size: object) -> None:
+def test_size_out_of_range_raises(tmp_path: Path, size: object) -> None:
     with pytest.raises(DataError) as caught:
         read_image(tmp_path / "a.png", size)  # type: ignore[arg-type]
     assert str(caught.value) == (
@@ -282,7 +280,7 @@ def test_files_are_sorted_and_hidden_ones_ignored(tmp_path: Path) -> None:
     assert image_files(files[0]) == files[:1]
 
 
-def test_linked_folders_are_classes_but_links_cannot_run_in_circles(tmp_path: Path) -> None:
+def test_linked_folders_are_classes_without_cycles(tmp_path: Path) -> None:
     folder_of(tmp_path, {"store/cats/1.png": b"", "set/dogs/1.png": b""})
     (tmp_path / "set/cats").symlink_to(tmp_path / "store/cats")
     (tmp_path / "set/dogs/round").symlink_to(tmp_path / "set")
@@ -301,9 +299,7 @@ FOLDERS = [
 
 
 @pytest.mark.parametrize(("names", "message"), FOLDERS)
-def test_a_folder_that_holds_no_classes_says_what_is_wrong(
-    tmp_path: Path, names: list[str], message: str
-) -> None:
+def test_folder_without_classes_raises(tmp_path: Path, names: list[str], message: str) -> None:
     folder_of(tmp_path, dict.fromkeys(names, b""))
     with pytest.raises(DataError) as caught:
         read_images(tmp_path, 8)
@@ -311,7 +307,7 @@ def test_a_folder_that_holds_no_classes_says_what_is_wrong(
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_path_that_is_no_folder_says_so(tmp_path: Path) -> None:
+def test_path_that_is_no_folder_raises(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a.png": b"", "hollow/.x": b""})
     for name, message in (("none", "does not exist"), ("a.png", "is a file")):
         with pytest.raises(DataError) as caught:
@@ -324,9 +320,7 @@ def test_a_path_that_is_no_folder_says_so(tmp_path: Path) -> None:
         image_files(tmp_path / "hollow")
 
 
-def test_a_folder_that_may_not_be_listed_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(_: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -335,7 +329,7 @@ def test_a_folder_that_may_not_be_listed_says_so(
         find_images(tmp_path)
 
 
-def test_names_that_are_not_utf8_can_be_shown(tmp_path: Path) -> None:
+def test_non_utf8_names_are_shown(tmp_path: Path) -> None:
     try:
         (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     except OSError:
@@ -345,8 +339,8 @@ def test_names_that_are_not_utf8_can_be_shown(tmp_path: Path) -> None:
         find_images(tmp_path)
 
 
-def test_unusable_files_are_listed_and_the_others_stay_in_order(tmp_path: Path) -> None:
-    """More files than one block of the threads' queue, so that gaps close across blocks too."""
+def test_unusable_files_are_listed_and_order_is_kept(tmp_path: Path) -> None:
+    """More files than one block of the queue, so that gaps close across blocks."""
     bad = {7, 8, 255, 256, 299}
     content = {}
     for i in range(300):
@@ -369,7 +363,7 @@ def test_unusable_files_are_listed_and_the_others_stay_in_order(tmp_path: Path) 
     assert done == [(i, 300) for i in range(1, 301)]
 
 
-def test_strict_stops_at_the_first_file_that_cannot_be_used(tmp_path: Path) -> None:
+def test_strict_raises_at_the_first_unusable_file(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a/1.png": encoded("PNG"), "a/2.png": b"", "b/1.png": b"?" * 99})
     with pytest.raises(DataError) as caught:
         read_images(tmp_path, 8, strict=True)
@@ -380,7 +374,7 @@ def test_strict_stops_at_the_first_file_that_cannot_be_used(tmp_path: Path) -> N
         read_images(tmp_path, 8, strict=True)
 
 
-def test_a_class_without_a_usable_picture_is_an_error(tmp_path: Path) -> None:
+def test_class_without_usable_pictures_raises(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a/1.png": encoded("PNG"), "b/1.png": b"", "b/2.png": b"no"})
     with pytest.raises(DataError) as caught:
         read_images(tmp_path, 8)
@@ -394,7 +388,7 @@ def test_a_class_without_a_usable_picture_is_an_error(tmp_path: Path) -> None:
         read_files([], 8)
 
 
-def test_the_classes_of_a_model_number_the_pictures(tmp_path: Path) -> None:
+def test_model_classes_determine_labels(tmp_path: Path) -> None:
     folder_of(tmp_path, {"b/1.png": encoded("PNG")})
     pictures = read_images(tmp_path, 8, classes=("a", "b", "c"))
     assert pictures.classes == ("a", "b", "c")
@@ -406,7 +400,7 @@ def test_the_classes_of_a_model_number_the_pictures(tmp_path: Path) -> None:
     )
 
 
-def test_warnings_of_pillow_stay_inside_and_the_filters_as_they_were(tmp_path: Path) -> None:
+def test_pillow_warnings_are_contained(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a/1.png": png_header(9_500, 9_500), "a/2.png": encoded("PNG")})
     folder_of(tmp_path, {"b/1.png": encoded("PNG", palette(1), transparency=b"\xff\x33")})
     before = list(warnings.filters)
@@ -417,7 +411,7 @@ def test_warnings_of_pillow_stay_inside_and_the_filters_as_they_were(tmp_path: P
     assert warnings.filters == before
 
 
-def test_an_interrupted_read_drops_the_files_that_wait(
+def test_interrupted_read_drops_queued_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder_of(tmp_path, {f"{c}/{i}.png": encoded("PNG") for c in "ab" for i in range(60)})
@@ -438,9 +432,7 @@ def test_an_interrupted_read_drops_the_files_that_wait(
     assert len(decoded) < 60
 
 
-def test_more_pictures_than_memory_holds_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_beyond_memory_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
@@ -452,7 +444,7 @@ def test_more_pictures_than_memory_holds_is_an_error(
     )
 
 
-def test_the_real_pictures_are_read_as_pillow_reads_them(shared_data: Path) -> None:
+def test_real_pictures_match_pillow(shared_data: Path) -> None:
     pictures = read_images(shared_data / "pandas-bears", 64)
     assert pictures.X.shape == (400, 64, 64, 3)
     assert pictures.classes == ("bears", "pandas")
@@ -472,7 +464,7 @@ PICTURES = hnp.arrays(
 
 
 @given(PICTURES)
-def test_standardisation_is_that_of_all_pixels(X: np.ndarray) -> None:
+def test_standardization_uses_all_pixels(X: np.ndarray) -> None:
     schema = ImageSchema.fit(X)
     pixels = X.reshape(-1, 3).astype(float)
     np.testing.assert_allclose(schema.mean, pixels.mean(axis=0), rtol=1e-13)
@@ -486,7 +478,7 @@ def test_standardisation_is_that_of_all_pixels(X: np.ndarray) -> None:
     assert ImageSchema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
 
 
-def test_rows_do_not_depend_on_their_block_and_pictures_are_left_alone() -> None:
+def test_rows_are_independent_of_blocks() -> None:
     X = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
     before = X.copy()
     schema = ImageSchema.fit(X)
@@ -497,7 +489,7 @@ def test_rows_do_not_depend_on_their_block_and_pictures_are_left_alone() -> None
     assert schema.transform(X[:0]).shape == (0, 12288)
 
 
-def test_arrays_that_do_not_fit_the_schema_are_refused() -> None:
+def test_arrays_of_wrong_shape_raise() -> None:
     X = np.zeros((2, 4, 4, 3), np.uint8)
     schema = ImageSchema.fit(X)
     for wrong in (X.astype(float), X[:, :3], X[..., 0], X[0], np.zeros((2, 5, 5, 3), np.uint8)):
@@ -543,7 +535,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("stored", "message"), HOSTILE)
-def test_nothing_in_a_stored_schema_is_believed(stored: object, message: str) -> None:
+def test_stored_schema_is_validated(stored: object, message: str) -> None:
     assert ImageSchema.from_json(GOOD).mean == (1.0, 2.0, 3.0)
     with pytest.raises(ModelFileError) as caught:
         ImageSchema.from_json(stored)
@@ -556,7 +548,7 @@ def test_nothing_in_a_stored_schema_is_believed(stored: object, message: str) ->
 def test_large_pictures_are_read_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or as many threads as there are would each hold hundreds of megabytes."""
+    """Otherwise each thread would use hundreds of megabytes."""
     now, most, squared = [], [], decode._square
 
     def slow(image: Image.Image, *rest: object) -> np.ndarray:
@@ -578,9 +570,7 @@ def test_large_pictures_are_read_one_at_a_time(
     assert max(most) == 1
 
 
-def test_a_picture_that_does_not_fit_into_memory_is_one_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_picture_beyond_memory_is_unusable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""Parquet files: text is read once, and what unfolds to far more than the file is refused."""
+"""Parquet files: text is read once, and files that expand too much are refused."""
 
 import io
 from pathlib import Path
@@ -39,7 +39,7 @@ def refusal(folder: Path, content: bytes) -> str:
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
 @pytest.mark.parametrize("dictionary", [True, False])
-def test_every_way_to_write_it_is_read(
+def test_every_parquet_option_is_read(
     tmp_path: Path, version: str, codec: str, dictionary: bool
 ) -> None:
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_every_way_to_write_it_is_read(
 
 
 @pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"])
-def test_every_encoding_of_text_is_read(tmp_path: Path, encoding: str) -> None:
+def test_every_text_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     texts = [f"name {i}" for i in range(1_000)]
     content = encoded(pa.table({"a": texts}), use_dictionary=False, column_encoding=encoding)
     assert read(tmp_path, content)["a"].tolist() == texts
@@ -85,13 +85,13 @@ def test_every_encoding_of_text_is_read(tmp_path: Path, encoding: str) -> None:
     ],
     ids=lambda cells: str(cells.type)[:6],
 )
-def test_nested_cells_are_refused_from_the_schema(tmp_path: Path, cells: pa.Array) -> None:
+def test_nested_columns_raise(tmp_path: Path, cells: pa.Array) -> None:
     said = refusal(tmp_path, encoded(pa.table({"b": [1, 2, 3], "a": cells})))
     assert said.startswith("column 'a': each cell holds a ")
     assert said.endswith("; write a column for each of its values, or leave it out.")
 
 
-def test_a_text_that_is_repeated_is_stored_once(tmp_path: Path) -> None:
+def test_repeated_text_is_stored_once(tmp_path: Path) -> None:
     """A million rows of 1,000 characters take no gigabyte, and are read where they are honest."""
     m = 500_000
     codes = np.random.default_rng(0).integers(0, 3, m).astype("int32")
@@ -135,14 +135,14 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("what", BOMBS)
-def test_a_small_file_does_not_fill_the_memory(tmp_path: Path, what: str) -> None:
+def test_small_file_needs_bounded_memory(tmp_path: Path, what: str) -> None:
     make, options = BOMBS[what]
     content = encoded(make(), **options)
     assert len(content) < 100_000
     assert refusal(tmp_path, content) == MEMORY
 
 
-def test_sizes_that_the_footer_makes_smaller_are_not_believed(tmp_path: Path) -> None:
+def test_forged_footer_sizes_are_ignored(tmp_path: Path) -> None:
     content = encoded(pa.table({"a": ["x" * 60_000_000]}), use_dictionary=False)
     size = pq.read_metadata(io.BytesIO(content)).row_group(0).column(0).total_uncompressed_size
     honest = varint(2 * size)
@@ -160,7 +160,7 @@ def varint(n: int) -> bytes:
     return bytes([*digits, n])
 
 
-def test_a_cell_may_be_as_long_as_in_text(tmp_path: Path) -> None:
+def test_cell_length_limit_matches_text(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(97, 122, 131_073).astype("u1").tobytes().decode()
     assert read(tmp_path, encoded(pa.table({"a": [noise[1:]]})))["a"][0] == noise[1:]
     for options in (
@@ -172,13 +172,13 @@ def test_a_cell_may_be_as_long_as_in_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [0x00, 0x19, 0x3C, 0xFF])
-def test_a_damaged_page_header_is_told(tmp_path: Path, damage: int) -> None:
+def test_damaged_page_header_raises(tmp_path: Path, damage: int) -> None:
     content = bytearray(encoded(pa.table({"a": np.arange(99.0)}), use_dictionary=False))
     content[4:12] = bytes([damage]) * 8
     assert "is not a readable Parquet file: " in refusal(tmp_path, bytes(content))
 
 
-def test_more_columns_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_columns_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_COLUMNS", 2)
     assert read(tmp_path, encoded(pa.table({"a": [1], "b": [2]}))).shape == (1, 2)
     said = refusal(tmp_path, encoded(pa.table({"a": [1], "b": [2], "c": [3]})))

@@ -1,4 +1,4 @@
-"""What few rows hold stays out of model files and exports where that is asked for."""
+"""Privacy options keep values of few rows out of model files and exports."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from plainnet.training import train
 
 
 def table(m=400):
-    """Incomes, of which one stands out, and towns, of which two are rare."""
+    """Incomes with one outlier, and towns of which two are rare."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"income": rng.normal(40_000, 9_000, m).round(2)})
     frame["town"] = rng.choice(["Bergen", "Oslo"], m)
@@ -38,7 +38,7 @@ def fitted(frame, *privacy):
         (6, ("Bergen", "Oslo")),
     ],
 )
-def test_rare_levels_count_as_unknown(least, levels):
+def test_rare_levels_are_unknown(least, levels):
     schema = fitted(table(), least)
     assert schema.columns[1].levels == levels
     new = pd.DataFrame({"income": 1, "height": 1, "town": ["Geilo", "Voss", "Nowhere"]})
@@ -47,7 +47,7 @@ def test_rare_levels_count_as_unknown(least, levels):
     assert [bool((row == rare[2]).all()) for row in rare] == unknown
 
 
-def test_a_column_of_rare_levels_alone_is_left_out():
+def test_column_of_only_rare_levels_is_dropped():
     frame = table().assign(code=[str(i % 50) + "x" for i in range(400)])
     schema = fitted(frame, 9)
     assert [column.kind for column in schema.columns] == [
@@ -79,7 +79,7 @@ def test_ranges_end_at_rounded_quantiles():
 
 
 @pytest.mark.parametrize(("m", "one"), [(12, True), (19, True), (20, False), (60, False)])
-def test_at_least_so_many_rows_lie_beyond_an_end(m, one):
+def test_minimum_rows_beyond_range_ends(m, one):
     frame = pd.DataFrame({"x": np.arange(1.0, m + 1)})
     (column,) = fitted(frame, 10, True).columns
     assert (column.low == column.high == column.median) == one
@@ -87,7 +87,7 @@ def test_at_least_so_many_rows_lie_beyond_an_end(m, one):
         assert min((frame["x"] <= column.low).sum(), (frame["x"] >= column.high).sum()) >= 10
 
 
-def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
+def test_private_model_file_reveals_no_single_row(tmp_path):
     frame = table()
     frame.loc[11, "y"] = None
     frame.to_csv(tmp_path / "people.csv", index=False)
@@ -109,7 +109,7 @@ def test_a_private_model_file_holds_nothing_of_one_person(tmp_path):
     assert "data row 12" not in texts[True][0]
 
 
-def test_a_least_count_of_ones_own_goes_before_that_of_private():
+def test_explicit_min_level_count_overrides_private():
     levels = {
         least: train(
             table(), TrainConfig(epochs=1, test_fraction=0, private=True, min_level_count=least)
@@ -125,7 +125,7 @@ def test_a_least_count_of_ones_own_goes_before_that_of_private():
     }
 
 
-def test_a_private_model_of_pictures_has_no_filter():
+def test_private_picture_model_has_no_fingerprints():
     X, y, classes = pandas_and_bears(150, size=8)
     found = [
         set(train((X, y, classes), TrainConfig(epochs=1, hidden=(), private=private)).model.extras)
@@ -134,7 +134,7 @@ def test_a_private_model_of_pictures_has_no_filter():
     assert found[0] - found[1] == {"rows.bits", "rows.part"}
 
 
-def test_a_count_below_one_is_refused():
+def test_min_level_count_below_one_raises():
     with pytest.raises(PlainnetError) as error:
         train(table(), TrainConfig(min_level_count=0))
     assert (

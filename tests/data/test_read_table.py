@@ -1,4 +1,4 @@
-"""Tables come from files as they were written, or with one clear sentence of why not."""
+"""Table files are read as written, or refused in one clear sentence."""
 
 import base64
 import bz2
@@ -44,7 +44,7 @@ def cells(frame: pd.DataFrame) -> dict[str, list[object]]:
 
 
 def refusal(source: object, delimiter: str | None = None) -> str:
-    """The message, without the folder that differs in each test."""
+    """Return the message without the temporary folder."""
     with pytest.raises(DataError) as caught:
         read_frame(source, delimiter)
     folder = f"{source.parent}/" if isinstance(source, Path) else "\0"
@@ -55,7 +55,7 @@ def refusal(source: object, delimiter: str | None = None) -> str:
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.psv", "t.txt", "t.data", "T.CSV"])
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
-def test_the_delimiter_is_found(tmp_path: Path, name: str, delimiter: str) -> None:
+def test_delimiter_detection(tmp_path: Path, name: str, delimiter: str) -> None:
     path = written(tmp_path, PLAIN.replace(",", delimiter), name)
     assert cells(read_frame(path)) == CELLS
     assert cells(read_frame(str(path), delimiter)) == CELLS
@@ -72,7 +72,7 @@ def test_the_delimiter_is_found(tmp_path: Path, name: str, delimiter: str) -> No
         ("t.zip", zipped(**{"a/": b"", "a/t.csv": PLAIN.encode(), "__MACOSX/._t.csv": b"x"})),
     ],
 )
-def test_compressed_files_are_read_alike(tmp_path: Path, name: str, data: bytes) -> None:
+def test_compressed_files(tmp_path: Path, name: str, data: bytes) -> None:
     assert cells(read_frame(written(tmp_path, data, name))) == CELLS
 
 
@@ -123,7 +123,7 @@ def test_compressed_files_are_read_alike(tmp_path: Path, name: str, data: bytes)
         "unicode",
     ],
 )
-def test_what_real_files_hold(
+def test_real_file_contents(
     tmp_path: Path, text: str, expected: dict[str, list[str | None]]
 ) -> None:
     assert cells(read_frame(written(tmp_path, text))) == expected
@@ -135,7 +135,7 @@ def test_spellings_of_a_missing_cell(tmp_path: Path, spelling: str) -> None:
     assert cells(frame) == {"a": [None], "b": ["x"]}
 
 
-def test_words_that_are_no_missing_cell(tmp_path: Path) -> None:
+def test_words_that_are_not_missing(tmp_path: Path) -> None:
     frame = read_frame(written(tmp_path, "a\nnone\n-\nNo\n0\nNAN1\n"))
     assert cells(frame) == {"a": ["none", "-", "No", "0", "NAN1"]}
 
@@ -150,7 +150,7 @@ def test_words_that_are_no_missing_cell(tmp_path: Path) -> None:
     ),
     delimiter=st.sampled_from(",;\t|"),
 )  # fmt: skip
-def test_whatever_is_written_comes_back(rows: list[list[str]], delimiter: str) -> None:
+def test_csv_round_trip(rows: list[list[str]], delimiter: str) -> None:
     # Marks around each cell, as spaces at its ends and spellings of nothing are dropped.
     rows = [[f"<{cell}>" for cell in row] for row in rows]
     buffer = io.StringIO()
@@ -187,7 +187,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_text_that_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_text_raises(tmp_path: Path, text: str) -> None:
     assert refusal(written(tmp_path, text)) == REFUSED[text]
 
 
@@ -195,7 +195,7 @@ IRIS = "5.1,3.5,setosa\n4.9,3.0,setosa\n7.0,3.2,virginica\n6.3,3.8,virginica\n"
 
 
 @pytest.mark.parametrize("text", [IRIS, IRIS.replace(",", ";").replace(".", ",")])
-def test_a_first_row_that_is_data_is_refused(tmp_path: Path, text: str) -> None:
+def test_missing_header_row_raises(tmp_path: Path, text: str) -> None:
     first = text.split("\n")[0]
     cells = ", ".join(map(repr, first.split(";" if ";" in first else ",")))
     assert refusal(written(tmp_path, text)) == (
@@ -217,20 +217,20 @@ def test_a_first_row_that_is_data_is_refused(tmp_path: Path, text: str) -> None:
         "x,y\nx,y\nx,z\n",
     ],
 )
-def test_numbers_may_be_column_names(tmp_path: Path, text: str) -> None:
+def test_numeric_column_names(tmp_path: Path, text: str) -> None:
     header = text.split("\n")[0].split(",")
     frame = read_frame(written(tmp_path, text))
     assert [name for name in frame if "Unnamed" not in name] == [name for name in header if name]
 
 
-def test_real_tables_without_their_names_are_refused(tmp_path: Path, shared_data: Path) -> None:
+def test_real_tables_without_header_raise(tmp_path: Path, shared_data: Path) -> None:
     for path in sorted((shared_data / "tables").glob("*.csv")):
         assert len(read_frame(path)) > 100
         names, _, rows = path.read_text(encoding="utf-8").partition("\n")
         assert "has no line of column names" in refusal(written(tmp_path, rows)), names
 
 
-def test_a_table_may_be_empty_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_empty_table_is_allowed_on_request(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).iloc[:0].to_parquet(tmp_path / "t.parquet")
     for source in (written(tmp_path, "a\n"), tmp_path / "t.parquet", pd.DataFrame({"a": []})):
         frame = read_frame(source, empty=True)
@@ -239,7 +239,7 @@ def test_a_table_may_be_empty_where_that_is_asked_for(tmp_path: Path) -> None:
             read_frame(source)
 
 
-def test_integers_beside_missing_cells_of_parquet_keep_their_digits(tmp_path: Path) -> None:
+def test_parquet_integers_with_missing_cells_are_exact(tmp_path: Path) -> None:
     cards = [1234567890123456789, None, 1234567890123456801]
     columns = {"a": pa.array(cards), "b": pa.array(cards, pa.uint64())}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
@@ -249,7 +249,7 @@ def test_integers_beside_missing_cells_of_parquet_keep_their_digits(tmp_path: Pa
         assert frame[name].isna().tolist() == [False, True, False]
 
 
-def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+def test_invalid_utf8_is_located(tmp_path: Path) -> None:
     path = written(tmp_path, "name,x\nJosé,1\n".encode("latin-1"))
     assert refusal(path) == (
         "File 'table.csv' is not UTF-8: byte 0xe9 at offset 10 (line 2); save it again as UTF-8."
@@ -281,11 +281,11 @@ def test_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
         ("t.parquet", b"", "File 't.parquet' is empty; a table needs"),
     ],
 )
-def test_files_that_are_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_invalid_files_raise(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     assert refusal(written(tmp_path, data, name)).startswith(message)
 
 
-def test_an_archive_that_lies_about_a_name_is_quoted_briefly(tmp_path: Path) -> None:
+def test_forged_archive_name_is_shortened_in_the_error(tmp_path: Path) -> None:
     data = bytearray(zipped(**{"a.csv": bytes(5000)}))
     data[26:28] = (4000).to_bytes(2, "little")  # the length of the name, where the file begins
     message = refusal(written(tmp_path, bytes(data), "t.zip"))
@@ -293,14 +293,14 @@ def test_an_archive_that_lies_about_a_name_is_quoted_briefly(tmp_path: Path) -> 
     assert len(message) < 250
 
 
-def test_no_file_and_a_folder(tmp_path: Path) -> None:
+def test_missing_file_and_folder_raise(tmp_path: Path) -> None:
     assert refusal(tmp_path / "no.csv") == "File 'no.csv' does not exist; check the path."
     (tmp_path / "f.csv").mkdir()
     assert refusal(tmp_path / "f.csv") == "File 'f.csv' is a folder; give the file of a table."
 
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n"])
-def test_a_delimiter_that_cannot_be_one(tmp_path: Path, delimiter: str) -> None:
+def test_invalid_delimiter_raises(tmp_path: Path, delimiter: str) -> None:
     assert refusal(written(tmp_path, PLAIN), delimiter) == (
         f"The delimiter {delimiter!r} is not one character that can stand between cells; "
         "give one such as ',' ';' '|' or 'tab'."
@@ -308,18 +308,18 @@ def test_a_delimiter_that_cannot_be_one(tmp_path: Path, delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["tab", "\\t", "\t"])
-def test_a_tab_can_be_typed(tmp_path: Path, spelling: str) -> None:
+def test_tab_spellings(tmp_path: Path, spelling: str) -> None:
     path = written(tmp_path, "a,b\tc\n1,2\t3\n")
     assert cells(read_frame(path, spelling)) == {"a,b": ["1,2"], "c": ["3"]}
 
 
-def test_a_delimiter_given_overrules_the_guess(tmp_path: Path) -> None:
+def test_given_delimiter_overrides_detection(tmp_path: Path) -> None:
     path = written(tmp_path, "a,b:c\n1,2:3\n")
     assert cells(read_frame(path, ":")) == {"a,b": ["1,2"], "c": ["3"]}
     assert cells(read_frame(written(tmp_path, "a b\n1 2\n"), " ")) == {"a": ["1"], "b": ["2"]}
 
 
-def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+def test_parquet_keeps_types(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"n": [1, 2], "x": [0.5, None], "ok": [True, False], "s": ["00042", None]},
         index=pd.Index([7, 9], name="row"),
@@ -332,7 +332,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert back["s"][0] == "00042"
 
 
-def test_parquet_with_a_name_twice_or_nothing(tmp_path: Path) -> None:
+def test_parquet_with_duplicate_or_no_columns_raises(tmp_path: Path) -> None:
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     pq.write_table(twice, tmp_path / "t.parquet")
     assert refusal(tmp_path / "t.parquet") == (
@@ -344,7 +344,7 @@ def test_parquet_with_a_name_twice_or_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_a_frame_passes_without_being_changed() -> None:
+def test_dataframe_is_unchanged() -> None:
     frame = pd.DataFrame({0: [1.5, 2.5], " b": ["x", None]}, index=["p", "q"])
     before = frame.copy()
     back = read_frame(frame)
@@ -353,7 +353,7 @@ def test_a_frame_passes_without_being_changed() -> None:
     pd.testing.assert_frame_equal(frame, before)
 
 
-def test_frames_that_are_refused(tmp_path: Path) -> None:
+def test_invalid_dataframes_raise(tmp_path: Path) -> None:
     assert refusal(pd.DataFrame()) == (
         "The DataFrame is a table of 0 x 0 cells; at least one row and one column are needed."
     )
@@ -376,7 +376,7 @@ def test_named_keeps_the_index() -> None:
     assert named(frame).index.tolist() == [2, 0]
 
 
-def test_an_absent_column_without_a_likely_one() -> None:
+def test_missing_column_without_suggestion() -> None:
     message = str(absent_column("zzz", [f"col{i}" for i in range(9)], "the target"))
     assert message == (
         "The table has no column 'zzz' (the target); it has 'col0', 'col1', 'col2', 'col3', "
@@ -384,7 +384,7 @@ def test_an_absent_column_without_a_likely_one() -> None:
     )
 
 
-def test_the_real_survey(shared_data: Path) -> None:
+def test_real_survey(shared_data: Path) -> None:
     frame = read_frame(shared_data / "introverts.csv")
     assert frame.shape == (2320, 8)
     assert int(frame.isna().sum().sum()) == 48 + 56 + 51 + 57 + 44 + 65 + 52
@@ -394,7 +394,7 @@ def test_the_real_survey(shared_data: Path) -> None:
 
 
 def bombs() -> dict[str, bytes]:
-    """Small files that unpack to 45 MB of text."""
+    """Small files that decompress to 45 MB of text."""
     zeros = b"0,0\n" * 11_250_000
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -407,7 +407,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
-def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
+def test_compressed_file_needs_bounded_memory(tmp_path: Path) -> None:
     for name, content in bombs().items():
         assert len(content) < 60_000
         (tmp_path / name).write_bytes(content)
@@ -423,7 +423,7 @@ def test_a_packed_file_does_not_fill_the_memory(tmp_path: Path) -> None:
         assert peak < 40_000_000
 
 
-def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
+def test_damaged_parquet_metadata_raises(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pd.DataFrame({"x": [1.5, 2.5]}).to_parquet(path)
     schema = pq.read_metadata(path).metadata[b"ARROW:schema"]
@@ -450,20 +450,20 @@ def test_parquet_whose_description_is_damaged(tmp_path: Path) -> None:
     ],
     ids=["a million commas", "a cell of pages", "a quote that is never closed"],
 )
-def test_text_beyond_all_bounds(tmp_path: Path, text: str, message: str) -> None:
+def test_text_beyond_limits_raises(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError) as error:
         read_frame(tmp_path / "a.csv")
     assert message in str(error.value)
 
 
-def test_a_quote_that_is_never_closed_is_not_taken_for_another_delimiter(tmp_path: Path) -> None:
+def test_unclosed_quote_raises(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b\n1,"x\n1,2\n')
     with pytest.raises(DataError, match="line 3, has quotes that do not match"):
         read_frame(tmp_path / "a.csv")
 
 
-def test_as_many_columns_as_are_read(tmp_path: Path) -> None:
+def test_maximum_number_of_columns(tmp_path: Path) -> None:
     names = [f"c{i}" for i in range(3000)]
     text = ",".join(names) + "\n" + ",".join("1" * 3000) + "\n"
     (tmp_path / "a.csv").write_text(text)

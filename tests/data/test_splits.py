@@ -1,4 +1,4 @@
-"""Splits: every row once, every class on both sides, groups in one piece."""
+"""Splits: every row once, every class on both sides, groups kept together."""
 
 import itertools
 
@@ -29,9 +29,7 @@ def check_partition(m: int, train: np.ndarray, test: np.ndarray) -> None:
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=6), FRACTIONS, SEEDS)
-def test_each_class_is_on_both_sides_in_its_share(
-    counts: list[int], fraction: float, seed: int
-) -> None:
+def test_split_is_stratified(counts: list[int], fraction: float, seed: int) -> None:
     assume(sum(counts) >= 4)
     y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     train, test = stratified_split(y, fraction, rng(seed))
@@ -46,9 +44,7 @@ def test_each_class_is_on_both_sides_in_its_share(
 
 
 @given(st.integers(4, 60), FRACTIONS, SEEDS, st.sampled_from(["none", "decimals", "two columns"]))
-def test_what_names_no_classes_is_split_plainly(
-    m: int, fraction: float, seed: int, kind: str
-) -> None:
+def test_split_without_classes(m: int, fraction: float, seed: int, kind: str) -> None:
     y = {"none": None, "decimals": rng(seed).normal(size=m), "two columns": np.zeros((m, 2))}[kind]
     train, test = stratified_split(y, fraction, rng(seed), n_rows=m)
     check_partition(m, train, test)
@@ -74,19 +70,19 @@ def test_classes_of_every_type_are_stratified(y: object) -> None:
     assert (test >= 90).sum() == 2
 
 
-def test_decimals_with_equal_whole_numbers_are_no_classes() -> None:
-    """A count as a regression target has values that occur once; that is no error."""
+def test_decimals_are_not_classes() -> None:
+    """A count as a regression target may have values that occur once."""
     stratified_split(np.arange(10, dtype=float), 0.2, rng())
 
 
-def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+def test_seed_determines_the_split() -> None:
     y = np.arange(200) % 3
     first, again, other = (stratified_split(y, 0.25, rng(seed))[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_every_row_has_the_same_chance() -> None:
+def test_split_is_uniform_over_rows() -> None:
     y = np.arange(12) % 2
     times = np.zeros(12)
     generator = rng()
@@ -100,9 +96,7 @@ def test_every_row_has_the_same_chance() -> None:
     FRACTIONS,
     SEEDS,
 )
-def test_groups_of_one_class_stay_whole_and_classes_on_both_sides(
-    sizes: list[list[int]], fraction: float, seed: int
-) -> None:
+def test_single_class_groups_stay_whole(sizes: list[list[int]], fraction: float, seed: int) -> None:
     y = np.concatenate([np.full(sum(groups), k) for k, groups in enumerate(sizes)])
     every = [size for groups in sizes for size in groups]
     assume(len(y) >= 4)
@@ -120,7 +114,7 @@ def test_groups_of_one_class_stay_whole_and_classes_on_both_sides(
     FRACTIONS,
     SEEDS,
 )
-def test_groups_of_mixed_classes_are_split_where_any_way_exists(
+def test_mixed_class_groups_are_split_if_possible(
     rows: list[tuple[int, int]], fraction: float, seed: int
 ) -> None:
     y, groups = np.array(rows).T
@@ -140,7 +134,7 @@ def test_groups_of_mixed_classes_are_split_where_any_way_exists(
     assert set(y[train]) == set(y[test])
 
 
-def test_a_first_deal_that_fails_is_not_the_last() -> None:
+def test_failed_assignment_is_retried() -> None:
     """Groups in each other's way: dealt by the shares alone, a class is often left out."""
     y, groups = np.array([2, 1, 0, 2, 2, 2, 0, 1]), np.array([0, 1, 2, 0, 5, 2, 1, 0])
     for seed in range(40):
@@ -148,7 +142,7 @@ def test_a_first_deal_that_fails_is_not_the_last() -> None:
         assert set(y[train]) == set(y[test]) == {0, 1, 2}
 
 
-def test_groups_without_labels_meet_the_share() -> None:
+def test_groups_without_labels_match_the_fraction() -> None:
     groups = np.repeat(np.arange(100), 3)
     train, test = stratified_split(None, 0.2, rng(), groups)
     check_partition(300, train, test)
@@ -200,7 +194,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "options", "message"), BAD)
-def test_an_impossible_split_says_why(
+def test_impossible_split_raises_with_the_reason(
     arguments: tuple[object, float], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -209,7 +203,7 @@ def test_an_impossible_split_says_why(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=20))
-def test_rows_share_a_number_exactly_where_they_are_equal(rows: list[tuple[int, int]]) -> None:
+def test_group_numbers_match_equal_rows(rows: list[tuple[int, int]]) -> None:
     for X in (
         np.array(rows),
         np.array(rows, np.float32),
@@ -226,7 +220,7 @@ def test_rows_share_a_number_exactly_where_they_are_equal(rows: list[tuple[int, 
         assert firsts == sorted(firsts)
 
 
-def test_missing_cells_equal_one_another_and_minus_zero_is_zero() -> None:
+def test_missing_cells_are_equal_and_minus_zero_is_zero() -> None:
     other_nan = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
     X = np.array([[0.0, np.nan], [-0.0, other_nan], [0.0, 1.0]])
     assert duplicate_groups(X).tolist() == [0, 0, 1]
@@ -235,7 +229,7 @@ def test_missing_cells_equal_one_another_and_minus_zero_is_zero() -> None:
     assert duplicate_groups(frame).tolist() == [0, 0, 1, 1]
 
 
-def test_rows_without_an_axis_of_cells_are_refused() -> None:
+def test_one_dimensional_rows_raise() -> None:
     with pytest.raises(DataError) as caught:
         duplicate_groups(np.arange(3))
     assert str(caught.value) == "rows to compare must be (m, n), got the shape (3,)"
@@ -258,9 +252,7 @@ def check_folds(m: int, dealt: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 
 @given(st.lists(st.integers(2, 30), min_size=1, max_size=5), st.integers(2, 7), SEEDS)
-def test_folds_are_a_partition_with_each_class_in_equal_shares(
-    counts: list[int], k: int, seed: int
-) -> None:
+def test_folds_are_a_stratified_partition(counts: list[int], k: int, seed: int) -> None:
     y = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     assume(len(y) >= max(k, 4))
     dealt = stratified_folds(y, k, rng(seed))
@@ -286,7 +278,7 @@ def test_folds_without_classes_have_equal_sizes(m: int, k: int, seed: int) -> No
     st.integers(2, 5),
     SEEDS,
 )
-def test_groups_are_in_one_fold_and_classes_in_two(
+def test_groups_are_in_one_fold_and_classes_in_several(
     sizes: list[list[int]], k: int, seed: int
 ) -> None:
     y = np.concatenate([np.full(sum(groups), c) for c, groups in enumerate(sizes)])
@@ -302,13 +294,13 @@ def test_groups_are_in_one_fold_and_classes_in_two(
         assert set(y[others]) == set(y)
 
 
-def test_equal_groups_fill_folds_equally() -> None:
+def test_equal_groups_give_equal_folds() -> None:
     y, groups = np.repeat([0, 1], 30), np.arange(60) // 3  # ten groups of three of each class
     for _, fold in stratified_folds(y, 5, rng(), groups):
         assert np.bincount(y[fold]).tolist() == [6, 6]
 
 
-def test_the_same_seed_gives_the_same_folds_and_another_seed_others() -> None:
+def test_seed_determines_the_folds() -> None:
     y = np.arange(60) % 2
     first, again, other = (stratified_folds(y, 3, rng(s))[0][1].tolist() for s in (1, 1, 2))
     assert first == again
@@ -335,7 +327,7 @@ def test_the_same_seed_gives_the_same_folds_and_another_seed_others() -> None:
         ),
     ],
 )
-def test_what_cannot_be_dealt_is_refused(
+def test_impossible_folds_raise(
     y: list[object], k: int, groups: list[int] | None, says: str
 ) -> None:
     with pytest.raises(DataError) as error:

@@ -1,4 +1,4 @@
-"""Built-in data: the course's points to the last bit, a survey, and drawn pictures."""
+"""Generated data: the points of the course to the last bit, a survey, and drawn pictures."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -43,14 +43,14 @@ def descend(
 
 
 @pytest.mark.parametrize(("steps", "published"), [(0, "0.693048"), (1000, "0.288083")])
-def test_the_flower_is_the_one_of_the_planar_assignment(steps: int, published: str) -> None:
+def test_flower_matches_the_planar_assignment(steps: int, published: str) -> None:
     stream = np.random.RandomState(2)
     W = [0.01 * stream.randn(4, 2), 0.01 * stream.randn(1, 4)]
     assert f"{descend(*flower(n=400, seed=1), W, tanh=True, lr=1.2, steps=steps):.6f}" == published
 
 
 @pytest.mark.parametrize(("steps", "published"), [(0, "0.883054"), (1000, "0.687983")])
-def test_the_circles_are_those_of_the_initialization_assignment(steps: int, published: str) -> None:
+def test_circles_match_the_initialization_assignment(steps: int, published: str) -> None:
     stream = np.random.RandomState(3)
     shapes = [(10, 2), (5, 10), (1, 5)]
     W = [stream.randn(*shape) * np.sqrt(2 / shape[1]) for shape in shapes]
@@ -58,7 +58,7 @@ def test_the_circles_are_those_of_the_initialization_assignment(steps: int, publ
     assert f"{descend(X, y, W, tanh=False, lr=0.01, steps=steps):.6f}" == published
 
 
-def test_the_moons_are_those_of_the_optimization_assignment() -> None:
+def test_moons_match_the_optimization_assignment() -> None:
     """The published cost after epoch 0 is that of its fifth batch: 44 points, four steps on."""
     stream = np.random.RandomState(3)
     shapes = [(5, 2), (2, 5), (1, 2)]
@@ -83,7 +83,7 @@ def test_the_moons_are_those_of_the_optimization_assignment() -> None:
 
 @pytest.mark.parametrize("sample", TWO_DIMENSIONAL)
 @pytest.mark.parametrize("n", [7, 100])
-def test_points_are_as_many_as_asked_in_even_classes(sample: Callable[..., object], n: int) -> None:
+def test_point_counts_and_balanced_classes(sample: Callable[..., object], n: int) -> None:
     X, y = sample(n=n)  # type: ignore[misc]
     assert X.shape == (n, 2)
     assert X.dtype == np.float64
@@ -94,7 +94,7 @@ def test_points_are_as_many_as_asked_in_even_classes(sample: Callable[..., objec
     assert not np.array_equal(X, other)
 
 
-def test_without_noise_the_points_lie_on_their_curves() -> None:
+def test_points_without_noise_are_on_their_curves() -> None:
     X, y = circles(n=50, noise=0.0)
     np.testing.assert_allclose(np.hypot(*X.T), np.where(y == 0, 1, 0.8))
     X, y = moons(n=50, noise=0.0)
@@ -123,7 +123,7 @@ def test_without_noise_the_points_lie_on_their_curves() -> None:
         (lambda: pandas_and_bears(size=7), "drawn pictures have a size of 8 to 512 pixels, got 7"),
     ],
 )
-def test_what_cannot_be_made_is_refused(call: Callable[[], object], message: str) -> None:
+def test_invalid_arguments_raise(call: Callable[[], object], message: str) -> None:
     with pytest.raises(DataError) as caught:
         call()
     assert str(caught.value) == message
@@ -139,7 +139,7 @@ RANGES = {
 ANSWERS = ("Stage_fear", "Drained_after_socializing")
 
 
-def test_the_survey_has_the_ranges_and_missing_cells_it_promises() -> None:
+def test_survey_ranges_and_missing_cells() -> None:
     survey = introverts()
     assert len(survey) == 2000
     for name, most in RANGES.items():
@@ -156,7 +156,7 @@ def test_the_survey_has_the_ranges_and_missing_cells_it_promises() -> None:
     assert not survey.equals(introverts(seed=1))
 
 
-def test_the_survey_is_like_the_real_one(shared_data: pd.DataFrame) -> None:
+def test_survey_resembles_the_real_survey(shared_data: pd.DataFrame) -> None:
     real = pd.read_csv(shared_data / "introverts.csv")
     survey = introverts(len(real))
     assert list(survey.columns) == list(real.columns)
@@ -170,7 +170,7 @@ def test_the_survey_is_like_the_real_one(shared_data: pd.DataFrame) -> None:
     assert sum(row in rows for row in survey.itertuples(index=False, name=None)) < 0.2 * len(real)
 
 
-def test_the_survey_can_be_learned_but_not_perfectly() -> None:
+def test_survey_is_learnable_with_errors() -> None:
     """Counting the answers that point to an introvert finds nine in ten, as on the real survey."""
     for seed in (0, 1, 2):
         survey = introverts(seed=seed)
@@ -189,7 +189,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     return X, y
 
 
-def test_drawn_pictures_have_the_shape_and_the_seed_they_are_asked_for(
+def test_drawn_pictures_shape_and_seed(
     drawn: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = drawn
@@ -228,7 +228,7 @@ def test_color_alone_does_not_tell_pandas_from_bears(
     assert 0.7 < separated(np.column_stack([F.mean(axis=1), F.std(axis=1), colorful]), y) < 0.93
 
 
-def test_a_four_layer_network_learns_the_drawn_pictures(
+def test_four_layer_network_learns_the_drawn_pictures(
     drawn: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """12288-8-8-8-1 by gradient descent alone, on 320 of them: to a cost below 0.005.

@@ -1,4 +1,4 @@
-"""Files of tables that ask for too much are refused early; large honest ones are read."""
+"""Limits of table files: oversized files are refused early, and large valid files are read."""
 
 import gzip
 import io
@@ -30,13 +30,13 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         assert said == "is not a regular file; save the table as a file."
 
 
-def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+def test_link_to_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
     (tmp_path / "b.csv").symlink_to("a.csv")
     assert read_frame(tmp_path / "b.csv").shape == (1, 2)
 
 
-def test_what_no_text_is_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_binary_files_are_not_read_completely(tmp_path: Path) -> None:
     with open(tmp_path / "a.csv", "wb") as file:
         file.write(b"a,b\n1,")
         file.truncate(50_000_000_000)
@@ -44,7 +44,7 @@ def test_what_no_text_is_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
-def test_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+def test_line_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     monkeypatch.setattr(limits, "MAX_LINES", 10)
     path = tmp_path / "a.csv"
     path.write_bytes(b"a" + end + (b"1" + end) * 9)
@@ -56,10 +56,10 @@ def test_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 @pytest.mark.parametrize("before", [0, 1, 2**20 - 12, 2**20 - 11, 2**20 - 10, 2**21])
-def test_the_length_of_a_line_is_bounded(
+def test_line_length_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, before: int
 ) -> None:
-    """Wherever the line lies in the parts that are read."""
+    """At any position within the blocks that are read."""
     monkeypatch.setattr(limits, "MAX_LINE", 2_500_000)
     filler = b"a,b" + end + b"1," + b" " * before + b"2" + end
     path = tmp_path / "a.csv"
@@ -69,7 +69,7 @@ def test_the_length_of_a_line_is_bounded(
     assert said == "holds more than 2,500,000 bytes in one line, the limit; split it."
 
 
-def test_cells_are_counted_before_they_are_made(
+def test_cell_limit_is_checked_before_allocation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_CELLS", 20)
@@ -81,14 +81,14 @@ def test_cells_are_counted_before_they_are_made(
     )
 
 
-def test_a_large_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 100)
     said = refusal(tmp_path / "a.csv", b"a,b\n" + b"1,2\n" * 99)
     assert said == "holds more than 100 bytes, the limit; split it."
 
 
-def test_the_ratio_is_that_of_what_was_read(tmp_path: Path) -> None:
-    """Neither bytes behind a stream nor other members of an archive make a bomb smaller."""
+def test_expansion_ratio_counts_only_read_bytes(tmp_path: Path) -> None:
+    """Trailing bytes and other archive members do not hide a decompression bomb."""
     bomb = b"a,b\n" + b"1,2\n" * 4_000_000
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -101,7 +101,7 @@ def test_the_ratio_is_that_of_what_was_read(tmp_path: Path) -> None:
         assert refusal(tmp_path / name, content).startswith("decompresses to more than 40 times")
 
 
-def test_honest_files_have_lower_ratios(tmp_path: Path) -> None:
+def test_valid_files_have_lower_ratios(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     bits = (rng.random((20_000, 50)) < 0.1).astype(int)
     for cells in (bits, np.zeros((9_000, 50), int)):  # 17 times, and a small file of one value
@@ -111,20 +111,20 @@ def test_honest_files_have_lower_ratios(tmp_path: Path) -> None:
         assert read_frame(tmp_path / "a.csv.gz").shape == cells.shape
 
 
-def test_as_many_columns_as_a_table_of_genes(tmp_path: Path) -> None:
+def test_many_columns_are_read(tmp_path: Path) -> None:
     names = ",".join(f"gene{i}" for i in range(40_000))
     row = ",".join(str(i % 7) for i in range(40_000))
     (tmp_path / "a.csv").write_text(names + "\n" + f"{row}\n" * 20)
     assert read_frame(tmp_path / "a.csv").shape == (20, 40_000)
 
 
-def test_compressed_parquet_is_compressed_twice(tmp_path: Path) -> None:
+def test_compressed_parquet_is_refused(tmp_path: Path) -> None:
     for name in ("a.parquet.gz", "a.PQ.xz"):
         said = refusal(tmp_path / name, b"x")
         assert said == "is a compressed Parquet file; decompress it first."
 
 
-def test_a_long_name_has_no_likely_spelling() -> None:
+def test_long_name_gets_no_suggestion() -> None:
     name = "a" * 90_000
     said = str(absent_column(name, [name[1:], "b"], "the target"))
     assert "did you mean" not in said

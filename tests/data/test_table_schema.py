@@ -1,4 +1,4 @@
-"""A table's schema: inferred, shown, overruled, fitted, saved, and strict at prediction."""
+"""Table schema: inference, summary, overrides, fitting, storage and strict prediction."""
 
 import copy
 import json
@@ -72,14 +72,14 @@ TEN = range(10)
         ([str(i) for i in TEN], "number"),
     ],
 )
-def test_what_a_column_is_taken_for(values: list[Any], kind: str) -> None:
+def test_column_kind_inference(values: list[Any], kind: str) -> None:
     assert kinds(x=values) == {"x": kind}
 
 
 @pytest.mark.parametrize(
     "name", ["id", "ID", "PassengerId", "customerID", "user_id", "row id", "index", "Unnamed: 0"]
 )
-def test_whole_numbers_under_such_a_name_identify(name: str) -> None:
+def test_identifier_names(name: str) -> None:
     assert kinds(**{name: [str(7 * i) for i in TEN]}) == {name: "identifier"}
     assert kinds(**{name: [str(i % 5) for i in TEN]}) == {name: "number"}
     assert kinds(**{name: [str(i + 0.5) for i in TEN]}) == {name: "number"}
@@ -90,12 +90,12 @@ def test_whole_numbers_under_other_names_are_numbers(name: str) -> None:
     assert kinds(**{name: [str(i) for i in TEN]}) == {name: "number"}
 
 
-def test_a_pandas_categorical_is_never_a_number() -> None:
+def test_pandas_categorical_is_never_a_number() -> None:
     frame = pd.DataFrame({"x": pd.Categorical([1, 2, 1])})
     assert TableSchema.infer(frame).feature_names == ("x=1", "x=2")
 
 
-def test_the_features_by_hand() -> None:
+def test_features_by_hand() -> None:
     schema = TableSchema.infer(TRAINING)
     assert schema.feature_names == (
         *("age", "age: missing"),
@@ -116,7 +116,7 @@ def test_the_features_by_hand() -> None:
     np.testing.assert_allclose(X, expected, rtol=1e-6)
 
 
-def test_training_rows_alone_give_the_statistics() -> None:
+def test_statistics_use_only_training_rows() -> None:
     schema = TableSchema.infer(TRAINING).fit(TRAINING.iloc[[0, 1]])
     assert schema.rows == 2
     assert schema.feature_names == ("age", "city=Bo", "city=Oslo", "happy")
@@ -133,7 +133,7 @@ def test_training_rows_alone_give_the_statistics() -> None:
     ]
 
 
-def test_text_and_types_give_the_same_features(tmp_path: Path) -> None:
+def test_text_and_typed_cells_give_the_same_features(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     typed = pd.DataFrame(
         {
@@ -153,7 +153,7 @@ def test_text_and_types_give_the_same_features(tmp_path: Path) -> None:
         np.testing.assert_array_equal(schema.transform(csv), schema.transform(frame))
 
 
-def test_kinds_can_be_overruled() -> None:
+def test_kinds_can_be_overridden() -> None:
     frame = pd.DataFrame({"zip": ["00042", "00043"], "n": ["1", "0"], "m": ["5", "6"]})
     schema = TableSchema.infer(frame, kinds={"zip": "number", "n": "yesno", "m": "category"})
     assert [c.kind for c in schema.columns] == ["number", "yesno", "category"]
@@ -205,7 +205,7 @@ def test_kinds_can_be_overruled() -> None:
         ),
     ],
 )
-def test_choices_that_are_refused(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
         TableSchema.infer(TRAINING, **options)
     assert str(caught.value) == message
@@ -226,7 +226,7 @@ def test_choices_that_are_refused(options: dict[str, Any], message: str) -> None
         ),
     ],
 )
-def test_columns_that_are_refused(column: list[Any], message: str) -> None:
+def test_invalid_columns_raise(column: list[Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
         TableSchema.infer(pd.DataFrame({"x": column, "y": ["1", "2"]}))
     assert str(caught.value) == message
@@ -261,7 +261,7 @@ def test_columns_that_are_refused(column: list[Any], message: str) -> None:
         ),
     ],
 )
-def test_cells_that_cannot_be_predicted_from(change: dict[str, Any], message: str) -> None:
+def test_invalid_cells_in_prediction_raise(change: dict[str, Any], message: str) -> None:
     schema = TableSchema.infer(TRAINING)
     frame = pd.DataFrame({"city": ["Bo", "Bo"], "happy": ["Yes", "No"]} | change)
     with pytest.raises(DataError) as caught:
@@ -269,7 +269,7 @@ def test_cells_that_cannot_be_predicted_from(change: dict[str, Any], message: st
     assert str(caught.value) == message
 
 
-def test_columns_too_few_and_too_many() -> None:
+def test_missing_and_additional_columns() -> None:
     schema = TableSchema.infer(TRAINING)
     with pytest.raises(DataError) as caught:
         schema.transform(TRAINING.rename(columns={"city": "City"}))
@@ -283,7 +283,7 @@ def test_columns_too_few_and_too_many() -> None:
     assert notes == ["Column 'extra' is unknown to the model and ignored."]
 
 
-def test_each_column_is_looked_up_once() -> None:
+def test_every_column_is_looked_up_once() -> None:
     """In a list of 40,000 names, all the lookups took 12 seconds."""
 
     class Name(str):
@@ -302,7 +302,7 @@ def test_each_column_is_looked_up_once() -> None:
     assert Name.compared < 20 * 300
 
 
-def test_no_rows_are_no_features_and_the_frame_stays_as_it_was() -> None:
+def test_empty_dataframe() -> None:
     schema, before = TableSchema.infer(TRAINING), TRAINING.copy()
     assert schema.transform(TRAINING.iloc[:0]).shape == (0, 7)
     schema.transform(TRAINING)
@@ -326,7 +326,7 @@ CELL = st.one_of(
 
 
 @given(st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=2, max_size=30))
-def test_any_schema_survives_json_and_is_finite(rows: list[list[str | None]]) -> None:
+def test_schema_json_round_trip(rows: list[list[str | None]]) -> None:
     frame = pd.DataFrame(rows, columns=["p", "q", "r"], dtype=object)
     schema = attempt(TableSchema.infer, frame)
     if isinstance(schema, str):
@@ -369,7 +369,7 @@ def replaced(path: tuple[Any, ...], value: object) -> object:
 
 @pytest.mark.parametrize("path", paths(GOOD))
 @pytest.mark.parametrize("value", [None, True, -1, 1e400, "zzz", [], [None], {}, {"kind": []}])
-def test_a_schema_edited_anywhere_is_refused_or_used(path: tuple[Any, ...], value: object) -> None:
+def test_edited_schema_raises_or_works(path: tuple[Any, ...], value: object) -> None:
     edited = replaced(path, value)
     schema = attempt(TableSchema.from_json, edited)
     if isinstance(schema, TableSchema):
@@ -381,7 +381,7 @@ def test_a_schema_edited_anywhere_is_refused_or_used(path: tuple[Any, ...], valu
 
 
 @pytest.mark.parametrize("path", [path for path in paths(GOOD) if path])
-def test_a_schema_that_lacks_anything_is_refused(path: tuple[Any, ...]) -> None:
+def test_incomplete_schema_raises(path: tuple[Any, ...]) -> None:
     edited: Any = copy.deepcopy(GOOD)
     part = edited
     for key in path[:-1]:
@@ -424,15 +424,13 @@ def test_a_schema_that_lacks_anything_is_refused(path: tuple[Any, ...]) -> None:
         (("columns",), [GOOD["columns"][3]], "different names and at least one feature"),  # type: ignore[index]
     ],
 )
-def test_what_is_said_of_an_edited_schema(
-    path: tuple[Any, ...], value: object, message: str
-) -> None:
+def test_edited_schema_messages(path: tuple[Any, ...], value: object, message: str) -> None:
     with pytest.raises(ModelFileError) as caught:
         TableSchema.from_json(replaced(path, value))
     assert message in str(caught.value)
 
 
-def test_the_real_survey(shared_data: Path) -> None:
+def test_real_survey(shared_data: Path) -> None:
     frame = read_frame(shared_data / "introverts.csv")
     schema = TableSchema.infer(frame, exclude=["Personality"])
     assert [column.kind for column in schema.columns] == [
@@ -456,7 +454,7 @@ def many_levels(n):
     return TableSchema((CategoryColumn("c", 0, levels, levels[0]),), n)
 
 
-def test_blocks_are_the_rows_of_the_whole_and_note_the_same(monkeypatch):
+def test_blocks_equal_the_whole_table(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 64)
     frame = pd.DataFrame(
         {
@@ -477,7 +475,7 @@ def test_blocks_are_the_rows_of_the_whole_and_note_the_same(monkeypatch):
     assert [len(block) for block in schema.blocks(new[:0])] == [0]
 
 
-def test_a_wrong_cell_is_named_before_the_first_block(monkeypatch):
+def test_invalid_cell_raises_before_the_first_block(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 8)
     frame = pd.DataFrame({"n": [*range(60)]})
     schema = TableSchema.infer(frame)
@@ -489,7 +487,7 @@ def test_a_wrong_cell_is_named_before_the_first_block(monkeypatch):
     )
 
 
-def test_a_table_that_would_fill_the_memory_is_refused():
+def test_table_beyond_memory_raises():
     schema = many_levels(20_000)
     frame = pd.DataFrame({"c": ["level 7"] * 60_000})
     with pytest.raises(DataError) as error:
@@ -501,7 +499,7 @@ def test_a_table_that_would_fill_the_memory_is_refused():
     assert schema.transform(frame[:10]).sum() == 10
 
 
-def test_a_large_table_of_numbers_is_no_bomb(monkeypatch):
+def test_large_numeric_table_is_accepted(monkeypatch):
     monkeypatch.setattr(tables, "MAX_FEATURES", 100)
     frame = pd.DataFrame(np.arange(600.0).reshape(100, 6), columns=list("abcdef"))
     assert TableSchema.infer(frame).transform(frame).shape == (100, 6)

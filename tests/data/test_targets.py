@@ -1,4 +1,4 @@
-"""Targets: the task that cells ask for, and the way from cells to `y` and back to labels."""
+"""Targets: inferred tasks, and conversion from cells to `y` and back."""
 
 import copy
 import json
@@ -67,9 +67,7 @@ def refusal(values: list[Any], task: str | None = None) -> str:
         (["a; b", "c"], "multilabel", ("a", "b", "c")),
     ],
 )
-def test_the_task_that_cells_ask_for(
-    values: list[Any], task: str, classes: tuple[str, ...]
-) -> None:
+def test_task_inference(values: list[Any], task: str, classes: tuple[str, ...]) -> None:
     target = infer(values)
     assert (target.task, target.classes) == (task, classes)
 
@@ -84,12 +82,12 @@ def test_the_task_that_cells_ask_for(
         ([f"t{i}" for i in range(30)], "multiclass", 30),
     ],
 )
-def test_the_task_can_be_set(values: list[Any], task: str, n_out: int) -> None:
+def test_explicit_task(values: list[Any], task: str, n_out: int) -> None:
     target = infer(values, task)
     assert (target.task, target.n_out) == (task, n_out)
 
 
-def test_real_tables_are_taken_for_what_a_person_would_say(shared_data: Path) -> None:
+def test_task_inference_on_real_tables(shared_data: Path) -> None:
     said = {
         "abalone": ("rings", "regression"),
         "adult": ("income", "binary"),
@@ -109,7 +107,7 @@ def test_real_tables_are_taken_for_what_a_person_would_say(shared_data: Path) ->
     assert Target.infer(cars, ["cylinders"]).task == "multiclass"
 
 
-def test_binary_there_and_back() -> None:
+def test_binary_round_trip() -> None:
     target = infer(["No", "Yes", "Yes"])
     y = target.encode(frame(y=["Yes", " No "]))
     assert (y.dtype, y.tolist()) == (np.float32, [1, 0])
@@ -118,14 +116,14 @@ def test_binary_there_and_back() -> None:
         assert target.decode(A).tolist() == ["Yes", "No"]
 
 
-def test_multiclass_there_and_back() -> None:
+def test_multiclass_round_trip() -> None:
     target = infer(["a", "b", "c"])
     y = target.encode(frame(y=["c", "a"]))
     assert (y.dtype, y.tolist()) == (np.int64, [2, 0])
     assert target.decode([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]).tolist() == ["c", "a"]
 
 
-def test_classes_that_are_numbers_are_found_however_written() -> None:
+def test_numeric_classes_in_any_spelling() -> None:
     target = infer(["1", "2", "3"])
     assert target.encode(frame(y=["1.0", " 2", "3e0"])).tolist() == [0, 1, 2]
     assert target.encode(pd.DataFrame({"y": [3.0, 1.0]})).tolist() == [2, 0]
@@ -171,7 +169,7 @@ def test_whole_number_classes_stay_as_written(
                                                for v in values.dropna()]  # fmt: skip
 
 
-def test_whole_number_classes_that_became_floats_are_refused() -> None:
+def test_integer_classes_as_floats_raise() -> None:
     with pytest.raises(DataError) as caught:
         Target.infer(pd.DataFrame({"y": [1.0, 4e18, 5e18]}), ["y"], "multiclass")
     assert str(caught.value) == (
@@ -181,14 +179,14 @@ def test_whole_number_classes_that_became_floats_are_refused() -> None:
     )
 
 
-def test_classes_that_are_one_number_are_refused() -> None:
+def test_equal_numeric_classes_raise() -> None:
     assert refusal(["1.1", "1.10", "1.2"], "multiclass") == (
         "The target 'y' holds '1.1' and '1.10', which are the same number; write them alike."
     )
     assert infer(["1", "1.0", "2.00", "3."], "multiclass").classes == ("1", "2", "3")
 
 
-def test_multilabel_in_one_column_there_and_back() -> None:
+def test_multilabel_round_trip_in_one_column() -> None:
     target = infer(["red;round", "red", ";"])
     y = target.encode(frame(y=["round; red", ";", "round"]))
     assert (y.dtype, y.tolist()) == (np.float32, [[1, 1], [0, 0], [0, 1]])
@@ -207,7 +205,7 @@ def test_multilabel_in_several_columns() -> None:
     )
 
 
-def test_regression_is_standardised_by_training_rows_and_comes_back() -> None:
+def test_regression_round_trip_with_training_statistics() -> None:
     rows = frame(y=["1.5", "3.5", "1,000.5"], z=["2", "2.5", "3"])
     target = Target.infer(rows, ["y", "z"])
     assert (target.task, target.n_out) == ("regression", 2)
@@ -219,12 +217,12 @@ def test_regression_is_standardised_by_training_rows_and_comes_back() -> None:
     assert target.decode(y).tolist() == [[1.5, 2], [3.5, 2.5], [1000.5, 3]]
 
 
-def test_the_decimal_comma_of_a_target_is_kept() -> None:
+def test_target_with_decimal_comma() -> None:
     target = infer(["1,5", "2,5", "3,5"])
     assert target.fit(frame(y=["1", "3"])).encode(frame(y=["2", "1.003"])).tolist() == [[0], [1001]]
 
 
-def test_only_a_regression_is_fitted() -> None:
+def test_only_regression_targets_are_fitted() -> None:
     target = infer(["a", "b", "c"])
     assert target.fit(frame(y=["a"])) is target
 
@@ -294,7 +292,7 @@ def test_only_a_regression_is_fitted() -> None:
         ),
     ],
 )
-def test_targets_that_are_refused(values: list[Any], task: str | None, message: str) -> None:
+def test_invalid_targets_raise(values: list[Any], task: str | None, message: str) -> None:
     assert refusal(values, task) == message
 
 
@@ -308,7 +306,7 @@ def test_targets_that_are_refused(values: list[Any], task: str | None, message: 
         (["y", "z"], "binary", "A binary target is one column, not 2; give one, or choose"),
     ],
 )
-def test_columns_that_are_refused(columns: list[str], task: str | None, message: str) -> None:
+def test_invalid_columns_raise(columns: list[str], task: str | None, message: str) -> None:
     with pytest.raises(DataError) as caught:
         Target.infer(frame(y=["a", "b"], z=["1", "2"]), columns, task)
     assert str(caught.value).startswith(message)
@@ -326,14 +324,14 @@ def test_columns_that_are_refused(columns: list[str], task: str | None, message:
         (["a;b", "a"], "b;c", "'b;c' is not among the multilabel classes 'a', 'b'."),
     ],
 )
-def test_classes_that_are_unknown_later(values: list[Any], new: str, message: str) -> None:
+def test_unknown_classes_raise(values: list[Any], new: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         infer(values).encode(frame(y=[values[0], new]))
     assert str(caught.value).startswith(f"Data row 2, column 'y': {message}")
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3,), (), (3, 3, 1)])
-def test_predictions_of_another_shape(shape: tuple[int, ...]) -> None:
+def test_predictions_of_wrong_shape_raise(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as caught:
         infer(["a", "b", "c"]).decode(np.zeros(shape))
     assert str(caught.value) == (
@@ -341,7 +339,7 @@ def test_predictions_of_another_shape(shape: tuple[int, ...]) -> None:
     )
 
 
-def test_rows_without_a_target_are_left_out_and_told() -> None:
+def test_rows_without_a_target_are_dropped_with_a_note() -> None:
     rows = frame(x=list(range(14)), y=["a", "?", *[None] * 10, "b", "c"])
     notes: list[str] = []
     kept = drop_unlabeled(rows, ["y"], notes)
@@ -366,7 +364,7 @@ def test_rows_without_a_target_are_left_out_and_told() -> None:
         (["0.5", "1", "2"], "regression: 'y'"),
     ],
 )
-def test_what_people_are_told(values: list[Any], text: str) -> None:
+def test_summary_text(values: list[Any], text: str) -> None:
     assert infer(values).describe() == text
 
 
@@ -380,7 +378,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_targets_survive_json(name: str) -> None:
+def test_target_json_round_trip(name: str) -> None:
     target = TARGETS[name]
     text = json.dumps(target.to_json())
     assert Target.from_json(json.loads(text)) == target
@@ -400,7 +398,7 @@ def loaded(value: object) -> Target | str:
     "value",
     [None, True, 1, "x", "binary", {}, [], ["a"], ["a", "b"], ["a", "a"], [0.0], [1e400], [None]],
 )
-def test_an_edited_target_is_refused_or_used(name: str, key: str, value: object) -> None:
+def test_edited_target_raises_or_works(name: str, key: str, value: object) -> None:
     edited = copy.deepcopy(TARGETS[name].to_json())
     edited[key] = value
     target = loaded(edited)
@@ -416,7 +414,7 @@ def test_an_edited_target_is_refused_or_used(name: str, key: str, value: object)
             Target.from_json(edited)
 
 
-def test_fields_of_a_target_that_do_not_fit() -> None:
+def test_inconsistent_target_fields_raise() -> None:
     edited = TARGETS["binary"].to_json() | {"classes": ["a", "b", "c"]}
     with pytest.raises(ModelFileError) as caught:
         Target.from_json(edited)

@@ -5,7 +5,7 @@ import pytest
 
 from plainnet import BinaryCrossEntropy, fit, mlp
 from plainnet.engine import blas_threads as threads
-from plainnet.engine.blas_threads import blas_threads, limited_threads, products
+from plainnet.engine.blas_threads import blas_threads, limited_threads, product_sizes
 
 
 def blas_now():
@@ -14,8 +14,8 @@ def blas_now():
 
 def test_product_counts_by_hand():
     # forward and dW of the first layer; forward, dW and dX of the second
-    assert products(mlp(6, (5,), 4), batch=10) == [300, 300, 200, 200, 200]
-    assert products(mlp(6, (5,), 4), batch=10, train=False) == [300, 200]
+    assert product_sizes(mlp(6, (5,), 4), batch=10) == [300, 300, 200, 200, 200]
+    assert product_sizes(mlp(6, (5,), 4), batch=10, train=False) == [300, 200]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from plainnet.nn import (
     Sequential,
     mlp,
 )
-from plainnet.nn.layers import NARROW, TRANSPOSED, UNCOPIED, block_width, product
+from plainnet.nn.layers import NARROW, TRANSPOSED, UNCOPIED, block_width, matmul_in_blocks
 from plainnet.nn.validation import check_range, positive_int
 
 sizes = st.integers(1, 6)
@@ -414,7 +414,7 @@ def test_block_product_equals_product(m, k, n, order):
     assert 1 <= width <= m
     assert width == m or width * W.size <= UNCOPIED
     out = np.full((m, n), np.nan, order=order)
-    product(np.array(X, order=order), W, out, width)
+    matmul_in_blocks(np.array(X, order=order), W, out, width)
     np.testing.assert_allclose(out, X @ W, rtol=1e-11, atol=1e-11)
 
 

@@ -1,4 +1,4 @@
-"""Writing beside other users, with the modes that users chose, after writers were killed."""
+"""Atomic writes in shared folders: links, modes, and leftovers of killed writers."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as anothe
 
 
 def run_as(user: int, code: str, **names: object) -> str:
-    """Run code as a user, in a process of its own; return what it printed."""
+    """Run code as a user in a new process; return its output."""
     start = (
         "import os, sys\nfrom plainnet.storage.atomic import make_folder, resolve, write_bytes\n"
     )
@@ -33,7 +33,7 @@ def run_as(user: int, code: str, **names: object) -> str:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder like /tmp, in one that every user may enter, unlike those of pytest."""
+    """Create a folder like /tmp in a folder that every user may enter."""
     with tempfile.TemporaryDirectory() as outer:
         Path(outer).chmod(0o711)
         folder = Path(outer, "shared")
@@ -44,7 +44,7 @@ def shared() -> Iterator[Path]:
 
 @pytest.fixture
 def home(shared: Path) -> Path:
-    """A folder of Alice, with a file in it."""
+    """Create a folder of Alice with a file in it."""
     folder = shared.with_name("home")
     folder.mkdir()
     (folder / "diary").write_text("dear diary")
@@ -58,7 +58,7 @@ def home(shared: Path) -> Path:
 
 @root
 @pytest.mark.parametrize("place", ["out", "folder/diary", "folder/new"])
-def test_the_link_of_another_user_is_not_followed(shared: Path, home: Path, place: str) -> None:
+def test_links_of_other_users_are_not_followed(shared: Path, home: Path, place: str) -> None:
     link = shared / place.split("/")[0]
     link.symlink_to(home / "diary" if place == "out" else home)
     os.chown(link, BOB, BOB, follow_symlinks=False)
@@ -83,7 +83,7 @@ def test_own_links_and_those_of_root_are_followed(shared: Path, home: Path, owne
 
 
 @root
-def test_root_follows_no_link_of_a_user(shared: Path, home: Path) -> None:
+def test_root_follows_no_links_of_users(shared: Path, home: Path) -> None:
     (shared / "out").symlink_to(home / "diary")
     os.chown(shared / "out", BOB, BOB, follow_symlinks=False)
     with pytest.raises(PermissionError, match="is a link of another user and is not followed"):
@@ -92,7 +92,7 @@ def test_root_follows_no_link_of_a_user(shared: Path, home: Path) -> None:
 
 
 @root
-def test_the_file_of_another_user_in_a_shared_folder_is_left_alone(shared: Path) -> None:
+def test_files_of_other_users_in_a_shared_folder_are_not_replaced(shared: Path) -> None:
     (shared / "out").write_text("bob's")
     os.chown(shared / "out", BOB, BOB)
     (shared / "out").chmod(0o666)  # or Bob could go on reading what root writes
@@ -110,7 +110,7 @@ def test_links_are_resolved_as_the_system_does(tmp_path: Path) -> None:
         assert str(resolve(tmp_path / path)) == os.path.realpath(tmp_path / path)
 
 
-def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+def test_circular_links_raise(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links") as error:
@@ -118,7 +118,7 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     assert error.value.filename == str(tmp_path / "a")
 
 
-def test_make_folder_leaves_a_folder_that_exists(tmp_path: Path) -> None:
+def test_make_folder_keeps_an_existing_folder(tmp_path: Path) -> None:
     for _ in range(2):
         make_folder(tmp_path / "a")
     assert (tmp_path / "a").is_dir()
@@ -135,7 +135,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("old", [0o600, 0o640, 0o644, 0o664, 0o755])
-def test_a_file_keeps_its_mode(tmp_path: Path, old: int) -> None:
+def test_file_mode_is_kept(tmp_path: Path, old: int) -> None:
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "a").chmod(old)
     write_bytes(tmp_path / "a", b"new")
@@ -143,7 +143,7 @@ def test_a_file_keeps_its_mode(tmp_path: Path, old: int) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-def test_a_new_file_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int) -> None:
+def test_new_file_mode_follows_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         write_bytes(tmp_path / "a", b"new")
@@ -153,9 +153,7 @@ def test_a_new_file_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int
     assert mode(tmp_path / "a") == 0o666 & ~umask
 
 
-def test_nobody_else_can_read_a_temporary_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temporary_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def look(descriptor: int, path: Path) -> None:
@@ -167,7 +165,7 @@ def test_nobody_else_can_read_a_temporary_file(
 
 
 @pytest.mark.parametrize("old", [0o444, 0o400, 0o555])
-def test_a_write_protected_file_is_refused(tmp_path: Path, old: int) -> None:
+def test_write_protected_file_raises(tmp_path: Path, old: int) -> None:
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "a").chmod(old)
     with pytest.raises(PermissionError) as error:
@@ -178,7 +176,7 @@ def test_a_write_protected_file_is_refused(tmp_path: Path, old: int) -> None:
 
 
 @root
-def test_a_file_that_this_user_may_not_write_is_refused(shared: Path) -> None:
+def test_file_without_write_permission_raises(shared: Path) -> None:
     folder = shared.with_name("team")
     folder.mkdir()
     folder.chmod(0o777)  # where anybody could rename another file over it
@@ -189,7 +187,7 @@ def test_a_file_that_this_user_may_not_write_is_refused(shared: Path) -> None:
 
 
 @root
-def test_a_file_that_root_replaces_keeps_its_owner(home: Path) -> None:
+def test_file_replaced_by_root_keeps_its_owner(home: Path) -> None:
     (home / "diary").chmod(0o600)
     write_bytes(home / "diary", b"new")
     found = (home / "diary").stat()
@@ -197,7 +195,7 @@ def test_a_file_that_root_replaces_keeps_its_owner(home: Path) -> None:
 
 
 @root
-def test_the_group_of_a_file_is_not_exchanged_for_another(shared: Path) -> None:
+def test_file_group_is_kept(shared: Path) -> None:
     folder = shared.with_name("team")
     folder.mkdir()
     (folder / "a").write_bytes(b"old")
@@ -213,7 +211,7 @@ def test_the_group_of_a_file_is_not_exchanged_for_another(shared: Path) -> None:
 
 @pytest.fixture
 def writer(tmp_path: Path):
-    """A process that is about to replace a file: it has written, and waits."""
+    """A process that has written a temporary file and waits before replacing the target."""
     code = (
         "import os, sys\nfrom plainnet.storage.atomic import write_bytes\n"
         "os.fsync = lambda descriptor: (print('written', flush=True), sys.stdin.read())\n"
@@ -231,7 +229,7 @@ def temporary(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name.endswith(".tmp")]
 
 
-def test_the_next_write_removes_what_a_killed_writer_left(tmp_path: Path, writer) -> None:
+def test_next_write_removes_leftovers_of_killed_writers(tmp_path: Path, writer) -> None:
     others = {".a.0123abcd.tmp.txt", ".b.0123abcd.tmp", ".a.0123ABCD.tmp", "a.0123abcd.tmp"}
     for name in others:
         (tmp_path / name).write_bytes(b"not a leftover of a")
@@ -243,7 +241,7 @@ def test_the_next_write_removes_what_a_killed_writer_left(tmp_path: Path, writer
     assert (tmp_path / "a").read_bytes() == b"ours"
 
 
-def test_a_writer_that_still_writes_is_left_alone(tmp_path: Path, writer) -> None:
+def test_temporary_files_of_running_writers_are_kept(tmp_path: Path, writer) -> None:
     before = temporary(tmp_path)
     assert len(before) == 1
     write_bytes(tmp_path / "a", b"ours")
@@ -254,7 +252,7 @@ def test_a_writer_that_still_writes_is_left_alone(tmp_path: Path, writer) -> Non
     assert temporary(tmp_path) == []
 
 
-def test_a_write_that_fails_removes_nothing(
+def test_failed_write_removes_nothing(
     tmp_path: Path, writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.kill()
@@ -270,7 +268,7 @@ def test_a_write_that_fails_removes_nothing(
     assert temporary(tmp_path) == left
 
 
-def test_a_file_taken_for_a_leftover_before_it_is_locked_is_written_again(
+def test_temporary_file_removed_before_locking_is_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, taken = atomic._lock, []
@@ -288,7 +286,7 @@ def test_a_file_taken_for_a_leftover_before_it_is_locked_is_written_again(
     assert (tmp_path / "a").read_bytes() == b"whole"
 
 
-def test_neither_links_nor_pipes_are_taken_for_leftovers(tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_leftovers(tmp_path: Path) -> None:
     (tmp_path / ".a.00000000.tmp").symlink_to(tmp_path / "diary")
     os.mkfifo(tmp_path / ".a.11111111.tmp")
     (tmp_path / "diary").write_bytes(b"dear diary")

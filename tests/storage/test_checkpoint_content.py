@@ -1,4 +1,4 @@
-"""Checkpoints that lie: edited, with the digest made anew, they end in one sentence."""
+"""Forged checkpoints with a valid digest are refused in one sentence."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Edit = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
 class PowerCutError(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 def train(checkpoints: Checkpoints, cut: int = 0, stopping: EarlyStopping | None = None) -> bytes:
@@ -45,7 +45,7 @@ def train(checkpoints: Checkpoints, cut: int = 0, stopping: EarlyStopping | None
 
 @pytest.fixture
 def cut(tmp_path: Path) -> Path:
-    """A training that was cut off, with checkpoints of steps 20 and 24."""
+    """Return an interrupted training with checkpoints of steps 20 and 24."""
     with pytest.raises(PowerCutError):
         train(Checkpoints(tmp_path / "a.run", every=1), cut=7)
     return tmp_path / "a.run"
@@ -60,7 +60,7 @@ def edit(file: Path, change: Edit) -> None:
 
 
 def put(*keys: str, value: Any) -> Edit:
-    """Put a value into the header; `...` takes the field away."""
+    """Set a value in the header; `...` removes the field."""
 
     def change(arrays, header):
         for key in keys[:-1]:
@@ -73,7 +73,7 @@ def put(*keys: str, value: Any) -> Edit:
 
 
 def array(name: str, make: Callable[[np.ndarray], np.ndarray | None]) -> Edit:
-    """Exchange an array; None takes it away."""
+    """Replace an array; None removes it."""
 
     def change(arrays, header):
         made = make(arrays.pop(name, np.zeros(1)))
@@ -137,7 +137,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
+def test_forged_checkpoint_falls_back_to_the_previous_one(cut, lie):
     change, telling = LIES[lie]
     older, newest = sorted(cut.glob("*.safetensors"))
     edit(newest, change)
@@ -153,7 +153,7 @@ def test_a_lie_is_refused_and_the_checkpoint_before_it_taken(cut, lie):
         Checkpoints.load(cut, pytest.fail)
 
 
-def test_a_training_goes_on_past_a_lie_to_the_same_end(cut, tmp_path):
+def test_training_resumes_from_the_previous_checkpoint(cut, tmp_path):
     edit(max(cut.iterdir()), put("metadata", "step", value="x"))
     whole = train(Checkpoints(tmp_path / "whole.run"))
     assert train(Checkpoints.load(cut, lambda note: None)) == whole
@@ -178,7 +178,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("lie", UNFIT)
-def test_what_does_not_fit_the_training_is_refused_with_its_file(cut, lie):
+def test_mismatched_checkpoint_raises_with_its_file(cut, lie):
     change, telling = UNFIT[lie]
     newest = max(cut.iterdir())
     edit(newest, change)
@@ -188,7 +188,7 @@ def test_what_does_not_fit_the_training_is_refused_with_its_file(cut, lie):
     assert telling in str(error.value)
 
 
-def test_best_weights_are_those_of_early_stopping(tmp_path):
+def test_resume_with_early_stopping(tmp_path):
     folder, rule = tmp_path / "a.run", EarlyStopping(7)
     with pytest.raises(PowerCutError):
         train(Checkpoints(folder, every=1), cut=5, stopping=rule)
@@ -207,7 +207,7 @@ def test_best_weights_are_those_of_early_stopping(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
-def test_the_states_of_all_generators_of_numpy_are_believed(cut, kind):
+def test_states_of_all_numpy_generators_are_accepted(cut, kind):
     drawn = np.random.Generator(getattr(np.random, kind)(3))
     drawn.integers(0, 9, 1001, np.uint32)
     text = json.dumps(drawn.bit_generator.state, default=lambda value: value.tolist())
@@ -217,7 +217,7 @@ def test_the_states_of_all_generators_of_numpy_are_believed(cut, kind):
 
 
 @pytest.mark.parametrize("then", [{}, {"epochs": ...}, {"epochs\n": 8}, "x", None, [1]])
-def test_options_of_any_kind_are_other_options(cut, then):
+def test_changed_options_raise(cut, then):
     value = {"epochs": "e" * 9999} if then == {"epochs": ...} else then
     edit(max(cut.iterdir()), put("attached", "options", value=value))
     with pytest.raises(PlainnetError, match="was begun with ") as error:
@@ -231,7 +231,7 @@ def test_options_of_any_kind_are_other_options(cut, then):
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
-    """A run on a table that was cut off, as the command line would have begun it."""
+    """Return an interrupted run on a table, as started by the command line."""
 
     def watch(epoch):
         if epoch.number == 3:
@@ -260,7 +260,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("lie", RUNS)
-def test_a_run_that_lies_falls_back_to_the_one_before(begun, lie):
+def test_forged_run_falls_back_to_the_previous_checkpoint(begun, lie):
     (name, value), telling = RUNS[lie]
     older, newest = sorted(begun.glob("*.safetensors"))
     edit(newest, put("attached", name, value=value))
@@ -285,7 +285,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("lie", SETTINGS)
-def test_settings_that_lie_are_refused(begun, lie):
+def test_forged_options_raise(begun, lie):
     name, value, telling = SETTINGS[lie]
     edit(max(begun.iterdir()), put("attached", "config", name, value=value))
     with pytest.raises(ModelFileError) as error:
@@ -295,13 +295,13 @@ def test_settings_that_lie_are_refused(begun, lie):
 
 
 @pytest.mark.parametrize("name", ["out", "../../b", "/etc/b"])
-def test_a_checkpoint_names_no_file_to_write(begun, name):
+def test_checkpoint_names_no_file_to_write(begun, name):
     edit(max(begun.iterdir()), put("attached", "job", "out", value=name))
     with pytest.raises(ModelFileError, match="unknown field 'out'"):
         Job.begun(Checkpoints.load(begun, pytest.fail))
 
 
-def test_files_go_beside_the_checkpoints_and_are_called_as_they_are(begun, monkeypatch):
+def test_outputs_are_next_to_the_checkpoint_folder(begun, monkeypatch):
     monkeypatch.chdir("/")
     edit(max(begun.iterdir()), put("attached", "job", "report", value=True))
     job = Job.begun(Checkpoints.load(begun, pytest.fail))

@@ -1,4 +1,4 @@
-"""A folder of checkpoints: whatever happens to a file or a disk, the training can go on."""
+"""Checkpoint folders: training can resume after any damage to a file or disk."""
 
 import errno
 import os
@@ -32,13 +32,13 @@ BCE = BinaryCrossEntropy()
 
 
 class PowerCutError(BaseException):
-    """The process is gone: nothing that it would have done is done."""
+    """The process was killed and does nothing more."""
 
 
 def train(
     checkpoints: Checkpoints | None = None, cut: int = 0, **options: Any
 ) -> tuple[bytes, dict[str, Any]]:
-    """Train, until the power is cut after an epoch; return all that is left."""
+    """Train until a simulated power failure after an epoch; return the remaining state."""
 
     def watch(epoch):
         if epoch.number == cut:
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cut(folder: Path) -> Path:
-    """A training that was cut off in its seventh epoch, with checkpoints of steps 20 and 24."""
+    """Return a training interrupted in its seventh epoch, with checkpoints of steps 20 and 24."""
     with pytest.raises(PowerCutError):
         train(Checkpoints(folder, every=1), cut=7)
     return folder
@@ -84,16 +84,16 @@ def refused(folder: Path) -> str:
 # --- what is kept
 
 
-def test_the_last_two_are_kept(cut):
+def test_last_two_checkpoints_are_kept(cut):
     assert names(cut) == [step(20), step(24)]
 
 
-def test_a_training_goes_on_and_ends_the_same(cut):
+def test_resumed_training_gives_the_same_result(cut):
     assert train(Checkpoints.load(cut)) == WHOLE
     assert names(cut) == [step(24), step(28)]  # as often as before
 
 
-def test_the_same_checkpoint_is_the_same_bytes_but_for_the_time(cut, tmp_path):
+def test_checkpoints_are_deterministic_except_for_the_time(cut, tmp_path):
     with pytest.raises(PowerCutError):
         train(Checkpoints(tmp_path / "b.run", every=1), cut=7)
     (a, about), (b, other) = (
@@ -104,7 +104,7 @@ def test_the_same_checkpoint_is_the_same_bytes_but_for_the_time(cut, tmp_path):
         np.testing.assert_array_equal(a[name], b[name])
 
 
-def test_what_killed_writers_left_is_removed_and_nothing_else(folder):
+def test_only_leftovers_of_killed_writers_are_removed(folder):
     folder.mkdir()
     (folder / f".{step(3)}.0123abcd.tmp").write_bytes(b"half")
     (folder / "notes.txt").write_text("mine")
@@ -115,29 +115,29 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(folder):
     assert names(folder) == ["notes.txt"]
 
 
-def test_the_folder_is_removed_with_the_last_checkpoint(cut):
+def test_folder_is_removed_with_the_last_checkpoint(cut):
     Checkpoints.load(cut).remove()
     assert not cut.exists()
     Checkpoints(cut).remove()
 
 
-def test_without_every_there_is_no_folder_until_ctrl_c(folder):
+def test_without_interval_the_folder_is_created_by_ctrl_c(folder):
     assert train(Checkpoints(folder)) == WHOLE
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), "often", True])
-def test_how_often_must_be_a_number_above_0(folder, every):
+def test_interval_must_be_positive(folder, every):
     with pytest.raises(PlainnetError, match="Checkpoints: every must be"):
         Checkpoints(folder, every)
 
 
-def test_how_often_may_be_a_number_of_numpy(folder):
+def test_interval_may_be_a_numpy_scalar(folder):
     train(Checkpoints(folder, every=np.float32(4)))
     assert Checkpoints.load(folder).every == 4
 
 
-def test_an_unfinished_training_is_not_overwritten(cut):
+def test_unfinished_training_is_not_overwritten(cut):
     before = names(cut)
     with pytest.raises(PlainnetError) as error:
         Checkpoints(cut, every=1)
@@ -148,7 +148,7 @@ def test_an_unfinished_training_is_not_overwritten(cut):
     assert names(cut) == before
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_file_instead_of_a_folder_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PlainnetError, match=r"'.*file' is a file: checkpoints need a folder"):
         Checkpoints(tmp_path / "file", every=1)
@@ -158,7 +158,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(cut, share):
+def test_truncated_checkpoint_falls_back_to_the_previous_one(cut, share):
     newest, notes = cut / step(24), []
     newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
     checkpoints = Checkpoints.load(cut, notes.append)
@@ -172,7 +172,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(cut, share):
     assert names(cut) == [step(24), step(28)]
 
 
-def test_a_changed_byte_anywhere_falls_back(cut):
+def test_changed_byte_falls_back_to_the_previous_one(cut):
     newest = cut / step(24)
     whole = newest.read_bytes()
     for place in range(0, len(whole), 301):
@@ -184,14 +184,14 @@ def test_a_changed_byte_anywhere_falls_back(cut):
         assert len(notes) == 1
 
 
-def test_a_damaged_checkpoint_is_not_one_of_the_two(cut):
+def test_damaged_checkpoint_does_not_count_as_kept(cut):
     (cut / step(26)).write_bytes(b"")
     with pytest.raises(PowerCutError):
         train(Checkpoints.load(cut, lambda note: None), cut=8)
     assert names(cut) == [step(24), step(28)]
 
 
-def test_where_none_is_whole(cut):
+def test_no_valid_checkpoint_raises(cut):
     for file in cut.glob("checkpoint-*"):
         file.write_bytes(b"")
     assert refused(cut).startswith(
@@ -199,7 +199,7 @@ def test_where_none_is_whole(cut):
     )
 
 
-def test_where_there_is_none(folder):
+def test_no_checkpoint_raises(folder):
     said = "there is no training to resume in 'FOLDER': it has ended, or saved no checkpoint yet"
     assert refused(folder) == said
     folder.mkdir()
@@ -213,7 +213,7 @@ def other_header(folder: Path, **changed: Any) -> None:
         write_model(file, arrays, {**header, **changed}, "checkpoint")
 
 
-def test_another_format(cut, monkeypatch):
+def test_unknown_format_raises(cut, monkeypatch):
     for file in cut.glob("checkpoint-*"):
         arrays, header = read_model(file, "checkpoint")
         monkeypatch.setattr(files, "FORMAT", 2)
@@ -225,7 +225,7 @@ def test_another_format(cut, monkeypatch):
     )
 
 
-def test_another_version_of_plainnet(cut, monkeypatch):
+def test_other_plainnet_version_raises(cut, monkeypatch):
     monkeypatch.setattr(files, "__version__", "0.0.9")
     other_header(cut)
     monkeypatch.undo()
@@ -235,7 +235,7 @@ def test_another_version_of_plainnet(cut, monkeypatch):
     )
 
 
-def test_another_version_of_numpy_is_told(cut):
+def test_other_numpy_version_warns(cut):
     other_header(cut, platform="NumPy 1.0")
     notes: list[str] = []
     Checkpoints.load(cut, notes.append)
@@ -245,7 +245,7 @@ def test_another_version_of_numpy_is_told(cut):
     )
 
 
-def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
+def test_models_and_checkpoints_are_distinguished(cut, tmp_path):
     write_model(tmp_path / "model", {"b": np.ones(2)}, {})
     shutil.copy(tmp_path / "model", cut / step(24))
     notes: list[str] = []
@@ -255,7 +255,7 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(cut, tmp_path):
         Model.load(cut / step(20))
 
 
-def test_a_header_without_its_parts(cut):
+def test_incomplete_header_raises(cut):
     for file in cut.glob("checkpoint-*"):
         write_model(file, {"theta": np.ones(3)}, {"metadata": {}}, "checkpoint")
     assert refused(cut).endswith(
@@ -268,7 +268,7 @@ def test_a_header_without_its_parts(cut):
 
 
 def calls(monkeypatch: pytest.MonkeyPatch, name: str, at: int, what: Callable[[], None]) -> None:
-    """Let something happen in place of the call number `at` of a function of os."""
+    """Replace the call number `at` of an os function."""
     original, count = getattr(os, name), [0]
 
     def counted(*args, **more):
@@ -285,7 +285,7 @@ def full() -> None:
 
 
 @pytest.mark.parametrize("name", ["fsync", "replace"])
-def test_a_full_disk_does_not_end_the_training(folder, monkeypatch, name):
+def test_full_disk_does_not_end_training(folder, monkeypatch, name):
     calls(monkeypatch, name, 4, full)
     notes: list[str] = []
     assert train(Checkpoints(folder, 1, notes.append)) == WHOLE
@@ -299,7 +299,7 @@ def test_a_full_disk_does_not_end_the_training(folder, monkeypatch, name):
     assert train(Checkpoints.load(folder, pytest.fail)) == WHOLE
 
 
-def test_a_disk_that_is_full_from_the_start_is_an_error(folder, monkeypatch):
+def test_full_disk_at_the_start_raises(folder, monkeypatch):
     calls(monkeypatch, "fsync", 1, full)
     with pytest.raises(OSError, match="No space left") as error:
         train(Checkpoints(folder, 1))
@@ -307,7 +307,7 @@ def test_a_disk_that_is_full_from_the_start_is_an_error(folder, monkeypatch):
     assert names(folder) == []
 
 
-def test_a_warning_is_the_default_way_to_tell(folder, monkeypatch):
+def test_default_notification_is_a_warning(folder, monkeypatch):
     calls(monkeypatch, "fsync", 2, full)
     with pytest.warns(UserWarning, match="could not be written"):
         train(Checkpoints(folder, 4))
@@ -315,7 +315,7 @@ def test_a_warning_is_the_default_way_to_tell(folder, monkeypatch):
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    """A folder that may not be written to."""
+    """A folder without write permission."""
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0o555)
@@ -329,7 +329,7 @@ def locked(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o755)
 
 
-def test_a_folder_that_may_not_be_written_to(locked):
+def test_folder_without_write_permission_raises(locked):
     with pytest.raises(PermissionError) as error:
         train(Checkpoints(locked / "a.run", 1))
     assert str(error.value.filename).startswith(str(locked))
@@ -337,8 +337,8 @@ def test_a_folder_that_may_not_be_written_to(locked):
 
 @pytest.mark.parametrize("name", ["open", "fsync", "replace", "unlink", "after replace"])
 @pytest.mark.parametrize("at", [1, 2, 3, 7, 8])
-def test_a_power_cut_in_any_part_of_any_write(folder, monkeypatch, name, at):
-    """A temporary file stays behind half written, as it does where a process is killed."""
+def test_power_failure_in_any_write(folder, monkeypatch, name, at):
+    """A partly written temporary file remains, as after a killed process."""
 
     def gone() -> None:
         monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
@@ -419,7 +419,7 @@ def survey(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_run_on_a_table(survey, folder, tmp_path):
+def test_resume_a_table_run(survey, folder, tmp_path):
     whole = saved(training.train(survey, SETTINGS), tmp_path / "whole")
     cut_run(survey, SETTINGS, folder)
     assert saved(resume(Checkpoints.load(folder)), tmp_path / "rest") == whole
@@ -437,7 +437,7 @@ def test_a_run_on_a_table(survey, folder, tmp_path):
     ],
     ids=["uint8 batches", "row space"],
 )
-def test_a_run_on_pictures(config, folder, tmp_path):
+def test_resume_a_picture_run(config, folder, tmp_path):
     rng = np.random.default_rng(0)
     for name in ("bears", "pandas"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -463,7 +463,7 @@ def of_run(folder: Path, act: Callable[[Checkpoints], object]) -> str:
     [("Yes", "No"), ("Stage_fear", "Fear_of_stages"), ("Introvert", "introvert")],
     ids=["a cell", "a column's name", "a class's name"],
 )
-def test_other_data_is_refused(survey, folder, old, new):
+def test_other_data_raises(survey, folder, old, new):
     cut_run(survey, SETTINGS, folder)
     text = survey.read_text()
     survey.write_text(text.replace(old, new, 1 if old == "Yes" else -1))
@@ -475,7 +475,7 @@ def test_other_data_is_refused(survey, folder, old, new):
     resume(Checkpoints.load(folder))
 
 
-def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
+def test_other_held_out_rows_raise(survey, folder):
     cut_run(survey, SETTINGS, folder)
     frame = introverts(80)
     outcome = training.train(survey, SETTINGS)
@@ -485,7 +485,7 @@ def test_other_rows_are_refused_even_if_they_are_only_judged_by(survey, folder):
     assert "was begun with other data" in of_run(folder, resume)
 
 
-def test_other_settings_are_refused(survey, folder):
+def test_other_options_raise(survey, folder):
     cut_run(survey, SETTINGS, folder)
     other = replace(SETTINGS, lr=0.5)
     assert of_run(folder, lambda c: training.train(survey, other, checkpoints=c)) == (
@@ -494,7 +494,7 @@ def test_other_settings_are_refused(survey, folder):
     )
 
 
-def test_data_that_is_gone_is_named(survey, folder):
+def test_missing_data_is_named(survey, folder):
     cut_run(survey, SETTINGS, folder)
     survey.rename(survey.with_name("elsewhere.csv"))
     assert of_run(folder, resume) == (
@@ -502,7 +502,7 @@ def test_data_that_is_gone_is_named(survey, folder):
     )
 
 
-def test_a_training_that_was_not_a_run_cannot_be_resumed_as_one(cut):
+def test_python_training_cannot_be_resumed_as_a_run(cut):
     assert of_run(cut, resume) == (
         "the training in 'PLACE/a.run' was not begun on a file or folder, so its checkpoints do "
         "not name the data: train again as it began"

@@ -1,4 +1,4 @@
-"""JSON from a model file is read as what anybody may have written."""
+"""JsonReader validates untrusted JSON."""
 
 import json
 
@@ -16,7 +16,7 @@ FIELDS = JsonReader(
 START = "The model file is damaged or was edited: "
 
 
-def test_fields_that_are_right() -> None:
+def test_valid_fields() -> None:
     assert FIELDS.text("t") == FIELDS.text("t", ("x", "y")) == "x"
     assert FIELDS.whole("n") == FIELDS.whole("n", 3, 3) == 3
     assert FIELDS.number("n") == 3.0
@@ -29,20 +29,20 @@ def test_fields_that_are_right() -> None:
 
 
 @pytest.mark.parametrize("value", [[], None, 3, "x", {1: 2}])
-def test_what_is_no_object(value: object) -> None:
+def test_non_objects_raise(value: object) -> None:
     with pytest.raises(ModelFileError) as caught:
         JsonReader(value, "the part")
     assert str(caught.value) == f"{START}the part should be an object, but is {value!r}."
 
 
 @pytest.mark.parametrize("value", [None, 1, True, ["x"], {}, "\ud800"])
-def test_text_that_is_none(value: object) -> None:
+def test_invalid_text_raises(value: object) -> None:
     with pytest.raises(ModelFileError, match="field 'v' of the part should be text, but is"):
         JsonReader({"v": value}, "the part").text("v")
 
 
 @pytest.mark.parametrize("value", ["3", None, True, 3.0, -1, 11, 10**400, []])
-def test_whole_numbers_that_are_none(value: object) -> None:
+def test_invalid_integers_raise(value: object) -> None:
     with pytest.raises(ModelFileError, match="should be a whole number from 0 to 10, but is"):
         JsonReader({"v": value}, "the part").whole("v", 0, 10)
 
@@ -50,7 +50,7 @@ def test_whole_numbers_that_are_none(value: object) -> None:
 @pytest.mark.parametrize(
     "value", ["3", None, True, float("nan"), float("inf"), -float("inf"), 10**400, [], {}]
 )
-def test_numbers_that_are_none(value: object) -> None:
+def test_invalid_numbers_raise(value: object) -> None:
     fields = JsonReader({"v": value, "vs": [1.0, value]}, "the part")
     with pytest.raises(ModelFileError, match="field 'v' of the part should be a finite number,"):
         fields.number("v")
@@ -59,19 +59,19 @@ def test_numbers_that_are_none(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -1.5])
-def test_numbers_above_zero(value: float) -> None:
+def test_positive_numbers(value: float) -> None:
     assert JsonReader({"v": value}, "").number("v") == value
     with pytest.raises(ModelFileError, match="a finite number above zero, but is"):
         JsonReader({"v": value}, "").number("v", positive=True)
 
 
 @pytest.mark.parametrize("value", ["ab", None, {"a": 1}, [1], ["a", "a"], ["a", None], ["\udfff"]])
-def test_lists_of_text_that_are_none(value: object) -> None:
+def test_invalid_text_lists_raise(value: object) -> None:
     with pytest.raises(ModelFileError, match="should be a list"):
         JsonReader({"v": value}, "").texts("v")
 
 
-def test_messages_in_full() -> None:
+def test_messages() -> None:
     with pytest.raises(ModelFileError) as caught:
         FIELDS.text("t", ("y", "z"))
     assert (
@@ -92,6 +92,6 @@ def test_shortened_fits_on_a_line(value: object, width: int) -> None:
     assert text.isprintable()
 
 
-def test_shortened_ends_however_deep() -> None:
+def test_shortened_handles_deep_nesting() -> None:
     deep = json.loads("[" * 500 + "]" * 500)
     assert len(shortened(deep)) <= 60

@@ -1,4 +1,4 @@
-"""A lock keeps other processes out, not this one, and ends with the process that holds it."""
+"""Locks exclude other processes and end with the process that holds them."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ time.sleep(60)
 
 
 def holder(folder: Path) -> "subprocess.Popen[str]":
-    """Another process that holds a folder."""
+    """Another process that holds the lock of a folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
     )
@@ -33,7 +33,7 @@ def holder(folder: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_another_process_is_kept_out_until_it_is_killed(tmp_path: Path) -> None:
+def test_lock_excludes_other_processes_until_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         start = time.perf_counter()
         with pytest.raises(PlainnetError) as error:
@@ -49,7 +49,7 @@ def test_another_process_is_kept_out_until_it_is_killed(tmp_path: Path) -> None:
     assert lock_folder(tmp_path) is not None
 
 
-def test_one_process_shares_its_lock_and_keeps_it_as_long_as_anything_does(tmp_path: Path) -> None:
+def test_lock_is_shared_within_a_process(tmp_path: Path) -> None:
     first, second = lock_folder(tmp_path), lock_folder(tmp_path / ".")
     assert first is second
     assert first is not None
@@ -66,7 +66,7 @@ def test_one_process_shares_its_lock_and_keeps_it_as_long_as_anything_does(tmp_p
         process.kill()
 
 
-def test_a_lock_whose_file_is_gone_is_taken_anew(tmp_path: Path) -> None:
+def test_lock_with_a_removed_file_is_taken_again(tmp_path: Path) -> None:
     first = lock_folder(tmp_path)
     (tmp_path / ".lock").unlink()
     second = lock_folder(tmp_path)
@@ -74,9 +74,7 @@ def test_a_lock_whose_file_is_gone_is_taken_anew(tmp_path: Path) -> None:
     assert (tmp_path / ".lock").exists()
 
 
-def test_where_there_are_no_locks_there_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(_: int) -> None:
         raise OSError(38, "Function not implemented")
 
@@ -89,7 +87,7 @@ def test_where_there_are_no_locks_there_is_none(
         assert lock_folder(tmp_path) is None
 
 
-def test_no_link_is_followed(tmp_path: Path) -> None:
+def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "outside")
     assert lock_folder(tmp_path / "run") is None

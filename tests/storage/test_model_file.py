@@ -1,4 +1,4 @@
-"""Model files: the same bytes each time, whole or not at all, and refused once changed."""
+"""Model files: deterministic bytes, atomic writes, and rejection of changed files."""
 
 import errno
 import io
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def message(path: Path) -> str:
-    """Why a file is refused, without its name; whatever else is raised fails the test."""
+    """Return the reason why a file is refused; any other exception fails the test."""
     with pytest.raises(ModelFileError) as error:
         read_model(path)
     text = str(error.value)
@@ -51,7 +51,7 @@ def message(path: Path) -> str:
     return text.replace(repr(str(path)), "FILE")
 
 
-def test_a_round_trip_gives_equal_bytes(path):
+def test_round_trip_gives_equal_bytes(path):
     tensors, header = read_model(path)
     assert header == {**HEADER, "format": 1, "version": __version__}
     assert set(tensors) == set(TENSORS)
@@ -86,7 +86,7 @@ names = st.from_regex(r"[a-z0-9 .é\"\\]{1,8}", fullmatch=True)
     st.dictionaries(names, arrays, max_size=3),
     st.dictionaries(st.text().filter(lambda key: key not in "format version digest"), json_values),
 )
-def test_whatever_is_written_can_be_read(tmp_path_factory, tensors, header):
+def test_write_read_round_trip(tmp_path_factory, tensors, header):
     path = tmp_path_factory.mktemp("round") / "m"
     write_model(path, tensors, header)
     back, described = read_model(path)
@@ -106,7 +106,7 @@ def test_whatever_is_written_can_be_read(tmp_path_factory, tensors, header):
     ],
     ids=["numbers as keys", "tuples", "float", "names of its own"],
 )
-def test_headers_that_json_changes_can_still_be_read(path, header):
+def test_headers_changed_by_json_can_be_read(path, header):
     write_model(path, TENSORS, header)
     _, described = read_model(path)
     expected = json.loads(json.dumps({**header, "format": 1, "version": __version__}))
@@ -125,20 +125,20 @@ def test_headers_that_json_changes_can_still_be_read(path, header):
     ],
     ids=["fortran", "transposed", "strided", "0-d", "empty"],
 )
-def test_any_layout_of_an_array(path, array):
+def test_any_array_layout(path, array):
     write_model(path, {"a": array}, {})
     [back] = read_model(path)[0].values()
     assert back.shape == array.shape
     np.testing.assert_array_equal(back, array)
 
 
-def test_the_order_of_names_and_keys_does_not_matter(path, tmp_path):
+def test_order_of_names_and_keys_has_no_effect(path, tmp_path):
     other = tmp_path / "other"
     write_model(other, dict(reversed(TENSORS.items())), dict(reversed(HEADER.items())))
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_the_same_bytes_in_every_process(path, tmp_path):
+def test_bytes_are_equal_in_every_process(path, tmp_path):
     code = (
         "import numpy as np, sys; from plainnet.storage.model_file import write_model\n"
         "W = np.arange(6, dtype=np.float32).reshape(2, 3) / 7\n"
@@ -153,7 +153,7 @@ def test_the_same_bytes_in_every_process(path, tmp_path):
         assert other.read_bytes() == path.read_bytes()
 
 
-def test_any_safetensors_reader_can_read_it(path):
+def test_file_is_valid_safetensors(path):
     from safetensors.numpy import load_file
 
     for name, array in load_file(path).items():
@@ -171,7 +171,7 @@ def fails(code: int) -> Callable[..., None]:
 
 
 class FullDisk(io.FileIO):
-    """A file that takes ten bytes and no more."""
+    """A file that accepts only ten bytes."""
 
     def write(self, content: bytes) -> int:  # type: ignore[override]
         super().write(content[:10])
@@ -180,7 +180,7 @@ class FullDisk(io.FileIO):
 
 @pytest.mark.parametrize("failing", ["replace", "fsync", "write"])
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_write_that_fails_leaves_everything_as_it_was(path, monkeypatch, failing, exists):
+def test_failed_write_changes_nothing(path, monkeypatch, failing, exists):
     before = path.read_bytes()
     if not exists:
         path.unlink()
@@ -197,7 +197,7 @@ def test_a_write_that_fails_leaves_everything_as_it_was(path, monkeypatch, faili
     assert not exists or path.read_bytes() == before
 
 
-def test_ctrl_c_while_writing_leaves_everything_as_it_was(path, monkeypatch):
+def test_ctrl_c_in_a_write_changes_nothing(path, monkeypatch):
     before = path.read_bytes()
 
     def interrupt(descriptor: int) -> None:
@@ -210,7 +210,7 @@ def test_ctrl_c_while_writing_leaves_everything_as_it_was(path, monkeypatch):
     assert path.read_bytes() == before
 
 
-def test_what_cannot_be_saved_replaces_nothing(path):
+def test_unsavable_content_replaces_nothing(path):
     before = path.read_bytes()
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ModelFileError) as error:
@@ -221,7 +221,7 @@ def test_what_cannot_be_saved_replaces_nothing(path):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float16", ">f4", "bool", "object", "complex64"])
-def test_another_type_of_numbers_is_refused_when_writing(path, dtype):
+def test_unsupported_dtype_raises(path, dtype):
     before = path.read_bytes()
     with pytest.raises(ModelFileError) as error:
         write_model(path, {"W": np.ones(2).astype(dtype)}, {})
@@ -230,14 +230,14 @@ def test_another_type_of_numbers_is_refused_when_writing(path, dtype):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32(1), {1, 2}, b"x"])
-def test_a_header_that_json_cannot_hold_is_refused_when_writing(path, value):
+def test_header_without_json_representation_raises(path, value):
     before = path.read_bytes()
     with pytest.raises(ModelFileError, match="the header of a model file must be JSON: "):
         write_model(path, TENSORS, {"record": {"x": value}})
     assert path.read_bytes() == before
 
 
-def test_many_writers_at_once(tmp_path):
+def test_concurrent_writers(tmp_path):
     path, errors = tmp_path / "m", []
 
     def write(k: int) -> None:
@@ -257,7 +257,7 @@ def test_many_writers_at_once(tmp_path):
     assert path.read_bytes() in {bytes([k]) * 1000 for k in range(4)}
 
 
-def test_a_file_may_have_a_long_name(tmp_path):
+def test_long_file_name(tmp_path):
     path = tmp_path / ("m" * 255)
     write_model(path, TENSORS, HEADER)
     assert set(read_model(path)[0]) == set(TENSORS)
@@ -265,7 +265,7 @@ def test_a_file_may_have_a_long_name(tmp_path):
 
 @pytest.fixture
 def locked(path: Path) -> Iterator[Path]:
-    """A model file that may not be read in a folder that may not be written to."""
+    """An unreadable model file in a folder without write permission."""
     path.chmod(0)
     path.parent.chmod(0o555)
     root = os.geteuid() == 0
@@ -278,12 +278,12 @@ def locked(path: Path) -> Iterator[Path]:
     path.chmod(0o644)
 
 
-def test_a_folder_that_may_not_be_written_to(locked):
+def test_folder_without_write_permission_raises(locked):
     with pytest.raises(PermissionError):
         write_model(locked, TENSORS, {})
 
 
-def test_a_file_that_may_not_be_read(locked):
+def test_unreadable_file_raises(locked):
     assert "Permission denied" in message(locked)
 
 
@@ -296,7 +296,7 @@ def test_a_file_that_may_not_be_read(locked):
         (".", OSError),
     ],
 )
-def test_a_place_that_cannot_be_written(tmp_path, place, kind):
+def test_unwritable_path_raises(tmp_path, place, kind):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(kind):
@@ -307,7 +307,7 @@ def test_a_place_that_cannot_be_written(tmp_path, place, kind):
 # --- damage
 
 
-def test_a_file_cut_short_anywhere(path):
+def test_truncated_file_raises(path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 37):
         path.write_bytes(whole[:size])
@@ -319,7 +319,7 @@ def test_a_file_cut_short_anywhere(path):
 
 
 @pytest.mark.parametrize("change", [0x01, 0x20, 0x80, 0xFF])
-def test_a_byte_changed_anywhere(tmp_path, change):
+def test_changed_byte_raises(tmp_path, change):
     path = tmp_path / "m"
     write_model(path, {"a.W": np.array([[0.5, -2.0]], np.float32)}, {"task": "binary"})
     whole = path.read_bytes()
@@ -330,7 +330,7 @@ def test_a_byte_changed_anywhere(tmp_path, change):
         assert message(path)
 
 
-def test_two_bytes_changed_at_random(path):
+def test_two_changed_bytes_raise(path):
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     tensors, header = read_model(path)
     for _ in range(1500):
@@ -347,7 +347,7 @@ def test_two_bytes_changed_at_random(path):
 
 
 def edited(path: Path, edit: Callable[[dict[str, object]], object]) -> None:
-    """Change the JSON header as somebody with an editor and patience might."""
+    """Edit the JSON header."""
     content = path.read_bytes()
     (size,) = struct.unpack("<Q", content[:8])
     outer = json.loads(content[8 : 8 + size])
@@ -392,23 +392,23 @@ def edited(path: Path, edit: Callable[[dict[str, object]], object]) -> None:
         ),
     ],
 )
-def test_a_header_edited_by_hand(path, edit, expected):
+def test_edited_header_raises(path, edit, expected):
     edited(path, edit)
     assert message(path) == expected
 
 
-def test_an_edit_that_changes_nothing_is_no_edit(path):
+def test_edit_without_change_is_accepted(path):
     edited(path, lambda header: None)  # other blanks and another order of keys
     assert read_model(path)[1]["task"] == "binary"
 
 
 @pytest.mark.parametrize("depth", range(940, 1001, 4))
-def test_a_header_nested_to_the_brink(path, depth):
+def test_deeply_nested_header(path, depth):
     edited(path, lambda h: '{"format": 1, "x": ' + "[" * depth + "]" * depth + "}")
     assert message(path) in (f"FILE {DIGEST}", "FILE: the header is not a JSON object")
 
 
-def test_arrays_exchanged_renamed_or_reshaped(path):
+def test_swapped_renamed_or_reshaped_arrays_raise(path):
     content = path.read_bytes()
     (size,) = struct.unpack("<Q", content[:8])
     outer = json.loads(content[8 : 8 + size])
@@ -430,7 +430,7 @@ def test_arrays_exchanged_renamed_or_reshaped(path):
         assert rewritten(lambda o, d=dtype, s=shape: o["dense1.W"].update(dtype=d, shape=s))
 
 
-def test_numbers_that_are_not_finite_in_a_file(path, monkeypatch):
+def test_nonfinite_parameters_in_a_file_raise(path, monkeypatch):
     monkeypatch.setattr(model_file.np, "isfinite", lambda array: np.ones(array.shape, bool))
     write_model(path, {"a": np.array([1, np.nan])}, {})  # with a digest that is right
     monkeypatch.undo()
@@ -440,7 +440,7 @@ def test_numbers_that_are_not_finite_in_a_file(path, monkeypatch):
 # --- files of other kinds
 
 
-def test_what_is_no_model(tmp_path):
+def test_files_that_are_no_models_raise(tmp_path):
     path = tmp_path / "m"
     assert message(path) == "there is no model file FILE"
     path.mkdir()
@@ -465,7 +465,7 @@ def test_what_is_no_model(tmp_path):
         assert message(path).startswith("FILE is ")
 
 
-def test_a_pickle_is_not_run(tmp_path):
+def test_pickle_is_not_executed(tmp_path):
     class Bomb:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "run"),)
@@ -475,14 +475,14 @@ def test_a_pickle_is_not_run(tmp_path):
     assert os.listdir(tmp_path) == ["m"]
 
 
-def test_a_name_that_is_too_long_and_one_that_no_system_takes(tmp_path):
+def test_invalid_file_names_raise(tmp_path):
     assert message(tmp_path / ("a" * 300))
     with pytest.raises(ModelFileError, match="there is no model file"):
         read_model("a\0b")
 
 
 @pytest.mark.parametrize("size", [2**20, 2**27, 2**40, 2**63 - 1, 2**64 - 1])
-def test_sizes_that_are_claimed_are_not_allocated(path, size):
+def test_declared_sizes_are_not_allocated(path, size):
     content = path.read_bytes()
     (n,) = struct.unpack("<Q", content[:8])
     metadata = json.dumps(json.loads(content[8 : 8 + n])["__metadata__"])
@@ -501,7 +501,7 @@ def test_sizes_that_are_claimed_are_not_allocated(path, size):
         tracemalloc.stop()
 
 
-def test_a_link_stays_a_link_and_what_it_points_to_is_written(tmp_path):
+def test_write_through_a_link_keeps_the_link(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     write_bytes(tmp_path / "link", b"new")
@@ -509,14 +509,14 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_written(tmp_path):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
-def test_what_is_no_ordinary_file_is_left_alone(tmp_path):
+def test_special_files_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not an ordinary file"):
         write_bytes(tmp_path / "pipe", b"new")
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+def test_full_disk_error_names_the_target_file(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.columns import Cells
-from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import JsonReader, shortened
+from plainnet.errors import DataError
+from plainnet.storage.json_reader import JsonReader, damaged, shortened
 
 ColumnKind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
@@ -160,9 +160,8 @@ class NumberColumn(FeatureColumn):
         ends = [abs((end - column.mean) / column.scale) for end in (column.low, column.high)]
         largest = float(np.finfo(np.float32).max)
         if not column.low <= column.median <= column.high or max(ends) > largest:
-            raise ModelFileError(
-                "The model file is damaged or was edited: low, median, high, mean and scale of "
-                f"{stored.where} do not fit each other."
+            raise damaged(
+                f"low, median, high, mean and scale of {stored.where} do not fit each other"
             )
         return column
 
@@ -353,9 +352,7 @@ class IndicatorColumn(FeatureColumn):
     def from_json(cls, stored: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
         if missing == 0:
-            raise ModelFileError(
-                f"The model file is damaged or was edited: {stored.where} should miss some cells."
-            )
+            raise damaged(f"{stored.where} should miss some cells")
         return cls(name, missing, stored.text("values"))
 
     @property

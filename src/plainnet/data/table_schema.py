@@ -27,8 +27,8 @@ from plainnet.data.column_kinds import (
 from plainnet.data.columns import MANY, Cells
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.read_table import absent_column, named
-from plainnet.errors import DataError, ModelFileError
-from plainnet.storage.json_reader import JsonReader, shortened
+from plainnet.errors import DataError
+from plainnet.storage.json_reader import JsonReader, damaged, shortened
 
 _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
@@ -334,9 +334,9 @@ read as unknown (1 row).
         columns = tuple(column_from_json(f, rows) for f in fields.objects("columns", "column"))
         schema = cls(columns, rows)
         if len({column.name for column in columns}) < len(columns) or schema.n_features == 0:
-            raise ModelFileError(
-                "The model file is damaged or was edited: the columns of the table's schema should "
-                "have different names and at least one feature."
+            raise damaged(
+                "the columns of the table's schema should have different names and at least one "
+                "feature"
             )
         return schema
 

@@ -13,9 +13,9 @@ from plainnet.data.column_kinds import NumberColumn
 from plainnet.data.columns import MANY, Cells
 from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
 from plainnet.data.read_table import absent_column, named
-from plainnet.errors import DataError, ModelFileError
+from plainnet.errors import DataError
 from plainnet.nn.losses import is_positive
-from plainnet.storage.json_reader import JsonReader, shortened
+from plainnet.storage.json_reader import JsonReader, damaged, shortened
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -290,9 +290,8 @@ class Target:
             fields.text("decimal", (".", ",")),
         )
         if not target._is_possible():
-            raise ModelFileError(
-                "The model file is damaged or was edited: the target's columns, classes, mean and "
-                f"scale do not fit its task, {target.task}."
+            raise damaged(
+                f"the target's columns, classes, mean and scale do not fit its task, {target.task}"
             )
         return target
 

@@ -16,7 +16,7 @@ WORTH_A_THREAD = 1_200_000
 NEVER_SHARED = 2**18
 
 
-def products(net: Sequential, batch: int, train: bool = True) -> list[int]:
+def product_sizes(net: Sequential, batch: int, train: bool = True) -> list[int]:
     """Count the multiplications of each matrix product of a step."""
     counts: list[int] = []
     for variable in net.params.variables:
@@ -34,7 +34,7 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     sum over one step decides between one thread and all.
     """
     available = available_threads()
-    counts = [count for count in products(net, batch, train) if count > NEVER_SHARED]
+    counts = [count for count in product_sizes(net, batch, train) if count > NEVER_SHARED]
     saved = sum(counts) * (1 - 1 / available)
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 

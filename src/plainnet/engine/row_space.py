@@ -6,7 +6,7 @@ import numpy as np
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.nn.activations import Identity
-from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, product
+from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, matmul_in_blocks
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.optim.optimizers import SGD, Optimizer
@@ -109,7 +109,7 @@ class _RowDense(Layer):
             F = self.buffer("F", (self.m + self.n_out, len(X))).T
             np.take(self.features, self.rows, axis=0, out=F, mode="clip")
         out = self.buffer("product", (self.n_out, len(X))).T
-        product(F, self.A, out, block_width(len(F), self.A.size))
+        matmul_in_blocks(F, self.A, out, block_width(len(F), self.A.size))
         Z = self.output(out.shape)
         Z[...] = out
         Z += self.b

@@ -13,7 +13,7 @@ from plainnet.evaluate.membership import Share
 from plainnet.evaluate.training_record import finite
 from plainnet.metrics.curves import Bin
 from plainnet.metrics.intervals import Difference
-from plainnet.storage.json_reader import JsonReader
+from plainnet.storage.json_reader import JsonReader, damaged
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
@@ -254,7 +254,4 @@ def _numbers(json: JsonReader, key: str, n: int) -> tuple[float, ...]:
 
 def _require(sound: bool, json: JsonReader, key: str) -> None:
     if not sound:
-        raise ModelFileError(
-            f"The model file is damaged or was edited: field {key!r} of {json.where} does not fit "
-            "the model."
-        )
+        raise damaged(f"field {key!r} of {json.where} does not fit the model")

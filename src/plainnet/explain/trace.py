@@ -52,7 +52,7 @@ def numbers_json(values: Array, n: int) -> dict[str, Any]:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Step:
+class LayerOutput:
     """One layer's output for a row."""
 
     name: str  # of the layer, such as dense1
@@ -138,7 +138,7 @@ class Trace:
     """One row all the way through a network, and back if its target is known."""
 
     x: Array  # the row as it entered
-    steps: tuple[Step, ...]  # one for each layer; the last output is the logits
+    steps: tuple[LayerOutput, ...]  # one for each layer; the last output is the logits
     a: Array  # the prediction
     link: str
     link_code: SourceLocation | None
@@ -228,7 +228,7 @@ class _Passes:
     loss: Loss
     X: Array
     y: Array | None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[LayerOutput] = field(default_factory=list)
     outputs: list[Array] = field(default_factory=list)
     value: float = 0.0
 
@@ -241,7 +241,7 @@ class _Passes:
             self.outputs.append(Y)
             own = {v.name: getattr(layer, v.name).copy() for v in layer.variables}
             self.steps.append(
-                Step(
+                LayerOutput(
                     layer.name,
                     type(layer).__name__,
                     _symbol(layer, n_dense),

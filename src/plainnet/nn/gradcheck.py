@@ -196,10 +196,10 @@ def gradcheck(
     return GradCheck(rows, difference, threshold)
 
 
-Step = tuple[int, ...] | Array  # the index of one entry, or a direction
+Direction = tuple[int, ...] | Array  # the index of one entry, or a direction
 
 
-def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Step]:
+def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Direction]:
     flat = np.arange(array.size)
     if sample is not None and sample < array.size:
         flat = np.sort(rng.choice(array.size, sample, replace=False))
@@ -210,7 +210,7 @@ def _slopes(
     value: Callable[[], tuple[float, Array, list[Array]]],
     array: Array,
     grad: Array,
-    steps: list[Step],
+    steps: list[Direction],
     eps: float,
 ) -> tuple[Array, Array, Array]:
     """Return analytic and numeric slopes along each step, and whether it crosses a kink."""
@@ -230,7 +230,7 @@ def _slopes(
     return a, n, crossed
 
 
-def _direction(step: Step, array: Array) -> Array:
+def _direction(step: Direction, array: Array) -> Array:
     if not isinstance(step, tuple):
         return step
     direction = np.zeros_like(array)
@@ -246,7 +246,7 @@ def _difference(a: Array, n: Array, floor: float) -> float:
 def _row(
     name: str,
     array: Array,
-    steps: list[Step],
+    steps: list[Direction],
     a: Array,
     n: Array,
     crossed: Array,

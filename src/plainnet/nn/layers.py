@@ -95,7 +95,7 @@ class Layer(ABC):
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
-    _built: frozenset[str] = frozenset()  # attributes from before the first forward
+    _built: frozenset[str] = frozenset()  # its attributes once a network has built it
     _buffers: dict[str, Array]
     _next: Dense | None = None  # a dense layer that takes the output
 
@@ -186,18 +186,6 @@ class Layer(ABC):
         Dropout(rate=0.2)
         """
         return type(self)(**self.config())
-
-    @property
-    @final
-    def in_network(self) -> bool:
-        """Whether a network uses this layer.
-
-        Examples
-        --------
-        >>> Dropout(0.2).in_network
-        False
-        """
-        return bool(self._built)
 
     @final
     def bind(
@@ -377,7 +365,7 @@ class Dense(Layer):
         elif train or not self._blocks:
             self.Wb.dot(self.X1T, self._ZT)
         else:
-            product(self.X1T.T, self.Wb.T, self._Z, self._width)
+            matmul_in_blocks(self.X1T.T, self.Wb.T, self._Z, self._width)
         return self._Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
@@ -471,7 +459,7 @@ def block_width(m: int, size: int) -> int:
     return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of equal size
 
 
-def product(X: Array, W: Array, out: Array, width: int) -> None:
+def matmul_in_blocks(X: Array, W: Array, out: Array, width: int) -> None:
     """Write X W, a block of rows at a time."""
     whole = len(X) - len(X) % width
     blocks, outs = (A[:whole].reshape(-1, width, A.shape[1]) for A in (X, out))
@@ -574,8 +562,8 @@ def check_layers(layers: Sequence[Layer]) -> None:
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
-        if layer.in_network or id(layer) in seen:
-            where = f"a network uses it as {layer.name!r}" if layer.in_network else "it comes twice"
+        if layer._built or id(layer) in seen:
+            where = f"a network uses it as {layer.name!r}" if layer._built else "it comes twice"
             raise PlainnetError(
                 f"layer {i + 1}, {layer!r}, can be used only once, but {where}: "
                 "make a new layer, or pass layer.copy()"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.parameters import ONE, ZERO, Array, number
+from plainnet.nn.parameters import ONE, ZERO, Array, scalar
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
 
@@ -107,7 +107,7 @@ class Loss(ABC):
         if not losses.size:
             raise PlainnetError("a loss needs at least one row, got none")
         if weight is None:
-            dZ *= number(1 / losses.size, dZ.dtype)
+            dZ *= scalar(1 / losses.size, dZ.dtype)
             return float(np.add.reduce(losses, None)) / losses.size, dZ
         weight = np.asarray(weight)
         if weight.shape != (len(losses),):

@@ -12,6 +12,8 @@ from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import register
 from plainnet.nn.validation import check_range
 
+_GRADIENTS = ("dgamma = column sums of dY Xhat", "dbeta = column sums of dY")
+
 
 class _Normalization(Layer):
     """Normalize to mean 0 and variance 1, then scale and shift each feature."""
@@ -20,6 +22,15 @@ class _Normalization(Layer):
     beta: Array
     dgamma: Array
     dbeta: Array
+
+    @final
+    def _specs(self, in_shape: Shape) -> list[ParameterSpec]:
+        """Describe the scale and the shift of each feature."""
+        n = (in_shape[-1],)
+        return [
+            ParameterSpec("gamma", n, "bias", "ones"),
+            ParameterSpec("beta", n, "bias", "zeros"),
+        ]
 
     @final
     def _scaled(self, Xhat: Array) -> Array:
@@ -63,11 +74,7 @@ class BatchNorm(_Normalization):
 
     options = ("momentum", "eps")
     formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)"
-    gradient_formulas = (
-        "dgamma = column sums of dY Xhat",
-        "dbeta = column sums of dY",
-        "dX = gamma / std dY",
-    )
+    gradient_formulas = (*_GRADIENTS, "dX = gamma / std dY")
     torch_names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     running_mean: Array
     running_var: Array
@@ -80,8 +87,7 @@ class BatchNorm(_Normalization):
         """Return the shape unchanged."""
         n = (in_shape[-1],)
         self.variables = [
-            ParameterSpec("gamma", n, "bias", "ones"),
-            ParameterSpec("beta", n, "bias", "zeros"),
+            *self._specs(in_shape),
             ParameterSpec("running_mean", n, "state", "zeros"),
             ParameterSpec("running_var", n, "state", "ones"),
         ]
@@ -156,8 +162,7 @@ class LayerNorm(_Normalization):
     options = ("eps",)
     formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample"
     gradient_formulas = (
-        "dgamma = column sums of dY Xhat",
-        "dbeta = column sums of dY",
+        *_GRADIENTS,
         "dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY",
     )
     torch_names = ("weight", "bias")
@@ -167,11 +172,7 @@ class LayerNorm(_Normalization):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        n = (in_shape[-1],)
-        self.variables = [
-            ParameterSpec("gamma", n, "bias", "ones"),
-            ParameterSpec("beta", n, "bias", "zeros"),
-        ]
+        self.variables = self._specs(in_shape)
         return in_shape
 
     def forward(self, X: Array, train: bool) -> Array:

@@ -12,10 +12,10 @@ from numpy.typing import DTypeLike, NDArray
 from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
-Kind = Literal["weight", "bias", "state"]
+ParameterKind = Literal["weight", "bias", "state"]
 # As arrays: NumPy needs as long to convert a Python number as for work on a small array.
 ZERO, ONE = np.zeros((), np.float32), np.ones((), np.float32)
-_ORDER: tuple[Kind, ...] = ("weight", "bias", "state")
+_ORDER: tuple[ParameterKind, ...] = ("weight", "bias", "state")
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a mistake or a hostile file
 
 
@@ -34,7 +34,7 @@ class ParameterSpec(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    kind: Kind
+    kind: ParameterKind
     init: str
     beside: str = ""
 
@@ -197,7 +197,7 @@ def with_bias(W: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def number(value: float, dtype: np.dtype[Any]) -> Array:
+def scalar(value: float, dtype: np.dtype[Any]) -> Array:
     """Return a number as an array, so that NumPy need not convert it at every step."""
     constant = np.array(value, dtype)
     constant.flags.writeable = False

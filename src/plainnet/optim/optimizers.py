@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.parameters import Array, number
+from plainnet.nn.parameters import Array, scalar
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
 from plainnet.optim.schedules import Schedule
@@ -220,7 +220,7 @@ class SGD(Optimizer):
         direction = grad
         if self.momentum:
             v = self.state["v"]
-            v *= number(self.momentum, v.dtype)
+            v *= scalar(self.momentum, v.dtype)
             v += grad
             direction = grad + self.momentum * v if self.nesterov else v
         theta -= np.multiply(direction, np.array(lr, theta.dtype), self.scratch)
@@ -305,7 +305,7 @@ class _Adaptive(Optimizer):
         m, v, scratch = self.state["m"], self.state["v"], self.scratch
         a = (1 - self.beta1) / (1 - self.beta1**self.t)
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
-        m *= number(self.beta1, theta.dtype)
+        m *= scalar(self.beta1, theta.dtype)
         m += grad
         _sum_squares(v, grad, self.beta2, scratch)
         np.sqrt(v, scratch)
@@ -407,7 +407,7 @@ class AdamW(_Adaptive):
 def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
     """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
     np.multiply(grad, grad, scratch)
-    s *= number(rho, s.dtype)
+    s *= scalar(rho, s.dtype)
     s += scratch
 
 

@@ -8,7 +8,7 @@ from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation
 from plainnet.explain.importance import Estimate
 from plainnet.explain.neighbors import Neighbor
-from plainnet.explain.trace import Gradient, Slope, Step, excerpt, shape_text
+from plainnet.explain.trace import Gradient, LayerOutput, Slope, excerpt, shape_text
 from plainnet.formatting import percent
 from plainnet.nn.parameters import Array
 from plainnet.report.html import Table
@@ -79,7 +79,7 @@ def inputs_table(explanation: Explanation) -> Table:
     return Table(caption, ("number", "value"), rows, (1,))
 
 
-def parameters_text(step: Step) -> str:
+def parameters_text(step: LayerOutput) -> str:
     """Say which parameters a layer has: names, shapes and ranges; empty where it has none."""
     return "; ".join(
         f"{name} {shape_text(a.shape)}, from {a.min():.6g} to {a.max():.6g}"

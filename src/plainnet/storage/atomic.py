@@ -1,6 +1,6 @@
-"""Atomic file writing: a file is complete or unchanged, in every place that plainnet writes to.
+"""Atomic file writing: every file that plainnet writes is complete or unchanged.
 
-docs/security.md says what is promised where other users share the folder.
+docs/security.md states the guarantees for folders shared with other users.
 """
 
 import errno
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_MOST_LINKS = 40  # in a path, as Linux has it
+_MAX_LINKS = 40  # in a path, as in Linux
 _POSIX = os.name == "posix"
 _UMASK = threading.Lock()  # reading the umask sets it for a moment
 
@@ -29,23 +29,23 @@ def write_bytes(path: str | Path, content: bytes) -> None:
                 file.flush()
                 _set_mode(file.fileno(), path)
                 os.fsync(file.fileno())
-                if not _POSIX:  # where an open file cannot be renamed, and nobody can remove it
+                if not _POSIX:  # Windows does not rename an open file
                     file.close()
                 os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:  # a full disk names no file, and else it is the temporary one
+    except OSError as error:  # names no file, or the temporary one
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     _remove_leftovers(path)
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder unless it exists, without following another user's link."""
+    """Create a folder unless it exists, without following another user's link."""
     resolve(path).mkdir(exist_ok=True)
 
 
 def writable(path: str | Path) -> Path:
-    """Return the file that a path leads to, or raise OSError if it must not be replaced."""
+    """Return the file to which a path leads, or raise OSError if it must not be replaced."""
     target = resolve(path)
     try:
         old = target.lstat()
@@ -75,13 +75,13 @@ def resolve(path: str | Path) -> Path:
         here = done.parent if part == ".." else done / part
         try:
             found = here.lstat()
-        except FileNotFoundError:  # no link, then
+        except FileNotFoundError:  # so it is no link
             found = None
         if found is None or not stat.S_ISLNK(found.st_mode):
             done = here
             continue
         links += 1
-        if links > _MOST_LINKS:
+        if links > _MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
         if not _is_trusted(found):
             raise PermissionError(
@@ -102,14 +102,14 @@ def _is_trusted(found: os.stat_result) -> bool:
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
-    """Create a file beside another, for this user alone, and lock it while it is written."""
+    """Create and lock a file in the same folder, for this user only."""
     while True:
         name = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}.tmp"
         file = open(name, "xb", opener=_private)  # noqa: SIM115 - its writer closes it
         _lock(file, wait=True)
         if not _POSIX or os.fstat(file.fileno()).st_nlink:
             return name, file
-        file.close()  # another writer took it for a leftover before it was locked
+        file.close()  # another writer removed it as a leftover before it was locked
 
 
 def _private(path: str, flags: int) -> int:
@@ -117,7 +117,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _lock(file: BinaryIO, wait: bool) -> bool:
-    """Lock a file until it is closed, as it is when its process ends; False if that cannot be."""
+    """Lock a file until it is closed or its process ends; False if that is impossible."""
     try:
         import fcntl
 
@@ -128,7 +128,7 @@ def _lock(file: BinaryIO, wait: bool) -> bool:
 
 
 def _set_mode(descriptor: int, path: Path) -> None:
-    """Give a new file the owner and mode of the file it replaces, else those the umask gives."""
+    """Give a new file the owner and mode of the file it replaces, or the default mode."""
     if not _POSIX:
         return
     try:

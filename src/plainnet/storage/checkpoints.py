@@ -23,7 +23,7 @@ from plainnet.storage.checkpoint_folder import CheckpointFolder
 from plainnet.storage.json_reader import JsonReader, shortened
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train.history import COLUMNS
-from plainnet.train.state import Checkpoint, CheckpointStore, Options, Rows
+from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows
 from plainnet.train.step import TrainStep
 
 _EDITED = "The model file is damaged or was edited: "  # from `JsonReader`
@@ -174,7 +174,9 @@ class Checkpoints(CheckpointStore):
         """Whether the folder holds checkpoints, of this training or another."""
         return bool(self.files.files())
 
-    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
+    def begin(
+        self, net: Sequential, train_step: TrainStep, rows: FitRows, options: FitOptions
+    ) -> None:
         """Require that a resumed training equals the one that was begun."""
         loss, steps = train_step.loss, options["epochs"] * options["batches"]
         initial = digest(net.params.theta) if options["row space"] is not None else ""
@@ -325,7 +327,9 @@ def _check_arrays(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> N
         raise ModelFileError("array 'sums' or 'history.seconds' holds a number below 0 or infinite")
 
 
-def _check_fit(found: Checkpoint, train_step: TrainStep, rows: Rows, options: Options) -> None:
+def _check_fit(
+    found: Checkpoint, train_step: TrainStep, rows: FitRows, options: FitOptions
+) -> None:
     """Validate a checkpoint against the training that resumes from it."""
     metadata, arrays = found.metadata, found.arrays
     theta, state = train_step.net.params.theta, train_step.optimizer.state

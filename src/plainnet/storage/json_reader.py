@@ -1,4 +1,4 @@
-"""Reading the JSON of a model file as what it is: text that anybody may have edited."""
+"""Read the JSON of a model file, which anybody may have edited, field by field."""
 
 from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
@@ -9,30 +9,32 @@ from typing import Any, final
 from plainnet.errors import ModelFileError
 
 _LONGEST_PATH, _LONGEST_NAME = 4096, 255  # characters and bytes, as on most systems
-_OUTLINE = Repr()  # lists within lists end after six levels, however deep they go
+_SHORT_REPR = Repr()  # ends after six levels of nesting
 
 
 def shortened(value: object, width: int = 60) -> str:
-    r"""Show a value of any kind on one line of a message."""
+    """Return a short text of any value for one line of a message."""
     if isinstance(value, str):
-        # Cut before it is quoted, so that a cell of a gigabyte costs nothing.
+        # Cut before quoting, so that a text of a gigabyte costs nothing.
         text = repr(value[:width])
         return text if len(text) <= width and len(value) <= width else text[: width - 1] + "…"
-    text = _OUTLINE.repr(value)
+    text = _SHORT_REPR.repr(value)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def damaged(problem: str) -> ModelFileError:
+    """Return the error for a part of a model file that cannot be as plainnet wrote it."""
+    return ModelFileError(f"The model file is damaged or was edited: {problem}.")
 
 
 @final
 class JsonReader:
-    """One JSON object, read field by field, each checked for type and value."""
+    """Reads the fields of one JSON object, and checks the type and value of each."""
 
     def __init__(self, value: object, where: str) -> None:
         self.where = where
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            raise ModelFileError(
-                f"The model file is damaged or was edited: {where} should be an object, "
-                f"but is {shortened(value)}."
-            )
+            raise damaged(f"{where} should be an object, but is {shortened(value)}")
         self.values: Mapping[str, object] = value
 
     def __iter__(self) -> Iterator[str]:
@@ -40,13 +42,10 @@ class JsonReader:
         return iter(self.values)
 
     def only(self, *keys: str) -> None:
-        """Refuse fields other than `keys`: nothing in a file is read past in silence."""
+        """Refuse fields other than `keys`."""
         unknown = sorted(set(self.values) - set(keys))
         if unknown:
-            raise ModelFileError(
-                f"The model file is damaged or was edited: {self.where} has the unknown field "
-                f"{shortened(unknown[0])}."
-            )
+            raise damaged(f"{self.where} has the unknown field {shortened(unknown[0])}")
 
     def text(self, key: str, options: Collection[str] | None = None) -> str:
         """Return the text of field `key`, one of `options` where they are given."""
@@ -60,8 +59,7 @@ class JsonReader:
     def whole(self, key: str, low: int = 0, high: int = 2**53) -> int:
         """Return the whole number of field `key`, from `low` to `high`."""
         value = self._get(key)
-        # JSON's true is an int in Python; it is no count.
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if type(value) is not int or not low <= value <= high:  # true is no number
             raise self.wrong(key, f"a whole number from {low} to {high}", value)
         return value
 
@@ -70,10 +68,8 @@ class JsonReader:
     ) -> tuple[int, ...]:
         """Return the list of whole numbers of field `key`, each from `low` to `high`, n in all."""
         values = self._list(key)
-        if not all(type(v) is int and low <= v <= high for v in values) or n not in (
-            None,
-            len(values),
-        ):
+        right_length = n is None or n == len(values)
+        if not right_length or not all(type(v) is int and low <= v <= high for v in values):
             count = "" if n is None else f"{n} "
             raise self.wrong(key, f"a list of {count}whole numbers from {low} to {high}", values)
         return tuple(values)
@@ -88,7 +84,7 @@ class JsonReader:
         return path
 
     def null(self, key: str) -> bool:
-        """Say whether field `key` is there and holds null."""
+        """Return whether field `key` holds null."""
         return self._get(key) is None
 
     def number(self, key: str, positive: bool = False) -> float:
@@ -107,9 +103,9 @@ class JsonReader:
         """Return the list of finite numbers of field `key`, above zero where `positive`."""
         return tuple(self._number(key, value, positive) for value in self._list(key))
 
-    def objects(self, key: str, what: str) -> list["JsonReader"]:
-        """Return the list of objects of field `key`; messages count them as `what` 1, 2, ..."""
-        return [JsonReader(v, f"{what} {i}") for i, v in enumerate(self._list(key), start=1)]
+    def objects(self, key: str, noun: str) -> list["JsonReader"]:
+        """Return the list of objects of field `key`; messages name them `noun` 1, 2, ..."""
+        return [JsonReader(v, f"{noun} {i}") for i, v in enumerate(self._list(key), start=1)]
 
     def part(self, key: str) -> "JsonReader":
         """Return the object of field `key`."""
@@ -139,9 +135,7 @@ class JsonReader:
 
     def _get(self, key: str) -> object:
         if key not in self.values:
-            raise ModelFileError(
-                f"The model file is damaged or was edited: field {key!r} of {self.where} is absent."
-            )
+            raise damaged(f"field {key!r} of {self.where} is absent")
         return self.values[key]
 
     def _list(self, key: str) -> list[Any]:
@@ -164,12 +158,11 @@ class JsonReader:
 
     def wrong(self, key: str, expected: str, value: object) -> ModelFileError:
         """Return the error for a field that holds another value than expected."""
-        return ModelFileError(
-            f"The model file is damaged or was edited: field {key!r} of {self.where} should be "
-            f"{expected}, but is {shortened(value)}."
+        return damaged(
+            f"field {key!r} of {self.where} should be {expected}, but is {shortened(value)}"
         )
 
 
 def _is_unicode(text: str) -> bool:
-    """Say whether `text` can be written down: JSON can smuggle in half a surrogate pair."""
+    """Return whether text has no half of a surrogate pair, which JSON allows."""
     return not any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,4 +1,4 @@
-"""Folder locks: one process at a time, released when the process ends."""
+"""Folder locks: one process at a time, released when it ends."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link could l
 
 @final
 class FolderLock:
-    """A lock on a folder, held as long as the object lives; made by `lock_folder`.
+    """A lock on a folder, held as long as the object exists; made by `lock_folder`.
 
-    The system holds it for the process, so that a kill or a power cut leaves none behind: a file
-    of that name in the folder means nothing by itself.
+    The operating system releases it when the process ends, also after a kill or a power cut; the
+    file alone locks nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class FolderLock:
             raise
 
     @property
-    def stands(self) -> bool:
+    def exists(self) -> bool:
         """Whether the lock file still exists; another process may have removed it."""
         if self._descriptor is None:
             return False
@@ -50,17 +50,17 @@ class FolderLock:
         """Remove the file and release the lock."""
         try:
             self.path.unlink(missing_ok=True)
-        except PermissionError:  # Windows removes no file that is open
+        except PermissionError:  # Windows does not remove an open file
             self.close()
             self.path.unlink(missing_ok=True)
         self.close()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # where the file could not be opened
+        with suppress(AttributeError):  # if the file could not be opened
             self.close()
 
 
-_held: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()  # of this process
+_held: WeakValueDictionary[Path, FolderLock] = WeakValueDictionary()  # by this process
 
 
 def lock_folder(folder: Path) -> FolderLock | None:
@@ -68,7 +68,7 @@ def lock_folder(folder: Path) -> FolderLock | None:
     folder = folder.resolve()
     lock = _held.get(folder)
     try:
-        while lock is None or not lock.stands:
+        while lock is None or not lock.exists:
             lock = FolderLock(folder / NAME)
     except (BlockingIOError, PermissionError) as error:
         if isinstance(error, PermissionError) and error.filename is not None:

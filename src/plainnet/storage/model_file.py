@@ -1,7 +1,7 @@
 """Model files and checkpoints: safetensors with a JSON header, written whole or not at all.
 
-docs/file-format.md specifies them. Reading believes nothing: what the header claims is checked
-against the size of the file before room is made for it.
+docs/file-format.md specifies them. Every claim of the header is checked against the size of the
+file before memory is allocated.
 """
 
 import hashlib
@@ -22,26 +22,26 @@ from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
 from plainnet.storage.json_reader import shortened
 
-What = Literal["model", "checkpoint"]
-FORMAT = 1  # the number of the layout of the header; a reader refuses any other
+FileKind = Literal["model", "checkpoint"]
+FORMAT = 1  # version of the header; a reader refuses any other
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-_KEYS: dict[What, str] = {"model": "plainnet", "checkpoint": "plainnet checkpoint"}
-_AGAIN: dict[What, str] = {
+_KEYS: dict[FileKind, str] = {"model": "plainnet", "checkpoint": "plainnet checkpoint"}
+_ADVICE: dict[FileKind, str] = {
     "model": "save or download it again",
     "checkpoint": "train again, if there is no other",
 }
-DEEPEST = 64  # lists and objects within each other
+DEEPEST = 64  # levels of nested lists and objects
 _NAME = 256  # characters in the name of an array
 _AXES = 8
 _LARGEST = 2**53  # numbers along the axes of an array
-_BOUND = 2**1024  # no float64 is as large, and so no whole number of the header may be
+_BOUND = 2**1024  # above every float64; no number of the header may reach it
 
 
 def write_model(
     path: str | Path,
     tensors: Mapping[str, Array],
     header: Mapping[str, Any],
-    what: What = "model",
+    what: FileKind = "model",
 ) -> None:
     """Write named arrays and a JSON header as one safetensors file."""
     from safetensors.numpy import save
@@ -59,7 +59,7 @@ def write_model(
                 f"{what} file cannot hold: it is not saved"
             )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    try:  # the digest is of what a reader will see: text as keys, lists for tuples
+    try:  # hash the header as it will be read: text as keys, lists for tuples
         whole = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(f"the header of a {what} file must be JSON: {error}") from None
@@ -71,27 +71,29 @@ def write_model(
     if long or not _is_sound(whole, DEEPEST):
         raise ModelFileError(
             f"the header of a {what} file must hold at most {MAX_HEADER:,} bytes, {MAX_NODES:,} "
-            f"values, {DEEPEST} lists within each other, and no whole number beyond 2**1024: it is "
+            f"values, {DEEPEST} levels of nested lists, and no whole number beyond 2**1024: it is "
             "not saved"
         )
     write_bytes(path, content)
 
 
-def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read what `write_model` wrote, and check that nothing has changed since."""
+def read_model(
+    path: str | Path, what: FileKind = "model"
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read a file of `write_model`, and check that nothing in it has changed."""
     try:
         if Path(path).is_dir():
             raise ModelFileError(f"{str(path)!r} is a folder, not a {what} file")
         if not Path(path).is_file():
             raise ModelFileError(f"there is no {what} file {str(path)!r}")
         with open(path, "rb") as file:
-            described = _described(file)
+            described = _read_index(file)
             header = _header(path, described.pop("__metadata__", None), what)
             entries = _entries(path, described, os.fstat(file.fileno()).st_size - file.tell())
             tensors = {entry.name: _array(file, entry) for entry in entries}
     except (_DamagedError, OSError) as error:
         raise ModelFileError(
-            f"{str(path)!r} is not a whole {what} file ({error}): {_AGAIN[what]}"
+            f"{str(path)!r} is not a whole {what} file ({error}): {_ADVICE[what]}"
         ) from None
     for name, array in tensors.items():
         if what == "model" and not np.isfinite(array).all():
@@ -99,17 +101,17 @@ def read_model(path: str | Path, what: What = "model") -> tuple[dict[str, Array]
     if header.pop("digest", None) != _digest(tensors, header):
         raise ModelFileError(
             f"{str(path)!r} has been changed since plainnet wrote it (the digest differs): "
-            f"{_AGAIN[what]}"
+            f"{_ADVICE[what]}"
         )
     return tensors, header
 
 
 class _DamagedError(Exception):
-    """What safetensors does not allow."""
+    """The content is not valid safetensors."""
 
 
 class _Entry(NamedTuple):
-    """Where in the file an array lies."""
+    """The position of an array in the file."""
 
     start: int
     stop: int
@@ -118,8 +120,8 @@ class _Entry(NamedTuple):
     shape: list[int]
 
 
-def _described(file: BufferedReader) -> dict[str, Any]:
-    """Read the first part of the file, which says what the rest is."""
+def _read_index(file: BufferedReader) -> dict[str, Any]:
+    """Read the header of safetensors, which describes the arrays."""
     first = file.read(8)
     n = int.from_bytes(first, "little")
     if len(first) < 8 or n > os.fstat(file.fileno()).st_size - 8:
@@ -133,10 +135,10 @@ def _described(file: BufferedReader) -> dict[str, Any]:
 
 
 def _object(text: str | bytes) -> dict[str, Any] | None:
-    """Parse a JSON object that can be believed to be one; None for all else."""
+    """Parse a JSON object within limits; None for anything else."""
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
-        if _nodes(text) > MAX_NODES:  # counted before each takes memory
+        if _nodes(text) > MAX_NODES:  # counted before they take memory
             raise _DamagedError(f"its header holds more than {MAX_NODES:,} values")
         value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
@@ -161,14 +163,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_sound(value: object, left: int) -> bool:
-    """Whether JSON is nested at most ``left`` deep, and its numbers are those of a float64."""
+    """Return whether JSON has at most ``left`` levels, and only numbers that fit a float64."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
         return left > 0 and all(_is_sound(one, left - 1) for one in inner)
     return not isinstance(value, int | float) or -_BOUND < value < _BOUND
 
 
-def _header(path: str | Path, metadata: object, what: What) -> dict[str, Any]:
+def _header(path: str | Path, metadata: object, what: FileKind) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEYS[what]), str):
         raise ModelFileError(
             f"{str(path)!r} is a safetensors file, but not a {what} that plainnet saved"
@@ -186,7 +188,7 @@ def _header(path: str | Path, metadata: object, what: What) -> dict[str, Any]:
 
 
 def _entries(path: str | Path, described: dict[str, Any], size: int) -> list[_Entry]:
-    """Say where each array lies; together they fill ``size`` bytes, without gaps or overlaps."""
+    """Return the position of each array; they fill ``size`` bytes without gaps or overlaps."""
     entries = [_entry(path, name, one) for name, one in described.items()]
     entries.sort(key=lambda entry: entry[:2])
     end = 0
@@ -206,7 +208,7 @@ def _entry(path: str | Path, name: str, described: object) -> _Entry:
     if not isinstance(kind, str) or kind not in DTYPES:
         raise _no_numbers(path, name)
     if not _is_name(name) or not _is_shape(shape) or not _is_shape(offsets) or len(offsets) != 2:
-        raise _DamagedError(f"array {shortened(name)} has an impossible name, shape or place")
+        raise _DamagedError(f"array {shortened(name)} has an impossible name, shape or offset")
     start, stop = offsets
     if stop - start != prod(shape) * DTYPES[kind].itemsize:
         raise _DamagedError(
@@ -220,7 +222,7 @@ def _is_name(name: str) -> bool:
 
 
 def _is_shape(shape: object) -> bool:
-    """Whether it is a short list of sizes whose product, zeros left out, a computer can count."""
+    """Return whether it is a short list of sizes whose product, without zeros, is not too large."""
     if not isinstance(shape, list) or len(shape) > _AXES:
         return False
     sizes = all(type(n) is int and 0 <= n <= _LARGEST for n in shape)
@@ -228,7 +230,7 @@ def _is_shape(shape: object) -> bool:
 
 
 def _array(file: BufferedReader, entry: _Entry) -> Array:
-    """Read one array, which follows the one before; `_entries` has compared sizes."""
+    """Read the next array; `_entries` has checked its size."""
     array: Array = np.empty(entry.shape, entry.dtype)
     if file.readinto(_bytes(array)) != entry.stop - entry.start:
         raise _DamagedError("it became shorter while it was read")
@@ -236,7 +238,7 @@ def _array(file: BufferedReader, entry: _Entry) -> Array:
 
 
 def _bytes(array: Array) -> memoryview:
-    """Look at the bytes of an array, in its own memory."""
+    """Return the bytes of an array without a copy."""
     return array.reshape(-1).view(np.uint8).data
 
 
@@ -247,7 +249,7 @@ def _no_numbers(path: str | Path, name: str) -> ModelFileError:
 
 
 def _dumps(value: Any) -> str:
-    """Write JSON in the one way that gives equal bytes for equal values."""
+    """Write JSON in canonical form: equal bytes for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

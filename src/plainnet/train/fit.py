@@ -29,7 +29,7 @@ from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
-from plainnet.train.state import CheckpointStore, Options, Rows, TrainingState
+from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
 Callback = Callable[[Epoch], bool | None]
@@ -163,7 +163,7 @@ def fit(
     pair, split = validation_data, validation_fraction
     X, y, weight, held_out = fit_data(net, loss, X, y, transform, sample_weight, pair, split, rng)
     weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
-    rows: Rows = ()  # what a checkpoint must have been trained on
+    rows: FitRows = ()  # what a checkpoint must have been trained on
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
@@ -181,8 +181,8 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
-    options: Options = {"epochs": epochs, "batch size": batch_size, "row space": history.rowspace}
-    options |= {"early stopping": early_stopping, "metric": metric is not None}
+    options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
+    options |= {"row space": history.rowspace, "early stopping": early_stopping}
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (

@@ -18,8 +18,8 @@ from plainnet.train.epoch import EpochProgress
 from plainnet.train.history import COLUMNS, History
 from plainnet.train.step import TrainStep
 
-Rows = Sequence[Array | None]
-Options = dict[str, Any]
+FitRows = Sequence[Array | None]
+FitOptions = dict[str, Any]
 
 
 @final
@@ -67,7 +67,9 @@ class CheckpointStore(ABC):
     found: Checkpoint | None = None
 
     @abstractmethod
-    def begin(self, net: Sequential, train_step: TrainStep, rows: Rows, options: Options) -> None:
+    def begin(
+        self, net: Sequential, train_step: TrainStep, rows: FitRows, options: FitOptions
+    ) -> None:
         """Compare a training with the one that ``found`` is of, before its first step.
 
         Parameters
@@ -122,7 +124,7 @@ class TrainingState:
         self.next_epoch()
 
     def begin(
-        self, store: CheckpointStore | None, net: Sequential, rows: Rows, options: Options
+        self, store: CheckpointStore | None, net: Sequential, rows: FitRows, options: FitOptions
     ) -> None:
         """Resume from the checkpoint that the store has found, if any."""
         if store is None:
