@@ -74,7 +74,7 @@ def test_a_leaked_column_is_named(leak):
     result, found = judged(frame)
     (finding,) = [one for one in found.findings if one.name == "leaked column"]
     assert finding.level == "problem"
-    assert finding.says == "The column 'the leak' alone gives the target away."
+    assert finding.message == "The column 'the leak' alone gives the target away."
     assert finding.advice.endswith("--kind 'the leak=identifier'")
     _, clean = judged(frame, TrainConfig(epochs=40, lr=0.02, kind={"the leak": "identifier"}))
     assert not clean.findings
@@ -101,7 +101,7 @@ def test_a_leak_of_numbers_and_of_labels_is_named():
     frame["y"] = np.array(["p;q", "q", "p", ""])[rng.integers(0, 4, 400)]
     frame.insert(0, "has p", frame.y.str.contains("p").map({True: "Yes", False: "No"}))
     (finding,) = judged(frame)[1].findings
-    assert finding.says == "The column 'has p' alone gives the label 'p' away."
+    assert finding.message == "The column 'has p' alone gives the label 'p' away."
 
 
 def test_an_error_out_of_all_proportion_is_written_short():
@@ -334,8 +334,8 @@ def test_labels_of_equal_rows_that_differ_are_said():
     found = evaluate(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
-    assert said.says.endswith("no model can get more than 75.0 % of these rows wholly right.")
-    assert said.number == "40 rows in 1 group of equal rows"
+    assert said.message.endswith("no model can get more than 75.0 % of these rows wholly right.")
+    assert said.evidence == "40 rows in 1 group of equal rows"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
