@@ -1,4 +1,4 @@
-"""Words: how reports write numbers, shares and the names of figures."""
+"""Numbers, shares, counts and the names of metrics as text."""
 
 NAMES = {
     "loss": "loss",
@@ -30,7 +30,7 @@ def percent(share: float | None) -> str:
 
 
 def points(share: float) -> str:
-    """Write a share of one in hundredths: what is below all never as 100, what is there never as 0."""
+    """Write a share in percent without the sign; only exact shares become 0 or 100."""
     for digits in (1, 2, 3):
         text = f"{100 * share:.{digits}f}"
         if 0 < float(text) < 100 or not 0 < share < 1:
@@ -39,10 +39,10 @@ def points(share: float) -> str:
 
 
 def score(name: str, value: float | None) -> str:
-    """Write a figure of `plainnet.metrics.scores.evaluate`."""
+    """Write a metric: shares as percentages, others as numbers."""
     return percent(value) if name in _SHARES else number(value)
 
 
 def count(n: int, noun: str) -> str:
-    """Write a number of things."""
+    """Write a number of things, such as 1 row or 2 rows."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -330,7 +330,7 @@ RECORDS = {
     "huge whole numbers": put("record", "history", "loss", [10**300] * 60),
     "a finding of another level": put(
         *("record", "findings"),
-        [{"name": "a", "level": "x", "says": "", "number": "", "cause": "", "advice": ""}],
+        [{"name": "a", "level": "x", "message": "", "evidence": "", "cause": "", "advice": ""}],
     ),
     "settings as a list": put("record", "config", [1]),
     "no record at all": put("record", {}),

@@ -62,7 +62,7 @@ def test_a_cost_of_0_6440_is_the_entropy_of_the_base_rate():
     assert snapshot.history.loss[-1] == pytest.approx(ENTROPY, abs=1e-4)
     first = examine(snapshot)[0]
     assert (first.name, first.level) == ("base rate", "problem")
-    assert first.number == (
+    assert first.evidence == (
         "cost 0.6440; the entropy of the base rate is 0.6440 (72 of 209 rows are 1)"
     )
     assert first.cause.startswith("All 7 units of relu2 are dead (zero for every row);")
@@ -245,7 +245,7 @@ def test_rows_and_columns_that_are_not_finite_are_named():
         mlp(3), BinaryCrossEntropy(), X, np.zeros(30), feature_names=("a", "b", "c")
     )
     (found,) = examine(snapshot)
-    assert found.number == "2 cells in 2 rows (first 4, 9) and 2 columns ('b', 'c')"
+    assert found.evidence == "2 cells in 2 rows (first 4, 9) and 2 columns ('b', 'c')"
 
 
 def test_standardized_rows_of_any_kind_are_not_called_unscaled():
@@ -267,7 +267,7 @@ def test_a_leak_into_a_number_is_found_by_ranks():
     X = np.column_stack([rng.standard_normal(200), np.exp(y[:, 0])])
     where = [FeatureSpan("noise", "number", 0, 1), FeatureSpan("price with tax", "number", 1, 2)]
     (found,) = leaks(X, y, where)
-    assert found.says == "The column 'price with tax' alone gives the target away."
+    assert found.message == "The column 'price with tax' alone gives the target away."
     assert leaks(X[:, :1], y, where[:1]) == []
 
 
@@ -279,7 +279,7 @@ def test_ranks_of_a_sorted_file_do_not_break_ties_by_its_order():
     assert metrics.rank_correlation(total, year[:, 0]) == pytest.approx(0.9798, abs=1e-4)
     assert leaks(total[:, None], year, where) == []
     (found,) = leaks(total[:, None], total[:, None] // 2, where)  # pairs: 0.99996
-    assert found.number == "their rank correlation is 0.99996"
+    assert found.evidence == "their rank correlation is 0.99996"
 
 
 def test_inputs_with_a_leaked_column_are_not_called_uninformative():
@@ -291,7 +291,7 @@ def test_inputs_with_a_leaked_column_are_not_called_uninformative():
         net, loss, X[:60], y[:60], held_out=(X[60:], y[60:]), history=history
     )
     found = {one.name: one for one in examine(snapshot)}
-    assert "column 0" in found["leaked column"].says
+    assert "column 0" in found["leaked column"].message
     assert "memorized" in found["no signal"].cause
     assert "do not predict" not in found["no signal"].cause
     found = run_checks(TRAINING_CHECKS, snapshot)  # without the check for leaks
@@ -350,7 +350,7 @@ def test_a_regression_that_learns_nothing_predicts_the_mean():
     net = mlp(2, (4,), init="zeros")
     history = fit(net, X, y, loss=loss, optimizer=SGD(0.1), epochs=100)
     first = examine(TrainingSnapshot(net, loss, X, y, history=history))[0]
-    assert first.says == "The network ignores its input: it has learned only the mean."
+    assert first.message == "The network ignores its input: it has learned only the mean."
 
 
 def test_problems_come_first_and_each_name_once():
@@ -468,17 +468,17 @@ def test_the_interval_decides_what_held_out_rows_show(right, m, name):
     if name:
         low, high = paired_shares(np.arange(m) < right, np.arange(m) % 2 == 1)[1:3]
         says = f"interval {100 * low:+.1f} to {100 * high:+.1f}"
-        assert found[name].number.endswith(says)
+        assert found[name].evidence.endswith(says)
         assert found[name].level == ("problem" if name == "no signal" else "note")
     if name == "no signal":
-        assert "is no better than a constant prediction." in found[name].says
+        assert "is no better than a constant prediction." in found[name].message
 
 
 def test_few_rows_and_uninformative_neighbors_are_a_problem_worded_with_care():
     _, found = judged_on(13, 24, noise=20)
     said = found["no signal"]
     assert said.level == "problem"
-    assert said.says == "Nothing shows that the network is better than a constant prediction."
+    assert said.message == "Nothing shows that the network is better than a constant prediction."
     assert "shuffled" in said.cause
 
 

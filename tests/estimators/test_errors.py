@@ -80,7 +80,8 @@ OPTIONS = [
     ),
     (
         {"patience": 3},
-        "patience needs validation rows: set validation_fraction=0.1, say, or give fit X_val and y_val",
+        "patience needs validation rows: set validation_fraction=0.1, say, or give fit X_val and "
+        "y_val",
     ),
     ({"callbacks": [5]}, "NetClassifier: callbacks must be a list of functions, got [5]"),
     (
@@ -234,8 +235,8 @@ CALLS = [
     ),
     (
         lambda: NetRegressor(validation_fraction=0.1).fit(X[:10], Y[:10]),
-        "validation_fraction=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each needs 2: "
-        "give more rows or another share",
+        "validation_fraction=0.1 of 10 rows leaves 9 to train on and 1 to validate with, and each "
+        "needs 2: give more rows or another share",
     ),
     (
         lambda: classifier(l2=-1).partial_fit(X, Y, [0, 1]),

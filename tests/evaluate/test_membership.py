@@ -230,8 +230,8 @@ def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
     found = evaluate(model, result.data.train)
     (warning,) = [one for one in found.findings if one.name == "rows trained on"]
     assert warning.level == "warning"
-    assert warning.says.startswith("Most of these rows were trained on: ")
-    assert warning.number.startswith("about 100.0 %, 95 % interval 98.")
+    assert warning.message.startswith("Most of these rows were trained on: ")
+    assert warning.evidence.startswith("about 100.0 %, 95 % interval 98.")
     assert found.verdict.startswith("No verdict, for at least 98.")
     assert found.to_json()["trained_on"]["value"] == 1.0
     fresh = evaluate(model, result.data.test)

@@ -116,8 +116,8 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     apart = train(table(), config)
     found = evaluate(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
-    assert finding.says == "Some held-out rows are nearly equal to rows that were trained on."
-    said = int(finding.number.split()[0])
+    assert finding.message == "Some held-out rows are nearly equal to rows that were trained on."
+    said = int(finding.evidence.split()[0])
     # the pairs whose halves are on different sides, counted from the table
     test = set(apart.data.test_rows.tolist())
     pairs = [(i in test, 300 + i in test) for i in range(100)]
@@ -130,7 +130,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     test = set(kept.data.test_rows.tolist())
     pairs = [(i in test, 300 + i in test) for i in range(100)]
     assert all(one == other for one, other in pairs)
-    assert within.number.startswith(f"{sum(one for one, _ in pairs)} of {len(test)} ")
+    assert within.evidence.startswith(f"{sum(one for one, _ in pairs)} of {len(test)} ")
 
 
 def test_near_rows_are_found_among_others():
@@ -172,10 +172,10 @@ def test_equal_and_nearly_equal_rows_are_told_apart():
     rows = Examples(run.model.schema.transform(some), run.model.target.encode(some))
     found = evaluate(run.model, rows).findings
     (within,) = named(found, "repeated rows")
-    assert within.says == "Some of these rows are nearly equal to others of them."
-    assert within.number == "30 of 60 repeat an earlier one"
+    assert within.message == "Some of these rows are nearly equal to others of them."
+    assert within.evidence == "30 of 60 repeat an earlier one"
     assert "in case or spaces alone" in within.cause
-    assert repeated_rows(False, Copies(5, 2), 100)[0].says == (
+    assert repeated_rows(False, Copies(5, 2), 100)[0].message == (
         "Some of these rows are equal, 2 of them only nearly, to others of them."
     )
     assert repeated_rows(False, Copies(5, 0), 100) == []

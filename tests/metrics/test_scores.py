@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plainnet.errors import DataError
 from plainnet.metrics import scores as metrics
-from plainnet.metrics.scores import evaluate
+from plainnet.metrics.scores import compute_metrics
 
 # A test for a rare illness: 10 ill of 100; 8 of them found, and 9 healthy people alarmed.
 ILL = np.repeat([1, 1, 0, 0], [8, 2, 9, 81])
@@ -32,7 +32,7 @@ def one_hot(classes, k):
 
 
 def test_binary_table_by_hand():
-    got = evaluate("binary", ILL, FOUND)
+    got = compute_metrics("binary", ILL, FOUND)
     assert got["accuracy"] == pytest.approx(89 / 100)
     assert got["precision"] == pytest.approx(8 / 17)
     assert got["recall"] == pytest.approx(8 / 10)
@@ -44,9 +44,9 @@ def test_binary_table_by_hand():
 
 def test_multiclass_table_by_hand():
     true, predicted = rows_of(THREE)
-    got = evaluate("multiclass", true, one_hot(predicted, 3))
+    got = compute_metrics("multiclass", true, one_hot(predicted, 3))
     assert got["confusions"] == [[t, p, n] for (t, p), n in np.ndenumerate(THREE) if n]
-    assert metrics.filled(got["confusions"], 3) == THREE.tolist()
+    assert metrics.dense_confusion(got["confusions"], 3) == THREE.tolist()
     assert got["accuracy"] == pytest.approx(8 / 12)
     assert got["precision_per_class"] == pytest.approx([3 / 5, 2 / 3, 3 / 4])
     assert got["recall_per_class"] == pytest.approx([3 / 4, 2 / 5, 1])
@@ -62,7 +62,7 @@ def test_multiclass_table_by_hand():
 def test_multilabel_table_by_hand():
     y = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
     A = np.array([[0.9, 0.2], [0.8, 0.3], [0.7, 0.9], [0.1, 0.4]])
-    got = evaluate("multilabel", y, A)
+    got = compute_metrics("multilabel", y, A)
     assert got["accuracy"] == pytest.approx(6 / 8)
     assert got["exact_match"] == pytest.approx(2 / 4)
     assert got["confusion_matrix"] == [[[1, 1], [0, 2]], [[2, 0], [1, 1]]]
@@ -75,14 +75,14 @@ def test_multilabel_table_by_hand():
 
 
 def test_regression_table_by_hand():
-    got = evaluate("regression", [2.0, 4.0, 6.0, 8.0], [[3.0], [4.0], [6.0], [5.0]])
+    got = compute_metrics("regression", [2.0, 4.0, 6.0, 8.0], [[3.0], [4.0], [6.0], [5.0]])
     assert got == pytest.approx({"rmse": np.sqrt(10 / 4), "mae": 1.0, "r2": 1 - 10 / 20})
 
 
 def test_multi_target_regression_averages_over_targets():
     y = np.array([[0.0, 10.0], [2.0, 30.0]])
     A = np.array([[1.0, 10.0], [3.0, 20.0]])
-    got = evaluate("regression", y, A)
+    got = compute_metrics("regression", y, A)
     assert got["rmse_per_target"] == pytest.approx([1, np.sqrt(50)])
     assert got["mae_per_target"] == pytest.approx([1, 5])
     assert got["r2_per_target"] == pytest.approx([0, 0.5])
@@ -104,7 +104,7 @@ NAMES = {
 def test_metric_names_order_and_json(task):
     y = {"multiclass": [0, 1], "multilabel": [[0, 1], [1, 1]]}.get(task, [0, 1])
     A = np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)
-    got = evaluate(task, y, A if task.startswith("multi") else A[:, :1])
+    got = compute_metrics(task, y, A if task.startswith("multi") else A[:, :1])
     assert list(got) == NAMES[task].split()
     assert json.loads(json.dumps(got, allow_nan=False)) == got
 
@@ -159,36 +159,36 @@ def test_class_counts_match_loops(rows):
 def test_two_class_metrics_agree_with_binary(labels, seed):
     y = np.array(labels)
     A = np.random.default_rng(seed).integers(0, 11, len(y)) / 10
-    two = evaluate("multiclass", y, np.column_stack([1 - A, A]))
-    one = evaluate("binary", y, A)
+    two = compute_metrics("multiclass", y, np.column_stack([1 - A, A]))
+    one = compute_metrics("binary", y, A)
     for name in ("precision", "recall", "f1", "roc_auc"):
         assert two[f"{name}_per_class"][1] == pytest.approx(one[name])
     assert two["accuracy"] == one["accuracy"]
-    assert metrics.filled(two["confusions"], 2) == one["confusion_matrix"]
+    assert metrics.dense_confusion(two["confusions"], 2) == one["confusion_matrix"]
 
 
 # --- what is not defined ------------------------------------------------------------------------
 
 
 def test_no_predicted_positives():
-    got = evaluate("binary", [0, 0, 1], [0.2, 0.2, 0.2])
+    got = compute_metrics("binary", [0, 0, 1], [0.2, 0.2, 0.2])
     assert got["precision"] is None
     assert (got["recall"], got["f1"], got["roc_auc"]) == (0, 0, 0.5)
 
 
 def test_no_actual_positives():
-    got = evaluate("binary", [0, 0], [0.2, 0.4])
+    got = compute_metrics("binary", [0, 0], [0.2, 0.4])
     assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
     assert got["accuracy"] == 1
 
 
 def test_probability_one_half_is_negative():
-    assert evaluate("binary", [0, 1], [0.5, 0.5])["confusion_matrix"] == [[1, 0], [1, 0]]
+    assert compute_metrics("binary", [0, 1], [0.5, 0.5])["confusion_matrix"] == [[1, 0], [1, 0]]
 
 
 def test_macro_means_over_occurring_classes():
     """Class 1 is never predicted, class 2 is absent, class 3 is predicted but absent."""
-    got = evaluate("multiclass", [0, 0, 1, 1], one_hot([0, 0, 0, 3], 4))
+    got = compute_metrics("multiclass", [0, 0, 1, 1], one_hot([0, 0, 0, 3], 4))
     assert got["precision_per_class"] == [pytest.approx(2 / 3), None, None, 0]
     assert got["recall_per_class"] == [1, 0, None, None]
     assert got["precision"] == pytest.approx(2 / 3 / 3)
@@ -198,29 +198,32 @@ def test_macro_means_over_occurring_classes():
 
 
 def test_multilabel_without_labels_has_no_scores():
-    got = evaluate("multilabel", [[0, 0]], [[0.1, 0.1]])
+    got = compute_metrics("multilabel", [[0, 0]], [[0.1, 0.1]])
     assert (got["accuracy"], got["exact_match"]) == (1, 1)
     assert (got["precision"], got["recall"], got["f1"], got["roc_auc"]) == (None,) * 4
 
 
 def test_r2_of_a_constant_is_undefined():
-    assert evaluate("regression", [0.1, 0.1, 0.1], [0.1, 0.1, 0.2])["r2"] is None
-    assert evaluate("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
+    assert compute_metrics("regression", [0.1, 0.1, 0.1], [0.1, 0.1, 0.2])["r2"] is None
+    assert compute_metrics("regression", [[0.1, 0.0], [0.1, 1.0]], np.zeros((2, 2)))["r2"] == -1
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200])
 def test_overflowing_squares_keep_metrics_correct(size):
     y, A = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
-    got, usual = evaluate("regression", y * size, A * size), evaluate("regression", y, A)
+    got, usual = (
+        compute_metrics("regression", y * size, A * size),
+        compute_metrics("regression", y, A),
+    )
     assert got["rmse"] == pytest.approx(usual["rmse"] * size)
     assert got["mae"] == pytest.approx(usual["mae"] * size)
     assert got["r2"] == pytest.approx(usual["r2"])
 
 
 def test_extreme_values_give_finite_json():
-    got = evaluate("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
+    got = compute_metrics("regression", [1.0, 2.0, 3.0], [1.0, 2.0, 1e200])
     assert got == {"rmse": pytest.approx(1e200 / np.sqrt(3)), "mae": 1e200 / 3, "r2": None}
-    got = evaluate("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
+    got = compute_metrics("regression", [1.0, 2.0, 1e200], [1.0, 2.0, 3.0])
     assert got["r2"] == pytest.approx(-0.5)
     json.dumps(got, allow_nan=False)
 
@@ -244,7 +247,8 @@ HALF = np.full((3, 1), 0.5)
     [
         (
             "ranking", [0], [0.5],
-            "evaluate knows the tasks binary, multiclass, multilabel, regression, got 'ranking'",
+            "compute_metrics knows the tasks binary, multiclass, multilabel, regression, "
+            "got 'ranking'",
         ),
         ("binary", [], np.zeros((0, 1)), "there are no rows to evaluate: give at least one"),
         (
@@ -300,7 +304,7 @@ HALF = np.full((3, 1), 0.5)
 )  # fmt: skip
 def test_invalid_input_raises_in_one_sentence(task, y, A, message):
     with pytest.raises(DataError) as caught:
-        evaluate(task, y, A)
+        compute_metrics(task, y, A)
     assert str(caught.value) == message
 
 
@@ -316,12 +320,12 @@ def test_column_and_row_raise_without_broadcasting(function):
 @pytest.mark.parametrize(("task", "y"), [("binary", [0, 1, 1]), ("regression", [0.5, 3, 1])])
 def test_single_output_may_be_flat_or_column(task, y):
     y, A = np.array(y), np.array([0.2, 0.7, 0.4])
-    got = evaluate(task, y, A)
-    assert got == evaluate(task, y[:, None], A) == evaluate(task, y, A[:, None])
+    got = compute_metrics(task, y, A)
+    assert got == compute_metrics(task, y[:, None], A) == compute_metrics(task, y, A[:, None])
 
 
 def test_inputs_are_unchanged():
     y, A = np.array([0, 1, 1]), np.array([[0.2], [0.7], [0.4]], np.float32)
-    evaluate("binary", y, A)
+    compute_metrics("binary", y, A)
     assert y.tolist() == [0, 1, 1]
     assert A.dtype == np.float32

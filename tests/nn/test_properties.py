@@ -1,6 +1,7 @@
 """Properties that every layer and every loss must have."""
 
 import copy
+import inspect
 import json
 import pickle
 
@@ -50,6 +51,22 @@ def test_cases_cover_all_layers_losses_and_activations():
         *nn.initializers.INITIALIZERS,
         *nn.initializers.INITIALIZERS_WITH_NUMBER,
     }
+
+
+@pytest.mark.parametrize("make", [make for make, *_ in [*LAYERS.values(), *LOSSES.values()]])
+def test_the_repr_of_a_layer_and_a_loss_can_be_pasted(make):
+    one = make()
+    again = eval(repr(one), vars(nn))
+    assert type(again) is type(one)
+    assert again.config() == one.config()
+    assert set(one.options) == set(inspect.signature(type(one)).parameters)
+
+
+@pytest.mark.parametrize("kind", nn.LAYERS.values())
+def test_each_layer_states_its_formulas(kind):
+    assert "=" in kind.formula
+    assert inspect.getdoc(kind.forward).startswith(kind.formula.split(",")[0])
+    assert [f.split(" = ")[0] for f in kind.gradient_formulas][-1] == "dX"
 
 
 # --- gradients -----------------------------------------------------------------------------------

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plainnet.optim
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.optim import SGD, Constant, Cosine, Exponential, OneCycle, Schedule, StepDecay, WarmUp
+from plainnet.optim import (
+    SCHEDULES,
+    SGD,
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 from plainnet.train.fit import fit
 
 rates = st.floats(1e-6, 10)
@@ -191,3 +202,9 @@ def test_invalid_options_raise(make, message):
 )
 def test_every_option_has_an_effect(one, other):
     assert any(abs(one(step) - other(step)) > 1e-3 for step in range(22))
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_the_repr_of_a_schedule_can_be_pasted(make):
+    schedule = WarmUp(make(0.1, 50), steps=3)
+    assert eval(repr(schedule), vars(plainnet.optim)) == schedule

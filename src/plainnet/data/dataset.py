@@ -260,27 +260,6 @@ def read_source(
     return ImageSource(X, y, classes, group=group, standardize=standardize, skipped=skipped)
 
 
-def read_labeled(
-    path: str | Path,
-    schema: TableSchema | ImageSchema,
-    target: Target,
-    *,
-    strict: bool = False,
-    progress: Progress | None = None,
-    notes: list[str] | None = None,
-) -> Examples:
-    """Read examples with known targets, by the schema and target of a trained model."""
-    notes = [] if notes is None else notes
-    if isinstance(schema, TableSchema):
-        frame = drop_unlabeled(read_frame(path), target.columns, notes)
-        y = target.encode(frame)
-        inputs = frame.drop(columns=list(target.columns))
-        return Examples(schema.transform(inputs, notes), y)
-    pictures = read_images(path, schema.size, strict, progress, target.classes)
-    notes += left_out(pictures.skipped, path)
-    return Examples(pictures.X, _class_numbers(pictures.y, target.task))
-
-
 def _class_numbers(y: Array, task: Task) -> Array:
     """Return class numbers in the form that the task's loss takes."""
     return y.astype(np.float32 if task == "binary" else np.int64)

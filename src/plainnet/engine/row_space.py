@@ -110,10 +110,7 @@ class _RowDense(Layer):
             np.take(self.features, self.rows, axis=0, out=F, mode="clip")
         out = self.buffer("product", (self.n_out, len(X))).T
         matmul_in_blocks(F, self.A, out, block_width(len(F), self.A.size))
-        Z = self.output(out.shape)
-        Z[...] = out
-        Z += self.b
-        return Z
+        return np.add(out, self.b, out=self.output(out.shape))
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""

@@ -1,4 +1,4 @@
-"""NetEstimator: what the classifier and the regressor share: rows in, a network trained on them."""
+"""NetEstimator: the base class of classifier and regressor, with fit and partial_fit."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -45,7 +45,7 @@ from plainnet.train.step import TrainStep, stay_finite
 
 
 class NetEstimator(NetParams):
-    """A network, the choices of its training, and after `fit` what it learned."""
+    """A network with the parameters of its training, and after `fit` its learned attributes."""
 
     _numeric_targets: ClassVar[bool]  # whether targets are to be standardized too
     input_scaling_: Scaling | None
@@ -56,35 +56,35 @@ class NetEstimator(NetParams):
     _order: np.random.Generator
     _seed: int | np.random.Generator | None
 
-    # --- what the two kinds do differently -----------------------------------------------------
+    # --- differences between classifier and regressor ------------------------------------------
 
     @abstractmethod
     def _table(self, y: Any) -> Array:
-        """Return targets as an array of a kind that can be learned."""
+        """Return targets as an array."""
 
     @abstractmethod
     def _learn_targets(self, table: Array, classes: Any) -> None:
-        """Learn from the first targets what all targets are."""
+        """Set the attributes that follow from the first targets, such as the classes."""
 
     @abstractmethod
     def _require_same(self, table: Array, classes: Any) -> None:
-        """Refuse other classes than were learned, in y of `fit` or given to ``partial_fit``."""
+        """Refuse classes other than the learned ones, in y or as given to ``partial_fit``."""
 
     @abstractmethod
     def _encode(self, table: Array) -> Array:
-        """Return targets of the kind that was learned as numbers that the loss takes."""
+        """Return targets as numbers for the loss."""
 
     @abstractmethod
     def _make_loss(self) -> tuple[Loss, int]:
-        """Return the loss, and the number of outputs that it needs."""
+        """Return the loss and the number of outputs."""
 
     @abstractmethod
     def _class_weights(self) -> Mapping[int, float] | Literal["balanced"] | None:
-        """Return the weights of class numbers, if there are any."""
+        """Return the weights of class numbers, or None."""
 
     @abstractmethod
     def _strata(self, targets: Array) -> Array | None:
-        """Return what a split keeps in proportion, if there is such a thing."""
+        """Return the strata of a stratified split, or None."""
 
     # --- training ------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class NetEstimator(NetParams):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Self:
-        """Train a network; with ``warm_start``, go on with the one there is.
+        """Train a network; with ``warm_start``, continue with the existing one.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class NetEstimator(NetParams):
         self._note(history)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
-        """Take every row once; the first call learns the kind of targets and the scales."""
+        """Train one epoch; the first call sets classes and scales."""
         work = copy.copy(self)
         epoch = work._pass(X, y, sample_weight, classes)
         work.history_.add(epoch)
@@ -260,7 +260,7 @@ class NetEstimator(NetParams):
         return train_step
 
     def _generators(self) -> list[np.random.Generator]:
-        """Return those of the split, the first weights and the order; each for itself."""
+        """Return independent generators of the split, the first weights and the order of rows."""
         seed = self.random_state
         rng = np.random.default_rng() if seed is None else generator(seed)
         return copy.deepcopy(rng).spawn(3)
@@ -273,7 +273,7 @@ class NetEstimator(NetParams):
     def _read(
         self, X: Any, y: Any, sample_weight: Any, classes: Any
     ) -> tuple[Array, Array, Array | None]:
-        """Return the rows that count, their targets and weights; learn what they are at first."""
+        """Return rows of positive weight, targets and weights; the first call sets attributes."""
         owner = type(self).__name__
         if y is None:
             raise PlainnetError(f"{owner} requires y to be passed, but the target y is None")
@@ -310,7 +310,7 @@ class NetEstimator(NetParams):
         return rows, targets
 
     def _known_rows(self, X: Any, name: str = "X") -> Array:
-        """Return rows with the same columns as those that were learned from."""
+        """Return rows, which must have the columns of the training."""
         owner = type(self).__name__
         check_names(vars(self).get("feature_names_in_"), feature_names(X), owner)
         rows = numbers(X, owner, name)
@@ -333,8 +333,8 @@ class NetEstimator(NetParams):
     ) -> None:
         """Create scaling and network, or check that the existing network can be trained further.
 
-        With `more`, other rows follow: then a first batch of equal rows does not mark every column
-        as constant, for a network without any weight would never learn.
+        With `more`, further rows follow: then a first batch of equal rows does not mark all columns
+        as constant, because a network without weights would never learn.
         """
         self.loss_, n_out = self._make_loss()
         if self._fitted:
@@ -357,7 +357,7 @@ class NetEstimator(NetParams):
             told = scaling.varies.any() or not more
             self.input_scaling_ = scaling if standard or (told and scaling.mean.any()) else None
             if told:
-                # Where a column has been 0 all along, its gradient is 0 too: it has no effect.
+                # A column that is always 0 has gradient 0, so its weights stay 0: it has no effect.
                 self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
     def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:
@@ -368,7 +368,7 @@ class NetEstimator(NetParams):
         return rows if self.input_scaling_ is None else self.input_scaling_.apply(rows)
 
     def _note(self, now: History) -> None:
-        """Keep the history, after that of the training that went before, if one did."""
+        """Append the history to that of earlier trainings."""
         if (before := vars(self).get("history_")) is not None:
             for column in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
                 setattr(now, column, [*getattr(before, column), *getattr(now, column)])

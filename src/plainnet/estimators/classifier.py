@@ -26,7 +26,7 @@ from plainnet.nn.parameters import Array
 @final
 @dataclass(repr=False, eq=False, kw_only=True)
 class NetClassifier(NetEstimator):
-    """A network that tells classes apart, in the scikit-learn protocol.
+    """A network that classifies, in the scikit-learn protocol.
 
     y may hold texts, whole numbers or booleans, of two classes or more; or a 0 or 1 for each of
     several labels. It needs no scikit-learn, and works in all of its tools.
@@ -43,7 +43,8 @@ class NetClassifier(NetEstimator):
         Whether to normalize in each hidden layer. The means and variances of batch norm count
         rows, whatever their weights.
     init : str, default "xavier_uniform"
-        How the weights begin; see `plainnet.initializer`.
+        Initial weights; see `plainnet.nn.initializers`. As in scikit-learn, and other than in
+        `TrainConfig` ("he_normal").
     loss : str or Loss, optional
         A name such as "SoftmaxCrossEntropy" or an object such as
         ``SoftmaxCrossEntropy(label_smoothing=0.1)``; by default what fits y.
@@ -52,34 +53,34 @@ class NetClassifier(NetEstimator):
     lr : float or Schedule, optional
         The learning rate; by default 0.1 for sgd and 0.001 for the others.
     schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
-        How the learning rate goes over ``epochs``: "step" and "exponential" halve it every tenth.
+        How the learning rate changes over ``epochs``; "step" and "exponential" halve it each tenth.
     epochs : int, default 100
-        How often every row is seen.
+        Number of passes over the rows.
     batch_size : int or None, default 32
         Rows in a mini-batch; None takes all rows at once.
     l2 : float, default 0.0
         The weight of the L2 penalty: l2/2 times the sum of all squared weights.
     clip_norm : float, optional
         The largest norm of the gradient.
-    validation : float, default 0.0
+    validation_fraction : float, default 0.0
         The share of the rows to validate with after each epoch instead of training on
         them, drawn with the classes in proportion.
     patience : int, default 0
-        Epochs to wait for a lower validation loss before stopping and going back to the best
+        Epochs to wait for a lower validation loss before the training stops and restores the best
         weights; 0 never stops early.
     standardize : bool, default True
-        Whether to take columns to mean 0 and deviation 1, as the training rows have them. Either
+        Whether to scale columns to mean 0 and standard deviation 1 of the training rows. Either
         way, a column that never varies in training has no effect.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False
-        True prints each epoch, a number every so many.
+        True prints each epoch, a number every so many epochs.
     warm_start : bool, default False
         Whether `fit` continues with the existing network.
     dtype : "float32" or "float64", optional
-        What to compute in; by default float32 where X is, else float64.
+        Type of the numbers; by default float32 if X is float32, else float64.
     random_state : int, numpy.random.Generator or None, default 0
-        Where all chance comes from; None draws anew each time.
+        Seed of all randomness; None gives another result each time.
     class_weight : "balanced" or mapping of class to weight, optional
         Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
         by the sum of their rows' weights.
@@ -91,13 +92,13 @@ class NetClassifier(NetEstimator):
     net_ : Sequential
         The network.
     loss_ : Loss
-        What was minimized.
+        The loss that was minimized.
     history_ : History
-        The figures of each epoch, also over several trainings.
+        Loss and metrics of each epoch, over all trainings.
     loss_curve_, validation_loss_curve_ : list of float
         The mean loss of each epoch, without the penalty.
     n_iter_ : int
-        How many epochs there were.
+        Number of epochs, over all trainings.
     n_features_in_ : int
         The number of columns.
     feature_names_in_ : array of str
@@ -124,7 +125,7 @@ class NetClassifier(NetEstimator):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Take every row once more, without forgetting what was learned before.
+        """Train one epoch on these rows, continuing from the current weights.
 
         Parameters changed since the last call take effect, and a schedule continues from the
         current step. Parameters that shape the network must not change.
@@ -136,8 +137,8 @@ class NetClassifier(NetEstimator):
         y : array_like of shape (m,) or (m, k)
             Their classes.
         classes : array_like, optional
-            All classes that will ever come; needed at the first call unless y holds 0 and 1 for
-            several labels.
+            All classes of this and later calls; needed at the first call, unless y holds 0 and 1
+            for several labels.
         sample_weight : array_like of shape (m,), optional
             A row of weight 2 counts as two rows, a row of weight 0 as none; the mean and variance
             of batch norm count each row once.
@@ -164,7 +165,7 @@ class NetClassifier(NetEstimator):
         return self._partial_fit(X, y, sample_weight, () if classes is None else classes)
 
     def predict(self, X: Any) -> Array:
-        """Return the likeliest class of each row, or a 0 or 1 for each label.
+        """Predict the most probable class of each row, or 0 or 1 for each label.
 
         Parameters
         ----------
@@ -247,11 +248,11 @@ class NetClassifier(NetEstimator):
         if isinstance(self.loss_, BinaryCrossEntropy):
             logs = -np.logaddexp(0, -Z)
             return np.hstack([-np.logaddexp(0, Z), logs]) if self._task == "binary" else logs
-        with np.errstate(divide="ignore"):  # a loss of the user's own says its probabilities alone
+        with np.errstate(divide="ignore"):  # a loss of the user defines probabilities only
             return np.log(self._linked(Z))
 
     def decision_function(self, X: Any) -> Array:
-        """Return the logits: how much speaks for each class, or each label.
+        """Return the logits of each class or label.
 
         Parameters
         ----------
@@ -261,7 +262,7 @@ class NetClassifier(NetEstimator):
         Returns
         -------
         array of shape (m,), (m, n_classes) or (m, k)
-            Of two classes, how much more speaks for the second than for the first.
+            For two classes, the logit of the second.
 
         Raises
         ------
@@ -280,16 +281,16 @@ class NetClassifier(NetEstimator):
         return Z[:, 0] if Z.shape[1] == 1 else Z[:, 1] - Z[:, 0]
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the share of rows whose class, or all of whose labels, are right.
+        """Return the accuracy: the share of rows whose class, or all labels, are correct.
 
         Parameters
         ----------
         X : array_like, DataFrame or sparse matrix of shape (m, n)
             Rows with the columns of the training.
         y : array_like of shape (m,) or (m, k)
-            What is right.
+            The true targets.
         sample_weight : array_like of shape (m,), optional
-            How much each row counts.
+            Weights of the rows.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Incremental training: the parts of ``partial_fit``."""
+"""Helpers of ``partial_fit``: which parameters changed, and undoing a failed epoch."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -31,7 +31,7 @@ def take_state(now: Optimizer, before: Optimizer) -> None:
 
 @contextmanager
 def unchanged_on_error(train_step: TrainStep, order: np.random.Generator) -> Iterator[None]:
-    """Put weights, optimizer and generators back if the block fails."""
+    """Restore weights, optimizer and generators if the block fails."""
     net, optimizer = train_step.net, train_step.optimizer
     train_step.optimizer = copy.deepcopy(
         optimizer

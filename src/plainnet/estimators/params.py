@@ -1,4 +1,4 @@
-"""Parameters of the estimators, by name or as objects, made into network, optimizer and the rest."""
+"""Parameters of the estimators, and the network, loss and optimizer that they describe."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 

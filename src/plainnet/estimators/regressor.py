@@ -35,7 +35,8 @@ class NetRegressor(NetEstimator):
         Whether to normalize in each hidden layer. The means and variances of batch norm count
         rows, whatever their weights.
     init : str, default "xavier_uniform"
-        How the weights begin; see `plainnet.initializer`.
+        Initial weights; see `plainnet.nn.initializers`. As in scikit-learn, and other than in
+        `TrainConfig` ("he_normal").
     loss : str or Loss, optional
         "MeanSquaredError" (the default), "Huber", or an object such as ``Huber(delta=0.5)``;
         computed on standardized targets.
@@ -44,34 +45,34 @@ class NetRegressor(NetEstimator):
     lr : float or Schedule, optional
         The learning rate; by default 0.1 for sgd and 0.001 for the others.
     schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
-        How the learning rate goes over ``epochs``: "step" and "exponential" halve it every tenth.
+        How the learning rate changes over ``epochs``; "step" and "exponential" halve it each tenth.
     epochs : int, default 100
-        How often every row is seen.
+        Number of passes over the rows.
     batch_size : int or None, default 32
         Rows in a mini-batch; None takes all rows at once.
     l2 : float, default 0.0
         The weight of the L2 penalty: l2/2 times the sum of all squared weights.
     clip_norm : float, optional
         The largest norm of the gradient.
-    validation : float, default 0.0
+    validation_fraction : float, default 0.0
         The share of the rows to validate with after each epoch instead of training on
         them.
     patience : int, default 0
-        Epochs to wait for a lower validation loss before stopping and going back to the best
+        Epochs to wait for a lower validation loss before the training stops and restores the best
         weights; 0 never stops early.
     standardize : bool, default True
-        Whether to take columns and targets to mean 0 and deviation 1, as the training rows have
-        them. Either way, a column that never varies in training has no effect.
+        Whether to scale columns and targets to mean 0 and standard deviation 1 of the training
+        rows. Either way, a column that never varies in training has no effect.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False
-        True prints each epoch, a number every so many.
+        True prints each epoch, a number every so many epochs.
     warm_start : bool, default False
         Whether `fit` continues with the existing network.
     dtype : "float32" or "float64", optional
-        What to compute in; by default float32 where X is, else float64.
+        Type of the numbers; by default float32 if X is float32, else float64.
     random_state : int, numpy.random.Generator or None, default 0
-        Where all chance comes from; None draws anew each time.
+        Seed of all randomness; None gives another result each time.
 
     Attributes
     ----------
@@ -80,14 +81,14 @@ class NetRegressor(NetEstimator):
     net_ : Sequential
         The network.
     loss_ : Loss
-        What was minimized.
+        The loss that was minimized.
     history_ : History
-        The figures of each epoch, also over several trainings.
+        Loss and metrics of each epoch, over all trainings.
     loss_curve_, validation_loss_curve_ : list of float
         The mean loss of each epoch, without the penalty, of standardized
         targets.
     n_iter_ : int
-        How many epochs there were.
+        Number of epochs, over all trainings.
     n_features_in_ : int
         The number of columns.
     feature_names_in_ : array of str
@@ -106,7 +107,7 @@ class NetRegressor(NetEstimator):
     _numeric_targets: ClassVar[bool] = True
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Take every row once more, without forgetting what was learned before.
+        """Train one epoch on these rows, continuing from the current weights.
 
         Parameters changed since the last call take effect, and a schedule continues from the
         current step. Parameters that shape the network must not change.
@@ -143,7 +144,7 @@ class NetRegressor(NetEstimator):
         return self._partial_fit(X, y, sample_weight, None)
 
     def predict(self, X: Any) -> Array:
-        """Return the expected number of each row, or its numbers.
+        """Predict one number or several for each row.
 
         Parameters
         ----------
@@ -153,8 +154,7 @@ class NetRegressor(NetEstimator):
         Returns
         -------
         array of shape (m,) or (m, k)
-            Of as many axes as y had in the training, in the dtype of the network: float32 where
-            X was float32 in the training, unless ``dtype`` says otherwise.
+            With as many axes as y had in training, in the dtype of the network.
 
         Raises
         ------
@@ -187,14 +187,14 @@ class NetRegressor(NetEstimator):
         X : array_like, DataFrame or sparse matrix of shape (m, n)
             Rows with the columns of the training.
         y : array_like of shape (m,) or (m, k)
-            What is right.
+            The true targets.
         sample_weight : array_like of shape (m,), optional
-            How much each row counts.
+            Weights of the rows.
 
         Returns
         -------
         float
-            1 where all is right; 0 for an output that does not vary and is not met.
+            1 for perfect predictions; 0 for an output that does not vary and is not predicted.
 
         Raises
         ------

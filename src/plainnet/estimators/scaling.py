@@ -1,4 +1,4 @@
-"""Scaling: columns to mean 0 and deviation 1, and back."""
+"""Scaling of columns to mean 0 and standard deviation 1, and back."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,11 +12,11 @@ from plainnet.nn.parameters import Array
 @final
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """The mean and the standard deviation of each column, as training rows have them."""
+    """Mean and standard deviation of each column of the training rows."""
 
     mean: Array
     scale: Array
-    varies: Array  # which columns vary, by more than rounding errors
+    varies: Array  # which columns vary by more than rounding errors
 
     @classmethod
     def of(cls, X: Array, weight: Array | None, name: str) -> "Scaling":
@@ -37,7 +37,7 @@ class Scaling:
 
     @classmethod
     def of_constants(cls, X: Array) -> "Scaling":
-        """Leave columns as they are, but for those that do not vary, which become 0."""
+        """Set columns that do not vary to 0, and leave the others unchanged."""
         varies = (X[0] != X).any(axis=0)
         return cls(np.where(varies, 0, X[0]), np.ones_like(X[0]), varies)
 

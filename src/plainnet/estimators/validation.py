@@ -23,7 +23,7 @@ def numbers(X: Any, owner: str, name: str = "X") -> Array:
     table = floats(X, owner, name)
     if table.ndim != 2:
         raise PlainnetError(
-            f"{owner} expects {name} with a row a sample and a column a feature, got an array of "
+            f"{owner} expects {name} with samples as rows and features as columns, got an array of "
             f"shape {table.shape}. Reshape your data with {name}.reshape(-1, 1) if it is one "
             f"feature, with {name}.reshape(1, -1) if it is one sample, or with "
             f"{name}.reshape(len({name}), -1) if each sample has several axes"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.evaluate.baselines.baseline import Baseline, Column
+from plainnet.evaluate.baselines.baseline import Baseline, OneRuleBaseline
 from plainnet.evaluate.duplicates import Copies, contradictions
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
@@ -35,7 +35,7 @@ def leaked_columns(
     """
     if case.images:
         return []
-    rules = [rule for one in fitted if isinstance(one, Column) for rule in one.rules]
+    rules = [rule for one in fitted if isinstance(one, OneRuleBaseline) for rule in one.rules]
     targets = y.reshape(len(y), -1)
     findings = []
     for i, rule in enumerate(rules):

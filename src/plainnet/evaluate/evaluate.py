@@ -31,7 +31,7 @@ from plainnet.evaluate.per_example import drop_extreme_rows
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics import curves
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
-from plainnet.metrics.scores import evaluate as compute_metrics
+from plainnet.metrics.scores import compute_metrics
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive
 

@@ -1,4 +1,4 @@
-"""Findings: what is to be said about data, a training or a result, in words and numbers."""
+"""Findings about data, a training run or a result."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final, get_args
@@ -12,24 +12,24 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 @final
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a person should know."""
+    """A problem, warning or note, with its evidence, cause and advice."""
 
-    name: str  # A short fixed name, such as dead relu, for programs and tests
-    level: Level  # whether the result cannot be trusted, may be better, or is only to be known
-    says: str  # what was found, a sentence
-    number: str  # the figures behind it, with units
+    name: str  # short and fixed, for programs: dead relu
+    level: Level  # the result is wrong, could be better, or has a peculiarity
+    message: str  # a sentence
+    evidence: str  # the evidence, with units
     cause: str  # the likely cause, a sentence
     advice: str  # one command or line of code to try
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding as JSON can hold it."""
+        """Return the finding as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: object) -> "Finding":
-        """Read a finding from a model file, trusting nothing in it."""
+        """Read a finding from a model file and check it."""
         fields = JsonReader(value, "a finding")
-        names = ("name", "says", "number", "cause", "advice")
+        names = ("name", "message", "evidence", "cause", "advice")
         fields.only("level", *names)
         level = next(one for one in LEVELS if one == fields.text("level", LEVELS))
         return cls(level=level, **{name: fields.text(name) for name in names})

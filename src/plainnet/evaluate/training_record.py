@@ -1,4 +1,4 @@
-"""Records: what a model file says of its training, which anybody may have edited."""
+"""The training record of a model file, which anybody may have edited."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -8,13 +8,13 @@ from plainnet.errors import ModelFileError
 from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import History
 
-# What comes of figures that plainnet did not write: then what shows them is left out.
+# Errors that an edited record causes; the part that shows it is left out.
 FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-_COURSES = ("val_loss", "metric", "val_metric", "lr")
+_SERIES = ("val_loss", "metric", "val_metric", "lr")
 
 
 def recorded_history(record: Mapping[str, Any]) -> History | None:
-    """Return the history that a record holds."""
+    """Return the history of a record; None where it is missing or was edited."""
     try:
         fields = JsonReader(record.get("history"), "the history")
         history = History(
@@ -24,7 +24,7 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
             best_epoch=_whole_or_none(record, fields, "best_epoch"),
             rowspace=_whole_or_none(record, fields, "rowspace"),
         )
-        for name in _COURSES:
+        for name in _SERIES:
             getattr(history, name).extend(fields.numbers(name))
             if len(getattr(history, name)) not in (0, len(history)):
                 return None
@@ -34,7 +34,7 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
 
 
 def finite(value: Any) -> Any:
-    """Return JSON with None for every number that is not finite, which JSON does not have."""
+    """Replace numbers that are not finite, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

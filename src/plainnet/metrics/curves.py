@@ -1,4 +1,4 @@
-"""Curves over all thresholds, and whether probabilities mean what they say."""
+"""Curves over all thresholds, and the calibration of probabilities."""
 
 from typing import Any, NamedTuple
 
@@ -11,19 +11,19 @@ Floats = NDArray[np.float64]
 
 
 class Bin(NamedTuple):
-    """One line of a reliability table: rows whose probability lies from low to high."""
+    """One line of a reliability table: the rows with a probability from low to high."""
 
     low: float
     high: float
-    rows: int  # how many rows; bins without any are left out
+    rows: int
     predicted: float  # the mean probability
     observed: float  # the share that came true
 
 
 class Threshold(NamedTuple):
-    """A threshold and the metric reached with it: rows that score at least as much are positive.
+    """A threshold, from which on scores are positive, and the metric reached with it.
 
-    It has as few digits as tell the scores below from those above, so it is no row's score.
+    It has as few digits as separate the scores below and above, so that it reveals no row's score.
     """
 
     threshold: float
@@ -31,13 +31,13 @@ class Threshold(NamedTuple):
 
 
 def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return how often negatives and positives are called positive, over all thresholds."""
+    """Return false and true positive rates over all thresholds, and the thresholds."""
     true, false, threshold = _counts(y_true, score)
     return false / false[-1], true / true[-1], threshold
 
 
 def pr_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return precision and recall over all thresholds."""
+    """Return precision and recall over all thresholds, and the thresholds."""
     true, false, threshold = _counts(y_true, score)
     return true[1:] / (true[1:] + false[1:]), true[1:] / true[-1], threshold[1:]
 
@@ -49,10 +49,7 @@ def average_precision(y_true: ArrayLike, score: ArrayLike) -> float:
 
 
 def best_f1(y_true: ArrayLike, score: ArrayLike) -> Threshold:
-    """Return the threshold with the highest F1 on these rows, and that F1.
-
-    On other rows it will be lower: it was chosen on these.
-    """
+    """Return the threshold with the highest F1 on these rows, and that F1; others reach less."""
     true, false, threshold = _counts(y_true, score)
     f1 = 2 * true / (true + false + true[-1])
     i = int(f1.argmax())
@@ -62,7 +59,7 @@ def best_f1(y_true: ArrayLike, score: ArrayLike) -> Threshold:
 def cheapest(
     y_true: ArrayLike, score: ArrayLike, false_positive: float, false_negative: float
 ) -> Threshold:
-    """Return the threshold with the lowest cost of mistakes on these rows, and that cost a row."""
+    """Return the threshold with the lowest cost of mistakes on these rows, and the cost per row."""
     if not (0 <= false_positive < np.inf and 0 <= false_negative < np.inf):
         raise DataError(
             f"costs of mistakes are finite and at least 0, got {false_positive} of a false "
@@ -75,21 +72,21 @@ def cheapest(
 
 
 def brier(y_true: ArrayLike, A: ArrayLike) -> float:
-    """Return the mean squared distance of probabilities from what came (G. W. Brier, 1950)."""
+    """Return the mean squared error of probabilities (G. W. Brier, 1950)."""
     y, P = np.asarray(y_true), np.asarray(A, np.float64)
     if P.ndim == 1:
         return float(np.mean((P - y) ** 2))
-    said = P[np.arange(len(P)), y.astype(np.int64)]  # (p - 1)^2 = p^2 - 2 p + 1 for the class
-    return float(np.mean(np.sum(P**2, axis=1) - 2 * said + 1))
+    p = P[np.arange(len(P)), y.astype(np.int64)]  # (p - 1)^2 = p^2 - 2 p + 1 for the class
+    return float(np.mean(np.sum(P**2, axis=1) - 2 * p + 1))
 
 
-def reliability(came: ArrayLike, said: ArrayLike, bins: int = 10) -> list[Bin]:
-    """Return how often what was said with which probability came true."""
-    y, p = np.asarray(came, np.float64), np.asarray(said, np.float64)
-    place = np.clip((p * bins).astype(np.int64), 0, bins - 1)
+def reliability(y_true: ArrayLike, probability: ArrayLike, bins: int = 10) -> list[Bin]:
+    """Return how often predictions of each range of probabilities came true."""
+    y, p = np.asarray(y_true, np.float64), np.asarray(probability, np.float64)
+    index = np.clip((p * bins).astype(np.int64), 0, bins - 1)
     table = []
     for i in range(bins):
-        here = place == i
+        here = index == i
         if here.any():
             means = float(p[here].mean()), float(y[here].mean())
             table.append(Bin(i / bins, (i + 1) / bins, int(here.sum()), *means))
@@ -97,19 +94,13 @@ def reliability(came: ArrayLike, said: ArrayLike, bins: int = 10) -> list[Bin]:
 
 
 def calibration_error(table: list[Bin]) -> float:
-    """Return the expected calibration error: the mean distance of said and came, row by row.
-
-    As of Guo, Pleiss, Sun and Weinberger (ICML 2017).
-    """
+    """Return the expected calibration error (Guo, Pleiss, Sun and Weinberger, ICML 2017)."""
     rows = sum(line.rows for line in table)
     return sum(line.rows * abs(line.predicted - line.observed) for line in table) / rows
 
 
 def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
-    """Return at most so many points of a curve, its ends among them, for a file or a figure.
-
-    Points within a level or upright line are left out first: they show nothing.
-    """
+    """Return at most `points` points of a curve, with both ends; straight stretches lose theirs."""
     bends = np.ones(len(columns[0]), np.bool_)
     for column in columns if len(columns) > 1 else ():
         bends[1:-1] &= (column[1:-1] != column[:-2]) | (column[1:-1] != column[2:])
@@ -120,7 +111,7 @@ def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
 
 
 def _shortest(scores: Floats, i: int) -> float:
-    """Return a number of few digits above the next score and up to score i, of descending ones."""
+    """Return the shortest number above score i + 1 and up to score i, of descending scores."""
     high = float(scores[i])
     if np.isinf(high):
         return high
@@ -133,7 +124,7 @@ def _shortest(scores: Floats, i: int) -> float:
 
 
 def _counts(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return true and false positives and the threshold, from none called positive to all."""
+    """Return true and false positives and thresholds, from no positive prediction to all."""
     y, s = np.asarray(y_true).astype(bool), np.asarray(score, np.float64)
     if y.shape != s.shape or y.ndim != 1:
         raise DataError(f"labels and scores must be (m,) each, got {y.shape} and {s.shape}")

@@ -1,4 +1,4 @@
-"""How sure figures are: the interval of a share, and of a difference on the same rows."""
+"""Confidence intervals of shares, and of differences on the same rows."""
 
 import math
 from statistics import NormalDist
@@ -16,21 +16,21 @@ class Difference(NamedTuple):
     """How much better one predictor is than another on the same rows, with its 95 % interval."""
 
     value: float  # above 0 where the first is better
-    low: float  # the interval
-    high: float  # the interval
-    p: float  # the probability of at least such a difference between two that are equally good
+    low: float
+    high: float
+    p: float  # probability of at least such a difference between equally good predictors
 
     @property
     def sure(self) -> bool:
-        """Whether the interval allows saying which of the two is better."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the score interval of a share (E. B. Wilson, JASA 22, 1927).
 
-    All shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. Unlike share
-    plus or minus two standard errors it stays within 0 and 1 and is honest for 0 or all of n.
+    All shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. It stays within
+    0 and 1 and is valid for 0 or all of n.
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"a share needs successes from 0 to n and n >= 1, got {successes} of {n}")
@@ -44,11 +44,10 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
 def mcnemar(first_only: int, second_only: int) -> float:
     """Return the exact p-value of McNemar's test (Psychometrika 12, 1947).
 
-    Of the rows that only one of two predictors gets right, each is as likely to be one's as the
-    other's where they are equally good: a binomial of 1/2, both tails.
+    If two predictors are equally good, the rows that only one gets right are a binomial of 1/2.
     """
     n, fewer = first_only + second_only, min(first_only, second_only)
-    if n > 1000:  # where the normal curve is as good, with its correction for continuity
+    if n > 1000:  # normal approximation with continuity correction
         z = max(abs(first_only - second_only) - 1, 0) / math.sqrt(n)
         return math.erfc(z / math.sqrt(2))
     return min(1.0, float(2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n))
@@ -91,10 +90,9 @@ def _joined(one: float, other: float, phi: float) -> float:
 
 
 def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
-    """Compare two predictors by a figure of each row, such as its squared error.
+    """Compare two predictors by a number for each row, of which larger is better.
 
-    Student's paired t interval (Biometrika 6, 1908) of the mean of first - second. Give what is
-    better when larger.
+    Student's paired t interval (Biometrika 6, 1908) of the mean of first - second.
     """
     d: NDArray[Any] = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     mean = float(d.mean())
@@ -108,7 +106,7 @@ def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
 
 
 def student(df: int, level: float = LEVEL) -> float:
-    """Return the quantile of Student's t that a two-sided interval takes."""
+    """Return the quantile of Student's t for a two-sided interval."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2
@@ -128,4 +126,4 @@ def _student_p(t: float, df: int) -> float:
     within = math.sin(theta) * total
     if df % 2:
         within = 2 / math.pi * (theta + within)
-    return max(1 - within, 0.0)  # rounding may end below
+    return max(1 - within, 0.0)  # rounding may give less

@@ -1,7 +1,7 @@
-"""How good predictions are, in numbers: from true labels and predicted probabilities.
+"""Metrics of predictions, from true labels and predicted probabilities or numbers.
 
-`evaluate` gives all numbers that fit a task; the functions above it give them one by one. A number
-that is not defined, such as the precision of a class that was never predicted, is None, never NaN.
+`compute_metrics` returns all metrics of a task. A metric that is undefined, such as the precision
+of a class that was never predicted, is None, never NaN.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ TASKS = ("binary", "multiclass", "multilabel", "regression")
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Return the share of labels that were predicted right."""
+    """Return the share of right labels."""
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(true == predicted))
 
@@ -35,17 +35,17 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> In
 
 
 def precision(confusion: Ints) -> Scores:
-    """Return, for each class, how many of its predictions are right: TP / (TP + FP)."""
+    """Return the precision of each class: TP / (TP + FP)."""
     return _ratios(np.diagonal(confusion), confusion.sum(axis=0))
 
 
 def recall(confusion: Ints) -> Scores:
-    """Return, for each class, how many of its samples were found: TP / (TP + FN)."""
+    """Return the recall of each class: TP / (TP + FN)."""
     return _ratios(np.diagonal(confusion), confusion.sum(axis=1))
 
 
 def f1(confusion: Ints) -> Scores:
-    """Return, for each class, the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN)."""
+    """Return the F1 of each class: 2 TP / (2 TP + FP + FN)."""
     return _ratios(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
 
 
@@ -53,8 +53,7 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
     """Return the probability that a positive sample scores above a negative one, ties half.
 
     This is the area under the ROC curve, computed from the ranks of the scores (Mann and Whitney):
-    AUC = (R - p (p + 1) / 2) / (p n) for p positives with rank sum R, and n negatives. No threshold
-    enters, and only the order of the scores counts.
+    AUC = (R - p (p + 1) / 2) / (p n) for p positives with rank sum R, and n negatives.
     """
     labels, scores = _pair(y_true, score)
     positive = labels.astype(bool)
@@ -66,13 +65,13 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
 
 
 def ranks(values: ArrayLike) -> Floats:
-    """Return the place of each number in their order, from 1; equal ones share their mean place."""
+    """Return the ranks of numbers, from 1; equal ones share their mean rank."""
     _, which, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[which])
 
 
 def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
-    """Return Spearman's correlation: that of the ranks, where equal numbers share their mean rank."""
+    """Return Spearman's rank correlation; 0 where all numbers are equal."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
@@ -91,22 +90,19 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Return the share of the variance of y that is explained.
-
-    R2 = 1 - sum((y_pred - y)^2) / sum((y - mean(y))^2).
-    """
+    """Return R2 = 1 - sum((y_pred - y)^2) / sum((y - mean(y))^2)."""
     y = np.asarray(y_true, np.float64)
     if y.min() == y.max():
         return None
     left, high = _sum_of_squares(_error(y_true, y_pred))
-    whole, low = _sum_of_squares(y - y.mean())
+    total, low = _sum_of_squares(y - y.mean())
     with np.errstate(over="ignore"):
-        share = float(1 - np.ldexp(left / whole, 2 * (high - low)))
+        share = float(1 - np.ldexp(left / total, 2 * (high - low)))
     return share if np.isfinite(share) else None
 
 
-def evaluate(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
-    """Return every number that fits the task, under the names that the command line prints."""
+def compute_metrics(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any]:
+    """Return every metric of a task by name."""
     y, P = _checked(task, np.asarray(y_true), np.asarray(A, np.float64))
     if task == "binary":
         return _binary(y, P[:, 0])
@@ -131,33 +127,33 @@ def _binary(y: Ints, A: Floats) -> dict[str, Any]:
 def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
     n_classes = A.shape[1]
     predicted = A.argmax(axis=1)
-    occurs, found, right = (
+    actual, called, right = (
         np.bincount(some, minlength=n_classes) for some in (y, predicted, y[y == predicted])
     )
     per_class = {
-        "precision": _ratios(right, found),
-        "recall": _ratios(right, occurs),
-        "f1": _ratios(2 * right, found + occurs),
+        "precision": _ratios(right, called),
+        "recall": _ratios(right, actual),
+        "f1": _ratios(2 * right, called + actual),
         "roc_auc": [roc_auc(y == c, A[:, c]) for c in range(n_classes)],
     }
     return {
         "accuracy": accuracy(y, predicted),
         **_averages(per_class),
         **{f"{name}_per_class": scores for name, scores in per_class.items()},
-        "confusions": _confusions(y, predicted),
+        "confusions": _confusion_cells(y, predicted),
     }
 
 
-def _confusions(y: Ints, predicted: Ints) -> list[list[int]]:
-    """List the cells of the confusion matrix that are above 0: true class, predicted, rows."""
+def _confusion_cells(y: Ints, predicted: Ints) -> list[list[int]]:
+    """List the nonzero cells of the confusion matrix: true class, predicted class, rows."""
     cells, rows = np.unique(np.column_stack([y, predicted]), axis=0, return_counts=True)
     return [[int(i), int(j), int(n)] for (i, j), n in zip(cells, rows, strict=True)]
 
 
-def filled(confusions: Sequence[Sequence[int]], n_classes: int) -> list[list[int]]:
-    """Return the confusion matrix of which the cells above 0 are given."""
+def dense_confusion(cells: Sequence[Sequence[int]], n_classes: int) -> list[list[int]]:
+    """Return the confusion matrix with the given nonzero cells."""
     matrix = [[0] * n_classes for _ in range(n_classes)]
-    for i, j, n in confusions:
+    for i, j, n in cells:
         matrix[i][j] = n
     return matrix
 
@@ -191,7 +187,7 @@ def _regression(y: Floats, A: Floats) -> dict[str, Any]:
 
 
 def _averages(per_class: dict[str, Scores]) -> dict[str, float | None]:
-    """Means over the classes that occur; F1 is None exactly for those that do not."""
+    """Average over the classes that occur; F1 is None exactly for those that do not."""
     occurs = [score is not None for score in per_class["f1"]]
     means = {}
     for name in ("precision", "recall", "f1"):
@@ -201,16 +197,14 @@ def _averages(per_class: dict[str, Scores]) -> dict[str, float | None]:
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:
-    """The mean of those that are defined; None when none is."""
+    """Average the scores that are defined; None where none is."""
     defined = [score for score in scores if score is not None]
     return float(np.mean(defined)) if defined else None
 
 
-def _ratios(parts: Ints, wholes: Ints) -> Scores:
-    """Part by whole, or None for a whole of zero."""
-    return [
-        float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)
-    ]
+def _ratios(parts: Ints, totals: Ints) -> Scores:
+    """Divide; None where the total is zero."""
+    return [float(a / b) if b else None for a, b in zip(parts, totals, strict=True)]
 
 
 def _error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
@@ -219,13 +213,13 @@ def _error(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
 
 
 def _sum_of_squares(values: Floats) -> tuple[float, int]:
-    """Return s and e, the sum being s * 4**e: squares of 1e200 are infinite, of 1e-200 zero."""
+    """Return s and e of the sum s * 4**e, which neither overflows nor underflows."""
     exponent = int(np.frexp(np.abs(values).max())[1])
     return float(np.square(np.ldexp(values, -exponent)).sum()), exponent
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both as arrays of one shape: (m,) beside (m, 1) would be compared all with all."""
+    """Convert both to arrays; refuse different shapes, which would broadcast."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if true.shape != predicted.shape or true.size == 0:
         raise DataError(
@@ -236,9 +230,9 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[A
 
 
 def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Floats]:
-    """y as ints (floats for regression) and A as (m, k), or a sentence on what does not fit."""
+    """Convert y to ints (floats for regression) and A to (m, k); refuse what does not fit."""
     if task not in TASKS:
-        raise DataError(f"evaluate knows the tasks {', '.join(TASKS)}, got {task!r}")
+        raise DataError(f"compute_metrics knows the tasks {', '.join(TASKS)}, got {task!r}")
     if A.ndim == 1 and task in ("binary", "regression"):
         A = A[:, None]
     if A.ndim != 2 or (task == "binary" and A.shape[1] != 1):
@@ -247,8 +241,8 @@ def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Float
     if len(A) == 0:
         raise DataError("there are no rows to evaluate: give at least one")
     wanted = A.shape[:1] if task in ("binary", "multiclass") else A.shape
-    alike = [(len(A),), (len(A), 1)] if A.shape[1] == 1 else [wanted]  # a row or a column
-    if y.shape not in alike:
+    accepted = [(len(A),), (len(A), 1)] if A.shape[1] == 1 else [wanted]
+    if y.shape not in accepted:
         raise DataError(
             f"a {task} evaluation of predictions {A.shape} expects true values {wanted}, "
             f"got {y.shape}"

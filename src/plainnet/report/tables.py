@@ -7,7 +7,7 @@ import numpy as np
 
 from plainnet.evaluate.evaluation import UNITS, Evaluation, Scores
 from plainnet.formatting import NAMES, number, percent, points, score
-from plainnet.metrics.scores import filled
+from plainnet.metrics.scores import dense_confusion
 from plainnet.report.html import Table
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def confusion(target: "Target", scores: Scores, largest: int) -> Table | None:
         rows = [[names[i], names[j], f"{n:,}"] for n, i, j in wrong]
         return Table("Most frequent confusions", ("true", "predicted", "rows"), rows, (2,))
     if target.task == "multiclass":
-        counts = filled(counts, len(names))
+        counts = dense_confusion(counts, len(names))
     rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(names, counts, strict=True)]
     colors = [
         [_shade("h" if i == j else "w", n, sum(row)) for j, n in enumerate(row)]

@@ -79,7 +79,7 @@ def test_as_json(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
     outcome = cli("doctor", "a.csv", "--init zeros", "--epochs 5", "--json")
     found = json.loads(outcome.out)["findings"]
     assert (outcome.code, found[0]["name"], found[0]["level"]) == (1, "base rate", "problem")
-    assert set(found[0]) == {"name", "level", "says", "number", "cause", "advice"}
+    assert set(found[0]) == {"name", "level", "message", "evidence", "cause", "advice"}
 
 
 def test_pictures(cli: Cli, colors: Path) -> None:
@@ -175,8 +175,8 @@ def test_repeated_rows_are_noted(cli: Cli, frame: pd.DataFrame, tmp_path: Path) 
     )
     every = {one["name"]: one for one in json.loads(outcome.out)["findings"]}
     said = every["repeated training rows"]
-    assert said["says"] == ("Some training rows are nearly equal to others of them.")
-    assert said["number"] == "40 of 540 repeat an earlier one"
+    assert said["message"] == ("Some training rows are nearly equal to others of them.")
+    assert said["evidence"] == "40 of 540 repeat an earlier one"
     assert said["level"] == "note"
 
 
@@ -186,7 +186,7 @@ def test_columns_that_never_change_are_named(cli: Cli, frame: pd.DataFrame, tmp_
     )
     found = json.loads(cli("doctor", "a.csv", "--epochs 2", "--json").out)["findings"]
     (said,) = [one for one in found if one["name"] == "columns left out"]
-    assert (said["says"], said["number"]) == (
+    assert (said["message"], said["evidence"]) == (
         "'Country' is the same in every row.",
         "1 of 8 columns",
     )

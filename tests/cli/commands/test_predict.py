@@ -313,7 +313,7 @@ def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict
     Model(model.schema, model.target, model.net, model.loss, record).save("own.safetensors")
     outcome = cli("summary", "own.safetensors")
     assert outcome.code == 0
-    assert "not recorded in the way of plainnet train" in outcome.out
+    assert "was not written by plainnet train" in outcome.out
 
 
 def test_the_gradients_of_a_model_are_right(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainnet.evaluate.baselines.baseline import mean_target
-from plainnet.metrics.scores import evaluate
+from plainnet.metrics.scores import compute_metrics
 
 
 def majority(y, n_classes):
@@ -14,7 +14,9 @@ def majority(y, n_classes):
 
 
 def baseline(task, y_train, y_true, n_out):
-    return evaluate(task, y_true, np.tile(mean_target(task, y_train, n_out), (len(y_true), 1)))
+    return compute_metrics(
+        task, y_true, np.tile(mean_target(task, y_train, n_out), (len(y_true), 1))
+    )
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))

@@ -145,8 +145,8 @@ def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool
     """Show problems and warnings, and in detail the notes too."""
     for one in findings:
         if detail or one.level != "note":
-            line(console, clean(f"{one.level.capitalize()}: {one.says}"), _STYLES[one.level])
-            line(console, clean(f"  {one.number}. {one.cause}"))
+            line(console, clean(f"{one.level.capitalize()}: {one.message}"), _STYLES[one.level])
+            line(console, clean(f"  {one.evidence}. {one.cause}"))
             line(console, clean(f"  Try: {one.advice}"))
 
 

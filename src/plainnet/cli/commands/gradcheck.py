@@ -36,7 +36,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     int
         The exit code.
     """
-    from plainnet.data.dataset import read_labeled
+    from plainnet.evaluate.per_example import read_rows
 
     if rows < 1 or seed < 0:
         raise PlainnetError(
@@ -45,7 +45,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     trained = Model.load(model)
     remarks: list[str] = []
     with reading(errors()) as progress:
-        X, y = read_labeled(path, trained.schema, trained.target, progress=progress, notes=remarks)
+        _, X, y = read_rows(trained, path, progress=progress, notes=remarks)
     notes(remarks)
     some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
     trained.forward(X[some])  # refuses a network that is out of proportion

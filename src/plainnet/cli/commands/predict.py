@@ -55,28 +55,28 @@ def predict(
     trained = Model.load(model)
     remarks: list[str] = []
     unit, names, A = _outputs(trained, path, strict, remarks)
-    said = Predictions(trained.target, unit, names, A)
+    predictions = Predictions(trained.target, unit, names, A)
     notes(remarks)
     console = output()
     if out is not None:
-        write_bytes(out, said.csv(raw).encode("utf-8", "backslashreplace"))
+        write_bytes(out, predictions.csv(raw).encode("utf-8", "backslashreplace"))
         line(console, f"Saved: {len(names):,} predictions in {out}", whole=True)
     elif console.is_terminal:
-        console.print(said.table(_SHOWN))
+        console.print(predictions.table(_SHOWN))
         if len(names) > _SHOWN:
             line(console, f"and {len(names) - _SHOWN:,} more: --out FILE writes them all")
     else:
-        console.file.write(said.csv(raw))
+        console.file.write(predictions.csv(raw))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said."""
+    """The predictions of a model for rows or files."""
 
-    target: Target  # what was predicted
-    unit: str  # what was predicted for: row or file
-    names: Sequence[str]  # each one's number or name
+    target: Target
+    unit: str  # row or file
+    names: Sequence[str]  # the number of each row, or the name of each file
     A: Array  # probabilities, or standardized numbers
 
     def csv(self, raw: bool = False) -> str:
@@ -90,26 +90,26 @@ class Predictions:
         rows = csv.writer(content, lineterminator="\n")
         rows.writerow(map(cell, head))
         rows.writerows(
-            [*map(cell, (name, *said)), *(f"{share:.6g}" for share in row)]
-            for name, said, row in zip(self.names, self._answers(self.A), shares, strict=True)
+            [*map(cell, (name, *predicted)), *(f"{share:.6g}" for share in row)]
+            for name, predicted, row in zip(self.names, self._decode(self.A), shares, strict=True)
         )
         return content.getvalue()
 
     def table(self, n: int) -> Table:
-        """Return the first n predictions, each with how probable it is."""
-        head, rows = [self.unit, *self._headings()], []
-        task, A = self.target.task, self.A[:n]
-        for name, said, row in zip(self.names, self._answers(A), A, strict=False):
-            rows.append([name, *said])
-            if task == "binary":
-                rows[-1].append(percent(max(float(row[0]), 1 - float(row[0]))))
-            elif task == "multiclass":
-                rows[-1].append(percent(float(row.max())))
-            elif task == "multilabel":
-                shares = zip(self.target.classes, row, strict=True)
-                rows[-1].append(", ".join(f"{label} {percent(float(p))}" for label, p in shares))
+        """Return the first n predictions with their probabilities."""
+        task, A, classes = self.target.task, self.A[:n], self.target.classes
+        head, shares = [self.unit, *self._headings()], [""] * len(A)
+        if task == "binary":
+            shares = [percent(float(max(p, 1 - p))) for p in A[:, 0]]
+        elif task == "multiclass":
+            shares = [percent(float(row.max())) for row in A]
+        elif task == "multilabel":
+            pairs = [zip(classes, row, strict=True) for row in A]
+            shares = [", ".join(f"{name} {percent(float(p))}" for name, p in row) for row in pairs]
+        rows = [[name, *row] for name, row in zip(self.names, self._decode(A), strict=False)]
         if task != "regression":
             head.append("probability")
+            rows = [[*row, share] for row, share in zip(rows, shares, strict=True)]
         right = {"regression": range(1, len(head)), "multilabel": ()}.get(task, (2,))
         return table(f"{len(self.names):,} predictions", head, rows, right)
 
@@ -118,20 +118,20 @@ class Predictions:
             return ["prediction"]
         return [f"prediction of {name}" for name in self.target.columns]
 
-    def _answers(self, A: Array) -> list[list[str]]:
-        said = self.target.decode(A)
+    def _decode(self, A: Array) -> list[list[str]]:
+        decoded = self.target.decode(A)
         if self.target.task == "regression":
-            return [list(map(text_from_number, row)) for row in said]
+            return [list(map(text_from_number, row)) for row in decoded]
         if self.target.task == "multilabel":
             labels = np.array(self.target.classes, dtype=object)
-            return [[";".join(labels[row])] for row in said]
-        return [[str(name)] for name in said]
+            return [[";".join(labels[row])] for row in decoded]
+        return [[str(name)] for name in decoded]
 
 
 def _outputs(
     trained: Model, path: Path, strict: bool, remarks: list[str]
 ) -> "tuple[str, Sequence[str], Array]":
-    """Predict rows or pictures: what they are called, the number or name of each, and outputs."""
+    """Return the unit, the name of each row or file, and the predictions."""
     from plainnet.data.dataset import left_out
 
     require_pictures(trained, strict)

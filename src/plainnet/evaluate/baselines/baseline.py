@@ -53,7 +53,7 @@ class Baseline(ABC):
 
 
 @final
-class Constant(Baseline):
+class ConstantBaseline(Baseline):
     """Always the same prediction: the mean of the training targets."""
 
     name = "constant"
@@ -80,7 +80,7 @@ class Constant(Baseline):
 
 
 @final
-class Column(Baseline):
+class OneRuleBaseline(Baseline):
     """The rule of the best column or color statistic; for several labels, one for each."""
 
     name = "column"
@@ -112,7 +112,7 @@ class Column(Baseline):
 
 
 @final
-class Regression(Baseline):
+class RegressionBaseline(Baseline):
     """Logistic or linear regression, of the features of a network or of color statistics."""
 
     def __init__(self, net: Sequential, task: str, transform: Transform | None) -> None:
@@ -141,7 +141,7 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
     """Fit all baselines of a task to the training rows; nothing is drawn at random."""
     (X, y), task, n_out = train, target.task, target.n_out
     images = _image_schema(schema)
-    baselines: list[Baseline] = [Constant(mean_target(task, y, n_out))]
+    baselines: list[Baseline] = [ConstantBaseline(mean_target(task, y, n_out))]
     with limited_threads(1):
         F = X if images is None else color_statistics(X)
         if task != "regression":
@@ -153,15 +153,15 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
             labels = y.T if task == "multilabel" else [y]
             rules = [fit_rules(spans, F, one.astype(np.int64), n_classes) for one in labels]
             best = [max(some, key=lambda rule: rule[0])[1] for some in rules]
-            baselines.append(Column(best, task, images is not None))
+            baselines.append(OneRuleBaseline(best, task, images is not None))
         if images is None:
-            return [*baselines, Regression(fit_regression(task, X, y, n_out), task, None)]
-        colors = Regression(fit_regression(task, F, y, n_out), task, color_statistics)
+            return [*baselines, RegressionBaseline(fit_regression(task, X, y, n_out), task, None)]
+        colors = RegressionBaseline(fit_regression(task, F, y, n_out), task, color_statistics)
         if images.unscaled:
             net = _fit_unscaled(task, X, y, n_out)
         else:
             net = fit_regression(task, X, y, n_out, images.transform)
-        return [*baselines, colors, Regression(net, task, images.transform)]
+        return [*baselines, colors, RegressionBaseline(net, task, images.transform)]
 
 
 def mean_target(task: str, y: ArrayLike, n_out: int) -> NDArray[np.float64]:
@@ -190,7 +190,7 @@ def store(baselines: Sequence[Baseline], model: Model) -> None:
     model.record["baselines"] = [one.to_json() for one in baselines]
     extras = {name: a for name, a in model.extras.items() if not name.startswith(_PREFIX)}
     for one in baselines:
-        if isinstance(one, Regression):
+        if isinstance(one, RegressionBaseline):
             views = one.net.params.views
             extras |= {f"{_PREFIX}{one.name}.{name}": a for name, a in views.items()}
     model.extras = extras
@@ -214,18 +214,18 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
     if kind == "constant":
         mean = fields.numbers("mean")
         if len(mean) == n_out:
-            return Constant(np.array(mean))
+            return ConstantBaseline(np.array(mean))
     elif kind == "column" and task != "regression":
         n_classes = n_out if task == "multiclass" else 2
         width = len(COLOR_NAMES) if images else model.schema.n_features
         rules = [Rule.from_json(one, width, n_classes) for one in fields.objects("rules", "rule")]
         if len(rules) == (n_out if task == "multilabel" else 1):
-            return Column(rules, task, images is not None)
+            return OneRuleBaseline(rules, task, images is not None)
     elif kind == "regression":
         net = _read_net(model, kind, model.schema.n_features)
-        return Regression(net, task, None if images is None else images.transform)
+        return RegressionBaseline(net, task, None if images is None else images.transform)
     elif kind == "colors" and images is not None:
-        return Regression(_read_net(model, kind, len(COLOR_NAMES)), task, color_statistics)
+        return RegressionBaseline(_read_net(model, kind, len(COLOR_NAMES)), task, color_statistics)
     raise ModelFileError(f"the model file is damaged or was edited: {fields.where} does not fit it")
 
 

@@ -1,7 +1,7 @@
-"""Logistic and linear regression: our own network without hidden layers, trained until it is good.
+"""Logistic and linear regression: a network without hidden layers, trained to the end.
 
-A weak baseline flatters the network beside it. So logistic regression gets the largest safe step
-and Nesterov's momentum, and linear regression is solved exactly.
+A weak baseline flatters the network beside it. So logistic regression uses the largest safe step
+and Nesterov momentum, and linear regression is solved exactly.
 """
 
 from typing import Any
@@ -18,30 +18,30 @@ from plainnet.train.fit import fit
 Array = NDArray[Any]
 EPOCHS = 400
 PENALTY = 1.0
-_WORK = 6 * 10**9  # multiplications that full batches may take in all; more are made of parts
+_WORK = 6 * 10**9  # multiplications, up to which full batches are used
 _WORK_IN_PARTS = 2 * 10**9
-_BASIS = 1000  # rows whose space is found in about a second
+_BASIS = 1000  # rows, up to which the row space is found in about a second
 _BATCH = 128
-_SAMPLE = 1024  # rows to measure the curvature on
+_SAMPLE = 1024  # rows on which the curvature is measured
 _RANK_TOLERANCE = 1e-10
 
 
 def fit_regression(
     task: str, X: Array, y: Array, n_out: int, transform: Transform | None = None
 ) -> Sequential:
-    """Train a network without hidden layers, from zero, so that nothing is left to chance.
+    """Train a network without hidden layers from zero weights, without random numbers.
 
     Classes are learned by gradient descent on the cross-entropy with an L2 penalty of 1/m, which
-    is that of one row's weight and keeps separable classes finite: full batches, Nesterov momentum
-    0.9 and a step of one by the curvature; wide data in the space of its rows; much data in
-    mini-batches with Adam. Numbers are fitted by least squares.
+    keeps separable classes finite: full batches, Nesterov momentum 0.9 and a step of one by the
+    curvature; wide data in row space; large data in mini-batches with Adam. Numbers are fitted by
+    least squares.
     """
     n = len(transform(X[:1])[0]) if transform is not None else X.shape[1]
     net = mlp(n, (), n_out, init="zeros")
     if task == "regression":
         _least_squares(net, X if transform is None else transform(X), y)
         return net
-    # The numbers are centred and brought to one scale, as the features of colors are not.
+    # Color statistics are not standardized.
     mean: Array = np.zeros(n, np.float32)
     scale: Array = np.ones(n, np.float32)
     if transform is None:
@@ -65,7 +65,7 @@ def fit_regression(
 
 def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None) -> None:
     m, rows = len(X), X if transform is None else transform(X)
-    # The second derivative of the loss by z is 1/4 at most, and 1/2 for classes against others.
+    # The second derivative of the loss by z is at most 1/4, and 1/2 for softmax.
     steepest = {"BinaryCrossEntropy": 0.25 / net.n_out}
     curvature = steepest.get(type(loss).__name__, 0.5) * _largest(rows) + PENALTY / m
     rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
@@ -73,13 +73,13 @@ def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transfor
 
 
 def _fit(net: Sequential, X: Array, y: Array, **options: Any) -> None:
-    """Train to the end or not at all: Ctrl-C must not leave a poor baseline, which flatters."""
+    """Train to the end; Ctrl-C must not leave a poor baseline, which flatters the network."""
     if fit(net, X, y, **options).stopped == "interrupted":
         raise KeyboardInterrupt
 
 
 def _largest(X: Array) -> float:
-    """The largest eigenvalue of [X 1]^T [X 1] / m, by power iteration on some of the rows."""
+    """Return the largest eigenvalue of [X 1]^T [X 1] / m, by power iteration on some rows."""
     some = X[:: -(-len(X) // _SAMPLE)].astype(np.float64)
     rows = np.column_stack([some, np.ones(len(some))])
     v = np.abs(rows).sum(axis=0)
@@ -91,7 +91,7 @@ def _largest(X: Array) -> float:
 
 
 def _least_squares(net: Sequential, X: Array, y: Array) -> None:
-    """The weights of the least squared error; of many such, the shortest."""
+    """Find the weights of the least squared error, the smallest where several are equal."""
     X64, y64 = X.astype(np.float64), y.reshape(len(X), -1).astype(np.float64)
     mean_x, mean_y = X64.mean(axis=0), y64.mean(axis=0)
     X64 -= mean_x
