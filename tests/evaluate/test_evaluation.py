@@ -12,7 +12,7 @@ from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.targets import Target
 from plainnet.evaluate.baselines.baseline import fit_baselines, store, stored
 from plainnet.evaluate.evaluate import Costs, evaluate
-from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores
+from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores, stored_evaluation
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics.intervals import Difference
@@ -352,3 +352,35 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
     said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
     assert len(said) > 30
     assert not np.isin(A, said).any()
+
+
+@pytest.mark.parametrize(
+    ("task", "change"),
+    [
+        ("multiclass", {"accuracy": "high"}),
+        ("multiclass", {"rows": 0}),
+        ("multiclass", {"interval": [0.5]}),
+        ("multiclass", {"f1_per_class": [0.5, 0.5]}),
+        ("multiclass", {"confusions": [[0, 3, 1]]}),
+        ("multiclass", {"confusions": [[0, 1]]}),
+        ("multiclass", {"confusions": [[0, 1, 1], [0]]}),
+        ("multiclass", {"probabilities": []}),
+        ("multilabel", {"confusion_matrix": [[1, 2], [3, 4]]}),
+        ("multilabel", {"confusion_matrix": "none"}),
+        ("multilabel", {"best_baseline": "magic"}),
+        ("multilabel", {"baselines": [{"name": "constant"}]}),
+        ("multilabel", {"findings": [{"name": "leaked column"}]}),
+        ("multilabel", {"trained_on": {"value": "all"}}),
+        ("multilabel", {"verdict": None}),
+    ],
+)
+def test_an_edited_evaluation_is_refused(task, change):
+    result = train(several(task, 60), TrainConfig(epochs=1, task=task))
+    stored_json = json.loads(json.dumps(result.model.record["evaluation"]))
+    target = result.model.target
+    assert Evaluation.from_json(stored_json, target).to_json() == stored_json
+    with pytest.raises(ModelFileError, match="damaged or was edited"):
+        Evaluation.from_json({**stored_json, **change}, target)
+    result.model.record["evaluation"] |= change
+    with pytest.raises(ModelFileError):
+        stored_evaluation(result.model)

@@ -6,26 +6,28 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from plainnet.report.svg import SERIES, Line, histogram, line_chart, scatter_plot
+from plainnet.report.svg import SERIES, Caption, Line, histogram, line_chart, scatter_plot
 
 EPOCHS = np.arange(1, 101)
+ABC = Caption("a", "A", "Description.", "x", "y")
+EPOCH = ABC._replace(x_label="epoch")
 TWO = [Line("training", EPOCHS, 1 / EPOCHS), Line("validation", EPOCHS, 2 / EPOCHS)]
 
 
 def falling(**options):
-    return line_chart("cost", "Cost", "It falls.", TWO, ("epoch", "cost"), **options)
+    return line_chart(Caption("cost", "Cost", "It falls.", "epoch", "cost"), TWO, **options)
 
 
 def one_line(x, y, **options):
-    return line_chart("a", "b", "c", [Line("l", x, y)], ("x", "y"), **options)
+    return line_chart(ABC, [Line("l", x, y)], **options)
 
 
 CHARTS = {
     "lines": falling(),
     "log": falling(log=True, mark=50),
     "unit square": one_line([0, 1], [0, 1], unit_square=True, diagonal=True, dots=True),
-    "scatter": scatter_plot("fit", "Fit", "Near.", EPOCHS, EPOCHS + 1, ("true", "predicted")),
-    "histogram": histogram("errors", "Errors", "Few.", [0, 1, 2], [3, 1], ("error", "rows")),
+    "scatter": scatter_plot(ABC, EPOCHS, EPOCHS + 1),
+    "histogram": histogram(ABC, [0, 1, 2], [3, 1]),
 }
 every = pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
 
@@ -44,7 +46,7 @@ def test_a_chart_is_plain_svg_with_title_and_description(chart):
     assert (root.tag, root.get("role")) == ("svg", "img")
     title, desc = root.find("title"), root.find("desc")
     assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
-    assert (title.text, desc.text) == (chart.title, chart.description)
+    assert (title.text, desc.text) == chart.caption[1:3]
     allowed = {"svg", "title", "desc", "g", "path", "circle", "rect", "text"}
     assert {element.tag for element in root.iter()} <= allowed
 
@@ -59,7 +61,7 @@ def test_nothing_in_it_needs_a_style_a_font_or_a_request(chart):
 def test_identifiers_begin_with_the_name_of_the_chart(chart):
     identifiers = re.findall(r' id="([^"]*)"', chart.svg)
     assert len(identifiers) == len(set(identifiers)) == 2
-    assert all(one.startswith(f"{chart.name}-") for one in identifiers)
+    assert all(one.startswith(f"{chart.caption.name}-") for one in identifiers)
 
 
 @every
@@ -123,7 +125,7 @@ def test_values_that_are_not_finite_are_left_out():
 
 
 def test_epochs_are_whole():
-    few = line_chart("a", "b", "c", [Line("l", [1, 2], [5, 6])], ("epoch", "cost"))
+    few = line_chart(EPOCH, [Line("l", [1, 2], [5, 6])])
     assert texts(few)[:2] == ["1", "2"]
 
 
@@ -135,9 +137,9 @@ def test_numbers_of_a_logarithmic_axis_are_written_out():
 
 def test_lines_differ_in_more_than_color():
     six = [Line(str(i), [0, 1], [i, i]) for i in range(SERIES)]
-    assert len(set(line_chart("a", "b", "c", six, ("x", "y")).dashes)) == SERIES
+    assert len(set(line_chart(ABC, six).dashes)) == SERIES
     with pytest.raises(ValueError, match="a chart holds 1 to 6 lines, got 7"):
-        line_chart("a", "b", "c", [*six, six[0]], ("x", "y"))
+        line_chart(ABC, [*six, six[0]])
 
 
 def test_long_lines_are_thinned_with_their_ends():
@@ -152,7 +154,7 @@ def test_one_point_is_seen():
 
 def test_text_is_escaped():
     text = "<b>&\"'"
-    chart = scatter_plot("a", "<script>", text, [1, 2], [1, 2], ("x", "<i>"))
+    chart = scatter_plot(Caption("a", "<script>", text, "x", "<i>"), [1, 2], [1, 2])
     assert "<script>" not in chart.svg
     assert "<i>" not in chart.svg
     assert ElementTree.fromstring(chart.svg).find("desc").text == text

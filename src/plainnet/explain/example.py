@@ -152,10 +152,11 @@ def explain(
 
 def input_names(model: Model) -> tuple[str, ...]:
     """Return the name of each number that enters the network."""
-    schema = model.schema
-    if model.transform is None:
-        return _table(schema).feature_names
-    side = range(_images(schema).size)
+    from plainnet.data.images import ImageSchema
+
+    if not isinstance(model.schema, ImageSchema):
+        return model.schema.feature_names
+    side = range(model.schema.size)
     return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
 
 
@@ -186,16 +187,19 @@ def describe_target(target: "Target", y: Array) -> str:
 
 def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
     """Read one row or image, with its target where it is known."""
-    if model.transform is None:
-        return _read_row(model, raw, row, label)
-    return _read_image_sample(model, raw, row, label)
+    from plainnet.data.images import ImageSchema
+
+    if isinstance(model.schema, ImageSchema):
+        return _read_image_sample(model.schema, model.target, raw, row, label)
+    return _read_row(model.schema, model.target, raw, row, label)
 
 
-def _read_row(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+def _read_row(
+    schema: "TableSchema", target: "Target", raw: Any, row: int, label: str | None
+) -> Sample:
     from plainnet.data.columns import Cells
     from plainnet.data.read_table import read_frame
 
-    schema, target = _table(model.schema), model.target
     frame = read_frame(raw)
     _require_row(row, len(frame), "row")
     one = frame.iloc[[row - 1]]
@@ -250,11 +254,12 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
     return column.encoding if raw is None else column.encoding.split("; ")[-1]
 
 
-def _read_image_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
+def _read_image_sample(
+    schema: "ImageSchema", target: "Target", raw: Any, row: int, label: str | None
+) -> Sample:
     from plainnet.data.decode import printable, read_image
     from plainnet.data.images import image_files
 
-    schema, target = _images(model.schema), model.target
     if isinstance(raw, np.ndarray):
         _require_row(row, len(raw), "picture")
         X, name = raw[row - 1 : row], f"picture {row:,}"
@@ -313,17 +318,3 @@ def _labeled(target: "Target", label: str) -> Array:
 def _require_row(row: int, m: int, unit: str) -> None:
     if not 1 <= row <= m:
         raise DataError(f"there is no {unit} {row:,}: they are counted from 1 to {m:,}")
-
-
-def _table(schema: "TableSchema | ImageSchema") -> "TableSchema":
-    from plainnet.data.table_schema import TableSchema
-
-    assert isinstance(schema, TableSchema)
-    return schema
-
-
-def _images(schema: "TableSchema | ImageSchema") -> "ImageSchema":
-    from plainnet.data.images import ImageSchema
-
-    assert isinstance(schema, ImageSchema)
-    return schema

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.formatting import count, number
-from plainnet.report.svg import SERIES, Chart, Line, histogram, line_chart, scatter_plot
+from plainnet.report.svg import SERIES, Caption, Chart, Line, histogram, line_chart, scatter_plot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +37,12 @@ def training_charts(history: "Mapping[str, Any]", metric: str) -> list[Chart]:
         title = f"{label[0].upper()}{label[1:]}{', logarithmic' if log else ''}"
         ends = "; ".join(f"{line.label} {_ends(np.asarray(line.y))}" for line in series)
         text = f"In {count(epochs, 'epoch')}: {ends}.{kept}"
-        charts.append(line_chart(name, title, text, series, ("epoch", label), log=log, mark=best))
+        caption = Caption(name, title, text, "epoch", label)
+        charts.append(line_chart(caption, series, log=log, mark=best))
     rates = np.asarray(history["lr"])
     text = f"{number(rates[0])} throughout." if (rates == rates[0]).all() else f"{_ends(rates)}."
-    series, labels = [Line("learning rate", x, rates)], ("epoch", "learning rate")
-    charts.append(line_chart("rate", "Learning rate", text, series, labels, from_zero=True))
+    caption = Caption("rate", "Learning rate", text, "epoch", "learning rate")
+    charts.append(line_chart(caption, [Line("learning rate", x, rates)], from_zero=True))
     return charts
 
 
@@ -59,12 +60,12 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
         error = found - true
         low, high = map(number, np.quantile(error, [0.05, 0.95]))
         text = "Each point is a row; on the dashed line a prediction is exact."
-        labels = ("true", "predicted")
-        charts.append(scatter_plot(f"fit-{k + 1}", f"Predictions{of}", text, true, found, labels))
+        caption = Caption(f"fit-{k + 1}", f"Predictions{of}", text, "true", "predicted")
+        charts.append(scatter_plot(caption, true, found))
         heights, edges = np.histogram(error, bins=25)
         text = f"Predicted minus true: 90 % of the rows lie from {low} to {high}."
-        labels = ("error", "rows")
-        charts.append(histogram(f"errors-{k + 1}", f"Errors{of}", text, edges, heights, labels))
+        caption = Caption(f"errors-{k + 1}", f"Errors{of}", text, "error", "rows")
+        charts.append(histogram(caption, edges, heights))
     return charts
 
 
@@ -84,33 +85,32 @@ def class_charts(target: "Target", evaluation: "Evaluation") -> list[Chart]:
     if not roc:
         return []
     of = f" of {roc[0].label!r}" if len(roc) == 1 else ""
-    return [
-        line_chart(
+    captions = (
+        Caption(
             "roc",
             f"ROC curve{of}",
             "The closer to the upper left corner the better; the dotted line is chance.",
-            roc,
-            ("false positive rate", "true positive rate"),
-            unit_square=True,
-            diagonal=True,
+            "false positive rate",
+            "true positive rate",
         ),
-        line_chart(
+        Caption(
             "precision",
             f"Precision and recall{of}",
             "Precision: the share of predicted positives that are positive. "
             "Recall: the share of positives that are found.",
-            precision,
-            ("recall", "precision"),
-            unit_square=True,
+            "recall",
+            "precision",
         ),
-        line_chart(
+        Caption(
             "calibration",
             f"Calibration{of}",
             "Predicted probabilities against observed shares; the dotted line is ideal.",
-            calibration,
-            ("predicted probability", "share that is positive"),
-            unit_square=True,
-            diagonal=True,
-            dots=True,
+            "predicted probability",
+            "share that is positive",
         ),
+    )
+    return [
+        line_chart(captions[0], roc, unit_square=True, diagonal=True),
+        line_chart(captions[1], precision, unit_square=True),
+        line_chart(captions[2], calibration, unit_square=True, diagonal=True, dots=True),
     ]

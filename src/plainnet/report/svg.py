@@ -6,7 +6,7 @@ No text from users is drawn: their names stand in the page's legend, where they 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,13 +20,22 @@ _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # color is never the only
 
 
 @final
-@dataclass(frozen=True)
-class Chart:
-    """One chart with the text around it."""
+class Caption(NamedTuple):
+    """The text of a chart."""
 
     name: str  # its identifier in the page
     title: str
     description: str  # states the content in words, also for those who do not see it
+    x_label: str
+    y_label: str
+
+
+@final
+@dataclass(frozen=True)
+class Chart:
+    """One chart with the text around it."""
+
+    caption: Caption
     svg: str  # escaped
     legend: tuple[str, ...] = ()  # one name per line of the chart
     dashes: tuple[str, ...] = ()  # the stroke-dasharray of each line
@@ -43,11 +52,8 @@ class Line:
 
 
 def line_chart(
-    name: str,
-    title: str,
-    description: str,
+    caption: Caption,
     series: Sequence[Line],
-    labels: tuple[str, str],
     *,
     log: bool = False,
     mark: float | None = None,
@@ -64,7 +70,7 @@ def line_chart(
     if unit_square:
         x_axis = y_axis = _linear_axis(-0.02, 1.02)
     else:
-        x_axis = _linear_axis(*_padded(all_x), whole=labels[0] == "epoch")
+        x_axis = _linear_axis(*_padded(all_x), whole=caption.x_label == "epoch")
         low, high = (0.0, 1.15 * all_y.max()) if from_zero else _padded(all_y)
         y_axis = _log_axis(all_y) if log else _linear_axis(low, high)
     plot = _Plot(x_axis, y_axis)
@@ -76,38 +82,26 @@ def line_chart(
             plot.dots(x, y, f"series{i + 1}", radius=2.2)
     if mark is not None:
         plot.line([mark, mark], [y_axis.low, y_axis.high], "soft", width=1, dash="3 3")
-    svg = plot.svg(name, title, description, labels)
-    return Chart(
-        name, title, description, svg, tuple(line.label for line in series), _DASHES[: len(series)]
-    )
+    return plot.chart(caption, tuple(line.label for line in series))
 
 
-def scatter_plot(
-    name: str, title: str, description: str, x: ArrayLike, y: ArrayLike, labels: tuple[str, str]
-) -> Chart:
+def scatter_plot(caption: Caption, x: ArrayLike, y: ArrayLike) -> Chart:
     """Draw points, and the line on which both coordinates are equal."""
     some_x, some_y = _thin_out(x, y)
     axis = _linear_axis(*_padded(np.concatenate([some_x, some_y])))
     plot = _Plot(axis, axis)
     plot.line([axis.low, axis.high], [axis.low, axis.high], "soft", width=1, dash="3 3")
     plot.dots(some_x, some_y, "series1", radius=2, opacity=0.6)
-    return Chart(name, title, description, plot.svg(name, title, description, labels))
+    return plot.chart(caption)
 
 
-def histogram(
-    name: str,
-    title: str,
-    description: str,
-    edges: ArrayLike,
-    counts: ArrayLike,
-    labels: tuple[str, str],
-) -> Chart:
+def histogram(caption: Caption, edges: ArrayLike, counts: ArrayLike) -> Chart:
     """Draw a bar for each bin."""
     heights = np.asarray(counts, np.float64)
     at = np.asarray(edges, np.float64)
     plot = _Plot(_linear_axis(*_padded(at)), _linear_axis(0, 1.05 * heights.max(), whole=True))
     plot.bars(at, heights, "series1")
-    return Chart(name, title, description, plot.svg(name, title, description, labels))
+    return plot.chart(caption)
 
 
 def _thin_out(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -212,7 +206,7 @@ class _Plot:
             box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{_BOTTOM - top:.1f}"'
             self.marks.append(f'<rect class="f-{color} s-paper" {box} stroke-width="0.6"/>')
 
-    def svg(self, name: str, title: str, description: str, labels: tuple[str, str]) -> str:
+    def chart(self, caption: Caption, legend: tuple[str, ...] = ()) -> Chart:
         """Return the marks with axes, grid and description."""
         from markupsafe import escape
 
@@ -224,13 +218,13 @@ class _Plot:
         frame = [f"M{left} {_TOP}V{_BOTTOM}H{_RIGHT}"]
         frame += [f"M{x:.1f} {_BOTTOM}v4" for x, _ in across]
         frame += [f"M{left} {y:.1f}h-4" for y, _ in up]
-        x_label, y_label = map(escape, labels)
+        name, title, description, x_label, y_label = map(escape, caption)
         middle = (_TOP + _BOTTOM) / 2
-        return "\n".join([
+        svg = "\n".join([
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="11" '
             f'aria-labelledby="{name}-title {name}-description">',
-            f'<title id="{name}-title">{escape(title)}</title>',
-            f'<desc id="{name}-description">{escape(description)}</desc>',
+            f'<title id="{name}-title">{title}</title>',
+            f'<desc id="{name}-description">{description}</desc>',
             f'<path class="s-rule" d="{"".join(grid)}" fill="none" stroke-width="0.6"/>',
             *self.marks,
             f'<path class="s-soft" d="{"".join(frame)}" fill="none" stroke-width="0.8"/>',
@@ -244,3 +238,4 @@ class _Plot:
             "</g>",
             "</svg>",
         ])  # fmt: skip
+        return Chart(caption, svg, legend, _DASHES[: len(legend)])
