@@ -1,4 +1,4 @@
-"""Hostile files are refused in one sentence and little memory; `make attacks` tries all of them."""
+"""Hostile files are refused in one sentence with little memory; `make attacks` runs all of them."""
 
 import sys
 
@@ -17,13 +17,13 @@ def models(tmp_path_factory):
 
 
 @pytest.mark.parametrize("one", [one for one in ATTACKS if one.quick], ids=lambda one: one.name)
-def test_an_attack_is_refused_in_one_sentence_and_in_little_memory(one, models, tmp_path):
+def test_attack_is_refused_with_little_memory(one, models, tmp_path):
     size, result = attack(one, tmp_path, models)
     assert refused(one, result), result
     print(f"{size:,} bytes, {result.seconds:.1f} s, {result.peak:,} bytes of memory")
 
 
-def test_an_attack_that_succeeds_would_be_seen(models, tmp_path):
+def test_successful_attack_is_detected(models, tmp_path):
     from dataclasses import replace
 
     one = next(one for one in ATTACKS if one.quick)

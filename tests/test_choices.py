@@ -1,4 +1,4 @@
-"""Trainings without scaling, to see what becomes of that, and without fingerprints of the rows."""
+"""Training without standardization and without fingerprints."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ def numbers(m=60):
     return frame.assign(y=np.where(frame["age"] > 50, "old", "young"))
 
 
-def test_without_scaling_numbers_enter_as_they_are(tmp_path):
+def test_numbers_are_unchanged_without_standardize(tmp_path):
     frame = numbers()
     model = train(frame, TrainConfig(epochs=2, standardize=False)).model
     given = frame[["income", "age"]].to_numpy(np.float32)
@@ -31,7 +31,7 @@ def test_without_scaling_numbers_enter_as_they_are(tmp_path):
     assert scaled.schema.to_json().keys() == model.schema.to_json().keys()
 
 
-def test_without_scaling_pixels_enter_as_they_are(tmp_path):
+def test_pixels_are_unchanged_without_standardize(tmp_path):
     X, y, classes = pandas_and_bears(30, size=8)
     model = train((X, y, classes), TrainConfig(epochs=2, standardize=False)).model
     assert (model.transform(X) == X.reshape(len(X), -1)).all()
@@ -43,8 +43,8 @@ def test_without_scaling_pixels_enter_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("pictures", [False, True])
-def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
-    """They are what one gets without a network: its mistakes are not theirs."""
+def test_baselines_are_standardized_in_any_case(pictures):
+    """Baselines do not depend on the options of the network."""
     found = {}
     for standardize in (True, False):
         config = TrainConfig(epochs=1, standardize=standardize, test_fraction=0.4)
@@ -58,7 +58,7 @@ def test_the_simple_answers_do_not_suffer_from_what_is_not_scaled(pictures):
         assert found[False][name] == (accuracy, pytest.approx(loss, rel=1e-3))
 
 
-def test_without_fingerprints_the_model_does_not_know_its_rows(tmp_path):
+def test_model_without_fingerprints(tmp_path):
     frame = numbers(400)
     again = frame.assign(income=frame["income"] + 0.5)  # near duplicates, but no equal rows
     twice = pd.concat([frame, again], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Tests of TrainConfig: values are stored as a model file can hold them, or refused."""
+"""TrainConfig: values are stored as plain Python types or refused."""
 
 import json
 from dataclasses import asdict, fields
@@ -16,7 +16,7 @@ from plainnet.training import train
 
 
 def as_numpy(value):
-    """The same in types of NumPy, at every level."""
+    """Convert values to NumPy types at every level."""
     if isinstance(value, dict):
         return {np.str_(key): np.str_(one) for key, one in value.items()}
     return np.array(value) if isinstance(value, tuple) else np.array(value)[()]
@@ -40,7 +40,7 @@ GIVEN = TrainConfig(
 )
 
 
-def test_scalars_and_arrays_of_numpy_become_plain():
+def test_numpy_values_become_plain_python_values():
     numpy = TrainConfig(
         **{field.name: as_numpy(getattr(GIVEN, field.name)) for field in fields(GIVEN)}
     )
@@ -48,7 +48,7 @@ def test_scalars_and_arrays_of_numpy_become_plain():
     assert json.loads(json.dumps(asdict(numpy))) == json.loads(json.dumps(asdict(GIVEN)))
 
 
-def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
+def test_model_trained_with_numpy_options_is_saved(tmp_path):
     frame = introverts(80)
     files = []
     for name, whole, share in (("numpy", np.int64, np.float64), ("plain", int, float)):
@@ -60,7 +60,7 @@ def test_a_model_trained_with_settings_of_numpy_is_saved(tmp_path):
     assert Model.load(tmp_path / "numpy").record["config"]["hidden"] == [4, 2]
 
 
-def test_one_name_stands_for_a_tuple_of_one():
+def test_string_becomes_a_tuple():
     assert TrainConfig(target="price", activation="tanh") == TrainConfig(
         target=("price",), activation=("tanh",)
     )
@@ -100,18 +100,18 @@ def test_one_name_stands_for_a_tuple_of_one():
         ({"kind": {"a": 1}}, "kind must be a mapping of column to kind, got {'a': 1}"),
     ],
 )
-def test_another_type_or_range_is_refused_at_construction(given, says):
+def test_invalid_values_raise_at_construction(given, says):
     with pytest.raises(PlainnetError) as caught:
         TrainConfig(**given)
     assert str(caught.value) == f"TrainConfig: {says}"
 
 
-def test_an_optimizer_that_is_registered_is_a_choice(monkeypatch):
+def test_registered_optimizer_is_a_choice(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "mine", SGD)
     assert make_optimizer(TrainConfig(optimizer="mine", lr=0.5, momentum=0.9), 10).momentum == 0.9
 
 
-def test_shared_parameters_of_the_estimators_have_the_same_defaults():
+def test_estimators_share_the_defaults():
     shared = {field.name: field.default for field in fields(NetParams)}
     different = {
         name

@@ -1,4 +1,4 @@
-"""The format of model files: golden files, and a reader that was written from the specification."""
+"""Model file format: golden files, and an independent reader written from the specification."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def expected_of(path):
 
 
 def raw_of(path, tmp_path):
-    """What the numbers beside a golden file were computed from, as a person would give it."""
+    """Return the raw input from which the expected values of a golden file were computed."""
     raw = expected_of(path)["raw"]
     if isinstance(raw[0], list):
         return np.array(raw, np.uint8)
@@ -44,7 +44,7 @@ def raw_of(path, tmp_path):
     return tmp_path / "rows.csv"
 
 
-def test_there_are_golden_files_of_every_format_up_to_this_one():
+def test_every_format_has_golden_files():
     for number in range(1, FORMAT + 1):
         names = {path.stem for path in FILES if path.parent.name == f"format-{number}"}
         assert names == {"table", "picture"}
@@ -52,7 +52,7 @@ def test_there_are_golden_files_of_every_format_up_to_this_one():
 
 
 @files
-def test_a_golden_file_goes_on_giving_its_numbers(path, tmp_path):
+def test_golden_file_predictions(path, tmp_path):
     model, expected = Model.load(path), expected_of(path)
     raw, notes = raw_of(path, tmp_path), []
     X = model.preprocess(raw, notes)
@@ -63,7 +63,7 @@ def test_a_golden_file_goes_on_giving_its_numbers(path, tmp_path):
 
 
 @files
-def test_what_a_golden_file_says_of_its_training_is_understood(path):
+def test_golden_file_training_record(path):
     model = Model.load(path)
     names = [one.name for one in stored(model)]
     assert names[:2] == ["constant", "column"]
@@ -72,8 +72,8 @@ def test_what_a_golden_file_says_of_its_training_is_understood(path):
 
 
 @files
-def test_a_golden_file_is_what_git_holds(path):
-    """Nobody makes it anew when a number changes: its digest stands beside it."""
+def test_golden_file_is_unchanged(path):
+    """The stored digest prevents regeneration when a value changes."""
     arrays, header = format_one.read(path.read_bytes())
     assert format_one.digest(arrays, header) == expected_of(path)["digest"]
     git = shutil.which("git")
@@ -84,13 +84,13 @@ def test_a_golden_file_is_what_git_holds(path):
 
 
 @files
-def test_a_golden_file_is_written_again_with_the_same_bytes(path, tmp_path):
+def test_golden_file_rewrites_to_the_same_bytes(path, tmp_path):
     Model.load(path).save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
 @files
-def test_the_reader_of_the_specification_reads_the_same(path):
+def test_independent_reader_reads_golden_files(path):
     arrays, header = format_one.read(path.read_bytes())
     tensors, described = read_model(path)
     assert header == described
@@ -111,7 +111,7 @@ def test_the_reader_of_the_specification_reads_the_same(path):
     ],
     ids=["binary", "multiclass", "regression"],
 )
-def test_the_reader_of_the_specification_predicts_the_same(config, tmp_path):
+def test_independent_reader_predicts_the_same(config, tmp_path):
     frame = introverts(80, seed=3)
     model = train(frame, config).model
     model.save(tmp_path / "m")
@@ -128,7 +128,7 @@ def test_the_reader_of_the_specification_predicts_the_same(config, tmp_path):
         assert model.predict(frame).tolist() == said
 
 
-def test_the_specification_knows_every_layer_loss_and_column():
+def test_specification_covers_layers_losses_and_columns():
     page = (ROOT / "docs" / "file-format.md").read_text()
     for name, layer in LAYERS.items():
         assert f"`{name}`" in page
@@ -137,5 +137,5 @@ def test_the_specification_knows_every_layer_loss_and_column():
     assert re.search(rf"^# The model file, format {FORMAT}$", page, re.MULTILINE)
 
 
-def test_the_rows_of_the_maker_are_those_of_the_file():
+def test_golden_rows_match_the_generator():
     assert expected_of(GOLDEN / "format-1" / "table.safetensors")["raw"] == ROWS

@@ -1,4 +1,4 @@
-"""Numbers in words: no share is rounded to a certainty that it is not."""
+"""Number formatting: no share is rounded to 0 or 100 %."""
 
 import pytest
 
@@ -22,11 +22,11 @@ from plainnet.report.tables import interval
         (None, "-"),
     ],
 )
-def test_a_share_is_never_rounded_to_all_or_nothing(share, text):
+def test_share_is_never_rounded_to_0_or_100_percent(share, text):
     assert percent(share) == text
 
 
-def test_whoever_writes_shares_writes_them_so():
+def test_all_code_formats_shares_alike():
     assert score("accuracy", 0.9996) == "99.96 %"
     assert interval([0.9991, 0.99996]) == "99.9 to 99.996 %"
     assert points(1.0) == "100.0"

@@ -1,4 +1,4 @@
-"""A model file holds all that leads from raw input to a label, and refuses what does not fit."""
+"""Models: prediction from raw input, file round trips, and validation."""
 
 import json
 import tracemalloc
@@ -52,7 +52,7 @@ def models():
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
-def test_a_model_predicts_the_same_after_a_file(models, task, tmp_path):
+def test_saved_model_predicts_the_same(models, task, tmp_path):
     model = models[task]
     raw = pandas_and_bears(6, size=8, seed=4)[0] if task == "pictures" else frame_for(task)
     model.save(tmp_path / "m.safetensors")
@@ -66,14 +66,14 @@ def test_a_model_predicts_the_same_after_a_file(models, task, tmp_path):
     ).read_bytes()
 
 
-def test_labels_come_back_in_the_words_of_the_table(models):
+def test_predicted_labels_are_those_of_the_table(models):
     assert set(models["binary"].predict(frame_for("binary"))) <= {"yes", "no"}
     assert set(models["multiclass"].predict(frame_for("multiclass"))) <= {"a", "b", "c"}
     assert models["multilabel"].predict(frame_for("multilabel")).shape == (60, 2)
     assert 60 < models["regression"].predict(frame_for("regression")).mean() < 140
 
 
-def test_predict_gives_labels_and_predict_proba_a_column_for_each_class(models):
+def test_predict_and_predict_proba(models):
     for task in ("binary", "multiclass", "multilabel"):
         model, raw = models[task], frame_for(task)
         A, Z = model.predict_proba(raw), model.predict_logits(raw)
@@ -89,7 +89,7 @@ def test_predict_gives_labels_and_predict_proba_a_column_for_each_class(models):
             np.testing.assert_array_equal(model.predict(raw), A > 0.5)
 
 
-def test_a_regression_has_numbers_but_no_probabilities(models):
+def test_regression_has_no_predict_proba(models):
     model, raw = models["regression"], frame_for("regression")
     standardized = model.predict_logits(raw)
     expected = standardized.astype(float) * model.target.scale + model.target.mean
@@ -115,19 +115,19 @@ def test_raw_input_may_be_a_path(models, tmp_path):
     )
 
 
-def test_a_category_never_seen_is_predicted_and_noted(models):
+def test_unknown_category_is_predicted_with_a_note(models):
     notes = []
     new = frame_for("binary").head(2).assign(color=["red", "violet"])
     assert len(models["binary"].predict(new, notes)) == 2
     assert any("violet" in note for note in notes)
 
 
-def test_a_missing_column_is_named(models):
+def test_missing_column_raises(models):
     with pytest.raises(DataError, match="'x'"):
         models["binary"].predict(frame_for("binary").drop(columns="x"))
 
 
-def test_the_parts_must_fit_together(models):
+def test_inconsistent_parts_raise(models):
     model = models["binary"]
     with pytest.raises(PlainnetError) as error:
         Model(model.schema, model.target, model.net, MeanSquaredError())
@@ -141,7 +141,7 @@ def test_the_parts_must_fit_together(models):
         Model(model.schema, model.target, mlp(99), BinaryCrossEntropy())
 
 
-def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkeypatch):
+def test_oversized_record_is_truncated_with_a_note(models, tmp_path, monkeypatch):
     whole = models["multiclass"]
     record = {**whole.record, "notes": ["short"]}
     model = Model(whole.schema, whole.target, whole.net, whole.loss, record, whole.extras)
@@ -159,8 +159,8 @@ def test_a_record_that_no_file_holds_is_cut_and_says_so(models, tmp_path, monkey
     assert again.record["config"] == json.loads(json.dumps(record["config"]))
 
 
-def test_many_classes_make_no_large_file(tmp_path):
-    """Nothing in it grows as the square of the classes."""
+def test_many_classes_give_a_small_file(tmp_path):
+    """Nothing grows with the square of the number of classes."""
     rng, sizes = np.random.default_rng(0), []
     for k in (50, 200):
         frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
@@ -176,7 +176,7 @@ def test_many_classes_make_no_large_file(tmp_path):
 
 
 def edited(model, tmp_path, change):
-    """Write a model whose header was changed by somebody who knows how the digest is made."""
+    """Write a model with a changed header and a valid digest."""
     path = tmp_path / "m.safetensors"
     model.save(path)
     tensors, header = read_model(path)
@@ -202,7 +202,7 @@ def edited(model, tmp_path, change):
         (lambda t, h: t.update(extra=np.ones(1, np.float32)), "extra"),
     ],
 )
-def test_an_edited_file_is_refused_in_one_sentence(models, tmp_path, change, says):
+def test_edited_file_raises_in_one_sentence(models, tmp_path, change, says):
     path = edited(models["binary"], tmp_path, change)
     with pytest.raises(ModelFileError) as error:
         Model.load(path)
@@ -237,20 +237,20 @@ def test_no_rows_give_no_predictions(task, tmp_path):
     assert len(pictures.predict(np.zeros((0, 8, 8, 3), np.uint8))) == 0
 
 
-def test_the_real_survey_reaches_its_cost(shared_data):
+def test_real_survey_reaches_its_cost(shared_data):
     config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=None, epochs=1000)
     result = train(shared_data / "introverts.csv", config)
     assert result.history.loss[-1] <= 0.30
 
 
-def test_the_real_pictures_reach_their_cost(shared_data):
+def test_real_pictures_reach_their_cost(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
     result = train(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
     assert result.history.rowspace is not None
 
 
-def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
+def test_dropped_column_round_trip(tmp_path):
     frame = frame_for("binary").assign(cabin=[f"c{i}" if i % 4 == 0 else None for i in range(60)])
     model = train(frame, TrainConfig(epochs=1, test_fraction=0.6, target=("y",))).model
     model.save(tmp_path / "m.safetensors")
@@ -258,7 +258,7 @@ def test_a_column_left_out_that_misses_most_cells_survives_a_file(tmp_path):
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
 
 
-def test_many_features_are_made_a_few_rows_at_a_time():
+def test_wide_features_are_encoded_in_blocks():
     levels = tuple(sorted(f"level {i}" for i in range(20_000)))
     schema = TableSchema((CategoryColumn("c", 0, levels, levels[0]),), 1)
     target = Target("binary", ("y",), ("no", "yes"))
@@ -273,7 +273,7 @@ def test_many_features_are_made_a_few_rows_at_a_time():
     np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-weights)), rtol=1e-5)
 
 
-def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
+def test_extreme_row_is_named_in_any_block(monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK", 4)
     frame = pd.DataFrame({"hours": [1.0, 2, 3, 4], "passed": ["no", "no", "yes", "yes"]})
     model = train(frame, TrainConfig(hidden=(), epochs=1, test_fraction=0)).model
@@ -283,7 +283,7 @@ def test_a_row_out_of_proportion_is_named_in_whichever_block_it_is(monkeypatch):
         model.predict(new)
 
 
-def test_more_predictions_than_memory_holds_are_refused():
+def test_predictions_beyond_memory_raise():
     classes = tuple(str(i) for i in range(20_000))
     schema = TableSchema.infer(pd.DataFrame({"x": [1, 2]}))
     target = Target("multiclass", ("y",), classes)

@@ -1,4 +1,4 @@
-"""Repeats: each seed a training of its own, and the summary by hand."""
+"""Repeats: one training per seed, and the summary by hand."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from plainnet.data.synthetic import introverts
 from plainnet.training import Repeats, repeat, train
 
 
-def test_the_summary_by_hand():
+def test_summary_by_hand():
     found = Repeats((3, 4, 5, 6), "rmse", (2.0, 4.0, 4.0, 6.0), (3.0, 3.0, 5.0, 7.0))
     assert found.mean == 4
     assert found.deviation == pytest.approx((8 / 3) ** 0.5)
@@ -18,7 +18,7 @@ def test_the_summary_by_hand():
     assert Repeats((0, 1), "accuracy", (0.5, 0.9), (0.5, 0.8)).better == 1
 
 
-def test_each_seed_is_the_training_it_names():
+def test_each_seed_equals_a_single_training():
     frame, config = introverts(200), TrainConfig(epochs=3, seed=5)
     first = train(frame, config)
     found = repeat(first, frame, config, 3)
@@ -30,7 +30,7 @@ def test_each_seed_is_the_training_it_names():
     assert first.model.record["repeats"] == found.to_json()
 
 
-def test_one_that_ctrl_c_has_cut_short_is_not_compared(monkeypatch):
+def test_interrupted_training_is_not_compared(monkeypatch):
     frame, config = introverts(120), TrainConfig(epochs=2)
     runs = [train(frame, replace(config, seed=seed)) for seed in range(3)]
     monkeypatch.setattr(training, "train", lambda data, other: runs[other.seed])
@@ -42,7 +42,7 @@ def test_one_that_ctrl_c_has_cut_short_is_not_compared(monkeypatch):
         repeat(runs[0], frame, config, 4)
 
 
-def test_numbers_are_repeated_by_their_error():
+def test_regression_repeats_compare_errors():
     frame = introverts(120)[["Friends_circle_size", "Post_frequency"]].dropna().astype(float)
     config = TrainConfig(epochs=2, task="regression")
     found = repeat(train(frame, config), frame, config, 2)
@@ -56,6 +56,6 @@ def test_numbers_are_repeated_by_their_error():
         (TrainConfig(test_fraction=0), 2, "repeats are compared on held-out rows"),
     ],
 )
-def test_what_cannot_be_repeated(config, k, says):
+def test_invalid_repeats_raise(config, k, says):
     with pytest.raises(PlainnetError, match=says):
         repeat(None, None, config, k)

@@ -1,4 +1,4 @@
-"""Threads and forked processes that share a network: each gets its own answers, and none waits."""
+"""Threads and forked processes share a network without mixing results or deadlocks."""
 
 import copy
 import os
@@ -52,7 +52,7 @@ def normals(*shape, seed=0):
 # --- threads -------------------------------------------------------------------------------------
 
 
-def test_threads_may_look_for_neighbors_while_others_predict():
+def test_concurrent_neighbors_and_predictions():
     rows = read_rows(model(), FRAME)
     expected, found = model().predictions(rows.X), nearest(model(), rows.X[3], rows)
     ends = time.monotonic() + 2
@@ -96,8 +96,8 @@ def _encoded(m, rows):
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_whoever_only_reads_a_model_holds_its_network_or_a_copy(read):
-    """A layer is asked for its output by a thread that holds the network's lock, or not at all."""
+def test_readers_hold_the_network_lock_or_a_copy(read):
+    """A layer computes only in a thread that holds the network's lock."""
     shared = copy.deepcopy(model())
     net, free = shared.net, []
 
@@ -119,7 +119,7 @@ def test_whoever_only_reads_a_model_holds_its_network_or_a_copy(read):
 @pytest.mark.parametrize(
     "again", [copy.deepcopy, copy.copy, lambda n: pickle.loads(pickle.dumps(n))]
 )
-def test_a_copy_of_a_network_in_use_does_not_wait_for_it(again):
+def test_copy_of_a_network_in_use_does_not_wait(again):
     net, X = mlp(3, seed=1), normals(4, 3)
     with InUse(net, X):
         np.testing.assert_array_equal(
@@ -128,7 +128,7 @@ def test_a_copy_of_a_network_in_use_does_not_wait_for_it(again):
 
 
 class InUse:
-    """While the block runs, another thread is in the middle of a prediction."""
+    """Run the block while another thread predicts."""
 
     def __init__(self, net, X):
         self.begun, self.ended = threading.Event(), threading.Event()
@@ -153,7 +153,7 @@ class InUse:
 
 
 def in_child(check):
-    """Fork, and return whether the check holds in the child, which is killed if it hangs."""
+    """Fork and return whether the check holds in the child, which is killed if it hangs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
         pid = os.fork()
@@ -169,7 +169,7 @@ def in_child(check):
 
 
 @forks
-def test_a_child_may_use_a_network_that_a_thread_of_the_parent_holds():
+def test_child_uses_a_network_locked_by_a_parent_thread():
     net, X = mlp(3, hidden=(8, 8), batch_norm=True, seed=1), normals(7, 3)
     expected = net.predict_logits(X)
     with InUse(net, X[:2]):
@@ -178,7 +178,7 @@ def test_a_child_may_use_a_network_that_a_thread_of_the_parent_holds():
 
 
 @forks
-def test_a_child_may_use_a_network_that_its_own_thread_holds():
+def test_child_uses_a_network_locked_by_its_own_thread():
     net, X, answers = mlp(3, seed=1), normals(2, 3), []
     expected = net.predict_logits(X)
 
@@ -192,7 +192,7 @@ def test_a_child_may_use_a_network_that_its_own_thread_holds():
 
 @forks
 @pytest.mark.parametrize("what", ["network", "estimator", "model"])
-def test_children_predict_while_threads_of_the_parent_do(what):
+def test_children_predict_while_parent_threads_predict(what):
     X = normals(3000, 3)
     if what == "network":
         predict, few = mlp(3, hidden=(32,), seed=1).predict_logits, X[:50]
@@ -220,7 +220,7 @@ def test_children_predict_while_threads_of_the_parent_do(what):
 
 
 @forks
-def test_a_child_may_decode_a_large_picture_while_a_thread_of_the_parent_does():
+def test_child_decodes_a_large_picture_while_the_parent_does():
     inside, done = threading.Event(), threading.Event()
 
     def decode():
@@ -243,7 +243,7 @@ def test_a_child_may_decode_a_large_picture_while_a_thread_of_the_parent_does():
 
 
 @forks
-def test_a_child_is_not_bound_by_the_limits_of_threads_that_it_lacks(monkeypatch):
+def test_child_ignores_thread_limits_of_the_parent(monkeypatch):
     blas = pretended(monkeypatch, 4)
     inside, done = threading.Event(), threading.Event()
 
@@ -268,7 +268,7 @@ def test_a_child_is_not_bound_by_the_limits_of_threads_that_it_lacks(monkeypatch
 
 
 class Blas:
-    """A library as threadpoolctl shows it."""
+    """A library as reported by threadpoolctl."""
 
     def __init__(self, n):
         self.threads = n
@@ -286,8 +286,8 @@ def pretended(monkeypatch, n):
     return blas
 
 
-def test_a_limit_holds_until_its_own_block_ends(monkeypatch):
-    """The first block to begin ends first, in another thread; the second is still running."""
+def test_limit_holds_until_its_block_ends(monkeypatch):
+    """The first block ends first, in another thread, while the second runs."""
     blas, seen = pretended(monkeypatch, 4), []
     begun, second = threading.Event(), threading.Event()
 
@@ -308,14 +308,14 @@ def test_a_limit_holds_until_its_own_block_ends(monkeypatch):
     assert [*seen, blas.threads] == [1, 2, 4]
 
 
-def test_a_larger_number_never_lifts_a_limit(monkeypatch):
+def test_larger_number_never_raises_a_limit(monkeypatch):
     blas = pretended(monkeypatch, 4)
     with limited_threads(2), limited_threads(8):
         assert blas.threads == available_threads() == 2
     assert blas.threads == 4
 
 
-def test_a_network_trained_beside_others_is_told_its_own_number(monkeypatch):
+def test_concurrent_trainings_record_their_own_threads(monkeypatch):
     pretended(monkeypatch, 4)
     large = mlp(1024, (1024, 1024), 10)
     with ThreadPoolExecutor(1) as pool, limited_threads(1):

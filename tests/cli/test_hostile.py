@@ -323,8 +323,8 @@ RECORDS = {
     "rates as text": put("record", "history", "lr", ["a", "b"]),
     "rates as objects": put("record", "history", "lr", [{}]),
     "costs as text": put("record", "history", "loss", ["low"]),
-    "a course as a number": put("record", "history", "val_loss", 0.5),
-    "a course too short": put("record", "history", "metric", [0.5]),
+    "a history as a number": put("record", "history", "val_loss", 0.5),
+    "a history too short": put("record", "history", "metric", [0.5]),
     "an epoch that was not": put("record", "history", "best_epoch", 10**6),
     "no history": put("record", "history", None),
     "huge whole numbers": put("record", "history", "loss", [10**300] * 60),
@@ -343,7 +343,7 @@ RECORDS = {
 def test_a_foreign_record_is_ignored(forged, what, cli, tmp_path):
     model = forged(RECORDS[what])
     commands = [("summary", model), ("report", model, "--out", "r.html")]
-    if any(word in what for word in ("rates", "costs", "course", "epoch", "huge")):
+    if any(word in what for word in ("rates", "costs", "history", "epoch", "huge")):
         commands.append(("doctor", model, "d.csv"))  # which reads the history
     for arguments in commands:
         outcome = cli(*arguments)

@@ -1,4 +1,4 @@
-"""Models of every layer, task and kind of column, with numbers drawn instead of learned."""
+"""Models with every layer, task and kind of column, and random parameters."""
 
 from functools import cache
 
@@ -21,7 +21,7 @@ M = 60
 
 @cache
 def frame():
-    """Columns of every kind, some of which miss cells, with names that would break a page."""
+    """Columns of every kind, some with missing cells, and hostile names."""
     rng = np.random.default_rng(5)
     table = pd.DataFrame(
         {
@@ -54,14 +54,14 @@ TARGETS = {
 
 @cache
 def target(task):
-    """What a task predicts."""
+    """Return the target of a task."""
     columns = {name: [cells[i % len(cells)] for i in range(M)] for name, cells in
                TARGETS[task].items()}  # fmt: skip
     return Target.infer(pd.DataFrame(columns), list(columns), task)
 
 
 def drawn(net, seed=1):
-    """Give every number of a network a value, as no training would leave zeros and ones."""
+    """Randomize all parameters, because trained networks have no zeros and ones."""
     rng = np.random.default_rng(seed)
     for name, view in net.params.views.items():
         view += rng.normal(0, 0.3, view.shape)
@@ -79,7 +79,7 @@ def table_model(net, task="binary", loss=0):
 
 
 def picture_model(size=8, task="multiclass", hidden=(5,)):
-    """A model of pictures."""
+    """Create a picture model."""
     schema = ImageSchema(size, (120.5, 99.25, 70.1), (60.2, 55.5, 44.4))
     net = drawn(mlp(schema.n_features, hidden, target(task).n_out, init="he_normal"))
     net.params.theta *= 0.4  # so that probabilities stay away from 0 and 1
@@ -94,7 +94,7 @@ def _with(*kinds, dtype=np.float32):
 
 @cache
 def table_models():
-    """All of them by name: each layer, each task, each size that matters."""
+    """Return all models by name: every layer, task and relevant size."""
     models = {name: table_model(_with(kind)) for name, kind in LAYERS.items() if name != "Dense"}
     for task in TARGETS:
         models[task] = table_model(_with(ACTIVATIONS["relu"]), task)

@@ -1,4 +1,4 @@
-"""What the tests of exports share: a runtime for ONNX files, and models that nobody trained."""
+"""Helpers for export tests: an ONNX runtime, and models with random parameters."""
 
 import numpy as np
 import onnx
@@ -14,7 +14,7 @@ from plainnet.nn.losses import losses_for
 
 
 def untrained(frame, targets, layers=(), task=None, kinds=None, dtype=np.float32, seed=0):
-    """A model of a table with all parameters drawn, running figures too."""
+    """Create a table model with random parameters and running statistics."""
     target = Target.infer(frame, targets, task)
     schema = TableSchema.infer(frame, exclude=targets, kinds=kinds)
     net = Sequential([*layers, Dense(target.n_out)], n_in=schema.n_features, seed=seed, dtype=dtype)
@@ -32,7 +32,7 @@ def session(content):
 
 
 def feeds(running, frame):
-    """The cells of a table as the inputs of a graph take them."""
+    """Convert the cells of a table to graph inputs."""
     cells = {}
     for port in running.get_inputs():
         column = frame[[port.name]]
@@ -53,5 +53,5 @@ def answers(model, frame):
 
 
 def numbers(X, y):
-    """A table of numbers, x0, x1, ..., and a target y."""
+    """Create a table of numbers x0, x1, ... and a target y."""
     return pd.DataFrame({**{f"x{i}": column for i, column in enumerate(np.transpose(X))}, "y": y})

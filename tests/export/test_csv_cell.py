@@ -1,4 +1,4 @@
-"""CSV cells: no spreadsheet finds a formula in them, and no terminal a control sequence."""
+"""CSV cells contain no spreadsheet formulas and no terminal control sequences."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ NUMBER = re.compile(r"""[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(\Z|[\n
         ("a\0b\x7f\x85", r"a\x00b\x7f\x85"),
     ],
 )
-def test_what_is_made_harmless(text: str, expected: str) -> None:
+def test_escaped_text(text: str, expected: str) -> None:
     assert csv_cell(text) == expected
 
 
@@ -49,14 +49,14 @@ def test_what_is_made_harmless(text: str, expected: str) -> None:
         *("-3.5", "+5", "-1", "0", "-1e-05", "+.5", "-5.", "1e+21"),
     ],
 )
-def test_what_stays_as_it_is(text: str) -> None:
+def test_unchanged_text(text: str) -> None:
     assert csv_cell(text) == text
 
 
 @settings(deadline=None, max_examples=1000)
 @given(st.lists(st.text(st.sampled_from("=+-@\t\r\n\x1b;,\"' a1.e＝")), min_size=1, max_size=4))
-def test_no_program_finds_a_formula(texts: list[str]) -> None:
-    """A spreadsheet may take another delimiter for that of the file, as the German Excel does."""
+def test_no_spreadsheet_finds_a_formula(texts: list[str]) -> None:
+    """A spreadsheet may use another delimiter than the file, as the German Excel does."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerow(["1", *map(csv_cell, texts)])
     content = file.getvalue()

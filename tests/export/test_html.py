@@ -1,4 +1,4 @@
-"""The page as a file: what it forbids, how it escapes, and what is read aloud."""
+"""Exported page: content security policy, escaping and accessibility."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ def digest(text):
 
 
 @pytest.mark.parametrize("name", ["multiclass", "picture"])
-def test_the_policy_allows_its_own_style_and_script_alone(name):
+def test_policy_allows_only_its_own_style_and_script(name):
     text = to_html(MODELS[name])
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text).group(1)
     style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
@@ -37,7 +37,7 @@ def test_the_policy_allows_its_own_style_and_script_alone(name):
     ]
 
 
-def test_style_and_scripts_ask_for_nothing_and_end_nothing():
+def test_style_and_scripts_make_no_requests():
     for name in ("predict.css", "network.js", "table.js", "picture.js"):
         text = (TEMPLATES / name).read_text(encoding="utf-8")
         assert not re.search(r"url\(|@import|https?:|fetch|XMLHttp|</|<!--|innerHTML|eval", text)
@@ -45,19 +45,19 @@ def test_style_and_scripts_ask_for_nothing_and_end_nothing():
 
 
 @pytest.mark.parametrize("name", ["binary", "multiclass", "multilabel", "regression"])
-def test_names_are_never_markup(name):
+def test_names_are_escaped(name):
     text = to_html(MODELS[name])
     page = Page(text)  # fails on tags that do not match
     assert text.count("<script") == 2
     assert "alert(1)</script>" not in text
-    stored = json.loads(page.all("script")[0]["words"])
+    stored = json.loads(page.all("script")[0]["text"])
     assert EVIL in [column["name"] for column in stored["columns"]]
-    labels = [label["words"] for label in page.all("label")]
+    labels = [label["text"] for label in page.all("label")]
     assert EVIL in labels
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_field_has_a_label_and_headings_follow_each_other(name):
+def test_labels_and_heading_order(name):
     page = Page(to_html(MODELS[name]))
     fields = [field["of"] for field in page.all("input", "select")]
     labels = [label["of"]["for"] for label in page.all("label")]
@@ -70,16 +70,16 @@ def test_every_field_has_a_label_and_headings_follow_each_other(name):
     assert levels == [1, 2, 2, 2]
 
 
-def test_the_form_begins_with_what_is_usual():
+def test_form_starts_with_typical_values():
     page = Page(to_html(MODELS["binary"]))
     values = {f["of"]["id"]: f["of"]["value"] for f in page.all("input")}
     assert values["column-0"] == "45.5"  # the median age
     assert values["column-2"] == "70,45"  # which the table writes with a comma
-    chosen = [option["words"] for option in page.all("option") if "selected" in option["of"]]
+    chosen = [option["text"] for option in page.all("option") if "selected" in option["of"]]
     assert chosen == ["Yes", "Yes", "don't know", "São Paulo", "a value"]
 
 
-def test_the_same_model_gives_the_same_page():
+def test_page_is_deterministic():
     assert to_html(MODELS["everything"]) == to_html(MODELS["everything"])
 
 

@@ -1,4 +1,4 @@
-"""Damaged files end in one sentence: some of those that `make fuzz` makes by the thousand."""
+"""Damaged files are refused in one sentence: a sample of `make fuzz`."""
 
 import contextlib
 import gzip
@@ -24,7 +24,7 @@ def ready(tmp_path_factory):
     return using.bench(tmp_path_factory.mktemp("bench"))
 
 
-def test_the_good_files_are_good(ready):
+def test_valid_files_are_accepted(ready):
     for name, model in ready.models.items():
         drawn = (name, "none", model.content), "predict M D"
         outcome = using.use(ready, drawn)
@@ -33,13 +33,13 @@ def test_the_good_files_are_good(ready):
 
 
 @pytest.mark.parametrize("command", sorted(set(using.COMMANDS)))
-def test_the_commands_understand_the_good_files(ready, command, monkeypatch):
+def test_commands_accept_valid_files(ready, command, monkeypatch):
     monkeypatch.chdir(ready.folder)
     (ready.folder / "m").write_bytes(ready.models["picture"].content)
     assert using.run(command, ready.folder / "m", ready.data["picture"]) == []
 
 
-def test_a_finding_would_be_seen(ready, monkeypatch):
+def test_failures_are_detected(ready, monkeypatch):
     def fail(path):
         raise KeyError("oh")
 
@@ -101,7 +101,7 @@ def test_damaged_pictures(tmp_path):
     one()
 
 
-def test_files_that_unfold(tmp_path):
+def test_decompression_bombs(tmp_path):
     @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(bombs.files())
     def one(drawn):
@@ -110,7 +110,7 @@ def test_files_that_unfold(tmp_path):
     one()
 
 
-def test_much_memory_would_be_seen(tmp_path, monkeypatch):
+def test_excessive_memory_is_detected(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "read_frame", lambda path: np.ones(70_000_000))
     found = bombs.use(tmp_path, ("a.csv.gz", b"")).findings
     if Path("/proc/self/clear_refs").exists():
@@ -171,7 +171,7 @@ def peak_of(act):
     ],
     ids=["lists", "objects", "pairs", "numbers beside a wide character", "keys"],
 )
-def test_no_header_takes_more_memory_than_is_promised(ready, tmp_path, value):
+def test_headers_need_bounded_memory(ready, tmp_path, value):
     model = ready.models["binary"]
     tree = {**model.header, "record": {"x": forge.Raw(value)}}
     content = format_one.pack(model.arrays.items(), forge.signed(model.arrays.items(), tree))
@@ -180,7 +180,7 @@ def test_no_header_takes_more_memory_than_is_promised(ready, tmp_path, value):
     assert peak < using.TIMES * len(content) + SMALL, peak / len(content)
 
 
-def test_many_layers_or_arrays_take_no_more_memory_than_is_promised(ready, tmp_path):
+def test_many_layers_or_arrays_need_bounded_memory(ready, tmp_path):
     model = ready.models["binary"]
     layers = [{"kind": "ReLU"}] * 12_000
     tree = {**model.header, "network": {**model.header["network"], "layers": layers}}
@@ -199,7 +199,7 @@ def test_many_layers_or_arrays_take_no_more_memory_than_is_promised(ready, tmp_p
         assert peak < using.TIMES * len(content) + SMALL, peak / len(content)
 
 
-def test_a_model_takes_four_times_its_file(tmp_path):
+def test_model_needs_four_times_its_file_size(tmp_path):
     from plainnet.config import TrainConfig
     from plainnet.data.synthetic import pandas_and_bears
     from plainnet.training import train
@@ -212,7 +212,7 @@ def test_a_model_takes_four_times_its_file(tmp_path):
     assert peak_of(lambda: Model.load(tmp_path / "m")) < 4.2 * size
 
 
-def test_a_text_table_takes_memory_in_proportion(tmp_path):
+def test_text_table_needs_proportional_memory(tmp_path):
     for text in (
         "é\n" * 50_000,
         "ć\n" * 50_000,
@@ -230,8 +230,8 @@ def test_a_text_table_takes_memory_in_proportion(tmp_path):
         assert peak_of(read) < tables.TIMES * size + SMALL, text[:4]
 
 
-def test_the_maker_of_damage_makes_what_it_says(ready):
-    """A header that was changed has a digest that is right, or nothing behind it would be tried."""
+def test_damage_generator(ready):
+    """Changed headers get a valid digest, so that later checks are reached."""
     model = ready.models["binary"]
     tree = json.loads(json.dumps(model.header))
     tree["record"]["notes"] = ["another"]

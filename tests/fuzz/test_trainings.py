@@ -1,4 +1,4 @@
-"""Random small trainings from the file to the exports: some of those that `make fuzz` makes."""
+"""Random small trainings from the file to the exports: a sample of `make fuzz`."""
 
 import pytest
 
@@ -12,18 +12,18 @@ def browser(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(24))
-def test_a_case_is_refused_in_one_sentence_or_goes_all_the_way(number, tmp_path, browser):
+def test_case_completes_or_raises_in_one_sentence(number, tmp_path, browser):
     assert trainings.use(number, tmp_path, browser).findings == []
 
 
-def test_a_number_draws_the_same_case_and_others_draw_others():
+def test_case_number_determines_the_case():
     first, again, other = trainings.case(3), trainings.case(3), trainings.case(4)
     assert first.frame.equals(again.frame)
     assert (first.as_file, first.config) == (again.as_file, again.config)
     assert first.config != other.config
 
 
-def test_the_cases_are_of_every_kind_and_most_are_not_refused():
+def test_cases_cover_every_kind_and_mostly_complete():
     cases = [trainings.case(number) for number in range(200)]
     tasks = {one.config.task for one in cases}
     assert tasks == {None, "binary", "multiclass", "multilabel", "regression"}
@@ -32,7 +32,7 @@ def test_the_cases_are_of_every_kind_and_most_are_not_refused():
     assert {one.as_file for one in cases} == {True, False}
 
 
-def test_a_finding_would_be_seen(tmp_path, monkeypatch):
+def test_failures_are_detected(tmp_path, monkeypatch):
     number = next(n for n in range(99) if not trainings.use(n, tmp_path).refused)
 
     def fail(model):

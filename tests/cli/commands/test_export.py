@@ -114,7 +114,7 @@ def test_a_missing_library_keeps_the_old_file(
     Path("a.onnx").write_text("what was there")
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert refused(cli("export", trained, "--onnx", "a.onnx")) == (
-        "an ONNX file is written with the library onnx, which is not installed: "
+        "writing an ONNX file needs the library onnx, which is not installed: "
         "pip install 'plainnet[onnx]'"
     )
     assert Path("a.onnx").read_text() == "what was there"

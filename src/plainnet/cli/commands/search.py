@@ -181,7 +181,7 @@ def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[
 
 
 def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict[str, Any]:
-    """Return all that was found as JSON can hold it."""
+    """Return the results of a search as JSON values."""
     best = found.winner
 
     def trial_json(trial: Trial) -> dict[str, Any]:
