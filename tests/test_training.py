@@ -166,3 +166,35 @@ def test_invalid_arrays_raise(data, says):
 def test_target_of_pictures_raises():
     with pytest.raises(PlainnetError, match="for tables only"):
         train(pandas_and_bears(20, size=8), TrainConfig(target="y"))
+
+
+def test_validation_rows_can_be_given(tmp_path):
+    frame = introverts(120)
+    config = TrainConfig(epochs=3, patience=1, test_fraction=0)
+    frame[90:].to_csv(tmp_path / "validation.csv", index=False)
+    runs = [
+        train(frame[:90], config, validation_data=given)
+        for given in (frame[90:], tmp_path / "validation.csv")
+    ]
+    assert [len(run.data.validation.X) for run in runs] == [30, 30]
+    assert runs[0].history.val_loss == runs[1].history.val_loss != []
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    run = train((X[:30], X[:30, 0]), TrainConfig(epochs=1), validation_data=(X[30:], X[30:, 0]))
+    assert run.data.validation.X.shape == (10, 2)
+
+
+def test_validation_pictures_can_be_given():
+    X, y, classes = pandas_and_bears(24, size=8)
+    config = TrainConfig(epochs=1, test_fraction=0)
+    first = (X[:16], y[:16], classes)
+    numbered = train(first, config, validation_data=(X[16:], y[16:], classes))
+    named = train(first, config, validation_data=(X[16:], np.array(classes)[y[16:]]))
+    assert numbered.data.validation.y.tolist() == y[16:].tolist()
+    assert numbered.history.val_loss == named.history.val_loss
+    with pytest.raises(PlainnetError, match="the class 'cat' is not one of"):
+        train(first, config, validation_data=(X[16:], ["cat"] * 8))
+
+
+def test_one_kind_of_validation_at_a_time():
+    with pytest.raises(PlainnetError, match="validation_fraction or validation_data, not both"):
+        train(introverts(60), TrainConfig(validation_fraction=0.2), validation_data=introverts(60))

@@ -10,7 +10,6 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from plainnet._version import __version__
 from plainnet.config import (
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plainnet.data.column_kinds import ColumnKind
-    from plainnet.data.dataset import Dataset, Source
+    from plainnet.data.dataset import Dataset, Examples, Source
     from plainnet.data.images import Progress
     from plainnet.data.splits import Folds
     from plainnet.data.targets import Task
@@ -94,6 +93,7 @@ def load_folds(
 
 
 def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
+    from plainnet.data.arrays import array_frame, image_source
     from plainnet.data.dataset import TableSource, read_source
     from plainnet.evaluate.duplicates import near_duplicate_groups
 
@@ -110,46 +110,16 @@ def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "
                 f"train takes arrays as (X, y) or (X, y, classes), got {len(data)} parts"
             )
         if np.ndim(data[0]) == 4:
-            return _images(*data, **options)
-        options["target"], data = _frame(*data)
+            return image_source(*data, **options)
+        options["target"], data = array_frame(*data)
     return TableSource(cast("pd.DataFrame", data), **options)
-
-
-def _images(X: ArrayLike, y: ArrayLike, classes: Sequence[str] = (), **options: Any) -> "Source":
-    """Make a source of pictures, whose y are the numbers of classes, or else the classes."""
-    from plainnet.data.dataset import ImageSource
-
-    X, y = np.asarray(X), np.asarray(y)
-    if X.dtype != np.uint8 or X.shape[1] != X.shape[2] or X.shape[3] != 3:
-        raise DataError(
-            "train takes pictures as uint8 of shape (m, size, size, 3), got "
-            f"{X.dtype} of shape {X.shape}"
-        )
-    if y.shape != X.shape[:1]:
-        raise DataError(f"there are {len(X)} pictures, but y has shape {y.shape}")
-    if options["target"] or options["kinds"] or options["task"]:
-        raise DataError("target, task and kind are for tables only: leave them out for pictures")
-    if not len(classes):
-        names, y = np.unique(y, return_inverse=True)
-        classes = [str(name) for name in names.tolist()]
-    return ImageSource(X, y, classes, group=options["group"], standardize=options["standardize"])
-
-
-def _frame(X: ArrayLike, y: ArrayLike) -> "tuple[tuple[str, ...], pd.DataFrame]":
-    """Return the names of the targets, and a table with columns x0, x1, ... and y or y0, y1, ..."""
-    from plainnet.data.read_table import read_frame
-
-    frame, y = read_frame(np.asarray(X)), np.asarray(y)
-    if y.ndim not in (1, 2) or len(y) != len(frame):
-        raise DataError(f"X has {len(frame)} rows, but y has shape {y.shape}")
-    columns = {"y": y} if y.ndim == 1 else {f"y{i}": column for i, column in enumerate(y.T)}
-    return tuple(columns), frame.assign(**columns)
 
 
 def train(
     data: "Data",
     config: TrainConfig = TrainConfig(),  # noqa: B008 - immutable
     *,
+    validation_data: "Data | None" = None,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     progress: "Progress | None" = None,
@@ -169,6 +139,8 @@ def train(
         already split.
     config : TrainConfig, optional
         The options of the training.
+    validation_data : path, DataFrame, (X, y) or (X, y, classes), optional
+        Rows to validate with after each epoch, instead of a share of ``data``.
     callbacks, watch
         See `plainnet.fit`.
     progress : callable, optional
@@ -204,7 +176,11 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
-    data = load(data, config, progress=progress)
+    if validation_data is not None and config.validation_fraction:
+        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    # With validation data, patience needs no share of the rows.
+    shares = config if validation_data is None else replace(config, patience=0)
+    data = load(data, shares, progress=progress)
     config = with_hidden(config, images=data.train.X.ndim == 4)
     if checkpoints is not None:
         if path is not None:
@@ -213,6 +189,8 @@ def train(
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
     model = untrained(data, config)
+    if validation_data is not None:
+        data = replace(data, validation=_validation_rows(model, validation_data))
     data = drop_extreme_rows(model, data, "validation")
     if checkpoints is not None:
         checkpoints.require_same("config", partial(asdict, config))
@@ -246,6 +224,16 @@ def train(
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
     return _evaluated(Run(model, history, data), config, name)
+
+
+def _validation_rows(model: Model, data: "Data") -> "Examples":
+    """Read validation rows as a model understands them."""
+    from plainnet.data.arrays import array_frame, labeled_images
+    from plainnet.evaluate.per_example import read_rows
+
+    if isinstance(data, tuple) and model.transform is not None:
+        return labeled_images(model.target, *data)
+    return read_rows(model, array_frame(*data)[1] if isinstance(data, tuple) else data).rows
 
 
 def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:

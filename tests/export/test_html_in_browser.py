@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from plainnet.cli.predictions import Predictions
 
 import chromium
 from export.models import EVIL, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
 from export.test_python import picture
+from plainnet.cli.commands.predict import Predictions
 from plainnet.data.columns import number_from_text, text_from_number
 from plainnet.data.decode import read_image
 from plainnet.export.html import to_html
@@ -143,9 +143,7 @@ def test_a_cell_that_is_no_number_is_marked_and_nothing_is_predicted(browser):
         assert tab.evaluate("answer()") == []
     tab.evaluate("FIELDS[0].value = '99'; predict()")
     assert len(tab.evaluate("answer()")) == 2
-    assert "outside of 18 to 79, as most training rows are not" in tab.evaluate(
-        "document.body.innerText"
-    )
+    assert "outside the training range, 18 to 79" in tab.evaluate("document.body.innerText")
 
 
 def test_a_number_is_read_as_the_model_reads_it(browser):
@@ -310,9 +308,10 @@ def test_what_is_dropped_is_taken_and_what_is_no_picture_is_named(browser, tmp_p
     )
     Image.new("RGB", (1, 5)).save(tmp_path / "line.png")
     assert dropped((tmp_path / "line.png").read_bytes(), "line.png") == (
-        "line.png is too small: it takes at least 2 pixels a side."
+        "line.png is too small: each side needs at least 2 pixels."
     )
-    assert dropped(b"no picture", "<b>.txt") == "<b>.txt is no picture that this browser can open."
+    refused = dropped(b"no picture", "<b>.txt")
+    assert refused == "<b>.txt is not a picture that this browser can open."
     assert tab.evaluate("answer()") == []
     assert tab.evaluate("document.getElementById('seen').hidden") is True
 

@@ -345,7 +345,7 @@ def test_the_library_is_asked_for_where_it_is_missing(mixed, monkeypatch):
     with pytest.raises(PlainnetError) as caught:
         to_onnx(model)
     assert str(caught.value) == (
-        "an ONNX file is written with the library onnx, which is not installed: "
+        "writing an ONNX file needs the library onnx, which is not installed: "
         "pip install 'plainnet[onnx]'"
     )
 

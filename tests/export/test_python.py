@@ -262,8 +262,7 @@ def write(path, table, delimiter=",", first=""):
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
-    from plainnet.cli.predictions import Predictions
-
+    from plainnet.cli.commands.predict import Predictions
     from plainnet.config import TrainConfig
     from plainnet.training import train
 
@@ -283,7 +282,7 @@ def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsy
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
 @pytest.mark.parametrize(("delimiter", "first"), [(",", ""), (";", "\ufeff"), ("\t", "sep=\t\r\n")])
 def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_path, capsys):
-    from plainnet.cli.predictions import Predictions
+    from plainnet.cli.commands.predict import Predictions
 
     model, file = table_models()[task], tmp_path / "rows.csv"
     table = frame().assign(y="of no account")
@@ -383,7 +382,7 @@ def test_pictures_are_read_as_plainnet_reads_them(tmp_path):
 
 
 def test_pictures_as_a_program(tmp_path, capsys):
-    from plainnet.cli.predictions import Predictions
+    from plainnet.cli.commands.predict import Predictions
 
     model, path = picture_model(8), tmp_path / "a.jpg"
     picture(path, "RGB", (60, 41))

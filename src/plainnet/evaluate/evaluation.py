@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from plainnet.errors import ModelFileError
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.training_record import finite

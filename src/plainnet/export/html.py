@@ -15,8 +15,8 @@ from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.report.html import page
 
-_OPTIONS = ("eps", "alpha")  # of layers, where a prediction needs them
-_NAMED = 5  # targets in a heading
+_OPTIONS = ("eps", "alpha")  # the options of layers that a prediction needs
+_LISTED = 5  # targets in a heading
 
 
 def to_html(model: Model) -> str:
@@ -78,7 +78,7 @@ def _packed(array: Array) -> str:
 def _title(target: Target, pictures: bool) -> str:
     if pictures:
         return "What is on the picture?"
-    names = [*target.columns[:_NAMED], *(["more"] if len(target.columns) > _NAMED else [])]
+    names = [*target.columns[:_LISTED], *(["more"] if len(target.columns) > _LISTED else [])]
     return f"Predict {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
 
 
@@ -91,7 +91,7 @@ def _path(model: Model, layers: list[LayerSpec]) -> str:
 
 
 def _field(column: dict[str, Any]) -> dict[str, Any]:
-    """Describe one field of the form, which holds at first what most training rows held."""
+    """Describe a field of the form, with the most frequent value as its initial one."""
     name, kind = column["name"], column["kind"]
     if kind == "number":
         low, median, high = (_number(column[key], column) for key in ("low", "median", "high"))

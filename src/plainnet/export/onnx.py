@@ -1,4 +1,4 @@
-"""The ONNX file of a model: raw cells or pixels in, classes and probabilities or numbers out."""
+"""ONNX export: a graph from raw cells or pixels to classes and probabilities, or numbers."""
 
 import json
 import math
@@ -23,16 +23,15 @@ _ROWS = "rows"  # name of the open size of all inputs and outputs
 
 
 def to_onnx(model: Model) -> bytes:
-    """Write a model as an ONNX file that takes what the model takes.
+    """Write a model, preprocessing included, as an ONNX file.
 
-    A table's model has an input for each column that becomes features, of shape (rows, 1): numbers
-    as float64, NaN where a cell is missing, and all else as text without spaces around it. A model
-    of pictures has one, uint8 of shape (rows, size, size, 3), for pictures of that size.
+    Inputs of a table: for each column with features, (rows, 1), float64 for numbers with NaN for
+    missing cells, otherwise text without spaces around it. Input of pictures: uint8
+    (rows, size, size, 3).
 
-    A classifier gives ``label``, the names of classes (rows,), and ``probabilities``
-    (rows, classes), also of two; a multi-label one ``label`` as truth values (rows, labels); a
-    regression gives ``prediction`` (rows, targets), float64 in the unit of the table. Where
-    `Model.predict` refuses a number, as one that is infinite, what comes out is NaN.
+    Outputs of a classifier: ``label`` (rows,) and ``probabilities`` (rows, classes); multi-label:
+    ``label`` as bool (rows, labels); regression: ``prediction`` (rows, targets), float64 in the
+    unit of the table. Where `Model.predict` refuses a number, the output is NaN.
     """
     graph = Graph(model.net.dtype)
     ports: dict[str, str] = {}
@@ -44,9 +43,9 @@ def to_onnx(model: Model) -> bytes:
     if model.net.dtype != np.float32:
         X = graph.cast(X, model.net.dtype.name)
     A = _link(graph, model.target, _network(graph, model, X))
-    if ports:  # 0, and NaN where a number was infinite, which no activation can hide
+    if ports:  # add 0, or NaN for an infinite input, which an activation could hide
         A = graph.add("Add", A, graph.add("ReduceSum", graph.add("Mul", X, 0.0), np.array([1])))
-    _answer(graph, model.target, A)
+    _add_outputs(graph, model.target, A)
     return graph.to_bytes(_metadata(model, ports), model.target.describe())
 
 
@@ -54,7 +53,7 @@ def to_onnx(model: Model) -> bytes:
 
 
 def _pictures(graph: Graph, schema: ImageSchema) -> str:
-    """Pixels to standardized rows, in the order of `ImageSchema.transform`."""
+    """Standardize pixels as `ImageSchema.transform` does."""
     shape = (_ROWS, schema.size, schema.size, 3)
     pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
     graph.part = "pictures"
@@ -68,7 +67,7 @@ def _features(schema: TableSchema) -> list[FeatureColumn]:
 
 
 def _port(graph: Graph, column: FeatureColumn) -> str:
-    """Let a column be an input and return what it is called."""
+    """Add an input for a column and return its name."""
     text = {
         "number": "a number; NaN where the cell is missing",
         "yesno": "yes or no, true or false, on or off, 1 or 0; empty where the cell is missing",
@@ -80,18 +79,18 @@ def _port(graph: Graph, column: FeatureColumn) -> str:
 
 
 def _table(graph: Graph, schema: TableSchema, ports: list[str]) -> str:
-    """Cells to rows: all numbers at once, the other columns one by one, then in their order."""
+    """Encode cells: all numbers at once, other columns one by one; then restore the order."""
     columns = dict(zip(ports, _features(schema), strict=True))
     numbers = {port: c for port, c in columns.items() if isinstance(c, NumberColumn)}
     graph.part = "table"
     blocks = _numbers(graph, numbers)
-    places = {port: i for i, port in enumerate(numbers)}
+    indices = {port: i for i, port in enumerate(numbers)}
     order: list[int] = []
     width = 2 * len(numbers)
     for port, column in columns.items():
         n = len(column.features)
-        if port in places:
-            order += [places[port], places[port] + len(numbers)][:n]
+        if port in indices:
+            order += [indices[port], indices[port] + len(numbers)][:n]
         else:
             blocks.append(_text(graph, column, port))
             order += range(width, width + n)
@@ -102,7 +101,7 @@ def _table(graph: Graph, schema: TableSchema, ports: list[str]) -> str:
 
 
 def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
-    """All numbers standardized, in float64 as the model does it, and which of them are missing."""
+    """Standardize all numbers in float64, as the model does, and mark missing ones."""
     if not columns:
         return []
     median, mean, scale = (
@@ -117,21 +116,21 @@ def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
 
 
 def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
-    """Look up what the column itself makes of each text that it knows, of others, and of none."""
+    """Look up the column's own encoding of each known text, of unknown text, and of none."""
     known = _known(column)
-    strange = "x" * (1 + max(map(len, known), default=0))
-    cells = Cells.read(pd.Series([*known, strange, None], name=column.name, dtype=object))
+    unknown = "x" * (1 + max(map(len, known), default=0))
+    cells = Cells.read(pd.Series([*known, unknown, None], name=column.name, dtype=object))
     features = np.zeros((len(cells.codes), len(column.features)), np.float32)
     column.encode(cells, features, None)
-    place = {text: i for i, text in enumerate(known)}
-    place |= dict.fromkeys(sorted(MISSING), len(known) + 1)
+    index = {text: i for i, text in enumerate(known)}
+    index |= dict.fromkeys(sorted(MISSING), len(known) + 1)
     graph.part = column.name
     code = graph.add(
         "LabelEncoder",
         port,
         domain="ai.onnx.ml",
-        keys_strings=list(place),
-        values_int64s=list(place.values()),
+        keys_strings=list(index),
+        values_int64s=list(index.values()),
         default_int64=len(known),
     )
     code = graph.add("Reshape", code, np.array([-1]))
@@ -139,7 +138,7 @@ def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
 
 
 def _known(column: FeatureColumn) -> list[str]:
-    """The texts that mean something to a column."""
+    """Return the texts that a column knows."""
     if isinstance(column, CategoryColumn):
         return list(column.levels)
     if isinstance(column, IndicatorColumn):
@@ -233,8 +232,8 @@ def _link(graph: Graph, target: Target, Z: str) -> str:
     return graph.add("Softmax" if target.task == "multiclass" else "Sigmoid", Z)
 
 
-def _answer(graph: Graph, target: Target, A: str) -> None:
-    """Let labels and probabilities, or numbers in their own unit, be the outputs."""
+def _add_outputs(graph: Graph, target: Target, A: str) -> None:
+    """Add labels and probabilities, or numbers in their own unit, as outputs."""
     if target.task == "regression":
         Y = graph.add("Mul", graph.cast(A, "float64"), np.array(target.scale, np.float64))
         Y = graph.add("Add", Y, np.array(target.mean, np.float64))
@@ -258,7 +257,7 @@ def _answer(graph: Graph, target: Target, A: str) -> None:
 
 
 def _metadata(model: Model, ports: dict[str, str]) -> dict[str, str]:
-    """What a reader may want to know; all but the first three is JSON."""
+    """Return the metadata of the file; all but the version and the task are JSON."""
     target, schema = model.target, model.schema
     known = {
         "targets": target.columns,

@@ -1,4 +1,4 @@
-"""A graph of ONNX operators, put together by name, and the bytes of its file."""
+"""A graph of ONNX operators, and the bytes of its file."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, final
@@ -13,19 +13,16 @@ from plainnet.nn.parameters import Array
 IR_VERSION = 8
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 TYPES = {"float32": 1, "uint8": 2, "int64": 7, "string": 8, "bool": 9, "float64": 11}
-LIMIT = 2**31 - 2**20  # bytes of constants: protobuf ends at two gigabytes
+LIMIT = 2**31 - 2**20  # bytes of constants: protobuf is limited to two gigabytes
 
 
 class Port(NamedTuple):
-    """An input or output of a graph.
-
-    ``shape`` holds text where a size is open; ``text`` says what comes in or goes out.
-    """
+    """An input or output of a graph."""
 
     name: str
     type: str
-    shape: tuple[int | str, ...]
-    text: str
+    shape: tuple[int | str, ...]  # a name for each open size
+    text: str  # for people
 
 
 class _Node(NamedTuple):
@@ -38,7 +35,7 @@ class _Node(NamedTuple):
 
 @final
 class Graph:
-    """Operators in the order in which they compute, and the constants they need."""
+    """Operators in their order, and the constants that they use."""
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.part = ""
@@ -50,19 +47,19 @@ class Graph:
         self._taken: set[str] = set()
 
     def input(self, name: str, kind: str, shape: tuple[int | str, ...], text: str) -> str:
-        """Add an input and return its name, which is another where the one given is taken."""
+        """Add an input and return its name, which has a number if the given one is taken."""
         self.inputs.append(Port(self._free(name), kind, shape, text))
         return self.inputs[-1].name
 
     def output(
         self, name: str, value: str, kind: str, shape: tuple[int | str, ...], text: str
     ) -> None:
-        """Let a value be an output, under that name or, where it is taken, one like it."""
+        """Add an output, named as given or, if that is taken, with a number."""
         self.outputs.append(Port(self._free(name), kind, shape, text))
         self._nodes.append(_Node("Identity", (value,), self.outputs[-1].name, "", {}))
 
     def constant(self, name: str, values: Array) -> str:
-        """Add an array that is part of the file and return its name."""
+        """Add a constant array and return its name."""
         name = self._free(self._full(name))
         self._constants[name] = values
         return name
@@ -70,7 +67,7 @@ class Graph:
     def add(
         self, op: str, *inputs: str | float | Array, domain: str = "", **attributes: Any
     ) -> str:
-        """Add an operator and return the name of what it computes."""
+        """Add an operator and return the name of its output."""
         names = tuple(i if isinstance(i, str) else self._number(i) for i in inputs)
         output = self._free(self._full(op))
         self._nodes.append(_Node(op, names, output, domain, attributes))
@@ -86,7 +83,7 @@ class Graph:
             from onnx import helper, numpy_helper
         except ModuleNotFoundError:
             raise PlainnetError(
-                "an ONNX file is written with the library onnx, which is not installed: "
+                "writing an ONNX file needs the library onnx, which is not installed: "
                 "pip install 'plainnet[onnx]'"
             ) from None
         size = sum(values.nbytes for values in self._constants.values())
@@ -131,7 +128,7 @@ class Graph:
         return f"{self.part}/{name}" if self.part else name
 
     def _free(self, name: str) -> str:
-        """A name that nothing else has; a table's columns may be called anything."""
+        """Return a free name; the columns of a table may have any name."""
         free, n = name or "unnamed", 1
         while free in self._taken:
             n += 1

@@ -1,4 +1,4 @@
-"""A model as one readable Python file, which needs NumPy alone and agrees to the last bit."""
+"""Python export: one readable file that needs only NumPy and agrees to the last bit."""
 
 import ast
 import base64
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _WIDTH = 98  # characters of a line
-_DIGITS = 256  # numbers of an array that are written out; more are packed
-_ARGUMENTS = ("eps", "alpha")  # the options that matter to a prediction
+_DIGITS = 256  # largest array that is written in digits; larger ones are packed
+_ARGUMENTS = ("eps", "alpha")  # the options of layers that a prediction needs
 _IMPORTS = """\
 import base64
 import csv
@@ -40,10 +40,7 @@ from numbers import Integral, Real
 
 
 def to_python(model: Model) -> str:
-    """Write a model as a Python program that anybody can read, run and import.
-
-    It holds the code for this model and no more: its own kinds of columns, layers and task.
-    """
+    """Write a model as a Python file to read, run and import, with only the code it needs."""
     functions, target = _layer_functions(), model.target
     layers = layer_specs(model, functions)
     size = model.schema.size if isinstance(model.schema, ImageSchema) else 0
@@ -74,7 +71,7 @@ def to_python(model: Model) -> str:
         ],
         "packed": any(a.size > _DIGITS for spec in layers for a in spec.arrays.values()),
     }
-    # Rendered once to see which modules the code needs, so that none is imported in vain.
+    # Rendered twice: the first result shows which modules the code needs.
     code = _template().render(context, imports=())
     used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
     needed = [line for line in _IMPORTS if not used.isdisjoint(_imported(line))]
@@ -82,9 +79,9 @@ def to_python(model: Model) -> str:
 
 
 def _facts_of_target(target: Target) -> list[tuple[str, str, str]]:
-    """Name what a prediction means: name, value, and a word on it."""
+    """Return the constants of the target: name, value and comment."""
     if target.task != "regression":
-        says = "The second one is what the probability is of." if target.task == "binary" else ""
+        says = "The network gives the probability of the second." if target.task == "binary" else ""
         return [("CLASSES", _literal(list(target.classes)), says)]
     return [
         ("TARGETS", _literal(list(target.columns)), ""),
@@ -94,17 +91,17 @@ def _facts_of_target(target: Target) -> list[tuple[str, str, str]]:
 
 
 def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
-    """Name what training knew of the input."""
+    """Return the constants of the input: name, value and comment."""
     schema = model.schema
     if isinstance(schema, ImageSchema):
         return [
-            ("SIZE", str(schema.size), "Pictures have as many pixels a side."),
+            ("SIZE", str(schema.size), "Pixels of each side of a picture."),
             ("MEAN_COLOR", _literal(schema.mean), "Red, green and blue of the training pictures."),
             ("COLOR_DEVIATION", _literal(schema.std), ""),
         ]
     unused = ("low", "high")
     known = [{k: v for k, v in c.items() if k not in unused} for c in column_specs(schema)]
-    says = f'Of {schema.rows:,} training rows; "marked" where a number more says which cells miss.'
+    says = f'Statistics of {schema.rows:,} training rows; "marked" by a feature for missing cells.'
     return [("COLUMNS", _literal(known), says)]
 
 
@@ -120,7 +117,7 @@ def _sizes(spec: LayerSpec) -> str:
 
 
 def _literal(value: Any, margin: str = "") -> str:
-    """Write a value in Python, on lines that are not too long; text in it stays text."""
+    """Write a value as a Python literal, in lines of limited length."""
     whole = repr(value)
     if len(margin) + len(whole) <= _WIDTH - 20 or not isinstance(value, list | dict):
         return whole
@@ -143,7 +140,7 @@ def _literal(value: Any, margin: str = "") -> str:
 
 
 def _written(array: Array) -> str:
-    """Write an array as an expression: in digits where it is small, else as its bytes in base64."""
+    """Write an array as an expression: a small one in digits, else as bytes in base64."""
     dtype = f"np.{array.dtype.name}"
     if array.size <= _DIGITS:
         if array.ndim == 1:
@@ -171,7 +168,7 @@ def _layer_functions() -> dict[str, str]:
 
 
 def _pieces(file: str, wanted: Iterable[str]) -> str:
-    """Take functions and constants out of a file, with all of the same file that they use."""
+    """Return functions and constants of a file, with everything in it that they use."""
     text = _source(file)
     sources: dict[str, list[str]] = {}
     uses: dict[str, set[str]] = {}
@@ -194,12 +191,12 @@ def _pieces(file: str, wanted: Iterable[str]) -> str:
 
 
 def _assigned(node: ast.stmt) -> str:
-    """Name the constant that a statement sets."""
+    """Return the constant that a statement assigns."""
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
 def _imported(statement: str) -> list[str]:
-    """Name what an import brings."""
+    """Return the names that a statement imports."""
     imported = ast.parse(statement).body[0]
     assert isinstance(imported, ast.Import | ast.ImportFrom)
     return [alias.name for alias in imported.names]
@@ -211,7 +208,7 @@ def _template() -> "Template":
 
     return Environment(
         loader=PackageLoader("plainnet.export", "templates"),
-        autoescape=False,  # a program is no markup: each value is written as Python writes it
+        autoescape=False,  # values are written as Python literals, not markup
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,10 +1,10 @@
 "use strict";
-// The network. MODEL, the JSON in this page, holds its layers and all that training found.
-// Try it in the browser's console: output(x) for an array x of the numbers that the network takes.
+// The network. MODEL, the JSON in this page, holds its layers, weights and columns.
+// In the browser's console, output(x) predicts for an array x of features.
 
 const MODEL = JSON.parse(document.getElementById("model").textContent);
 
-// Each layer turns the numbers x of one sample into the next ones; `own` holds what it has learned.
+// Each layer computes its output for the input x of one example; `own` holds its parameters.
 const LAYERS = {
   Dense(own, x) {
     const z = new Float64Array(own.b); // z = W x + b
@@ -62,12 +62,12 @@ function output(x) {
   return LINKS[MODEL.task](y);
 }
 
-// Above one half means yes, in the precision of the model.
+// A probability above one half is positive, in the precision of the model.
 function isPositive(p) {
   return (MODEL.dtype === "float32" ? Math.fround(p) : p) > 0.5;
 }
 
-// Arrays stand in the page as their bytes in base64, lowest byte first.
+// Decode an array from its little-endian bytes in base64.
 function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
@@ -107,12 +107,12 @@ function say(words, short = words) {
   if (brief) brief.textContent = short;
 }
 
-// One line of the answer: its name, its number, and for a probability a bar.
+// One line of the result: a name, a number, and for a probability a bar.
 function line({ name, value }) {
   const item = document.createElement("li");
   const number = document.createElement("data");
-  number.value = String(value); // all digits, for whoever wants to copy them
-  const title = document.createElement("bdi"); // which keeps its direction of writing to itself
+  number.value = String(value); // all digits, for copying
+  const title = document.createElement("bdi"); // isolates the writing direction
   title.textContent = name;
   item.append(title, " ", number);
   if (MODEL.task === "regression") {
@@ -135,7 +135,7 @@ function percent(p) {
   return `${(100 * p).toFixed(1)} %`;
 }
 
-// Nothing can be predicted; `why` says what to do.
+// Show why nothing can be predicted.
 function refuse(why) {
   say(why);
   document.getElementById("lines").replaceChildren();

@@ -1,12 +1,12 @@
 
 // --- from a file to a square of red, green and blue ------------------------------------------------
-// plainnet reads pictures with Pillow, whose way of making them smaller is followed here number by
-// number: shrink crudely to no less than three times the size, then filter with cubic curves.
+// plainnet resizes pictures with Pillow, and this code repeats its arithmetic exactly: average blocks
+// to no less than three times the size, then filter with cubic curves.
 
 const GAP = 3;
 const BITS = 22; // of the fraction in a filter's weights
 
-// The picture as { width, height, depth, data }: depth bytes a pixel, 3, or 4 if it is transparent.
+// The picture as { width, height, depth, data }: depth is 3 bytes for each pixel, 4 if transparent.
 async function squareOf(file, size) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const orientation = takeOrientation(bytes);
@@ -15,7 +15,7 @@ async function squareOf(file, size) {
   const bitmap = await createImageBitmap(blob, options);
   const { width, height } = bitmap;
   if (Math.min(width, height) < 2) {
-    throw new Error(`${file.name} is too small: it takes at least 2 pixels a side.`);
+    throw new Error(`${file.name} is too small: each side needs at least 2 pixels.`);
   }
   let image = pixelsOf(bitmap);
   bitmap.close();
@@ -30,27 +30,26 @@ async function squareOf(file, size) {
   return turned(image.depth === 4 ? onWhite(image) : image, orientation);
 }
 
-// The part of an image that `box`, a width and a height, covers, brought to size times size.
+// Resize the part of an image that `box`, a width and a height, covers to size times size.
 function resized(image, size, box = [image.width, image.height]) {
   const factors = box.map((side) => Math.max(1, Math.floor(side / size / GAP)));
   image = reduced(image, ...factors);
   const [width, height] = box.map((side, i) => side / factors[i]);
   const { width: w, height: h } = image;
   if (h > size && h - size > 2 * (w - size)) {
-    // Of a tall picture Pillow (from 13 on) works on the columns first.
+    // Pillow (from 13 on) resizes the columns of a tall picture first.
     return resampled(resampled(image, size, height, false), size, width, true);
   }
   return resampled(resampled(image, size, width, true), size, height, false);
 }
 
-// Pillow decodes a large JPEG straight to an eighth, a quarter or a half of its size: each pixel
-// becomes the mean of those that it stands for, before brightness and color become red, green and
-// blue. So the mean is brought back to these two, and rounded there as well.
+// Pillow decodes a large JPEG directly to an eighth, a quarter or a half of its size: it averages
+// brightness and color before it converts them to RGB. So the mean is converted back and rounded.
 function drafted(image, step) {
   if (step === 1) return image;
   const { width, height, data } = image;
   const small = blank(Math.ceil(width / step), Math.ceil(height / step), 3);
-  // A JPEG stores the mean of 8 times 8 pixels in eighths; our pixels were rounded since.
+  // A JPEG stores the mean of 8 times 8 pixels in eighths; these pixels are already rounded.
   const whole = (v) => Math.round(step === 8 ? Math.round(8 * v) / 8 : v);
   for (let y = 0; y < small.height; y++) {
     const bottom = Math.min(height, (y + 1) * step);
@@ -73,7 +72,7 @@ function drafted(image, step) {
   return small;
 }
 
-// All pixels of a bitmap, colors multiplied by their opacity.
+// The pixels of a bitmap, with colors multiplied by opacity.
 function pixelsOf(bitmap) {
   const { width, height } = bitmap;
   const canvas = new OffscreenCanvas(width, height);
@@ -98,7 +97,7 @@ function blank(width, height, depth) {
   return { width, height, depth, data: new Uint8ClampedArray(width * height * depth) };
 }
 
-// Each pixel becomes the mean of fx times fy pixels, fewer at the right and the lower edge.
+// Average blocks of fx times fy pixels, fewer at the right and the lower edge.
 function reduced(image, fx, fy) {
   if (fx === 1 && fy === 1) return image;
   const { width, height, depth, data } = image;
@@ -122,12 +121,12 @@ function reduced(image, fx, fy) {
   return small;
 }
 
-// One direction brought to `size` pixels; `extent` says how much of the picture they cover.
+// Resize one direction to `size` pixels, which cover `extent` pixels of the picture.
 function resampled(image, size, extent, across) {
   const { width, height, depth, data } = image;
   const weights = filter(Math.fround(extent), across ? width : height, size);
   const out = across ? blank(size, height, depth) : blank(width, size, depth);
-  const step = across ? depth : width * depth; // from one pixel of the old line to its next one
+  const step = across ? depth : width * depth; // from one pixel to the next of a line
   for (let y = 0; y < out.height; y++) {
     for (let x = 0; x < out.width; x++) {
       const { first, whole } = weights[across ? x : y];
@@ -142,7 +141,7 @@ function resampled(image, size, extent, across) {
   return out;
 }
 
-// For each new pixel: the first old one that counts, and the weights from there on, in whole numbers.
+// For each new pixel: the index of the first old one, and the weights from there on, as integers.
 function filter(extent, length, size) {
   const scale = extent / size;
   const stretch = Math.max(scale, 1);
@@ -184,7 +183,7 @@ function onWhite(image) {
   return out;
 }
 
-// Right a square by its EXIF orientation, 1 to 8: the pixel that belongs at (x, y) lies at [column, row].
+// Turn a square by its EXIF orientation, 1 to 8: pixel (x, y) is taken from [column, row].
 function turned(image, orientation) {
   const n = image.width;
   const end = n - 1;
@@ -209,7 +208,7 @@ function turned(image, orientation) {
   return out;
 }
 
-// Read the EXIF orientation, and write "upright" over it, so that every browser leaves it to us.
+// Read the EXIF orientation, and reset it, so that the browser does not turn the picture itself.
 function takeOrientation(bytes) {
   const view = new DataView(bytes.buffer);
   try {
@@ -225,12 +224,12 @@ function takeOrientation(bytes) {
       }
     }
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // else the file ended: there is none
+    if (!(error instanceof RangeError)) throw error; // the file ended: there is no orientation
   }
   return 1;
 }
 
-// Where the EXIF data of a JPEG, a PNG or a WebP begin; a RangeError where there are none.
+// The offset of the EXIF data of a JPEG, PNG or WebP; a RangeError if there are none.
 function exifStart(view) {
   const word = (at) => String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
   if (view.getUint16(0) === 0xffd8) {
@@ -247,7 +246,7 @@ function exifStart(view) {
   throw new RangeError("no EXIF");
 }
 
-// The numbers that the network takes, rounded to float32 as it rounds them.
+// The standardized pixels, rounded to float32 as in the model.
 function standardized(square) {
   const f = Math.fround;
   const scale = MODEL.picture.std.map((std) => f(1 / f(std)));
@@ -257,7 +256,7 @@ function standardized(square) {
 // --- choosing a picture -----------------------------------------------------------------------------
 
 const CHOICE = document.getElementById("file");
-let newest; // the file that was chosen last, however long an earlier one takes
+let newest; // the file chosen last: results for earlier ones are dropped
 
 async function predict(file) {
   newest = file;
@@ -270,11 +269,11 @@ async function predict(file) {
     if (file !== newest) return;
     document.getElementById("seen").hidden = true;
     const ours = error.constructor === Error;
-    refuse(ours ? error.message : `${file.name} is no picture that this browser can open.`);
+    refuse(ours ? error.message : `${file.name} is not a picture that this browser can open.`);
   }
 }
 
-// Show what the network sees.
+// Show the network's input.
 function draw({ width, data }, name) {
   const canvas = document.getElementById("square");
   canvas.width = canvas.height = width;

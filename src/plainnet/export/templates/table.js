@@ -1,8 +1,7 @@
 
-// --- from the cells of a row to numbers -------------------------------------------------------------
+// --- encoding ---------------------------------------------------------------------------------------
 
-// Numbers as people write them: 5, -1.5, 1e3 and 1,234.5; with a decimal comma 1.234,5; and 5 in
-// the digits of any script.
+// Read 5, -1.5, 1e3 and 1,234.5, with a decimal comma 1.234,5, in the digits of any script.
 const PLAIN = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const GROUPED = /^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?$/;
 const INFINITE = /^[+-]?inf(inity)?$/i;
@@ -16,16 +15,15 @@ function numberFrom(text, decimal) {
   return NaN;
 }
 
-// Which of 0 to 9 a digit means: each script has its ten in a row.
+// The value of a digit: each script has its ten digits in order.
 function digit(letter) {
   let before = 0;
   while (/\p{Nd}/u.test(String.fromCodePoint(letter.codePointAt(0) - before - 1))) before++;
   return String(before % 10);
 }
 
-// Each kind of column turns a cell (null where it is missing) into numbers. A number's cell is text,
-// that of a Yes/No is 1 or 0, that of a category the place of its level, or one more if unknown, and of an
-// indicator it only matters whether there is one.
+// Encode a cell (null if missing) by the kind of its column. The cell of a number is text, of a Yes/No
+// 1 or 0, of a category the index of its level, or one more if unknown.
 const ENCODERS = {
   number(column, cell) {
     const value = cell === null ? column.median : numberFrom(cell, column.decimal);
@@ -42,8 +40,7 @@ const ENCODERS = {
   indicator: () => [],
 };
 
-// The numbers that the network takes. With a column that missed cells in training goes one number
-// more, which says whether this one is missing.
+// The features of a row. A column that missed cells in training has an indicator of missing cells.
 function features(cells) {
   return MODEL.columns.flatMap((column, i) => {
     const numbers = ENCODERS[column.kind](column, cells[i]);
@@ -53,7 +50,7 @@ function features(cells) {
 
 // --- the form ---------------------------------------------------------------------------------------
 
-const MISSING = new Set(MODEL.missing); // how people write that a cell is missing
+const MISSING = new Set(MODEL.missing); // spellings of a missing cell
 const FORM = document.getElementById("row");
 const FIELDS = MODEL.columns.map((_, i) => document.getElementById(`column-${i}`));
 
@@ -63,20 +60,20 @@ function cellOf(field, column) {
   return column.kind === "number" ? text : Number(text);
 }
 
-// Something that a person should know of a cell that can be used.
+// A remark on a valid cell.
 function remarkOn(column, cell) {
-  const name = `\u2068${column.name}\u2069`; // keeps its direction of writing to itself
+  const name = `\u2068${column.name}\u2069`; // isolates the writing direction
   if (cell === null && !column.marked) {
     const usual = column.kind === "number" ? column.median : column.fill;
     return `${name} is missing, as in no training row: ${usual} takes its place.`;
   }
   if (column.kind === "category" && cell === column.levels.length) {
-    return `${name} is none of the values that the model knows.`;
+    return `${name} is not a value that the model knows.`;
   }
   if (column.kind === "number" && cell !== null) {
     const value = numberFrom(cell, column.decimal);
     if (value < column.low || value > column.high) {
-      return `${name} is outside of ${column.low} to ${column.high}, as most training rows are not.`;
+      return `${name} is outside the training range, ${column.low} to ${column.high}.`;
     }
   }
   return null;

@@ -1,0 +1,59 @@
+"""Arrays in memory as tables and pictures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from plainnet.data.dataset import Examples, ImageSource
+from plainnet.data.read_table import read_frame
+from plainnet.data.targets import Target
+from plainnet.errors import DataError
+
+
+def image_source(
+    X: ArrayLike, y: ArrayLike, classes: Sequence[str] = (), **options: Any
+) -> ImageSource:
+    """Make a source of pictures; y holds class numbers, or without `classes` the classes."""
+    X, y = _pictures(X, y)
+    if options["target"] or options["kinds"] or options["task"]:
+        raise DataError("target, task and kind are for tables only: leave them out for pictures")
+    if not len(classes):
+        names, y = np.unique(y, return_inverse=True)
+        classes = [str(name) for name in names.tolist()]
+    return ImageSource(X, y, classes, group=options["group"], standardize=options["standardize"])
+
+
+def labeled_images(
+    target: Target, X: ArrayLike, y: ArrayLike, classes: Sequence[str] = ()
+) -> Examples:
+    """Return pictures with the class numbers of a target; see `image_source`."""
+    X, y = _pictures(X, y)
+    names = [str(label) for label in (np.asarray(classes)[y] if len(classes) else y).tolist()]
+    if unknown := set(names) - set(target.classes):
+        raise DataError(f"the class {min(unknown)!r} is not one of {', '.join(target.classes)}")
+    numbers = np.array([target.classes.index(name) for name in names])
+    return Examples(X, numbers.astype(np.float32 if target.task == "binary" else np.int64))
+
+
+def _pictures(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    X, y = np.asarray(X), np.asarray(y)
+    if X.ndim != 4 or X.dtype != np.uint8 or X.shape[1] != X.shape[2] or X.shape[3] != 3:
+        raise DataError(
+            "train takes pictures as uint8 of shape (m, size, size, 3), got "
+            f"{X.dtype} of shape {X.shape}"
+        )
+    if y.shape != X.shape[:1]:
+        raise DataError(f"there are {len(X)} pictures, but y has shape {y.shape}")
+    return X, y
+
+
+def array_frame(X: ArrayLike, y: ArrayLike) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Return the names of the targets, and a table with columns x0, x1, ... and y or y0, y1, ..."""
+    frame, y = read_frame(np.asarray(X)), np.asarray(y)
+    if y.ndim not in (1, 2) or len(y) != len(frame):
+        raise DataError(f"X has {len(frame)} rows, but y has shape {y.shape}")
+    columns = {"y": y} if y.ndim == 1 else {f"y{i}": column for i, column in enumerate(y.T)}
+    return tuple(columns), frame.assign(**columns)
