@@ -80,7 +80,7 @@ def test_calibration_by_hand():
     assert [line[:3] for line in table] == [(0.0, 0.1, 10), (0.7, 0.8, 10)]
     assert [line.observed for line in table] == [0, 0.8]
     assert calibration_error(table) == pytest.approx((0.05 + 0.1) / 2)
-    assert [line.rows for line in reliability([1, 0], [1.0, 0.0], bins=3)] == [1, 1]
+    assert [line.rows for line in reliability([1, 0], [1.0, 0.0])] == [1, 1]
 
 
 def test_true_probabilities_are_calibrated():

@@ -1,7 +1,6 @@
 """Evaluate a model: its scores, the baselines on the same rows, the verdict and the findings."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,7 +53,6 @@ def evaluate(
     *,
     train: Array | None = None,
     costs: Costs | None = None,
-    baselines: Sequence[Baseline] | None = None,
 ) -> Evaluation:
     """Evaluate a model on rows with known targets; `train` are the training rows, if at hand."""
     task = model.target.task
@@ -62,7 +60,7 @@ def evaluate(
     A = model.loss.predictions(Z)
     scores = _score(model, Z, A, rows.y)
     points = _points(task, A, rows.y)
-    fitted = stored(model) if baselines is None else baselines
+    fitted = stored(model)
     results = tuple(_compare(model, one, rows, points) for one in fitted)
     images, spans = model.transform is not None, feature_spans(model.schema)
     share = trained_share(model, rows.X) if train is None else None

@@ -80,16 +80,16 @@ def brier(y_true: ArrayLike, A: ArrayLike) -> float:
     return float(np.mean(np.sum(P**2, axis=1) - 2 * p + 1))
 
 
-def reliability(y_true: ArrayLike, probability: ArrayLike, bins: int = 10) -> list[Bin]:
-    """Return how often predictions of each range of probabilities came true."""
+def reliability(y_true: ArrayLike, probability: ArrayLike) -> list[Bin]:
+    """Return how often predictions of each tenth of probabilities came true."""
     y, p = np.asarray(y_true, np.float64), np.asarray(probability, np.float64)
-    index = np.clip((p * bins).astype(np.int64), 0, bins - 1)
+    index = np.clip((p * 10).astype(np.int64), 0, 9)
     table = []
-    for i in range(bins):
+    for i in range(10):
         here = index == i
         if here.any():
             means = float(p[here].mean()), float(y[here].mean())
-            table.append(Bin(i / bins, (i + 1) / bins, int(here.sum()), *means))
+            table.append(Bin(i / 10, (i + 1) / 10, int(here.sum()), *means))
     return table
 
 

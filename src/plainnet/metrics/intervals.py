@@ -26,15 +26,15 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the score interval of a share (E. B. Wilson, JASA 22, 1927).
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share (E. B. Wilson, JASA 22, 1927).
 
     All shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. It stays within
     0 and 1 and is valid for 0 or all of n.
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"a share needs successes from 0 to n and n >= 1, got {successes} of {n}")
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     center = successes + z * z / 2
     half = z * math.sqrt(successes * (n - successes) / n + z * z / 4)
     low, high = (center - half) / (n + z * z), (center + half) / (n + z * z)
@@ -105,12 +105,12 @@ def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
     return Difference(mean, mean - half, mean + half, _student_p(abs(mean) / error, len(d) - 1))
 
 
-def student(df: int, level: float = LEVEL) -> float:
-    """Return the quantile of Student's t for a two-sided interval."""
+def student(df: int) -> float:
+    """Return the quantile of Student's t for a two-sided 95 % interval."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _student_p(middle, df) > 1 - level else (low, middle)
+        low, high = (middle, high) if _student_p(middle, df) > 1 - LEVEL else (low, middle)
     return (low + high) / 2
 
 

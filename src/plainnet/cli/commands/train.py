@@ -67,7 +67,7 @@ def train(
     repeat
         Train this many times in all, with consecutive seeds, and compare; the first is saved.
     detail
-        Show all figures of the evaluation.
+        Show all scores of the evaluation.
     checkpoint_every
         Save the state of the training every so many epochs (0.5: twice in each), to resume it.
     resume
