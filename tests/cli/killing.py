@@ -1,4 +1,4 @@
-"""Train, be killed at a random moment, go on: 50 times, and say what came of it as JSON.
+"""Train, get killed at a random moment, and resume, 50 times; print the results as JSON.
 
 A process of its own, started once: it imports everything once and forks, so that a trial takes a
 tenth of a second, and it has one thread, so that forking is safe.
@@ -51,7 +51,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def ended(child: int) -> bool:
-    """Wait; return whether the process came to its end by itself."""
+    """Wait and return whether the process ended without being killed."""
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return False

@@ -164,7 +164,7 @@ BAD_PICTURES = {
 
 
 @pytest.mark.parametrize("what", BAD_PICTURES)
-def test_bad_pictures_stop_if_strict_and_are_left_out_otherwise(
+def test_unusable_pictures_raise_if_strict_and_are_skipped_otherwise(
     cli: Cli, colors: Path, old: Path, what: str
 ) -> None:
     spoil, expected = BAD_PICTURES[what]
@@ -177,7 +177,7 @@ def test_bad_pictures_stop_if_strict_and_are_left_out_otherwise(
     assert Model.load(old).target.classes == ("blue", "red")
 
 
-def test_only_bad_pictures_are_an_error(cli: Cli, tmp_path: Path, old: Path) -> None:
+def test_only_unusable_pictures_raise(cli: Cli, tmp_path: Path, old: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "bad" / name).mkdir(parents=True)
         Image.new("1", (30_000, 2)).save(tmp_path / "bad" / name / "wide.png")
@@ -195,7 +195,7 @@ def test_bad_folders(cli: Cli, colors: Path, old: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["--target x", "--task binary", "--kind a=number"])
-def test_options_of_tables_are_refused_for_pictures(cli: Cli, colors: Path, arguments: str) -> None:
+def test_table_options_for_pictures_raise(cli: Cli, colors: Path, arguments: str) -> None:
     one_line(cli("train", colors, arguments), "make sense for tables only")
 
 
@@ -226,7 +226,7 @@ def test_bad_models(
     assert old.read_bytes() == b"as it was"
 
 
-def test_a_missing_model(cli: Cli, survey: Path) -> None:
+def test_missing_model(cli: Cli, survey: Path) -> None:
     one_line(cli("predict", "nope", survey), "there is no model file 'nope'")
     one_line(cli("summary", survey.parent), "is a folder, not a model file")
 
@@ -256,7 +256,7 @@ def test_bad_tables_to_predict(
         ("Post_frequency", "many", "'many' is not a number"),
     ],
 )
-def test_bad_cells_to_predict_are_named(
+def test_bad_cells_in_prediction_are_named(
     cli: Cli, trained: Path, survey: Path, old_cell: str, new_cell: str, expected: str
 ) -> None:
     head, *rows = survey.read_text().splitlines()
@@ -302,7 +302,7 @@ def test_debug_anywhere_adds_the_traceback(cli: Cli, where: int) -> None:
     assert outcome.err.endswith("Error: there is no model file 'nope'\n")
 
 
-def test_an_unexpected_error_is_one_line_too(
+def test_unexpected_error_is_one_line(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(error: Exception) -> None:
@@ -321,13 +321,13 @@ def test_an_unexpected_error_is_one_line_too(
     one_line(cli("summary", trained), "pandas is not installed")
 
 
-def test_class_weights_of_a_regression_are_refused_first(cli: Cli, tmp_path: Path) -> None:
+def test_class_weight_of_a_regression_raises_before_training(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "n.csv").write_text("x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(60)))
     outcome = cli("train", "n.csv", "--class-weight balanced")
     one_line(outcome, "class_weight is about classes, of which a regression target has none")
 
 
-def test_a_file_that_cannot_be_read_is_named_once(
+def test_unreadable_file_is_named_once(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(path: Path, mode: str) -> None:

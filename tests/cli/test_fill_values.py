@@ -1,4 +1,4 @@
-"""One fill value among rows that the network did not learn from: it is named, the rest counts."""
+"""Held-out rows with fill values are named and excluded."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SHORT = "--epochs 5"
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., int]:
-    """Write a table in which one held-out row has a fill value; return the number of that row."""
+    """Write a table with a fill value in one held-out row; return its row number."""
 
     def write(name: str, task: str, column: str, fill: float, part: str = "test") -> int:
         rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def table(tmp_path: Path) -> Callable[..., int]:
     ("task", "column"),
     [("binary", "a"), ("multiclass", "a"), ("regression", "a"), ("regression", "y")],
 )
-def test_a_training_ends_with_a_model_and_names_the_row(
+def test_training_saves_the_model_and_names_the_row(
     cli: Cli, table: Callable[..., int], task: str, column: str, fill: float
 ) -> None:
     row = table("f.csv", task, column, fill)
@@ -64,7 +64,7 @@ def test_a_training_ends_with_a_model_and_names_the_row(
 
 
 @pytest.mark.parametrize("column", ["a", "y"])
-def test_a_validation_row_is_left_out_before_the_training(
+def test_validation_row_is_excluded_before_training(
     cli: Cli, table: Callable[..., int], column: str
 ) -> None:
     row = table("f.csv", "regression", column, 1e37, "validation")
@@ -79,9 +79,7 @@ def test_a_validation_row_is_left_out_before_the_training(
 
 
 @pytest.mark.parametrize("column", ["a", "y"])
-def test_a_finished_model_is_judged_by_the_other_rows(
-    cli: Cli, table: Callable[..., int], column: str
-) -> None:
+def test_evaluation_uses_the_other_rows(cli: Cli, table: Callable[..., int], column: str) -> None:
     row = table("f.csv", "regression", column, 1e20)
     assert cli("train", "whole.csv", SHORT, "--out g.safetensors").code == 0
     said = f"Note: left out row {row}: its values or predictions are too large to evaluate"
@@ -94,9 +92,7 @@ def test_a_finished_model_is_judged_by_the_other_rows(
     assert found["rmse"] < 10
 
 
-def test_a_file_of_fill_values_leaves_nothing_to_judge_by(
-    cli: Cli, table: Callable[..., int]
-) -> None:
+def test_evaluation_of_only_fill_values_raises(cli: Cli, table: Callable[..., int]) -> None:
     table("f.csv", "regression", "y", 1.0)
     cli("train", "whole.csv", SHORT, "--out g.safetensors")
     frame = pd.read_csv("whole.csv").assign(y=1e20)
@@ -109,7 +105,7 @@ def test_a_file_of_fill_values_leaves_nothing_to_judge_by(
     )
 
 
-def test_a_training_whose_held_out_rows_are_all_left_out_saves_its_model(
+def test_training_without_usable_held_out_rows_saves_the_model(
     cli: Cli, table: Callable[..., int]
 ) -> None:
     table("f.csv", "regression", "y", 1.0)

@@ -58,12 +58,12 @@ Settle = Callable[..., TrainConfig]
 
 
 class SeenError(PlainnetError):
-    """Ends a command where the training would begin."""
+    """Raised instead of starting the training."""
 
 
 @pytest.fixture
 def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
-    """Give the settings with which a command line would train."""
+    """Return the options with which a command line would train."""
 
     def run(*arguments: object) -> TrainConfig:
         seen: list[TrainConfig] = []
@@ -80,17 +80,17 @@ def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
     return run
 
 
-def test_without_options_the_settings_are_the_defaults(settle: Settle) -> None:
+def test_defaults_without_options(settle: Settle) -> None:
     assert settle("a.csv") == TrainConfig()
 
 
-def test_pictures_have_another_network_by_default(settle: Settle, tmp_path: Path) -> None:
+def test_default_network_for_pictures(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     assert settle("pictures") == TrainConfig()
 
 
 @pytest.mark.parametrize(("option", "words", "changed"), OPTIONS)
-def test_option_changes_its_setting_and_no_other(
+def test_option_changes_only_its_field(
     settle: Settle, option: str, words: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
     assert replace(TrainConfig(), **changed) != TrainConfig()
@@ -106,14 +106,14 @@ def test_option_of_pictures(
     assert settle("pictures", f"--{option}", *words) == expected
 
 
-def test_no_setting_is_without_an_option() -> None:
+def test_every_field_has_an_option() -> None:
     changed = {name for _, _, changed in OPTIONS + PICTURES for name in changed}
     assert changed == {field.name for field in fields(TrainConfig)}
     options = {field.name.replace("_", "-") for field in fields(Options)}
     assert options == {option.removeprefix("no-") for option, _, _ in OPTIONS + PICTURES}
 
 
-def test_repeated_options_add_up(settle: Settle) -> None:
+def test_repeated_options_accumulate(settle: Settle) -> None:
     config = settle("a.csv", "--target y --target z --kind a=number --kind b=yesno")
     assert config.target == ("y", "z")
     assert config.kind == {"a": "number", "b": "yesno"}
@@ -185,7 +185,7 @@ FROM_TOML = TrainConfig(
 )
 
 
-def test_every_option_can_stand_in_the_config_file(settle: Settle, tmp_path: Path) -> None:
+def test_every_option_in_the_config_file(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TOML)
     assert settle("a.csv", "--config", "run.toml") == FROM_TOML
     (tmp_path / "pictures").mkdir()
@@ -194,13 +194,13 @@ def test_every_option_can_stand_in_the_config_file(settle: Settle, tmp_path: Pat
     assert (config.size, config.strict) == (32, True)
 
 
-def test_the_command_line_wins_over_the_config_file(settle: Settle, tmp_path: Path) -> None:
+def test_command_line_overrides_the_config_file(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TOML)
     words = "--hidden 5 --target q --seed 9 --config run.toml"
     assert settle("a.csv", words) == replace(FROM_TOML, hidden=(5,), target=("q",), seed=9)
 
 
-def test_the_config_file_can_name_the_model_file(
+def test_config_file_names_the_model_file(
     cli: Callable[..., Any], survey: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run.toml").write_text('out = "named.safetensors"\nepochs = 1\n')
@@ -226,7 +226,7 @@ def test_the_config_file_can_name_the_model_file(
     ],
     ids=range(12),
 )
-def test_a_bad_config_file_is_named(
+def test_bad_config_file_is_named(
     cli: Callable[..., Any], survey: Path, tmp_path: Path, content: str, telling: str
 ) -> None:
     (tmp_path / "run.toml").write_text(content)
@@ -236,7 +236,7 @@ def test_a_bad_config_file_is_named(
     assert outcome.err.count("\n") == 1
 
 
-def test_a_config_file_is_a_regular_file(
+def test_config_file_must_be_a_regular_file(
     cli: Callable[..., Any], survey: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "fifo.toml")
@@ -245,7 +245,7 @@ def test_a_config_file_is_a_regular_file(
         assert outcome.err == f"Error: the config file {name!r} is not a regular file\n"
 
 
-def test_as_much_toml_as_is_read(cli: Callable[..., Any], survey: Path, tmp_path: Path) -> None:
+def test_toml_limits(cli: Callable[..., Any], survey: Path, tmp_path: Path) -> None:
     filler = ("#" + "x" * 9_998 + "\n") * 99
     (tmp_path / "run.toml").write_text(filler + 'out = "named.safetensors"\nepochs = 1\n')
     assert cli("train", survey, "--config", "run.toml").code == 0

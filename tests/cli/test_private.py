@@ -1,4 +1,4 @@
-"""Output files hold nothing about the machine: no folder, no user, no host."""
+"""Output files contain no folder, user or host of the machine."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ def require_clean(folder: Path) -> None:
 
 
 def spoiled(colors: Path) -> None:
-    """Add files that are left out: no picture, an empty one, a stray one, a link to nowhere."""
+    """Add skipped files: no picture, an empty file, one outside the classes, and a broken link."""
     (colors / "red" / "arguments.png").write_text("no picture")
     (colors / "blue" / "empty.png").write_bytes(b"")
     (colors / "stray.png").write_bytes(b"")

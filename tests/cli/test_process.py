@@ -1,4 +1,4 @@
-"""The command line as a process: exit codes, pipes, signals, and the same bytes twice."""
+"""The command line as a process: exit codes, pipes, signals and determinism."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[s
     )
 
 
-def test_the_module_is_the_command_line() -> None:
+def test_module_runs_the_command_line() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
-def test_the_command_is_installed() -> None:
+def test_command_is_installed() -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("plainnet"), "--version"],
         capture_output=True,
@@ -37,7 +37,7 @@ def test_the_command_is_installed() -> None:
     assert done.stdout == f"{__version__}\n"
 
 
-def test_an_error_is_one_line_and_exit_code_2() -> None:
+def test_error_is_one_line_with_exit_code_2() -> None:
     done = run("train", "nowhere.csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: File 'nowhere.csv' does not exist; check the path.\n"
@@ -97,7 +97,7 @@ def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     assert 1 <= len(history["loss"]) < 1_000_000
 
 
-def test_a_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
+def test_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         [*PLAINNET, "train", str(survey), "--epochs", "100000"],
         stdout=subprocess.PIPE,
@@ -113,7 +113,7 @@ def test_a_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 1
 
 
-def test_a_terminal_with_a_small_character_set_shows_escapes(survey: Path, tmp_path: Path) -> None:
+def test_ascii_terminal_shows_escapes(survey: Path, tmp_path: Path) -> None:
     text = survey.read_text().replace("Introvert", "Introvertí").replace("Stage_fear", "恐れ")
     survey.write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
@@ -183,7 +183,7 @@ def test_ctrl_c_after_the_training_keeps_the_model(
 def test_ctrl_c_during_imports_is_quiet(
     survey: Path, tmp_path: Path, module: str, how: str
 ) -> None:
-    """A module that hangs replaces a slow import; NumPy's own errors do not show."""
+    """A hanging module replaces a slow import; errors of NumPy are not shown."""
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / f"{module}.py").write_text(
         "import time\nprint('here', flush=True)\n"
@@ -207,8 +207,8 @@ def test_ctrl_c_during_imports_is_quiet(
     assert errors == "Error: interrupted: unfinished work is not saved\n"
 
 
-def test_the_package_imports_nothing_until_a_name_is_used() -> None:
-    """Then the command line can handle every Ctrl-C."""
+def test_package_imports_lazily() -> None:
+    """This lets the command line handle every Ctrl-C."""
     code = "import sys, plainnet.cli; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -221,7 +221,7 @@ def test_the_package_imports_nothing_until_a_name_is_used() -> None:
 
 @contextmanager
 def training(folder: Path, *tokens: object) -> "Iterator[subprocess.Popen[str]]":
-    """A process that is training; it is killed at the end."""
+    """A training process, which is killed at the end."""
     with subprocess.Popen(
         [*PLAINNET, "train", *map(str, tokens)],
         stdout=subprocess.PIPE,
@@ -238,7 +238,7 @@ def training(folder: Path, *tokens: object) -> "Iterator[subprocess.Popen[str]]"
             process.kill()
 
 
-def test_two_processes_do_not_train_in_one_folder(survey: Path, tmp_path: Path) -> None:
+def test_second_process_in_a_checkpoint_folder_is_refused(survey: Path, tmp_path: Path) -> None:
     tokens = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
     said = (
         f"Error: another process is training in '{tmp_path}/survey.run': wait until it has ended, "

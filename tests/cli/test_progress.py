@@ -21,14 +21,14 @@ def epoch(number: int, of: int = 100, *, validated: bool = True) -> Epoch:
 
 
 def terminal(width: int = 80, **options: object) -> tuple[Console, io.StringIO]:
-    """A console that believes in being a terminal, and what it writes."""
+    """Return a console in terminal mode and its output."""
     screen = io.StringIO()
     wanted = {"force_terminal": True, "color_system": "standard", "highlight": False}
     return Console(file=screen, width=width, **(wanted | options)), screen  # type: ignore[arg-type]
 
 
 def lines(screen: io.StringIO) -> list[str]:
-    """What was drawn, one frame after the other."""
+    """Return the drawn frames in order."""
     plain = CONTROLS.sub("", screen.getvalue())
     return [line for line in re.split(r"[\r\n]+", plain) if line]
 
@@ -60,20 +60,20 @@ def test_one_line_in_place_on_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120, 200])
-def test_the_line_fits_the_terminal(width: int) -> None:
+def test_line_fits_the_terminal(width: int) -> None:
     console, screen = terminal(width)
     watch(console, n=50)
     assert len(lines(screen)[-1]) <= width
     assert lines(screen)[-1].startswith("epoch  50/100"[: width - 1])
 
 
-def test_the_time_left_is_gone_with_the_last_epoch() -> None:
+def test_remaining_time_disappears_after_the_last_epoch() -> None:
     console, screen = terminal()
     watch(console, n=100)
     assert "eta" not in lines(screen)[-1]
 
 
-def test_it_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_is_drawn_at_most_ten_times_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
@@ -87,7 +87,7 @@ def test_it_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch)
     assert 9 <= len(lines(screen)) <= 12
 
 
-def test_the_time_left_is_what_the_epochs_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remaining_time_is_estimated_from_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
@@ -129,14 +129,14 @@ def test_long_trainings_print_about_100_lines_with_the_first_and_last_epoch(
     assert len(shown) <= 102
 
 
-def test_a_resumed_training_prints_its_first_epoch() -> None:
+def test_resumed_training_prints_its_first_epoch() -> None:
     console, screen = terminal(force_terminal=False)
     with TrainingDisplay(console) as watching:
         watching(epoch(503, 1000))
     assert "epoch  503/1000" in screen.getvalue()
 
 
-def test_no_color_leaves_colors_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     color = "\x1b[36m"
     console, screen = terminal()
     watch(console)
@@ -147,7 +147,7 @@ def test_no_color_leaves_colors_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert color not in screen.getvalue()
 
 
-def test_numbers_have_an_error_in_their_unit() -> None:
+def test_regression_error_has_its_unit() -> None:
     console, screen = terminal(force_terminal=False)
     watch(console, 1, target=Target("regression", ("y",), (), (5.0,), (200.0,)))
     assert "MAE 100.0000  " in screen.getvalue()
@@ -156,7 +156,7 @@ def test_numbers_have_an_error_in_their_unit() -> None:
     assert "MAE 0.5000  " in screen.getvalue()  # of several, standardized
 
 
-def test_the_terminal_is_left_as_it_was_after_an_error() -> None:
+def test_terminal_is_restored_after_an_error() -> None:
     console, screen = terminal()
 
     def fail() -> None:
@@ -198,7 +198,7 @@ def test_times(seconds: float, left: str, taken: str) -> None:
     assert (clock(seconds), duration(seconds)) == (left, taken)
 
 
-def test_a_bar_while_pictures_are_read() -> None:
+def test_bar_while_pictures_are_read() -> None:
     console, screen = terminal()
     with reading(console) as progress:
         assert progress is not None
@@ -210,7 +210,7 @@ def test_a_bar_while_pictures_are_read() -> None:
     assert lines(screen)[-1] == "after"
 
 
-def test_no_bar_behind_a_pipe() -> None:
+def test_no_bar_in_piped_output() -> None:
     console, screen = terminal(force_terminal=False)
     with reading(console) as progress:
         assert progress is None

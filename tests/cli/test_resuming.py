@@ -1,4 +1,4 @@
-"""plainnet train --checkpoint-every and --resume, and what Ctrl-C, a kill and a full disk leave."""
+"""plainnet train --checkpoint-every and --resume after Ctrl-C, kills and full disks."""
 
 import errno
 import itertools
@@ -27,7 +27,7 @@ WORDS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --bat
 
 @pytest.fixture
 def press(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Press Ctrl-C when an epoch is shown; or let something else happen then."""
+    """Raise SIGINT, or run another action, when an epoch is shown."""
     shown = TrainingDisplay.__call__
 
     def prepare(number: int, what: Callable[[], object] | None = None) -> None:
@@ -65,7 +65,7 @@ def kill(cli: Cli, press: Callable[..., None], epoch: int, *words: object) -> No
 
 @pytest.fixture
 def whole(cli: Cli, survey: Path, tmp_path: Path) -> bytes:
-    """What the model is when nothing interrupts its training."""
+    """Return the model of an uninterrupted training."""
     assert cli("train", survey, WORDS, "--out whole.safetensors").code == 0
     return (tmp_path / "whole.safetensors").read_bytes()
 
@@ -94,7 +94,7 @@ def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
 # --- Ctrl-C
 
 
-def test_ctrl_c_saves_and_names_the_command_that_goes_on(
+def test_ctrl_c_saves_and_prints_the_resume_command(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     out = tmp_path / "kept.safetensors"
@@ -117,7 +117,7 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     assert not (tmp_path / "kept.run").exists()
 
 
-def test_ctrl_c_again_and_again(
+def test_repeated_ctrl_c(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     words: tuple[object, ...] = (survey, WORDS, "--out a.safetensors --checkpoint-every 2.5")
@@ -128,7 +128,7 @@ def test_ctrl_c_again_and_again(
     assert (tmp_path / "a.safetensors").read_bytes() == whole
 
 
-def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
+def test_second_ctrl_c_after_training_saves_the_model(
     cli: Cli,
     survey: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +147,7 @@ def test_a_second_ctrl_c_after_the_training_saves_the_model_too(
     assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 
 
-def test_what_ctrl_c_left_does_not_stop_the_next_training(
+def test_checkpoints_of_ctrl_c_do_not_block_the_next_training(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     press(3)
@@ -172,7 +172,7 @@ def test_what_ctrl_c_left_does_not_stop_the_next_training(
 # --- a run that was killed
 
 
-def test_a_killed_run_goes_on_from_anywhere(
+def test_killed_run_resumes_from_any_folder(
     cli: Cli,
     survey: Path,
     whole: bytes,
@@ -206,10 +206,10 @@ def test_pictures_in_the_row_space(
     ).read_bytes()
 
 
-def test_files_are_called_what_they_were_called_then(
+def test_resumed_run_keeps_file_names(
     cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    """Notes go into the model file, and name files as they are called in the folder."""
+    """Notes in the model file contain the names of files in the folder."""
     (colors / "red" / "notes.txt").write_text("no picture")
     words = "--epochs 4 --size 8"
     assert cli("train", "colors", words, "--out whole.safetensors").code == 0
@@ -223,7 +223,7 @@ def test_files_are_called_what_they_were_called_then(
     assert (tmp_path / "cut.safetensors").read_bytes() == whole
 
 
-def test_what_a_killed_writer_of_the_model_left_is_removed(
+def test_leftover_of_a_killed_model_writer_is_removed(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
@@ -235,7 +235,7 @@ def test_what_a_killed_writer_of_the_model_left_is_removed(
     assert other.exists()
 
 
-def test_a_run_can_be_moved_with_its_data(
+def test_run_can_be_moved_with_its_data(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--out a.safetensors --checkpoint-every 1")
@@ -291,7 +291,7 @@ def test_resuming_replaces_only_what_plainnet_wrote(
 
 
 @pytest.mark.parametrize("key", ["out", "report"])
-def test_a_checkpoint_names_no_file_to_write(
+def test_checkpoint_names_no_file_to_write(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path, key: str
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
@@ -306,7 +306,7 @@ def test_a_checkpoint_names_no_file_to_write(
     assert (tmp_path / "long.safetensors").read_bytes() == whole
 
 
-def test_a_link_in_the_folder_of_checkpoints_is_not_followed(
+def test_links_in_the_checkpoint_folder_are_not_followed(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
@@ -326,7 +326,7 @@ def test_checkpoints_are_never_written_into_the_data(cli: Cli, colors: Path) -> 
     )
 
 
-def test_all_that_was_asked_for_is_done_in_the_end(
+def test_resumed_run_completes_all_outputs(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     words = "--epochs 4 --repeat 2 --detail"
@@ -341,10 +341,10 @@ def test_all_that_was_asked_for_is_done_in_the_end(
         assert now.read_bytes() == was.read_bytes().replace(b"w.safetensors", b"c.safetensors")
 
 
-def test_gradients_of_the_epochs_before_are_remembered(
+def test_recorded_gradients_survive_a_resume(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    """What ails a training is judged by all of its epochs, also by those before it was killed."""
+    """Findings use all epochs, including those before the kill."""
 
     def doctor_watch(run: str) -> Any:
         newest = max((tmp_path / run).glob("checkpoint-*"))
@@ -357,7 +357,7 @@ def test_gradients_of_the_epochs_before_are_remembered(
     assert doctor_watch("twice.run") == doctor_watch("once.run")
 
 
-def test_ctrl_c_leaves_the_repeats_to_the_end(
+def test_ctrl_c_postpones_the_repeats(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     press(2)
@@ -369,7 +369,7 @@ def test_ctrl_c_leaves_the_repeats_to_the_end(
 
 
 @pytest.mark.parametrize(("stop", "said"), [(2, "only the first"), (3, "2 of 4 trainings")])
-def test_ctrl_c_in_a_repeat_ends_them_and_keeps_the_first(
+def test_ctrl_c_in_a_repeat_keeps_the_first_model(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, stop: int, said: str
 ) -> None:
     trainings = itertools.count(1)
@@ -390,7 +390,7 @@ def test_ctrl_c_in_a_repeat_ends_them_and_keeps_the_first(
 # --- what is said
 
 
-def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
+def test_start_message_names_the_checkpoint_folder(cli: Cli, survey: Path) -> None:
     out = cli("train", survey, "--epochs 2 --checkpoint-every 1").out
     assert (
         "Checkpoints: every epoch in survey.run\n"
@@ -412,7 +412,7 @@ def test_the_start_says_where_checkpoints_go(cli: Cli, survey: Path) -> None:
         ("--checkpoint-every often", 'unable to convert "often" into float'),
     ],
 )
-def test_what_cannot_be_done_is_said(cli: Cli, survey: Path, words: str, telling: str) -> None:
+def test_invalid_requests_raise(cli: Cli, survey: Path, words: str, telling: str) -> None:
     given = () if words.startswith("--resume") else ("survey.csv",)
     one_sentence(cli("train", *given, words), telling)
 
@@ -422,7 +422,7 @@ def test_what_cannot_be_done_is_said(cli: Cli, survey: Path, words: str, telling
               "--out a", "--repeat 2", "--detail", "--seed 0",
               "--checkpoint-every 2", "--config a.toml", "--report a.html"]
 )  # fmt: skip
-def test_resume_takes_nothing_else(
+def test_resume_accepts_no_other_options(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, words: str
 ) -> None:
     (tmp_path / "a.toml").write_text("epochs = 5\n")
@@ -448,7 +448,7 @@ def test_other_data_is_refused(
     assert (tmp_path / "survey.safetensors").read_bytes() == whole
 
 
-def test_an_unfinished_run_is_not_overwritten(
+def test_unfinished_run_is_not_overwritten(
     cli: Cli, survey: Path, press: Callable[..., None]
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
@@ -459,7 +459,7 @@ def test_an_unfinished_run_is_not_overwritten(
     )
 
 
-def test_a_truncated_checkpoint_is_told(
+def test_truncated_checkpoint_is_reported(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
@@ -472,7 +472,7 @@ def test_a_truncated_checkpoint_is_told(
 
 
 def full(monkeypatch: pytest.MonkeyPatch, since: int) -> None:
-    """Let the disk be full from some write on."""
+    """Simulate a full disk from a given write on."""
     count, original = [0], os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -484,7 +484,7 @@ def full(monkeypatch: pytest.MonkeyPatch, since: int) -> None:
     monkeypatch.setattr(files.os, "fsync", fsync)
 
 
-def test_a_full_disk_loses_nothing(
+def test_full_disk_loses_nothing(
     cli: Cli, survey: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     full(monkeypatch, since=7)
@@ -500,7 +500,7 @@ def test_a_full_disk_loses_nothing(
     assert (tmp_path / "survey.safetensors").read_bytes() == whole
 
 
-def test_a_full_disk_when_ctrl_c_is_pressed_loses_no_model(
+def test_full_disk_at_ctrl_c_keeps_the_model(
     cli: Cli,
     survey: Path,
     press: Callable[..., None],
@@ -525,7 +525,7 @@ def test_a_full_disk_when_ctrl_c_is_pressed_loses_no_model(
     assert len(Model.load(tmp_path / "survey.safetensors").record["history"]["loss"]) == 3
 
 
-def test_a_read_only_folder(
+def test_read_only_folder(
     cli: Cli, survey: Path, press: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
@@ -535,14 +535,14 @@ def test_a_read_only_folder(
     )
 
 
-def test_a_run_that_failed_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_path: Path) -> None:
+def test_failed_run_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_path: Path) -> None:
     words = "--optimizer sgd --lr 1e30 --epochs 9 --checkpoint-every 1"
     one_sentence(cli("train", survey, words), "the loss became nan in epoch")
     assert not (tmp_path / "survey.run").exists()
 
 
 @pytest.mark.parametrize("doctor_watch", [None, 3, [1], [[1.0]], [["a", "b"]], [[1e308, None]]])
-def test_gradients_that_lie_are_refused(
+def test_forged_gradients_raise(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, doctor_watch: Any
 ) -> None:
     kill(cli, press, 3, survey, "--epochs 4", "--checkpoint-every 1")
@@ -553,7 +553,7 @@ def test_gradients_that_lie_are_refused(
     one_sentence(cli("train", "--resume", "survey.run"), "' of the checkpoint should be a")
 
 
-def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
+def test_forged_checkpoint_falls_back_with_a_message(
     cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
@@ -567,7 +567,7 @@ def test_a_checkpoint_that_lies_is_told_and_the_one_before_it_taken(
     assert (tmp_path / "survey.safetensors").read_bytes() == whole
 
 
-def test_a_run_that_was_begun_in_python(
+def test_run_started_in_python(
     cli: Cli, survey: Path, tmp_path: Path, press: Callable[..., None]
 ) -> None:
     from plainnet.config import TrainConfig
@@ -587,7 +587,7 @@ def test_a_run_that_was_begun_in_python(
     )
 
 
-def test_checkpoints_can_be_asked_for_in_the_config_file(cli: Cli, survey: Path) -> None:
+def test_checkpoint_options_in_the_config_file(cli: Cli, survey: Path) -> None:
     Path("run.toml").write_text("checkpoint_every = 2\nepochs = 3\n")
     assert "every 2 epochs in survey.run" in cli("train", survey, "--config run.toml").out
 
@@ -601,6 +601,6 @@ def test_checkpoints_can_be_asked_for_in_the_config_file(cli: Cli, survey: Path)
         ("a.v2", "a.v2.run"),
     ],
 )
-def test_the_folder_is_named_after_the_model(out: str, folder: str) -> None:
+def test_checkpoint_folder_is_named_after_the_model(out: str, folder: str) -> None:
     assert run_folder(Path(out)) == Path(folder)
     assert run_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")

@@ -1,4 +1,4 @@
-"""Where nothing can be written: one sentence from every command that writes, and nothing is lost.
+"""Failed writes: every command ends in one sentence and loses nothing.
 
 The disk is full by the system's own word: beyond a limit it refuses to make a file longer.
 """
@@ -83,7 +83,7 @@ def full_disk(room: int) -> Iterator[None]:
 
 
 @writers
-def test_a_full_disk(cli: Cli, place: Path, what: str) -> None:
+def test_full_disk(cli: Cli, place: Path, what: str) -> None:
     with full_disk(1000):
         if what == "report of a training":  # whose model is written first
             refused(cli(*words_of(what, place)), "m2': File too large")
@@ -95,10 +95,10 @@ def test_a_full_disk(cli: Cli, place: Path, what: str) -> None:
 
 
 @writers
-def test_a_read_only_folder(
+def test_read_only_folder(
     cli: Cli, place: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is simulated, because root may write anywhere."""
+    """The error is simulated, because root may write everywhere."""
     folder = place.parent
     ask = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and ask(path, mode))
@@ -108,7 +108,7 @@ def test_a_read_only_folder(
 
 
 @writers
-def test_a_folder_that_became_read_only_meanwhile(
+def test_folder_that_becomes_read_only(
     cli: Cli, place: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def opened(file: Any, mode: str = "r", **more: Any) -> Any:
@@ -124,7 +124,7 @@ def test_a_folder_that_became_read_only_meanwhile(
 
 
 @writers
-def test_a_write_protected_file(cli: Cli, place: Path, what: str) -> None:
+def test_write_protected_file(cli: Cli, place: Path, what: str) -> None:
     place.chmod(0o444)
     refused(cli(*words_of(what, place)), f"{str(place)!r}: write-protected: change its mode, or ")
     assert place.read_bytes() == b"as it was"
@@ -132,7 +132,7 @@ def test_a_write_protected_file(cli: Cli, place: Path, what: str) -> None:
 
 
 @writers
-def test_a_file_keeps_its_mode(cli: Cli, place: Path, what: str) -> None:
+def test_file_keeps_its_mode(cli: Cli, place: Path, what: str) -> None:
     place.chmod(0o600)
     assert cli(*words_of(what, place)).code == 0
     assert place.stat().st_mode & 0o777 == 0o600
@@ -141,7 +141,7 @@ def test_a_file_keeps_its_mode(cli: Cli, place: Path, what: str) -> None:
 
 @pytest.fixture
 def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
-    """Make a link of another user: as root a real one, else by changing the own user id."""
+    """Create a link of another user: as root a real one, else by changing the user id."""
     user = os.geteuid()
 
     def link(path: Path, target: Path) -> None:
@@ -155,7 +155,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
 
 
 @writers
-def test_the_link_of_another_user(
+def test_link_of_another_user(
     cli: Cli, place: Path, what: str, theirs: Callable[[Path, Path], None]
 ) -> None:
     link = place.parent / "link"
@@ -174,7 +174,7 @@ def test_the_link_of_another_user(
         "plainnet-pandas-held-out",
     ],
 )
-def test_the_demo_follows_no_link_of_another_user(
+def test_demo_follows_no_links_of_other_users(
     cli: Cli, place: Path, name: str, theirs: Callable[[Path, Path], None]
 ) -> None:
     shared = place.parents[1] / "shared"
@@ -189,7 +189,7 @@ def test_the_demo_follows_no_link_of_another_user(
 
 
 @writers
-def test_a_missing_folder(cli: Cli, place: Path, what: str) -> None:
+def test_missing_folder(cli: Cli, place: Path, what: str) -> None:
     nowhere = place.parent / "nowhere" / "x"
     refused(cli(*words_of(what, nowhere)), f"there is no folder {str(nowhere.parent)!r}")
     assert not (place.parents[1] / "m2").exists()
@@ -200,7 +200,7 @@ def test_a_missing_folder(cli: Cli, place: Path, what: str) -> None:
     "what",
     ["predictions", "report of an evaluation", "report", "explanation", "overview", "export"],
 )
-def test_the_model_of_another_version(cli: Cli, place: Path, what: str, number: object) -> None:
+def test_model_of_another_version(cli: Cli, place: Path, what: str, number: object) -> None:
     import json
 
     model = place.parents[1] / "trained.safetensors"
@@ -227,7 +227,7 @@ def test_the_model_of_another_version(cli: Cli, place: Path, what: str, number: 
         "summary trained.safetensors",
     ],
 )
-def test_an_output_that_is_full(place: Path, command: str) -> None:
+def test_full_output_device(place: Path, command: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:

@@ -149,7 +149,11 @@ def test_gradients_by_layer_are_those_of_the_network():
     X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
     found = measure(net, loss, X, y).gradients
     dZ = loss(net.forward(X), y)[1]
-    assert found[1].dZ == pytest.approx(np.sqrt((dZ**2).mean()) * 20)
+    W1, b1, W2 = (net.params.views[name] for name in ("dense1.W", "dense1.b", "dense2.W"))
+    dZ1 = (dZ @ W2) * (X @ W1.T + b1 > 0)
+    expected = {"dense1": np.sqrt((dZ1**2).mean()) * 20, "dense2": np.sqrt((dZ**2).mean()) * 20}
+    assert found == pytest.approx(expected)
+    assert list(found) == ["dense1", "dense2"]
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])

@@ -29,20 +29,12 @@ class LayerStatistics(NamedTuple):
 
 
 @final
-class LayerGradient(NamedTuple):
-    """The root mean square of m dZ at one dense layer."""
-
-    name: str
-    dZ: float
-
-
-@final
 class Statistics(NamedTuple):
-    """The logits of all rows, and statistics of every layer."""
+    """Logits and activations of all rows, and the root mean square of m dZ per dense layer."""
 
     Z: Array
     layers: tuple[LayerStatistics, ...]
-    gradients: tuple[LayerGradient, ...]
+    gradients: dict[str, float]
 
 
 def measure(
@@ -121,19 +113,19 @@ class _Sums:
 
 def _gradients(
     copy: Sequential, loss: Loss, X: Array, y: Array, weight: Array | None, train: bool
-) -> tuple[LayerGradient, ...]:
+) -> dict[str, float]:
     Y = X
     for layer in copy.layers:
         Y = layer.forward(Y, train and not isinstance(layer, Dropout))
     value, dY = loss(Y, y, weight)
     if not np.isfinite(value):
-        return ()
-    found: list[LayerGradient] = []
+        return {}
+    found = {}
     for layer in reversed(copy.layers):
         if isinstance(layer, Dense):
-            dZ = float(np.sqrt(np.square(dY, dtype=np.float64).mean())) * len(X)
-            found.append(LayerGradient(layer.name, dZ))
+            mean = np.square(dY, dtype=np.float64).mean()
+            found[layer.name] = len(X) * float(np.sqrt(mean))
         back = layer.backward(dY, True)
         assert back is not None
         dY = back
-    return tuple(reversed(found))
+    return dict(reversed(found.items()))

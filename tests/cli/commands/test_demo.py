@@ -1,4 +1,4 @@
-"""plainnet demo: both applications reach their cost, and what they suggest works."""
+"""plainnet demo: both examples reach their cost, and the suggested commands work."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from plainnet.model import Model
 Cli = Callable[..., Any]
 
 
-def test_the_seed_architectures() -> None:
+def test_demo_architectures() -> None:
     assert demo.SURVEY.hidden == (16,)
     assert demo.PICTURES.hidden == (8, 8, 8)
     for config in (demo.SURVEY, demo.PICTURES):
@@ -24,7 +24,7 @@ def test_the_seed_architectures() -> None:
     ("which", "n_in", "cost", "accuracy"),
     [("introverts", 14, 0.30, 0.85), ("pandas", 12_288, 0.005, 0.80)],
 )
-def test_it_learns_saves_and_names_a_next_command_that_works(
+def test_demo_trains_saves_and_suggests_a_working_command(
     cli: Cli, tmp_path: Path, which: str, n_in: int, cost: float, accuracy: float
 ) -> None:
     outcome = cli("demo", which, "--out-dir", tmp_path)
@@ -47,9 +47,7 @@ def test_it_learns_saves_and_names_a_next_command_that_works(
     assert len(said.out.splitlines()) == held_out["rows"] + 1
 
 
-def test_both_by_default_in_the_current_folder(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_demos_by_default(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, Path]] = []
     for name in ("_introverts", "_pandas"):
         monkeypatch.setattr(

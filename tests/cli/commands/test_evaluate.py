@@ -1,4 +1,4 @@
-"""What people see after every training: a table, the verdict, warnings; detail on demand."""
+"""Output after training: a table, the verdict, warnings, and details on request."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def end(out: str) -> str:
     return out[out.index("Trained ") :]
 
 
-def test_a_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> None:
+def test_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> None:
     out = end(cli("train", survey, "--epochs 15 --lr 0.01").out)
     lines = out.splitlines()
     assert all(len(one) <= 80 for one in lines[:10])
@@ -36,7 +36,7 @@ def test_a_training_ends_with_a_table_and_a_verdict(cli: Cli, survey: Path) -> N
         assert text in detailed
 
 
-def test_a_leaked_column_is_named_by_train_and_by_evaluate(cli: Cli, tmp_path: Path) -> None:
+def test_train_and_evaluate_name_a_leaked_column(cli: Cli, tmp_path: Path) -> None:
     frame = introverts(300)
     frame.insert(0, "type", np.where(frame.Personality == "Introvert", 2, 1))
     frame.to_csv("leaky.csv", index=False)

@@ -17,7 +17,7 @@ from plainnet.model import Model
 Cli = Callable[..., Any]
 
 
-def test_a_row_as_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None:
+def test_row_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("explain", trained, survey, "--row", 7)
     assert (outcome.code, outcome.err) == (0, "")
     assert max(map(len, outcome.out.splitlines())) <= 80
@@ -37,7 +37,7 @@ def test_a_row_as_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) ->
     assert re.search(r"Z = X W\^T \+ b    plainnet/nn/layers\.py:\d+-\d+\n", outcome.out)
 
 
-def test_a_row_in_json_says_what_predict_says(cli: Cli, trained: Path, survey: Path) -> None:
+def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("explain", trained, survey, "--row", 7, "--json", "--train", survey, "--top", 3)
     assert (outcome.code, outcome.err) == (0, "")
     seen = json.loads(outcome.out)
@@ -68,7 +68,7 @@ def test_a_row_in_json_says_what_predict_says(cli: Cli, trained: Path, survey: P
     assert "7" in [one["name"] for one in seen["nearest"] if one["input_distance"] == 0]
 
 
-def test_entries_and_top_change_what_is_shown(cli: Cli, trained: Path, survey: Path) -> None:
+def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
     short = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 2).out)
     assert [len(one["checked"]) for one in short["gradients"]][1] == 2
     whole = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
@@ -77,7 +77,7 @@ def test_entries_and_top_change_what_is_shown(cli: Cli, trained: Path, survey: P
     assert len(few["mistakes"]) == 2
 
 
-def test_without_an_answer_there_is_no_way_back(cli: Cli, trained: Path, survey: Path) -> None:
+def test_no_backward_pass_without_a_label(cli: Cli, trained: Path, survey: Path) -> None:
     pd.read_csv(survey).drop(columns="Personality").to_csv("new.csv", index=False)
     out = cli("explain", trained, "new.csv", "--row", 2).out
     assert "what is right is not" in out
@@ -87,7 +87,7 @@ def test_without_an_answer_there_is_no_way_back(cli: Cli, trained: Path, survey:
     assert "dL/dx" in out
 
 
-def test_a_page_of_a_row(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
+def test_page_of_a_row(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
     outcome = cli("explain", trained, survey, "--row", 3, "--html", "row.html", "--train", survey)
     assert outcome == (0, "Saved: row.html\n", "")
     text = (tmp_path / "row.html").read_text()
@@ -97,7 +97,7 @@ def test_a_page_of_a_row(cli: Cli, trained: Path, survey: Path, tmp_path: Path) 
     assert cli("explain", trained, survey, "--row", 3, "--html", survey).code == 2
 
 
-def test_text_of_a_table_is_no_markup(cli: Cli, tmp_path: Path) -> None:
+def test_table_text_is_escaped(cli: Cli, tmp_path: Path) -> None:
     name = "[bold]<b>\x1b[31m"
     frame = pd.DataFrame({name: ["[red]x", "<i>y"] * 20, "n": range(40), "y": ["a", "b"] * 20})
     frame.to_csv("bad.csv", index=False)
@@ -111,7 +111,7 @@ def test_text_of_a_table_is_no_markup(cli: Cli, tmp_path: Path) -> None:
         assert "<b>" not in (tmp_path / "bad.html").read_text()
 
 
-def test_a_whole_model_as_text(cli: Cli, trained: Path, survey: Path) -> None:
+def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("explain", trained, survey, "--repeats", 3)
     assert (outcome.code, outcome.err) == (0, "")
     assert max(map(len, outcome.out.splitlines())) <= 80
@@ -121,7 +121,7 @@ def test_a_whole_model_as_text(cli: Cli, trained: Path, survey: Path) -> None:
     assert "Most confidently wrong" in outcome.out
 
 
-def test_a_whole_model_in_json_is_reproducible(cli: Cli, trained: Path, survey: Path) -> None:
+def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
     words = ("explain", trained, survey, "--repeats", 2, "--json")
     first = cli(*words)
     seen = json.loads(first.out)
@@ -170,7 +170,7 @@ def test_pages_and_files_of_pictures(cli: Cli, painter: Path, colors: Path, tmp_
     assert mistake[..., 0].mean() > 150  # the red one among the blue
 
 
-def test_no_picture_is_written_among_the_data(cli: Cli, painter: Path, colors: Path) -> None:
+def test_no_picture_is_written_into_the_data(cli: Cli, painter: Path, colors: Path) -> None:
     before = sorted(colors.rglob("*"))
     outcome = cli("explain", painter, colors, "--pictures", colors / "new")
     assert outcome.code == 2
@@ -178,7 +178,7 @@ def test_no_picture_is_written_among_the_data(cli: Cli, painter: Path, colors: P
     assert sorted(colors.rglob("*")) == before
 
 
-def test_pictures_that_cannot_be_used_are_told(cli: Cli, painter: Path, colors: Path) -> None:
+def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -> None:
     (colors / "red" / "x.png").write_text("no picture")
     outcome = cli("explain", painter, colors, "--repeats", 1)
     assert outcome.code == 0
@@ -208,7 +208,7 @@ def test_pictures_that_cannot_be_used_are_told(cli: Cli, painter: Path, colors: 
         ),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_invalid_requests_raise(
     cli: Cli, trained: Path, survey: Path, words: tuple[object, ...], message: str
 ) -> None:
     assert cli("explain", trained, survey, *words) == (2, "", message)

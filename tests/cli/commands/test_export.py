@@ -1,4 +1,4 @@
-"""``plainnet export``: the files it writes, and what it refuses with nothing written."""
+"""``plainnet export``: written files, and refusals without output."""
 
 import errno
 import os
@@ -82,13 +82,13 @@ def refused(outcome: Any) -> str:
     return str(outcome.err).removeprefix("Error: ").rstrip("\n")
 
 
-def test_a_file_has_to_be_named(cli: Cli, trained: Path) -> None:
+def test_missing_output_option_raises(cli: Cli, trained: Path) -> None:
     assert refused(cli("export", trained)).startswith(
         "nothing to write: give at least one of --onnx FILE"
     )
 
 
-def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
+def test_model_is_not_overwritten(cli: Cli, trained: Path) -> None:
     before = trained.read_bytes()
     assert refused(cli("export", trained, "--onnx", trained)) == (
         f"'{trained}' would overwrite an input: give --onnx another name"
@@ -96,19 +96,19 @@ def test_the_model_itself_is_not_overwritten(cli: Cli, trained: Path) -> None:
     assert trained.read_bytes() == before
 
 
-def test_a_missing_folder(cli: Cli, trained: Path) -> None:
+def test_missing_folder(cli: Cli, trained: Path) -> None:
     assert refused(cli("export", trained, "--onnx", "nowhere/a.onnx")) == (
         "there is no folder 'nowhere' to write 'a.onnx' into"
     )
 
 
-def test_a_damaged_model(cli: Cli, trained: Path) -> None:
+def test_damaged_model(cli: Cli, trained: Path) -> None:
     trained.write_bytes(trained.read_bytes()[:-1])
     assert "is not a whole model file" in refused(cli("export", trained, "--onnx", "a.onnx"))
     assert not Path("a.onnx").exists()
 
 
-def test_a_missing_library_keeps_the_old_file(
+def test_missing_library_keeps_the_old_file(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("a.onnx").write_text("what was there")
@@ -120,7 +120,7 @@ def test_a_missing_library_keeps_the_old_file(
     assert Path("a.onnx").read_text() == "what was there"
 
 
-def test_a_full_disk_keeps_the_old_file(
+def test_full_disk_keeps_the_old_file(
     cli: Cli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("a.onnx").write_text("what was there")

@@ -21,7 +21,7 @@ from plainnet.nn import Sequential
 Cli = Callable[..., Any]
 
 
-def test_predictions_of_a_table_are_csv_where_piped(cli: Cli, trained: Path, survey: Path) -> None:
+def test_piped_predictions_are_csv(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("predict", trained, survey)
     assert (outcome.code, outcome.err) == (0, "")
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
@@ -33,7 +33,7 @@ def test_predictions_of_a_table_are_csv_where_piped(cli: Cli, trained: Path, sur
     np.testing.assert_allclose(said, model.predict_proba(survey)[:, 1], rtol=1e-5)
 
 
-def test_predictions_go_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
+def test_predictions_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
     piped = cli("predict", trained, survey).out
     outcome = cli("predict", trained, survey, "--out", "said.csv")
     assert outcome.out == "Saved: 150 predictions in said.csv\n"
@@ -43,7 +43,7 @@ def test_predictions_go_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_pat
 FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
 
 
-def test_text_in_predictions_is_harmless_unless_raw(cli: Cli, tmp_path: Path) -> None:
+def test_formulas_are_escaped_unless_raw(cli: Cli, tmp_path: Path) -> None:
     table = pd.DataFrame({"x": np.arange(60) % 2 * 10.0, "y": [FORMULA, ESCAPE] * 30})
     table.to_csv("t.csv", index=False)
     assert cli("train", "t.csv", "--epochs 30 --lr 0.1 --out m.safetensors").code == 0
@@ -66,7 +66,7 @@ def test_text_in_predictions_is_harmless_unless_raw(cli: Cli, tmp_path: Path) ->
         assert "\x1b" not in shown.out + shown.err, command
 
 
-def test_numbers_in_predictions_stay_numbers(cli: Cli) -> None:
+def test_numbers_are_not_escaped(cli: Cli) -> None:
     table = pd.DataFrame({"x": np.arange(60) % 3, "y": np.arange(60) % 3 * 2.5 - 3.5})
     table.to_csv("t.csv", index=False)
     assert cli("train", "t.csv", "--epochs 1 --task regression --out r.safetensors").code == 0
@@ -79,22 +79,20 @@ def test_numbers_in_predictions_stay_numbers(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", ["=1+1.png", "\x1b[31m.png"])
-def test_file_names_in_predictions_are_harmless(
-    cli: Cli, painter: Path, colors: Path, name: str
-) -> None:
+def test_file_names_are_escaped(cli: Cli, painter: Path, colors: Path, name: str) -> None:
     (colors / "red" / "0.png").rename(colors / name)
     out = cli("predict", painter, colors).out
     assert f"\n{csv_cell(name)}," in out
     assert f"\n{name}," in cli("predict", painter, colors, "--raw").out
 
 
-def test_a_traceback_is_harmless(cli: Cli) -> None:
+def test_tracebacks_are_escaped(cli: Cli) -> None:
     outcome = cli("predict", "\x1b[31m.safetensors", "t.csv", "--debug")
     assert "Traceback" in outcome.err
     assert "\x1b" not in outcome.err
 
 
-def test_predictions_are_a_short_table_on_a_terminal(
+def test_predictions_on_a_terminal_are_a_short_table(
     cli: Cli, trained: Path, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -104,7 +102,7 @@ def test_predictions_are_a_short_table_on_a_terminal(
     assert len(out.splitlines()) == 24  # title, head, rule, 20 rows, and how many more
 
 
-def test_predictions_never_overwrite_what_is_read(
+def test_predictions_never_overwrite_inputs(
     cli: Cli, trained: Path, survey: Path, tmp_path: Path
 ) -> None:
     before = trained.read_bytes(), survey.read_bytes()
@@ -116,7 +114,7 @@ def test_predictions_never_overwrite_what_is_read(
     assert (trained.read_bytes(), survey.read_bytes()) == before
 
 
-def test_what_had_to_be_assumed_is_told_on_stderr(cli: Cli, trained: Path, tmp_path: Path) -> None:
+def test_assumptions_are_noted_on_stderr(cli: Cli, trained: Path, tmp_path: Path) -> None:
     frame = introverts(30).assign(extra=1)
     frame.loc[4, "Stage_fear"] = "perhaps"
     frame.to_csv("new.csv", index=False)
@@ -145,7 +143,7 @@ def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colors: Path) -
     assert "would be written into the data folder" in inside.err
 
 
-def test_an_evaluation_in_json_is_one_object(cli: Cli, trained: Path, survey: Path) -> None:
+def test_evaluation_json_is_one_object(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("evaluate", trained, survey, "--json")
     assert (outcome.code, outcome.err) == (0, "")
     figures = json.loads(outcome.out)
@@ -162,7 +160,7 @@ def test_an_evaluation_in_json_is_one_object(cli: Cli, trained: Path, survey: Pa
     assert figures["confusion_matrix"][1][1] == found
 
 
-def test_an_evaluation_for_people(cli: Cli, trained: Path, survey: Path) -> None:
+def test_evaluation_text(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("evaluate", trained, survey).out
     for telling in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
         assert telling in out
@@ -173,7 +171,7 @@ def test_an_evaluation_for_people(cli: Cli, trained: Path, survey: Path) -> None
         assert telling in detailed
 
 
-def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, survey: Path) -> None:
+def test_evaluation_warns_of_training_rows(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("evaluate", trained, survey).out
     assert "No verdict, for " in out
     assert "Most of these rows were trained on" in out
@@ -183,7 +181,7 @@ def test_the_rows_that_were_trained_on_are_no_test(cli: Cli, trained: Path, surv
     assert not [f for f in found["findings"] if f["name"] == "rows trained on"]
 
 
-def test_costs_are_of_two_classes(cli: Cli, tmp_path: Path) -> None:
+def test_costs_require_two_classes(cli: Cli, tmp_path: Path) -> None:
     make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
     outcome = cli("evaluate", "any.safetensors", "any.csv", "--costs", 1, 2)
     assert (
@@ -202,14 +200,14 @@ def test_pictures_are_evaluated_by_their_folders(cli: Cli, painter: Path, colors
     assert "holds the class 'green', which is not one of blue, red" in outcome.err
 
 
-def test_an_evaluation_needs_the_target(cli: Cli, trained: Path, tmp_path: Path) -> None:
+def test_evaluation_requires_the_target(cli: Cli, trained: Path, tmp_path: Path) -> None:
     introverts(20).drop(columns="Personality").to_csv("blind.csv", index=False)
     outcome = cli("evaluate", trained, "blind.csv")
     assert outcome.code == 2
     assert "The table has no column 'Personality' (the target)" in outcome.err
 
 
-def test_rows_without_a_target_are_left_out_with_a_note(
+def test_rows_without_a_target_are_dropped_with_a_note(
     cli: Cli, trained: Path, tmp_path: Path
 ) -> None:
     frame = introverts(20)
@@ -232,7 +230,7 @@ def make(columns: dict[str, Any], words: str, cli: Cli) -> dict[str, Any]:
     return figures
 
 
-def test_each_task_has_its_figures(cli: Cli, tmp_path: Path) -> None:
+def test_every_task_has_its_metrics(cli: Cli, tmp_path: Path) -> None:
     many = make({"y": ["a", "b", "c"] * 20}, "--target y", cli)
     assert sum(rows for _, _, rows in many["confusions"]) == 60
     assert len(many["recall_per_class"]) == 3
@@ -260,7 +258,7 @@ def test_each_task_has_its_figures(cli: Cli, tmp_path: Path) -> None:
     assert head == "row,prediction of y,prediction of z"
 
 
-def test_many_classes_show_their_confusions_instead_of_a_matrix(cli: Cli, tmp_path: Path) -> None:
+def test_many_classes_show_most_frequent_confusions(cli: Cli, tmp_path: Path) -> None:
     make({"y": [f"class {i % 12}" for i in range(60)]}, "--target y", cli)
     out = cli("evaluate", "any.safetensors", "any.csv").out
     assert "Most frequent confusions" in out
@@ -279,12 +277,12 @@ def test_many_classes_show_their_confusions_instead_of_a_matrix(cli: Cli, tmp_pa
         (Target("regression", ("y",), (), (10.0,), (2.0,)), [[0.5]], ["1", "11"]),
     ],
 )
-def test_predictions_for_people(target: Target, A: list[list[float]], expected: list[str]) -> None:
+def test_prediction_text(target: Target, A: list[list[float]], expected: list[str]) -> None:
     said = Predictions(target, "row", ["1"], np.array(A)).table(20)
     assert [str(next(iter(column.cells))) for column in said.columns] == expected
 
 
-def test_a_summary_shows_all_that_a_file_holds(cli: Cli, trained: Path) -> None:
+def test_summary_of_a_table_model(cli: Cli, trained: Path) -> None:
     outcome = cli("summary", trained)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
@@ -301,14 +299,14 @@ def test_a_summary_shows_all_that_a_file_holds(cli: Cli, trained: Path) -> None:
         assert telling in outcome.out
 
 
-def test_a_summary_of_pictures(cli: Cli, painter: Path) -> None:
+def test_summary_of_a_picture_model(cli: Cli, painter: Path) -> None:
     out = cli("summary", painter).out
     assert "Input: 8 x 8 pixels, 192 numbers in all" in out
     assert "'blue' (0) or 'red' (1)" in out
 
 
 @pytest.mark.parametrize("record", [{}, {"config": {"magic": 1}}, {"history": 5}])
-def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict[str, Any]) -> None:
+def test_summary_of_a_handmade_model(cli: Cli, trained: Path, record: dict[str, Any]) -> None:
     model = Model.load(trained)
     Model(model.schema, model.target, model.net, model.loss, record).save("own.safetensors")
     outcome = cli("summary", "own.safetensors")
@@ -316,7 +314,7 @@ def test_a_summary_of_a_model_made_by_hand(cli: Cli, trained: Path, record: dict
     assert "was not written by plainnet train" in outcome.out
 
 
-def test_the_gradients_of_a_model_are_right(
+def test_gradcheck_passes(
     cli: Cli, trained: Path, painter: Path, survey: Path, colors: Path
 ) -> None:
     for model, data in ((trained, survey), (painter, colors)):
@@ -327,9 +325,7 @@ def test_the_gradients_of_a_model_are_right(
         assert "The gradients are right" in outcome.out
 
 
-def test_gradcheck_takes_the_rows_and_entries_it_is_told(
-    cli: Cli, trained: Path, survey: Path
-) -> None:
+def test_gradcheck_options(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("gradcheck", trained, survey, "--rows 3 --sample 7").out
     assert "Gradients on 3 rows" in out
     line = next(line for line in out.splitlines() if line.startswith("dense1.W"))
@@ -340,7 +336,7 @@ def test_gradcheck_takes_the_rows_and_entries_it_is_told(
         assert cli("gradcheck", trained, survey, words).code == 2
 
 
-def test_a_wrong_gradient_is_told_by_the_exit_code(
+def test_wrong_gradient_sets_the_exit_code(
     cli: Cli, trained: Path, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backward = Sequential.backward
@@ -357,7 +353,7 @@ def test_a_wrong_gradient_is_told_by_the_exit_code(
     assert "The gradients are WRONG" in outcome.out
 
 
-def test_strict_is_refused_for_tables(cli: Cli, trained: Path, survey: Path) -> None:
+def test_strict_for_tables_raises(cli: Cli, trained: Path, survey: Path) -> None:
     for command in ("predict", "evaluate"):
         outcome = cli(command, trained, survey, "--strict")
         assert outcome.code == 2

@@ -1,4 +1,4 @@
-"""plainnet search: its table, its commands, which give what they promise, and its ways to end."""
+"""plainnet search: the table, reproducible commands, and interruptions."""
 
 import io
 import json
@@ -30,13 +30,13 @@ QUICK = "--trials 3 --folds 2 --epochs 2"
 
 
 def words(out: str, opening: str) -> list[str]:
-    """The arguments of the command that a line names."""
+    """Return the arguments of the command in a line."""
     (command,) = [text for text in out.splitlines() if text.startswith(opening)]
     return shlex.split(command.removeprefix(opening))[1:]
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Give some trials a learning rate at which any training breaks off."""
+    """Give some trials a learning rate at which every training fails."""
     original = module._SearchRun._drawn
 
     def drawn(self: Any, number: int) -> TrainConfig:
@@ -46,7 +46,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     monkeypatch.setattr(module._SearchRun, "_drawn", drawn)
 
 
-def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
+def test_table_end_to_end(cli: Cli, survey: Path) -> None:
     outcome = cli("search", survey, QUICK)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
@@ -58,7 +58,7 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
         "Baselines on the same folds",
         "logistic regression",
         "standard deviation over 2 folds",
-        "is the best. Trained on all 120 rows, it is judged once by those held out:",
+        "is the best. Trained on all 120 rows and evaluated on the held-out rows:",
         "On 30 held-out rows",
         "95 % interval",
     ):
@@ -76,9 +76,7 @@ def test_a_table_from_end_to_end(cli: Cli, survey: Path) -> None:
     "options",
     ["--seed 3 --optimizer adamw --group-duplicates", "--batch-norm --lr 0.02 --dropout 0"],
 )
-def test_the_winning_command_gives_the_model_of_the_search(
-    cli: Cli, survey: Path, options: str
-) -> None:
+def test_best_command_gives_the_model_of_the_search(cli: Cli, survey: Path, options: str) -> None:
     spaced = survey.rename(survey.with_name("my survey's.csv"))
     outcome = cli("search", spaced, QUICK, options, "--out", "found.safetensors")
     assert outcome.code == 0
@@ -90,7 +88,7 @@ def test_the_winning_command_gives_the_model_of_the_search(
     assert cli(*words(outcome.out, "Next: ")).code == 0
 
 
-def test_pictures_from_end_to_end(cli: Cli, colors: Path) -> None:
+def test_pictures_end_to_end(cli: Cli, colors: Path) -> None:
     outcome = cli("search", colors, QUICK, "--size 8 --out p.safetensors")
     assert (outcome.code, outcome.err) == (0, "")
     assert "colors: 12 pictures, 10 to train, 2 held out" in outcome.out
@@ -107,9 +105,7 @@ def told(outcome: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["random", "halving", "optuna"])
-def test_each_trial_has_a_command_that_gives_its_figures_again(
-    cli: Cli, survey: Path, method: str
-) -> None:
+def test_every_trial_has_a_reproducing_command(cli: Cli, survey: Path, method: str) -> None:
     if method == "optuna":
         pytest.importorskip("optuna")
     found = told(cli("search", survey, QUICK, f"--method {method} --json"))
@@ -125,7 +121,7 @@ def test_each_trial_has_a_command_that_gives_its_figures_again(
         assert again["baselines"] == found["baselines"]
 
 
-def test_only_draws_the_trial_of_its_number(cli: Cli, survey: Path) -> None:
+def test_only_runs_the_given_trial(cli: Cli, survey: Path) -> None:
     found = told(cli("search", survey, QUICK, "--json"))
     alone = cli("search", survey, QUICK, "--only 2")
     assert "Trial 2 again" in alone.out
@@ -135,7 +131,7 @@ def test_only_draws_the_trial_of_its_number(cli: Cli, survey: Path) -> None:
     assert shlex.split(trial["train"])[1:] == words(alone.out, "Train it: ")
 
 
-def test_the_same_seed_gives_the_same_output(cli: Cli, survey: Path) -> None:
+def test_same_seed_gives_the_same_output(cli: Cli, survey: Path) -> None:
     first = cli("search", survey, QUICK)
     assert first == cli("search", survey, QUICK)
     assert first.out != cli("search", survey, QUICK, "--seed 1").out
@@ -152,18 +148,18 @@ def test_other_tasks(cli: Cli, tmp_path: Path, column: list[Any], head: str) -> 
     assert head in outcome.out.split("Trials, best first")[1].splitlines()[1]
 
 
-def test_without_held_out_rows_nothing_is_judged(cli: Cli, survey: Path) -> None:
+def test_no_evaluation_without_held_out_rows(cli: Cli, survey: Path) -> None:
     out = cli("search", survey, QUICK, "--test-fraction 0").out
     assert "held out" not in out
     out = cli("search", survey, QUICK, "--test-fraction 0 --out m.safetensors").out
-    assert "Trained on all 150 rows; no rows judge it." in out
+    assert "Trained on all 150 rows; no rows are held out." in out
     assert Path("m.safetensors").is_file()
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
-def test_a_failed_trial_is_shown_with_its_reason(
+def test_failed_trial_is_shown_with_its_reason(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, 2)
@@ -175,7 +171,7 @@ def test_a_failed_trial_is_shown_with_its_reason(
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
-def test_where_all_fail_the_table_comes_before_the_error(
+def test_table_precedes_the_error_where_all_fail(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
 ) -> None:
     spoil(monkeypatch, 1, 2, 3)
@@ -191,7 +187,7 @@ def test_where_all_fail_the_table_comes_before_the_error(
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)], ids=["table", "json"])
-def test_ctrl_c_shows_the_table_so_far(
+def test_ctrl_c_shows_finished_trials(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
 ) -> None:
     def press(self: SearchDisplay, moment: SearchProgress) -> None:
@@ -226,7 +222,7 @@ def test_ctrl_c_before_the_first_trial_ends(
     assert outcome.err == "Error: interrupted: unfinished work is not saved\n"
 
 
-def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
+def test_ctrl_c_in_the_final_training_prints_the_command(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Pressing(searching.DoctorWatch):  # type: ignore[misc]
@@ -259,7 +255,7 @@ def test_ctrl_c_while_the_winner_is_trained_saves_nothing_and_keeps_the_command(
         ("--optimizer sgd --weight-decay 0.1", "weight_decay is an option of adamw, not of sgd"),
     ],
 )
-def test_what_makes_no_sense_is_one_sentence(
+def test_invalid_options_raise_in_one_sentence(
     cli: Cli, survey: Path, options: str, says: str
 ) -> None:
     outcome = cli("search", survey.name, options)
@@ -269,7 +265,7 @@ def test_what_makes_no_sense_is_one_sentence(
     assert "Traceback" not in outcome.err
 
 
-def test_without_optuna_one_sentence_says_what_to_install(
+def test_missing_optuna_raises_in_one_sentence(
     cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
@@ -304,7 +300,7 @@ def finding(rounds: list[tuple[int, int]], n: int = 3) -> Search:
 
 @pytest.mark.parametrize("width", [30, 80, 100, 200])
 @pytest.mark.parametrize("rounds", [[(3, 5)], [(3, 2), (2, 5)]])
-def test_the_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) -> None:
+def test_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) -> None:
     console, screen = terminal(width)
     show_trials(console, finding(rounds), "accuracy")
     assert all(len(text.rstrip()) <= width for text in lines(screen))
@@ -316,14 +312,14 @@ def test_the_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) 
         assert "3 x 128" in whole
 
 
-def test_of_many_trials_the_best_are_listed() -> None:
+def test_best_of_many_trials_are_listed() -> None:
     console, screen = terminal(100)
     show_trials(console, finding([(45, 5)], n=45), "accuracy")
     assert lines(screen)[-2].strip() == "and 15 more trials"
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])
-def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
     console, screen = terminal(width)
@@ -343,7 +339,7 @@ def test_one_line_in_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("epoch 5/5" in drawn[-1]) == (width == 100)
 
 
-def test_searched_settings_are_options_without_a_default() -> None:
+def test_searched_options_have_no_default() -> None:
     from plainnet.cli.options import Options
 
     assert Options().given() == set()

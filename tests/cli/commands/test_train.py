@@ -1,4 +1,4 @@
-"""plainnet train: what it prints, where it saves, and that chance comes from the seed alone."""
+"""plainnet train: output, saved files and determinism."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from plainnet.model import Model
 Cli = Callable[..., Any]
 
 
-def test_a_table_from_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
+def test_table_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
     outcome = cli("train", survey, "--epochs", 12, "--lr", 0.01, "--validation-fraction", 0.1)
     assert (outcome.code, outcome.err) == (0, "")
     for telling in (
@@ -64,7 +64,7 @@ def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
         assert telling in shown
 
 
-def test_marks_are_a_regression_unless_the_task_says_otherwise(cli: Cli, tmp_path: Path) -> None:
+def test_integer_grades_are_a_regression_by_default(cli: Cli, tmp_path: Path) -> None:
     marks = [*range(5, 18)] * 8 + [19]
     pd.DataFrame({"hours": [2 * mark for mark in marks], "mark": marks}).to_csv(
         tmp_path / "marks.csv", index=False
@@ -78,7 +78,7 @@ def test_marks_are_a_regression_unless_the_task_says_otherwise(cli: Cli, tmp_pat
     assert "or choose --task regression if these are numbers to predict" in outcome.err
 
 
-def test_pictures_from_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
+def test_pictures_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
     (colors / "red" / "notes.txt").write_text("no picture")
     Image.new("RGB", (1, 1)).save(colors / "red" / "dot.png")
     outcome = cli("train", colors, "--epochs", 2, "--size", 8)
@@ -96,7 +96,7 @@ def test_pictures_from_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> Non
     assert Model.load(tmp_path / "colors.safetensors").net.in_shape == (192,)
 
 
-def test_what_the_command_suggests_works(cli: Cli, survey: Path) -> None:
+def test_suggested_commands_work(cli: Cli, survey: Path) -> None:
     out = cli("train", survey, "--epochs", 1).out
     assert cli(*out.split("Next: plainnet ")[1].split()).code == 0
 
@@ -125,7 +125,7 @@ def test_tasks_are_inferred(
     assert "held-out rows" in outcome.out
 
 
-def test_the_error_of_a_regression_is_shown_in_its_own_unit(cli: Cli, tmp_path: Path) -> None:
+def test_regression_error_is_shown_in_its_unit(cli: Cli, tmp_path: Path) -> None:
     y = [1000.0 * (i % 10) + 0.5 for i in range(60)]
     pd.DataFrame({"x": range(60), "y": y}).to_csv("any.csv", index=False)
     out = cli("train", "any.csv", "--epochs", 1, "--lr", 1e-9).out
@@ -144,7 +144,7 @@ def test_same_seed_same_bytes(cli: Cli, survey: Path, tmp_path: Path) -> None:
     assert bytes_of() != bytes_of("--seed", 1)
 
 
-def test_a_failed_training_leaves_the_old_model(cli: Cli, survey: Path, trained: Path) -> None:
+def test_failed_training_keeps_the_old_model(cli: Cli, survey: Path, trained: Path) -> None:
     before = trained.read_bytes()
     outcome = cli("train", survey, "--optimizer sgd --lr 1e30 --epochs 9 --out", trained)
     assert outcome.code == 2
@@ -152,7 +152,7 @@ def test_a_failed_training_leaves_the_old_model(cli: Cli, survey: Path, trained:
     assert trained.read_bytes() == before
 
 
-def test_a_model_is_never_saved_inside_the_data(
+def test_model_is_never_saved_inside_the_data(
     cli: Cli, colors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = cli("train", colors, "--out", colors / "red" / "m.safetensors")
@@ -189,11 +189,11 @@ def test_models_are_named_after_their_data(name: str, expected: str) -> None:
         ),
     ],
 )
-def test_every_choice_of_a_training_is_told(config: TrainConfig, telling: str) -> None:
+def test_every_option_is_described(config: TrainConfig, telling: str) -> None:
     assert telling in training_text(config, 100)
 
 
-def test_early_stopping_is_told(cli: Cli, survey: Path) -> None:
+def test_early_stopping_is_described(cli: Cli, survey: Path) -> None:
     words = "--validation-fraction 0.3 --patience 2 --epochs 300 --lr 0.05"
     out = cli("train", survey, words).out
     assert "Stopped early: the validation cost fell no more. The weights are those of epoch" in out
@@ -212,7 +212,7 @@ def test_interrupted_before_the_first_epoch(
     assert not (tmp_path / "survey.safetensors").exists()
 
 
-def test_the_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
+def test_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
     words = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size full --epochs 300"
     file = shared_data / "introverts.csv"
     outcome = cli("train", file, words, "--out", "real.safetensors")
@@ -224,14 +224,14 @@ def test_the_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path:
     assert figures["accuracy"] > 0.9
 
 
-def test_the_real_pictures_are_read_and_learned(cli: Cli, shared_data: Path) -> None:
+def test_real_pictures_are_learned(cli: Cli, shared_data: Path) -> None:
     folder = shared_data / "pandas-bears"
     outcome = cli("train", folder, "--epochs", 3, "--size", 16, "--out", "real.safetensors")
     assert outcome.code == 0
     assert "400 pictures, 320 to train, 80 held out" in outcome.out
 
 
-def test_text_from_files_is_no_markup_and_moves_no_cursor(cli: Cli, tmp_path: Path) -> None:
+def test_text_from_files_is_escaped(cli: Cli, tmp_path: Path) -> None:
     frame = introverts(60).rename(columns={"Stage_fear": "[bold]\x1b[31mfear"})
     frame.to_csv("wild.csv", index=False)
     outcome = cli("train", "wild.csv", "--epochs", 1)

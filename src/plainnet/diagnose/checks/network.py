@@ -122,27 +122,25 @@ def _saturated(statistics: Statistics, learned: bool) -> Iterator[Finding]:
 
 def gradient_ratio(statistics: Statistics) -> float | None:
     """Return the gradient at the first dense layer, relative to that at the last."""
-    gradients = statistics.gradients
-    if len(gradients) < 2 or not gradients[-1].dZ > 0:
-        return None
-    return gradients[0].dZ / gradients[-1].dZ
+    sizes = list(statistics.gradients.values())
+    return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 
 
 def _gradients(statistics: Statistics) -> Iterator[Finding]:
     ratio = gradient_ratio(statistics)
     if ratio is None or VANISHED <= ratio <= _EXPLODED:
         return
-    first, last = statistics.gradients[0], statistics.gradients[-1]
-    number = (
-        f"root mean square of dZ: {first.dZ:.2g} at {first.name}, {last.dZ:.2g} at {last.name}, "
+    (first, dZ), *_, (last, last_dZ) = statistics.gradients.items()
+    evidence = (
+        f"root mean square of dZ: {dZ:.2g} at {first}, {last_dZ:.2g} at {last}, "
         f"a ratio of {ratio:.2g}"
     )
     if ratio < VANISHED:
         yield Finding(
             "vanishing gradients",
             "warning",
-            f"The gradient vanishes before it reaches {first.name}.",
-            number,
+            f"The gradient vanishes before it reaches {first}.",
+            evidence,
             "Every layer shrinks it: sigmoid or tanh in a deep network, or too small initial "
             "weights. The first layers hardly learn.",
             "--activation relu --init he_normal, fewer layers, or --batch-norm",
@@ -151,8 +149,8 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
         yield Finding(
             "exploding gradients",
             "warning",
-            f"The gradient grows on its way back to {first.name}.",
-            number,
+            f"The gradient grows on its way back to {first}.",
+            evidence,
             "Every layer enlarges it: the weights are too large for so many layers.",
             "--init he_normal --clip-norm 1",
         )

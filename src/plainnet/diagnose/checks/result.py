@@ -52,20 +52,20 @@ def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         if metric(snapshot.statistics.Z, y) > metric(snapshot.constant, y) + _MORE_RIGHT:
             return  # few mistakes, of high confidence
     if snapshot.task == "numbers":
-        known, number = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
+        known, evidence = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
     else:
         known = "the class frequencies"
-        number = f"cost {cost:.4f}; the entropy of the base rate is {base:.4f}"
+        evidence = f"cost {cost:.4f}; the entropy of the base rate is {base:.4f}"
         labels = snapshot.labels
         if labels is not None and len(snapshot.class_shares) == 2:
-            number += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
+            evidence += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
     yield Finding(
         "base rate",
         "problem",
         "The network has learned nothing: it is worse than a constant prediction."
         if cost > _ABOVE_BASE * base
         else f"The network ignores its input: it has learned only {known}.",
-        number,
+        evidence,
         *_cause_of_ignored_input(snapshot),
     )
 
@@ -218,18 +218,18 @@ def _no_signal(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         )
         return
     if snapshot.task == "numbers":
-        number = f"cost {result.cost:.4f} on {m} held-out rows; always the mean costs "
-        number += f"{result.constant_cost:.4f}"
+        evidence = f"cost {result.cost:.4f} on {m} held-out rows; always the mean costs "
+        evidence += f"{result.constant_cost:.4f}"
     else:
-        number = f"{percent(result.score)} right on {m} held-out rows; a constant "
-        number += percent(result.constant_score)
+        evidence = f"{percent(result.score)} right on {m} held-out rows; a constant "
+        evidence += percent(result.constant_score)
     yield Finding(
         "no signal",
         "problem",
         "On held-out rows the network is no better than a constant prediction."
         if result.better.high <= _SMALL
         else "Nothing shows that the network is better than a constant prediction.",
-        f"{number}; {difference}",
+        f"{evidence}; {difference}",
         "The inputs do not predict the target: the labels may be shuffled, or belong to other "
         "rows. The network only memorized the training rows."
         if unrelated

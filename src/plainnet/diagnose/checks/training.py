@@ -137,14 +137,14 @@ def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | Non
     falling = fell > 0 and late > _STEADY * fell and late > _STILL * base
     if not unmoved and not falling:
         return None
-    number = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
+    evidence = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if unmoved:
-        number += f", and the parameters moved by {100 * (change or 0):.2f} % of their norm"
+        evidence += f", and the parameters moved by {100 * (change or 0):.2f} % of their norm"
     else:
-        number += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
+        evidence += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
     higher = (lr or 0.001) * 10
     if isinstance(snapshot.optimizer, SGD) and snapshot.stable_lr is not None:
-        number += f"; the largest stable learning rate is about {snapshot.stable_lr:.2g}"
+        evidence += f"; the largest stable learning rate is about {snapshot.stable_lr:.2g}"
         higher = snapshot.stable_lr / 4
     return Finding(
         "learning rate too low",
@@ -152,7 +152,7 @@ def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | Non
         "The cost was still falling when the training ended."
         if falling
         else "The cost hardly moves.",
-        number,
+        evidence,
         "The learning rate is too low for so few epochs."
         if lr is None
         else f"The learning rate of {lr:g} is too low for {len(costs):,} epochs.",
@@ -174,7 +174,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         if block_means(history.loss, 20)[-1] >= np.mean(history.loss[best : best + width]):
             return
         epoch = best + width
-        number = (
+        evidence = (
             f"the validation cost rose from {val[best]:.4f} to {val[-1]:.4f} since epoch {epoch}, "
             f"while the training cost fell to {history.loss[-1]:.4f}"
         )
@@ -190,8 +190,8 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             return
         if held_out.cost < snapshot.cost + _VAL_RISE * snapshot.base_cost:
             return
-        number = f"{percent(own)} right on the training rows, {percent(held_out.score)} on "
-        number += f"{held_out.rows} held-out rows"
+        evidence = f"{percent(own)} right on the training rows, {percent(held_out.score)} on "
+        evidence += f"{held_out.rows} held-out rows"
         cause = "The network memorized its training rows"
         advice += ", --dropout 0.2, --l2 0.01 or fewer units"
     else:
@@ -200,7 +200,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "overfitting",
         level,
         "The network improves on its training rows and gets worse on others.",
-        number,
+        evidence,
         f"{cause}.",
         advice,
     )
