@@ -98,24 +98,24 @@ def _kinds(texts: tuple[str, ...]) -> dict[str, str]:
     return kinds
 
 
-def training_words(
+def command_arguments(
     config: TrainConfig, data: str, *, command: str = "train", always: Collection[str] = ()
 ) -> list[str]:
-    """Return the words of a command: options that differ from their default, or are in `always`."""
-    words = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
+    """Return a command with the options that differ from their default, or are in `always`."""
+    arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
     usual = TrainConfig()
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         if value == getattr(usual, name) and (value is None or name not in always):
             continue
         if name == "kind":
-            words += [f"{flag}={column}={kind}" for column, kind in value.items()]
+            arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]
         elif name == "target":
-            words += [f"{flag}={column}" for column in value]
+            arguments += [f"{flag}={column}" for column in value]
         elif isinstance(value, tuple):
-            words += [flag, *map(str, value)]
+            arguments += [flag, *map(str, value)]
         elif isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
+            arguments.append(flag if value else f"--no-{flag[2:]}")
         else:
-            words.append(f"{flag}={FULL if value is None else value}")
-    return words
+            arguments.append(f"{flag}={FULL if value is None else value}")
+    return arguments

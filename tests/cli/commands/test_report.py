@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainnet.cli.commands.report import training_command
-from plainnet.cli.options import Options, training_words
+from plainnet.cli.options import Options, command_arguments
 from plainnet.config import TrainConfig
 from plainnet.model import Model
 
@@ -61,7 +61,7 @@ def test_the_command_has_the_same_options(
         task="binary",
         seed=7,
     )
-    arguments = training_words(config, data)
+    arguments = command_arguments(config, data)
     assert shlex.split(shlex.join(arguments)) == arguments
     assert understood(arguments, Path("a.csv")) == config
 
@@ -71,7 +71,7 @@ def test_the_command_has_the_same_options(
 def test_the_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
     hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
-    arguments = training_words(TrainConfig(hidden=hidden), "data")
+    arguments = command_arguments(TrainConfig(hidden=hidden), "data")
     assert ("--hidden" in arguments) == (hidden is not None)
     assert understood(arguments, tmp_path if pictures else Path("a.csv")).hidden == hidden
 
@@ -93,13 +93,13 @@ def test_every_option_can_be_written() -> None:
         if isinstance(usual, float):
             value = 0.5
         config = replace(TrainConfig(), **{field.name: value})
-        arguments = training_words(config, "a.csv")
+        arguments = command_arguments(config, "a.csv")
         assert len(arguments) > 3, field.name
         assert understood(arguments, Path("a.csv")) == config
 
 
 def test_default_options_are_not_written() -> None:
-    assert training_words(TrainConfig(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
+    assert command_arguments(TrainConfig(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
 
 
 def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_table_end_to_end(cli: Cli, survey: Path) -> None:
         "Baselines on the same folds",
         "logistic regression",
         "standard deviation over 2 folds",
-        "is the best. Trained on all 120 rows, it is judged once by those held out:",
+        "is the best. Trained on all 120 rows and evaluated on the held-out rows:",
         "On 30 held-out rows",
         "95 % interval",
     ):
@@ -152,7 +152,7 @@ def test_no_evaluation_without_held_out_rows(cli: Cli, survey: Path) -> None:
     out = cli("search", survey, QUICK, "--test-fraction 0").out
     assert "held out" not in out
     out = cli("search", survey, QUICK, "--test-fraction 0 --out m.safetensors").out
-    assert "Trained on all 150 rows; no rows judge it." in out
+    assert "Trained on all 150 rows; no rows are held out." in out
     assert Path("m.safetensors").is_file()
 
 

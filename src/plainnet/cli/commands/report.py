@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from plainnet.cli.console import errors, line, notes, output
-from plainnet.cli.options import training_words
+from plainnet.cli.options import command_arguments
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
@@ -87,6 +87,6 @@ def training_command(model: Model) -> str:
     if not isinstance(data, str) or not isinstance(chosen, dict):
         return ""
     try:
-        return shlex.join(training_words(TrainConfig(**chosen), data))
+        return shlex.join(command_arguments(TrainConfig(**chosen), data))
     except FOREIGN:  # the record was not written by plainnet
         return ""

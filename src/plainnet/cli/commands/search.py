@@ -1,4 +1,4 @@
-"""``plainnet search``: trials of settings on folds, and the command that trains the best."""
+"""``plainnet search``: trials of options on folds, and the command that trains the best."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from rich.table import Table
 from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import errors, line, notes, output, section, show_data, table
-from plainnet.cli.options import ConfigFile, Options, training_words
+from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import SearchDisplay, reading
 from plainnet.config import TrainConfig
@@ -59,7 +59,7 @@ def search(
     json: bool = False,
     config_file: ConfigFile = None,
 ) -> int:
-    """Search for settings.
+    """Search for options by cross-validation.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def search(
     options
         See `Options`.
     trials
-        How many settings to try.
+        Number of trials.
     folds
-        Into how many parts the rows are dealt; each part judges a training on the others.
+        Number of folds; each trial is trained on all others and scored on one.
     method
         random; halving: the better half trains longer; or optuna, which learns from the trials.
     only
@@ -115,8 +115,8 @@ def search(
     show_trials(console, found, "R²" if data.data.target.task == "regression" else "accuracy")
     best, result = found.winner, None
     try:
-        judged = only is None and not found.interrupted
-        if best is not None and judged and (out is not None or data.data.test is not None):
+        finished = only is None and not found.interrupted
+        if best is not None and finished and (out is not None or data.data.test is not None):
             result = _winner(console, data, best, path)
     finally:
         if json:
@@ -135,7 +135,7 @@ def search(
 
 
 def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
-    """Train the winner on all rows that are not held out, and judge it by those that are."""
+    """Train the winner on all rows that are not held out, and evaluate it on those that are."""
     doctor_watch = DoctorWatch(best.config)
     waiting = console.status("training the winner") if console.is_terminal else nullcontext()
     with waiting:
@@ -151,7 +151,7 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     evaluation = stored_evaluation(result.model)
     console.print()
     text = f"Trial {best.number} is the best. Trained on all {len(data.data.train.y):,} rows"
-    text += ", it is judged once by those held out:" if evaluation else "; no rows judge it."
+    text += " and evaluated on the held-out rows:" if evaluation else "; no rows are held out."
     line(console, text, "bold")
     if evaluation is not None:
         show_evaluation(console, result.model.target, evaluation, "held-out ")
@@ -165,7 +165,7 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
         line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    arguments = training_words(best.config, str(path))
+    arguments = command_arguments(best.config, str(path))
     line(console, f"Train it: {shlex.join(arguments)}", whole=True)
     arguments = rerun_command(found, best, path, trials)
     line(console, f"Trial {best.number} again: {shlex.join(arguments)}", whole=True)
@@ -173,7 +173,7 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
 
 def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
     """Return the command that runs a trial again, with the same scores."""
-    arguments = training_words(trial.config, str(path), command="search", always=SEARCHED)
+    arguments = command_arguments(trial.config, str(path), command="search", always=SEARCHED)
     usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
     method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
     own = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
@@ -191,7 +191,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
             "config": {name: chosen[name] for name in SEARCHED},
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
-            "train": shlex.join(training_words(trial.config, str(path))),
+            "train": shlex.join(command_arguments(trial.config, str(path))),
             "again": shlex.join(rerun_command(found, trial, path, trials)),
         }
 
