@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, field
+from functools import cache
 from textwrap import wrap
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -81,6 +82,7 @@ _TYPES: dict[Any, _Type] = {
 }
 
 
+@cache
 def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
     """Return an option's type without None, whether None is allowed, and the choices if any."""
     args = get_args(one.type)
@@ -93,6 +95,8 @@ def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
 
 def checked(owner: str, one: Field[Any], value: Any) -> Any:
     """Return an option's value as a plain Python value; refuse other types and ranges."""
+    if value is one.default:
+        return value
     base, optional, choices = type_parts(one)
     value, what = _plain(value), f"{owner}: {one.name} must be"
     if base == tuple[str, ...] and isinstance(value, str):
