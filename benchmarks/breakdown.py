@@ -19,7 +19,7 @@ from plainnet import Sequential, predict_logits
 from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.engine.row_space import RowSpace
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense, block_width, product
+from plainnet.nn.layers import Dense, block_width, matmul_in_blocks
 from plainnet.train.batches import Batches
 from plainnet.train.fit import fixed_input
 
@@ -87,7 +87,9 @@ def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], lis
         else:  # the first layer in the row space has only one product
             out = np.empty((len(X), len(layer.b)), net.dtype)
             width = block_width(len(X), layer.A.size)
-            products.append(partial(product, layer.features[: len(X)], layer.A, out, width))
+            products.append(
+                partial(matmul_in_blocks, layer.features[: len(X)], layer.A, out, width)
+            )
         X = Y
     return products, activations
 
@@ -100,7 +102,7 @@ def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Cal
         ]
     width = len(Z) if train else block_width(len(Z), layer.Wb.size)
     forward = (
-        partial(product, layer.X1T.T, layer.Wb.T, Z, width)
+        partial(matmul_in_blocks, layer.X1T.T, layer.Wb.T, Z, width)
         if width < len(Z)
         else partial(layer.Wb.dot, layer.X1T, Z.T)
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.workloads import SEED, Array
-from plainnet.nn.layers import block_width, product
+from plainnet.nn.layers import block_width, matmul_in_blocks
 
 Step = Callable[[Array, Array], Array]  # (W, dZ) -> Z after the products of one step
 Method = Callable[[Array, Array], tuple[int, Step]]  # (X, W) -> number of columns, step
@@ -67,7 +67,7 @@ def dot_products(X: Array, W: Array) -> tuple[int, Step]:
 
     def step(W: Array, dZ: Array) -> Array:
         A[: len(X)] = np.float32(-LR) * dZ
-        product(F, A, Z, block_width(len(F), A.size))
+        matmul_in_blocks(F, A, Z, block_width(len(F), A.size))
         return Z
 
     return F.shape[1], step

@@ -40,7 +40,7 @@ class Scale(Layer):
         self.start = start
 
     def build(self, in_shape):
-        self.variables = [ParameterSpec("g", in_shape, "bias", f"constant:{self.start}")]
+        self.specs = [ParameterSpec("g", in_shape, "bias", f"constant:{self.start}")]
         return in_shape
 
     def forward(self, X, train):

@@ -203,7 +203,7 @@ def test_dropout_draws_the_same_masks():
 def test_custom_layer_with_parameter_a_is_trained():
     class Scale(Layer):
         def build(self, in_shape):
-            self.variables = [ParameterSpec("A", in_shape, "bias", "ones")]
+            self.specs = [ParameterSpec("A", in_shape, "bias", "ones")]
             return in_shape
 
         def forward(self, X, train):

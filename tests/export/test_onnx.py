@@ -317,7 +317,7 @@ def test_the_same_model_gives_the_same_bytes(mixed):
 
 class Scale(Layer):
     def build(self, in_shape):
-        self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
+        self.specs = [ParameterSpec("g", in_shape, "bias", "ones")]
         return in_shape
 
     def forward(self, X, train):

@@ -119,10 +119,10 @@ LOSSES = {
 
 def draw_biases(net, rng):
     """Randomize biases and scales, so that gradients that ignore them are wrong."""
-    for variable in net.params.variables:
-        if variable.kind == "bias":
-            draws = rng.standard_normal(variable.shape).astype(net.dtype)
-            net.params.views[variable.name] += 0.4 * draws
+    for spec in net.params.specs:
+        if spec.kind == "bias":
+            draws = rng.standard_normal(spec.shape).astype(net.dtype)
+            net.params.views[spec.name] += 0.4 * draws
 
 
 def surrounded(make, in_shape, n_out=2, seed=0, dtype=np.float64):

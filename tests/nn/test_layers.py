@@ -335,7 +335,7 @@ class Recorder(Layer):
         self.asked = []
 
     def build(self, in_shape):
-        self.variables = []
+        self.specs = []
         return in_shape
 
     def forward(self, X, train):

@@ -16,7 +16,7 @@ KINDS = ("weight", "bias", "state")
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
 
-def variables_of(described):
+def specs_of(described):
     return [
         ParameterSpec(f"v{i}", shape, kind, "zeros") for i, (shape, kind) in enumerate(described)
     ]
@@ -24,8 +24,8 @@ def variables_of(described):
 
 @given(st.lists(st.tuples(shapes, st.sampled_from(KINDS)), max_size=8), st.sampled_from("fd"))
 def test_views_partition_the_vector_in_order(described, dtype):
-    variables = variables_of(described)
-    params = Parameters(variables, dtype)
+    specs = specs_of(described)
+    params = Parameters(specs, dtype)
     sizes = {k: sum(int(np.prod(s)) for s, kind in described if kind == k) for k in KINDS}
     assert params.decaying().sum() == params.decaying()[: sizes["weight"]].sum() == sizes["weight"]
     assert params.grad.shape == params.trained.shape == (sizes["weight"] + sizes["bias"],)
@@ -38,7 +38,7 @@ def test_views_partition_the_vector_in_order(described, dtype):
     params.grad[...] = np.arange(params.grad.size)
     expected_start = 0
     for kind in KINDS:
-        for v in variables:
+        for v in specs:
             if v.kind != kind:
                 continue
             view = params.views[v.name]
@@ -56,14 +56,14 @@ def test_views_partition_the_vector_in_order(described, dtype):
 
 
 def test_trained_is_a_view_without_state():
-    params = Parameters(variables_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
+    params = Parameters(specs_of([((2,), "state"), ((3,), "bias"), ((2, 2), "weight")]))
     params.trained += 1
     assert params.theta.tolist() == [1] * 7 + [0] * 2
     assert params.views["v0"].tolist() == [0, 0]
 
 
 def test_load_copies_and_casts():
-    params = Parameters(variables_of([((2,), "bias"), ((1, 2), "weight")]))
+    params = Parameters(specs_of([((2,), "bias"), ((1, 2), "weight")]))
     arrays = {"v0": np.array([1.0, 2.0]), "v1": np.array([[3.0, 4.0]])}
     views = dict(params.views)
     params.load(arrays)
@@ -97,15 +97,15 @@ def test_load_copies_and_casts():
     ],
 )
 def test_invalid_load_raises_and_changes_nothing(arrays, message):
-    variables = variables_of([((2,), "bias"), ((1, 2), "weight")])
-    params = Parameters(variables)
+    specs = specs_of([((2,), "bias"), ((1, 2), "weight")])
+    params = Parameters(specs)
     params.theta[...] = 5
     with pytest.raises(PlainnetError) as error:
         params.load({name: array + 1 for name, array in arrays.items()})
     assert str(error.value) == message
     assert params.theta.tolist() == [5] * 4
     with pytest.raises(PlainnetError) as error:
-        check_arrays(variables, arrays)
+        check_arrays(specs, arrays)
     assert str(error.value) == message
 
 
@@ -114,7 +114,7 @@ def test_duplicate_names_raise():
         Parameters(
             [ParameterSpec("W", (1,), "weight", "zeros"), ParameterSpec("W", (2,), "bias", "zeros")]
         )
-    assert str(error.value) == "the names of the variables must differ, got ['W', 'W']"
+    assert str(error.value) == "the names of the parameters must differ, got ['W', 'W']"
 
 
 @pytest.mark.parametrize("shape", [(2**30 + 1,), (2**40, 2**40), (10**30,)])

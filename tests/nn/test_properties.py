@@ -354,7 +354,7 @@ def test_copy_is_independent_with_bound_views(make, in_shape, again):
     for a, b in zip(net.layers, other.layers, strict=True):
         assert a is not b
         assert b.rng is other.rng
-        for v in b.variables:
+        for v in b.specs:
             full = f"{b.name}.{v.name}"
             assert getattr(b, v.name).base is not None
             assert np.shares_memory(getattr(b, v.name), other.params.theta)

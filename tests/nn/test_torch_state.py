@@ -88,7 +88,7 @@ def gradients(net, twin, X, dZ, train):
     dX = net.backward(dZ, need_dX=True)
     ours = {}
     for i, layer in enumerate(net.layers):
-        named = zip(("weight", "bias"), layer.variables, strict=False)
+        named = zip(("weight", "bias"), layer.specs, strict=False)
         ours |= {f"{i}.{name}": net.params.grads[f"{layer.name}.{v.name}"] for name, v in named}
     assert list(ours) == list(by_name)
     pairs = [(ours[name], by_name[name]) for name in ours] + [(dX, X_there.grad.numpy())]
@@ -165,7 +165,7 @@ def test_gradients_of_every_loss_in_a_deep_network(name):
     for key, parameter in twin.named_parameters():
         place, _, kind = key.partition(".")
         layer = net.layers[int(place)]
-        ours = layer.variables[("weight", "bias").index(kind)].name
+        ours = layer.specs[("weight", "bias").index(kind)].name
         close(net.params.grads[f"{layer.name}.{ours}"], parameter.grad.numpy(), 1e-12)
 
 
@@ -200,7 +200,7 @@ def test_state_is_a_copy():
 
 class Scale(Layer):
     def build(self, in_shape):
-        self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
+        self.specs = [ParameterSpec("g", in_shape, "bias", "ones")]
         return in_shape
 
     def forward(self, X, train):

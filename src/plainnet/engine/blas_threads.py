@@ -19,10 +19,10 @@ NEVER_SHARED = 2**18
 def product_sizes(net: Sequential, batch: int, train: bool = True) -> list[int]:
     """Count the multiplications of each matrix product of a step."""
     counts: list[int] = []
-    for variable in net.params.variables:
-        if variable.kind == "weight":
+    for spec in net.params.specs:
+        if spec.kind == "weight":
             repeats = 1 if not train else 2 if not counts else 3
-            counts += [batch * math.prod(variable.shape)] * repeats
+            counts += [batch * math.prod(spec.shape)] * repeats
     return counts
 
 

@@ -49,7 +49,7 @@ class RowSpace:
         self._same: list[tuple[Array, Array]] = []  # corresponding parameters of both networks
         for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
             ours.name = theirs.name  # for messages
-            names = ["b"] if theirs is first else [v.name for v in theirs.variables]
+            names = ["b"] if theirs is first else [v.name for v in theirs.specs]
             self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
         for small, full in self._same:
             small[...] = full
@@ -94,7 +94,7 @@ class _RowDense(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return (n_out,)."""
         self.features = np.empty((0, self.m + self.n_out), self.dtype)
-        self.variables = [
+        self.specs = [
             ParameterSpec("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
             ParameterSpec("b", (self.n_out,), "bias", "zeros"),
         ]

@@ -107,9 +107,9 @@ class Slope:
 class Gradient:
     """The derivative of the row's loss by one array."""
 
-    name: str  # of the derivative's variable: dense1.W, z1, or x, the input
+    name: str  # of the parameter: dense1.W, z1, or x, the input
     layer: str  # the layer whose backward computes it; first the name of the loss
-    gradient: Array  # of the variable's shape
+    gradient: Array  # in the parameter's shape
     checked: tuple[Slope, ...]
     direction: Slope | None
     difference: float  # the largest difference between gradient and finite difference
@@ -209,10 +209,10 @@ def trace(
 
 @final
 class _Unchecked(NamedTuple):
-    """A gradient by the input of layer i or, if ``variable`` is given, by that parameter of it."""
+    """A gradient by the input of layer i or, if ``parameter`` is given, by that parameter of it."""
 
     i: int
-    variable: str
+    parameter: str
     grad: Array
     owner: str
     formula: str
@@ -239,7 +239,7 @@ class _Passes:
             n_dense += isinstance(layer, Dense)
             Y = layer.forward(self.outputs[-1], False).copy()
             self.outputs.append(Y)
-            own = {v.name: getattr(layer, v.name).copy() for v in layer.variables}
+            own = {v.name: getattr(layer, v.name).copy() for v in layer.specs}
             self.steps.append(
                 LayerOutput(
                     layer.name,
@@ -268,7 +268,7 @@ class _Passes:
                 raise PlainnetError(f"{layer.name!r} returned no dX although it was asked for")
             dY = dX.copy()
             code = code_of(type(layer).backward)
-            for v in layer.variables:
+            for v in layer.specs:
                 if v.kind != "state":
                     grad, formula = getattr(layer, d := "d" + v.name), gradient_formula(layer, d)
                     found.append(_Unchecked(i, v.name, grad.copy(), layer.name, formula, code))
@@ -279,16 +279,16 @@ class _Passes:
 
     def _checked(self, found: "_Unchecked", entries: int, rng: np.random.Generator) -> Gradient:
         """Compare a gradient with finite differences."""
-        i, variable, grad = found.i, found.variable, found.grad
-        if variable:
-            array = getattr(self.net.layers[i], variable)
-            name = f"{found.owner}.{variable}"
+        i, parameter, grad = found.i, found.parameter, found.grad
+        if parameter:
+            array = getattr(self.net.layers[i], parameter)
+            name = f"{found.owner}.{parameter}"
         else:
             array = self.outputs[i][0].copy()
             name = self.steps[i - 1].symbol if i else "x"
 
         def value(changed: Array) -> tuple[float, Sides]:
-            if not variable:
+            if not parameter:
                 return self._rest(i, changed[np.newaxis])
             before = array.copy()
             array[...] = changed

@@ -37,7 +37,7 @@ def layer_specs(model: Model, known: Collection[str]) -> list[LayerSpec]:
             )
         n_out = math.prod(line.out_shape)
         if line.kind not in _NO_EFFECT:
-            arrays = {variable.name: getattr(layer, variable.name) for variable in layer.variables}
+            arrays = {spec.name: getattr(layer, spec.name) for spec in layer.specs}
             specs.append(LayerSpec(line.name, line.kind, n_in, n_out, layer.config(), arrays))
         n_in = n_out
     return specs

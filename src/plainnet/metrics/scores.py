@@ -34,19 +34,13 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int) -> In
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def precision(confusion: Ints) -> Scores:
-    """Return the precision of each class: TP / (TP + FP)."""
-    return _ratios(np.diagonal(confusion), confusion.sum(axis=0))
-
-
-def recall(confusion: Ints) -> Scores:
-    """Return the recall of each class: TP / (TP + FN)."""
-    return _ratios(np.diagonal(confusion), confusion.sum(axis=1))
-
-
-def f1(confusion: Ints) -> Scores:
-    """Return the F1 of each class: 2 TP / (2 TP + FP + FN)."""
-    return _ratios(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+def precision_recall_f1(actual: Ints, called: Ints, right: Ints) -> dict[str, Scores]:
+    """Return TP / (TP + FP), TP / (TP + FN) and their harmonic mean for each class, from counts."""
+    return {
+        "precision": _ratios(right, called),
+        "recall": _ratios(right, actual),
+        "f1": _ratios(2 * right, called + actual),
+    }
 
 
 def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
@@ -114,11 +108,10 @@ def compute_metrics(task: str, y_true: ArrayLike, A: ArrayLike) -> dict[str, Any
 def _binary(y: Ints, A: Floats) -> dict[str, Any]:
     predicted = is_positive(A).astype(np.int64)
     confusion = confusion_matrix(y, predicted, 2)
+    scores = precision_recall_f1(confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal())
     return {
         "accuracy": accuracy(y, predicted),
-        "precision": precision(confusion)[1],
-        "recall": recall(confusion)[1],
-        "f1": f1(confusion)[1],
+        **{name: values[1] for name, values in scores.items()},
         "roc_auc": roc_auc(y, A),
         "confusion_matrix": confusion.tolist(),
     }
@@ -130,12 +123,8 @@ def _multiclass(y: Ints, A: Floats) -> dict[str, Any]:
     actual, called, right = (
         np.bincount(some, minlength=n_classes) for some in (y, predicted, y[y == predicted])
     )
-    per_class = {
-        "precision": _ratios(right, called),
-        "recall": _ratios(right, actual),
-        "f1": _ratios(2 * right, called + actual),
-        "roc_auc": [roc_auc(y == c, A[:, c]) for c in range(n_classes)],
-    }
+    per_class = precision_recall_f1(actual, called, right)
+    per_class["roc_auc"] = [roc_auc(y == c, A[:, c]) for c in range(n_classes)]
     return {
         "accuracy": accuracy(y, predicted),
         **_averages(per_class),

@@ -41,7 +41,7 @@ class Activation(Layer):
     @final
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        self.variables = []
+        self.specs = []
         return in_shape
 
 

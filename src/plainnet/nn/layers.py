@@ -50,7 +50,7 @@ class Layer(ABC):
         PyTorch's names of the parameters, in order; then of counts that only PyTorch has.
     name : str
         Given by the network, such as ``dense2``.
-    variables : list of ParameterSpec
+    specs : list of ParameterSpec
         What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
     out_shape : tuple of int
         The shape of one sample of the output, without the rows.
@@ -68,7 +68,7 @@ class Layer(ABC):
     ...     gradient_formulas = ("dg = column sums of dY X", "dX = g dY")
     ...
     ...     def build(self, in_shape):
-    ...         self.variables = [ParameterSpec("g", in_shape, "bias", "ones")]
+    ...         self.specs = [ParameterSpec("g", in_shape, "bias", "ones")]
     ...         return in_shape
     ...
     ...     def forward(self, X, train):
@@ -91,7 +91,7 @@ class Layer(ABC):
     gradient_formulas: ClassVar[tuple[str, ...]] = ()
     torch_names: ClassVar[tuple[str, ...]] = ()
     name: str
-    variables: list[ParameterSpec]
+    specs: list[ParameterSpec]
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
@@ -101,7 +101,7 @@ class Layer(ABC):
 
     @abstractmethod
     def build(self, in_shape: Shape) -> Shape:
-        """Check the input's shape, set ``variables`` and return the output's shape.
+        """Check the input's shape, set ``specs`` and return the output's shape.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Layer(ABC):
 
     @abstractmethod
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
-        """Write the gradients of the variables and return ``dX``, or None if not needed.
+        """Write the gradients of the parameters and return ``dX``, or None if not needed.
 
         Parameters
         ----------
@@ -191,12 +191,12 @@ class Layer(ABC):
     def bind(
         self, views: dict[str, Array], grads: dict[str, Array], after: Layer | None = None
     ) -> None:
-        """Make each variable an attribute that is a view of the network's vectors; drop buffers.
+        """Make each parameter an attribute that is a view of the network's vectors; drop buffers.
 
         Parameters
         ----------
         views : dict of str to array
-            An array for each name in ``variables``.
+            An array for each name in ``specs``.
         grads : dict of str to array
             The same for the gradients; state has none.
         after : Layer, optional
@@ -347,7 +347,7 @@ class Dense(Layer):
                 f"Dense {self.name!r} expects flat inputs, got shape {in_shape}: "
                 "put Flatten() before it"
             )
-        self.variables = [
+        self.specs = [
             ParameterSpec("W", (self.n_out, in_shape[0]), "weight", self.init),
             ParameterSpec("b", (self.n_out,), "bias", "zeros", beside="W"),
         ]
@@ -505,7 +505,7 @@ class Dropout(Layer):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        self.variables = []
+        self.specs = []
         return in_shape
 
     def forward(self, X: Array, train: bool) -> Array:
@@ -543,7 +543,7 @@ class Flatten(Layer):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape of one flat row."""
-        self.variables = []
+        self.specs = []
         self.in_shape = in_shape
         return (math.prod(in_shape),)
 

@@ -107,7 +107,7 @@ class Sequential:
         rng = generator(seed)
         self.rng = rng.spawn(1)[0]  # so that dropout and the order of batches do not interleave
         self._allocate()
-        for v in self.params.variables:
+        for v in self.params.specs:
             self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
 
     def _plan(self, layers: Sequence[Layer], n_in: int | tuple[int, ...], dtype: DTypeLike) -> None:
@@ -137,14 +137,14 @@ class Sequential:
         # not a power of two: features at such distances in memory compete for one cache line
         self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
 
-    def _variables(self) -> list[ParameterSpec]:
+    def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
-        return [v.of(layer.name) for layer in self.layers for v in layer.variables]
+        return [v.of(layer.name) for layer in self.layers for v in layer.specs]
 
     def _allocate(self) -> None:
         """Allocate the parameters and bind every layer's views."""
         self._lock = threading.RLock()  # held while predictions use the layers' buffers
-        self.params = Parameters(self._variables(), self.dtype)
+        self.params = Parameters(self._specs(), self.dtype)
         self._bind()
         _NETWORKS.add(self)
 
@@ -493,7 +493,7 @@ class Sequential:
             return cls(layers, in_shape, dtype=dtype)
         net = cls.__new__(cls)
         net._plan(layers, in_shape, dtype)
-        check_arrays(net._variables(), arrays)
+        check_arrays(net._specs(), arrays)
         net.rng = np.random.default_rng(0)
         net._allocate()
         net.params.load(arrays)
@@ -559,7 +559,7 @@ class Sequential:
         """Return the views under PyTorch's names, and zeros for the counts that only it has."""
         views = {}
         for i, layer in enumerate(self.layers):
-            arrays = [getattr(layer, variable.name) for variable in layer.variables]
+            arrays = [getattr(layer, spec.name) for spec in layer.specs]
             if len(layer.torch_names) < len(arrays):
                 known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(

@@ -86,7 +86,7 @@ class BatchNorm(_Normalization):
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
         n = (in_shape[-1],)
-        self.variables = [
+        self.specs = [
             *self._specs(in_shape),
             ParameterSpec("running_mean", n, "state", "zeros"),
             ParameterSpec("running_var", n, "state", "ones"),
@@ -172,7 +172,7 @@ class LayerNorm(_Normalization):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        self.variables = self._specs(in_shape)
+        self.specs = self._specs(in_shape)
         return in_shape
 
     def forward(self, X: Array, train: bool) -> Array:

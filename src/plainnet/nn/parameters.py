@@ -60,7 +60,7 @@ class Parameters:
 
     Parameters
     ----------
-    variables : sequence of ParameterSpec
+    specs : sequence of ParameterSpec
         With different names.
     dtype : dtype, default float32
         The dtype of all parameters.
@@ -93,7 +93,7 @@ class Parameters:
     array([0., 0., 0., 7., 0., 0., 0., 7.], dtype=float32)
     """
 
-    variables: tuple[ParameterSpec, ...]
+    specs: tuple[ParameterSpec, ...]
     theta: Array
     trained: Array
     state: Array
@@ -101,18 +101,18 @@ class Parameters:
     views: dict[str, Array]
     grads: dict[str, Array]
 
-    def __init__(self, variables: Sequence[ParameterSpec], dtype: DTypeLike = np.float32) -> None:
-        names = [v.name for v in variables]
+    def __init__(self, specs: Sequence[ParameterSpec], dtype: DTypeLike = np.float32) -> None:
+        names = [v.name for v in specs]
         if len(set(names)) < len(names):
-            raise PlainnetError(f"the names of the variables must differ, got {names}")
-        total = sum(_size(v) for v in variables)
+            raise PlainnetError(f"the names of the parameters must differ, got {names}")
+        total = sum(_size(v) for v in specs)
         if total > LIMIT:
             raise PlainnetError(
                 f"the network would have {total} parameters, more than the {LIMIT} allowed: "
                 "take fewer inputs or units"
             )
-        self.variables = tuple(variables)
-        n_trained = sum(_size(v) for v in variables if v.kind != "state")
+        self.specs = tuple(specs)
+        n_trained = sum(_size(v) for v in specs if v.kind != "state")
         self.theta = np.zeros(total, dtype)
         self.grad = np.zeros(n_trained, dtype)
         self.trained, self.state = self.theta[:n_trained], self.theta[n_trained:]
@@ -120,16 +120,16 @@ class Parameters:
 
     def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array, Array]:
         """Keep the flat vectors; a copy makes its own views."""
-        return self.variables, self.theta, self.grad
+        return self.specs, self.theta, self.grad
 
     def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array, Array]) -> None:
-        variables, theta, grad = state
-        Parameters.__init__(self, variables, theta.dtype)
+        specs, theta, grad = state
+        Parameters.__init__(self, specs, theta.dtype)
         self.theta[...], self.grad[...] = theta, grad
 
     def _views_of(self, flat: Array) -> dict[str, Array]:
         """Return a view of each array in a flat vector."""
-        ordered = sorted(self.variables, key=lambda v: _ORDER.index(v.kind))
+        ordered = sorted(self.specs, key=lambda v: _ORDER.index(v.kind))
         beside = {v.beside: v for v in ordered if v.beside}
         views, start = {}, 0
         for v in (v for v in ordered if not v.beside):
@@ -161,7 +161,7 @@ class Parameters:
         """
         mask = np.zeros(self.trained.size, bool)
         views = self._views_of(mask)
-        for v in self.variables:
+        for v in self.specs:
             if v.kind == "weight":
                 views[v.name][...] = True
         return mask
@@ -186,7 +186,7 @@ class Parameters:
         >>> params.theta
         array([1., 2.], dtype=float32)
         """
-        check_arrays(self.variables, arrays)
+        check_arrays(self.specs, arrays)
         for name, view in self.views.items():
             view[...] = arrays[name]
 
@@ -204,9 +204,9 @@ def scalar(value: float, dtype: np.dtype[Any]) -> Array:
     return constant
 
 
-def check_arrays(variables: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
+def check_arrays(specs: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
     """Check names and shapes of arrays."""
-    expected = {v.name: v.shape for v in variables}
+    expected = {v.name: v.shape for v in specs}
     if set(arrays) != set(expected):
         wrong = sorted(set(arrays) ^ set(expected))
         raise PlainnetError(
@@ -226,5 +226,5 @@ def check_size(name: str, size: int) -> None:
         raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 
 
-def _size(variable: ParameterSpec) -> int:
-    return math.prod(variable.shape)
+def _size(spec: ParameterSpec) -> int:
+    return math.prod(spec.shape)
