@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, field
-from functools import cache
 from textwrap import wrap
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -82,7 +81,6 @@ _TYPES: dict[Any, _Type] = {
 }
 
 
-@cache
 def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
     """Return an option's type without None, whether None is allowed, and the choices if any."""
     args = get_args(one.type)
