@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from plainnet.data.synthetic import moons
 from plainnet.diagnose.activations import measure
 from plainnet.diagnose.checks.data import check_leak, check_scale
 from plainnet.diagnose.checks.result import check_result
-from plainnet.diagnose.checks.training import block_means, share_of_rises
+from plainnet.diagnose.checks.training import block_means, check_overfitting, share_of_rises
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.doctor import (
     START_CHECKS,
@@ -328,6 +329,8 @@ def test_restored_weights_make_overfitting_a_note():
     faulty = moon_net(0, Adam(0.01), n=240, epochs=300, hidden=(128, 128), change=noisy)
     (found,) = [one for one in examine(faulty) if one.name == "overfitting"]
     assert found.level == "warning"
+    (gap,) = check_overfitting(replace(faulty, history=None))  # without a validation cost
+    assert "held-out rows" in gap.evidence
     X, y = faulty.X, faulty.y
     net, loss, rule = mlp(2, (128, 128), seed=0), BinaryCrossEntropy(), Adam(0.01)
     history = fit(

@@ -1,4 +1,4 @@
-"""Duplicates planted and found; pictures stored anew are known again, others are not."""
+"""Duplicates: inserted ones are found; re-encoded pictures match, and others do not."""
 
 import io
 
@@ -21,7 +21,7 @@ from plainnet.evaluate.duplicates import (
 
 
 def stored_anew(X):
-    """Each picture made smaller, larger again, and a JPEG."""
+    """Resize each picture down and up and encode it as JPEG."""
     found = []
     for picture in X:
         content = io.BytesIO()
@@ -33,8 +33,8 @@ def stored_anew(X):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30))
-def test_no_answer_is_above_the_ceiling(rows):
-    """The best of all ways to answer by x alone, counted out."""
+def test_no_prediction_exceeds_the_accuracy_ceiling(rows):
+    """Enumerate all functions of x and return the best accuracy."""
     x, y = np.array(rows).T
     right = sum(max((y[x == v] == c).sum() for c in range(3)) for v in set(x))
     mixed = [v for v in set(x) if len(set(y[x == v])) > 1]
@@ -43,7 +43,7 @@ def test_no_answer_is_above_the_ceiling(rows):
     assert (found.groups, found.rows) == (len(mixed), sum((x == v).sum() for v in mixed))
 
 
-def test_fingerprints_are_of_rows():
+def test_fingerprints_are_per_row():
     X = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32)
     marks = hash_rows(np.vstack([X, X[:10]]))
     assert len(set(marks)) == 1000
@@ -63,14 +63,14 @@ def test_one_changed_byte_changes_half_of_a_fingerprint(n_bytes):
     assert abs(changed.mean() - 32) < 1
 
 
-def test_rows_are_found_among_others():
+def test_equal_rows_are_found_in_other_data():
     X = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
     equal, alike = match_rows(X[:30], X)
     assert equal.tolist() == [True] * 30 + [False] * 20
     assert (alike == equal).all()
 
 
-def test_pictures_are_known_again_after_they_were_stored_anew():
+def test_reencoded_pictures_match():
     X = pandas_and_bears(60, size=64, seed=3)[0]
     again = stored_anew(X)
     equal, alike = match_rows(X[:30], again)
@@ -80,7 +80,7 @@ def test_pictures_are_known_again_after_they_were_stored_anew():
     assert match_rows(X[:30], X)[0].tolist() == [True] * 30 + [False] * 30
 
 
-def test_pictures_that_look_alike_are_one_group():
+def test_similar_pictures_form_one_group():
     X = pandas_and_bears(30, size=64, seed=5)[0]
     groups = near_duplicate_groups(np.concatenate([X, X[:5], stored_anew(X[5:10])]))
     assert (groups[30:35] == groups[:5]).all()
@@ -88,13 +88,13 @@ def test_pictures_that_look_alike_are_one_group():
     assert len(set(groups[:30])) >= 28
 
 
-def test_pictures_with_nothing_on_them_are_not_alike():
+def test_blank_pictures_do_not_match():
     flat = np.full((4, 16, 16, 3), [[[[0]]], [[[60]]], [[[120]]], [[[250]]]], np.uint8)
     assert len(set(near_duplicate_groups(flat))) == 4
 
 
-def test_a_hash_by_hand():
-    """Nine columns, brighter to the right but for one step: one bit a row."""
+def test_hash_by_hand():
+    """Nine columns, brighter to the right except at one step: one bit per row."""
     row = np.array([0, 10, 20, 30, 25, 40, 50, 60, 70], np.uint8)
     X = np.tile(row[:, None], (1, 8, 1, 3))
     assert perceptual_hash(X).tolist() == [int("00010000" * 8, 2)]
@@ -115,7 +115,7 @@ def test_thumbnails_and_colors_are_means():
     np.testing.assert_allclose(seven, expected, rtol=1e-5)
 
 
-def test_the_real_pictures_hold_one_pair(shared_data):
+def test_real_pictures_contain_one_pair(shared_data):
     from plainnet.data.images import read_images
 
     X = read_images(shared_data / "pandas-bears", 64).X

@@ -32,7 +32,7 @@ def judged(frame, config=QUICK):
     return result, evaluate(result.model, result.data.test, train=result.data.train.X)
 
 
-def test_a_network_that_is_better_is_called_so():
+def test_better_network_gets_a_better_verdict():
     frame, _ = table()
     frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")  # no column says anything alone
     _, found = judged(frame)
@@ -42,7 +42,7 @@ def test_a_network_that_is_better_is_called_so():
     assert not found.findings
 
 
-def test_a_network_that_is_worse_is_called_so():
+def test_worse_network_gets_a_worse_verdict():
     frame, _ = table()
     frame["y"] = np.where(frame.a > 0, "in", "out")
     _, found = judged(frame, TrainConfig(epochs=1, lr=1e-6, seed=3))
@@ -62,7 +62,7 @@ def test_noise_is_not_learned():
 
 
 @pytest.mark.parametrize("leak", ["code", "word", "many"])
-def test_a_leaked_column_is_named(leak):
+def test_leaked_column_is_named(leak):
     frame, _ = table()
     frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")
     frame.insert(1, "the leak", np.where(frame.y == "in", 7, 3))
@@ -81,7 +81,7 @@ def test_a_leaked_column_is_named(leak):
     assert result.model.record["evaluation"]["findings"][0] == finding.to_json()
 
 
-def test_a_telling_column_is_no_leak():
+def test_informative_column_is_no_leak():
     frame, rng = table()
     frame["y"] = np.where(frame.a > 0, "in", "out")
     frame["told"] = np.where(rng.random(400) < 0.96, frame.a > 0, frame.a <= 0).astype(int)
@@ -91,7 +91,7 @@ def test_a_telling_column_is_no_leak():
     assert "leaked column" not in [one.name for one in found.findings]
 
 
-def test_a_leak_of_numbers_and_of_labels_is_named():
+def test_regression_and_multilabel_leaks_are_named():
     frame, rng = table()
     frame["y"] = np.exp(frame.a) + rng.standard_normal(400)
     frame.insert(0, "leak", frame.y**3)
@@ -104,7 +104,7 @@ def test_a_leak_of_numbers_and_of_labels_is_named():
     assert finding.message == "The column 'has p' alone gives the label 'p' away."
 
 
-def test_an_error_out_of_all_proportion_is_written_short():
+def test_extreme_errors_are_formatted_briefly():
     frame, rng = table()
     frame["y"] = 1e9 * frame.a + rng.standard_normal(400)
     verdict = judged(frame)[1].verdict
@@ -112,7 +112,7 @@ def test_an_error_out_of_all_proportion_is_written_short():
     assert all(re.fullmatch(r"[0-9.]+e\+[0-9]+", text) for text in change.groups()), verdict
 
 
-def test_numbers_are_compared_by_their_squared_errors():
+def test_regressions_are_compared_by_squared_errors():
     frame, rng = table()
     frame["y"] = 50 + 10 * np.abs(frame.a) + rng.standard_normal(400)
     _, found = judged(frame)
@@ -126,7 +126,7 @@ def test_numbers_are_compared_by_their_squared_errors():
     assert "Without a network, as good or better: linear regression" in found.verdict
 
 
-def test_the_figures_are_those_of_the_rows():
+def test_metrics_match_the_rows():
     result, found = judged(introverts(400), TrainConfig(epochs=15, lr=0.01))
     test = result.data.test
     p = result.model.predictions(test.X)[:, 0]
@@ -147,7 +147,7 @@ def test_the_figures_are_those_of_the_rows():
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression", "pictures"])
-def test_a_file_judges_as_the_training_did(task, tmp_path):
+def test_saved_model_gives_the_same_evaluation(task, tmp_path):
     if task == "pictures":
         result = train(pandas_and_bears(30, size=12), TrainConfig(epochs=3))
     else:
@@ -186,7 +186,7 @@ def test_a_file_judges_as_the_training_did(task, tmp_path):
         "all of them",
     ],
 )
-def test_edited_baselines_are_refused(change):
+def test_edited_baselines_raise(change):
     model = train(introverts(100), TrainConfig(epochs=1)).model
     model.record["baselines"] = change
     with pytest.raises(ModelFileError):
@@ -197,7 +197,7 @@ def test_edited_baselines_are_refused(change):
         stored(model)
 
 
-def test_a_model_without_baselines_is_judged_without_a_verdict():
+def test_no_verdict_without_baselines():
     result = train(introverts(100), TrainConfig(epochs=1))
     bare = Model(result.model.schema, result.model.target, result.model.net, result.model.loss)
     found = evaluate(bare, result.data.test)
@@ -208,7 +208,7 @@ def test_a_model_without_baselines_is_judged_without_a_verdict():
     assert evaluate(bare, result.data.test).best_baseline is not None
 
 
-def test_duplicates_across_the_split_are_counted_and_kept_together():
+def test_duplicates_across_the_split_are_counted_and_grouped():
     frame, rng = table(200)
     frame["y"] = rng.choice(["in", "out"], 200)
     twice = pd.concat([frame, frame], ignore_index=True)
@@ -221,7 +221,7 @@ def test_duplicates_across_the_split_are_counted_and_kept_together():
     assert [one.name for one in found.findings] == ["repeated rows"]
 
 
-def test_introverts_are_told_by_one_column(shared_data):
+def test_one_column_predicts_introverts(shared_data):
     for seed in range(2):
         result = train(shared_data / "introverts.csv", TrainConfig(seed=seed, epochs=60))
         found = result.model.record["evaluation"]
@@ -233,7 +233,7 @@ def test_introverts_are_told_by_one_column(shared_data):
         assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
 
 
-def test_pandas_and_bears_are_told_by_color(shared_data):
+def test_color_predicts_pandas_and_bears(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
     found = train(shared_data / "pandas-bears", config).model.record["evaluation"]
     assert not found["verdict"].startswith("Better")
@@ -259,7 +259,7 @@ def scores(accuracy):
         ((0.05, 0.01, 0.09), 0.9, False, "No verdict, for at least 90.0 % was trained on. Beside"),
     ],
 )
-def test_the_interval_decides_what_is_said(difference, seen, held_out, opening):
+def test_interval_determines_the_verdict(difference, seen, held_out, opening):
     target = Target("binary", ("y",), ("no", "yes"))
     rival = BaselineResult("column", "x alone", "x", scores(0.85), Difference(*difference, 0.5))
     far = BaselineResult("constant", "always no", "always no", scores(0.5), Difference(1, 1, 1, 0))
@@ -283,7 +283,7 @@ def several(task, m=400):
 
 
 def mean_precision(came, p):
-    """At each one that came, the share that came among those at least as probable."""
+    """At each positive, the share of positives among rows with at least its probability."""
     return np.mean([came[p >= p[i]].mean() for i in np.flatnonzero(came)])
 
 
@@ -313,7 +313,7 @@ def test_every_label_and_class_has_its_curves(task):
         assert one["calibration_error"] == pytest.approx(sum(gaps) / len(p))
 
 
-def test_a_label_that_never_comes_has_no_curve():
+def test_absent_label_has_no_curve():
     frame, _ = table(100)
     frame["y"], frame["z"] = (
         np.where(frame.a > 0, "Yes", "No"),
@@ -328,7 +328,7 @@ def test_a_label_that_never_comes_has_no_curve():
     assert set(second.to_json()) == {"name", "brier", "calibration_error", "reliability"}
 
 
-def test_labels_of_equal_rows_that_differ_are_said():
+def test_contradictory_labels_are_reported():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
     result = train(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
     found = evaluate(result.model, result.data.train).findings
@@ -339,8 +339,8 @@ def test_labels_of_equal_rows_that_differ_are_said():
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
-def test_no_number_of_an_evaluation_is_that_of_one_row(task):
-    """With 12 rows in 10 lines, most lines of a reliability table are about one row."""
+def test_evaluation_reveals_no_single_row(task):
+    """With 12 rows in 10 bins, most bins of a reliability table contain one row."""
     frame = several(task) if task != "binary" else several("multiclass").assign(
         y=lambda f: np.where(f.y == "p", "p", "q")
     )  # fmt: skip
@@ -374,7 +374,7 @@ def test_no_number_of_an_evaluation_is_that_of_one_row(task):
         ("multilabel", {"verdict": None}),
     ],
 )
-def test_an_edited_evaluation_is_refused(task, change):
+def test_edited_evaluation_is_refused(task, change):
     result = train(several(task, 60), TrainConfig(epochs=1, task=task))
     stored_json = json.loads(json.dumps(result.model.record["evaluation"]))
     target = result.model.target

@@ -1,4 +1,4 @@
-"""A model file says which share of a set of rows it was trained on, and gives no row away."""
+"""Fingerprints estimate the share of trained rows and reveal no single row."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ QUICK = TrainConfig(epochs=1, hidden=(), test_fraction=0)
 
 
 def people(m, seed=0):
-    """Rows of a space too large to enumerate, each row once."""
+    """Distinct rows of a space too large to enumerate."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.standard_normal((m, 3)), columns=["a", "b", "c"])
     frame["age"], frame["city"] = rng.integers(18, 80, m), rng.choice(list("pqrs"), m)
@@ -33,7 +33,7 @@ def rows_of(extras):
 
 
 def matches(model, X):
-    """What a file says of single rows: whether it says anything, and whether the bit is set."""
+    """Return whether a file has fingerprints, and which rows find their bit set."""
     words, [part] = model.extras["rows.bits"].astype(np.int64), model.extras["rows.part"]
     marks = hashes(X, model.schema)
     place = (marks % np.uint64(16 * len(words))).astype(np.int64)
@@ -44,7 +44,7 @@ def matches(model, X):
 
 
 def every_possible_row(schema):
-    """All rows that the ranges, levels and words of a model file allow."""
+    """Enumerate all rows that the ranges and levels of a model file allow."""
     values = [
         np.arange(column.low, column.high + 1) if column.kind == "number" else [False, True]
         for column in schema.columns
@@ -55,7 +55,7 @@ def every_possible_row(schema):
 
 
 def numbers_in(value):
-    """All numbers of a header that are no whole ones."""
+    """Return all non-integer numbers of a header."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
@@ -63,7 +63,7 @@ def numbers_in(value):
     return [value] if isinstance(value, float) and value != round(value) else []
 
 
-def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none, tmp_path):
+def test_survey_rows_cannot_be_enumerated(shared_data_or_none, tmp_path):
     if shared_data_or_none is None:
         source = tmp_path / "survey.csv"
         introverts(2900).to_csv(source, index=False)
@@ -94,8 +94,8 @@ def test_the_rows_of_a_survey_cannot_be_found_by_trying_all(shared_data_or_none,
     assert right <= 0.02 * hits
 
 
-def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
-    """An attacker tries rows that were trained on among a hundred times as many likely ones."""
+def test_match_raises_the_odds_at_most_fivefold(tmp_path):
+    """An attacker tests training rows among a hundred times as many plausible rows."""
     frame = people(2000)
     model = loaded(train(frame, QUICK), tmp_path)
     assert rows_of(model.extras) == ["rows.bits", "rows.part"]
@@ -114,7 +114,7 @@ def test_a_filter_makes_a_row_at_most_five_times_as_likely(tmp_path):
     assert 0.04 < precision < 0.06
 
 
-def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
+def test_several_models_reveal_hardly_more_than_one(tmp_path):
     frame = people(3000)
     models = [
         loaded(
@@ -132,7 +132,7 @@ def test_several_models_of_one_table_say_hardly_more_than_one(tmp_path):
     assert (hits & others)[asked].mean() > 0.14  # independent filters would leave 0.2^2 = 0.04
 
 
-def test_all_arrays_of_a_model_file_are_weights_or_the_filter(tmp_path):
+def test_model_file_contains_only_weights_and_the_filter(tmp_path):
     X, y, classes = pandas_and_bears(200, size=8)
     for result in (train(people(300), QUICK), train((X, y, classes), QUICK)):
         model = loaded(result, tmp_path)
@@ -159,13 +159,13 @@ def test_all_arrays_of_a_model_file_are_weights_or_the_filter(tmp_path):
         (people(150)[["a", "b", "y"]].round(3), True),
     ],
 )
-def test_no_filter_is_stored_where_rows_could_be_guessed(frame, kept):
+def test_no_filter_where_rows_could_be_guessed(frame, kept):
     model = train(frame, QUICK).model
     assert bool(rows_of(model.extras)) == kept
 
 
-def test_how_likely_a_guess_is_by_counting():
-    """Independent columns: how often a fresh row is among those trained on."""
+def test_guess_probability_by_counting():
+    """Independent columns: the frequency of new rows among the training rows."""
     rng = np.random.default_rng(0)
 
     def some(m):
@@ -180,7 +180,7 @@ def test_how_likely_a_guess_is_by_counting():
     assert guessable(X, schema) >= often
 
 
-def test_a_row_has_the_same_hash_in_every_model_of_its_table():
+def test_row_hash_is_equal_in_all_models_of_a_table():
     frame = people(1000)
     marks = []
     for rows, scaling in ((frame, "standard"), (frame.iloc[:700], "standard"), (frame, "none")):
@@ -202,7 +202,7 @@ def trained():
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("m", [50, 200, 1000])
-def test_the_interval_holds_the_share(trained, m, share):
+def test_interval_contains_the_share(trained, m, share):
     model, known, fresh = trained
     rng, k, held = np.random.default_rng(m), round(share * m), 0
     warned = 0
@@ -218,13 +218,13 @@ def test_the_interval_holds_the_share(trained, m, share):
         assert warned == 200
 
 
-def test_copies_in_the_set_do_not_make_it_surer(trained):
+def test_copies_do_not_narrow_the_interval(trained):
     model, known, _ = trained
     once = trained_share(model, known[:50])
     assert trained_share(model, np.tile(known[:50], (20, 1))) == once
 
 
-def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
+def test_evaluation_warns_of_training_rows(tmp_path):
     result = train(people(1000), TrainConfig(epochs=1, test_fraction=0.3))
     model = loaded(result, tmp_path)
     found = evaluate(model, result.data.train)
@@ -240,7 +240,7 @@ def test_an_evaluation_warns_of_rows_that_were_trained_on(tmp_path):
     assert not fresh.verdict.startswith("No verdict")
 
 
-def test_pictures_have_a_filter_too(tmp_path):
+def test_pictures_have_a_filter(tmp_path):
     X, y, classes = pandas_and_bears(300, size=12)
     model = loaded(train((X[:200], y[:200], classes), QUICK), tmp_path)
     assert trained_share(model, X[:200]).low > 0.9
@@ -262,7 +262,7 @@ def test_pictures_have_a_filter_too(tmp_path):
         {"rows.part": np.array([0.0])},
     ],
 )
-def test_an_edited_filter_says_nothing(edit):
+def test_edited_filter_is_ignored(edit):
     model = train(people(150), QUICK).model
     assert trained_share(model, model.preprocess(people(150))) is not None
     model.extras |= edit

@@ -1,4 +1,4 @@
-"""Nearly equal rows: planted ones are found, rows that are near by chance are not."""
+"""Near duplicates: inserted ones are found, and rows that are close by chance are not."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def jittered(X, size, seed=9):
 
 @pytest.mark.parametrize("size", [1e-6, 1e-5, 2e-4])
 @pytest.mark.parametrize("columns", [4, 30])
-def test_rows_written_down_twice_are_found(size, columns):
+def test_repeated_rows_are_found(size, columns):
     X = rows(2000, columns)
     found = count_copies(np.vstack([X, jittered(X[:200], size / columns**0.5)]).astype(np.float32))
     assert found.equal <= 2  # what float32 rounds to the same number
@@ -39,15 +39,15 @@ def test_rows_written_down_twice_are_found(size, columns):
 
 @pytest.mark.parametrize("power", [1, 2, 3])
 @pytest.mark.parametrize("m", [300, 3000, 20_000])
-def test_rows_near_by_chance_are_not(m, power):
-    """One number decides all columns, so that rows lie close to each other on a curve."""
+def test_rows_close_by_chance_are_not_found(m, power):
+    """One number determines all columns, so that rows are close to each other on a curve."""
     x = rows(m, 1, seed=m)
     found = count_copies(np.hstack([x**k for k in range(1, power + 1)]))
     assert found.near <= 0.002 * m
     assert count_copies(rows(m, 6)).near == 0
 
 
-def test_the_same_rows_are_near_as_by_comparing_each_with_each():
+def test_near_duplicates_match_pairwise_comparison():
     X = rows(400, 5, seed=3)
     X = np.vstack([X, jittered(X[:50], 1e-5), jittered(X[50:80], 0.3)])
     spread = X.std(axis=0)
@@ -59,7 +59,7 @@ def test_the_same_rows_are_near_as_by_comparing_each_with_each():
     assert (together.sum() - len(X)) // 2 == 50
 
 
-def test_what_is_near_does_not_depend_on_units():
+def test_near_duplicates_are_scale_invariant():
     X = rows(500, 4)
     X = np.vstack([X, jittered(X[:40], 1e-6)])
     units = np.array([1e-3, 1.0, 1e4, 7.0])
@@ -69,7 +69,7 @@ def test_what_is_near_does_not_depend_on_units():
     )
 
 
-def test_a_row_at_the_edge_of_a_cell_is_inside_one_of_the_other_grid():
+def test_shifted_grids_cover_cell_edges():
     grid = np.eye(2, 6)
     edge = hash_cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
     assert (edge[0] == edge[1]).tolist() == [False, True]
@@ -77,7 +77,7 @@ def test_a_row_at_the_edge_of_a_cell_is_inside_one_of_the_other_grid():
     assert (middle[0] == middle[1]).tolist() == [True, False]
 
 
-def test_text_that_differs_in_case_or_spaces_is_the_same():
+def test_text_differing_in_case_or_spaces_is_equal():
     frame = pd.DataFrame(
         {"city": ["Oslo", "oslo ", "Bo", "New  York", "new york"] * 3, "n": [1, 1, 2, 3, 3] * 3}
     )
@@ -96,7 +96,7 @@ def test_text_that_differs_in_case_or_spaces_is_the_same():
 
 
 def table(m=300):
-    """Rows of which a third was written down again, rounded, and in other spelling."""
+    """Rows of which a third is repeated, rounded and in another spelling."""
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(rng.standard_normal((m, 3)), columns=["a", "b", "c"])
     frame["city"] = rng.choice(["Oslo", "Bo"], m)
@@ -111,7 +111,7 @@ def named(found, name):
     return [one for one in found if one.name == name]
 
 
-def test_near_duplicates_across_the_split_are_said_and_kept_together():
+def test_near_duplicates_across_the_split_are_reported_and_grouped():
     config = TrainConfig(epochs=1, target=("y",))
     apart = train(table(), config)
     found = evaluate(apart.model, apart.data.test, train=apart.data.train.X).findings
@@ -133,7 +133,7 @@ def test_near_duplicates_across_the_split_are_said_and_kept_together():
     assert within.evidence.startswith(f"{sum(one for one, _ in pairs)} of {len(test)} ")
 
 
-def test_near_rows_are_found_among_others():
+def test_near_duplicates_are_found_in_other_data():
     frame = table(300).iloc[:300]
     schema = TableSchema.infer(frame, exclude=("y",))
     train = schema.transform(frame)
@@ -145,14 +145,14 @@ def test_near_rows_are_found_among_others():
     assert not match_rows(train, fresh, schema)[1].any()
 
 
-def test_a_grid_that_no_row_fits_says_nothing():
+def test_empty_grid_finds_nothing():
     x = rows(3000, 1)
     assert not fit_grid(x).any()
     assert not match_rows(x, x + 1e-9)[1].any()
     assert match_rows(x, x)[1].all()
 
 
-def test_the_split_asks_for_groups_in_one_spelling():
+def test_split_normalizes_spelling_for_groups():
     asked = []
 
     def group(X):
@@ -165,7 +165,7 @@ def test_the_split_asks_for_groups_in_one_spelling():
     assert (city.sum(axis=0) > 0).sum() == 2
 
 
-def test_equal_and_nearly_equal_rows_are_told_apart():
+def test_equal_and_nearly_equal_rows_are_distinguished():
     frame = table()
     run = train(frame, TrainConfig(epochs=1, target=("y",), test_fraction=0))
     some = frame.iloc[[*range(30), *range(300, 330)]]

@@ -1,4 +1,4 @@
-"""The page in a real browser: what it computes is what the model computes."""
+"""Exported pages in a browser compute the model's predictions."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ void (window.answer = () => [...document.querySelectorAll("#lines li")].map((ite
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """One browser for all pages: a function that opens a model's page and gives the tab."""
+    """Return a function that opens a model's page in a shared browser."""
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text("<!DOCTYPE html><title>nothing yet</title>")
     with chromium.opened(file) as tab:
@@ -62,7 +62,7 @@ def browser(tmp_path_factory):
 
 
 def answers(model, A):
-    """What the page should list, by name, from what the model says."""
+    """Return the expected values of the page, by name."""
     if model.target.task == "regression":
         return dict(zip(model.target.columns, model.target.decode(A)[0], strict=True))
     shares = [1 - A[0, 0], A[0, 0]] if model.target.task == "binary" else A[0]
@@ -70,7 +70,7 @@ def answers(model, A):
 
 
 def rows():
-    """Rows of the table, one that misses everything, and one that nobody has seen."""
+    """Rows of the table, an empty one, and one with unknown values."""
     table = frame().head(4).reset_index(drop=True)
     table.loc[4] = None
     table.loc[5] = ["1,234", "-3.5e4", "1.234,5", "+1e-7", "yes", "F", "?!", "Rome", *[None] * 3]
@@ -91,7 +91,7 @@ def agree(seen, model, raw):
 
 
 @pytest.mark.parametrize("name", table_models())
-def test_a_row_gets_the_model_s_prediction(name, browser):
+def test_row_prediction_matches_the_model(name, browser):
     model = table_models()[name]
     tab = browser(model)
     assert [one for one in tab.requests if not one.startswith("file:")] == []
@@ -105,7 +105,7 @@ def test_a_row_gets_the_model_s_prediction(name, browser):
             assert tab.evaluate("document.getElementById('said').textContent") == said[0], i
 
 
-def test_it_begins_with_a_prediction_and_can_be_emptied(browser):
+def test_page_starts_with_a_prediction_and_can_be_cleared(browser):
     model = table_models()["multiclass"]
     tab = browser(model)
     first = tab.evaluate("answer()")
@@ -134,7 +134,7 @@ WRONG |= {
 }
 
 
-def test_a_cell_that_is_no_number_is_marked_and_nothing_is_predicted(browser):
+def test_invalid_number_is_marked_without_prediction(browser):
     tab = browser(table_models()["binary"])
     for text, says in WRONG.items():
         tab.evaluate(f"FIELDS[0].value = {json.dumps(text)}; predict()")
@@ -146,7 +146,7 @@ def test_a_cell_that_is_no_number_is_marked_and_nothing_is_predicted(browser):
     assert "outside the training range, 18 to 79" in tab.evaluate("document.body.innerText")
 
 
-def test_a_number_is_read_as_the_model_reads_it(browser):
+def test_numbers_are_parsed_as_in_the_model(browser):
     tab = browser(table_models()["binary"])
     rng = np.random.default_rng(3)
     letters = [*"0123456789" * 3, *"..,,,+-eE_ ", "inf", "nan", "000", *"٣५７𝟗𞥕−"]
@@ -159,7 +159,7 @@ def test_a_number_is_read_as_the_model_reads_it(browser):
         np.testing.assert_array_equal(np.array(tab.evaluate(script), float), expected)
 
 
-def test_a_prediction_is_written_as_everywhere_else(browser, tmp_path, capsys):
+def test_prediction_text_matches_the_other_exports(browser, tmp_path, capsys):
     """The same text on the page, from the Python file and from `plainnet predict`."""
     table = pd.DataFrame({"x": [0, 1], "y": [1.6e9, 1_600_000_257]})
     model = untrained(table, ["y"], task="regression", dtype=np.float64)
@@ -178,7 +178,7 @@ def test_a_prediction_is_written_as_everywhere_else(browser, tmp_path, capsys):
         assert tab.evaluate("document.getElementById('said').textContent") == text
 
 
-def test_numbers_are_written_alike_in_javascript_and_python(browser):
+def test_number_formatting_matches_python(browser):
     tab = browser(table_models()["regression"])
     rng = np.random.default_rng(4)
     values = (rng.normal(size=2000) * 10.0 ** rng.integers(-12, 25, 2000)).tolist()
@@ -187,8 +187,8 @@ def test_numbers_are_written_alike_in_javascript_and_python(browser):
     assert said == [text_from_number(value) for value in values]
 
 
-def test_a_column_of_many_levels_and_hostile_names(browser):
-    """Nothing of the table runs or is markup, and each level leads to its own feature."""
+def test_many_levels_and_hostile_names(browser):
+    """Table text is neither code nor markup, and each level sets its own feature."""
     tab = browser(table_models()["binary"])
     assert tab.evaluate("document.querySelectorAll('script').length") == 2
     place = tab.evaluate("MODEL.columns.findIndex((column) => column.name.includes('alert'))")
@@ -200,7 +200,7 @@ def test_a_column_of_many_levels_and_hostile_names(browser):
 
 
 def look(tab, file):
-    """Choose a file as a person does; the page's square and its prediction."""
+    """Choose a file as a user does; return the page's pixels and prediction."""
     tab.page.set_input_files("#file", file)
     found = tab.evaluate("squareOf(CHOICE.files[0], MODEL.picture.size).then((s) => [...s.data])")
     size = tab.evaluate("MODEL.picture.size")
@@ -224,7 +224,7 @@ EXACT = {
 }
 
 
-def test_a_picture_gets_the_model_s_prediction_to_the_last_pixel(browser, tmp_path):
+def test_picture_prediction_matches_the_model(browser, tmp_path):
     model = picture_model(8)
     tab = browser(model)
     files = []
@@ -245,7 +245,7 @@ def test_a_picture_gets_the_model_s_prediction_to_the_last_pixel(browser, tmp_pa
 
 
 @pytest.mark.parametrize("task", ["binary", "regression", "multilabel"])
-def test_every_task_of_pictures(task, browser, tmp_path):
+def test_every_picture_task(task, browser, tmp_path):
     model = picture_model(8, task)
     picture(tmp_path / "a.png", "RGB", (60, 50))
     square, seen = look(browser(model), tmp_path / "a.png")
@@ -253,8 +253,8 @@ def test_every_task_of_pictures(task, browser, tmp_path):
 
 
 @pytest.mark.parametrize(("side", "share"), [(64, 0.35), (100, 0.35), (250, 0.1)])
-def test_a_large_jpeg_agrees_to_one_level(side, share, browser, tmp_path):
-    """Pillow lets the JPEG's own mathematics shrink it, which no page can reach."""
+def test_large_jpeg_agrees_within_one_level(side, share, browser, tmp_path):
+    """Pillow reduces JPEGs while decoding, which a page cannot do."""
     for quality in (75, 95):
         file = tmp_path / f"{quality}.jpg"
         picture(file, "RGB", (side + side // 3, side), quality=quality, subsampling=0)
@@ -264,7 +264,7 @@ def test_a_large_jpeg_agrees_to_one_level(side, share, browser, tmp_path):
         assert np.mean(off > 0) <= share
 
 
-def test_resizing_is_pillow_s_at_every_ratio(browser):
+def test_resizing_matches_pillow(browser):
     tab = browser(picture_model(8))
     rng = np.random.default_rng(4)
     for _ in range(40):
@@ -283,7 +283,7 @@ def test_resizing_is_pillow_s_at_every_ratio(browser):
         )
 
 
-def test_what_is_dropped_is_taken_and_what_is_no_picture_is_named(browser, tmp_path):
+def test_dropped_files(browser, tmp_path):
     model = picture_model(8)
     tab = browser(model)
     drop = """
@@ -318,7 +318,7 @@ def test_what_is_dropped_is_taken_and_what_is_no_picture_is_named(browser, tmp_p
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1200, False)])
 @pytest.mark.parametrize("name", ["multiclass", "picture"])
-def test_it_fits_and_is_read_aloud(name, width, dark, tmp_path):
+def test_page_fits_and_is_accessible(name, width, dark, tmp_path):
     file = tmp_path / "page.html"
     many = table_model(lambda n, k: mlp(n, (4,), k), "multiclass")
     file.write_text(to_html(picture_model(8) if name == "picture" else many), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""ONNX files by the checker and ONNX Runtime: from raw input the same answers as the model."""
+"""ONNX files pass the checker, and ONNX Runtime gives the model's predictions from raw input."""
 
 import json
 import sys
@@ -47,14 +47,14 @@ def close(got, expected, within=1e-5):
 # --- layers --------------------------------------------------------------------------------------
 
 
-def test_the_table_leaves_out_no_layer():
+def test_cases_cover_all_layers():
     assert {type(make()) for make in FLAT.values()} == set(KNOWN_LAYERS.values())
 
 
 @pytest.mark.parametrize(("dtype", "within"), [(np.float32, 1e-5), (np.float64, 1e-8)])
 @pytest.mark.parametrize("name", FLAT)
 def test_each_layer(name, dtype, within):
-    """In the midst of a network, near zero and far from it; the format's options are float32."""
+    """Between two layers, near zero and far from it; ONNX options are float32."""
     rng = np.random.default_rng(3)
     X = np.concatenate([rng.standard_normal((20, 3)), 40 * rng.standard_normal((20, 3))])
     frame = numbers(X, rng.standard_normal(40))
@@ -65,7 +65,7 @@ def test_each_layer(name, dtype, within):
 
 
 def raw(model):
-    """Let the numbers of a table reach the network as they are."""
+    """Leave the numbers of a table unscaled."""
     for column in model.schema.columns:
         object.__setattr__(column, "mean", 0.0)
         object.__setattr__(column, "scale", 1.0)
@@ -73,15 +73,15 @@ def raw(model):
 
 
 @pytest.mark.parametrize("name", FLAT)
-def test_each_layer_first_and_at_the_edges_of_its_range(name):
+def test_each_layer_first_and_at_extreme_inputs(name):
     edges = np.array([-1e4, -90.0, -10.5, -1e-3, 0.0, 1e-6, 1.0, 9.5, 90.0, 1e4])
     frame = numbers(np.stack([edges, edges[::-1], 0.5 * edges], axis=1), np.arange(10.0))
     model = raw(untrained(frame, ["y"], [FLAT[name]()]))
     close(answers(model, frame)["prediction"], model.predict(frame))
 
 
-def test_batch_norm_keeps_its_digits_far_from_zero():
-    """A thousand deviations away, where a scale and shift of the same function lose digits."""
+def test_batch_norm_is_accurate_far_from_zero():
+    """A thousand standard deviations away, where an equivalent scale and shift lose digits."""
     rng = np.random.default_rng(0)
     frame = numbers(1000 + rng.standard_normal((30, 4)), rng.standard_normal(30))
     model = raw(untrained(frame, ["y"], [BatchNorm()]))
@@ -89,7 +89,7 @@ def test_batch_norm_keeps_its_digits_far_from_zero():
     close(answers(model, frame)["prediction"], model.predict(frame), 1e-6)
 
 
-def test_a_deep_network():
+def test_deep_network():
     frame = introverts(80)
     layers = [Dense(8), BatchNorm(), ReLU(), Dropout(0.5), Dense(6), LayerNorm(), Tanh()]
     model = untrained(frame, ["Personality"], layers)
@@ -103,7 +103,7 @@ def test_a_deep_network():
 
 @pytest.fixture
 def mixed():
-    """Every kind of column, missing cells in each, and a target of each kind."""
+    """Every kind of column with missing cells, and every kind of target."""
     rng = np.random.default_rng(1)
     m = 60
 
@@ -150,7 +150,7 @@ def only(frame, targets):
 
 
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=TARGETS)
-def test_each_task_from_raw_cells(mixed, targets):
+def test_every_task_from_raw_cells(mixed, targets):
     frame = only(mixed, targets)
     model = untrained(frame, targets, [Dense(7), Tanh()])
     got = answers(model, frame)
@@ -168,8 +168,8 @@ def test_each_task_from_raw_cells(mixed, targets):
     assert got["probabilities"].dtype == np.float32
 
 
-def test_rows_reach_the_network_to_the_last_bit(mixed):
-    """An identity network in float64 shows what preprocessing makes of the cells."""
+def test_preprocessing_is_bit_identical(mixed):
+    """A float64 identity network returns the preprocessed cells."""
     frame = only(mixed, ["price"])
     schema = untrained(frame, ["price"]).schema
     n = schema.n_features
@@ -184,8 +184,8 @@ def test_rows_reach_the_network_to_the_last_bit(mixed):
     np.testing.assert_array_equal(answers(model, frame)["prediction"], rows.astype(np.float64))
 
 
-def test_what_training_did_not_see(mixed):
-    """Unknown texts, cells missing where none was, every spelling of missing, yes in all cases."""
+def test_unseen_values(mixed):
+    """Unknown text, new missing cells, all spellings of missing, and yes in all cases."""
     frame = only(mixed, ["pass"])
     model = untrained(frame, ["pass"], [Dense(7), Tanh()])
     spellings = [*sorted(MISSING), "Rome", "oslo", "Oslo", "Zürich", "x" * 300, "0"]
@@ -209,7 +209,7 @@ def test_tables_of_few_columns(mixed, columns):
     close(answers(model, frame)["probabilities"][:, 1], model.predict_proba(frame)[:, 1])
 
 
-def test_columns_may_be_called_like_anything_in_the_graph():
+def test_column_names_may_equal_graph_names():
     rng = np.random.default_rng(0)
     names = ["label", "probabilities", "dense1/W", "table/Concat", "answer/Sigmoid", "x y=1"]
     frame = pd.DataFrame(rng.standard_normal((20, 6)), columns=names)
@@ -220,7 +220,7 @@ def test_columns_may_be_called_like_anything_in_the_graph():
     close(got["probabilities_2"][:, 1], model.predict_proba(frame)[:, 1])
 
 
-def test_a_column_without_a_name_is_an_input_of_another():
+def test_unnamed_column_gets_another_input_name():
     frame = pd.DataFrame({"": [1.0, 2.0, 4.0], "y": ["a", "b", "a"]})
     model = untrained(frame, ["y"])
     content = to_onnx(model)
@@ -234,7 +234,7 @@ def test_a_column_without_a_name_is_an_input_of_another():
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("targets", [["pass"], ["kind"], ["p", "q"], ["price"]])
-def test_a_number_that_the_model_refuses_gives_nan(mixed, value, targets):
+def test_invalid_number_gives_nan(mixed, value, targets):
     frame = only(mixed, targets)
     model = untrained(frame, targets, [Dense(4), ReLU()])
     bad = frame.copy()
@@ -246,7 +246,7 @@ def test_a_number_that_the_model_refuses_gives_nan(mixed, value, targets):
     assert np.isfinite(np.delete(numeric, 1, axis=0)).all()
 
 
-def test_pictures_go_in_as_they_are():
+def test_raw_pictures():
     rng = np.random.default_rng(4)
     schema = ImageSchema(5, (100.0, 120.5, 90.0), (50.0, 61.2, 70.1))
     target = Target("binary", ("class",), ("bears", "pandas"))
@@ -297,7 +297,7 @@ def test_versions_and_metadata(mixed):
     assert "NaN" in next(port.doc_string for port in proto.graph.input if port.name == "height")
 
 
-def test_numbers_alone_need_no_second_set_of_operators(mixed):
+def test_numeric_tables_need_no_ml_operators(mixed):
     proto = onnx.load_model_from_string(to_onnx(untrained(mixed[["height", "price"]], ["price"])))
     assert [(o.domain, o.version) for o in proto.opset_import] == [("", 17)]
     metadata = {prop.key: prop.value for prop in proto.metadata_props}
@@ -305,7 +305,7 @@ def test_numbers_alone_need_no_second_set_of_operators(mixed):
     assert json.loads(metadata["target"])["mean"] == [pytest.approx(mixed["price"].mean())]
 
 
-def test_the_same_model_gives_the_same_bytes(mixed):
+def test_same_model_gives_the_same_bytes(mixed):
     frame = only(mixed, ["kind"])
     first = to_onnx(untrained(frame, ["kind"]))
     assert first == to_onnx(untrained(frame, ["kind"]))
@@ -327,7 +327,7 @@ class Scale(Layer):
         return dY
 
 
-def test_an_unknown_layer_is_refused(mixed):
+def test_unknown_layer_raises(mixed):
     frame = only(mixed, ["pass"])
     model = untrained(frame, ["pass"], [Dense(2), Scale()])
     with pytest.raises(PlainnetError) as caught:
@@ -339,7 +339,7 @@ def test_an_unknown_layer_is_refused(mixed):
     )
 
 
-def test_the_library_is_asked_for_where_it_is_missing(mixed, monkeypatch):
+def test_missing_onnx_raises(mixed, monkeypatch):
     model = untrained(only(mixed, ["pass"]), ["pass"])
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(PlainnetError) as caught:
@@ -350,7 +350,7 @@ def test_the_library_is_asked_for_where_it_is_missing(mixed, monkeypatch):
     )
 
 
-def test_a_network_too_large_for_the_format(mixed, monkeypatch):
+def test_network_too_large_for_onnx_raises(mixed, monkeypatch):
     monkeypatch.setattr(onnx_graph, "LIMIT", 1000)
     model = untrained(only(mixed, ["pass"]), ["pass"], [Dense(100)])
     with pytest.raises(PlainnetError, match=r"at most 1,000 bytes of numbers, and this network"):

@@ -1,4 +1,4 @@
-"""The Python file: the same bits as the model, in an interpreter that knows no plainnet."""
+"""Exported Python files give bit-identical predictions without plainnet."""
 
 import ast
 import csv
@@ -51,14 +51,14 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def loaded(text):
-    """The file as a module of this process."""
+    """Import the file as a module."""
     program = {"__name__": "program"}
     exec(compile(text, "exported.py", "exec"), program)
     return program
 
 
 def alone(folder, *names):
-    """Run the driver; what it loaded."""
+    """Run the driver; return the loaded modules."""
     done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", DRIVER, str(folder), *names],
         check=True,
@@ -81,7 +81,7 @@ COLUMN = next(column for column in SCHEMA.columns if column.name == "weight")
 
 
 def odd_rows():
-    """Rows as people write them: missing, unknown, odd words, numbers in every spelling."""
+    """Rows with missing cells, unknown levels, unusual words and all number spellings."""
     table = pd.concat([frame()] * 5, ignore_index=True)  # more than a batch of the wide network
     table.loc[0, ["fun", EVIL, "city", "age"]] = ["perhaps", "never seen", None, " 41 "]
     table.loc[1, ["age", "income €", "weight", "rate"]] = ["?", "1,234,567.5", "1.234,5", "-inf"]
@@ -91,7 +91,7 @@ def odd_rows():
     return table
 
 
-def test_every_model_gives_the_same_bits_without_plainnet(tmp_path):
+def test_every_model_is_bit_identical_without_plainnet(tmp_path):
     models = dict(table_models())
     table = odd_rows()
     (tmp_path / "rows").write_text(json.dumps(rows_of(table)))
@@ -118,7 +118,7 @@ def test_every_model_gives_the_same_bits_without_plainnet(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
-def test_probabilities_have_a_column_for_each_class(task):
+def test_probabilities_have_one_column_per_class(task):
     model, rows = table_models()[task], rows_of(frame().head(3))
     program = loaded(to_python(model))
     if task == "regression":
@@ -129,8 +129,8 @@ def test_probabilities_have_a_column_for_each_class(task):
     np.testing.assert_array_equal(found, model.predict_proba(frame().head(3)))
 
 
-def test_few_rows_take_the_same_path_through_blas():
-    """Products of one row, and those with one output, are other routines than large ones."""
+def test_few_rows_use_the_same_blas_routines():
+    """BLAS uses other routines for products of one row or one output."""
     for model in table_models().values():
         program = loaded(to_python(model))
         for m in (1, 2, 3, 17):
@@ -168,7 +168,7 @@ TYPED += [b"Oslo", 1j, [1], {}, pd.Period("2020"), np.datetime64("NaT"), np.time
 
 @pytest.mark.parametrize("cell", [*CELLS, *TYPED], ids=repr)
 @pytest.mark.parametrize("name", ["age", "weight", "fun", "smokes", EVIL, "city", "note"])
-def test_a_cell_is_read_as_the_schema_reads_it(name, cell):
+def test_cells_are_parsed_as_in_the_schema(name, cell):
     model, program = table_models()["binary"], PROGRAM
     row = ROW | {name: cell}
     table, notes, remarks = pd.DataFrame([row]), [], []
@@ -207,9 +207,7 @@ COLUMNS = {
 @pytest.mark.parametrize("kind", ["category", None])
 @pytest.mark.parametrize("source", ["frame", "parquet"])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_every_type_of_a_frame_or_parquet_is_read_as_the_model_reads_it(
-    name, source, kind, tmp_path
-):
+def test_typed_cells_are_parsed_as_in_the_model(name, source, kind, tmp_path):
     # Repeated, so that a column is no identifier; y is all that training needs besides.
     table = pd.DataFrame({"x": COLUMNS[name], "y": list("abab")})
     table = pd.concat([table] * 6, ignore_index=True)
@@ -223,7 +221,7 @@ def test_every_type_of_a_frame_or_parquet_is_read_as_the_model_reads_it(
     assert len(np.unique(expected)) >= 2
 
 
-def test_bytes_are_refused_by_both(tmp_path):
+def test_bytes_raise_in_model_and_export(tmp_path):
     pd.DataFrame({"city": [b"Oslo"]}).to_parquet(tmp_path / "rows.parquet")
     table = read_frame(tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="the cell holds a bytes instead of text"):
@@ -241,15 +239,15 @@ def test_no_rows_give_no_predictions(tmp_path, capsys):
     assert program["predict"](np.zeros((0, 8, 8, 3), np.uint8)).shape == (0,)
 
 
-def test_a_number_keeps_its_value_whatever_the_decimal_sign():
-    """Also where the column's text has a comma: a number of the program is no text."""
+def test_typed_number_is_independent_of_the_decimal_sign():
+    """A typed number is not text, even if the text of the column has decimal commas."""
     for cell in (2.5, Decimal("2.5"), "2,5"):
         assert PROGRAM["features"]([ROW | {"weight": cell}])[0, WEIGHT] == (
             np.float32((2.5 - COLUMN.mean) / COLUMN.scale)
         )
 
 
-def test_a_column_that_is_not_there_is_named():
+def test_missing_column_is_named():
     with pytest.raises(ValueError, match=r"column 'age', which the model needs, is absent"):
         PROGRAM["predict"]([{"weight": 3}])
 
@@ -261,7 +259,7 @@ def write(path, table, delimiter=",", first=""):
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsys):
+def test_formulas_are_escaped_unless_raw(raw, tmp_path, capsys):
     from plainnet.cli.commands.predict import Predictions
     from plainnet.config import TrainConfig
     from plainnet.training import train
@@ -281,7 +279,7 @@ def test_text_that_is_a_formula_is_made_harmless_unless_raw(raw, tmp_path, capsy
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
 @pytest.mark.parametrize(("delimiter", "first"), [(",", ""), (";", "\ufeff"), ("\t", "sep=\t\r\n")])
-def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_path, capsys):
+def test_program_output_matches_predict(task, delimiter, first, tmp_path, capsys):
     from plainnet.cli.commands.predict import Predictions
 
     model, file = table_models()[task], tmp_path / "rows.csv"
@@ -299,13 +297,13 @@ def test_as_a_program_it_prints_what_predict_prints(task, delimiter, first, tmp_
     "text",
     ["a, b;c\n1,5;2\n3,5;4\n", "one\n1,5\n2,5\n", "city, state;n\nOslo, NO;5\n", "a,b\n1;2,x\n"],
 )
-def test_the_delimiter_is_the_one_that_plainnet_finds(text, tmp_path):
+def test_delimiter_detection_matches_plainnet(text, tmp_path):
     (tmp_path / "rows.csv").write_text(text)
     rows = PROGRAM["read_rows"](tmp_path / "rows.csv")
     assert rows == read_frame(tmp_path / "rows.csv").to_dict("records")
 
 
-def test_run_as_a_script_it_is_the_same_and_says_what_is_wrong(tmp_path):
+def test_script_output_and_errors(tmp_path):
     model, file, script = table_models()["binary"], tmp_path / "rows.csv", tmp_path / "m.py"
     write(file, frame().assign(city="Atlantis").head(1))
     script.write_text(to_python(model), encoding="utf-8")
@@ -341,7 +339,7 @@ MODES = {
 }
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+def test_closed_pipe_is_no_error(tmp_path):
     model = table_models()["binary"]
     script, file = tmp_path / "model.py", tmp_path / "rows.csv"
     script.write_text(to_python(model), encoding="utf-8")
@@ -354,7 +352,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
 
 
 def picture(path, mode, size, orientation=1, **options):
-    """Write a picture of noise on a slope."""
+    """Write a picture of noise on a gradient."""
     rng = np.random.default_rng(len(path.name))
     w, h = size
     X = np.add.outer(np.linspace(0, 120, h), np.linspace(0, 90, w))[..., None]
@@ -369,7 +367,7 @@ def picture(path, mode, size, orientation=1, **options):
     image.save(path, exif=exif, **options)
 
 
-def test_pictures_are_read_as_plainnet_reads_them(tmp_path):
+def test_pictures_are_read_as_in_plainnet(tmp_path):
     program = loaded(to_python(picture_model(8)))
     for name, (mode, size, options) in MODES.items():
         path = tmp_path / name
@@ -410,7 +408,7 @@ def test_only_regular_files_are_read(tmp_path):
             read("nowhere")
 
 
-def test_pictures_of_other_kinds_or_too_many_pixels_are_refused(tmp_path):
+def test_invalid_or_oversized_pictures_raise(tmp_path):
     read = loaded(to_python(picture_model()))["read_picture"]
     (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     with pytest.raises(OSError, match="cannot identify image file"):  # Ghostscript is not started
@@ -420,8 +418,8 @@ def test_pictures_of_other_kinds_or_too_many_pixels_are_refused(tmp_path):
         read(tmp_path / "a.png")
 
 
-def test_it_reads_well():
-    """No line is long, nothing stands in it that this model does not need, no name runs away."""
+def test_exported_code_is_readable():
+    """Lines are short, and the code contains only what the model needs."""
     for name, model in {**table_models(), "picture": picture_model(8)}.items():
         text = to_python(model)
         tree = ast.parse(text)
@@ -436,7 +434,7 @@ def test_it_reads_well():
         assert imported - used == set(), name
 
 
-def test_small_arrays_are_written_out_and_large_ones_packed():
+def test_small_arrays_are_literals_and_large_ones_encoded():
     text = to_python(table_model(lambda n, k: mlp(n, (20,), k)))
     packed = [
         line for line in text.split("\n") if line.startswith("WEIGHTS") and "unpacked" in line
@@ -445,7 +443,7 @@ def test_small_arrays_are_written_out_and_large_ones_packed():
     assert 'WEIGHTS["dense1.b"] = np.array([' in text
 
 
-def test_the_same_model_gives_the_same_text():
+def test_same_model_gives_the_same_text():
     assert to_python(table_models()["everything"]) == to_python(table_models()["everything"])
 
 
@@ -457,7 +455,7 @@ class Square(Activation):
         return dY
 
 
-def test_every_export_knows_every_layer():
+def test_every_export_supports_every_layer():
     from plainnet.export import html, model_spec, onnx, python
 
     every = set(LAYERS) - set(model_spec._NO_EFFECT)
@@ -465,7 +463,7 @@ def test_every_export_knows_every_layer():
 
 
 @pytest.mark.parametrize("name", [one.name for one in FORMATS])
-def test_an_unknown_layer_is_refused(name):
+def test_unknown_layer_raises(name):
     model = table_model(lambda n, k: Sequential([Dense(3), Square(), Dense(k)], n))
     message = (
         r"^layer 'square1' is of the kind 'Square', which this export does not know: it knows "

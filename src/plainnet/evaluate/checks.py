@@ -150,7 +150,7 @@ def repeated_rows(images: bool, found: Copies, m: int, *, training: bool = False
 
 
 def is_notable(images: bool, found: Copies, m: int) -> bool:
-    """Whether copies are more than chance: any near one, any image, or a twentieth of the rows.
+    """Return whether copies are more than chance: a near one, an image, or a twentieth of the rows.
 
     Few values (Yes and No, whole numbers) make some rows of a table equal by chance.
     """

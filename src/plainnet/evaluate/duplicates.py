@@ -242,6 +242,6 @@ def _match_images(train: Array, X: Array) -> NDArray[np.bool_]:
 
 
 def _is_distinctive(hashes: Hashes) -> NDArray[np.bool_]:
-    """Whether a hash is of an image that shows something."""
+    """Return which hashes are of images that show something."""
     bits = np.bitwise_count(hashes)
     return np.asarray((bits >= _BLANK) & (bits <= 64 - _BLANK))

@@ -36,7 +36,7 @@ _CONFUSION = {
 @final
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How well predictions agree with the truth: the loss and the metrics of the task."""
+    """The loss and the metrics of predictions on some rows."""
 
     task: str
     rows: int
@@ -95,7 +95,7 @@ class Scores:
 @final
 @dataclass(frozen=True, eq=False)
 class ProbabilityScores:
-    """How good the probabilities of one yes/no question are, over all thresholds."""
+    """Calibration and curves of the probabilities of one yes/no question."""
 
     name: str | None  # the class or label; None for the positive or the predicted class
     brier: float
@@ -167,7 +167,7 @@ class BaselineResult:
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a model is on some rows, in numbers and in words."""
+    """Scores, baselines, verdict and findings of a model on some rows."""
 
     scores: Scores
     baselines: tuple[BaselineResult, ...]  # from the simplest

@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def regression(self) -> bool:
-        """Whether numbers are predicted."""
+        """True if numbers are predicted."""
         return self.target.task == "regression"
 
     @property
@@ -57,7 +57,7 @@ class Comparison:
         return count(self.scores.rows, f"{'held-out ' if self.held_out else ''}{self.unit}")
 
     def is_close(self, baseline: BaselineResult) -> bool:
-        """Whether people would call a baseline nearly as good as the network, or better."""
+        """Return whether a baseline is nearly as good as the network, or better."""
         d = baseline.difference
         if self.regression:
             return bool(baseline.scores.main <= _CLOSE_RMSE * self.scores.main)
@@ -71,7 +71,7 @@ class Comparison:
 def verdict(case: Comparison) -> str:
     """Say whether the network is better than the best baseline, and which are nearly as good.
 
-    There is no verdict where most rows were trained on. Better or worse is said only where the 95 %
+    There is no verdict where most rows were trained on. It is better or worse only where the 95 %
     interval of the paired difference excludes zero: Newcombe's for shares, Student's for numbers
     and for several labels (see `plainnet.metrics.intervals`). Choosing the best of several
     baselines on the same rows favors the baselines, never the network.

@@ -17,7 +17,7 @@ from plainnet.nn.layers import Dense
 @final
 @dataclass(frozen=True, eq=False)
 class GlobalExplanation:
-    """What a model relies on, and where it fails, on rows with known targets."""
+    """The importance of each column and the mistakes of a model, on rows with known targets."""
 
     rows: int
     wrong: int | None  # rows with a wrong label; None for a regression

@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
 
 
 class Importance(NamedTuple):
-    """How much worse a model gets without a column or a tile; near 0 if it does not need it."""
+    """The rise of the loss without a column or tile; near 0 if the model does not need it."""
 
     name: str
     loss: Estimate  # rise of the mean loss

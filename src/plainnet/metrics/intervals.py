@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 class Difference(NamedTuple):
-    """How much better one predictor is than another on the same rows, with its 95 % interval."""
+    """The difference of two predictors on the same rows, with its 95 % interval."""
 
     value: float  # above 0 where the first is better
     low: float
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
     @property
     def sure(self) -> bool:
-        """Whether the interval excludes zero."""
+        """True if the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 

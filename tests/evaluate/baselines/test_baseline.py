@@ -1,4 +1,4 @@
-"""The constant prediction: no other constant is better; it is scored on rows it has not seen."""
+"""Constant baseline: no other constant is better; scored on unseen rows."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def baseline(task, y_train, y_true, n_out):
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_the_constant_predicts_the_majority(labels):
+def test_constant_predicts_the_majority(labels):
     assert mean_target("multiclass", labels, 4).argmax() == majority(labels, 4)
     binary = np.array(labels) > 1
     assert (mean_target("binary", binary, 1)[0] > 0.5) == majority(binary, 2)
@@ -38,7 +38,7 @@ def test_no_other_constant_has_a_lower_loss():
 
 
 def test_baselines_on_other_rows():
-    """Learned: class 0 of two; numbers with mean 2. Scored on rows where that is mostly wrong."""
+    """Trained on class 0 and on numbers with mean 2; scored on rows where this is mostly wrong."""
     got = baseline("binary", [0, 0, 1], [1, 1, 1, 0], n_out=1)
     assert (got["accuracy"], got["recall"], got["roc_auc"]) == (0.25, 0, 0.5)
     got = baseline("multiclass", [0, 2, 2], [2, 2, 1, 0], n_out=3)

@@ -1,4 +1,4 @@
-"""One column's rule: as good as any that brute force finds, and said in the user's words."""
+"""One-rule baseline: as good as brute force, and described in the user's terms."""
 
 import itertools
 import json
@@ -23,7 +23,7 @@ NUMBER = FeatureSpan("x", "number", 0, 1)
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), min_size=1, max_size=20),
     st.integers(2, 3),
 )
-def test_no_cuts_are_better(rows, n_classes):
+def test_cuts_are_optimal(rows, n_classes):
     x = np.array([[float(a)] for a, _ in rows])
     y = np.array([b % n_classes for _, b in rows])
     rule = fit_rules([NUMBER], x, y, n_classes)[0][1]
@@ -50,7 +50,7 @@ def frame(m=60):
     )
 
 
-def test_each_kind_of_column_in_its_own_words():
+def test_rule_text_of_every_column_kind():
     table = frame()
     schema = TableSchema.infer(table)
     X, where = schema.transform(table), feature_spans(schema)
@@ -74,21 +74,21 @@ def test_each_kind_of_column_in_its_own_words():
         np.testing.assert_allclose(rule.predict(X).sum(axis=1), 1)
 
 
-def test_values_that_all_differ_do_not_win():
-    """A level for each row knows the training rows by heart; one left out, it knows nothing."""
+def test_unique_values_do_not_win():
+    """One level per row memorizes the training rows and knows nothing about a left-out row."""
     place = FeatureSpan("name", "category", 0, 21, levels=tuple(map(str, range(20))))
     F = np.eye(20, 21)
     assert fit_rules([place], F, np.arange(20) % 2, 2)[0][0] == 0
 
 
-def test_a_code_of_many_classes_is_found():
+def test_code_of_many_classes_is_found():
     y = np.arange(200) % 20
     share, rule = fit_rules([NUMBER], y[:, None].astype(np.float32), y, 20)[0]
     assert share == 1
     assert len(rule.cuts) == 19
 
 
-def test_a_rule_comes_back_from_json():
+def test_rule_json_round_trip():
     table = frame()
     schema = TableSchema.infer(table)
     X, where = schema.transform(table), feature_spans(schema)
@@ -116,7 +116,7 @@ def test_a_rule_comes_back_from_json():
         {"more": 1},
     ],
 )
-def test_a_rule_that_somebody_edited_is_refused(change):
+def test_edited_rule_raises(change):
     good = Rule(NUMBER, (0.0, 1.0), np.ones((3, 2), np.int64)).to_json()
     Rule.from_json(JsonReader(good, "rule"), 1, 2)
     with pytest.raises(ModelFileError, match="damaged or was edited"):

@@ -1,4 +1,4 @@
-"""The baselines' regressions are where their cost is lowest, by conditions from outside."""
+"""Linear baselines satisfy independent optimality conditions."""
 
 import itertools
 import signal
@@ -11,7 +11,7 @@ from plainnet.evaluate.baselines.regression import fit_regression
 from plainnet.train.step import TrainStep
 
 
-def test_least_squares_is_that_of_numpy():
+def test_least_squares_matches_numpy():
     rng = np.random.default_rng(0)
     x = rng.standard_normal(80)
     y = 3 * x - 2 + rng.standard_normal(80)
@@ -22,7 +22,7 @@ def test_least_squares_is_that_of_numpy():
     assert views["dense1.b"].item() == pytest.approx(start, rel=1e-5)
 
 
-def test_least_squares_of_wide_and_of_dependent_columns():
+def test_least_squares_of_wide_and_dependent_columns():
     rng = np.random.default_rng(1)
     X = rng.standard_normal((10, 30)).astype(np.float32)
     y = rng.standard_normal((10, 2)).astype(np.float32)
@@ -36,8 +36,8 @@ def test_least_squares_of_wide_and_of_dependent_columns():
 @pytest.mark.parametrize(
     ("m", "n", "scale"), [(300, 5, (1, 1, 1, 1, 1)), (300, 5, (1, 100, 0.01, 1, 1)), (30, 200, 1)]
 )
-def test_the_gradient_of_logistic_regression_is_zero(m, n, scale):
-    """At the minimum of the cost with the penalty |w|^2 / 2m, of columns brought to one scale."""
+def test_logistic_regression_has_zero_gradient(m, n, scale):
+    """At the minimum of the cost with penalty |w|^2 / 2m on standardized columns."""
     rng = np.random.default_rng(2)
     X = (rng.standard_normal((m, n)) * np.ones(n) * scale + 1).astype(np.float32)
     y = (X[:, 0] / X[:, 0].std() + rng.standard_normal(m) > 1).astype(np.float32)
@@ -51,7 +51,7 @@ def test_the_gradient_of_logistic_regression_is_zero(m, n, scale):
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_the_gradient_of_several_outputs_is_zero(task):
+def test_multi_output_regression_has_zero_gradient(task):
     rng = np.random.default_rng(6)
     X = rng.standard_normal((200, 4)).astype(np.float32)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -77,7 +77,7 @@ def test_several_classes_and_labels_are_learned():
     assert ((net.predict_logits(X) > 0) == labels).mean() > 0.98
 
 
-def test_much_data_is_taken_in_parts(monkeypatch):
+def test_large_data_is_processed_in_blocks(monkeypatch):
     monkeypatch.setattr(regression, "_WORK", 0)
     X = np.random.default_rng(4).standard_normal((2000, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.float32)
@@ -85,7 +85,7 @@ def test_much_data_is_taken_in_parts(monkeypatch):
     assert ((net.predict_logits(X)[:, 0] > 0) == y).mean() > 0.97
 
 
-def test_nothing_is_left_to_chance():
+def test_baselines_are_deterministic():
     X = np.random.default_rng(5).standard_normal((50, 4)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.float32)
     one, two = (fit_regression("binary", X, y, 1).params.theta for _ in range(2))
@@ -93,7 +93,7 @@ def test_nothing_is_left_to_chance():
 
 
 @pytest.mark.parametrize("work", [10**18, 0])  # full batches, mini-batches
-def test_ctrl_c_leaves_no_half_trained_baseline(monkeypatch, work):
+def test_ctrl_c_leaves_no_partial_baseline(monkeypatch, work):
     monkeypatch.setattr(regression, "_WORK", work)
     steps = itertools.count()
 
