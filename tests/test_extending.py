@@ -170,6 +170,6 @@ def test_it_is_known_by_name():
 
 
 @pytest.mark.parametrize("export", [to_onnx, to_python])
-def test_an_export_refuses_what_it_does_not_know(export):
+def test_export_refuses_unknown_layers(export):
     with pytest.raises(PlainnetError, match="layer 'scale1' is of the kind 'Scale', which this"):
         export(trained())

@@ -317,7 +317,7 @@ b"""
 
 
 @files
-def test_a_file_has_at_most_300_lines_of_code(path):
+def test_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 

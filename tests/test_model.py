@@ -210,7 +210,7 @@ def test_edited_file_raises_in_one_sentence(models, tmp_path, change, says):
     assert str(path) in str(error.value)
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path):
+def test_same_seed_gives_the_same_bytes(tmp_path):
     files = []
     for name in ("a", "b"):
         result = train(introverts(100), TrainConfig(epochs=2, dropout=0.2, validation_fraction=0.2))

@@ -112,7 +112,7 @@ def test_too_few_labels_raise_without_broadcasting():
 
 
 @pytest.mark.parametrize(("dtype", "worst"), [(np.float32, 15.942385), (np.float64, 36.043653)])
-def test_the_clip_depends_on_the_dtype(dtype, worst):
+def test_clip_depends_on_the_dtype(dtype, worst):
     """The cost of one sample is at most 23 log 2 or 52 log 2."""
     for a, y in [(1, 0), (0, 1)]:
         A = np.array([[a]], dtype=dtype)

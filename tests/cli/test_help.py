@@ -26,7 +26,7 @@ COMMANDS = (
 )
 
 
-def test_the_version(cli: Cli) -> None:
+def test_version(cli: Cli) -> None:
     assert cli("--version") == (0, f"{__version__}\n", "")
 
 
@@ -47,7 +47,7 @@ def test_help_of_a_command_has_an_example(cli: Cli, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command: str) -> None:
+def test_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command: str) -> None:
     out = cli(command, "--help").out
     assert set(re.findall("--(?:no|empty)-[a-z-]+", out)) <= {
         "--no-fingerprints",

@@ -94,7 +94,7 @@ DEEP = Raw("[" * 70 + "]" * 70)
         (put("schema", "columns", 1, "low", -1e308), "do not fit each other"),
     ],
 )
-def test_a_forged_header_is_refused_in_one_line(forged, change, says):
+def test_forged_header_raises_in_one_line(forged, change, says):
     path = forged(change)
     with pytest.raises(ModelFileError) as error:
         Model.load(path)
@@ -152,7 +152,7 @@ def laid(described, n, header=None):
     return format_one.framed(json.dumps(outer).encode(), (EIGHT * (n // 8 + 1))[:n])
 
 
-def test_a_valid_layout_is_read(tmp_path):
+def test_valid_layout_is_read(tmp_path):
     (tmp_path / "m").write_bytes(laid({"b": TWO, "a": ONE}, 16))
     assert {n: a.tolist() for n, a in read_model(tmp_path / "m")[0].items()} == {
         "a": [1.5],
@@ -161,7 +161,7 @@ def test_a_valid_layout_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("what", LAYOUTS)
-def test_an_invalid_layout_is_refused(tmp_path, what):
+def test_invalid_layout_is_refused(tmp_path, what):
     described, n, says = LAYOUTS[what]
     (tmp_path / "m").write_bytes(laid(described, n))
     with pytest.raises(ModelFileError) as error:
@@ -186,14 +186,14 @@ def test_an_invalid_layout_is_refused(tmp_path, what):
         (format_one.framed(b'{"__metadata__":{"plainnet":1}}', b""), "not a model that plainnet"),
     ],
 )
-def test_an_invalid_container_is_refused(tmp_path, content, says):
+def test_invalid_container_is_refused(tmp_path, content, says):
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(ModelFileError) as error:
         read_model(tmp_path / "m")
     assert says in str(error.value)
 
 
-def test_a_too_long_header_is_not_read(tmp_path, monkeypatch):
+def test_too_long_header_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "m").write_bytes(laid({"a": ONE}, 8))
     monkeypatch.setattr(model_file, "MAX_HEADER", 50)
     with pytest.raises(ModelFileError, match="its header is longer than 50 bytes"):
@@ -203,7 +203,7 @@ def test_a_too_long_header_is_not_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("unit", ["[],", "0,", '{"a":0},', "0\\u002c"])
-def test_a_header_of_many_values_is_not_parsed(tmp_path, unit):
+def test_header_of_many_values_is_not_parsed(tmp_path, unit):
     """Commas that are escaped in the outer header are seen in the inner one."""
     many = unit.replace('"', '\\"') * (2_000_001 // sum(map(unit.count, ",:[{\\")))
     outer = '{"__metadata__":{"plainnet":"{\\"format\\":1,\\"x\\":[' + many + '0]}"}}'
@@ -213,12 +213,12 @@ def test_a_header_of_many_values_is_not_parsed(tmp_path, unit):
     assert "(its header holds more than 2,000,000 values)" in str(error.value)
 
 
-def test_a_header_of_many_values_is_not_written(tmp_path):
+def test_header_of_many_values_is_not_written(tmp_path):
     with pytest.raises(ModelFileError, match="2,000,000 values"):
         write_model(tmp_path / "m", {"a": np.ones(1)}, {"x": [0] * 2_000_001})
 
 
-def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
+def test_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
     many = {"dtype": "F64", "shape": [4000], "data_offsets": [0, 32_000]}  # more than is buffered
     (tmp_path / "m").write_bytes(laid({"a": many}, 32_000))
     entries = model_file._entries
@@ -234,21 +234,21 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path, monkeypatch):
         read_model(tmp_path / "m")
 
 
-def test_a_record_may_be_nested_to_the_documented_depth(forged):
+def test_record_may_be_nested_to_the_documented_depth(forged):
     inner = Raw("[" * 62 + "]" * 62)  # within the header and the record
     assert "x" in Model.load(forged(put("record", "x", inner))).record
     with pytest.raises(ModelFileError):
         Model.load(forged(put("record", "x", Raw("[" * 63 + "]" * 63))))
 
 
-def test_a_network_that_could_not_be_read_again_is_refused():
+def test_network_that_could_not_be_read_again_is_refused():
     model = Model.load(GOLDEN)
     long = Sequential([Dense(1), *(ReLU() for _ in range(10_001))], model.net.in_shape)
     with pytest.raises(PlainnetError, match=r"at most 10,000 layers, this network has 10,\d{3}"):
         Model(model.schema, model.target, long, model.loss)
 
 
-def test_an_unreadable_file_is_not_written(tmp_path):
+def test_unreadable_file_is_not_written(tmp_path):
     deep = []
     for _ in range(70):
         deep = [deep]
@@ -265,7 +265,7 @@ def test_an_unreadable_file_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_huge_shape_is_refused_with_a_short_message():
+def test_huge_shape_is_refused_with_a_short_message():
     wide = {"in_shape": [10**300] * 20, "dtype": "float32"}
     layers = [{"kind": "Flatten"}, {"kind": "Dense", "n_out": 1, "init": "zeros"}]
     with pytest.raises(PlainnetError) as error:
@@ -290,7 +290,7 @@ DATA_COMMANDS = (
     [fill("batchnorm1.running_var", -9.0), fill("dense3.W", 1e30)],
     ids=["a negative variance", "outputs beyond all bounds"],
 )
-def test_a_network_with_extreme_weights_is_refused(forged, command, change, cli, tmp_path):
+def test_network_with_extreme_weights_is_refused(forged, command, change, cli, tmp_path):
     model = forged(change)
     arguments = [str({"M": model, "D": tmp_path / "d.csv"}.get(w, w)) for w in command.split()]
     outcome = cli(*arguments)
@@ -340,7 +340,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("what", RECORDS)
-def test_a_foreign_record_is_ignored(forged, what, cli, tmp_path):
+def test_foreign_record_is_ignored(forged, what, cli, tmp_path):
     model = forged(RECORDS[what])
     commands = [("summary", model), ("report", model, "--out", "r.html")]
     if any(word in what for word in ("rates", "costs", "history", "epoch", "huge")):
@@ -373,7 +373,7 @@ def test_baselines_that_do_not_fit_are_refused_when_used(forged, change, says, c
     assert cli("predict", model, "d.csv").code == 0
 
 
-def test_a_history_written_by_plainnet_is_read():
+def test_history_written_by_plainnet_is_read():
     record = read_model(GOLDEN)[1]["record"]
     history = recorded_history(record)
     assert history.record() == record["history"]
@@ -396,7 +396,7 @@ def test_a_history_written_by_plainnet_is_read():
         {"stopped": 1},
     ],
 )
-def test_an_invalid_history_is_ignored(change):
+def test_invalid_history_is_ignored(change):
     record = read_model(GOLDEN)[1]["record"]
     assert len(record["history"]["loss"]) == 60
     record["history"].update(change)

@@ -374,7 +374,7 @@ def test_evaluation_reveals_no_single_row(task):
         ("multilabel", {"verdict": None}),
     ],
 )
-def test_an_edited_evaluation_is_refused(task, change):
+def test_edited_evaluation_is_refused(task, change):
     result = train(several(task, 60), TrainConfig(epochs=1, task=task))
     stored_json = json.loads(json.dumps(result.model.record["evaluation"]))
     target = result.model.target

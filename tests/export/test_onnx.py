@@ -47,7 +47,7 @@ def close(got, expected, within=1e-5):
 # --- layers --------------------------------------------------------------------------------------
 
 
-def test_the_table_leaves_out_no_layer():
+def test_cases_cover_all_layers():
     assert {type(make()) for make in FLAT.values()} == set(KNOWN_LAYERS.values())
 
 

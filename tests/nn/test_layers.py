@@ -251,7 +251,7 @@ def test_running_statistics_are_not_trained():
     assert net.params.trained.size == net.params.theta.size - 6
 
 
-def test_the_bias_below_batch_norm_has_no_gradient():
+def test_bias_below_batch_norm_has_no_gradient():
     net = Sequential([Dense(3), BatchNorm(), Dense(1)], n_in=2, dtype=np.float64)
     net.forward(normals(8, 2), train=True)
     net.backward(normals(8, 1, seed=1))

@@ -54,7 +54,7 @@ def test_cases_cover_all_layers_losses_and_activations():
 
 
 @pytest.mark.parametrize("make", [make for make, *_ in [*LAYERS.values(), *LOSSES.values()]])
-def test_the_repr_of_a_layer_and_a_loss_can_be_pasted(make):
+def test_layer_and_loss_repr_round_trip(make):
     one = make()
     again = eval(repr(one), vars(nn))
     assert type(again) is type(one)

@@ -205,6 +205,6 @@ def test_every_option_has_an_effect(one, other):
 
 
 @pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-def test_the_repr_of_a_schedule_can_be_pasted(make):
+def test_schedule_repr_evaluates_to_the_schedule(make):
     schedule = WarmUp(make(0.1, 50), steps=3)
     assert eval(repr(schedule), vars(plainnet.optim)) == schedule

@@ -14,12 +14,12 @@ STYLE = (TEMPLATES / "style.css").read_text(encoding="utf-8")
 HEATS = [f"heat-{i}" for i in range(1, 5)] + [f"wrong-{i}" for i in range(1, 5)]
 
 
-def test_the_templates_are_data_of_the_package():
+def test_templates_are_data_of_the_package():
     names = {entry.name for entry in TEMPLATES.iterdir()}
     assert {"base.html", "parts.html", "report.html", "style.css"} <= names
 
 
-def test_the_policy_allows_this_style_sheet_and_pictures_in_the_page():
+def test_policy_allows_this_style_sheet_and_pictures_in_the_page():
     text = page("base.html", title="t")
     style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -34,14 +34,14 @@ def test_the_policy_allows_this_style_sheet_and_pictures_in_the_page():
     assert text.index("Content-Security-Policy") < text.index("<style>")
 
 
-def test_the_policy_comes_before_all_data():
+def test_policy_comes_before_all_data():
     text = page("base.html", title="<evil>", subtitle="<evil>", contents=[("a", "<evil>")])
     assert text.index("Content-Security-Policy") < text.index("&lt;evil&gt;")
     assert "<evil>" not in text
     assert text.count("&lt;evil&gt;") == 4  # title, heading, subtitle, contents
 
 
-def test_the_style_requests_nothing():
+def test_style_requests_nothing():
     assert not re.search(r"url\(|@import|@font-face|http|</", STYLE)
 
 
@@ -69,7 +69,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_the_measure_of_contrast():
+def test_contrast_ratio():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(
         4.48, abs=0.005
@@ -100,6 +100,6 @@ def test_numbers_on_shades_and_lines_have_enough_contrast(scheme):
     assert min(series.values()) >= 3, series
 
 
-def test_a_long_table_is_cut_and_counted():
+def test_long_table_is_cut_and_counted():
     table = Table("Many", ("a",), [[str(i)] for i in range(LISTED + 3)])
     assert (len(table.listed), table.more) == (LISTED, 3)

@@ -26,7 +26,7 @@ def page(task, rows=True):
 
 
 @tasks
-def test_a_report_runs_nothing_and_requests_nothing(task):
+def test_report_runs_nothing_and_requests_nothing(task):
     for element in page(task).elements:
         assert element["tag"] not in {"script", "iframe", "object", "embed", "link", "form", "base"}
         for name, value in element["of"].items():
@@ -48,7 +48,7 @@ def test_text_of_the_user_is_escaped(task):
 
 @tasks
 @pytest.mark.parametrize("rows", [True, False])
-def test_the_same_input_gives_the_same_text(task, rows):
+def test_same_input_gives_the_same_text(task, rows):
     done = result(task)
     again = report(
         done.model,
@@ -64,7 +64,7 @@ def test_the_same_input_gives_the_same_text(task, rows):
 
 
 @tasks
-def test_a_model_that_was_saved_has_the_same_report(task, tmp_path):
+def test_model_that_was_saved_has_the_same_report(task, tmp_path):
     done = result(task)
     done.model.save(tmp_path / "m.safetensors")
     loaded = Model.load(tmp_path / "m.safetensors")
@@ -74,7 +74,7 @@ def test_a_model_that_was_saved_has_the_same_report(task, tmp_path):
 
 
 @tasks
-def test_a_report_changes_nothing(task, tmp_path):
+def test_report_changes_nothing(task, tmp_path):
     done = result(task)
     before, theta = repr(done.model.record), done.model.net.params.theta.tobytes()
     report(done.model, name="m", rows=done.data.test)
@@ -95,7 +95,7 @@ def test_headings_are_in_order(task, rows):
 
 
 @tasks
-def test_the_page_has_a_language_and_landmarks(task):
+def test_page_has_a_language_and_landmarks(task):
     assert page(task).all("html")[0]["of"]["lang"] == "en"
     assert len(page(task).all("main")) == 1
     assert page(task).all("nav")[0]["of"]["aria-label"]
@@ -160,7 +160,7 @@ def test_sections(task):
 
 
 @tasks
-def test_the_scores_are_those_of_the_evaluation(task):
+def test_scores_are_those_of_the_evaluation(task):
     found = result(task).model.record["evaluation"]
     tables = {one["text"].split("\n")[1]: one for one in page(task, False).all("table")}
     texts = next(
@@ -217,7 +217,7 @@ def test_repeated_trainings_are_in_the_report():
     assert "3 trainings with different seeds" in [one["text"] for one in seen.all("caption")]
 
 
-def test_a_report_without_data_explains_the_missing_pictures():
+def test_report_without_data_explains_the_missing_pictures():
     assert not page("pictures", False).all("img")
     texts = page("pictures", False).all("main")[0]["text"]
     assert "No pictures are shown, because a model file holds none" in texts
@@ -231,7 +231,7 @@ def test_every_class_has_its_line_and_its_name_in_the_legend():
     assert legends[:4] == [name.strip() for name in result("multiclass").model.target.classes]
 
 
-def test_the_confusion_matrix_counts_every_row():
+def test_confusion_matrix_counts_every_row():
     seen = page("multiclass")
     [matrix] = [one for one in seen.all("table") if one["of"].get("class") == "matrix"]
     cells = [
@@ -241,7 +241,7 @@ def test_the_confusion_matrix_counts_every_row():
     assert len(cells) == 16
 
 
-def test_the_most_serious_findings_come_first():
+def test_most_serious_findings_come_first():
     levels = [
         one["text"] for one in page("binary").all("span") if one["of"].get("class") == "level"
     ]
@@ -249,7 +249,7 @@ def test_the_most_serious_findings_come_first():
     assert levels == sorted(levels, key=("problem", "warning", "note").index)
 
 
-def test_the_gallery_shows_mistakes_first():
+def test_gallery_shows_mistakes_first():
     seen = page("pictures")
     pictures = seen.all("img")
     assert 1 <= len(pictures) <= 12
@@ -263,7 +263,7 @@ def test_rows_that_were_left_out_are_named():
     assert f"left out {EVIL}" in [one["text"] for one in page("binary").all("li")]
 
 
-def test_a_report_without_rows_and_record_shows_the_rest():
+def test_report_without_rows_and_record_shows_the_rest():
     done = result("binary").model
     bare = Model(done.schema, done.target, done.net, done.loss)
     assert headings(Page(report(bare, name="m"))) == ["Data", "Reproduce"]
@@ -271,14 +271,14 @@ def test_a_report_without_rows_and_record_shows_the_rest():
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"loss": ["x"]}])
 @pytest.mark.parametrize("part", ["history", "evaluation", "rows", "config", "notes", "findings"])
-def test_a_foreign_record_is_ignored(part, value):
+def test_foreign_record_is_ignored(part, value):
     done = result("binary").model
     record = {**done.record, part: value}
     text = report(Model(done.schema, done.target, done.net, done.loss, record), name="m")
     assert "Reproduce" in text
 
 
-def test_the_command_and_the_options_are_shown():
+def test_command_and_the_options_are_shown():
     texts = page("regression").all("pre")[0]["text"]
     assert texts == f"plainnet train {EVIL}"
     pairs = page("regression")

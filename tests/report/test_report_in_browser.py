@@ -17,7 +17,7 @@ VIEWS += [("pictures", 1200, False), ("pictures", 360, True), ("multiclass", 120
 
 
 @pytest.mark.parametrize(("task", "width", "dark"), VIEWS)
-def test_a_report_opens_without_message_or_request_and_fits(task, width, dark, tmp_path):
+def test_report_opens_without_message_or_request_and_fits(task, width, dark, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(text_of(task), encoding="utf-8")
     with chromium.opened(file, width=width, dark=dark) as tab:
@@ -42,7 +42,7 @@ def test_charts_take_the_colors_of_the_page(tmp_path):
     assert dark == ("rgb(125, 180, 240)", "rgb(233, 236, 239)")
 
 
-def test_a_screen_reader_gets_tables_headings_and_named_images(tmp_path):
+def test_screen_reader_gets_tables_headings_and_named_images(tmp_path):
     """The tree that a screen reader gets, on a phone, where tables are laid out as cards."""
     file = tmp_path / "report.html"
     file.write_text(text_of("pictures"), encoding="utf-8")
@@ -55,7 +55,7 @@ def test_a_screen_reader_gets_tables_headings_and_named_images(tmp_path):
     assert all(images)
 
 
-def test_a_report_prints_light_and_without_navigation(tmp_path):
+def test_report_prints_light_and_without_navigation(tmp_path):
     file = tmp_path / "report.html"
     file.write_text(text_of("binary"), encoding="utf-8")
     with chromium.opened(file, dark=True) as tab:

@@ -41,7 +41,7 @@ def texts(chart):
 
 
 @every
-def test_a_chart_is_plain_svg_with_title_and_description(chart):
+def test_chart_is_plain_svg_with_title_and_description(chart):
     root = ElementTree.fromstring(chart.svg)
     assert (root.tag, root.get("role")) == ("svg", "img")
     title, desc = root.find("title"), root.find("desc")
@@ -86,7 +86,7 @@ def test_every_mark_lies_within_the_chart(chart):
         assert 0 <= float(rect.get("y")) <= height - float(rect.get("height"))
 
 
-def test_the_same_input_gives_the_same_text():
+def test_same_input_gives_the_same_text():
     assert falling() == CHARTS["lines"]
 
 

@@ -48,7 +48,7 @@ def leaking(frame: pd.DataFrame) -> pd.DataFrame:
         (None, "--optimizer sgd --lr 1e-7", "The cost hardly moves."),
     ],
 )
-def test_a_mistake_leads_to_its_finding(
+def test_mistake_leads_to_its_finding(
     cli: Cli,
     frame: pd.DataFrame,
     tmp_path: Path,
@@ -65,7 +65,7 @@ def test_a_mistake_leads_to_its_finding(
     assert outcome.code == (0 if "hardly" in sentence and "Problem" not in outcome.out else 1)
 
 
-def test_a_good_training(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_good_training(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     outcome = cli("doctor", "a.csv", "--lr 0.01", "--epochs 40")
     assert outcome.code == 0
@@ -87,19 +87,19 @@ def test_pictures(cli: Cli, colors: Path) -> None:
     assert outcome.code == 0, outcome.out
 
 
-def test_a_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
+def test_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("doctor", trained, survey)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Findings: " in outcome.out
 
 
-def test_a_model_takes_no_training_options(cli: Cli, trained: Path, survey: Path) -> None:
+def test_model_takes_no_training_options(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("doctor", trained, survey, "--lr 3")
     assert outcome.code == 2
     assert outcome.err == ("Error: training options do not apply to a model: leave them out\n")
 
 
-def test_a_model_with_a_foreign_record(cli: Cli, trained: Path, survey: Path) -> None:
+def test_model_with_a_foreign_record(cli: Cli, trained: Path, survey: Path) -> None:
     model = Model.load(trained)
     model.record = {"history": {"loss": "low"}}
     model.save(trained)

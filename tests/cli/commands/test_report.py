@@ -45,7 +45,7 @@ def understood(arguments: list[str], path: Path) -> TrainConfig:
     flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     data=names,
 )
-def test_the_command_has_the_same_options(
+def test_command_has_the_same_options(
     hidden: list[int], target: list[str], kind: Any, lr: float | None, flags: Any, data: str
 ) -> None:
     config = TrainConfig(
@@ -68,7 +68,7 @@ def test_the_command_has_the_same_options(
 
 @pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), (), None])
 @pytest.mark.parametrize("pictures", [True, False])
-def test_the_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
+def test_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
     hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
     arguments = command_arguments(TrainConfig(hidden=hidden), "data")
@@ -102,7 +102,7 @@ def test_default_options_are_not_written() -> None:
     assert command_arguments(TrainConfig(), "-a.csv") == ["plainnet", "train", "./-a.csv"]
 
 
-def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:
+def test_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> None:
     arguments = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
     assert cli("train", survey, arguments, "--out", "a.safetensors").code == 0
     command = training_command(Model.load("a.safetensors"))
@@ -114,7 +114,7 @@ def test_the_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "record", [{}, {"data": 3, "config": {}}, {"data": "a", "config": {"x": 1}}]
 )
-def test_a_foreign_record_has_no_command(trained: Path, record: dict[str, Any]) -> None:
+def test_foreign_record_has_no_command(trained: Path, record: dict[str, Any]) -> None:
     model = Model.load(trained)
     model.record = record
     assert training_command(model) == ""
