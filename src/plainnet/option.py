@@ -93,6 +93,8 @@ def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
 
 def checked(owner: str, one: Field[Any], value: Any) -> Any:
     """Return an option's value as a plain Python value; refuse other types and ranges."""
+    if value is one.default:
+        return value
     base, optional, choices = type_parts(one)
     value, what = _plain(value), f"{owner}: {one.name} must be"
     if base == tuple[str, ...] and isinstance(value, str):

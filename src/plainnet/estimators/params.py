@@ -18,7 +18,6 @@ from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
-from plainnet.option import checked
 from plainnet.train.fit import Callback, EarlyStopping
 
 if TYPE_CHECKING:
@@ -83,12 +82,10 @@ def config_of(params: NetParams) -> TrainConfig:
         raise PlainnetError(
             f"{owner}: callbacks must be a list of functions, got {params.callbacks!r}"
         )
-    shared = {
-        name: checked(owner, OPTIONS[name], value)
-        for name, value in given.items()
-        if name in OPTIONS
-    }
-    return TrainConfig(**shared)
+    try:
+        return TrainConfig(**{name: value for name, value in given.items() if name in OPTIONS})
+    except PlainnetError as error:
+        raise PlainnetError(str(error).replace("TrainConfig", owner, 1)) from None
 
 
 def network(

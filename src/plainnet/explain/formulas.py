@@ -12,14 +12,14 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
 
-_ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # of which ``plainnet`` is a folder
+_ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # the folder that holds ``plainnet``
 
 
 class SourceLocation(NamedTuple):
     """Where something is computed.
 
-    ``file`` is relative to the folder that holds the package, and in full for code of your own;
-    ``first`` and ``last`` are line numbers counted from 1; ``text`` is what stands there.
+    ``file`` is relative to the folder that holds the package, and absolute for custom code;
+    ``first`` and ``last`` are line numbers counted from 1; ``text`` is the source.
     """
 
     file: str

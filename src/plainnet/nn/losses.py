@@ -47,7 +47,7 @@ class Loss(ABC):
     >>> loss.metric([[2.0], [1.0]], [1, 0])  # the second row is on the wrong side
     0.5
 
-    A loss of your own:
+    A custom loss:
 
     >>> class Absolute(Loss):
     ...     tasks = ("regression",)
