@@ -7,8 +7,6 @@ import sys
 
 from plainnet import Epoch, TrainConfig
 from plainnet.data.synthetic import pandas_and_bears
-from plainnet.evaluate.baselines import baseline
-from plainnet.metrics.scores import evaluate
 from plainnet.training import train
 
 CONFIG = TrainConfig(
@@ -29,12 +27,7 @@ def report(epoch: Epoch) -> None:
 def main() -> int:
     data = sys.argv[1] if len(sys.argv) > 1 else pandas_and_bears()
     run = train(data, CONFIG, watch=report)
-    target, rows, test = run.model.target, run.data.train, run.data.test
-    assert test is not None
-    own = evaluate(target.task, test.y, run.model.predictions(test.X))
-    base = baseline(target.task, rows.y, test.y, target.n_out)
-    print(f"{len(test.y)} held-out pictures: accuracy {own['accuracy']:.1%}", end=", ")
-    print(f"always the most frequent class {base['accuracy']:.1%}")
+    print(run.model.record["evaluation"]["verdict"])
     cost = run.history.loss[-1]
     print(f"training cost {cost:.4f}, to reach: below {GOAL}")
     return 0 if cost < GOAL else 1

@@ -38,8 +38,8 @@ PARTS = {
 }
 KEY = "plainnet checkpoint"
 TRAININGS = {
-    "table": "--epochs 5 --dropout 0.2 --batch-norm --validation-fraction 0.3 --patience 4 --batch-size 8 "
-    "--hidden 3",
+    "table": "--epochs 5 --dropout 0.2 --batch-norm --validation-fraction 0.3 "
+    "--patience 4 --batch-size 8 --hidden 3",
     "wide": "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 12 --hidden 2",
 }
 # What a folder may be called, what a checkpoint may call a file, and what may lie in the way.

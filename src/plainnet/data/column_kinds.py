@@ -103,7 +103,7 @@ def summarize_values(cells: Cells) -> str:
 
 
 def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: list[str]) -> None:
-    """Note some of the distinct values, the first ones each in a line of its own."""
+    """Note some of the distinct values, the first ones each in a separate line."""
     codes = np.flatnonzero(noted)
     texts, counts = cells.texts(), cells.counts()
     for code in codes[:_LISTED]:

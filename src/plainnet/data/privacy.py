@@ -43,8 +43,8 @@ def _without_rare_levels(column: CategoryColumn, cells: Cells, least: int) -> Co
     counts = dict(zip(cells.texts(), cells.counts().tolist(), strict=True))
     levels = tuple(level for level in column.levels if counts[level] >= least)
     if not levels:  # not even the most frequent one
-        shown = f"{len(counts):,} different, none of them in {least:,} rows"
-        return LeftOutColumn(column.name, column.missing, "identifier", shown)
+        listed = f"{len(counts):,} different, none of them in {least:,} rows"
+        return LeftOutColumn(column.name, column.missing, "identifier", listed)
     return replace(column, levels=levels)
 
 

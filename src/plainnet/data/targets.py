@@ -38,10 +38,10 @@ def drop_unlabeled(
         raise DataError(f"All {n:,} rows miss the target {names}; choose another target.")
     if n and notes is not None:
         rows = cells[0].rows[missing]
-        shown = ", ".join(map(str, rows[:10])) + (" and more" if n > 10 else "")
+        listed = ", ".join(map(str, rows[:10])) + (" and more" if n > 10 else "")
         verb = "row misses its target" if n == 1 else "rows miss their target"
         left = "is left out: data row" if n == 1 else "are left out: data rows"
-        notes.append(f"{n:,} {verb} {names} and {left} {shown}.")
+        notes.append(f"{n:,} {verb} {names} and {left} {listed}.")
     return frame[~missing] if n else frame
 
 
@@ -188,10 +188,10 @@ class Target:
         if self.task == "binary":
             negative, positive = (shortened(name) for name in self.classes)
             return f"binary: {names} is {negative} (0) or {positive} (1)"
-        shown = ", ".join(shortened(name) for name in self.classes[:10])
+        listed = ", ".join(shortened(name) for name in self.classes[:10])
         noun = "classes" if self.task == "multiclass" else "labels"
         more = ", ..." if len(self.classes) > 10 else ""
-        return f"{self.task}: {names} has {len(self.classes)} {noun}: {shown}{more}"
+        return f"{self.task}: {names} has {len(self.classes)} {noun}: {listed}{more}"
 
     def encode(self, frame: pd.DataFrame) -> NDArray[Any]:
         """Encode the target cells for the loss.
@@ -317,9 +317,9 @@ class Target:
         return np.array(found, np.int64)
 
     def _unknown(self, cells: Cells, code: int) -> DataError:
-        shown = ", ".join(shortened(name) for name in self.classes[:5])
+        listed = ", ".join(shortened(name) for name in self.classes[:5])
         more = ", ..." if len(self.classes) > 5 else ""
-        return cells.error(code, f"is not among the {self.task} classes {shown}{more}")
+        return cells.error(code, f"is not among the {self.task} classes {listed}{more}")
 
 
 def _read(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
@@ -402,13 +402,13 @@ def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
         )
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         wanted = "exactly 2" if task == "binary" else "at least 2"
-        shown = "there is no row"
+        listed = "there is no row"
         if classes:
             more = ", ..." if len(classes) > 1 else " in every row"
-            shown = f"{shortened(classes[0])}{more}"
+            listed = f"{shortened(classes[0])}{more}"
         raise DataError(
             f"The target {shortened(cells.name)} has {len(classes)} "
-            f"{'class' if len(classes) == 1 else 'classes'} ({shown}) where a {task} task needs "
+            f"{'class' if len(classes) == 1 else 'classes'} ({listed}) where a {task} task needs "
             f"{wanted}; choose another target or task."
         )
     return classes

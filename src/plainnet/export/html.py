@@ -104,7 +104,7 @@ def _field(column: dict[str, Any]) -> dict[str, Any]:
     if kind == "yesno":
         known = [("0", "No"), ("1", "Yes")]
     else:
-        known = [(str(place), level) for place, level in enumerate(column["levels"])]
+        known = [(str(index), level) for index, level in enumerate(column["levels"])]
         known.append((str(len(known)), "another value"))
     options = [(value, words, words == column["fill"]) for value, words in known]
     hint = f"Usually {column['fill']}"
