@@ -1,5 +1,6 @@
 """Statistics of a network's activations and of the gradient at each layer."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import NamedTuple, final
 
@@ -12,9 +13,9 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
 
-_CHUNK = 1024  # rows at a time
-_SATURATED = 0.01  # of its range, the distance from an end at which an output is saturated
-_GRADIENT_ROWS = 512  # as many rows give the size of a gradient to a few percent
+_CHUNK = 1024  # rows that are propagated together, which limits the memory
+_SATURATED = 0.01  # saturated outputs are closer than this share of the range to an end of it
+_GRADIENT_ROWS = 512  # enough for the size of a gradient to a few percent
 
 
 @final
@@ -25,7 +26,7 @@ class LayerStatistics(NamedTuple):
     units: int
     dead: int  # units of a ReLU that are zero for every row
     saturated: float  # share of the outputs of a sigmoid or tanh
-    std: float  # over the rows, as the root mean square over the units
+    std: float  # standard deviation over the rows: the root mean square over the units
 
 
 @final
@@ -42,30 +43,33 @@ def measure(
     loss: Loss,
     X: Array,
     y: Array,
-    *,
     weight: Array | None = None,
+    *,
     transform: Transform | None = None,
     train: bool = False,
 ) -> Statistics:
     """Propagate all rows through a copy of the network."""
     copy = deepcopy(net)
-    sums = {
-        i: _Sums(layer)
-        for i, layer in enumerate(copy.layers)
-        if isinstance(layer, Activation) and not isinstance(layer, Identity)
-    }
     Z = np.empty((len(X), copy.n_out), copy.dtype)
+    sums: dict[Layer, Array] = {}
     for start in range(0, len(X), _CHUNK):
-        Y = prepare(X[start : start + _CHUNK], transform, copy.dtype)
-        for i, layer in enumerate(copy.layers):
-            Y = layer.forward(Y, train and not isinstance(layer, Dropout))
-            if i in sums:
-                sums[i].add(Y)
+        rows = prepare(X[start : start + _CHUNK], transform, copy.dtype)
+        for layer, Y in outputs(copy, rows, train):
+            if isinstance(layer, Activation) and not isinstance(layer, Identity):
+                sums[layer] = sums.get(layer, 0) + _unit_sums(layer, Y)
         Z[start : start + _CHUNK] = Y
     few = evenly_spaced(len(X), _GRADIENT_ROWS)
     rows = prepare(X[few], transform, copy.dtype)
     gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
-    return Statistics(Z, tuple(each.statistics() for each in sums.values()), gradients)
+    layers = tuple(_layer_statistics(layer, each, len(X)) for layer, each in sums.items())
+    return Statistics(Z, layers, gradients)
+
+
+def outputs(net: Sequential, X: Array, train: bool) -> Iterator[tuple[Layer, Array]]:
+    """Yield each layer and its output, without dropout."""
+    for layer in net.layers:
+        X = layer.forward(X, train and not isinstance(layer, Dropout))
+        yield layer, X
 
 
 def evenly_spaced(m: int, most: int) -> Array:
@@ -73,59 +77,40 @@ def evenly_spaced(m: int, most: int) -> Array:
     return np.unique(np.linspace(0, m - 1, min(m, most)).round().astype(np.int64))
 
 
-@final
-class _Sums:
-    """Sums over the rows of the output of one layer."""
+def _unit_sums(layer: Layer, Y: Array) -> Array:
+    """Return four sums for each unit: outputs, squares, and how many are not 0 or saturated."""
+    Y = Y.reshape(len(Y), -1).astype(np.float64)
+    saturated = np.zeros(Y.shape, np.bool_)
+    if isinstance(layer, Tanh):
+        saturated = np.abs(Y) > 1 - 2 * _SATURATED
+    elif isinstance(layer, Sigmoid):
+        saturated = np.abs(Y - 0.5) > 0.5 - _SATURATED
+    return np.array([part.sum(axis=0) for part in (Y, np.square(Y), Y != 0, saturated)])
 
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
-        self.rows, self.saturated = 0, 0
-        self.sums: Array = np.zeros(0)
-        self.squares: Array = np.zeros(0)
-        self.alive: Array = np.zeros(0, np.bool_)
 
-    def add(self, Y: Array) -> None:
-        """Add a batch."""
-        Y = Y.reshape(len(Y), -1)
-        if not self.rows:
-            self.sums, self.squares = np.zeros((2, Y.shape[1]))
-            self.alive = np.zeros(Y.shape[1], np.bool_)
-        self.rows += len(Y)
-        self.sums += Y.sum(axis=0, dtype=np.float64)
-        self.squares += np.square(Y, dtype=np.float64).sum(axis=0)
-        self.alive |= (Y != 0).any(axis=0)
-        if isinstance(self.layer, Tanh):
-            self.saturated += int((np.abs(Y) > 1 - 2 * _SATURATED).sum())
-        elif isinstance(self.layer, Sigmoid):
-            self.saturated += int((np.abs(Y - 0.5) > 0.5 - _SATURATED).sum())
-
-    def statistics(self) -> LayerStatistics:
-        variance = self.squares / self.rows - np.square(self.sums / self.rows)
-        units = len(self.sums)
-        return LayerStatistics(
-            self.layer.name,
-            units,
-            int(units - self.alive.sum()) if isinstance(self.layer, ReLU) else 0,
-            self.saturated / (self.rows * units),
-            float(np.sqrt(np.maximum(variance, 0).mean())),
-        )
+def _layer_statistics(layer: Layer, sums: Array, rows: int) -> LayerStatistics:
+    mean, mean_square, nonzero, saturated = sums / rows
+    return LayerStatistics(
+        layer.name,
+        len(mean),
+        int((nonzero == 0).sum()) if isinstance(layer, ReLU) else 0,
+        float(saturated.mean()),
+        float(np.sqrt(np.maximum(mean_square - np.square(mean), 0).mean())),
+    )
 
 
 def _gradients(
     copy: Sequential, loss: Loss, X: Array, y: Array, weight: Array | None, train: bool
 ) -> dict[str, float]:
-    Y = X
-    for layer in copy.layers:
-        Y = layer.forward(Y, train and not isinstance(layer, Dropout))
-    value, dY = loss(Y, y, weight)
+    *_, (_, Z) = outputs(copy, X, train)
+    value, dY = loss(Z, y, weight)
     if not np.isfinite(value):
         return {}
-    found = {}
+    sizes = {}
     for layer in reversed(copy.layers):
         if isinstance(layer, Dense):
-            mean = np.square(dY, dtype=np.float64).mean()
-            found[layer.name] = len(X) * float(np.sqrt(mean))
+            sizes[layer.name] = len(X) * float(np.sqrt(np.square(dY, dtype=np.float64).mean()))
         back = layer.backward(dY, True)
         assert back is not None
         dY = back
-    return dict(reversed(found.items()))
+    return dict(reversed(sizes.items()))

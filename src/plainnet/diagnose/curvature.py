@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from plainnet.diagnose.activations import evenly_spaced
-from plainnet.nn.layers import Dropout
+from plainnet.diagnose.activations import evenly_spaced, outputs
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
 
-_STEP = 1e-4  # of the finite difference of gradients, times the norm of the parameters
+_STEP = 1e-4  # of the finite difference, relative to the norm of the parameters
 
 
 def largest_curvature(
@@ -17,8 +16,8 @@ def largest_curvature(
     loss: Loss,
     X: Array,
     y: Array,
-    *,
     weight: Array | None = None,
+    *,
     transform: Transform | None = None,
     rows: int = 256,
     iterations: int = 20,
@@ -39,10 +38,8 @@ def largest_curvature(
 
     def gradient(at: Array) -> Array:
         theta[...] = at
-        Y = Xs
-        for layer in copy.layers:
-            Y = layer.forward(Y, not isinstance(layer, Dropout))
-        copy.backward(loss(Y, ys, ws)[1])
+        *_, (_, Z) = outputs(copy, Xs, train=True)
+        copy.backward(loss(Z, ys, ws)[1])
         return copy.params.grad.copy()
 
     with np.errstate(all="ignore"):

@@ -42,9 +42,9 @@ _CAUSED_BY_SCALE = {
 
 def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     """Check the rows, the initial network, and the training if there was one."""
-    broken = list(data.check_finite(snapshot))
-    if broken:
-        return broken
+    non_finite = list(data.check_finite(snapshot))
+    if non_finite:
+        return non_finite
     checks = DATA_CHECKS
     if snapshot.recorder is not None or snapshot.history is None:
         checks = START_CHECKS + checks
@@ -52,10 +52,10 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
         checks = FAILURE_CHECKS + checks
     elif snapshot.history is not None:
         checks = TRAINING_CHECKS + checks
-    found = run_checks(checks, snapshot)
-    if any(finding.name == "no signal" for finding in found):  # more epochs would not help
-        found = [finding for finding in found if finding.name != "learning rate too low"]
-    return in_order(_scale_first(found))
+    findings = run_checks(checks, snapshot)
+    if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
+        findings = [finding for finding in findings if finding.name != "learning rate too low"]
+    return in_order(_scale_first(findings))
 
 
 def run_checks(checks: Iterable[Check], snapshot: TrainingSnapshot) -> list[Finding]:
@@ -63,23 +63,21 @@ def run_checks(checks: Iterable[Check], snapshot: TrainingSnapshot) -> list[Find
     return [finding for check in checks for finding in check(snapshot)]
 
 
-def _scale_first(found: list[Finding]) -> list[Finding]:
+def _scale_first(findings: list[Finding]) -> list[Finding]:
     """Put unscaled inputs before the problems of the network that follow from them."""
-    others = [finding for finding in found if finding.name != "unscaled inputs"]
-    if not any(one.name in _CAUSED_BY_SCALE and one.level != "note" for one in others):
-        return found
-    first = [
-        replace(one, level="problem", cause=f"{one.cause} The other findings may follow from it.")
-        for one in found
-        if one.name == "unscaled inputs"
-    ]
-    return first + others
+    others = [finding for finding in findings if finding.name != "unscaled inputs"]
+    if not any(other.name in _CAUSED_BY_SCALE and other.level != "note" for other in others):
+        return findings
+    scale = (finding for finding in findings if finding.name == "unscaled inputs")
+    suffix = "The other findings may follow from it."
+    return [
+        replace(each, level="problem", cause=f"{each.cause} {suffix}") for each in scale
+    ] + others
 
 
-def in_order(found: list[Finding]) -> list[Finding]:
+def in_order(findings: list[Finding]) -> list[Finding]:
     """Sort findings by level, and keep the most serious of each name."""
-    ranked = sorted(found, key=lambda finding: LEVELS.index(finding.level))
     first: dict[str, Finding] = {}
-    for finding in ranked:
+    for finding in sorted(findings, key=lambda finding: LEVELS.index(finding.level)):
         first.setdefault(finding.name, finding)
     return list(first.values())

@@ -11,7 +11,7 @@ from plainnet.nn.parameters import Array
 from plainnet.train.epoch import Metric
 from plainnet.train.history import Epoch
 
-_KEPT = 64  # batches, where an epoch has a single one
+_KEPT = 64  # batches that are kept if an epoch has only one
 
 
 @final
@@ -20,15 +20,6 @@ class BatchVariance(NamedTuple):
 
     batches: int
     ratio: float
-
-
-@final
-class _BatchTargets(NamedTuple):
-    """The number of targets in a batch, their sum and the sum of their squares."""
-
-    rows: int
-    sums: Array
-    squares: Array
 
 
 @final
@@ -41,18 +32,17 @@ class Recorder:
         self.layers = tuple(layer.name for layer in net.layers if isinstance(layer, Dense))
         self.gradients: list[tuple[float, ...]] = []
         self.batch_variances: list[BatchVariance] = []
-        self._batches: list[_BatchTargets] = []
-        self._single: deque[_BatchTargets] = deque(maxlen=_KEPT)
+        self._batches: list[Array] = []
+        self._single: deque[Array] = deque(maxlen=_KEPT)
 
     def metric(self, metric: Metric) -> Metric:
         """Return a metric for `fit` that also records the targets of each batch."""
 
         def recording(Z: Array, y: Array) -> float:
-            if y.ndim == 1:
-                counts = np.bincount(y, minlength=Z.shape[1])
-                self._batches.append(_BatchTargets(len(y), counts, counts))
-            else:
-                self._batches.append(_BatchTargets(len(y), y.sum(0), (y * y).sum(0)))
+            Y = y if y.ndim == 2 else np.eye(Z.shape[1])[y]
+            self._batches.append(
+                np.array([np.full(Y.shape[1], len(Y)), Y.sum(0), np.square(Y).sum(0)])
+            )
             return metric(Z, y)
 
         return recording
@@ -69,17 +59,16 @@ class Recorder:
         if len(batches) == 1:  # full batches, or a training that gets its rows in parts
             self._single.append(batches[0])
             batches = list(self._single)
-            del self.batch_variances[:]
+            self.batch_variances.clear()
         if len(batches) > 1:
             self.batch_variances.append(_batch_variance(batches))
         self._batches = []
 
 
-def _batch_variance(batches: list[_BatchTargets]) -> BatchVariance:
-    n = np.array([batch.rows for batch in batches], np.float64)[:, None]
-    sums = np.array([batch.sums for batch in batches], np.float64)
-    mean = sums.sum(0) / n.sum()
+def _batch_variance(batches: list[Array]) -> BatchVariance:
+    """Compute the ratio from the number, sum and sum of squares of the targets of each batch."""
+    n, sums, squares = np.stack(batches, axis=1).astype(np.float64)
+    mean = sums.sum(0) / n.sum(0)
     between = float((n * np.square(sums / n - mean)).sum()) / (len(n) - 1)
-    squares = np.sum([batch.squares for batch in batches], axis=0, dtype=np.float64)
-    within = float((squares / n.sum() - np.square(mean)).sum())
+    within = float((squares.sum(0) / n.sum(0) - np.square(mean)).sum())
     return BatchVariance(len(n), between / within if within > 0 else 0.0)

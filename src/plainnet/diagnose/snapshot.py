@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from plainnet.data.table_schema import TableSchema
 
 _NEIGHBORS = 5
-_COMPARED = 10**7  # numbers in the rows that are compared with each other, and
-_MOST = 1000  # rows at most
+_MOST_COMPARED = 1000  # rows that are compared with each other, and
+_MOST_COMPARED_CELLS = 10**7  # their cells, which limits memory and time
 _SAMPLE = 20_000  # rows that are measured
-_LEAK_ROWS = 30  # fewer show no leak
-MOST_COLUMNS = 2000  # more are pixels, of which single ones show nothing
+_LEAK_ROWS = 30  # fewer rows show no leak
+MOST_COLUMNS = 2000  # more columns are pixels, which mean nothing alone
 
 
 @final
@@ -66,7 +66,7 @@ class HeldOut(NamedTuple):
 class TrainingSnapshot:
     """A network with its training rows and the record of its training.
 
-    Nothing of it is changed. Each measurement is made once, on at most 20,000 rows, evenly spaced.
+    Measurements change nothing. Each is made once, on at most 20,000 evenly spaced rows.
     """
 
     net: Sequential
@@ -107,10 +107,7 @@ class TrainingSnapshot:
     @cached_property
     def labels(self) -> Array | None:
         """The class number of each training row, for a classification."""
-        y = self.targets
-        if self.task != "classes" or y.ndim == 1:
-            return y if self.task == "classes" else None
-        return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
+        return _class_numbers(self.targets) if self.task == "classes" else None
 
     @cached_property
     def class_shares(self) -> Array:
@@ -127,27 +124,22 @@ class TrainingSnapshot:
         """The rows that are measured: X, encoded y and weights."""
         X, y = np.asarray(self.X), self.targets
         weight = with_class_weights(None, self.loss, y, self.net.n_out, self.class_weight)
-        if len(y) <= _SAMPLE:
-            return X, y, weight
         few = evenly_spaced(len(y), _SAMPLE)
         return X[few], y[few], None if weight is None else weight[few]
 
     @cached_property
     def statistics(self) -> Statistics:
         """Activations and gradients of the network."""
-        return self._measured(self.net, train=False)
+        return self._measure(self.net, train=False)
 
     @cached_property
     def initial_statistics(self) -> Statistics:
-        """Activations and gradients before the training, or as they are without a recorder."""
-        return self._measured(self.initial_net, train=True)
+        """Activations and gradients before the training; without a recorder, the present ones."""
+        return self._measure(self.initial_net, train=True)
 
-    def _measured(self, net: Sequential, train: bool) -> Statistics:
-        X, y, weight = self.sample
+    def _measure(self, net: Sequential, train: bool) -> Statistics:
         with np.errstate(all="ignore"), limited_threads(1):
-            return measure(
-                net, self.loss, X, y, weight=weight, transform=self.transform, train=train
-            )
+            return measure(net, self.loss, *self.sample, transform=self.transform, train=train)
 
     @cached_property
     def initial_net(self) -> Sequential:
@@ -192,47 +184,42 @@ class TrainingSnapshot:
             return None
         X, given = self.held_out
         loss, y = self.loss, self.loss.encode(given, self.net.n_out, self.net.dtype)
-        constant = best_constant(loss, self.sample[1], None, self.net.n_out)
-        base = np.tile(constant, (len(y), 1))
+        base = np.tile(best_constant(loss, self.sample[1], None, self.net.n_out), (len(y), 1))
         with np.errstate(all="ignore"):
             Z = self.net.astype(self.net.dtype).predict_logits(X, transform=self.transform)
             cost = loss(Z, y)[0]
-            own, same = (self._correct(loss.predictions(some), y) for some in (Z, base))
+            network, constant = (self._row_scores(loss.predictions(z), y) for z in (Z, base))
         if self.task == "classes":
-            better = paired_shares(own, same)
+            better = paired_shares(network, constant)
         else:
-            unit = max(-float(same.mean()), 1e-12) if self.task == "numbers" else 1.0
-            better = paired_means(own / unit, same / unit)
+            unit = max(-float(constant.mean()), 1e-12) if self.task == "numbers" else 1.0
+            better = paired_means(network / unit, constant / unit)
         return HeldOut(
             cost, loss.metric(Z, y), loss(base, y)[0], loss.metric(base, y), len(y), better
         )
 
-    def _correct(self, A: Array, y: Array) -> Array:
+    def _row_scores(self, A: Array, y: Array) -> Array:
         """Return per row whether it is right, its share of right labels, or minus its error."""
         if self.task == "numbers":
-            error = np.asarray(A - y.reshape(A.shape), np.float64)
-            return np.asarray(-np.square(error).mean(axis=1))
-        if A.shape[1] == 1 or self.task == "labels":
-            return np.asarray((is_positive(A) == (y.reshape(A.shape) > 0.5)).mean(axis=1))
-        return np.asarray(A.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1)))
+            return np.asarray(-np.square(np.subtract(A, y, dtype=np.float64)).mean(axis=1))
+        if self.task == "labels":
+            return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
+        return np.asarray(predicted_classes(A) == _class_numbers(y))
 
     @cached_property
     def stable_lr(self) -> float | None:
-        """The largest learning rate at which gradient descent is stable at these weights."""
+        """The largest learning rate at which gradient descent is stable at the end."""
         return self._stable_lr(self.net)
 
     @cached_property
     def initial_stable_lr(self) -> float | None:
-        """The largest learning rate at which gradient descent is stable at the initial weights."""
+        """The largest learning rate at which gradient descent is stable at the start."""
         return self._stable_lr(self.initial_net)
 
     def _stable_lr(self, net: Sequential) -> float | None:
-        X, y, weight = self.sample
         rows = min(256, max(32, 3 * 10**7 // net.params.grad.size))
         with limited_threads(1):
-            h = largest_curvature(
-                net, self.loss, X, y, weight=weight, transform=self.transform, rows=rows
-            )
+            h = largest_curvature(net, self.loss, *self.sample, transform=self.transform, rows=rows)
         momentum = self.optimizer.momentum if isinstance(self.optimizer, SGD) else 0.0
         return 2 * (1 + momentum) / h if h > 0 else None
 
@@ -247,21 +234,20 @@ class TrainingSnapshot:
     def weight_size(self) -> float:
         """The largest root mean square of a layer's initial weights, at least that of LeCun's."""
         weights = [layer.W for layer in self.initial_net.layers if isinstance(layer, Dense)]
-        sizes = [float(np.square(W, dtype=np.float64).mean() ** 0.5) for W in weights]
-        return max([*sizes, *(W.shape[1] ** -0.5 for W in weights)], default=1.0)
+        sizes = (max(float(np.square(W).mean()), 1 / W.shape[1]) ** 0.5 for W in weights)
+        return max(sizes, default=1.0)
 
     @property
-    def _least_stable_lr(self) -> float:
-        both = (self.initial_stable_lr, self.stable_lr)
-        return min((lr for lr in both if lr is not None), default=np.inf)
+    def _lowest_stable_lr(self) -> float:
+        return min(self.initial_stable_lr or np.inf, self.stable_lr or np.inf)
 
     @property
     def lr_too_high(self) -> bool:
-        """Whether gradient descent is unstable, or an adaptive update large beside the weights."""
+        """Whether gradient descent is unstable, or adaptive updates are half of the weights."""
         if self.lr is None or self.optimizer is None:
             return False
         if isinstance(self.optimizer, SGD):
-            return self.lr > self._least_stable_lr
+            return self.lr > self._lowest_stable_lr
         return self.lr > 0.5 * self.weight_size
 
     @property
@@ -269,21 +255,21 @@ class TrainingSnapshot:
         """A learning rate to try where the present one is too high."""
         lr = self.lr or 0.1
         if isinstance(self.optimizer, SGD):
-            return min(lr, self._least_stable_lr) / 2
+            return min(lr, self._lowest_stable_lr) / 2
         return min(lr / 10, self.weight_size / 50)
 
     @cached_property
     def leaked_column(self) -> tuple[str, str] | None:
         """The column that alone predicts the target, and the evidence."""
-        X, n = np.asarray(self.X), int(np.prod(np.asarray(self.X).shape[1:]))
+        X, y = np.asarray(self.X).reshape(len(self.X), -1), self.targets
+        n = X.shape[1]
         if len(X) < _LEAK_ROWS or n > MOST_COLUMNS:
             return None
-        X, y = X.reshape(len(X), -1), self.targets
         columns = self.columns or [
             FeatureSpan(name_of(self.feature_names, i), "number", i, i + 1) for i in range(n)
         ]
         if self.labels is None:
-            if y.ndim == 1 or y.shape[1] > 1:
+            if y.shape[1] > 1:
                 return None
             numbers = [column for column in columns if column.kind == "number"]
             ranks = [(rank_correlation(X[:, c.start], y[:, 0]), c.name) for c in numbers]
@@ -292,18 +278,18 @@ class TrainingSnapshot:
         counts = np.bincount(self.labels)
         wrong = LEAK_LEFT * (1 - float(counts.max() / len(self.labels)))
         rules = fit_rules(columns, X, self.labels.astype(np.int64), len(counts))
-        found = [(r, rule.span.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
-        if not found:
+        leaks = [(r, rule.span.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
+        if not leaks:
             return None
-        right, name = max(found)
+        right, name = max(leaks)
         return name, f"alone it predicts {percent(right)} of the training rows correctly"
 
     @cached_property
     def neighbors(self) -> Neighbors:
         """Compare the nearest other rows, the network and the best constant as predictors."""
         X, y, _ = self.sample
-        wide = int(np.prod(X.shape[1:]))
-        few = evenly_spaced(len(X), max(100, min(_MOST, _COMPARED // wide)))
+        most = max(100, min(_MOST_COMPARED, _MOST_COMPARED_CELLS // X[0].size))
+        few = evenly_spaced(len(X), most)
         F = prepare(X[few], self.transform, np.float64).reshape(len(few), -1)
         Y = y[few] if y.ndim == 2 else np.eye(self.net.n_out)[y[few]]
         squares = np.square(F).sum(1)
@@ -311,15 +297,27 @@ class TrainingSnapshot:
         np.fill_diagonal(D, np.inf)
         k = min(_NEIGHBORS, len(few) - 1)
         near = np.argpartition(D, k - 1, axis=1)[:, :k]
-        own = self.loss.predictions(self.statistics.Z[few])
+        network = self.loss.predictions(self.statistics.Z[few])
         constant = np.tile(Y.mean(axis=0), (len(few), 1))
         variance = max(float(np.square(Y - Y.mean(0)).mean()), 1e-12)
 
         def score(A: Array) -> float:
-            mean = float(self._correct(A, Y).mean())
+            mean = float(self._row_scores(A, Y).mean())
             return 1 + mean / variance if self.task == "numbers" else mean
 
-        return Neighbors(score(Y[near].mean(axis=1)), score(own), score(constant), len(few))
+        return Neighbors(score(Y[near].mean(axis=1)), score(network), score(constant), len(few))
+
+
+def predicted_classes(A: Array) -> Array:
+    """Return the class number that each row of probabilities predicts."""
+    return A.argmax(axis=1) if A.shape[1] > 1 else is_positive(A[:, 0]).astype(np.int64)
+
+
+def _class_numbers(y: Array) -> Array:
+    """Return the class number of each encoded target of a classification."""
+    if y.ndim == 1:
+        return y
+    return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
 
 
 def name_of(names: Sequence[str], i: int) -> str:

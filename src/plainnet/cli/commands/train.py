@@ -100,8 +100,8 @@ def train(
         others = any(one is not None for one in (path, out, report, checkpoint_every, config_file))
         if options is not _NONE or others or repeat != 1 or detail:
             raise PlainnetError(
-                "--resume uses the data and the options that the training began with: leave out all "
-                "others"
+                "--resume uses the data and the options that the training began with: leave out "
+                "all others"
             )
         checkpoints = Checkpoints.load(resume, warn, Job.begun)
         job = Job.begun(checkpoints)

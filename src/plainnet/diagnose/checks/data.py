@@ -1,7 +1,7 @@
 """Checks of the training rows."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,13 +14,13 @@ from plainnet.evaluate.finding import Finding
 from plainnet.formatting import count, percent
 from plainnet.train.batches import prepare
 
-_UNSCALED = 10.0  # root mean square of a column; standardized ones have 1
-_UNEVEN = 100.0  # times the root mean square of the median column
+_UNSCALED = 10.0  # root mean square of a column; standardized columns have 1
+_UNEVEN = 100.0  # root mean square of a column, relative to the median column
 RARE = 0.1  # share of the rarest class
-_PARAMETERS = 10  # for each row
-_CEILING = 0.95  # accuracy that contradictory labels leave possible
+_PARAMETERS = 10  # parameters per row
+_CEILING = 0.95  # highest accuracy that contradictory labels permit
 _SAMPLE = 2000  # rows whose scale is measured
-_NAMED = 5  # columns or rows
+_NAMED = 5  # columns or rows that are named
 
 
 def check_finite(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -30,15 +30,14 @@ def check_finite(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
         bad = ~np.isfinite(array.reshape(len(array), -1))
-        rows, columns = np.flatnonzero(bad.any(axis=1)), np.flatnonzero(bad.any(axis=0))
-        first = ", ".join(str(row) for row in rows[:_NAMED].tolist())
-        which = ", ".join(_quoted(names, int(c)) for c in columns[:_NAMED])
+        rows, columns = (np.flatnonzero(bad.any(axis=axis)).tolist() for axis in (1, 0))
+        first = ", ".join(map(str, rows[:_NAMED]))
         yield Finding(
             "non-finite values",
             "problem",
             f"The {name} hold values that are not finite.",
             f"{count(int(bad.sum()), 'cell')} in {count(len(rows), 'row')} (first {first}) and "
-            f"{count(len(columns), 'column')} ({which}{', ...' if len(columns) > _NAMED else ''})",
+            f"{count(len(columns), 'column')} ({_listed(names, columns)})",
             "Missing values, or an earlier division by zero or logarithm of zero.",
             f"X = X[np.isfinite(X).all(axis=1)], or fill in the {name} of these rows",
         )
@@ -46,8 +45,7 @@ def check_finite(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def check_scale(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for columns much larger than 1, or than the other columns."""
-    X = np.asarray(snapshot.X)
-    few = X[evenly_spaced(len(X), _SAMPLE)]
+    few = np.asarray(snapshot.X)[evenly_spaced(len(snapshot.X), _SAMPLE)]
     rows = prepare(few, snapshot.transform, np.float64).reshape(len(few), -1)
     size = np.sqrt(np.square(rows).mean(axis=0))
     largest = int(size.argmax())
@@ -64,7 +62,7 @@ def check_scale(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         f"The inputs are not scaled: {many:,} of {len(size):,} {noun} "
         f"{'is' if many == 1 else 'are'} above {_UNSCALED:g}."
         if many
-        else f"The columns differ greatly in scale: {column} dwarfs the others.",
+        else f"The columns differ greatly in scale: {column} is much larger than the others.",
         f"{column} has a root mean square of {size[largest]:.3g}, the median one {median:.3g}; "
         "about 1 is good",
         "Raw pixels (0 to 255) or columns in different units: the first updates are far too "
@@ -102,8 +100,8 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     if n > MOST_COLUMNS:
         return
     same = (X[0] == X).all(axis=0)
-    constant, varying = np.flatnonzero(same).tolist(), np.flatnonzero(~same).tolist()
-    if constant:
+    constant, varying = np.flatnonzero(same), np.flatnonzero(~same)
+    if len(constant):
         yield Finding(
             "constant columns",
             "note",
@@ -113,21 +111,19 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             "value gets an arbitrary prediction.",
             "leave them out",
         )
-    if not varying:
+    if not len(varying):
         return
     groups = duplicate_groups(np.ascontiguousarray(X[:, varying].T))
-    _, first = np.unique(groups, return_index=True)
-    copied_columns = [varying[i] for i in sorted(set(range(len(varying))) - set(first.tolist()))]
-    if copied_columns:
-        copy = copied_columns[0]
-        of = varying[int(np.flatnonzero(groups == groups[varying.index(copy)])[0])]
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    original = varying[first[group]]  # of each column the first that equals it
+    copies = varying[original != varying]
+    if len(copies):
         yield Finding(
             "duplicate columns",
             "note",
-            f"{_listed(names, copied_columns)} equal{'s' if len(copied_columns) == 1 else ''} "
-            "another column.",
-            f"{len(copied_columns)} of {n} columns; {_quoted(names, copy)} equals "
-            f"{_quoted(names, of)}",
+            f"{_listed(names, copies)} equal{'s' if len(copies) == 1 else ''} another column.",
+            f"{len(copies)} of {n} columns; {_quoted(names, copies[0])} equals "
+            f"{_quoted(names, original[original != varying][0])}",
             "The same quantity was recorded twice; it counts double.",
             "leave the copies out",
         )
@@ -157,7 +153,7 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     rarest, most = int(present[counts[present].argmin()]), int(counts.argmax())
     share = counts[rarest] / len(labels)
     if len(present) > 1 and share < min(RARE, 0.6 / len(present)):
-        rare, frequent = (_class(snapshot.classes, k) for k in (rarest, most))
+        rare, frequent = (repr(snapshot.class_name(k)) for k in (rarest, most))
         yield Finding(
             "class imbalance",
             "note",
@@ -182,10 +178,8 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for rows that repeat an earlier one."""
-    X = np.asarray(snapshot.X)
-    yield from repeated_rows(
-        snapshot.images, count_copies(X, snapshot.schema), len(X), training=True
-    )
+    copies = count_copies(np.asarray(snapshot.X), snapshot.schema)
+    yield from repeated_rows(snapshot.images, copies, len(snapshot.X), training=True)
 
 
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -207,11 +201,7 @@ def _quoted(names: Sequence[str], i: int) -> str:
     return repr(name_of(names, i)) if i < len(names) else name_of(names, i)
 
 
-def _class(names: Sequence[str], k: int) -> str:
-    return repr(names[k]) if k < len(names) else str(k)
-
-
-def _listed(names: Sequence[str], columns: Sequence[int]) -> str:
-    shown = ", ".join(_quoted(names, i) for i in columns[:_NAMED])
-    more = len(columns) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+def _listed(names: Sequence[str], columns: Iterable[int]) -> str:
+    listed = [_quoted(names, i) for i in columns]
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return ", ".join(listed[:_NAMED]) + more

@@ -11,13 +11,13 @@ from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.optim.optimizers import SGD
 
-_DEAD = 0.7  # of a layer's units: AUTOTRAINER's share (Zhang et al., 2021)
-_SOME_DEAD = 0.25  # of them: a note
-SATURATED = 0.7  # of the outputs of a sigmoid or tanh layer
+_DEAD = 0.7  # share of a layer's units for a warning, as in AUTOTRAINER (Zhang et al., 2021)
+_SOME_DEAD = 0.25  # share of them for a note
+SATURATED = 0.7  # share of the outputs of a sigmoid or tanh layer
 VANISHED = 1e-3  # gradient of the first layer, relative to the last
 _EXPLODED = 70.0  # the same
-_EQUAL = 1e-6  # relative difference between the weights of two units
-_LEARNED = 0.5  # of the base cost: below, the training succeeded whatever its gradients
+_EQUAL = 1e-6  # largest relative difference between the weights of equal units
+_LEARNED = 0.5  # share of the base cost below which the training succeeded
 
 
 def check_initial_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -47,12 +47,10 @@ def check_initial_lr(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def _check_network(net: Sequential, statistics: Statistics, learned: bool) -> list[Finding]:
-    found = [*_equal_weights(net)] or [*_dead(statistics)]
-    if not found:
-        found += _saturated(statistics, learned)
-    if not learned and all(finding.level != "problem" for finding in found):
-        found += _gradients(statistics)
-    return found
+    findings = [*_equal_weights(net)] or [*_dead(statistics)] or [*_saturated(statistics, learned)]
+    if not learned and all(finding.level != "problem" for finding in findings):
+        findings += _gradients(statistics)
+    return findings
 
 
 def layers_of_equal_units(net: Sequential) -> list[Dense]:
@@ -70,13 +68,12 @@ def _equal_weights(net: Sequential) -> Iterator[Finding]:
     layers = layers_of_equal_units(net)
     if not layers:
         return
-    names = [layer.name for layer in layers]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    names = " and ".join(layer.name for layer in layers)
     zero = not any(layer.W.any() for layer in layers)
     yield Finding(
         "symmetric weights",
         "problem",
-        f"The weights of {listed} {'are all zero' if zero else 'are the same for every unit'}.",
+        f"The weights of {names} {'are all zero' if zero else 'are the same for every unit'}.",
         f"{sum(len(layer.W) for layer in layers)} units compute {len(layers)} different "
         f"number{'s' if len(layers) > 1 else ''} for a row",
         "Units with equal weights get equal gradients and stay equal, so such a layer acts as one "
@@ -93,11 +90,11 @@ def _dead(statistics: Statistics) -> Iterator[Finding]:
         every = layer.dead == layer.units
         level: Level = "problem" if every else "warning" if share >= _DEAD else "note"
         units = "All units" if every else f"{layer.dead} of {layer.units} units"
-        so = ", so no information passes it" if every else ""
+        effect = ", so no information passes it" if every else ""
         yield Finding(
             "dead relu",
             level,
-            f"{units} of {layer.name} are zero for every row{so}.",
+            f"{units} of {layer.name} are zero for every row{effect}.",
             f"{layer.dead} of {layer.units} units ({100 * share:.0f} %) over all rows",
             "Too large an update, or inputs far from zero, pushed them below zero for all rows, "
             "where the gradient of a ReLU is zero: they cannot recover.",

@@ -10,22 +10,20 @@ from plainnet.diagnose.checks.network import (
     gradient_ratio,
     layers_of_equal_units,
 )
-from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.diagnose.snapshot import TrainingSnapshot, predicted_classes
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import percent
-from plainnet.nn.losses import is_positive
 from plainnet.optim.optimizers import SGD
 
-AT_BASE = 0.98  # of the base cost or more: nothing was learned
+AT_BASE = 0.98  # share of the base cost from which nothing was learned
 _ABOVE_BASE = 1.1  # times the base cost: worse than a constant
-_HELD_OUT_BASE = 0.95  # of the base cost on held-out rows, where chance has a part
-_SMALL = 0.1  # better than a constant with 95 %: no better in practice
-_MORE_RIGHT = 0.05  # of accuracy above a constant: something was learned
-_TINY_STD = 0.01  # of the last hidden layer's outputs
-UNMOVED = 0.02  # of the norm of the initial parameters
-_UNDERFIT = 0.1  # of accuracy or R2 below the nearest neighbors
+_HELD_OUT_BASE = 0.95  # share of the base cost on held-out rows, with room for chance
+_SMALL = 0.1  # a smaller advantage over a constant does not matter in practice
+_MORE_RIGHT = 0.05  # accuracy above that of a constant: something was learned
+_TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
+UNMOVED = 0.02  # share of the norm of the initial parameters
+_UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _STRONG_L2 = 0.1
-_SIGMAS = 3.0
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -66,39 +64,44 @@ def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         if cost > _ABOVE_BASE * base
         else f"The network ignores its input: it has learned only {known}.",
         evidence,
-        *_cause_of_ignored_input(snapshot),
+        *next(_causes(snapshot)),
     )
 
 
-def _cause_of_ignored_input(snapshot: TrainingSnapshot) -> tuple[str, str]:
-    """Return the first cause that the measurements show, and its fix."""
-    causes = (_initial_weights, _dead_units, _strong_l2, _saturation, _vanished, _learning_rate)
-    found = (cause(snapshot) for cause in causes)
-    return next((cause for cause in found if cause is not None), None) or _inputs(snapshot)
+def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
+    """Yield the causes of an ignored input that the measurements show, each with its fix."""
+    yield from _weight_causes(snapshot)
+    if snapshot.l2 >= _STRONG_L2:
+        cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
+        yield cause, f"--l2 {snapshot.l2 / 1000:g}"
+    for layer in snapshot.statistics.layers:
+        if layer.saturated >= SATURATED:
+            yield (
+                f"{layer.name} is saturated ({100 * layer.saturated:.0f} % of its outputs), so its "
+                "slope is almost zero.",
+                f"{_lower_lr(snapshot)}--init xavier_normal, and scaled inputs",
+            )
+    yield from _gradient_causes(snapshot)
+    yield _input_cause(snapshot)
 
 
-def _initial_weights(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    equal = layers_of_equal_units(snapshot.net)
-    if equal:
-        return (
-            f"{equal[0].name} started with zero or equal weights, so its units stay equal and "
+def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
+    for equal in layers_of_equal_units(snapshot.net):
+        yield (
+            f"{equal.name} started with zero or equal weights, so its units stay equal and "
             "pass no gradient back.",
             "--init he_normal",
         )
-    layers = snapshot.initial_statistics.layers
-    if not layers or layers[-1].std >= _TINY_STD or any(one.dead == one.units for one in layers):
-        return None
-    return (
-        f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
-        f"{layers[-1].std:.2g}, so the output hardly depends on the input and the gradient is as "
-        "small.",
-        "--init he_normal",
-    )
-
-
-def _dead_units(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    pairs = zip(snapshot.statistics.layers, snapshot.initial_statistics.layers, strict=True)
-    for layer, initial in pairs:
+    layers, initial_layers = snapshot.statistics.layers, snapshot.initial_statistics.layers
+    dead_at_start = any(layer.dead == layer.units for layer in initial_layers)
+    if layers and initial_layers[-1].std < _TINY_STD and not dead_at_start:
+        yield (
+            f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
+            f"{initial_layers[-1].std:.2g}, so the output hardly depends on the input and the "
+            "gradient is as small.",
+            "--init he_normal",
+        )
+    for layer, initial in zip(layers, initial_layers, strict=True):
         if layer.dead < layer.units:
             continue
         when = "they died during training"
@@ -106,62 +109,38 @@ def _dead_units(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
             when = "they were dead from the start: biases or inputs are far below zero"
         elif snapshot.lr_too_high:
             when = f"too large an update killed them{_at_lr(snapshot)}"
-        return (
+        yield (
             f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
             f"{_lower_lr(snapshot)}--init he_normal, or --activation leaky_relu",
         )
-    return None
 
 
-def _strong_l2(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    if snapshot.l2 < _STRONG_L2:
-        return None
-    cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
-    return cause, f"--l2 {snapshot.l2 / 1000:g}"
-
-
-def _saturation(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    for layer in snapshot.statistics.layers:
-        if layer.saturated >= SATURATED:
-            return (
-                f"{layer.name} is saturated ({100 * layer.saturated:.0f} % of its outputs), so its "
-                "slope is almost zero.",
-                f"{_lower_lr(snapshot)}--init xavier_normal, and scaled inputs",
+def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
+    ratio, initial = map(gradient_ratio, (snapshot.statistics, snapshot.initial_statistics))
+    lr, change = snapshot.lr, snapshot.relative_change
+    lower = f"--lr {snapshot.lower_lr:.1g}"
+    if ratio is not None and ratio < VANISHED:
+        if snapshot.lr_too_high and (initial is None or initial >= VANISHED):
+            yield (
+                f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
+                f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
+                lower,
             )
-    return None
-
-
-def _vanished(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    ratio, first = map(gradient_ratio, (snapshot.statistics, snapshot.initial_statistics))
-    if ratio is None or ratio >= VANISHED:
-        return None
-    if snapshot.lr_too_high and (first is None or first >= VANISHED):
-        return (
-            f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
-            f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
-            f"--lr {snapshot.lower_lr:.1g}",
+        yield (
+            f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
+            "--activation relu --init he_normal, or fewer layers",
         )
-    return (
-        f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
-        "--activation relu --init he_normal, or fewer layers",
-    )
-
-
-def _learning_rate(snapshot: TrainingSnapshot) -> tuple[str, str] | None:
-    change, lr = snapshot.relative_change, snapshot.lr
     if change is not None and change < UNMOVED and lr is not None:
-        return (
+        yield (
             f"The parameters have hardly moved (by {100 * change:.2f} % of their norm): the "
             f"learning rate of {lr:g} is too low, or the training too short.",
             f"--lr {lr * 100:g}",
         )
     if snapshot.lr_too_high:
-        cause = f"The learning rate is too high{_at_lr(snapshot)}."
-        return cause, f"--lr {snapshot.lower_lr:.1g}"
-    return None
+        yield f"The learning rate is too high{_at_lr(snapshot)}.", lower
 
 
-def _inputs(snapshot: TrainingSnapshot) -> tuple[str, str]:
+def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, str]:
     near, evidence = snapshot.neighbors, ""
     right = f"{100 * near.score:.0f} % of the time"
     if snapshot.leaked_column is not None:
@@ -184,7 +163,7 @@ def _lower_lr(snapshot: TrainingSnapshot) -> str:
 
 def _margin(rows: int) -> float:
     """Return three standard errors of an accuracy near one half."""
-    return _SIGMAS * math.sqrt(0.25 / rows)
+    return 3 * math.sqrt(0.25 / rows)
 
 
 def _at_lr(snapshot: TrainingSnapshot) -> str:
@@ -245,7 +224,7 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     if snapshot.labels is None:
         return
     A = snapshot.loss.predictions(snapshot.statistics.Z)
-    predicted = set((A.argmax(1) if A.shape[1] > 1 else is_positive(A[:, 0])).astype(int).tolist())
+    predicted = set(predicted_classes(A).tolist())
     counts = snapshot.class_shares * len(snapshot.labels)
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in predicted]
     if never:
@@ -266,9 +245,9 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     near = snapshot.neighbors
     if near.score < near.network + max(_UNDERFIT, _margin(near.rows)):
         return
-    explain, of = "are right on", "of the training rows"
+    verb, share_of = "are right on", "of the training rows"
     if snapshot.task == "numbers":
-        explain, of = "explain", "of the variance"
+        verb, share_of = "explain", "of the variance"
     cause = "It is too small for the data, or was trained too short."
     advice = "--hidden 32 32, or more --epochs"
     if snapshot.l2 >= 0.01 or snapshot.dropout >= 0.5:
@@ -278,7 +257,7 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "underfitting",
         "warning",
         "The network fits its training rows worse than their nearest neighbors.",
-        f"the five nearest other rows {explain} {percent(near.score)} {of}, "
+        f"the five nearest other rows {verb} {percent(near.score)} {share_of}, "
         f"the network {percent(near.network)}",
         cause,
         advice,

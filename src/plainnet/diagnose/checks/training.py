@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,20 +13,20 @@ from plainnet.evaluate.finding import Finding, Level
 from plainnet.formatting import percent
 from plainnet.optim.optimizers import SGD
 
-_EPOCHS = 10  # fewer show no trend
-_RISE = 0.2  # of the mean cost, and
-_RISE_BASE = 0.02  # of the base cost, from one epoch to the next is an oscillation
-_OFTEN = 0.2  # of the epochs: a fifth, as in AUTOTRAINER
-_STEADY = 0.12  # of the whole fall of the cost in the last quarter (a steady fall gives 0.25)
-_HIGH = 0.4  # of the base cost is left
-_LOST = 0.1  # of the base cost above the lowest cost
+_EPOCHS = 10  # fewer epochs show no trend
+_RISE = 0.2  # an oscillation: a rise by this share of the mean cost, and
+_RISE_BASE = 0.02  # by this share of the base cost, from one epoch to the next
+_OFTEN = 0.2  # share of the epochs that rise, as in AUTOTRAINER
+_STEADY = 0.12  # share of the fall of the cost in the last quarter (0.25 if it is steady)
+_HIGH = 0.4  # share of the base cost at the end
+_LOST = 0.1  # the cost ended above its lowest by this share of the base cost
 _LOST_MUCH = 0.3  # the same, which needs no other sign
-_VAL_RISE = 0.5  # of the lowest validation cost, and
-_VAL_RISE_BASE = 0.2  # of the base cost, is overfitting
-_GAP = 0.1  # of accuracy between training and held-out rows
+_VAL_RISE = 0.5  # overfitting: a rise by this share of the lowest validation cost, and
+_VAL_RISE_BASE = 0.2  # by this share of the base cost
+_GAP = 0.1  # difference in accuracy between training and held-out rows
 _GREW = 70.0  # norm of the gradient at the end, relative to the start
 _UNSHUFFLED = 1.5  # variance between batches, relative to shuffled rows
-_STILL = 0.01  # of the base cost: AUTOTRAINER's gain of a slow training
+_STILL = 0.01  # share of the base cost, AUTOTRAINER's gain of a slow training
 
 
 def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -37,7 +38,7 @@ def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "learning rate too high" if high else "cost not finite",
         "problem",
         "The training failed, because the cost was no longer finite.",
-        snapshot.failure + (f"; {_stable_lr(snapshot)}" if high else ""),
+        snapshot.failure + (f"; {_lr_evidence(snapshot)}" if high else ""),
         "The learning rate is too high: each update overshoots the minimum by more."
         if high
         else "Unscaled inputs or targets, or too large initial weights.",
@@ -46,17 +47,14 @@ def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def check_learning_curve(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Look for a learning rate too high or too low, and for oscillation: the first of them."""
-    history = snapshot.history
-    if history is not None and history.loss:
-        for check in (_lr_too_high, _oscillation, _lr_too_low):
-            finding = check(snapshot, history.loss)
-            if finding is not None:
-                yield finding
-                return
+    """Look for a learning rate too high, else for oscillation, else for one too low."""
+    if snapshot.history is not None and snapshot.history.loss:
+        costs = snapshot.history.loss
+        checks = (_lr_too_high, _oscillation, _lr_too_low)
+        yield from islice(chain.from_iterable(check(snapshot, costs) for check in checks), 1)
 
 
-def _stable_lr(snapshot: TrainingSnapshot) -> str:
+def _lr_evidence(snapshot: TrainingSnapshot) -> str:
     """Return the values to compare the learning rate with."""
     if not isinstance(snapshot.optimizer, SGD):
         return (
@@ -70,8 +68,8 @@ def _stable_lr(snapshot: TrainingSnapshot) -> str:
 
 def block_means(values: ArrayLike, n: int) -> NDArray[np.float64]:
     """Return the means of n consecutive parts, or the values where they are fewer."""
-    column = np.asarray(values, np.float64)
-    return np.array([part.mean() for part in np.array_split(column, min(n, len(column)))])
+    parts = np.array_split(np.asarray(values, np.float64), n)
+    return np.array([part.mean() for part in parts if len(part)])
 
 
 def share_of_rises(costs: ArrayLike, base_cost: float) -> float:
@@ -81,11 +79,11 @@ def share_of_rises(costs: ArrayLike, base_cost: float) -> float:
     return float(np.mean(np.diff(half) > limit)) if len(half) > 1 else 0.0
 
 
-def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | None:
+def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
     """Judge by the cost together with the learning rate, or by the learning rate alone."""
     lr, optimizer, base = snapshot.lr, snapshot.optimizer, snapshot.base_cost
     if lr is None or optimizer is None:
-        return None
+        return
     end, lowest = float(block_means(costs, 10)[-1]), float(min(costs))
     rises, adaptive = share_of_rises(costs, base), not isinstance(optimizer, SGD)
     signs = []
@@ -95,28 +93,27 @@ def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | No
         signs.append(f"the cost ended at {end:.4g} after a lowest cost of {lowest:.4g}")
     if snapshot.cost > AT_BASE * base or not math.isfinite(snapshot.cost):
         signs.append("the cost is no lower than that of a constant prediction")
-    extreme = adaptive and lr > max(snapshot.weight_size, 1e-12)
-    if not extreme and end <= lowest + _LOST_MUCH * base and not (signs and snapshot.lr_too_high):
-        return None
-    return Finding(
-        "learning rate too high",
-        "problem" if signs else "warning",
-        f"The learning rate of {lr:g} is too high"
-        + (f": {signs[0]}." if signs else ", though the cost did not show it."),
-        _stable_lr(snapshot),
-        "Each update replaces the weights by values of its own size; units die or saturate."
-        if adaptive
-        else "Each update overshoots the minimum.",
-        f"--lr {snapshot.lower_lr:.1g}",
-    )
+    extreme = adaptive and lr > snapshot.weight_size
+    if extreme or end > lowest + _LOST_MUCH * base or (signs and snapshot.lr_too_high):
+        yield Finding(
+            "learning rate too high",
+            "problem" if signs else "warning",
+            f"The learning rate of {lr:g} is too high"
+            + (f": {signs[0]}." if signs else ", though the cost did not show it."),
+            _lr_evidence(snapshot),
+            "Each update replaces the weights by values of its own size; units die or saturate."
+            if adaptive
+            else "Each update overshoots the minimum.",
+            f"--lr {snapshot.lower_lr:.1g}",
+        )
 
 
-def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | None:
+def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
     rises, lr = share_of_rises(costs, snapshot.base_cost), snapshot.lr
     if len(costs) < _EPOCHS or rises <= _OFTEN:
-        return None
+        return
     lower = "a lower --lr" if lr is None else f"--lr {lr / 3:.1g}"
-    return Finding(
+    yield Finding(
         "oscillation",
         "warning",
         "The cost oscillates instead of converging.",
@@ -127,16 +124,16 @@ def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | No
     )
 
 
-def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | None:
+def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
     means, base = block_means(costs, 8), snapshot.base_cost
     if len(means) < 8 or not math.isfinite(snapshot.cost) or snapshot.cost < _HIGH * base:
-        return None
+        return
     fell, late = means[0] - means[-1], means[5] - means[-1]
     change, lr = snapshot.relative_change, snapshot.lr
     unmoved = fell < _STILL * base and change is not None and change < UNMOVED
     falling = fell > 0 and late > _STEADY * fell and late > _STILL * base
     if not unmoved and not falling:
-        return None
+        return
     evidence = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if unmoved:
         evidence += f", and the parameters moved by {100 * (change or 0):.2f} % of their norm"
@@ -146,7 +143,7 @@ def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Finding | Non
     if isinstance(snapshot.optimizer, SGD) and snapshot.stable_lr is not None:
         evidence += f"; the largest stable learning rate is about {snapshot.stable_lr:.2g}"
         higher = snapshot.stable_lr / 4
-    return Finding(
+    yield Finding(
         "learning rate too low",
         "warning",
         "The cost was still falling when the training ended."
@@ -184,13 +181,13 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             cause += f"; the weights of epoch {history.best_epoch} were restored"
             level, advice = "note", f"--epochs {epoch}"
     elif held_out is not None and snapshot.task != "numbers":
-        own = snapshot.loss.metric(snapshot.statistics.Z, snapshot.sample[1])
-        margin = 3 * math.sqrt(max(own * (1 - own), 0.05) / held_out.rows)
-        if own - held_out.score < max(_GAP, margin):
+        right = snapshot.loss.metric(snapshot.statistics.Z, snapshot.sample[1])
+        margin = 3 * math.sqrt(max(right * (1 - right), 0.05) / held_out.rows)
+        if right - held_out.score < max(_GAP, margin):
             return
         if held_out.cost < snapshot.cost + _VAL_RISE * snapshot.base_cost:
             return
-        evidence = f"{percent(own)} right on the training rows, {percent(held_out.score)} on "
+        evidence = f"{percent(right)} right on the training rows, {percent(held_out.score)} on "
         evidence += f"{held_out.rows} held-out rows"
         cause = "The network memorized its training rows"
         advice += ", --dropout 0.2, --l2 0.01 or fewer units"
