@@ -18,11 +18,11 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import read_rows, read_usable
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
+from plainnet.explain.excerpt import shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation, explain_model
 from plainnet.explain.images import Pixels, contact_sheet, png
 from plainnet.explain.neighbors import Neighbor, nearest
-from plainnet.explain.excerpt import shape_text
 from plainnet.model import Model
 from plainnet.report import text
 from plainnet.storage.atomic import make_folder, write_bytes
