@@ -281,7 +281,7 @@ def test_invalid_utf8_is_located(tmp_path: Path) -> None:
         (
             "t.parquet",
             b"",
-            "File 't.parquet' is not a readable Parquet file: Parquet file size is 0",
+            "File 't.parquet' is not a readable Parquet file: Parquet",
         ),
     ],
 )
