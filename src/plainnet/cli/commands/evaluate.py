@@ -1,4 +1,4 @@
-"""``plainnet evaluate``: how good a trained model is on data with known answers."""
+"""``plainnet evaluate``: scores of a trained model on data with known answers."""
 
 from collections.abc import Sequence
 from json import dumps
@@ -11,7 +11,6 @@ from plainnet.cli.console import clean, errors, line, notes, output, section, ta
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.evaluate import Costs
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.finding import Finding
@@ -79,19 +78,19 @@ def evaluate(
     remarks: list[str] = []
     with reading(errors()) as progress:
         rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
-    found = evaluate_model(trained, rows, costs=None if costs is None else Costs(*costs))
+    evaluation = evaluate_model(trained, rows, costs=costs)
     notes(remarks)
     console = output()
     if json:
-        console.file.write(dumps(found.to_json()) + "\n")
+        console.file.write(dumps(evaluation.to_json()) + "\n")
     else:
-        show_evaluation(console, trained.target, found, matrix=True, detail=detail)
+        show_evaluation(console, trained.target, evaluation, matrix=True, detail=detail)
     if report is not None:
         from plainnet.cli.commands.report import write_report
 
         where = errors() if json else console  # stdout holds nothing but the JSON
         write_report(
-            where, report, trained, model.name, rows, path, evaluation=found, remarks=remarks
+            where, report, trained, model.name, rows, path, evaluation=evaluation, remarks=remarks
         )
 
 
@@ -104,7 +103,7 @@ def show_evaluation(
     matrix: bool = False,
     detail: bool = False,
 ) -> None:
-    """Show the scores beside the baselines, the verdict and warnings; in detail, all tables."""
+    """Show the scores of network and baselines, the verdict and warnings; in detail, all tables."""
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
     compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
     show_table(console, compared, width=_NAME)
