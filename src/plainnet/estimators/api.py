@@ -99,7 +99,8 @@ class Estimator(ABC):
     def __sklearn_clone__(self) -> Self:
         """Return an untrained estimator with the same parameters and metadata requests."""
         clone = type(self)(**copy.deepcopy(self.get_params()))
-        clone._metadata_requests = dict(self._metadata_requests)
+        if self._metadata_requests:
+            clone._metadata_requests = self._metadata_requests
         return clone
 
     def __repr__(self) -> str:
