@@ -90,7 +90,7 @@ class Explanation:
             "answer": self.answer,
             "truth": self.truth,
             "outputs": [{"name": name, "value": value} for name, value in self.outputs],
-            "model_says": self.predicted.tolist(),
+            "predicted": self.predicted.tolist(),
             "difference": self.difference,
             "notes": list(self.notes),
             **self.trace.to_json(),

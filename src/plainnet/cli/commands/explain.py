@@ -1,4 +1,4 @@
-"""``plainnet explain``: one prediction step by step, or what a whole model relies on."""
+"""``plainnet explain``: one prediction step by step, or the importance of each column."""
 
 from collections.abc import Sequence
 from json import dumps
@@ -59,21 +59,21 @@ def explain(
     row
         The row, or the picture of the sorted files, counted from 1. A single picture needs none.
     label
-        What is right for that row, where path does not say it; several separated by semicolons.
+        The true label of that row, where path has none; separate several by semicolons.
     train
-        The table or folder the model was trained on: shows what is nearest to the row in it.
+        The table or folder of the training, to list the samples nearest to the row.
     entries
-        How many numbers of a wide array to show and to check by finite differences.
+        Numbers of a wide array to show and to check by finite differences.
     repeats
         Permutations of each column, for the importance.
     top
-        How many mistakes or nearest samples to show.
+        Mistakes or nearest samples to show.
     seed
-        Draws the permutations.
+        Seed of the permutations.
     json
         Print one JSON object instead.
     html
-        Write a page to this file instead.
+        An HTML file to write instead.
     pictures
         A folder to write the first layer's weights and the mistakes to, as PNG.
     """
@@ -85,32 +85,32 @@ def explain(
         row = 1
     if row is not None:
         if pictures is not None:
-            raise PlainnetError("--pictures is about the whole model: leave --row out")
+            raise PlainnetError("--pictures explains the model, not a row: leave --row out")
         explanation = explain_example(trained, path, row, label=label, entries=entries)
         _show_or_write(trained, explanation, model, path, row, train, top, json, html)
         return
     if label is not None or train is not None:
-        raise PlainnetError("--label and --train are about one row: give --row too")
+        raise PlainnetError("--label and --train need --row")
     if pictures is not None:
         _require_pictures_folder(trained, pictures, path)
     remarks: list[str] = []
     with reading(errors()) as progress:
         rows = read_usable(trained, path, remarks, progress=progress)
-    found = explain_model(trained, rows, repeats=repeats, seed=seed, n=top)
+    result = explain_model(trained, rows, repeats=repeats, seed=seed, n=top)
     notes(remarks)
     console = output()
     if json:
-        console.file.write(dumps(found.to_json()) + "\n")
+        console.file.write(dumps(result.to_json()) + "\n")
     elif html is None:
-        _show_global_explanation(console, found)
+        _show_global_explanation(console, result)
     else:
         from plainnet.report.explanation_page import global_explanation_page
 
-        title = f"What {model.name} relies on"
-        _write(console, html, global_explanation_page(found, title, f"on {path.name}"))
+        title = f"Explanation of {model.name}"
+        _write(console, html, global_explanation_page(result, title, f"on {path.name}"))
     if pictures is not None:
-        _save_pictures(errors() if json else console, found, pictures)
-    elif found.weights is not None and html is None and not json:
+        _save_pictures(errors() if json else console, result, pictures)
+    elif result.weights is not None and html is None and not json:
         console.print()
         line(console, "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR")
 
@@ -164,7 +164,7 @@ def _require_pictures_folder(trained: Model, pictures: Path, path: Path) -> None
     if pictures.resolve().is_relative_to(path.resolve()):
         raise PlainnetError(
             f"{str(pictures)!r} would be written into the data folder {str(path)!r}: "
-            "give --pictures another place"
+            "give --pictures another folder"
         )
 
 
@@ -173,17 +173,17 @@ def _write(console: Console, file: Path, page: str) -> None:
     line(console, f"Saved: {file}", whole=True)
 
 
-def _save_pictures(console: Console, found: GlobalExplanation, folder: Path) -> None:
+def _save_pictures(console: Console, explanation: GlobalExplanation, folder: Path) -> None:
     """Write the weights of the first layer and the mistakes as PNG files."""
     make_folder(folder)
     files: dict[str, Pixels] = {}
-    for together, single, images in (
-        ("weights", "weights-unit", found.weights),
-        ("mistakes", "mistake", found.gallery),
+    for sheet, single, images in (
+        ("weights", "weights-unit", explanation.weights),
+        ("mistakes", "mistake", explanation.gallery),
     ):
         if images is not None:
             files |= {f"{single}-{i}": one for i, one in enumerate(images, 1)}
-            files[together] = contact_sheet(images)
+            files[sheet] = contact_sheet(images)
     for name, pixels in files.items():
         times = max(1, -(-_SIDE // min(pixels.shape[:2])))
         larger = np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)
@@ -191,26 +191,26 @@ def _save_pictures(console: Console, found: GlobalExplanation, folder: Path) -> 
     line(console, f"Saved: {len(files):,} pictures in {folder}", whole=True)
 
 
-def _paragraph(console: Console, words: str, style: str = "", indent: str = "") -> None:
+def _paragraph(console: Console, paragraph: str, style: str = "", indent: str = "") -> None:
     """Print a paragraph that fits 80 columns, on a terminal or not."""
-    broken = wrap(clean(words), _WIDTH, initial_indent=indent, subsequent_indent=indent)
-    for part in broken or [""]:
+    lines = wrap(clean(paragraph), _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    for part in lines or [""]:
         line(console, part, style, whole=True)
 
 
-def _heading(console: Console, words: str) -> None:
+def _heading(console: Console, heading: str) -> None:
     console.print()
-    _paragraph(console, words, "bold")
+    _paragraph(console, heading, "bold")
 
 
 def _formula(console: Console, formula: str, code: SourceLocation | None) -> None:
-    place = "" if code is None else code.position
-    if len(formula) + len(place) + 6 <= _WIDTH:
-        line(console, f"  {clean(formula)}    {place}".rstrip(), "cyan", whole=True)
+    position = "" if code is None else code.position
+    if len(formula) + len(position) + 4 <= _WIDTH:
+        _paragraph(console, f"{formula}    {position}".rstrip(), "cyan", indent="  ")
         return
     _paragraph(console, formula, "cyan", indent="  ")
-    if place:
-        _paragraph(console, place, "cyan", indent="    ")
+    if position:
+        _paragraph(console, position, "cyan", indent="    ")
 
 
 def _show_explanation(
@@ -245,8 +245,8 @@ def _show_explanation(
         shape = shape_text(gradient.gradient.shape)
         _heading(console, f"dL/d{gradient.by}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
-        shown = text.gradient_table(gradient, explanation.inputs)
-        console.print(table("", shown.head, shown.rows, right=shown.right))
+        checked = text.gradient_table(gradient, explanation.inputs)
+        console.print(table("", checked.head, checked.rows, right=checked.right))
     if neighbors:
         show_table(console, text.neighbors_table(neighbors), most=len(neighbors))
         _paragraph(console, "The distance is between the inputs of the last Dense layer.")
@@ -267,13 +267,13 @@ def _show_input(console: Console, explanation: Explanation) -> None:
     show_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
 
 
-def _show_global_explanation(console: Console, found: GlobalExplanation) -> None:
-    """Show what a model relies on, and where it is confidently wrong."""
-    show_table(console, text.importance_table(found), most=_LISTED)
-    if found.wrong is not None:
+def _show_global_explanation(console: Console, explanation: GlobalExplanation) -> None:
+    """Show the importance of each column and the confident mistakes of a model."""
+    show_table(console, text.importance_table(explanation), most=_LISTED)
+    if explanation.wrong is not None:
         console.print()
-        line(console, f"{found.wrong:,} of {found.rows:,} samples are answered wrong.")
-    if text.caution(found):
-        _paragraph(console, text.caution(found), "yellow")
-    if found.mistakes:
-        show_table(console, text.mistakes_table(found), most=len(found.mistakes))
+        line(console, f"{explanation.wrong:,} of {explanation.rows:,} samples are misclassified.")
+    if text.caution(explanation):
+        _paragraph(console, text.caution(explanation), "yellow")
+    if explanation.mistakes:
+        show_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))
