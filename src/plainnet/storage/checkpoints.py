@@ -151,7 +151,7 @@ class Checkpoints(CheckpointStore):
         with self.validated():
             check_header(header)
             _check_arrays(arrays, header["metadata"])
-        self.found, self.every = Checkpoint(arrays, header["metadata"]), header["every"]
+        self.checkpoint, self.every = Checkpoint(arrays, header["metadata"]), header["every"]
         self._stored = header["attached"]
         if check is not None:
             check(self)
@@ -188,9 +188,9 @@ class Checkpoints(CheckpointStore):
         del named_options["generator"]  # whose state is in every checkpoint
         self.require_same("options", lambda: {k: _plain(v) for k, v in named_options.items()})
         self.require_same("rows", lambda: digest(*rows))
-        if self.found is not None:
+        if self.checkpoint is not None:
             with self.validated():
-                _check_fit(self.found, train_step, rows, options)
+                _check_fit(self.checkpoint, train_step, rows, options)
 
     def require_same(self, name: str, make: Callable[[], Any]) -> None:
         """Attach data that must be equal when the training is resumed.
@@ -206,7 +206,7 @@ class Checkpoints(CheckpointStore):
             return made[0]
 
         self.attach(name, once)
-        if self.found is not None and (now := once()) != (then := self.attached(name)):
+        if self.checkpoint is not None and (now := once()) != (then := self.attached(name)):
             difference = f"with other {name}"
             if isinstance(now, dict) and isinstance(then, dict):
                 differ = (key for key in now if key in then and now[key] != then[key])
@@ -328,10 +328,10 @@ def _check_arrays(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> N
 
 
 def _check_fit(
-    found: Checkpoint, train_step: TrainStep, rows: FitRows, options: FitOptions
+    checkpoint: Checkpoint, train_step: TrainStep, rows: FitRows, options: FitOptions
 ) -> None:
     """Validate a checkpoint against the training that resumes from it."""
-    metadata, arrays = found.metadata, found.arrays
+    metadata, arrays = checkpoint.metadata, checkpoint.arrays
     theta, state = train_step.net.params.theta, train_step.optimizer.state
     _require(arrays, "theta", len(theta), theta.dtype)
     slots = {f"optimizer.{name}": array for name, array in state.items()}

@@ -129,15 +129,13 @@ def show_table(
     console: Console, shown: Table, *, width: int | None = None, most: int = _LISTED
 ) -> None:
     """Show the first rows of a table, with names of at most `width` characters."""
-    rows = [[shorten(row[0], width), *row[1:]] for row in shown.rows[:most]]
+    rows = [list(row) for row in shown.rows[:most]]
+    for row in rows:
+        if width is not None and len(row[0]) > width:
+            row[0] = row[0][: width - 1] + "…"
     section(console, table(shown.caption, shown.head, rows, right=shown.right))
     if len(shown.rows) > most:
         line(console, f"and {len(shown.rows) - most:,} more")
-
-
-def shorten(name: str, width: int | None) -> str:
-    """Cut a long name."""
-    return name if width is None or len(name) <= width else name[: width - 1] + "…"
 
 
 def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
