@@ -122,7 +122,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     path, config, place = job.path, job.config, job.out
     doctor_watch = DoctorWatch(config)
     checkpoints.attach("doctor_watch", doctor_watch.state)
-    found = checkpoints.found
+    found = checkpoints.checkpoint
     told: list[str] = []
     result: Run | None = None
     try:
@@ -226,7 +226,7 @@ def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Da
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
     """Show where checkpoints are saved, and where the training resumes."""
-    every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.found
+    every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.checkpoint
     if every is not None:
         often = "epoch" if every == 1 else f"{every:,g} epochs"
         line(console, f"Checkpoints: every {often} in {folder}")
