@@ -470,6 +470,22 @@ def test_no_name_shadows_a_module():
     assert not [name for name in plainnet.__all__ if f"plainnet.{name}" in MODULES]
 
 
+# Private words that a reader who knows the field cannot guess.
+PRIVATE = {"ward", "patient", "telling", "looks", "words", "places", "keeper", "believed"}
+
+
+@files
+def test_identifiers_are_terms_of_the_field(path):
+    source = io.StringIO(path.read_text(encoding="utf-8")).readline
+    names = {
+        token.string.strip("_").lower()
+        for token in tokenize.generate_tokens(source)
+        if token.type == tokenize.NAME
+    }
+    assert not names & PRIVATE
+    assert path.stem not in PRIVATE
+
+
 @files
 def test_no_dispatch_by_hasattr(path):
     assert "hasattr(" not in path.read_text(encoding="utf-8")

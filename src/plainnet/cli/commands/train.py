@@ -265,5 +265,5 @@ def _ending(history: History, seconds: float, before: int) -> str:
 
 def suggest(console: Console, command: str, *arguments: Path) -> None:
     """Name the next command to try, so that it can be copied."""
-    words = ["plainnet", command, *map(str, arguments)]
-    line(console, f"Next: {shlex.join(words)}", whole=True)
+    command_line = ["plainnet", command, *map(str, arguments)]
+    line(console, f"Next: {shlex.join(command_line)}", whole=True)

@@ -101,8 +101,8 @@ function show(y) {
   document.getElementById("lines").replaceChildren(...lines.map(line));
 }
 
-function say(words, short = words) {
-  document.getElementById("said").textContent = words;
+function say(text, short = text) {
+  document.getElementById("said").textContent = text;
   const brief = document.getElementById("brief"); // at the foot of a phone, under a form
   if (brief) brief.textContent = short;
 }
