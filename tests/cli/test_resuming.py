@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from plainnet import training
-from plainnet.cli.paths import run_folder, run_model
+from plainnet.cli.paths import checkpoint_folder, resumed_model
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
 from plainnet.storage import model_file as files
@@ -602,5 +602,5 @@ def test_checkpoint_options_in_the_config_file(cli: Cli, survey: Path) -> None:
     ],
 )
 def test_checkpoint_folder_is_named_after_the_model(out: str, folder: str) -> None:
-    assert run_folder(Path(out)) == Path(folder)
-    assert run_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")
+    assert checkpoint_folder(Path(out)) == Path(folder)
+    assert resumed_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")

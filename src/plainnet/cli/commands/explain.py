@@ -1,7 +1,6 @@
-"""``plainnet explain``: one prediction step by step, or what a whole model relies on."""
+"""``plainnet explain``: explain one prediction step by step, or a full model."""
 
 from collections.abc import Sequence
-from json import dumps
 from pathlib import Path
 from textwrap import wrap
 
@@ -9,13 +8,21 @@ import numpy as np
 from rich.console import Console
 
 from plainnet.cli.commands.evaluate import show_table
-from plainnet.cli.console import clean, errors, line, notes, output, table
+from plainnet.cli.console import (
+    clean,
+    errors,
+    make_table,
+    output,
+    print_json,
+    print_line,
+    print_notes,
+)
 from plainnet.cli.paths import require_output
-from plainnet.cli.progress import reading
+from plainnet.cli.progress import read_examples, reading
 from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import read_rows, read_usable
+from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
 from plainnet.explain.formulas import SourceLocation
@@ -27,9 +34,9 @@ from plainnet.model import Model
 from plainnet.report import text
 from plainnet.storage.atomic import make_folder, write_bytes
 
-_WIDTH = 78  # of paragraphs, so that they fit 80 columns
+_WIDTH = 78  # characters of a paragraph, which fit 80 columns
 _LISTED = 20  # columns whose importance is shown
-_SIDE = 128  # pixels, to which small images are enlarged
+_SIDE = 128  # pixels to which small images are enlarged
 
 
 def explain(
@@ -48,7 +55,7 @@ def explain(
     html: Path | None = None,
     pictures: Path | None = None,
 ) -> None:
-    """Explain one prediction, or a whole model.
+    """Explain one prediction, or a full model.
 
     Parameters
     ----------
@@ -59,17 +66,17 @@ def explain(
     row
         The row, or the picture of the sorted files, counted from 1. A single picture needs none.
     label
-        What is right for that row, where path does not say it; several separated by semicolons.
+        The true answer for that row if path does not hold it; several separated by semicolons.
     train
-        The table or folder the model was trained on: shows what is nearest to the row in it.
+        The table or folder of the training: shows the examples in it that are nearest to the row.
     entries
-        How many numbers of a wide array to show and to check by finite differences.
+        Number of entries of a large array to show and to check by finite differences.
     repeats
         Permutations of each column, for the importance.
     top
-        How many mistakes or nearest samples to show.
+        Number of mistakes or nearest samples to show.
     seed
-        Draws the permutations.
+        Seed of the permutations.
     json
         Print one JSON object instead.
     html
@@ -85,34 +92,32 @@ def explain(
         row = 1
     if row is not None:
         if pictures is not None:
-            raise PlainnetError("--pictures is about the whole model: leave --row out")
-        explanation = explain_example(trained, path, row, label=label, entries=entries)
-        _show_or_write(trained, explanation, model, path, row, train, top, json, html)
+            raise PlainnetError("--pictures applies to the full model: leave --row out")
+        example = explain_example(trained, path, row, label=label, entries=entries)
+        _show_or_write(trained, example, model, path, row, train, top, json, html)
         return
     if label is not None or train is not None:
-        raise PlainnetError("--label and --train are about one row: give --row too")
+        raise PlainnetError("--label and --train apply to one row: give --row too")
     if pictures is not None:
         _require_pictures_folder(trained, pictures, path)
-    remarks: list[str] = []
-    with reading(errors()) as progress:
-        rows = read_usable(trained, path, remarks, progress=progress)
-    found = explain_model(trained, rows, repeats=repeats, seed=seed, n=top)
-    notes(remarks)
+    examples, _ = read_examples(trained, path)
+    explanation = explain_model(trained, examples, repeats=repeats, seed=seed, n=top)
     console = output()
     if json:
-        console.file.write(dumps(found.to_json()) + "\n")
+        print_json(explanation.to_json())
     elif html is None:
-        _show_global_explanation(console, found)
+        _show_global_explanation(console, explanation)
     else:
         from plainnet.report.explanation_page import global_explanation_page
 
-        title = f"What {model.name} relies on"
-        _write(console, html, global_explanation_page(found, title, f"on {path.name}"))
+        title = f"Explanation of {model.name}"
+        _write(console, html, global_explanation_page(explanation, title, f"on {path.name}"))
     if pictures is not None:
-        _save_pictures(errors() if json else console, found, pictures)
-    elif found.weights is not None and html is None and not json:
+        _save_pictures(errors() if json else console, explanation, pictures)
+    elif explanation.weights is not None and html is None and not json:
         console.print()
-        line(console, "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR")
+        hint = "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR"
+        print_line(console, hint)
 
 
 def _show_or_write(
@@ -134,18 +139,17 @@ def _show_or_write(
             rows = read_rows(trained, train, progress=progress)
         neighbors = nearest(trained, read_sample(trained, path, row, None).X[0], rows, top)
         if explanation.image is not None:
-            gallery = rows.X[[one.row for one in neighbors]]
-    console = output()
+            gallery = rows.X[[neighbor.row for neighbor in neighbors]]
     if json:
-        values = {**explanation.to_json(), "nearest": [one._asdict() for one in neighbors]}
-        console.file.write(dumps(values) + "\n")
+        nearest_json = [neighbor._asdict() for neighbor in neighbors]
+        print_json({**explanation.to_json(), "nearest": nearest_json})
     elif html is None:
-        _show_explanation(console, explanation, neighbors)
+        _show_explanation(output(), explanation, neighbors)
     else:
         from plainnet.report.explanation_page import explanation_page
 
         subtitle = f"{model.name} on {path.name}"
-        _write(console, html, explanation_page(explanation, subtitle, neighbors, gallery))
+        _write(output(), html, explanation_page(explanation, subtitle, neighbors, gallery))
 
 
 def _check(row: int | None, **counts: int) -> None:
@@ -164,53 +168,52 @@ def _require_pictures_folder(trained: Model, pictures: Path, path: Path) -> None
     if pictures.resolve().is_relative_to(path.resolve()):
         raise PlainnetError(
             f"{str(pictures)!r} would be written into the data folder {str(path)!r}: "
-            "give --pictures another place"
+            "give --pictures another folder"
         )
 
 
 def _write(console: Console, file: Path, page: str) -> None:
     write_bytes(file, page.encode("utf-8", "backslashreplace"))
-    line(console, f"Saved: {file}", whole=True)
+    print_line(console, f"Saved: {file}", wrap=False)
 
 
-def _save_pictures(console: Console, found: GlobalExplanation, folder: Path) -> None:
+def _save_pictures(console: Console, explanation: GlobalExplanation, folder: Path) -> None:
     """Write the weights of the first layer and the mistakes as PNG files."""
     make_folder(folder)
     files: dict[str, Pixels] = {}
-    for together, single, images in (
-        ("weights", "weights-unit", found.weights),
-        ("mistakes", "mistake", found.gallery),
+    for sheet, single, images in (
+        ("weights", "weights-unit", explanation.weights),
+        ("mistakes", "mistake", explanation.gallery),
     ):
         if images is not None:
-            files |= {f"{single}-{i}": one for i, one in enumerate(images, 1)}
-            files[together] = contact_sheet(images)
+            files |= {f"{single}-{i}": pixels for i, pixels in enumerate(images, 1)}
+            files[sheet] = contact_sheet(images)
     for name, pixels in files.items():
         times = max(1, -(-_SIDE // min(pixels.shape[:2])))
         larger = np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)
         write_bytes(folder / f"{name}.png", png(larger))
-    line(console, f"Saved: {len(files):,} pictures in {folder}", whole=True)
+    print_line(console, f"Saved: {len(files):,} pictures in {folder}", wrap=False)
 
 
-def _paragraph(console: Console, words: str, style: str = "", indent: str = "") -> None:
+def _paragraph(console: Console, text: str, style: str = "", indent: str = "") -> None:
     """Print a paragraph that fits 80 columns, on a terminal or not."""
-    broken = wrap(clean(words), _WIDTH, initial_indent=indent, subsequent_indent=indent)
-    for part in broken or [""]:
-        line(console, part, style, whole=True)
+    lines = wrap(clean(text), _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    for line in lines or [""]:
+        print_line(console, line, style, wrap=False)
 
 
-def _heading(console: Console, words: str) -> None:
+def _heading(console: Console, text: str) -> None:
     console.print()
-    _paragraph(console, words, "bold")
+    _paragraph(console, text, "bold")
 
 
 def _formula(console: Console, formula: str, code: SourceLocation | None) -> None:
-    place = "" if code is None else code.place
-    if len(formula) + len(place) + 6 <= _WIDTH:
-        line(console, f"  {clean(formula)}    {place}".rstrip(), "cyan", whole=True)
-        return
-    _paragraph(console, formula, "cyan", indent="  ")
-    if place:
-        _paragraph(console, place, "cyan", indent="    ")
+    location = "" if code is None else code.place
+    if len(formula) + len(location) + 6 <= _WIDTH:
+        print_line(console, f"  {formula}    {location}".rstrip(), "cyan", wrap=False)
+    else:
+        _paragraph(console, formula, "cyan", indent="  ")
+        _paragraph(console, location, "cyan", indent="    ")
 
 
 def _show_explanation(
@@ -221,7 +224,7 @@ def _show_explanation(
     _paragraph(console, explanation.name, "bold")
     _paragraph(console, text.headline(explanation))
     _paragraph(console, text.agreement(explanation), "" if trace.ok else "bold red")
-    notes(explanation.notes, console)
+    print_notes(explanation.notes, console)
     _show_input(console, explanation)
     for step in trace.steps:
         shape = shape_text(step.output.shape)
@@ -245,8 +248,8 @@ def _show_explanation(
         shape = shape_text(gradient.gradient.shape)
         _heading(console, f"dL/d{gradient.name}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
-        shown = text.gradient_table(gradient, explanation.inputs)
-        console.print(table("", shown.head, shown.rows, right=shown.right))
+        slopes = text.gradient_table(gradient, explanation.inputs)
+        console.print(make_table("", slopes.head, slopes.rows, right=slopes.right))
     if neighbors:
         show_table(console, text.neighbors_table(neighbors), most=len(neighbors))
         _paragraph(console, "The distance is between the inputs of the last Dense layer.")
@@ -257,23 +260,24 @@ def _show_input(console: Console, explanation: Explanation) -> None:
     if image is None:
         show_table(console, text.cells_table(explanation), most=len(explanation.cells))
         for code in text.source_locations(explanation):
-            line(console, f"  {code.place}", "cyan", whole=True)
+            print_line(console, f"  {code.place}", "cyan", wrap=False)
         return
     _heading(console, f"Picture, {shape_text(image.pixels.shape)} bytes")
     for how in image.how:
         _paragraph(console, how, indent="  ")
     if image.code is not None:
-        line(console, f"  {image.code.place}", "cyan", whole=True)
+        print_line(console, f"  {image.code.place}", "cyan", wrap=False)
     show_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
 
 
-def _show_global_explanation(console: Console, found: GlobalExplanation) -> None:
-    """Show what a model relies on, and where it is confidently wrong."""
-    show_table(console, text.importance_table(found), most=_LISTED)
-    if found.wrong is not None:
+def _show_global_explanation(console: Console, explanation: GlobalExplanation) -> None:
+    """Show the importance of each column, and the most confident mistakes."""
+    show_table(console, text.importance_table(explanation), most=_LISTED)
+    if explanation.wrong is not None:
         console.print()
-        line(console, f"{found.wrong:,} of {found.rows:,} samples are answered wrong.")
-    if text.caution(found):
-        _paragraph(console, text.caution(found), "yellow")
-    if found.mistakes:
-        show_table(console, text.mistakes_table(found), most=len(found.mistakes))
+        n = f"{explanation.wrong:,} of {explanation.rows:,}"
+        print_line(console, f"{n} samples are answered wrong.")
+    if caution := text.caution(explanation):
+        _paragraph(console, caution, "yellow")
+    if explanation.mistakes:
+        show_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))

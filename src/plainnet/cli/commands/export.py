@@ -6,7 +6,7 @@ from typing import Annotated, Any, final
 
 from cyclopts import Parameter
 
-from plainnet.cli.console import line, output
+from plainnet.cli.console import output, print_line
 from plainnet.cli.paths import require_outputs
 from plainnet.errors import PlainnetError
 from plainnet.export.formats import FORMATS
@@ -48,4 +48,4 @@ def export(model: Path, /, *, files: Files = _NONE) -> None:
     contents = [one.export(trained) for one in FORMATS if f"--{one.name}" in chosen]
     for path, content in zip(chosen.values(), contents, strict=True):  # all files, or none
         write_bytes(path, content)
-        line(output(), f"Saved: {path}, {len(content):,} bytes", whole=True)
+        print_line(output(), f"Saved: {path}, {len(content):,} bytes", wrap=False)
