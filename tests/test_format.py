@@ -16,7 +16,7 @@ from golden.make import ROWS
 from plainnet import Model
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import introverts
-from plainnet.evaluate.baselines.baseline import stored
+from plainnet.evaluate.baselines.baseline import stored_baselines
 from plainnet.model import PARTS
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.losses import LOSSES
@@ -65,7 +65,7 @@ def test_golden_file_predictions(path, tmp_path):
 @files
 def test_golden_file_training_record(path):
     model = Model.load(path)
-    names = [one.name for one in stored(model)]
+    names = [one.name for one in stored_baselines(model)]
     assert names[:2] == ["constant", "column"]
     found = model.record["evaluation"]
     assert [one["name"] for one in found["baselines"]] == names

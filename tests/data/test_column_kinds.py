@@ -119,7 +119,7 @@ def test_yes_and_no_without_missing_cells() -> None:
     with pytest.raises(DataError) as caught:
         YesNoColumn.fit(cells("y", "perhaps"))
     assert str(caught.value) == (
-        "Data row 2, column 'x': 'perhaps' is neither Yes nor No, but this column is Yes/No."
+        "Data row 2, column 'x': 'perhaps' is neither Yes nor No, 1 nor 0, as this column needs."
     )
 
 
@@ -172,7 +172,7 @@ def test_row_order_has_no_effect() -> None:
         (CategoryColumn("x", 0, ("a", "b"), "a"), "'a', 'b'", "one-hot, 2 levels; unknown = all 0"),
         (
             CategoryColumn("x", 1, tuple("abcdef"), "a"),
-            "'a', 'b', 'c', 'd', 'e', ... (6 levels)",
+            "'a', 'b', 'c', 'd', 'e' and 1 more",
             "missing = 'a', marked; one-hot, 6 levels; unknown = all 0",
         ),
         (LeftOutColumn("x", 0, "constant", "always 'a'"), "always 'a'", "left out, no effect"),

@@ -216,9 +216,9 @@ def test_one_word_among_many_numbers_raises() -> None:
 
 
 def test_yes_no_spellings() -> None:
-    words = read("Yes", "n", "T", "false", "ON", "0", "1", "maybe").yes()
-    assert words[:-1].tolist() == [1, 0, 1, 0, 1, 0, 1]
-    assert math.isnan(words[-1])
+    answers = read("Yes", "n", "T", "false", "ON", "0", "1", "maybe").answers()
+    assert answers[:-1].tolist() == [1, 0, 1, 0, 1, 0, 1]
+    assert math.isnan(answers[-1])
 
 
 def test_invalid_numbers_raise() -> None:

@@ -199,8 +199,8 @@ def test_missing_header_row_raises(tmp_path: Path, text: str) -> None:
     first = text.split("\n")[0]
     cells = ", ".join(map(repr, first.split(";" if ";" in first else ",")))
     assert refusal(written(tmp_path, text)) == (
-        f"File 'table.csv' has no line of column names: its first row ({cells}) looks like the "
-        "rows below it; put a line of names above it, or letters into these if they are names."
+        f"File 'table.csv' has no line of column names: its first row ({cells}) resembles the "
+        "rows below; put a line of names above it, or letters into these if they are names."
     )
     assert len(read_frame(written(tmp_path, text.replace("5", "x5", 1)))) == 3
 
@@ -380,7 +380,7 @@ def test_missing_column_without_suggestion() -> None:
     message = str(absent_column("zzz", [f"col{i}" for i in range(9)], "the target"))
     assert message == (
         "The table has no column 'zzz' (the target); it has 'col0', 'col1', 'col2', 'col3', "
-        "'col4', 'col5', 'col6', 'col7' and more."
+        "'col4', 'col5', 'col6', 'col7' and 1 more."
     )
 
 

@@ -201,7 +201,7 @@ def test_multilabel_in_several_columns() -> None:
     with pytest.raises(DataError) as caught:
         target.encode(rows.assign(round="2"))
     assert str(caught.value) == (
-        "Data row 1, column 'round': '2' is neither Yes nor No, 1 nor 0, as this target needs."
+        "Data row 1, column 'round': '2' is neither Yes nor No, 1 nor 0, as this column needs."
     )
 
 
@@ -233,19 +233,19 @@ def test_only_regression_targets_are_fitted() -> None:
         (
             ["a", "a"],
             None,
-            "The target 'y' has 1 class ('a' in every row) where a binary task needs exactly 2; "
+            "A binary target needs exactly 2 classes, and 'y' has 1 ('a'); "
             "choose another target or task.",
         ),
         (
             [],
             "binary",
-            "The target 'y' has 0 classes (there is no row) where a binary task needs "
-            "exactly 2; choose another target or task.",
+            "A binary target needs exactly 2 classes, and 'y' has 0 (no rows); "
+            "choose another target or task.",
         ),
         (
             ["a", "b", "c"],
             "binary",
-            "The target 'y' has 3 classes ('a', ...) where a binary task needs exactly 2; "
+            "A binary target needs exactly 2 classes, and 'y' has 3 ('a', 'b', 'c'); "
             "choose another target or task.",
         ),
         (
@@ -319,7 +319,7 @@ def test_invalid_columns_raise(columns: list[str], task: str | None, message: st
         (
             list("abcdef"),
             "z",
-            "'z' is not among the multiclass classes 'a', 'b', 'c', 'd', 'e', ...",
+            "'z' is not among the multiclass classes 'a', 'b', 'c', 'd', 'e' and 1 more.",
         ),
         (["a;b", "a"], "b;c", "'b;c' is not among the multilabel classes 'a', 'b'."),
     ],
@@ -345,8 +345,7 @@ def test_rows_without_a_target_are_dropped_with_a_note() -> None:
     kept = drop_unlabeled(rows, ["y"], notes)
     assert kept.index.tolist() == [0, 12, 13]
     assert notes == [
-        "11 rows miss their target 'y' and are left out: data rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 "
-        "and more."
+        "Left out without the target 'y': 11 data rows: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 1 more."
     ]
     assert drop_unlabeled(kept, ["y"], notes) is kept
     assert len(notes) == 1

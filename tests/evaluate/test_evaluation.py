@@ -10,8 +10,8 @@ import pytest
 from plainnet import Model, ModelFileError, TrainConfig
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.data.targets import Target
-from plainnet.evaluate.baselines.baseline import fit_baselines, store, stored
-from plainnet.evaluate.evaluate import Costs, evaluate
+from plainnet.evaluate.baselines.baseline import fit_baselines, store_baselines, stored_baselines
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import BaselineResult, Evaluation, Scores, stored_evaluation
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import Comparison, verdict
@@ -133,13 +133,13 @@ def test_metrics_match_the_rows():
     assert found.scores.main == np.mean((p > 0.5) == test.y)
     assert found.probabilities.brier == pytest.approx(np.mean((p - test.y) ** 2), rel=1e-5)
     constant, column, _ = found.baselines
-    rule = stored(result.model)[1].rules[0]
+    rule = stored_baselines(result.model)[1].rules[0]
     rows = rule.predict(test.X).argmax(axis=1) == test.y
     assert column.scores.main == rows.mean()
     assert constant.difference.value == pytest.approx(found.scores.main - constant.scores.main)
     assert found.probabilities.roc[0][0] == 0
     assert found.probabilities.cheapest is None
-    threshold, cost = evaluate(result.model, test, costs=Costs(1, 9)).probabilities.cheapest
+    threshold, cost = evaluate(result.model, test, costs=(1, 9)).probabilities.cheapest
     said = p >= threshold
     spent = np.sum(said & (test.y == 0)) + 9 * np.sum(~said & (test.y == 1))
     assert cost == pytest.approx(spent / len(p))
@@ -190,11 +190,11 @@ def test_edited_baselines_raise(change):
     model = train(introverts(100), TrainConfig(epochs=1)).model
     model.record["baselines"] = change
     with pytest.raises(ModelFileError):
-        stored(model)
+        stored_baselines(model)
     model.record["baselines"] = [{"kind": "regression"}]
     model.extras = {}
     with pytest.raises(ModelFileError, match=r"the model's baseline 'baseline\.regression\.'"):
-        stored(model)
+        stored_baselines(model)
 
 
 def test_no_verdict_without_baselines():
@@ -203,8 +203,8 @@ def test_no_verdict_without_baselines():
     found = evaluate(bare, result.data.test)
     assert (found.best_baseline, found.baselines) == (None, ())
     assert found.verdict.startswith("Nothing to compare with")
-    store(fit_baselines(bare.schema, bare.target, result.data.train), bare)
-    assert len(stored(bare)) == 3
+    store_baselines(fit_baselines(bare.schema, bare.target, result.data.train), bare)
+    assert len(stored_baselines(bare)) == 3
     assert evaluate(bare, result.data.test).best_baseline is not None
 
 
@@ -334,7 +334,7 @@ def test_contradictory_labels_are_reported():
     found = evaluate(result.model, result.data.train).findings
     (said,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
-    assert said.message.endswith("no model can get more than 75.0 % of these rows wholly right.")
+    assert said.message.endswith("no model can get more than 75.0 % of these rows entirely right.")
     assert said.evidence == "40 rows in 1 group of equal rows"
 
 

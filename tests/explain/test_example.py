@@ -139,8 +139,8 @@ def test_cells_by_hand():
     explanation = explain(hand_made(), new)
     age, city = explanation.cells
     assert (age.column, age.raw, age.how) == ("age", "45", "(45 - 40) / 10")
-    assert age.features == (("age", 0.5),)
-    assert city.features == (("city=Bo", 1.0), ("city=Ål", 0.0))
+    assert age.features == {"age": 0.5}
+    assert city.features == {"city=Bo": 1.0, "city=Ål": 0.0}
     assert cells_table(explanation).rows[1][-1] == "Bo = 1, Ål = 0"
     short = explain(hand_made(), new, entries=1)
     assert cells_table(short).rows[1][-1] == "Bo = 1, 1 others = 0"
@@ -148,7 +148,7 @@ def test_cells_by_hand():
     assert explanation.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
     assert (explanation.answer, explanation.truth) == ("y", None)
     assert headline(explanation) == (
-        "The model says y, with a probability of 62.2 %; what is right is not known."
+        "The model says y, with a probability of 62.2 %; the right answer is unknown."
     )
     assert age.code is not None
     assert age.code.file == "plainnet/data/column_kinds.py"
@@ -173,9 +173,7 @@ def test_row_numbers_are_preserved():
     table.loc[3, "Personality"] = None
     explanation = explain(model, table, 4)
     assert explanation.truth is None
-    assert explanation.notes == (
-        "The row misses its target, so there is no loss: give a label for one.",
-    )
+    assert explanation.notes == ("The row has no target, so there is no loss: give a label.",)
     assert explain(model, table, 4, label="Introvert").trace.y.tolist() == [1.0]
     np.testing.assert_allclose(
         explain(model, table, 5).trace.x, model.preprocess(table)[4], rtol=1e-6

@@ -7,8 +7,9 @@ import pytest
 
 from nn.cases import LAYERS, LOSSES, numeric_gradients, read_only, surrounded
 from plainnet.errors import PlainnetError
+from plainnet.explain.excerpt import excerpt, numbers_json
 from plainnet.explain.formulas import code_of
-from plainnet.explain.trace import excerpt, numbers_json, trace
+from plainnet.explain.trace import trace
 from plainnet.nn import (
     BinaryCrossEntropy,
     Dense,
@@ -42,7 +43,7 @@ LOSS = 3.048587351573742
 
 def test_forward_by_hand():
     result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0])
-    assert [(s.symbol, s.name, s.kind, s.output.tolist()) for s in result.steps] == [
+    assert [(s.symbol, s.layer, s.kind, s.output.tolist()) for s in result.steps] == [
         ("z1", "dense1", "Dense", [-1.0, 3.5]),
         ("a1", "relu1", "ReLU", [0.0, 3.5]),
         ("z2", "dense2", "Dense", [-3.0]),
@@ -67,7 +68,7 @@ def test_backward_by_hand():
         "x": [-0.5 * d, -2 * d],
     }
     assert result.value == pytest.approx(LOSS, rel=1e-12)
-    assert [g.name for g in result.gradients] == list(wanted)
+    assert [g.by for g in result.gradients] == list(wanted)
     assert [g.layer for g in result.gradients] == [
         "BinaryCrossEntropy",
         *["dense2"] * 3,
@@ -75,15 +76,15 @@ def test_backward_by_hand():
         *["dense1"] * 3,
     ]
     for gradient in result.gradients:
-        np.testing.assert_allclose(gradient.gradient, wanted[gradient.name], rtol=1e-12)
+        np.testing.assert_allclose(gradient.gradient, wanted[gradient.by], rtol=1e-12)
         for slope in gradient.checked:
-            assert slope.numeric == pytest.approx(slope.gradient, abs=1e-9)
+            assert slope.finite_difference == pytest.approx(slope.gradient, abs=1e-9)
         assert (gradient.ok, gradient.direction) == (True, None)
 
 
 def test_gradient_rows_show_their_variables():
     result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    beside = {g.name: [s.value for s in g.checked] for g in result.gradients}
+    beside = {g.by: [s.value for s in g.checked] for g in result.gradients}
     assert beside["z2"] == [-3.0]
     assert beside["dense1.W"] == [1, -1, 0.5, 2]
     assert beside["z1"] == [-1, 3.5]
@@ -99,7 +100,7 @@ def test_regression_by_hand(loss):
     result = trace(net, loss, [3.0], 3.0)
     value, slope = (4.0, 4.0) if isinstance(loss, MeanSquaredError) else (0.875, 0.5)
     assert result.value == pytest.approx(value)
-    found = {g.name: g.gradient.ravel().tolist() for g in result.gradients}
+    found = {g.by: g.gradient.ravel().tolist() for g in result.gradients}
     assert found == {
         "z1": [slope],
         "dense1.W": [3 * slope],
@@ -118,12 +119,12 @@ def test_every_layer(name):
     x = read_only(rng.standard_normal(in_shape))
     before = net.params.theta.copy(), net.params.grad.copy(), net.rng.bit_generator.state
     result = trace(net, BinaryCrossEntropy(), x, 1, entries=3)
-    assert result.ok, {g.name: g.difference for g in result.gradients}
+    assert result.ok, {g.by: g.difference for g in result.gradients}
     np.testing.assert_array_equal(net.params.theta, before[0])
     np.testing.assert_array_equal(net.params.grad, before[1])
     np.testing.assert_allclose(result.steps[-1].output, net.predict_logits(x[None])[0], rtol=1e-12)
     theta, X = numeric_gradients(net, BinaryCrossEntropy(), x[None], [1], train=False)
-    found = {g.name: g.gradient for g in result.gradients}
+    found = {g.by: g.gradient for g in result.gradients}
     net.params.grad[...] = theta
     for variable, wanted in net.params.grads.items():
         np.testing.assert_allclose(found[variable], wanted, atol=1e-8)
@@ -145,8 +146,8 @@ def test_every_loss(name):
     Z = net.predict_logits(x[None])
     assert result.value == pytest.approx(loss(Z, loss.encode(y, n_out, float))[0], rel=1e-12)
     np.testing.assert_allclose(result.a, loss.predictions(Z)[0], rtol=1e-12)
-    assert "=" in result.loss
-    assert "a" in result.link
+    assert "=" in result.loss_formula
+    assert "a" in result.prediction_formula
     assert result.loss_code is not None
     assert result.loss_code.file == "plainnet/nn/losses.py"
 
@@ -162,7 +163,7 @@ def test_confident_correct_prediction_agrees():
 def test_no_finite_difference_across_a_kink():
     net = Sequential([Dense(1, init="ones"), ReLU(), Dense(1, init="ones")], n_in=1)
     result = trace(net, MeanSquaredError(), [0.0], 1.0)
-    at = {g.name: g.checked[0].numeric for g in result.gradients}
+    at = {g.by: g.checked[0].finite_difference for g in result.gradients}
     assert at["dense1.b"] is None
     assert at["x"] is None
     assert at["dense2.b"] == pytest.approx(-2.0)
@@ -187,7 +188,7 @@ class Wrong(Activation):
 def test_wrong_gradient_is_detected(entries):
     net = Sequential([Dense(4), Wrong(), Dense(1)], n_in=3, seed=1)
     result = trace(net, MeanSquaredError(), [1.0, 2.0, 3.0], 0.0, entries=entries)
-    bad = [g.name for g in result.gradients if not g.ok]
+    bad = [g.by for g in result.gradients if not g.ok]
     assert bad == ["z1", "dense1.W", "dense1.b", "x"]
     assert not result.ok
     assert result.to_json()["gradients_agree"] is False
@@ -208,7 +209,7 @@ def test_wrong_entry_outside_the_excerpt_is_detected(monkeypatch):
     x = np.random.default_rng(0).standard_normal(200)
     x[:100] *= 30
     result = trace(net, MeanSquaredError(), x / 30, 1.0, entries=2)
-    assert [g.name for g in result.gradients if not g.ok] == ["dense1.W"]
+    assert [g.by for g in result.gradients if not g.ok] == ["dense1.W"]
 
 
 def test_source_line_points_to_the_computation():
@@ -217,24 +218,24 @@ def test_source_line_points_to_the_computation():
     from plainnet.nn import layers
 
     result = trace(by_hand(), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    found = {g.name: g.code for g in result.gradients}
+    found = {g.by: g.code for g in result.gradients}
     lines = inspect.getsource(layers).splitlines()
     for name in ("dense2.W", "dense2.b"):
         code = found[name]
         assert code is not None
         assert code.file == "plainnet/nn/layers.py"
         assert "dZ.T.dot(X1, self.dWb)" in code.text
-        assert lines[code.last - 1].strip() == code.text.splitlines()[-1].strip()
+        assert lines[code.last_line - 1].strip() == code.text.splitlines()[-1].strip()
     forward = result.steps[0].code
     assert forward is not None
-    assert "self.Wb.dot(self.X1T" in "".join(lines[forward.first - 1 : forward.last])
+    assert "self.Wb.dot(self.X1T" in "".join(lines[forward.line - 1 : forward.last_line])
     assert found["a1"] is not None
     assert "self.Wb.T.dot(dZ.T, dX1.T)" in found["a1"].text
 
 
 def test_every_gradient_has_its_formula():
     result = trace(mlp(2, batch_norm=True), BinaryCrossEntropy(), [1.0, 2.0], 1)
-    formulas = {g.name: g.formula for g in result.gradients}
+    formulas = {g.by: g.formula for g in result.gradients}
     assert formulas["dense2.W"] == "dW = dZ^T X"
     assert formulas["dense2.b"] == "db = column sums of dZ"
     assert formulas["a1"] == "dX = dZ W"
@@ -308,7 +309,7 @@ def test_nonpositive_entries_raise():
 def test_identity_network_has_no_parameters():
     net = Sequential([Identity()], n_in=1)
     result = trace(net, MeanSquaredError(), [2.0], 1.0)
-    assert [(g.name, g.gradient.tolist()) for g in result.gradients] == [
+    assert [(g.by, g.gradient.tolist()) for g in result.gradients] == [
         ("a0", [2.0]),
         ("x", [2.0]),
     ]

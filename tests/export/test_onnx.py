@@ -333,9 +333,9 @@ def test_unknown_layer_raises(mixed):
     with pytest.raises(PlainnetError) as caught:
         to_onnx(model)
     assert str(caught.value) == (
-        "layer 'scale1' is of the kind 'Scale', which this export does not know: it knows Dense, "
-        "BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, Dropout, "
-        "Identity, Flatten"
+        "layer 'scale1' is of the kind 'Scale', which this export does not support: it supports "
+        "Dense, BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, "
+        "Dropout, Identity, Flatten"
     )
 
 

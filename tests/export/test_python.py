@@ -465,9 +465,7 @@ def test_every_export_supports_every_layer():
 @pytest.mark.parametrize("name", [one.name for one in FORMATS])
 def test_unknown_layer_raises(name):
     model = table_model(lambda n, k: Sequential([Dense(3), Square(), Dense(k)], n))
-    message = (
-        r"^layer 'square1' is of the kind 'Square', which this export does not know: it knows "
-    )
+    message = r"^layer 'square1' is of the kind 'Square', which this export does not support: it "
     export = next(one for one in FORMATS if one.name == name).export
     with pytest.raises(PlainnetError, match=message):
         export(model)

@@ -393,31 +393,31 @@ REFUSED = [
         SoftmaxCrossEntropy(),
         [0, 1, 3],
         3,
-        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got 0 to 3",
+        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got 3 in row 2",
     ),
     (
         SoftmaxCrossEntropy(),
         [-1, 0],
         3,
-        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got -1 to 0",
+        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got -1 in row 0",
     ),
     (
         SoftmaxCrossEntropy(),
         [0, 1.5],
         3,
-        "SoftmaxCrossEntropy expects whole class numbers, got 1.5 in row 1",
+        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got 1.5 in row 1",
     ),
     (
         SoftmaxCrossEntropy(),
         [0, 1, math.nan],
         3,
-        "SoftmaxCrossEntropy expects whole class numbers, got nan in row 2",
+        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got nan in row 2",
     ),
     (
         SoftmaxCrossEntropy(),
         [0, math.inf],
         3,
-        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got 0.0 to inf",
+        "SoftmaxCrossEntropy expects class numbers from 0 to 2, got inf in row 1",
     ),
     (
         SoftmaxCrossEntropy(),
@@ -547,5 +547,5 @@ def test_lists_equal_arrays(loss, Z, y):
 
 
 def test_list_targets_are_validated():
-    with pytest.raises(PlainnetError, match="expects class numbers from 0 to 1, got -1 to 1"):
+    with pytest.raises(PlainnetError, match="expects class numbers from 0 to 1, got -1 in row 0"):
         SoftmaxCrossEntropy()([[0.0, 1.0], [1.0, 0.0]], [-1, 1])

@@ -105,7 +105,7 @@ def test_invalid_load_raises_and_changes_nothing(arrays, message):
     assert str(error.value) == message
     assert params.theta.tolist() == [5] * 4
     with pytest.raises(PlainnetError) as error:
-        check_arrays(specs, arrays)
+        check_arrays({spec.name: spec.shape for spec in specs}, arrays)
     assert str(error.value) == message
 
 

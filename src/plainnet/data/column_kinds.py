@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from plainnet.data.columns import Cells
 from plainnet.errors import DataError
-from plainnet.storage.json_reader import JsonReader, damaged, shortened
+from plainnet.formatting import count
+from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
 
 ColumnKind = Literal["number", "category", "yesno", "indicator", "identifier", "constant"]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
@@ -55,7 +56,7 @@ class FeatureColumn(Column):
     @property
     @abstractmethod
     def varies(self) -> bool:
-        """Whether training rows held more than one value: else nothing is learned from it."""
+        """Whether training rows held more than one value."""
 
     @abstractmethod
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
@@ -84,22 +85,17 @@ class FeatureColumn(Column):
         elif cells.missing and notes is not None:
             notes.append(
                 f"{cells.location(-1)}: the cell is missing, as in no training row; it is filled "
-                f"with {fill} ({rows_text(cells.missing)})."
+                f"with {fill} ({count(cells.missing, 'row')})."
             )
 
 
-def rows_text(n: int) -> str:
-    """Write a number of rows."""
-    return f"{n} row" if n == 1 else f"{n:,} rows"
-
-
 def summarize_values(cells: Cells) -> str:
-    """Describe the values of the training rows: how many differ, or which single one there is."""
+    """Describe the values of the training rows: their number, or the only one."""
     if len(cells.distinct) == 0:
         return "always missing"
     if len(cells.distinct) == 1:
         return f"always {shortened(cells.texts()[0], 20)}"
-    return f"{len(cells.distinct):,} different in {rows_text(len(cells.codes))}"
+    return f"{len(cells.distinct):,} different in {count(len(cells.codes), 'row')}"
 
 
 def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: list[str]) -> None:
@@ -107,10 +103,10 @@ def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: lis
     codes = np.flatnonzero(noted)
     texts, counts = cells.texts(), cells.counts()
     for code in codes[:_LISTED]:
-        rows = rows_text(int(counts[code]))
+        rows = count(int(counts[code]), "row")
         notes.append(f"{cells.location(code)}: {shortened(texts[code])} {remark} ({rows}).")
     if len(others := codes[_LISTED:]):
-        rows = rows_text(int(counts[others].sum()))
+        rows = count(int(counts[others].sum()), "row")
         notes.append(
             f"Column {shortened(cells.name)}: the same for {len(others):,} more values ({rows})."
         )
@@ -208,7 +204,7 @@ class NumberColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class YesNoColumn(FeatureColumn):
-    """Yes (1) or No (0), in any of the usual words; missing ones become the more frequent."""
+    """Yes (1) or No (0) in the usual spellings; missing cells become the more frequent answer."""
 
     kind: ColumnKind = field(init=False, default="yesno")
     yes: int
@@ -217,11 +213,7 @@ class YesNoColumn(FeatureColumn):
     @classmethod
     def fit(cls, cells: Cells) -> Self:
         """Count training cells; `DataError` if one is neither Yes nor No."""
-        values = cells.yes()
-        invalid = np.flatnonzero(np.isnan(values))
-        if len(invalid):
-            raise cells.error(invalid[0], "is neither Yes nor No, but this column is Yes/No")
-        yes = int(cells.counts()[values == 1.0].sum())
+        yes = int(cells.counts()[cells.only_answers() == 1.0].sum())
         return cls(cells.name, cells.missing, yes, len(cells.codes) - cells.missing - yes)
 
     @classmethod
@@ -255,8 +247,8 @@ class YesNoColumn(FeatureColumn):
         return "Yes" if self.yes > self.no else "No"
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
-        """Write 1 for Yes and 0 for No; another word counts as a missing cell, and is noted."""
-        values = cells.yes()
+        """Write 1 for Yes and 0 for No; note any other value and treat it as a missing cell."""
+        values = cells.answers()
         unknown = np.isnan(values)
         if notes is not None:
             remark = f"is neither Yes nor No; it is read as missing, that is, as {self.fill}"
@@ -303,9 +295,7 @@ class CategoryColumn(FeatureColumn):
     @property
     def summary(self) -> str:
         """List the first levels."""
-        first = ", ".join(shortened(level, 20) for level in self.levels[:_LISTED])
-        more = f", ... ({len(self.levels)} levels)" if len(self.levels) > _LISTED else ""
-        return first + more
+        return listed(self.levels, _LISTED, 20)
 
     @property
     def encoding(self) -> str:
@@ -316,9 +306,9 @@ class CategoryColumn(FeatureColumn):
     def spellings(self) -> list[tuple[int, int]]:
         """Return pairs of levels that differ only in spelling, as indices: (first, other)."""
         first: dict[str, int] = {}
-        words = [" ".join(level.split()).casefold() for level in self.levels]
-        pairs = [(first.setdefault(word, i), i) for i, word in enumerate(words)]
-        return [(one, other) for one, other in pairs if one != other]
+        spellings = [" ".join(level.split()).casefold() for level in self.levels]
+        pairs = [(first.setdefault(text, i), i) for i, text in enumerate(spellings)]
+        return [(i, j) for i, j in pairs if i != j]
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write 1 into the feature of each row's level, if it is known."""
@@ -338,10 +328,10 @@ class CategoryColumn(FeatureColumn):
 @final
 @dataclass(frozen=True)
 class IndicatorColumn(FeatureColumn):
-    """Whether the cell is missing and nothing more: training rows held only one value."""
+    """Whether the cell is missing, for a column with only one value in the training rows."""
 
     kind: ColumnKind = field(init=False, default="indicator")
-    values: str  # of the training rows, in words
+    values: str  # description of the training rows
 
     @classmethod
     def fit(cls, cells: Cells) -> Self:
@@ -389,7 +379,7 @@ class LeftOutColumn(Column):
     """
 
     kind: ColumnKind
-    values: str  # of the training rows, in words
+    values: str  # description of the training rows
 
     @classmethod
     def from_json(cls, stored: JsonReader, name: str, missing: int) -> Self:

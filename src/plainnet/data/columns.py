@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -19,7 +20,7 @@ from plainnet.storage.json_reader import shortened
 YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
-_YES_NO = {word: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, word in enumerate(pair)}
+_YES_NO = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
 _LEADING_ZERO = re.compile(r"\0[+-]?0[0-9]")
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
 _DIGITS = 400  # more than any float has before its decimal point
@@ -62,12 +63,12 @@ class Cells:
     def read(cls, column: pd.Series) -> Self:
         """Read a DataFrame's column, typed or text, with missing cells in any spelling.
 
-        A row's number is its index label + 1 where labels are whole numbers, so that it survives a
+        A row's number is its index label + 1 where labels are integers, so that it survives a
         selection of rows, and otherwise its position, from 1.
         """
         index = column.index
-        whole = pd.api.types.is_integer_dtype(index.dtype)
-        rows = (index.to_numpy() if whole else np.arange(len(index))) + 1
+        numbered = pd.api.types.is_integer_dtype(index.dtype)
+        rows = (index.to_numpy() if numbered else np.arange(len(index))) + 1
         codes, distinct = _factorize(column, rows)
         if distinct.dtype.kind == "O":
             raw = list(distinct)
@@ -130,33 +131,36 @@ class Cells:
         numbers = self.finite(decimal)
         with np.errstate(over="ignore"):
             Z = (numbers - mean) / scale
-        too_far = np.flatnonzero(~(np.abs(Z) <= np.finfo(np.float32).max))
-        if len(too_far):
-            raise self.error(too_far[0], f"is too far from the training rows' mean {mean:g}")
+        too_far = ~(np.abs(Z) <= np.finfo(np.float32).max)
+        self.refuse(too_far, f"is too far from the training rows' mean {mean:g}")
         return Z
 
     def finite(self, decimal: str) -> NDArray[np.float64]:
         """Return the distinct values as finite numbers, shape (k,); `DataError` for any other."""
         numbers = self.numbers(decimal)
-        invalid = np.flatnonzero(~np.isfinite(numbers))
-        if len(invalid) == 0:
-            return numbers
-        if np.isnan(numbers[invalid[0]]):
-            problem = "is not a number, as this column needs; correct the cell, or leave it empty"
-        else:
-            problem = "is infinite; give a finite number, or leave the cell empty"
-        raise self.error(invalid[0], problem)
+        self.refuse(
+            np.isnan(numbers),
+            "is not a number, as this column needs; correct the cell, or leave it empty",
+        )
+        self.refuse(np.isinf(numbers), "is infinite; give a finite number, or leave the cell empty")
+        return numbers
 
-    def yes(self) -> NDArray[np.float64]:
+    def answers(self) -> NDArray[np.float64]:
         """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, shape (k,)."""
         return np.array([_YES_NO.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
 
+    def only_answers(self) -> NDArray[np.float64]:
+        """Return 1 for Yes and 0 for No, shape (k,); `DataError` for any other value."""
+        answers = self.answers()
+        self.refuse(np.isnan(answers), "is neither Yes nor No, 1 nor 0, as this column needs")
+        return answers
+
     def are_yes_no(self) -> bool:
-        """Return whether all values are words of one of `YES_NO_PAIRS`."""
+        """Return whether all values are in one of `YES_NO_PAIRS`."""
         if not 0 < len(self.distinct) <= MANY:
             return False
-        words = {text.casefold() for text in self.texts()}
-        return any(words <= set(pair) for pair in YES_NO_PAIRS)
+        answers = {text.casefold() for text in self.texts()}
+        return any(answers <= set(pair) for pair in YES_NO_PAIRS)
 
     def are_numbers(self) -> bool:
         """Return whether all values are numbers without leading zeros; refuse a few mistakes."""
@@ -165,14 +169,14 @@ class Cells:
         invalid = np.isnan(self.numbers(self.decimal()))
         share = 1.0 - np.count_nonzero(invalid) / max(1, len(invalid))
         if len(invalid) > MANY and _MOSTLY <= share < 1.0:
-            raise self.error(
-                int(np.argmax(invalid)),
+            self.refuse(
+                invalid,
                 f"is not a number, but {100 * share:.3g} % of the column's values are; correct the "
                 "cell, leave it empty, or set the column's kind",
             )
         return bool(share == 1.0)
 
-    def are_whole(self) -> bool:
+    def are_integers(self) -> bool:
         """Return whether all values, which are numbers, have no fraction."""
         numbers = self.numbers(self.decimal())
         return bool(np.all(numbers == np.round(numbers)))
@@ -182,9 +186,11 @@ class Cells:
         row = self.rows[int(np.argmax(self.codes == code))]
         return f"Data row {row}, column {shortened(self.name)}"
 
-    def error(self, code: int, problem: str) -> DataError:
-        """Return the error for the value with this code."""
-        return DataError(f"{self.location(code)}: {shortened(self.texts()[code])} {problem}.")
+    def refuse(self, invalid: NDArray[np.bool_], problem: str) -> None:
+        """Raise a `DataError` for the first invalid value, if there is one; shape (k,)."""
+        if invalid.any():
+            code = int(invalid.argmax())
+            raise DataError(f"{self.location(code)}: {shortened(self.texts()[code])} {problem}.")
 
 
 def _objects(values: list[str | None]) -> NDArray[Any]:
@@ -249,21 +255,11 @@ def _cell_text(value: object, name: object, row: int) -> str | None:
     if isinstance(value, Real | Decimal):
         return None if np.isnan(float(value)) else text_from_number(float(value))
     if isinstance(value, datetime.timedelta):
-        return _duration_text(value)
+        with suppress(pd.errors.OutOfBoundsTimedelta):
+            return re.sub(r" \+?00:00:00$", "", str(pd.Timedelta(value)))
     if isinstance(value, datetime.date | datetime.time):
         return str(value).removesuffix(" 00:00:00")
     raise DataError(
         f"Data row {row}, column {shortened(str(name))}: the cell holds a {type(value).__name__} "
         "instead of text, a number, true or false, or a date; convert it to one of these."
     )
-
-
-def _duration_text(span: datetime.timedelta) -> str:
-    """Write a duration as pandas does: 2 days, -1 days +05:00:00, 0 days 00:00:01.500000."""
-    seconds, nanoseconds = span.seconds, getattr(span, "nanoseconds", 0)
-    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    if span.microseconds or nanoseconds:
-        text += f".{span.microseconds:06}" + (f"{nanoseconds:03}" if nanoseconds else "")
-    elif not seconds:
-        return f"{span.days} days"
-    return f"{span.days} days {'+' if span.days < 0 else ''}{text}"

@@ -15,9 +15,9 @@ _EXACT = 2.0**53  # above, a float cannot represent every whole number
 def refuse_rounded(cells: Cells) -> None:
     """Refuse floats that may be long whole numbers without their last digits."""
     numbers = cells.finite(".")
-    if cells.distinct.dtype.kind == "f" and (np.abs(numbers) >= _EXACT).any():
-        raise cells.error(
-            int(np.argmax(np.abs(numbers) >= _EXACT)),
+    if cells.distinct.dtype.kind == "f":
+        cells.refuse(
+            np.abs(numbers) >= _EXACT,
             "is a class in a column of floats, which may have lost its last digits; give the "
             "column as text or as integers (in pandas, as Int64 where cells are missing)",
         )

@@ -18,7 +18,7 @@ from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
 from plainnet.errors import DataError
-from plainnet.storage.json_reader import shortened
+from plainnet.storage.json_reader import listed, shortened
 
 MISSING = frozenset(  # spellings of a missing cell, without spaces around it
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
@@ -114,8 +114,7 @@ def absent_column(name: str, present: list[str], what: str) -> DataError:
     if near:
         hint = f"did you mean {shortened(spelled[near[0]])}?"
     else:
-        listed = ", ".join(shortened(p) for p in present[:8])
-        hint = f"it has {listed}{' and more' if len(present) > 8 else ''}."
+        hint = f"it has {listed(present, 8)}."
     return DataError(f"The table has no column {shortened(name)} ({what}); {hint}")
 
 
@@ -139,9 +138,9 @@ def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
 def _check_names(names: list[str], label: str) -> None:
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        listed = ", ".join(shortened(name) for name in repeated[:5])
         raise DataError(
-            f"{label} uses a column name more than once: {listed}; give each column its own name."
+            f"{label} uses a column name more than once: {listed(repeated)}; "
+            "give each column its own name."
         )
 
 
@@ -200,11 +199,10 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
     if not columns[0] and not empty:
         raise DataError(f"{label} has column names but no rows below them.")
     if is_data(header, columns, MISSING.__contains__):
-        listed = ", ".join(shortened(name, 20) for name in header[:5])
-        more = ", ..." if len(header) > 5 else ""
         raise DataError(
-            f"{label} has no line of column names: its first row ({listed}{more}) looks like the "
-            "rows below it; put a line of names above it, or letters into these if they are names."
+            f"{label} has no line of column names: its first row ({listed(header, 5, 20)}) "
+            "resembles the rows below; put a line of names above it, or letters into these if they "
+            "are names."
         )
     return _frame(header, columns, label)
 

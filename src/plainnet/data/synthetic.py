@@ -1,6 +1,6 @@
 """Synthetic data from a seed: a survey, points in the plane, and drawn pictures."""
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +26,7 @@ _COUNTS = (
     ("Friends_circle_size", 15, 12.4, 1.4),
     ("Post_frequency", 10, 7.3, 0.1),
 )
-_ANSWERS = ("Stage_fear", "Drained_after_socializing")
-_ORDER = (
-    "Time_spent_Alone",
-    "Stage_fear",
-    "Social_event_attendance",
-    "Going_outside",
-    "Drained_after_socializing",
-    "Friends_circle_size",
-    "Post_frequency",
-    "Personality",
-)
+_ANSWERS = (("Stage_fear", 1), ("Drained_after_socializing", 4))  # column and its position
 
 
 def introverts(n: int = 2000, seed: int = 0) -> "pd.DataFrame":
@@ -80,17 +70,18 @@ def introverts(n: int = 2000, seed: int = 0) -> "pd.DataFrame":
     introvert = rng.random(n) < 0.49
     acts_introverted = introvert ^ (rng.random(n) < _CONTRARY)
     introversion = np.where(acts_introverted, rng.beta(6.5, 1.5, n), rng.beta(1.5, 6.5, n))
-    columns: dict[str, Any] = {"Personality": np.where(introvert, "Introvert", "Extrovert")}
+    survey = pd.DataFrame()
     for name, most, at_0, at_1 in _COUNTS:
         mean = at_0 + (at_1 - at_0) * introversion
-        columns[name] = np.rint(np.clip(rng.normal(mean, 0.13 * most), 0, most))
-        columns[name][rng.random(n) < _MISSING] = np.nan
-    for name in _ANSWERS:
+        counts = np.rint(np.clip(rng.normal(mean, 0.13 * most), 0, most))
+        survey[name] = np.where(rng.random(n) < _MISSING, np.nan, counts)
+    for name, position in _ANSWERS:
         yes = rng.random(n) < 1 / (1 + np.exp(-18 * (introversion - 0.5)))
         answers = np.where(yes, "Yes", "No").astype(object)
         answers[rng.random(n) < _MISSING] = None
-        columns[name] = answers
-    return pd.DataFrame({name: columns[name] for name in _ORDER})
+        survey.insert(position, name, answers)
+    survey["Personality"] = np.where(introvert, "Introvert", "Extrovert")
+    return survey
 
 
 def moons(n: int = 300, noise: float = 0.2, seed: int = 0) -> Points:
@@ -349,8 +340,7 @@ def _picture(rng: np.random.Generator, size: int, panda: bool) -> NDArray[np.uin
     canvas = _background(rng, size, _tinted(rng, above, 18), _tinted(rng, below, 18))
     draw = ImageDraw.Draw(canvas)
     _draw_objects(rng, draw, canvas.width, kind)
-    pose = (_sitting, _walking, _facing)[rng.choice(3, p=(0.4, 0.3, 0.3))]
-    _Animal(rng, canvas.width).draw(draw, pose(rng, panda), _coat(rng, panda))
+    _draw_animal(rng, draw, canvas.width, panda)
     if kind in ("grass", "bamboo") and rng.random() < 0.6:
         _blades(rng, draw, canvas.width)
     small = canvas.reduce(_OVERSAMPLING)
@@ -358,32 +348,30 @@ def _picture(rng: np.random.Generator, size: int, panda: bool) -> NDArray[np.uin
     return _lit(rng, np.asarray(small, dtype=np.float32))
 
 
-@final
-class _Animal:
-    """The position, turn, size and mirroring of an animal, which draws its shapes."""
+def _draw_animal(rng: np.random.Generator, draw: "PillowDraw", side: int, panda: bool) -> None:
+    """Draw an animal in a random pose, position, turn, size and mirroring."""
+    pose = (_sitting, _walking, _facing)[rng.choice(3, p=(0.4, 0.3, 0.3))]
+    turn = rng.normal(0, 0.09)
+    scale = side * rng.uniform(0.82, 1.12)
+    mirror = rng.choice((-1, 1))
+    matrix = scale * _rotation(turn) * (mirror, 1)
+    shift = side * np.array([0.5 + rng.normal(0, 0.045), 0.52 + rng.normal(0, 0.035)])
+    light = scale * np.array([rng.choice((-0.5, 0.5)), -0.8])
+    shapes, coat = pose(rng, panda), _coat(rng, panda)
+    for part, x, y, rx, ry, shape_turn in shapes:
+        r, g, b = coat[part]
+        shade = (int(r * 0.8), int(g * 0.8), int(b * 0.82))
+        edge = np.column_stack([rx * np.cos(_ROUND), ry * np.sin(_ROUND)])
+        outline = edge @ _rotation(shape_turn).T @ matrix.T
+        center = shift + matrix @ (x, y)
+        draw.polygon([*map(tuple, (center + outline).tolist())], fill=shade)
+        # The lit side, a little smaller and towards the light.
+        lit = center + 0.86 * outline + 0.12 * min(rx, ry) * light
+        draw.polygon([*map(tuple, lit.tolist())], fill=(r, g, b))
 
-    def __init__(self, rng: np.random.Generator, side: int) -> None:
-        turn = rng.normal(0, 0.09)
-        scale = side * rng.uniform(0.82, 1.12)
-        mirror = rng.choice((-1, 1))
-        self.matrix = scale * np.array(
-            [[mirror * np.cos(turn), -np.sin(turn)], [mirror * np.sin(turn), np.cos(turn)]]
-        )
-        self.shift = side * np.array([0.5 + rng.normal(0, 0.045), 0.52 + rng.normal(0, 0.035)])
-        self.light = scale * np.array([rng.choice((-0.5, 0.5)), -0.8])
 
-    def draw(self, draw: "PillowDraw", shapes: list[Shape], coat: Coat) -> None:
-        for part, x, y, rx, ry, turn in shapes:
-            r, g, b = coat[part]
-            shade = (int(r * 0.8), int(g * 0.8), int(b * 0.82))
-            edge = np.column_stack([rx * np.cos(_ROUND), ry * np.sin(_ROUND)])
-            edge = edge @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-            at = self.shift + self.matrix @ (x, y)
-            outline = edge @ self.matrix.T
-            draw.polygon([*map(tuple, (at + outline).tolist())], fill=shade)
-            # The lit side, a little smaller and towards the light.
-            lit = at + 0.86 * outline + 0.12 * min(rx, ry) * self.light
-            draw.polygon([*map(tuple, lit.tolist())], fill=(r, g, b))
+def _rotation(angle: float) -> NDArray[np.float64]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def _head(x: float, y: float, r: float, panda: bool) -> list[Shape]:

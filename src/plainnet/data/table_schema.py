@@ -28,7 +28,7 @@ from plainnet.data.columns import MANY, Cells
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.read_table import absent_column, named
 from plainnet.errors import DataError
-from plainnet.storage.json_reader import JsonReader, damaged, shortened
+from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
 
 _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
@@ -302,20 +302,15 @@ read as unknown (1 row).
         ]
 
     def remarks(self) -> list[str]:
-        """Name the columns that have no effect because training rows hold one value or none."""
+        """Name the columns without effect: constant or empty in all training rows."""
         remarks = []
         constant = [column for column in self.columns if column.kind == "constant"]
         for empty, state in ((False, "the same"), (True, "empty")):
             names = [c.name for c in constant if (c.missing == self.rows) == empty]
             if names:
-                listed = ", ".join(shortened(name) for name in names[:_LISTED])
-                more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-                noun, verb, rest = "column", "is", "it is left out and has"
-                if len(names) > 1:
-                    noun, verb, rest = "columns", "are", "they are left out and have"
                 remarks.append(
-                    f"{noun} {listed}{more} {verb} {state} in all {self.rows:,} training rows, "
-                    f"so {rest} no effect"
+                    f"columns without effect ({state} in all {self.rows:,} training rows): "
+                    f"{listed(names)}"
                 )
         return remarks
 
@@ -400,7 +395,7 @@ def _inferred_kind(cells: Cells, categorical: bool) -> ColumnKind:
     all_differ = len(cells.distinct) == present >= _FEW_ROWS
     if not categorical and cells.are_numbers():
         named_id = _ID_NAME.search(cells.name) or cells.name.startswith(_UNNAMED)
-        return "identifier" if named_id and all_differ and cells.are_whole() else "number"
+        return "identifier" if named_id and all_differ and cells.are_integers() else "number"
     if all_differ or len(cells.distinct) > max(MANY, present / 2):
         return "identifier"
     return "category"

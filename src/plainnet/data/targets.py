@@ -15,14 +15,14 @@ from plainnet.data.labels import are_numbers, label_number, refuse_rounded, writ
 from plainnet.data.read_table import absent_column, named
 from plainnet.errors import DataError
 from plainnet.nn.losses import is_positive
-from plainnet.storage.json_reader import JsonReader, damaged, shortened
+from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 _LARGEST = 1e100  # mean and scale of a number: squares of predictions stay finite
 _FEW_ROWS = 10  # in fewer, values that all differ are usual
-_DIGITS = 10  # distinct whole numbers that may still be names of classes
+_DIGITS = 10  # distinct integers that may still be class labels
 _SEPARATOR = ";"
 
 
@@ -33,15 +33,12 @@ def drop_unlabeled(
     cells = _read(frame, columns)
     missing = np.any([c.codes < 0 for c in cells], axis=0)
     n = int(np.count_nonzero(missing))
-    names = ", ".join(shortened(name) for name in columns)
     if n == len(frame):
-        raise DataError(f"All {n:,} rows miss the target {names}; choose another target.")
+        raise DataError(f"All {n:,} rows miss the target {listed(columns)}; choose another target.")
     if n and notes is not None:
-        rows = cells[0].rows[missing]
-        listed = ", ".join(map(str, rows[:10])) + (" and more" if n > 10 else "")
-        verb = "row misses its target" if n == 1 else "rows miss their target"
-        left = "is left out: data row" if n == 1 else "are left out: data rows"
-        notes.append(f"{n:,} {verb} {names} and {left} {listed}.")
+        rows = listed(cells[0].rows[missing].tolist(), 10)
+        noun = "data row" if n == 1 else f"{n:,} data rows:"
+        notes.append(f"Left out without the target {listed(columns)}: {noun} {rows}.")
     return frame[~missing] if n else frame
 
 
@@ -182,16 +179,14 @@ class Target:
 
     def describe(self) -> str:
         """Return one line for people, such as ``binary: 'happy' is 'No' (0) or 'Yes' (1)``."""
-        names = ", ".join(shortened(name) for name in self.columns)
+        names = listed(self.columns, 10)
         if self.task == "regression":
             return f"regression: {names}"
         if self.task == "binary":
-            negative, positive = (shortened(name) for name in self.classes)
+            negative, positive = map(shortened, self.classes)
             return f"binary: {names} is {negative} (0) or {positive} (1)"
-        listed = ", ".join(shortened(name) for name in self.classes[:10])
         noun = "classes" if self.task == "multiclass" else "labels"
-        more = ", ..." if len(self.classes) > 10 else ""
-        return f"{self.task}: {names} has {len(self.classes)} {noun}: {listed}{more}"
+        return f"{self.task}: {names} has {len(self.classes)} {noun}: {listed(self.classes, 10)}"
 
     def encode(self, frame: pd.DataFrame) -> NDArray[Any]:
         """Encode the target cells for the loss.
@@ -219,15 +214,16 @@ class Target:
             z = [c.standardized(self.decimal, mean, scale)[c.codes] for c, mean, scale in units]
             return np.stack(z, axis=1).astype(np.float32)
         if self.task == "multilabel" and len(cells) > 1:
-            return np.stack([_zeros_and_ones(c)[c.codes] for c in cells], axis=1)
+            answers = [c.only_answers()[c.codes] for c in cells]
+            return np.stack(answers, axis=1).astype(np.float32)
         if self.task == "multilabel":
             index = {name: i for i, name in enumerate(self.classes)}
-            hot = np.zeros((len(cells[0].distinct), len(index)), np.float32)
-            for code, text in enumerate(cells[0].texts()):
-                labels = _split(text)
-                if not labels <= index.keys():
-                    raise self._unknown(cells[0], code)
-                hot[code, [index[label] for label in labels]] = 1.0
+            labels = [_split(text) for text in cells[0].texts()]
+            unknown = [not each <= index.keys() for each in labels]
+            self._refuse_unknown(cells[0], np.array(unknown, np.bool_))
+            hot = np.zeros((len(labels), len(index)), np.float32)
+            for row, each in zip(hot, labels, strict=True):
+                row[[index[label] for label in each]] = 1.0
             return hot[cells[0].codes]
         y = self._class_indices(cells[0])[cells[0].codes]
         return y.astype(np.float32) if self.task == "binary" else y
@@ -311,15 +307,15 @@ class Target:
         """Return the class of each distinct value: as written, or as a number."""
         index = {name: i for i, name in enumerate(self.classes)}
         numbers = {label_number(n): i for n, i in index.items()} if are_numbers(index) else {}
-        found = [index.get(text, numbers.get(label_number(text))) for text in cells.texts()]
-        if None in found:
-            raise self._unknown(cells, found.index(None))
-        return np.array(found, np.int64)
+        indices = np.array(
+            [index.get(text, numbers.get(label_number(text), -1)) for text in cells.texts()],
+            np.int64,
+        )
+        self._refuse_unknown(cells, indices < 0)
+        return indices
 
-    def _unknown(self, cells: Cells, code: int) -> DataError:
-        listed = ", ".join(shortened(name) for name in self.classes[:5])
-        more = ", ..." if len(self.classes) > 5 else ""
-        return cells.error(code, f"is not among the {self.task} classes {listed}{more}")
+    def _refuse_unknown(self, cells: Cells, unknown: NDArray[np.bool_]) -> None:
+        cells.refuse(unknown, f"is not among the {self.task} classes {listed(self.classes)}")
 
 
 def _read(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
@@ -351,14 +347,13 @@ def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
 def _task(cells: list[Cells]) -> Task:
     """Infer the task from the cells; see `Target.infer`."""
     if len(cells) > 1:
-        if not any(np.isnan(c.yes()).any() for c in cells):
+        if not any(np.isnan(c.answers()).any() for c in cells):
             return "multilabel"
         if all(c.are_numbers() for c in cells):
             return "regression"
-        names = ", ".join(shortened(c.name) for c in cells)
         raise DataError(
-            f"The targets {names} are neither all Yes/No nor all numbers; name one column, or "
-            "columns of the same kind."
+            f"The targets {listed([c.name for c in cells])} are neither all Yes/No nor all "
+            "numbers; name one column, or columns of the same kind."
         )
     (c,) = cells
     if any(_SEPARATOR in text for text in c.texts()):
@@ -368,7 +363,7 @@ def _task(cells: list[Cells]) -> Task:
         return "binary"
     if c.are_numbers():
         many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal()))
-        return "multiclass" if c.are_whole() and not many else "regression"
+        return "multiclass" if c.are_integers() and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(
             f"The target {shortened(c.name)} holds {n:,} different texts in {m:,} rows, too many "
@@ -395,21 +390,16 @@ def _classes(cells: Cells, task: Task) -> tuple[str, ...]:
         alike = [a for a in pairwise(classes) if a[0].casefold() == a[1].casefold()]
         difference = "differ in letter case alone"
     if alike:
-        one, other = sorted(alike[0])
+        pair = " and ".join(map(shortened, sorted(alike[0])))
         raise DataError(
-            f"The target {shortened(cells.name)} holds {shortened(one)} and {shortened(other)}, "
+            f"The target {shortened(cells.name)} holds {pair}, "
             f"which {difference}; write them alike."
         )
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         wanted = "exactly 2" if task == "binary" else "at least 2"
-        listed = "there is no row"
-        if classes:
-            more = ", ..." if len(classes) > 1 else " in every row"
-            listed = f"{shortened(classes[0])}{more}"
         raise DataError(
-            f"The target {shortened(cells.name)} has {len(classes)} "
-            f"{'class' if len(classes) == 1 else 'classes'} ({listed}) where a {task} task needs "
-            f"{wanted}; choose another target or task."
+            f"A {task} target needs {wanted} classes, and {shortened(cells.name)} has "
+            f"{len(classes)} ({listed(classes) or 'no rows'}); choose another target or task."
         )
     return classes
 
@@ -418,7 +408,7 @@ def _labels(cells: list[Cells]) -> tuple[str, ...]:
     """Return the labels of a multilabel target."""
     if len(cells) > 1:
         for c in cells:
-            _zeros_and_ones(c)
+            c.only_answers()
         return tuple(c.name for c in cells)
     labels = sorted(set().union(*(_split(text) for text in cells[0].texts())))
     if not labels:
@@ -431,11 +421,3 @@ def _labels(cells: list[Cells]) -> tuple[str, ...]:
 def _split(text: str) -> set[str]:
     """Return the labels in one cell."""
     return {label.strip() for label in text.split(_SEPARATOR)} - {""}
-
-
-def _zeros_and_ones(cells: Cells) -> NDArray[np.float32]:
-    values = cells.yes()
-    invalid = np.flatnonzero(np.isnan(values))
-    if len(invalid):
-        raise cells.error(invalid[0], "is neither Yes nor No, 1 nor 0, as this target needs")
-    return values.astype(np.float32)

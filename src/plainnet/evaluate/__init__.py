@@ -1,1 +1,1 @@
-"""Evaluation beside baselines, duplicates, and the verdict in words."""
+"""Evaluation of a model: scores, baselines, duplicates, findings and the verdict."""

@@ -64,7 +64,7 @@ def _leak(name: str, leaked: str, evidence: str) -> Finding:
         "problem",
         f"The column {name!r} alone gives {leaked} away.",
         evidence,
-        "It may be the target in other words, or known only after the target is.",
+        "It may be the target in another form, or become known only after the target.",
         f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
     )
 
@@ -75,7 +75,7 @@ def split_duplicates(
     """Find held-out rows that the network was trained on; `near` includes the equal ones."""
     unit, n, m = case.unit, int(near.sum()), len(near)
     nearly = int((near & ~equal).sum())
-    if not is_notable(case.images, Copies(n - nearly, nearly), m):
+    if not _is_notable(case.images, Copies(n - nearly, nearly), m):
         return []
     evidence, gain = f"{n:,} of {m:,} ({percent(n / m)})", 0.0
     if n < m and not case.regression:
@@ -90,13 +90,13 @@ def split_duplicates(
             "trained on.",
             evidence,
             _why_equal(case.images, nearly),
-            "--group-duplicates keeps equal ones on one side",
+            "--group-duplicates keeps copies on one side",
         )
     ]
 
 
 def rows_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
-    """Say where more than a twentieth of the rows was trained on, with 95 % confidence."""
+    """Report that more than a twentieth of the rows was trained on, with 95 % confidence."""
     unit = case.unit
     if share is None:
         return [
@@ -121,40 +121,40 @@ def rows_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
             "rows trained on",
             "warning",
             text,
-            f"about {percent(share.value)}, 95 % interval {ends}; which ones is not known",
+            f"about {percent(share.value)}, 95 % interval {ends}; it is unknown which",
             "This is the training data or part of it, or the same was recorded more than once.",
             f"evaluate on {unit}s that were not used in training",
         )
     ]
 
 
-def repeated_rows(images: bool, found: Copies, m: int, *, training: bool = False) -> list[Finding]:
-    """Say that rows occur more than once among m rows, be they training rows or others."""
-    if not is_notable(images, found, m):
+def repeated_rows(images: bool, copies: Copies, m: int, *, training: bool = False) -> list[Finding]:
+    """Report that rows occur more than once among m rows."""
+    if not _is_notable(images, copies, m):
         return []
     unit = "picture" if images else "row"
     those = f"training {unit}s" if training else f"of these {unit}s"
     advice = f"count copies once: the interval treats each {unit} as independent"
     if training:
-        advice = "--group-duplicates keeps equal ones on one side of the split"
+        advice = "--group-duplicates keeps copies on one side of the split"
     return [
         Finding(
             f"repeated training {unit}s" if training else f"repeated {unit}s",
             "note",
-            f"Some {those} are {_equal(*found)} to others of them.",
-            f"{found.equal + found.near:,} of {m:,} repeat an earlier one",
-            _why_equal(images, found.near),
+            f"Some {those} are {_equal(*copies)} to others of them.",
+            f"{copies.equal + copies.near:,} of {m:,} repeat an earlier one",
+            _why_equal(images, copies.near),
             advice,
         )
     ]
 
 
-def is_notable(images: bool, found: Copies, m: int) -> bool:
-    """Return whether copies are more than chance: a near one, an image, or a twentieth of the rows.
+def _is_notable(images: bool, copies: Copies, m: int) -> bool:
+    """Return whether copies are unlikely by chance: near rows, images, or a twentieth of the rows.
 
-    Few values (Yes and No, whole numbers) make some rows of a table equal by chance.
+    Columns of few values (Yes and No, integers) make some rows of a table equal by chance.
     """
-    return found.near > 0 or found.equal > NOTABLE * m or (images and found.equal > 0)
+    return copies.near > 0 or copies.equal > NOTABLE * m or (images and copies.equal > 0)
 
 
 def _equal(equal: int, near: int) -> str:
@@ -166,7 +166,7 @@ def _equal(equal: int, near: int) -> str:
 def _why_equal(images: bool, near: int) -> str:
     if images:
         cause = "The same picture was stored more than once."
-        meaning = "Nearly equal pictures look alike, such as a resized copy."
+        meaning = "Nearly equal pictures are similar, such as a resized copy."
     else:
         cause = "The same row was recorded more than once, or few values make many rows equal."
         meaning = (
@@ -177,21 +177,21 @@ def _why_equal(images: bool, near: int) -> str:
 
 
 def contradictory_labels(case: Comparison, X: Array, y: Array) -> list[Finding]:
-    """Say where equal rows have different labels, and which accuracy remains possible."""
-    # all labels of a row together are one answer
-    _, answers = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
-    found = contradictions(X, answers.reshape(-1))
-    if not found.rows:
+    """Report equal rows with different labels, and the accuracy that remains possible."""
+    # all labels of a row count as one label
+    _, labels = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
+    mixed = contradictions(X, labels.reshape(-1))
+    if not mixed.rows:
         return []
     unit = case.unit
-    right = "wholly right" if case.target.task == "multilabel" else "right"
+    right = "entirely right" if case.target.task == "multilabel" else "right"
     return [
         Finding(
             "contradictory labels",
-            "warning" if found.ceiling < _CEILING else "note",
+            "warning" if mixed.ceiling < _CEILING else "note",
             f"Equal {unit}s have different labels: no model can get more than "
-            f"{percent(found.ceiling)} of these {unit}s {right}.",
-            f"{count(found.rows, unit)} in {count(found.groups, 'group')} of equal {unit}s",
+            f"{percent(mixed.ceiling)} of these {unit}s {right}.",
+            f"{count(mixed.rows, unit)} in {count(mixed.groups, 'group')} of equal {unit}s",
             "Some labels are wrong, or a column is missing that would distinguish these rows.",
             "check the labels of these rows, or add a column that distinguishes them",
         )

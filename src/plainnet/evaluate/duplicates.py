@@ -1,17 +1,17 @@
-"""Duplicates: rows that are equal or nearly so, within a data set or on both sides of a split.
+"""Duplicates: equal and nearly equal rows, within a data set or across its split.
 
-Equality is of what the network sees: of the features of a table, of the pixels of a resized image.
+Rows are compared as the network gets them: features of a table, pixels of a resized image.
 
 Images are near where their perceptual hashes differ in at most 4 bits of 64, as the same image
 resized or stored again does. Rows of a table are near where their text differs only in case or
-spaces and their numbers by very little: each row becomes six numbers, its projections on random
-directions with every column in standard deviations, and falls into a cell of a grid over them, and
-of a second grid half a cell beside it. Rows that share a cell are near: no row is compared with
-each other one.
+spaces and their numbers by very little. Each row becomes six numbers, its projections on random
+directions with every column in standard deviations. They fall into a cell of a grid, and into a
+cell of a second grid, which is shifted by half a cell. Rows that share a cell are near, so that the
+pairs of rows need no comparison.
 
 The width of a cell is the largest at which hardly any row is near by chance, at most a hundredth of
-a standard deviation: the number of rows written down twice does not depend on the width, that of
-rows near by chance grows at least tenfold when cells become ten times as wide.
+a standard deviation. The number of rows that were recorded twice does not depend on the width. The
+number of rows near by chance grows at least tenfold when cells become ten times as wide.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,10 +33,10 @@ Hashes = NDArray[np.uint64]
 BITS = 4  # in which the hashes of near images may differ
 DIRECTIONS = 6
 WIDTHS = (1e-2, 1e-3, 1e-4, 1e-5)  # of a cell, in standard deviations
-_BLANK = 12  # bits of one kind, below which a hash is of an image that shows next to nothing
+_BLANK = 12  # bits of one kind, below which a hash is of an almost uniform image
 _BY_CHANCE = 0.001  # share of all rows that may be near by chance, or
 _OF_NEAR = 0.1  # share of the near rows
-_CROWDED = 0.7  # share of rows with a cell in common, above which the growth says nothing
+_CROWDED = 0.7  # share of rows with a cell in common, above which the growth proves nothing
 _BLOCK = 8192  # rows that are hashed at a time
 _IMAGES = 64  # images that are shrunk at a time
 _COMPARED = 512  # images that are compared at a time with all others
@@ -61,7 +61,7 @@ class Contradictions(NamedTuple):
 
 
 def contradictions(X: Array, y: ArrayLike) -> Contradictions:
-    """Find equal rows with different labels, of which only the most frequent can be right."""
+    """Find equal rows with different labels, of which only the most frequent label can be right."""
     groups = duplicate_groups(X)
     _, labels = np.unique(np.asarray(y), return_inverse=True)
     pairs, rows = np.unique(np.column_stack([groups, labels]), axis=0, return_counts=True)
@@ -94,17 +94,17 @@ def match_rows(
 
 
 def near_duplicate_groups(X: Array) -> NDArray[np.int64]:
-    """Number rows so that equal and near ones share a number."""
+    """Return group numbers, the same for equal and for near rows."""
     groups = duplicate_groups(X)
     if not _are_images(X):
         return _join_near_rows(groups, X)
     hashes = perceptual_hash(X)
-    shown = np.flatnonzero(_is_distinctive(hashes))
-    for start in range(0, len(shown), _COMPARED):
-        some = shown[start : start + _COMPARED]
-        near = np.argwhere(np.bitwise_count(hashes[some, None] ^ hashes[shown]) <= BITS)
-        for i, j in near[some[near[:, 0]] < shown[near[:, 1]]]:
-            one, other = groups[some[i]], groups[shown[j]]
+    distinctive = np.flatnonzero(_is_distinctive(hashes))
+    for start in range(0, len(distinctive), _COMPARED):
+        some = distinctive[start : start + _COMPARED]
+        near = np.argwhere(np.bitwise_count(hashes[some, None] ^ hashes[distinctive]) <= BITS)
+        for i, j in near[some[near[:, 0]] < distinctive[near[:, 1]]]:
+            one, other = groups[some[i]], groups[distinctive[j]]
             if one != other:
                 groups[groups == other] = one
     return groups
@@ -124,7 +124,7 @@ def _normalize_spelling(X: Array, schema: "Schema | None") -> Array:
 
 
 def hash_rows(X: Array) -> Hashes:
-    """Return a 64-bit hash of each row of numbers, by the mixer of SplitMix64; -0 counts as 0."""
+    """Return a 64-bit hash of each row of numbers, by the mixer of SplitMix64; -0 equals 0."""
     flat = np.ascontiguousarray(X.reshape(len(X), -1))
     n_bytes = flat.shape[1] * flat.itemsize
     hashes = np.full(len(X), n_bytes, np.uint64)
@@ -201,10 +201,10 @@ def _root(parents: list[int], group: int) -> int:
 
 
 def perceptual_hash(X: NDArray[np.uint8]) -> Hashes:
-    """Return 64 bits that change little when an image is resized or stored again.
+    """Return 64 bits that hardly change when an image is resized or stored again.
 
-    The difference hash: of the gray image, 8 rows of 9 mean brightnesses each, and whether each is
-    brighter than the next to the right.
+    This is the difference hash. The gray image is shrunk to 8 rows of 9 pixels; a bit is set
+    where a pixel is brighter than its right neighbor.
     """
     gray = thumbnails(X, 8, 9)
     bits = gray[:, :, :-1] > gray[:, :, 1:]
@@ -212,7 +212,7 @@ def perceptual_hash(X: NDArray[np.uint8]) -> Hashes:
 
 
 def thumbnails(X: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Shrink images to small gray ones, each pixel the mean of those it covers."""
+    """Shrink images to gray thumbnails; each pixel is the mean of the area that it covers."""
     rows, columns = _coverage(X.shape[1], height), _coverage(X.shape[2], width)
     small = np.empty((len(X), height, width), np.float32)
     for start in range(0, len(X), _IMAGES):
@@ -242,6 +242,6 @@ def _match_images(train: Array, X: Array) -> NDArray[np.bool_]:
 
 
 def _is_distinctive(hashes: Hashes) -> NDArray[np.bool_]:
-    """Return which hashes are of images that show something."""
+    """Return which hashes are of images that are not almost uniform."""
     bits = np.bitwise_count(hashes)
     return np.asarray((bits >= _BLANK) & (bits <= 64 - _BLANK))

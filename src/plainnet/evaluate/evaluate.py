@@ -2,13 +2,18 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines.baseline import Baseline, fit_baselines, store, stored
+from plainnet.evaluate.baselines.baseline import (
+    Baseline,
+    fit_baselines,
+    store_baselines,
+    stored_baselines,
+)
 from plainnet.evaluate.checks import (
     contradictory_labels,
     leaked_columns,
@@ -25,7 +30,7 @@ from plainnet.evaluate.evaluation import (
     Scores,
 )
 from plainnet.evaluate.feature_spans import feature_spans
-from plainnet.evaluate.membership import remember, trained_share
+from plainnet.evaluate.membership import membership_filter, trained_share
 from plainnet.evaluate.per_example import drop_extreme_rows
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics import curves
@@ -40,27 +45,24 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class Costs(NamedTuple):
-    """The costs of calling a negative positive, and a positive negative."""
-
-    false_positive: float
-    false_negative: float
-
-
 def evaluate(
     model: Model,
     rows: "Examples",
     *,
     train: Array | None = None,
-    costs: Costs | None = None,
+    costs: tuple[float, float] | None = None,
 ) -> Evaluation:
-    """Evaluate a model on rows with known targets; `train` are the training rows, if at hand."""
+    """Evaluate a model on rows with known targets.
+
+    `train` are the training rows, where available; `costs` those of a false positive and of a false
+    negative.
+    """
     task = model.target.task
     Z = model.forward(rows.X)
     A = model.loss.predictions(Z)
     scores = _score(model, Z, A, rows.y)
     points = _points(task, A, rows.y)
-    fitted = stored(model)
+    fitted = stored_baselines(model)
     results = tuple(_compare(model, one, rows, points) for one in fitted)
     images, spans = model.transform is not None, feature_spans(model.schema)
     share = trained_share(model, rows.X) if train is None else None
@@ -85,22 +87,22 @@ def evaluate(
 
 
 def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
-    """Add baselines, evaluation and fingerprints to a trained model; return whether Ctrl-C came.
+    """Add baselines, evaluation and fingerprints to a trained model; return True on Ctrl-C.
 
-    The model stays usable in any case; the notes say what is missing.
+    The model stays usable in any case; notes name the missing parts.
     """
     model.record["evaluation"] = None
     try:
         try:
-            store(fit_baselines(model.schema, model.target, data.train), model)
+            store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
             if data.test is not None:
-                found = evaluate(model, data.test, train=data.train.X)
-                model.record["evaluation"] = found.to_json()
+                evaluation = evaluate(model, data.test, train=data.train.X)
+                model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
         if fingerprints:
-            model.extras |= remember(data.train.X, data.schema)
+            model.extras |= membership_filter(data.train.X, data.schema)
     except KeyboardInterrupt:
         note = "interrupted after the training: the rest of the evaluation is left out"
         return replace(data, notes=[*data.notes, note]), True
@@ -124,15 +126,15 @@ def _score(model: Model, Z: Array, A: Array, y: Array) -> Scores:
     loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
     if task == "regression":
         y, A = model.target.decode(y), model.target.decode(A)
-    found = compute_metrics(task, y, A)
-    confusion = found.pop("confusions", found.pop("confusion_matrix", None))
+    metrics = compute_metrics(task, y, A)
+    confusion = metrics.pop("confusions", metrics.pop("confusion_matrix", None))
     ending = f"_per_{UNITS.get(task)}"
     per_unit = {
-        key.removesuffix(ending): found.pop(key) for key in list(found) if key.endswith(ending)
+        key.removesuffix(ending): metrics.pop(key) for key in list(metrics) if key.endswith(ending)
     }
-    # the labels of one row are no independent trials: as many trials as rows
-    interval = wilson(found["accuracy"] * m, m) if "accuracy" in found else None
-    return Scores(task, m, loss, found, interval, per_unit, confusion)
+    # The labels of one row are not independent, so there are as many trials as rows.
+    interval = wilson(metrics["accuracy"] * m, m) if "accuracy" in metrics else None
+    return Scores(task, m, loss, metrics, interval, per_unit, confusion)
 
 
 def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) -> BaselineResult:
@@ -145,7 +147,7 @@ def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) 
 
 
 def _points(task: str, A: Array, y: Array) -> Array:
-    """Return the number by which predictors are compared on each row; larger is better."""
+    """Return the score of each row by which predictors are compared; larger is better."""
     if task == "binary":
         return np.asarray(is_positive(A[:, 0]) == (y > 0.5))
     if task == "multiclass":
@@ -157,7 +159,7 @@ def _points(task: str, A: Array, y: Array) -> Array:
 
 
 def _logits(task: str, A: Array) -> Array:
-    """Return the logits of probabilities, which are kept a little away from 0 and 1."""
+    """Return the logits of probabilities, clipped slightly away from 0 and 1."""
     if task == "regression":
         return A
     p = np.clip(A.astype(np.float64), 1e-7, 1 - 1e-7)
@@ -165,26 +167,26 @@ def _logits(task: str, A: Array) -> Array:
 
 
 def _probabilities(
-    model: Model, y: Array, P: Array, costs: Costs | None
+    model: Model, y: Array, P: Array, costs: tuple[float, float] | None
 ) -> tuple[ProbabilityScores | None, tuple[ProbabilityScores, ...]]:
-    """Score the probabilities: of one class in all, and of each class or label."""
+    """Score the probabilities of all classes together, and of each class or label."""
     task, names = model.target.task, model.target.classes
     if task == "regression":
         return None, ()
     if task == "binary":
-        return score_probabilities(None, y > 0.5, P[:, 0], costs), ()
+        return _score_question(None, y > 0.5, P[:, 0], costs), ()
     if task == "multilabel":
         every = zip(names, y.T > 0.5, P.T, strict=True)
-        return None, tuple(score_probabilities(name, true, p) for name, true, p in every)
+        return None, tuple(_score_question(name, true, p) for name, true, p in every)
     bins = curves.reliability(P.argmax(axis=1) == y, P.max(axis=1))
     return (
         ProbabilityScores(None, curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)),
-        tuple(score_probabilities(name, y == k, P[:, k]) for k, name in enumerate(names)),
+        tuple(_score_question(name, y == k, P[:, k]) for k, name in enumerate(names)),
     )
 
 
-def score_probabilities(
-    name: str | None, true: Array, p: Array, costs: Costs | None = None
+def _score_question(
+    name: str | None, true: Array, p: Array, costs: tuple[float, float] | None = None
 ) -> ProbabilityScores:
     """Score the probabilities of one yes/no question over all thresholds."""
     bins = curves.reliability(true, p)

@@ -133,8 +133,8 @@ class BaselineResult:
     """A baseline on the same rows as the network."""
 
     name: str  # constant, column, colors or regression
-    description: str  # in a few words: always Extrovert
-    phrase: str  # the same within a sentence: a single Yes/No column, 'Stage_fear'
+    description: str  # such as: always Extrovert
+    phrase: str  # for use within a sentence: a single Yes/No column, 'Stage_fear'
     scores: Scores
     difference: Difference  # how much better the network is
 
@@ -239,8 +239,8 @@ def _confusion(json: JsonReader, key: str, task: str, n: int) -> list[Any]:
     except ValueError:  # lists of different lengths
         counts = np.array(None)
     sizes = zip(shape, counts.shape, strict=False)
-    sound = counts.ndim == len(shape) and all(a in (-1, b) for a, b in sizes)
-    _require(sound and counts.dtype.kind == "i" and bool((counts >= 0).all()), json, key)
+    fits = counts.ndim == len(shape) and all(a in (-1, b) for a, b in sizes)
+    _require(fits and counts.dtype.kind == "i" and bool((counts >= 0).all()), json, key)
     _require(task != "multiclass" or bool((counts[:, :2] < n).all()), json, key)
     return list(counts.tolist())
 
@@ -251,6 +251,6 @@ def _numbers(json: JsonReader, key: str, n: int) -> tuple[float, ...]:
     return values
 
 
-def _require(sound: bool, json: JsonReader, key: str) -> None:
-    if not sound:
+def _require(fits: bool, json: JsonReader, key: str) -> None:
+    if not fits:
         raise damaged(f"field {key!r} of {json.where} does not fit the model")

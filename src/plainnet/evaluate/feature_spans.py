@@ -22,7 +22,7 @@ class FeatureSpan:
     kind: Kind
     start: int  # its first feature
     stop: int  # one after its last feature
-    missing: bool = False  # whether the last feature says that the cell was missing
+    missing: bool = False  # whether the last feature marks a missing cell
     levels: tuple[str, ...] = ()  # of a category; any other level is 0 in all features
     mean: float = 0.0  # by which a number was standardized
     scale: float = 1.0  # by which a number was standardized

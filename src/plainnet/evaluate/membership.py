@@ -1,9 +1,9 @@
 """Membership: the share of some rows that a model was trained on.
 
 A model file holds a filter, as of B. H. Bloom (1970) with one hash function: an array of bits, a
-fifth of which are set. The bit of a row that was trained on is set, that of any other row in one of
-five cases. So a match multiplies the odds that a row was trained on by at most five, whatever else
-is known: too little to find single rows, enough to estimate a share of many.
+fifth of which are set. The bit of a training row is set; the bit of another row is set with a
+probability of one in five. So a match multiplies the odds that a row was trained on by at most
+five: too little to identify single rows, enough to estimate the share of many.
 """
 
 import math
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 BITS, PART = "rows.bits", "rows.part"  # names of the two arrays in a model file
 SET = 0.2  # share of bits that are set
-LIKELY = 0.02  # chance of guessing a training row, above which no filter is stored
+MAX_GUESS = 0.02  # probability of guessing a training row, above which no filter is stored
 FEWEST = 100  # different rows, below which no filter is stored
 _DIGITS = 5  # of a standard deviation, kept when numbers are rounded
 _BLOCK = 8192  # rows that are hashed at a time
@@ -41,14 +41,14 @@ class Share(NamedTuple):
     high: float
 
 
-def remember(X: Array, schema: "Schema") -> dict[str, Array]:
-    """Return the filter of training rows, or nothing where single rows could be guessed.
+def membership_filter(X: Array, schema: "Schema") -> dict[str, Array]:
+    """Return the filter of training rows, or no arrays where single rows could be guessed.
 
     All filters use the same hash function and nested bits, so that the filters of several models
-    of one table together reveal hardly more than one of them.
+    of one table reveal hardly more than a single filter.
     """
     position, order = _halves(np.unique(hashes(X, schema)))
-    if len(position) < FEWEST or guessable(X, schema) > LIKELY:
+    if len(position) < FEWEST or guess_probability(X, schema) > MAX_GUESS:
         return {}
     size = 2 ** int(math.log2(len(position) / -math.log1p(-SET)))
     size = size if len(np.unique(position % size)) >= SET * size else size // 2
@@ -58,17 +58,17 @@ def remember(X: Array, schema: "Schema") -> dict[str, Array]:
     last = int(first[math.ceil(SET * size) - 1])
     bits = np.zeros(size, np.bool_)
     bits[position[: last + 1]] = True
-    words = np.packbits(bits, bitorder="little").view("<u2").astype(np.float32)
+    packed = np.packbits(bits, bitorder="little").view("<u2").astype(np.float32)
     part = (int(order[last]) + 1) / 2**32
-    return {BITS: words, PART: np.array([part])}
+    return {BITS: packed, PART: np.array([part])}
 
 
-def guessable(X: Array, schema: "Schema") -> float:
-    """Return the chance that a row guessed by someone who knows the columns was trained on.
+def guess_probability(X: Array, schema: "Schema") -> float:
+    """Return the probability that someone who knows the columns guesses a training row.
 
-    The larger of two numbers: the share of rows that occur more than once, and how often rows
-    would be equal if the columns were independent, which also holds for small tables. Two random
-    values of a column with shares p are equal with probability sum p^2.
+    It is the larger of two numbers: the share of rows that occur more than once, and the number of
+    equal rows to expect if the columns were independent. Two random values of a column with shares
+    p are equal with probability sum p^2.
     """
     m = len(X)
     counts = np.unique(hashes(X, schema), return_counts=True)[1]
@@ -93,22 +93,23 @@ def trained_share(model: "Model", X: Array) -> Share | None:
     if not bits.any() or bits.all():
         return None
     position, order = _halves(np.unique(hashes(X, model.schema)))
-    asked = position[order < part]
-    if not len(asked):
+    position = position[order < part]
+    n = len(position)
+    if not n:
         return None
-    matches, chance = int(bits[asked % len(bits)].sum()), float(bits.mean())
-    ends = (matches / len(asked), *wilson(matches, len(asked)))
+    matches, chance = int(bits[position % len(bits)].sum()), float(bits.mean())
+    ends = (matches / n, *wilson(matches, n))
     return Share(*(min(max((m - chance) / (1 - chance), 0.0), 1.0) for m in ends))
 
 
 def _filter(extras: dict[str, Array]) -> tuple[NDArray[np.bool_], float]:
     """Return the bits and the part of a model file; no bits where they were edited."""
-    words, part = extras.get(BITS, np.zeros(0)), extras.get(PART, np.zeros(0))
-    sound = words.ndim == 1 and part.shape == (1,) and 0 <= part[0] <= 1
-    if not sound or not ((words >= 0) & (words < 2**_WORD) & (words == words.round())).all():
+    packed, part = extras.get(BITS, np.zeros(0)), extras.get(PART, np.zeros(0))
+    valid = packed.ndim == 1 and part.shape == (1,) and 0 <= part[0] <= 1
+    if not valid or not ((packed >= 0) & (packed < 2**_WORD) & (packed == packed.round())).all():
         return np.zeros(0, np.bool_), 0.0
-    packed = words.astype("<u2").view(np.uint8)
-    return np.unpackbits(packed, bitorder="little").astype(np.bool_), float(part[0]) * 2**32
+    bits = np.unpackbits(packed.astype("<u2").view(np.uint8), bitorder="little")
+    return bits.astype(np.bool_), float(part[0]) * 2**32
 
 
 def hashes(X: Array, schema: "Schema") -> NDArray[np.uint64]:
@@ -118,12 +119,12 @@ def hashes(X: Array, schema: "Schema") -> NDArray[np.uint64]:
 
 
 def _halves(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return two independent 32-bit hashes of each row, of its bit and of its part."""
+    """Return two independent 32-bit hashes of each row, one for its bit and one for its part."""
     return hashed & np.uint64(2**32 - 1), hashed >> np.uint64(32)
 
 
 def _unscaled(X: Array, schema: "Schema") -> Array:
-    """Return rounded numbers in the unit of the table, the same in every model of the table."""
+    """Return rounded numbers in the units of the table, the same in every model of the table."""
     if X.ndim != 2:
         return X
     F = X.astype(np.float64)

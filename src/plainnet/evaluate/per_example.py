@@ -1,4 +1,4 @@
-"""Examples one by one: their names, those too extreme to evaluate, and the score of each."""
+"""Single examples: their names, their scores, and the removal of extreme examples."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plainnet.data.images import Progress
 
 Floats = NDArray[np.float64]
-_NAMED = 5  # examples that are named before the rest is only counted
+_NAMED = 5  # examples that are named; the others are counted
 
 
 class NamedExamples(NamedTuple):
@@ -58,24 +58,24 @@ def read_rows(
         X = schema.transform(frame.drop(columns=list(target.columns)), notes)
         return NamedExamples(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
     assert isinstance(schema, ImageSchema)
-    found = read_images(path, schema.size, strict, progress, target.classes)
-    notes += left_out(found.skipped, path)
-    names = tuple(printable(file.relative_to(Path(path))) for file in found.files)
-    y = found.y.astype(np.float32 if target.task == "binary" else np.int64)
-    return NamedExamples(names, found.X, y)
+    images = read_images(path, schema.size, strict, progress, target.classes)
+    notes += left_out(images.skipped, path)
+    names = tuple(printable(file.relative_to(Path(path))) for file in images.files)
+    y = images.y.astype(np.float32 if target.task == "binary" else np.int64)
+    return NamedExamples(names, images.X, y)
 
 
 def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedExamples:
     """Drop examples with values or outputs too large to evaluate, such as fill values."""
-    sound = are_moderate(model.forward(rows.X, check=False))
+    usable = are_moderate(model.forward(rows.X, check=False))
     if model.transform is None:
-        sound &= are_moderate(rows.X)
+        usable &= are_moderate(rows.X)
     if model.target.task == "regression":
-        sound &= are_moderate(rows.y)
-    if sound.all():
+        usable &= are_moderate(rows.y)
+    if usable.all():
         return rows
-    notes.append(_describe_dropped(model, rows, np.flatnonzero(~sound)))
-    kept = np.flatnonzero(sound)
+    notes.append(_describe_dropped(model, rows, np.flatnonzero(~usable)))
+    kept = np.flatnonzero(usable)
     return NamedExamples(tuple(rows.names[i] for i in kept), rows.X[kept], rows.y[kept])
 
 

@@ -1,4 +1,4 @@
-"""The verdict: whether a network is better than the best baseline, in words."""
+"""The verdict: a sentence on whether a network is better than the best baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
 Array = NDArray[Any]
-CLOSE = 0.02  # people call shares that differ by less nearly the same
+CLOSE = 0.02  # shares that differ by less are nearly the same
 _MAYBE_CLOSE = 0.05  # the same where the interval includes zero
 _CLOSE_RMSE = 1.05  # times
 _LARGE = 100_000  # percent, above which digits mean nothing
@@ -26,7 +26,7 @@ MOSTLY = 0.5  # share of rows trained on, above which there is no verdict
 @final
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A network beside its baselines on the same rows."""
+    """A network and its baselines on the same rows."""
 
     target: "Target"
     scores: Scores  # of the network
@@ -48,12 +48,12 @@ class Comparison:
 
     @property
     def best(self) -> BaselineResult | None:
-        """The best baseline; the simplest of equal ones."""
+        """The best baseline; of equal baselines the simplest."""
         return min(self.baselines, key=lambda one: one.difference.value, default=None)
 
     @property
     def rows(self) -> str:
-        """The number of rows in words."""
+        """The number of rows as text."""
         return count(self.scores.rows, f"{'held-out ' if self.held_out else ''}{self.unit}")
 
     def is_close(self, baseline: BaselineResult) -> bool:
@@ -69,12 +69,11 @@ class Comparison:
 
 
 def verdict(case: Comparison) -> str:
-    """Say whether the network is better than the best baseline, and which are nearly as good.
+    """State whether the network is better than the best baseline, and name close baselines.
 
-    There is no verdict where most rows were trained on. It is better or worse only where the 95 %
-    interval of the paired difference excludes zero: Newcombe's for shares, Student's for numbers
-    and for several labels (see `plainnet.metrics.intervals`). Choosing the best of several
-    baselines on the same rows favors the baselines, never the network.
+    There is no verdict where most rows were trained on. The network is better or worse only where
+    the 95 % interval of the paired difference excludes zero (see `plainnet.metrics.intervals`).
+    Choosing the best of several baselines on the same rows favors the baselines, not the network.
     """
     best = case.best
     if best is None:
@@ -100,13 +99,13 @@ def verdict(case: Comparison) -> str:
     margin = _margin(case, best)
     sentences = [f"{opening} the best baseline, {best.description}: {scores} ({margin})."]
     close = [one for one in case.baselines if case.is_close(one)]
-    for words, some in (
+    for quality, some in (
         ("as good or better", [one for one in close if one.difference.value <= 0]),
         ("nearly as good", [one for one in close if one.difference.value > 0]),
     ):
         if some:
             listed = "; ".join(f"{one.phrase} ({case.describe(one.scores)})" for one in some)
-            sentences.append(f"Without a network, {words}: {listed}.")
+            sentences.append(f"Without a network, {quality}: {listed}.")
     return " ".join(sentences)
 
 

@@ -1,6 +1,6 @@
 """The explanation of one example: its cells or pixels, every layer, the loss, the gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from plainnet.errors import DataError
+from plainnet.explain.excerpt import as_json
 from plainnet.explain.formulas import SourceLocation, code_of
 from plainnet.explain.trace import Trace, trace
 from plainnet.model import Model
@@ -32,39 +33,19 @@ class Cell:
     column: str
     kind: str  # of the column
     raw: str | None  # the text of the cell; None where it is missing
-    features: tuple[tuple[str, float], ...]  # name and value
+    features: Mapping[str, float]  # by name
     how: str  # the encoding, with its numbers
     code: SourceLocation | None  # of the encoding
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the cell as JSON values."""
-        return {
-            "column": self.column,
-            "kind": self.kind,
-            "raw": self.raw,
-            "features": [{"name": name, "value": value} for name, value in self.features],
-            "how": self.how,
-            "code": None if self.code is None else self.code.to_json(),
-        }
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """An image as the network sees it, and how its bytes become numbers."""
+    """An image in the size of the network, and the formula of its numbers."""
 
     pixels: Array  # after resizing
     how: tuple[str, ...]  # the formula of each channel, with its numbers
     code: SourceLocation | None  # of the formula
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the image as JSON values, without its pixels."""
-        return {
-            "shape": list(self.pixels.shape),
-            "mean": self.pixels.mean(axis=(0, 1)).tolist(),
-            "how": list(self.how),
-            "code": None if self.code is None else self.code.to_json(),
-        }
 
 
 @final
@@ -79,8 +60,8 @@ class Explanation:
     inputs: tuple[str, ...]  # the name of each number that enters the network
     trace: Trace  # forward and backward propagation in float64
     predicted: Array  # by the model itself
-    answer: str  # the prediction in words
-    truth: str | None  # the target in words, if it is known
+    answer: str  # the prediction as text
+    truth: str | None  # the target as text, if it is known
     notes: tuple[str, ...]  # assumptions
 
     @property
@@ -104,8 +85,8 @@ class Explanation:
         return {
             "name": self.name,
             "task": self.target.task,
-            "cells": [cell.to_json() for cell in self.cells],
-            "image": None if self.image is None else self.image.to_json(),
+            "cells": as_json(self.cells, self.trace.entries),
+            "image": as_json(self.image, self.trace.entries),
             "answer": self.answer,
             "truth": self.truth,
             "outputs": [{"name": name, "value": value} for name, value in self.outputs],
@@ -117,7 +98,7 @@ class Explanation:
 
 
 class Sample(NamedTuple):
-    """One example as it was read: X is (1, ...), y as the loss takes it."""
+    """One example: X is (1, ...), y is encoded."""
 
     name: str
     X: Array
@@ -161,7 +142,7 @@ def input_names(model: Model) -> tuple[str, ...]:
 
 
 def describe_prediction(target: "Target", a: Array) -> str:
-    """Write a prediction in words."""
+    """Write a prediction as text."""
     from plainnet.data.columns import text_from_number
 
     decoded = target.decode(a[np.newaxis])[0]
@@ -174,7 +155,7 @@ def describe_prediction(target: "Target", a: Array) -> str:
 
 
 def describe_target(target: "Target", y: Array) -> str:
-    """Write one encoded target in words, as `describe_prediction` does."""
+    """Write one encoded target as text, as `describe_prediction` does."""
     from plainnet.data.columns import text_from_number
 
     if target.task == "multiclass":
@@ -212,7 +193,7 @@ def _read_row(
         y = _labeled(target, label)
     elif len(present) == len(target.columns):
         if any(Cells.read(one[name]).missing for name in present):
-            notes.append("The row misses its target, so there is no loss: give a label for one.")
+            notes.append("The row has no target, so there is no loss: give a label.")
         else:
             y = target.encode(one)
     return Sample(f"row {row:,}", X, y, _cells(schema, inputs, X[0]), None, notes)
@@ -232,7 +213,7 @@ def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cel
         encode = getattr(type(column), "encode", None)
         code = None if encode is None else code_of(encode)
         cells.append(
-            Cell(column.name, column.kind, raw, tuple(values), _how(column, inputs, raw), code)
+            Cell(column.name, column.kind, raw, dict(values), _how(column, inputs, raw), code)
         )
         start = stop
     return tuple(cells)
@@ -247,10 +228,10 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
         if raw is not None:
             value, prefix = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
         if column.unscaled:
-            return f"{prefix}{value:.6g}, as it is"
+            return f"{prefix}{value:.6g}, unscaled"
         return f"{prefix}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"
     if isinstance(column, CategoryColumn):
-        return "1 for its own level, 0 for the others"
+        return "1 for its level, 0 for the others"
     return column.encoding if raw is None else column.encoding.split("; ")[-1]
 
 
@@ -282,13 +263,10 @@ def _read_image_sample(
 
 
 def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | None:
-    """Return the class named by the folder of an image: the outermost one, or its own."""
+    """Return the class that is named by the outermost or the innermost folder of an image."""
     inside = file.relative_to(folder).parts[:-1] if folder.is_dir() else ()
-    own = folder.name if folder.is_dir() else file.resolve().parent.name
-    for name in (*inside[:1], own):
-        if name in classes:
-            return name
-    return None
+    parent = folder.name if folder.is_dir() else file.resolve().parent.name
+    return next((name for name in (*inside[:1], parent) if name in classes), None)
 
 
 def _labeled(target: "Target", label: str) -> Array:

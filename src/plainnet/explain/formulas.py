@@ -1,46 +1,41 @@
-"""Formulas and source locations of what a network computes."""
+"""Formulas and source locations of the computations of a network."""
 
 import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, final
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
 
-_ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # the folder that holds ``plainnet``
+_ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # the folder that contains ``plainnet``
 
 
-class SourceLocation(NamedTuple):
-    """Where something is computed.
+@final
+@dataclass(frozen=True)
+class SourceLocation:
+    """The source code of a computation."""
 
-    ``file`` is relative to the folder that holds the package, and absolute for custom code;
-    ``first`` and ``last`` are line numbers counted from 1; ``text`` is the source.
-    """
-
-    file: str
-    first: int
-    last: int
-    text: str
+    file: str  # relative to the folder that contains the package; absolute for custom code
+    line: int  # the first line, counted from 1
+    last_line: int
+    text: str  # the source
 
     @property
-    def place(self) -> str:
-        """File and lines: ``layers.py:127-131``, of which editors understand the first."""
-        more = f"-{self.last}" if self.last > self.first else ""
-        return f"{self.file}:{self.first}{more}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the location as JSON values."""
-        return {"file": self.file, "line": self.first, "last_line": self.last, "text": self.text}
+    def position(self) -> str:
+        """File and lines, as editors read them: ``layers.py:127-131``."""
+        more = f"-{self.last_line}" if self.last_line > self.line else ""
+        return f"{self.file}:{self.line}{more}"
 
 
 @cache  # a table asks for the same function for every column
 def code_of(function: Callable[..., Any]) -> SourceLocation | None:
-    """Find the body of a function without its docstring; None if its source is not at hand."""
+    """Find the body of a function without its docstring; None if its source is not available."""
     try:
         lines, start = inspect.getsourcelines(function)
         file = Path(inspect.getfile(function)).resolve()
@@ -54,18 +49,17 @@ def code_of(function: Callable[..., Any]) -> SourceLocation | None:
         return None
     first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
     text = textwrap.dedent("".join(lines[first - 1 : last])).rstrip("\n")
-    shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file
-    return SourceLocation(shown.as_posix(), start + first - 1, start + last - 1, text)
+    file = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file
+    return SourceLocation(file.as_posix(), start + first - 1, start + last - 1, text)
 
 
 def gradient_formula(layer: Layer, name: str) -> str:
-    """Return the formula of one of a layer's gradients, such as ``dW``, or "" if it states none."""
-    found = (text for text in layer.gradient_formulas if text.startswith(f"{name} = "))
-    return next(found, "")
+    """Return the formula of a gradient of a layer, such as ``dW``, or "" if the layer has none."""
+    formulas = (text for text in layer.gradient_formulas if text.startswith(f"{name} = "))
+    return next(formulas, "")
 
 
 def loss_formula(loss: Loss) -> str:
     """Return the formula of the loss of one row, with the options that differ from 0."""
-    given = [f"{name.replace('_', ' ')} = {value:g}" for name, value in loss.config().items()]
-    shown = [text for text in given if not text.endswith(" = 0")]
-    return "; ".join([loss.formula, *shown])
+    options = {name.replace("_", " "): value for name, value in loss.config().items() if value}
+    return "; ".join([loss.formula, *(f"{name} = {value:g}" for name, value in options.items())])

@@ -1,4 +1,4 @@
-"""The global explanation of a model: what it relies on, and where it is confidently wrong."""
+"""The global explanation of a model: the importance of each column, and confident mistakes."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -7,6 +7,7 @@ import numpy as np
 
 from plainnet.evaluate.membership import Share, trained_share
 from plainnet.evaluate.per_example import NamedExamples, row_scores
+from plainnet.explain.excerpt import as_json
 from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, confident_mistakes
@@ -33,7 +34,7 @@ class GlobalExplanation:
             "rows": self.rows,
             "wrong": self.wrong,
             "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
-            "importance": [one.to_json() for one in self.importances],
+            "importance": as_json(self.importances, 0),
             "mistakes": [one._asdict() for one in self.mistakes],
             "first_layer_pictures": 0 if self.weights is None else len(self.weights),
         }

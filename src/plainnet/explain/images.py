@@ -18,8 +18,7 @@ Pixels = NDArray[np.uint8]
 def first_weights(model: Model) -> Pixels:
     """Draw the weights of each unit of the first layer as an image, scaled by the largest weight.
 
-    Gray is zero; where a channel is brighter, more of that color raises the unit's z, where it is
-    darker, less does.
+    Gray is zero. Where a channel is brighter, its weight is positive; where it is darker, negative.
     """
     from plainnet.data.images import ImageSchema
 
@@ -59,8 +58,8 @@ def contact_sheet(images: Array, columns: int = 8, gap: int = 2) -> Any:
     n, height, width, _ = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
-        whole[top : top + height, left : left + width] = image
-    return whole
+        sheet[top : top + height, left : left + width] = image
+    return sheet

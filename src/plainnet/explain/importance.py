@@ -1,6 +1,7 @@
 """Permutation importance: how much worse a model gets when a column is permuted."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ _NORMAL = 1.959964  # half the width of a 95 % interval, in standard errors
 _TILES = 4  # an image is cut into 4 x 4 tiles
 
 
-class Estimate(NamedTuple):
+@final
+@dataclass(frozen=True)
+class Estimate:
     """A mean with its 95 % interval."""
 
     mean: float
@@ -24,22 +27,15 @@ class Estimate(NamedTuple):
     high: float
 
 
-class Importance(NamedTuple):
-    """The rise of the loss without a column or tile; near 0 if the model does not need it."""
+@final
+@dataclass(frozen=True)
+class Importance:
+    """The rise of the loss without a column or tile; about 0 if the model does not need it."""
 
     name: str
-    loss: Estimate  # rise of the mean loss
-    score: Estimate  # fall of the accuracy, or rise of the mean absolute error
+    loss_rise: Estimate  # of the mean loss
+    score_change: Estimate  # fall of the accuracy, or rise of the mean absolute error
     metric_name: str  # of the score
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the importance as JSON values."""
-        return {
-            "name": self.name,
-            "loss_rise": self.loss._asdict(),
-            "score_change": self.score._asdict(),
-            "metric_name": self.metric_name,
-        }
 
 
 def importance(
@@ -47,13 +43,13 @@ def importance(
 ) -> list[Importance]:
     """Measure how much worse a model predicts when a column is permuted (Breiman, 2001).
 
-    All features of a column move together. The rise of the mean loss estimates the model reliance
-    of Fisher, Rudin and Dominici (2019), as a difference. The interval is that of their
-    U-statistic, in a normal approximation: it covers other rows of the same kind, not only other
-    permutations of these rows. In 300 repeated draws (60 or 300 rows, 3 or 20 repeats) it held the
-    true value in 93 to 99 of 100.
+    All features of a column are permuted together. The rise of the mean loss estimates the model
+    reliance of Fisher, Rudin and Dominici (2019), as a difference. The interval is a normal
+    approximation for their U-statistic. It covers other rows from the same source, not only other
+    permutations. In 300 simulations (60 or 300 rows, 3 or 20 repeats) it contained the true value
+    in 93 to 99 % of the cases.
 
-    Correlated columns share their importance: the model can do without each alone. On rows that
+    Correlated columns share their importance, as the model needs only one of them. On rows that
     the model was trained on, noise can look important, so use held-out rows.
     """
     positive_int("importance", "repeats", repeats)
@@ -82,7 +78,7 @@ def importance(
             if sign < 0:
                 score = Estimate(*(0.0 - x for x in (score.mean, score.high, score.low)))  # no -0.0
             importances.append(Importance(name, loss, score, model.loss.metric_name))
-    return sorted(importances, key=lambda one: -one.loss.mean)
+    return sorted(importances, key=lambda one: -one.loss_rise.mean)
 
 
 def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:

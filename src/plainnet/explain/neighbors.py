@@ -1,4 +1,4 @@
-"""Neighbors: the examples nearest to a given one in the last hidden layer."""
+"""Neighbors: the examples nearest to a given example in the last hidden layer."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Neighbor(NamedTuple):
-    """An example near another one."""
+    """An example near the explained example."""
 
     row: int  # its index among the given rows
     name: str

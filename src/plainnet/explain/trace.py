@@ -1,6 +1,6 @@
-"""trace: one row through a network and back, with every number and finite differences."""
+"""The trace of one row: all outputs of its forward pass, and its gradients with their checks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
+from plainnet.explain.excerpt import as_json, excerpt
 from plainnet.explain.formulas import (
     SourceLocation,
     code_of,
@@ -22,7 +23,6 @@ from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
 
 EPS = 1e-5  # the step at which central differences in float64 are most accurate
-WHOLE = 1024  # numbers up to which an array is whole in JSON
 _ROUNDING = 64 * float(np.finfo(np.float64).eps) / EPS  # the error of a numeric slope
 _LENGTH = 3.0  # of a random direction
 
@@ -30,32 +30,12 @@ Sides = list[Array]
 Value = Callable[[Array], tuple[float, Sides]]
 
 
-def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
-    """Choose at most n entries of an array: all, or those farthest from zero, in their order."""
-    flat = np.arange(values.size)
-    if values.size > n:
-        flat = np.sort(np.argsort(-np.abs(values.ravel()), kind="stable")[:n])
-    return [tuple(int(i) for i in np.unravel_index(f, values.shape)) for f in flat]
-
-
-def numbers_json(values: Array, n: int) -> dict[str, Any]:
-    """Describe an array as JSON values: whole if it is small, and an excerpt."""
-    return {
-        "shape": list(values.shape),
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "mean": float(values.mean()),
-        "values": values.tolist() if values.size <= WHOLE else None,
-        "excerpt": [{"index": list(i), "value": float(values[i])} for i in excerpt(values, n)],
-    }
-
-
 @final
 @dataclass(frozen=True, eq=False)
 class LayerOutput:
     """One layer's output for a row."""
 
-    name: str  # of the layer, such as dense1
+    layer: str  # its name, such as dense1
     kind: str  # such as Dense
     symbol: str  # as in textbooks: z1 after the first Dense, a1 after its activation
     output: Array  # the shape of one sample
@@ -63,43 +43,17 @@ class LayerOutput:
     formula: str  # of the output
     code: SourceLocation | None  # of the layer's forward
 
-    def to_json(self, n: int) -> dict[str, Any]:
-        """Return the step as JSON values, with excerpts of n numbers."""
-        return {
-            "layer": self.name,
-            "kind": self.kind,
-            "symbol": self.symbol,
-            "formula": self.formula,
-            "code": None if self.code is None else self.code.to_json(),
-            "output": numbers_json(self.output, n),
-            "parameters": {key: numbers_json(a, n) for key, a in self.parameters.items()},
-        }
-
 
 @final
 @dataclass(frozen=True)
 class Slope:
-    """One entry of a gradient beside its finite difference.
+    """One entry of a gradient and its finite difference."""
 
-    ``numeric`` is None where the step moves a unit across a kink, such as ReLU's at zero, which
-    has no derivative. ``index`` is None for a slope in a random direction, which covers all
-    entries at once. ``error`` is the difference between the results of a step and of its half.
-    """
-
-    index: tuple[int, ...] | None
+    index: tuple[int, ...] | None  # None for a random direction, which covers all entries
     value: float | None
     gradient: float
-    numeric: float | None
-    error: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the slope as JSON values."""
-        return {
-            "index": None if self.index is None else list(self.index),
-            "value": self.value,
-            "gradient": self.gradient,
-            "finite_difference": self.numeric,
-        }
+    finite_difference: float | None  # None where the step moves a unit across a kink of ReLU
+    error: float  # the difference between the results of a step and of its half
 
 
 @final
@@ -107,7 +61,7 @@ class Slope:
 class Gradient:
     """The derivative of the row's loss by one array."""
 
-    name: str  # of the parameter: dense1.W, z1, or x, the input
+    by: str  # the name of the array: dense1.W, z1, or x, the input
     layer: str  # the layer whose backward computes it; first the name of the loss
     gradient: Array  # in the parameter's shape
     checked: tuple[Slope, ...]
@@ -117,34 +71,20 @@ class Gradient:
     formula: str
     code: SourceLocation | None  # of the backward
 
-    def to_json(self, n: int) -> dict[str, Any]:
-        """Return the gradient as JSON values, with excerpts of n numbers."""
-        return {
-            "by": self.name,
-            "layer": self.layer,
-            "formula": self.formula,
-            "code": None if self.code is None else self.code.to_json(),
-            "gradient": numbers_json(self.gradient, n),
-            "checked": [slope.to_json() for slope in self.checked],
-            "direction": None if self.direction is None else self.direction.to_json(),
-            "difference": self.difference,
-            "ok": self.ok,
-        }
-
 
 @final
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One row all the way through a network, and back if its target is known."""
+    """The forward pass of one row, and the backward pass if its target is known."""
 
-    x: Array  # the row as it entered
+    x: Array  # the row that enters the network
     steps: tuple[LayerOutput, ...]  # one for each layer; the last output is the logits
     a: Array  # the prediction
-    link: str
-    link_code: SourceLocation | None
+    prediction_formula: str
+    prediction_code: SourceLocation | None
     y: Array | None  # the encoded target
     value: float | None  # the loss of this row
-    loss: str
+    loss_formula: str
     loss_code: SourceLocation | None
     gradients: tuple[Gradient, ...]  # from the loss back to the input; empty without a target
     entries: int  # numbers in an excerpt
@@ -156,32 +96,23 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values: ``x``, ``steps``, ``prediction``, ``loss``, ..."""
-        n = self.entries
-        return {
-            "x": numbers_json(self.x, n),
-            "steps": [step.to_json(n) for step in self.steps],
-            "prediction": {
-                "formula": self.link,
-                "code": None if self.link_code is None else self.link_code.to_json(),
-                "a": self.a.tolist(),
-            },
-            "loss": None
-            if self.value is None or self.y is None
-            else {
-                "formula": self.loss,
-                "code": None if self.loss_code is None else self.loss_code.to_json(),
-                "y": self.y.tolist(),
-                "value": self.value,
-            },
-            "gradients": [gradient.to_json(n) for gradient in self.gradients],
+        prediction = {"formula": self.prediction_formula, "code": self.prediction_code}
+        loss = {"formula": self.loss_formula, "code": self.loss_code, "value": self.value}
+        values = {
+            "x": self.x,
+            "steps": self.steps,
+            "prediction": {**prediction, "a": self.a.tolist()},
+            "loss": None if self.y is None else {**loss, "y": self.y.tolist()},
+            "gradients": self.gradients,
             "gradients_agree": self.ok if self.gradients else None,
         }
+        return dict(as_json(values, self.entries))
 
 
 def trace(
     net: Sequential, loss: Loss, x: ArrayLike, y: ArrayLike | None = None, *, entries: int = 12
 ) -> Trace:
-    """Follow one row through a network as it predicts, and its loss back to every parameter.
+    """Trace one row through a network in prediction mode, and the gradients of its loss.
 
     It runs on a float64 copy in prediction mode: without dropout, and with the running statistics
     of batch norm. The network is not changed.
@@ -239,14 +170,14 @@ class _Passes:
             n_dense += isinstance(layer, Dense)
             Y = layer.forward(self.outputs[-1], False).copy()
             self.outputs.append(Y)
-            own = {v.name: getattr(layer, v.name).copy() for v in layer.specs}
+            parameters = {v.name: getattr(layer, v.name).copy() for v in layer.specs}
             self.steps.append(
                 LayerOutput(
                     layer.name,
                     type(layer).__name__,
                     _symbol(layer, n_dense),
                     Y[0],
-                    own,
+                    parameters,
                     layer.formula,
                     code_of(type(layer).forward),
                 )
@@ -259,7 +190,7 @@ class _Passes:
         layers = self.net.layers
         loss, code = self.loss, code_of(type(self.loss).unreduced)
         name = type(loss).__name__
-        found = [_Unchecked(len(layers), "", dZ[0].copy(), name, loss.gradient_formula, code)]
+        unchecked = [_Unchecked(len(layers), "", dZ[0].copy(), name, loss.gradient_formula, code)]
         dY = dZ
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
@@ -271,18 +202,18 @@ class _Passes:
             for v in layer.specs:
                 if v.kind != "state":
                     grad, formula = getattr(layer, d := "d" + v.name), gradient_formula(layer, d)
-                    found.append(_Unchecked(i, v.name, grad.copy(), layer.name, formula, code))
+                    unchecked.append(_Unchecked(i, v.name, grad.copy(), layer.name, formula, code))
             formula = gradient_formula(layer, "dX")
-            found.append(_Unchecked(i, "", dY[0], layer.name, formula, code))
+            unchecked.append(_Unchecked(i, "", dY[0], layer.name, formula, code))
         rng = np.random.default_rng(0)
-        return [self._checked(one, entries, rng) for one in found]
+        return [self._check(one, entries, rng) for one in unchecked]
 
-    def _checked(self, found: "_Unchecked", entries: int, rng: np.random.Generator) -> Gradient:
+    def _check(self, unchecked: _Unchecked, entries: int, rng: np.random.Generator) -> Gradient:
         """Compare a gradient with finite differences."""
-        i, parameter, grad = found.i, found.parameter, found.grad
+        i, parameter, grad = unchecked.i, unchecked.parameter, unchecked.grad
         if parameter:
             array = getattr(self.net.layers[i], parameter)
-            name = f"{found.owner}.{parameter}"
+            name = f"{unchecked.owner}.{parameter}"
         else:
             array = self.outputs[i][0].copy()
             name = self.steps[i - 1].symbol if i else "x"
@@ -308,25 +239,25 @@ class _Passes:
             step *= _LENGTH / float(np.linalg.norm(step))
             direction = _slope(value, array, grad, step, None)
         both = slopes if direction is None else [*slopes, direction]
-        errors = [abs(s.gradient - s.numeric) for s in both if s.numeric is not None]
+        compared = [
+            (s.gradient, s.finite_difference) for s in both if s.finite_difference is not None
+        ]
         margin = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
         margin += max((s.error for s in both), default=0.0)
-        allowed = [1e-6 * abs(s.gradient) + margin for s in both if s.numeric is not None]
-        ok = all(error <= most for error, most in zip(errors, allowed, strict=True))
         return Gradient(
             name,
-            found.owner,
+            unchecked.owner,
             grad,
             tuple(slopes),
             direction,
-            max(errors, default=0.0),
-            ok,
-            found.formula,
-            found.code,
+            max((abs(a - b) for a, b in compared), default=0.0),
+            all(abs(a - b) <= 1e-6 * abs(a) + margin for a, b in compared),
+            unchecked.formula,
+            unchecked.code,
         )
 
     def _rest(self, i: int, Y: Array) -> tuple[float, Sides]:
-        """Return the loss from layer i on, and on which side of its kink each unit lies."""
+        """Return the loss from the input of layer i, and the side of its kink for each unit."""
         assert self.y is not None
         sides = []
         for layer in self.net.layers[i:]:
@@ -356,8 +287,3 @@ def _symbol(layer: Layer, n_dense: int) -> str:
     if isinstance(layer, Activation | Dropout):
         return f"a{n_dense}" if isinstance(layer, Activation) else f"a{n_dense} ({layer.name})"
     return f"a{n_dense} (flat)" if isinstance(layer, Flatten) else f"z{n_dense} ({layer.name})"
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape such as 2 x 3."""
-    return " x ".join(map(str, shape)) or "1"

@@ -1,6 +1,5 @@
 """A model as one HTML page that predicts in any browser, without a server."""
 
-import base64
 import re
 from importlib.resources import files
 from typing import Any
@@ -10,12 +9,10 @@ from plainnet.data.images import ImageSchema
 from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
-from plainnet.export.model_spec import LayerSpec, column_specs, layer_specs
+from plainnet.export.model_spec import LayerSpec, base64_text, column_specs, layer_specs
 from plainnet.model import Model
-from plainnet.nn.parameters import Array
 from plainnet.report.html import page
 
-_OPTIONS = ("eps", "alpha")  # the options of layers that a prediction needs
 _LISTED = 5  # targets in a heading
 
 
@@ -66,13 +63,8 @@ def _layer_kinds() -> list[str]:
 
 def _stored(spec: LayerSpec) -> dict[str, Any]:
     """Describe a layer, with its arrays as bytes in base64."""
-    options = {key: spec.options[key] for key in _OPTIONS if key in spec.options}
-    arrays = {name: _packed(array) for name, array in spec.arrays.items()}
-    return {"kind": spec.kind, **options, **arrays, "packed": list(arrays)}
-
-
-def _packed(array: Array) -> str:
-    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+    arrays = {name: base64_text(array) for name, array in spec.arrays.items()}
+    return {"kind": spec.kind, **spec.options, **arrays, "packed": list(arrays)}
 
 
 def _title(target: Target, pictures: bool) -> str:

@@ -1,5 +1,6 @@
 """The parts of a model that every export writes: its layers and its columns."""
 
+import base64
 import math
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -15,30 +16,31 @@ _NO_EFFECT = ("Dropout", "Identity", "Flatten")  # layers that leave a flat row 
 
 
 class LayerSpec(NamedTuple):
-    """One layer that computes something."""
+    """One layer that has an effect on a prediction."""
 
     name: str  # such as dense1
     kind: str  # such as Dense
     n_in: int
     n_out: int
-    options: dict[str, Any]
+    options: dict[str, Any]  # that a prediction needs
     arrays: dict[str, Array]  # by their short names, such as W
 
 
 def layer_specs(model: Model, known: Collection[str]) -> list[LayerSpec]:
-    """List the layers that compute something; refuse kinds that the export does not know."""
+    """List the layers with an effect; refuse kinds that the export does not support."""
     specs, n_in = [], math.prod(model.net.in_shape)
     for layer, line in zip(model.net.layers, model.net.summary(), strict=True):
         exportable = line.kind in _NO_EFFECT or line.kind in known
         if LAYERS.get(line.kind) is not type(layer) or not exportable:
             raise PlainnetError(
                 f"layer {line.name!r} is of the kind {line.kind!r}, which this export does not "
-                f"know: it knows {', '.join([*known, *_NO_EFFECT])}"
+                f"support: it supports {', '.join([*known, *_NO_EFFECT])}"
             )
         n_out = math.prod(line.out_shape)
         if line.kind not in _NO_EFFECT:
             arrays = {spec.name: getattr(layer, spec.name) for spec in layer.specs}
-            specs.append(LayerSpec(line.name, line.kind, n_in, n_out, layer.config(), arrays))
+            options = {k: v for k, v in layer.config().items() if k in ("eps", "alpha")}
+            specs.append(LayerSpec(line.name, line.kind, n_in, n_out, options, arrays))
         n_in = n_out
     return specs
 
@@ -60,3 +62,8 @@ def _column_spec(column: FeatureColumn) -> dict[str, Any]:
     if isinstance(column, CategoryColumn):
         return spec | {"levels": list(column.levels), "fill": column.fill}
     return spec | ({"fill": column.fill} if isinstance(column, YesNoColumn) else {})
+
+
+def base64_text(array: Array) -> str:
+    """Encode the little-endian bytes of an array as base64."""
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()

@@ -1,7 +1,6 @@
 """Python export: one readable file that needs only NumPy and agrees to the last bit."""
 
 import ast
-import base64
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -14,7 +13,7 @@ from plainnet.data.images import ImageSchema
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.csv_cell import csv_cell
-from plainnet.export.model_spec import LayerSpec, column_specs, layer_specs
+from plainnet.export.model_spec import LayerSpec, base64_text, column_specs, layer_specs
 from plainnet.model import Model
 from plainnet.nn.layers import LAYERS
 from plainnet.nn.parameters import Array
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 98  # characters of a line
 _DIGITS = 256  # largest array that is written in digits; larger ones are packed
-_ARGUMENTS = ("eps", "alpha")  # the options of layers that a prediction needs
 _IMPORTS = """\
 import base64
 import csv
@@ -108,7 +106,7 @@ def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
 def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
     """Write one layer as a call."""
     arguments = ["X", *([f'"{spec.name}"'] if spec.arrays else [])]
-    arguments += [repr(spec.options[key]) for key in _ARGUMENTS if key in spec.options]
+    arguments += map(repr, spec.options.values())
     return f"{functions[spec.kind]}({', '.join(arguments)})"
 
 
@@ -149,9 +147,8 @@ def _written(array: Array) -> str:
             rows = [f"[{', '.join(map(str, row))}]," for row in array]
         lines = "\n".join(fill(row, _WIDTH - 4) for row in rows)
         return f"np.array([\n{indent(lines, '    ')}\n], {dtype})"
-    packed = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
     shape = ", ".join(map(str, array.shape))
-    return f'unpacked("""\n{fill(packed, _WIDTH)}\n""", {shape})'
+    return f'unpacked("""\n{fill(base64_text(array), _WIDTH)}\n""", {shape})'
 
 
 @cache

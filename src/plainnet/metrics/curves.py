@@ -11,19 +11,19 @@ Floats = NDArray[np.float64]
 
 
 class Bin(NamedTuple):
-    """One line of a reliability table: the rows with a probability from low to high."""
+    """One bin of a reliability table: the rows with a probability from low to high."""
 
     low: float
     high: float
     rows: int
     predicted: float  # the mean probability
-    observed: float  # the share that came true
+    observed: float  # the share of positives
 
 
 class Threshold(NamedTuple):
-    """A threshold, from which on scores are positive, and the metric reached with it.
+    """A threshold, at and above which scores are positive, and its metric.
 
-    It has as few digits as separate the scores below and above, so that it reveals no row's score.
+    It has only the digits that separate the scores below and above, so that it reveals no score.
     """
 
     threshold: float
@@ -49,7 +49,7 @@ def average_precision(y_true: ArrayLike, score: ArrayLike) -> float:
 
 
 def best_f1(y_true: ArrayLike, score: ArrayLike) -> Threshold:
-    """Return the threshold with the highest F1 on these rows, and that F1; others reach less."""
+    """Return the threshold with the highest F1 on these rows, and that F1."""
     true, false, threshold = _counts(y_true, score)
     f1 = 2 * true / (true + false + true[-1])
     i = int(f1.argmax())
@@ -81,15 +81,15 @@ def brier(y_true: ArrayLike, A: ArrayLike) -> float:
 
 
 def reliability(y_true: ArrayLike, probability: ArrayLike) -> list[Bin]:
-    """Return how often predictions of each tenth of probabilities came true."""
+    """Return the share of positives for each tenth of the probabilities."""
     y, p = np.asarray(y_true, np.float64), np.asarray(probability, np.float64)
     index = np.clip((p * 10).astype(np.int64), 0, 9)
     table = []
     for i in range(10):
-        here = index == i
-        if here.any():
-            means = float(p[here].mean()), float(y[here].mean())
-            table.append(Bin(i / 10, (i + 1) / 10, int(here.sum()), *means))
+        inside = index == i
+        if inside.any():
+            means = float(p[inside].mean()), float(y[inside].mean())
+            table.append(Bin(i / 10, (i + 1) / 10, int(inside.sum()), *means))
     return table
 
 
@@ -100,7 +100,7 @@ def calibration_error(table: list[Bin]) -> float:
 
 
 def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
-    """Return at most `points` points of a curve, with both ends; straight stretches lose theirs."""
+    """Return at most `points` points of a curve, with both ends, but none within straight lines."""
     bends = np.ones(len(columns[0]), np.bool_)
     for column in columns if len(columns) > 1 else ():
         bends[1:-1] &= (column[1:-1] != column[:-2]) | (column[1:-1] != column[2:])

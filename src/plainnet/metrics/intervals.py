@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, and of differences on the same rows."""
+"""Confidence intervals of shares and of paired differences."""
 
 import math
 from statistics import NormalDist
@@ -18,19 +18,14 @@ class Difference(NamedTuple):
     value: float  # above 0 where the first is better
     low: float
     high: float
-    p: float  # probability of at least such a difference between equally good predictors
-
-    @property
-    def sure(self) -> bool:
-        """True if the interval excludes zero."""
-        return self.low > 0 or self.high < 0
+    p: float  # probability of such a difference or a larger one between equally good predictors
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share (E. B. Wilson, JASA 22, 1927).
 
-    All shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. It stays within
-    0 and 1 and is valid for 0 or all of n.
+    It holds all shares p that a test would not reject: (share - p)^2 <= z^2 p (1 - p) / n. It stays
+    within 0 and 1 and is valid for 0 or n successes.
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"a share needs successes from 0 to n and n >= 1, got {successes} of {n}")
@@ -44,7 +39,7 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
 def mcnemar(first_only: int, second_only: int) -> float:
     """Return the exact p-value of McNemar's test (Psychometrika 12, 1947).
 
-    If two predictors are equally good, the rows that only one gets right are a binomial of 1/2.
+    If two predictors are equally good, each row that only one gets right is a fair coin toss.
     """
     n, fewer = first_only + second_only, min(first_only, second_only)
     if n > 1000:  # normal approximation with continuity correction
@@ -57,8 +52,8 @@ def paired_shares(first: ArrayLike, second: ArrayLike) -> Difference:
     """Compare how often two predictors are right on the same rows.
 
     The interval is R. G. Newcombe's method 10 for paired proportions (Statistics in Medicine 17,
-    2635-2650, 1998): the Wilson intervals of both shares, joined with their correlation. p is that
-    of `mcnemar`.
+    2635-2650, 1998): the Wilson intervals of both shares, joined with their correlation. The
+    p-value is that of `mcnemar`.
     """
     right, other = np.asarray(first, bool), np.asarray(second, bool)
     if right.shape != other.shape or right.ndim != 1 or not len(right):
@@ -77,7 +72,7 @@ def paired_shares(first: ArrayLike, second: ArrayLike) -> Difference:
 
 
 def _correlation(a: int, b: int, c: int, d: int) -> float:
-    """Phi of a 2 x 2 table; a positive one corrected for continuity, as the method says."""
+    """Phi of a 2 x 2 table; a positive phi is corrected for continuity, as in method 10."""
     size = (a + b) * (c + d) * (a + c) * (b + d)
     if not size:
         return 0.0
@@ -90,7 +85,7 @@ def _joined(one: float, other: float, phi: float) -> float:
 
 
 def paired_means(first: ArrayLike, second: ArrayLike) -> Difference:
-    """Compare two predictors by a number for each row, of which larger is better.
+    """Compare two predictors by a score of each row; larger is better.
 
     Student's paired t interval (Biometrika 6, 1908) of the mean of first - second.
     """

@@ -1,7 +1,7 @@
 """Metrics of predictions, from true labels and predicted probabilities or numbers.
 
-`compute_metrics` returns all metrics of a task. A metric that is undefined, such as the precision
-of a class that was never predicted, is None, never NaN.
+`compute_metrics` returns all metrics of a task. An undefined metric, such as the precision of
+a class that was never predicted, is None, never NaN.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scores = list[float | None]
 
-_LARGEST = 1e300  # of a number to evaluate: sums and differences of such are finite
+_LARGEST = 1e300  # accepted number; sums and differences of accepted numbers are finite
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 
 
@@ -59,7 +59,7 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float | None:
 
 
 def ranks(values: ArrayLike) -> Floats:
-    """Return the ranks of numbers, from 1; equal ones share their mean rank."""
+    """Return the ranks of numbers, from 1; equal numbers share their mean rank."""
     _, which, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[which])
 
@@ -176,17 +176,17 @@ def _regression(y: Floats, A: Floats) -> dict[str, Any]:
 
 
 def _averages(per_class: dict[str, Scores]) -> dict[str, float | None]:
-    """Average over the classes that occur; F1 is None exactly for those that do not."""
-    occurs = [score is not None for score in per_class["f1"]]
+    """Average over the classes that occur; F1 is None for the others."""
+    occurring = [score is not None for score in per_class["f1"]]
     means = {}
     for name in ("precision", "recall", "f1"):
-        scores = [s or 0.0 for s, here in zip(per_class[name], occurs, strict=True) if here]
+        scores = [s or 0.0 for s, occurs in zip(per_class[name], occurring, strict=True) if occurs]
         means[name] = _mean(scores)
     return {**means, "roc_auc": _mean(per_class["roc_auc"])}
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:
-    """Average the scores that are defined; None where none is."""
+    """Average the defined scores; return None where no score is defined."""
     defined = [score for score in scores if score is not None]
     return float(np.mean(defined)) if defined else None
 
@@ -219,7 +219,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[A
 
 
 def _checked(task: str, y: NDArray[Any], A: Floats) -> tuple[NDArray[Any], Floats]:
-    """Convert y to ints (floats for regression) and A to (m, k); refuse what does not fit."""
+    """Convert y to integers (floats for regression) and A to (m, k); refuse all other values."""
     if task not in TASKS:
         raise DataError(f"compute_metrics knows the tasks {', '.join(TASKS)}, got {task!r}")
     if A.ndim == 1 and task in ("binary", "regression"):

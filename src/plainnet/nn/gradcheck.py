@@ -2,8 +2,9 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,14 +16,15 @@ from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
 
-FLOOR = 1e-2  # share of the whole gradient's norm that a small gradient is compared with
+FLOOR = 1e-2  # share of the norm of all gradients that a small gradient is compared with
 
 
 class ParameterCheck(NamedTuple):
     """One line of a gradient check.
 
-    ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, with a analytic and n
-    numeric; entries on a kink are left out. ``worst`` is the entry with the largest difference.
+    ``difference`` is |a - n| / (|a| + |n|) over the ``checked`` entries, with the analytic
+    gradient a and the numeric gradient n. ``worst`` is the entry with the largest error.
+    ``kinks`` are entries on a kink, which are not checked.
     """
 
     name: str
@@ -156,7 +158,7 @@ def gradcheck(
     weight = None if weight is None else np.asarray(weight, np.float64)
     state = net.rng.bit_generator.state
 
-    def value() -> tuple[float, Array, list[Array]]:
+    def evaluate() -> tuple[float, Array, list[Array]]:
         """Return the loss, dZ, and on which side of its kink each unit lies."""
         net.rng.bit_generator.state = state
         Z, sides = X, []
@@ -164,42 +166,46 @@ def gradcheck(
             Z = layer.forward(Z, True)
             if layer.has_kink:
                 sides.append(Z > 0)
-        cost, dZ = loss(Z, y, weight)
-        return cost, dZ, sides
+        return *loss(Z, y, weight), sides
 
-    cost, dZ, _ = value()
-    if not np.isfinite(cost):
-        raise PlainnetError(f"the loss on these rows is {cost}: there is no gradient to check")
+    value, dZ, _ = evaluate()
+    if not np.isfinite(value):
+        raise PlainnetError(f"the loss on these rows is {value}: there is no gradient to check")
     dX = net.backward(dZ, need_dX=True)
-    analytic = {name: grad.copy() for name, grad in net.params.grads.items()}
-    arrays = {name: net.params.views[name] for name in analytic}
-    assert dX is not None  # for the type checker: it was asked for
-    analytic["X"], arrays["X"] = dX.copy(), X
-    whole = float(np.sqrt(sum(np.sum(grad**2) for grad in analytic.values())))
+    assert dX is not None  # for the type checker: need_dX is True
+    analytic = {name: grad.copy() for name, grad in (net.params.grads | {"X": dX}).items()}
+    floor = FLOOR * math.sqrt(sum(np.sum(grad**2) for grad in analytic.values()))
 
     rows, a_all, n_all = [], [], []
-    for name, array in arrays.items():
+    for name, grad in analytic.items():
+        array = X if name == "X" else net.params.views[name]
         if directions is None:
-            steps = _entries(array, sample, rng)
+            indices = _entries(array, sample, rng)
+            steps: list[Step] = [(index, 1.0) for index in indices]
         else:
-            steps = [rng.standard_normal(array.shape) for _ in range(directions)]
-        a, n, crossed = _slopes(value, array, analytic[name], steps, eps)
-        row = _row(name, array, steps, a, n, crossed, whole)
-        if row.difference >= threshold:  # or the loss is too curved for this step
-            shorter = _slopes(value, array, analytic[name], steps, eps / 2)[1]
-            n = (4 * shorter - n) / 3  # Richardson (1911): the error of each grows with eps^2
-            row = _row(name, array, steps, a, n, crossed, whole)
-        rows.append(row)
-        a_all.append(a[~crossed])
-        n_all.append(n[~crossed])
-    difference = _difference(np.concatenate(a_all), np.concatenate(n_all), 0.0)
-    return GradCheck(rows, difference, threshold)
+            indices = [(i,) for i in range(directions)]
+            steps = [(..., rng.standard_normal(array.shape)) for _ in indices]
+        a = np.array([np.sum(grad[index] * direction) for index, direction in steps])
+        n, crossed = _slopes(evaluate, array, steps, eps)
+        if _difference(a[~crossed], n[~crossed], floor) >= threshold:  # or the loss is too curved
+            n = (4 * _slopes(evaluate, array, steps, eps / 2)[0] - n) / 3  # error: eps^2
+        errors = np.where(crossed, 0.0, np.abs(a - n))
+        worst = indices[int(errors.argmax())] if errors.any() else None
+        kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
+        a, n = a[~crossed], n[~crossed]
+        difference = _difference(a, n, floor)
+        rows.append(ParameterCheck(name, array.shape, len(a), difference, worst, kinks))
+        a_all.append(a)
+        n_all.append(n)
+    return GradCheck(rows, _difference(np.concatenate(a_all), np.concatenate(n_all)), threshold)
 
 
-Direction = tuple[int, ...] | Array  # the index of one entry, or a direction
+Index = tuple[int, ...]
+Step = tuple[Any, Any]  # the index of an entry and 1.0, or ... and a direction
 
 
-def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Direction]:
+def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Index]:
+    """Return the indices of the entries to check."""
     flat = np.arange(array.size)
     if sample is not None and sample < array.size:
         flat = np.sort(rng.choice(array.size, sample, replace=False))
@@ -207,59 +213,30 @@ def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list
 
 
 def _slopes(
-    value: Callable[[], tuple[float, Array, list[Array]]],
+    evaluate: Callable[[], tuple[float, Array, list[Array]]],
     array: Array,
-    grad: Array,
-    steps: list[Direction],
+    steps: list[Step],
     eps: float,
-) -> tuple[Array, Array, Array]:
-    """Return analytic and numeric slopes along each step, and whether it crosses a kink."""
-    a, n = np.zeros(len(steps)), np.zeros(len(steps))
-    crossed = np.zeros(len(steps), bool)
+) -> tuple[Array, Array]:
+    """Return the numeric slope along each step, and whether the step crosses a kink."""
+    n, crossed = np.zeros(len(steps)), np.zeros(len(steps), bool)
     before = array.copy()
-    for i, step in enumerate(steps):
-        direction = _direction(step, array)
-        array[...] = before + eps * direction
-        plus, _, sides_plus = value()
-        array[...] = before - eps * direction
-        minus, _, sides_minus = value()
-        array[...] = before
-        a[i] = np.sum(grad * direction)
+    for i, (index, direction) in enumerate(steps):
+        array[index] = before[index] + eps * direction
+        plus, _, sides_plus = evaluate()
+        array[index] = before[index] - eps * direction
+        minus, _, sides_minus = evaluate()
+        array[index] = before[index]
         n[i] = (plus - minus) / (2 * eps)
         crossed[i] = any(np.any(p != q) for p, q in zip(sides_plus, sides_minus, strict=True))
-    return a, n, crossed
+    return n, crossed
 
 
-def _direction(step: Direction, array: Array) -> Array:
-    if not isinstance(step, tuple):
-        return step
-    direction = np.zeros_like(array)
-    direction[step] = 1
-    return direction
-
-
-def _difference(a: Array, n: Array, floor: float) -> float:
-    scale = max(float(np.linalg.norm(a) + np.linalg.norm(n)), floor)
-    return float(np.linalg.norm(a - n)) / scale if scale else 0.0
-
-
-def _row(
-    name: str,
-    array: Array,
-    steps: list[Direction],
-    a: Array,
-    n: Array,
-    crossed: Array,
-    whole: float,
-) -> ParameterCheck:
-    """Summarize one parameter.
+def _difference(a: Array, n: Array, floor: float = 0.0) -> float:
+    """Return |a - n| / (|a| + |n|), the denominator being at least ``floor``.
 
     Rounding makes n uncertain by about 1e-11, so a gradient whose true value is zero (a bias
-    before batch norm) is compared with a share of the whole gradient instead.
+    before batch norm) is compared with a share of the norm of all gradients.
     """
-    indices = [step if isinstance(step, tuple) else (i,) for i, step in enumerate(steps)]
-    errors = np.where(crossed, -1.0, np.abs(a - n))
-    worst = indices[int(errors.argmax())] if len(errors) and errors.max() > 0 else None
-    kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
-    difference = _difference(a[~crossed], n[~crossed], FLOOR * whole)
-    return ParameterCheck(name, array.shape, int(np.sum(~crossed)), difference, worst, kinks)
+    scale = max(float(np.linalg.norm(a) + np.linalg.norm(n)), floor)
+    return float(np.linalg.norm(a - n)) / scale if scale else 0.0

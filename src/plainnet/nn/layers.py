@@ -169,8 +169,7 @@ class Layer(ABC):
         """
         return {option: getattr(self, option) for option in self.options}
 
-    def __repr__(self) -> str:
-        return call_text(self, self.config())
+    __repr__ = call_text
 
     @final
     def copy(self) -> Self:

@@ -271,8 +271,7 @@ class Loss(ABC):
         """
         return {option: getattr(self, option) for option in self.options}
 
-    def __repr__(self) -> str:
-        return call_text(self, self.config())
+    __repr__ = call_text
 
     def _checked(self, Z: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return outputs and targets whose shapes fit: NumPy would broadcast (m,) over (m, 1)."""
@@ -456,8 +455,8 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         Raises
         ------
         PlainnetError
-            If n_out is below 2, or the targets are neither whole class numbers from 0 to n_out - 1
-            nor rows of n_out numbers in [0, 1] that sum to 1.
+            If n_out is below 2, or the targets are neither class numbers from 0 to n_out - 1 nor
+            rows of n_out numbers in [0, 1] that sum to 1.
 
         Examples
         --------
@@ -484,16 +483,12 @@ class SoftmaxCrossEntropy(_CrossEntropy):
                 f"SoftmaxCrossEntropy expects class numbers of shape (m,) or one-hot rows of shape "
                 f"(m, {n_out}), got {given.dtype} of shape {given.shape}"
             )
-        whole = given == np.floor(given)
-        if not whole.all():
-            row = int(whole.argmin())
-            raise PlainnetError(
-                f"SoftmaxCrossEntropy expects whole class numbers, got {given[row]} in row {row}"
-            )
-        if given.size and not 0 <= given.min() <= given.max() < n_out:
+        valid = (given == np.floor(given)) & (given >= 0) & (given < n_out)
+        if not valid.all():
+            row = int(valid.argmin())
             raise PlainnetError(
                 f"SoftmaxCrossEntropy expects class numbers from 0 to {n_out - 1}, "
-                f"got {given.min()} to {given.max()}"
+                f"got {given[row]} in row {row}"
             )
         return given.astype(np.intp)
 

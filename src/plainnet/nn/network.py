@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.activations import activation
+from plainnet.nn import activations
 from plainnet.nn.initializers import generator, initializer
 from plainnet.nn.layers import (
     LAYERS,
@@ -493,7 +493,7 @@ class Sequential:
             return cls(layers, in_shape, dtype=dtype)
         net = cls.__new__(cls)
         net._plan(layers, in_shape, dtype)
-        check_arrays(net._specs(), arrays)
+        check_arrays({v.name: v.shape for v in net._specs()}, arrays)
         net.rng = np.random.default_rng(0)
         net._allocate()
         net.params.load(arrays)
@@ -543,9 +543,7 @@ class Sequential:
         """
         views = self._torch_views()
         arrays = {name: np.asarray(values) for name, values in state.items()}
-        check_arrays(
-            [ParameterSpec(n, v.shape, "state", "zeros") for n, v in views.items()], arrays
-        )
+        check_arrays({name: view.shape for name, view in views.items()}, arrays)
         for name, view in views.items():
             if arrays[name].dtype != view.dtype:
                 raise PlainnetError(
@@ -656,7 +654,7 @@ def mlp(
             f"mlp: hidden must be a sequence such as (8, 8), got {hidden!r}"
         ) from None
     if isinstance(activation, str):
-        _activation(activation)  # refuses an unknown name even without hidden layers
+        activations.activation(activation)  # refuses an unknown name even without hidden layers
         activation = [activation] * len(hidden)
     if len(activation) != len(hidden):
         raise PlainnetError(
@@ -667,11 +665,8 @@ def mlp(
     layers: list[Layer] = [Flatten()] if isinstance(n_in, tuple) and len(n_in) > 1 else []
     for units, name in zip(hidden, activation, strict=True):
         layers += [Dense(units, init), *[BatchNorm()] * batch_norm, *[LayerNorm()] * layer_norm]
-        layers += [_activation(name), *[Dropout(dropout)] * drops]
+        layers += [activations.activation(name), *[Dropout(dropout)] * drops]
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
-
-
-_activation = activation  # `activation` is also the natural name of mlp's argument
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -23,14 +25,20 @@ class _Normalization(Layer):
     dgamma: Array
     dbeta: Array
 
+    running: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {}
+    )  # the initializers of the running statistics
+
     @final
-    def _specs(self, in_shape: Shape) -> list[ParameterSpec]:
-        """Describe the scale and the shift of each feature."""
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
         n = (in_shape[-1],)
-        return [
+        self.specs = [
             ParameterSpec("gamma", n, "bias", "ones"),
             ParameterSpec("beta", n, "bias", "zeros"),
+            *(ParameterSpec(name, n, "state", init) for name, init in self.running.items()),
         ]
+        return in_shape
 
     @final
     def _scaled(self, Xhat: Array) -> Array:
@@ -39,6 +47,15 @@ class _Normalization(Layer):
         Y = np.multiply(Xhat, self.gamma, out=self.output(Xhat.shape))
         Y += self.beta
         return Y
+
+    @final
+    def _write_gradients(self, dY: Array) -> Array:
+        """Write dgamma and dbeta; return the buffer for dX."""
+        axes = tuple(range(dY.ndim - 1))
+        dX = np.multiply(dY, self.Xhat, out=self.buffer("dX", dY.shape))
+        np.sum(dX, axis=axes, out=self.dgamma)
+        np.sum(dY, axis=axes, out=self.dbeta)
+        return dX
 
 
 @register(LAYERS)
@@ -76,22 +93,13 @@ class BatchNorm(_Normalization):
     formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)"
     gradient_formulas = (*_GRADIENTS, "dX = gamma / std dY")
     torch_names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    running = MappingProxyType({"running_mean": "zeros", "running_var": "ones"})
     running_mean: Array
     running_var: Array
 
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5) -> None:
         self.momentum = check_range("BatchNorm", "momentum", momentum, "(0, 1]")
         self.eps = check_range("BatchNorm", "eps", eps, "(0, 1)")
-
-    def build(self, in_shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        n = (in_shape[-1],)
-        self.specs = [
-            *self._specs(in_shape),
-            ParameterSpec("running_mean", n, "state", "zeros"),
-            ParameterSpec("running_var", n, "state", "ones"),
-        ]
-        return in_shape
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
@@ -115,16 +123,11 @@ class BatchNorm(_Normalization):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
-        axes = tuple(range(dY.ndim - 1))
-        dX = self.buffer("dX", dY.shape)
-        np.multiply(dY, self.Xhat, out=dX)
-        np.sum(dX, axis=axes, out=self.dgamma)
-        np.sum(dY, axis=axes, out=self.dbeta)
+        dX = self._write_gradients(dY)
         if not need_dX:
             return None
         if not self.train:  # the running mean and variance do not depend on X
-            np.multiply(dY, self.gamma / self.std, out=dX)
-            return dX
+            return np.multiply(dY, self.gamma / self.std, out=dX)
         m = dY.size // dY.shape[-1]
         np.multiply(self.Xhat, self.dgamma / -m, out=dX)
         dX += dY
@@ -170,11 +173,6 @@ class LayerNorm(_Normalization):
     def __init__(self, eps: float = 1e-5) -> None:
         self.eps = check_range("LayerNorm", "eps", eps, "(0, 1)")
 
-    def build(self, in_shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        self.specs = self._specs(in_shape)
-        return in_shape
-
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
         Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self.buffer("Xhat", X.shape))
@@ -184,12 +182,10 @@ class LayerNorm(_Normalization):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
-        axes = tuple(range(dY.ndim - 1))
-        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
-        np.sum(dY, axis=axes, out=self.dbeta)
+        dX = self._write_gradients(dY)
         if not need_dX:
             return None
-        dX = np.multiply(dY, self.gamma, out=self.buffer("dX", dY.shape))
+        np.multiply(dY, self.gamma, out=dX)
         along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
         dX -= dX.mean(axis=-1, keepdims=True)
         dX -= self.Xhat * along

@@ -186,7 +186,7 @@ class Parameters:
         >>> params.theta
         array([1., 2.], dtype=float32)
         """
-        check_arrays(self.specs, arrays)
+        check_arrays({name: view.shape for name, view in self.views.items()}, arrays)
         for name, view in self.views.items():
             view[...] = arrays[name]
 
@@ -204,11 +204,9 @@ def scalar(value: float, dtype: np.dtype[Any]) -> Array:
     return constant
 
 
-def check_arrays(specs: Sequence[ParameterSpec], arrays: Mapping[str, Array]) -> None:
+def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array]) -> None:
     """Check names and shapes of arrays."""
-    expected = {v.name: v.shape for v in specs}
-    if set(arrays) != set(expected):
-        wrong = sorted(set(arrays) ^ set(expected))
+    if wrong := sorted(arrays.keys() ^ expected.keys()):
         raise PlainnetError(
             f"the parameters do not fit the network: expected {sorted(expected)}, "
             f"and {wrong} are missing or too many"

@@ -1,6 +1,6 @@
 """register: enter a class into a registry; call_text: the text of a constructor call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ def register(registry: dict[str, Any], name: str = "") -> Callable[[type[T]], ty
     return enter
 
 
-def call_text(thing: object, arguments: Mapping[str, Any]) -> str:
-    """Write the constructor call that makes an equal object."""
-    return f"{type(thing).__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
+def call_text(instance: Any) -> str:
+    """Write the constructor call that makes an equal layer, loss or optimizer."""
+    arguments = ", ".join(f"{name}={getattr(instance, name)!r}" for name in instance.options)
+    return f"{type(instance).__name__}({arguments})"

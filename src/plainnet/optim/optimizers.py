@@ -77,8 +77,7 @@ class Optimizer(ABC):
         self.state: dict[str, Array] = {}
         self.scratch = np.empty(0)
 
-    def __repr__(self) -> str:
-        return call_text(self, {option: getattr(self, option) for option in self.options})
+    __repr__ = call_text
 
     @final
     def lr_at(self, step: int) -> float:

@@ -10,6 +10,8 @@ from typing import final
 from plainnet.errors import PlainnetError
 from plainnet.nn.validation import check_range, positive_int
 
+RANGES = {"lr": "(0, inf)", "factor": "(0, inf)", "rise": "(0, 1)", "final": "[0, inf)"}
+
 
 class Schedule(ABC):
     """A function from the number of a step to its learning rate.
@@ -42,9 +44,25 @@ class Schedule(ABC):
         """
 
 
+@dataclass(frozen=True)
+class _Schedule(Schedule):
+    """Base class of schedules whose arguments have the same ranges."""
+
+    lr: float
+
+    @final
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name, value in vars(self).items():
+            if name in RANGES:
+                check_range(owner, name, value, RANGES[name])
+            else:
+                positive_int(owner, name, value)
+
+
 @final
 @dataclass(frozen=True)
-class Constant(Schedule):
+class Constant(_Schedule):
     """A constant learning rate.
 
     Parameters
@@ -63,32 +81,14 @@ class Constant(Schedule):
     0.1
     """
 
-    lr: float
-
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr)
-
     def __call__(self, step: int) -> float:
         """Return lr."""
         return self.lr
 
 
-@dataclass(frozen=True)
-class _Decay(Schedule):
-    """Base class of StepDecay and Exponential."""
-
-    lr: float
-    every: int
-    factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr, factor=self.factor)
-        positive_int(type(self).__name__, "every", self.every)
-
-
 @final
 @dataclass(frozen=True)
-class StepDecay(_Decay):
+class StepDecay(_Schedule):
     """Multiply the rate by ``factor`` after every ``every`` steps.
 
     Parameters
@@ -111,6 +111,9 @@ class StepDecay(_Decay):
     [1.0, 1.0, 0.5, 0.25]
     """
 
+    every: int
+    factor: float = 0.5
+
     def __call__(self, step: int) -> float:
         """Return lr factor^floor(step / every)."""
         return self.lr * self.factor ** (step // self.every)
@@ -118,7 +121,7 @@ class StepDecay(_Decay):
 
 @final
 @dataclass(frozen=True)
-class Exponential(_Decay):
+class Exponential(_Schedule):
     """Decrease the rate smoothly, by ``factor`` every ``every`` steps.
 
     Parameters
@@ -141,6 +144,9 @@ class Exponential(_Decay):
     0.7071
     """
 
+    every: int
+    factor: float = 0.5
+
     def __call__(self, step: int) -> float:
         """Return lr factor^(step / every)."""
         return self.lr * math.pow(self.factor, step / self.every)
@@ -148,7 +154,7 @@ class Exponential(_Decay):
 
 @final
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(_Schedule):
     """Decrease the rate along half a cosine to ``final`` (Loshchilov and Hutter, 2017).
 
     Parameters
@@ -171,14 +177,8 @@ class Cosine(Schedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    lr: float
     steps: int
     final: float = 0.0
-
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr)
-        positive_int(type(self).__name__, "steps", self.steps)
-        check_range("Cosine", "final", self.final, "[0, inf)")
 
     def __call__(self, step: int) -> float:
         """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
@@ -228,7 +228,7 @@ class WarmUp(Schedule):
 
 @final
 @dataclass(frozen=True)
-class OneCycle(Schedule):
+class OneCycle(_Schedule):
     """Increase the rate to a peak, then decrease it to near zero (Smith and Topin, 2019).
 
     Parameters
@@ -258,12 +258,6 @@ class OneCycle(Schedule):
     rise: float = 0.3
     final: float = 4e-6
 
-    def __post_init__(self) -> None:
-        _above_zero(self, lr=self.lr)
-        positive_int(type(self).__name__, "steps", self.steps)
-        check_range("OneCycle", "rise", self.rise, "(0, 1)")
-        check_range("OneCycle", "final", self.final, "[0, inf)")
-
     def __call__(self, step: int) -> float:
         """Return the rate on the half cosine up, or on the one down."""
         top = self.rise * self.steps
@@ -275,11 +269,6 @@ class OneCycle(Schedule):
 def _between(start: float, stop: float, done: float) -> float:
     """From start (done = 0) to stop (done = 1) along half a cosine."""
     return start + (stop - start) * (1 - math.cos(math.pi * done)) / 2
-
-
-def _above_zero(schedule: Schedule, **values: float) -> None:
-    for name, value in values.items():
-        check_range(type(schedule).__name__, name, value, "(0, inf)")
 
 
 # Schedules by name, made from the first (or highest) rate and the number of steps.

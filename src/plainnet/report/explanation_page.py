@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from plainnet.explain.example import Explanation
+from plainnet.explain.excerpt import shape_text
 from plainnet.explain.global_explanation import GlobalExplanation
 from plainnet.explain.images import Pixels, png_uri
 from plainnet.explain.neighbors import Neighbor
-from plainnet.explain.trace import shape_text
 from plainnet.report import text
 from plainnet.report.html import page
 

@@ -1,21 +1,22 @@
-"""Explanations as sentences and tables, drawn by the terminal and by the page."""
+"""Explanations as sentences and tables, for the terminal and for the page."""
 
 from collections.abc import Sequence
 
 from plainnet.evaluate.checks import NOTABLE
 from plainnet.explain.example import Explanation
+from plainnet.explain.excerpt import excerpt, shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation
 from plainnet.explain.importance import Estimate
 from plainnet.explain.neighbors import Neighbor
-from plainnet.explain.trace import Gradient, LayerOutput, Slope, excerpt, shape_text
+from plainnet.explain.trace import Gradient, LayerOutput, Slope
 from plainnet.formatting import percent
 from plainnet.nn.parameters import Array
 from plainnet.report.html import Table
 
 
 def share(p: float) -> str:
-    """Write a probability, never as a certainty that it is not."""
+    """Write a probability; never round it to 0 or 100 %."""
     if p > 0.9995:
         return "> 99.9 %"
     return "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
@@ -28,7 +29,7 @@ def headline(explanation: Explanation) -> str:
     if task in ("binary", "multiclass"):
         text += f", with a probability of {share(dict(explanation.outputs)[answer])}"
     if truth is None:
-        return text + "; what is right is not known."
+        return text + "; the right answer is unknown."
     if task == "regression":
         return f"{text}; right is {truth}."
     return text + ("; that is right." if truth == answer else f"; right is {truth}.")
@@ -38,10 +39,10 @@ def cells_table(explanation: Explanation) -> Table:
     """List the cells of a row, how each is encoded, and the features that result."""
     rows, n = [], explanation.trace.entries
     for cell in explanation.cells:
-        features = list(cell.features)
+        features = dict(cell.features)
         if len(features) > n:
-            features = [(name, value) for name, value in features if value]
-        texts = [_feature(cell.column, name, value) for name, value in features]
+            features = {name: value for name, value in features.items() if value}
+        texts = [_feature(cell.column, name, value) for name, value in features.items()]
         if len(features) < len(cell.features):
             texts.append(f"{len(cell.features) - len(features):,} others = 0")
         raw = "(missing)" if cell.raw is None else cell.raw
@@ -56,7 +57,7 @@ def _feature(column: str, name: str, value: float) -> str:
 
 
 def source_locations(explanation: Explanation) -> list[SourceLocation]:
-    """List the code that encodes the cells of a row, each location once."""
+    """List the code that encodes the cells of a row, without repeats."""
     codes = [cell.code for cell in explanation.cells]
     return list(dict.fromkeys(code for code in codes if code is not None))
 
@@ -68,7 +69,7 @@ def values_text(values: Array, n: int) -> str:
     chosen = excerpt(values, n)
     some = ", ".join(f"[{', '.join(map(str, i))}] {values[i]:.6g}" for i in chosen)
     ends = f"{values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}"
-    return f"{some}; the largest {len(chosen):,} of {values.size:,}, which run from {ends}"
+    return f"{some}; the largest {len(chosen):,} of {values.size:,}, from {ends}"
 
 
 def inputs_table(explanation: Explanation) -> Table:
@@ -80,7 +81,7 @@ def inputs_table(explanation: Explanation) -> Table:
 
 
 def parameters_text(step: LayerOutput) -> str:
-    """Say which parameters a layer has: names, shapes and ranges; empty where it has none."""
+    """List the parameters of a layer with shapes and ranges; empty where it has none."""
     return "; ".join(
         f"{name} {shape_text(a.shape)}, from {a.min():.6g} to {a.max():.6g}"
         for name, a in step.parameters.items()
@@ -88,13 +89,13 @@ def parameters_text(step: LayerOutput) -> str:
 
 
 def gradient_table(gradient: Gradient, inputs: Sequence[str]) -> Table:
-    """List entries of a gradient beside their finite differences."""
+    """List entries of a gradient and their finite differences."""
     slopes = list(gradient.checked)
     if gradient.direction is not None:
         slopes.append(gradient.direction)
-    rows = [_slope_row(slope, gradient.name, inputs) for slope in slopes]
+    rows = [_slope_row(slope, gradient.by, inputs) for slope in slopes]
     head = ("entry", "value", "gradient", "finite difference")
-    return Table(f"dL/d{gradient.name}", head, rows, (1, 2, 3))
+    return Table(f"dL/d{gradient.by}", head, rows, (1, 2, 3))
 
 
 def _slope_row(slope: Slope, name: str, inputs: Sequence[str]) -> list[str]:
@@ -103,12 +104,12 @@ def _slope_row(slope: Slope, name: str, inputs: Sequence[str]) -> list[str]:
         named = name == "x" and len(slope.index) == 1
         entry = inputs[slope.index[0]] if named else f"[{', '.join(map(str, slope.index))}]"
         value = f"{slope.value:.6g}"
-    numeric = "on a kink" if slope.numeric is None else f"{slope.numeric:.7g}"
+    numeric = "on a kink" if slope.finite_difference is None else f"{slope.finite_difference:.7g}"
     return [entry, value, f"{slope.gradient:.7g}", numeric]
 
 
 def agreement(explanation: Explanation) -> str:
-    """Say whether gradients agree with finite differences, and the trace with the model."""
+    """State whether gradients agree with finite differences, and the trace with the model."""
     trace = explanation.trace
     text = (
         f"The model itself computes in {explanation.predicted.dtype}; its prediction differs from "
@@ -122,7 +123,7 @@ def agreement(explanation: Explanation) -> str:
 
 
 def caution(explanation: GlobalExplanation) -> str:
-    """Say how many of the rows were trained on, where that is a notable share."""
+    """Warn where a notable share of the rows was trained on."""
     share = explanation.trained_on
     if share is None or share.low <= NOTABLE:
         return ""
@@ -137,16 +138,17 @@ def importance_table(explanation: GlobalExplanation) -> Table:
     metric, rows = explanation.importances[0].metric_name, []
     accuracy = metric == "accuracy"
     for one in explanation.importances:
-        none, worse = one.loss.low <= 0 <= one.loss.high, one.loss.high < 0
-        remark = "could be nothing" if none else "better without" if worse else ""
-        rows.append([one.name, _interval(one.loss), _interval(one.score, accuracy), remark])
+        rise, remark = one.loss_rise, ""
+        if rise.low <= 0:
+            remark = "could be zero" if rise.high >= 0 else "better without"
+        rows.append([one.name, _interval(rise), _interval(one.score_change, accuracy), remark])
     caption = f"Permutation importance on {explanation.rows:,} samples, with 95 % intervals"
     change = f"{metric} {'falls' if accuracy else 'rises'} by"
     return Table(caption, ("", "the loss rises by", change, "remark"), rows, (1, 2))
 
 
 def _interval(estimate: Estimate, percent: bool = False) -> str:
-    """Write a mean and half the width of its interval, which is symmetric."""
+    """Write a mean and half the width of its symmetric interval."""
     half = estimate.high - estimate.mean
     if percent:
         return f"{100 * estimate.mean:z.1f} ± {100 * half:.1f} %"

@@ -1,6 +1,6 @@
 """Read the JSON of a model file, which anybody may have edited, field by field."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from reprlib import Repr
@@ -20,6 +20,12 @@ def shortened(value: object, width: int = 60) -> str:
         return text if len(text) <= width and len(value) <= width else text[: width - 1] + "…"
     text = _SHORT_REPR.repr(value)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def listed(names: Sequence[object], most: int = 5, width: int = 60) -> str:
+    """Return a short text of the first names and the number of the others."""
+    first = ", ".join(shortened(name, width) for name in names[:most])
+    return first + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def damaged(problem: str) -> ModelFileError:

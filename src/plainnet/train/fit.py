@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Self, final
 
@@ -190,8 +190,10 @@ def fit(
         _Interrupt() as interrupt,
         limited_threads(history.threads),
         fixed_input(trained, batches),
-        _writing_back(space),
+        ExitStack() as at_end,
     ):
+        if space is not None:  # however the training ends, the network gets its weights
+            at_end.callback(space.write_back)
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
@@ -256,16 +258,6 @@ def fixed_input(net: Sequential, batches: Batches) -> Iterator[None]:
         yield
     finally:
         first.fix_input(None)
-
-
-@contextmanager
-def _writing_back(space: RowSpace | None) -> Iterator[None]:
-    """Leave the full network with the true weights, however the training ends."""
-    try:
-        yield
-    finally:
-        if space is not None:
-            space.write_back()
 
 
 def _check_options(

@@ -61,7 +61,7 @@ def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> 
         *("difference", "ok"),
     }
     assert set(seen["gradients"][0]["checked"][0]) == {
-        *("index", "value", "gradient", "finite_difference")
+        *("index", "value", "gradient", "finite_difference", "error")
     }
     assert set(seen["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
     assert len(seen["nearest"]) == 3
@@ -80,7 +80,7 @@ def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
 def test_no_backward_pass_without_a_label(cli: Cli, trained: Path, survey: Path) -> None:
     pd.read_csv(survey).drop(columns="Personality").to_csv("new.csv", index=False)
     out = cli("explain", trained, "new.csv", "--row", 2).out
-    assert "what is right is not" in out
+    assert "the right answer is\nunknown" in out
     assert "dL/d" not in out
     out = cli("explain", trained, "new.csv", "--row", 2, "--label", "Introvert").out
     assert "y = [1.0]" in out

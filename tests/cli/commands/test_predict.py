@@ -215,7 +215,7 @@ def test_rows_without_a_target_are_dropped_with_a_note(
     frame.to_csv("some.csv", index=False)
     outcome = cli("evaluate", trained, "some.csv", "--json")
     assert json.loads(outcome.out)["rows"] == 19
-    assert "1 row misses its target 'Personality' and is left out: data row 4." in outcome.err
+    assert "Left out without the target 'Personality': data row 4." in outcome.err
 
 
 def make(columns: dict[str, Any], words: str, cli: Cli) -> dict[str, Any]:

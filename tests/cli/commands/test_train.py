@@ -54,8 +54,8 @@ def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
     assert (trained.code, trained.err) == (0, "")
     shown = cli("summary", "more.safetensors").out
     for telling in (
-        "Note: column 'planet' is the same in all 120 training rows, so it is left out and has no",
-        "Note: column 'fax' is empty in all 120 training rows, so it is left out and has no effect",
+        "Note: columns without effect (the same in all 120 training rows): 'planet'",
+        "Note: columns without effect (empty in all 120 training rows): 'fax'",
         "always missing",
         "always 'Earth'",
         "left out, no effect",

@@ -10,7 +10,6 @@ from plainnet.cli.console import errors, make_table, output, print_json, print_l
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import read_examples
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.evaluate import Costs
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.finding import Finding
@@ -75,7 +74,7 @@ def evaluate(
         )
     examples, notes = read_examples(trained, path, strict=strict)
     rows = examples.rows
-    evaluation = evaluate_model(trained, rows, costs=None if costs is None else Costs(*costs))
+    evaluation = evaluate_model(trained, rows, costs=costs)
     console = output()
     if json:
         print_json(evaluation.to_json())
@@ -99,7 +98,7 @@ def show_evaluation(
     matrix: bool = False,
     detail: bool = False,
 ) -> None:
-    """Show the scores beside the baselines, the verdict and warnings; in detail, all tables."""
+    """Show the scores of network and baselines, the verdict and warnings; in detail, all tables."""
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
     compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
     show_table(console, compared, width=_NAME)

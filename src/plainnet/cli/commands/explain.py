@@ -25,11 +25,11 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
+from plainnet.explain.excerpt import shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation, explain_model
 from plainnet.explain.images import Pixels, contact_sheet, png
 from plainnet.explain.neighbors import Neighbor, nearest
-from plainnet.explain.trace import shape_text
 from plainnet.model import Model
 from plainnet.report import text
 from plainnet.storage.atomic import make_folder, write_bytes
@@ -208,12 +208,13 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _formula(console: Console, formula: str, code: SourceLocation | None) -> None:
-    location = "" if code is None else code.place
+    location = "" if code is None else code.position
     if len(formula) + len(location) + 6 <= _WIDTH:
         print_line(console, f"  {formula}    {location}".rstrip(), "cyan", wrap=False)
     else:
         _paragraph(console, formula, "cyan", indent="  ")
-        _paragraph(console, location, "cyan", indent="    ")
+        if location:
+            _paragraph(console, location, "cyan", indent="    ")
 
 
 def _show_explanation(
@@ -228,25 +229,25 @@ def _show_explanation(
     _show_input(console, explanation)
     for step in trace.steps:
         shape = shape_text(step.output.shape)
-        _heading(console, f"{step.symbol}: {step.name} ({step.kind}), shape {shape}")
+        _heading(console, f"{step.symbol}: {step.layer} ({step.kind}), shape {shape}")
         _formula(console, step.formula, step.code)
         if step.parameters:
             _paragraph(console, text.parameters_text(step), "dim", indent="  ")
         _paragraph(console, text.values_text(step.output, trace.entries), indent="  ")
     _heading(console, f"a: the prediction, shape {shape_text(trace.a.shape)}")
-    _formula(console, trace.link, trace.link_code)
+    _formula(console, trace.prediction_formula, trace.prediction_code)
     _paragraph(console, text.values_text(trace.a, trace.entries), indent="  ")
     if explanation.target.task == "regression":
         numbers = (f"{name} = {text_from_number(value)}" for name, value in explanation.outputs)
         _paragraph(console, f"in the unit of the table: {', '.join(numbers)}", indent="  ")
     if trace.value is not None and trace.y is not None:
         _heading(console, f"L: the loss of this sample, y = {trace.y.tolist()}")
-        _formula(console, trace.loss, trace.loss_code)
+        _formula(console, trace.loss_formula, trace.loss_code)
         _paragraph(console, f"L = {trace.value:.7g}", indent="  ")
     for gradient in trace.gradients:
         remark = "" if gradient.ok else ": DOES NOT AGREE"
         shape = shape_text(gradient.gradient.shape)
-        _heading(console, f"dL/d{gradient.name}, from {gradient.layer}, shape {shape}{remark}")
+        _heading(console, f"dL/d{gradient.by}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
         slopes = text.gradient_table(gradient, explanation.inputs)
         console.print(make_table("", slopes.head, slopes.rows, right=slopes.right))
@@ -260,13 +261,13 @@ def _show_input(console: Console, explanation: Explanation) -> None:
     if image is None:
         show_table(console, text.cells_table(explanation), most=len(explanation.cells))
         for code in text.source_locations(explanation):
-            print_line(console, f"  {code.place}", "cyan", wrap=False)
+            print_line(console, f"  {code.position}", "cyan", wrap=False)
         return
     _heading(console, f"Picture, {shape_text(image.pixels.shape)} bytes")
     for how in image.how:
         _paragraph(console, how, indent="  ")
     if image.code is not None:
-        print_line(console, f"  {image.code.place}", "cyan", wrap=False)
+        print_line(console, f"  {image.code.position}", "cyan", wrap=False)
     show_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
 
 

@@ -20,7 +20,7 @@ from plainnet.evaluate.feature_spans import FeatureSpan, feature_spans
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive, losses_for
 from plainnet.nn.network import Sequential, Transform, mlp
-from plainnet.storage.json_reader import JsonReader
+from plainnet.storage.json_reader import JsonReader, damaged
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
@@ -41,11 +41,11 @@ class Baseline(ABC):
 
     @abstractmethod
     def predict(self, X: Array) -> Array:
-        """Return what a network would: (m, n_out) probabilities, or standardized numbers."""
+        """Return (m, n_out) probabilities or standardized numbers, as a network does."""
 
     @abstractmethod
     def describe(self, target: "Target") -> tuple[str, str]:
-        """Name the baseline, in a few words and within a sentence."""
+        """Return a short name, and a phrase for use within a sentence."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class OneRuleBaseline(Baseline):
     def describe(self, target: "Target") -> tuple[str, str]:
         """Name the column and its kind."""
         if len(self.rules) > 1:
-            return "one column a label", "the best column for each label"
+            return "one column for each label", "the best column for each label"
         span = self.rules[0].span
         kinds = {"yesno": "Yes/No column", "category": "column", "number": "column of numbers"}
         kind = "one number" if self.images else f"a single {kinds.get(span.kind, 'column')}"
@@ -165,7 +165,7 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
 
 
 def mean_target(task: str, y: ArrayLike, n_out: int) -> NDArray[np.float64]:
-    """Return the mean of the targets: shares of classes, the constant of the lowest loss."""
+    """Return the mean of the targets, or the shares of classes: the best constant."""
     y = np.asarray(y)
     if task == "multiclass":
         return np.bincount(y.astype(np.int64), minlength=n_out) / len(y)
@@ -173,7 +173,7 @@ def mean_target(task: str, y: ArrayLike, n_out: int) -> NDArray[np.float64]:
 
 
 def _fit_unscaled(task: str, X: Array, y: Array, n_out: int) -> Sequential:
-    """Fit to standardized pixels, which is easier, and rewrite the weights to read bytes."""
+    """Fit to standardized pixels, which is easier, and convert the weights to raw bytes."""
     from plainnet.data.images import ImageSchema
 
     scaled = ImageSchema.fit(X)
@@ -185,8 +185,8 @@ def _fit_unscaled(task: str, X: Array, y: Array, n_out: int) -> Sequential:
     return net
 
 
-def store(baselines: Sequence[Baseline], model: Model) -> None:
-    """Store fitted baselines with a model, in its record and its further arrays."""
+def store_baselines(baselines: Sequence[Baseline], model: Model) -> None:
+    """Store fitted baselines in the record and the extra arrays of a model."""
     model.record["baselines"] = [one.to_json() for one in baselines]
     extras = {name: a for name, a in model.extras.items() if not name.startswith(_PREFIX)}
     for one in baselines:
@@ -196,14 +196,14 @@ def store(baselines: Sequence[Baseline], model: Model) -> None:
     model.extras = extras
 
 
-def stored(model: Model) -> list[Baseline]:
+def stored_baselines(model: Model) -> list[Baseline]:
     """Return the baselines that a model was stored with."""
     if "baselines" not in model.record:
         return []
     fields = JsonReader(model.record, "the training record")
     baselines = [_read(one, model) for one in fields.objects("baselines", "baseline")]
     if len({one.name for one in baselines}) < len(baselines):
-        raise ModelFileError("the model file is damaged or was edited: a baseline is in it twice")
+        raise damaged("a baseline occurs twice")
     return baselines
 
 
@@ -226,7 +226,7 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
         return RegressionBaseline(net, task, None if images is None else images.transform)
     elif kind == "colors" and images is not None:
         return RegressionBaseline(_read_net(model, kind, len(COLOR_NAMES)), task, color_statistics)
-    raise ModelFileError(f"the model file is damaged or was edited: {fields.where} does not fit it")
+    raise damaged(f"{fields.where} does not fit the model")
 
 
 def _read_net(model: Model, kind: str, n_in: int) -> Sequential:

@@ -1,4 +1,4 @@
-"""Color statistics of images: seven numbers that know nothing of shapes."""
+"""Color statistics of images: seven numbers that ignore all shapes."""
 
 import numpy as np
 from numpy.typing import NDArray

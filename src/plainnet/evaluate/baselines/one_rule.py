@@ -7,9 +7,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.errors import ModelFileError
 from plainnet.evaluate.feature_spans import FeatureSpan
-from plainnet.storage.json_reader import JsonReader
+from plainnet.storage.json_reader import JsonReader, damaged
 
 Array = NDArray[Any]
 _BINS = 64  # quantiles at which a number may be cut
@@ -29,7 +28,7 @@ class Rule:
 
     span: FeatureSpan  # the column
     cuts: tuple[float, ...]  # of a number, in the units of the features
-    counts: Array = field(repr=False)  # how many training rows of each class are in each group
+    counts: Array = field(repr=False)  # training rows, (groups, classes)
 
     @property
     def shares(self) -> Array:
@@ -46,13 +45,13 @@ class Rule:
         return np.asarray(self.shares[_groups(self.span, self.cuts, F)])
 
     def describe(self, classes: Sequence[str]) -> str:
-        """Write the rule in words."""
+        """Describe the rule."""
         best = self.shares.argmax(axis=1)
-        shown = [
+        groups = [
             f"{name} = {classes[i]}" for name, i in zip(self._group_names(), best, strict=True)
         ]
-        more = f", ... ({len(shown)} groups)" if len(shown) > 4 else ""
-        return f"{self.span.name}: {', '.join(shown[:4])}{more}"
+        more = f", ... ({len(groups)} groups)" if len(groups) > 4 else ""
+        return f"{self.span.name}: {', '.join(groups[:4])}{more}"
 
     def _group_names(self) -> list[str]:
         span = self.span
@@ -81,14 +80,10 @@ class Rule:
         cuts = fields.numbers("cuts")
         shape = (_n_groups(span, cuts) + span.missing, n_classes)
         if sorted(cuts) != list(cuts) or shape[0] * shape[1] > _MOST_CELLS:
-            raise ModelFileError(
-                f"the model file is damaged or was edited: {fields.where} has {shape[0]} groups"
-            )
+            raise damaged(f"{fields.where} has {shape[0]} groups")
         cells = np.array(fields.rows("counts", 3)).reshape(-1, 3)
         if not ((cells >= (0, 0, 1)) & (cells < (*shape, 2**53)) & (cells % 1 == 0)).all():
-            raise ModelFileError(
-                f"the model file is damaged or was edited: {fields.where} has an impossible count"
-            )
+            raise damaged(f"{fields.where} has an impossible count")
         counts = np.zeros(shape, np.int64)
         group, label, rows = cells.astype(np.int64).T
         np.add.at(counts, (group, label), rows)

@@ -1,6 +1,6 @@
 """Logistic and linear regression: a network without hidden layers, trained to the end.
 
-A weak baseline flatters the network beside it. So logistic regression uses the largest safe step
+A weak baseline flatters the network. So logistic regression uses the largest safe step
 and Nesterov momentum, and linear regression is solved exactly.
 """
 
@@ -16,8 +16,8 @@ from plainnet.optim.schedules import Cosine
 from plainnet.train.fit import fit
 
 Array = NDArray[Any]
-EPOCHS = 400
-PENALTY = 1.0
+_EPOCHS = 400
+_PENALTY = 1.0
 _WORK = 6 * 10**9  # multiplications, up to which full batches are used
 _WORK_IN_PARTS = 2 * 10**9
 _BASIS = 1000  # rows, up to which the row space is found in about a second
@@ -49,12 +49,12 @@ def fit_regression(
         scale[scale == 0] = 1
         X = (X - mean) / scale
     loss, m = losses_for(task)[0](), len(X)
-    if m * n * n_out * 4 * EPOCHS <= _WORK or (n > m and m <= _BASIS):
-        _in_full(net, X, y, loss, transform)
+    if m * n * n_out * 4 * _EPOCHS <= _WORK or (n > m and m <= _BASIS):
+        _fit_in_full(net, X, y, loss, transform)
     else:
         epochs = int(np.clip(_WORK_IN_PARTS // (m * n * n_out * 4), 3, 50))
         rule = Adam(Cosine(0.01, epochs * -(-m // _BATCH)))
-        options: dict[str, Any] = {"batch_size": _BATCH, "transform": transform, "l2": PENALTY / m}
+        options: dict[str, Any] = {"batch_size": _BATCH, "transform": transform, "l2": _PENALTY / m}
         options |= {"rowspace": False}
         _fit(net, X, y, loss=loss, optimizer=rule, epochs=epochs, **options)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
@@ -63,13 +63,15 @@ def fit_regression(
     return net
 
 
-def _in_full(net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None) -> None:
+def _fit_in_full(
+    net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None
+) -> None:
     m, rows = len(X), X if transform is None else transform(X)
     # The second derivative of the loss by z is at most 1/4, and 1/2 for softmax.
     steepest = {"BinaryCrossEntropy": 0.25 / net.n_out}
-    curvature = steepest.get(type(loss).__name__, 0.5) * _largest(rows) + PENALTY / m
+    curvature = steepest.get(type(loss).__name__, 0.5) * _largest_eigenvalue(rows) + _PENALTY / m
     rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
-    _fit(net, rows, y, loss=loss, optimizer=rule, epochs=EPOCHS, l2=PENALTY / m)
+    _fit(net, rows, y, loss=loss, optimizer=rule, epochs=_EPOCHS, l2=_PENALTY / m)
 
 
 def _fit(net: Sequential, X: Array, y: Array, **options: Any) -> None:
@@ -78,7 +80,7 @@ def _fit(net: Sequential, X: Array, y: Array, **options: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _largest(X: Array) -> float:
+def _largest_eigenvalue(X: Array) -> float:
     """Return the largest eigenvalue of [X 1]^T [X 1] / m, by power iteration on some rows."""
     some = X[:: -(-len(X) // _SAMPLE)].astype(np.float64)
     rows = np.column_stack([some, np.ones(len(some))])
