@@ -1,19 +1,21 @@
 """Print text, tables, data and networks on the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from json import dumps
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, JustifyMethod
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
+from plainnet.report.html import Table
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from plainnet.nn.parameters import Array
 
 _NOTES = 20  # notes that are printed; further notes are only counted
-_LISTED = 30  # columns and classes that are listed; further ones are only counted
+_LISTED = 30  # rows of a table that are printed; further rows are only counted
 _WIDE = 110  # characters of a terminal on which the full table of columns fits
 
 
@@ -41,32 +43,29 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
-def make_table(
-    title: str,
-    head: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    right: Sequence[int] = (),
-) -> Table:
-    """Make a table of plain text, without markup."""
-    result = Table(
-        title=Text(clean(title), style="bold"),
+def rich_table(table: Table) -> RichTable:
+    """Convert a table to plain text for the terminal, without markup."""
+    result = RichTable(
+        title=Text(clean(table.caption), style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
     )
-    for i, name in enumerate(head):
-        justify = "right" if i in right else "left"
-        result.add_column(Text(clean(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
+    for i, name in enumerate(table.head):
+        justify: JustifyMethod = "right" if i in table.right else "left"
+        result.add_column(Text(clean(name)), justify=justify, overflow="fold")
+    for row in table.rows:
         result.add_row(*(Text(clean(cell)) for cell in row))
     return result
 
 
-def print_table(console: Console, table: Table) -> None:
-    """Print a table after an empty line."""
+def print_table(console: Console, table: Table, *, most: int = _LISTED) -> None:
+    """Print an empty line, the first rows of a table, and the number of further rows."""
     console.print()
-    console.print(table)
+    console.print(rich_table(replace(table, rows=table.rows[:most])))
+    if len(table.rows) > most:
+        print_line(console, f"and {len(table.rows) - most:,} more")
 
 
 def print_line(console: Console, text: str, style: str = "", *, wrap: bool = True) -> None:
@@ -121,15 +120,13 @@ def show_schema(
 
 def _show_columns(console: Console, schema: "TableSchema") -> None:
     """Show a line for each column, on a narrow terminal in two tables."""
-    columns = schema.describe()
-    rows, head = columns[:_LISTED], ["column", "kind", "values", "missing", "encoding"]
+    rows, head = schema.describe(), ("column", "kind", "values", "missing", "encoding")
     if console.width >= _WIDE:
-        print_table(console, make_table("Columns", head, rows))
+        print_table(console, Table("Columns", head, rows))
     else:
-        print_table(console, make_table("Columns", head[:-1], [row[:-1] for row in rows]))
+        print_table(console, Table("Columns", head[:-1], [row[:-1] for row in rows]))
         encodings = [(row.column, row.encoding) for row in rows]
-        print_table(console, make_table("Encoding of columns", [head[0], head[-1]], encodings))
-    _show_more(console, len(columns), "columns")
+        print_table(console, Table("Encoding of columns", ("column", "encoding"), encodings))
 
 
 def _show_classes(console: Console, target: "Target", y: "Array | None") -> None:
@@ -141,13 +138,7 @@ def _show_classes(console: Console, target: "Target", y: "Array | None") -> None
         counts = y.sum(axis=0) if multilabel else np.bincount(y.astype(int), minlength=len(rows))
         for row, n in zip(rows, counts, strict=True):
             row += [f"{int(n):,}", percent(float(n) / len(y))]
-    print_table(console, make_table("Classes", head, rows[:_LISTED], right=(0, 2, 3)))
-    _show_more(console, len(rows), "classes")
-
-
-def _show_more(console: Console, n: int, noun: str) -> None:
-    if n > _LISTED:
-        print_line(console, f"and {n - _LISTED:,} more {noun}")
+    print_table(console, Table("Classes", head, rows, right=(0, 2, 3)))
 
 
 def show_network(console: Console, net: Sequential) -> None:
@@ -158,8 +149,8 @@ def show_network(console: Console, net: Sequential) -> None:
     ]
     rows.insert(0, ("input", "", " x ".join(map(str, net.in_shape)), ""))
     rows.append(("total", "", "", f"{net.params.grad.size:,}"))
-    head = ["layer", "kind", "output", "parameters"]
-    print_table(console, make_table("Network", head, rows, right=(2, 3)))
+    head = ("layer", "kind", "output", "parameters")
+    print_table(console, Table("Network", head, rows, right=(2, 3)), most=len(rows))
 
 
 def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:

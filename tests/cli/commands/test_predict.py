@@ -98,7 +98,7 @@ def test_predictions_on_a_terminal_are_a_short_table(
     monkeypatch.setenv("FORCE_COLOR", "1")
     out = cli("predict", trained, survey).out
     assert "150 predictions" in out
-    assert "and 130 more: --out FILE writes them all" in out
+    assert "and 130 more: --out FILE writes all" in out
     assert len(out.splitlines()) == 24  # title, head, rule, 20 rows, and how many more
 
 

@@ -315,7 +315,7 @@ def test_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) -> N
 def test_best_of_many_trials_are_listed() -> None:
     console, screen = terminal(100)
     show_trials(console, finding([(45, 5)], n=45), "accuracy")
-    assert lines(screen)[-2].strip() == "and 15 more trials"
+    assert lines(screen)[-2].strip() == "and 15 more"
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])

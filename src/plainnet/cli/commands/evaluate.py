@@ -1,12 +1,13 @@
 """``plainnet evaluate``: evaluate a trained model on data with known answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from plainnet.cli.console import errors, make_table, output, print_json, print_line, print_table
+from plainnet.cli.console import errors, output, print_json, print_line, print_table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import read_examples
 from plainnet.errors import PlainnetError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
     from plainnet.training import Repeats
 
-_LISTED = 30  # classes and confusions that are shown; further ones are only counted
 _MATRIX = 8  # classes whose confusion matrix fits a terminal
 _NAME = 24  # characters of a baseline's name, so that its scores fit
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": ""}
@@ -101,39 +101,28 @@ def show_evaluation(
     """Show the scores of network and baselines, the verdict and warnings; in detail, all tables."""
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
     compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
-    show_table(console, compared, width=_NAME)
+    rows = [[_shortened(name), *cells] for name, *cells in compared.rows]
+    print_table(console, replace(compared, rows=rows))
     console.print()
     print_line(console, evaluation.verdict, "bold")
     show_findings(console, evaluation.findings, detail=detail)
     if detail:
         facts = tables.score_facts(target, evaluation.scores)
         facts += tables.probability_facts(evaluation)
-        show_table(console, Table("All scores", ("", "network"), facts, (1,)))
+        print_table(console, Table("All scores", ("", "network"), facts, (1,)))
         for table in tables.evaluation_tables(target, evaluation, _MATRIX):
-            show_table(console, table)
+            print_table(console, table)
         return
     if matrix and target.task in ("binary", "multiclass"):
         counts = tables.confusion(target, evaluation.scores, _MATRIX)
         if counts is not None:
-            show_table(console, counts)
+            print_table(console, counts)
     for name, value in tables.cheapest_fact(evaluation):
         print_line(console, f"{name}: {value}")
 
 
-def show_table(
-    console: Console, table: Table, *, width: int | None = None, most: int = _LISTED
-) -> None:
-    """Show the first rows of a table, with names of at most `width` characters."""
-    rows = table.rows[:most]
-    if width is not None:
-        rows = [[_shortened(name, width), *cells] for name, *cells in rows]
-    print_table(console, make_table(table.caption, table.head, rows, right=table.right))
-    if len(table.rows) > most:
-        print_line(console, f"and {len(table.rows) - most:,} more")
-
-
-def _shortened(name: str, width: int) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
@@ -153,7 +142,7 @@ def show_repeats(console: Console, repeats: "Repeats") -> None:
     scores = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
     rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in scores]
     head = ["", NAMES[name], "best baseline"]
-    print_table(console, make_table(f"{len(rows)} trainings", head, rows, right=(1, 2)))
+    print_table(console, Table(f"{len(rows)} trainings", head, rows, right=(1, 2)), most=len(rows))
     console.print()
     print_line(
         console,

@@ -1,21 +1,22 @@
 """``plainnet explain``: explain one prediction step by step, or a full model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.commands.evaluate import show_table
 from plainnet.cli.console import (
     clean,
     errors,
-    make_table,
     output,
     print_json,
     print_line,
     print_notes,
+    print_table,
+    rich_table,
 )
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import read_examples, reading
@@ -250,16 +251,16 @@ def _show_explanation(
         _heading(console, f"dL/d{gradient.by}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
         slopes = text.gradient_table(gradient, explanation.inputs)
-        console.print(make_table("", slopes.head, slopes.rows, right=slopes.right))
+        console.print(rich_table(replace(slopes, caption="")))
     if neighbors:
-        show_table(console, text.neighbors_table(neighbors), most=len(neighbors))
+        print_table(console, text.neighbors_table(neighbors), most=len(neighbors))
         _paragraph(console, "The distance is between the inputs of the last Dense layer.")
 
 
 def _show_input(console: Console, explanation: Explanation) -> None:
     image = explanation.image
     if image is None:
-        show_table(console, text.cells_table(explanation), most=len(explanation.cells))
+        print_table(console, text.cells_table(explanation), most=len(explanation.cells))
         for code in text.source_locations(explanation):
             print_line(console, f"  {code.position}", "cyan", wrap=False)
         return
@@ -268,12 +269,12 @@ def _show_input(console: Console, explanation: Explanation) -> None:
         _paragraph(console, how, indent="  ")
     if image.code is not None:
         print_line(console, f"  {image.code.position}", "cyan", wrap=False)
-    show_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
+    print_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
 
 
 def _show_global_explanation(console: Console, explanation: GlobalExplanation) -> None:
     """Show the importance of each column, and the most confident mistakes."""
-    show_table(console, text.importance_table(explanation), most=_LISTED)
+    print_table(console, text.importance_table(explanation), most=_LISTED)
     if explanation.wrong is not None:
         console.print()
         n = f"{explanation.wrong:,} of {explanation.rows:,}"
@@ -281,4 +282,4 @@ def _show_global_explanation(console: Console, explanation: GlobalExplanation) -
     if caution := text.caution(explanation):
         _paragraph(console, caution, "yellow")
     if explanation.mistakes:
-        show_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))
+        print_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))

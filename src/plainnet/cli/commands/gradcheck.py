@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.console import errors, make_table, output, print_line, print_notes, print_table
+from plainnet.cli.console import errors, output, print_line, print_notes, print_table
 from plainnet.cli.progress import reading
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
+from plainnet.report.html import Table
 
 WRONG = 1  # the exit code if a gradient is wrong
 
@@ -63,8 +64,9 @@ def _show_check(console: Console, result: GradCheck, n: int) -> None:
             remark += f"; {len(row.kinks):,} on a kink, left out"
         shape = " x ".join(map(str, row.shape))
         body.append((row.name, shape, f"{row.checked:,}", f"{row.difference:.1e}", remark))
-    head = ["parameter", "shape", "checked", "difference", ""]
-    print_table(console, make_table(f"Gradients on {n:,} rows", head, body, right=(1, 2, 3)))
+    head = ("parameter", "shape", "checked", "difference", "")
+    table = Table(f"Gradients on {n:,} rows", head, body, right=(1, 2, 3))
+    print_table(console, table, most=len(body))
     verdict = "right" if result.ok else "WRONG"
     text = f"{result.difference:.1e} in all, and each should be below {result.threshold:.0e}"
     print_line(console, f"The gradients are {verdict}: {text}.", "" if result.ok else "bold red")

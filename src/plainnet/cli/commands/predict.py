@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from rich.table import Table
 
-from plainnet.cli.console import errors, make_table, output, print_line, print_notes
+from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.columns import text_from_number
@@ -21,6 +20,7 @@ from plainnet.export.csv_cell import csv_cell
 from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
+from plainnet.report.html import Table
 from plainnet.storage.atomic import write_bytes
 
 _SHOWN = 20  # predictions that are shown on a terminal
@@ -61,7 +61,7 @@ def predict(
         write_bytes(out, predictions.csv(raw).encode("utf-8", "backslashreplace"))
         print_line(console, f"Saved: {len(predictions.names):,} predictions in {out}", wrap=False)
     elif console.is_terminal:
-        console.print(predictions.table(_SHOWN))
+        console.print(rich_table(predictions.table(_SHOWN)))
         more = len(predictions.names) - _SHOWN
         if more > 0:
             print_line(console, f"and {more:,} more: --out FILE writes all")
@@ -111,7 +111,7 @@ class Predictions:
             head.append("probability")
             rows = [[*row, share] for row, share in zip(rows, shares, strict=True)]
         right = {"regression": range(1, len(head)), "multilabel": ()}.get(task, (2,))
-        return make_table(f"{len(self.names):,} predictions", head, rows, right)
+        return Table(f"{len(self.names):,} predictions", head, rows, right)
 
     def _headings(self) -> list[str]:
         if self.target.task != "regression" or len(self.target.columns) == 1:

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
 from plainnet.cli.console import (
     errors,
-    make_table,
     output,
     print_json,
     print_line,
     print_notes,
     print_table,
+    rich_table,
     show_data,
 )
 from plainnet.cli.options import ConfigFile, Options, command_arguments
@@ -29,6 +28,7 @@ from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
+from plainnet.report.html import Table
 from plainnet.search.search import Method, Scores, Search, Trial, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import SEARCHED
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5
 _WIDE = 1000  # a console width that fits any table, to measure the width of a table
-_LISTED = 30  # trials that are listed; further trials are only counted
 _HEADS = {"weight_decay": "decay", "dropout": "drop", "batch_size": "batch"}
 _NAMES = {
     "layers": "hidden layers",
@@ -248,27 +247,26 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
     title = "Trials, best first" + (", as far as they got" if found.interrupted else "")
     rows = [a + b for a, b in zip(options, results, strict=True)]
     wide = _table(title, option_head + result_head, rows)
-    if console.measure(wide, options=console.options.update(width=_WIDE)).maximum <= console.width:
+    width = console.measure(rich_table(wide), options=console.options.update(width=_WIDE)).maximum
+    if width <= console.width:
         print_table(console, wide)
     else:
         short = [[row[0], *b] for row, b in zip(options, results, strict=True)]
         print_table(console, _table(title, ["trial", *result_head], short))
         print_table(console, _table("Their options", option_head, options))
-    if len(ranked) > _LISTED:
-        print_line(console, f"and {len(ranked) - _LISTED:,} more trials")
     if found.baselines:
         rows = [
             [each.description, *_scores(each.scores, metric, sign)]
             for each in found.baselines[::-1]
         ]
         title, head = "Baselines on the same folds", ["", *scores]
-        print_table(console, make_table(title, head, rows, right=(1, 2)))
+        print_table(console, Table(title, head, rows, right=(1, 2)))
     print_line(console, f"{sign}: standard deviation over {found.k} folds.")
     print_notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return make_table(title, head, rows[:_LISTED], right=range(len(head)))
+    return Table(title, head, rows, right=range(len(head)))
 
 
 def _option(name: str, config: TrainConfig) -> str:
