@@ -191,12 +191,12 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
     [
         (("--row", 0), "Error: --row counts from 1, got 0\n"),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
-        (("--label", "x"), "Error: --label and --train are about one row: give --row too\n"),
+        (("--label", "x"), "Error: --label and --train apply to one row: give --row too\n"),
         (("--entries", 0), "Error: --entries must be at least 1, got 0\n"),
         (("--seed", -1), "Error: --seed must be at least 0, got -1\n"),
         (
             ("--row", 1, "--pictures", "d"),
-            "Error: --pictures is about the whole model: leave --row out\n",
+            "Error: --pictures applies to the full model: leave --row out\n",
         ),
         (
             ("--pictures", "d"),
