@@ -67,7 +67,7 @@ _COMMANDS = {
     plainnet evaluate survey.safetensors held-out.csv
     plainnet evaluate pictures.safetensors folder/ --json
     """,
-    "explain": """Explain one prediction, or show what a model relies on.
+    "explain": """Explain one prediction, or show the importance of each column.
 
     plainnet explain survey.safetensors survey.csv --row 3
     plainnet explain survey.safetensors survey.csv --row 3 --html row-3.html

@@ -83,9 +83,9 @@ def print_notes(sentences: Sequence[str], console: Console | None = None) -> Non
     """Print the first notes, and the number of further ones."""
     console = errors() if console is None else console
     for sentence in sentences[:_NOTES]:
-        print_line(console, f"Note: {clean(sentence)}", "yellow")
+        print_line(console, f"Note: {sentence}", "yellow")
     if len(sentences) > _NOTES:
-        print_line(console, f"Note: and {len(sentences) - _NOTES:,} more like these.", "yellow")
+        print_line(console, f"Note: and {len(sentences) - _NOTES:,} more notes.", "yellow")
 
 
 def show_data(console: Console, name: str, data: "Dataset") -> None:
@@ -94,7 +94,7 @@ def show_data(console: Console, name: str, data: "Dataset") -> None:
     sizes = {use: len(rows.y) for use, rows in parts.items() if rows is not None}
     noun = "pictures" if isinstance(data.schema, ImageSchema) else "rows"
     splits = ", ".join(f"{n:,} {use}" for use, n in sizes.items())
-    print_line(console, f"{clean(name)}: {sum(sizes.values()):,} {noun}, {splits}", "bold")
+    print_line(console, f"{name}: {sum(sizes.values()):,} {noun}, {splits}", "bold")
     y = np.concatenate([rows.y for rows in parts.values() if rows is not None])
     show_schema(console, data.schema, data.target, y)
     print_notes(data.notes, console)
@@ -111,7 +111,7 @@ def show_schema(
         raw = ", unscaled (0 to 255)" if schema.unscaled else ""
         side, n = schema.size, schema.n_features
         print_line(console, f"Input: {side} x {side} pixels, {n:,} numbers in all{raw}")
-    print_line(console, f"Target: {clean(target.describe())}")
+    print_line(console, f"Target: {target.describe()}")
     if target.task != "regression":
         _show_classes(console, target, y)
     if not isinstance(schema, ImageSchema):

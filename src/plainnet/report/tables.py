@@ -19,9 +19,9 @@ _SHADES = 4
 def comparison(
     target: "Target", evaluation: Evaluation, caption: str, keys: Sequence[str] = ()
 ) -> Table:
-    """Compare the scores of the network and the baselines, the most able first; all or `keys`."""
+    """Compare the scores of the network and the baselines, best first: all scores, or `keys`."""
     rows = [("network", evaluation.scores)]
-    rows += [(one.description, one.scores) for one in reversed(evaluation.baselines)]
+    rows += [(each.description, each.scores) for each in reversed(evaluation.baselines)]
     names = NAMES if keys else _metric_names(target)
     names = {"accuracy": names["accuracy"], "interval": "95 % interval", **names}
     keys = [key for key in keys or names if _cell(key, evaluation.scores) != "-"]
@@ -56,20 +56,20 @@ def evaluation_tables(target: "Target", evaluation: Evaluation, largest: int) ->
         probabilities(target, evaluation),
         calibration(target, evaluation),
     ]
-    return [one for one in tables if one is not None]
+    return [table for table in tables if table is not None]
 
 
 def differences(target: "Target", evaluation: Evaluation) -> Table | None:
-    """Say how much better the network is than each baseline, with intervals."""
+    """Compare the network with each baseline, with intervals."""
     if not evaluation.baselines:
         return None
     regression, rows = target.task == "regression", []
     times, form = (1, "+.4f") if regression else (100, "+.1f")
-    for one in reversed(evaluation.baselines):
-        d = one.difference
+    for baseline in reversed(evaluation.baselines):
+        d = baseline.difference
         ends = f"{times * d.low:{form}} to {times * d.high:{form}}" if np.isfinite(d.low) else "-"
         p = "below 0.001" if d.p < 0.001 else f"{d.p:.3f}"
-        rows.append([one.description, f"{times * d.value:{form}}", ends, p])
+        rows.append([baseline.description, f"{times * d.value:{form}}", ends, p])
     unit = "squared error falls by" if regression else "points better"
     head = ("network compared with", unit, "95 % interval", "p")
     return Table("How much better the network is", head, rows, (1, 2, 3))
@@ -120,31 +120,31 @@ def _shade(kind: str, part: int, total: int) -> str:
 
 
 def probabilities(target: "Target", evaluation: Evaluation) -> Table | None:
-    """Return how good the probabilities of each class or label are, and the best thresholds."""
+    """Return the quality of the probabilities of each class or label, and the best thresholds."""
     if not evaluation.per_class:
         return None
     rows = []
-    for name, one in zip(target.classes, evaluation.per_class, strict=True):
-        values = (one.average_precision, one.brier, one.calibration_error)
-        rows.append([name, *map(number, (*values, *(one.best_f1 or (None, None))))])
+    for name, quality in zip(target.classes, evaluation.per_class, strict=True):
+        values = (quality.average_precision, quality.brier, quality.calibration_error)
+        rows.append([name, *map(number, (*values, *(quality.best_f1 or (None, None))))])
     unit = UNITS[target.task]
     head = (unit, "average precision", "Brier", "calibration error", "best threshold", "its F1")
     return Table(f"The probability of each {unit}", head, rows, range(1, 6))
 
 
 def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
-    """Return the predicted probabilities beside how often they came true."""
+    """Return predicted probabilities and the observed shares."""
     if evaluation.probabilities is None:
         return None
     of = target.classes[-1] if target.task == "binary" else "the prediction"
     rows = [
         (
-            f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
-            f"{one.rows:,}",
-            percent(one.predicted),
-            percent(one.observed),
+            f"{100 * bin_.low:.0f} to {100 * bin_.high:.0f} %",
+            f"{bin_.rows:,}",
+            percent(bin_.predicted),
+            percent(bin_.observed),
         )
-        for one in evaluation.probabilities.reliability
+        for bin_ in evaluation.probabilities.reliability
     ]
     head = (f"probability of {of}", "rows", "mean", "share that came true")
     return Table("Calibration", head, rows, (1, 2, 3))
@@ -157,7 +157,7 @@ def score_facts(target: "Target", scores: Scores) -> list[tuple[str, str]]:
 
 
 def probability_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return how good the probabilities are in all, and the best thresholds on these rows."""
+    """Return the quality of all probabilities, and the best thresholds on these rows."""
     p = evaluation.probabilities
     if p is None:
         return []
@@ -172,7 +172,7 @@ def probability_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def cheapest_fact(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return the threshold at which mistakes cost least, where costs were given."""
+    """Return the threshold of the lowest cost, if costs were given."""
     p = evaluation.probabilities
     if p is None or p.cheapest is None:
         return []

@@ -118,7 +118,7 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
     assert "Permutation importance on 150 samples, with 95 % intervals" in outcome.out
     assert "accuracy falls by" in outcome.out
     assert "of 150 samples are answered wrong." in outcome.out
-    assert "Most confidently wrong" in outcome.out
+    assert "Most confident mistakes" in outcome.out
 
 
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:

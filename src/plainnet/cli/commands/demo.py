@@ -1,4 +1,4 @@
-"""``plainnet demo``: both applications on built-in data, trained by gradient descent."""
+"""``plainnet demo``: train both applications on built-in data."""
 
 import io
 from pathlib import Path

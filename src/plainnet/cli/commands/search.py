@@ -1,4 +1,4 @@
-"""``plainnet search``: trials of options on folds, and the command that trains the best."""
+"""``plainnet search``: search for options by cross-validation."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""``plainnet train``: from a table or a folder of pictures to a model file."""
+"""``plainnet train``: train on a table or a folder of pictures, and save a model file."""
 
 import shlex
 from contextlib import nullcontext
