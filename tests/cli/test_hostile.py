@@ -358,10 +358,10 @@ def twice(header, arrays):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (twice, "a baseline is in it twice"),
-        (put("record", "baselines", 0, "kind", "colors"), "baseline 1 does not fit it"),
-        (put("record", "baselines", 1, "rules", []), "baseline 2 does not fit it"),
-        (put("record", "baselines", 0, "mean", [1, 2]), "baseline 1 does not fit it"),
+        (twice, "a baseline occurs twice"),
+        (put("record", "baselines", 0, "kind", "colors"), "baseline 1 does not fit the model"),
+        (put("record", "baselines", 1, "rules", []), "baseline 2 does not fit the model"),
+        (put("record", "baselines", 0, "mean", [1, 2]), "baseline 1 does not fit the model"),
         (put("record", "baselines", "x"), "should be a list"),
     ],
 )

@@ -174,23 +174,26 @@ def _probabilities(
     if task == "regression":
         return None, ()
     if task == "binary":
-        return _score_question(None, y > 0.5, P[:, 0], costs), ()
+        return _score_question(y > 0.5, P[:, 0], costs=costs), ()
     if task == "multilabel":
         every = zip(names, y.T > 0.5, P.T, strict=True)
-        return None, tuple(_score_question(name, true, p) for name, true, p in every)
+        return None, tuple(_score_question(true, p, name) for name, true, p in every)
     bins = curves.reliability(P.argmax(axis=1) == y, P.max(axis=1))
     return (
-        ProbabilityScores(None, curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)),
-        tuple(_score_question(name, y == k, P[:, k]) for k, name in enumerate(names)),
+        ProbabilityScores(curves.brier(y, P), curves.calibration_error(bins), _rounded(bins)),
+        tuple(_score_question(y == k, P[:, k], name) for k, name in enumerate(names)),
     )
 
 
 def _score_question(
-    name: str | None, true: Array, p: Array, costs: tuple[float, float] | None = None
+    true: Array,
+    p: Array,
+    name: str | None = None,
+    costs: tuple[float, float] | None = None,
 ) -> ProbabilityScores:
     """Score the probabilities of one yes/no question over all thresholds."""
     bins = curves.reliability(true, p)
-    first = (name, curves.brier(true, p), curves.calibration_error(bins), _rounded(bins))
+    first = (curves.brier(true, p), curves.calibration_error(bins), _rounded(bins), name)
     if true.all() or not true.any():
         return ProbabilityScores(*first)
     roc = curves.thinned(*curves.roc_curve(true, p)[:2])

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.training_record import finite
@@ -26,10 +24,11 @@ _METRICS = {
     "multilabel": ("accuracy", "exact_match", "precision", "recall", "f1", "roc_auc"),
     "regression": ("rmse", "mae", "r2"),
 }
-_CONFUSION = {
-    "binary": "confusion_matrix",
-    "multiclass": "confusions",
-    "multilabel": "confusion_matrix",
+_Matrix = tuple[tuple[int, int], tuple[int, int]]
+_CONFUSION = {  # its name and type in JSON
+    "binary": ("confusion_matrix", _Matrix),
+    "multiclass": ("confusions", list[tuple[int, int, int]]),
+    "multilabel": ("confusion_matrix", list[_Matrix]),
 }
 
 
@@ -59,7 +58,7 @@ class Scores:
             unit = UNITS.get(self.task)
             values |= {f"{name}_per_{unit}": each for name, each in self.per_unit.items()}
             if self.confusion is not None:
-                values[_CONFUSION[self.task]] = self.confusion
+                values[_CONFUSION[self.task][0]] = self.confusion
         if self.interval is not None:
             values["interval"] = list(self.interval)
         return values
@@ -68,25 +67,30 @@ class Scores:
     def from_json(cls, json: JsonReader, target: "Target", *, summary: bool = False) -> "Scores":
         """Read scores from a model file and check them."""
         task, names = target.task, _METRICS[target.task]
-        metrics = {name: json.optional_number(name) for name in names}
-        loss = json.optional_number("loss")
-        low, high = _numbers(json, "interval", 2) if "accuracy" in names else (0.0, 0.0)
+        metrics = {name: json.typed(name, float | None) for name in names}
+        loss, interval = json.typed("loss", float | None), None
+        if "accuracy" in names:
+            interval = json.typed("interval", tuple[float, float])
         per_unit, confusion = {}, None
         if not summary:
             n = len(target.columns if task == "regression" else target.classes)
             unit = UNITS.get(task)
             for name in names:
-                if f"{name}_per_{unit}" in json:
-                    per_unit[name] = json.optional_numbers(f"{name}_per_{unit}")
-                    _require(len(per_unit[name]) == n, json, f"{name}_per_{unit}")
+                key = f"{name}_per_{unit}"
+                if key in json:
+                    per_unit[name] = json.typed(key, list[float | None])
+                    _require(len(per_unit[name]) == n, json, key)
             if task in _CONFUSION:
-                confusion = _confusion(json, _CONFUSION[task], task, n)
+                key, kind = _CONFUSION[task]
+                confusion = json.typed(key, kind)
+                _require(task != "multilabel" or len(confusion) == n, json, key)
+                _require(task != "multiclass" or all(max(c[:2]) < n for c in confusion), json, key)
         return cls(
             task,
             json.whole("rows", 1),
             math.nan if loss is None else loss,
             metrics,
-            (low, high) if "accuracy" in names else None,
+            interval,
             per_unit,
             confusion,
         )
@@ -97,10 +101,10 @@ class Scores:
 class ProbabilityScores:
     """Calibration and curves of the probabilities of one yes/no question."""
 
-    name: str | None  # the class or label; None for the positive or the predicted class
     brier: float
     calibration_error: float
     reliability: tuple[Bin, ...]
+    name: str | None = None  # the class or label; None for the positive or the predicted class
     roc: Curve | None = None  # false and true positive rate
     pr: Curve | None = None  # recall and precision
     average_precision: float | None = None
@@ -111,20 +115,6 @@ class ProbabilityScores:
         """Return the scores as JSON values, without those that are undefined."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {key: value for key, value in values.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, json: JsonReader) -> "ProbabilityScores":
-        """Read scores from a model file and check them."""
-        bins = [Bin(a, b, int(n), p, share) for a, b, n, p, share in json.rows("reliability", 5)]
-        name = json.text("name") if "name" in json else None
-        first = (name, json.number("brier"), json.number("calibration_error"), tuple(bins))
-        if "roc" not in json:
-            return cls(*first)
-        roc, pr = ([(x, y) for x, y in json.rows(key, 2)] for key in ("roc", "pr"))
-        _require(bool(roc and pr), json, "roc")
-        threshold, f1 = _numbers(json, "best_f1", 2)
-        precision = json.number("average_precision")
-        return cls(*first, roc, pr, precision, (threshold, f1))
 
 
 @final
@@ -152,13 +142,9 @@ class BaselineResult:
     def from_json(cls, json: JsonReader, target: "Target") -> "BaselineResult":
         """Read a result from a model file and check it."""
         ends = json.part("difference")
-        low, high = ends.optional_number("low"), ends.optional_number("high")
-        difference = Difference(
-            ends.number("value"),
-            -math.inf if low is None else low,
-            math.inf if high is None else high,
-            ends.number("p"),
-        )
+        low, high = (ends.typed(key, float | None) for key in ("low", "high"))
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+        difference = Difference(ends.number("value"), low, high, ends.number("p"))
         scores = Scores.from_json(json, target, summary=True)
         name, description, phrase = map(json.text, ("name", "description", "phrase"))
         return cls(name, description, phrase, scores, difference)
@@ -206,12 +192,11 @@ class Evaluation:
         share: Share | None = None
         per_class: tuple[ProbabilityScores, ...] = ()
         if not json.null("trained_on"):
-            part = json.part("trained_on")
-            share = Share(*(part.number(name) for name in Share._fields))
+            share = json.part("trained_on").record(Share)
         if "probabilities" in json:
             parts = json.objects("probabilities", "class")
             _require(len(parts) == len(target.classes), json, "probabilities")
-            per_class = tuple(map(ProbabilityScores.from_json, parts))
+            per_class = tuple(one.record(ProbabilityScores) for one in parts)
         findings = tuple(Finding.from_json(one.values) for one in json.objects("findings", "one"))
         return cls(
             Scores.from_json(json, target),
@@ -220,7 +205,7 @@ class Evaluation:
             json.text("verdict"),
             findings,
             share,
-            ProbabilityScores.from_json(json) if "brier" in json else None,
+            json.record(ProbabilityScores) if "brier" in json else None,
             per_class,
         )
 
@@ -229,26 +214,6 @@ def stored_evaluation(model: "Model") -> Evaluation | None:
     """Return the evaluation on held-out rows that a model was stored with, if it has one."""
     value = model.record.get("evaluation")
     return None if value is None else Evaluation.from_json(value, model.target)
-
-
-def _confusion(json: JsonReader, key: str, task: str, n: int) -> list[Any]:
-    """Read the counts of right and wrong predictions."""
-    shape = {"binary": (2, 2), "multilabel": (n, 2, 2)}.get(task, (-1, 3))
-    try:
-        counts = np.array(json.values.get(key))
-    except ValueError:  # lists of different lengths
-        counts = np.array(None)
-    sizes = zip(shape, counts.shape, strict=False)
-    fits = counts.ndim == len(shape) and all(a in (-1, b) for a, b in sizes)
-    _require(fits and counts.dtype.kind == "i" and bool((counts >= 0).all()), json, key)
-    _require(task != "multiclass" or bool((counts[:, :2] < n).all()), json, key)
-    return list(counts.tolist())
-
-
-def _numbers(json: JsonReader, key: str, n: int) -> tuple[float, ...]:
-    values = json.numbers(key)
-    _require(len(values) == n, json, key)
-    return values
 
 
 def _require(fits: bool, json: JsonReader, key: str) -> None:

@@ -1,16 +1,15 @@
 """Feature spans: which features belong to which column of a table."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, final
 
-from plainnet.storage.json_reader import JsonReader
+from plainnet.storage.json_reader import JsonReader, damaged
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
 Kind = Literal["number", "yesno", "category", "indicator"]
-_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @final
@@ -34,14 +33,13 @@ class FeatureSpan:
     @classmethod
     def from_json(cls, fields: JsonReader, n_features: int) -> "FeatureSpan":
         """Read a span from a model file and check that it fits the model."""
-        fields.only("name", "kind", "start", "stop", "missing", "levels", "mean", "scale")
-        start = fields.whole("start", high=n_features - 1)
-        levels, missing = fields.texts("levels"), fields.flag("missing")
-        kind = next(kind for kind in _KINDS if kind == fields.text("kind", _KINDS))
-        width = {"category": len(levels), "indicator": 0}.get(kind, 1) + missing
-        stop = fields.whole("stop", low=start + width, high=min(n_features, start + width))
-        mean, scale = fields.number("mean"), fields.number("scale", positive=True)
-        return cls(fields.text("name"), kind, start, stop, missing, levels, mean, scale)
+        fields.only(*cls.__annotations__)
+        span = fields.record(cls)
+        width = {"category": len(span.levels), "indicator": 0}.get(span.kind, 1) + span.missing
+        fits = span.start < n_features and span.stop == span.start + width <= n_features
+        if not fits or span.scale <= 0 or len(set(span.levels)) < len(span.levels):
+            raise damaged(f"{fields.where} does not fit the model")
+        return span
 
 
 def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:

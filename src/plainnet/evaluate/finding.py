@@ -28,8 +28,6 @@ class Finding:
     @classmethod
     def from_json(cls, value: object) -> "Finding":
         """Read a finding from a model file and check it."""
-        fields = JsonReader(value, "a finding")
-        names = ("name", "message", "evidence", "cause", "advice")
-        fields.only("level", *names)
-        level = next(one for one in LEVELS if one == fields.text("level", LEVELS))
-        return cls(level=level, **{name: fields.text(name) for name in names})
+        reader = JsonReader(value, "a finding")
+        reader.only(*cls.__annotations__)
+        return reader.record(cls)

@@ -1,4 +1,4 @@
-"""The training record of a model file, which anybody may have edited."""
+"""The training record of a model file, which may have been edited."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -16,21 +16,12 @@ _SERIES = ("val_loss", "metric", "val_metric", "lr")
 def recorded_history(record: Mapping[str, Any]) -> History | None:
     """Return the history of a record; None where it is missing or was edited."""
     try:
-        fields = JsonReader(record.get("history"), "the history")
-        history = History(
-            loss=list(fields.numbers("loss")),
-            stopped=fields.text("stopped"),
-            threads=fields.whole("threads"),
-            best_epoch=_whole_or_none(record, fields, "best_epoch"),
-            rowspace=_whole_or_none(record, fields, "rowspace"),
-        )
-        for name in _SERIES:
-            getattr(history, name).extend(fields.numbers(name))
-            if len(getattr(history, name)) not in (0, len(history)):
-                return None
+        stored = JsonReader(record.get("history"), "the history").values
+        history = JsonReader({**stored, "seconds": []}, "the history").record(History)
     except ModelFileError:
         return None
-    return None if (history.best_epoch or 0) > len(history) else history
+    fits = all(len(getattr(history, name)) in (0, len(history)) for name in _SERIES)
+    return history if fits and (history.best_epoch or 0) <= len(history) else None
 
 
 def finite(value: Any) -> Any:
@@ -40,7 +31,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(one) for one in value]
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _whole_or_none(record: Mapping[str, Any], fields: JsonReader, key: str) -> int | None:
-    return None if record["history"].get(key) is None else fields.whole(key)

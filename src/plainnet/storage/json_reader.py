@@ -4,10 +4,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, final
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, final, get_args, get_origin, get_type_hints
 
 from plainnet.errors import ModelFileError
 
+_T = TypeVar("_T")
+_TYPES = {str: "text", bool: "true or false", int: f"a whole number from 0 to {2**53}"}
 _LONGEST_PATH, _LONGEST_NAME = 4096, 255  # characters and bytes, as on most systems
 _SHORT_REPR = Repr()  # ends after six levels of nesting
 
@@ -55,9 +58,7 @@ class JsonReader:
 
     def text(self, key: str, options: Collection[str] | None = None) -> str:
         """Return the text of field `key`, one of `options` where they are given."""
-        value = self._get(key)
-        if not isinstance(value, str) or not _is_unicode(value):
-            raise self.wrong(key, "text", value)
+        value: str = self.typed(key, str)
         if options is not None and value not in options:
             raise self.wrong(key, "one of " + ", ".join(map(repr, options)), value)
         return value
@@ -119,25 +120,27 @@ class JsonReader:
 
     def flag(self, key: str) -> bool:
         """Return the true or false of field `key`."""
-        value = self._get(key)
-        if not isinstance(value, bool):
-            raise self.wrong(key, "true or false", value)
-        return value
+        return bool(self.typed(key, bool))
 
     def rows(self, key: str, width: int) -> list[tuple[float, ...]]:
         """Return the list of rows of field `key`, each of `width` finite numbers."""
-        values = self._list(key)
-        if not all(isinstance(row, list) and len(row) == width for row in values):
-            raise self.wrong(key, f"a list of rows of {width} numbers", values)
-        return [tuple(self._number(key, v, positive=False) for v in row) for row in values]
+        rows: list[tuple[float, ...]] = self.typed(key, list[tuple[float, ...]])
+        if any(len(row) != width for row in rows):
+            raise self.wrong(key, f"a list of rows of {width} numbers", rows)
+        return rows
 
-    def optional_number(self, key: str) -> float | None:
-        """Return the finite number of field `key`, or None where it is null."""
-        return None if self.null(key) else self.number(key)
+    def typed(self, key: str, kind: Any) -> Any:
+        """Return field `key`, checked against a type hint such as ``list[float | None]``."""
+        return self._convert(key, self._get(key), kind)
 
-    def optional_numbers(self, key: str) -> list[float | None]:
-        """Return the list of finite numbers and nulls of field `key`."""
-        return [v if v is None else self._number(key, v, positive=False) for v in self._list(key)]
+    def record(self, kind: type[_T]) -> _T:
+        """Return a dataclass or named tuple of the fields, each checked against its type hint.
+
+        Fields that may be None may be absent.
+        """
+        hints = get_type_hints(kind).items()
+        absent = {n for n, hint in hints if n not in self.values and NoneType in get_args(hint)}
+        return kind(**{name: self.typed(name, hint) for name, hint in hints if name not in absent})
 
     def _get(self, key: str) -> object:
         if key not in self.values:
@@ -145,10 +148,38 @@ class JsonReader:
         return self.values[key]
 
     def _list(self, key: str) -> list[Any]:
-        value = self._get(key)
+        return self._as_list(key, self._get(key))
+
+    def _as_list(self, key: str, value: object) -> list[Any]:
         if not isinstance(value, list):
             raise self.wrong(key, "a list", value)
         return value
+
+    def _convert(self, key: str, value: Any, kind: Any) -> Any:
+        """Return a value as the type of a hint; refuse values of other types."""
+        origin, kinds = get_origin(kind), get_args(kind)
+        if origin is UnionType:  # X | None
+            return None if value is None else self._convert(key, value, kinds[0])
+        if origin is Literal:
+            if value not in kinds:
+                raise self.wrong(key, "one of " + ", ".join(map(repr, kinds)), value)
+            return value
+        if kind is float:
+            return self._number(key, value, positive=False)
+        if kind in _TYPES:
+            valid = type(value) is kind and (kind is not int or 0 <= value <= 2**53)
+            if not valid or (kind is str and not _is_unicode(value)):
+                raise self.wrong(key, _TYPES[kind], value)
+            return value
+        if origin is None:  # a named tuple
+            kinds = tuple(get_type_hints(kind).values())
+        values = self._as_list(key, value)
+        if origin is list or kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(values)
+        if len(values) != len(kinds):
+            raise self.wrong(key, f"a list of {len(kinds)} values", value)
+        values = [self._convert(key, v, k) for v, k in zip(values, kinds, strict=True)]
+        return kind(*values) if origin is None else origin(values)
 
     def _number(self, key: str, value: object, positive: bool) -> float:
         expected = "a finite number above zero" if positive else "a finite number"

@@ -81,11 +81,12 @@ class Rule:
         shape = (_n_groups(span, cuts) + span.missing, n_classes)
         if sorted(cuts) != list(cuts) or shape[0] * shape[1] > _MOST_CELLS:
             raise damaged(f"{fields.where} has {shape[0]} groups")
-        cells = np.array(fields.rows("counts", 3)).reshape(-1, 3)
-        if not ((cells >= (0, 0, 1)) & (cells < (*shape, 2**53)) & (cells % 1 == 0)).all():
+        cells = fields.typed("counts", list[tuple[int, int, int]])
+        cells = np.array(cells, np.int64).reshape(-1, 3)
+        if not ((cells >= (0, 0, 1)) & (cells < (*shape, 2**53))).all():
             raise damaged(f"{fields.where} has an impossible count")
         counts = np.zeros(shape, np.int64)
-        group, label, rows = cells.astype(np.int64).T
+        group, label, rows = cells.T
         np.add.at(counts, (group, label), rows)
         return cls(span, cuts, counts)
 
