@@ -62,7 +62,7 @@ def ended(child: int) -> bool:
 def main(trials: int) -> None:
     chance = random.Random(0)
     begin(None)
-    whole = MODEL.read_bytes()
+    uninterrupted = MODEL.read_bytes()
     start = time.perf_counter()
     assert ended(forked(begin))
     usual = time.perf_counter() - start
@@ -82,7 +82,7 @@ def main(trials: int) -> None:
             if not MODEL.exists():
                 outcome["begun"] += 1
                 begin()
-        outcome["same"] += MODEL.read_bytes() == whole
+        outcome["same"] += MODEL.read_bytes() == uninterrupted
         outcome["left"] += RUN.exists() or len(list(Path().glob(".*.tmp")))
     json.dump(outcome, sys.__stdout__)
 

@@ -147,8 +147,8 @@ def _wide(folder: Path) -> None:
 
 
 def _cut(folder: Path) -> None:
-    whole = (folder / "red" / "0.png").read_bytes()
-    (folder / "red" / "bad.png").write_bytes(whole[:100])
+    content = (folder / "red" / "0.png").read_bytes()
+    (folder / "red" / "bad.png").write_bytes(content[:100])
 
 
 def _text(folder: Path) -> None:

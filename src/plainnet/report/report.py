@@ -52,11 +52,11 @@ def report(
     The file is self-contained, runs no script and holds no date: equal inputs give equal files.
     Everything that comes from data is escaped.
     """
-    evaluation, rows_text, A = _evaluated(model, rows, source, evaluation)
+    evaluation, caption, A = _evaluated(model, rows, source, evaluation)
     parts: dict[str, Any] = {
-        "verdict": evaluation and _verdict(model.target, evaluation, rows_text),
+        "verdict": evaluation and _verdict(model.target, evaluation, caption),
         "findings": _findings(model, evaluation, findings),
-        "evaluation": evaluation and _evaluation(model.target, evaluation, rows_text, rows, A),
+        "evaluation": evaluation and _evaluation(model.target, evaluation, caption, rows, A),
         "gallery": evaluation and _gallery(model, rows, A),
         "training": _training(model),
         "data": _data(model, notes),
@@ -75,22 +75,22 @@ def report(
 def _evaluated(
     model: "Model", rows: "Examples | None", source: str, evaluation: Evaluation | None
 ) -> tuple[Evaluation | None, str, Array | None]:
-    """Return an evaluation, on the rows or recorded; a text about its rows; and predictions."""
+    """Return an evaluation, of the rows or recorded, a caption for it, and predictions."""
     from plainnet.evaluate.evaluate import evaluate
 
-    unit = "row" if model.transform is None else "picture"
+    unit, A = "row" if model.transform is None else "picture", None
     if rows is not None:
+        A, n = model.predictions(rows.X), len(rows.y)
         evaluation = evaluate(model, rows) if evaluation is None else evaluation
-        return evaluation, f"{count(len(rows.y), unit)} {source}".strip(), model.predictions(rows.X)
-    try:
-        evaluation = stored_evaluation(model)
-    except ModelFileError:  # the record was not written by plainnet
-        evaluation = None
-    n = 0 if evaluation is None else evaluation.scores.rows
-    return evaluation, f"{count(n, unit)} held out in training", None
+    else:
+        source = "held out in training"
+        with suppress(ModelFileError):  # the record was not written by plainnet
+            evaluation = stored_evaluation(model)
+        n = 0 if evaluation is None else evaluation.scores.rows
+    return evaluation, f"On {count(n, unit)} {source}".strip(), A
 
 
-def _verdict(target: "Target", evaluation: Evaluation, rows_text: str) -> dict[str, Any]:
+def _verdict(target: "Target", evaluation: Evaluation, caption: str) -> dict[str, Any]:
     scores, best, tiles = evaluation.scores, evaluation.best_baseline, []
     for key in _TILES:
         if scores.metrics.get(key) is not None:
@@ -104,18 +104,14 @@ def _verdict(target: "Target", evaluation: Evaluation, rows_text: str) -> dict[s
         value = score(key, best.scores.main)
         tiles.append((f"Best baseline: {NAMES[key]}", value, best.description))
     level = "good" if best is not None and best.difference.low > 0 else "warning"
-    return {"sentence": evaluation.verdict, "level": level, "tiles": tiles, "rows": rows_text}
+    return {"sentence": evaluation.verdict, "level": level, "tiles": tiles, "caption": caption}
 
 
 def _evaluation(
-    target: "Target",
-    evaluation: Evaluation,
-    rows_text: str,
-    rows: "Examples | None",
-    A: Array | None,
+    target: "Target", evaluation: Evaluation, caption: str, rows: "Examples | None", A: Array | None
 ) -> dict[str, Any]:
     tables = [
-        comparison(target, evaluation, f"On {rows_text}"),
+        comparison(target, evaluation, caption),
         *evaluation_tables(target, evaluation, largest=_MATRIX),
     ]
     if target.task != "regression":

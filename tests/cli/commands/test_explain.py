@@ -40,39 +40,39 @@ def test_row_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None
 def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("explain", trained, survey, "--row", 7, "--json", "--train", survey, "--top", 3)
     assert (outcome.code, outcome.err) == (0, "")
-    seen = json.loads(outcome.out)
-    assert list(seen) == [
+    values = json.loads(outcome.out)
+    assert list(values) == [
         *("name", "task", "cells", "image", "answer", "truth", "outputs", "model_says"),
         *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
         *("gradients_agree", "nearest"),
     ]
     model = Model.load(trained)
-    assert seen["model_says"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
-    assert seen["prediction"]["a"] == pytest.approx(seen["model_says"], rel=1e-5)
-    assert seen["answer"] == model.predict(survey)[6]
-    assert seen["truth"] == pd.read_csv(survey)["Personality"][6]
-    assert seen["gradients_agree"] is True
-    assert set(seen["cells"][0]) == {"column", "kind", "raw", "features", "how", "code"}
-    assert set(seen["steps"][0]) == {
+    assert values["model_says"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
+    assert values["prediction"]["a"] == pytest.approx(values["model_says"], rel=1e-5)
+    assert values["answer"] == model.predict(survey)[6]
+    assert values["truth"] == pd.read_csv(survey)["Personality"][6]
+    assert values["gradients_agree"] is True
+    assert set(values["cells"][0]) == {"column", "kind", "raw", "features", "how", "code"}
+    assert set(values["steps"][0]) == {
         *("layer", "kind", "symbol", "formula", "code", "output", "parameters")
     }
-    assert set(seen["gradients"][0]) == {
+    assert set(values["gradients"][0]) == {
         *("by", "layer", "formula", "code", "gradient", "checked", "direction"),
         *("difference", "ok"),
     }
-    assert set(seen["gradients"][0]["checked"][0]) == {
+    assert set(values["gradients"][0]["checked"][0]) == {
         *("index", "value", "gradient", "finite_difference", "error")
     }
-    assert set(seen["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
-    assert len(seen["nearest"]) == 3
-    assert "7" in [one["name"] for one in seen["nearest"] if one["input_distance"] == 0]
+    assert set(values["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
+    assert len(values["nearest"]) == 3
+    assert "7" in [one["name"] for one in values["nearest"] if one["input_distance"] == 0]
 
 
 def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
     short = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 2).out)
     assert [len(one["checked"]) for one in short["gradients"]][1] == 2
-    whole = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
-    assert all(one["direction"] is None for one in whole["gradients"])
+    full = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
+    assert all(one["direction"] is None for one in full["gradients"])
     few = json.loads(cli("explain", trained, survey, "--json", "--top", 2, "--repeats", 2).out)
     assert len(few["mistakes"]) == 2
 
@@ -102,11 +102,11 @@ def test_table_text_is_escaped(cli: Cli, tmp_path: Path) -> None:
     frame = pd.DataFrame({name: ["[red]x", "<i>y"] * 20, "n": range(40), "y": ["a", "b"] * 20})
     frame.to_csv("bad.csv", index=False)
     assert cli("train", "bad.csv", "--epochs", 2, "--out", "bad.safetensors").code == 0
-    for words in (("--row", 1), ("--repeats", 2)):
-        out = cli("explain", "bad.safetensors", "bad.csv", *words).out
+    for arguments in (("--row", 1), ("--repeats", 2)):
+        out = cli("explain", "bad.safetensors", "bad.csv", *arguments).out
         assert "\x1b" not in out
         assert "[bold]<b>" in out
-        made = cli("explain", "bad.safetensors", "bad.csv", *words, "--html", "bad.html")
+        made = cli("explain", "bad.safetensors", "bad.csv", *arguments, "--html", "bad.html")
         assert made.code == 0
         assert "<b>" not in (tmp_path / "bad.html").read_text()
 
@@ -122,10 +122,10 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
 
 
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
-    words = ("explain", trained, survey, "--repeats", 2, "--json")
-    first = cli(*words)
-    seen = json.loads(first.out)
-    assert list(seen) == [
+    arguments = ("explain", trained, survey, "--repeats", 2, "--json")
+    first = cli(*arguments)
+    values = json.loads(first.out)
+    assert list(values) == [
         "rows",
         "wrong",
         "trained_on",
@@ -133,9 +133,9 @@ def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> N
         "mistakes",
         "first_layer_pictures",
     ]
-    assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
-    assert cli(*words) == first
-    assert cli(*words, "--seed", 1) != first
+    assert set(values["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
+    assert cli(*arguments) == first
+    assert cli(*arguments, "--seed", 1) != first
 
 
 def test_one_picture_and_its_class_folder(cli: Cli, painter: Path, colors: Path) -> None:
@@ -187,7 +187,7 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("--row", 0), "Error: --row counts from 1, got 0\n"),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
@@ -209,6 +209,6 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
     ],
 )
 def test_invalid_requests_raise(
-    cli: Cli, trained: Path, survey: Path, words: tuple[object, ...], message: str
+    cli: Cli, trained: Path, survey: Path, arguments: tuple[object, ...], message: str
 ) -> None:
-    assert cli("explain", trained, survey, *words) == (2, "", message)
+    assert cli("explain", trained, survey, *arguments) == (2, "", message)
