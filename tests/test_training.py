@@ -152,8 +152,8 @@ def test_training_without_evaluation():
     [
         ((np.zeros((4, 2)),), "arrays as (X, y) or (X, y, classes), got 1 parts"),
         ((np.zeros((4, 2)), np.zeros(3)), "X has 4 rows, but y has shape (3,)"),
-        ((np.zeros((4, 8, 8, 3)), np.zeros(4)), "uint8 of shape (m, size, size, 3), got float64"),
-        ((np.zeros((4, 8, 9, 3), np.uint8), np.zeros(4)), "got uint8 of shape (4, 8, 9, 3)"),
+        ((np.zeros((4, 8, 8, 3)), np.zeros(4)), "uint8 (m, size, size, 3), got float64"),
+        ((np.zeros((4, 8, 9, 3), np.uint8), np.zeros(4)), "got uint8 (4, 8, 9, 3)"),
         ((np.zeros((4, 8, 8, 3), np.uint8), np.zeros(3)), "4 pictures, but y has shape (3,)"),
     ],
 )

@@ -16,7 +16,7 @@ _SHARES = ("accuracy", "exact_match", "precision", "recall")
 
 
 def number(value: float | None) -> str:
-    """Write a number short enough to compare at a glance."""
+    """Write a number with about four digits."""
     if value is None:
         return "-"
     if 1000 <= abs(value) < 1e7:
@@ -30,7 +30,7 @@ def percent(share: float | None) -> str:
 
 
 def points(share: float) -> str:
-    """Write a share in percent without the sign; only exact shares become 0 or 100."""
+    """Write a share in percent without the sign; only 0 and 1 become 0 and 100."""
     for digits in (1, 2, 3):
         text = f"{100 * share:.{digits}f}"
         if 0 < float(text) < 100 or not 0 < share < 1:

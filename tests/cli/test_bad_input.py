@@ -16,7 +16,7 @@ Cli = Callable[..., Any]
 BAD_TABLES = {
     "an empty file": (b"", "is empty"),
     "a header alone": (b"x,y\n", "no rows"),
-    "one class": (b"x,y\n1,a\n2,a\n3,a\n4,a\n", "has 1 ('a')"),
+    "one class": (b"x,y\n1,a\n2,a\n3,a\n4,a\n", "'y' has 1 ('a')"),
     "no UTF-8": (b"x,y\n1,\xff\n", "not UTF-8: byte 0xff at offset 6 (line 2)"),
     "duplicate names": (b"x,x,y\n1,2,a\n", "column name more than once: 'x'"),
     "infinity": (b"x,y\n1,a\ninf,b\n3,a\n4,b\n", "Data row 2, column 'x': 'inf' is infinite"),
@@ -196,7 +196,7 @@ def test_bad_folders(cli: Cli, colors: Path, old: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", ["--target x", "--task binary", "--kind a=number"])
 def test_table_options_for_pictures_raise(cli: Cli, colors: Path, arguments: str) -> None:
-    one_line(cli("train", colors, arguments), "make sense for tables only")
+    one_line(cli("train", colors, arguments), "are for tables only")
 
 
 def damaged(model: Path, how: str) -> None:

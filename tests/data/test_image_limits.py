@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 
 from plainnet import limits
-from plainnet.data.decode import read_image
 from plainnet.data.image_limits import Memory
+from plainnet.data.images import read_files
 from plainnet.errors import DataError
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    return read_files([path], size, strict=True)[0][0]
 
 
 def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:

@@ -18,7 +18,6 @@ from PIL import Image, ImageOps
 
 from plainnet import limits
 from plainnet.data import decode, images
-from plainnet.data.decode import read_image
 from plainnet.data.images import (
     ImageSchema,
     _files_by_class,
@@ -27,6 +26,10 @@ from plainnet.data.images import (
     read_images,
 )
 from plainnet.errors import DataError, ModelFileError
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    return read_files([path], size, strict=True)[0][0]
 
 
 def corners(height: int = 60, width: int = 90) -> np.ndarray:
@@ -420,7 +423,7 @@ def test_interrupted_read_drops_queued_files(
     def slowly(path: Path, size: int) -> np.ndarray:
         decoded.append(path)
         time.sleep(0.01)
-        return read_image(path, size)
+        return decode.decode(path, size)
 
     def interrupt(done: int, _: int) -> None:
         if done == 3:

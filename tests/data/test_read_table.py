@@ -278,7 +278,11 @@ def test_invalid_utf8_is_located(tmp_path: Path) -> None:
         ("t.zip", zipped(**{"a.csv": b"", "b.csv": b""}), "File 't.zip' holds 2 files;"),
         ("t.zip", zipped(**{"a.png": b""}), "File 't.zip' ends in '.png', which is not a table"),
         ("t.parquet", b"not parquet", "File 't.parquet' is not a readable Parquet file: "),
-        ("t.parquet", b"", "File 't.parquet' is empty; a table needs"),
+        (
+            "t.parquet",
+            b"",
+            "File 't.parquet' is not a readable Parquet file: Parquet",
+        ),
     ],
 )
 def test_invalid_files_raise(tmp_path: Path, name: str, data: bytes, message: str) -> None:

@@ -96,7 +96,7 @@ def test_explanations_agree_with_predictions_for_every_task(target):
             assert explanation.truth == table[target[0]][row - 1]
             assert sum(p for _, p in explanation.outputs) == pytest.approx(1)
         json.dumps(explanation.to_json(), allow_nan=False)
-        assert headline(explanation).startswith(f"The model says {explanation.answer}")
+        assert headline(explanation).startswith(f"The model predicts {explanation.answer}")
     np.testing.assert_array_equal(model.net.params.theta, before)
 
 
@@ -148,7 +148,7 @@ def test_cells_by_hand():
     assert explanation.trace.a[0] == pytest.approx(0.6224593312018546, rel=1e-12)
     assert (explanation.answer, explanation.truth) == ("y", None)
     assert headline(explanation) == (
-        "The model says y, with a probability of 62.2 %; the right answer is unknown."
+        "The model predicts y, with a probability of 62.2 %; the right answer is unknown."
     )
     assert age.code is not None
     assert age.code.file == "plainnet/data/column_kinds.py"

@@ -209,7 +209,7 @@ def test_picture_overview_and_page():
     assert 'alt="weights of unit 3"' in text
     right = explain_model(model, NamedExamples(names, X, 1 - wrong), repeats=1)
     assert (right.wrong, right.gallery) == (0, None)
-    assert "0 of 20 samples are answered wrong." in global_explanation_page(right, "model")
+    assert "0 of 20 samples are misclassified." in global_explanation_page(right, "model")
 
 
 def test_regression_overview():

@@ -14,7 +14,7 @@ from export.runtimes import untrained
 from export.test_python import picture
 from plainnet.cli.commands.predict import Predictions
 from plainnet.data.columns import number_from_text, text_from_number
-from plainnet.data.decode import read_image
+from plainnet.data.images import read_files
 from plainnet.export.html import to_html
 from plainnet.export.python import to_python
 from plainnet.model import Model
@@ -238,7 +238,7 @@ def test_picture_prediction_matches_the_model(browser, tmp_path):
             picture(files[-1], "RGB", (45, 41), orientation, **options)
     for file in files:
         square, seen = look(tab, file)
-        X = read_image(file, 8)
+        X = read_files([file], 8)[0][0]
         np.testing.assert_array_equal(square, X, file.name)
         agree(seen, model, X[np.newaxis])
     assert [one for one in tab.requests if not one.startswith("file:")] == []
@@ -259,7 +259,7 @@ def test_large_jpeg_agrees_within_one_level(side, share, browser, tmp_path):
         file = tmp_path / f"{quality}.jpg"
         picture(file, "RGB", (side + side // 3, side), quality=quality, subsampling=0)
         square, _ = look(browser(picture_model(8)), file)
-        off = np.abs(square.astype(int) - read_image(file, 8))
+        off = np.abs(square.astype(int) - read_files([file], 8)[0][0])
         assert off.max() <= 1
         assert np.mean(off > 0) <= share
 
@@ -301,7 +301,7 @@ def test_dropped_files(browser, tmp_path):
 
     picture(tmp_path / "a.png", "RGB", (20, 20))
     said = dropped((tmp_path / "a.png").read_bytes(), "a.png")
-    X = read_image(tmp_path / "a.png", 8)[np.newaxis]
+    X = read_files([tmp_path / "a.png"], 8)[0]
     assert said == model.predict(X)[0]
     assert tab.evaluate("document.getElementById('square').getAttribute('aria-label')") == (
         "a.png in 8 by 8 pixels"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from export.models import EVIL, M, activations, frame, picture_model, table_model, table_models
 from export.runtimes import untrained
-from plainnet.data.decode import read_image
+from plainnet.data.images import read_files
 from plainnet.data.read_table import read_frame
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.errors import DataError, PlainnetError
@@ -372,11 +372,13 @@ def test_pictures_are_read_as_in_plainnet(tmp_path):
     for name, (mode, size, options) in MODES.items():
         path = tmp_path / name
         picture(path, mode, size, **options)
-        np.testing.assert_array_equal(program["read_picture"](path), read_image(path, 8), name)
+        np.testing.assert_array_equal(
+            program["read_picture"](path), read_files([path], 8)[0][0], name
+        )
     for orientation in range(1, 9):
         path = tmp_path / f"{orientation}.jpg"
         picture(path, "RGB", (60, 41), orientation)
-        np.testing.assert_array_equal(program["read_picture"](path), read_image(path, 8))
+        np.testing.assert_array_equal(program["read_picture"](path), read_files([path], 8)[0][0])
 
 
 def test_pictures_as_a_program(tmp_path, capsys):
@@ -386,7 +388,7 @@ def test_pictures_as_a_program(tmp_path, capsys):
     picture(path, "RGB", (60, 41))
     program = loaded(to_python(model))
     program["main"]([str(path), str(path)])
-    A = activations(model, np.stack([read_image(path, 8)] * 2))
+    A = activations(model, np.stack([read_files([path], 8)[0][0]] * 2))
     assert capsys.readouterr().out == Predictions(model.target, "file", [str(path)] * 2, A).csv()
     with pytest.raises(SystemExit, match=r"nowhere\.png"):
         program["main"]([str(tmp_path / "nowhere.png")])

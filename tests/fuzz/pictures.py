@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from fuzz import forge
 from fuzz.using import Outcome, where
-from plainnet.data.decode import read_image
+from plainnet.data.images import read_files
 from plainnet.errors import DataError
 
 FLOOR = 2**25  # of Python's memory: pixels lie in Pillow's own
@@ -110,14 +110,14 @@ def files(draw, good):
 def use(folder, drawn):
     """Read a picture: a square of pixels comes of it, or a reason."""
     name, content = drawn
-    place = folder / name
-    place.write_bytes(content)
+    path = folder / name
+    path.write_bytes(content)
     findings, loaded, said, peak = [], False, "", 0
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            X = read_image(place, 16)
+            X = read_files([path], 16, strict=True)[0][0]
         loaded = True
         if X.shape != (16, 16, 3) or X.dtype != np.uint8:
             findings.append(f"picture {name}: {X.shape} {X.dtype}")
@@ -132,7 +132,7 @@ def use(folder, drawn):
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        place.unlink()
+        path.unlink()
     if peak > FLOOR:
         findings.append(f"picture {name}: {peak:,} bytes for a file of {len(content):,}")
     return Outcome(findings, loaded, len(content), peak, said)

@@ -27,7 +27,14 @@ def test_cases_cover_every_kind_and_mostly_complete():
     cases = [trainings.case(number) for number in range(200)]
     tasks = {one.config.task for one in cases}
     assert tasks == {None, "binary", "multiclass", "multilabel", "regression"}
-    for name in ("batch_norm", "layer_norm", "balanced", "together", "dropout", "patience"):
+    for name in (
+        "batch_norm",
+        "layer_norm",
+        "class_weight",
+        "group_duplicates",
+        "dropout",
+        "patience",
+    ):
         assert len({getattr(one.config, name) for one in cases}) == 2, name
     assert {one.as_file for one in cases} == {True, False}
 

@@ -50,11 +50,11 @@ def test_curves_contain_every_threshold(rows):
 def test_best_threshold_has_minimal_cost(rows, cost_fp, cost_fn):
     y, s = zip(*rows, strict=True)
     every = [at(rows, t) for t in [*range(7), 99]]
-    found = best_f1(y, s)
-    tp, fp, fn, _ = at(rows, found.threshold)
-    assert found.value == pytest.approx(2 * tp / (2 * tp + fp + fn))
-    assert found.value == pytest.approx(max(2 * tp / (2 * tp + fp + fn) for tp, fp, fn, _ in every))
-    cost = cheapest(y, s, cost_fp, cost_fn).value
+    threshold, f1 = best_f1(y, s)
+    tp, fp, fn, _ = at(rows, threshold)
+    assert f1 == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert f1 == pytest.approx(max(2 * tp / (2 * tp + fp + fn) for tp, fp, fn, _ in every))
+    _, cost = cheapest(y, s, cost_fp, cost_fn)
     assert cost * len(rows) == pytest.approx(
         min(cost_fp * fp + cost_fn * fn for _, fp, fn, _ in every)
     )
@@ -91,16 +91,16 @@ def test_true_probabilities_are_calibrated():
 
 def test_thinned_curve_keeps_its_ends():
     found = thinned(np.arange(1000.0), np.arange(1000.0) * 2, points=10)
-    assert len(found[0]) == 10
-    assert (found[0][0], found[0][-1], found[1][-1]) == (0, 999, 1998)
+    assert len(found) == 10
+    assert (found[0], found[-1]) == ((0, 0), (999, 1998))
 
 
 def test_step_curves_keep_only_corners():
     y, score = np.zeros(500), np.linspace(1, 0, 500)
     y[[100, 300]] = 1
     false, true, _ = roc_curve(y, score)
-    x, up = thinned(false, true)
-    assert up == [0, 0, 0.5, 0.5, 1, 1]
+    x, up = zip(*thinned(false, true), strict=True)
+    assert up == (0, 0, 0.5, 0.5, 1, 1)
     assert np.trapezoid(up, x) == pytest.approx(np.trapezoid(true, false), abs=1e-5)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.data.dataset import Examples, ImageSource
+from plainnet.data.dataset import Examples, ImageSource, class_numbers, image_options
+from plainnet.data.images import check_images
 from plainnet.data.read_table import read_frame
 from plainnet.data.targets import Target
 from plainnet.errors import DataError
@@ -18,12 +19,10 @@ def image_source(
 ) -> ImageSource:
     """Make a source of pictures; y holds class numbers, or without `classes` the classes."""
     X, y = _pictures(X, y)
-    if options["target"] or options["kinds"] or options["task"]:
-        raise DataError("target, task and kind are for tables only: leave them out for pictures")
     if not len(classes):
         names, y = np.unique(y, return_inverse=True)
         classes = [str(name) for name in names.tolist()]
-    return ImageSource(X, y, classes, group=options["group"], standardize=options["standardize"])
+    return ImageSource(X, y, classes, **image_options(options))
 
 
 def labeled_images(
@@ -35,16 +34,12 @@ def labeled_images(
     if unknown := set(names) - set(target.classes):
         raise DataError(f"the class {min(unknown)!r} is not one of {', '.join(target.classes)}")
     numbers = np.array([target.classes.index(name) for name in names])
-    return Examples(X, numbers.astype(np.float32 if target.task == "binary" else np.int64))
+    return Examples(X, class_numbers(numbers, target.task))
 
 
 def _pictures(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     X, y = np.asarray(X), np.asarray(y)
-    if X.ndim != 4 or X.dtype != np.uint8 or X.shape[1] != X.shape[2] or X.shape[3] != 3:
-        raise DataError(
-            "train takes pictures as uint8 of shape (m, size, size, 3), got "
-            f"{X.dtype} of shape {X.shape}"
-        )
+    check_images(X)
     if y.shape != X.shape[:1]:
         raise DataError(f"there are {len(X)} pictures, but y has shape {y.shape}")
     return X, y

@@ -73,7 +73,7 @@ class Source(ABC):
     """Examples that are read but not yet split."""
 
     m: int  # number of examples
-    labels: Array | None  # the class name of each, for a stratified split
+    labels: Array  # the class name of each for a stratified split, or one name for all
     groups: NDArray[np.int64] | None  # examples of one number stay on one side of a split
 
     @abstractmethod
@@ -140,7 +140,8 @@ class TableSource(Source):
             raise DataError(
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
-        self.m, self.labels, self.groups = len(frame), None, None
+        self.m, self.groups = len(frame), None
+        self.labels = np.full(self.m, "all rows", object)
         if self._target.task in ("binary", "multiclass"):
             self.labels = _class_names(self._target.encode(frame), self._target.classes)
         if group is not None:
@@ -202,7 +203,7 @@ class ImageSource(Source):
     ) -> None:
         binary = len(classes) == 2
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
-        self._X, self._y, self.m = X, _class_numbers(y, self._target.task), len(X)
+        self._X, self._y, self.m = X, class_numbers(y, self._target.task), len(X)
         self._notes, self._standardize = left_out(skipped), standardize
         self.labels = _class_names(y, classes)
         self.groups = None if group is None else group(X)
@@ -227,40 +228,28 @@ class ImageSource(Source):
 def read_source(
     path: str | Path,
     *,
-    target: Sequence[str] = (),
-    task: Task | None = None,
-    kinds: Mapping[str, ColumnKind] | None = None,
     size: int = 64,
     strict: bool = False,
-    group: Grouping | None = None,
-    standardize: bool = True,
-    privacy: Privacy = DEFAULT_PRIVACY,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Source:
-    """Read a table or a folder of class folders."""
+    """Read a table or a folder of class folders; further options as for `TableSource`."""
     if not Path(path).is_dir():
-        frame = read_frame(path)
-        return TableSource(
-            frame,
-            target=target,
-            task=task,
-            kinds=kinds,
-            group=group,
-            standardize=standardize,
-            privacy=privacy,
-        )
-    if target or kinds or task:
-        raise DataError(
-            f"{str(path)!r} is a folder of pictures, whose classes are its folders: "
-            "a target, a task or column kinds make sense for tables only"
-        )
-    pictures = read_images(path, size, strict, progress)
-    X, y, classes = pictures.X, pictures.y, pictures.classes
-    skipped = [(file.relative_to(path), reason) for file, reason in pictures.skipped]
-    return ImageSource(X, y, classes, group=group, standardize=standardize, skipped=skipped)
+        return TableSource(read_frame(path), **options)
+    options = image_options(options)
+    images = read_images(path, size, strict, progress)
+    skipped = [(file.relative_to(path), reason) for file, reason in images.skipped]
+    return ImageSource(images.X, images.y, images.classes, skipped=skipped, **options)
 
 
-def _class_numbers(y: Array, task: Task) -> Array:
+def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for pictures among those of `TableSource`; refuse those for tables."""
+    if any(options.get(name) for name in ("target", "kinds", "task")):
+        raise DataError("target, task and kind are for tables only: leave them out for pictures")
+    return {name: options[name] for name in ("group", "standardize") if name in options}
+
+
+def class_numbers(y: Array, task: Task) -> Array:
     """Return class numbers in the form that the task's loss takes."""
     return y.astype(np.float32 if task == "binary" else np.int64)
 

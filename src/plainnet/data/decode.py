@@ -1,9 +1,6 @@
 """Decode one image file of nearly any kind to a square of red, green and blue."""
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -21,40 +18,29 @@ if TYPE_CHECKING:
     from PIL.Image import Transpose
 
 MAX_SIZE = 1_024  # pixels of a side of the result
-FORMATS = (  # but none that Pillow hands to another program, such as EPS
-    *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000"),
-)
+# Without formats that Pillow passes to another program, such as EPS.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
 
 _GAP = 3.0  # shrink crudely to three times the target, then filter: as good as filtering all
 _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
 
-def read_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
-    """Read the first frame of a picture as uint8 (size, size, 3), turned by its EXIF orientation.
-
-    A picture that is not square is squeezed. Transparent pictures are laid over white, and 16 bits
-    per channel are scaled to 8.
-    """
-    require_size(size)
-    with no_warnings():
-        try:
-            return decode(Path(path), size)
-        except DataError as error:
-            raise unusable(Path(path), str(error)) from None
-
-
 def decode(path: Path, size: int) -> NDArray[np.uint8]:
-    """Decode as `read_image` does; a DataError is the bare reason, and warnings are not hidden."""
+    """Read the first frame of an image as uint8 (size, size, 3), turned by its EXIF orientation.
+
+    An image that is not square is squeezed. Transparent images are laid over white, and 16 bits
+    per channel are scaled to 8. A DataError is the reason alone, without the name of the file.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
         n_bytes = check_file(path)
         with Image.open(path, formats=_formats()) as image:
-            whole, kind = image.size, kind_of(image, path)
-            check_extent(*whole, kind, n_bytes)
+            full_size, kind = image.size, kind_of(image, path)
+            check_extent(*full_size, kind, n_bytes)
             # A JPEG can be decoded straight to an eighth, a quarter or a half of its size.
             draft = image.draft(None, (round(size * _GAP), round(size * _GAP)))
-            pixels = prod(whole if kind == "progressive JPEG" else image.size)
+            pixels = prod(full_size if kind == "progressive JPEG" else image.size)
             # The header of an AVIF may give another size than what is encoded.
             share = 1.0 if kind == "AVIF" else pixels / limits.MAX_PIXELS[kind]
             with MEMORY.taken(share):
@@ -62,8 +48,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     except DataError:
         raise
     except UnidentifiedImageError:
-        some = ", ".join(FORMATS)
-        raise DataError(f"not a picture in a known format ({some})") from None
+        raise DataError(f"not a picture in a known format ({', '.join(FORMATS)})") from None
     except MemoryError:
         raise DataError("it does not fit into memory: make it smaller") from None
     except Image.DecompressionBombError:
@@ -72,8 +57,8 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     except Exception as error:  # decoders raise almost anything on damaged bytes
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"cannot be opened: {error.strerror}") from None
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"damaged or cut short: {what}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"damaged or cut short: {reason}") from None
 
 
 def require_size(size: int) -> None:
@@ -82,14 +67,6 @@ def require_size(size: int) -> None:
         raise DataError(
             f"size must be a whole number of pixels from 1 to {MAX_SIZE:,}, got {size!r}"
         )
-
-
-@contextmanager
-def no_warnings() -> Iterator[None]:
-    """Hide the warnings of Pillow; real problems become the reason to skip a file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def unusable(path: Path, reason: str) -> DataError:
@@ -140,7 +117,7 @@ def _resizable(image: "PillowImage") -> "PillowImage":
         levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65_535:
             raise DataError("its pixels have 32 bits: save it with 8 or 16 bits a channel")
-        return Image.fromarray(_sixteen_to_eight()[levels])
+        return Image.fromarray(((levels.astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode in ("RGBA", "LA"):
         return image
     if image.has_transparency_data:
@@ -150,12 +127,6 @@ def _resizable(image: "PillowImage") -> "PillowImage":
     if image.mode not in _READABLE_MODES:
         raise DataError(f"its color mode is {image.mode}: save it as RGB")
     return image.convert("RGB")
-
-
-@cache
-def _sixteen_to_eight() -> NDArray[np.uint8]:
-    """Return a table of 0..65535 scaled to 0..255 and rounded."""
-    return ((np.arange(65_536) + 128) // 257).astype(np.uint8)
 
 
 def _turn(image: "PillowImage") -> "Transpose | None":

@@ -5,24 +5,18 @@ batch at a time into float32.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.data.decode import (
-    MAX_SIZE,
-    decode,
-    no_warnings,
-    printable,
-    require_size,
-    unusable,
-)
+from plainnet.data.decode import MAX_SIZE, decode, printable, require_size, unusable
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import JsonReader
 
@@ -41,7 +35,7 @@ Skipped = list[tuple[Path, str]]  # files that were left out, each with the reas
 @final
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The pictures of a folder, brought to one size."""
+    """The pictures of a folder, resized to one size."""
 
     X: NDArray[np.uint8]  # red, green and blue from 0 to 255
     y: NDArray[np.int64]  # for each picture the index of its class in `classes`
@@ -122,25 +116,23 @@ def read_images(
                 " such as 'bears' and 'pandas'"
             )
         classes = tuple(by_class)
-    for name in by_class:
-        if name not in classes:
-            raise DataError(
-                f"the folder {printable(folder)} holds the class {name!r}, which is not one of"
-                f" {', '.join(classes)}: rename or remove it"
-            )
+    if unknown := by_class.keys() - set(classes):
+        raise DataError(
+            f"the folder {printable(folder)} holds the class {min(unknown)!r}, which is not one of"
+            f" {', '.join(classes)}: rename or remove it"
+        )
     stray = [(file, "lies beside the class folders, so has no class") for file in _list(folder)[1]]
     if strict and stray:
         raise unusable(*stray[0])
     files = [file for paths in by_class.values() for file in paths]
     X, kept, skipped = read_files(files, size, strict, progress)
     names = [file.relative_to(folder).parts[0] for file in kept]
-    for name in by_class:
-        if name not in names:
-            first, reason = next(s for s in skipped if s[0].relative_to(folder).parts[0] == name)
-            raise DataError(
-                f"no picture of the class {name!r} can be used; the first, {printable(first)}:"
-                f" {reason}"
-            )
+    if empty := by_class.keys() - set(names):
+        name = min(empty)
+        reason = dict(skipped)[first := by_class[name][0]]
+        raise DataError(
+            f"no picture of the class {name!r} can be used; the first, {printable(first)}: {reason}"
+        )
     number = {name: i for i, name in enumerate(classes)}
     y = np.array([number[name] for name in names], dtype=np.int64)
     return Images(X, y, tuple(classes), kept, stray + skipped)
@@ -172,7 +164,8 @@ def read_files(
 
     kept: list[Path] = []
     skipped: Skipped = []
-    with no_warnings(), _threads() as pool:
+    # Real problems become the reason to skip a file.
+    with warnings.catch_warnings(action="ignore"), _threads() as pool:
         for start in range(0, len(paths), _BLOCK):
             block = range(start, min(start + _BLOCK, len(paths)))
             for i, reason in zip(block, pool.map(read, block), strict=True):
@@ -240,7 +233,7 @@ class ImageSchema:
         DataError
             If `X` has another shape or dtype, or holds no picture.
         """
-        _check_images(X, X.shape[1] if X.ndim == 4 else 0)
+        check_images(X)
         if not X.size:
             raise DataError("an image schema needs at least one training picture, got none")
         if not standardize:
@@ -280,7 +273,7 @@ class ImageSchema:
         DataError
             If `X` has another shape or dtype.
         """
-        _check_images(X, self.size)
+        check_images(X, self.size)
         out = np.empty((len(X), self.n_features), dtype=np.float32)
         pixels = self.size * self.size
         mean = np.tile(np.asarray(self.mean, np.float32), pixels)
@@ -312,8 +305,8 @@ class ImageSchema:
 def _files_by_class(folder: Path) -> dict[str, list[Path]]:
     """List the files of each class folder; there is at least one, and none is empty."""
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"the picture folder {printable(folder)} {what}: name a folder")
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"the picture folder {printable(folder)} {problem}: name a folder")
     folders, files = _list(folder)
     if not folders:
         raise DataError(
@@ -343,8 +336,8 @@ def _files_below(folder: Path) -> list[Path]:
     files: list[Path] = []
     waiting = [folder]
     while waiting:
-        folders, here = _list(waiting.pop())
-        files += here
+        folders, directly = _list(waiting.pop())
+        files += directly
         waiting += [path for path in folders if not path.is_symlink()]  # a link may run in circles
     return sorted(files, key=lambda file: file.parts)
 
@@ -376,9 +369,11 @@ def constant_numbers(X: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.ravel(X.min(axis=0) == X.max(axis=0))
 
 
-def _check_images(X: NDArray[np.uint8], size: int) -> None:
-    if X.shape[1:] != (size, size, 3) or X.dtype != np.uint8:
-        side = size or "size"
+def check_images(X: NDArray[Any], size: int | None = None) -> None:
+    """Refuse arrays other than uint8 (m, size, size, 3), of any size by default."""
+    n = X.shape[1] if size is None and X.ndim == 4 else size
+    if X.shape[1:] != (n, n, 3) or X.dtype != np.uint8:
+        side = "size" if size is None else size
         raise DataError(
             f"pictures must be uint8 (m, {side}, {side}, 3), got {X.dtype} {X.shape}: read them"
             " with read_images"

@@ -84,8 +84,6 @@ def read_frame(
     path = Path(source)
     label = f"File {str(path)!r}"
     name, data = read_bytes(path, label)
-    if not data:
-        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
         return _checked(read_parquet(data, label), label, empty)

@@ -81,11 +81,10 @@ def fold(
     """Hold out the test rows, then deal the others into folds."""
     from plainnet.data.dataset import ImageSource
 
-    require_classes(source.labels, source.m, source.groups, 3 if test_fraction else 2)
+    require_classes(source.labels, 3 if test_fraction else 2)
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
-    labels = None if source.labels is None else source.labels[train]
     groups = None if source.groups is None else source.groups[train]
-    dealt = stratified_folds(labels, k, folds_rng, groups, len(train))
+    dealt = stratified_folds(source.labels[train], k, folds_rng, groups)
 
     def one(i: int) -> "Dataset":
         others, own = dealt[i]
@@ -105,37 +104,30 @@ def _parts(
             f"a test share of {test} and a validation share of {validation} leave nothing to "
             "train on: their sum must be below 1"
         )
-    labels, groups = source.labels, source.groups
     if sides := bool(test) + bool(validation):
-        require_classes(labels, source.m, groups, 1 + sides)
+        require_classes(source.labels, 1 + sides)
     train = np.arange(source.m)
     held_out: dict[str, Indices | None] = {"test": None, "validation": None}
     taken = 0.0
     for name, share in (("test", test), ("validation", validation)):
         if share:
-            part = None if labels is None else labels[train]
-            some = None if groups is None else groups[train]
-            kept, out = stratified_split(part, share / (1 - taken), rng, some, len(train))
+            groups = None if source.groups is None else source.groups[train]
+            kept, out = stratified_split(source.labels[train], share / (1 - taken), rng, groups)
             train, held_out[name] = train[kept], train[out]
             taken += share
     return train, held_out["validation"], held_out["test"]
 
 
 def stratified_split(
-    y: ArrayLike | None,
+    y: ArrayLike,
     fraction: float,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
-    n_rows: int | None = None,
 ) -> tuple[Indices, Indices]:
-    """Split rows at random so that each class has about the same share on both sides.
-
-    `y` is stratified if it is one column of text, booleans or whole numbers, or of decimals that
-    are all 0 or 1; any other `y`, and None, is split at random.
-    """
+    """Split rows at random so that each class has about the same share on both sides."""
     if not 0 < fraction < 1:
         raise DataError(f"the test fraction must lie between 0 and 1, got {fraction}")
-    classes, names = require_classes(y, n_rows, groups)
+    classes, names = require_classes(y)
     if groups is None:
         in_test = _by_rows(classes, np.bincount(classes), fraction, rng)
     else:
@@ -145,11 +137,10 @@ def stratified_split(
 
 
 def stratified_folds(
-    y: ArrayLike | None,
+    y: ArrayLike,
     k: int,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
-    n_rows: int | None = None,
 ) -> list[tuple[Indices, Indices]]:
     """Deal rows at random into folds for cross-validation, each class in equal shares.
 
@@ -158,11 +149,11 @@ def stratified_folds(
     """
     if k < 2:
         raise DataError(f"cross-validation needs at least 2 folds, got {k}")
-    classes, names = require_classes(y, n_rows, groups)
+    classes, names = require_classes(y)
     several = len(classes) if groups is None else len(np.unique(np.asarray(groups)))
     if several < k:
-        what = "rows" if groups is None else "groups of rows that stay together"
-        raise DataError(f"{k} folds need at least {k} {what}, got {several:,}: take fewer folds")
+        noun = "rows" if groups is None else "groups of rows that stay together"
+        raise DataError(f"{k} folds need at least {k} {noun}, got {several:,}: take fewer folds")
     if groups is None:
         order = rng.permutation(len(classes))
         order = order[np.argsort(classes[order], kind="stable")]  # class by class
@@ -176,26 +167,22 @@ def stratified_folds(
 def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
     """Number rows so that equal rows have the same number."""
     rows = _comparable(X)
-    seen: dict[bytes, int] = {}
+    number_of: dict[bytes, int] = {}
     numbers = np.empty(len(rows), dtype=np.int64)
     for i, row in enumerate(rows):
         # With 128 bits, two different rows never get one hash by chance.
-        numbers[i] = seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen))
+        numbers[i] = number_of.setdefault(blake2b(row, digest_size=16).digest(), len(number_of))
     return numbers
 
 
-def require_classes(
-    y: ArrayLike | None,
-    n_rows: int | None,
-    groups: Sequence[int] | NDArray[Any] | None,
-    sides: int = 2,
-) -> tuple[Indices, list[Any]]:
+def require_classes(y: ArrayLike, sides: int = 2) -> tuple[Indices, list[Any]]:
     """Number the class of each row; refuse classes with fewer rows than sides."""
     split = "a split" if sides == 2 else f"a split in {sides}"
-    classes, names = _classes(y, n_rows if groups is None else len(groups))
-    m = len(classes)
-    if n_rows is not None and n_rows != m:
-        raise DataError(f"there are {n_rows:,} rows, but {m:,} labels or group numbers")
+    labels = np.asarray(y)
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str)
+    unique, classes = np.unique(labels, return_inverse=True)
+    names, m = unique.tolist(), len(classes)
     if m < 2 * sides:
         raise DataError(
             f"{split} needs at least {2 * sides} rows, got {m}: add rows or hold fewer parts out"
@@ -215,24 +202,6 @@ def _if_numbers(names: list[Any]) -> str:
     if len(names) < 3 or not all(re.fullmatch(r"[+-]?[0-9]+", str(name)) for name in names):
         return ""
     return ", or choose --task regression if these are numbers to predict"
-
-
-def _classes(y: ArrayLike | None, n_rows: int | None) -> tuple[Indices, list[Any]]:
-    """Number the class of each row; all rows are one class if `y` is not stratified."""
-    if y is None:
-        if n_rows is None:
-            raise DataError("a split without labels needs n_rows, the number of rows")
-        return np.zeros(n_rows, dtype=np.int64), ["all rows"]
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    decimal = labels.dtype.kind == "f"
-    if labels.ndim != 1 or (decimal and not np.isin(labels, (0, 1)).all()):
-        return np.zeros(len(labels), dtype=np.int64), ["all rows"]
-    if labels.dtype.kind == "O":
-        labels = labels.astype(str)
-    names, numbers = np.unique(labels, return_inverse=True)
-    return numbers.astype(np.int64), names.tolist()
 
 
 def _by_rows(

@@ -146,7 +146,7 @@ def held_out_rows(
 ) -> tuple[Array, Array]:
     """Draw the rows to train on and those to validate with, two of each at least."""
     share = float(params.validation_fraction)
-    kept, out = stratified_split(strata, share, rng, n_rows=m)
+    kept, out = stratified_split(np.zeros(m) if strata is None else strata, share, rng)
     if min(len(kept), len(out)) < 2:
         raise PlainnetError(
             f"validation_fraction={share:g} of {m} rows leaves {len(kept)} to train on and "

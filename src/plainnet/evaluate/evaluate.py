@@ -196,7 +196,6 @@ def _score_question(
     first = (curves.brier(true, p), curves.calibration_error(bins), _rounded(bins), name)
     if true.all() or not true.any():
         return ProbabilityScores(*first)
-    roc = curves.thinned(*curves.roc_curve(true, p)[:2])
     precision, recall, _ = curves.pr_curve(true, p)
     cheapest = None
     if costs is not None:
@@ -205,8 +204,8 @@ def _score_question(
         cheapest = (threshold if math.isfinite(threshold) else None, cost)
     return ProbabilityScores(
         *first,
-        list(zip(*roc, strict=True)),
-        list(zip(*curves.thinned(recall, precision), strict=True)),
+        curves.thinned(*curves.roc_curve(true, p)[:2]),
+        curves.thinned(recall, precision),
         curves.average_precision(true, p),
         curves.best_f1(true, p),
         cheapest,

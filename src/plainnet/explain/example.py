@@ -90,7 +90,7 @@ class Explanation:
             "answer": self.answer,
             "truth": self.truth,
             "outputs": [{"name": name, "value": value} for name, value in self.outputs],
-            "model_says": self.predicted.tolist(),
+            "predicted": self.predicted.tolist(),
             "difference": self.difference,
             "notes": list(self.notes),
             **self.trace.to_json(),
@@ -238,8 +238,8 @@ def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
 def _read_image_sample(
     schema: "ImageSchema", target: "Target", raw: Any, row: int, label: str | None
 ) -> Sample:
-    from plainnet.data.decode import printable, read_image
-    from plainnet.data.images import image_files
+    from plainnet.data.decode import printable
+    from plainnet.data.images import image_files, read_files
 
     if isinstance(raw, np.ndarray):
         _require_row(row, len(raw), "picture")
@@ -248,7 +248,7 @@ def _read_image_sample(
         files = image_files(raw)
         _require_row(row, len(files), "picture")
         file, folder = files[row - 1], Path(raw)
-        X = read_image(file, schema.size)[np.newaxis]
+        X = read_files([file], schema.size, strict=True)[0]
         name = printable(file.relative_to(folder) if folder.is_dir() else file)
         if label is None:
             label = _class_folder(file, folder, target.classes)

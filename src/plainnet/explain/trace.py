@@ -122,15 +122,15 @@ def trace(
     X = np.array(net.validate_input(np.asarray(x)[np.newaxis]), np.float64)
     target = None if y is None else loss.encode(np.asarray(y)[np.newaxis], net.n_out, np.float64)
     passes = _Passes(net, loss, X, target)
-    gradients = () if passes.y is None else tuple(passes.gradients(entries))
+    gradients = () if target is None else tuple(passes.gradients(entries))
     return Trace(
         X[0],
         tuple(passes.steps),
         loss.predictions(passes.outputs[-1].copy())[0],
         loss.prediction_formula,
         code_of(type(loss).predictions),
-        None if passes.y is None else passes.y[0],
-        passes.value if passes.y is not None else None,
+        None if target is None else target[0],
+        passes.value,
         loss_formula(loss),
         code_of(type(loss).unreduced),
         gradients,
@@ -161,7 +161,7 @@ class _Passes:
     y: Array | None
     steps: list[LayerOutput] = field(default_factory=list)
     outputs: list[Array] = field(default_factory=list)
-    value: float = 0.0
+    value: float | None = None
 
     def __post_init__(self) -> None:
         self.outputs = [self.X]
@@ -215,12 +215,10 @@ class _Passes:
             array = getattr(self.net.layers[i], parameter)
             name = f"{unchecked.owner}.{parameter}"
         else:
-            array = self.outputs[i][0].copy()
+            array = self.outputs[i][0]
             name = self.steps[i - 1].symbol if i else "x"
 
         def value(changed: Array) -> tuple[float, Sides]:
-            if not parameter:
-                return self._rest(i, changed[np.newaxis])
             before = array.copy()
             array[...] = changed
             try:
@@ -242,7 +240,7 @@ class _Passes:
         compared = [
             (s.gradient, s.finite_difference) for s in both if s.finite_difference is not None
         ]
-        margin = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value))
+        margin = _ROUNDING * (1 + float(np.abs(self.outputs[-1]).max()) + abs(self.value or 0))
         margin += max((s.error for s in both), default=0.0)
         return Gradient(
             name,

@@ -1,6 +1,6 @@
 """Curves over all thresholds, and the calibration of probabilities."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,16 +18,6 @@ class Bin(NamedTuple):
     rows: int
     predicted: float  # the mean probability
     observed: float  # the share of positives
-
-
-class Threshold(NamedTuple):
-    """A threshold, at and above which scores are positive, and its metric.
-
-    It has only the digits that separate the scores below and above, so that it reveals no score.
-    """
-
-    threshold: float
-    value: float
 
 
 def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -48,17 +38,17 @@ def average_precision(y_true: ArrayLike, score: ArrayLike) -> float:
     return float(np.sum(precision * np.diff(recall, prepend=0.0)))
 
 
-def best_f1(y_true: ArrayLike, score: ArrayLike) -> Threshold:
+def best_f1(y_true: ArrayLike, score: ArrayLike) -> tuple[float, float]:
     """Return the threshold with the highest F1 on these rows, and that F1."""
     true, false, threshold = _counts(y_true, score)
     f1 = 2 * true / (true + false + true[-1])
     i = int(f1.argmax())
-    return Threshold(_shortest(threshold, i), float(f1[i]))
+    return _shortest(threshold, i), float(f1[i])
 
 
 def cheapest(
     y_true: ArrayLike, score: ArrayLike, false_positive: float, false_negative: float
-) -> Threshold:
+) -> tuple[float, float]:
     """Return the threshold with the lowest cost of mistakes on these rows, and the cost per row."""
     if not (0 <= false_positive < np.inf and 0 <= false_negative < np.inf):
         raise DataError(
@@ -68,7 +58,7 @@ def cheapest(
     true, false, threshold = _counts(y_true, score)
     cost = (false * false_positive + (true[-1] - true) * false_negative) / (true[-1] + false[-1])
     i = int(cost.argmin())
-    return Threshold(_shortest(threshold, i), float(cost[i]))
+    return _shortest(threshold, i), float(cost[i])
 
 
 def brier(y_true: ArrayLike, A: ArrayLike) -> float:
@@ -99,19 +89,21 @@ def calibration_error(table: list[Bin]) -> float:
     return sum(line.rows * abs(line.predicted - line.observed) for line in table) / rows
 
 
-def thinned(*columns: NDArray[Any], points: int = 100) -> list[list[float]]:
+def thinned(x: Floats, y: Floats, points: int = 100) -> list[tuple[float, float]]:
     """Return at most `points` points of a curve, with both ends, but none within straight lines."""
-    bends = np.ones(len(columns[0]), np.bool_)
-    for column in columns if len(columns) > 1 else ():
+    bends = np.ones(len(x), np.bool_)
+    for column in (x, y):
         bends[1:-1] &= (column[1:-1] != column[:-2]) | (column[1:-1] != column[2:])
-    columns = tuple(column[bends] for column in columns)
-    n = len(columns[0])
-    some = np.unique(np.linspace(0, n - 1, min(n, points)).round().astype(int))
-    return [[round(float(v), 6) for v in column[some]] for column in columns]
+    x, y = x[bends], y[bends]
+    some = np.unique(np.linspace(0, len(x) - 1, min(len(x), points)).round().astype(int))
+    return [(round(float(a), 6), round(float(b), 6)) for a, b in zip(x[some], y[some], strict=True)]
 
 
 def _shortest(scores: Floats, i: int) -> float:
-    """Return the shortest number above score i + 1 and up to score i, of descending scores."""
+    """Return the shortest number above score i + 1 and up to score i, of descending scores.
+
+    A threshold of few digits reveals no score.
+    """
     high = float(scores[i])
     if np.isinf(high):
         return high

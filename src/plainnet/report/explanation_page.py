@@ -39,7 +39,7 @@ def explanation_page(
 
 def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle: str = "") -> str:
     """Write the global explanation of a model as a page."""
-    contents = [("importance", "Importance of the columns"), ("mistakes", "Mistakes")]
+    contents = [("importance", "Importance"), ("mistakes", "Mistakes")]
     if explanation.weights is not None:
         contents.append(("weights", "First-layer weights"))
     return page(

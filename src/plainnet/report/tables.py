@@ -1,4 +1,4 @@
-"""The tables of an evaluation, drawn by the terminal and by the page."""
+"""The tables of an evaluation, for the terminal and for the page."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ _SHADES = 4
 def comparison(
     target: "Target", evaluation: Evaluation, caption: str, keys: Sequence[str] = ()
 ) -> Table:
-    """Compare the scores of the network and the baselines, best first: all scores, or `keys`."""
+    """Compare the scores of network and baselines, the most complex first; all scores or `keys`."""
     rows = [("network", evaluation.scores)]
     rows += [(each.description, each.scores) for each in reversed(evaluation.baselines)]
     names = NAMES if keys else _metric_names(target)
@@ -115,12 +115,12 @@ def confusion(target: "Target", scores: Scores, largest: int) -> Table | None:
 
 
 def _shade(kind: str, part: int, total: int) -> str:
-    """The CSS class of a cell: h right, w wrong, darker for a larger share of its row."""
+    """Return the CSS class of a cell: h right, w wrong, darker for a larger share of its row."""
     return f"{kind}{int(np.ceil(_SHADES * part / total))}" if part else ""
 
 
 def probabilities(target: "Target", evaluation: Evaluation) -> Table | None:
-    """Return the quality of the probabilities of each class or label, and the best thresholds."""
+    """Return the scores of the probabilities of each class or label, and the best thresholds."""
     if not evaluation.per_class:
         return None
     rows = []
@@ -133,7 +133,7 @@ def probabilities(target: "Target", evaluation: Evaluation) -> Table | None:
 
 
 def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
-    """Return predicted probabilities and the observed shares."""
+    """Return mean probabilities and shares of positives, in bins of the probability."""
     if evaluation.probabilities is None:
         return None
     of = target.classes[-1] if target.task == "binary" else "the prediction"
@@ -146,7 +146,7 @@ def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
         )
         for bin_ in evaluation.probabilities.reliability
     ]
-    head = (f"probability of {of}", "rows", "mean", "share that came true")
+    head = (f"probability of {of}", "rows", "mean", "observed share")
     return Table("Calibration", head, rows, (1, 2, 3))
 
 
@@ -157,7 +157,7 @@ def score_facts(target: "Target", scores: Scores) -> list[tuple[str, str]]:
 
 
 def probability_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return the quality of all probabilities, and the best thresholds on these rows."""
+    """Return the scores of all probabilities together, and the best threshold on these rows."""
     p = evaluation.probabilities
     if p is None:
         return []
@@ -172,7 +172,7 @@ def probability_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def cheapest_fact(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return the threshold of the lowest cost, if costs were given."""
+    """Return the threshold with the lowest cost of mistakes, where costs were given."""
     p = evaluation.probabilities
     if p is None or p.cheapest is None:
         return []

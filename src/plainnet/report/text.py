@@ -25,7 +25,7 @@ def share(p: float) -> str:
 def headline(explanation: Explanation) -> str:
     """Write the prediction and the truth in a sentence."""
     answer, truth, task = explanation.answer, explanation.truth, explanation.target.task
-    text = f"The model says {answer}"
+    text = f"The model predicts {answer}"
     if task in ("binary", "multiclass"):
         text += f", with a probability of {share(dict(explanation.outputs)[answer])}"
     if truth is None:
@@ -169,8 +169,8 @@ def mistakes_table(explanation: GlobalExplanation) -> Table:
         ]
         for mistake in explanation.mistakes
     ]
-    head = ("sample", "the model says", "true", "error" if regression else "confidence")
-    return Table("Largest errors" if regression else "Most confident mistakes", head, rows, (3,))
+    head = ("sample", "predicted", "true", "error" if regression else "confidence")
+    return Table("Largest errors" if regression else "Most confidently wrong", head, rows, (3,))
 
 
 def neighbors_table(neighbors: Sequence[Neighbor]) -> Table:
@@ -179,5 +179,5 @@ def neighbors_table(neighbors: Sequence[Neighbor]) -> Table:
         [n.name, f"{n.distance:.4g}", f"{n.input_distance:.4g}", n.true, n.predicted]
         for n in neighbors
     ]
-    head = ("sample", "distance", "of the inputs", "true", "the model says")
+    head = ("sample", "distance", "of the inputs", "true", "predicted")
     return Table("Nearest samples", head, rows, (1, 2))

@@ -1,4 +1,4 @@
-"""explain: one row, one picture, a whole model; as text, JSON and HTML."""
+"""explain: one row, one picture, a full model; as text, JSON and HTML."""
 
 import html
 import json
@@ -22,7 +22,7 @@ def test_row_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None
     assert (outcome.code, outcome.err) == (0, "")
     assert max(map(len, outcome.out.splitlines())) <= 80
     for text in (
-        "row 7\nThe model says ",
+        "row 7\nThe model predicts ",
         "Gradients and finite differences agree, to",
         "Friends_circle_size",
         "z1: dense1 (Dense), shape 16",
@@ -42,13 +42,13 @@ def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> 
     assert (outcome.code, outcome.err) == (0, "")
     values = json.loads(outcome.out)
     assert list(values) == [
-        *("name", "task", "cells", "image", "answer", "truth", "outputs", "model_says"),
+        *("name", "task", "cells", "image", "answer", "truth", "outputs", "predicted"),
         *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
         *("gradients_agree", "nearest"),
     ]
     model = Model.load(trained)
-    assert values["model_says"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
-    assert values["prediction"]["a"] == pytest.approx(values["model_says"], rel=1e-5)
+    assert values["predicted"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
+    assert values["prediction"]["a"] == pytest.approx(values["predicted"], rel=1e-5)
     assert values["answer"] == model.predict(survey)[6]
     assert values["truth"] == pd.read_csv(survey)["Personality"][6]
     assert values["gradients_agree"] is True
@@ -80,7 +80,7 @@ def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
 def test_no_backward_pass_without_a_label(cli: Cli, trained: Path, survey: Path) -> None:
     pd.read_csv(survey).drop(columns="Personality").to_csv("new.csv", index=False)
     out = cli("explain", trained, "new.csv", "--row", 2).out
-    assert "the right answer is\nunknown" in out
+    assert "the right answer\nis unknown" in out
     assert "dL/d" not in out
     out = cli("explain", trained, "new.csv", "--row", 2, "--label", "Introvert").out
     assert "y = [1.0]" in out
@@ -117,8 +117,8 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert "Permutation importance on 150 samples, with 95 % intervals" in outcome.out
     assert "accuracy falls by" in outcome.out
-    assert "of 150 samples are answered wrong." in outcome.out
-    assert "Most confident mistakes" in outcome.out
+    assert "of 150 samples are misclassified." in outcome.out
+    assert "Most confidently wrong" in outcome.out
 
 
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
@@ -191,12 +191,12 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
     [
         (("--row", 0), "Error: --row counts from 1, got 0\n"),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
-        (("--label", "x"), "Error: --label and --train apply to one row: give --row too\n"),
+        (("--label", "x"), "Error: --label and --train need --row\n"),
         (("--entries", 0), "Error: --entries must be at least 1, got 0\n"),
         (("--seed", -1), "Error: --seed must be at least 0, got -1\n"),
         (
             ("--row", 1, "--pictures", "d"),
-            "Error: --pictures applies to the full model: leave --row out\n",
+            "Error: --pictures explains the model, not a row: leave --row out\n",
         ),
         (
             ("--pictures", "d"),

@@ -1,4 +1,4 @@
-"""``plainnet explain``: explain one prediction step by step, or a full model."""
+"""``plainnet explain``: explain one prediction step by step, or the importance of each column."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -81,7 +81,7 @@ def explain(
     json
         Print one JSON object instead.
     html
-        Write a page to this file instead.
+        An HTML file to write instead.
     pictures
         A folder to write the first layer's weights and the mistakes to, as PNG.
     """
@@ -93,12 +93,12 @@ def explain(
         row = 1
     if row is not None:
         if pictures is not None:
-            raise PlainnetError("--pictures applies to the full model: leave --row out")
+            raise PlainnetError("--pictures explains the model, not a row: leave --row out")
         example = explain_example(trained, path, row, label=label, entries=entries)
         _show_or_write(trained, example, model, path, row, train, top, json, html)
         return
     if label is not None or train is not None:
-        raise PlainnetError("--label and --train apply to one row: give --row too")
+        raise PlainnetError("--label and --train need --row")
     if pictures is not None:
         _require_pictures_folder(trained, pictures, path)
     examples, _ = read_examples(trained, path)
@@ -278,7 +278,7 @@ def _show_global_explanation(console: Console, explanation: GlobalExplanation) -
     if explanation.wrong is not None:
         console.print()
         n = f"{explanation.wrong:,} of {explanation.rows:,}"
-        print_line(console, f"{n} samples are answered wrong.")
+        print_line(console, f"{n} samples are misclassified.")
     if caution := text.caution(explanation):
         _paragraph(console, caution, "yellow")
     if explanation.mistakes:
