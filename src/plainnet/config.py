@@ -214,7 +214,9 @@ TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
 def check(config: TrainConfig) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
     if config.patience and not config.validation_fraction:
-        raise PlainnetError("patience needs validation rows: set validation_fraction to 0.2, say")
+        raise PlainnetError(
+            "patience needs validation rows: set for example validation_fraction=0.2"
+        )
     if config.hidden == () and config.activation != TrainConfig.activation:
         raise PlainnetError(
             "activation belongs to hidden layers, and there is none: leave it out or set hidden"
@@ -246,12 +248,12 @@ def make_network(
             "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
             "leave them out or set hidden"
         )
-    alike = len(config.activation) == 1
+    single = len(config.activation) == 1
     return mlp(
         n_in,
         config.hidden or (),
         n_out,
-        activation=config.activation[0] if alike else config.activation,
+        activation=config.activation[0] if single else config.activation,
         init=config.init,
         dropout=config.dropout,
         batch_norm=config.batch_norm,
@@ -298,7 +300,7 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
 
 
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
-    """Make the learning rate's schedule over the whole training."""
+    """Make the learning-rate schedule of a training on m rows."""
     per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
     if config.warmup >= config.epochs:
         raise PlainnetError(

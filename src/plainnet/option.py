@@ -13,7 +13,7 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.validation import check_range
 from plainnet.storage.json_reader import JsonReader, shortened
 
-_MAX_WHOLE = 2**53  # whole numbers up to here are exact in JSON and in float64
+_MAX_INT = 2**53  # smaller integers are exact in JSON and in float64
 
 
 def option(
@@ -39,15 +39,15 @@ def option(
 
 
 class _Type(NamedTuple):
-    """A type of options in words, how to recognize its values, and how to read them."""
+    """A type of options: its description, a test for its values, and a function to read them."""
 
-    words: str
+    description: str
     matches: Callable[[Any], bool]
     read: Callable[[JsonReader, str], object]
 
 
 def _is(kind: Any) -> Callable[[object], bool]:
-    """Make a test for a type; True and False are no numbers."""
+    """Make a test for a type; True and False do not count as numbers."""
     return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
@@ -96,20 +96,20 @@ def checked(owner: str, one: Field[Any], value: Any) -> Any:
     if value is one.default:
         return value
     base, optional, choices = type_parts(one)
-    value, what = _plain(value), f"{owner}: {one.name} must be"
+    value = _plain(value)
     if base == tuple[str, ...] and isinstance(value, str):
         value = (value,)
     if value is None and optional:
         return value
     low, high = one.metadata["low"], one.metadata["high"]
     if not _TYPES[base].matches(value):
-        expected = _TYPES[base].words + (" or None" if optional else "")
+        expected = _TYPES[base].description + (" or None" if optional else "")
     elif choices and value not in choices:
         expected = " or ".join([*choices, *(["None"] if optional else [])])
     elif base is int and value < low:
         expected = f"a whole number of at least {low}"
-    elif base is int and value >= (high or _MAX_WHOLE):
-        expected = f"a whole number less than {high or _MAX_WHOLE}"
+    elif base is int and value >= (high or _MAX_INT):
+        expected = f"a whole number less than {high or _MAX_INT}"
     else:
         if base is float:
             closed = not one.metadata["above_low"]
@@ -117,7 +117,7 @@ def checked(owner: str, one: Field[Any], value: Any) -> Any:
                 owner, one.name, value, f"{'[' if closed else '('}{low}, {high or math.inf})"
             )
         return value
-    raise PlainnetError(f"{what} {expected}, got {shortened(value)}")
+    raise PlainnetError(f"{owner}: {one.name} must be {expected}, got {shortened(value)}")
 
 
 def check_json(reader: JsonReader, one: Field[Any]) -> None:
@@ -128,7 +128,7 @@ def check_json(reader: JsonReader, one: Field[Any]) -> None:
 
 
 def default_text(one: Field[Any]) -> str:
-    """Return an option's default for the help; empty for flags and for what is off by default."""
+    """Return an option's default for the help; empty for flags and options that are off."""
     text, default = one.metadata["default_text"], one.default
     if text is not None:
         return str(text)
@@ -142,7 +142,7 @@ def described(options: Iterable[Field[Any]]) -> str:
     lines = []
     for one in options:
         base, optional, choices = type_parts(one)
-        kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base].words
+        kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base].description
         text = default_text(one) or ("" if optional else str(one.default))
         kind += f", default {text}" if text and one.default is not MISSING else ", optional"
         lines += [

@@ -144,11 +144,11 @@ def train(
     callbacks, watch
         See `plainnet.fit`.
     progress : callable, optional
-        Is called with the number of pictures read so far, and of all.
+        Called with the number of pictures read so far, and the total.
     ready : callable, optional
-        Is called with the data and the network before the training.
+        Called with the data and the network before the training.
     checkpoints : Checkpoints, optional
-        Where the state of the training is saved, and found again by `resume`.
+        The store of the training's state, for `resume`.
     epochs : int, optional
         Stop after so many of the epochs of ``config``, whose schedule spans them all.
     evaluate : bool, default True
@@ -185,7 +185,7 @@ def train(
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
-        if checkpoints.found is not None:
+        if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
     model = untrained(data, config)
@@ -227,7 +227,7 @@ def train(
 
 
 def _validation_rows(model: Model, data: "Data") -> "Examples":
-    """Read validation rows as a model understands them."""
+    """Read validation rows in the encoding of a model."""
     from plainnet.data.arrays import array_frame, labeled_images
     from plainnet.evaluate.per_example import read_rows
 
@@ -261,7 +261,7 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
 
 
 def untrained(data: "Dataset", config: TrainConfig) -> Model:
-    """Make the model that a training on these rows begins with."""
+    """Make the untrained model for a data set."""
     loss = make_loss(data.target.task, config)
     net = make_network(config, data.schema.n_features, data.target.n_out)
     model = Model(data.schema, data.target, net, loss)
@@ -293,14 +293,14 @@ def _transform(model: Model, data: "Dataset") -> Transform | None:
 def resume(checkpoints: Checkpoints, **options: Any) -> Run:
     """Continue an interrupted training: it ends as if it had never been interrupted.
 
-    The options are those of `train` beside data, config and checkpoints.
+    The options are those of `train` except data, config and checkpoints.
     """
     path, config = begun(checkpoints)
     return train(path, config, checkpoints=checkpoints, **options)
 
 
 def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
-    """Return the data and the options that a training was begun with, by its checkpoints."""
+    """Return data and options of a training from its checkpoints."""
     if checkpoints.attached("path") is None or checkpoints.attached("config") is None:
         raise ModelFileError(
             f"the training in {str(checkpoints.folder)!r} was not begun on a file or folder, so "
@@ -324,8 +324,8 @@ def _require_weights(
     checkpoints: Checkpoints, config: TrainConfig, n_in: int = 1, n_out: int = 1
 ) -> None:
     """Refuse layers that need more weights than the file holds, before memory is taken."""
-    assert checkpoints.found is not None
-    stored = checkpoints.found.arrays["theta"].size
+    assert checkpoints.checkpoint is not None
+    stored = checkpoints.checkpoint.arrays["theta"].size
     widths = (*(config.hidden or ()), n_out)
     # in the row space, there are at least as many inputs as units
     sizes = (min(n_in, widths[0]), *widths)
@@ -353,7 +353,7 @@ def _versions() -> dict[str, str]:
 @final
 @dataclass(frozen=True)
 class Repeats:
-    """The scores of trainings that differ only in their seed, beside those of the baselines."""
+    """The scores of trainings that differ only in their seed, and those of the baselines."""
 
     seeds: tuple[int, ...]
     metric: str  # accuracy, or rmse for numbers
@@ -377,7 +377,7 @@ class Repeats:
 
     @property
     def better(self) -> int:
-        """How often the network was better than the best baseline."""
+        """The number of seeds for which the network was better than the best baseline."""
         sign = -1 if self.metric == "rmse" else 1
         pairs = zip(self.network, self.baseline, strict=True)
         return sum(sign * own > sign * other for own, other in pairs)
@@ -392,7 +392,7 @@ class Repeats:
 def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
     """Train with the seeds that follow and compare; the first run's model records the result.
 
-    Ctrl-C ends the repeats: the runs that have ended by then are compared.
+    Ctrl-C ends the repeats; the completed runs are compared.
     """
     check_repeat(config, k)
     metric = "rmse" if first.model.target.task == "regression" else "accuracy"
@@ -416,8 +416,10 @@ def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
 
 
 def check_repeat(config: TrainConfig, k: int) -> None:
-    """Refuse a number of repeats that makes no sense; see `repeat`."""
+    """Refuse arguments of `repeat` that are out of range."""
     if k < 2:
         raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")
     if not config.test_fraction:
-        raise PlainnetError("repeats are compared on held-out rows: set test_fraction to 0.2, say")
+        raise PlainnetError(
+            "repeats are compared on held-out rows: set for example test_fraction=0.2"
+        )

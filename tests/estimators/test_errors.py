@@ -51,7 +51,7 @@ OPTIONS = [
     ),
     (
         {"optimizer": Adam(), "lr": 0.1},
-        "Adam has a learning rate of its own: give lr and schedule to it, "
+        "Adam already has a learning rate: give it lr and schedule, "
         "or name the optimizer by a string",
     ),
     (
@@ -80,7 +80,7 @@ OPTIONS = [
     ),
     (
         {"patience": 3},
-        "patience needs validation rows: set validation_fraction=0.1, say, or give fit X_val and "
+        "patience needs validation rows: set validation_fraction=0.1 or so, or give fit X_val and "
         "y_val",
     ),
     ({"callbacks": [5]}, "NetClassifier: callbacks must be a list of functions, got [5]"),
@@ -163,7 +163,7 @@ ROWS = [
         X,
         np.column_stack([Y, Y + 1]),
         "Unknown label type: y of shape (20, 2) must hold a 0 or 1 for each label, and this one "
-        "holds other things; NetClassifier takes one class a row as y of shape (m,)",
+        "holds other values; NetClassifier takes one class per row as y of shape (m,)",
     ),
     (
         X,
@@ -218,7 +218,7 @@ CALLS = [
     ),
     (
         lambda: classifier().fit(X, Y, X_val=X, y_val=Y + 5),
-        "NetClassifier: y holds the class 5, which is none of those it was trained on: 0, 1",
+        "NetClassifier: y holds the class 5, but the classes of the training are 0, 1",
     ),
     (
         lambda: classifier().fit(X, Y, np.zeros(20)),

@@ -67,22 +67,22 @@ def test_second_ctrl_c_ends_the_cross_validation():
 
 
 def test_second_ctrl_c_some_folds_later():
-    seen, interrupted, whole = Interruption(), History(stopped="interrupted"), History()
+    interruption, interrupted, complete = Interruption(), History(stopped="interrupted"), History()
     with pytest.warns(UserWarning, match=TOLD):
-        seen.note(interrupted, 0.0, "NetClassifier")
+        interruption.record(interrupted, 0.0, "NetClassifier")
     for _ in range(3):
-        seen.note(whole, seen.ended + PAUSE / 2, "NetClassifier")
+        interruption.record(complete, interruption.ended + PAUSE / 2, "NetClassifier")
     with pytest.raises(KeyboardInterrupt):
-        seen.note(interrupted, seen.ended + PAUSE / 2, "NetClassifier")
+        interruption.record(interrupted, interruption.ended + PAUSE / 2, "NetClassifier")
     with pytest.warns(UserWarning, match=TOLD):  # which has begun a new count
-        seen.note(interrupted, seen.ended, "NetClassifier")
+        interruption.record(interrupted, interruption.ended, "NetClassifier")
 
 
 def test_ctrl_c_after_a_pause_counts_as_first():
-    seen, interrupted = Interruption(), History(stopped="interrupted")
+    interruption, interrupted = Interruption(), History(stopped="interrupted")
     for began in (0.0, math.inf):
         with pytest.warns(UserWarning, match=TOLD):
-            seen.note(interrupted, began, "NetClassifier")
+            interruption.record(interrupted, began, "NetClassifier")
 
 
 def test_interrupted_training_is_kept():

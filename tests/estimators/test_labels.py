@@ -63,7 +63,7 @@ def test_large_labels_in_partial_fit_and_class_weight():
     with pytest.raises(PlainnetError) as caught:
         net.partial_fit(X, [ONE + 1] * 12)
     assert str(caught.value) == (
-        f"NetClassifier: y holds the class {ONE + 1}, which is none of those it was trained on: "
+        f"NetClassifier: y holds the class {ONE + 1}, but the classes of the training are "
         f"{ONE}, {OTHER}"
     )
 

@@ -105,7 +105,7 @@ def test_metadata_routing():
     with pytest.raises(PlainnetError) as caught:
         small().set_score_request(weights=True)
     assert (
-        str(caught.value) == "NetClassifier.score takes sample_weight beside X and y, not weights"
+        str(caught.value) == "NetClassifier.score takes sample_weight besides X and y, not weights"
     )
 
 

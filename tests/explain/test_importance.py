@@ -155,7 +155,7 @@ def test_pictures_are_divided_into_tiles():
     X[:] = 40
     X[y == 1, :3, 8:] = 200  # the upper right corner alone says it
     model = train((X, y, classes), TrainConfig(hidden=(), epochs=60, lr=0.01)).model
-    assert sum(len(places) for _, places in groups(model)) == 300
+    assert sum(len(columns) for _, columns in groups(model)) == 300
     found = importance(model, NamedExamples(tuple("x" * 20), X, y.astype(np.float32)), repeats=3)
     assert found[0].name == "pixels 0-2 down, 8-9 across"
     assert found[0].loss_rise.low > 0

@@ -452,7 +452,7 @@ def test_empty_check_raises(options, message):
         (
             np.eye(3),
             [0, 1],
-            "BinaryCrossEntropy: outputs of shape (3, 1) do not go with targets of shape (2, 1) "
+            "BinaryCrossEntropy: outputs of shape (3, 1) do not fit targets of shape (2, 1) "
             "and type float64: encode the targets first",
         ),
         (np.zeros((0, 3)), [], "a loss needs at least one row, got none"),

@@ -133,12 +133,12 @@ def test_invalid_number_raises(kind, number):
         initializer(kind + number)
     assert str(error.value) == (
         f"initializer {kind + number!r} needs a finite number after the colon, "
-        f"and a normal's at least 0, such as '{kind}:0.01'"
+        f"for normal at least 0, such as '{kind}:0.01'"
     )
 
 
 def test_negative_standard_deviation_raises():
-    with pytest.raises(PlainnetError, match="a normal's at least 0"):
+    with pytest.raises(PlainnetError, match="for normal at least 0"):
         initializer("normal:-1")
 
 

@@ -485,7 +485,7 @@ def test_float_class_indices_raise():
     with pytest.raises(PlainnetError) as error:
         SoftmaxCrossEntropy()(np.zeros((3, 2)), np.zeros(3))
     assert str(error.value) == (
-        "SoftmaxCrossEntropy: outputs of shape (3, 2) do not go with targets of shape (3,) "
+        "SoftmaxCrossEntropy: outputs of shape (3, 2) do not fit targets of shape (3,) "
         "and type float64: encode the targets first"
     )
 
@@ -503,10 +503,10 @@ def test_flat_targets_are_accepted_without_broadcasting():
     for y in (wrong, flat[:2], flat[None], np.array(1.0)):
         for use in (BinaryCrossEntropy(), BinaryCrossEntropy().metric):
             with pytest.raises(
-                PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not go"
+                PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not fit"
             ):
                 use(Z, y)
-        with pytest.raises(PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not go"):
+        with pytest.raises(PlainnetError, match=rf"^{name}: outputs of shape \(3, 1\) do not fit"):
             BinaryCrossEntropy().per_example(Z, y)
     for loss in (BinaryCrossEntropy(), SoftmaxCrossEntropy(), MeanSquaredError()):
         for use in (

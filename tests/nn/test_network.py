@@ -128,7 +128,7 @@ def test_layer_used_twice_raises():
     with pytest.raises(PlainnetError) as error:
         Sequential([Dense(2), same, Dense(2), same], n_in=2)
     assert str(error.value) == (
-        "layer 4, ReLU(), can be used only once, but it comes twice: "
+        "layer 4, ReLU(), can be used only once, but it is given twice: "
         "make a new layer, or pass layer.copy()"
     )
     layers = [Dense(3), same, Dense(1)]

@@ -478,7 +478,7 @@ def test_mismatched_outputs_and_targets_raise(make, n_out, draw):
         with pytest.raises(PlainnetError) as error:
             loss(Z, bad)
         assert str(error.value).startswith(
-            f"{name}: outputs of shape {Z.shape} do not go with targets of shape {bad.shape}"
+            f"{name}: outputs of shape {Z.shape} do not fit targets of shape {bad.shape}"
         )
         assert str(error.value).endswith(": encode the targets first")
     for weight in (np.ones(5), np.ones((6, 1)), np.ones(())):

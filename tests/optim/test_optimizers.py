@@ -291,7 +291,7 @@ def test_gradient_of_wrong_shape_raises():
     theta = np.ones(3)
     with pytest.raises(PlainnetError) as error:
         SGD(0.1).step(theta, np.ones(1))
-    assert str(error.value) == "theta has shape (3,) and its gradient (1,): they must be alike"
+    assert str(error.value) == "theta has shape (3,) and its gradient (1,): they must be equal"
     np.testing.assert_array_equal(theta, 1)
 
 

@@ -425,19 +425,19 @@ def test_progress_callback(data):
             {"validation_fraction": 0.2, "patience": 3},
             {},
             "a search validates on its folds: leave out validation_fraction and patience, and give "
-            "them when you train the winner",
+            "them when you train the best options",
         ),
         ({}, {"given": ["epochs"]}, f"'epochs' is not searched: expected {', '.join(SEARCHED)}"),
         (
             {},
             {"given": SEARCHED},
-            "nothing is left to search: every option is given; leave some out",
+            "there is nothing to search: every option is given; leave some out",
         ),
         (
             {},
             {"method": "optuna", "only": 3},
-            "what optuna tries as trial 3 depends on the trials before it: run it again with all "
-            "its options given, as its command does",
+            "with optuna, trial 3 depends on the trials before it: run it again with all its "
+            "options given, as its command does",
         ),
         ({"loss": "Huber"}, {}, "loss 'Huber' does not fit a binary target: take "),
         (

@@ -771,7 +771,7 @@ def test_nonfinite_pixel_is_located():
     with pytest.raises(TrainingError) as error:
         fit(mlp((2, 2, 3)), X, np.zeros(4), loss=BCE)
     assert str(error.value) == (
-        "X holds nan in row 1, place (0, 1, 2): a network needs finite float32 numbers"
+        "X holds nan in row 1, index (0, 1, 2): a network needs finite float32 numbers"
     )
 
 
@@ -925,7 +925,7 @@ def test_every_option_has_an_effect(data):
         ({"loss": "mse"}, "fit: loss must be a loss such as MeanSquaredError(), got 'mse'"),
         (
             {"early_stopping": EarlyStopping()},
-            "early stopping needs validation rows: pass validation_fraction=0.2, say",
+            "early stopping needs validation rows: pass for example validation_fraction=0.2",
         ),
         (
             {"validation_fraction": 1.5},

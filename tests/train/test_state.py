@@ -29,8 +29,8 @@ BCE, MSE = BinaryCrossEntropy(), MeanSquaredError()
 class Memory(CheckpointStore):
     """Store copies of all checkpoints of a training."""
 
-    def __init__(self, every: float | None = None, found: Checkpoint | None = None) -> None:
-        self.every, self.found, self.kept = every, found, []
+    def __init__(self, every: float | None = None, checkpoint: Checkpoint | None = None) -> None:
+        self.every, self.checkpoint, self.kept = every, checkpoint, []
 
     def begin(self, net, train_step, rows, options):
         self.batches = options["batches"]
@@ -153,8 +153,8 @@ def test_training_resumes_from_every_step(name, tmp_path):
     steps = [checkpoint.metadata["step"] for checkpoint in memory.kept]
     assert steps == list(range(len(whole[1]["loss"]) * memory.batches))
     for checkpoint in memory.kept[:: len(steps) // 8 | 1]:  # an odd step: all places in an epoch
-        found = through_a_file(checkpoint, tmp_path / "checkpoint")
-        assert after(*run(Memory(found=found))) == whole, checkpoint.metadata
+        checkpoint = through_a_file(checkpoint, tmp_path / "checkpoint")
+        assert after(*run(Memory(checkpoint=checkpoint))) == whole, checkpoint.metadata
 
 
 def test_cases_match_their_names():
@@ -171,12 +171,12 @@ def test_cases_match_their_names():
 
 def test_training_resumes_after_repeated_interruptions():
     run, whole = CASES["dropout"], after(*CASES["dropout"]())
-    found = None
+    checkpoint = None
     for step in range(2, 20, 3):
-        memory = Memory(every=1e-9, found=found)
+        memory = Memory(every=1e-9, checkpoint=checkpoint)
         run(memory, callbacks=[])
-        found = next(c for c in memory.kept if c.metadata["step"] == step)
-    assert after(*run(Memory(found=found))) == whole
+        checkpoint = next(c for c in memory.kept if c.metadata["step"] == step)
+    assert after(*run(Memory(checkpoint=checkpoint))) == whole
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [0, 4, 8]), (0.5, range(0, 12, 2)), (2, [0, 8])])
@@ -190,13 +190,13 @@ def test_resumed_training_uses_the_same_threads():
     first = Memory(1)
     CASES["mini-batches"](first)
     first.kept[2].metadata["threads"] = 7  # as on a machine that had them then
-    assert CASES["mini-batches"](Memory(found=first.kept[2]))[1].threads == 7
+    assert CASES["mini-batches"](Memory(checkpoint=first.kept[2]))[1].threads == 7
 
 
 def test_resumed_state_is_not_saved_again_immediately():
     first = Memory(1)
     CASES["mini-batches"](first)
-    second = Memory(1, found=first.kept[2])
+    second = Memory(1, checkpoint=first.kept[2])
     CASES["mini-batches"](second)
     assert [c.metadata["step"] for c in second.kept] == [12, 16]
 
@@ -207,8 +207,8 @@ def test_nonfinite_state_is_saved(tmp_path):
     CASES["Adam with warm-up"](memory)
     checkpoint = memory.kept[3]
     checkpoint.arrays["optimizer.v"][0] = np.inf
-    found = through_a_file(checkpoint, tmp_path / "checkpoint")
-    assert np.isinf(found.arrays["optimizer.v"][0])
+    checkpoint = through_a_file(checkpoint, tmp_path / "checkpoint")
+    assert np.isinf(checkpoint.arrays["optimizer.v"][0])
 
 
 # --- Ctrl-C
@@ -235,7 +235,7 @@ def test_ctrl_c_saves_the_current_step(step, every):
     _, history = run(memory, logits_metric=pressing(step))
     assert history.stopped == "interrupted"
     assert memory.kept[-1].metadata["step"] == step
-    assert after(*run(Memory(found=memory.kept[-1]))) == whole
+    assert after(*run(Memory(checkpoint=memory.kept[-1]))) == whole
 
 
 def test_ctrl_c_in_the_last_step_has_no_effect():
@@ -256,7 +256,7 @@ def test_ctrl_c_between_two_epochs():
     assert (history.stopped, len(history)) == ("interrupted", 2)
     [checkpoint] = memory.kept
     assert (checkpoint.metadata["epoch"], checkpoint.metadata["batch"]) == (3, 0)
-    assert after(*run(Memory(found=checkpoint))) == after(*run())
+    assert after(*run(Memory(checkpoint=checkpoint))) == after(*run())
 
 
 @pytest.mark.parametrize("name", ["early stopping", "row space and early stopping"])
@@ -352,15 +352,15 @@ def test_invalid_checkpoint_raises():
     memory = Memory(1)
     CASES["mini-batches"](memory)
     with pytest.raises(PlainnetError) as error:
-        case(lambda: mlp(3, (5,), seed=3))(Memory(found=memory.kept[1]))
+        case(lambda: mlp(3, (5,), seed=3))(Memory(checkpoint=memory.kept[1]))
     assert str(error.value) == (
         "the checkpoint does not fit this training: 'theta' has shape (26,) and type float32"
     )
     with pytest.raises(PlainnetError, match="the checkpoint does not fit this training: 'optimiz"):
-        CASES["mini-batches"](Memory(found=memory.kept[1]), optimizer=Adam(0.1))
+        CASES["mini-batches"](Memory(checkpoint=memory.kept[1]), optimizer=Adam(0.1))
     other = np.random.Generator(np.random.MT19937(4))
     with pytest.raises(PlainnetError, match="does not fit this training: state must be for a MT"):
-        CASES["mini-batches"](Memory(found=memory.kept[1]), seed=other)
+        CASES["mini-batches"](Memory(checkpoint=memory.kept[1]), seed=other)
 
 
 def test_shared_generator_for_masks_and_order_raises():
@@ -379,6 +379,6 @@ def test_nonfinite_loss_error_names_epoch_and_batch(tmp_path):
     with pytest.raises(TrainingError):
         run(memory)
     with pytest.raises(TrainingError) as rest:
-        run(Memory(found=memory.kept[-1]))
+        run(Memory(checkpoint=memory.kept[-1]))
     assert len(memory.kept) > 1
     assert str(rest.value) == str(whole.value)

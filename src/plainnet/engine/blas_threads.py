@@ -43,8 +43,8 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
 def limited_threads(n: int) -> Iterator[None]:
     """Let BLAS use at most n threads inside the block, and as many as before after it.
 
-    BLAS has one setting for the whole process: when several Python threads run such blocks, the
-    smallest n holds for all of them.
+    BLAS has one setting per process: when several Python threads run such blocks, the smallest n
+    applies to all of them.
     """
     block = threading.get_ident(), n
     _change(_blocks.append, block)
@@ -63,8 +63,8 @@ def available_threads() -> int:
 
 Block = tuple[int, int]  # the thread of Python, and its limit
 _lock = threading.Lock()
-_blocks: list[Block] = []  # that are running
-_free: list[int] = []  # what each BLAS library had before they began
+_blocks: list[Block] = []  # running
+_free: list[int] = []  # threads of each BLAS library before the blocks
 
 
 def _change(change: Callable[[Block], None], block: Block) -> None:

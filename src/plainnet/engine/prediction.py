@@ -9,11 +9,11 @@ from plainnet.engine.blas_threads import available_threads, blas_threads, limite
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
-BATCHES = 2  # per thread at least, so that starting it pays
+BATCHES = 2  # smallest number of batches per thread
 
 
 def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = None) -> Array:
-    """Compute what `Sequential.predict_logits` does, on all processors.
+    """Compute the result of `Sequential.predict_logits` on all processors.
 
     Each thread takes a share of the rows and a copy of the network, and its products run on one
     thread. So the activations run in parallel too. There are as many threads as BLAS may use.
@@ -23,7 +23,7 @@ def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = 
     net : Sequential
         The network.
     X : array of shape (m, *in_shape)
-        The rows. With ``transform``, whatever that takes.
+        The rows; with ``transform``, its input.
     transform : callable, optional
         Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 
@@ -53,7 +53,7 @@ def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = 
         if len(rows) > size:
             net.release()
         return Z
-    share = size * -(-len(rows) // (size * threads))  # whole batches, as they are without threads
+    share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     nets = [net.astype(net.dtype) for _ in shares]
     from concurrent.futures import ThreadPoolExecutor  # slow to import

@@ -25,9 +25,9 @@ class RowSpace:
     2. The layer sees W only through X W^T = K A + Z(0) C, with the dot products of all pairs of
        rows K = X X^T and the initial outputs Z(0) = X W(0)^T: both are computed once.
     3. A step W -= lr dW is A -= lr dZ in the rows of the batch. So backward needs no product at
-       all, and forward one of m + n_out columns in place of n.
+       all, and forward one of m + n_out columns instead of n.
     4. Decay multiplies A and C, and momentum sums up such steps, as they do with W.
-    5. Validation rows X' need their own products: X' W^T = (X' X^T) A + X' W(0)^T C.
+    5. Validation rows X' need products too: X' W^T = (X' X^T) A + X' W(0)^T C.
     6. W is computed from A and C when it is needed.
 
     It does not work for elementwise rules (Adam, RMSprop), for clipping, which needs the norm of
@@ -55,7 +55,7 @@ class RowSpace:
             small[...] = full
         self._dense.A[self.m :] = np.eye(len(self._W))
         with limited_threads(blas_threads(self.net, self.m)):
-            self.X = self._dense.whole = self.coordinates(X)
+            self.X = self._dense.full_batch = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
         """Add the products of other rows, such as validation rows; return their row numbers."""
@@ -86,7 +86,7 @@ class _RowDense(Layer):
     dA: Array
     db: Array
     features: Array
-    whole: Array
+    full_batch: Array
 
     def __init__(self, n_out: int, m: int) -> None:
         self.n_out, self.m = n_out, m
@@ -104,7 +104,7 @@ class _RowDense(Layer):
         """Z = F A + b, F the features of the rows."""
         self.rows: Array | slice = slice(self.m)
         F = self.features[: self.m]
-        if X is not self.whole:  # the full batch needs no gathering
+        if X is not self.full_batch:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
             F = self.buffer("F", (self.m + self.n_out, len(X))).T
             np.take(self.features, self.rows, axis=0, out=F, mode="clip")

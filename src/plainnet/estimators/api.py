@@ -12,9 +12,11 @@ import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from inspect import signature
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 from plainnet.errors import PlainnetError
@@ -24,17 +26,17 @@ if TYPE_CHECKING:
     from plainnet.nn.network import Sequential
     from plainnet.train.history import History
 
-Requests = dict[str, dict[str, bool | str | None]]  # by method and argument
+Requests = Mapping[str, dict[str, bool | str | None]]  # by method and argument
 # Private learned attributes, whose names do not end in an underscore.
-PRIVATE = ("_train_step", "_order", "_seed", "_made_of", "_standardized", "_flat", "_task")
+PRIVATE = ("_train_step", "_order", "_seed", "_parameter_texts", "_standardized", "_flat", "_task")
 
 
 class Estimator(ABC):
     """Parameters that can be read, set and shown; a subclass is a dataclass of its parameters."""
 
-    net_: Sequential  # there once something has been learned
+    net_: Sequential  # set by fit and partial_fit
     _task: Task
-    _asked: Requests
+    _metadata_requests: Requests = MappingProxyType({})  # replaced, never changed
 
     @abstractmethod
     def __sklearn_tags__(self) -> Any:
@@ -46,7 +48,7 @@ class Estimator(ABC):
         Parameters
         ----------
         deep : bool, default True
-            Part of the protocol; no parameter here has parameters of its own.
+            Required by the protocol and without effect.
 
         Returns
         -------
@@ -96,10 +98,10 @@ class Estimator(ABC):
 
     def __sklearn_clone__(self) -> Self:
         """Return an untrained estimator with the same parameters and metadata requests."""
-        twin = type(self)(**copy.deepcopy(self.get_params()))
-        if "_asked" in vars(self):
-            twin._asked = self._asked  # never changed, only replaced
-        return twin
+        clone = type(self)(**copy.deepcopy(self.get_params()))
+        if self._metadata_requests:
+            clone._metadata_requests = self._metadata_requests
+        return clone
 
     def __repr__(self) -> str:
         changed = [
@@ -191,27 +193,24 @@ class Estimator(ABC):
 
         routing = MetadataRequest(owner=type(self).__name__)
         for method in ("fit", "partial_fit", "score"):
-            asked = self._requests().get(method, {})
-            for name in self._beyond_X_and_y(method):
-                getattr(routing, method).add_request(param=name, alias=asked.get(name))
+            requests = self._metadata_requests.get(method, {})
+            for name in self._metadata_names(method):
+                getattr(routing, method).add_request(param=name, alias=requests.get(name))
         return routing
 
     def _request(self, method: str, requests: dict[str, bool | str | None]) -> Self:
-        known = self._beyond_X_and_y(method)
+        known = self._metadata_names(method)
         for name in requests:
             if name not in known:
                 raise PlainnetError(
-                    f"{type(self).__name__}.{method} takes {', '.join(known)} beside X and y, "
+                    f"{type(self).__name__}.{method} takes {', '.join(known)} besides X and y, "
                     f"not {name}"
                 )
-        asked = self._requests()
-        self._asked = {**asked, method: {**asked.get(method, {}), **requests}}
+        before = self._metadata_requests
+        self._metadata_requests = {**before, method: {**before.get(method, {}), **requests}}
         return self
 
-    def _requests(self) -> Requests:
-        return self._asked if "_asked" in vars(self) else {}
-
-    def _beyond_X_and_y(self, method: str) -> list[str]:
+    def _metadata_names(self, method: str) -> list[str]:
         return [name for name in signature(getattr(self, method)).parameters if name not in "Xy"]
 
     def _parameters(self) -> tuple[Field[Any], ...]:
@@ -221,14 +220,14 @@ class Estimator(ABC):
     def _fitted(self) -> bool:
         return "net_" in vars(self)
 
-    def _need_fitted(self, method: str) -> None:
+    def _require_fitted(self, method: str) -> None:
         if not self._fitted:
-            raise not_fitted_kind()(
+            raise not_fitted_error()(
                 f"this {type(self).__name__} is not fitted yet: call fit before {method}"
             )
 
-    def _forget(self) -> None:
-        """Remove all that was learned."""
+    def _reset(self) -> None:
+        """Remove all learned attributes."""
         for name in [n for n in vars(self) if n.endswith("_") or n in PRIVATE]:
             delattr(self, name)
 
@@ -247,46 +246,38 @@ def tags_of(kind: Literal["classifier", "regressor"]) -> Any:
     )
 
 
-def looked_up(name: str, otherwise: type) -> Any:
-    """Return a class of sklearn.exceptions if scikit-learn is loaded, else `otherwise`."""
+def sklearn_class(name: str, otherwise: type) -> Any:
+    """Return a class of sklearn.exceptions, or `otherwise` if scikit-learn is not loaded."""
     exceptions = sys.modules.get("sklearn.exceptions")
     return otherwise if exceptions is None else getattr(exceptions, name)
 
 
-def not_fitted_kind() -> type[PlainnetError]:
+def not_fitted_error() -> type[PlainnetError]:
     """Return the error of an estimator that has not been fitted."""
-    return _not_fitted_kind(looked_up("NotFittedError", AttributeError))
+    return _not_fitted_error(sklearn_class("NotFittedError", AttributeError))
 
 
 @cache
-def _not_fitted_kind(base: type) -> type[PlainnetError]:
+def _not_fitted_error(base: type) -> type[PlainnetError]:
     return type("NotFittedError", (PlainnetError, base), {"__module__": __name__})
 
 
 def __getattr__(name: str) -> Any:
-    """Find the error by its name, as unpickling one from another process does."""
+    """Return the error class by name, which unpickling needs."""
     if name == "NotFittedError":
-        return not_fitted_kind()
+        return not_fitted_error()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def warn_of_column(owner: str) -> None:
-    """Warn that y has one column, with the warning that scikit-learn uses."""
-    warn(
-        f"A column-vector y was passed when a 1d array was expected: {owner} takes y.ravel()",
-        looked_up("DataConversionWarning", UserWarning),
-    )
-
-
 def warn(text: str, kind: type[Warning]) -> None:
-    """Warn, naming the line that called the estimator."""
+    """Warn at the line that called the estimator."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(__package__):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, kind, stacklevel=level)
 
 
-PAUSE = 10.0  # longest time in seconds between two trainings of one cross-validation
+PAUSE = 10.0  # seconds: the longest pause between two trainings of one cross-validation
 
 
 @final
@@ -294,17 +285,17 @@ PAUSE = 10.0  # longest time in seconds between two trainings of one cross-valid
 class Interruption:
     """Whether Ctrl-C ended a training, and when the last training ended."""
 
-    seen: bool = False
+    interrupted: bool = False
     ended: float = -math.inf  # by time.monotonic
 
-    def note(self, history: History, began: float, name: str) -> None:
+    def record(self, history: History, began: float, name: str) -> None:
         """Warn at the first interrupted training of a loop, raise KeyboardInterrupt at the second.
 
-        Trainings that follow one another within `PAUSE` are one loop.
+        Trainings within `PAUSE` of each other belong to one loop.
         """
-        again = self.seen and began - self.ended < PAUSE
+        again = self.interrupted and began - self.ended < PAUSE
         now = history.stopped == "interrupted"
-        self.seen, self.ended = now is not again, time.monotonic()
+        self.interrupted, self.ended = now is not again, time.monotonic()
         if now and again:
             raise KeyboardInterrupt
         if now:

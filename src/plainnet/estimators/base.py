@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import INTERRUPTION
-from plainnet.estimators.incremental import made_of, take_state, unchanged_on_error
+from plainnet.estimators.incremental import copy_state, parameter_texts, restored_on_error
 from plainnet.estimators.params import (
     NetParams,
     config_of,
@@ -45,14 +45,14 @@ from plainnet.train.step import TrainStep, stay_finite
 
 
 class NetEstimator(NetParams):
-    """A network with the parameters of its training, and after `fit` its learned attributes."""
+    """The base class of the estimators: parameters, training and learned attributes."""
 
-    _numeric_targets: ClassVar[bool]  # whether targets are to be standardized too
+    _numeric_targets: ClassVar[bool]  # whether targets are standardized too
     input_scaling_: Scaling | None
     target_scaling_: Scaling | None
-    _train_step: TrainStep | None  # of partial_fit, with all that follows
+    _train_step: TrainStep | None  # like the following, only for partial_fit
     _standardized: bool
-    _made_of: tuple[list[str], list[str]]
+    _parameter_texts: tuple[list[str], list[str]]
     _order: np.random.Generator
     _seed: int | np.random.Generator | None
 
@@ -68,7 +68,7 @@ class NetEstimator(NetParams):
 
     @abstractmethod
     def _require_same(self, table: Array, classes: Any) -> None:
-        """Refuse classes other than the learned ones, in y or as given to ``partial_fit``."""
+        """Refuse classes that differ from those of the training."""
 
     @abstractmethod
     def _encode(self, table: Array) -> Array:
@@ -142,10 +142,10 @@ class NetEstimator(NetParams):
         if self.warm_start and self._fitted:
             work.net_ = copy.deepcopy(self.net_)
         else:
-            work._forget()
+            work._reset()
         work._train_step = None
         work._fit(X, y, sample_weight, X_val, y_val)
-        self._spend_generators()
+        self._advance_generator()
         self.__dict__ = work.__dict__
         return self
 
@@ -181,21 +181,21 @@ class NetEstimator(NetParams):
             watch=epoch_printer(self.verbose, self.loss_.metric_name),
             seed=order,
         )
-        INTERRUPTION.note(history, began, type(self).__name__)
-        self._note(history)
+        INTERRUPTION.record(history, began, type(self).__name__)
+        self._append_history(history)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
         """Train one epoch; the first call sets classes and scales."""
         work = copy.copy(self)
-        epoch = work._pass(X, y, sample_weight, classes)
+        epoch = work._train_one_epoch(X, y, sample_weight, classes)
         work.history_.add(epoch)
         work.n_iter_ = epoch.number
         if work._order is not vars(self).get("_order"):
-            self._spend_generators()
+            self._advance_generator()
         self.__dict__ = work.__dict__
         return self
 
-    def _pass(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
+    def _train_one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
         config_of(self)
         if self.validation_fraction or self.patience:
             raise PlainnetError(
@@ -218,7 +218,7 @@ class NetEstimator(NetParams):
         with (
             np.errstate(all="ignore"),
             limited_threads(blas_threads(net, batches.batch_size)),
-            unchanged_on_error(train_step, self._order),
+            restored_on_error(train_step, self._order),
         ):
             began, done = time.perf_counter(), EpochProgress(self.n_iter_ + 1)
             train_epoch(train_step, batches, self._order, done, loss.metric)
@@ -237,35 +237,35 @@ class NetEstimator(NetParams):
         return epoch
 
     def _train_step_for(self, rows: Array, targets: Array, weight: Array | None) -> TrainStep:
-        """Return the `TrainStep` of ``partial_fit``, made again where parameters have changed."""
-        all_parts, optimizer_parts = parts = made_of(self)
+        """Return the `TrainStep` of ``partial_fit``, a new one if parameters have changed."""
+        all_parts, optimizer_parts = parts = parameter_texts(self)
         before: TrainStep | None = vars(self).get("_train_step")
         new_order = before is None or self._seed != self.random_state
-        if before is not None and not new_order and all_parts == self._made_of[0]:
+        if before is not None and not new_order and all_parts == self._parameter_texts[0]:
             return before
         _, start, order = self._generators()
         if not self._fitted:
-            self._note(History())
+            self._append_history(History())
         self._prepare(rows, targets, weight, start, more=True)
-        if before is not None and optimizer_parts == self._made_of[1]:
+        if before is not None and optimizer_parts == self._parameter_texts[1]:
             optimizer = before.optimizer
         else:
             optimizer = optimizer_of(self, len(rows))
         train_step = TrainStep(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
         if before is not None:
-            take_state(train_step.optimizer, before.optimizer)
-        self._train_step, self._made_of = train_step, parts
+            copy_state(train_step.optimizer, before.optimizer)
+        self._train_step, self._parameter_texts = train_step, parts
         if new_order:
             self._order, self._seed = order, self.random_state
         return train_step
 
     def _generators(self) -> list[np.random.Generator]:
-        """Return independent generators of the split, the first weights and the order of rows."""
+        """Return generators of the split, the initial weights and the order of rows."""
         seed = self.random_state
         rng = np.random.default_rng() if seed is None else generator(seed)
         return copy.deepcopy(rng).spawn(3)
 
-    def _spend_generators(self) -> None:
+    def _advance_generator(self) -> None:
         """Advance the caller's generator after a successful training."""
         if isinstance(self.random_state, np.random.Generator):
             self.random_state.spawn(3)
@@ -333,19 +333,19 @@ class NetEstimator(NetParams):
     ) -> None:
         """Create scaling and network, or check that the existing network can be trained further.
 
-        With `more`, further rows follow: then a first batch of equal rows does not mark all columns
-        as constant, because a network without weights would never learn.
+        With `more`, further rows follow. Then a first batch of equal rows does not mark all columns
+        as constant, because a network without weights could never learn.
         """
         self.loss_, n_out = self._make_loss()
         if self._fitted:
             fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
             if fresh.config() != self.net_.config() or self.standardize != self._standardized:
-                what, anew = "warm_start", "set warm_start=False"
+                cause, remedy = "warm_start", "set warm_start=False"
                 if more:
-                    what, anew = "partial_fit", "call fit"
+                    cause, remedy = "partial_fit", "call fit"
                 raise PlainnetError(
-                    f"{what} continues with the existing network, but parameters that shape it "
-                    f"have changed: reset them, or {anew} to start anew"
+                    f"{cause} continues with the existing network, but parameters that shape it "
+                    f"have changed: reset them, or {remedy} to start anew"
                 )
         else:
             self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
@@ -354,9 +354,9 @@ class NetEstimator(NetParams):
                 self.target_scaling_ = Scaling.of(targets, weight, "y")
             standard = self._standardized = self.standardize
             scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
-            told = scaling.varies.any() or not more
-            self.input_scaling_ = scaling if standard or (told and scaling.mean.any()) else None
-            if told:
+            final = scaling.varies.any() or not more
+            self.input_scaling_ = scaling if standard or (final and scaling.mean.any()) else None
+            if final:
                 # A column that is always 0 has gradient 0, so its weights stay 0: it has no effect.
                 self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
@@ -367,8 +367,8 @@ class NetEstimator(NetParams):
     def _scaled(self, rows: Array) -> Array:
         return rows if self.input_scaling_ is None else self.input_scaling_.apply(rows)
 
-    def _note(self, now: History) -> None:
-        """Append the history to that of earlier trainings."""
+    def _append_history(self, now: History) -> None:
+        """Append a history to that of earlier trainings."""
         if (before := vars(self).get("history_")) is not None:
             for column in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
                 setattr(now, column, [*getattr(before, column), *getattr(now, column)])
@@ -378,7 +378,7 @@ class NetEstimator(NetParams):
         self.loss_curve_, self.validation_loss_curve_ = now.loss, now.val_loss
 
     def _logits(self, X: Any, method: str) -> Array:
-        self._need_fitted(method)
+        self._require_fitted(method)
         rows, net = self._known_rows(X), self.net_
         with np.errstate(over="ignore", invalid="ignore"):
             Z = net.predict_logits(rows, transform=self._scaled)

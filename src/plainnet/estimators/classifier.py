@@ -1,4 +1,4 @@
-"""NetClassifier: one class a row, or several labels, in the scikit-learn protocol."""
+"""NetClassifier: one class per row, or several labels, in the scikit-learn protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -248,8 +248,8 @@ class NetClassifier(NetEstimator):
         if isinstance(self.loss_, BinaryCrossEntropy):
             logs = -np.logaddexp(0, -Z)
             return np.hstack([-np.logaddexp(0, Z), logs]) if self._task == "binary" else logs
-        with np.errstate(divide="ignore"):  # a loss of the user defines probabilities only
-            return np.log(self._linked(Z))
+        with np.errstate(divide="ignore"):  # a custom loss defines only probabilities
+            return np.log(self._with_both_classes(Z))
 
     def decision_function(self, X: Any) -> Array:
         """Return the logits of each class or label.
@@ -314,7 +314,7 @@ class NetClassifier(NetEstimator):
             )
         if self._multilabel:
             right = (predicted == true).all(axis=1)
-        else:  # compared as numbers, for int64 beside float64 would be rounded
+        else:  # compared as class numbers: int64 and float64 would be rounded
             right = np.equal(*(numbers_or_none(y, self.classes_) for y in (predicted, true)))
         return float(np.average(right, weights=score_weights(sample_weight, len(right))))
 
@@ -326,9 +326,9 @@ class NetClassifier(NetEstimator):
         return self._task == "multilabel"
 
     def _probabilities(self, X: Any, method: str) -> Array:
-        return self._linked(self._logits(X, method))
+        return self._with_both_classes(self._logits(X, method))
 
-    def _linked(self, Z: Array) -> Array:
+    def _with_both_classes(self, Z: Array) -> Array:
         A = self.loss_.predictions(Z)
         return np.hstack([1 - A, A]) if self._task == "binary" and A.shape[1] == 1 else A
 
@@ -358,8 +358,8 @@ class NetClassifier(NetEstimator):
             return  # partial_fit need not name them again
         if classes is None and (self._multilabel or table.ndim == 2):
             return  # `_encode` compares the columns
-        found = np.unique(labels(table if classes is None else classes, "NetClassifier"))
-        if found.tolist() != self.classes_.tolist():
+        given = np.unique(labels(table if classes is None else classes, "NetClassifier"))
+        if given.tolist() != self.classes_.tolist():
             rule = (
                 "warm_start can only be used where y has the same classes as before"
                 if classes is None
@@ -367,7 +367,7 @@ class NetClassifier(NetEstimator):
                 if self._multilabel
                 else "partial_fit takes the same classes at every call"
             )
-            raise PlainnetError(f"{rule}: expected {listed(self.classes_)}, got {listed(found)}")
+            raise PlainnetError(f"{rule}: expected {listed(self.classes_)}, got {listed(given)}")
 
     def _encode(self, table: Array) -> Array:
         if self._multilabel != (table.ndim == 2) or (

@@ -15,22 +15,22 @@ from plainnet.train.step import TrainStep
 _OF_OPTIMIZER = ("optimizer", "lr", "schedule", "epochs", "batch_size")
 
 
-def made_of(params: NetParams) -> tuple[list[str], list[str]]:
-    """Return the parameters as text: all that a `TrainStep` depends on, and its optimizer's."""
+def parameter_texts(params: NetParams) -> tuple[list[str], list[str]]:
+    """Return the parameters of a `TrainStep` as text, and those of its optimizer."""
     network = ("hidden", "activation", "dropout", "batch_norm", "layer_norm", "init", "dtype")
     names = (*network, "standardize", "loss", "l2", "clip_norm", *_OF_OPTIMIZER)
     texts = {name: repr(getattr(params, name)) for name in names}
     return list(texts.values()), [texts[name] for name in _OF_OPTIMIZER]
 
 
-def take_state(now: Optimizer, before: Optimizer) -> None:
+def copy_state(now: Optimizer, before: Optimizer) -> None:
     """Copy the state of another optimizer of the same type."""
     if type(now) is type(before) and now.state.keys() == before.state.keys():
         now.t, now.current_lr, now.state = before.t, before.current_lr, copy.deepcopy(before.state)
 
 
 @contextmanager
-def unchanged_on_error(train_step: TrainStep, order: np.random.Generator) -> Iterator[None]:
+def restored_on_error(train_step: TrainStep, order: np.random.Generator) -> Iterator[None]:
     """Restore weights, optimizer and generators if the block fails."""
     net, optimizer = train_step.net, train_step.optimizer
     train_step.optimizer = copy.deepcopy(

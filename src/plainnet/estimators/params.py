@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False, eq=False)
 class NetParams(Estimator):
-    """Every parameter of a network and its training; `NetClassifier` says what they mean.
+    """The parameters of a network and its training; see `NetClassifier`.
 
-    Defaults are those of `TrainConfig`, but for ``hidden`` and ``init``: these are as in
-    scikit-learn's MLP, so that a comparison with it compares the same network.
+    Defaults are those of `TrainConfig`, except for ``hidden`` and ``init``, which are those of
+    scikit-learn's MLP: a comparison with it compares the same network.
     """
 
     hidden: Sequence[int] = (100,)
@@ -61,7 +61,7 @@ class NetParams(Estimator):
 def config_of(params: NetParams) -> TrainConfig:
     """Return the options that the parameters share with `TrainConfig`, checked.
 
-    Objects that stand in place of a name or number are left out, and so are weights of classes.
+    A loss, optimizer or schedule given as an object and class weights are left out.
     """
     owner, given = type(params).__name__, params.get_params()
     for name, kind in (("loss", Loss), ("optimizer", Optimizer), ("lr", Schedule)):
@@ -128,8 +128,8 @@ def optimizer_of(params: NetParams, m: int) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         if lr is not None or scheduled:
             raise PlainnetError(
-                f"{type(optimizer).__name__} has a learning rate of its own: give lr and "
-                "schedule to it, or name the optimizer by a string"
+                f"{type(optimizer).__name__} already has a learning rate: give it lr and "
+                "schedule, or name the optimizer by a string"
             )
         return optimizer
     if isinstance(lr, Schedule):
@@ -144,7 +144,7 @@ def optimizer_of(params: NetParams, m: int) -> Optimizer:
 def held_out_rows(
     params: NetParams, strata: Array | None, m: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw the rows to train on and those to validate with, two of each at least."""
+    """Draw the rows to train on and to validate with, at least two of each."""
     share = float(params.validation_fraction)
     kept, out = stratified_split(np.zeros(m) if strata is None else strata, share, rng)
     if min(len(kept), len(out)) < 2:
@@ -156,19 +156,19 @@ def held_out_rows(
 
 
 def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
-    """Make the rule by which the training stops early, if it may."""
+    """Make the early-stopping rule, if there is any."""
     if params.patience == 0:
         return None
     if not held_out:
         raise PlainnetError(
-            "patience needs validation rows: set validation_fraction=0.1, say, "
+            "patience needs validation rows: set validation_fraction=0.1 or so, "
             "or give fit X_val and y_val"
         )
     return EarlyStopping(params.patience)
 
 
 def epoch_printer(verbose: bool | int, metric_name: str) -> Callable[[Epoch], None] | None:
-    """Make a function that prints a line for every so many epochs."""
+    """Make a function that prints a line per epoch, or per ``verbose`` epochs."""
     if not isinstance(verbose, int | np.integer | np.bool_) or verbose < 0:
         raise PlainnetError(
             f"verbose must be True, False or how many epochs lie between two lines, got {verbose!r}"

@@ -10,7 +10,7 @@ from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
 from plainnet.estimators.base import NetEstimator
 from plainnet.estimators.params import loss_of
-from plainnet.estimators.validation import floats, score_weights
+from plainnet.estimators.validation import floats, require_targets, score_weights
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
 
@@ -246,13 +246,7 @@ class NetRegressor(NetEstimator):
                 f"NetRegressor was fitted with {self.n_outputs_} outputs, "
                 f"got y of shape {table.shape}"
             )
-        finite = np.isfinite(table)
-        if not finite.all():
-            row, column = (int(i) for i in np.argwhere(~finite)[0])
-            what = "NaN" if np.isnan(table[row, column]) else "infinity"
-            raise PlainnetError(
-                f"NetRegressor: y holds {what} in row {row}: leave rows without a target out"
-            )
+        require_targets(table, "NetRegressor", "target")
         return table
 
     def _make_loss(self) -> tuple[Loss, int]:

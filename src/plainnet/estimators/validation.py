@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
-from plainnet.estimators.api import warn, warn_of_column
+from plainnet.estimators.api import sklearn_class, warn
 from plainnet.nn.parameters import Array
 from plainnet.train.inputs import sample_weights
 
 
 @final
 class NotNumbersError(PlainnetError, TypeError):
-    """A cell that no number can be made of."""
+    """A cell that cannot be converted to a number."""
 
 
 def numbers(X: Any, owner: str, name: str = "X") -> Array:
@@ -28,30 +28,27 @@ def numbers(X: Any, owner: str, name: str = "X") -> Array:
             f"feature, with {name}.reshape(1, -1) if it is one sample, or with "
             f"{name}.reshape(len({name}), -1) if each sample has several axes"
         )
-    for count, what in zip(table.shape, ("sample", "feature"), strict=True):
+    for count, noun in zip(table.shape, ("sample", "feature"), strict=True):
         if not count:
             raise PlainnetError(
-                f"{owner}: {name} has 0 {what}(s) (shape={table.shape}) "
+                f"{owner}: {name} has 0 {noun}(s) (shape={table.shape}) "
                 "while a minimum of 1 is required."
             )
     table = np.ascontiguousarray(table)  # else sums of the same numbers differ in the last bit
     finite = np.isfinite(table)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
-        bad = table[row, column]
-        what, remedy = (
-            ("NaN", "fill it first, for example with SimpleImputer")
-            if np.isnan(bad)
-            else (f"infinity ({bad})", "take it out first")
-        )
-        raise PlainnetError(f"{owner}: {name} holds {what} in row {row}, column {column}: {remedy}")
+        cell, remedy = f"infinity ({table[row, column]})", "remove it first"
+        if np.isnan(table[row, column]):
+            cell, remedy = "NaN", "fill it first, for example with SimpleImputer"
+        raise PlainnetError(f"{owner}: {name} holds {cell} in row {row}, column {column}: {remedy}")
     return table
 
 
 def require_finite(
     rows: Array, scale: Callable[[Array], Array], dtype: Any, owner: str, name: str
 ) -> None:
-    """Refuse the first cell that, once scaled, is not finite in a dtype."""
+    """Refuse a cell that is not finite in a dtype after scaling."""
     with np.errstate(over="ignore"):
         ends = rows if len(rows) <= 2 else np.stack([rows.min(axis=0), rows.max(axis=0)])
         if np.isfinite(scale(ends).astype(dtype)).all():
@@ -66,7 +63,7 @@ def require_finite(
 
 
 def require_finite_outputs(Z: Array, owner: str) -> Array:
-    """Return the outputs of a network, unless some are not finite."""
+    """Return the outputs of a network; refuse numbers that are not finite."""
     finite = np.isfinite(Z)
     if not finite.all():
         row = int(finite.all(axis=1).argmin())
@@ -78,7 +75,7 @@ def require_finite_outputs(Z: Array, owner: str) -> Array:
 
 
 def score_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
-    """Check the weights that ``score`` was given; some must be above 0."""
+    """Check the sample weights of ``score``; at least one must be above 0."""
     weight = sample_weights(sample_weight, m)
     if weight is not None and not weight.any():
         raise PlainnetError("sample_weight of score is all zero: some rows must count")
@@ -101,37 +98,37 @@ def floats(data: Any, owner: str, name: str) -> Array:
 
 
 def _refuse_cell(table: Array, owner: str, name: str) -> NoReturn:
-    """Name the first cell that is no number."""
-    for place in np.ndindex(table.shape):
+    """Raise an error that names the first cell that is not a number."""
+    for index in np.ndindex(table.shape):
         try:
-            float(table[place])
+            float(table[index])
         except (TypeError, ValueError) as error:
-            where = "row {}, column {}" if len(place) == 2 else "row {}"
-            cell = table[place]
+            position = "row {}, column {}" if len(index) == 2 else "row {}"
+            cell = table[index]
             remedy = "encode it first, for example with OneHotEncoder"
             if cell is None or str(cell) == "<NA>":
                 remedy = "fill it first, for example with SimpleImputer"
             if name == "y":
                 remedy = "it takes numbers as targets"
-            told = (
+            message = (
                 f"{owner} expects numbers, but {name} holds {cell if cell is None else str(cell)!r}"
-                f" in {where.format(*place)}: {remedy}"
+                f" in {position.format(*index)}: {remedy}"
             )
             if isinstance(error, TypeError):
-                raise NotNumbersError(f"{told} ({error})") from None
-            raise PlainnetError(told) from None
+                raise NotNumbersError(f"{message} ({error})") from None
+            raise PlainnetError(message) from None
     raise PlainnetError(f"{owner} expects numbers in {name}, got {table.dtype}")
 
 
 def dense(data: Any, owner: str, name: str) -> Array:
-    """Return any array_like as an array; sparse ones are filled with their zeros."""
-    scipy_sparse = sys.modules.get("scipy.sparse")  # whoever holds a sparse matrix has loaded it
+    """Return any array_like or sparse matrix as a dense array."""
+    scipy_sparse = sys.modules.get("scipy.sparse")  # loaded if there is a sparse matrix
     try:
         if scipy_sparse is not None and scipy_sparse.issparse(data):
             return np.asarray(data.toarray())
         return np.asarray(data)
     except ValueError as error:
-        raise PlainnetError(f"{owner}: {name} does not make an array: {error}") from None
+        raise PlainnetError(f"{owner}: {name} cannot be made an array: {error}") from None
     except MemoryError:
         raise PlainnetError(
             f"{owner}: {name} of shape {data.shape} does not fit into memory as a dense array: "
@@ -150,14 +147,14 @@ def feature_names(X: Any) -> Array | None:
         return None
     if texts < len(names):
         raise NotNumbersError(
-            "the columns of X are named by strings and by other things: name all of them by "
-            "strings, for example with X.columns = X.columns.astype(str)"
+            "some column names of X are strings and others are not: make all of them strings, for "
+            "example with X.columns = X.columns.astype(str)"
         )
     return np.array(names, dtype=object)
 
 
 def check_names(fitted: Array | None, given: Array | None, owner: str) -> None:
-    """Compare the names of columns with those of the training, in scikit-learn's words."""
+    """Compare the names of columns with those of the training; messages as in scikit-learn."""
     if fitted is None and given is None:
         return
     if fitted is None or given is None:
@@ -175,10 +172,10 @@ def check_names(fitted: Array | None, given: Array | None, owner: str) -> None:
         ("Feature names unseen at fit time:", sorted(set(now) - set(then))),
         ("Feature names seen at fit time, yet now missing:", sorted(set(then) - set(now))),
     ]
-    told = [f"{head}\n{_listed(names)}" for head, names in parts if names]
-    told = told or ["Feature names must be in the same order as they were in fit.\n"]
+    lines = [f"{head}\n{_listed(names)}" for head, names in parts if names]
+    lines = lines or ["Feature names must be in the same order as they were in fit.\n"]
     raise PlainnetError(
-        "The feature names should match those that were passed during fit.\n" + "".join(told)
+        "The feature names should match those that were passed during fit.\n" + "".join(lines)
     )
 
 
@@ -188,17 +185,20 @@ def _listed(names: list[str], most: int = 5) -> str:
 
 
 def labels(y: Any, owner: str) -> Array:
-    """Return labels as an array: of one class a row, or of a 0 or 1 for each label."""
+    """Return labels as an array: one class per row, or a 0 or 1 for each label."""
     table = dense(y, owner, "y")
-    if isinstance(y, list | tuple) and table.dtype.kind == "f":  # 2**60 + 1 beside a 1.0, say
+    if isinstance(y, list | tuple) and table.dtype.kind == "f":  # [2**60 + 1, 1.0] was rounded
         table = np.array(y, dtype=object)
     if table.ndim == 2 and table.shape[1] == 1:
-        warn_of_column(owner)
+        warn(
+            f"A column-vector y was passed when a 1d array was expected: {owner} takes y.ravel()",
+            sklearn_class("DataConversionWarning", UserWarning),
+        )
         table = table.ravel()
     if table.dtype.kind == "c":
         raise PlainnetError(f"Complex data not supported: {owner} takes classes in y")
     if table.dtype.kind == "O":
-        table = _of_objects(table, owner)
+        table = _from_objects(table, owner)
     if table.ndim == 2:
         return _indicators(table, owner)
     if table.ndim != 1:
@@ -207,7 +207,7 @@ def labels(y: Any, owner: str) -> Array:
             f"shape {table.shape}"
         )
     if table.dtype.kind == "f":
-        _require_whole(table, owner)
+        _require_integers(table, owner)
     elif table.dtype.kind not in "biuUSO":
         raise PlainnetError(
             f"Unknown label type: {owner} takes texts, whole numbers or booleans "
@@ -216,8 +216,8 @@ def labels(y: Any, owner: str) -> Array:
     return table
 
 
-def _of_objects(table: Array, owner: str) -> Array:
-    """Keep texts as they are; turn Python numbers into NumPy's where these hold them exactly."""
+def _from_objects(table: Array, owner: str) -> Array:
+    """Return texts unchanged, and Python numbers as NumPy numbers if these are exact."""
     flat = [x.item() if isinstance(x, np.generic) else x for x in table.ravel().tolist()]
     if all(isinstance(label, str) for label in flat):
         return table
@@ -230,38 +230,43 @@ def _of_objects(table: Array, owner: str) -> Array:
     if all(isinstance(label, bool) for label in flat):
         return table.astype(bool)
     if all(isinstance(label, int | float) for label in flat):
-        return _exactly(flat, owner).reshape(table.shape)
+        return _exact_integers(flat, owner).reshape(table.shape)
     kinds = sorted({type(label).__name__ for label in flat})
     raise PlainnetError(
         f"Unknown label type: {owner} takes texts or whole numbers in y, got {' and '.join(kinds)}"
     )
 
 
-def _exactly(labels: list[int | float], owner: str) -> Array:
-    """Return numbers as an array that holds each of them: of Python's ints if no other does."""
+def _exact_integers(labels: list[int | float], owner: str) -> Array:
+    """Return numbers as an array without rounding, if need be of Python integers."""
     table = np.array(labels)
     kinds = "iu" if all(isinstance(label, int) for label in labels) else "f"
     if table.dtype.kind in kinds and table.tolist() == labels:
         return table
-    _require_whole(np.array([x if isinstance(x, float) else 0.0 for x in labels]), owner)
+    _require_integers(np.array([x if isinstance(x, float) else 0.0 for x in labels]), owner)
     return np.array([int(label) for label in labels], dtype=object)
 
 
-def _require_whole(table: Array, owner: str) -> None:
+def _require_integers(table: Array, owner: str) -> None:
     """Refuse labels that are missing or have decimals."""
-    finite = np.isfinite(table)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise PlainnetError(
-            f"{owner}: y holds {'NaN' if np.isnan(table[row]) else 'infinity'} in row {row}: "
-            "leave rows without a label out"
-        )
-    whole = table == np.floor(table)
-    if not whole.all():
-        row = int(np.argmin(whole))
+    require_targets(table, owner, "label")
+    integer = table == np.floor(table)
+    if not integer.all():
+        row = int(np.argmin(integer))
         raise PlainnetError(
             f"Unknown label type: y is continuous ({table[row]} in row {row}), and {owner} "
             "takes classes: use NetRegressor, or round y"
+        )
+
+
+def require_targets(table: Array, owner: str, noun: str) -> None:
+    """Refuse targets that are not finite."""
+    finite = np.isfinite(table)
+    if not finite.all():
+        row, *column = (int(i) for i in np.argwhere(~finite)[0])
+        cell = "NaN" if np.isnan(table[row, *column]) else "infinity"
+        raise PlainnetError(
+            f"{owner}: y holds {cell} in row {row}: leave rows without a {noun} out"
         )
 
 
@@ -269,7 +274,7 @@ def _indicators(table: Array, owner: str) -> Array:
     if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
         raise PlainnetError(
             f"Unknown label type: y of shape {table.shape} must hold a 0 or 1 for each label, and "
-            f"this one holds other things; {owner} takes one class a row as y of shape (m,)"
+            f"this one holds other values; {owner} takes one class per row as y of shape (m,)"
         )
     return table.astype(int)
 
@@ -280,14 +285,14 @@ def class_numbers(table: Array, classes: Array, owner: str) -> Array:
     if numbers.min(initial=0) < 0:
         label = table[numbers < 0].tolist()[0]
         raise PlainnetError(
-            f"{owner}: y holds the class {label!r}, which is none of those it was trained on: "
+            f"{owner}: y holds the class {label!r}, but the classes of the training are "
             f"{listed(classes)}"
         )
     return numbers
 
 
 def numbers_or_none(table: Array, classes: Array) -> Array:
-    """Return the number of each row's class, -1 for a label that is no class."""
+    """Return the number of each row's class, and -1 for an unknown label."""
     present, inverse = np.unique(table, return_inverse=True)
     known = {label: number for number, label in enumerate(classes.tolist())}
     numbers = np.array([known.get(label, -1) for label in present.tolist()], dtype=np.intp)
@@ -312,6 +317,6 @@ def class_weights(weights: Any, classes: Array, owner: str) -> Any:
 
 
 def listed(classes: Array) -> str:
-    """Return the first ten classes, as a message names them."""
+    """Return the first ten classes as text for a message."""
     names = [repr(name) for name in classes[:10].tolist()]
     return ", ".join([*names, *(["..."] if len(classes) > 10 else [])])

@@ -14,6 +14,7 @@ a standard deviation. The number of rows that were recorded twice does not depen
 number of rows near by chance grows at least tenfold when cells become ten times as wide.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,18 +97,20 @@ def match_rows(
 def near_duplicate_groups(X: Array) -> NDArray[np.int64]:
     """Return group numbers, the same for equal and for near rows."""
     groups = duplicate_groups(X)
-    if not _are_images(X):
-        return _join_near_rows(groups, X)
-    hashes = perceptual_hash(X)
-    distinctive = np.flatnonzero(_is_distinctive(hashes))
-    for start in range(0, len(distinctive), _COMPARED):
-        some = distinctive[start : start + _COMPARED]
-        near = np.argwhere(np.bitwise_count(hashes[some, None] ^ hashes[distinctive]) <= BITS)
-        for i, j in near[some[near[:, 0]] < distinctive[near[:, 1]]]:
-            one, other = groups[some[i]], groups[distinctive[j]]
-            if one != other:
-                groups[groups == other] = one
-    return groups
+    parents = list(range(int(groups.max()) + 1))
+    for pairs in _near_images(X) if _are_images(X) else _near_rows(X):
+        for group, other in groups[pairs].tolist():
+            a, b = _root(parents, group), _root(parents, other)
+            parents[max(a, b)] = min(a, b)
+    return np.array([_root(parents, group) for group in groups.tolist()], np.int64)
+
+
+def _root(parents: list[int], group: int) -> int:
+    """Return the lowest group that a group was joined to, and shorten the path to it."""
+    while parents[group] != group:
+        parents[group] = parents[parents[group]]
+        group = parents[group]
+    return group
 
 
 def _are_images(X: Array) -> bool:
@@ -175,26 +178,12 @@ def hash_cells(X: Array, grid: Floats) -> Hashes:
     return np.column_stack([hash_rows(cells) for cells in grids])
 
 
-def _join_near_rows(groups: NDArray[np.int64], X: Array) -> NDArray[np.int64]:
-    """Join groups of equal rows whose rows are near."""
+def _near_rows(X: Array) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs of rows that share a cell."""
     grid = fit_grid(X)
-    if not grid.any():
-        return groups
-    parents = list(range(int(groups.max()) + 1))
-    for cells in hash_cells(X, grid).T:
+    for cells in hash_cells(X, grid).T if grid.any() else ():
         _, first, cell = np.unique(cells, return_index=True, return_inverse=True)
-        for group, other in zip(groups.tolist(), groups[first][cell].tolist(), strict=True):
-            a, b = _root(parents, group), _root(parents, other)
-            parents[max(a, b)] = min(a, b)
-    return np.array([_root(parents, group) for group in groups.tolist()], np.int64)
-
-
-def _root(parents: list[int], group: int) -> int:
-    """Return the lowest group that a group was joined to, and shorten the path to it."""
-    while parents[group] != group:
-        parents[group] = parents[parents[group]]
-        group = parents[group]
-    return group
+        yield np.column_stack([np.arange(len(X)), first[cell]])
 
 
 # --- images --------------------------------------------------------------------------------------
@@ -228,6 +217,17 @@ def _coverage(n: int, parts: int) -> NDArray[np.float32]:
     inside = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     shares = np.clip(inside, 0, None)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+
+def _near_images(X: Array) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs of images with nearly the same hash."""
+    hashes = perceptual_hash(X)
+    rows = np.flatnonzero(_is_distinctive(hashes))
+    for start in range(0, len(rows), _COMPARED):
+        some = rows[start : start + _COMPARED]
+        near = np.argwhere(np.bitwise_count(hashes[some, None] ^ hashes[rows]) <= BITS)
+        pairs = np.column_stack([some[near[:, 0]], rows[near[:, 1]]])
+        yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def _match_images(train: Array, X: Array) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Feature spans: which features belong to which column of a table."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 from plainnet.storage.json_reader import JsonReader, damaged
 
@@ -44,12 +44,7 @@ class FeatureSpan:
 
 def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
     """Return the span of each column of a table; none of images."""
-    from plainnet.data.column_kinds import (
-        CategoryColumn,
-        FeatureColumn,
-        IndicatorColumn,
-        NumberColumn,
-    )
+    from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
 
     spans: list[FeatureSpan] = []
@@ -57,19 +52,13 @@ def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
         return spans
     start = 0
     for column in schema.columns:
-        if not isinstance(column, FeatureColumn):
-            continue
-        kind: Kind = "yesno"
-        levels: tuple[str, ...] = ()
-        mean, scale = 0.0, 1.0
-        if isinstance(column, NumberColumn):
-            kind, mean, scale = "number", column.mean, column.scale
-        elif isinstance(column, CategoryColumn):
-            kind, levels = "category", column.levels
-        elif isinstance(column, IndicatorColumn):
-            kind = "indicator"
-        stop = start + len(column.features)
-        missing = bool(column.missing)
-        spans.append(FeatureSpan(column.name, kind, start, stop, missing, levels, mean, scale))
-        start = stop
+        if isinstance(column, FeatureColumn):
+            levels = column.levels if isinstance(column, CategoryColumn) else ()
+            mean, scale = 0.0, 1.0
+            if isinstance(column, NumberColumn):
+                mean, scale = column.mean, column.scale
+            stop, missing = start + len(column.features), bool(column.missing)
+            kind = cast(Kind, column.kind)
+            spans.append(FeatureSpan(column.name, kind, start, stop, missing, levels, mean, scale))
+            start = stop
     return spans

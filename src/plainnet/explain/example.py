@@ -141,17 +141,22 @@ def input_names(model: Model) -> tuple[str, ...]:
     return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
 
 
-def describe_prediction(target: "Target", a: Array) -> str:
-    """Write a prediction as text."""
+def prediction_texts(target: "Target", A: Array) -> list[list[str]]:
+    """Write predictions as text: the numbers of a regression, or one text of classes."""
     from plainnet.data.columns import text_from_number
 
-    decoded = target.decode(a[np.newaxis])[0]
+    decoded = target.decode(A)
     if target.task == "regression":
-        return ";".join(map(text_from_number, decoded))
+        return [list(map(text_from_number, row)) for row in decoded]
     if target.task == "multilabel":
-        labels = [name for name, on in zip(target.classes, decoded, strict=True) if on]
-        return ";".join(labels) or "none"
-    return str(decoded)
+        labels = np.array(target.classes, dtype=object)
+        return [[";".join(labels[row])] for row in decoded]
+    return [[str(name)] for name in decoded]
+
+
+def describe_prediction(target: "Target", a: Array) -> str:
+    """Write a prediction as one text."""
+    return ";".join(prediction_texts(target, a[np.newaxis])[0]) or "none"
 
 
 def describe_target(target: "Target", y: Array) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.per_example import Floats, NamedExamples, row_scores
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
@@ -85,7 +86,7 @@ def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
     """List the inputs that are permuted together: features of a column, or bytes of a tile."""
     from plainnet.data.images import ImageSchema
 
-    parts, start = [], 0
+    parts = []
     if isinstance(model.schema, ImageSchema):
         side = model.schema.size
         index = np.arange(side * side * 3).reshape(side, side, 3)
@@ -95,12 +96,7 @@ def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
                 name = f"pixels {i[0]}-{i[-1]} down, {j[0]}-{j[-1]} across"
                 parts.append((name, index[i[0] : i[-1] + 1, j[0] : j[-1] + 1].ravel()))
         return parts
-    for column in model.schema.columns:
-        stop = start + len(column.features)
-        if stop > start:
-            parts.append((column.name, np.arange(start, stop)))
-        start = stop
-    return parts
+    return [(span.name, np.arange(span.start, span.stop)) for span in feature_spans(model.schema)]
 
 
 def _rise(

@@ -44,7 +44,7 @@ class GradCheck(NamedTuple):
     rows : list of ParameterCheck
         One for each parameter, and one for the input ``X``.
     difference : float
-        |a - n| / (|a| + |n|) over everything checked: near 1e-10 when right, above 1e-2 when not.
+        |a - n| / (|a| + |n|) over all checked entries: about 1e-10 if correct, above 1e-2 if not.
     ok : bool
         Whether every row is below ``threshold``.
 

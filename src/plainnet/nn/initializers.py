@@ -100,7 +100,7 @@ def initializer(name: str) -> Draw:
     if not math.isfinite(value) or (kind == "normal" and value < 0):
         raise PlainnetError(
             f"initializer {name!r} needs a finite number after the colon, "
-            f"and a normal's at least 0, such as '{kind}:0.01'"
+            f"for normal at least 0, such as '{kind}:0.01'"
         )
     return INITIALIZERS_WITH_NUMBER[kind](value)
 

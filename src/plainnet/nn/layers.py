@@ -19,9 +19,9 @@ from plainnet.nn.validation import check_range, positive_int
 Shape = tuple[int, ...]
 LAYERS: dict[str, type[Layer]] = {}
 UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
-TRANSPOSED = 40  # outputs from which transposing the inputs first makes backward faster
-NARROW = 128  # inputs that are fast to copy
-BLOCK = 128  # rows from which a separate product pays
+TRANSPOSED = 40  # smallest number of outputs for which backward transposes the inputs first
+NARROW = 128  # largest number of inputs that are fast to copy
+BLOCK = 128  # smallest number of rows of a separate product
 
 
 class Layer(ABC):
@@ -51,7 +51,7 @@ class Layer(ABC):
     name : str
         Given by the network, such as ``dense2``.
     specs : list of ParameterSpec
-        What ``build`` asks for; each becomes an attribute (``W``), its gradient another (``dW``).
+        Set by ``build``; each becomes an attribute (``W``), and its gradient another (``dW``).
     out_shape : tuple of int
         The shape of one sample of the output, without the rows.
     rng : numpy.random.Generator
@@ -126,7 +126,7 @@ class Layer(ABC):
         Parameters
         ----------
         X : array of shape (m, *in_shape)
-            Left as it is.
+            Not changed.
         train : bool
             Whether dropout drops, and batch norm uses the batch's own statistics.
 
@@ -143,7 +143,7 @@ class Layer(ABC):
         Parameters
         ----------
         dY : array of shape (m, *out_shape)
-            The derivative of the mean loss by the output of the last `forward`; left as it is.
+            The derivative of the mean loss by the output of the last `forward`; not changed.
         need_dX : bool
             Whether the caller needs dX.
 
@@ -250,7 +250,7 @@ class Layer(ABC):
         key : str
             The array's name within the layer; ``Y`` is the output's.
         shape : tuple of int
-            Rows first. The memory grows to the largest shape asked for.
+            Rows first. The memory grows to the largest requested shape.
 
         Returns
         -------
@@ -282,8 +282,8 @@ class Layer(ABC):
 class Dense(Layer):
     """Every output is a weighted sum of all inputs plus a bias: Z = X W^T + b.
 
-    W and b are stored side by side as one matrix ``Wb``, so with a column of ones beside X the
-    output is a single product, [X 1] [W b]^T, and so are both gradients.
+    W and b are stored as one matrix ``Wb``. With a column of ones appended to X, the output is a
+    single product, [X 1] [W b]^T, and so are both gradients.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ class Dense(Layer):
             )
         self.specs = [
             ParameterSpec("W", (self.n_out, in_shape[0]), "weight", self.init),
-            ParameterSpec("b", (self.n_out,), "bias", "zeros", beside="W"),
+            ParameterSpec("b", (self.n_out,), "bias", "zeros", column_of="W"),
         ]
         return (self.n_out,)
 
@@ -382,7 +382,7 @@ class Dense(Layer):
         return dX1[:, :-1]
 
     def _prepare(self, m: int) -> None:
-        """Cache what depends on the batch size: finding it takes as long as a small product."""
+        """Cache the arrays for batch size m, because a lookup costs as much as a small product."""
         self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
         self._m, self._width = m, block_width(m, self.Wb.size)
         self._blocks = self._width < m
@@ -392,7 +392,7 @@ class Dense(Layer):
         self._ZT = self._Z.T
 
     def input_buffer(self, m: int) -> Array:
-        """Return an array for m rows of input, which has a column of ones beside it.
+        """Return an array for m rows of input, which is stored with a column of ones.
 
         Parameters
         ----------
@@ -419,7 +419,7 @@ class Dense(Layer):
         return self._input
 
     def fix_input(self, X: Array | None) -> None:
-        """Copy rows that come again unchanged at every step, with a column of ones beside them.
+        """Copy rows that are the same at every step, with a column of ones appended.
 
         Parameters
         ----------
@@ -460,11 +460,11 @@ def block_width(m: int, size: int) -> int:
 
 def matmul_in_blocks(X: Array, W: Array, out: Array, width: int) -> None:
     """Write X W, a block of rows at a time."""
-    whole = len(X) - len(X) % width
-    blocks, outs = (A[:whole].reshape(-1, width, A.shape[1]) for A in (X, out))
+    end = len(X) - len(X) % width  # of the last full block
+    blocks, outs = (A[:end].reshape(-1, width, A.shape[1]) for A in (X, out))
     np.matmul(blocks, W, out=outs)
-    if whole < len(X):
-        np.matmul(X[whole:], W, out=out[whole:])
+    if end < len(X):
+        np.matmul(X[end:], W, out=out[end:])
 
 
 @register(LAYERS)
@@ -556,25 +556,25 @@ class Flatten(Layer):
 
 
 def check_layers(layers: Sequence[Layer]) -> None:
-    """Refuse what is not a layer, and a layer that is used twice."""
-    seen: set[int] = set()
+    """Refuse objects that are not layers, and layers that are used twice."""
+    previous: set[int] = set()
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise PlainnetError(f"a network is made of layers such as Dense(8), got {layer!r}")
-        if layer._built or id(layer) in seen:
-            where = f"a network uses it as {layer.name!r}" if layer._built else "it comes twice"
+        if layer._built or id(layer) in previous:
+            use = f"a network uses it as {layer.name!r}" if layer._built else "it is given twice"
             raise PlainnetError(
-                f"layer {i + 1}, {layer!r}, can be used only once, but {where}: "
+                f"layer {i + 1}, {layer!r}, can be used only once, but {use}: "
                 "make a new layer, or pass layer.copy()"
             )
-        seen.add(id(layer))
+        previous.add(id(layer))
 
 
-def check_keys(what: str, given: object, expected: set[str]) -> None:
-    """Refuse a description that has not exactly the expected entries."""
+def check_keys(subject: str, given: object, expected: set[str]) -> None:
+    """Refuse a mapping whose keys differ from the expected."""
     if not isinstance(given, dict) or set(given) != expected:
         got = sorted(map(str, given)) if isinstance(given, dict) else given
-        raise PlainnetError(f"{what} has the entries {sorted(expected)}, got {got!r}")
+        raise PlainnetError(f"{subject} has the entries {sorted(expected)}, got {got!r}")
 
 
 def layer_from_config(config: object) -> Layer:

@@ -15,7 +15,7 @@ LOSSES: dict[str, type["Loss"]] = {}
 
 
 class Loss(ABC):
-    """What training minimizes, computed from the network's last output Z (the logits).
+    """A function that training minimizes, of the network's output Z (the logits).
 
     Calling a loss returns the mean over the rows and ``dZ``, the derivative of that mean. With
     weights it is the weighted mean: a row of weight 2 counts as two rows.
@@ -30,7 +30,7 @@ class Loss(ABC):
     tasks : tuple of str
         The tasks it serves: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
     metric_name : str
-        What `metric` measures: ``accuracy`` or ``MAE``.
+        The name of `metric`: ``accuracy`` or ``MAE``.
     class_numbers : bool
         Whether targets may be one class number per row.
     formula, prediction_formula, gradient_formula : str
@@ -116,7 +116,7 @@ class Loss(ABC):
             )
         per_row = losses.size // len(losses)
         total = float(weight.sum()) * per_row
-        if total == 0:  # a batch of rows that do not count
+        if total == 0:  # all rows of the batch have weight 0
             return 0.0, np.zeros_like(dZ)
         dZ *= (weight / total).astype(dZ.dtype)[:, None]
         return float(weight @ losses.reshape(len(losses), -1).sum(axis=1)) / total, dZ
@@ -184,9 +184,9 @@ class Loss(ABC):
         Parameters
         ----------
         Z : array of shape (m, k)
-            The network's output; left as it is.
+            The network's output; not changed.
         y : array
-            Targets as `encode` gives them; left as they are.
+            Targets as `encode` gives them; not changed.
 
         Returns
         -------
@@ -286,7 +286,7 @@ class Loss(ABC):
             if Z.shape[1] == 1:
                 return Z, y[:, None]
         raise PlainnetError(
-            f"{type(self).__name__}: outputs of shape {Z.shape} do not go with targets of "
+            f"{type(self).__name__}: outputs of shape {Z.shape} do not fit targets of "
             f"shape {y.shape} and type {y.dtype}: encode the targets first"
         )
 
@@ -297,7 +297,7 @@ def losses_for(task: str) -> tuple[type[Loss], ...]:
 
 
 def is_positive(A: Array) -> Array:
-    """Return which probabilities mean yes: those above one half; at one half argmax says no too."""
+    """Return which probabilities are above 1/2; at 1/2, argmax chooses the first class too."""
     return np.asarray(A > 0.5)
 
 
@@ -387,7 +387,7 @@ class BinaryCrossEntropy(_CrossEntropy):
         return _in_unit_interval(self, _columns(self, y, n_out, dtype))
 
     def metric_values(self, Z: Array, y: Array) -> Array:
-        """Return which outputs are on the right side of probability 1/2."""
+        """Return for which outputs the prediction is correct."""
         return np.asarray(is_positive(self.predictions(Z)) == is_positive(y))
 
 
@@ -493,7 +493,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         return given.astype(np.intp)
 
     def metric_values(self, Z: Array, y: Array) -> Array:
-        """Return for which rows the largest output is the true class."""
+        """Return for which rows the prediction is correct."""
         return np.asarray(Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y))
 
 
@@ -599,7 +599,7 @@ def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:
     if table.ndim != 2 or table.shape[1] != n_out:
         wanted = f"(m,) or (m, {n_out})" if n_out == 1 else f"(m, {n_out})"
         raise PlainnetError(f"{name} expects targets of shape {wanted}, got {given.shape}")
-    with np.errstate(over="ignore"):  # what overflows the dtype becomes infinite and is refused
+    with np.errstate(over="ignore"):  # numbers that overflow become infinite and are refused
         Y = np.ascontiguousarray(table, dtype)
     if not np.isfinite(Y).all():
         row = int(np.argwhere(~np.isfinite(Y))[0, 0])

@@ -34,7 +34,7 @@ from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_array
 from plainnet.nn.validation import positive_int
 
 Transform = Callable[[Array], Array]
-CACHED = 2**18  # numbers of a buffer that fit in the processor's cache
+CACHED = 2**18  # size of a buffer that fits in the processor's cache
 
 
 class LayerSummary(NamedTuple):
@@ -56,7 +56,7 @@ class Sequential:
     Parameters
     ----------
     layers : sequence of Layer
-        The network's layers, each in one place of one network; `Layer.copy` makes another.
+        The network's layers. A layer is used only once; `Layer.copy` makes another.
     n_in : int or tuple of int
         The shape of one sample: a number of features, or (height, width, channels).
     seed : int or numpy.random.Generator, default 0
@@ -67,7 +67,7 @@ class Sequential:
     Attributes
     ----------
     layers : tuple of Layer
-        Named by kind and number: ``dense1``, ``relu1``, ``dense2``.
+        Their names are type and number: ``dense1``, ``relu1``, ``dense2``.
     params : Parameters
         The vector ``theta``, its gradient, and views such as ``params.views["dense1.W"]``.
     in_shape, out_shape : tuple of int
@@ -569,7 +569,7 @@ class Sequential:
         return views
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep layers, parameters and the generator; copies bind their own views."""
+        """Return layers, parameters and the generator; copies bind new views."""
         layers = [(type(layer), layer.config()) for layer in self.layers]
         theta = self.params.theta.copy()
         return {"layers": layers, "in_shape": self.in_shape, "theta": theta, "rng": self.rng}
@@ -584,7 +584,7 @@ _NETWORKS: WeakSet[Sequential] = WeakSet()
 
 
 def _after_fork() -> None:
-    """Unlock networks that threads of the parent were using, which the child does not have."""
+    """Unlock networks that were in use by threads of the parent process."""
     for net in _NETWORKS:
         if net._lock.acquire(blocking=False):
             net._lock.release()

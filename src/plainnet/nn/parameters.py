@@ -23,8 +23,8 @@ class ParameterSpec(NamedTuple):
     """The description of one parameter array of a layer: name, shape, kind, initializer.
 
     A ``weight`` is trained and may decay, a ``bias`` (or scale) is trained and does not decay, a
-    ``state`` (a running mean) is not trained. A bias of shape (n,) can be stored ``beside`` a
-    weight of shape (n, k), as its last column.
+    ``state`` (a running mean) is not trained. A bias of shape (n,) with
+    ``column_of`` is stored as an additional last column of that weight of shape (n, k).
 
     Examples
     --------
@@ -36,25 +36,25 @@ class ParameterSpec(NamedTuple):
     shape: tuple[int, ...]
     kind: ParameterKind
     init: str
-    beside: str = ""
+    column_of: str = ""
 
     def of(self, layer: str) -> "ParameterSpec":
-        """Return the description with the layer's name before its own.
+        """Return the description with the name of the layer as a prefix.
 
         Examples
         --------
         >>> ParameterSpec("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
         'dense1.W'
         """
-        beside = self.beside and f"{layer}.{self.beside}"
-        return self._replace(name=f"{layer}.{self.name}", beside=beside)
+        column_of = self.column_of and f"{layer}.{self.column_of}"
+        return self._replace(name=f"{layer}.{self.name}", column_of=column_of)
 
 
 @final
 class Parameters:
     """All parameters of a network in one contiguous vector.
 
-    The order is weights (each with the bias beside it), then other biases and scales, then state.
+    The order is weights (each with its bias), then other biases and scales, then state.
     An optimizer step, weight decay, clipping, a snapshot and a gradient check are therefore one
     array operation or one loop each.
 
@@ -86,7 +86,7 @@ class Parameters:
     Examples
     --------
     >>> W = ParameterSpec("W", (2, 3), "weight", "zeros")
-    >>> b = ParameterSpec("b", (2,), "bias", "zeros", beside="W")
+    >>> b = ParameterSpec("b", (2,), "bias", "zeros", column_of="W")
     >>> params = Parameters([W, b])
     >>> params.views["b"][...] = 7
     >>> params.theta
@@ -130,10 +130,10 @@ class Parameters:
     def _views_of(self, flat: Array) -> dict[str, Array]:
         """Return a view of each array in a flat vector."""
         ordered = sorted(self.specs, key=lambda v: _ORDER.index(v.kind))
-        beside = {v.beside: v for v in ordered if v.beside}
+        columns = {v.column_of: v for v in ordered if v.column_of}
         views, start = {}, 0
-        for v in (v for v in ordered if not v.beside):
-            bias = beside.get(v.name)
+        for v in (v for v in ordered if not v.column_of):
+            bias = columns.get(v.name)
             stop = start + _size(v) + (0 if bias is None else _size(bias))
             if stop > flat.size:
                 break  # state, which has no gradient
@@ -156,7 +156,7 @@ class Parameters:
         Examples
         --------
         >>> W = ParameterSpec("W", (2, 1), "weight", "zeros")
-        >>> Parameters([W, ParameterSpec("b", (2,), "bias", "zeros", beside="W")]).decaying()
+        >>> Parameters([W, ParameterSpec("b", (2,), "bias", "zeros", column_of="W")]).decaying()
         array([ True, False,  True, False])
         """
         mask = np.zeros(self.trained.size, bool)
@@ -192,7 +192,7 @@ class Parameters:
 
 
 def with_bias(W: Array) -> Array:
-    """Return a weight and the bias beside it as one matrix."""
+    """Return a weight and the bias in its last column as one matrix."""
     return as_strided(W, (W.shape[0], W.shape[1] + 1))
 
 

@@ -22,7 +22,7 @@ def check_range(owner: str, option: str, value: float, interval: str) -> float:
     low, high = map(float, interval[1:-1].split(", "))
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):  # a whole number that no float holds
+        with contextlib.suppress(OverflowError):  # an integer too large for a float
             number = float(value)
     above = low <= number if interval[0] == "[" else low < number
     below = number <= high if interval[-1] == "]" else number < high

@@ -16,9 +16,9 @@ OPTIMIZERS: dict[str, type["Optimizer"]] = {}
 
 
 class Optimizer(ABC):
-    """A rule that moves parameters against their gradient.
+    """An update rule for parameters.
 
-    `fit` works on a copy of the optimizer it is given, so that one can serve two trainings.
+    `fit` uses a copy of its optimizer, so the same object can be given to several trainings.
 
     To add an optimizer, define `move`, name the constructor's arguments in ``options`` (and keep
     them as attributes), and pass the names of its state arrays as ``slots``.
@@ -102,7 +102,7 @@ class Optimizer(ABC):
 
     @final
     def start(self, theta: Array, decaying: Array | None = None) -> None:
-        """Forget everything and allocate the state.
+        """Reset the optimizer and allocate its state.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class Optimizer(ABC):
         Parameters
         ----------
         theta, grad : array of shape (n,)
-            The parameters, and the derivative of the loss by them; ``grad`` is left as it is.
+            The parameters, and the derivative of the loss by them; ``grad`` is not changed.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Optimizer(ABC):
         """
         if grad.shape != theta.shape:
             raise PlainnetError(
-                f"theta has shape {theta.shape} and its gradient {grad.shape}: they must be alike"
+                f"theta has shape {theta.shape} and its gradient {grad.shape}: they must be equal"
             )
         if self.scratch.shape != theta.shape:
             if self.t:
@@ -169,7 +169,7 @@ class Optimizer(ABC):
         theta : array of shape (n,)
             The parameters.
         grad : array of shape (n,)
-            The derivative of the loss by them; left as it is.
+            The derivative of the loss by them; not changed.
         lr : float
             The learning rate of this step.
         """

@@ -236,7 +236,7 @@ class OneCycle(_Schedule):
     lr : float
         The peak, above 0; the first rate is a 25th of it.
     steps : int
-        The length of the whole cycle, at least 1.
+        The length of the cycle, at least 1.
     rise : float, default 0.3
         The share of the steps before the peak, in (0, 1).
     final : float, default 4e-6
@@ -259,7 +259,7 @@ class OneCycle(_Schedule):
     final: float = 4e-6
 
     def __call__(self, step: int) -> float:
-        """Return the rate on the half cosine up, or on the one down."""
+        """Return the rate, which rises along half a cosine and falls along another."""
         top = self.rise * self.steps
         if step < top:
             return _between(self.lr / 25, self.lr, step / top)
@@ -267,7 +267,7 @@ class OneCycle(_Schedule):
 
 
 def _between(start: float, stop: float, done: float) -> float:
-    """From start (done = 0) to stop (done = 1) along half a cosine."""
+    """Interpolate from start (done = 0) to stop (done = 1) along half a cosine."""
     return start + (stop - start) * (1 - math.cos(math.pi * done)) / 2
 
 

@@ -9,7 +9,7 @@ from plainnet.search.space import LogUniform, Space
 
 
 def require_optuna() -> Any:
-    """Import optuna; if it is missing, say how to install it."""
+    """Import optuna, or raise an error that explains how to install it."""
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -21,15 +21,15 @@ def require_optuna() -> Any:
 
 @final
 class TpeSampler:
-    """Proposes values by TPE: `ask` for values, then `tell` their loss."""
+    """Propose values by TPE: `ask` for values, then `tell` their loss."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._optuna = optuna = require_optuna()
         self._distributions: dict[str, Any] = {
-            name: optuna.distributions.FloatDistribution(one.low, one.high, log=True)
-            if isinstance(one, LogUniform)
-            else optuna.distributions.CategoricalDistribution(one.values)
-            for name, one in space.items()
+            name: optuna.distributions.FloatDistribution(values.low, values.high, log=True)
+            if isinstance(values, LogUniform)
+            else optuna.distributions.CategoricalDistribution(values.values)
+            for name, values in space.items()
         }
         with self._quiet():
             sampler = optuna.samplers.TPESampler(seed=seed)
@@ -49,7 +49,7 @@ class TpeSampler:
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """Silence optuna's log: the table of trials says the same."""
+        """Silence optuna's log, which repeats the table of trials."""
         logging = self._optuna.logging
         before = logging.get_verbosity()
         logging.set_verbosity(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The search space: which options a search may choose, and how it draws them."""
+"""The search space: the options that a search chooses, and their distributions."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -10,11 +10,6 @@ import numpy as np
 from plainnet.config import TrainConfig
 
 SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size")
-
-_LAYERS = (1, 2, 3)
-_UNITS = (8, 16, 32, 64, 128)
-_DROPOUT = (0.0, 0.1, 0.25, 0.5)
-_BATCHES = (16, 32, 64, 128, 256)
 
 
 @final
@@ -54,32 +49,30 @@ Space = Mapping[str, LogUniform | Categorical]
 def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
     """Return the distributions of the options that were not given, for m training rows.
 
-    All hidden layers have the same width: Bengio (2012) found that as good as layers that narrow
-    or widen, and it leaves less to search. adamw has weight decay, the other optimizers the L2
-    penalty. A batch holds at most half of the rows.
+    All hidden layers have the same width, which Bengio (2012) found as good as other shapes. With
+    adamw the weight decay is searched, with the other optimizers the L2 penalty. A batch holds at
+    most half of the rows.
     """
     space: dict[str, LogUniform | Categorical] = {}
     if "hidden" not in given:
-        space |= {"layers": Categorical(_LAYERS), "units": Categorical(_UNITS)}
+        space |= {"layers": Categorical((1, 2, 3)), "units": Categorical((8, 16, 32, 64, 128))}
     if "lr" not in given:
         space["lr"] = LogUniform(1e-3, 1.0) if config.optimizer == "sgd" else LogUniform(1e-4, 0.03)
-    penalty = "weight_decay" if config.optimizer == "adamw" else "l2"
-    if penalty not in given:
-        space[penalty] = (
-            LogUniform(1e-3, 1.0) if penalty == "weight_decay" else LogUniform(1e-6, 0.1)
-        )
+    if config.optimizer == "adamw" and "weight_decay" not in given:
+        space["weight_decay"] = LogUniform(1e-3, 1.0)
+    if config.optimizer != "adamw" and "l2" not in given:
+        space["l2"] = LogUniform(1e-6, 0.1)
     if "dropout" not in given and ("hidden" not in given or config.hidden != ()):
-        space["dropout"] = Categorical(_DROPOUT)
+        space["dropout"] = Categorical((0.0, 0.1, 0.25, 0.5))
     if "batch_size" not in given:
-        space["batch_size"] = Categorical(
-            tuple(n for n in _BATCHES if n <= max(m / 2, _BATCHES[0]))
-        )
+        sizes = (n for n in (16, 32, 64, 128, 256) if n <= max(m / 2, 16))
+        space["batch_size"] = Categorical(tuple(sizes))
     return space
 
 
 def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
     """Draw a value for each name."""
-    return {name: one.draw(rng) for name, one in space.items()}
+    return {name: distribution.draw(rng) for name, distribution in space.items()}
 
 
 def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:

@@ -19,7 +19,7 @@ Metric = Callable[[Array, Array], float]
 
 
 def metric_of_logits(metric: Metric | None, on_logits: Metric | None, loss: Loss) -> Metric | None:
-    """Return a metric of logits and encoded targets, made from one of labels if need be."""
+    """Return a metric of logits and encoded targets."""
     if metric is None:
         return on_logits
     if on_logits is not None:

@@ -70,7 +70,7 @@ def fit(
     Parameters
     ----------
     net : Sequential
-        Its parameters are moved, from their present values.
+        Training starts from its current parameters.
     X : array of shape (m, *in_shape)
         The rows; with ``transform``, its input (such as uint8 pictures).
     y : array
@@ -80,7 +80,7 @@ def fit(
     optimizer : Optimizer, default SGD(lr=0.01)
         A copy is used, from its start.
     epochs : int, default 100
-        How often every row is seen.
+        Number of passes over the rows.
     batch_size : int, optional
         Rows in a mini-batch; by default all rows at once (batch gradient descent). If a single row
         is left at the end of an epoch, it joins the batch before it.
@@ -113,7 +113,7 @@ def fit(
         callback that changes the network needs ``rowspace=False``.
     watch : callable, optional
         Called with each `Epoch` before the callbacks, to show its metrics. Unlike a callback it
-        cannot stop the training and must not look at the network: training in the row space
+        cannot stop the training and must not use the network: training in the row space
         updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
@@ -135,8 +135,8 @@ def fit(
     PlainnetError
         If the arguments do not fit each other, or the checkpoint to resume from.
     TrainingError
-        If the loss is not finite: the message says in which epoch and batch, at which learning
-        rate, which layer came first and the largest finite ``|z|``. Also if an input, the
+        If the loss is not finite: the message names the epoch, the batch, the learning rate, the
+        first layer with such an output and the largest finite ``|z|``. Also if an input, the
         validation loss or a parameter is not finite.
 
     Examples
@@ -156,14 +156,14 @@ def fit(
     metric = metric_of_logits(metric, logits_metric, loss)
     if early_stopping is not None and validation_data is None and not validation_fraction:
         raise PlainnetError(
-            "early stopping needs validation rows: pass validation_fraction=0.2, say"
+            "early stopping needs validation rows: pass for example validation_fraction=0.2"
         )
 
     rng = generator(seed)
     pair, split = validation_data, validation_fraction
     X, y, weight, held_out = fit_data(net, loss, X, y, transform, sample_weight, pair, split, rng)
     weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
-    rows: FitRows = ()  # what a checkpoint must have been trained on
+    rows: FitRows = ()  # which must be those of the checkpoint
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
@@ -236,19 +236,19 @@ def _row_space(
     epochs: int,
     write_back: bool,
 ) -> RowSpace | None:
-    """Return the space of the rows if training in it is exact and saves time."""
+    """Return a `RowSpace` if training in it is exact and saves time."""
     if not rowspace_pays(net, len(X), optimizer, epochs, write_back):
         return None
     space = RowSpace(net, prepare(X, transform, net.dtype))
     if held_out is not None:
         X_val = space.coordinates(prepare(held_out[0], transform, net.dtype))
         space.held_out = X_val, held_out[1]
-    return space if space.finite else None  # without it, the products may be finite
+    return space if space.finite else None  # without a row space, the products may be finite
 
 
 @contextmanager
 def fixed_input(net: Sequential, batches: Batches) -> Iterator[None]:
-    """Let a dense first layer keep the full batch, which is the same at every step."""
+    """Let a dense first layer keep a copy of the full batch, the same at every step."""
     first = net.layers[0]
     if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
         yield
@@ -299,24 +299,24 @@ def _evaluate(
 
 @final
 class _Interrupt:
-    """Take note of the first Ctrl-C, so that no step is left half done; true once it came."""
+    """Record the first Ctrl-C, so that each step is completed; true after Ctrl-C."""
 
-    seen = False
+    pressed = False
 
     def __enter__(self) -> Self:
-        # only the main thread may; and a process that ignores Ctrl-C still ignores it
+        # only the main thread may set a handler; a process that ignores Ctrl-C still ignores it
         self._active = threading.current_thread() is threading.main_thread() and (
             signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None)
         )
         if self._active:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = signal.signal(signal.SIGINT, self._record)
         return self
 
     def __bool__(self) -> bool:
-        return self.seen
+        return self.pressed
 
-    def _note(self, signum: int, frame: Any) -> None:
-        self.seen = True
+    def _record(self, signum: int, frame: Any) -> None:
+        self.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def __exit__(self, *error: object) -> None:

@@ -75,21 +75,21 @@ def _checked_rows(
 
 
 def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:
-    """Name the first number that is not finite in the network's dtype, some rows at a time."""
+    """Refuse numbers that are not finite in the network's dtype; check some rows at a time."""
     for start in range(0, len(X), 1024):
         with np.errstate(over="ignore"):
             finite = np.isfinite(X[start : start + 1024].astype(dtype, copy=False))
         if not finite.all():
-            row, *place = (int(i) for i in np.argwhere(~finite)[0])
-            where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+            row, *index = (int(i) for i in np.argwhere(~finite)[0])
+            position = f"column {index[0]}" if len(index) == 1 else f"index {tuple(index)}"
             raise TrainingError(
-                f"{name} holds {X[start + row, *place]} in row {start + row}, {where}: "
+                f"{name} holds {X[start + row, *index]} in row {start + row}, {position}: "
                 f"a network needs finite {dtype} numbers"
             )
 
 
 def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
-    """Check one weight per row, or pass on None."""
+    """Check one weight per row; None stays None."""
     if sample_weight is None:
         return None
     given = np.asarray(sample_weight)
@@ -107,7 +107,7 @@ def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
 def with_class_weights(
     weight: Array | None, loss: Loss, y: Array, n_out: int, class_weight: ClassWeight | None
 ) -> Array | None:
-    """Multiply the weight of every training row by that of its class."""
+    """Multiply the weight of every training row by the weight of its class."""
     if class_weight is not None:
         if "binary" in loss.tasks and n_out == 1:
             classes, n_classes = is_positive(y[:, 0]).astype(np.intp), 2
@@ -152,7 +152,7 @@ def _class_weights(
 
 
 def _split(m: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw which rows to train on and which to validate with."""
+    """Draw the rows to train on and the rows to validate with."""
     check_range("fit", "validation_fraction", share, "(0, 1)")
     n_out = round(m * share)
     if not 0 < n_out < m:

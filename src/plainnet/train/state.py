@@ -25,7 +25,7 @@ FitOptions = dict[str, Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The whole state of a training before one of its batches."""
+    """The state of a training before one of its batches."""
 
     arrays: dict[str, Array]
     metadata: dict[str, Any]
@@ -37,10 +37,10 @@ class CheckpointStore(ABC):
     Attributes
     ----------
     every : float or None
-        Epochs from one checkpoint to the next, 0.5 for two an epoch; the first is of the start.
-        None keeps one only when Ctrl-C ends the training early.
-    found : Checkpoint or None
-        The checkpoint to resume from; None begins anew.
+        Epochs from one checkpoint to the next, such as 0.5; the first is saved at the start. With
+        None, a checkpoint is saved only when Ctrl-C ends the training.
+    checkpoint : Checkpoint or None
+        The checkpoint to resume from; with None, a new training starts.
 
     Examples
     --------
@@ -64,13 +64,13 @@ class CheckpointStore(ABC):
     """
 
     every: float | None = None
-    found: Checkpoint | None = None
+    checkpoint: Checkpoint | None = None
 
     @abstractmethod
     def begin(
         self, net: Sequential, train_step: TrainStep, rows: FitRows, options: FitOptions
     ) -> None:
-        """Compare a training with the one that ``found`` is of, before its first step.
+        """Check before the first step that ``checkpoint`` belongs to this training.
 
         Parameters
         ----------
@@ -79,17 +79,17 @@ class CheckpointStore(ABC):
         train_step : TrainStep
             Loss and optimizer.
         rows : sequence of array or None
-            X, y and weights to train on, X and y to validate with if there are any, and what the
-            network takes for the first row.
+            X, y and weights to train on, X and y to validate with if any, and the network's input
+            for the first row.
         options : dict
-            The other choices of `fit`, by name; also ``batches``, how many an epoch has,
-            ``generator``, the kind that draws the order of the rows, and ``row space``, None
-            unless the training runs in it and so needs the first weights.
+            The other arguments of `fit`, by name; also ``batches``, the number of batches in an
+            epoch, ``generator``, the type of the generator that draws the order of the rows, and
+            ``row space``, None unless the training runs in it and so needs the initial weights.
 
         Raises
         ------
         PlainnetError
-            If ``found`` is of another training.
+            If ``checkpoint`` belongs to another training.
         """
 
     @abstractmethod
@@ -126,7 +126,7 @@ class TrainingState:
     def begin(
         self, store: CheckpointStore | None, net: Sequential, rows: FitRows, options: FitOptions
     ) -> None:
-        """Resume from the checkpoint that the store has found, if any."""
+        """Resume from the checkpoint of the store, if any."""
         if store is None:
             return
         if self.rng is net.rng:
@@ -138,9 +138,9 @@ class TrainingState:
         self._every = every and max(1, round(min(every * len(self.batches), 2**53)))
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
-        if store.found is not None:
+        if store.checkpoint is not None:
             try:
-                self._restore(store.found)
+                self._restore(store.checkpoint)
             except (LookupError, TypeError, OverflowError, ValueError) as error:
                 raise PlainnetError(f"the checkpoint does not fit this training: {error}") from None
 
@@ -161,7 +161,7 @@ class TrainingState:
         return bool(interrupted)
 
     def _state(self) -> dict[str, Array]:
-        """Return the arrays that are filled in place, by name."""
+        """Return the arrays that are restored in place, by name."""
         optimizer = self.train_step.optimizer
         slots = {f"optimizer.{name}": array for name, array in optimizer.state.items()}
         return {"theta": self.train_step.net.params.theta, **slots}

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-import numpy as np
-
 from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
-from plainnet.data.columns import text_from_number
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, image_files, read_files
 from plainnet.data.targets import Target
+from plainnet.explain.example import prediction_texts
 from plainnet.export.csv_cell import csv_cell
 from plainnet.formatting import percent
 from plainnet.model import Model
@@ -91,7 +89,9 @@ class Predictions:
         rows.writerow(map(cell, head))
         rows.writerows(
             [*map(cell, (name, *predicted)), *(f"{share:.6g}" for share in row)]
-            for name, predicted, row in zip(self.names, self._decode(self.A), shares, strict=True)
+            for name, predicted, row in zip(
+                self.names, prediction_texts(self.target, self.A), shares, strict=True
+            )
         )
         return content.getvalue()
 
@@ -106,7 +106,10 @@ class Predictions:
         elif task == "multilabel":
             pairs = [zip(classes, row, strict=True) for row in A]
             shares = [", ".join(f"{name} {percent(float(p))}" for name, p in row) for row in pairs]
-        rows = [[name, *row] for name, row in zip(self.names, self._decode(A), strict=False)]
+        rows = [
+            [name, *row]
+            for name, row in zip(self.names, prediction_texts(self.target, A), strict=False)
+        ]
         if task != "regression":
             head.append("probability")
             rows = [[*row, share] for row, share in zip(rows, shares, strict=True)]
@@ -117,15 +120,6 @@ class Predictions:
         if self.target.task != "regression" or len(self.target.columns) == 1:
             return ["prediction"]
         return [f"prediction of {name}" for name in self.target.columns]
-
-    def _decode(self, A: Array) -> list[list[str]]:
-        decoded = self.target.decode(A)
-        if self.target.task == "regression":
-            return [list(map(text_from_number, row)) for row in decoded]
-        if self.target.task == "multilabel":
-            labels = np.array(self.target.classes, dtype=object)
-            return [[";".join(labels[row])] for row in decoded]
-        return [[str(name)] for name in decoded]
 
 
 def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Predictions:

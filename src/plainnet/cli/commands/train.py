@@ -121,7 +121,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
     path, config = job.path, job.config
     doctor_watch = DoctorWatch(config)
     checkpoints.attach("doctor_watch", doctor_watch.state)
-    found = checkpoints.found
+    checkpoint = checkpoints.checkpoint
     n_notes = 0
     result: Run | None = None
     try:
@@ -135,7 +135,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
                 show_checkpoints(console, checkpoints)
                 display.start(data.target)
                 doctor_watch.ready(data, net)
-                if found is not None:
+                if checkpoint is not None:
                     with checkpoints.validated() as content:
                         doctor_watch.restore(content)
 
@@ -151,7 +151,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
                 ready=ready,
                 checkpoints=checkpoints,
             )
-            before = 0 if found is None else found.metadata["epoch"] - 1
+            before = 0 if checkpoint is None else checkpoint.metadata["epoch"] - 1
             show_end(console, result, display.finish(), before=before, detail=job.detail)
         print_notes(result.data.notes[n_notes:], console)
         diagnose(console, doctor_watch, result)
@@ -226,12 +226,13 @@ def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Da
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
     """Show where checkpoints are saved, and where the training resumes."""
-    every, folder, found = checkpoints.every, relative_path(checkpoints.folder), checkpoints.found
+    every, folder = checkpoints.every, relative_path(checkpoints.folder)
+    checkpoint = checkpoints.checkpoint
     if every is not None:
         interval = "epoch" if every == 1 else f"{every:,g} epochs"
         print_line(console, f"Checkpoints: every {interval} in {folder}")
-    if found is not None:
-        epoch, batch = found.metadata["epoch"], found.metadata["batch"]
+    if checkpoint is not None:
+        epoch, batch = checkpoint.metadata["epoch"], checkpoint.metadata["batch"]
         after = f", after its batch {batch:,}" if batch else ""
         print_line(console, f"Resuming at epoch {epoch:,}{after}")
     elif every is not None:
