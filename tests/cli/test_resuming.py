@@ -478,7 +478,7 @@ def test_truncated_checkpoint_is_reported(
     newest.write_bytes(newest.read_bytes()[:-100])
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "Note: 'survey.run/checkpoint-0000000018.safetensors' is not a whole" in outcome.out
+    assert "Note: 'survey.run/checkpoint-0000000018.safetensors' is not a complete" in outcome.out
     assert (tmp_path / "survey.safetensors").read_bytes() == uninterrupted
 
 
