@@ -152,7 +152,7 @@ def test_it_trains_saves_and_loads(tmp_path):
 def test_it_is_explained():
     seen = explain(trained(), FRAME, row=3).trace
     assert [step.formula for step in seen.steps][1:3] == ["Y = g X", "Y = sin(X)"]
-    formulas = {one.name: one.formula for one in seen.gradients}
+    formulas = {one.by: one.formula for one in seen.gradients}
     assert formulas["scale1.g"] == "dg = column sums of dY X"
     assert formulas["z1"] == "dX = g dY"
     assert formulas["z2"] == "dZ = f tanh(Z - y) / (m k)"
