@@ -198,7 +198,7 @@ class Model:
             For a table model a DataFrame or a file; for an image model pictures, a file, or a
             folder whose files are taken in sorted order.
         notes : list of str, optional
-            Collects remarks for a person, such as categories never seen before.
+            Collects remarks for a person, such as unknown categories.
 
         Returns
         -------
@@ -290,7 +290,7 @@ class Model:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one file, whole or not at all.
+        """Write the model to one file, atomically.
 
         The longest parts of a record that is too long for a file are left out, with a note in it.
 
@@ -346,9 +346,9 @@ class Model:
             schema, target = kind.from_json(stored["schema"]), Target.from_json(stored["target"])
             loss = _loss(target.task, stored["loss"])
             extras = {n: a for n, a in tensors.items() if n.startswith(EXTRAS)}
-            own = {n: a for n, a in tensors.items() if n not in extras}
+            params = {n: a for n, a in tensors.items() if n not in extras}
             _check_layers(stored["network"].get("layers"))
-            net = Sequential.from_config(stored["network"], own)
+            net = Sequential.from_config(stored["network"], params)
             return cls(schema, target, net, loss, stored["record"], extras)
         except PlainnetError as error:
             reason = str(error)  # may quote the file, at any length

@@ -306,7 +306,7 @@ def test_missing_file_and_folder_raise(tmp_path: Path) -> None:
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n"])
 def test_invalid_delimiter_raises(tmp_path: Path, delimiter: str) -> None:
     assert refusal(written(tmp_path, PLAIN), delimiter) == (
-        f"The delimiter {delimiter!r} is not one character that can stand between cells; "
+        f"The delimiter {delimiter!r} is not one character that can separate cells; "
         "give one such as ',' ';' '|' or 'tab'."
     )
 

@@ -76,7 +76,7 @@ def step(number: int) -> str:
 
 def refused(folder: Path) -> str:
     with pytest.raises(ModelFileError) as error:
-        Checkpoints.load(folder, tell=pytest.fail)
+        Checkpoints.load(folder, warn=pytest.fail)
     assert "\n" not in str(error.value)
     return str(error.value).replace(str(folder), "FOLDER")
 
@@ -163,7 +163,7 @@ def test_truncated_checkpoint_falls_back_to_the_previous_one(cut, share):
     newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
     checkpoints = Checkpoints.load(cut, notes.append)
     [note] = notes
-    assert note.startswith(f"'{newest}' is not a whole checkpoint file (")
+    assert note.startswith(f"'{newest}' is not a complete checkpoint file (")
     assert note.endswith(f"): train again, if there is no other; resuming from {step(20)}, the "
                          "one before")  # fmt: skip
     assert "\n" not in note
@@ -195,7 +195,7 @@ def test_no_valid_checkpoint_raises(cut):
     for file in cut.glob("checkpoint-*"):
         file.write_bytes(b"")
     assert refused(cut).startswith(
-        f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is not a whole checkpoint file"
+        f"no checkpoint in 'FOLDER' can be used: 'FOLDER/{step(24)}' is not a complete checkpoint"
     )
 
 

@@ -312,10 +312,10 @@ def test_truncated_file_raises(path):
     for size in range(0, len(whole), 37):
         path.write_bytes(whole[:size])
         assert re.fullmatch(
-            r"FILE is not a whole model file \(.*\): save or download it again", message(path)
+            r"FILE is not a complete model file \(.*\): save or download it again", message(path)
         )
     path.write_bytes(whole + b"\0")
-    assert message(path).startswith("FILE is not a whole model file (")
+    assert message(path).startswith("FILE is not a complete model file (")
 
 
 @pytest.mark.parametrize("change", [0x01, 0x20, 0x80, 0xFF])
@@ -471,7 +471,7 @@ def test_pickle_is_not_executed(tmp_path):
             return os.mkdir, (str(tmp_path / "run"),)
 
     (tmp_path / "m").write_bytes(pickle.dumps(Bomb()))
-    assert message(tmp_path / "m").startswith("FILE is not a whole model file")
+    assert message(tmp_path / "m").startswith("FILE is not a complete model file")
     assert os.listdir(tmp_path) == ["m"]
 
 
@@ -495,7 +495,7 @@ def test_declared_sizes_are_not_allocated(path, size):
             struct.pack("<Q", len(array)) + array + b"\0" * 64,
         ):
             path.write_bytes(damaged)
-            assert message(path).startswith("FILE is not a whole model file (")
+            assert message(path).startswith("FILE is not a complete model file (")
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()

@@ -39,8 +39,8 @@ def __getattr__(name: str) -> "Any":
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'plainnet.data' has no attribute {name!r}")
     module = import_module(f"plainnet.data.{_MODULE_OF[name]}")
-    globals()[name] = found = getattr(module, name)
-    return found
+    globals()[name] = value = getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:

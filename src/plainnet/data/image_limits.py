@@ -98,8 +98,8 @@ def _count_scans(path: Path) -> int:
     """Count the scans of a JPEG: each decodes all pixels again."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = at = 0
-        while found := _MARKER.search(data, at):
-            marker, at = found[1][0], found.end()
+        while match := _MARKER.search(data, at):
+            marker, at = match[1][0], match.end()
             if marker == _END:
                 break
             if marker in _ALONE:

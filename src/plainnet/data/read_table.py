@@ -1,4 +1,4 @@
-"""Read a table in any common format as a DataFrame, with the cells as written."""
+"""Read a table in any common format as a DataFrame; cells of text files stay text."""
 
 import csv
 import io
@@ -102,7 +102,7 @@ def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
     return frame.set_axis(names, axis=1)
 
 
-def absent_column(name: str, present: list[str], what: str) -> DataError:
+def absent_column(name: str, present: list[str], reason: str) -> DataError:
     """Return the error for a missing column, with a similar name if there is one."""
     spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
     # Comparing long names would take hours.
@@ -113,13 +113,13 @@ def absent_column(name: str, present: list[str], what: str) -> DataError:
         hint = f"did you mean {shortened(spelled[near[0]])}?"
     else:
         hint = f"it has {listed(present, 8)}."
-    return DataError(f"The table has no column {shortened(name)} ({what}); {hint}")
+    return DataError(f"The table has no column {shortened(name)} ({reason}); {hint}")
 
 
-def _refuse_delimiter(delimiter: str | None, what: str) -> None:
+def _refuse_delimiter(delimiter: str | None, source: str) -> None:
     if delimiter is not None:
         raise DataError(
-            f"A delimiter ({delimiter!r}) was given for {what}, which has none; leave it out."
+            f"A delimiter ({delimiter!r}) was given for {source}, which has none; leave it out."
         )
 
 
@@ -189,9 +189,11 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
         for row, (line, record) in enumerate(kept, start=1)
     )
     columns: list[list[str]] = [[] for _ in header]
-    seen: dict[str, str] = {}
+    shared: dict[str, str] = {}
     while block := list(islice(rows, _BLOCK)):  # lists of all rows would take twice the memory
-        same = seen.setdefault if len(seen) < _KNOWN else seen.get  # equal cells share one text
+        same = (
+            shared.setdefault if len(shared) < _KNOWN else shared.get
+        )  # equal cells share one text
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
             column.extend(map(same, cells, cells))
     if not columns[0] and not empty:
@@ -234,7 +236,7 @@ def _checked_delimiter(delimiter: str) -> str:
     delimiter = _DELIMITER_NAMES.get(delimiter, delimiter)
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise DataError(
-            f"The delimiter {delimiter!r} is not one character that can stand between cells; "
+            f"The delimiter {delimiter!r} is not one character that can separate cells; "
             "give one such as ',' ';' '|' or 'tab'."
         )
     return delimiter

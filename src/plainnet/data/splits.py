@@ -86,13 +86,13 @@ def fold(
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(source.labels[train], k, folds_rng, groups)
 
-    def one(i: int) -> "Dataset":
-        others, own = dealt[i]
-        return source.dataset(train[others], None, train[own])
+    def make_fold(i: int) -> "Dataset":
+        others, tested = dealt[i]
+        return source.dataset(train[others], None, train[tested])
 
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
     kept = 1 if isinstance(source, ImageSource) else k
-    return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(one))
+    return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(make_fold))
 
 
 def _parts(
@@ -226,7 +226,7 @@ def _by_groups(
     groups: NDArray[Any],
     names: list[Any],
 ) -> Indices:
-    """Choose a side for each row, group by group: the one that lacks its classes most."""
+    """Choose a side for each row, group by group: the side that needs its classes most."""
     if groups.shape != classes.shape:
         raise DataError(f"there are {len(classes):,} rows, but {len(groups):,} group numbers")
     _, number = np.unique(groups, return_inverse=True)
@@ -269,19 +269,19 @@ def _deal(
     shares: list[float],
 ) -> Indices:
     """Deal groups to the sides; return the side of each group."""
-    want = [[n * share for n in counts] for share in shares]
-    lack = [[1.0] * len(counts) for _ in shares]  # the unmet part of each wish
-    room = [0] * len(shares)
+    wanted = [[n * share for n in counts] for share in shares]
+    unmet = [[1.0] * len(counts) for _ in shares]  # share of `wanted`
+    free = [0] * len(shares)
     sides = np.zeros(len(members), np.int64)
     for group in order:
-        need = [sum(n / counts[k] * own[k] for k, n in members[group]) for own in lack]
+        need = [sum(n / counts[k] * left[k] for k, n in members[group]) for left in unmet]
         # Of equal needs the largest side takes the group, and of equal sides the emptiest.
-        wishes = list(zip(need, shares, room, strict=True))
-        side = wishes.index(max(wishes))
+        priorities = list(zip(need, shares, free, strict=True))
+        side = priorities.index(max(priorities))
         sides[group] = side
         for k, n in members[group]:
-            lack[side][k] -= n / want[side][k]
-            room[side] -= n
+            unmet[side][k] -= n / wanted[side][k]
+            free[side] -= n
     return sides
 
 
@@ -298,5 +298,5 @@ def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
         cells = np.column_stack(numbered) if numbered else np.zeros((len(cells), 0))
     elif cells.dtype.kind == "f":
         cells = cells + 0  # -0 becomes 0
-        cells[np.isnan(cells)] = np.nan  # one of the many NaN
+        cells[np.isnan(cells)] = np.nan  # the same bytes for every NaN
     return np.ascontiguousarray(cells)

@@ -98,7 +98,7 @@ def _field(column: dict[str, Any]) -> dict[str, Any]:
     else:
         known = [(str(index), level) for index, level in enumerate(column["levels"])]
         known.append((str(len(known)), "another value"))
-    options = [(value, words, words == column["fill"]) for value, words in known]
+    options = [(value, text, text == column["fill"]) for value, text in known]
     hint = f"Usually {column['fill']}"
     return {"name": name, "kind": kind, "options": [*options, ("", "missing", False)], "hint": hint}
 

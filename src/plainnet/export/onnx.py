@@ -116,7 +116,7 @@ def _numbers(graph: Graph, columns: dict[str, NumberColumn]) -> list[str]:
 
 
 def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
-    """Look up the column's own encoding of each known text, of unknown text, and of none."""
+    """Look up the column's encoding of each known text, of unknown text, and of a missing cell."""
     known = _known(column)
     unknown = "x" * (1 + max(map(len, known), default=0))
     cells = Cells.read(pd.Series([*known, unknown, None], name=column.name, dtype=object))
@@ -143,8 +143,8 @@ def _known(column: FeatureColumn) -> list[str]:
         return list(column.levels)
     if isinstance(column, IndicatorColumn):
         return []
-    words = [*chain(*YES_NO_PAIRS), "0", "1"]
-    cased = (product(*({c.lower(): 0, c.upper(): 0} for c in word)) for word in words)
+    spellings = [*chain(*YES_NO_PAIRS), "0", "1"]
+    cased = (product(*({c.lower(): 0, c.upper(): 0} for c in text)) for text in spellings)
     return ["".join(letters) for letters in chain.from_iterable(cased)]
 
 

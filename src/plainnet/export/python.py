@@ -56,7 +56,7 @@ def to_python(model: Model) -> str:
         "n_out": target.n_out,
         "dtype": model.net.dtype.name,
         "batch": model.net.batch_rows,
-        "facts": [*_facts_of_target(target), *_facts_of_schema(model)],
+        "constants": [*_target_constants(target), *_input_constants(model)],
         "calls": [(_call(functions, spec), _sizes(spec)) for spec in layers],
         "layers": _pieces("layers", {functions[spec.kind] for spec in layers}),
         "kinds": kinds,
@@ -76,11 +76,11 @@ def to_python(model: Model) -> str:
     return _template().render(context, imports=needed)
 
 
-def _facts_of_target(target: Target) -> list[tuple[str, str, str]]:
+def _target_constants(target: Target) -> list[tuple[str, str, str]]:
     """Return the constants of the target: name, value and comment."""
     if target.task != "regression":
-        says = "The network gives the probability of the second." if target.task == "binary" else ""
-        return [("CLASSES", _literal(list(target.classes)), says)]
+        note = "The network gives the probability of the second." if target.task == "binary" else ""
+        return [("CLASSES", _literal(list(target.classes)), note)]
     return [
         ("TARGETS", _literal(list(target.columns)), ""),
         ("MEAN", _literal(list(target.mean)), "The network gives (number - MEAN) / SCALE."),
@@ -88,7 +88,7 @@ def _facts_of_target(target: Target) -> list[tuple[str, str, str]]:
     ]
 
 
-def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
+def _input_constants(model: Model) -> list[tuple[str, str, str]]:
     """Return the constants of the input: name, value and comment."""
     schema = model.schema
     if isinstance(schema, ImageSchema):
@@ -99,8 +99,8 @@ def _facts_of_schema(model: Model) -> list[tuple[str, str, str]]:
         ]
     unused = ("low", "high")
     known = [{k: v for k, v in c.items() if k not in unused} for c in column_specs(schema)]
-    says = f'Statistics of {schema.rows:,} training rows; "marked" by a feature for missing cells.'
-    return [("COLUMNS", _literal(known), says)]
+    note = f'Statistics of {schema.rows:,} training rows; "marked" by a feature for missing cells.'
+    return [("COLUMNS", _literal(known), note)]
 
 
 def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
@@ -116,9 +116,9 @@ def _sizes(spec: LayerSpec) -> str:
 
 def _literal(value: Any, margin: str = "") -> str:
     """Write a value as a Python literal, in lines of limited length."""
-    whole = repr(value)
-    if len(margin) + len(whole) <= _WIDTH - 20 or not isinstance(value, list | dict):
-        return whole
+    text = repr(value)
+    if len(margin) + len(text) <= _WIDTH - 20 or not isinstance(value, list | dict):
+        return text
     inner = margin + "    "
     if isinstance(value, dict):
         items = [f"{key!r}: {_literal(each, inner)}" for key, each in value.items()]
@@ -165,7 +165,7 @@ def _layer_functions() -> dict[str, str]:
 
 
 def _pieces(file: str, wanted: Iterable[str]) -> str:
-    """Return functions and constants of a file, with everything in it that they use."""
+    """Return functions and constants of a file, with all that they use."""
     text = _source(file)
     sources: dict[str, list[str]] = {}
     uses: dict[str, set[str]] = {}

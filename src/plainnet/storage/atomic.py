@@ -19,7 +19,7 @@ _UMASK = threading.Lock()  # reading the umask sets it for a moment
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one as it was."""
+    """Write a complete file, or leave the old one unchanged."""
     path = writable(path)
     try:
         temporary, file = _temporary(path)
@@ -34,7 +34,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
                 os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:  # names no file, or the temporary one
+    except OSError as error:  # without a name, or with the temporary one
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     _remove_leftovers(path)
 
@@ -53,7 +53,7 @@ def writable(path: str | Path) -> Path:
         return target
     if stat.S_ISDIR(old.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(old.st_mode):  # /dev/null stays what it is
+    if not stat.S_ISREG(old.st_mode):  # such as /dev/null
         raise OSError(errno.EINVAL, "not an ordinary file", str(path))
     if not old.st_mode & 0o222 or not os.access(target, os.W_OK):
         raise PermissionError(
@@ -72,33 +72,33 @@ def resolve(path: str | Path) -> Path:
     done, links = Path(left.pop()), 0
     while left:
         part = left.pop()
-        here = done.parent if part == ".." else done / part
+        step = done.parent if part == ".." else done / part
         try:
-            found = here.lstat()
+            status = step.lstat()
         except FileNotFoundError:  # so it is no link
-            found = None
-        if found is None or not stat.S_ISLNK(found.st_mode):
-            done = here
+            status = None
+        if status is None or not stat.S_ISLNK(status.st_mode):
+            done = step
             continue
         links += 1
         if links > _MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        if not _is_trusted(found):
+        if not _is_trusted(status):
             raise PermissionError(
                 errno.EACCES,
-                f"{str(here)!r} is a link of another user and is not followed: give another name",
+                f"{str(step)!r} is a link of another user and is not followed: give another name",
                 str(path),
             )
-        target = here.readlink()
+        target = step.readlink()
         if target.is_absolute():
             done = Path(target.anchor)
         left += reversed(target.parts[target.is_absolute() :])
     return done
 
 
-def _is_trusted(found: os.stat_result) -> bool:
+def _is_trusted(status: os.stat_result) -> bool:
     """Whether a file or link belongs to this user or to root."""
-    return not _POSIX or found.st_uid in (0, os.geteuid())
+    return not _POSIX or status.st_uid in (0, os.geteuid())
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
@@ -156,8 +156,8 @@ def _remove_leftovers(path: Path) -> None:
     name = f".{glob.escape(path.name[:50])}.{'[0-9a-f]' * 8}.tmp"
     with suppress(OSError):
         for leftover in path.parent.glob(name):
-            found = leftover.lstat()
-            if stat.S_ISREG(found.st_mode) and _POSIX and found.st_uid == os.geteuid():
+            status = leftover.lstat()
+            if stat.S_ISREG(status.st_mode) and _POSIX and status.st_uid == os.geteuid():
                 with open(leftover, "rb+") as file:
                     if _lock(file, wait=False):
                         leftover.unlink(missing_ok=True)

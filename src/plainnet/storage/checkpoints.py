@@ -31,20 +31,20 @@ _REASON = 500  # characters of the reason why a file cannot be used
 _ARRAYS = ("theta", "sums", "best.theta", "best.loss", *(f"history.{name}" for name in COLUMNS))
 _FINITE = ("theta", "best.theta", "best.loss", "history.loss", "history.val_loss", "history.lr")
 _EVERY_EPOCH = ("loss", "lr", "seconds")  # columns of the history without gaps
-_WORDS = {  # of each generator: the lists in its state, their length and bits
+_STATE_LISTS = {  # of each generator: the lists in its state, their length and bits
     "MT19937": (("key", 624, 32),),
     "Philox": (("counter", 4, 64), ("key", 2, 64)),
     "SFC64": (("state", 4, 64),),
 }
 
-Tell = Callable[[str], object]
+Warn = Callable[[str], object]
 
 
 @final
 class Checkpoints(CheckpointStore):
     """A folder that keeps the last two states of a training; give it to `train` or `fit`.
 
-    A checkpoint is written whole or not at all, and then the oldest is removed. If one cannot be
+    A checkpoint is written atomically, and then the oldest is removed. If one cannot be
     written, because the disk is full, the training continues.
 
     Parameters
@@ -54,7 +54,7 @@ class Checkpoints(CheckpointStore):
     every : float, optional
         Epochs from one checkpoint to the next, 0.5 for two in each epoch; the first is of the
         start. By default one is written only when Ctrl-C ends the training early.
-    tell : callable, optional
+    warn : callable, optional
         Called with a sentence when something goes wrong; by default it becomes a warning.
 
     Raises
@@ -69,8 +69,8 @@ class Checkpoints(CheckpointStore):
     >>> from plainnet import MeanSquaredError, fit, mlp
     >>> X, y, loss = np.eye(4), np.arange(4.0), MeanSquaredError()
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     whole, half = mlp(4), mlp(4)
-    ...     history = fit(whole, X, y, loss=loss, epochs=20)
+    ...     full, half = mlp(4), mlp(4)
+    ...     history = fit(full, X, y, loss=loss, epochs=20)
     ...     checkpoints = Checkpoints(f"{folder}/a.run", every=5)
     ...     try:
     ...         history = fit(half, X, y, loss=loss, epochs=20, checkpoints=checkpoints,
@@ -80,17 +80,17 @@ class Checkpoints(CheckpointStore):
     ...     checkpoints = Checkpoints.load(f"{folder}/a.run")
     ...     history = fit(half, X, y, loss=loss, epochs=20, checkpoints=checkpoints)
     the power failed after checkpoint-0000000010.safetensors
-    >>> len(history), np.array_equal(half.params.theta, whole.params.theta)
+    >>> len(history), np.array_equal(half.params.theta, full.params.theta)
     (20, True)
     """
 
     def __init__(
-        self, folder: str | Path, every: float | None = None, tell: Tell | None = None
+        self, folder: str | Path, every: float | None = None, warn: Warn | None = None
     ) -> None:
         self.folder, self.every = Path(folder), every
-        self.last: Path | None = None  # the newest whole checkpoint of this training
+        self.last: Path | None = None  # the newest complete checkpoint of this training
         self.files = CheckpointFolder(self.folder)
-        self._tell: Tell = warnings.warn if tell is None else tell
+        self._warn: Warn = warnings.warn if warn is None else warn
         self._attached: dict[str, Callable[[], Any]] = {}
         self._stored: Mapping[str, Any] = {}
         if every is None:
@@ -110,11 +110,11 @@ class Checkpoints(CheckpointStore):
     def load(
         cls,
         folder: str | Path,
-        tell: Tell | None = None,
+        warn: Warn | None = None,
         check: Callable[[Self], object] | None = None,
     ) -> Self:
         """Load the newest usable checkpoint; `check` may refuse one with a `ModelFileError`."""
-        self = cls(folder, tell=tell)
+        self = cls(folder, warn=warn)
         if self.folder.is_file():
             raise ModelFileError(
                 f"{str(folder)!r} is a file: to resume a training, give the folder of its "
@@ -130,7 +130,7 @@ class Checkpoints(CheckpointStore):
                 reasons.append(str(error))
                 continue
             for reason in reasons:
-                self._tell(f"{reason}; resuming from {path.name}, the one before")
+                self._warn(f"{reason}; resuming from {path.name}, the one before")
             return self
         if not reasons:
             raise ModelFileError(
@@ -156,7 +156,7 @@ class Checkpoints(CheckpointStore):
         if check is not None:
             check(self)
         if (then := header["platform"]) != (now := _platform()):
-            self._tell(f"the training began with {then} and resumes with {now}: digits may differ")
+            self._warn(f"the training began with {then} and resumes with {now}: digits may differ")
 
     @contextmanager
     def validated(self) -> Iterator[JsonReader]:
@@ -184,9 +184,9 @@ class Checkpoints(CheckpointStore):
         self.require_same("first weights", lambda: initial)
         self.require_same("loss", lambda: f"{type(loss).__name__} {loss.config()}")
         self.require_same("optimizer", lambda: _optimizer_text(train_step.optimizer, steps))
-        everything = {**options, "l2": train_step.l2, "clip norm": train_step.clip_norm}
-        del everything["generator"]  # whose state is in every checkpoint
-        self.require_same("options", lambda: {k: _plain(v) for k, v in everything.items()})
+        named_options = {**options, "l2": train_step.l2, "clip norm": train_step.clip_norm}
+        del named_options["generator"]  # whose state is in every checkpoint
+        self.require_same("options", lambda: {k: _plain(v) for k, v in named_options.items()})
         self.require_same("rows", lambda: digest(*rows))
         if self.checkpoint is not None:
             with self.validated():
@@ -228,7 +228,7 @@ class Checkpoints(CheckpointStore):
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove all but the last two.
 
-        If the first cannot be written, the error is raised; a later one is told instead.
+        If the first cannot be written, the error is raised; a later error becomes a warning.
         """
         step = checkpoint.metadata["step"]
         path = self.files.file(step)
@@ -249,9 +249,9 @@ class Checkpoints(CheckpointStore):
                 raise
             last = "none" if self.last is None else self.last.name
             why = error.strerror if isinstance(error, OSError) else error
-            self._tell(f"{str(path)!r} could not be written ({why}); the last is {last}")
+            self._warn(f"{str(path)!r} could not be written ({why}); the last is {last}")
             return
-        self.files.prune({path, self.last})  # two, so that one is whole at any time
+        self.files.prune({path, self.last})  # two, so that one is complete at any time
         self.last = path
 
     def remove(self) -> None:
@@ -286,7 +286,7 @@ def _check_generator(state: JsonReader) -> None:
         inner.whole("state", 0, 2**128 - 1)
         if inner.whole("inc", 0, 2**128 - 1) % 2 == 0:  # its numbers could all be the same
             raise ModelFileError(f"'inc' of {state.where} should be odd")
-    for name, n, bits in _WORDS.get(kind, ()):
+    for name, n, bits in _STATE_LISTS.get(kind, ()):
         inner.wholes(name, 0, 2**bits - 1, n)
     if kind == "MT19937":
         inner.whole("pos", 0, 624)
@@ -374,14 +374,14 @@ def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.flo
 
 def digest(*arrays: Array | None) -> str:
     """Return a hash of numbers, shapes and types, to compare arrays by."""
-    whole = hashlib.sha256()
+    sha = hashlib.sha256()
     for array in arrays:
         if array is None:
-            whole.update(b"none")
+            sha.update(b"none")
         else:
-            whole.update(f"{array.dtype} {array.shape}".encode())
-            whole.update(np.ascontiguousarray(array).data)
-    return whole.hexdigest()
+            sha.update(f"{array.dtype} {array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()
 
 
 def _optimizer_text(optimizer: Optimizer, steps: int) -> str:

@@ -1,4 +1,4 @@
-"""Read the JSON of a model file, which anybody may have edited, field by field."""
+"""Read the JSON of a model file, which may have been edited, field by field."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite

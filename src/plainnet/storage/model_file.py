@@ -1,4 +1,4 @@
-"""Model files and checkpoints: safetensors with a JSON header, written whole or not at all.
+"""Model files and checkpoints: safetensors with a JSON header, written atomically.
 
 docs/file-format.md specifies them. Every claim of the header is checked against the size of the
 file before memory is allocated.
@@ -41,7 +41,7 @@ def write_model(
     path: str | Path,
     tensors: Mapping[str, Array],
     header: Mapping[str, Any],
-    what: FileKind = "model",
+    kind: FileKind = "model",
 ) -> None:
     """Write named arrays and a JSON header as one safetensors file."""
     from safetensors.numpy import save
@@ -51,57 +51,57 @@ def write_model(
             raise ModelFileError(
                 f"parameter {name!r} must hold float32 or float64 numbers, got {array.dtype}"
             )
-        if what == "model" and not np.isfinite(array).all():
+        if kind == "model" and not np.isfinite(array).all():
             raise ModelFileError(f"parameter {name!r} holds NaN or infinity: it is not saved")
         if not _is_name(name) or not _is_shape(list(array.shape)):
             raise ModelFileError(
                 f"parameter {shortened(name)} of shape {array.shape} has a name or a shape that a "
-                f"{what} file cannot hold: it is not saved"
+                f"{kind} file cannot hold: it is not saved"
             )
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:  # hash the header as it will be read: text as keys, lists for tuples
-        whole = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
+        complete = json.loads(_dumps({**header, "format": FORMAT, "version": __version__}))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"the header of a {what} file must be JSON: {error}") from None
-    whole.pop("digest", None)
-    whole["digest"] = _digest(contiguous, whole)
-    text = _dumps(whole)
-    content = save(contiguous, metadata={_KEYS[what]: text})
+        raise ModelFileError(f"the header of a {kind} file must be JSON: {error}") from None
+    complete.pop("digest", None)
+    complete["digest"] = _digest(contiguous, complete)
+    text = _dumps(complete)
+    content = save(contiguous, metadata={_KEYS[kind]: text})
     long = int.from_bytes(content[:8], "little") > MAX_HEADER or _nodes(text) > MAX_NODES
-    if long or not _is_sound(whole, DEEPEST):
+    if long or not _is_sound(complete, DEEPEST):
         raise ModelFileError(
-            f"the header of a {what} file must hold at most {MAX_HEADER:,} bytes, {MAX_NODES:,} "
-            f"values, {DEEPEST} levels of nested lists, and no whole number beyond 2**1024: it is "
+            f"the header of a {kind} file must hold at most {MAX_HEADER:,} bytes, {MAX_NODES:,} "
+            f"values, {DEEPEST} levels of nested lists, and no integer beyond 2**1024: it is "
             "not saved"
         )
     write_bytes(path, content)
 
 
 def read_model(
-    path: str | Path, what: FileKind = "model"
+    path: str | Path, kind: FileKind = "model"
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read a file of `write_model`, and check that nothing in it has changed."""
     try:
         if Path(path).is_dir():
-            raise ModelFileError(f"{str(path)!r} is a folder, not a {what} file")
+            raise ModelFileError(f"{str(path)!r} is a folder, not a {kind} file")
         if not Path(path).is_file():
-            raise ModelFileError(f"there is no {what} file {str(path)!r}")
+            raise ModelFileError(f"there is no {kind} file {str(path)!r}")
         with open(path, "rb") as file:
             described = _read_index(file)
-            header = _header(path, described.pop("__metadata__", None), what)
+            header = _header(path, described.pop("__metadata__", None), kind)
             entries = _entries(path, described, os.fstat(file.fileno()).st_size - file.tell())
             tensors = {entry.name: _array(file, entry) for entry in entries}
     except (_DamagedError, OSError) as error:
         raise ModelFileError(
-            f"{str(path)!r} is not a whole {what} file ({error}): {_ADVICE[what]}"
+            f"{str(path)!r} is not a complete {kind} file ({error}): {_ADVICE[kind]}"
         ) from None
     for name, array in tensors.items():
-        if what == "model" and not np.isfinite(array).all():
+        if kind == "model" and not np.isfinite(array).all():
             raise _no_numbers(path, name)
     if header.pop("digest", None) != _digest(tensors, header):
         raise ModelFileError(
             f"{str(path)!r} has been changed since plainnet wrote it (the digest differs): "
-            f"{_ADVICE[what]}"
+            f"{_ADVICE[kind]}"
         )
     return tensors, header
 
@@ -158,7 +158,7 @@ def _refuse(constant: str) -> NoReturn:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a key stands twice in an object")
+        raise ValueError("an object has a key twice")
     return value
 
 
@@ -166,16 +166,16 @@ def _is_sound(value: object, left: int) -> bool:
     """Return whether JSON has at most ``left`` levels, and only numbers that fit a float64."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
-        return left > 0 and all(_is_sound(one, left - 1) for one in inner)
+        return left > 0 and all(_is_sound(each, left - 1) for each in inner)
     return not isinstance(value, int | float) or -_BOUND < value < _BOUND
 
 
-def _header(path: str | Path, metadata: object, what: FileKind) -> dict[str, Any]:
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEYS[what]), str):
+def _header(path: str | Path, metadata: object, kind: FileKind) -> dict[str, Any]:
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEYS[kind]), str):
         raise ModelFileError(
-            f"{str(path)!r} is a safetensors file, but not a {what} that plainnet saved"
+            f"{str(path)!r} is a safetensors file, but not a {kind} that plainnet saved"
         )
-    header = _object(metadata[_KEYS[what]])
+    header = _object(metadata[_KEYS[kind]])
     if header is None:
         raise ModelFileError(f"{str(path)!r}: the header is not a JSON object")
     number = header.get("format")
@@ -189,7 +189,7 @@ def _header(path: str | Path, metadata: object, what: FileKind) -> dict[str, Any
 
 def _entries(path: str | Path, described: dict[str, Any], size: int) -> list[_Entry]:
     """Return the position of each array; they fill ``size`` bytes without gaps or overlaps."""
-    entries = [_entry(path, name, one) for name, one in described.items()]
+    entries = [_entry(path, name, entry) for name, entry in described.items()]
     entries.sort(key=lambda entry: entry[:2])
     end = 0
     for entry in entries:
@@ -204,17 +204,17 @@ def _entries(path: str | Path, described: dict[str, Any], size: int) -> list[_En
 def _entry(path: str | Path, name: str, described: object) -> _Entry:
     if not isinstance(described, dict) or set(described) != {"dtype", "shape", "data_offsets"}:
         raise _DamagedError(f"array {shortened(name)} needs a dtype, a shape and data_offsets")
-    kind, shape, offsets = described["dtype"], described["shape"], described["data_offsets"]
-    if not isinstance(kind, str) or kind not in DTYPES:
+    dtype, shape, offsets = described["dtype"], described["shape"], described["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _no_numbers(path, name)
     if not _is_name(name) or not _is_shape(shape) or not _is_shape(offsets) or len(offsets) != 2:
         raise _DamagedError(f"array {shortened(name)} has an impossible name, shape or offset")
     start, stop = offsets
-    if stop - start != prod(shape) * DTYPES[kind].itemsize:
+    if stop - start != prod(shape) * DTYPES[dtype].itemsize:
         raise _DamagedError(
-            f"array {shortened(name)} of {kind} {shape} does not take {stop - start:,} bytes"
+            f"array {shortened(name)} of {dtype} {shape} does not take {stop - start:,} bytes"
         )
-    return _Entry(start, stop, name, DTYPES[kind], shape)
+    return _Entry(start, stop, name, DTYPES[dtype], shape)
 
 
 def _is_name(name: str) -> bool:

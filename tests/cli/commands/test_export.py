@@ -104,7 +104,7 @@ def test_missing_folder(cli: Cli, trained: Path) -> None:
 
 def test_damaged_model(cli: Cli, trained: Path) -> None:
     trained.write_bytes(trained.read_bytes()[:-1])
-    assert "is not a whole model file" in refused(cli("export", trained, "--onnx", "a.onnx"))
+    assert "is not a complete model file" in refused(cli("export", trained, "--onnx", "a.onnx"))
     assert not Path("a.onnx").exists()
 
 
