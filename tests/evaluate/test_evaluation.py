@@ -1,4 +1,4 @@
-"""An evaluation says what its figures allow: better, no better, worse; and names a leak."""
+"""Evaluations: verdicts, leaked columns, baselines and stored evaluations."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def judged(frame, config=QUICK):
 
 def test_better_network_gets_a_better_verdict():
     frame, _ = table()
-    frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")  # no column says anything alone
+    frame["y"] = np.where(frame.a * frame.b > 0, "in", "out")  # no single column helps
     _, found = judged(frame)
     assert found.scores.main > 0.85
     assert found.verdict.startswith("Better than the best baseline, ")
@@ -140,8 +140,8 @@ def test_metrics_match_the_rows():
     assert found.probabilities.roc[0][0] == 0
     assert found.probabilities.cheapest is None
     threshold, cost = evaluate(result.model, test, costs=(1, 9)).probabilities.cheapest
-    said = p >= threshold
-    spent = np.sum(said & (test.y == 0)) + 9 * np.sum(~said & (test.y == 1))
+    positive = p >= threshold
+    spent = np.sum(positive & (test.y == 0)) + 9 * np.sum(~positive & (test.y == 1))
     assert cost == pytest.approx(spent / len(p))
     assert threshold < 0.5
 
@@ -228,8 +228,8 @@ def test_one_column_predicts_introverts(shared_data):
         assert not found["verdict"].startswith("Better")
         one = next(b for b in found["baselines"] if b["name"] == "column")
         name = one["description"].split()[0]
-        says = f"a single Yes/No column, {name!r} ({100 * one['accuracy']:.1f} %)"
-        assert says in found["verdict"]
+        phrase = f"a single Yes/No column, {name!r} ({100 * one['accuracy']:.1f} %)"
+        assert phrase in found["verdict"]
         assert f"{100 * found['accuracy']:.1f} % of 464 held-out rows right" in found["verdict"]
 
 
@@ -239,8 +239,8 @@ def test_color_predicts_pandas_and_bears(shared_data):
     assert not found["verdict"].startswith("Better")
     colors = next(b for b in found["baselines"] if b["name"] == "colors")
     assert colors["accuracy"] >= found["accuracy"]
-    says = "seven numbers of color with logistic regression "
-    assert f"as good or better: {says}({100 * colors['accuracy']:.1f} %)" in found["verdict"]
+    phrase = "seven numbers of color with logistic regression "
+    assert f"as good or better: {phrase}({100 * colors['accuracy']:.1f} %)" in found["verdict"]
 
 
 def scores(accuracy):
@@ -256,7 +256,12 @@ def scores(accuracy):
         ((-0.01, -0.05, 0.03), 0.0, True, "No better than the best"),
         ((-0.05, -0.09, -0.01), 0.0, True, "Worse than the best"),
         ((0.05, 0.01, 0.09), 0.4, False, "Better than the best"),
-        ((0.05, 0.01, 0.09), 0.9, False, "No verdict, for at least 90.0 % was trained on. Beside"),
+        (
+            (0.05, 0.01, 0.09),
+            0.9,
+            False,
+            "No verdict, for at least 90.0 % was trained on. Compared to",
+        ),
     ],
 )
 def test_interval_determines_the_verdict(difference, seen, held_out, opening):
@@ -266,10 +271,10 @@ def test_interval_determines_the_verdict(difference, seen, held_out, opening):
     share = Share(0.95, seen, 1.0) if seen else None
     case = Comparison(target, scores(0.9), (far, rival), held_out, False, share)
     held = "held-out " if held_out else ""
-    said = verdict(case)
-    assert said.startswith(opening)
-    assert f"x alone: 90.0 % of 1,234 {held}rows right, against 85.0 %" in said
-    assert "always no" not in said
+    sentence = verdict(case)
+    assert sentence.startswith(opening)
+    assert f"x alone: 90.0 % of 1,234 {held}rows right, against 85.0 %" in sentence
+    assert "always no" not in sentence
 
 
 def several(task, m=400):
@@ -278,8 +283,8 @@ def several(task, m=400):
     score = frame[["a", "b", "c"]].to_numpy() + noise
     if task == "multiclass":
         return frame.assign(y=np.array(["p", "q", "r"])[score.argmax(axis=1)])
-    words = np.where(score > [0, 1, 2], ["p", "q", "r"], "")
-    return frame.assign(y=[";".join(word for word in row if word) for row in words])
+    labels = np.where(score > [0, 1, 2], ["p", "q", "r"], "")
+    return frame.assign(y=[";".join(label for label in row if label) for row in labels])
 
 
 def mean_precision(came, p):
@@ -305,8 +310,8 @@ def test_every_label_and_class_has_its_curves(task):
         assert area == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=2e-3)
         assert one["average_precision"] == pytest.approx(mean_precision(came, p))
         threshold, f1 = one["best_f1"]
-        said = p >= threshold
-        assert f1 == pytest.approx(2 * (said & came).sum() / (said.sum() + came.sum()))
+        positive = p >= threshold
+        assert f1 == pytest.approx(2 * (positive & came).sum() / (positive.sum() + came.sum()))
         assert sum(line[2] for line in one["reliability"]) == len(came)
         tenths = np.minimum((p * 10).astype(int), 9)
         gaps = [abs(p[tenths == i].sum() - came[tenths == i].sum()) for i in range(10)]
@@ -332,10 +337,12 @@ def test_contradictory_labels_are_reported():
     frame = pd.DataFrame({"x": [0, 1] * 40, "y": ["p;q", "q", "p", "q"] * 20})
     result = train(frame, TrainConfig(epochs=1, task="multilabel", test_fraction=0))
     found = evaluate(result.model, result.data.train).findings
-    (said,) = [one for one in found if one.name == "contradictory labels"]
+    (finding,) = [one for one in found if one.name == "contradictory labels"]
     # of the 40 rows with x = 0 twenty are p;q and twenty p
-    assert said.message.endswith("no model can get more than 75.0 % of these rows entirely right.")
-    assert said.evidence == "40 rows in 1 group of equal rows"
+    assert finding.message.endswith(
+        "no model can get more than 75.0 % of these rows entirely right."
+    )
+    assert finding.evidence == "40 rows in 1 group of equal rows"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
@@ -349,9 +356,9 @@ def test_evaluation_reveals_no_single_row(task):
     found = evaluate(result.model, result.data.test)
     parts = [one for one in (found.probabilities, *found.per_class) if one is not None]
     text = json.dumps([one.to_json() for one in parts])
-    said = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
-    assert len(said) > 30
-    assert not np.isin(A, said).any()
+    written = [float(number) for number in re.findall(r"[0-9]\.[0-9]+(?:e-[0-9]+)?", text)]
+    assert len(written) > 30
+    assert not np.isin(A, written).any()
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,12 @@ def rows_of(extras):
 
 def matches(model, X):
     """Return whether a file has fingerprints, and which rows find their bit set."""
-    words, [part] = model.extras["rows.bits"].astype(np.int64), model.extras["rows.part"]
+    packed, [part] = model.extras["rows.bits"].astype(np.int64), model.extras["rows.part"]
     marks = hashes(X, model.schema)
-    place = (marks % np.uint64(16 * len(words))).astype(np.int64)
-    return (marks >> np.uint64(32)) < part * 2**32, (words[place // 16] >> place % 16) % 2 == 1
+    position = (marks % np.uint64(16 * len(packed))).astype(np.int64)
+    return (marks >> np.uint64(32)) < part * 2**32, (
+        packed[position // 16] >> position % 16
+    ) % 2 == 1
 
 
 # --- the attack ----------------------------------------------------------------------------------
@@ -80,14 +82,14 @@ def test_survey_rows_cannot_be_enumerated(shared_data_or_none, tmp_path):
     # nothing is there to compare with
     assert rows_of(model.extras) == []
     assert trained_share(model, tried[:1000]) is None
-    # where a number of the file is what the network says of a row, that is by chance
+    # where a number of the file is an output of the network, that is by chance
     p = model.predictions(tried)[:, 0].astype(np.float64)
     p = np.clip(p, 1e-12, 1 - 1e-12)
     numbers = sorted({*numbers_in(model.record), *numbers_in(model.schema.to_json())})
     right = hits = 0
-    for said in (p, 1 - p, np.log(p / (1 - p)), -np.log(p), -np.log(1 - p), p**2, (1 - p) ** 2):
-        order = np.argsort(said)
-        ends = np.searchsorted(said[order], np.add.outer([-1e-7, 1e-7], numbers))
+    for values in (p, 1 - p, np.log(p / (1 - p)), -np.log(p), -np.log(1 - p), p**2, (1 - p) ** 2):
+        order = np.argsort(values)
+        ends = np.searchsorted(values[order], np.add.outer([-1e-7, 1e-7], numbers))
         found = np.concatenate([order[low:high] for low, high in ends.T])
         right, hits = right + int((trained | tested)[found].sum()), hits + len(found)
     assert hits > 100

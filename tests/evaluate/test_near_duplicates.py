@@ -33,7 +33,7 @@ def jittered(X, size, seed=9):
 def test_repeated_rows_are_found(size, columns):
     X = rows(2000, columns)
     found = count_copies(np.vstack([X, jittered(X[:200], size / columns**0.5)]).astype(np.float32))
-    assert found.equal <= 2  # what float32 rounds to the same number
+    assert found.equal <= 2  # numbers that are equal in float32
     assert 196 <= found.equal + found.near <= 200
 
 
@@ -117,12 +117,12 @@ def test_near_duplicates_across_the_split_are_reported_and_grouped():
     found = evaluate(apart.model, apart.data.test, train=apart.data.train.X).findings
     (finding,) = named(found, "duplicates across the split")
     assert finding.message == "Some held-out rows are nearly equal to rows that were trained on."
-    said = int(finding.evidence.split()[0])
+    stated = int(finding.evidence.split()[0])
     # the pairs whose halves are on different sides, counted from the table
     test = set(apart.data.test_rows.tolist())
     pairs = [(i in test, 300 + i in test) for i in range(100)]
     across = sum(one != other for one, other in pairs)
-    assert said == across > 10
+    assert stated == across > 10
     kept = train(table(), TrainConfig(epochs=1, target=("y",), group_duplicates=True))
     found = evaluate(kept.model, kept.data.test, train=kept.data.train.X).findings
     assert not named(found, "duplicates across the split")

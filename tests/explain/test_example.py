@@ -81,18 +81,18 @@ def test_explanations_agree_with_predictions_for_every_task(target):
         Z = model.net.predict_logits(rows)
         one = model.loss.encode(y[row - 1 : row], model.net.n_out)
         assert explanation.trace.value == pytest.approx(model.loss(Z, one)[0], rel=1e-4, abs=1e-6)
-        said = model.predict(table)[row - 1]
+        predicted = model.predict(table)[row - 1]
         if model.target.task == "regression":
             given = [float(table[name][row - 1]) for name in target]
             assert [float(t) for t in explanation.truth.split(";")] == pytest.approx(
                 given, rel=1e-5
             )
-            assert [value for _, value in explanation.outputs] == pytest.approx(said, rel=1e-4)
+            assert [value for _, value in explanation.outputs] == pytest.approx(predicted, rel=1e-4)
         elif model.target.task == "multilabel":
-            assert (explanation.answer == "none") == (not said.any())
-            assert [p >= 0.5 for _, p in explanation.outputs] == said.tolist()
+            assert (explanation.answer == "none") == (not predicted.any())
+            assert [p >= 0.5 for _, p in explanation.outputs] == predicted.tolist()
         else:
-            assert explanation.answer == said
+            assert explanation.answer == predicted
             assert explanation.truth == table[target[0]][row - 1]
             assert sum(p for _, p in explanation.outputs) == pytest.approx(1)
         json.dumps(explanation.to_json(), allow_nan=False)
@@ -246,9 +246,9 @@ def picture_model():
 def folder(tmp_path, picture_model):
     X, y, classes = pandas_and_bears(6, size=8)
     for i, one in enumerate(X):
-        place = tmp_path / "data" / classes[y[i]]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(one).save(place / f"{i}.png")
+        class_folder = tmp_path / "data" / classes[y[i]]
+        class_folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one).save(class_folder / f"{i}.png")
     return tmp_path / "data"
 
 

@@ -165,14 +165,14 @@ def test_png_preserves_every_pixel():
 
 def test_sheet_contains_every_picture():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), np.uint8)
-    whole = contact_sheet(pictures, columns=2, gap=1)
-    assert whole.shape == (3 * 5 - 1, 2 * 4 - 1, 3)
-    assert np.array_equal(whole[:4, :3], pictures[0])
-    assert np.array_equal(whole[5:9, 4:], pictures[3])
-    assert (whole[10:, 4:] == 255).all()
+    sheet = contact_sheet(pictures, columns=2, gap=1)
+    assert sheet.shape == (3 * 5 - 1, 2 * 4 - 1, 3)
+    assert np.array_equal(sheet[:4, :3], pictures[0])
+    assert np.array_equal(sheet[5:9, 4:], pictures[3])
+    assert (sheet[10:, 4:] == 255).all()
 
 
-# --- the whole model -----------------------------------------------------------------------------
+# --- the global explanation -----------------------------------------------------------------------
 
 
 def test_table_overview_and_page():
@@ -186,8 +186,8 @@ def test_table_overview_and_page():
         None,
         None,
     )
-    said = model.predict(frame)
-    assert result.wrong == int((said != frame["Personality"]).sum())
+    predicted = model.predict(frame)
+    assert result.wrong == int((predicted != frame["Personality"]).sum())
     json.dumps(result.to_json(), allow_nan=False)
     text = global_explanation_page(result, hostile, hostile)
     assert "<img" not in text
@@ -199,7 +199,7 @@ def test_picture_overview_and_page():
     X, y, classes = pandas_and_bears(20, size=8)
     model = train((X, y, classes), TrainConfig(hidden=(3,), epochs=1)).model
     names = tuple(f"{i}.png" for i in range(20))
-    wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the contrary of what it says
+    wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)  # the opposite of its predictions
     result = explain_model(model, NamedExamples(names, X, wrong), repeats=1, n=3)
     assert result.wrong == 20
     assert result.weights.shape == (3, 8, 8, 3)
@@ -222,8 +222,8 @@ def test_regression_overview():
     assert len(result.mistakes) == 2
 
 
-@pytest.mark.parametrize(("known", "said"), [(0, False), (4, False), (60, True), (100, True)])
-def test_training_samples_are_reported(known, said):
+@pytest.mark.parametrize(("known", "reported"), [(0, False), (4, False), (60, True), (100, True)])
+def test_training_samples_are_reported(known, reported):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.standard_normal((400, 3)), columns=["a", "b", "c"])
     frame["y"] = rng.choice(["no", "yes"], 400)
@@ -233,11 +233,11 @@ def test_training_samples_are_reported(known, said):
     assert result.trained_on.low <= known / 100 <= result.trained_on.high
     assert result.to_json()["trained_on"] == result.trained_on._asdict()
     text = sentences.caution(result)
-    says = (
+    caution_text = (
         f"The model was trained on at least {100 * result.trained_on.low:.1f} % of these samples: "
         "expect more errors on others."
     )
-    assert text == (says if said else "")
+    assert text == (caution_text if reported else "")
     assert (text in global_explanation_page(result, "m")) or not text
 
 

@@ -153,7 +153,7 @@ def test_pictures_are_divided_into_tiles():
     X, y, classes = pandas_and_bears(20, size=10)
     y[:] = np.arange(20) % 2
     X[:] = 40
-    X[y == 1, :3, 8:] = 200  # the upper right corner alone says it
+    X[y == 1, :3, 8:] = 200  # the upper right corner alone differs
     model = train((X, y, classes), TrainConfig(hidden=(), epochs=60, lr=0.01)).model
     assert sum(len(columns) for _, columns in groups(model)) == 300
     found = importance(model, NamedExamples(tuple("x" * 20), X, y.astype(np.float32)), repeats=3)

@@ -269,13 +269,13 @@ def test_json_contains_excerpts_of_wide_arrays():
     net = mlp(2000, hidden=(3,), seed=1)
     x = np.random.default_rng(0).standard_normal(2000)
     result = trace(net, BinaryCrossEntropy(), x, 1, entries=4)
-    whole = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert whole["x"]["shape"] == [2000]
-    assert whole["x"]["values"] is None
-    assert len(whole["x"]["excerpt"]) == 4
-    largest = max(whole["x"]["excerpt"], key=lambda one: abs(one["value"]))
+    values = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert values["x"]["shape"] == [2000]
+    assert values["x"]["values"] is None
+    assert len(values["x"]["excerpt"]) == 4
+    largest = max(values["x"]["excerpt"], key=lambda one: abs(one["value"]))
     assert largest == {"index": [int(np.abs(x).argmax())], "value": x[np.abs(x).argmax()]}
-    W = next(g for g in whole["gradients"] if g["by"] == "dense1.W")
+    W = next(g for g in values["gradients"] if g["by"] == "dense1.W")
     assert (W["gradient"]["shape"], len(W["checked"])) == ([3, 2000], 4)
     assert W["direction"]["finite_difference"] == pytest.approx(W["direction"]["gradient"])
 

@@ -26,8 +26,8 @@ labeled = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_
 
 def at(rows, threshold):
     """Count true and false positives and negatives one by one."""
-    said = [(y, s >= threshold) for y, s in rows]
-    return [sum(pair == kind for pair in said) for kind in
+    pairs = [(y, s >= threshold) for y, s in rows]
+    return [sum(pair == kind for pair in pairs) for kind in
             ((True, True), (False, True), (True, False), (False, False))]  # fmt: skip
 
 
@@ -105,15 +105,15 @@ def test_step_curves_keep_only_corners():
 
 
 @pytest.mark.parametrize(
-    ("y", "s", "says"),
+    ("y", "s", "message"),
     [
         ([1, 1], [0.1, 0.2], "needs both positives and negatives"),
         ([0, 0], [0.1, 0.2], "needs both positives and negatives"),
         ([0, 1], [0.1], r"labels and scores must be \(m,\) each, got \(2,\) and \(1,\)"),
     ],
 )
-def test_undefined_curves_raise(y, s, says):
-    with pytest.raises(DataError, match=says):
+def test_undefined_curves_raise(y, s, message):
+    with pytest.raises(DataError, match=message):
         roc_curve(y, s)
 
 

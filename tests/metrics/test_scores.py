@@ -146,14 +146,14 @@ def test_class_counts_match_loops(rows):
         assert C[t, p] == rows.count((t, p))
     for c in range(4):
         hits = rows.count((c, c))
-        said, are = [p for _, p in rows].count(c), [t for t, _ in rows].count(c)
-        assert scores["precision"][c] == (hits / said if said else None)
+        called, are = [p for _, p in rows].count(c), [t for t, _ in rows].count(c)
+        assert scores["precision"][c] == (hits / called if called else None)
         assert scores["recall"][c] == (hits / are if are else None)
         if hits:
-            harmonic = 2 / (said / hits + are / hits)
+            harmonic = 2 / (called / hits + are / hits)
             assert scores["f1"][c] == pytest.approx(harmonic)
         else:
-            assert scores["f1"][c] == (0 if said or are else None)
+            assert scores["f1"][c] == (0 if called or are else None)
 
 
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=30), st.integers(0, 10**6))
@@ -168,7 +168,7 @@ def test_two_class_metrics_agree_with_binary(labels, seed):
     assert metrics.dense_confusion(two["confusions"], 2) == one["confusion_matrix"]
 
 
-# --- what is not defined ------------------------------------------------------------------------
+# --- undefined metrics ------------------------------------------------------------------------
 
 
 def test_no_predicted_positives():
@@ -238,7 +238,7 @@ def test_rank_correlation_matches_spearman():
     assert metrics.rank_correlation(a, np.ones(50)) == 0
 
 
-# --- what is refused ----------------------------------------------------------------------------
+# --- refused input ----------------------------------------------------------------------------
 
 HALF = np.full((3, 1), 0.5)
 

@@ -83,7 +83,9 @@ def verdict(case: Comparison) -> str:
         )
     d = best.difference
     if case.trained_on is not None and case.trained_on.low > MOSTLY:
-        opening = f"No verdict, for at least {percent(case.trained_on.low)} was trained on. Beside"
+        opening = (
+            f"No verdict, for at least {percent(case.trained_on.low)} was trained on. Compared to"
+        )
     elif d.low > 0:
         opening = "Better than"
     elif d.high < 0:

@@ -51,7 +51,7 @@ def importance(
     in 93 to 99 % of the cases.
 
     Correlated columns share their importance, as the model needs only one of them. On rows that
-    the model was trained on, noise can look important, so use held-out rows.
+    the model was trained on, noise can appear important, so use held-out rows.
     """
     positive_int("importance", "repeats", repeats)
     positive_int("importance", "max_rows", max_rows)

@@ -1,4 +1,4 @@
-"""explain: one row, one picture, a whole model; as text, JSON and HTML."""
+"""explain: one row, one picture, a global explanation; as text, JSON and HTML."""
 
 import html
 import json
@@ -71,8 +71,10 @@ def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> 
 def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
     short = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 2).out)
     assert [len(one["checked"]) for one in short["gradients"]][1] == 2
-    whole = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
-    assert all(one["direction"] is None for one in whole["gradients"])
+    complete = json.loads(
+        cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out
+    )
+    assert all(one["direction"] is None for one in complete["gradients"])
     few = json.loads(cli("explain", trained, survey, "--json", "--top", 2, "--repeats", 2).out)
     assert len(few["mistakes"]) == 2
 
@@ -102,11 +104,11 @@ def test_table_text_is_escaped(cli: Cli, tmp_path: Path) -> None:
     frame = pd.DataFrame({name: ["[red]x", "<i>y"] * 20, "n": range(40), "y": ["a", "b"] * 20})
     frame.to_csv("bad.csv", index=False)
     assert cli("train", "bad.csv", "--epochs", 2, "--out", "bad.safetensors").code == 0
-    for words in (("--row", 1), ("--repeats", 2)):
-        out = cli("explain", "bad.safetensors", "bad.csv", *words).out
+    for arguments in (("--row", 1), ("--repeats", 2)):
+        out = cli("explain", "bad.safetensors", "bad.csv", *arguments).out
         assert "\x1b" not in out
         assert "[bold]<b>" in out
-        made = cli("explain", "bad.safetensors", "bad.csv", *words, "--html", "bad.html")
+        made = cli("explain", "bad.safetensors", "bad.csv", *arguments, "--html", "bad.html")
         assert made.code == 0
         assert "<b>" not in (tmp_path / "bad.html").read_text()
 
@@ -122,8 +124,8 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
 
 
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
-    words = ("explain", trained, survey, "--repeats", 2, "--json")
-    first = cli(*words)
+    arguments = ("explain", trained, survey, "--repeats", 2, "--json")
+    first = cli(*arguments)
     seen = json.loads(first.out)
     assert list(seen) == [
         "rows",
@@ -134,8 +136,8 @@ def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> N
         "first_layer_pictures",
     ]
     assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
-    assert cli(*words) == first
-    assert cli(*words, "--seed", 1) != first
+    assert cli(*arguments) == first
+    assert cli(*arguments, "--seed", 1) != first
 
 
 def test_one_picture_and_its_class_folder(cli: Cli, painter: Path, colors: Path) -> None:
@@ -187,7 +189,7 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("--row", 0), "Error: --row counts from 1, got 0\n"),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
@@ -209,6 +211,6 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
     ],
 )
 def test_invalid_requests_raise(
-    cli: Cli, trained: Path, survey: Path, words: tuple[object, ...], message: str
+    cli: Cli, trained: Path, survey: Path, arguments: tuple[object, ...], message: str
 ) -> None:
-    assert cli("explain", trained, survey, *words) == (2, "", message)
+    assert cli("explain", trained, survey, *arguments) == (2, "", message)

@@ -29,15 +29,15 @@ def test_piped_predictions_are_csv(cli: Cli, trained: Path, survey: Path) -> Non
     assert [row["row"] for row in rows] == [str(i) for i in range(1, 151)]
     model = Model.load(trained)
     assert [row["prediction"] for row in rows] == model.predict(survey).tolist()
-    said = [float(row["probability of Introvert"]) for row in rows]
-    np.testing.assert_allclose(said, model.predict_proba(survey)[:, 1], rtol=1e-5)
+    predicted = [float(row["probability of Introvert"]) for row in rows]
+    np.testing.assert_allclose(predicted, model.predict_proba(survey)[:, 1], rtol=1e-5)
 
 
 def test_predictions_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
     piped = cli("predict", trained, survey).out
-    outcome = cli("predict", trained, survey, "--out", "said.csv")
-    assert outcome.out == "Saved: 150 predictions in said.csv\n"
-    assert (tmp_path / "said.csv").read_text() == piped
+    outcome = cli("predict", trained, survey, "--out", "predicted.csv")
+    assert outcome.out == "Saved: 150 predictions in predicted.csv\n"
+    assert (tmp_path / "predicted.csv").read_text() == piped
 
 
 FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
@@ -47,14 +47,14 @@ def test_formulas_are_escaped_unless_raw(cli: Cli, tmp_path: Path) -> None:
     table = pd.DataFrame({"x": np.arange(60) % 2 * 10.0, "y": [FORMULA, ESCAPE] * 30})
     table.to_csv("t.csv", index=False)
     assert cli("train", "t.csv", "--epochs 30 --lr 0.1 --out m.safetensors").code == 0
-    for words, said in (
+    for arguments, predicted in (
         ((), {"'" + FORMULA, r"\x1b[31mred\x1b[0m"}),
         (("--raw",), {FORMULA, ESCAPE}),
     ):
-        piped = cli("predict", "m.safetensors", "t.csv", *words)
+        piped = cli("predict", "m.safetensors", "t.csv", *arguments)
         assert (piped.code, piped.err) == (0, "")
-        assert {row["prediction"] for row in csv.DictReader(io.StringIO(piped.out))} == said
-        assert cli("predict", "m.safetensors", "t.csv", "--out p.csv", *words).code == 0
+        assert {row["prediction"] for row in csv.DictReader(io.StringIO(piped.out))} == predicted
+        assert cli("predict", "m.safetensors", "t.csv", "--out p.csv", *arguments).code == 0
         assert (tmp_path / "p.csv").read_text() == piped.out
     for command in (
         *("summary m.safetensors", "evaluate m.safetensors t.csv --detail"),
@@ -139,7 +139,7 @@ def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colors: Path) -
     single = cli("predict", painter, colors / "red" / "0.png")
     assert single.out.splitlines()[1].startswith(f"{colors}/red/0.png,red,")
     assert cli("predict", painter, colors, "--strict").code == 2
-    inside = cli("predict", painter, colors, "--out", colors / "said.csv")
+    inside = cli("predict", painter, colors, "--out", colors / "predicted.csv")
     assert "would be written into the data folder" in inside.err
 
 
@@ -151,24 +151,24 @@ def test_evaluation_json_is_one_object(cli: Cli, trained: Path, survey: Path) ->
         *("rows", "loss", "accuracy", "precision", "recall", "f1", "roc_auc", "confusion_matrix")
     ]
     assert {"interval", "verdict", "best_baseline", "baselines", "findings"} <= set(figures)
-    said = Model.load(trained).predict(survey)
+    predicted = Model.load(trained).predict(survey)
     true = pd.read_csv(survey)["Personality"].to_numpy()
     assert figures["rows"] == 150
-    assert figures["accuracy"] == np.mean(said == true)
-    found = np.sum((said == "Introvert") & (true == "Introvert"))
+    assert figures["accuracy"] == np.mean(predicted == true)
+    found = np.sum((predicted == "Introvert") & (true == "Introvert"))
     assert figures["recall"] == found / np.sum(true == "Introvert")
     assert figures["confusion_matrix"][1][1] == found
 
 
 def test_evaluation_text(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("evaluate", trained, survey).out
-    for telling in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
-        assert telling in out
+    for part in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
+        assert part in out
     assert "precision of Introvert" not in out
     assert all(len(line) <= 80 for line in out.splitlines() if line[:2] not in ("No", "Wa", "  "))
     detailed = cli("evaluate", trained, survey, "--detail --costs", 1, 5).out
-    for telling in ("precision of Introvert", "Calibration", "Brier", "Cheapest threshold"):
-        assert telling in detailed
+    for part in ("precision of Introvert", "Calibration", "Brier", "Cheapest threshold"):
+        assert part in detailed
 
 
 def test_evaluation_warns_of_training_rows(cli: Cli, trained: Path, survey: Path) -> None:
@@ -218,10 +218,10 @@ def test_rows_without_a_target_are_dropped_with_a_note(
     assert "Left out without the target 'Personality': data row 4." in outcome.err
 
 
-def make(columns: dict[str, Any], words: str, cli: Cli) -> dict[str, Any]:
+def make(columns: dict[str, Any], arguments: str, cli: Cli) -> dict[str, Any]:
     """Train on a table and evaluate the model on it."""
     pd.DataFrame({"x": [i % 13 for i in range(60)], **columns}).to_csv("any.csv", index=False)
-    assert cli("train", "any.csv", "--epochs 3", words).code == 0
+    assert cli("train", "any.csv", "--epochs 3", arguments).code == 0
     out = cli("evaluate", "any.safetensors", "any.csv").out
     assert "On 60 rows" in out
     figures: dict[str, Any] = json.loads(
@@ -241,8 +241,8 @@ def test_every_task_has_its_metrics(cli: Cli, tmp_path: Path) -> None:
     assert len(labels["f1_per_label"]) == 3
     rows = list(csv.DictReader(io.StringIO(cli("predict", "any.safetensors", "any.csv").out)))
     for row in rows:
-        said = [label for label in "pqr" if float(row[f"probability of {label}"]) >= 0.5]
-        assert row["prediction"] == ";".join(said)
+        predicted = [label for label in "pqr" if float(row[f"probability of {label}"]) >= 0.5]
+        assert row["prediction"] == ";".join(predicted)
 
     numbers = make({"y": [2.5 * (i % 13) for i in range(60)]}, "--target y --lr 0.1", cli)
     assert list(numbers)[:5] == ["rows", "loss", "rmse", "mae", "r2"]
@@ -278,14 +278,14 @@ def test_many_classes_show_most_frequent_confusions(cli: Cli, tmp_path: Path) ->
     ],
 )
 def test_prediction_text(target: Target, A: list[list[float]], expected: list[str]) -> None:
-    said = Predictions(target, "row", ["1"], np.array(A)).table(20)
-    assert [str(next(iter(column.cells))) for column in said.columns] == expected
+    predicted = Predictions(target, "row", ["1"], np.array(A)).table(20)
+    assert [str(next(iter(column.cells))) for column in predicted.columns] == expected
 
 
 def test_summary_of_a_table_model(cli: Cli, trained: Path) -> None:
     outcome = cli("summary", trained)
     assert (outcome.code, outcome.err) == (0, "")
-    for telling in (
+    for part in (
         "trained.safetensors",
         "binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
         "Friends_circle_size",
@@ -296,7 +296,7 @@ def test_summary_of_a_table_model(cli: Cli, trained: Path) -> None:
         "On 30 held-out rows",
         "always Extrovert",
     ):
-        assert telling in outcome.out
+        assert part in outcome.out
 
 
 def test_summary_of_a_picture_model(cli: Cli, painter: Path) -> None:
@@ -332,8 +332,8 @@ def test_gradcheck_options(cli: Cli, trained: Path, survey: Path) -> None:
     assert line.split()[4] == "7"
     other = cli("gradcheck", trained, survey, "--rows 3 --sample 7 --seed 1").out
     assert out != other
-    for words in ("--rows 0", "--seed -1", "--sample 0"):
-        assert cli("gradcheck", trained, survey, words).code == 2
+    for arguments in ("--rows 0", "--seed -1", "--sample 0"):
+        assert cli("gradcheck", trained, survey, arguments).code == 2
 
 
 def test_wrong_gradient_sets_the_exit_code(

@@ -56,7 +56,7 @@ def test_rule_text_of_every_column_kind():
     X, where = schema.transform(table), feature_spans(schema)
     assert [p.name for p in where] == ["noise", "city", "fear", "age"]
     i = np.arange(60)
-    for column, y, says in (
+    for column, y, description in (
         (1, i % 3 == 1, "city: Bo = shy, Oslo = calm, Rome = calm, unknown = calm"),
         (2, i % 2 == 1, "fear: No = calm, Yes = shy"),
         (
@@ -69,16 +69,16 @@ def test_rule_text_of_every_column_kind():
         best = max(range(4), key=lambda k: rules[k][0])
         share, rule = rules[best]
         assert (best, share) == (column, 1.0)
-        assert rule.describe(["calm", "shy"]) == says
+        assert rule.describe(["calm", "shy"]) == description
         assert (rule.predict(X).argmax(axis=1) == y).all()
         np.testing.assert_allclose(rule.predict(X).sum(axis=1), 1)
 
 
 def test_unique_values_do_not_win():
     """One level per row memorizes the training rows and knows nothing about a left-out row."""
-    place = FeatureSpan("name", "category", 0, 21, levels=tuple(map(str, range(20))))
+    span = FeatureSpan("name", "category", 0, 21, levels=tuple(map(str, range(20))))
     F = np.eye(20, 21)
-    assert fit_rules([place], F, np.arange(20) % 2, 2)[0][0] == 0
+    assert fit_rules([span], F, np.arange(20) % 2, 2)[0][0] == 0
 
 
 def test_code_of_many_classes_is_found():
