@@ -86,9 +86,9 @@ def test_every_text_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     ids=lambda cells: str(cells.type)[:6],
 )
 def test_nested_columns_raise(tmp_path: Path, cells: pa.Array) -> None:
-    said = refusal(tmp_path, encoded(pa.table({"b": [1, 2, 3], "a": cells})))
-    assert said.startswith("column 'a': each cell holds a ")
-    assert said.endswith("; write a column for each of its values, or leave it out.")
+    message = refusal(tmp_path, encoded(pa.table({"b": [1, 2, 3], "a": cells})))
+    assert message.startswith("column 'a': each cell holds a ")
+    assert message.endswith("; write a column for each of its values, or leave it out.")
 
 
 def test_repeated_text_is_stored_once(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_cell_length_limit_matches_text(tmp_path: Path) -> None:
         {},
         {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"},
     ):
-        said = refusal(tmp_path, encoded(pa.table({"a": [noise]}), **options))
-        assert said == "column 'a', has a cell of 131,073 bytes; at most 131,072 are read."
+        message = refusal(tmp_path, encoded(pa.table({"a": [noise]}), **options))
+        assert message == "column 'a', has a cell of 131,073 bytes; at most 131,072 are read."
 
 
 @pytest.mark.parametrize("damage", [0x00, 0x19, 0x3C, 0xFF])
@@ -181,5 +181,5 @@ def test_damaged_page_header_raises(tmp_path: Path, damage: int) -> None:
 def test_too_many_columns_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_COLUMNS", 2)
     assert read(tmp_path, encoded(pa.table({"a": [1], "b": [2]}))).shape == (1, 2)
-    said = refusal(tmp_path, encoded(pa.table({"a": [1], "b": [2], "c": [3]})))
-    assert said == "has 3 columns; at most 2 are read."
+    message = refusal(tmp_path, encoded(pa.table({"a": [1], "b": [2], "c": [3]})))
+    assert message == "has 3 columns; at most 2 are read."

@@ -102,9 +102,9 @@ def test_private_model_file_reveals_no_single_row(tmp_path):
         assert any(name.startswith("rows.") for name in again.extras) != private
         assert again.record["config"]["private"] == private
         assert (again.predict(frame) == model.predict(frame)).all()
-    for said in ("Geilo", "123456.78"):
-        assert all(said in text for text in texts[False][:2])
-        assert not any(said in text for text in texts[True])
+    for secret in ("Geilo", "123456.78"):
+        assert all(secret in text for text in texts[False][:2])
+        assert not any(secret in text for text in texts[True])
     assert "data row 12" in texts[False][0]
     assert "data row 12" not in texts[True][0]
 

@@ -299,7 +299,7 @@ def test_seed_determines_the_folds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("y", "k", "groups", "says"),
+    ("y", "k", "groups", "message"),
     [
         ([0, 1] * 5, 1, None, "cross-validation needs at least 2 folds, got 1"),
         ([0, 1] * 2, 5, None, "5 folds need at least 5 rows, got 4: take fewer folds"),
@@ -319,8 +319,8 @@ def test_seed_determines_the_folds() -> None:
     ],
 )
 def test_impossible_folds_raise(
-    y: list[object], k: int, groups: list[int] | None, says: str
+    y: list[object], k: int, groups: list[int] | None, message: str
 ) -> None:
     with pytest.raises(DataError) as error:
         stratified_folds(y, k, rng(), groups)
-    assert str(error.value) == says
+    assert str(error.value) == message

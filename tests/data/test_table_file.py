@@ -26,8 +26,8 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     (tmp_path / "b.csv").symlink_to("/dev/zero")
     for name in ("a.csv", "b.csv"):
-        said = refusal(tmp_path / name)
-        assert said == "is not a regular file; save the table as a file."
+        message = refusal(tmp_path / name)
+        assert message == "is not a regular file; save the table as a file."
 
 
 def test_link_to_a_file_is_read(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_line_length_limit(
     path = tmp_path / "a.csv"
     path.write_bytes(filler + b"1," + b" " * 2_499_997 + b"2" + end)
     assert read_frame(path)["b"].tolist() == ["2", "2"]
-    said = refusal(path, filler + b"1," + b" " * 2_499_999 + end)
-    assert said == "holds more than 2,500,000 bytes in one line, the limit; split it."
+    message = refusal(path, filler + b"1," + b" " * 2_499_999 + end)
+    assert message == "holds more than 2,500,000 bytes in one line, the limit; split it."
 
 
 def test_cell_limit_is_checked_before_allocation(
@@ -83,8 +83,8 @@ def test_cell_limit_is_checked_before_allocation(
 
 def test_text_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 100)
-    said = refusal(tmp_path / "a.csv", b"a,b\n" + b"1,2\n" * 99)
-    assert said == "holds more than 100 bytes, the limit; split it."
+    message = refusal(tmp_path / "a.csv", b"a,b\n" + b"1,2\n" * 99)
+    assert message == "holds more than 100 bytes, the limit; split it."
 
 
 def test_expansion_ratio_counts_only_read_bytes(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_many_columns_are_read(tmp_path: Path) -> None:
 
 def test_compressed_parquet_is_refused(tmp_path: Path) -> None:
     for name in ("a.parquet.gz", "a.PQ.xz"):
-        said = refusal(tmp_path / name, b"x")
-        assert said == "is a compressed Parquet file; decompress it first."
+        message = refusal(tmp_path / name, b"x")
+        assert message == "is a compressed Parquet file; decompress it first."
 
 
 def test_long_name_gets_no_suggestion() -> None:
     name = "a" * 90_000
-    said = str(absent_column(name, [name[1:], "b"], "the target"))
-    assert "did you mean" not in said
-    assert len(said) < 300
+    message = str(absent_column(name, [name[1:], "b"], "the target"))
+    assert "did you mean" not in message
+    assert len(message) < 300
     near = str(absent_column("agee", [*("x" * 99 for _ in range(3)), "age"], "the target"))
     assert near.endswith("did you mean 'age'?")

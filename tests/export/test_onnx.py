@@ -189,12 +189,12 @@ def test_unseen_values(mixed):
     frame = only(mixed, ["pass"])
     model = untrained(frame, ["pass"], [Dense(7), Tanh()])
     spellings = [*sorted(MISSING), "Rome", "oslo", "Oslo", "Zürich", "x" * 300, "0"]
-    words = ["Yes", "yES", "Y", "tRUE", "T", "ON", "1", "No", "N", "FALSE", "f", "oFf", "0"]
-    words += ["maybe", "yes!", "1.0"]
-    m = len(spellings) + len(words)
+    choices = ["Yes", "yES", "Y", "tRUE", "T", "ON", "1", "No", "N", "FALSE", "f", "oFf", "0"]
+    choices += ["maybe", "yes!", "1.0"]
+    m = len(spellings) + len(choices)
     new = frame.sample(m, replace=True, random_state=0).reset_index(drop=True)
-    new["city"] = spellings + ["Bergen"] * len(words)
-    new["likes tea"] = new["sure"] = ["no"] * len(spellings) + words
+    new["city"] = spellings + ["Bergen"] * len(choices)
+    new["likes tea"] = new["sure"] = ["no"] * len(spellings) + choices
     new.loc[::7, "height"] = np.nan
     new.loc[::5, "ticked"] = "another"
     probabilities = model.predict_proba(new)[:, 1]

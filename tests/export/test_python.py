@@ -81,7 +81,7 @@ COLUMN = next(column for column in SCHEMA.columns if column.name == "weight")
 
 
 def odd_rows():
-    """Rows with missing cells, unknown levels, unusual words and all number spellings."""
+    """Rows with missing cells, unknown levels, unusual texts and all number spellings."""
     table = pd.concat([frame()] * 5, ignore_index=True)  # more than a batch of the wide network
     table.loc[0, ["fun", EVIL, "city", "age"]] = ["perhaps", "never seen", None, " 41 "]
     table.loc[1, ["age", "income €", "weight", "rate"]] = ["?", "1,234,567.5", "1.234,5", "-inf"]
@@ -308,9 +308,11 @@ def test_script_output_and_errors(tmp_path):
     write(file, frame().assign(city="Atlantis").head(1))
     script.write_text(to_python(model), encoding="utf-8")
 
-    def run(*words):
+    def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-I", str(script), *map(str, words)], capture_output=True, text=True
+            [sys.executable, "-I", str(script), *map(str, arguments)],
+            capture_output=True,
+            text=True,
         )
 
     done = run(file)

@@ -96,13 +96,13 @@ def dumps(value):
     return json.dumps(value)
 
 
-def places(value, path=()):
+def paths(value, path=()):
     """Every place of a tree: the keys that lead there."""
     if path:
         yield path
     if isinstance(value, dict | list):
         for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places(one, (*path, key))
+            yield from paths(one, (*path, key))
 
 
 def at(tree, path):
@@ -150,7 +150,7 @@ def _edit(draw, tree, parent, key):
         change = draw(st.sampled_from((-1, 1, -old, old, 10**6, 1e-9, -2 * old, 0.5)))
         parent[key] = old + change
     elif how == "other":  # what stands elsewhere in the tree
-        parent[key] = copy.deepcopy(at(tree, draw(st.sampled_from(list(places(tree))))))
+        parent[key] = copy.deepcopy(at(tree, draw(st.sampled_from(list(paths(tree))))))
     elif how == "more" and isinstance(old, list) and old:
         parent[key] = old * draw(st.sampled_from((2, 3, 300)))
     elif how == "more" and isinstance(old, dict):

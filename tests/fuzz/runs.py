@@ -76,12 +76,12 @@ def bench(folder):
         of.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (12, 12, 3), np.uint8)).save(of / f"{i}.png")
     models, before = {}, {}
-    for name, words in TRAININGS.items():
+    for name, arguments in TRAININGS.items():
         data = place / ("table.csv" if name == "table" else "pictures")
         with using.inside(place), mock.patch.object(TrainingDisplay, "__call__", killing), quiet():
-            words = [*words.split(), "--out", "a.safetensors", "--report", "a.html"]
+            arguments = [*arguments.split(), "--out", "a.safetensors", "--report", "a.html"]
             with contextlib.suppress(KilledError):
-                main(["train", str(data), *words, "--checkpoint-every", "1"])
+                main(["train", str(data), *arguments, "--checkpoint-every", "1"])
         old, new = sorted((place / "a.run").glob("checkpoint-*"))
         models[name] = forge.taken_apart(new.read_bytes(), KEY)
         before[name] = old.name, old.read_bytes()

@@ -84,7 +84,7 @@ def case(number):
 def column(rng, m):
     """Draw the cells of one column, of any kind."""
     x = rng.standard_normal(m)
-    words = np.array(["red", "green", "blue", "a b", EVIL, "Ä", "0"], object)
+    colors = np.array(["red", "green", "blue", "a b", EVIL, "Ä", "0"], object)
     kinds = (
         lambda: x.round(int(rng.integers(0, 6))),
         lambda: x * 10.0 ** rng.integers(-12, 13),
@@ -97,7 +97,7 @@ def column(rng, m):
         lambda: np.full(m, None, object),
         lambda: np.where(np.arange(m) < 2, x, np.nan),
         lambda: np.where(x > 0, "yes", "no").astype(object),
-        lambda: words[rng.integers(0, rng.integers(2, 8), m)],
+        lambda: colors[rng.integers(0, rng.integers(2, 8), m)],
         lambda: np.array([f"n{i}" for i in rng.integers(0, 3 * m, m)], object),
         lambda: np.array([f"{v:,.2f}" for v in 1e4 * x], object),
         lambda: np.array([f"{v:.1f}".replace(".", ",") for v in 50 * x], object),

@@ -157,7 +157,7 @@ def use(ready, drawn, commands=True):
 
 def run(command, model, data):
     """Run the command line; what it does that it should not."""
-    words = [str({"M": model, "D": data}.get(word, word)) for word in command.split()]
+    arguments = [str({"M": model, "D": data}.get(word, word)) for word in command.split()]
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(out),
@@ -165,7 +165,7 @@ def run(command, model, data):
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error")
-        code = main([*words, "--debug"])
+        code = main([*arguments, "--debug"])
     said = err.getvalue()
     last = said.strip().splitlines()[-1] if said.strip() else ""
     if code in (0, 1):

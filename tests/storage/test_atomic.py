@@ -57,18 +57,18 @@ def home(shared: Path) -> Path:
 
 
 @root
-@pytest.mark.parametrize("place", ["out", "folder/diary", "folder/new"])
-def test_links_of_other_users_are_not_followed(shared: Path, home: Path, place: str) -> None:
-    link = shared / place.split("/")[0]
-    link.symlink_to(home / "diary" if place == "out" else home)
+@pytest.mark.parametrize("target", ["out", "folder/diary", "folder/new"])
+def test_links_of_other_users_are_not_followed(shared: Path, home: Path, target: str) -> None:
+    link = shared / target.split("/")[0]
+    link.symlink_to(home / "diary" if target == "out" else home)
     os.chown(link, BOB, BOB, follow_symlinks=False)
-    said = run_as(ALICE, "write_bytes(path, b'x')", path=shared / place)
-    assert said == f"'{link}' is a link of another user and is not followed: give another name"
+    message = run_as(ALICE, "write_bytes(path, b'x')", path=shared / target)
+    assert message == f"'{link}' is a link of another user and is not followed: give another name"
     assert (home / "diary").read_text() == "dear diary"
     assert os.listdir(home) == ["diary"]
     if link.name == "folder":
-        said = run_as(ALICE, "make_folder(path)", path=link / "inner")
-        assert said.startswith(f"'{link}' is a link of another user")
+        message = run_as(ALICE, "make_folder(path)", path=link / "inner")
+        assert message.startswith(f"'{link}' is a link of another user")
         assert os.listdir(home) == ["diary"]
 
 
@@ -181,8 +181,8 @@ def test_file_without_write_permission_raises(shared: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)  # where anybody could rename another file over it
     (folder / "a").write_bytes(b"root's")
-    said = run_as(ALICE, "write_bytes(path, b'x')", path=folder / "a")
-    assert said == "write-protected: change its mode, or give another name"
+    message = run_as(ALICE, "write_bytes(path, b'x')", path=folder / "a")
+    assert message == "write-protected: change its mode, or give another name"
     assert (folder / "a").read_bytes() == b"root's"
 
 

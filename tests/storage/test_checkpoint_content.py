@@ -138,7 +138,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_forged_checkpoint_falls_back_to_the_previous_one(cut, lie):
-    change, telling = LIES[lie]
+    change, message = LIES[lie]
     older, newest = sorted(cut.glob("*.safetensors"))
     edit(newest, change)
     notes: list[str] = []
@@ -146,7 +146,7 @@ def test_forged_checkpoint_falls_back_to_the_previous_one(cut, lie):
     [note] = notes
     assert note.startswith(f"{str(newest)!r} is not a checkpoint that can be used: ")
     assert note.endswith("; resuming from checkpoint-0000000020.safetensors, the one before")
-    assert telling in note
+    assert message in note
     assert note.isprintable()
     older.unlink()
     with pytest.raises(ModelFileError, match=r"^no checkpoint in "):
@@ -179,13 +179,13 @@ UNFIT = {
 
 @pytest.mark.parametrize("lie", UNFIT)
 def test_mismatched_checkpoint_raises_with_its_file(cut, lie):
-    change, telling = UNFIT[lie]
+    change, message = UNFIT[lie]
     newest = max(cut.iterdir())
     edit(newest, change)
     with pytest.raises(ModelFileError) as error:
         train(Checkpoints.load(cut, pytest.fail))
     assert str(error.value).startswith(f"{str(newest)!r} is not a checkpoint that can be used: ")
-    assert telling in str(error.value)
+    assert message in str(error.value)
 
 
 def test_resume_with_early_stopping(tmp_path):
@@ -261,12 +261,12 @@ RUNS = {
 
 @pytest.mark.parametrize("lie", RUNS)
 def test_forged_run_falls_back_to_the_previous_checkpoint(begun, lie):
-    (name, value), telling = RUNS[lie]
+    (name, value), message = RUNS[lie]
     older, newest = sorted(begun.glob("*.safetensors"))
     edit(newest, put("attached", name, value=value))
     notes: list[str] = []
     assert Checkpoints.load(begun, notes.append, Job.begun).last == older
-    assert telling in notes[0]
+    assert message in notes[0]
     assert repr(str(newest)) in notes[0]
 
 
@@ -286,11 +286,11 @@ SETTINGS = {
 
 @pytest.mark.parametrize("lie", SETTINGS)
 def test_forged_options_raise(begun, lie):
-    name, value, telling = SETTINGS[lie]
+    name, value, message = SETTINGS[lie]
     edit(max(begun.iterdir()), put("attached", "config", name, value=value))
     with pytest.raises(ModelFileError) as error:
         resume(Checkpoints.load(begun, pytest.fail))
-    assert telling in str(error.value)
+    assert message in str(error.value)
     assert repr(str(max(begun.iterdir()))) in str(error.value)
 
 

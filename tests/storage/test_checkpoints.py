@@ -175,9 +175,9 @@ def test_truncated_checkpoint_falls_back_to_the_previous_one(cut, share):
 def test_changed_byte_falls_back_to_the_previous_one(cut):
     newest = cut / step(24)
     whole = newest.read_bytes()
-    for place in range(0, len(whole), 301):
+    for position in range(0, len(whole), 301):
         damaged = bytearray(whole)
-        damaged[place] ^= 0x10
+        damaged[position] ^= 0x10
         newest.write_bytes(damaged)
         notes: list[str] = []
         assert Checkpoints.load(cut, notes.append).last == cut / step(20)
@@ -200,11 +200,11 @@ def test_no_valid_checkpoint_raises(cut):
 
 
 def test_no_checkpoint_raises(folder):
-    said = "there is no training to resume in 'FOLDER': it has ended, or saved no checkpoint yet"
-    assert refused(folder) == said
+    message = "there is no training to resume in 'FOLDER': it has ended, or saved no checkpoint yet"
+    assert refused(folder) == message
     folder.mkdir()
     (folder / "checkpoint-of-mine.safetensors").write_text("")
-    assert refused(folder) == said
+    assert refused(folder) == message
 
 
 def other_header(folder: Path, **changed: Any) -> None:

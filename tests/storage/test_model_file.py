@@ -288,7 +288,7 @@ def test_unreadable_file_raises(locked):
 
 
 @pytest.mark.parametrize(
-    ("place", "kind"),
+    ("name", "kind"),
     [
         ("no/such/folder/m", FileNotFoundError),
         ("file/m", NotADirectoryError),
@@ -296,11 +296,11 @@ def test_unreadable_file_raises(locked):
         (".", OSError),
     ],
 )
-def test_unwritable_path_raises(tmp_path, place, kind):
+def test_unwritable_path_raises(tmp_path, name, kind):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(kind):
-        write_model(tmp_path / place, TENSORS, {})
+        write_model(tmp_path / name, TENSORS, {})
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 
@@ -323,9 +323,9 @@ def test_changed_byte_raises(tmp_path, change):
     path = tmp_path / "m"
     write_model(path, {"a.W": np.array([[0.5, -2.0]], np.float32)}, {"task": "binary"})
     whole = path.read_bytes()
-    for place in range(len(whole)):
+    for position in range(len(whole)):
         damaged = bytearray(whole)
-        damaged[place] ^= change
+        damaged[position] ^= change
         path.write_bytes(damaged)
         assert message(path)
 
@@ -335,8 +335,8 @@ def test_two_changed_bytes_raise(path):
     tensors, header = read_model(path)
     for _ in range(1500):
         damaged = bytearray(whole)
-        for place in rng.integers(0, len(whole), 2):
-            damaged[place] = rng.integers(256)
+        for position in rng.integers(0, len(whole), 2):
+            damaged[position] = rng.integers(256)
         path.write_bytes(damaged)
         try:
             back, described = read_model(path)

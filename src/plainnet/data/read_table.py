@@ -189,11 +189,9 @@ def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.
         for row, (line, record) in enumerate(kept, start=1)
     )
     columns: list[list[str]] = [[] for _ in header]
-    shared: dict[str, str] = {}
+    shared: dict[str, str] = {}  # one text for equal cells
     while block := list(islice(rows, _BLOCK)):  # lists of all rows would take twice the memory
-        same = (
-            shared.setdefault if len(shared) < _KNOWN else shared.get
-        )  # equal cells share one text
+        same = shared.setdefault if len(shared) < _KNOWN else shared.get
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
             column.extend(map(same, cells, cells))
     if not columns[0] and not empty:
