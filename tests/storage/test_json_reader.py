@@ -1,6 +1,8 @@
 """JsonReader validates untrusted JSON."""
 
 import json
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -95,3 +97,62 @@ def test_shortened_fits_on_a_line(value: object, width: int) -> None:
 def test_shortened_handles_deep_nesting() -> None:
     deep = json.loads("[" * 500 + "]" * 500)
     assert len(shortened(deep)) <= 60
+
+
+class Pair(NamedTuple):
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Part:
+    level: Literal["note", "warning"]
+    n: int
+    flag: bool
+    pairs: tuple[Pair, ...]
+    ends: tuple[float | None, int]
+    share: Pair | None = None
+    name: str | None = None
+
+
+PART = {"level": "note", "n": 3, "flag": True, "pairs": [[1, 2.5]], "ends": [None, 4]}
+
+
+def test_record_follows_the_type_hints() -> None:
+    expected = Part("note", 3, True, (Pair(1.0, 2.5),), (None, 4))
+    assert JsonReader(PART, "the part").record(Part) == expected
+    more = {**PART, "share": {"x": 0, "y": 1}, "name": None}
+    assert JsonReader(more, "the part").record(Part) == replace(expected, share=Pair(0.0, 1.0))
+    assert JsonReader({"parts": [PART]}, "it").typed("parts", list[Part]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"level": "error"},
+            "'level' of the part should be one of 'note', 'warning', but is 'error'",
+        ),
+        ({"level": []}, "'level' of the part should be one of"),
+        ({"n": True}, "'n' of the part should be a whole number from 0"),
+        ({"n": -1}, "'n' of the part should be a whole number from 0"),
+        ({"n": 2**60}, "'n' of the part should be a whole number from 0"),
+        ({"flag": 1}, "'flag' of the part should be true or false"),
+        ({"pairs": [[1]]}, "'pairs' of the part should be a list of 2 values"),
+        ({"pairs": [["a", 1]]}, "'pairs' of the part should be a finite number"),
+        ({"pairs": None}, "'pairs' of the part should be a list"),
+        ({"ends": [1.0, 4, 5]}, "'ends' of the part should be a list of 2 values"),
+        ({"share": {"x": 1}}, "'y' of 'share' of the part is absent"),
+        ({"share": {"x": 1, "y": 2, "z": 3}}, "'share' of the part has the unknown field 'z'"),
+        ({"name": "\ud800"}, "'name' of the part should be text"),
+    ],
+)
+def test_record_refuses_other_types(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        JsonReader({**PART, **change}, "the part").record(Part)
+    assert message in str(caught.value)
+
+
+def test_record_refuses_absent_fields() -> None:
+    with pytest.raises(ModelFileError, match="field 'level' of the part is absent"):
+        JsonReader({}, "the part").record(Part)

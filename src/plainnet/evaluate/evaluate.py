@@ -78,7 +78,6 @@ def evaluate(
     return Evaluation(
         scores,
         results,
-        case.best,
         verdict(case),
         tuple(findings),
         share,

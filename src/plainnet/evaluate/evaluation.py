@@ -1,7 +1,7 @@
 """The evaluation of a model on some rows: one structure for terminal, page, JSON and model file."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, final
 
@@ -150,6 +150,11 @@ class BaselineResult:
         return cls(name, description, phrase, scores, difference)
 
 
+def best_of(baselines: Sequence[BaselineResult]) -> BaselineResult | None:
+    """Return the best baseline; of equal baselines the simplest."""
+    return min(baselines, key=lambda one: one.difference.value, default=None)
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -157,12 +162,16 @@ class Evaluation:
 
     scores: Scores
     baselines: tuple[BaselineResult, ...]  # from the simplest
-    best_baseline: BaselineResult | None
     verdict: str
     findings: tuple[Finding, ...]
     trained_on: Share | None  # the share of the rows that the model was trained on, where known
     probabilities: ProbabilityScores | None  # of the positive class, or of the predicted class
     per_class: tuple[ProbabilityScores, ...]  # of each class or label, where there are several
+
+    @property
+    def best_baseline(self) -> BaselineResult | None:
+        """The best baseline."""
+        return best_of(self.baselines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values: the scores first, under their own names."""
@@ -187,27 +196,22 @@ class Evaluation:
         baselines = tuple(
             BaselineResult.from_json(one, target) for one in json.objects("baselines", "baseline")
         )
-        by_name = {one.name: one for one in baselines}
-        best = None if json.null("best_baseline") else json.text("best_baseline", by_name)
-        share: Share | None = None
         per_class: tuple[ProbabilityScores, ...] = ()
-        if not json.null("trained_on"):
-            share = json.part("trained_on").record(Share)
         if "probabilities" in json:
-            parts = json.objects("probabilities", "class")
-            _require(len(parts) == len(target.classes), json, "probabilities")
-            per_class = tuple(one.record(ProbabilityScores) for one in parts)
-        findings = tuple(Finding.from_json(one.values) for one in json.objects("findings", "one"))
-        return cls(
+            per_class = json.typed("probabilities", tuple[ProbabilityScores, ...])
+            _require(len(per_class) == len(target.classes), json, "probabilities")
+        evaluation = cls(
             Scores.from_json(json, target),
             baselines,
-            None if best is None else by_name[best],
             json.text("verdict"),
-            findings,
-            share,
+            json.typed("findings", tuple[Finding, ...]),
+            json.typed("trained_on", Share | None),
             json.record(ProbabilityScores) if "brier" in json else None,
             per_class,
         )
+        best = evaluation.best_baseline
+        _require(json.values.get("best_baseline") == (best and best.name), json, "best_baseline")
+        return evaluation
 
 
 def stored_evaluation(model: "Model") -> Evaluation | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.evaluate.evaluation import BaselineResult, Scores
+from plainnet.evaluate.evaluation import BaselineResult, Scores, best_of
 from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.evaluate.membership import Share
 from plainnet.formatting import count, number, percent
@@ -48,8 +48,8 @@ class Comparison:
 
     @property
     def best(self) -> BaselineResult | None:
-        """The best baseline; of equal baselines the simplest."""
-        return min(self.baselines, key=lambda one: one.difference.value, default=None)
+        """The best baseline."""
+        return best_of(self.baselines)
 
     @property
     def rows(self) -> str:

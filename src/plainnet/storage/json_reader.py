@@ -171,7 +171,11 @@ class JsonReader:
             if not valid or (kind is str and not _is_unicode(value)):
                 raise self.wrong(key, _TYPES[kind], value)
             return value
-        if origin is None:  # a named tuple
+        if origin is None and isinstance(value, dict):  # a dataclass or a named tuple
+            part = JsonReader(value, f"{key!r} of {self.where}")
+            part.only(*get_type_hints(kind))
+            return part.record(kind)
+        if origin is None:  # a named tuple as a list
             kinds = tuple(get_type_hints(kind).values())
         values = self._as_list(key, value)
         if origin is list or kinds[-1] is Ellipsis:
