@@ -150,16 +150,17 @@ def test_it_trains_saves_and_loads(tmp_path):
 
 
 def test_it_is_explained():
-    seen = explain(trained(), FRAME, row=3).trace
-    assert [step.formula for step in seen.steps][1:3] == ["Y = g X", "Y = sin(X)"]
-    formulas = {one.name: one.formula for one in seen.gradients}
+    trace = explain(trained(), FRAME, row=3).trace
+    assert [step.formula for step in trace.steps][1:3] == ["Y = g X", "Y = sin(X)"]
+    formulas = {one.by: one.formula for one in trace.gradients}
     assert formulas["scale1.g"] == "dg = column sums of dY X"
     assert formulas["z1"] == "dX = g dY"
     assert formulas["z2"] == "dZ = f tanh(Z - y) / (m k)"
-    assert (seen.loss, seen.link) == ("L = f log(cosh(z - y)); factor = 2", "a = z")
-    assert seen.ok
-    assert seen.steps[1].code is not None
-    assert seen.steps[1].code.text.startswith("self.X = X\n")
+    expected = ("L = f log(cosh(z - y)); factor = 2", "a = z")
+    assert (trace.loss_formula, trace.prediction_formula) == expected
+    assert trace.ok
+    assert trace.steps[1].code is not None
+    assert trace.steps[1].code.text.startswith("self.X = X\n")
 
 
 def test_it_is_known_by_name():
