@@ -10,24 +10,24 @@ from plainnet.training import Repeats, repeat, train
 
 
 def test_summary_by_hand():
-    found = Repeats((3, 4, 5, 6), "rmse", (2.0, 4.0, 4.0, 6.0), (3.0, 3.0, 5.0, 7.0))
-    assert found.mean == 4
-    assert found.deviation == pytest.approx((8 / 3) ** 0.5)
-    assert found.spread == (2, 6)
-    assert found.better == 3  # a lower error is better
+    result = Repeats((3, 4, 5, 6), "rmse", (2.0, 4.0, 4.0, 6.0), (3.0, 3.0, 5.0, 7.0))
+    assert result.mean == 4
+    assert result.deviation == pytest.approx((8 / 3) ** 0.5)
+    assert result.spread == (2, 6)
+    assert result.better == 3  # a lower error is better
     assert Repeats((0, 1), "accuracy", (0.5, 0.9), (0.5, 0.8)).better == 1
 
 
 def test_each_seed_equals_a_single_training():
     frame, config = introverts(200), TrainConfig(epochs=3, seed=5)
     first = train(frame, config)
-    found = repeat(first, frame, config, 3)
-    assert found.seeds == (5, 6, 7)
-    for seed, own, base in zip(found.seeds, found.network, found.baseline, strict=True):
+    result = repeat(first, frame, config, 3)
+    assert result.seeds == (5, 6, 7)
+    for seed, own, base in zip(result.seeds, result.network, result.baseline, strict=True):
         alone = train(frame, TrainConfig(epochs=3, seed=seed)).model.record
         assert own == alone["evaluation"]["accuracy"]
         assert base == max(b["accuracy"] for b in alone["evaluation"]["baselines"])
-    assert first.model.record["repeats"] == found.to_json()
+    assert first.model.record["repeats"] == result.to_json()
 
 
 def test_interrupted_training_is_not_compared(monkeypatch):
@@ -35,8 +35,8 @@ def test_interrupted_training_is_not_compared(monkeypatch):
     runs = [train(frame, replace(config, seed=seed)) for seed in range(3)]
     monkeypatch.setattr(training, "train", lambda data, other: runs[other.seed])
     runs[2].history.stopped = "interrupted"
-    found = repeat(runs[0], frame, config, 4)
-    assert (found.seeds, len(found.network), len(found.baseline)) == ((0, 1), 2, 2)
+    result = repeat(runs[0], frame, config, 4)
+    assert (result.seeds, len(result.network), len(result.baseline)) == ((0, 1), 2, 2)
     runs[1].history.stopped = "interrupted"
     with pytest.raises(KeyboardInterrupt):
         repeat(runs[0], frame, config, 4)
@@ -45,8 +45,8 @@ def test_interrupted_training_is_not_compared(monkeypatch):
 def test_regression_repeats_compare_errors():
     frame = introverts(120)[["Friends_circle_size", "Post_frequency"]].dropna().astype(float)
     config = TrainConfig(epochs=2, task="regression")
-    found = repeat(train(frame, config), frame, config, 2)
-    assert found.metric == "rmse"
+    result = repeat(train(frame, config), frame, config, 2)
+    assert result.metric == "rmse"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class TrainConfig:
         None,
         "binary, multiclass, multilabel or regression. By default it follows from the target: two "
         "values are binary, cells with semicolons multilabel; numbers with a fraction, or more "
-        "than 10 whole numbers in equal steps, are a regression; all else is multiclass.",
+        "than 10 whole numbers in equal steps, are a regression; all others are multiclass.",
     )
     kind: Mapping[str, str] = _data(
         dict,
@@ -96,7 +96,7 @@ class TrainConfig:
     )
     group_duplicates: bool = _data(
         False,
-        "Keep equal or nearly equal rows, and pictures that look alike, on one side of the split.",
+        "Keep equal or nearly equal rows, and similar pictures, on one side of the split.",
     )
     hidden: tuple[int, ...] | None = _network(
         None,

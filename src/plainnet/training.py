@@ -195,7 +195,7 @@ def train(
     if checkpoints is not None:
         checkpoints.require_same("config", partial(asdict, config))
         checkpoints.require_same("data", partial(_fingerprint, data))
-        if checkpoints.attached("notes") is not None:  # which name files as they were called then
+        if checkpoints.attached("notes") is not None:  # the file names of then
             with checkpoints.validated() as about:
                 data.notes[:] = about.texts("notes", distinct=False)
         checkpoints.attach("notes", lambda: data.notes)

@@ -1,6 +1,6 @@
 """Train, get killed at a random moment, and resume, 50 times; print the results as JSON.
 
-A process of its own, started once: it imports everything once and forks, so that a trial takes a
+It runs in a separate process, which imports everything once and forks, so that a trial takes a
 tenth of a second, and it has one thread, so that forking is safe.
 """
 
@@ -35,7 +35,7 @@ def begin(every: float | None = 0.6) -> None:
     train(Path("data.csv"), options=OPTIONS, out=MODEL, checkpoint_every=every)
 
 
-def go_on() -> None:
+def resume() -> None:
     train(resume=RUN)
 
 
@@ -62,7 +62,7 @@ def ended(child: int) -> bool:
 def main(trials: int) -> None:
     chance = random.Random(0)
     begin(None)
-    whole = MODEL.read_bytes()
+    uninterrupted = MODEL.read_bytes()
     start = time.perf_counter()
     assert ended(forked(begin))
     usual = time.perf_counter() - start
@@ -76,20 +76,19 @@ def main(trials: int) -> None:
             continue
         outcome["killed"] += 1
         try:
-            go_on()
+            resume()
             outcome["resumed"] += 1
         except ModelFileError:  # there was nothing yet; or the model is there, and all is done
             if not MODEL.exists():
                 outcome["begun"] += 1
                 begin()
-        outcome["same"] += MODEL.read_bytes() == whole
+        outcome["same"] += MODEL.read_bytes() == uninterrupted
         outcome["left"] += RUN.exists() or len(list(Path().glob(".*.tmp")))
     json.dump(outcome, sys.__stdout__)
 
 
 if __name__ == "__main__":
-    os.fsync = lambda descriptor: (
-        None
-    )  # what a killed process has written stays, unlike in a power cut
-    with open(os.devnull, "w") as sys.stdout:  # what a person would see
+    # a killed process keeps its written data, unlike a power cut
+    os.fsync = lambda descriptor: None
+    with open(os.devnull, "w") as sys.stdout:
         main(int(sys.argv[1]))

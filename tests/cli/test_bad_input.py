@@ -99,13 +99,13 @@ def test_nan_cells_are_missing_cells(cli: Cli, tmp_path: Path) -> None:
         ("--hidden 4.7", 'unable to convert "4.7" into int'),
         ("--validation-fraction -0.5", "validation_fraction must be a number in"),
         ("--seed -1", "seed must be a whole number of at least 0, got -1"),
-        ("--size 32", "about pictures"),
-        ("--size 64", "about pictures"),  # as by default, but no picture has it
+        ("--size 32", "apply to pictures"),
+        ("--size 64", "apply to pictures"),  # as by default, but no picture has it
         (
             "--class-weight balanced --task regression",
             "class_weight is about classes, of which a regression target",
         ),
-        ("--strict", "about pictures"),
+        ("--strict", "apply to pictures"),
         ("--config nope.toml", "'nope.toml': No such file or directory"),
         ("--epocs 3", "Unknown option: --epocs. Did you mean --epochs?"),
         ("--lr", "--lr requires an argument"),
@@ -147,8 +147,8 @@ def _wide(folder: Path) -> None:
 
 
 def _cut(folder: Path) -> None:
-    whole = (folder / "red" / "0.png").read_bytes()
-    (folder / "red" / "bad.png").write_bytes(whole[:100])
+    content = (folder / "red" / "0.png").read_bytes()
+    (folder / "red" / "bad.png").write_bytes(content[:100])
 
 
 def _text(folder: Path) -> None:

@@ -53,14 +53,14 @@ def test_training_saves_the_model_and_names_the_row(
         "train", "f.csv", SHORT, "--validation-fraction 0.2 --out f.safetensors --report f.html"
     )
     assert (done.code, done.err) == (0, "")
-    said = f"left out row {row}: its values or predictions are too large to evaluate"
-    assert f"{said} (the most extreme value is in column {column!r})" in done.out
+    message = f"left out row {row}: its values or predictions are too large to evaluate"
+    assert f"{message} (the most extreme value is in column {column!r})" in done.out
     record = Model.load("f.safetensors").record
-    assert any(note.startswith(said) for note in record["notes"])
+    assert any(note.startswith(message) for note in record["notes"])
     assert record["rows"] == {"train": 120, "validation": 40, "test": 39}
     assert record["evaluation"]["rows"] == 39
     json.dumps(record, allow_nan=False)
-    assert said in Path("f.html").read_text()
+    assert message in Path("f.html").read_text()
 
 
 @pytest.mark.parametrize("column", ["a", "y"])
@@ -82,11 +82,11 @@ def test_validation_row_is_excluded_before_training(
 def test_evaluation_uses_the_other_rows(cli: Cli, table: Callable[..., int], column: str) -> None:
     row = table("f.csv", "regression", column, 1e20)
     assert cli("train", "whole.csv", SHORT, "--out g.safetensors").code == 0
-    said = f"Note: left out row {row}: its values or predictions are too large to evaluate"
+    message = f"Note: left out row {row}: its values or predictions are too large to evaluate"
     for command, code in (("evaluate", 0), ("report", 0), ("doctor", 1), ("explain", 0)):
         done = cli(command, "g.safetensors", "f.csv")
         assert done.code in (0, code), command
-        assert said in done.err, command
+        assert message in done.err, command
     found = json.loads(cli("evaluate", "g.safetensors", "f.csv", "--json").out)
     assert found["rows"] == 199
     assert found["rmse"] < 10

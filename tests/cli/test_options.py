@@ -13,7 +13,7 @@ from plainnet.cli.options import Options
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 
-# option, its words on the command line, and what they change
+# option, its arguments on the command line, and what they change
 OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("hidden", ("8", "4"), {"hidden": (8, 4)}),
     ("hidden", (), {"hidden": ()}),
@@ -66,16 +66,16 @@ def settle(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Settle:
     """Return the options with which a command line would train."""
 
     def run(*arguments: object) -> TrainConfig:
-        seen: list[TrainConfig] = []
+        configs: list[TrainConfig] = []
 
         def fake(path: Path, config: TrainConfig, *rest: object, **more: object) -> None:
-            seen.append(config)
+            configs.append(config)
             raise SeenError("seen")
 
         monkeypatch.setattr(training, "train", fake)
         outcome = cli("train", *arguments)
         assert outcome.err == "Error: seen\n"
-        return seen[0]
+        return configs[0]
 
     return run
 
@@ -89,21 +89,21 @@ def test_default_network_for_pictures(settle: Settle, tmp_path: Path) -> None:
     assert settle("pictures") == TrainConfig()
 
 
-@pytest.mark.parametrize(("option", "words", "changed"), OPTIONS)
+@pytest.mark.parametrize(("option", "arguments", "changed"), OPTIONS)
 def test_option_changes_only_its_field(
-    settle: Settle, option: str, words: tuple[str, ...], changed: dict[str, Any]
+    settle: Settle, option: str, arguments: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
     assert replace(TrainConfig(), **changed) != TrainConfig()
-    assert settle("a.csv", f"--{option}", *words) == replace(TrainConfig(), **changed)
+    assert settle("a.csv", f"--{option}", *arguments) == replace(TrainConfig(), **changed)
 
 
-@pytest.mark.parametrize(("option", "words", "changed"), PICTURES)
+@pytest.mark.parametrize(("option", "arguments", "changed"), PICTURES)
 def test_option_of_pictures(
-    settle: Settle, tmp_path: Path, option: str, words: tuple[str, ...], changed: dict[str, Any]
+    settle: Settle, tmp_path: Path, option: str, arguments: tuple[str, ...], changed: dict[str, Any]
 ) -> None:
     (tmp_path / "pictures").mkdir()
     expected = TrainConfig(**changed)
-    assert settle("pictures", f"--{option}", *words) == expected
+    assert settle("pictures", f"--{option}", *arguments) == expected
 
 
 def test_every_field_has_an_option() -> None:
@@ -196,8 +196,8 @@ def test_every_option_in_the_config_file(settle: Settle, tmp_path: Path) -> None
 
 def test_command_line_overrides_the_config_file(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TOML)
-    words = "--hidden 5 --target q --seed 9 --config run.toml"
-    assert settle("a.csv", words) == replace(FROM_TOML, hidden=(5,), target=("q",), seed=9)
+    arguments = "--hidden 5 --target q --seed 9 --config run.toml"
+    assert settle("a.csv", arguments) == replace(FROM_TOML, hidden=(5,), target=("q",), seed=9)
 
 
 def test_config_file_names_the_model_file(
@@ -209,7 +209,7 @@ def test_config_file_names_the_model_file(
 
 
 @pytest.mark.parametrize(
-    ("content", "telling"),
+    ("content", "expected"),
     [
         ("epoch = 5", 'Unknown option: "[epoch]" from run.toml. Did you mean --epochs?'),
         ("[train]\nepochs = 5", "holds 'train', which is not an option"),
@@ -227,12 +227,12 @@ def test_config_file_names_the_model_file(
     ids=range(12),
 )
 def test_bad_config_file_is_named(
-    cli: Callable[..., Any], survey: Path, tmp_path: Path, content: str, telling: str
+    cli: Callable[..., Any], survey: Path, tmp_path: Path, content: str, expected: str
 ) -> None:
     (tmp_path / "run.toml").write_text(content)
     outcome = cli("train", survey, "--config", "run.toml")
     assert outcome.code == 2
-    assert telling in outcome.err
+    assert expected in outcome.err
     assert outcome.err.count("\n") == 1
 
 

@@ -91,7 +91,7 @@ def test_files_of_a_table_and_checkpoints(
         assert cli("train", data, *arguments).code == 2
     assert sorted(file.name for file in (out / "m.run").iterdir())
     require_clean(out)
-    monkeypatch.chdir(out)  # a path in a checkpoint is seen from beside its folder
+    monkeypatch.chdir(out)  # a path in a checkpoint is relative to the folder that holds its folder
     assert cli("train", "--resume", "m.run").code == 0
     monkeypatch.chdir(home)
     for arguments in (

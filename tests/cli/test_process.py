@@ -240,7 +240,7 @@ def training(folder: Path, *tokens: object) -> "Iterator[subprocess.Popen[str]]"
 
 def test_second_process_in_a_checkpoint_folder_is_refused(survey: Path, tmp_path: Path) -> None:
     tokens = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
-    said = (
+    message = (
         f"Error: another process is training in '{tmp_path}/survey.run': wait until it has ended, "
         "or give this training another folder\n"
     )
@@ -248,7 +248,7 @@ def test_second_process_in_a_checkpoint_folder_is_refused(survey: Path, tmp_path
         assert (tmp_path / "survey.run" / ".lock").exists()
         for others in (["--resume", "survey.run"], tokens):
             done = run("train", *others, cwd=tmp_path)
-            assert (done.returncode, done.stderr) == (2, said)
+            assert (done.returncode, done.stderr) == (2, message)
     # the kill left the file of the lock, but no lock
     with training(tmp_path, "--resume", "survey.run"):
-        assert run("train", "--resume", "survey.run", cwd=tmp_path).stderr == said
+        assert run("train", "--resume", "survey.run", cwd=tmp_path).stderr == message

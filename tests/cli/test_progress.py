@@ -41,11 +41,11 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watch(console: Console, n: int = 3, of: int = 100, target: Target = CLASSES) -> None:
-    with TrainingDisplay(console) as watching:
-        watching.start(target)
+    with TrainingDisplay(console) as display:
+        display.start(target)
         for number in range(1, n + 1):
-            watching(epoch(number, of))
-        watching.finish()
+            display(epoch(number, of))
+        display.finish()
 
 
 def test_one_line_in_place_on_a_terminal() -> None:
@@ -77,13 +77,13 @@ def test_line_is_drawn_at_most_ten_times_per_second(monkeypatch: pytest.MonkeyPa
     now = 0.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
-    with TrainingDisplay(console) as watching:
-        watching.start(CLASSES)
+    with TrainingDisplay(console) as display:
+        display.start(CLASSES)
         for number in range(1, 1001):
             now += 0.001
-            watching(epoch(number, 1000))
+            display(epoch(number, 1000))
         now += 0.001
-        watching.finish()
+        display.finish()
     assert 9 <= len(lines(screen)) <= 12
 
 
@@ -91,12 +91,12 @@ def test_remaining_time_is_estimated_from_epochs(monkeypatch: pytest.MonkeyPatch
     now = 100.0
     monkeypatch.setattr(live.time, "perf_counter", lambda: now)
     console, screen = terminal()
-    with TrainingDisplay(console) as watching:
-        watching.start(CLASSES)
+    with TrainingDisplay(console) as display:
+        display.start(CLASSES)
         now += 30
-        watching(epoch(10, 40))
-        watching(epoch(10, 40))
-        assert watching.finish() == 30
+        display(epoch(10, 40))
+        display(epoch(10, 40))
+        assert display.finish() == 30
     assert "eta 15:00" in lines(screen)[0]  # after one epoch in half a minute, and 30 to go
     assert "eta 7:30" in lines(screen)[-1]  # after two
 
@@ -131,8 +131,8 @@ def test_long_trainings_print_about_100_lines_with_the_first_and_last_epoch(
 
 def test_resumed_training_prints_its_first_epoch() -> None:
     console, screen = terminal(force_terminal=False)
-    with TrainingDisplay(console) as watching:
-        watching(epoch(503, 1000))
+    with TrainingDisplay(console) as display:
+        display(epoch(503, 1000))
     assert "epoch  503/1000" in screen.getvalue()
 
 
@@ -160,8 +160,8 @@ def test_terminal_is_restored_after_an_error() -> None:
     console, screen = terminal()
 
     def fail() -> None:
-        with TrainingDisplay(console) as watching:
-            watching(epoch(1))
+        with TrainingDisplay(console) as display:
+            display(epoch(1))
             raise ValueError("failed")
 
     with pytest.raises(ValueError, match="failed"):

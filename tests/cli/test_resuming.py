@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 
 from plainnet import training
-from plainnet.cli.paths import run_folder, run_model
+from plainnet.cli.paths import checkpoint_folder, resumed_model
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
 from plainnet.storage import model_file as files
 
 Cli = Callable[..., Any]
-WORDS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --batch-size 16"
+ARGUMENTS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --batch-size 16"
 
 
 @pytest.fixture
@@ -49,24 +49,24 @@ def killed() -> None:
     raise KilledError
 
 
-def one_sentence(outcome: Any, telling: str) -> None:
+def one_sentence(outcome: Any, expected: str) -> None:
     assert outcome.code == 2
     assert outcome.err.startswith("Error: ")
     assert outcome.err.count("\n") == 1
-    assert telling in outcome.err
+    assert expected in outcome.err
 
 
-def kill(cli: Cli, press: Callable[..., None], epoch: int, *words: object) -> None:
+def kill(cli: Cli, press: Callable[..., None], epoch: int, *arguments: object) -> None:
     press(epoch, killed)
     with pytest.raises(KilledError):
-        cli("train", *words)
+        cli("train", *arguments)
     press(-1)
 
 
 @pytest.fixture
-def whole(cli: Cli, survey: Path, tmp_path: Path) -> bytes:
+def uninterrupted(cli: Cli, survey: Path, tmp_path: Path) -> bytes:
     """Return the model of an uninterrupted training."""
-    assert cli("train", survey, WORDS, "--out whole.safetensors").code == 0
+    assert cli("train", survey, ARGUMENTS, "--out whole.safetensors").code == 0
     return (tmp_path / "whole.safetensors").read_bytes()
 
 
@@ -95,11 +95,11 @@ def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_and_prints_the_resume_command(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
     out = tmp_path / "kept.safetensors"
     press(5)
-    outcome = cli("train", survey, WORDS, "--out", out)
+    outcome = cli("train", survey, ARGUMENTS, "--out", out)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Interrupted: the network is kept as it was then." in outcome.out
     assert "Saved: " in outcome.out
@@ -113,19 +113,23 @@ def test_ctrl_c_saves_and_prints_the_resume_command(
     assert "Resuming at epoch 6\n" in outcome.out
     assert sum(line.startswith("epoch") for line in outcome.out.splitlines()) == 7
     assert "Trained 12 epochs, the last 7 in " in outcome.out
-    assert out.read_bytes() == whole
+    assert out.read_bytes() == uninterrupted
     assert not (tmp_path / "kept.run").exists()
 
 
 def test_repeated_ctrl_c(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    words: tuple[object, ...] = (survey, WORDS, "--out a.safetensors --checkpoint-every 2.5")
+    arguments: tuple[object, ...] = (
+        survey,
+        ARGUMENTS,
+        "--out a.safetensors --checkpoint-every 2.5",
+    )
     for epoch in (1, 2, 6, 11, -1):
         press(epoch)
-        assert cli("train", *words).code == 0
-        words = ("--resume", "a.run")
-    assert (tmp_path / "a.safetensors").read_bytes() == whole
+        assert cli("train", *arguments).code == 0
+        arguments = ("--resume", "a.run")
+    assert (tmp_path / "a.safetensors").read_bytes() == uninterrupted
 
 
 def test_second_ctrl_c_after_training_saves_the_model(
@@ -140,7 +144,7 @@ def test_second_ctrl_c_after_training_saves_the_model(
 
     press(3)
     monkeypatch.setattr("plainnet.cli.commands.train.diagnose", impatient)
-    outcome = cli("train", survey, WORDS)
+    outcome = cli("train", survey, ARGUMENTS)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Interrupted: the model is saved without the rest of its evaluation.\n" in outcome.out
     assert "To resume: plainnet train --resume survey.run\n" in outcome.out
@@ -151,7 +155,7 @@ def test_checkpoints_of_ctrl_c_do_not_block_the_next_training(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
     press(3)
-    cli("train", survey, WORDS)
+    cli("train", survey, ARGUMENTS)
     press(-1)
     outcome = cli("train", survey, "--epochs 2")
     assert outcome.code == 0
@@ -175,12 +179,12 @@ def test_checkpoints_of_ctrl_c_do_not_block_the_next_training(
 def test_killed_run_resumes_from_any_folder(
     cli: Cli,
     survey: Path,
-    whole: bytes,
+    uninterrupted: bytes,
     press: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kill(cli, press, 8, survey, WORDS, "--out a.safetensors --checkpoint-every 3")
+    kill(cli, press, 8, survey, ARGUMENTS, "--out a.safetensors --checkpoint-every 3")
     assert not (tmp_path / "a.safetensors").exists()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -188,18 +192,18 @@ def test_killed_run_resumes_from_any_folder(
     assert (outcome.code, outcome.err) == (0, "")
     assert "Checkpoints: every 3 epochs in " in outcome.out
     assert "Resuming at epoch 7\n" in outcome.out
-    assert (tmp_path / "a.safetensors").read_bytes() == whole
+    assert (tmp_path / "a.safetensors").read_bytes() == uninterrupted
     assert not (tmp_path / "a.run").exists()
 
 
 def test_pictures_in_the_row_space(
     cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    words = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
-    assert cli("train", colors, words, "--out whole.safetensors").code == 0
+    arguments = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
+    assert cli("train", colors, arguments, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
     assert model.record["history"]["rowspace"] == 10
-    kill(cli, press, 9, colors, words, "--out cut.safetensors --checkpoint-every 2")
+    kill(cli, press, 9, colors, arguments, "--out cut.safetensors --checkpoint-every 2")
     assert cli("train", "--resume cut.run").code == 0
     assert (tmp_path / "cut.safetensors").read_bytes() == (
         tmp_path / "whole.safetensors"
@@ -211,22 +215,22 @@ def test_resumed_run_keeps_file_names(
 ) -> None:
     """Notes in the model file contain the names of files in the folder."""
     (colors / "red" / "notes.txt").write_text("no picture")
-    words = "--epochs 4 --size 8"
-    assert cli("train", "colors", words, "--out whole.safetensors").code == 0
-    whole = (tmp_path / "whole.safetensors").read_bytes()
-    assert b"left out red/notes.txt" in whole
-    kill(cli, press, 3, "colors", words, "--out cut.safetensors --checkpoint-every 1")
+    arguments = "--epochs 4 --size 8"
+    assert cli("train", "colors", arguments, "--out whole.safetensors").code == 0
+    uninterrupted = (tmp_path / "whole.safetensors").read_bytes()
+    assert b"left out red/notes.txt" in uninterrupted
+    kill(cli, press, 3, "colors", arguments, "--out cut.safetensors --checkpoint-every 1")
     os.chdir(colors)  # the fixture of the command line goes back
     outcome = cli("train", "--resume", "../cut.run")
     assert outcome.code == 0
     assert "Note: left out red/notes.txt" in outcome.out
-    assert (tmp_path / "cut.safetensors").read_bytes() == whole
+    assert (tmp_path / "cut.safetensors").read_bytes() == uninterrupted
 
 
 def test_leftover_of_a_killed_model_writer_is_removed(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     half, other = tmp_path / ".survey.safetensors.0123abcd.tmp", tmp_path / ".survey.csv.tmp"
     for file in (half, other):
         file.write_bytes(b"half")
@@ -236,9 +240,9 @@ def test_leftover_of_a_killed_model_writer_is_removed(
 
 
 def test_run_can_be_moved_with_its_data(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--out a.safetensors --checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--out a.safetensors --checkpoint-every 1")
     (tmp_path / "moved").mkdir()
     (tmp_path / "a.run").rename(tmp_path / "moved" / "b.run")
     one_sentence(
@@ -248,7 +252,7 @@ def test_run_can_be_moved_with_its_data(
     )
     survey.rename(tmp_path / "moved" / "survey.csv")
     assert cli("train", "--resume moved/b.run").code == 0
-    assert (tmp_path / "moved" / "b.safetensors").read_bytes() == whole
+    assert (tmp_path / "moved" / "b.safetensors").read_bytes() == uninterrupted
 
 
 OTHERS = {
@@ -273,7 +277,7 @@ def test_resuming_replaces_only_what_plainnet_wrote(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, name: str, what: str
 ) -> None:
     out = "--out long.safetensors --report long.html --checkpoint-every 1"
-    kill(cli, press, 4, survey, WORDS, out)
+    kill(cli, press, 4, survey, ARGUMENTS, out)
     OTHERS[what](tmp_path / name)
     before = inodes(tmp_path)
     outcome = cli("train", "--resume long.run")
@@ -287,14 +291,19 @@ def test_resuming_replaces_only_what_plainnet_wrote(
     for _ in range(2):  # the second time both are plainnet's own
         assert cli("train", "--resume long.run").code == 0
         assert {"long.safetensors", "long.html"} <= set(os.listdir(tmp_path))
-        kill(cli, press, 4, survey, WORDS, out)
+        kill(cli, press, 4, survey, ARGUMENTS, out)
 
 
 @pytest.mark.parametrize("key", ["out", "report"])
 def test_checkpoint_names_no_file_to_write(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path, key: str
+    cli: Cli,
+    survey: Path,
+    uninterrupted: bytes,
+    press: Callable[..., None],
+    tmp_path: Path,
+    key: str,
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--out long.safetensors --checkpoint-every 1")
     (tmp_path / "letter.docx").write_bytes(b"Dear Bob")
     newest = max((tmp_path / "long.run").iterdir())
     arrays, header = files.read_model(newest, "checkpoint")
@@ -303,19 +312,19 @@ def test_checkpoint_names_no_file_to_write(
     outcome = cli("train", "--resume long.run")
     assert "is not a checkpoint that can be used" in outcome.out
     assert (tmp_path / "letter.docx").read_bytes() == b"Dear Bob"
-    assert (tmp_path / "long.safetensors").read_bytes() == whole
+    assert (tmp_path / "long.safetensors").read_bytes() == uninterrupted
 
 
 def test_links_in_the_checkpoint_folder_are_not_followed(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--out long.safetensors --checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--out long.safetensors --checkpoint-every 1")
     (tmp_path / ".bashrc").write_bytes(b"alias")
     for step in range(24, 73, 6):  # 90 rows in batches of 16
         (tmp_path / "long.run" / f"checkpoint-{step:010}.safetensors").symlink_to("../.bashrc")
     assert cli("train", "--resume long.run").code == 0
     assert (tmp_path / ".bashrc").read_bytes() == b"alias"
-    assert (tmp_path / "long.safetensors").read_bytes() == whole
+    assert (tmp_path / "long.safetensors").read_bytes() == uninterrupted
 
 
 def test_checkpoints_are_never_written_into_the_data(cli: Cli, colors: Path) -> None:
@@ -329,10 +338,12 @@ def test_checkpoints_are_never_written_into_the_data(cli: Cli, colors: Path) -> 
 def test_resumed_run_completes_all_outputs(
     cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    words = "--epochs 4 --repeat 2 --detail"
-    outcome = cli("train", survey, words, "--out w.safetensors --report w.html")
+    arguments = "--epochs 4 --repeat 2 --detail"
+    outcome = cli("train", survey, arguments, "--out w.safetensors --report w.html")
     ending = outcome.out.split("On 30 held-out rows")[1]
-    kill(cli, press, 3, survey, words, "--out c.safetensors --report c.html --checkpoint-every 1")
+    kill(
+        cli, press, 3, survey, arguments, "--out c.safetensors --report c.html --checkpoint-every 1"
+    )
     outcome = cli("train", "--resume c.run")
     ending = ending.replace("w.safetensors", "c.safetensors").replace("w.html", "c.html")
     assert outcome.out.split("On 30 held-out rows")[1] == ending.replace(str(survey), "survey.csv")
@@ -350,8 +361,8 @@ def test_recorded_gradients_survive_a_resume(
         newest = max((tmp_path / run).glob("checkpoint-*"))
         return files.read_model(newest, "checkpoint")[1]["attached"]["doctor_watch"]
 
-    kill(cli, press, 9, survey, WORDS, "--out once.safetensors --checkpoint-every 1")
-    kill(cli, press, 4, survey, WORDS, "--out twice.safetensors --checkpoint-every 1")
+    kill(cli, press, 9, survey, ARGUMENTS, "--out once.safetensors --checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--out twice.safetensors --checkpoint-every 1")
     kill(cli, press, 9, "--resume", "twice.run")
     assert len(doctor_watch("once.run")) == 8
     assert doctor_watch("twice.run") == doctor_watch("once.run")
@@ -368,9 +379,9 @@ def test_ctrl_c_postpones_the_repeats(
     assert Model.load(tmp_path / "survey.safetensors").record["repeats"]["seeds"] == [0, 1]
 
 
-@pytest.mark.parametrize(("stop", "said"), [(2, "only the first"), (3, "2 of 4 trainings")])
+@pytest.mark.parametrize(("stop", "text"), [(2, "only the first"), (3, "2 of 4 trainings")])
 def test_ctrl_c_in_a_repeat_keeps_the_first_model(
-    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, stop: int, said: str
+    cli: Cli, survey: Path, monkeypatch: pytest.MonkeyPatch, stop: int, text: str
 ) -> None:
     trainings = itertools.count(1)
 
@@ -382,12 +393,12 @@ def test_ctrl_c_in_a_repeat_keeps_the_first_model(
     original = training.train
     monkeypatch.setattr(training, "train", train)
     outcome = cli("train", survey, "--epochs 4 --repeat 4")
-    assert (outcome.code, said in outcome.out) == (0, True)
+    assert (outcome.code, text in outcome.out) == (0, True)
     assert next(trainings) == stop + 1  # none begins after it
     assert len(Model.load("survey.safetensors").record["history"]["loss"]) == 4
 
 
-# --- what is said
+# --- messages
 
 
 def test_start_message_names_the_checkpoint_folder(cli: Cli, survey: Path) -> None:
@@ -403,7 +414,7 @@ def test_start_message_names_the_checkpoint_folder(cli: Cli, survey: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "telling"),
+    ("arguments", "expected"),
     [
         ("--resume nowhere.run", "there is no training to resume in 'nowhere.run': it has ended"),
         ("--resume", "requires an argument"),
@@ -412,30 +423,30 @@ def test_start_message_names_the_checkpoint_folder(cli: Cli, survey: Path) -> No
         ("--checkpoint-every often", 'unable to convert "often" into float'),
     ],
 )
-def test_invalid_requests_raise(cli: Cli, survey: Path, words: str, telling: str) -> None:
-    given = () if words.startswith("--resume") else ("survey.csv",)
-    one_sentence(cli("train", *given, words), telling)
+def test_invalid_requests_raise(cli: Cli, survey: Path, arguments: str, expected: str) -> None:
+    given = () if arguments.startswith("--resume") else ("survey.csv",)
+    one_sentence(cli("train", *given, arguments), expected)
 
 
 @pytest.mark.parametrize(
-    "words", ["survey.csv", "--epochs 100", "--checkpoint-every 0",
+    "arguments", ["survey.csv", "--epochs 100", "--checkpoint-every 0",
               "--out a", "--repeat 2", "--detail", "--seed 0",
               "--checkpoint-every 2", "--config a.toml", "--report a.html"]
 )  # fmt: skip
 def test_resume_accepts_no_other_options(
-    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, words: str
+    cli: Cli, survey: Path, press: Callable[..., None], tmp_path: Path, arguments: str
 ) -> None:
     (tmp_path / "a.toml").write_text("epochs = 5\n")
     one_sentence(
-        cli("train", words, "--resume survey.run"),
+        cli("train", arguments, "--resume survey.run"),
         "--resume uses the data and the options that the training began with: leave out",
     )
 
 
 def test_other_data_is_refused(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     text = survey.read_text()
     survey.write_text(text.replace("Yes", "No", 1))
     one_sentence(cli("train", "--resume survey.run"), "was begun with other data: it can only be")
@@ -445,30 +456,30 @@ def test_other_data_is_refused(
     )
     survey.write_text(text)
     assert cli("train", "--resume survey.run").code == 0
-    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+    assert (tmp_path / "survey.safetensors").read_bytes() == uninterrupted
 
 
 def test_unfinished_run_is_not_overwritten(
     cli: Cli, survey: Path, press: Callable[..., None]
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     one_sentence(
-        cli("train", survey, WORDS, "--checkpoint-every 1"),
+        cli("train", survey, ARGUMENTS, "--checkpoint-every 1"),
         "'survey.run' holds a training that has not ended: resume it with plainnet train "
         "--resume survey.run, or remove the folder",
     )
 
 
 def test_truncated_checkpoint_is_reported(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "Note: 'survey.run/checkpoint-0000000018.safetensors' is not a whole" in outcome.out
-    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+    assert "Note: 'survey.run/checkpoint-0000000018.safetensors' is not a complete" in outcome.out
+    assert (tmp_path / "survey.safetensors").read_bytes() == uninterrupted
 
 
 def full(monkeypatch: pytest.MonkeyPatch, since: int) -> None:
@@ -485,10 +496,10 @@ def full(monkeypatch: pytest.MonkeyPatch, since: int) -> None:
 
 
 def test_full_disk_loses_nothing(
-    cli: Cli, survey: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     full(monkeypatch, since=7)
-    outcome = cli("train", survey, WORDS, "--checkpoint-every 1")
+    outcome = cli("train", survey, ARGUMENTS, "--checkpoint-every 1")
     one_sentence(outcome, "survey.safetensors': No space left on device")
     assert outcome.out.count("could not be written (No space left on device); the last is ") == 6
     assert outcome.out.endswith("To resume: plainnet train --resume survey.run\n")
@@ -497,7 +508,7 @@ def test_full_disk_loses_nothing(
     monkeypatch.chdir(tmp_path)
     outcome = cli("train", "--resume survey.run")
     assert "Resuming at epoch 6\n" in outcome.out
-    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+    assert (tmp_path / "survey.safetensors").read_bytes() == uninterrupted
 
 
 def test_full_disk_at_ctrl_c_keeps_the_model(
@@ -518,7 +529,7 @@ def test_full_disk_at_ctrl_c_keeps_the_model(
 
     monkeypatch.setattr(files.os, "fsync", fsync)
     press(3)
-    outcome = cli("train", survey, WORDS)
+    outcome = cli("train", survey, ARGUMENTS)
     assert outcome.code == 0
     assert "(No space left on device); the last is none" in outcome.out
     assert "To resume" not in outcome.out
@@ -528,7 +539,7 @@ def test_full_disk_at_ctrl_c_keeps_the_model(
 def test_read_only_folder(
     cli: Cli, survey: Path, press: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "survey.run")
     one_sentence(
         cli("train", "--resume survey.run"), "the folder 'survey.run' cannot be written to"
@@ -536,8 +547,8 @@ def test_read_only_folder(
 
 
 def test_failed_run_leaves_nothing_to_resume(cli: Cli, survey: Path, tmp_path: Path) -> None:
-    words = "--optimizer sgd --lr 1e30 --epochs 9 --checkpoint-every 1"
-    one_sentence(cli("train", survey, words), "the loss became nan in epoch")
+    arguments = "--optimizer sgd --lr 1e30 --epochs 9 --checkpoint-every 1"
+    one_sentence(cli("train", survey, arguments), "the loss became nan in epoch")
     assert not (tmp_path / "survey.run").exists()
 
 
@@ -554,9 +565,9 @@ def test_forged_gradients_raise(
 
 
 def test_forged_checkpoint_falls_back_with_a_message(
-    cli: Cli, survey: Path, whole: bytes, press: Callable[..., None], tmp_path: Path
+    cli: Cli, survey: Path, uninterrupted: bytes, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    kill(cli, press, 4, survey, WORDS, "--checkpoint-every 1")
+    kill(cli, press, 4, survey, ARGUMENTS, "--checkpoint-every 1")
     newest = max((tmp_path / "survey.run").glob("checkpoint-*"))
     arrays, header = files.read_model(newest, "checkpoint")
     header["attached"]["config"]["hidden"] = "16"
@@ -564,7 +575,7 @@ def test_forged_checkpoint_falls_back_with_a_message(
     outcome = cli("train", "--resume survey.run")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"{newest.name}' is not a checkpoint that can be used: " in outcome.out
-    assert (tmp_path / "survey.safetensors").read_bytes() == whole
+    assert (tmp_path / "survey.safetensors").read_bytes() == uninterrupted
 
 
 def test_run_started_in_python(
@@ -602,5 +613,5 @@ def test_checkpoint_options_in_the_config_file(cli: Cli, survey: Path) -> None:
     ],
 )
 def test_checkpoint_folder_is_named_after_the_model(out: str, folder: str) -> None:
-    assert run_folder(Path(out)) == Path(folder)
-    assert run_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")
+    assert checkpoint_folder(Path(out)) == Path(folder)
+    assert resumed_model(Path(folder)) == Path(f"{out.removesuffix('.safetensors')}.safetensors")

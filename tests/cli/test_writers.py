@@ -104,7 +104,7 @@ def test_read_only_folder(
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and ask(path, mode))
     refused(cli(*words_of(what, place)), f"the folder {str(folder)!r} cannot be written to")
     assert place.read_bytes() == b"as it was"
-    assert not (place.parents[1] / "m2").exists()  # it was said before the training began
+    assert not (place.parents[1] / "m2").exists()  # refused before the training began
 
 
 @writers

@@ -163,8 +163,8 @@ def test_curvature_of_a_quadratic(n):
     rng = np.random.default_rng(n)
     X = rng.standard_normal((40, n)) * [*range(1, n + 1)]
     net = mlp(n, hidden=(), seed=1)
-    whole = np.column_stack([X, np.ones(40)])
-    largest = np.linalg.eigvalsh(2 * whole.T @ whole / 40)[-1]
+    extended = np.column_stack([X, np.ones(40)])
+    largest = np.linalg.eigvalsh(2 * extended.T @ extended / 40)[-1]
     found = largest_curvature(
         net, MeanSquaredError(), X, rng.standard_normal((40, 1)), iterations=200
     )
@@ -419,8 +419,8 @@ def test_recording_costs_less_than_a_twentieth_of_a_step():
             logits_metric=metric,
             watch=lambda epoch: timed(recorder.watch, epoch),
         )
-        whole = time.process_time() - start
-    assert spent[0] - bare[0] < 0.05 * (whole - spent[0])
+        extended = time.process_time() - start
+    assert spent[0] - bare[0] < 0.05 * (extended - spent[0])
 
 
 def test_a_network_without_activations_is_examined_too():
@@ -436,9 +436,9 @@ def test_a_network_without_activations_is_examined_too():
 def judged_on(right, m, *, noise=0.1):
     """A network that predicts its training rows, and gets `right` of `m` held-out rows right.
 
-    Half of each are of class 1, and so surely said that being wrong costs more than not to know.
-    It reads the first column; nine others say nothing, and where they are large neighbors know
-    nothing either.
+    Half of each are of class 1. Its confidence is so high that mistakes cost more than a constant
+    prediction. It reads the first column; the nine others are noise, and if they are large the
+    nearest neighbors are noise too.
     """
     net = mlp(10, (), 1, seed=0)
     net.params.theta[...] = [8, *np.zeros(10)]
@@ -483,10 +483,10 @@ def test_the_interval_decides_what_held_out_rows_show(right, m, name):
 
 def test_few_rows_and_uninformative_neighbors_are_a_problem_worded_with_care():
     _, found = judged_on(13, 24, noise=20)
-    said = found["no signal"]
-    assert said.level == "problem"
-    assert said.message == "Nothing shows that the network is better than a constant prediction."
-    assert "shuffled" in said.cause
+    finding = found["no signal"]
+    assert finding.level == "problem"
+    assert finding.message == "Nothing shows that the network is better than a constant prediction."
+    assert "shuffled" in finding.cause
 
 
 def test_numbers_are_compared_with_the_mean_row_by_row():

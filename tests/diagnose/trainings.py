@@ -52,7 +52,7 @@ def trained(
     recorder = Recorder(net)
     history, failure = History(), None
 
-    def watching(epoch):
+    def record(epoch):
         history.add(epoch)
         recorder.watch(epoch)
 
@@ -67,7 +67,7 @@ def trained(
             batch_size=batch_size,
             validation_data=held_out if watch else None,
             logits_metric=recorder.metric(loss.metric),
-            watch=watching,
+            watch=record,
             transform=transform,
             l2=l2,
             seed=seed,

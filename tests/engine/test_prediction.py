@@ -30,18 +30,18 @@ def test_every_row_gets_its_output(processors, n, m):
 
 def test_pictures_are_transformed_per_batch_and_thread(processors):
     processors(2)
-    net, seen, both = mlp(64, seed=1), [], threading.Barrier(2)
+    net, received, both = mlp(64, seed=1), [], threading.Barrier(2)
 
     def scale(rows):
-        if threading.get_ident() not in [thread for thread, _ in seen]:
+        if threading.get_ident() not in [thread for thread, _ in received]:
             both.wait(timeout=20)  # broken if one thread did the work of two
-        seen.append((threading.get_ident(), len(rows)))
+        received.append((threading.get_ident(), len(rows)))
         return rows / np.float32(255)
 
     X = np.random.default_rng(0).integers(0, 256, (4 * net.batch_rows, 64)).astype(np.uint8)
     Z = predict_logits(net, X, scale)
-    assert len({thread for thread, _ in seen}) == 2
-    assert {rows for _, rows in seen} == {net.batch_rows}
+    assert len({thread for thread, _ in received}) == 2
+    assert {rows for _, rows in received} == {net.batch_rows}
     np.testing.assert_allclose(Z, net.predict_logits(X / np.float32(255)), rtol=1e-5, atol=1e-6)
 
 

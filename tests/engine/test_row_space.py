@@ -123,9 +123,9 @@ def test_new_rows_are_predicted_with_updated_weights():
 
 def test_callbacks_see_updated_weights():
     X, y = wide(), np.arange(12) % 2
-    seen = {True: [], False: []}
+    received = {True: [], False: []}
     figures = []
-    for rowspace, list_ in seen.items():
+    for rowspace, list_ in received.items():
         net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
         theta = net.params.theta  # held from before the training
         fit(
@@ -138,7 +138,7 @@ def test_callbacks_see_updated_weights():
             watch=figures.append,
             rowspace=rowspace,
         )
-    np.testing.assert_allclose(seen[True], seen[False], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(received[True], received[False], rtol=0, atol=1e-12)
     assert [epoch.number for epoch in figures] == [*range(1, 201)] * 2
 
 

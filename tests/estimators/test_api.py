@@ -155,22 +155,22 @@ def test_feature_names_after_fit():
     net = NetRegressor((4,), epochs=2).fit(frame, [1.0, 2.0])
     assert net.feature_names_in_.tolist() == ["age", "height"]
     assert net.n_features_in_ == 2
-    with pytest.warns(UserWarning, match="NetRegressor was fitted with feature names") as seen:
+    with pytest.warns(UserWarning, match="NetRegressor was fitted with feature names") as warned:
         net.predict(frame.to_numpy())
-    assert seen[0].filename == __file__
+    assert warned[0].filename == __file__
     net.fit(frame.to_numpy(), [1.0, 2.0])
     assert "feature_names_in_" not in vars(net)
-    with pytest.warns(UserWarning, match="NetRegressor was fitted without feature names") as seen:
+    with pytest.warns(UserWarning, match="NetRegressor was fitted without feature names") as warned:
         net.predict(frame)
-    assert seen[0].filename == __file__
+    assert warned[0].filename == __file__
 
 
 def test_column_vector_of_labels_warns():
     from sklearn.exceptions import DataConversionWarning
 
     X = [[0.0], [1.0]]
-    with pytest.warns(DataConversionWarning, match="NetClassifier takes y.ravel") as seen:
+    with pytest.warns(DataConversionWarning, match="NetClassifier takes y.ravel") as warned:
         net = NetClassifier((4,), epochs=2).fit(X, [["a"], ["b"]])
-    assert len(seen) == 1
-    assert seen[0].filename == __file__
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
     assert net.predict(X).shape == (2,)

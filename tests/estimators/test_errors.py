@@ -264,7 +264,7 @@ CALLS = [
     (
         lambda: classifier(warm_start=True).fit(X, Y).set_params(hidden=(5,)).fit(X, Y),
         "warm_start continues with the existing network, but parameters that shape it have "
-        "changed: reset them, or set warm_start=False to start anew",
+        "changed: reset them, or set warm_start=False to start again",
     ),
     (
         lambda: classifier().fit(X, Y).predict(X[:, :1]),

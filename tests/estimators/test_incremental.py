@@ -221,7 +221,7 @@ def test_new_learning_rate_keeps_the_optimizer_state():
     assert net.history_.lr == [0.01, 0.02]
     assert_same_state(net, other)
     net.set_params(lr=None, optimizer=SGD(lr=0.1)).partial_fit(X, Y)
-    assert net._train_step.optimizer.t == 1  # another rule begins anew
+    assert net._train_step.optimizer.t == 1  # another rule starts again
 
 
 def test_schedule_continues_from_the_previous_steps():
@@ -259,14 +259,14 @@ def test_architecture_parameters_cannot_change(method, change):
     net = begun(warm_start=True)
     before = copy.deepcopy(net)
     net.set_params(**change)
-    goes_on, anew = (
+    subject, remedy = (
         ("warm_start", "set warm_start=False") if method == "fit" else (method, "call fit")
     )
     with pytest.raises(PlainnetError) as caught:
         getattr(net, method)(X, Y)
     assert str(caught.value) == (
-        f"{goes_on} continues with the existing network, but parameters that shape it have "
-        f"changed: reset them, or {anew} to start anew"
+        f"{subject} continues with the existing network, but parameters that shape it have "
+        f"changed: reset them, or {remedy} to start again"
     )
     assert_same_state(net, before)
     net.set_params(**before.get_params()).partial_fit(X, Y)

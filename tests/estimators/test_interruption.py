@@ -50,20 +50,20 @@ def interrupt(process: "subprocess.Popen[str]", fold: int) -> None:
 def test_first_ctrl_c_ends_one_training_with_a_warning():
     with cross_validation(endless=1) as process:
         interrupt(process, 1)
-        out, told = process.communicate(timeout=60)
+        out, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.splitlines()[-1] == "5 scores True"
-    assert told.count("UserWarning: Training interrupted by user. NetClassifier after ") == 1
+    assert stderr.count("UserWarning: Training interrupted by user. NetClassifier after ") == 1
 
 
 def test_second_ctrl_c_ends_the_cross_validation():
     with cross_validation(endless=5) as process:
         interrupt(process, 1)
         interrupt(process, 2)
-        out, told = process.communicate(timeout=60)
+        out, stderr = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "scores" not in out
-    assert told.splitlines()[-1] == "KeyboardInterrupt"
+    assert stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_second_ctrl_c_some_folds_later():
@@ -91,13 +91,13 @@ def test_interrupted_training_is_kept():
             os.kill(os.getpid(), signal.SIGINT)
 
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
-    with pytest.warns(UserWarning, match=TOLD) as seen:
+    with pytest.warns(UserWarning, match=TOLD) as warned:
         net = NetClassifier((2,), epochs=50, callbacks=[press]).fit(X, y)
-    assert str(seen[0].message) == (
+    assert str(warned[0].message) == (
         "Training interrupted by user. NetClassifier after 3 epochs is kept; a second Ctrl-C, also "
         "in a training that follows at once, raises KeyboardInterrupt"
     )
-    assert seen[0].filename == __file__
+    assert warned[0].filename == __file__
     assert net.n_iter_ == len(net.loss_curve_) == 3
     before = net.predict_proba(X)
     with pytest.raises(KeyboardInterrupt):

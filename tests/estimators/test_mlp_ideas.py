@@ -162,22 +162,22 @@ def test_other_classes_in_partial_fit_raise():
 
 def test_repeated_partial_fit_equals_fit_in_classification():
     for X, y in ((DIGITS, DIGIT), (PIXELS, IS_ONE)):
-        whole = NetClassifier((20,), optimizer="sgd", lr=0.2, epochs=30).fit(X, y)
+        at_once = NetClassifier((20,), optimizer="sgd", lr=0.2, epochs=30).fit(X, y)
         parts = NetClassifier((20,), optimizer="sgd", lr=0.2)
         for _ in range(30):
             parts.partial_fit(X, y, classes=np.unique(y))
-        np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
+        np.testing.assert_allclose(parts.predict_proba(X), at_once.predict_proba(X), rtol=1e-9)
         assert parts.score(X, y) > 0.95
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_repeated_partial_fit_equals_fit_in_regression(momentum):
     options = {"optimizer": SGD(0.05, momentum), "batch_size": None}
-    whole = NetRegressor(epochs=100, **options).fit(ROWS, NUMBER)
+    at_once = NetRegressor(epochs=100, **options).fit(ROWS, NUMBER)
     parts = NetRegressor(**options)
     for _ in range(100):
         parts.partial_fit(ROWS, NUMBER)
-    np.testing.assert_allclose(parts.predict(ROWS), whole.predict(ROWS))
+    np.testing.assert_allclose(parts.predict(ROWS), at_once.predict(ROWS))
     assert parts.score(ROWS, NUMBER) > 0.65
 
 

@@ -131,8 +131,8 @@ def test_regressor_predicts_in_the_network_dtype():
         (single, {"dtype": "float64"}, np.float64),
     ):
         net = regressor(**options).fit(rows, Y)
-        for seen in (X, single):
-            assert net.predict(seen).dtype == dtype
+        for received in (X, single):
+            assert net.predict(received).dtype == dtype
 
 
 def test_layer_options():
@@ -288,9 +288,9 @@ def test_scores_match_scikit_learn():
 )
 def test_predictions_keep_label_types(labels):
     net = classifier(lr=0.1, epochs=40).fit(X, labels)
-    found = np.unique(np.asarray(labels))
-    assert net.classes_.tolist() == found.tolist()
-    assert {*net.predict(X).tolist()} == {*found.tolist()}
+    classes = np.unique(np.asarray(labels))
+    assert net.classes_.tolist() == classes.tolist()
+    assert {*net.predict(X).tolist()} == {*classes.tolist()}
     if isinstance(labels, np.ndarray):
         assert net.predict(X).dtype == labels.dtype
     assert net.score(X, labels) > 0.8
@@ -456,19 +456,19 @@ def test_validation_rows_are_not_trained_on():
 
 
 def test_callbacks_get_every_epoch_and_may_stop():
-    seen = []
+    received = []
 
     def stop(epoch):
-        seen.append(epoch)
+        received.append(epoch)
         return epoch.number == 3
 
     net = classifier(callbacks=[stop]).fit(X, TWO)
-    assert [type(epoch) for epoch in seen] == [Epoch] * 3
-    assert [epoch.loss for epoch in seen] == net.loss_curve_
+    assert [type(epoch) for epoch in received] == [Epoch] * 3
+    assert [epoch.loss for epoch in received] == net.loss_curve_
     assert net.n_iter_ == 3
     assert net.history_.stopped == "callback"
     net.partial_fit(X, TWO)
-    assert [epoch.number for epoch in seen] == [1, 2, 3, 4]
+    assert [epoch.number for epoch in received] == [1, 2, 3, 4]
 
 
 def test_verbose_controls_progress_output(capsys):
@@ -498,12 +498,12 @@ def test_schedules_by_name_and_by_object():
 
 def test_warm_start_continues_the_last_fit():
     options = {"optimizer": SGD(lr=0.1), "batch_size": None}
-    whole = classifier(epochs=8, **options).fit(X, TWO)
+    at_once = classifier(epochs=8, **options).fit(X, TWO)
     parts = classifier(epochs=4, warm_start=True, **options).fit(X, TWO)
     first = parts.net_
     parts.fit(X, TWO)
-    np.testing.assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
-    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_)
+    np.testing.assert_array_equal(parts.predict_proba(X), at_once.predict_proba(X))
+    np.testing.assert_allclose(parts.loss_curve_, at_once.loss_curve_)
     assert parts.n_iter_ == 8
     assert parts.net_ is not first  # whoever kept it has it unchanged
     anew = classifier(epochs=4, **options).fit(X, TWO).fit(X, TWO)
@@ -531,13 +531,13 @@ def test_best_epoch_counts_from_the_first_fit():
 @pytest.mark.parametrize("optimizer", ["adam", SGD(lr=0.1, momentum=0.9), "rmsprop"])
 def test_partial_fit_keeps_the_optimizer_state(optimizer):
     options = {"optimizer": optimizer, "batch_size": None}
-    whole = classifier(epochs=6, **options).fit(X, THREE)
+    at_once = classifier(epochs=6, **options).fit(X, THREE)
     parts = classifier(**options)
     for _ in range(6):
         parts.partial_fit(X, THREE, classes=[0, 1, 2])
-    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-12)
-    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_)
-    np.testing.assert_allclose(parts.history_.metric, whole.history_.metric)
+    np.testing.assert_allclose(parts.predict_proba(X), at_once.predict_proba(X), rtol=1e-12)
+    np.testing.assert_allclose(parts.loss_curve_, at_once.loss_curve_)
+    np.testing.assert_allclose(parts.history_.metric, at_once.history_.metric)
     assert parts.n_iter_ == 6
 
 
@@ -556,9 +556,9 @@ def test_partial_fit_may_start_with_one_class_and_one_row():
 def test_partial_fit_uses_sample_weights(batch_size):
     weight = np.arange(60.0)
     parts = regressor(batch_size=batch_size).partial_fit(X, NUMBER, sample_weight=weight)
-    whole = regressor(batch_size=batch_size, epochs=1).fit(X, NUMBER, sample_weight=weight)
-    np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-12)
-    assert parts.loss_curve_ == pytest.approx(whole.loss_curve_)
+    at_once = regressor(batch_size=batch_size, epochs=1).fit(X, NUMBER, sample_weight=weight)
+    np.testing.assert_allclose(parts.predict(X), at_once.predict(X), rtol=1e-12)
+    assert parts.loss_curve_ == pytest.approx(at_once.loss_curve_)
 
 
 @pytest.mark.parametrize("twin", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

@@ -79,9 +79,9 @@ def test_permutation_importance_finds_the_informative_column():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(120, 3))
     net = NetRegressor((8,), epochs=60, lr=0.02).fit(rows, np.sin(rows[:, 1]))
-    found = permutation_importance(net, rows, np.sin(rows[:, 1]), n_repeats=3, random_state=0)
-    assert found.importances_mean.argmax() == 1
-    assert found.importances_mean[1] > 5 * found.importances_mean[[0, 2]].max()
+    result = permutation_importance(net, rows, np.sin(rows[:, 1]), n_repeats=3, random_state=0)
+    assert result.importances_mean.argmax() == 1
+    assert result.importances_mean[1] > 5 * result.importances_mean[[0, 2]].max()
 
 
 def test_metadata_routing():
@@ -90,7 +90,7 @@ def test_metadata_routing():
         net = clone(
             small().set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
         )
-        found = cross_validate(net, X, NAMES, cv=3, params={"sample_weight": weight})
+        result = cross_validate(net, X, NAMES, cv=3, params={"sample_weight": weight})
         pipe = Pipeline(
             [("scale", StandardScaler()), ("net", small().set_fit_request(X_val=True, y_val=True))],
             transform_input=["X_val"],
@@ -98,8 +98,8 @@ def test_metadata_routing():
         pipe.fit(X[::2], NAMES[::2], X_val=X[1::2], y_val=NAMES[1::2])
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
             cross_validate(small(), X, NAMES, params={"sample_weight": weight})
-    assert found["test_score"].max() < 0.7
-    assert found["test_score"].min() > 0.55
+    assert result["test_score"].max() < 0.7
+    assert result["test_score"].min() > 0.55
     assert len(pipe[-1].validation_loss_curve_) == 30
     assert pipe[-1].validation_loss_curve_[-1] < 0.5  # the rows were scaled like the others
     with pytest.raises(PlainnetError) as caught:

@@ -25,7 +25,7 @@ import format_one
 from fuzz import forge, using
 from plainnet import ModelFileError
 from plainnet.cli import main
-from plainnet.cli.paths import run_model
+from plainnet.cli.paths import resumed_model
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.cli.train_job import Job
 from plainnet.storage.checkpoints import Checkpoints
@@ -123,7 +123,7 @@ def renamed(draw, models):
 
 def lay(trap, run):
     """Put something in the way of what a training writes."""
-    out, letter = run_model(run), run.parent / "letter.docx"
+    out, letter = resumed_model(run), run.parent / "letter.docx"
     if trap in ("model", "report"):
         (out if trap == "model" else out.with_suffix(".html")).write_bytes(b"Dear Bob")
     elif trap in ("link", "dangling"):
@@ -182,7 +182,7 @@ def use(ready, drawn, resume=True):
         older, whole = ready.before[name]
         (run / older).write_bytes(whole)
     if beside and not loaded:
-        last = Checkpoints.load(run, lambda note: None, Job.begun).last
+        last = Checkpoints.load(run, lambda note: None, Job.from_checkpoints).last
         findings += [] if last == run / older else ["the checkpoint before it was not taken"]
     elif resume:
         with contextlib.suppress(OSError):  # a name that is too long
@@ -202,7 +202,7 @@ def use(ready, drawn, resume=True):
 
 def written(before, after, run):
     """What resuming wrote that it should not."""
-    own = {run_model(run), run_model(run).with_suffix(".html")}
+    own = {resumed_model(run), resumed_model(run).with_suffix(".html")}
     lost = [path for path in before if path.parent != run and after.get(path) != before[path]]
     more = [path for path in after if path not in before and path.parent != run and path not in own]
     return [f"resume: {path.name} was replaced" for path in lost] + [

@@ -344,16 +344,16 @@ def test_misspelled_unused_name_raises(options):
 
 
 def test_transform_is_called_per_batch():
-    net, seen = mlp(3, dtype=np.float64), []
+    net, received = mlp(3, dtype=np.float64), []
 
     def halve(batch):
-        seen.append((len(batch), batch.dtype))
+        received.append((len(batch), batch.dtype))
         return batch / 2
 
     X = np.arange(21, dtype=np.uint8).reshape(7, 3)
     got = net.predict_logits(X, batch_size=3, transform=halve)
     np.testing.assert_allclose(got, net.predict_logits(X / 2), rtol=1e-14)
-    assert seen == [(3, np.uint8), (3, np.uint8), (1, np.uint8)]
+    assert received == [(3, np.uint8), (3, np.uint8), (1, np.uint8)]
 
 
 def test_transform_with_wrong_output_shape_raises():

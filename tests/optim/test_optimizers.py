@@ -139,10 +139,10 @@ def test_gradient_descent_on_a_parabola_is_geometric():
 def test_nesterov_on_a_parabola_converges_at_the_theoretical_rate():
     # f = h theta^2 / 2: phi' = (1 + mu) (1 - lr h) phi - mu (1 - lr h) phi_before
     h, lr, mu, theta = 2.0, 0.05, 0.5, np.array([1.0])
-    rule, seen = SGD(lr, momentum=mu, nesterov=True), [1.0, 1.0 - lr * h * (1 + mu)]
+    rule, expected_path = SGD(lr, momentum=mu, nesterov=True), [1.0, 1.0 - lr * h * (1 + mu)]
     for _ in range(2, 12):
-        seen.append((1 - lr * h) * ((1 + mu) * seen[-1] - mu * seen[-2]))
-    for expected in seen[1:]:
+        expected_path.append((1 - lr * h) * ((1 + mu) * expected_path[-1] - mu * expected_path[-2]))
+    for expected in expected_path[1:]:
         rule.step(theta, h * theta)
         # the recursion is in the points where the gradient is taken, which is what theta holds
         assert theta[0] == pytest.approx(expected, rel=1e-12)
@@ -311,11 +311,11 @@ def test_optimizer_can_be_reused():
 
 def test_schedule_sets_the_learning_rate_of_each_step():
     theta, rule = np.zeros(1), SGD(StepDecay(1.0, every=2, factor=0.1))
-    seen = []
+    expected_path = []
     for _ in range(5):
         rule.step(theta, np.ones(1))
-        seen.append(rule.current_lr)
-    assert seen == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+        expected_path.append(rule.current_lr)
+    assert expected_path == pytest.approx([1, 1, 0.1, 0.1, 0.01])
     assert theta[0] == pytest.approx(-2.21)
 
 

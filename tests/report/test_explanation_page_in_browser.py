@@ -29,8 +29,8 @@ def pages():
     wrong = (model.predictions(X)[:, 0] < 0.5).astype(np.float32)
     rows = NamedExamples(tuple(f"{i}.png" for i in range(20)), X, wrong)
     found = nearest(model, X[1], rows)
-    seen = explain(model, X, 2, label=classes[0])
-    yield explanation_page(seen, "", found, X[[one.row for one in found]])
+    explanation = explain(model, X, 2, label=classes[0])
+    yield explanation_page(explanation, "", found, X[[one.row for one in found]])
     yield global_explanation_page(explain_model(model, rows, repeats=1), "model")
 
 

@@ -106,11 +106,11 @@ def test_page_has_a_language_and_landmarks(task):
 
 @tasks
 def test_pictures_and_charts_have_text_alternatives(task):
-    seen = page(task)
-    texts = {one["of"]["id"]: one["text"] for one in seen.elements if "id" in one["of"]}
-    for picture in seen.all("img"):
+    document = page(task)
+    texts = {one["of"]["id"]: one["text"] for one in document.elements if "id" in one["of"]}
+    for picture in document.all("img"):
         assert len(picture["of"]["alt"]) > 10
-    drawings = [one for one in seen.all("svg") if "aria-hidden" not in one["of"]]
+    drawings = [one for one in document.all("svg") if "aria-hidden" not in one["of"]]
     assert len(drawings) >= 3
     for drawing in drawings:
         assert drawing["of"]["role"] == "img"
@@ -119,10 +119,10 @@ def test_pictures_and_charts_have_text_alternatives(task):
 
 @tasks
 def test_tables_have_captions_and_heads_with_scope(task):
-    seen = page(task)
-    assert len(seen.all("table")) == len(seen.all("caption")) >= 4
-    assert all(one["text"] for one in seen.all("caption"))
-    for head in seen.all("th"):
+    document = page(task)
+    assert len(document.all("table")) == len(document.all("caption")) >= 4
+    assert all(one["text"] for one in document.all("caption"))
+    for head in document.all("th"):
         inside = {one["tag"] for one in head["in"]}
         assert head["of"]["scope"] == ("col" if "thead" in inside else "row")
 
@@ -130,10 +130,10 @@ def test_tables_have_captions_and_heads_with_scope(task):
 @tasks
 @pytest.mark.parametrize("rows", [True, False])
 def test_identifiers_are_unique_and_links_lead_somewhere(task, rows):
-    seen = page(task, rows)
-    identifiers = [one["of"]["id"] for one in seen.elements if "id" in one["of"]]
+    document = page(task, rows)
+    identifiers = [one["of"]["id"] for one in document.elements if "id" in one["of"]]
     assert len(identifiers) == len(set(identifiers))
-    links = [one["of"]["href"][1:] for one in seen.all("a", "use")]
+    links = [one["of"]["href"][1:] for one in document.all("a", "use")]
     assert set(links) <= set(identifiers)
 
 
@@ -147,8 +147,8 @@ def test_scrolling_regions_are_named_and_reachable_by_keyboard(task):
 # --- content -------------------------------------------------------------------------------------
 
 
-def headings(seen):
-    return [one["text"] for one in seen.all("h2")]
+def headings(document):
+    return [one["text"] for one in document.all("h2")]
 
 
 @tasks
@@ -194,8 +194,8 @@ def test_charts(task, names):
 def test_curves_are_drawn_from_the_record_too(task):
     titles = [one["of"]["id"] for one in page(task, False).all("title")[1:]]
     assert titles[:3] == ["roc-title", "precision-title", "calibration-title"]
-    for seen in (page(task), page(task, False)):
-        captions = [one["text"] for one in seen.all("caption")]
+    for document in (page(task), page(task, False)):
+        captions = [one["text"] for one in document.all("caption")]
         unit = {"multiclass": "class", "multilabel": "label"}.get(task, "")
         assert (f"The probability of each {unit}" in captions) == (unit != "")
 
@@ -205,24 +205,24 @@ def test_repeated_trainings_are_in_the_report():
     first = train(frame, config)
     assert "with different seeds" not in report(first.model, name="m")
     found = repeat(first, frame, config, 3)
-    seen = Page(report(first.model, name="m"))
+    document = Page(report(first.model, name="m"))
     facts = dict(
-        zip(*([one["text"] for one in seen.all(tag)] for tag in ("dt", "dd")), strict=True)
+        zip(*([one["text"] for one in document.all(tag)] for tag in ("dt", "dd")), strict=True)
     )
     own = np.array(found.network)
     assert facts["Mean accuracy of 3 seeds"] == f"{100 * own.mean():.1f} %"
     assert facts["Standard deviation"] == f"{100 * own.std(ddof=1):.1f} %"
     assert facts["Lowest and highest"] == f"{100 * own.min():.1f} % and {100 * own.max():.1f} %"
     assert facts["Better than the best baseline"] == f"{found.better} of 3"
-    assert "3 trainings with different seeds" in [one["text"] for one in seen.all("caption")]
+    assert "3 trainings with different seeds" in [one["text"] for one in document.all("caption")]
 
 
 def test_report_without_data_explains_the_missing_pictures():
     assert not page("pictures", False).all("img")
     texts = page("pictures", False).all("main")[0]["text"]
     assert "No pictures are shown, because a model file holds none" in texts
-    for seen in (page("pictures"), page("binary", False)):
-        assert "No pictures are shown" not in seen.all("main")[0]["text"]
+    for document in (page("pictures"), page("binary", False)):
+        assert "No pictures are shown" not in document.all("main")[0]["text"]
 
 
 def test_every_class_has_its_line_and_its_name_in_the_legend():
@@ -232,10 +232,10 @@ def test_every_class_has_its_line_and_its_name_in_the_legend():
 
 
 def test_confusion_matrix_counts_every_row():
-    seen = page("multiclass")
-    [matrix] = [one for one in seen.all("table") if one["of"].get("class") == "matrix"]
+    document = page("multiclass")
+    [matrix] = [one for one in document.all("table") if one["of"].get("class") == "matrix"]
     cells = [
-        one for one in seen.all("td") if matrix in one["in"] and "number" in one["of"]["class"]
+        one for one in document.all("td") if matrix in one["in"] and "number" in one["of"]["class"]
     ]
     assert sum(int(one["text"]) for one in cells) == len(result("multiclass").data.test.y)
     assert len(cells) == 16
@@ -250,12 +250,12 @@ def test_most_serious_findings_come_first():
 
 
 def test_gallery_shows_mistakes_first():
-    seen = page("pictures")
-    pictures = seen.all("img")
+    document = page("pictures")
+    pictures = document.all("img")
     assert 1 <= len(pictures) <= 12
     wrong = [one["of"]["alt"] for one in pictures]
     truths = [re.fullmatch(r"Picture \d+: (\w+), predicted (\w+)", alt).groups() for alt in wrong]
-    right = [true == said for true, said in truths]
+    right = [true == predicted for true, predicted in truths]
     assert right == sorted(right)
 
 

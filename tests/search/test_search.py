@@ -43,7 +43,7 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def found(data):
+def result(data):
     return search(data, BASE, trials=5)
 
 
@@ -110,9 +110,9 @@ def test_trials_with_more_epochs_rank_first():
     short = Trial(1, BASE, (Rung(2, early),))
     long = Trial(2, BASE, (Rung(2, early), Rung(4, late)))
     failed = Trial(3, BASE, (Rung(2, early), Rung(4, early)), failure="it broke")
-    found = Search(BASE, {}, "halving", 2, [(3, 2), (2, 4)], trials=[short, long, failed])
-    assert found.ranked == [long, short, failed]
-    assert found.winner is long
+    result = Search(BASE, {}, "halving", 2, [(3, 2), (2, 4)], trials=[short, long, failed])
+    assert result.ranked == [long, short, failed]
+    assert result.winner is long
 
 
 def test_rung_equals_training_with_its_epochs(data, halved):
@@ -124,9 +124,9 @@ def test_rung_equals_training_with_its_epochs(data, halved):
 
 def test_schedule_spans_all_epochs_in_every_rung(data):
     config, part = TrainConfig(epochs=8, schedule="cosine"), data.fold(0)
-    whole = train(part, config, evaluate=False).history
+    complete = train(part, config, evaluate=False).history
     cut = train(part, config, epochs=3, evaluate=False).history
-    assert (cut.lr, cut.loss) == (whole.lr[:3], whole.loss[:3])
+    assert (cut.lr, cut.loss) == (complete.lr[:3], complete.loss[:3])
 
 
 # --- what a trial comes to -----------------------------------------------------------------------
@@ -157,9 +157,9 @@ def by_hand(data, trial):
     return np.array(losses), np.array(shares)
 
 
-def test_best_trial_has_the_lowest_loss_by_hand(data, found):
-    figures = [by_hand(data, trial) for trial in found.trials]
-    for trial, (losses, shares) in zip(found.trials, figures, strict=True):
+def test_best_trial_has_the_lowest_loss_by_hand(data, result):
+    figures = [by_hand(data, trial) for trial in result.trials]
+    for trial, (losses, shares) in zip(result.trials, figures, strict=True):
         scores = trial.rungs[-1].scores
         np.testing.assert_allclose(scores.loss, losses, rtol=1e-5)
         assert scores.score == tuple(shares)
@@ -167,26 +167,26 @@ def test_best_trial_has_the_lowest_loss_by_hand(data, found):
         assert scores.deviation_loss == pytest.approx(losses.std(ddof=1), rel=1e-4)
         assert scores.deviation_score == pytest.approx(shares.std(ddof=1))
     best = int(np.argmin([losses.mean() for losses, _ in figures]))
-    assert found.winner is found.trials[best]
+    assert result.winner is result.trials[best]
     order = np.argsort([losses.mean() for losses, _ in figures])
-    assert [trial.number for trial in found.ranked] == [i + 1 for i in order]
+    assert [trial.number for trial in result.ranked] == [i + 1 for i in order]
 
 
-def test_seed_determines_the_search(data, found):
-    assert search(dealt(), BASE, trials=5).trials == found.trials
+def test_seed_determines_the_search(data, result):
+    assert search(dealt(), BASE, trials=5).trials == result.trials
     other = search(data, replace(BASE, seed=1), trials=5)
-    assert not {t.config.lr for t in other.trials} & {t.config.lr for t in found.trials}
+    assert not {t.config.lr for t in other.trials} & {t.config.lr for t in result.trials}
 
 
-def test_trial_is_independent_of_the_number_of_trials(data, found):
-    assert search(data, BASE, trials=2).trials == found.trials[:2]
+def test_trial_is_independent_of_the_number_of_trials(data, result):
+    assert search(data, BASE, trials=2).trials == result.trials[:2]
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_trial_can_be_repeated_alone(data, found, number):
+def test_trial_can_be_repeated_alone(data, result, number):
     again = search(data, BASE, trials=5, only=number)
-    assert again.trials == [found.trials[number - 1]]
-    own = found.trials[number - 1].config
+    assert again.trials == [result.trials[number - 1]]
+    own = result.trials[number - 1].config
     assert search(data, own, trials=5, only=number, given=SEARCHED).trials == again.trials
 
 
@@ -205,14 +205,14 @@ def test_given_options_are_kept(data):
     assert len({t.config.l2 for t in tried}) == 3
 
 
-def test_test_rows_are_not_used(data, found):
+def test_test_rows_are_not_used(data, result):
     changed = FRAME.copy()
     rows = data.data.test_rows
     changed.loc[rows, "Time_spent_Alone"] = 11.0
     again = dealt(changed)
     np.testing.assert_array_equal(again.data.test_rows, rows)
     assert (again.data.test.X != data.data.test.X).any()
-    assert search(again, BASE, trials=5).trials == found.trials
+    assert search(again, BASE, trials=5).trials == result.trials
 
 
 # --- simple answers on the same folds ------------------------------------------------------------
@@ -248,10 +248,10 @@ def numbers(m=60):
 def test_regression_is_scored_by_r2():
     frame = numbers().assign(y=lambda t: 3 * t["a"] - t["b"] + 7)
     data = dealt(frame)
-    found = search(data, TrainConfig(epochs=2), trials=2)
-    linear = found.baselines[-1]
+    result = search(data, TrainConfig(epochs=2), trials=2)
+    linear = result.baselines[-1]
     np.testing.assert_allclose(linear.scores.score, 1, atol=1e-6)  # it is linear
-    mean = found.baselines[0]
+    mean = result.baselines[0]
     for i in range(data.k):
         y = data.fold(i).test.y[:, 0].astype(float)
         assert mean.scores.loss[i] == pytest.approx(np.mean(y**2), rel=1e-5)
@@ -260,8 +260,8 @@ def test_regression_is_scored_by_r2():
 
 def test_fold_of_equal_targets_has_no_r2():
     frame = numbers(12).assign(y=[0.5] * 10 + [1.5, 2.5])
-    found = search(dealt(frame, k=5), TrainConfig(epochs=1), trials=1)
-    scores = found.trials[0].rungs[0].scores
+    result = search(dealt(frame, k=5), TrainConfig(epochs=1), trials=1)
+    scores = result.trials[0].rungs[0].scores
     assert None in scores.score
     assert (scores.mean_score, scores.deviation_score) == (None, None)
     assert math.isfinite(scores.mean_loss)
@@ -276,9 +276,9 @@ def test_fold_of_equal_targets_has_no_r2():
     ids=["classes", "labels"],
 )
 def test_classes_and_labels(target, expected):
-    found = search(dealt(numbers().assign(y=target)), TrainConfig(epochs=2), trials=2)
-    assert [baseline.name for baseline in found.baselines] == expected
-    assert all(0 <= s <= 1 for t in found.trials for s in t.rungs[0].scores.score)
+    result = search(dealt(numbers().assign(y=target)), TrainConfig(epochs=2), trials=2)
+    assert [baseline.name for baseline in result.baselines] == expected
+    assert all(0 <= s <= 1 for t in result.trials for s in t.rungs[0].scores.score)
 
 
 def test_pictures():
@@ -348,11 +348,13 @@ def spoil(monkeypatch, *numbers):
     monkeypatch.setattr(module._SearchRun, "_drawn", drawn)
 
 
-def test_nonfinite_loss_fails_only_its_trial(data, found, monkeypatch):
+def test_nonfinite_loss_fails_only_its_trial(data, result, monkeypatch):
     spoil(monkeypatch, 2)
     spoilt = search(data, BASE, trials=5)
     assert spoilt.trials[1].failure.startswith("the loss became nan in epoch 1, batch 2")
-    assert [t for t in spoilt.trials if t.number != 2] == [t for t in found.trials if t.number != 2]
+    assert [t for t in spoilt.trials if t.number != 2] == [
+        t for t in result.trials if t.number != 2
+    ]
     assert spoilt.ranked[-1].number == 2
 
 
@@ -381,12 +383,12 @@ def test_optuna_continues_after_a_failure(data, monkeypatch):
         return original(*arguments, **options)
 
     monkeypatch.setattr(module, "train", fragile)
-    found = search(data, TrainConfig(epochs=1), trials=3, method="optuna")
-    assert [trial.failure for trial in found.trials] == [None, "it broke", None]
+    result = search(data, TrainConfig(epochs=1), trials=3, method="optuna")
+    assert [trial.failure for trial in result.trials] == [None, "it broke", None]
 
 
 @pytest.mark.parametrize("press", [lambda: signal.raise_signal(signal.SIGINT), None])
-def test_ctrl_c_keeps_finished_trials(data, found, press):
+def test_ctrl_c_keeps_finished_trials(data, result, press):
     def watch(moment):
         if (moment.trial, moment.fold, moment.epoch.number) == (3, 2, 1):
             if press is None:
@@ -395,7 +397,7 @@ def test_ctrl_c_keeps_finished_trials(data, found, press):
 
     stopped = search(data, BASE, trials=5, watch=watch)
     assert stopped.interrupted
-    assert stopped.trials == found.trials[:2]
+    assert stopped.trials == result.trials[:2]
     assert stopped.winner in stopped.trials
 
 
@@ -407,7 +409,7 @@ def test_progress_callback(data):
         trials=2,
         ready=plans.append,
         watch=moments.append,
-        watch_trial=lambda found, trial: judged.append((len(found.trials), trial.number)),
+        watch_trial=lambda result, trial: judged.append((len(result.trials), trial.number)),
     )
     assert [type(plan) for plan in plans] == [Search]
     assert [moment.done for moment in moments] == list(range(1, 2 * 3 * 4 + 1))

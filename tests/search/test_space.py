@@ -44,13 +44,13 @@ def test_categorical_distribution():
 def test_drawn_values_are_valid(seed, optimizer, m):
     config = TrainConfig(optimizer=optimizer)
     space = space_of(config, m)
-    found = apply(config, draw(space, rng(seed)))
-    check(found)
-    assert len(set(found.hidden)) == 1  # one width for all layers
-    assert found.batch_size <= max(m / 2, 16)
+    drawn = apply(config, draw(space, rng(seed)))
+    check(drawn)
+    assert len(set(drawn.hidden)) == 1  # one width for all layers
+    assert drawn.batch_size <= max(m / 2, 16)
     for name, one in space.items():
         if isinstance(one, LogUniform):
-            value = getattr(found, name)
+            value = getattr(drawn, name)
             assert one.low <= value <= one.high
             assert value == float(f"{value:.1e}")  # two digits
 
@@ -64,8 +64,8 @@ def test_adamw_has_weight_decay_and_the_others_have_l2(optimizer):
 @pytest.mark.parametrize("name", SEARCHED)
 def test_given_options_are_not_drawn(name):
     config = TrainConfig(optimizer="adamw" if name == "weight_decay" else "adam")
-    whole, rest = set(space_of(config, 100)), set(space_of(config, 100, [name]))
-    assert whole - rest == ({"layers", "units"} if name == "hidden" else {name})
+    all_names, rest = set(space_of(config, 100)), set(space_of(config, 100, [name]))
+    assert all_names - rest == ({"layers", "units"} if name == "hidden" else {name})
 
 
 def test_dropout_needs_hidden_layers():

@@ -265,7 +265,7 @@ def test_forged_run_falls_back_to_the_previous_checkpoint(begun, lie):
     older, newest = sorted(begun.glob("*.safetensors"))
     edit(newest, put("attached", name, value=value))
     notes: list[str] = []
-    assert Checkpoints.load(begun, notes.append, Job.begun).last == older
+    assert Checkpoints.load(begun, notes.append, Job.from_checkpoints).last == older
     assert message in notes[0]
     assert repr(str(newest)) in notes[0]
 
@@ -298,13 +298,13 @@ def test_forged_options_raise(begun, lie):
 def test_checkpoint_names_no_file_to_write(begun, name):
     edit(max(begun.iterdir()), put("attached", "job", "out", value=name))
     with pytest.raises(ModelFileError, match="unknown field 'out'"):
-        Job.begun(Checkpoints.load(begun, pytest.fail))
+        Job.from_checkpoints(Checkpoints.load(begun, pytest.fail))
 
 
 def test_outputs_are_next_to_the_checkpoint_folder(begun, monkeypatch):
     monkeypatch.chdir("/")
     edit(max(begun.iterdir()), put("attached", "job", "report", value=True))
-    job = Job.begun(Checkpoints.load(begun, pytest.fail))
+    job = Job.from_checkpoints(Checkpoints.load(begun, pytest.fail))
     stem = begun.with_suffix("")
     assert Path("/", job.out) == stem.with_suffix(".safetensors")
     assert Path("/", job.report) == stem.with_suffix(".html")

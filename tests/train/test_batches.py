@@ -28,13 +28,13 @@ def test_every_row_once_per_epoch_with_its_target_and_weight(m, batch_size, seed
     batches = numbered(m, batch_size)
     rng = np.random.default_rng(seed)
     for _ in range(3):
-        seen, sizes = [], []
+        received, sizes = [], []
         for X, y, weight in batches.epoch(rng):
             np.testing.assert_array_equal(X, np.repeat(y[:, None], 3, axis=1))
             np.testing.assert_array_equal(weight, y)
-            seen += y.tolist()
+            received += y.tolist()
             sizes.append(len(y))
-        assert sorted(seen) == list(range(m))
+        assert sorted(received) == list(range(m))
         full = min(batch_size or m, m)
         if m > full > 1 == m % full:  # a single row that is left over joins the batch before it
             assert sizes == [full] * (m // full - 1) + [full + 1]
@@ -66,12 +66,12 @@ def test_pairs_of_rows_share_batches_uniformly():
 @pytest.mark.parametrize("done", range(5))
 def test_resumed_epoch_skips_finished_batches(done):
     batches = numbered(17, 4)
-    whole, rest = (
+    all_batches, rest = (
         [y.tolist() for _, y, _ in batches.epoch(np.random.default_rng(0), passed)]
         for passed in (0, done)
     )
-    assert [len(batch) for batch in whole] == [4, 4, 4, 5]
-    assert rest == whole[done:]
+    assert [len(batch) for batch in all_batches] == [4, 4, 4, 5]
+    assert rest == all_batches[done:]
 
 
 def test_running_variance_is_independent_of_the_last_batch():
@@ -159,11 +159,11 @@ def scale(X):
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_uint8_pictures_are_converted_per_batch(batch_size):
     X = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 3), np.uint8)
-    seen = []
+    received = []
 
     def transform(rows):
         assert rows.dtype == np.uint8
-        seen.append(len(rows))
+        received.append(len(rows))
         return scale(rows)
 
     batches = Batches(X, np.arange(10), None, batch_size, transform, np.float32)
@@ -171,7 +171,7 @@ def test_uint8_pictures_are_converted_per_batch(batch_size):
         for X_batch, y, _ in batches.epoch(np.random.default_rng(0)):
             np.testing.assert_array_equal(X_batch, scale(X[y]))
     # all rows are the same numbers in each epoch, so the full batch is converted once
-    assert seen == [10] if batch_size is None else seen == [4, 4, 2] * 2
+    assert received == [10] if batch_size is None else received == [4, 4, 2] * 2
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])

@@ -234,10 +234,10 @@ def test_balanced_equals_repeating_the_rare_class():
 def test_balanced_uses_only_training_rows():
     X = np.random.default_rng(0).normal(size=(30, 2))
     y = np.array([0] * 20 + [1] * 10)
-    seen = []
+    received = []
 
     def metric(Z, targets):
-        seen.append(targets[:, 0].copy())
+        received.append(targets[:, 0].copy())
         return 0.0
 
     net = net64(2)
@@ -253,7 +253,7 @@ def test_balanced_uses_only_training_rows():
         seed=1,
         **options,
     )
-    counts = np.bincount(seen[0].astype(int))
+    counts = np.bincount(received[0].astype(int))
     assert counts[0] != 2 * counts[1]  # otherwise this draw shows nothing
     weight = (15 / (2 * counts))[y]
     fit(start, X, y, sample_weight=weight, validation_fraction=0.5, seed=1, **options)
@@ -412,14 +412,14 @@ def test_training_metric_is_the_mean_before_each_step(data):
 
 @pytest.mark.parametrize(("m", "share", "n_out"), [(50, 0.3, 15), (7, 0.5, 4), (2, 0.5, 1)])
 def test_validation_fraction_is_never_trained_on(m, share, n_out):
-    seen: list[list[float]] = []
+    received: list[list[float]] = []
 
     def metric(Z, y):
-        seen.append(y[:, 0].tolist())
+        received.append(y[:, 0].tolist())
         return 0.0
 
     def split(seed):
-        seen.clear()
+        received.clear()
         X = np.linspace(0, 1, m)[:, None]
         fit(
             mlp(1),
@@ -431,7 +431,7 @@ def test_validation_fraction_is_never_trained_on(m, share, n_out):
             epochs=2,
             seed=seed,
         )
-        return seen[0], seen[1], seen[2:]
+        return received[0], received[1], received[2:]
 
     trained, held_out, later = split(0)
     assert len(held_out) == n_out
@@ -720,7 +720,7 @@ def test_error_names_layer_batch_and_largest_z():
 
 
 def test_error_names_the_batch():
-    seen = []
+    received = []
     X = np.ones((9, 1), np.float32)
     X[4] = 3e38
     with pytest.raises(TrainingError) as error:
@@ -730,9 +730,9 @@ def test_error_names_the_batch():
             np.zeros(9),
             loss=MSE,
             batch_size=1,
-            logits_metric=lambda Z, y: seen.append(1) or 0.0,
+            logits_metric=lambda Z, y: received.append(1) or 0.0,
         )
-    assert f"in epoch 1, batch {len(seen) + 1} (learning rate 0.01)" in str(error.value)
+    assert f"in epoch 1, batch {len(received) + 1} (learning rate 0.01)" in str(error.value)
 
 
 def test_overflowing_loss():

@@ -49,13 +49,13 @@ def test_columns_of_a_training(validation, metric):
         "epochs": 5,
         "batch_size": 8,
     }
-    seen: list[Epoch] = []
+    received: list[Epoch] = []
     history = fit(
         mlp(2),
         X,
         X[:, 0] > 0,
         loss=BinaryCrossEntropy(),
-        callbacks=[lambda epoch: seen.append(epoch)],
+        callbacks=[lambda epoch: received.append(epoch)],
         **options,
     )
     empty = set()
@@ -67,8 +67,8 @@ def test_columns_of_a_training(validation, metric):
         values = getattr(history, column)
         assert len(values) == (0 if column in empty else 5)
         assert all(type(value) is float and np.isfinite(value) for value in values)
-        assert [getattr(e, column) for e in seen] == (values or [None] * 5)
-    assert [(e.number, e.of) for e in seen] == [(n, 5) for n in range(1, 6)]
+        assert [getattr(e, column) for e in received] == (values or [None] * 5)
+    assert [(e.number, e.of) for e in received] == [(n, 5) for n in range(1, 6)]
     assert min(history.seconds) > 0
     assert history.stopped == "epochs"
     assert history.best_epoch is None

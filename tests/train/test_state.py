@@ -147,14 +147,14 @@ def through_a_file(checkpoint: Checkpoint, path: Any) -> Checkpoint:
 @pytest.mark.parametrize("name", CASES)
 def test_training_resumes_from_every_step(name, tmp_path):
     run = CASES[name]
-    whole = after(*run())
+    uninterrupted = after(*run())
     memory = Memory(every=1e-9)  # before every batch
-    assert after(*run(memory)) == whole  # keeping changes nothing
+    assert after(*run(memory)) == uninterrupted  # keeping changes nothing
     steps = [checkpoint.metadata["step"] for checkpoint in memory.kept]
-    assert steps == list(range(len(whole[1]["loss"]) * memory.batches))
+    assert steps == list(range(len(uninterrupted[1]["loss"]) * memory.batches))
     for checkpoint in memory.kept[:: len(steps) // 8 | 1]:  # an odd step: all places in an epoch
         checkpoint = through_a_file(checkpoint, tmp_path / "checkpoint")
-        assert after(*run(Memory(checkpoint=checkpoint))) == whole, checkpoint.metadata
+        assert after(*run(Memory(checkpoint=checkpoint))) == uninterrupted, checkpoint.metadata
 
 
 def test_cases_match_their_names():
@@ -170,13 +170,13 @@ def test_cases_match_their_names():
 
 
 def test_training_resumes_after_repeated_interruptions():
-    run, whole = CASES["dropout"], after(*CASES["dropout"]())
+    run, uninterrupted = CASES["dropout"], after(*CASES["dropout"]())
     checkpoint = None
     for step in range(2, 20, 3):
         memory = Memory(every=1e-9, checkpoint=checkpoint)
         run(memory, callbacks=[])
         checkpoint = next(c for c in memory.kept if c.metadata["step"] == step)
-    assert after(*run(Memory(checkpoint=checkpoint))) == whole
+    assert after(*run(Memory(checkpoint=checkpoint))) == uninterrupted
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [0, 4, 8]), (0.5, range(0, 12, 2)), (2, [0, 8])])
@@ -230,18 +230,18 @@ def pressing(step: int) -> Callable[..., float]:
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 11, 19])
 @pytest.mark.parametrize("every", [None, 1])
 def test_ctrl_c_saves_the_current_step(step, every):
-    run, whole = CASES["dropout"], after(*CASES["dropout"]())
+    run, uninterrupted = CASES["dropout"], after(*CASES["dropout"]())
     memory = Memory(every)
     _, history = run(memory, logits_metric=pressing(step))
     assert history.stopped == "interrupted"
     assert memory.kept[-1].metadata["step"] == step
-    assert after(*run(Memory(checkpoint=memory.kept[-1]))) == whole
+    assert after(*run(Memory(checkpoint=memory.kept[-1]))) == uninterrupted
 
 
 def test_ctrl_c_in_the_last_step_has_no_effect():
     run, memory = CASES["dropout"], Memory()
-    whole = after(*run())
-    assert after(*run(memory, logits_metric=pressing(20))) == whole
+    uninterrupted = after(*run())
+    assert after(*run(memory, logits_metric=pressing(20))) == uninterrupted
     assert memory.kept == []
 
 
@@ -262,13 +262,13 @@ def test_ctrl_c_between_two_epochs():
 @pytest.mark.parametrize("name", ["early stopping", "row space and early stopping"])
 def test_ctrl_c_in_the_early_stopping_epoch_has_no_effect(name):
     run, memory = CASES[name], Memory()
-    whole = after(*run())
+    uninterrupted = after(*run())
 
     def press(epoch):
-        if epoch.number == len(whole[1]["loss"]):
+        if epoch.number == len(uninterrupted[1]["loss"]):
             signal.raise_signal(signal.SIGINT)
 
-    assert after(*run(memory, watch=press)) == whole
+    assert after(*run(memory, watch=press)) == uninterrupted
     assert memory.kept == []
 
 
@@ -367,13 +367,13 @@ def test_shared_generator_for_masks_and_order_raises():
     net = dropping()
     with pytest.raises(PlainnetError) as error:
         fit(net, *rows(), loss=BCE, seed=net.rng, checkpoints=Memory(1))
-    assert str(error.value) == ("checkpoints need a seed that is not the network's own generator")
+    assert str(error.value) == "checkpoints need a seed other than the network's generator"
 
 
 def test_nonfinite_loss_error_names_epoch_and_batch(tmp_path):
     """Resumed trainings count epochs and batches from the beginning."""
     run = case(loss=MSE, optimizer=SGD(1e20), logits_metric=None)
-    with pytest.raises(TrainingError) as whole:
+    with pytest.raises(TrainingError) as uninterrupted:
         run()
     memory = Memory(1e-9)
     with pytest.raises(TrainingError):
@@ -381,4 +381,4 @@ def test_nonfinite_loss_error_names_epoch_and_batch(tmp_path):
     with pytest.raises(TrainingError) as rest:
         run(Memory(checkpoint=memory.kept[-1]))
     assert len(memory.kept) > 1
-    assert str(rest.value) == str(whole.value)
+    assert str(rest.value) == str(uninterrupted.value)

@@ -27,7 +27,7 @@ model file."""
 
 _EPILOGUE = "Every command takes --help, and --debug to see where an error comes from."
 
-_GREEDY = ("--hidden", "--activation")  # options that take all values that follow
+_GREEDY = ("--hidden", "--activation")  # options that take all values after them
 
 # The help of each command, whose function is plainnet.cli.commands.NAME:NAME.
 _COMMANDS = {
@@ -67,7 +67,7 @@ _COMMANDS = {
     plainnet evaluate survey.safetensors held-out.csv
     plainnet evaluate pictures.safetensors folder/ --json
     """,
-    "explain": """Explain one prediction, or show what a model relies on.
+    "explain": """Explain one prediction, or show the importance of each column.
 
     plainnet explain survey.safetensors survey.csv --row 3
     plainnet explain survey.safetensors survey.csv --row 3 --html row-3.html
@@ -166,9 +166,9 @@ def _from_toml(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     file = names[0][-1].value
     values = _toml(file)
     for name, value in values.items():
-        # cyclopts would ignore these
-        odd = isinstance(value, dict) or len(name) > MAX_SUGGESTED
-        if odd or name in (*_COMMANDS, "config"):
+        # cyclopts would ignore tables, commands and "config", and be slow for long names
+        no_option = isinstance(value, dict) or name in (*_COMMANDS, "config")
+        if no_option or len(name) > MAX_SUGGESTED:
             raise PlainnetError(
                 f"the config file {file!r} holds {shortened(name)}, which is not an option: "
                 "write lines such as epochs = 50"

@@ -1,18 +1,21 @@
 """Print text, tables, data and networks on the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from json import dumps
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, JustifyMethod
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
+from plainnet.report.html import Table
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
     from plainnet.nn.parameters import Array
 
-_NOTES = 20  # further ones are only counted
-_LISTED = 30  # columns and classes; further ones are only counted
-_WIDE = 110  # characters of a terminal on which the whole table of columns fits
+_NOTES = 20  # notes that are printed; further notes are only counted
+_LISTED = 30  # rows of a table that are printed; further rows are only counted
+_WIDE = 110  # characters of a terminal on which the full table of columns fits
 
 
 def output() -> Console:
@@ -40,46 +43,49 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
-def table(
-    title: str,
-    head: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    right: Sequence[int] = (),
-) -> Table:
-    """Make a table of plain text, without markup."""
-    shown = Table(
-        title=Text(clean(title), style="bold"),
+def rich_table(table: Table) -> RichTable:
+    """Convert a table to plain text for the terminal, without markup."""
+    result = RichTable(
+        title=Text(clean(table.caption), style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
     )
-    for i, name in enumerate(head):
-        justify = "right" if i in right else "left"
-        shown.add_column(Text(clean(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        shown.add_row(*(Text(clean(cell)) for cell in row))
-    return shown
+    for i, name in enumerate(table.head):
+        justify: JustifyMethod = "right" if i in table.right else "left"
+        result.add_column(Text(clean(name)), justify=justify, overflow="fold")
+    for row in table.rows:
+        result.add_row(*(Text(clean(cell)) for cell in row))
+    return result
 
 
-def section(console: Console, shown: Table) -> None:
-    """Print a table after an empty line."""
+def print_table(console: Console, table: Table, *, most: int = _LISTED) -> None:
+    """Print an empty line, the first rows of a table, and the number of further rows."""
     console.print()
-    console.print(shown)
+    console.print(rich_table(replace(table, rows=table.rows[:most])))
+    if len(table.rows) > most:
+        print_line(console, f"and {len(table.rows) - most:,} more")
 
 
-def line(console: Console, text: str, style: str = "", *, whole: bool = False) -> None:
-    """Print a line; wrap it between words on a terminal, unless it must stay whole."""
-    console.print(Text(clean(text), style=style), soft_wrap=whole or not console.is_terminal)
+def print_line(console: Console, text: str, style: str = "", *, wrap: bool = True) -> None:
+    """Print a line, and wrap it on a terminal."""
+    soft_wrap = not wrap or not console.is_terminal
+    console.print(Text(clean(text), style=style), soft_wrap=soft_wrap)
 
 
-def notes(sentences: Sequence[str], console: Console | None = None) -> None:
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON."""
+    output().file.write(dumps(value) + "\n")
+
+
+def print_notes(sentences: Sequence[str], console: Console | None = None) -> None:
     """Print the first notes, and the number of further ones."""
     console = errors() if console is None else console
     for sentence in sentences[:_NOTES]:
-        line(console, f"Note: {clean(sentence)}", "yellow")
+        print_line(console, f"Note: {sentence}", "yellow")
     if len(sentences) > _NOTES:
-        line(console, f"Note: and {len(sentences) - _NOTES:,} more like these.", "yellow")
+        print_line(console, f"Note: and {len(sentences) - _NOTES:,} more notes.", "yellow")
 
 
 def show_data(console: Console, name: str, data: "Dataset") -> None:
@@ -88,10 +94,10 @@ def show_data(console: Console, name: str, data: "Dataset") -> None:
     sizes = {use: len(rows.y) for use, rows in parts.items() if rows is not None}
     noun = "pictures" if isinstance(data.schema, ImageSchema) else "rows"
     splits = ", ".join(f"{n:,} {use}" for use, n in sizes.items())
-    line(console, f"{clean(name)}: {sum(sizes.values()):,} {noun}, {splits}", "bold")
+    print_line(console, f"{name}: {sum(sizes.values()):,} {noun}, {splits}", "bold")
     y = np.concatenate([rows.y for rows in parts.values() if rows is not None])
     show_schema(console, data.schema, data.target, y)
-    notes(data.notes, console)
+    print_notes(data.notes, console)
 
 
 def show_schema(
@@ -104,8 +110,8 @@ def show_schema(
     if isinstance(schema, ImageSchema):
         raw = ", unscaled (0 to 255)" if schema.unscaled else ""
         side, n = schema.size, schema.n_features
-        line(console, f"Input: {side} x {side} pixels, {n:,} numbers in all{raw}")
-    line(console, f"Target: {clean(target.describe())}")
+        print_line(console, f"Input: {side} x {side} pixels, {n:,} numbers in all{raw}")
+    print_line(console, f"Target: {target.describe()}")
     if target.task != "regression":
         _show_classes(console, target, y)
     if not isinstance(schema, ImageSchema):
@@ -114,15 +120,13 @@ def show_schema(
 
 def _show_columns(console: Console, schema: "TableSchema") -> None:
     """Show a line for each column, on a narrow terminal in two tables."""
-    columns = schema.describe()
-    rows, head = columns[:_LISTED], ["column", "kind", "values", "missing", "what is done"]
+    rows, head = schema.describe(), ("column", "kind", "values", "missing", "encoding")
     if console.width >= _WIDE:
-        section(console, table("Columns", head, rows))
+        print_table(console, Table("Columns", head, rows))
     else:
-        section(console, table("Columns", head[:-1], [row[:-1] for row in rows]))
-        done = [(row.column, row.encoding) for row in rows]
-        section(console, table("What is done with them", [head[0], head[-1]], done))
-    _show_more(console, len(columns), "columns")
+        print_table(console, Table("Columns", head[:-1], [row[:-1] for row in rows]))
+        encodings = [(row.column, row.encoding) for row in rows]
+        print_table(console, Table("Encoding of columns", ("column", "encoding"), encodings))
 
 
 def _show_classes(console: Console, target: "Target", y: "Array | None") -> None:
@@ -134,13 +138,7 @@ def _show_classes(console: Console, target: "Target", y: "Array | None") -> None
         counts = y.sum(axis=0) if multilabel else np.bincount(y.astype(int), minlength=len(rows))
         for row, n in zip(rows, counts, strict=True):
             row += [f"{int(n):,}", percent(float(n) / len(y))]
-    section(console, table("Classes", head, rows[:_LISTED], right=(0, 2, 3)))
-    _show_more(console, len(rows), "classes")
-
-
-def _show_more(console: Console, n: int, noun: str) -> None:
-    if n > _LISTED:
-        line(console, f"and {n - _LISTED:,} more {noun}")
+    print_table(console, Table("Classes", head, rows, right=(0, 2, 3)))
 
 
 def show_network(console: Console, net: Sequential) -> None:
@@ -151,34 +149,29 @@ def show_network(console: Console, net: Sequential) -> None:
     ]
     rows.insert(0, ("input", "", " x ".join(map(str, net.in_shape)), ""))
     rows.append(("total", "", "", f"{net.params.grad.size:,}"))
-    head = ["layer", "kind", "output", "parameters"]
-    section(console, table("Network", head, rows, right=(2, 3)))
+    head = ("layer", "kind", "output", "parameters")
+    print_table(console, Table("Network", head, rows, right=(2, 3)), most=len(rows))
 
 
 def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     """Describe the options of a training in one line."""
-    size = config.batch_size
-    what = "pictures" if pictures else "rows"
-    rows = (
-        f"{m:,} {what} in batches of {size}"
-        if size is not None and size < m
-        else f"all {m:,} {what} at once"
-    )
-    own = [
-        f"{name.replace('_', ' ')} {getattr(config, name):g}"
-        for name in ("momentum", "weight_decay")
-        if getattr(config, name)
+
+    def options(*names: str) -> list[str]:
+        return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
+
+    size, unit = config.batch_size, "pictures" if pictures else "rows"
+    rows = f"all {m:,} {unit} at once"
+    if size is not None and size < m:
+        rows = f"{m:,} {unit} in batches of {size}"
+    rule = options("momentum", "weight_decay") + ["Nesterov"] * config.nesterov
+    schedule = "" if config.schedule == "constant" else f" ({config.schedule})"
+    parts = [
+        f"{config.epochs:,} epochs of {rows}",
+        config.optimizer + (f" ({', '.join(rule)})" if rule else ""),
+        f"learning rate {config.learning_rate:g}{schedule}",
     ]
-    own += ["Nesterov"] if config.nesterov else []
-    rule = config.optimizer + (f" ({', '.join(own)})" if own else "")
-    parts = [f"{config.epochs:,} epochs of {rows}", rule]
-    parts.append(f"learning rate {config.learning_rate:g}")
-    if config.schedule != "constant":
-        parts[-1] += f" ({config.schedule})"
     if config.warmup:
         parts.append(f"warm-up of {config.warmup:,} epochs")
-    for name in ("l2", "clip_norm", "label_smoothing", "patience"):
-        if getattr(config, name):
-            parts.append(f"{name.replace('_', ' ')} {getattr(config, name):g}")
+    parts += options("l2", "clip_norm", "label_smoothing", "patience")
     parts += ["balanced classes"] if config.class_weight else []
     return ", ".join([*parts, f"seed {config.seed}"])

@@ -12,15 +12,15 @@ from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
 
-FULL = "full"  # a batch of all rows, which is None in Python
+FULL = "full"  # the batch size of all rows, which is None in Python
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 _GROUPS = {
     name: Group(name, sort_key=i) for i, name in enumerate(("Data", "Network", "Training"), 1)
 }
 
 
-def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
-    """Read whole numbers; 2.9 epochs are a mistake, not 3."""
+def _integers(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Read integers; cyclopts would round 2.9 epochs."""
     try:
         numbers = tuple(int(token.value) for token in tokens)
     except ValueError:
@@ -30,29 +30,30 @@ def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
 
 
 def _batch_size(kind: Any, tokens: Sequence[Token]) -> int | str:
-    """Read the number of rows in a mini-batch, or that it takes all of them."""
-    return FULL if tokens[0].value == FULL else int(_whole(int, tokens))
+    """Read the number of rows in a mini-batch, or ``full``."""
+    return FULL if tokens[0].value == FULL else int(_integers(int, tokens))
 
 
 def _parameter(name: str) -> tuple[str, Any, None]:
-    """Return the name, type and default of an option; all are None where they are not given."""
-    one = OPTIONS[name]
-    base, _, choices = type_parts(one)
-    default = default_text(one)
-    parameter = Parameter(
-        group=_GROUPS[one.metadata["group"]],
-        help=one.metadata["help"] + (f" [default: {default}]" if default else ""),
-        negative=f"--no-{name}" if one.default is True else "",
-    )
-    kind: Any = Literal[choices] if choices else one.type
+    """Return the name, type and default of an option; the default is None: not given."""
+    option = OPTIONS[name]
+    base, _, choices = type_parts(option)
+    default = default_text(option)
+    kind: Any = Literal[choices] if choices else option.type
+    converter: Any = None
     if name == "kind":
         kind = tuple[str, ...]
     elif name == "batch_size":
-        parameter = Parameter.combine(parameter, Parameter(converter=_batch_size))
+        converter = _batch_size
     elif base in (int, tuple[int, ...]):
-        parameter = Parameter.combine(parameter, Parameter(converter=_whole))
-    if name in ("hidden", "activation"):
-        parameter = Parameter.combine(parameter, Parameter(consume_multiple=True))
+        converter = _integers
+    parameter = Parameter(
+        group=_GROUPS[option.metadata["group"]],
+        help=option.metadata["help"] + (f" [default: {default}]" if default else ""),
+        negative=f"--no-{name}" if option.default is True else "",
+        converter=converter,
+        consume_multiple=name in ("hidden", "activation"),
+    )
     return name, Annotated[kind | None, parameter], None
 
 
@@ -62,19 +63,19 @@ _Options: Any = make_dataclass("_Options", map(_parameter, OPTIONS), frozen=True
 @final
 @Parameter(name="*")
 class Options(_Options):  # type: ignore[misc]
-    """The options of ``plainnet train``; those that were not given are None."""
+    """The options of ``plainnet train``; an option that is not given is None."""
 
     def config(self, path: Path) -> TrainConfig:
         """Return the options of a training on the data at a path."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
         if not path.is_dir() and chosen.keys() & {"size", "strict"}:
             raise PlainnetError(
-                f"--size and --strict are about pictures, and {str(path)!r} is not a folder of "
+                f"--size and --strict apply to pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"
             )
         if path.is_dir() and "min_level_count" in chosen:
             raise PlainnetError(
-                f"--min-level-count is about tables, and {str(path)!r} is a folder of pictures: "
+                f"--min-level-count applies to tables, and {str(path)!r} is a folder of pictures: "
                 "leave it out"
             )
         if "kind" in chosen:
@@ -84,7 +85,7 @@ class Options(_Options):  # type: ignore[misc]
         return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:
-        """Return which of the options that a search may choose were given."""
+        """Return the given options among those that a search may choose."""
         return frozenset(name for name in SEARCHED if getattr(self, name) is not None)
 
 
@@ -103,10 +104,10 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    usual = TrainConfig()
+    defaults = TrainConfig()
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        if value == getattr(usual, name) and (value is None or name not in always):
+        if value == getattr(defaults, name) and (value is None or name not in always):
             continue
         if name == "kind":
             arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]

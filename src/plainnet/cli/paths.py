@@ -13,31 +13,28 @@ _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 
 def model_path(data: Path) -> Path:
     """Name the model file after its data, in the current folder but never inside the data."""
-    whole = data.resolve()
-    name = whole.name
-    if not whole.is_dir():
-        parts = [part for part in (whole.suffix.lower(),) if part in _PACKED]
-        name = Path(whole.stem if parts else whole.name).stem
-    here = Path.cwd()
-    inside = whole.is_dir() and here.is_relative_to(whole)
-    out = Path(f"{name}.safetensors")
-    return whole.parent / out if inside else out
+    path = data.resolve()
+    if path.is_dir():
+        out = Path(f"{path.name}.safetensors")
+        return path.parent / out if Path.cwd().is_relative_to(path) else out
+    name = path.stem if path.suffix.lower() in _PACKED else path.name
+    return Path(f"{Path(name).stem}.safetensors")
 
 
-def run_folder(out: Path) -> Path:
-    """Name the folder of checkpoints after the model file, beside it."""
+def checkpoint_folder(out: Path) -> Path:
+    """Return the folder of checkpoints of a model file, in the same folder."""
     return out.with_name(f"{out.name.removesuffix('.safetensors')}.run")
 
 
-def run_model(folder: Path) -> Path:
-    """Name the model file of a folder of checkpoints, beside it."""
+def resumed_model(folder: Path) -> Path:
+    """Return the model file of a folder of checkpoints, in the same folder."""
     return folder.with_name(f"{folder.name.removesuffix('.run')}.safetensors")
 
 
-def near(path: Path) -> Path:
+def relative_path(path: Path) -> Path:
     """Return a path relative to the current folder, if it lies there."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def require_output(out: Path, *inputs: Path, option: str = "--out") -> None:

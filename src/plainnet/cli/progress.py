@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
 
 from rich.console import Console
@@ -12,19 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
-from plainnet.cli.console import line
+from plainnet.cli.console import errors, print_line, print_notes
 from plainnet.formatting import count, number, percent
+from plainnet.model import Model
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
+    from plainnet.evaluate.per_example import NamedExamples
     from plainnet.search.search import Search, SearchProgress, Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _REFRESH = 0.1  # seconds between two updates of the line; drawing it takes about a millisecond
-_MOST_LINES = 100  # of epochs, where no line is updated in place
-_WIDEST = 40  # columns of the sparkline
-_NARROWEST = 5
+_MOST_LINES = 100  # lines of epochs outside a terminal
+_WIDEST, _NARROWEST = 40, 5  # columns of the sparkline
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
-        bar.start()  # not before: a table has no images to read
+        bar.start()  # only here, because a table has no images to read
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()
@@ -53,6 +55,19 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
         yield progress
     finally:
         bar.stop()
+
+
+def read_examples(
+    model: Model, path: Path, *, strict: bool = False
+) -> "tuple[NamedExamples, list[str]]":
+    """Read examples with known answers; show progress and notes on stderr, and return the notes."""
+    from plainnet.evaluate.per_example import read_usable
+
+    notes: list[str] = []
+    with reading(errors()) as progress:
+        examples = read_usable(model, path, notes, strict=strict, progress=progress)
+    print_notes(notes)
+    return examples, notes
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -103,9 +118,9 @@ class _LiveLine:
         assert self._live is not None
         if not self._live.is_started:
             self._live.start()
-        whole = Text(no_wrap=True, overflow="crop").append(text).append(bars, "cyan")
-        self._live.update(whole, refresh=True)
-        self.next = time.perf_counter() + _REFRESH  # from the end, however slow the terminal
+        line = Text(no_wrap=True, overflow="crop").append(text).append(bars, "cyan")
+        self._live.update(line, refresh=True)
+        self.next = time.perf_counter() + _REFRESH  # after drawing, which a slow terminal delays
 
     def stop(self) -> None:
         """Restore the terminal."""
@@ -173,13 +188,13 @@ class TrainingDisplay:
         """Show the metrics that fit the line, and the cost so far as a sparkline."""
         left = (time.perf_counter() - self._start) / len(self._costs) * (epoch.of - epoch.number)
         eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
-        room = self.console.width - 1  # the last column stays free: some terminals wrap at it
+        available = self.console.width - 1  # some terminals wrap at the last column
         text, *others = self._metrics(epoch)[:4]
         for part in others:
-            if len(f"{text}  {part}{eta}") <= room:
+            if len(f"{text}  {part}{eta}") <= available:
                 text += f"  {part}"
         text += eta
-        width = min(room - len(text) - 2, _WIDEST)
+        width = min(available - len(text) - 2, _WIDEST)
         if width < _NARROWEST or self.console.options.ascii_only:
             self._line.update(text)
         else:
@@ -237,9 +252,9 @@ class SearchDisplay:
                 text += f"  {part}"
         self._line.update(text)
 
-    def watch_trial(self, found: "Search", trial: "Trial") -> None:
-        """Show a finished trial, outside of a terminal, and remember the best."""
-        best = found.winner
+    def watch_trial(self, search: "Search", trial: "Trial") -> None:
+        """Show a finished trial outside a terminal, and remember the best."""
+        best = search.winner
         if best is not None:
             loss = number(best.rungs[-1].scores.mean_loss)
             self._best = f"best loss {loss} (trial {best.number})"
@@ -250,7 +265,7 @@ class SearchDisplay:
             text += "failed"
         else:
             rung = trial.rungs[-1]
-            text += f"{count(rung.epochs, 'epoch')}  " if len(found.rounds) > 1 else ""
+            text += f"{count(rung.epochs, 'epoch')}  " if len(search.rounds) > 1 else ""
             text += f"loss {number(rung.scores.mean_loss)}"
-        line(self.console, f"{text}  {self._best}".rstrip())
+        print_line(self.console, f"{text}  {self._best}".rstrip())
         self.console.file.flush()

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
-from plainnet.cli.paths import near, require_output, run_folder, run_model
+from plainnet.cli.paths import (
+    checkpoint_folder,
+    relative_path,
+    require_output,
+    resumed_model,
+)
 from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.storage.checkpoints import Checkpoints
@@ -30,7 +35,7 @@ class Job:
         require_output(self.out, self.path)
         if self.report is not None:
             require_output(self.report, self.path, self.out, option="--report")
-        checkpoints = run_folder(self.out)
+        checkpoints = checkpoint_folder(self.out)
         if checkpoints.is_dir():
             require_output(checkpoints / "checkpoint", self.path)
         if self.repeat != 1:
@@ -42,7 +47,7 @@ class Job:
         return {"report": report, "repeat": self.repeat, "detail": self.detail}
 
     @classmethod
-    def begun(cls, checkpoints: Checkpoints) -> Self:
+    def from_checkpoints(cls, checkpoints: Checkpoints) -> Self:
         """Return the job of a training to resume."""
         path, config = begun(checkpoints)
         if checkpoints.attached("job") is None:
@@ -50,14 +55,13 @@ class Job:
                 f"the training in {str(checkpoints.folder)!r} was begun in Python, where the model "
                 "is saved: resume it with plainnet.training.resume"
             )
-        with checkpoints.validated() as about:
-            job = about.part("job")
+        with checkpoints.validated() as content:
+            job = content.part("job")
             job.only("report", "repeat", "detail")
             report, repeat, detail = job.flag("report"), job.whole("repeat", 1), job.flag("detail")
-        out = near(run_model(Path(os.path.abspath(checkpoints.folder))))
-        return cls(
-            near(path), config, out, out.with_suffix(".html") if report else None, repeat, detail
-        )
+        out = relative_path(resumed_model(Path(os.path.abspath(checkpoints.folder))))
+        page = out.with_suffix(".html") if report else None
+        return cls(relative_path(path), config, out, page, repeat, detail)
 
     def check_replaced(self) -> None:
         """Refuse to replace files that plainnet did not write."""
@@ -65,9 +69,9 @@ class Job:
             try:
                 read_model(self.out)
             except ModelFileError:
-                raise _foreign(self.out, "model") from None
+                raise _foreign_file(self.out, "model") from None
         if self.report is not None and os.path.lexists(self.report) and not _is_page(self.report):
-            raise _foreign(self.report, "report")
+            raise _foreign_file(self.report, "report")
 
 
 def _is_page(path: Path) -> bool:
@@ -78,8 +82,8 @@ def _is_page(path: Path) -> bool:
         return b'<meta name="generator" content="plainnet ' in file.read(4096)
 
 
-def _foreign(path: Path, what: str) -> PlainnetError:
+def _foreign_file(path: Path, kind: str) -> PlainnetError:
     return PlainnetError(
-        f"{str(path)!r} would be replaced, but is not a {what} that plainnet wrote: move it, then "
+        f"{str(path)!r} would be replaced, but is not a {kind} that plainnet wrote: move it, then "
         "resume again"
     )

@@ -57,8 +57,8 @@ def limited_threads(n: int) -> Iterator[None]:
 def available_threads() -> int:
     """Return the number of threads that BLAS may use in this Python thread."""
     with _lock:
-        own = [n for thread, n in _blocks if thread == threading.get_ident()]
-        return min([max(_free if _blocks else _now(), default=1), *own])
+        limits = [n for thread, n in _blocks if thread == threading.get_ident()]
+        return min([max(_free if _blocks else _now(), default=1), *limits])
 
 
 Block = tuple[int, int]  # the thread of Python, and its limit

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.config import make_network
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import INTERRUPTION
@@ -22,7 +23,6 @@ from plainnet.estimators.params import (
     early_stopping,
     epoch_printer,
     held_out_rows,
-    network,
     optimizer_of,
 )
 from plainnet.estimators.scaling import Scaling
@@ -39,7 +39,7 @@ from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
 from plainnet.train.epoch import EpochProgress, train_epoch
 from plainnet.train.fit import fit
-from plainnet.train.history import Epoch, History
+from plainnet.train.history import COLUMNS, Epoch, History
 from plainnet.train.inputs import sample_weights, with_class_weights
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -337,18 +337,19 @@ class NetEstimator(NetParams):
         as constant, because a network without weights could never learn.
         """
         self.loss_, n_out = self._make_loss()
+        dtype = dtype_of(self, self.net_.dtype if self._fitted else rows.dtype)
+        net = make_network(config_of(self), self.n_features_in_, n_out, rng, dtype)
         if self._fitted:
-            fresh = network(self, self.n_features_in_, n_out, self.net_.dtype, rng)
-            if fresh.config() != self.net_.config() or self.standardize != self._standardized:
+            if net.config() != self.net_.config() or self.standardize != self._standardized:
                 cause, remedy = "warm_start", "set warm_start=False"
                 if more:
                     cause, remedy = "partial_fit", "call fit"
                 raise PlainnetError(
                     f"{cause} continues with the existing network, but parameters that shape it "
-                    f"have changed: reset them, or {remedy} to start anew"
+                    f"have changed: reset them, or {remedy} to start again"
                 )
         else:
-            self.net_ = network(self, self.n_features_in_, n_out, rows.dtype, rng)
+            self.net_ = net
             self.target_scaling_ = None
             if self.standardize and self._numeric_targets:
                 self.target_scaling_ = Scaling.of(targets, weight, "y")
@@ -370,7 +371,7 @@ class NetEstimator(NetParams):
     def _append_history(self, now: History) -> None:
         """Append a history to that of earlier trainings."""
         if (before := vars(self).get("history_")) is not None:
-            for column in ("loss", "val_loss", "metric", "val_metric", "lr", "seconds"):
+            for column in COLUMNS:
                 setattr(now, column, [*getattr(before, column), *getattr(now, column)])
             if now.best_epoch is not None:
                 now.best_epoch += len(before)

@@ -47,7 +47,7 @@ class NetClassifier(NetEstimator):
         `TrainConfig` ("he_normal").
     loss : str or Loss, optional
         A name such as "SoftmaxCrossEntropy" or an object such as
-        ``SoftmaxCrossEntropy(label_smoothing=0.1)``; by default what fits y.
+        ``SoftmaxCrossEntropy(label_smoothing=0.1)``; by default the loss of the task.
     optimizer : {"sgd", "rmsprop", "adam", "adamw"} or Optimizer, default "adam"
         The update rule.
     lr : float or Schedule, optional
@@ -82,8 +82,8 @@ class NetClassifier(NetEstimator):
     random_state : int, numpy.random.Generator or None, default 0
         Seed of all randomness; None gives another result each time.
     class_weight : "balanced" or mapping of class to weight, optional
-        Multiplies the weight of every row of a class; "balanced" makes all classes count alike,
-        by the sum of their rows' weights.
+        Multiplies the weight of every row of a class; "balanced" weights classes
+        inversely to their total weight.
 
     Attributes
     ----------

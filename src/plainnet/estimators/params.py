@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import OPTIONS, TrainConfig, make_network, make_optimizer
+from plainnet.config import OPTIONS, TrainConfig, make_optimizer
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
 from plainnet.nn.losses import LOSSES, Loss, SoftmaxCrossEntropy, losses_for
-from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
@@ -86,13 +85,6 @@ def config_of(params: NetParams) -> TrainConfig:
         return TrainConfig(**{name: value for name, value in given.items() if name in OPTIONS})
     except PlainnetError as error:
         raise PlainnetError(str(error).replace("TrainConfig", owner, 1)) from None
-
-
-def network(
-    params: NetParams, n_in: int, n_out: int, dtype: Any, rng: np.random.Generator
-) -> Sequential:
-    """Make the untrained network."""
-    return make_network(config_of(params), n_in, n_out, rng, dtype_of(params, dtype))
 
 
 def dtype_of(params: NetParams, default: DTypeLike) -> np.dtype[Any]:

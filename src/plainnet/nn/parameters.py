@@ -119,7 +119,7 @@ class Parameters:
         self.views, self.grads = self._views_of(self.theta), self._views_of(self.grad)
 
     def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array, Array]:
-        """Keep the flat vectors; a copy makes its own views."""
+        """Return the flat vectors; a copy makes new views."""
         return self.specs, self.theta, self.grad
 
     def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array, Array]) -> None:

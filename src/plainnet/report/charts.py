@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
     from plainnet.evaluate.evaluation import Evaluation
 
-_LOG_RATIO = 30.0  # largest by smallest cost, from which the axis is logarithmic
-_TARGETS = 3  # targets of a regression that get charts
+_LOG_RATIO = 30.0  # ratio of the largest to the smallest cost for a logarithmic axis
+_TARGETS = 3  # targets of a regression that are drawn
 
 
 def training_charts(history: "Mapping[str, Any]", metric: str) -> list[Chart]:
@@ -55,13 +55,13 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
     charts = []
     columns = (values.reshape(len(values), -1).T for values in (y, predicted))
     per_target = zip(target.columns, *columns, strict=True)
-    for k, (name, true, found) in enumerate(list(per_target)[:_TARGETS]):
+    for k, (name, true, prediction) in enumerate(list(per_target)[:_TARGETS]):
         of = f" of {name}" if len(target.columns) > 1 else ""
-        error = found - true
+        error = prediction - true
         low, high = map(number, np.quantile(error, [0.05, 0.95]))
         text = "Each point is a row; on the dashed line a prediction is exact."
         caption = Caption(f"fit-{k + 1}", f"Predictions{of}", text, "true", "predicted")
-        charts.append(scatter_plot(caption, true, found))
+        charts.append(scatter_plot(caption, true, prediction))
         heights, edges = np.histogram(error, bins=25)
         text = f"Predicted minus true: 90 % of the rows lie from {low} to {high}."
         caption = Caption(f"errors-{k + 1}", f"Errors{of}", text, "error", "rows")
@@ -74,14 +74,14 @@ def class_charts(target: "Target", evaluation: "Evaluation") -> list[Chart]:
     per_class = evaluation.per_class or (evaluation.probabilities,)
     names = target.classes[len(target.classes) - len(per_class) :]
     roc, precision, calibration = [], [], []
-    for name, one in list(zip(names, per_class, strict=True))[:SERIES]:
-        if one is None or not one.roc or not one.pr:  # the rows hold one class alone
+    for name, quality in list(zip(names, per_class, strict=True))[:SERIES]:
+        if quality is None or not quality.roc or not quality.pr:  # the rows hold only one class
             continue
-        roc.append(Line(name, *zip(*one.roc, strict=True)))
-        recalls, precisions = zip(*one.pr, strict=True)
+        roc.append(Line(name, *zip(*quality.roc, strict=True)))
+        recalls, precisions = zip(*quality.pr, strict=True)
         precision.append(Line(name, [0.0, *recalls], [precisions[0], *precisions]))
-        predicted = [line.predicted for line in one.reliability]
-        calibration.append(Line(name, predicted, [line.observed for line in one.reliability]))
+        predicted = [line.predicted for line in quality.reliability]
+        calibration.append(Line(name, predicted, [line.observed for line in quality.reliability]))
     if not roc:
         return []
     of = f" of {roc[0].label!r}" if len(roc) == 1 else ""

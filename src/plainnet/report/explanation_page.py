@@ -18,7 +18,7 @@ def explanation_page(
     gallery: Pixels | None = None,
 ) -> str:
     """Write the explanation of one example as a page."""
-    contents = [("answer", "The answer"), ("input", "Input"), ("forward", "Forward")]
+    contents = [("answer", "Prediction"), ("input", "Input"), ("forward", "Forward")]
     if explanation.trace.gradients:
         contents += [("loss", "Loss"), ("backward", "Backward")]
     if neighbors:
@@ -39,7 +39,7 @@ def explanation_page(
 
 def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle: str = "") -> str:
     """Write the global explanation of a model as a page."""
-    contents = [("importance", "Importance"), ("mistakes", "Confidently wrong")]
+    contents = [("importance", "Importance"), ("mistakes", "Mistakes")]
     if explanation.weights is not None:
         contents.append(("weights", "First-layer weights"))
     return page(
@@ -55,4 +55,4 @@ def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle
 
 
 def _uris(images: Pixels | None) -> list[str]:
-    return [] if images is None else [png_uri(one) for one in images]
+    return [] if images is None else [png_uri(image) for image in images]

@@ -13,8 +13,8 @@ from plainnet._version import __version__
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-LISTED = 40  # rows of a table; further ones are only counted
-_PHONE = 40  # characters per line
+LISTED = 40  # rows of a table that are shown; further rows are only counted
+_PHONE = 40  # characters per line of a phone
 
 
 @final
@@ -62,7 +62,7 @@ def page(
     from markupsafe import Markup
 
     shared = (files("plainnet.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    whole = {
+    variables = {
         "version": __version__,
         "policy": policy(shared + style, script),
         "style": Markup(shared + style),
@@ -71,7 +71,7 @@ def page(
         "contents": (),
         **context,
     }
-    return _environment(package).get_template(template).render(whole)
+    return _environment(package).get_template(template).render(variables)
 
 
 def policy(style: str, script: str = "") -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
-_MATRIX = 12  # classes; of more, only the most frequent confusions are shown
+_MATRIX = 12  # classes of a confusion matrix; else only the most frequent confusions are shown
 _HEADINGS = {
     "verdict": "Summary",
     "findings": "Findings",
@@ -52,12 +52,12 @@ def report(
     The file is self-contained, runs no script and holds no date: equal inputs give equal files.
     Everything that comes from data is escaped.
     """
-    found, where, A = _evaluated(model, rows, source, evaluation)
+    evaluation, caption, A = _evaluated(model, rows, source, evaluation)
     parts: dict[str, Any] = {
-        "verdict": found and _verdict(model.target, found, where),
-        "findings": _findings(model, found, findings),
-        "evaluation": found and _evaluation(model.target, found, where, rows, A),
-        "gallery": None if found is None else _gallery(model, rows, A),
+        "verdict": evaluation and _verdict(model.target, evaluation, caption),
+        "findings": _findings(model, evaluation, findings),
+        "evaluation": evaluation and _evaluation(model.target, evaluation, caption, rows, A),
+        "gallery": evaluation and _gallery(model, rows, A),
         "training": _training(model),
         "data": _data(model, notes),
         "again": _again(model, command),
@@ -75,52 +75,52 @@ def report(
 def _evaluated(
     model: "Model", rows: "Examples | None", source: str, evaluation: Evaluation | None
 ) -> tuple[Evaluation | None, str, Array | None]:
-    """Return an evaluation, on the rows or recorded; a text about its rows; and predictions."""
+    """Return an evaluation, of the rows or recorded, a caption for it, and predictions."""
     from plainnet.evaluate.evaluate import evaluate
 
-    unit = "row" if model.transform is None else "picture"
+    unit, A = "row" if model.transform is None else "picture", None
     if rows is not None:
-        found = evaluate(model, rows) if evaluation is None else evaluation
-        return found, f"{count(len(rows.y), unit)} {source}".strip(), model.predictions(rows.X)
-    try:
-        stored = stored_evaluation(model)
-    except ModelFileError:  # the record was not written by plainnet
-        stored = None
-    n = 0 if stored is None else stored.scores.rows
-    return stored, f"{count(n, unit)} held out in training", None
+        A, n = model.predictions(rows.X), len(rows.y)
+        evaluation = evaluate(model, rows) if evaluation is None else evaluation
+    else:
+        source = "held out in training"
+        with suppress(ModelFileError):  # the record was not written by plainnet
+            evaluation = stored_evaluation(model)
+        n = 0 if evaluation is None else evaluation.scores.rows
+    return evaluation, f"On {count(n, unit)} {source}".strip(), A
 
 
-def _verdict(target: "Target", found: Evaluation, where: str) -> dict[str, Any]:
-    scores, best, tiles = found.scores, found.best_baseline, []
+def _verdict(target: "Target", evaluation: Evaluation, caption: str) -> dict[str, Any]:
+    scores, best, tiles = evaluation.scores, evaluation.best_baseline, []
     for key in _TILES:
         if scores.metrics.get(key) is not None:
-            small = ""
+            details = ""
             if key == "accuracy" and scores.interval is not None:
-                small = "95 % interval " + interval(scores.interval)
+                details = "95 % interval " + interval(scores.interval)
             title = NAMES[key][0].upper() + NAMES[key][1:]
-            tiles.append((title, score(key, scores.metrics[key]), small))
+            tiles.append((title, score(key, scores.metrics[key]), details))
     if best is not None:
         key = "rmse" if target.task == "regression" else "accuracy"
         value = score(key, best.scores.main)
         tiles.append((f"Best baseline: {NAMES[key]}", value, best.description))
     level = "good" if best is not None and best.difference.low > 0 else "warning"
-    return {"sentence": found.verdict, "level": level, "tiles": tiles, "where": where}
+    return {"sentence": evaluation.verdict, "level": level, "tiles": tiles, "caption": caption}
 
 
 def _evaluation(
-    target: "Target", found: Evaluation, where: str, rows: "Examples | None", A: Array | None
+    target: "Target", evaluation: Evaluation, caption: str, rows: "Examples | None", A: Array | None
 ) -> dict[str, Any]:
     tables = [
-        comparison(target, found, f"On {where}"),
-        *evaluation_tables(target, found, largest=_MATRIX),
+        comparison(target, evaluation, caption),
+        *evaluation_tables(target, evaluation, largest=_MATRIX),
     ]
     if target.task != "regression":
-        charts = class_charts(target, found)
+        charts = class_charts(target, evaluation)
     elif rows is not None and A is not None:
         charts = regression_charts(target, target.decode(rows.y), target.decode(A))
     else:  # an evaluation holds no predictions
         charts = []
-    return {"facts": probability_facts(found), "tables": tables, "charts": charts}
+    return {"facts": probability_facts(evaluation), "tables": tables, "charts": charts}
 
 
 def _findings(
@@ -141,8 +141,8 @@ def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[s
         return None
     if rows is None or A is None:
         return {"shown": (), "mistakes": 0}
-    shown = gallery(model.target, rows.X, rows.y, A)
-    return {"shown": shown, "mistakes": sum(not one.correct for one in shown)}
+    items = gallery(model.target, rows.X, rows.y, A)
+    return {"shown": items, "mistakes": sum(not item.correct for item in items)}
 
 
 def _training(model: "Model") -> dict[str, Any] | None:
@@ -165,18 +165,18 @@ def _training(model: "Model") -> dict[str, Any] | None:
     return {"charts": charts, "facts": facts + more, "tables": tables}
 
 
-def _repeats(found: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Table]]:
+def _repeats(record: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Table]]:
     """Return facts and a table about repeated trainings with different seeds."""
-    name, k = found["metric"], len(found["seeds"])
-    low, high = (score(name, end) for end in found["spread"])
+    name, k = record["metric"], len(record["seeds"])
+    low, high = (score(name, end) for end in record["spread"])
     facts = [
-        (f"Mean {NAMES[name]} of {k} seeds", score(name, found["mean"])),
-        ("Standard deviation", score(name, found["deviation"])),
+        (f"Mean {NAMES[name]} of {k} seeds", score(name, record["mean"])),
+        ("Standard deviation", score(name, record["deviation"])),
         ("Lowest and highest", f"{low} and {high}"),
-        ("Better than the best baseline", f"{found['better']} of {k}"),
+        ("Better than the best baseline", f"{record['better']} of {k}"),
     ]
-    each = zip(found["seeds"], found["network"], found["baseline"], strict=True)
-    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in each]
+    seeds = zip(record["seeds"], record["network"], record["baseline"], strict=True)
+    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in seeds]
     head = ("training", NAMES[name], "best baseline")
     return facts, [Table(f"{k} trainings with different seeds", head, rows, (1, 2))]
 
@@ -186,13 +186,13 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
 
     record, schema, facts, tables = model.record, model.schema, [], []
     uses = {"train": "to train", "validation": "to validate", "test": "held out"}
-    with suppress(ModelFileError):  # the record may not be plainnet's
+    with suppress(ModelFileError):  # the record may be foreign
         sizes = JsonReader(record.get("rows"), "the numbers of rows")
         splits = [f"{sizes.whole(key):,} {use}" for key, use in uses.items() if sizes.whole(key)]
         facts.append(("Rows", ", ".join(splits)))
     facts.append(("Target", model.target.describe()))
     if isinstance(schema, TableSchema):
-        head = ("column", "kind", "values", "missing", "what is done")
+        head = ("column", "kind", "values", "missing", "encoding")
         tables.append(Table("Columns", head, schema.describe()))
     else:
         unscaled = ", unscaled (0 to 255)" if schema.unscaled else ""
@@ -225,7 +225,7 @@ def _again(model: "Model", command: str) -> dict[str, Any]:
 
 
 def _texts(record: object) -> dict[str, str]:
-    """Return names and values of a part of the record, which may not be plainnet's."""
+    """Return names and values of a part of the record, which may be foreign."""
     if not isinstance(record, dict):
         return {}
     return {str(key).replace("_", " "): _text(value) for key, value in record.items()}
@@ -233,7 +233,7 @@ def _texts(record: object) -> dict[str, str]:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_text(one)}" for key, one in value.items()) or "none"
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value)) or "none"
     if isinstance(value, bool) or value is None:

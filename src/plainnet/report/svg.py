@@ -1,6 +1,6 @@
 """Line charts, scatter plots and histograms as SVG whose colors come from the page's style.
 
-No text from users is drawn: their names stand in the page's legend, where they wrap.
+No text from users is drawn: names of lines are in the legend of the page, where they wrap.
 """
 
 import math
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-SERIES = 6  # lines that can be told apart in one chart
-_POINTS = 500  # of a line or a scatter plot; more make no visible difference
+SERIES = 6  # lines that can be distinguished in one chart
+_POINTS = 500  # points of a line or a scatter plot; more make no visible difference
 _WIDTH, _HEIGHT = 288, 216  # small, so that the text stays readable on a phone
 _TOP, _RIGHT, _BOTTOM = 8, _WIDTH - 8, _HEIGHT - 36
 _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # color is never the only difference
@@ -25,7 +25,7 @@ class Caption(NamedTuple):
 
     name: str  # its identifier in the page
     title: str
-    description: str  # states the content in words, also for those who do not see it
+    description: str  # describes the content, also for screen readers
     x_label: str
     y_label: str
 
@@ -70,7 +70,7 @@ def line_chart(
     if unit_square:
         x_axis = y_axis = _linear_axis(-0.02, 1.02)
     else:
-        x_axis = _linear_axis(*_padded(all_x), whole=caption.x_label == "epoch")
+        x_axis = _linear_axis(*_padded(all_x), integers=caption.x_label == "epoch")
         low, high = (0.0, 1.15 * all_y.max()) if from_zero else _padded(all_y)
         y_axis = _log_axis(all_y) if log else _linear_axis(low, high)
     plot = _Plot(x_axis, y_axis)
@@ -87,11 +87,11 @@ def line_chart(
 
 def scatter_plot(caption: Caption, x: ArrayLike, y: ArrayLike) -> Chart:
     """Draw points, and the line on which both coordinates are equal."""
-    some_x, some_y = _thin_out(x, y)
-    axis = _linear_axis(*_padded(np.concatenate([some_x, some_y])))
+    chosen_x, chosen_y = _thin_out(x, y)
+    axis = _linear_axis(*_padded(np.concatenate([chosen_x, chosen_y])))
     plot = _Plot(axis, axis)
     plot.line([axis.low, axis.high], [axis.low, axis.high], "soft", width=1, dash="3 3")
-    plot.dots(some_x, some_y, "series1", radius=2, opacity=0.6)
+    plot.dots(chosen_x, chosen_y, "series1", radius=2, opacity=0.6)
     return plot.chart(caption)
 
 
@@ -99,7 +99,7 @@ def histogram(caption: Caption, edges: ArrayLike, counts: ArrayLike) -> Chart:
     """Draw a bar for each bin."""
     heights = np.asarray(counts, np.float64)
     at = np.asarray(edges, np.float64)
-    plot = _Plot(_linear_axis(*_padded(at)), _linear_axis(0, 1.05 * heights.max(), whole=True))
+    plot = _Plot(_linear_axis(*_padded(at)), _linear_axis(0, 1.05 * heights.max(), integers=True))
     plot.bars(at, heights, "series1")
     return plot.chart(caption)
 
@@ -109,8 +109,8 @@ def _thin_out(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a[finite], b[finite]
-    some = np.unique(np.linspace(0, len(a) - 1, min(len(a), _POINTS)).round().astype(int))
-    return a[some], b[some]
+    chosen = np.unique(np.linspace(0, len(a) - 1, min(len(a), _POINTS)).round().astype(int))
+    return a[chosen], b[chosen]
 
 
 @final
@@ -139,13 +139,13 @@ def _padded(values: Floats) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _linear_axis(low: float, high: float, *, whole: bool = False) -> _Axis:
+def _linear_axis(low: float, high: float, *, integers: bool = False) -> _Axis:
     """Place at most eight ticks on multiples of 1, 2 or 5 times a power of ten."""
     high = high if high > low else low + 1
     least = max((high - low) / 7, 1e-300)
     power = 10.0 ** math.floor(math.log10(least))
     step = next(power * k for k in (1, 2, 5, 10) if power * k >= least)
-    step = max(step, 1) if whole else step
+    step = max(step, 1) if integers else step
     first, last = math.ceil(low / step), math.floor(high / step)
     ticks = step * np.arange(first, last + 1, dtype=np.float64)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
@@ -157,7 +157,7 @@ def _linear_axis(low: float, high: float, *, whole: bool = False) -> _Axis:
 
 
 def _log_axis(values: Floats) -> _Axis:
-    """Place ticks on powers of ten, where these are few also on 2 and 5 times them."""
+    """Place ticks on powers of ten, and if these are few also on 2 and 5 times them."""
     first, last = (math.floor(math.log10(end)) for end in (values.min(), values.max()))
     factors = (1, 2, 5) if last - first < 4 else (1,)
     powers = range(first, last + 2, 1 + (last - first) // 8)

@@ -21,7 +21,7 @@ def comparison(
 ) -> Table:
     """Compare the scores of network and baselines, the most complex first; all scores or `keys`."""
     rows = [("network", evaluation.scores)]
-    rows += [(one.description, one.scores) for one in reversed(evaluation.baselines)]
+    rows += [(each.description, each.scores) for each in reversed(evaluation.baselines)]
     names = NAMES if keys else _metric_names(target)
     names = {"accuracy": names["accuracy"], "interval": "95 % interval", **names}
     keys = [key for key in keys or names if _cell(key, evaluation.scores) != "-"]
@@ -56,7 +56,7 @@ def evaluation_tables(target: "Target", evaluation: Evaluation, largest: int) ->
         probabilities(target, evaluation),
         calibration(target, evaluation),
     ]
-    return [one for one in tables if one is not None]
+    return [table for table in tables if table is not None]
 
 
 def differences(target: "Target", evaluation: Evaluation) -> Table | None:
@@ -65,11 +65,11 @@ def differences(target: "Target", evaluation: Evaluation) -> Table | None:
         return None
     regression, rows = target.task == "regression", []
     times, form = (1, "+.4f") if regression else (100, "+.1f")
-    for one in reversed(evaluation.baselines):
-        d = one.difference
+    for baseline in reversed(evaluation.baselines):
+        d = baseline.difference
         ends = f"{times * d.low:{form}} to {times * d.high:{form}}" if np.isfinite(d.low) else "-"
         p = "below 0.001" if d.p < 0.001 else f"{d.p:.3f}"
-        rows.append([one.description, f"{times * d.value:{form}}", ends, p])
+        rows.append([baseline.description, f"{times * d.value:{form}}", ends, p])
     unit = "squared error falls by" if regression else "points better"
     head = ("network compared with", unit, "95 % interval", "p")
     return Table("How much better the network is", head, rows, (1, 2, 3))
@@ -124,9 +124,9 @@ def probabilities(target: "Target", evaluation: Evaluation) -> Table | None:
     if not evaluation.per_class:
         return None
     rows = []
-    for name, one in zip(target.classes, evaluation.per_class, strict=True):
-        values = (one.average_precision, one.brier, one.calibration_error)
-        rows.append([name, *map(number, (*values, *(one.best_f1 or (None, None))))])
+    for name, quality in zip(target.classes, evaluation.per_class, strict=True):
+        values = (quality.average_precision, quality.brier, quality.calibration_error)
+        rows.append([name, *map(number, (*values, *(quality.best_f1 or (None, None))))])
     unit = UNITS[target.task]
     head = (unit, "average precision", "Brier", "calibration error", "best threshold", "its F1")
     return Table(f"The probability of each {unit}", head, rows, range(1, 6))
@@ -139,12 +139,12 @@ def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
     of = target.classes[-1] if target.task == "binary" else "the prediction"
     rows = [
         (
-            f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
-            f"{one.rows:,}",
-            percent(one.predicted),
-            percent(one.observed),
+            f"{100 * bin_.low:.0f} to {100 * bin_.high:.0f} %",
+            f"{bin_.rows:,}",
+            percent(bin_.predicted),
+            percent(bin_.observed),
         )
-        for one in evaluation.probabilities.reliability
+        for bin_ in evaluation.probabilities.reliability
     ]
     head = (f"probability of {of}", "rows", "mean", "observed share")
     return Table("Calibration", head, rows, (1, 2, 3))

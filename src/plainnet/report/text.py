@@ -67,9 +67,9 @@ def values_text(values: Array, n: int) -> str:
     if values.size <= n:
         return ", ".join(f"{value:.6g}" for value in values.ravel())
     chosen = excerpt(values, n)
-    some = ", ".join(f"[{', '.join(map(str, i))}] {values[i]:.6g}" for i in chosen)
+    entries = ", ".join(f"[{', '.join(map(str, i))}] {values[i]:.6g}" for i in chosen)
     ends = f"{values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}"
-    return f"{some}; the largest {len(chosen):,} of {values.size:,}, from {ends}"
+    return f"{entries}; the largest {len(chosen):,} of {values.size:,}, from {ends}"
 
 
 def inputs_table(explanation: Explanation) -> Table:
@@ -137,11 +137,13 @@ def importance_table(explanation: GlobalExplanation) -> Table:
     """List how much loss and score change without each column, with intervals."""
     metric, rows = explanation.importances[0].metric_name, []
     accuracy = metric == "accuracy"
-    for one in explanation.importances:
-        rise, remark = one.loss_rise, ""
+    for column in explanation.importances:
+        rise, remark = column.loss_rise, ""
         if rise.low <= 0:
             remark = "could be zero" if rise.high >= 0 else "better without"
-        rows.append([one.name, _interval(rise), _interval(one.score_change, accuracy), remark])
+        rows.append(
+            [column.name, _interval(rise), _interval(column.score_change, accuracy), remark]
+        )
     caption = f"Permutation importance on {explanation.rows:,} samples, with 95 % intervals"
     change = f"{metric} {'falls' if accuracy else 'rises'} by"
     return Table(caption, ("", "the loss rises by", change, "remark"), rows, (1, 2))
@@ -160,12 +162,12 @@ def mistakes_table(explanation: GlobalExplanation) -> Table:
     regression = explanation.wrong is None
     rows = [
         [
-            one.name,
-            one.predicted,
-            one.true,
-            f"{one.error:.4g}" if one.confidence is None else share(one.confidence),
+            mistake.name,
+            mistake.predicted,
+            mistake.true,
+            f"{mistake.error:.4g}" if mistake.confidence is None else share(mistake.confidence),
         ]
-        for one in explanation.mistakes
+        for mistake in explanation.mistakes
     ]
     head = ("sample", "predicted", "true", "error" if regression else "confidence")
     return Table("Largest errors" if regression else "Most confidently wrong", head, rows, (3,))
@@ -174,8 +176,8 @@ def mistakes_table(explanation: GlobalExplanation) -> Table:
 def neighbors_table(neighbors: Sequence[Neighbor]) -> Table:
     """List neighbors with their distances, truths and predictions."""
     rows = [
-        [one.name, f"{one.distance:.4g}", f"{one.input_distance:.4g}", one.true, one.predicted]
-        for one in neighbors
+        [n.name, f"{n.distance:.4g}", f"{n.input_distance:.4g}", n.true, n.predicted]
+        for n in neighbors
     ]
     head = ("sample", "distance", "of the inputs", "true", "predicted")
     return Table("Nearest samples", head, rows, (1, 2))

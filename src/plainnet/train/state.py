@@ -130,7 +130,7 @@ class TrainingState:
         if store is None:
             return
         if self.rng is net.rng:
-            raise PlainnetError("checkpoints need a seed that is not the network's own generator")
+            raise PlainnetError("checkpoints need a seed other than the network's generator")
         kind = self.rng.bit_generator.state["bit_generator"]
         more = {"batches": len(self.batches), "generator": kind}
         store.begin(net, self.train_step, rows, options | more)

@@ -29,8 +29,8 @@ def test_demo_trains_saves_and_suggests_a_working_command(
 ) -> None:
     outcome = cli("demo", which, "--out-dir", tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-    for telling in ("held-out rows", "always ", "final cost 0."):
-        assert telling in outcome.out
+    for expected in ("held-out rows", "always ", "final cost 0."):
+        assert expected in outcome.out
     model = Model.load(tmp_path / f"plainnet-{which}.safetensors")
     assert model.net.in_shape == (n_in,)
     assert model.record["history"]["loss"][-1] < cost
@@ -42,9 +42,9 @@ def test_demo_trains_saves_and_suggests_a_working_command(
     assert figures["rows"] == held_out["rows"]
     assert figures["accuracy"] == held_out["accuracy"]
     assert figures["loss"] == pytest.approx(held_out["loss"], rel=1e-4)
-    said = cli("predict", *command[1:])
-    assert said.code == 0
-    assert len(said.out.splitlines()) == held_out["rows"] + 1
+    predictions = cli("predict", *command[1:])
+    assert predictions.code == 0
+    assert len(predictions.out.splitlines()) == held_out["rows"] + 1
 
 
 def test_both_demos_by_default(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

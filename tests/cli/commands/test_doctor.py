@@ -174,10 +174,10 @@ def test_repeated_rows_are_noted(cli: Cli, frame: pd.DataFrame, tmp_path: Path) 
         "doctor", "a.csv", "--target Personality", "--epochs 5", "--test-fraction 0", "--json"
     )
     every = {one["name"]: one for one in json.loads(outcome.out)["findings"]}
-    said = every["repeated training rows"]
-    assert said["message"] == ("Some training rows are nearly equal to others of them.")
-    assert said["evidence"] == "40 of 540 repeat an earlier one"
-    assert said["level"] == "note"
+    finding = every["repeated training rows"]
+    assert finding["message"] == ("Some training rows are nearly equal to others of them.")
+    assert finding["evidence"] == "40 of 540 repeat an earlier one"
+    assert finding["level"] == "note"
 
 
 def test_columns_that_never_change_are_named(cli: Cli, frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_columns_that_never_change_are_named(cli: Cli, frame: pd.DataFrame, tmp_
         tmp_path / "a.csv", index=False
     )
     found = json.loads(cli("doctor", "a.csv", "--epochs 2", "--json").out)["findings"]
-    (said,) = [one for one in found if one["name"] == "columns left out"]
-    assert (said["message"], said["evidence"]) == (
+    (finding,) = [one for one in found if one["name"] == "columns left out"]
+    assert (finding["message"], finding["evidence"]) == (
         "'Country' is the same in every row.",
         "1 of 8 columns",
     )
-    assert said["level"] == "note"
+    assert finding["level"] == "note"

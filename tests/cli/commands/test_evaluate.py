@@ -40,16 +40,16 @@ def test_train_and_evaluate_name_a_leaked_column(cli: Cli, tmp_path: Path) -> No
     frame = introverts(300)
     frame.insert(0, "type", np.where(frame.Personality == "Introvert", 2, 1))
     frame.to_csv("leaky.csv", index=False)
-    warning = "Problem: The column 'type' alone gives the target away."
-    assert warning in cli("train", "leaky.csv", "--epochs 3").out
+    message = "Problem: The column 'type' alone gives the target away."
+    assert message in cli("train", "leaky.csv", "--epochs 3").out
     introverts(100, seed=4).assign(
         type=lambda f: np.where(f.Personality == "Introvert", 2, 1)
     ).to_csv("new.csv", index=False)
     out = cli("evaluate", "leaky.safetensors", "new.csv").out
-    assert warning in out
+    assert message in out
     advice = out.split("Try: train without it if so: ")[1].splitlines()[0]
     again = cli("train", "leaky.csv", "--epochs 3", advice)
-    assert (again.code, warning in again.out) == (0, False)
+    assert (again.code, message in again.out) == (0, False)
 
 
 def test_repeats_are_shown_and_recorded(cli: Cli, survey: Path, tmp_path: Path) -> None:

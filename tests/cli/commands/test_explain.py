@@ -1,4 +1,4 @@
-"""explain: one row, one picture, a global explanation; as text, JSON and HTML."""
+"""explain: one row, one picture, a full model; as text, JSON and HTML."""
 
 import html
 import json
@@ -40,41 +40,39 @@ def test_row_text_fits_80_columns(cli: Cli, trained: Path, survey: Path) -> None
 def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("explain", trained, survey, "--row", 7, "--json", "--train", survey, "--top", 3)
     assert (outcome.code, outcome.err) == (0, "")
-    seen = json.loads(outcome.out)
-    assert list(seen) == [
+    values = json.loads(outcome.out)
+    assert list(values) == [
         *("name", "task", "cells", "image", "answer", "truth", "outputs", "predicted"),
         *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
         *("gradients_agree", "nearest"),
     ]
     model = Model.load(trained)
-    assert seen["predicted"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
-    assert seen["prediction"]["a"] == pytest.approx(seen["predicted"], rel=1e-5)
-    assert seen["answer"] == model.predict(survey)[6]
-    assert seen["truth"] == pd.read_csv(survey)["Personality"][6]
-    assert seen["gradients_agree"] is True
-    assert set(seen["cells"][0]) == {"column", "kind", "raw", "features", "how", "code"}
-    assert set(seen["steps"][0]) == {
+    assert values["predicted"] == pytest.approx(model.predict_proba(survey)[6, 1:].tolist())
+    assert values["prediction"]["a"] == pytest.approx(values["predicted"], rel=1e-5)
+    assert values["answer"] == model.predict(survey)[6]
+    assert values["truth"] == pd.read_csv(survey)["Personality"][6]
+    assert values["gradients_agree"] is True
+    assert set(values["cells"][0]) == {"column", "kind", "raw", "features", "how", "code"}
+    assert set(values["steps"][0]) == {
         *("layer", "kind", "symbol", "formula", "code", "output", "parameters")
     }
-    assert set(seen["gradients"][0]) == {
+    assert set(values["gradients"][0]) == {
         *("by", "layer", "formula", "code", "gradient", "checked", "direction"),
         *("difference", "ok"),
     }
-    assert set(seen["gradients"][0]["checked"][0]) == {
+    assert set(values["gradients"][0]["checked"][0]) == {
         *("index", "value", "gradient", "finite_difference", "error")
     }
-    assert set(seen["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
-    assert len(seen["nearest"]) == 3
-    assert "7" in [one["name"] for one in seen["nearest"] if one["input_distance"] == 0]
+    assert set(values["steps"][0]["code"]) == {"file", "line", "last_line", "text"}
+    assert len(values["nearest"]) == 3
+    assert "7" in [one["name"] for one in values["nearest"] if one["input_distance"] == 0]
 
 
 def test_entries_and_top_options(cli: Cli, trained: Path, survey: Path) -> None:
     short = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 2).out)
     assert [len(one["checked"]) for one in short["gradients"]][1] == 2
-    complete = json.loads(
-        cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out
-    )
-    assert all(one["direction"] is None for one in complete["gradients"])
+    full = json.loads(cli("explain", trained, survey, "--row", 1, "--json", "--entries", 999).out)
+    assert all(one["direction"] is None for one in full["gradients"])
     few = json.loads(cli("explain", trained, survey, "--json", "--top", 2, "--repeats", 2).out)
     assert len(few["mistakes"]) == 2
 
@@ -126,8 +124,8 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
     arguments = ("explain", trained, survey, "--repeats", 2, "--json")
     first = cli(*arguments)
-    seen = json.loads(first.out)
-    assert list(seen) == [
+    values = json.loads(first.out)
+    assert list(values) == [
         "rows",
         "wrong",
         "trained_on",
@@ -135,7 +133,7 @@ def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> N
         "mistakes",
         "first_layer_pictures",
     ]
-    assert set(seen["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
+    assert set(values["importance"][0]) == {"name", "loss_rise", "score_change", "metric_name"}
     assert cli(*arguments) == first
     assert cli(*arguments, "--seed", 1) != first
 

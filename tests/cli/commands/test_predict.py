@@ -35,9 +35,9 @@ def test_piped_predictions_are_csv(cli: Cli, trained: Path, survey: Path) -> Non
 
 def test_predictions_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: Path) -> None:
     piped = cli("predict", trained, survey).out
-    outcome = cli("predict", trained, survey, "--out", "predicted.csv")
-    assert outcome.out == "Saved: 150 predictions in predicted.csv\n"
-    assert (tmp_path / "predicted.csv").read_text() == piped
+    outcome = cli("predict", trained, survey, "--out", "predictions.csv")
+    assert outcome.out == "Saved: 150 predictions in predictions.csv\n"
+    assert (tmp_path / "predictions.csv").read_text() == piped
 
 
 FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
@@ -98,7 +98,7 @@ def test_predictions_on_a_terminal_are_a_short_table(
     monkeypatch.setenv("FORCE_COLOR", "1")
     out = cli("predict", trained, survey).out
     assert "150 predictions" in out
-    assert "and 130 more: --out FILE writes them all" in out
+    assert "and 130 more: --out FILE writes all" in out
     assert len(out.splitlines()) == 24  # title, head, rule, 20 rows, and how many more
 
 
@@ -139,7 +139,7 @@ def test_pictures_are_predicted_by_name(cli: Cli, painter: Path, colors: Path) -
     single = cli("predict", painter, colors / "red" / "0.png")
     assert single.out.splitlines()[1].startswith(f"{colors}/red/0.png,red,")
     assert cli("predict", painter, colors, "--strict").code == 2
-    inside = cli("predict", painter, colors, "--out", colors / "predicted.csv")
+    inside = cli("predict", painter, colors, "--out", colors / "predictions.csv")
     assert "would be written into the data folder" in inside.err
 
 
@@ -162,13 +162,13 @@ def test_evaluation_json_is_one_object(cli: Cli, trained: Path, survey: Path) ->
 
 def test_evaluation_text(cli: Cli, trained: Path, survey: Path) -> None:
     out = cli("evaluate", trained, survey).out
-    for part in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
-        assert part in out
+    for expected in ("On 150 rows", "95 % interval", "ROC AUC", "Confusion matrix", "always Ex"):
+        assert expected in out
     assert "precision of Introvert" not in out
     assert all(len(line) <= 80 for line in out.splitlines() if line[:2] not in ("No", "Wa", "  "))
     detailed = cli("evaluate", trained, survey, "--detail --costs", 1, 5).out
-    for part in ("precision of Introvert", "Calibration", "Brier", "Cheapest threshold"):
-        assert part in detailed
+    for expected in ("precision of Introvert", "Calibration", "Brier", "Cheapest threshold"):
+        assert expected in detailed
 
 
 def test_evaluation_warns_of_training_rows(cli: Cli, trained: Path, survey: Path) -> None:
@@ -278,14 +278,14 @@ def test_many_classes_show_most_frequent_confusions(cli: Cli, tmp_path: Path) ->
     ],
 )
 def test_prediction_text(target: Target, A: list[list[float]], expected: list[str]) -> None:
-    predicted = Predictions(target, "row", ["1"], np.array(A)).table(20)
-    assert [str(next(iter(column.cells))) for column in predicted.columns] == expected
+    table = Predictions(target, "row", ["1"], np.array(A)).table(20)
+    assert table.rows == [expected]
 
 
 def test_summary_of_a_table_model(cli: Cli, trained: Path) -> None:
     outcome = cli("summary", trained)
     assert (outcome.code, outcome.err) == (0, "")
-    for part in (
+    for expected in (
         "trained.safetensors",
         "binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
         "Friends_circle_size",
@@ -296,7 +296,7 @@ def test_summary_of_a_table_model(cli: Cli, trained: Path) -> None:
         "On 30 held-out rows",
         "always Extrovert",
     ):
-        assert part in outcome.out
+        assert expected in outcome.out
 
 
 def test_summary_of_a_picture_model(cli: Cli, painter: Path) -> None:

@@ -25,16 +25,16 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 def understood(arguments: list[str], path: Path) -> TrainConfig:
     """Return the options that the command line parses from a command."""
-    said: list[TrainConfig] = []
+    configs: list[TrainConfig] = []
 
     def train(data: str, /, *, options: Options = Options()) -> None:  # noqa: B008
         assert data == arguments[2]
-        said.append(options.config(path))
+        configs.append(options.config(path))
 
     app = App(result_action="return_value")
     app.command(train)
     app(arguments[1:], print_error=False, exit_on_error=False)
-    return said[0]
+    return configs[0]
 
 
 @given(

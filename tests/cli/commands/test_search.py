@@ -29,7 +29,7 @@ Cli = Callable[..., Any]
 QUICK = "--trials 3 --folds 2 --epochs 2"
 
 
-def words(out: str, opening: str) -> list[str]:
+def arguments(out: str, opening: str) -> list[str]:
     """Return the arguments of the command in a line."""
     (command,) = [text for text in out.splitlines() if text.startswith(opening)]
     return shlex.split(command.removeprefix(opening))[1:]
@@ -49,7 +49,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
 def test_table_end_to_end(cli: Cli, survey: Path) -> None:
     outcome = cli("search", survey, QUICK)
     assert (outcome.code, outcome.err) == (0, "")
-    for telling in (
+    for expected in (
         "survey.csv: 150 rows, 120 to train, 30 held out",
         "Search: 3 trials drawn at random",
         "120 rows in 2 folds: each validates a training of 2 epochs on the others",
@@ -62,7 +62,7 @@ def test_table_end_to_end(cli: Cli, survey: Path) -> None:
         "On 30 held-out rows",
         "95 % interval",
     ):
-        assert telling in outcome.out
+        assert expected in outcome.out
     assert len(re.findall(r"^trial \d/3  loss [\d.]+  best loss", outcome.out, re.M)) == 3
     losses = re.findall(
         r"^ +\d +\d x \d+ .* ([\d.]+) ± [\d.]+ +[\d.]+ ± [\d.]+$", outcome.out, re.M
@@ -81,11 +81,11 @@ def test_best_command_gives_the_model_of_the_search(cli: Cli, survey: Path, opti
     outcome = cli("search", spaced, QUICK, options, "--out", "found.safetensors")
     assert outcome.code == 0
     assert "Saved: found.safetensors" in outcome.out
-    assert cli(*words(outcome.out, "Train it: "), "--out", "again.safetensors").code == 0
+    assert cli(*arguments(outcome.out, "Train it: "), "--out", "again.safetensors").code == 0
     assert Path("again.safetensors").read_bytes() == Path("found.safetensors").read_bytes()
     chosen = Model.load("found.safetensors").record["config"]
     assert chosen["epochs"] == 2
-    assert cli(*words(outcome.out, "Next: ")).code == 0
+    assert cli(*arguments(outcome.out, "Next: ")).code == 0
 
 
 def test_pictures_end_to_end(cli: Cli, colors: Path) -> None:
@@ -93,7 +93,7 @@ def test_pictures_end_to_end(cli: Cli, colors: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert "colors: 12 pictures, 10 to train, 2 held out" in outcome.out
     assert "7 numbers of color" in outcome.out
-    assert cli(*words(outcome.out, "Train it: "), "--out", "q.safetensors").code == 0
+    assert cli(*arguments(outcome.out, "Train it: "), "--out", "q.safetensors").code == 0
     assert Path("q.safetensors").read_bytes() == Path("p.safetensors").read_bytes()
 
 
@@ -127,8 +127,8 @@ def test_only_runs_the_given_trial(cli: Cli, survey: Path) -> None:
     assert "Trial 2 again" in alone.out
     assert "held-out rows" not in alone.out
     (trial,) = [one for one in found["trials"] if one["trial"] == 2]
-    assert shlex.split(trial["again"])[1:] == words(alone.out, "Trial 2 again: ")
-    assert shlex.split(trial["train"])[1:] == words(alone.out, "Train it: ")
+    assert shlex.split(trial["again"])[1:] == arguments(alone.out, "Trial 2 again: ")
+    assert shlex.split(trial["train"])[1:] == arguments(alone.out, "Train it: ")
 
 
 def test_same_seed_gives_the_same_output(cli: Cli, survey: Path) -> None:
@@ -177,7 +177,7 @@ def test_table_precedes_the_error_where_all_fail(
     spoil(monkeypatch, 1, 2, 3)
     outcome = cli("search", survey, QUICK, *option)
     assert outcome.code == 2
-    assert outcome.err == "Error: none of 3 trials could be trained: see what failed\n"
+    assert outcome.err == "Error: none of 3 trials could be trained: see the notes\n"
     if option:
         found = json.loads(outcome.out)
         assert found["winner"] is None
@@ -207,7 +207,7 @@ def test_ctrl_c_shows_finished_trials(
         assert "Trials, best first, as far as they got" in outcome.out
         assert "Interrupted: 2 of 3 trials ran; nothing is saved. The best so far is" in outcome.out
         assert "held-out rows" not in outcome.out
-        assert words(outcome.out, "Train it: ")[0] == "train"
+        assert arguments(outcome.out, "Train it: ")[0] == "train"
 
 
 def test_ctrl_c_before_the_first_trial_ends(
@@ -232,7 +232,7 @@ def test_ctrl_c_in_the_final_training_prints_the_command(
     monkeypatch.setattr(searching, "DoctorWatch", Pressing)
     outcome = cli("search", survey, QUICK, "--out m.safetensors")
     assert outcome.code == 130
-    assert words(outcome.out, "Train it: ")[0] == "train"
+    assert arguments(outcome.out, "Train it: ")[0] == "train"
     assert not Path("m.safetensors").exists()
 
 
@@ -304,18 +304,18 @@ def test_table_fits_the_terminal(width: int, rounds: list[tuple[int, int]]) -> N
     console, screen = terminal(width)
     show_trials(console, finding(rounds), "accuracy")
     assert all(len(text.rstrip()) <= width for text in lines(screen))
-    whole = " ".join(lines(screen))
-    assert ("Their options" in whole) == (width < (80 if len(rounds) == 1 else 90))
+    text = " ".join(lines(screen))
+    assert ("Their options" in text) == (width < (80 if len(rounds) == 1 else 90))
     if width >= 80:
-        assert "0.375 ± 0.177" in whole  # the mean of 1/4 and 1/2, and sqrt(1/32)
-        assert "62.5 ± 17.7" in whole
-        assert "3 x 128" in whole
+        assert "0.375 ± 0.177" in text  # the mean of 1/4 and 1/2, and sqrt(1/32)
+        assert "62.5 ± 17.7" in text
+        assert "3 x 128" in text
 
 
 def test_best_of_many_trials_are_listed() -> None:
     console, screen = terminal(100)
     show_trials(console, finding([(45, 5)], n=45), "accuracy")
-    assert lines(screen)[-2].strip() == "and 15 more trials"
+    assert lines(screen)[-2].strip() == "and 15 more"
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])

@@ -22,7 +22,7 @@ Cli = Callable[..., Any]
 def test_table_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
     outcome = cli("train", survey, "--epochs", 12, "--lr", 0.01, "--validation-fraction", 0.1)
     assert (outcome.code, outcome.err) == (0, "")
-    for telling in (
+    for expected in (
         "survey.csv: 150 rows, 105 to train, 15 to validate, 30 held out",
         "Target: binary: 'Personality' is 'Extrovert' (0) or 'Introvert' (1)",
         "Note: no target was named: taking the last column, 'Personality'",
@@ -34,7 +34,7 @@ def test_table_end_to_end(cli: Cli, survey: Path, tmp_path: Path) -> None:
         "Saved: survey.safetensors",
         f"Next: plainnet predict survey.safetensors {survey}",
     ):
-        assert telling in outcome.out
+        assert expected in outcome.out
     epochs = [line for line in outcome.out.splitlines() if line.startswith("epoch")]
     assert len(epochs) == 12
     assert epochs[0].startswith("epoch  1/12  cost ")
@@ -53,15 +53,15 @@ def test_columns_without_effect_are_named(cli: Cli, survey: Path) -> None:
     trained = cli("train", "more.csv", "--epochs", 1)
     assert (trained.code, trained.err) == (0, "")
     shown = cli("summary", "more.safetensors").out
-    for telling in (
+    for expected in (
         "Note: columns without effect (the same in all 120 training rows): 'planet'",
         "Note: columns without effect (empty in all 120 training rows): 'fax'",
         "always missing",
         "always 'Earth'",
         "left out, no effect",
     ):
-        assert telling in trained.out
-        assert telling in shown
+        assert expected in trained.out
+        assert expected in shown
 
 
 def test_integer_grades_are_a_regression_by_default(cli: Cli, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_pictures_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(colors / "red" / "dot.png")
     outcome = cli("train", colors, "--epochs", 2, "--size", 8)
     assert (outcome.code, outcome.err) == (0, "")
-    for telling in (
+    for expected in (
         "colors: 12 pictures, 10 to train, 2 held out",
         "Input: 8 x 8 pixels, 192 numbers in all",
         "binary: 'class' is 'blue' (0) or 'red' (1)",
@@ -91,7 +91,7 @@ def test_pictures_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
         "Note: left out red/notes.txt: not a picture",
         "Saved: colors.safetensors",
     ):
-        assert telling in outcome.out
+        assert expected in outcome.out
     assert "1,697" in outcome.out  # parameters of 192-8-8-8-1: 1,544 + 72 + 72 + 9
     assert Model.load(tmp_path / "colors.safetensors").net.in_shape == (192,)
 
@@ -102,7 +102,7 @@ def test_suggested_commands_work(cli: Cli, survey: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "words", "telling"),
+    ("frame", "arguments", "expected"),
     [
         ({"y": ["a", "b", "c"] * 20}, (), "multiclass: 'y' has 3 classes"),
         ({"y": ["p;q", "q", "r", ""] * 15}, (), "multilabel: 'y' has 3 labels"),
@@ -116,12 +116,12 @@ def test_suggested_commands_work(cli: Cli, survey: Path) -> None:
     ],
 )
 def test_tasks_are_inferred(
-    cli: Cli, tmp_path: Path, frame: dict[str, Any], words: tuple[str, ...], telling: str
+    cli: Cli, tmp_path: Path, frame: dict[str, Any], arguments: tuple[str, ...], expected: str
 ) -> None:
     pd.DataFrame({"x": [i % 13 for i in range(60)], **frame}).to_csv("any.csv", index=False)
-    outcome = cli("train", "any.csv", "--epochs", 2, *words)
+    outcome = cli("train", "any.csv", "--epochs", 2, *arguments)
     assert (outcome.code, outcome.err) == (0, "")
-    assert telling in outcome.out
+    assert expected in outcome.out
     assert "held-out rows" in outcome.out
 
 
@@ -136,8 +136,8 @@ def test_regression_error_is_shown_in_its_unit(cli: Cli, tmp_path: Path) -> None
 
 
 def test_same_seed_same_bytes(cli: Cli, survey: Path, tmp_path: Path) -> None:
-    def bytes_of(*words: object) -> bytes:
-        assert cli("train", survey, "--epochs", 2, "--out", "one.safetensors", *words).code == 0
+    def bytes_of(*arguments: object) -> bytes:
+        assert cli("train", survey, "--epochs", 2, "--out", "one.safetensors", *arguments).code == 0
         return (tmp_path / "one.safetensors").read_bytes()
 
     assert bytes_of() == bytes_of("--seed", 0)
@@ -177,7 +177,7 @@ def test_models_are_named_after_their_data(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "telling"),
+    ("config", "expected"),
     [
         (TrainConfig(weight_decay=0.1, optimizer="adamw"), "adamw (weight decay 0.1)"),
         (TrainConfig(momentum=0.9, nesterov=True, optimizer="sgd"), "sgd (momentum 0.9, Nesterov)"),
@@ -189,14 +189,14 @@ def test_models_are_named_after_their_data(name: str, expected: str) -> None:
         ),
     ],
 )
-def test_every_option_is_described(config: TrainConfig, telling: str) -> None:
-    assert telling in training_text(config, 100)
+def test_every_option_is_described(config: TrainConfig, expected: str) -> None:
+    assert expected in training_text(config, 100)
 
 
 def test_early_stopping_is_described(cli: Cli, survey: Path) -> None:
-    words = "--validation-fraction 0.3 --patience 2 --epochs 300 --lr 0.05"
-    out = cli("train", survey, words).out
-    assert "Stopped early: the validation cost fell no more. The weights are those of epoch" in out
+    arguments = "--validation-fraction 0.3 --patience 2 --epochs 300 --lr 0.05"
+    out = cli("train", survey, arguments).out
+    assert "Stopped early: the validation cost no longer fell. The weights are those of" in out
 
 
 def test_interrupted_before_the_first_epoch(
@@ -213,9 +213,9 @@ def test_interrupted_before_the_first_epoch(
 
 
 def test_real_survey_reaches_its_cost(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
-    words = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size full --epochs 300"
+    arguments = "--hidden 16 --optimizer sgd --lr 0.5 --batch-size full --epochs 300"
     file = shared_data / "introverts.csv"
-    outcome = cli("train", file, words, "--out", "real.safetensors")
+    outcome = cli("train", file, arguments, "--out", "real.safetensors")
     assert outcome.code == 0
     model = Model.load(tmp_path / "real.safetensors")
     assert model.record["history"]["loss"][-1] <= 0.30

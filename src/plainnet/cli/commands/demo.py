@@ -1,4 +1,4 @@
-"""``plainnet demo``: both applications on built-in data, trained by gradient descent."""
+"""``plainnet demo``: train both applications on built-in data."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 
 from plainnet.cli.commands.train import show_end, show_start, suggest
-from plainnet.cli.console import line, output
+from plainnet.cli.console import output, print_line
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
@@ -65,19 +65,19 @@ def _pandas(console: Console, folder: Path) -> None:
 
     X, y, classes = pandas_and_bears()
     model, held_out = _outputs(folder, "pandas", "")
-    for place in (held_out, *(held_out / name for name in classes)):
-        make_folder(place)
+    for path in (held_out, *(held_out / name for name in classes)):
+        make_folder(path)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
     result = _train(console, title, PICTURES, (X, y, classes))
     for i in result.data.test_rows:
         content = io.BytesIO()
-        Image.fromarray(X[i]).save(content, "PNG")  # keeps every pixel as it is
+        Image.fromarray(X[i]).save(content, "PNG")  # a lossless format
         write_bytes(held_out / classes[y[i]] / f"{i:03}.png", content.getvalue())
     _save(console, result, model, held_out)
 
 
 def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
-    """Name the model and the held-out data, and refuse what must not be replaced."""
+    """Return the paths of the model and the held-out data, and refuse to replace other files."""
     model = folder / f"plainnet-{name}.safetensors"
     held_out = folder / f"plainnet-{name}-held-out{suffix}"
     for path in (model, held_out) if suffix else (model,):
@@ -87,20 +87,20 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
 
 def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> Run:
     """Train and show the progress."""
-    line(console, title, "bold")
+    print_line(console, title, "bold")
 
     def ready(data: "Dataset", net: Sequential) -> None:
         show_start(console, net, config, data)
-        watch.start(data.target)
+        display.start(data.target)
 
-    with TrainingDisplay(console) as watch:
-        result = run_training(data, config, watch=watch, ready=ready)
-        show_end(console, result, watch.finish())
+    with TrainingDisplay(console) as display:
+        result = run_training(data, config, watch=display, ready=ready)
+        show_end(console, result, display.finish())
     return result
 
 
 def _save(console: Console, result: Run, model: Path, held_out: Path) -> None:
     result.model.save(model)
     console.print()
-    line(console, f"Saved: {model}, and the held-out data in {held_out}", whole=True)
+    print_line(console, f"Saved: {model}, and the held-out data in {held_out}", wrap=False)
     suggest(console, "evaluate", model, held_out)

@@ -1,8 +1,8 @@
 """``plainnet doctor``: diagnose data, a network and its training."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from rich.console import Console
 
 from plainnet.cli.commands.evaluate import show_findings
 from plainnet.cli.commands.train import show_start
-from plainnet.cli.console import errors, line, notes, output, show_data
+from plainnet.cli.console import errors, output, print_json, print_line, show_data
 from plainnet.cli.options import ConfigFile, Options
-from plainnet.cli.progress import TrainingDisplay, reading
+from plainnet.cli.progress import TrainingDisplay, read_examples, reading
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch, examine_model
 from plainnet.errors import PlainnetError, TrainingError
@@ -62,21 +62,22 @@ def doctor(
     if data is not None:
         if options != Options() or config_file is not None:
             raise PlainnetError("training options do not apply to a model: leave them out")
-        found = _of_model(path, data)
+        model = Model.load(path)
+        findings = examine_model(model, read_examples(model, data)[0].rows)
     else:
-        found = _of_training(path, options.config(path), quiet=json)
+        findings = _diagnose_training(path, options.config(path), quiet=json)
     if json:
-        output().file.write(dumps({"findings": [one.to_json() for one in found]}) + "\n")
+        print_json({"findings": [finding.to_json() for finding in findings]})
     else:
-        _show(output(), found)
-    return PROBLEM if any(one.level == "problem" for one in found) else 0
+        _show(output(), findings)
+    return PROBLEM if any(finding.level == "problem" for finding in findings) else 0
 
 
-def _of_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
+def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
     """Train as ``plainnet train`` does, and keep only the findings."""
     console = errors() if quiet else output()
     doctor_watch = DoctorWatch(config)
-    with reading(console) as progress, TrainingDisplay(console) as shown:
+    with reading(console) as progress, TrainingDisplay(console) as display:
         data = load(path, config, progress=progress)
         # held-out rows serve as validation rows, to find the epoch in which overfitting starts
         watched = data if data.validation is not None else replace(data, validation=data.test)
@@ -86,35 +87,24 @@ def _of_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
             if not quiet:
                 show_data(console, str(path), data)
                 show_start(console, net, config, data)
-            shown.start(data.target)
+            display.start(data.target)
 
         def watch(epoch: Epoch) -> None:
             doctor_watch.watch(epoch)
             if not quiet:
-                shown(epoch)
+                display(epoch)
 
         try:
             result = run_training(watched, config, watch=watch, ready=ready)
         except TrainingError as error:
             return doctor_watch.findings(failure=str(error))
-        shown.finish()
+        display.finish()
     return doctor_watch.findings(result.history)
 
 
-def _of_model(path: Path, data: Path) -> list[Finding]:
-    from plainnet.evaluate.per_example import read_usable
-
-    model = Model.load(path)
-    remarks: list[str] = []
-    with reading(errors()) as progress:
-        rows = read_usable(model, data, remarks, progress=progress).rows
-    notes(remarks)
-    return examine_model(model, rows)
-
-
-def _show(console: Console, found: Sequence[Finding]) -> None:
+def _show(console: Console, findings: Sequence[Finding]) -> None:
     console.print()
-    counts = ((sum(one.level == level for one in found), level) for level in LEVELS)
-    summary = ", ".join(count(n, level) for n, level in counts if n)
-    line(console, f"Findings: {summary or 'none'}.", "bold")
-    show_findings(console, found, detail=True)
+    levels = Counter(finding.level for finding in findings)
+    summary = ", ".join(count(levels[level], level) for level in LEVELS if level in levels)
+    print_line(console, f"Findings: {summary or 'none'}.", "bold")
+    show_findings(console, findings, detail=True)

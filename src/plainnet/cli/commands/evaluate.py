@@ -1,15 +1,15 @@
-"""``plainnet evaluate``: scores of a trained model on data with known answers."""
+"""``plainnet evaluate``: evaluate a trained model on data with known answers."""
 
 from collections.abc import Sequence
-from json import dumps
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from plainnet.cli.console import clean, errors, line, notes, output, section, table
+from plainnet.cli.console import errors, output, print_json, print_line, print_table
 from plainnet.cli.paths import require_output, require_pictures
-from plainnet.cli.progress import reading
+from plainnet.cli.progress import read_examples
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
 from plainnet.evaluate.evaluation import Evaluation
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Target
     from plainnet.training import Repeats
 
-_LISTED = 30  # classes and confusions that are shown before the rest is only counted
-_MATRIX = 8  # classes whose confusion matrix still fits a terminal
-_NAME = 24  # characters of a baseline's name that leave room for its scores
+_MATRIX = 8  # classes whose confusion matrix fits a terminal
+_NAME = 24  # characters of a baseline's name, so that its scores fit
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": ""}
 _COLUMNS = {
     "binary": ("accuracy", "interval", "loss", "f1", "roc_auc"),
@@ -65,8 +64,6 @@ def evaluate(
     report
         An HTML file to write a report to.
     """
-    from plainnet.evaluate.per_example import read_usable
-
     if report is not None:
         require_output(report, model, path, option="--report")
     trained = Model.load(model)
@@ -75,22 +72,20 @@ def evaluate(
         raise PlainnetError(
             f"--costs needs a model of two classes, and this is a {trained.target.task} task"
         )
-    remarks: list[str] = []
-    with reading(errors()) as progress:
-        rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
+    examples, notes = read_examples(trained, path, strict=strict)
+    rows = examples.rows
     evaluation = evaluate_model(trained, rows, costs=costs)
-    notes(remarks)
     console = output()
     if json:
-        console.file.write(dumps(evaluation.to_json()) + "\n")
+        print_json(evaluation.to_json())
+        console = errors()  # stdout holds nothing but the JSON
     else:
         show_evaluation(console, trained.target, evaluation, matrix=True, detail=detail)
     if report is not None:
         from plainnet.cli.commands.report import write_report
 
-        where = errors() if json else console  # stdout holds nothing but the JSON
         write_report(
-            where, report, trained, model.name, rows, path, evaluation=evaluation, remarks=remarks
+            console, report, trained, model.name, rows, path, evaluation=evaluation, notes=notes
         )
 
 
@@ -106,57 +101,50 @@ def show_evaluation(
     """Show the scores of network and baselines, the verdict and warnings; in detail, all tables."""
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
     compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
-    show_table(console, compared, width=_NAME)
+    rows = [[_shortened(name), *cells] for name, *cells in compared.rows]
+    print_table(console, replace(compared, rows=rows))
     console.print()
-    line(console, clean(evaluation.verdict), "bold")
+    print_line(console, evaluation.verdict, "bold")
     show_findings(console, evaluation.findings, detail=detail)
     if detail:
         facts = tables.score_facts(target, evaluation.scores)
         facts += tables.probability_facts(evaluation)
-        show_table(console, Table("All scores", ("", "network"), facts, (1,)))
-        for one in tables.evaluation_tables(target, evaluation, _MATRIX):
-            show_table(console, one)
+        print_table(console, Table("All scores", ("", "network"), facts, (1,)))
+        for table in tables.evaluation_tables(target, evaluation, _MATRIX):
+            print_table(console, table)
         return
     if matrix and target.task in ("binary", "multiclass"):
         counts = tables.confusion(target, evaluation.scores, _MATRIX)
         if counts is not None:
-            show_table(console, counts)
+            print_table(console, counts)
     for name, value in tables.cheapest_fact(evaluation):
-        line(console, f"{name}: {value}")
+        print_line(console, f"{name}: {value}")
 
 
-def show_table(
-    console: Console, shown: Table, *, width: int | None = None, most: int = _LISTED
-) -> None:
-    """Show the first rows of a table, with names of at most `width` characters."""
-    rows = [list(row) for row in shown.rows[:most]]
-    for row in rows:
-        if width is not None and len(row[0]) > width:
-            row[0] = row[0][: width - 1] + "…"
-    section(console, table(shown.caption, shown.head, rows, right=shown.right))
-    if len(shown.rows) > most:
-        line(console, f"and {len(shown.rows) - most:,} more")
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
     """Show problems and warnings, and in detail the notes too."""
-    for one in findings:
-        if detail or one.level != "note":
-            line(console, clean(f"{one.level.capitalize()}: {one.message}"), _STYLES[one.level])
-            line(console, clean(f"  {one.evidence}. {one.cause}"))
-            line(console, clean(f"  Try: {one.advice}"))
+    for finding in findings:
+        if detail or finding.level != "note":
+            level = finding.level
+            print_line(console, f"{level.capitalize()}: {finding.message}", _STYLES[level])
+            print_line(console, f"  {finding.evidence}. {finding.cause}")
+            print_line(console, f"  Try: {finding.advice}")
 
 
 def show_repeats(console: Console, repeats: "Repeats") -> None:
     """Show how much the result depends on the seed."""
     name = repeats.metric
     low, high = repeats.spread
-    each = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
-    rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in each]
+    scores = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
+    rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in scores]
     head = ["", NAMES[name], "best baseline"]
-    section(console, table(f"{len(rows)} trainings", head, rows, right=(1, 2)))
+    print_table(console, Table(f"{len(rows)} trainings", head, rows, right=(1, 2)), most=len(rows))
     console.print()
-    line(
+    print_line(
         console,
         f"Mean {score(name, repeats.mean)}, standard deviation {score(name, repeats.deviation)}, "
         f"from {score(name, low)} to {score(name, high)}. Better than the best baseline in "

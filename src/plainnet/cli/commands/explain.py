@@ -1,21 +1,29 @@
-"""``plainnet explain``: one prediction step by step, or the importance of each column."""
+"""``plainnet explain``: explain one prediction step by step, or the importance of each column."""
 
 from collections.abc import Sequence
-from json import dumps
+from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.commands.evaluate import show_table
-from plainnet.cli.console import clean, errors, line, notes, output, table
+from plainnet.cli.console import (
+    clean,
+    errors,
+    output,
+    print_json,
+    print_line,
+    print_notes,
+    print_table,
+    rich_table,
+)
 from plainnet.cli.paths import require_output
-from plainnet.cli.progress import reading
+from plainnet.cli.progress import read_examples, reading
 from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.per_example import read_rows, read_usable
+from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
 from plainnet.explain.excerpt import shape_text
@@ -27,9 +35,9 @@ from plainnet.model import Model
 from plainnet.report import text
 from plainnet.storage.atomic import make_folder, write_bytes
 
-_WIDTH = 78  # of paragraphs, so that they fit 80 columns
+_WIDTH = 78  # characters of a paragraph, which fit 80 columns
 _LISTED = 20  # columns whose importance is shown
-_SIDE = 128  # pixels, to which small images are enlarged
+_SIDE = 128  # pixels to which small images are enlarged
 
 
 def explain(
@@ -48,7 +56,7 @@ def explain(
     html: Path | None = None,
     pictures: Path | None = None,
 ) -> None:
-    """Explain one prediction, or a whole model.
+    """Explain one prediction, or a full model.
 
     Parameters
     ----------
@@ -59,15 +67,15 @@ def explain(
     row
         The row, or the picture of the sorted files, counted from 1. A single picture needs none.
     label
-        The true label of that row, where path has none; separate several by semicolons.
+        The true answer for that row if path does not hold it; several separated by semicolons.
     train
-        The table or folder of the training, to list the samples nearest to the row.
+        The table or folder of the training: shows the examples in it that are nearest to the row.
     entries
-        Numbers of a wide array to show and to check by finite differences.
+        Number of entries of a large array to show and to check by finite differences.
     repeats
         Permutations of each column, for the importance.
     top
-        Mistakes or nearest samples to show.
+        Number of mistakes or nearest samples to show.
     seed
         Seed of the permutations.
     json
@@ -86,33 +94,31 @@ def explain(
     if row is not None:
         if pictures is not None:
             raise PlainnetError("--pictures explains the model, not a row: leave --row out")
-        explanation = explain_example(trained, path, row, label=label, entries=entries)
-        _show_or_write(trained, explanation, model, path, row, train, top, json, html)
+        example = explain_example(trained, path, row, label=label, entries=entries)
+        _show_or_write(trained, example, model, path, row, train, top, json, html)
         return
     if label is not None or train is not None:
         raise PlainnetError("--label and --train need --row")
     if pictures is not None:
         _require_pictures_folder(trained, pictures, path)
-    remarks: list[str] = []
-    with reading(errors()) as progress:
-        rows = read_usable(trained, path, remarks, progress=progress)
-    result = explain_model(trained, rows, repeats=repeats, seed=seed, n=top)
-    notes(remarks)
+    examples, _ = read_examples(trained, path)
+    explanation = explain_model(trained, examples, repeats=repeats, seed=seed, n=top)
     console = output()
     if json:
-        console.file.write(dumps(result.to_json()) + "\n")
+        print_json(explanation.to_json())
     elif html is None:
-        _show_global_explanation(console, result)
+        _show_global_explanation(console, explanation)
     else:
         from plainnet.report.explanation_page import global_explanation_page
 
         title = f"Explanation of {model.name}"
-        _write(console, html, global_explanation_page(result, title, f"on {path.name}"))
+        _write(console, html, global_explanation_page(explanation, title, f"on {path.name}"))
     if pictures is not None:
-        _save_pictures(errors() if json else console, result, pictures)
-    elif result.weights is not None and html is None and not json:
+        _save_pictures(errors() if json else console, explanation, pictures)
+    elif explanation.weights is not None and html is None and not json:
         console.print()
-        line(console, "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR")
+        hint = "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR"
+        print_line(console, hint)
 
 
 def _show_or_write(
@@ -134,18 +140,17 @@ def _show_or_write(
             rows = read_rows(trained, train, progress=progress)
         neighbors = nearest(trained, read_sample(trained, path, row, None).X[0], rows, top)
         if explanation.image is not None:
-            gallery = rows.X[[one.row for one in neighbors]]
-    console = output()
+            gallery = rows.X[[neighbor.row for neighbor in neighbors]]
     if json:
-        values = {**explanation.to_json(), "nearest": [one._asdict() for one in neighbors]}
-        console.file.write(dumps(values) + "\n")
+        nearest_json = [neighbor._asdict() for neighbor in neighbors]
+        print_json({**explanation.to_json(), "nearest": nearest_json})
     elif html is None:
-        _show_explanation(console, explanation, neighbors)
+        _show_explanation(output(), explanation, neighbors)
     else:
         from plainnet.report.explanation_page import explanation_page
 
         subtitle = f"{model.name} on {path.name}"
-        _write(console, html, explanation_page(explanation, subtitle, neighbors, gallery))
+        _write(output(), html, explanation_page(explanation, subtitle, neighbors, gallery))
 
 
 def _check(row: int | None, **counts: int) -> None:
@@ -170,7 +175,7 @@ def _require_pictures_folder(trained: Model, pictures: Path, path: Path) -> None
 
 def _write(console: Console, file: Path, page: str) -> None:
     write_bytes(file, page.encode("utf-8", "backslashreplace"))
-    line(console, f"Saved: {file}", whole=True)
+    print_line(console, f"Saved: {file}", wrap=False)
 
 
 def _save_pictures(console: Console, explanation: GlobalExplanation, folder: Path) -> None:
@@ -182,35 +187,35 @@ def _save_pictures(console: Console, explanation: GlobalExplanation, folder: Pat
         ("mistakes", "mistake", explanation.gallery),
     ):
         if images is not None:
-            files |= {f"{single}-{i}": one for i, one in enumerate(images, 1)}
+            files |= {f"{single}-{i}": pixels for i, pixels in enumerate(images, 1)}
             files[sheet] = contact_sheet(images)
     for name, pixels in files.items():
         times = max(1, -(-_SIDE // min(pixels.shape[:2])))
         larger = np.repeat(np.repeat(pixels, times, axis=0), times, axis=1)
         write_bytes(folder / f"{name}.png", png(larger))
-    line(console, f"Saved: {len(files):,} pictures in {folder}", whole=True)
+    print_line(console, f"Saved: {len(files):,} pictures in {folder}", wrap=False)
 
 
-def _paragraph(console: Console, paragraph: str, style: str = "", indent: str = "") -> None:
+def _paragraph(console: Console, text: str, style: str = "", indent: str = "") -> None:
     """Print a paragraph that fits 80 columns, on a terminal or not."""
-    lines = wrap(clean(paragraph), _WIDTH, initial_indent=indent, subsequent_indent=indent)
-    for part in lines or [""]:
-        line(console, part, style, whole=True)
+    lines = wrap(clean(text), _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    for line in lines or [""]:
+        print_line(console, line, style, wrap=False)
 
 
-def _heading(console: Console, heading: str) -> None:
+def _heading(console: Console, text: str) -> None:
     console.print()
-    _paragraph(console, heading, "bold")
+    _paragraph(console, text, "bold")
 
 
 def _formula(console: Console, formula: str, code: SourceLocation | None) -> None:
-    position = "" if code is None else code.position
-    if len(formula) + len(position) + 4 <= _WIDTH:
-        _paragraph(console, f"{formula}    {position}".rstrip(), "cyan", indent="  ")
-        return
-    _paragraph(console, formula, "cyan", indent="  ")
-    if position:
-        _paragraph(console, position, "cyan", indent="    ")
+    location = "" if code is None else code.position
+    if len(formula) + len(location) + 6 <= _WIDTH:
+        print_line(console, f"  {formula}    {location}".rstrip(), "cyan", wrap=False)
+    else:
+        _paragraph(console, formula, "cyan", indent="  ")
+        if location:
+            _paragraph(console, location, "cyan", indent="    ")
 
 
 def _show_explanation(
@@ -221,7 +226,7 @@ def _show_explanation(
     _paragraph(console, explanation.name, "bold")
     _paragraph(console, text.headline(explanation))
     _paragraph(console, text.agreement(explanation), "" if trace.ok else "bold red")
-    notes(explanation.notes, console)
+    print_notes(explanation.notes, console)
     _show_input(console, explanation)
     for step in trace.steps:
         shape = shape_text(step.output.shape)
@@ -245,35 +250,36 @@ def _show_explanation(
         shape = shape_text(gradient.gradient.shape)
         _heading(console, f"dL/d{gradient.by}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
-        checked = text.gradient_table(gradient, explanation.inputs)
-        console.print(table("", checked.head, checked.rows, right=checked.right))
+        slopes = text.gradient_table(gradient, explanation.inputs)
+        console.print(rich_table(replace(slopes, caption="")))
     if neighbors:
-        show_table(console, text.neighbors_table(neighbors), most=len(neighbors))
+        print_table(console, text.neighbors_table(neighbors), most=len(neighbors))
         _paragraph(console, "The distance is between the inputs of the last Dense layer.")
 
 
 def _show_input(console: Console, explanation: Explanation) -> None:
     image = explanation.image
     if image is None:
-        show_table(console, text.cells_table(explanation), most=len(explanation.cells))
+        print_table(console, text.cells_table(explanation), most=len(explanation.cells))
         for code in text.source_locations(explanation):
-            line(console, f"  {code.position}", "cyan", whole=True)
+            print_line(console, f"  {code.position}", "cyan", wrap=False)
         return
     _heading(console, f"Picture, {shape_text(image.pixels.shape)} bytes")
     for how in image.how:
         _paragraph(console, how, indent="  ")
     if image.code is not None:
-        line(console, f"  {image.code.position}", "cyan", whole=True)
-    show_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
+        print_line(console, f"  {image.code.position}", "cyan", wrap=False)
+    print_table(console, text.inputs_table(explanation), most=explanation.trace.entries)
 
 
 def _show_global_explanation(console: Console, explanation: GlobalExplanation) -> None:
-    """Show the importance of each column and the confident mistakes of a model."""
-    show_table(console, text.importance_table(explanation), most=_LISTED)
+    """Show the importance of each column, and the most confident mistakes."""
+    print_table(console, text.importance_table(explanation), most=_LISTED)
     if explanation.wrong is not None:
         console.print()
-        line(console, f"{explanation.wrong:,} of {explanation.rows:,} samples are misclassified.")
-    if text.caution(explanation):
-        _paragraph(console, text.caution(explanation), "yellow")
+        n = f"{explanation.wrong:,} of {explanation.rows:,}"
+        print_line(console, f"{n} samples are misclassified.")
+    if caution := text.caution(explanation):
+        _paragraph(console, caution, "yellow")
     if explanation.mistakes:
-        show_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))
+        print_table(console, text.mistakes_table(explanation), most=len(explanation.mistakes))

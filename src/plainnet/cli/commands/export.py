@@ -6,7 +6,7 @@ from typing import Annotated, Any, final
 
 from cyclopts import Parameter
 
-from plainnet.cli.console import line, output
+from plainnet.cli.console import output, print_line
 from plainnet.cli.paths import require_outputs
 from plainnet.errors import PlainnetError
 from plainnet.export.formats import FORMATS
@@ -15,7 +15,7 @@ from plainnet.storage.atomic import write_bytes
 
 _Files: Any = make_dataclass(
     "_Files",
-    [(one.name, Annotated[Path | None, Parameter(help=one.help)], None) for one in FORMATS],
+    [(each.name, Annotated[Path | None, Parameter(help=each.help)], None) for each in FORMATS],
     frozen=True,
     kw_only=True,
 )
@@ -38,14 +38,14 @@ def export(model: Path, /, *, files: Files = _NONE) -> None:
     model
         A model file.
     """
-    paths = {f"--{one.name}": getattr(files, one.name) for one in FORMATS}
+    paths = {f"--{each.name}": getattr(files, each.name) for each in FORMATS}
     chosen = {option: path for option, path in paths.items() if path is not None}
     if not chosen:
         options = ", ".join(f"{option} FILE" for option in paths)
         raise PlainnetError(f"nothing to write: give at least one of {options}")
     require_outputs(chosen, model)
     trained = Model.load(model)
-    contents = [one.export(trained) for one in FORMATS if f"--{one.name}" in chosen]
+    contents = [each.export(trained) for each in FORMATS if f"--{each.name}" in chosen]
     for path, content in zip(chosen.values(), contents, strict=True):  # all files, or none
         write_bytes(path, content)
-        line(output(), f"Saved: {path}, {len(content):,} bytes", whole=True)
+        print_line(output(), f"Saved: {path}, {len(content):,} bytes", wrap=False)

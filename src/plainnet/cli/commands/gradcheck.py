@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from plainnet.cli.console import errors, line, notes, output, section, table
+from plainnet.cli.console import errors, output, print_line, print_notes, print_table
 from plainnet.cli.progress import reading
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
+from plainnet.report.html import Table
 
 WRONG = 1  # the exit code if a gradient is wrong
 
@@ -43,15 +44,15 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
             f"--rows must be at least 1 and --seed at least 0, got {rows} and {seed}"
         )
     trained = Model.load(model)
-    remarks: list[str] = []
+    notes: list[str] = []
     with reading(errors()) as progress:
-        _, X, y = read_rows(trained, path, progress=progress, notes=remarks)
-    notes(remarks)
-    some = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
-    trained.forward(X[some])  # refuses a network that is out of proportion
-    few = X[some] if trained.transform is None else trained.transform(X[some])
-    result = check_gradients(trained.net, trained.loss, few, y[some], sample=sample, seed=seed)
-    _show_check(output(), result, len(some))
+        _, X, y = read_rows(trained, path, progress=progress, notes=notes)
+    print_notes(notes)
+    chosen = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
+    trained.forward(X[chosen])  # refuses a network whose numbers overflow
+    inputs = X[chosen] if trained.transform is None else trained.transform(X[chosen])
+    result = check_gradients(trained.net, trained.loss, inputs, y[chosen], sample=sample, seed=seed)
+    _show_check(output(), result, len(chosen))
     return 0 if result.ok else WRONG
 
 
@@ -63,8 +64,9 @@ def _show_check(console: Console, result: GradCheck, n: int) -> None:
             remark += f"; {len(row.kinks):,} on a kink, left out"
         shape = " x ".join(map(str, row.shape))
         body.append((row.name, shape, f"{row.checked:,}", f"{row.difference:.1e}", remark))
-    head = ["parameter", "shape", "checked", "difference", ""]
-    section(console, table(f"Gradients on {n:,} rows", head, body, right=(1, 2, 3)))
+    head = ("parameter", "shape", "checked", "difference", "")
+    table = Table(f"Gradients on {n:,} rows", head, body, right=(1, 2, 3))
+    print_table(console, table, most=len(body))
     verdict = "right" if result.ok else "WRONG"
-    whole = f"{result.difference:.1e} in all, and each should be below {result.threshold:.0e}"
-    line(console, f"The gradients are {verdict}: {whole}.", "" if result.ok else "bold red")
+    text = f"{result.difference:.1e} in all, and each should be below {result.threshold:.0e}"
+    print_line(console, f"The gradients are {verdict}: {text}.", "" if result.ok else "bold red")

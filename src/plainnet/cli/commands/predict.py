@@ -1,4 +1,4 @@
-"""``plainnet predict``: the predictions of a trained model, as a table or as CSV."""
+"""``plainnet predict``: predict with a trained model, and show a table or write CSV."""
 
 import csv
 import io
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from rich.table import Table
-
-from plainnet.cli.console import errors, line, notes, output, table
+from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
 from plainnet.cli.paths import require_output, require_pictures
 from plainnet.cli.progress import reading
 from plainnet.data.decode import printable
@@ -20,6 +18,7 @@ from plainnet.export.csv_cell import csv_cell
 from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
+from plainnet.report.html import Table
 from plainnet.storage.atomic import write_bytes
 
 _SHOWN = 20  # predictions that are shown on a terminal
@@ -47,23 +46,23 @@ def predict(
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
     raw
-        Write text to CSV as it is: spreadsheets may run it as a formula.
+        Write unchanged text to CSV, which spreadsheets may run as a formula.
     """
     if out is not None:
         require_output(out, model, path)
     trained = Model.load(model)
-    remarks: list[str] = []
-    unit, names, A = _outputs(trained, path, strict, remarks)
-    predictions = Predictions(trained.target, unit, names, A)
-    notes(remarks)
+    notes: list[str] = []
+    predictions = _predict(trained, path, strict, notes)
+    print_notes(notes)
     console = output()
     if out is not None:
         write_bytes(out, predictions.csv(raw).encode("utf-8", "backslashreplace"))
-        line(console, f"Saved: {len(names):,} predictions in {out}", whole=True)
+        print_line(console, f"Saved: {len(predictions.names):,} predictions in {out}", wrap=False)
     elif console.is_terminal:
-        console.print(predictions.table(_SHOWN))
-        if len(names) > _SHOWN:
-            line(console, f"and {len(names) - _SHOWN:,} more: --out FILE writes them all")
+        console.print(rich_table(predictions.table(_SHOWN)))
+        more = len(predictions.names) - _SHOWN
+        if more > 0:
+            print_line(console, f"and {more:,} more: --out FILE writes all")
     else:
         console.file.write(predictions.csv(raw))
 
@@ -79,12 +78,12 @@ class Predictions:
     A: Array  # probabilities, or standardized numbers
 
     def csv(self, raw: bool = False) -> str:
-        """Return all predictions and probabilities as CSV; `raw` keeps text as it is."""
+        """Return all predictions and probabilities as CSV; `raw` keeps text unchanged."""
         cell = str if raw else csv_cell
         classes = self.target.classes
         named = classes[-1:] if self.target.task == "binary" else classes
         head = [self.unit, *self._headings(), *(f"probability of {name}" for name in named)]
-        shares = self.A[:, : len(named)]  # none of a regression, which has no classes
+        shares = self.A[:, : len(named)]  # empty for a regression, which has no classes
         content = io.StringIO()
         rows = csv.writer(content, lineterminator="\n")
         rows.writerow(map(cell, head))
@@ -115,7 +114,7 @@ class Predictions:
             head.append("probability")
             rows = [[*row, share] for row, share in zip(rows, shares, strict=True)]
         right = {"regression": range(1, len(head)), "multilabel": ()}.get(task, (2,))
-        return table(f"{len(self.names):,} predictions", head, rows, right)
+        return Table(f"{len(self.names):,} predictions", head, rows, right)
 
     def _headings(self) -> list[str]:
         if self.target.task != "regression" or len(self.target.columns) == 1:
@@ -123,19 +122,16 @@ class Predictions:
         return [f"prediction of {name}" for name in self.target.columns]
 
 
-def _outputs(
-    trained: Model, path: Path, strict: bool, remarks: list[str]
-) -> "tuple[str, Sequence[str], Array]":
-    """Return the unit, the name of each row or file, and the predictions."""
+def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Predictions:
     from plainnet.data.dataset import left_out
 
     require_pictures(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
-        A = trained.loss.predictions(trained.predict_logits(path, remarks))
-        return "row", [str(i) for i in range(1, len(A) + 1)], A
+        A = trained.loss.predictions(trained.predict_logits(path, notes))
+        return Predictions(trained.target, "row", [str(i) for i in range(1, len(A) + 1)], A)
     with reading(errors()) as progress:
         X, kept, skipped = read_files(image_files(path), trained.schema.size, strict, progress)
     inside = path.is_dir()
-    remarks += left_out(skipped, path if inside else path.parent)
+    notes += left_out(skipped, path if inside else path.parent)
     names = [printable(file.relative_to(path) if inside else file) for file in kept]
-    return "file", names, trained.predictions(X)
+    return Predictions(trained.target, "file", names, trained.predictions(X))

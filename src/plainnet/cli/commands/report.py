@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from plainnet.cli.console import errors, line, notes, output
+from plainnet.cli.console import output, print_line
 from plainnet.cli.options import command_arguments
 from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.progress import read_examples
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.training_record import FOREIGN
@@ -36,20 +37,15 @@ def report(
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
     """
-    from plainnet.cli.progress import reading
-    from plainnet.evaluate.per_example import read_usable
-
     out = Path(f"{model.stem}.html") if out is None else out
     require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_pictures(trained, strict)
-    remarks: list[str] = []
-    rows = None
+    rows, notes = None, list[str]()
     if path is not None:
-        with reading(errors()) as progress:
-            rows = read_usable(trained, path, remarks, strict=strict, progress=progress).rows
-        notes(remarks)
-    write_report(output(), out, trained, model.name, rows, path, remarks=remarks)
+        examples, notes = read_examples(trained, path, strict=strict)
+        rows = examples.rows
+    write_report(output(), out, trained, model.name, rows, path, notes=notes)
 
 
 def write_report(
@@ -61,7 +57,7 @@ def write_report(
     path: Path | None = None,
     *,
     evaluation: Evaluation | None = None,
-    remarks: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the report; the doctor examines rows from a path, but not those of the training."""
     from plainnet.diagnose.watch import examine_model
@@ -74,15 +70,15 @@ def write_report(
         source="held out in training" if path is None else f"of {path.name}",
         evaluation=evaluation,
         findings=examine_model(model, rows) if rows is not None and path is not None else None,
-        notes=remarks,
+        notes=notes,
         command=training_command(model),
     )
     write_bytes(out, text.encode("utf-8", "backslashreplace"))
-    line(console, f"Report: {out}", whole=True)
+    print_line(console, f"Report: {out}", wrap=False)
 
 
 def training_command(model: Model) -> str:
-    """Return the command that trains a model again, or nothing if its record does not say."""
+    """Return the command that trains a model again, or nothing if its record has none."""
     data, chosen = model.record.get("data"), model.record.get("config")
     if not isinstance(data, str) or not isinstance(chosen, dict):
         return ""

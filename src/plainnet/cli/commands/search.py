@@ -1,19 +1,25 @@
-"""``plainnet search``: trials of options on folds, and the command that trains the best."""
+"""``plainnet search``: search for options by cross-validation."""
 
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.commands.train import diagnose, suggest
-from plainnet.cli.console import errors, line, notes, output, section, show_data, table
+from plainnet.cli.console import (
+    errors,
+    output,
+    print_json,
+    print_line,
+    print_notes,
+    print_table,
+    rich_table,
+    show_data,
+)
 from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import SearchDisplay, reading
@@ -22,6 +28,7 @@ from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
+from plainnet.report.html import Table
 from plainnet.search.search import Method, Scores, Search, Trial, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import SEARCHED
@@ -33,8 +40,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5
-_WIDE = 1000  # columns on which any table fits, to measure how many it needs
-_LISTED = 30  # trials; further ones are only counted
+_WIDE = 1000  # a console width that fits any table, to measure the width of a table
 _HEADS = {"weight_decay": "decay", "dropout": "drop", "batch_size": "batch"}
 _NAMES = {
     "layers": "hidden layers",
@@ -97,8 +103,8 @@ def search(
     with reading(errors() if json else console) as progress:
         data = load_folds(path, config, folds, progress=progress)
     show_data(console, str(path), data.data)
-    waiting = errors() if json and errors().is_interactive else console
-    with SearchDisplay(waiting, trials, folds) as watch:
+    progress_console = errors() if json and errors().is_interactive else console
+    with SearchDisplay(progress_console, trials, folds) as display:
         found = run_search(
             data,
             config,
@@ -107,8 +113,8 @@ def search(
             given=options.given(),
             only=only,
             ready=lambda plan: show_plan(console, plan, len(data.data.train.y)),
-            watch=watch.watch,
-            watch_trial=watch.watch_trial,
+            watch=display.watch,
+            watch_trial=display.watch_trial,
         )
     if not found.trials and found.interrupted:
         raise KeyboardInterrupt
@@ -120,16 +126,16 @@ def search(
             result = _winner(console, data, best, path)
     finally:
         if json:
-            output().file.write(dumps(_to_json(found, path, trials, result)) + "\n")
+            print_json(_to_json(found, path, trials, result))
         elif best is not None:
             _show_commands(console, found, best, path, trials)
     if best is None:
         raise PlainnetError(
-            f"none of {count(len(found.trials), 'trial')} could be trained: see what failed"
+            f"none of {count(len(found.trials), 'trial')} could be trained: see the notes"
         )
     if result is not None and out is not None:
         result.model.save(out)
-        line(console, f"Saved: {out}", "bold", whole=True)
+        print_line(console, f"Saved: {out}", "bold", wrap=False)
         suggest(console, "predict", out, path)
     return INTERRUPTED if found.interrupted else 0
 
@@ -137,8 +143,7 @@ def search(
 def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     """Train the winner on all rows that are not held out, and evaluate it on those that are."""
     doctor_watch = DoctorWatch(best.config)
-    waiting = console.status("training the winner") if console.is_terminal else nullcontext()
-    with waiting:
+    with console.status("training the winner") if console.is_terminal else nullcontext():
         try:
             result = run_training(
                 data.data, best.config, watch=doctor_watch.watch, ready=doctor_watch.ready
@@ -152,7 +157,7 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
     console.print()
     text = f"Trial {best.number} is the best. Trained on all {len(data.data.train.y):,} rows"
     text += " and evaluated on the held-out rows:" if evaluation else "; no rows are held out."
-    line(console, text, "bold")
+    print_line(console, text, "bold")
     if evaluation is not None:
         show_evaluation(console, result.model.target, evaluation, "held-out ")
     diagnose(console, doctor_watch, result)
@@ -160,24 +165,24 @@ def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
 
 
 def _show_commands(console: Console, found: Search, best: Trial, path: Path, trials: int) -> None:
-    """Name the commands that train the best and that run its trial again, to be copied."""
+    """Print the commands that train with the best options and that repeat the best trial."""
     console.print()
     if found.interrupted:
         text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
-        line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
-    arguments = command_arguments(best.config, str(path))
-    line(console, f"Train it: {shlex.join(arguments)}", whole=True)
-    arguments = rerun_command(found, best, path, trials)
-    line(console, f"Trial {best.number} again: {shlex.join(arguments)}", whole=True)
+        print_line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
+    train = shlex.join(command_arguments(best.config, str(path)))
+    print_line(console, f"Train it: {train}", wrap=False)
+    again = shlex.join(rerun_command(found, best, path, trials))
+    print_line(console, f"Trial {best.number} again: {again}", wrap=False)
 
 
 def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
     """Return the command that runs a trial again, with the same scores."""
     arguments = command_arguments(trial.config, str(path), command="search", always=SEARCHED)
-    usual = {"trials": TRIALS, "folds": FOLDS, "method": "random"}
-    method = "halving" if found.method == "halving" else "random"  # nothing is left for optuna
-    own = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
-    return arguments + [f"--{name}={own[name]}" for name in own if own[name] != usual.get(name)]
+    method = "halving" if found.method == "halving" else "random"  # all options are given
+    defaults = {"trials": TRIALS, "folds": FOLDS, "method": "random", "only": None}
+    options = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
+    return arguments + [f"--{name}={v}" for name, v in options.items() if v != defaults[name]]
 
 
 def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict[str, Any]:
@@ -185,10 +190,9 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
     best = found.winner
 
     def trial_json(trial: Trial) -> dict[str, Any]:
-        chosen = asdict(trial.config)
         return {
             "trial": trial.number,
-            "config": {name: chosen[name] for name in SEARCHED},
+            "config": {name: getattr(trial.config, name) for name in SEARCHED},
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
             "train": shlex.join(command_arguments(trial.config, str(path))),
@@ -203,8 +207,8 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "winner": None if best is None else best.number,
         "trials": [trial_json(trial) for trial in found.ranked],
         "baselines": [
-            {"name": one.name, "description": one.description, **one.scores.to_json()}
-            for one in found.baselines
+            {"name": each.name, "description": each.description, **each.scores.to_json()}
+            for each in found.baselines
         ],
         "held_out": None if result is None else result.model.record["evaluation"],
     }
@@ -213,18 +217,19 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
 def show_plan(console: Console, found: Search, m: int) -> None:
     """Show the method, the folds and the ranges of a search."""
     trials, epochs = found.rounds[0]
-    how = "by optuna's TPE" if found.method == "optuna" else "at random"
-    title = f"Search: {count(trials, 'trial')} drawn {how}"
+    sampler = "by optuna's TPE" if found.method == "optuna" else "at random"
+    title = f"Search: {count(trials, 'trial')} drawn {sampler}"
     console.print()
-    line(console, title if found.only is None else f"Trial {found.only} again", "bold")
+    print_line(console, title if found.only is None else f"Trial {found.only} again", "bold")
     length = f" of {count(epochs, 'epoch')}"
     if found.method == "halving":
         steps = ", ".join(f"{n:,} up to epoch {some:,}" for n, some in found.rounds)
-        line(console, f"The better half continues: {steps}")
+        print_line(console, f"The better half continues: {steps}")
         length = ""
-    line(console, f"{m:,} rows in {found.k} folds: each validates a training{length} on the others")
+    folds = f"{m:,} rows in {found.k} folds"
+    print_line(console, f"{folds}: each validates a training{length} on the others")
     for name, values in found.space.items():
-        line(console, f"  {_NAMES.get(name, name)}: {values}")
+        print_line(console, f"  {_NAMES.get(name, name)}: {values}")
 
 
 def show_trials(console: Console, found: Search, metric: str) -> None:
@@ -242,25 +247,26 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
     title = "Trials, best first" + (", as far as they got" if found.interrupted else "")
     rows = [a + b for a, b in zip(options, results, strict=True)]
     wide = _table(title, option_head + result_head, rows)
-    if console.measure(wide, options=console.options.update(width=_WIDE)).maximum <= console.width:
-        section(console, wide)
+    width = console.measure(rich_table(wide), options=console.options.update(width=_WIDE)).maximum
+    if width <= console.width:
+        print_table(console, wide)
     else:
         short = [[row[0], *b] for row, b in zip(options, results, strict=True)]
-        section(console, _table(title, ["trial", *result_head], short))
-        section(console, _table("Their options", option_head, options))
-    if len(ranked) > _LISTED:
-        line(console, f"and {len(ranked) - _LISTED:,} more trials")
+        print_table(console, _table(title, ["trial", *result_head], short))
+        print_table(console, _table("Their options", option_head, options))
     if found.baselines:
         rows = [
-            [one.description, *_scores(one.scores, metric, sign)] for one in found.baselines[::-1]
+            [each.description, *_scores(each.scores, metric, sign)]
+            for each in found.baselines[::-1]
         ]
-        section(console, table("Baselines on the same folds", ["", *scores], rows, right=(1, 2)))
-    line(console, f"{sign}: standard deviation over {found.k} folds.")
-    notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)
+        title, head = "Baselines on the same folds", ["", *scores]
+        print_table(console, Table(title, head, rows, right=(1, 2)))
+    print_line(console, f"{sign}: standard deviation over {found.k} folds.")
+    print_notes([f"trial {t.number} failed: {t.failure}" for t in ranked if t.failure], console)
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return table(title, head, rows[:_LISTED], right=range(len(head)))
+    return Table(title, head, rows, right=range(len(head)))
 
 
 def _option(name: str, config: TrainConfig) -> str:
@@ -289,5 +295,5 @@ def _scores(scores: Scores, metric: str, sign: str) -> list[str]:
 
 
 def _pair(mean: float, deviation: float, sign: str) -> str:
-    form = ".3f" if 0.1 <= abs(mean) < 1000 else ".2g"  # short, to leave room for the options
+    form = ".3f" if 0.1 <= abs(mean) < 1000 else ".2g"  # short, so that the options fit
     return f"{mean:{form}} {sign} {deviation:{form}}"

@@ -1,16 +1,14 @@
-"""``plainnet summary``: the content of a model file."""
+"""``plainnet summary``: show the content of a model file."""
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from plainnet.cli.commands.evaluate import show_evaluation
 from plainnet.cli.console import (
-    clean,
-    line,
-    notes,
     output,
+    print_line,
+    print_notes,
     show_network,
     show_schema,
     training_text,
@@ -33,15 +31,15 @@ def summary(model: Path, /) -> None:
     """
     trained = Model.load(model)
     console = output()
-    line(console, clean(model), "bold")
+    print_line(console, str(model), "bold")
     show_schema(console, trained.schema, trained.target)
     show_network(console, trained.net)
     console.print()
-    line(console, f"Loss: {type(trained.loss).__name__}")
+    print_line(console, f"Loss: {type(trained.loss).__name__}")
     try:
         _show_record(console, trained)
     except FOREIGN:
-        line(console, "Its record of the training was not written by plainnet train.")
+        print_line(console, "Its record of the training was not written by plainnet train.")
 
 
 def _show_record(console: Console, trained: Model) -> None:
@@ -49,14 +47,11 @@ def _show_record(console: Console, trained: Model) -> None:
     record, history = trained.record, recorded_history(trained.record)
     losses = [] if history is None else history.loss
     m, pictures = record["rows"]["train"], trained.transform is not None
-    line(console, f"Training: {clean(training_text(_config(record), m, pictures))}")
+    config = TrainConfig(**record["config"])
+    print_line(console, f"Training: {training_text(config, m, pictures)}")
     cost = f"Cost: {number(losses[0])} to {number(losses[-1])} in {len(losses):,} epochs"
-    line(console, f"{cost}  {sparkline(losses, 20)}")
-    notes([str(note) for note in record["notes"]], console)
+    print_line(console, f"{cost}  {sparkline(losses, 20)}")
+    print_notes([str(note) for note in record["notes"]], console)
     evaluation = stored_evaluation(trained)
     if evaluation is not None:
         show_evaluation(console, trained.target, evaluation, "held-out ")
-
-
-def _config(record: dict[str, Any]) -> TrainConfig:
-    return TrainConfig(**record["config"])

@@ -1,4 +1,4 @@
-"""``plainnet train``: from a table or a folder of pictures to a model file."""
+"""``plainnet train``: train on a table or a folder of pictures, and save a model file."""
 
 import shlex
 from contextlib import nullcontext
@@ -10,23 +10,22 @@ from rich.console import Console
 import plainnet.training
 from plainnet.cli.commands.evaluate import show_evaluation, show_findings, show_repeats
 from plainnet.cli.console import (
-    clean,
-    line,
-    notes,
     output,
+    print_line,
+    print_notes,
     show_data,
     show_network,
     training_text,
 )
 from plainnet.cli.options import ConfigFile, Options
-from plainnet.cli.paths import model_path, near, run_folder
+from plainnet.cli.paths import checkpoint_folder, model_path, relative_path
 from plainnet.cli.progress import TrainingDisplay, duration, reading
 from plainnet.cli.train_job import Job
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.evaluation import stored_evaluation
-from plainnet.formatting import number
+from plainnet.formatting import count, number
 from plainnet.nn.network import Sequential
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train.history import Epoch, History
@@ -65,11 +64,11 @@ def train(
     report
         An HTML file to write a report to.
     repeat
-        Train this many times in all, with consecutive seeds, and compare; the first is saved.
+        Number of trainings, with consecutive seeds, to compare; the first is saved.
     detail
         Show all scores of the evaluation.
     checkpoint_every
-        Save the state of the training every so many epochs (0.5: twice in each), to resume it.
+        Number of epochs between two checkpoints, to resume from (0.5: two checkpoints per epoch).
     resume
         Resume an interrupted training: the folder of its checkpoints, and no other option.
     config_file
@@ -78,7 +77,7 @@ def train(
     console = output()
 
     def warn(sentence: str) -> None:
-        notes([sentence], console)
+        print_notes([sentence], console)
 
     if resume is None:
         if path is None:
@@ -87,24 +86,24 @@ def train(
                 "of a training: see plainnet train --help"
             )
         config = options.config(path)
-        place = model_path(path) if out is None else out
-        job = Job(path, config, place, report, repeat, detail)
+        job = Job(path, config, model_path(path) if out is None else out, report, repeat, detail)
         job.check()
-        checkpoints = Checkpoints(run_folder(place), checkpoint_every, warn)
+        checkpoints = Checkpoints(checkpoint_folder(job.out), checkpoint_every, warn)
         if checkpoints.unfinished:
             warn(
-                f"{near(checkpoints.folder)} holds a training that has not ended, and "
-                f"{_resuming(checkpoints)} resumes it; Ctrl-C in this one would replace it"
+                f"{relative_path(checkpoints.folder)} holds a training that has not ended, and "
+                f"{_resume_command(checkpoints)} resumes it; Ctrl-C in this one would replace it"
             )
     else:
-        others = any(one is not None for one in (path, out, report, checkpoint_every, config_file))
-        if options is not _NONE or others or repeat != 1 or detail:
+        others = (path, out, report, checkpoint_every, config_file)
+        given = any(value is not None for value in others)
+        if given or options is not _NONE or repeat != 1 or detail:
             raise PlainnetError(
                 "--resume uses the data and the options that the training began with: leave out "
                 "all others"
             )
-        checkpoints = Checkpoints.load(resume, warn, Job.begun)
-        job = Job.begun(checkpoints)
+        checkpoints = Checkpoints.load(resume, warn, Job.from_checkpoints)
+        job = Job.from_checkpoints(checkpoints)
         job.check()
         job.check_replaced()
     checkpoints.attach("job", job.to_json)
@@ -114,46 +113,47 @@ def train(
         checkpoints.remove()
         raise
     except (KeyboardInterrupt, OSError, MemoryError):
-        _offer(console, checkpoints)
+        _print_resume_command(console, checkpoints)
         raise
 
 
 def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
-    path, config, place = job.path, job.config, job.out
+    path, config = job.path, job.config
     doctor_watch = DoctorWatch(config)
     checkpoints.attach("doctor_watch", doctor_watch.state)
-    found = checkpoints.checkpoint
-    told: list[str] = []
+    checkpoint = checkpoints.checkpoint
+    n_notes = 0
     result: Run | None = None
     try:
-        with reading(console) as progress, TrainingDisplay(console) as watch:
+        with reading(console) as progress, TrainingDisplay(console) as display:
 
             def ready(data: "Dataset", net: Sequential) -> None:
-                told.extend(data.notes)
+                nonlocal n_notes
+                n_notes = len(data.notes)
                 show_data(console, str(path), data)
                 show_start(console, net, config, data)
                 show_checkpoints(console, checkpoints)
-                watch.start(data.target)
+                display.start(data.target)
                 doctor_watch.ready(data, net)
-                if found is not None:
-                    with checkpoints.validated() as about:
-                        doctor_watch.restore(about)
+                if checkpoint is not None:
+                    with checkpoints.validated() as content:
+                        doctor_watch.restore(content)
 
-            def seen(epoch: Epoch) -> None:
+            def watch(epoch: Epoch) -> None:
                 doctor_watch.watch(epoch)
-                watch(epoch)
+                display(epoch)
 
             result = plainnet.training.train(
                 path,
                 config,
-                watch=seen,
+                watch=watch,
                 progress=progress,
                 ready=ready,
                 checkpoints=checkpoints,
             )
-            before = 0 if found is None else found.metadata["epoch"] - 1
-            show_end(console, result, watch.finish(), before=before, detail=job.detail)
-        notes(result.data.notes[len(told) :], console)
+            before = 0 if checkpoint is None else checkpoint.metadata["epoch"] - 1
+            show_end(console, result, display.finish(), before=before, detail=job.detail)
+        print_notes(result.data.notes[n_notes:], console)
         diagnose(console, doctor_watch, result)
         interrupted = result.history.stopped == "interrupted"
         if job.repeat != 1 and not interrupted:
@@ -163,57 +163,57 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
         if result is None:
             raise
         interrupted = True
-        line(console, "Interrupted: the model is saved without the rest of its evaluation.")
-    result.model.save(place)
+        print_line(console, "Interrupted: the model is saved without the rest of its evaluation.")
+    model = result.model
+    model.save(job.out)
     console.print()
-    line(console, f"Saved: {place}", "bold", whole=True)
+    print_line(console, f"Saved: {job.out}", "bold", wrap=False)
     if job.report is not None and not interrupted:
         from plainnet.cli.commands.report import write_report
 
-        found_again = stored_evaluation(result.model)
-        write_report(
-            console, job.report, result.model, place.name, result.data.test, evaluation=found_again
-        )
+        evaluation = stored_evaluation(model)
+        rows = result.data.test
+        write_report(console, job.report, model, job.out.name, rows, evaluation=evaluation)
     if interrupted:
-        _offer(console, checkpoints)
+        _print_resume_command(console, checkpoints)
     elif checkpoints.last is not None:
         checkpoints.remove()
-    suggest(console, "predict", place, path)
+    suggest(console, "predict", job.out, path)
 
 
-def _offer(console: Console, checkpoints: Checkpoints) -> None:
-    """Name the command that resumes, if there is a checkpoint."""
+def _print_resume_command(console: Console, checkpoints: Checkpoints) -> None:
+    """Print the command that resumes, if there is a checkpoint."""
     if checkpoints.last is not None:
-        line(console, f"To resume: {_resuming(checkpoints)}", whole=True)
+        print_line(console, f"To resume: {_resume_command(checkpoints)}", wrap=False)
 
 
-def _resuming(checkpoints: Checkpoints) -> str:
-    return shlex.join(["plainnet", "train", "--resume", str(near(checkpoints.folder))])
+def _resume_command(checkpoints: Checkpoints) -> str:
+    return shlex.join(["plainnet", "train", "--resume", str(relative_path(checkpoints.folder))])
 
 
 def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
     """Show findings about the training that the evaluation does not already contain."""
-    found = doctor_watch.findings(result.history)
-    result.model.record["findings"] = [one.to_json() for one in found]
+    findings = doctor_watch.findings(result.history)
+    result.model.record["findings"] = [finding.to_json() for finding in findings]
     evaluation = stored_evaluation(result.model)
-    shown = set() if evaluation is None else {one.name for one in evaluation.findings}
-    show_findings(console, [one for one in found if one.name not in shown])
+    known = set() if evaluation is None else {finding.name for finding in evaluation.findings}
+    show_findings(console, [finding for finding in findings if finding.name not in known])
 
 
 def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: int) -> None:
     console.print()
     try:
         with console.status("repeating") if console.is_terminal else nullcontext():
-            found = plainnet.training.repeat(first, path, config, k)
+            repeats = plainnet.training.repeat(first, path, config, k)
     except KeyboardInterrupt:  # the first training is kept
-        line(console, f"Interrupted: of {k} trainings only the first ended.")
+        print_line(console, f"Interrupted: of {k} trainings only the first ended.")
         return
     except PlainnetError as error:
-        line(console, clean(f"The trainings cannot be compared: {error}"))
+        print_line(console, f"The trainings cannot be compared: {error}")
         return
-    show_repeats(console, found)
-    if len(found.seeds) < k:
-        line(console, f"Interrupted: {len(found.seeds)} of {k} trainings ended.")
+    show_repeats(console, repeats)
+    if len(repeats.seeds) < k:
+        print_line(console, f"Interrupted: {len(repeats.seeds)} of {k} trainings ended.")
 
 
 def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Dataset") -> None:
@@ -221,28 +221,30 @@ def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Da
     show_network(console, net)
     console.print()
     text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
-    line(console, f"Training: {text}")
+    print_line(console, f"Training: {text}")
 
 
 def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
     """Show where checkpoints are saved, and where the training resumes."""
-    every, folder, found = checkpoints.every, near(checkpoints.folder), checkpoints.checkpoint
+    every, folder = checkpoints.every, relative_path(checkpoints.folder)
+    checkpoint = checkpoints.checkpoint
     if every is not None:
-        often = "epoch" if every == 1 else f"{every:,g} epochs"
-        line(console, f"Checkpoints: every {often} in {folder}")
-    if found is not None:
-        epoch, batch = found.metadata["epoch"], found.metadata["batch"]
-        where = f"epoch {epoch:,}, after its batch {batch:,}" if batch else f"epoch {epoch:,}"
-        line(console, f"Resuming at {where}")
+        interval = "epoch" if every == 1 else f"{every:,g} epochs"
+        print_line(console, f"Checkpoints: every {interval} in {folder}")
+    if checkpoint is not None:
+        epoch, batch = checkpoint.metadata["epoch"], checkpoint.metadata["batch"]
+        after = f", after its batch {batch:,}" if batch else ""
+        print_line(console, f"Resuming at epoch {epoch:,}{after}")
     elif every is not None:
-        line(console, f"To resume after an interruption: {_resuming(checkpoints)}", whole=True)
+        command = _resume_command(checkpoints)
+        print_line(console, f"To resume after an interruption: {command}", wrap=False)
 
 
 def show_end(
     console: Console, result: Run, seconds: float, *, before: int = 0, detail: bool = False
 ) -> None:
     """Show why the training ended, its final loss, and its evaluation."""
-    line(console, _ending(result.history, seconds, before))
+    print_line(console, _ending(result.history, seconds, before))
     evaluation = stored_evaluation(result.model)
     if evaluation is not None:
         show_evaluation(console, result.model.target, evaluation, "held-out ", detail=detail)
@@ -251,19 +253,18 @@ def show_end(
 def _ending(history: History, seconds: float, before: int) -> str:
     n = len(history)
     last = f", the last {n - before:,}" if before else ""
-    done = f"{n:,} {'epoch' if n == 1 else 'epochs'}{last} in {duration(seconds)}"
     cost = f"final cost {number(history.loss[-1])}" if n else "no epoch was finished"
-    text = f"Trained {done}: {cost}."
+    text = f"Trained {count(n, 'epoch')}{last} in {duration(seconds)}: {cost}."
     if history.stopped == "interrupted":
         text += " Interrupted: the network is kept as it was then."
     if history.stopped == "early stopping":
-        text += " Stopped early: the validation cost fell no more."
+        text += " Stopped early: the validation cost no longer fell."
     if history.best_epoch is not None:
         text += f" The weights are those of epoch {history.best_epoch:,}, the best."
     return text
 
 
 def suggest(console: Console, command: str, *arguments: Path) -> None:
-    """Name the next command to try, so that it can be copied."""
-    words = ["plainnet", command, *map(str, arguments)]
-    line(console, f"Next: {shlex.join(words)}", whole=True)
+    """Print the next command to try."""
+    text = shlex.join(["plainnet", command, *map(str, arguments)])
+    print_line(console, f"Next: {text}", wrap=False)
