@@ -85,8 +85,8 @@ class TrainConfig:
     )
     private: bool = _data(
         False,
-        "Leave out of the model file what could reveal single rows: fingerprints, notes, levels in "
-        f"fewer than {PRIVATE_LEVEL_COUNT} rows, and the ends of ranges.",
+        "Leave out of the model file all that could reveal single rows: fingerprints, notes, "
+        f"levels in fewer than {PRIVATE_LEVEL_COUNT} rows, and the ends of ranges.",
     )
     test_fraction: float = _data(0.2, "Share of the rows held out to evaluate with.", high=1)
     validation_fraction: float = _data(
@@ -187,8 +187,8 @@ class TrainConfig:
         True
         """
         reader.only(*OPTIONS)
-        for one in OPTIONS.values():
-            check_json(reader, one)
+        for field in OPTIONS.values():
+            check_json(reader, field)
         return cls(**reader.values)  # type: ignore[arg-type]
 
     @property
@@ -205,7 +205,7 @@ class TrainConfig:
         return 0.1 if self.optimizer == "sgd" else 0.001
 
 
-OPTIONS = {one.name: one for one in fields(TrainConfig)}
+OPTIONS = {field.name: field for field in fields(TrainConfig)}
 TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
     "{attributes}", described(OPTIONS.values())
 )

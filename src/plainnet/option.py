@@ -1,8 +1,9 @@
 """Options: fields of a dataclass with help, group and range; and the check of their values."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import MISSING, Field, field
+from dataclasses import MISSING, Field
 from textwrap import wrap
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -31,11 +32,11 @@ def option(
 
     Numbers lie from `low` up to, but not including, `high`; if `above_low`, not `low` itself.
     """
-    about: dict[str, Any] = {"group": group, "help": text, "default_text": default_text}
-    about |= {"low": low, "high": high, "above_low": above_low, "choices": choices}
+    metadata: dict[str, Any] = {"group": group, "help": text, "default_text": default_text}
+    metadata |= {"low": low, "high": high, "above_low": above_low, "choices": choices}
     if callable(default):
-        return field(default_factory=default, metadata=about)
-    return field(default=default, metadata=about)
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class _Type(NamedTuple):
@@ -81,27 +82,27 @@ _TYPES: dict[Any, _Type] = {
 }
 
 
-def type_parts(one: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
+def type_parts(field: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
     """Return an option's type without None, whether None is allowed, and the choices if any."""
-    args = get_args(one.type)
+    args = get_args(field.type)
     optional = NoneType in args
-    base = args[0] if optional else one.type
+    base = args[0] if optional else field.type
     if get_origin(base) is Literal:
         return str, optional, get_args(base)
-    return base, optional, tuple(one.metadata["choices"])
+    return base, optional, tuple(field.metadata["choices"])
 
 
-def checked(owner: str, one: Field[Any], value: Any) -> Any:
+def checked(owner: str, field: Field[Any], value: Any) -> Any:
     """Return an option's value as a plain Python value; refuse other types and ranges."""
-    if value is one.default:
+    if value is field.default:
         return value
-    base, optional, choices = type_parts(one)
+    base, optional, choices = type_parts(field)
     value = _plain(value)
     if base == tuple[str, ...] and isinstance(value, str):
         value = (value,)
     if value is None and optional:
         return value
-    low, high = one.metadata["low"], one.metadata["high"]
+    low, high = field.metadata["low"], field.metadata["high"]
     if not _TYPES[base].matches(value):
         expected = _TYPES[base].description + (" or None" if optional else "")
     elif choices and value not in choices:
@@ -112,24 +113,24 @@ def checked(owner: str, one: Field[Any], value: Any) -> Any:
         expected = f"a whole number less than {high or _MAX_INT}"
     else:
         if base is float:
-            closed = not one.metadata["above_low"]
+            closed = not field.metadata["above_low"]
             check_range(
-                owner, one.name, value, f"{'[' if closed else '('}{low}, {high or math.inf})"
+                owner, field.name, value, f"{'[' if closed else '('}{low}, {high or math.inf})"
             )
         return value
-    raise PlainnetError(f"{owner}: {one.name} must be {expected}, got {shortened(value)}")
+    raise PlainnetError(f"{owner}: {field.name} must be {expected}, got {shortened(value)}")
 
 
-def check_json(reader: JsonReader, one: Field[Any]) -> None:
+def check_json(reader: JsonReader, field: Field[Any]) -> None:
     """Refuse a field of JSON that is absent or of another type than the option."""
-    base, optional, _ = type_parts(one)
-    if not (optional and reader.null(one.name)):
-        _TYPES[base].read(reader, one.name)
+    base, optional, _ = type_parts(field)
+    if not (optional and reader.null(field.name)):
+        _TYPES[base].read(reader, field.name)
 
 
-def default_text(one: Field[Any]) -> str:
+def default_text(field: Field[Any]) -> str:
     """Return an option's default for the help; empty for flags and options that are off."""
-    text, default = one.metadata["default_text"], one.default
+    text, default = field.metadata["default_text"], field.default
     if text is not None:
         return str(text)
     if isinstance(default, tuple):
@@ -140,14 +141,14 @@ def default_text(one: Field[Any]) -> str:
 def described(options: Iterable[Field[Any]]) -> str:
     """Describe options as the Attributes section of a docstring does."""
     lines = []
-    for one in options:
-        base, optional, choices = type_parts(one)
+    for field in options:
+        base, optional, choices = type_parts(field)
         kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base].description
-        text = default_text(one) or ("" if optional else str(one.default))
-        kind += f", default {text}" if text and one.default is not MISSING else ", optional"
+        text = default_text(field) or ("" if optional else str(field.default))
+        kind += f", default {text}" if text and field.default is not MISSING else ", optional"
         lines += [
-            f"{one.name} : {kind}",
-            *wrap(one.metadata["help"], 92, initial_indent="    ", subsequent_indent="    "),
+            f"{field.name} : {kind}",
+            *wrap(field.metadata["help"], 92, initial_indent="    ", subsequent_indent="    "),
         ]
     return "\n    ".join(lines)
 
@@ -157,7 +158,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(_plain(one) for one in value)
+        return tuple(map(_plain, value))
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(one) for key, one in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     return value

@@ -1,1 +1,1 @@
-"""Faster ways to compute the same numbers; nothing else depends on how they work."""
+"""Faster implementations of training and prediction with the same results."""

@@ -1,4 +1,4 @@
-"""Estimators: networks that speak the scikit-learn protocol, and need no scikit-learn to train."""
+"""Estimators that follow the scikit-learn protocol and work without scikit-learn."""
 
 from plainnet.estimators.classifier import NetClassifier
 from plainnet.estimators.regressor import NetRegressor

@@ -310,7 +310,7 @@ class NetEstimator(NetParams):
         return rows, targets
 
     def _known_rows(self, X: Any, name: str = "X") -> Array:
-        """Return rows, which must have the columns of the training."""
+        """Validate rows against the columns of the training."""
         owner = type(self).__name__
         check_names(vars(self).get("feature_names_in_"), feature_names(X), owner)
         rows = numbers(X, owner, name)

@@ -1,4 +1,4 @@
-"""Helpers of ``partial_fit``: which parameters changed, and undoing a failed epoch."""
+"""Helpers of ``partial_fit``: detect changed parameters, and undo a failed epoch."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 

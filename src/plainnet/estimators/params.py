@@ -1,4 +1,4 @@
-"""Parameters of the estimators, and the network, loss and optimizer that they describe."""
+"""Parameters of the estimators; loss, optimizer and early stopping made from them."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 

@@ -1,4 +1,4 @@
-"""NetRegressor: one number a row, or several, in the scikit-learn protocol."""
+"""NetRegressor: one number per row, or several, in the scikit-learn protocol."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final

@@ -20,7 +20,7 @@ class Scaling:
 
     @classmethod
     def of(cls, X: Array, weight: Array | None, name: str) -> "Scaling":
-        """Measure columns."""
+        """Compute mean and standard deviation of each column."""
         X = X.astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(X, axis=0, weights=weight)

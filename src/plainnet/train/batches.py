@@ -66,5 +66,5 @@ class Batches:
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:
-    """Return rows as the network takes them: transformed, contiguous, in its dtype."""
+    """Return rows transformed, contiguous and in a dtype."""
     return np.ascontiguousarray(X if transform is None else transform(X), dtype)

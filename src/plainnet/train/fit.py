@@ -289,7 +289,7 @@ def _evaluate(
     metric: Metric | None,
     transform: Transform | None,
 ) -> tuple[float | None, float | None]:
-    """Return validation loss and metric, or None where there is none."""
+    """Return the validation loss and metric, None if not computed."""
     if held_out is None:
         return None, None
     X, y = held_out

@@ -207,7 +207,7 @@ class TrainingState:
 
 
 def _plain(state: Any) -> Any:
-    """Return a generator's state with lists for arrays, as JSON needs it."""
+    """Return a generator's state with arrays as lists, for JSON."""
     if isinstance(state, dict):
         return {name: _plain(value) for name, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state

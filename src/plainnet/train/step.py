@@ -31,7 +31,7 @@ class TrainStep:
         self.optimizer.start(net.params.trained, self._decaying)
 
     def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
-        """Move the parameters; return loss and logits from before. A loss of NaN moves nothing."""
+        """Update the parameters unless the loss is not finite; return the loss and the logits."""
         params = self.net.params
         before = params.state.copy()
         Z = self.net.forward(X, train=True)
@@ -49,13 +49,15 @@ class TrainStep:
 
 
 def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:
-    """Describe where a loss that is not finite came from."""
+    """Describe the origin of a loss that is not finite."""
     net, optimizer = train_step.net, train_step.optimizer
     lr = optimizer.lr_at(optimizer.t)  # of the failed step, which the optimizer has not taken
-    where = f"the loss became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
+    subject = f"the loss became {value} in epoch {epoch}, batch {batch} (learning rate {lr:g})"
     if not np.isfinite(X).all():
         bad = X[~np.isfinite(X)][0]
-        return f"{where}: the inputs hold {bad} after the transform, which must give finite numbers"
+        return (
+            f"{subject}: the inputs hold {bad} after the transform, which must give finite numbers"
+        )
     largest, first = 0.0, "the loss"
     before = net.params.state.copy()
     Z = X
@@ -69,7 +71,7 @@ def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, 
             break
     net.params.state[...] = before  # forward has moved the running mean and variance
     return (
-        f"{where}: {first} is the first that is not finite, the largest finite |z| is "
+        f"{subject}: {first} is the first that is not finite, the largest finite |z| is "
         f"{largest:.3g}; lower the learning rate, scale the inputs or set clip_norm"
     )
 
