@@ -121,9 +121,10 @@ def test_readers_only_predict_with_a_shared_network(read):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_threads_predict_with_one_layer(kind):
     """forward does not read back what it keeps, which another thread may have replaced."""
-    layers = [LAYERS[kind](4)] if kind == "Dense" else [LAYERS[kind]()]
-    net = Sequential(layers, n_in=4, seed=1)
-    batches = [normals(50, 4, seed=seed) for seed in range(4)]
+    arguments = [2] if kind in ("Conv2D", "Dense") else []
+    n_in = (4, 4, 2) if "2D" in kind else (4,)
+    net = Sequential([LAYERS[kind](*arguments)], n_in=n_in, seed=1)
+    batches = [normals(50, *n_in, seed=seed) for seed in range(4)]
     expected = [net.forward(X) for X in batches]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

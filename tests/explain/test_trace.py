@@ -230,7 +230,7 @@ def test_source_line_points_to_the_computation():
     assert forward is not None
     assert "X @ self.W.T" in "".join(lines[forward.line - 1 : forward.last_line])
     assert found["a1"] is not None
-    assert "self.Wb.T.dot(dZ.T, dX1.T)" in found["a1"].text
+    assert "return dZ @ self.W" in found["a1"].text
 
 
 def test_every_gradient_has_its_formula():
