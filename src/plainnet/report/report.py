@@ -41,6 +41,7 @@ def report(
     *,
     name: str,
     rows: "Examples | None" = None,
+    numbers: Sequence[int] = (),
     source: str = "",
     evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
@@ -57,7 +58,7 @@ def report(
         "verdict": evaluation and _verdict(model.target, evaluation, caption),
         "findings": _findings(model, evaluation, findings),
         "evaluation": evaluation and _evaluation(model.target, evaluation, caption, rows, A),
-        "gallery": evaluation and _gallery(model, rows, A),
+        "gallery": evaluation and _gallery(model, rows, A, numbers),
         "training": _training(model),
         "data": _data(model, notes),
         "again": _again(model, command),
@@ -136,12 +137,14 @@ def _findings(
     return sorted(by_name.values(), key=lambda finding: LEVELS.index(finding.level))
 
 
-def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[str, Any] | None:
+def _gallery(
+    model: "Model", rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+) -> dict[str, Any] | None:
     if model.transform is None:
         return None
     if rows is None or A is None:
         return {"shown": (), "mistakes": 0}
-    items = gallery(model.target, rows.X, rows.y, A)
+    items = gallery(model.target, rows.X, rows.y, A, numbers)
     return {"shown": items, "mistakes": sum(not item.correct for item in items)}
 
 

@@ -89,7 +89,15 @@ def evaluate(
         from plainnet.cli.commands.report import write_report
 
         write_report(
-            console, report, trained, model.name, rows, path, evaluation=evaluation, notes=notes
+            console,
+            report,
+            trained,
+            model.name,
+            rows,
+            path,
+            numbers=examples.numbers,
+            evaluation=evaluation,
+            notes=notes,
         )
 
 

@@ -34,7 +34,7 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
-from plainnet.explain.excerpt import shape_text
+from plainnet.explain.excerpt import numbered, shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation, explain_model
 from plainnet.explain.images import Pixels, contact_sheet, png
@@ -150,7 +150,7 @@ def _show_or_write(
         if explanation.image is not None:
             gallery = rows.X[[neighbor.row for neighbor in neighbors]]
     if json:
-        nearest_json = [neighbor._asdict() for neighbor in neighbors]
+        nearest_json = numbered(neighbors, rows.numbers) if neighbors else []
         print_json({**explanation.to_json(), "nearest": nearest_json})
     elif html is None:
         _show_explanation(output(), explanation, neighbors)

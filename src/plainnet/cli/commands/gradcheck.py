@@ -51,7 +51,7 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     trained = Model.load(model)
     notes: list[str] = []
     with reading(errors()) as progress:
-        _, X, y = read_rows(trained, path, progress=progress, notes=notes)
+        _, X, y, _ = read_rows(trained, path, progress=progress, notes=notes)
     print_notes(notes)
     chosen = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
     trained.forward(X[chosen])  # refuses a network whose numbers overflow
