@@ -210,11 +210,11 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--row", 0), "Error: --row counts from 1, got 0\n"),
+        (("--row", 0), 'Error: Invalid value "0" for --row. Must be >= 1.\n'),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
         (("--label", "x"), "Error: --label and --train need --row\n"),
-        (("--entries", 0), "Error: --entries must be at least 1, got 0\n"),
-        (("--seed", -1), "Error: --seed must be at least 0, got -1\n"),
+        (("--entries", 0), 'Error: Invalid value "0" for --entries. Must be >= 1.\n'),
+        (("--seed", -1), 'Error: Invalid value "-1" for --seed. Must be >= 0.\n'),
         (
             ("--row", 1, "--pictures", "d"),
             "Error: --pictures explains the model, not a row: leave --row out\n",
