@@ -15,6 +15,8 @@ from plainnet.nn.activations import (
     activation,
 )
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.embeddings import PiecewiseLinear
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
@@ -45,6 +47,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAveragePool2D",
+    "GroupedDense",
     "Huber",
     "Identity",
     "Layer",
@@ -55,6 +58,7 @@ __all__ = [
     "MeanSquaredError",
     "ParameterSpec",
     "Parameters",
+    "PiecewiseLinear",
     "ReLU",
     "Sequential",
     "SiLU",

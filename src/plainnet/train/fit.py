@@ -28,6 +28,7 @@ from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
+from plainnet.train.members import Members
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -56,6 +57,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     transform: Transform | None = None,
+    members: Members | None = None,
     rowspace: bool = True,
     checkpoints: CheckpointStore | None = None,
     seed: int | np.random.Generator = 0,
@@ -116,6 +118,10 @@ def fit(
         updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
+    members : Members, optional
+        For a network whose last layer is a `GroupedDense`: trains its members each on all rows but
+        those of one fold, with which it validates; with early stopping each keeps its own best
+        weights. See `plainnet.train.members.Members`.
     rowspace : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
@@ -153,15 +159,23 @@ def fit(
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     metric = metric_of_logits(metric, logits_metric, loss)
-    if early_stopping is not None and validation_data is None and not validation_fraction:
+    held = members is not None or validation_data is not None or validation_fraction
+    if early_stopping is not None and not held:
         raise PlainnetError(
             "early stopping needs validation rows: pass for example validation_fraction=0.2"
         )
 
+    if members is not None and (validation_data is not None or validation_fraction):
+        raise PlainnetError("members validate with the rows of their own fold: give no others")
     rng = generator(seed)
-    pair, split = validation_data, validation_fraction
-    X, y, weight, held_out = fit_data(net, loss, X, y, transform, sample_weight, pair, split, rng)
-    weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
+    k = 1 if members is None else members.k
+    n_out, pair, split = net.n_out // k, validation_data, validation_fraction
+    X, y, weight, held_out = fit_data(
+        net, n_out, loss, X, y, transform, sample_weight, pair, split, rng
+    )
+    weight = with_class_weights(weight, loss, y, n_out, class_weight)
+    if members is not None:
+        weight, held_out = members.weights(weight), (X, y)
     rows: FitRows = ()  # which must be those of the checkpoint
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
@@ -175,13 +189,15 @@ def fit(
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
-    best = BestWeights(trained, early_stopping)
+    best = BestWeights(trained, early_stopping, k)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         rowspace=None if space is None else space.m,
     )
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.rowspace, "early stopping": early_stopping}
+    options["members"] = k
+    of_mean = metric if metric is None or members is None else members.metric_of_mean(metric)
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (
@@ -195,10 +211,12 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train_epoch(train_step, batches, rng, state.progress, metric, pause):
+            if not train_epoch(train_step, batches, rng, state.progress, of_mean, pause):
                 history.stopped = "interrupted"
                 break
-            val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
+            val_loss, val_metric, losses = _evaluate(
+                trained, loss, held_out, metric, transform, members
+            )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = state.progress.mean_loss
@@ -208,7 +226,7 @@ def fit(
                 number, epochs, train_loss, val_loss, train_metric, val_metric, lr, seconds
             )
             history.add(epoch)
-            enough = val_loss is not None and best.update(number, val_loss)
+            enough = losses is not None and best.update(number, losses)
             if watch is not None:
                 watch(epoch)
             if space is not None and callbacks:
@@ -273,13 +291,17 @@ def _evaluate(
     held_out: tuple[Array, Array] | None,
     metric: Metric | None,
     transform: Transform | None,
-) -> tuple[float | None, float | None]:
-    """Return the validation loss and metric, None if not computed."""
+    members: Members | None,
+) -> tuple[float | None, float | None, Array | None]:
+    """Return the validation loss, metric and loss of each member, None if not computed."""
     if held_out is None:
-        return None, None
+        return None, None, None
     X, y = held_out
     Z = net.predict_logits(X, transform=transform)
-    return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
+    Z = Z if members is None else members.validating(Z)
+    value = loss(Z, y)[0]
+    losses = np.array([value]) if members is None else members.losses(loss, Z, y)
+    return value, None if metric is None else float(metric(Z, y)), losses
 
 
 @final

@@ -20,6 +20,7 @@ ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 def fit_data(
     net: Sequential,
+    n_out: int,
     loss: Loss,
     X: ArrayLike,
     y: ArrayLike,
@@ -30,7 +31,7 @@ def fit_data(
     rng: np.random.Generator,
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
     """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
-    X, y = _checked_rows(net, loss, X, y, transform, "X")
+    X, y = _checked_rows(net, n_out, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(X))
     weight = None if weight is None else np.asarray(weight, like=y)
     if validation_data is not None:
@@ -41,7 +42,7 @@ def fit_data(
             raise PlainnetError(f"validation_data must be a pair (X, y), got {n} parts")
         X_val, y_val = validation_data
         name = "X of validation_data"
-        return X, y, weight, _checked_rows(net, loss, X_val, y_val, transform, name)
+        return X, y, weight, _checked_rows(net, n_out, loss, X_val, y_val, transform, name)
     if not validation_fraction:
         return X, y, weight, None
     kept, out = (np.asarray(rows, like=X) for rows in _split(len(X), validation_fraction, rng))
@@ -50,6 +51,7 @@ def fit_data(
 
 def _checked_rows(
     net: Sequential,
+    n_out: int,
     loss: Loss,
     X: ArrayLike,
     y: ArrayLike,
@@ -63,7 +65,7 @@ def _checked_rows(
             f"fit expects {name} as numbers, one row per sample, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
-    targets = np.asarray(loss.encode(y, net.n_out, net.dtype), like=rows)
+    targets = np.asarray(loss.encode(y, n_out, net.dtype), like=rows)
     if len(rows) != len(targets):
         raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
     if not len(rows):
