@@ -106,7 +106,7 @@ def test_contradictory_labels_keep_float32_accurate():
     y[20:] = 1 - y[:20]
     net, loss, options = mlp(3000, (), init="zeros"), BinaryCrossEntropy(), {"epochs": 3000}
     small, *_ = both(net, X, y, loss, optimizer=SGD(0.01, momentum=0.9), **options)
-    # every row and its contrary: the best that can be said is 1/2, and nothing moves
+    # every row and its contrary: the best prediction is 1/2, and nothing moves
     np.testing.assert_allclose(small.params.theta, 0, atol=1e-4)
 
 
@@ -167,14 +167,14 @@ def test_weights_are_updated_after_a_callback_raises():
 
 
 def test_nonfinite_loss_gives_the_same_error():
-    X, said = wide(), []
+    X, output = wide(), []
     for rowspace in (True, False):
         net = mlp(90, (4, 4), dtype=np.float64, seed=1)
         options = {"loss": BinaryCrossEntropy(), "optimizer": SGD(1e200), "epochs": 200}
         with pytest.raises(TrainingError, match="layer 'dense2' is the first that is not") as e:
             fit(net, X, np.arange(12) % 2, rowspace=rowspace, **options)
-        said.append(str(e.value))
-    assert said[0] == said[1]
+        output.append(str(e.value))
+    assert output[0] == output[1]
 
 
 def test_pictures_with_transform_and_flatten():
@@ -236,13 +236,13 @@ def test_overflowing_dot_products_use_plain_training(held_out):
 
 
 def test_nan_transform_gives_the_same_error():
-    net, said = mlp(90, (4,), dtype=np.float64), []
+    net, output = mlp(90, (4,), dtype=np.float64), []
     for rowspace in (True, False):
         options = {"loss": BinaryCrossEntropy(), "epochs": 200, "rowspace": rowspace}
         with pytest.raises(TrainingError, match="the inputs hold nan after the transform") as e:
             fit(net, wide(), np.arange(12) % 2, transform=lambda X: X * np.nan, **options)
-        said.append(str(e.value))
-    assert said[0] == said[1]
+        output.append(str(e.value))
+    assert output[0] == output[1]
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()])

@@ -17,15 +17,14 @@ from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
-from plainnet.training import Run
+from plainnet.training import Data, Run
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
-    from plainnet.training import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
-PICTURES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
+IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
 
 
 def demo(
@@ -72,7 +71,7 @@ def _pandas(console: Console, folder: Path) -> None:
     for path in (held_out, *(held_out / name for name in classes)):
         make_folder(path)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
-    result = _train(console, title, PICTURES, (X, y, classes))
+    result = _train(console, title, IMAGES, (X, y, classes))
     for i in result.data.test_rows:
         content = io.BytesIO()
         Image.fromarray(X[i]).save(content, "PNG")  # a lossless format
@@ -89,7 +88,7 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
     return model, held_out
 
 
-def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> Run:
+def _train(console: Console, title: str, config: TrainConfig, data: Data) -> Run:
     """Train and show the progress."""
     print_line(console, title, "bold")
 
