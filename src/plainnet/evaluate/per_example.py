@@ -47,18 +47,17 @@ def read_rows(
     from plainnet.data.dataset import left_out
     from plainnet.data.decode import printable
     from plainnet.data.images import ImageSchema, image_files, read_images
-    from plainnet.data.read_table import read_frame
+    from plainnet.data.read_table import read_table
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import drop_unlabeled
 
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
-        frame = read_frame(path)
-        frame = drop_unlabeled(frame.set_axis(range(len(frame))), target.columns, notes)
-        X = schema.transform(frame.drop(columns=list(target.columns)), notes)
-        numbers = tuple(int(i) + 1 for i in frame.index)
-        return NamedExamples(tuple(map(str, numbers)), X, target.encode(frame), numbers)
+        table = drop_unlabeled(read_table(path), target.columns, notes)
+        X = schema.transform(table.without(target.columns), notes)
+        numbers = tuple((table.positions(np.arange(len(table))) + 1).tolist())
+        return NamedExamples(tuple(map(str, numbers)), X, target.encode(table), numbers)
     assert isinstance(schema, ImageSchema)
     images = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(images.skipped, path)
