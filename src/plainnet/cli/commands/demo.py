@@ -17,11 +17,12 @@ from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
-from plainnet.training import Data, Run
+from plainnet.training import Run
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
+    from plainnet.training import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
 IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
@@ -88,7 +89,7 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
     return model, held_out
 
 
-def _train(console: Console, title: str, config: TrainConfig, data: Data) -> Run:
+def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> Run:
     """Train and show the progress."""
     print_line(console, title, "bold")
 
