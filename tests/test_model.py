@@ -247,7 +247,7 @@ def test_real_pictures_reach_their_cost(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
     result = train(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
-    assert result.history.rowspace is not None
+    assert result.history.row_space is not None
 
 
 def test_dropped_column_round_trip(tmp_path):

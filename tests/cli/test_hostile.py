@@ -391,7 +391,7 @@ def test_history_written_by_plainnet_is_read():
         {"best_epoch": 61},
         {"best_epoch": -1},
         {"best_epoch": 2.5},
-        {"rowspace": "all"},
+        {"row_space": "all"},
         {"threads": None},
         {"stopped": 1},
     ],

@@ -165,8 +165,8 @@ def _training(model: Model) -> dict[str, Any] | None:
     facts = [("Epochs", f"{len(history):,}"), ("Ended by", ended)]
     if history.best_epoch is not None:
         facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
-    if history.rowspace is not None:
-        facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
+    if history.row_space is not None:
+        facts.append(("Trained in", f"dot products of {history.row_space:,} rows"))
     standardized = " of standardized numbers" if model.target.task == "regression" else ""
     try:
         more, tables = ([], []) if repeated is None else _repeats(repeated)
