@@ -353,8 +353,8 @@ def test_unknown_layer_raises(mixed):
         to_onnx(model)
     assert str(caught.value) == (
         "layer 'scale1' is of the kind 'Scale', which this export does not support: it supports "
-        "Dense, BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, "
-        "Dropout, Identity, Flatten"
+        "Dense, Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, BatchNorm, "
+        "LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, Dropout, Identity"
     )
 
 
