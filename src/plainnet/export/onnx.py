@@ -37,7 +37,7 @@ def to_onnx(model: Model) -> bytes:
     graph = Graph(model.net.dtype)
     ports: dict[str, str] = {}
     if isinstance(model.schema, ImageSchema):
-        X = _pictures(graph, model.schema, model.net.in_shape)
+        X = _images(graph, model.schema, model.net.in_shape)
     else:
         ports = {_port(graph, column): column.name for column in _features(model.schema)}
         X = _table(graph, model.schema, list(ports))
@@ -53,7 +53,7 @@ def to_onnx(model: Model) -> bytes:
 # --- preprocessing -------------------------------------------------------------------------------
 
 
-def _pictures(graph: Graph, schema: ImageSchema, in_shape: Shape) -> str:
+def _images(graph: Graph, schema: ImageSchema, in_shape: Shape) -> str:
     """Standardize pixels as `Model.transform` does."""
     shape = (_ROWS, schema.size, schema.size, 3)
     pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
