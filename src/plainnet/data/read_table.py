@@ -93,7 +93,7 @@ def read_table(
         return Table.of(read)
     m = len(next(iter(read.values())))
     rows = np.arange(1, m + 1)
-    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m)
+    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m, None, header)
 
 
 def _read(source: Any, delimiter: str | None, header: bool, empty: bool) -> _Read:
@@ -190,8 +190,8 @@ def _read_text(
     if is_data(first, columns):
         raise DataError(
             f"{label} has no line of column names: its first row ({listed(first, 5, 20)}) "
-            "resembles the rows below; put a line of names above it, or letters into these if they "
-            "are names."
+            "resembles the rows below; put a line of names above it, give --no-header, or put "
+            "letters into these if they are names."
         )
     kept = [
         (name.strip() or f"Unnamed: {i}", column)

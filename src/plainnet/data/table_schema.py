@@ -68,6 +68,8 @@ class TableSchema:
         In the order of the table.
     rows : int
         Number of training rows.
+    header : bool, default True
+        Whether text files have a first line of column names; otherwise they are x0, x1, ...
 
     Examples
     --------
@@ -87,6 +89,7 @@ read as unknown (1 row).
 
     columns: tuple[Column, ...]
     rows: int
+    header: bool = True
 
     @classmethod
     def infer(
@@ -150,7 +153,7 @@ read as unknown (1 row).
         for name in (name for name in names if name not in exclude):
             columns.append(column := _column(table, name, kinds.get(name)))
             table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
-        return cls(tuple(columns), len(table))._with_features()
+        return cls(tuple(columns), len(table), table.header)._with_features()
 
     def fit(
         self,
@@ -185,7 +188,7 @@ read as unknown (1 row).
             columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
         if not standardize:
             columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
-        return TableSchema(tuple(columns), len(table))._with_features()
+        return TableSchema(tuple(columns), len(table), self.header)._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -325,17 +328,18 @@ read as unknown (1 row).
     def to_json(self) -> dict[str, object]:
         """Return the schema as an object for JSON; the same table gives the same text."""
         columns = [column.to_json() for column in self.columns]
-        return {"kind": "table", "rows": self.rows, "columns": columns}
+        header = {} if self.header else {"header": False}
+        return {"kind": "table", "rows": self.rows, "columns": columns, **header}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Read a schema from a model file; `ModelFileError` if anything in it is wrong."""
         fields = JsonReader(value, "the table's schema")
-        fields.only("kind", "rows", "columns")
+        fields.only("kind", "rows", "columns", "header")
         fields.text("kind", ("table",))
         rows = fields.whole("rows", low=1)
         columns = tuple(column_from_json(f, rows) for f in fields.objects("columns", "column"))
-        schema = cls(columns, rows)
+        schema = cls(columns, rows, "header" not in fields or fields.flag("header"))
         if len({column.name for column in columns}) < len(columns) or schema.n_features == 0:
             raise damaged(
                 "the columns of the table's schema should have different names and at least one "

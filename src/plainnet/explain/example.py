@@ -184,7 +184,7 @@ def _read_row(
 ) -> Sample:
     from plainnet.data.read_table import read_table
 
-    table = read_table(raw)
+    table = read_table(raw, header=schema.header)
     _require_row(row, len(table), "row")
     one = table.take(np.array([row - 1]))
     present = [name for name in target.columns if name in table.columns]
