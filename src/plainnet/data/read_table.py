@@ -3,6 +3,7 @@
 import codecs
 import os
 import re
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from plainnet import limits
 from plainnet.data.columns import Cells
-from plainnet.data.delimited import DelimitedText
+from plainnet.data.delimited import DelimitedText, joined
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table import Table, check_names, named
@@ -184,7 +185,10 @@ def _read_text(
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
         )
-    columns = text.columns(len(first), end if header else start)
+    chunks = text.columns(len(first), end if header else start)
+    with suppress(BufferError):  # a failed attempt may still hold the bytes
+        data.clear()  # frees their memory
+    columns = joined(chunks)
     if not header:
         return {f"x{i}": column for i, column in enumerate(columns)}
     if is_data(first, columns):

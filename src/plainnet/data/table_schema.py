@@ -24,7 +24,7 @@ from plainnet.data.column_kinds import (
     column_from_json,
     summarize_values,
 )
-from plainnet.data.columns import MANY, Cells
+from plainnet.data.columns import MANY, Cells, each_column
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
@@ -149,10 +149,13 @@ read as unknown (1 row).
                     f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
                     f"the kinds are {', '.join(KINDS)}."
                 )
-        columns = []
-        for name in (name for name in names if name not in exclude):
-            columns.append(column := _column(table, name, kinds.get(name)))
+
+        def infer(name: str) -> Column:
+            column = _column(table, name, kinds.get(name))
             table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
+            return column
+
+        columns = each_column(infer, [n for n in names if n not in exclude], len(table))
         return cls(tuple(columns), len(table), table.header)._with_features()
 
     def fit(
@@ -183,7 +186,7 @@ read as unknown (1 row).
             See `infer`.
         """
         table = self._require_columns(frame)
-        columns = [_refitted(column, table) for column in self.columns]
+        columns = each_column(lambda c: _refitted(c, table), self.columns, len(table))
         if privacy != DEFAULT_PRIVACY:
             columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
         if not standardize:
@@ -266,12 +269,19 @@ read as unknown (1 row).
                 for name in table.columns
                 if name not in known
             ]
-        start = 0
-        for column in self.columns:
-            if isinstance(column, FeatureColumn):
-                stop = start + len(column.features)
-                column.encode(table[column.name], X[:, start:stop], notes)
-                start = stop
+        columns = [column for column in self.columns if isinstance(column, FeatureColumn)]
+        ends = np.cumsum([len(column.features) for column in columns]).tolist()
+
+        def encode(span: tuple[FeatureColumn, int]) -> list[str]:
+            column, end = span
+            remarks: list[str] = []
+            part = X[:, end - len(column.features) : end]
+            column.encode(table[column.name], part, None if notes is None else remarks)
+            return remarks
+
+        for remarks in each_column(encode, zip(columns, ends, strict=True), len(table)):
+            if notes is not None:
+                notes += remarks
 
     def normalize_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Merge levels of a category that differ only in case or spaces, in encoded rows."""
