@@ -59,6 +59,7 @@ def to_python(model: Model) -> str:
         "dtype": model.net.dtype.name,
         "batch": model.net.batch_rows,
         "constants": [*_target_constants(target), *_input_constants(model)],
+        "header": not isinstance(model.schema, TableSchema) or model.schema.header,
         "calls": [(_call(functions, spec), _sizes(spec)) for spec in layers],
         "layers": _pieces("layers", {functions[spec.kind] for spec in layers}),
         "kinds": kinds,
