@@ -25,10 +25,10 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
-    *("explain", "training", "report", "diagnose", "search", "estimators", "export"),
+    *("explain", "tabular", "training", "report", "diagnose", "search", "estimators", "export"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
-NN += " losses network gradcheck"
+NN += " embeddings losses network ensemble gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],

@@ -103,6 +103,12 @@ class TrainConfig:
         False,
         "Keep equal or nearly equal rows, and similar pictures, on one side of the split.",
     )
+    network: Literal["auto", "mlp", "tabular"] = _network(
+        "auto",
+        "mlp, one network; tabular, the mean of several for tables, each trained without one fold "
+        "of the rows; auto takes tabular for tables unless options of a single network are given.",
+    )
+    members: int = _network(8, "Number of networks of a tabular one.", low=2)
     hidden: tuple[int, ...] | None = _network(
         None,
         "Units of each hidden layer, or nothing for none.",
@@ -215,7 +221,9 @@ TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
 
 def check(config: TrainConfig) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
-    if config.patience and not config.validation_fraction:
+    if config.network == "tabular":
+        _check_tabular(config)
+    elif config.patience and not config.validation_fraction:
         raise PlainnetError(
             "patience needs validation rows: set for example validation_fraction=0.2"
         )
@@ -228,6 +236,17 @@ def check(config: TrainConfig) -> None:
     hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
     make_network(replace(config, hidden=hidden), 1, 1)
     make_optimizer(config, 1)
+
+
+def _check_tabular(config: TrainConfig) -> None:
+    """Refuse options that members have no use for."""
+    if config.validation_fraction or config.batch_norm or config.layer_norm:
+        raise PlainnetError(
+            "the members of a tabular network validate with folds of their own and normalize "
+            "nothing: leave out validation_fraction, batch_norm and layer_norm, or take network mlp"
+        )
+    if config.hidden == ():
+        raise PlainnetError("a tabular network needs hidden layers: set hidden, or leave it out")
 
 
 def with_hidden(config: TrainConfig, *, images: bool) -> TrainConfig:

@@ -20,16 +20,17 @@ from plainnet.config import (
     make_optimizer,
     privacy_of,
     rng,
-    with_hidden,
 )
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
+from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
+from plainnet.tabular import resolved, side_by_side
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
 
@@ -176,19 +177,20 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
-    if validation_data is not None and config.validation_fraction:
-        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    if validation_data is not None:
+        config = _for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = with_hidden(config, images=data.train.X.ndim == 4)
+    config = resolved(config, data)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    model = untrained(data, config)
+    net, members = side_by_side(config, data) if config.network == "tabular" else (None, None)
+    model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
     data = drop_extreme_rows(model, data, "validation")
@@ -202,7 +204,7 @@ def train(
     if ready is not None:
         ready(data, model.net)
     history = fit(
-        model.net,
+        model.net if net is None else net,
         *data.train,
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
@@ -217,13 +219,28 @@ def train(
         callbacks=callbacks,
         watch=watch,
         transform=_transform(model, data),
+        members=members,
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )
+    if net is not None:
+        model.net.params.theta[...] = mean_of_groups(net).params.theta
     if not evaluate:
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
     return _evaluated(Run(model, history, data), config, name)
+
+
+def _for_validation_data(config: TrainConfig) -> TrainConfig:
+    """Return the options with validation rows apart, which only one network takes."""
+    if config.validation_fraction:
+        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    if config.network == "tabular":
+        raise PlainnetError(
+            "the members of a tabular network validate with folds of their own: leave out "
+            "validation_data, or take network mlp"
+        )
+    return replace(config, network="mlp")
 
 
 def _validation_rows(model: Model, data: "Data") -> "Examples":
@@ -260,10 +277,13 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
     return Run(model, history, data)
 
 
-def untrained(data: "Dataset", config: TrainConfig) -> Model:
-    """Make the untrained model for a data set."""
+def untrained(data: "Dataset", config: TrainConfig, members: Sequential | None = None) -> Model:
+    """Make the untrained model for a data set, or the mean of members side by side."""
     loss = make_loss(data.target.task, config)
-    net = make_network(config, data.schema.n_features, data.target.n_out)
+    if members is None:
+        net = make_network(config, data.schema.n_features, data.target.n_out)
+    else:
+        net = mean_of_groups(members)
     model = Model(data.schema, data.target, net, loss)
     if model.transform is not None:
         net.params.views["dense1.W"][:, _constant(data)] = 0
@@ -326,10 +346,18 @@ def _require_weights(
     """Refuse layers that need more weights than the file holds, before memory is taken."""
     assert checkpoints.checkpoint is not None
     stored = checkpoints.checkpoint.arrays["theta"].size
+    if config.network == "tabular":
+        hidden = config.hidden or ()
+        needed = config.members * sum(a * b for a, b in pairwise((n_in, *hidden, n_out)))
+        _require_at_least(needed, stored)
+        return
     widths = (*(config.hidden or ()), n_out)
     # in the row space, there are at least as many inputs as units
     sizes = (min(n_in, widths[0]), *widths)
-    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    _require_at_least(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)), stored)
+
+
+def _require_at_least(needed: int, stored: int) -> None:
     if needed > stored:
         raise ModelFileError(
             f"its options describe a network of at least {needed:,} weights, and it holds "

@@ -17,14 +17,14 @@ from plainnet.nn.validation import positive_int
 @register(LAYERS)
 @final
 class PiecewiseLinear(Layer):
-    """Write each number as how far it fills each bin of its feature, from 0 to 1.
+    """Write each number as how far it fills each bin of its feature, from -1/2 to 1/2.
 
     Bin t of feature f reaches from low_t to high_t, where the next begins:
 
-        Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1).
+        Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) - 1/2.
 
     A weighted sum of these is a line with a bend at each edge, so the first dense layer learns a
-    curve for each feature; and no outlier can be larger than 1 (Gorishniy, Rubachev and Babenko,
+    curve for each feature; and no outlier is larger than 1/2 (Gorishniy, Rubachev and Babenko,
     2022). The edges are not trained: `set_edges` takes them from quantiles of the training rows.
 
     Parameters
@@ -43,14 +43,14 @@ class PiecewiseLinear(Layer):
     >>> net = Sequential([PiecewiseLinear([2, 1])], n_in=2)
     >>> net.layers[0].set_edges([np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0])])
     >>> net.forward([[0.5, 1.0], [2.0, 0.0], [9e30, 0.0]])
-    array([[0.5, 0. , 1. ],
-           [1. , 0.5, 0. ],
-           [1. , 1. , 0. ]], dtype=float32)
+    array([[ 0. , -0.5,  0.5],
+           [ 0.5,  0. , -0.5],
+           [ 0.5,  0.5, -0.5]], dtype=float32)
     """
 
     options = ("bins",)
     has_kink = True
-    formula = "Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) for each bin t of feature f"
+    formula = "Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) - 1/2 for each bin t of feature f"
     gradient_formulas = ("dX = sum over t of dY_t / (high_t - low_t) where low_t < X_f < high_t",)
     low: Array
     high: Array
@@ -94,18 +94,20 @@ class PiecewiseLinear(Layer):
         self.high[...] = np.concatenate([e[1:] for e in edges])
 
     def forward(self, X: Array, train: bool) -> Array:
-        """Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) for each bin t of feature f."""
+        """Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) - 1/2 for each bin t of feature f."""
         Y = X[:, self._feature]
         Y -= self.low
         Y /= self.high - self.low
-        self.Y = np.clip(Y, 0, 1, out=Y)
+        np.clip(Y, 0, 1, out=Y)
+        Y -= 0.5
+        self.Y = Y
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = sum over t of dY_t / (high_t - low_t) where low_t < X_f < high_t."""
         if not need_dX:
             return None
-        inside = (self.Y > 0) & (self.Y < 1)
+        inside = np.abs(self.Y) < 0.5
         return np.add.reduceat(dY * inside / (self.high - self.low), self._start, axis=1)
 
 

@@ -49,7 +49,11 @@ class GroupedDense(Layer):
 
     options = ("n_out", "groups", "init")
     formula = "Z_g = X_g W_g^T + b_g for each group g of units"
-    gradient_formulas = ("dW_g = dZ_g^T X_g", "db = column sums of dZ", "dX = all dZ_g W_g side by side")
+    gradient_formulas = (
+        "dW_g = dZ_g^T X_g",
+        "db = column sums of dZ",
+        "dX = all dZ_g W_g side by side",
+    )
     W: Array
     b: Array
     dW: Array

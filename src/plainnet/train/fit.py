@@ -25,10 +25,10 @@ from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.batches import Batches, prepare
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
-from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
+from plainnet.train.epoch import metric_of_logits, train_epoch
 from plainnet.train.history import Epoch, History
-from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
-from plainnet.train.members import Members
+from plainnet.train.inputs import ClassWeight, fit_data
+from plainnet.train.members import Members, Metric, metric_of_mean
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -159,23 +159,26 @@ def fit(
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     metric = metric_of_logits(metric, logits_metric, loss)
-    held = members is not None or validation_data is not None or validation_fraction
-    if early_stopping is not None and not held:
+    validates = validation_data is not None or validation_fraction or members is not None
+    if early_stopping is not None and not validates:
         raise PlainnetError(
             "early stopping needs validation rows: pass for example validation_fraction=0.2"
         )
 
-    if members is not None and (validation_data is not None or validation_fraction):
-        raise PlainnetError("members validate with the rows of their own fold: give no others")
     rng = generator(seed)
-    k = 1 if members is None else members.k
-    n_out, pair, split = net.n_out // k, validation_data, validation_fraction
     X, y, weight, held_out = fit_data(
-        net, n_out, loss, X, y, transform, sample_weight, pair, split, rng
+        net,
+        loss,
+        X,
+        y,
+        transform,
+        sample_weight,
+        validation_data,
+        validation_fraction,
+        class_weight,
+        members,
+        rng,
     )
-    weight = with_class_weights(weight, loss, y, n_out, class_weight)
-    if members is not None:
-        weight, held_out = members.weights(weight), (X, y)
     rows: FitRows = ()  # which must be those of the checkpoint
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
@@ -189,15 +192,15 @@ def fit(
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
-    best = BestWeights(trained, early_stopping, k)
+    best = BestWeights(trained, early_stopping, 1 if members is None else members.k)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
-    options["members"] = k
-    of_mean = metric if metric is None or members is None else members.metric_of_mean(metric)
+    options["members"] = len(best.losses)
+    of_mean = metric_of_mean(metric, members)
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (

@@ -14,11 +14,45 @@ from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array, check_range
+from plainnet.train.members import Members
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 
 def fit_data(
+    net: Sequential,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    transform: Transform | None,
+    sample_weight: ArrayLike | None,
+    validation_data: Sequence[ArrayLike] | None,
+    validation_fraction: float,
+    class_weight: ClassWeight | None,
+    members: Members | None,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+    """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
+    n_out = net.n_out if members is None else net.n_out // members.k
+    if members is not None and (validation_data is not None or validation_fraction):
+        raise PlainnetError("members validate with the rows of their own fold: give no others")
+    X, y, weight, held_out = _split_data(
+        net,
+        n_out,
+        loss,
+        X,
+        y,
+        transform,
+        sample_weight,
+        validation_data,
+        validation_fraction,
+        rng,
+    )
+    weight = with_class_weights(weight, loss, y, n_out, class_weight)
+    return (X, y, weight, held_out) if members is None else (X, y, members.weights(weight), (X, y))
+
+
+def _split_data(
     net: Sequential,
     n_out: int,
     loss: Loss,
@@ -30,7 +64,7 @@ def fit_data(
     validation_fraction: float,
     rng: np.random.Generator,
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
+    """Check rows and weights, and hold out the validation rows."""
     X, y = _checked_rows(net, n_out, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(X))
     weight = None if weight is None else np.asarray(weight, like=y)

@@ -46,18 +46,20 @@ class Members(NamedTuple):
 
     def validating(self, Z: Array) -> Array:
         """Return for each row the output of the member that has not trained on it."""
-        own: Array = Z.reshape(len(Z), self.k, -1)[np.arange(len(Z)), self.fold]
-        return own
+        return np.asarray(Z.reshape(len(Z), self.k, -1)[np.arange(len(Z)), self.fold])
 
     def losses(self, loss: Loss, Z: Array, y: Array) -> Array:
         """Return the mean loss of each member's own fold."""
         sums = np.bincount(self.fold, loss.per_example(Z, y), self.k)
-        counts: Array = sums / np.bincount(self.fold, minlength=self.k)
-        return counts
+        counts = np.bincount(self.fold, minlength=self.k)
+        return np.asarray(sums / counts)
 
-    def metric_of_mean(self, metric: Metric) -> Metric:
-        """Return the metric of the mean of the members' outputs."""
-        return lambda Z, y: metric(Z.reshape(len(Z), self.k, -1).mean(axis=1), y)
+
+def metric_of_mean(metric: Metric | None, members: Members | None) -> Metric | None:
+    """Return the metric of the mean of the members' outputs."""
+    if metric is None or members is None:
+        return metric
+    return lambda Z, y: metric(Z.reshape(len(Z), members.k, -1).mean(axis=1), y)
 
 
 def loss_and_gradient(loss: Loss, Z: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
