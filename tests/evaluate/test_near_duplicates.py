@@ -10,9 +10,9 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import (
     Copies,
+    cell_width,
+    cells,
     count_copies,
-    fit_grid,
-    hash_cells,
     match_rows,
     near_duplicate_groups,
 )
@@ -70,11 +70,10 @@ def test_near_duplicates_are_scale_invariant():
 
 
 def test_shifted_grids_cover_cell_edges():
-    grid = np.eye(2, 6)
-    edge = hash_cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
-    assert (edge[0] == edge[1]).tolist() == [False, True]
-    middle = hash_cells(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]), grid)
-    assert (middle[0] == middle[1]).tolist() == [True, False]
+    edge = cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]))
+    assert [one == other for one, other in edge] == [False, True]
+    middle = cells(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]))
+    assert [one == other for one, other in middle] == [True, False]
 
 
 def test_text_differing_in_case_or_spaces_is_equal():
@@ -138,18 +137,18 @@ def test_near_duplicates_are_found_in_other_data():
     schema = TableSchema.infer(frame, exclude=("y",))
     train = schema.transform(frame)
     X = schema.transform(frame.assign(a=frame["a"] + 1e-6))
-    equal, alike = match_rows(train, X, schema)
+    _, equal, alike = match_rows(train, X, schema)
     assert alike.all()
     assert equal.mean() < 0.2  # some are the same in float32
     fresh = schema.transform(frame.assign(a=frame["a"] + 0.5))
-    assert not match_rows(train, fresh, schema)[1].any()
+    assert not match_rows(train, fresh, schema).near.any()
 
 
-def test_empty_grid_finds_nothing():
+def test_no_width_finds_only_equal_rows():
     x = rows(3000, 1)
-    assert not fit_grid(x).any()
-    assert not match_rows(x, x + 1e-9)[1].any()
-    assert match_rows(x, x)[1].all()
+    assert cell_width(x) is None
+    assert not match_rows(x, x + 1e-9).near.any()
+    assert match_rows(x, x).near.all()
 
 
 def test_split_normalizes_spelling_for_groups():

@@ -71,7 +71,7 @@ def evaluate(
     if train is None:
         findings += rows_trained_on(case, share)
     else:
-        findings += split_duplicates(case, *match_rows(train, rows.X, model.schema), points)
+        findings += split_duplicates(case, match_rows(train, rows.X, model.schema), points)
     findings += repeated_rows(images, count_copies(rows.X, model.schema), len(rows.X))
     if task != "regression":
         findings += contradictory_labels(case, rows.X, rows.y)

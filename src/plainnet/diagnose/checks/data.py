@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from plainnet.data.splits import duplicate_groups
 from plainnet.diagnose.activations import evenly_spaced
 from plainnet.diagnose.snapshot import MOST_COLUMNS, TrainingSnapshot, name_of
 from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import contradictions, count_copies
 from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.row_hashes import first_equal, hash_rows
 from plainnet.formatting import count, percent
 from plainnet.train.batches import prepare
 
@@ -113,9 +113,8 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         )
     if not len(varying):
         return
-    groups = duplicate_groups(np.ascontiguousarray(X[:, varying].T))
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    original = varying[first[group]]  # of each column the first that equals it
+    hashes = hash_rows(np.ascontiguousarray(X[:, varying].T))
+    original = varying[first_equal(hashes)]  # of each column the first that equals it
     copies = varying[original != varying]
     if len(copies):
         yield Finding(
