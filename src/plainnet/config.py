@@ -14,7 +14,7 @@ from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import SCHEDULES, Schedule, WarmUp
-from plainnet.option import check_json, checked, described, option
+from plainnet.option import checked, described, option
 from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
@@ -186,10 +186,7 @@ class TrainConfig:
         >>> TrainConfig.from_json(JsonReader(values, "the config")) == TrainConfig(hidden=(4, 2))
         True
         """
-        reader.only(*OPTIONS)
-        for field in OPTIONS.values():
-            check_json(reader, field)
-        return cls(**reader.values)  # type: ignore[arg-type]
+        return cls(**reader.exactly(*OPTIONS))
 
     @property
     def learning_rate(self) -> float:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field
 from textwrap import wrap
 from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.validation import check_range
-from plainnet.storage.json_reader import JsonReader, shortened
+from plainnet.storage.json_reader import shortened
 
 _MAX_INT = 2**53  # smaller integers are exact in JSON and in float64
 
@@ -39,14 +39,6 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-class _Type(NamedTuple):
-    """A type of options: its description, a test for its values, and a function to read them."""
-
-    description: str
-    matches: Callable[[Any], bool]
-    read: Callable[[JsonReader, str], object]
-
-
 def _is(kind: Any) -> Callable[[object], bool]:
     """Make a test for a type; True and False do not count as numbers."""
     return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
@@ -60,25 +52,14 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is(str), [*value, *value.values()]))
 
 
-def _read_mapping(reader: JsonReader, name: str) -> object:
-    part = reader.part(name)
-    return [part.text(key) for key in part]
-
-
-_TYPES: dict[Any, _Type] = {
-    str: _Type("text", _is(str), JsonReader.text),
-    bool: _Type("True or False", _is(bool), JsonReader.flag),
-    int: _Type("a whole number", _is(int), lambda reader, name: reader.whole(name, 0, 2**1024)),
-    float: _Type("a number", _is(int | float), JsonReader.number),
-    tuple[int, ...]: _Type(
-        "a sequence of whole numbers such as (8, 8)",
-        _are(int),
-        lambda reader, name: reader.wholes(name, 1),
-    ),
-    tuple[str, ...]: _Type(
-        "a sequence of names", _are(str), lambda reader, name: reader.texts(name, distinct=False)
-    ),
-    Mapping[str, str]: _Type("a mapping of column to kind", _are_texts, _read_mapping),
+_TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {  # description, and a test of values
+    str: ("text", _is(str)),
+    bool: ("True or False", _is(bool)),
+    int: ("a whole number", _is(int)),
+    float: ("a number", _is(int | float)),
+    tuple[int, ...]: ("a sequence of whole numbers such as (8, 8)", _are(int)),
+    tuple[str, ...]: ("a sequence of names", _are(str)),
+    Mapping[str, str]: ("a mapping of column to kind", _are_texts),
 }
 
 
@@ -103,8 +84,9 @@ def checked(owner: str, field: Field[Any], value: Any) -> Any:
     if value is None and optional:
         return value
     low, high = field.metadata["low"], field.metadata["high"]
-    if not _TYPES[base].matches(value):
-        expected = _TYPES[base].description + (" or None" if optional else "")
+    description, matches = _TYPES[base]
+    if not matches(value):
+        expected = description + (" or None" if optional else "")
     elif choices and value not in choices:
         expected = " or ".join([*choices, *(["None"] if optional else [])])
     elif base is int and value < low:
@@ -119,13 +101,6 @@ def checked(owner: str, field: Field[Any], value: Any) -> Any:
             )
         return value
     raise PlainnetError(f"{owner}: {field.name} must be {expected}, got {shortened(value)}")
-
-
-def check_json(reader: JsonReader, field: Field[Any]) -> None:
-    """Refuse a field of JSON that is absent or of another type than the option."""
-    base, optional, _ = type_parts(field)
-    if not (optional and reader.null(field.name)):
-        _TYPES[base].read(reader, field.name)
 
 
 def default_text(field: Field[Any]) -> str:
@@ -143,7 +118,7 @@ def described(options: Iterable[Field[Any]]) -> str:
     lines = []
     for field in options:
         base, optional, choices = type_parts(field)
-        kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base].description
+        kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base][0]
         text = default_text(field) or ("" if optional else str(field.default))
         kind += f", default {text}" if text and field.default is not MISSING else ", optional"
         lines += [

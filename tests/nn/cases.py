@@ -5,15 +5,19 @@ import numpy as np
 from plainnet.nn import (
     ELU,
     GELU,
+    AveragePool2D,
     BatchNorm,
     BinaryCrossEntropy,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool2D,
     Huber,
     Identity,
     LayerNorm,
     LeakyReLU,
+    MaxPool2D,
     MeanSquaredError,
     ReLU,
     Sequential,
@@ -39,6 +43,16 @@ LAYERS = {
     "LayerNorm of pictures": (LayerNorm, (2, 2, 3)),
     "Flatten": (Flatten, (2, 3, 2)),
     "Flatten of vectors": (Flatten, (3,)),
+    "Conv2D": (lambda: Conv2D(2), (3, 4, 2)),
+    "Conv2D valid, stride": (lambda: Conv2D(3, 2, stride=2, padding="valid"), (5, 4, 1)),
+    "Conv2D same, stride": (lambda: Conv2D(1, 3, stride=2, bias=False), (4, 5, 2)),
+    "Conv2D even kernel": (lambda: Conv2D(2, 4, init="orthogonal"), (3, 3, 1)),
+    "Conv2D one pixel": (lambda: Conv2D(2, 3), (1, 1, 2)),
+    "MaxPool2D": (MaxPool2D, (4, 5, 2)),
+    "MaxPool2D overlapping": (lambda: MaxPool2D(3, stride=2), (5, 5, 1)),
+    "AveragePool2D": (AveragePool2D, (5, 4, 2)),
+    "AveragePool2D overlapping": (lambda: AveragePool2D(3, stride=1), (4, 4, 1)),
+    "GlobalAveragePool2D": (GlobalAveragePool2D, (3, 2, 2)),
     "ReLU": (ReLU, (3,)),
     "LeakyReLU": (LeakyReLU, (3,)),
     "LeakyReLU alpha 0.7": (lambda: LeakyReLU(0.7), (3,)),
@@ -123,6 +137,15 @@ def draw_biases(net, rng):
         if spec.kind == "bias":
             draws = rng.standard_normal(spec.shape).astype(net.dtype)
             net.params.views[spec.name] += 0.4 * draws
+
+
+def keras_padding(shape, kernel, stride):
+    """Return the zeros (left, right, top, bottom) of Keras's "same"."""
+    pads = []
+    for n in (shape[1], shape[0]):
+        total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
+        pads += [total // 2, total - total // 2]
+    return pads
 
 
 def surrounded(make, in_shape, n_out=2, seed=0, dtype=np.float64):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nn.cases import LAYERS, LOSSES, draw_biases
+from nn.cases import LAYERS, LOSSES, draw_biases, keras_padding
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     GELU,
@@ -23,11 +23,40 @@ from plainnet.nn import (
 )
 
 
-class ChannelsLast(torch.nn.BatchNorm2d):
-    """PyTorch's batch norm for channels-last pictures."""
+def channels_last(kind):
+    """Return PyTorch's layer for channels-last pictures."""
+
+    class ChannelsLast(kind):
+        def forward(self, X):
+            return super().forward(X.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    return ChannelsLast
+
+
+class Convolution(torch.nn.Conv2d):
+    """PyTorch's convolution with the padding of Keras."""
+
+    def __init__(self, *args, same=True, **options):
+        super().__init__(*args, **options)
+        self.same = same
 
     def forward(self, X):
-        return super().forward(X.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        k, s = self.kernel_size[0], self.stride[0]
+        pads = keras_padding(X.shape[2:], k, s) if self.same else [0] * 4
+        return super().forward(torch.nn.functional.pad(X, pads))
+
+
+class GlobalAverage(torch.nn.Module):
+    """PyTorch's mean of each channel."""
+
+    def forward(self, X):
+        return X.mean(dim=(1, 2))
+
+
+BatchNorm2d = channels_last(torch.nn.BatchNorm2d)
+Conv2d = channels_last(Convolution)
+MaxPool2d = channels_last(torch.nn.MaxPool2d)
+AvgPool2d = channels_last(torch.nn.AvgPool2d)
 
 
 # PyTorch equivalents of the layers.
@@ -39,10 +68,20 @@ TORCH = {
     "Dropout of pictures": lambda: torch.nn.Dropout(0.3),
     "BatchNorm": lambda: torch.nn.BatchNorm1d(3),
     "BatchNorm options": lambda: torch.nn.BatchNorm1d(3, momentum=0.5, eps=0.1),
-    "BatchNorm of pictures": lambda: ChannelsLast(2),
+    "BatchNorm of pictures": lambda: BatchNorm2d(2),
     "LayerNorm": lambda: torch.nn.LayerNorm(4),
     "LayerNorm options": lambda: torch.nn.LayerNorm(4, eps=0.1),
     "LayerNorm of pictures": lambda: torch.nn.LayerNorm(3),
+    "Conv2D": lambda: Conv2d(2, 2, 3),
+    "Conv2D valid, stride": lambda: Conv2d(1, 3, 2, stride=2, same=False),
+    "Conv2D same, stride": lambda: Conv2d(2, 1, 3, stride=2, bias=False),
+    "Conv2D even kernel": lambda: Conv2d(1, 2, 4),
+    "Conv2D one pixel": lambda: Conv2d(2, 2, 3),
+    "MaxPool2D": lambda: MaxPool2d(2),
+    "MaxPool2D overlapping": lambda: MaxPool2d(3, 2),
+    "AveragePool2D": lambda: AvgPool2d(2),
+    "AveragePool2D overlapping": lambda: AvgPool2d(3, 1),
+    "GlobalAveragePool2D": GlobalAverage,
     "Flatten": torch.nn.Flatten,
     "Flatten of vectors": torch.nn.Flatten,
     "ReLU": torch.nn.ReLU,
@@ -90,6 +129,7 @@ def gradients(net, twin, X, dZ, train):
     for i, layer in enumerate(net.layers):
         named = zip(("weight", "bias"), layer.specs, strict=False)
         ours |= {f"{i}.{name}": net.params.grads[f"{layer.name}.{v.name}"] for name, v in named}
+    ours = {name: np.moveaxis(g, -1, 1) if g.ndim == 4 else g for name, g in ours.items()}
     assert list(ours) == list(by_name)
     pairs = [(ours[name], by_name[name]) for name in ours] + [(dX, X_there.grad.numpy())]
     return (Z, there.detach().numpy()), pairs
@@ -107,7 +147,7 @@ def test_outputs_and_gradients_of_every_layer(name, train, dtype, within):
     net, twin = pair(
         [BatchNorm() if pictures else Dense(n), make(), Flatten(), Dense(2)],
         [
-            ChannelsLast(n) if pictures else torch.nn.Linear(n, n),
+            BatchNorm2d(n) if pictures else torch.nn.Linear(n, n),
             TORCH[name](),
             torch.nn.Flatten(),
             torch.nn.Linear(width, 2),
@@ -214,7 +254,7 @@ def test_custom_layer_raises():
     net = Sequential([Dense(2), Scale()], n_in=2)
     wanted = (
         "PyTorch has no names for the parameters of Scale 'scale1', only for those of Dense, "
-        "BatchNorm, LayerNorm"
+        "Conv2D, BatchNorm, LayerNorm"
     )
     for call in (net.to_torch_state, lambda: net.load_torch_state({})):
         with pytest.raises(PlainnetError) as caught:

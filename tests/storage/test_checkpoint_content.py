@@ -274,13 +274,13 @@ SETTINGS = {
     "units": ("hidden", [2**40], "its options describe a network of at least"),
     "units of this data": ("hidden", [7], "its options describe a network of at least"),
     "layers": ("hidden", [1] * 10**5, "its options describe a network of at least"),
-    "half a unit": ("hidden", [2.5], "should be a list of whole numbers"),
-    "a word": ("epochs", "5", "should be a whole number"),
+    "half a unit": ("hidden", [2.5], "hidden must be a sequence of whole numbers such as (8, 8)"),
+    "a word": ("epochs", "5", "epochs must be a whole number"),
     "sense": ("test_fraction", 1.5, "test_fraction must be a number in"),
-    "kind": ("kind", {"a": 3}, "field 'a' of 'kind' of 'config' of the checkpoint should be"),
+    "kind": ("kind", {"a": 3}, "kind must be a mapping of column to kind"),
     "unknown": ("more", 1, "unknown field 'more'"),
-    "a rate": ("lr", True, "should be a finite number"),
-    "a flag": ("strict", 1, "should be true or false"),
+    "a rate": ("lr", True, "lr must be a number"),
+    "a flag": ("strict", 1, "strict must be True or False"),
 }
 
 

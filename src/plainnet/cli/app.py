@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from inspect import cleandoc
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,82 +29,20 @@ _EPILOGUE = "Every command takes --help, and --debug to see where an error comes
 
 _GREEDY = ("--hidden", "--activation")  # options that take all values after them
 
-# The help of each command, whose function is plainnet.cli.commands.NAME:NAME.
-_COMMANDS = {
-    "demo": """Train on built-in data: a survey of introverts, and drawings of pandas and bears.
-
-    plainnet demo
-    plainnet demo introverts --out-dir models
-    """,
-    "train": """Train on a table, or on a folder that holds a folder of pictures for each class.
-
-    plainnet train survey.csv --target Personality
-    plainnet train houses.parquet --target price --hidden 32 16 --epochs 200
-    plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size full
-    plainnet train survey.csv --checkpoint-every 5
-    plainnet train --resume survey.run
-
-    Ctrl-C ends the training early, keeps the model, and shows how to resume.
-    """,
-    "search": """Search for options by cross-validation, and train with the best.
-
-    plainnet search survey.csv --target Personality --trials 30
-    plainnet search survey.csv --method halving --out survey.safetensors
-    plainnet search pictures/ --optimizer sgd --hidden 8 8 8 --trials 10
-
-    It searches hidden layers, learning rate, L2 penalty (for adamw weight decay),
-    dropout and batch size, except for options that are given, and shows the command
-    that trains with the best. Ctrl-C ends the search and shows the table so far.
-    """,
-    "predict": """Predict with a model: the rows of a table, a picture, or the pictures of a folder.
-
-    plainnet predict survey.safetensors new.csv --out predictions.csv
-
-    Without --out the predictions are shown, or written as CSV if the output is piped.
-    """,
-    "evaluate": """Evaluate a model on data with known answers.
-
-    plainnet evaluate survey.safetensors held-out.csv
-    plainnet evaluate pictures.safetensors folder/ --json
-    """,
-    "explain": """Explain one prediction, or show the importance of each column.
-
-    plainnet explain survey.safetensors survey.csv --row 3
-    plainnet explain survey.safetensors survey.csv --row 3 --html row-3.html
-    plainnet explain pictures.safetensors panda.jpg --label pandas
-    plainnet explain survey.safetensors held-out.csv
-
-    Without --row: permutation importance, and the most confident mistakes.
-    """,
-    "doctor": """Diagnose data, a network and its training, and suggest fixes.
-
-    plainnet doctor survey.csv --target Personality --lr 0.1
-    plainnet doctor survey.safetensors held-out.csv
-
-    It trains as plainnet train does and keeps nothing. The exit code is 1 if there is a
-    problem.
-    """,
-    "summary": """Show the content of a model file: network, inputs, target, training and results.
-
-    plainnet summary survey.safetensors
-    """,
-    "report": """Write a report on a model as one HTML file, which any browser shows offline.
-
-    plainnet report survey.safetensors
-    plainnet report survey.safetensors held-out.csv --out survey.html
-    """,
-    "export": """Export a model to ONNX, Python or a web page.
-
-    plainnet export survey.safetensors --onnx survey.onnx
-    plainnet export survey.safetensors --python survey.py --html survey.html
-    """,
-    "gradcheck": """Check the gradients of a model against finite differences on a few rows of data.
-
-    plainnet gradcheck survey.safetensors survey.csv
-
-    The exit code is 1 if a gradient is wrong.
-    """,
-}
+# The module of each command holds its function, and its help as docstring.
+_COMMANDS = (
+    "demo",
+    "train",
+    "search",
+    "predict",
+    "evaluate",
+    "explain",
+    "doctor",
+    "summary",
+    "report",
+    "export",
+    "gradcheck",
+)
 
 
 def make_app() -> App:
@@ -120,10 +58,16 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(negative=""),
     )
-    for order, (name, text) in enumerate(_COMMANDS.items()):
+    for order, name in enumerate(_COMMANDS):
         function = f"plainnet.cli.commands.{name}:{name}"
-        app.command(function, name=name, help=cleandoc(text), sort_key=order, config=_from_toml)
+        app.command(function, name=name, help=_help(name), sort_key=order, config=_from_toml)
     return app
+
+
+def _help(name: str) -> str:
+    """Return the docstring of a command's module, without importing it."""
+    source = (files("plainnet.cli.commands") / f"{name}.py").read_text(encoding="utf-8")
+    return source.split('"""', 2)[1]
 
 
 def run(tokens: Sequence[str]) -> int:

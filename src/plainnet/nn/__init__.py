@@ -14,6 +14,7 @@ from plainnet.nn.activations import (
     Tanh,
     activation,
 )
+from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
@@ -36,17 +37,21 @@ __all__ = [
     "LAYERS",
     "LOSSES",
     "Activation",
+    "AveragePool2D",
     "BatchNorm",
     "BinaryCrossEntropy",
+    "Conv2D",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool2D",
     "Huber",
     "Identity",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Loss",
+    "MaxPool2D",
     "MeanSquaredError",
     "ParameterSpec",
     "Parameters",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
+from plainnet.nn.convolution import MaxPool2D
 from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
@@ -165,7 +166,7 @@ def gradcheck(
         for layer in net.layers:
             Z = layer.forward(Z, True)
             if layer.has_kink:
-                sides.append(Z > 0)
+                sides.append(layer.winner if isinstance(layer, MaxPool2D) else Z > 0)
         return *loss(Z, y, weight), sides
 
     value, dZ, _ = evaluate()

@@ -18,10 +18,13 @@ def _normal(std: float) -> Draw:
 
 
 def _scaled(gain: float, both: bool = False, uniform: bool = False) -> Draw:
-    """Variance gain / fan, the fan being n_in or the mean of n_in and n_out."""
+    """Variance gain / fan, the fan being n_in or the mean of n_in and n_out.
+
+    In a convolution, a number has an input for each pixel of the kernel.
+    """
 
     def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        n_out, n_in = shape
+        n_out, n_in = shape[0] * math.prod(shape[1:-1]), math.prod(shape[1:])
         variance = gain / ((n_in + n_out) / 2 if both else n_in)
         if uniform:
             limit = math.sqrt(3 * variance)
@@ -32,10 +35,10 @@ def _scaled(gain: float, both: bool = False, uniform: bool = False) -> Draw:
 
 
 def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    n_out, n_in = shape
-    Q, R = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    n_out, n_in = shape[0], math.prod(shape[1:])
+    Q, R = np.linalg.qr(rng.standard_normal((max(n_out, n_in), min(n_out, n_in))))
     Q = Q * np.where(np.diag(R) < 0, -1.0, 1.0)  # without the signs Q is not uniformly distributed
-    return Q if n_out >= n_in else Q.T
+    return (Q if n_out >= n_in else Q.T).reshape(shape)
 
 
 def _constant(value: float) -> Draw:
@@ -74,7 +77,8 @@ def initializer(name: str) -> Draw:
     Returns
     -------
     callable
-        ``draw(shape, rng)`` gives a float64 array; weights have shape (n_out, n_in).
+        ``draw(shape, rng)`` gives a float64 array; weights have shape (n_out, n_in), or
+        (n_out, height, width, n_in).
 
     Raises
     ------

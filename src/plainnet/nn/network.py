@@ -513,6 +513,11 @@ class Sequential:
         PlainnetError
             If a layer has parameters that no layer of PyTorch has.
 
+        Notes
+        -----
+        PyTorch's pictures are channels first. If pixels and channels are flattened, the network
+        there must permute (m, channels, height, width) to (m, height, width, channels) before.
+
         Examples
         --------
         >>> state = mlp(3, hidden=(4,)).to_torch_state()
@@ -557,7 +562,7 @@ class Sequential:
         """Return the views under PyTorch's names, and zeros for the counts that only it has."""
         views = {}
         for i, layer in enumerate(self.layers):
-            arrays = [getattr(layer, spec.name) for spec in layer.specs]
+            arrays = [_channels_first(getattr(layer, spec.name)) for spec in layer.specs]
             if len(layer.torch_names) < len(arrays):
                 known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(
@@ -565,6 +570,8 @@ class Sequential:
                     f"{layer.name!r}, only for those of {known}"
                 )
             for name, view in zip_longest(layer.torch_names, arrays):
+                if view is None and name == "bias":
+                    continue  # a convolution without one
                 views[f"{i}.{name}"] = np.zeros((), np.int64) if view is None else view
         return views
 
@@ -667,6 +674,11 @@ def mlp(
         layers += [Dense(units, init), *[BatchNorm()] * batch_norm, *[LayerNorm()] * layer_norm]
         layers += [activations.activation(name), *[Dropout(dropout)] * drops]
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
+
+
+def _channels_first(view: Array) -> Array:
+    """Return a kernel in the order of PyTorch, and other arrays unchanged."""
+    return np.moveaxis(view, -1, 1) if view.ndim == 4 else view
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -71,6 +71,11 @@ def page(
         "contents": (),
         **context,
     }
+    return render(template, package, **variables)
+
+
+def render(template: str, package: str = "plainnet.report", **variables: Any) -> str:
+    """Render a template of a package, or of this one; text is escaped."""
     return _environment(package).get_template(template).render(variables)
 
 

@@ -11,7 +11,10 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.report.html import render
+
 Floats = NDArray[np.float64]
+_Points = list[tuple[float, float]]
 SERIES = 6  # lines that can be distinguished in one chart
 _POINTS = 500  # points of a line or a scatter plot; more make no visible difference
 _WIDTH, _HEIGHT = 288, 216  # small, so that the text stays readable on a phone
@@ -79,7 +82,7 @@ def line_chart(
     for i, (x, y) in enumerate(points):
         plot.line(x, y, f"series{i + 1}", dash=_DASHES[i])
         if dots or len(x) == 1:  # a single point makes no line
-            plot.dots(x, y, f"series{i + 1}", radius=2.2)
+            plot.dots.append((f"series{i + 1}", plot.points(x, y), 2.2, 1))
     if mark is not None:
         plot.line([mark, mark], [y_axis.low, y_axis.high], "soft", width=1, dash="3 3")
     return plot.chart(caption, tuple(line.label for line in series))
@@ -91,7 +94,7 @@ def scatter_plot(caption: Caption, x: ArrayLike, y: ArrayLike) -> Chart:
     axis = _linear_axis(*_padded(np.concatenate([chosen_x, chosen_y])))
     plot = _Plot(axis, axis)
     plot.line([axis.low, axis.high], [axis.low, axis.high], "soft", width=1, dash="3 3")
-    plot.dots(chosen_x, chosen_y, "series1", radius=2, opacity=0.6)
+    plot.dots.append(("series1", plot.points(chosen_x, chosen_y), 2, 0.6))
     return plot.chart(caption)
 
 
@@ -100,7 +103,9 @@ def histogram(caption: Caption, edges: ArrayLike, counts: ArrayLike) -> Chart:
     heights = np.asarray(counts, np.float64)
     at = np.asarray(edges, np.float64)
     plot = _Plot(_linear_axis(*_padded(at)), _linear_axis(0, 1.05 * heights.max(), integers=True))
-    plot.bars(at, heights, "series1")
+    x, y = plot.x(at), plot.y(heights)
+    for left, right, top in zip(x, x[1:], y, strict=False):
+        plot.bars.append((left, top, round(right - left, 1), round(_BOTTOM - top, 1)))
     return plot.chart(caption)
 
 
@@ -124,12 +129,13 @@ class _Axis:
     labels: list[str]
     log: bool = False
 
-    def scaled(self, values: ArrayLike, start: float, end: float) -> Floats:
-        """Return the positions of values between the positions of both ends."""
+    def scaled(self, values: ArrayLike, start: float, end: float) -> list[float]:
+        """Return the positions of values between the positions of both ends, to a tenth."""
         low, high, at = self.low, self.high, np.asarray(values, np.float64)
         if self.log:
             low, high, at = math.log(low), math.log(high), np.log(at)
-        return start + (end - start) * (at - low) / (high - low)
+        positions = start + (end - start) * (at - low) / (high - low)
+        return [float(position) for position in positions.round(1)]
 
 
 def _padded(values: Floats) -> tuple[float, float]:
@@ -169,73 +175,35 @@ def _log_axis(values: Floats) -> _Axis:
 
 @final
 class _Plot:
-    """The marks of one chart."""
+    """The marks of one chart in pixels, which the template chart.svg draws."""
+
+    width, height, top, right, bottom = _WIDTH, _HEIGHT, _TOP, _RIGHT, _BOTTOM
 
     def __init__(self, x_axis: _Axis, y_axis: _Axis) -> None:
-        self.x_axis, self.y_axis, self.marks = x_axis, y_axis, list[str]()
+        self.x_axis, self.y_axis = x_axis, y_axis
+        self.lines: list[tuple[str, _Points, float, str]] = []  # color, points, width, dashes
+        self.dots: list[tuple[str, _Points, float, float]] = []  # color, points, radius, opacity
+        self.bars: list[tuple[float, ...]] = []  # left, top, width, height
         self.left = 26 + 6.5 * max(map(len, y_axis.labels), default=0)
 
-    def x(self, values: ArrayLike) -> Floats:
+    def x(self, values: ArrayLike) -> list[float]:
         return self.x_axis.scaled(values, self.left, _RIGHT)
 
-    def y(self, values: ArrayLike) -> Floats:
+    def y(self, values: ArrayLike) -> list[float]:
         return self.y_axis.scaled(values, _BOTTOM, _TOP)
+
+    def points(self, x: ArrayLike, y: ArrayLike) -> _Points:
+        return list(zip(self.x(x), self.y(y), strict=True))
 
     def line(
         self, x: ArrayLike, y: ArrayLike, color: str, width: float = 1.8, dash: str = ""
     ) -> None:
         """Connect points."""
-        d = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(self.x(x), self.y(y), strict=True))
-        dashes = f' stroke-dasharray="{dash}"' if dash else ""
-        self.marks.append(
-            f'<path class="s-{color}" d="M{d}" fill="none" stroke-width="{width}"{dashes}/>'
-        )
-
-    def dots(
-        self, x: ArrayLike, y: ArrayLike, color: str, radius: float, opacity: float = 1
-    ) -> None:
-        """Draw points."""
-        for a, b in zip(self.x(x), self.y(y), strict=True):
-            at = f'cx="{a:.1f}" cy="{b:.1f}" r="{radius}"'
-            self.marks.append(f'<circle class="f-{color}" {at} fill-opacity="{opacity}"/>')
-
-    def bars(self, edges: Floats, heights: Floats, color: str) -> None:
-        """Draw a bar on the x axis between each two edges."""
-        x = self.x(edges)
-        for left, width, top in zip(x, np.diff(x), self.y(heights), strict=False):
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{_BOTTOM - top:.1f}"'
-            self.marks.append(f'<rect class="f-{color} s-paper" {box} stroke-width="0.6"/>')
+        self.lines.append((color, self.points(x, y), width, dash))
 
     def chart(self, caption: Caption, legend: tuple[str, ...] = ()) -> Chart:
         """Return the marks with axes, grid and description."""
-        from markupsafe import escape
-
         across = list(zip(self.x(self.x_axis.ticks), self.x_axis.labels, strict=True))
         up = list(zip(self.y(self.y_axis.ticks), self.y_axis.labels, strict=True))
-        left, end = f"{self.left:.1f}", f"{self.left - 4:.1f}"
-        grid = [f"M{x:.1f} {_BOTTOM}V{_TOP}" for x, _ in across]
-        grid += [f"M{left} {y:.1f}H{_RIGHT}" for y, _ in up]
-        frame = [f"M{left} {_TOP}V{_BOTTOM}H{_RIGHT}"]
-        frame += [f"M{x:.1f} {_BOTTOM}v4" for x, _ in across]
-        frame += [f"M{left} {y:.1f}h-4" for y, _ in up]
-        name, title, description, x_label, y_label = map(escape, caption)
-        middle = (_TOP + _BOTTOM) / 2
-        svg = "\n".join([
-            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="11" '
-            f'aria-labelledby="{name}-title {name}-description">',
-            f'<title id="{name}-title">{title}</title>',
-            f'<desc id="{name}-description">{description}</desc>',
-            f'<path class="s-rule" d="{"".join(grid)}" fill="none" stroke-width="0.6"/>',
-            *self.marks,
-            f'<path class="s-soft" d="{"".join(frame)}" fill="none" stroke-width="0.8"/>',
-            '<g class="f-ink" text-anchor="middle">',
-            *[f'<text x="{x:.1f}" y="{_BOTTOM + 16}">{label}</text>' for x, label in across],
-            f'<text x="{(self.left + _RIGHT) / 2:.1f}" y="{_HEIGHT - 4}">{x_label}</text>',
-            f'<text transform="translate(10 {middle}) rotate(-90)">{y_label}</text>',
-            "</g>",
-            '<g class="f-ink" text-anchor="end">',
-            *[f'<text x="{end}" y="{y + 4:.1f}" dx="-2">{label}</text>' for y, label in up],
-            "</g>",
-            "</svg>",
-        ])  # fmt: skip
+        svg = render("chart.svg", caption=caption, plot=self, across=across, up=up)
         return Chart(caption, svg, legend, _DASHES[: len(legend)])

@@ -31,11 +31,8 @@ _REASON = 500  # characters of the reason why a file cannot be used
 _ARRAYS = ("theta", "sums", "best.theta", "best.loss", *(f"history.{name}" for name in COLUMNS))
 _FINITE = ("theta", "best.theta", "best.loss", "history.loss", "history.val_loss", "history.lr")
 _EVERY_EPOCH = ("loss", "lr", "seconds")  # columns of the history without gaps
-_STATE_LISTS = {  # of each generator: the lists in its state, their length and bits
-    "MT19937": (("key", 624, 32),),
-    "Philox": (("counter", 4, 64), ("key", 2, 64)),
-    "SFC64": (("state", 4, 64),),
-}
+_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+_MOST = {"state": 2**128 - 1, "inc": 2**128 - 1, "pos": 624, "buffer_pos": 4, "has_uint32": 1}
 
 Warn = Callable[[str], object]
 
@@ -281,22 +278,21 @@ def check_header(header: Mapping[str, Any]) -> None:
 
 def _check_generator(state: JsonReader) -> None:
     """Refuse a state that NumPy would accept and then read beyond, or repeat one number from."""
-    kind, inner = state.text("bit_generator"), state.part("state")
-    if kind in ("PCG64", "PCG64DXSM"):
-        inner.whole("state", 0, 2**128 - 1)
-        if inner.whole("inc", 0, 2**128 - 1) % 2 == 0:  # its numbers could all be the same
-            raise ModelFileError(f"'inc' of {state.where} should be odd")
-    for name, n, bits in _STATE_LISTS.get(kind, ()):
-        inner.wholes(name, 0, 2**bits - 1, n)
-    if kind == "MT19937":
-        inner.whole("pos", 0, 624)
-        return
-    if kind == "Philox":
-        state.wholes("buffer", 0, 2**64 - 1, 4)
-        state.whole("buffer_pos", 0, 4)
-    if kind in ("PCG64", "PCG64DXSM", "Philox", "SFC64"):
-        state.whole("has_uint32", 0, 1)
-        state.whole("uinteger", 0, 2**32 - 1)
+    if (kind := state.text("bit_generator")) in _GENERATORS:
+        _check_state(state, getattr(np.random, kind)(0).state)
+
+
+def _check_state(state: JsonReader, valid: Mapping[str, Any]) -> None:
+    """Compare a part of a generator's state with that of a new generator."""
+    for name, value in valid.items():
+        if isinstance(value, dict):
+            _check_state(state.part(name), value)
+        elif isinstance(value, np.ndarray):
+            state.wholes(name, 0, np.iinfo(value.dtype).max, len(value))
+        elif isinstance(value, int):
+            n = state.whole(name, 0, _MOST.get(name, 2**32 - 1))
+            if name == "inc" and n % 2 == 0:  # its numbers could all be the same
+                raise ModelFileError(f"'inc' of {state.where} should be odd")
 
 
 def _check_arrays(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:

@@ -56,6 +56,11 @@ class JsonReader:
         if unknown:
             raise damaged(f"{self.where} has the unknown field {shortened(unknown[0])}")
 
+    def exactly(self, *keys: str) -> Mapping[str, Any]:
+        """Return the fields; refuse others than `keys`, and the absence of one."""
+        self.only(*keys)
+        return {key: self._get(key) for key in keys}
+
     def text(self, key: str, options: Collection[str] | None = None) -> str:
         """Return the text of field `key`, one of `options` where they are given."""
         value: str = self.typed(key, str)

@@ -1,4 +1,8 @@
-"""``plainnet demo``: train both applications on built-in data."""
+"""Train on built-in data: a survey of introverts, and drawings of pandas and bears.
+
+plainnet demo
+plainnet demo introverts --out-dir models
+"""
 
 import io
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""``plainnet evaluate``: evaluate a trained model on data with known answers."""
+"""Evaluate a model on data with known answers.
+
+plainnet evaluate survey.safetensors held-out.csv
+plainnet evaluate pictures.safetensors folder/ --json
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,12 @@
-"""``plainnet explain``: explain one prediction step by step, or the importance of each column."""
+"""Explain one prediction, or show the importance of each column.
+
+plainnet explain survey.safetensors survey.csv --row 3
+plainnet explain survey.safetensors survey.csv --row 3 --html row-3.html
+plainnet explain pictures.safetensors panda.jpg --label pandas
+plainnet explain survey.safetensors held-out.csv
+
+Without --row: permutation importance, and the most confident mistakes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

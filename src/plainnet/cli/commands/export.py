@@ -1,4 +1,8 @@
-"""``plainnet export``: write a model in other formats."""
+"""Export a model to ONNX, Python or a web page.
+
+plainnet export survey.safetensors --onnx survey.onnx
+plainnet export survey.safetensors --python survey.py --html survey.html
+"""
 
 from dataclasses import make_dataclass
 from pathlib import Path

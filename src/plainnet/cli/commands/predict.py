@@ -1,4 +1,9 @@
-"""``plainnet predict``: predict with a trained model, and show a table or write CSV."""
+"""Predict with a model: the rows of a table, a picture, or the pictures of a folder.
+
+plainnet predict survey.safetensors new.csv --out predictions.csv
+
+Without --out the predictions are shown, or written as CSV if the output is piped.
+"""
 
 import csv
 import io

@@ -1,4 +1,8 @@
-"""``plainnet report``: a report on a model as one HTML file."""
+"""Write a report on a model as one HTML file, which any browser shows offline.
+
+plainnet report survey.safetensors
+plainnet report survey.safetensors held-out.csv --out survey.html
+"""
 
 import shlex
 from collections.abc import Sequence

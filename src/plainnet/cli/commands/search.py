@@ -1,4 +1,13 @@
-"""``plainnet search``: search for options by cross-validation."""
+"""Search for options by cross-validation, and train with the best.
+
+plainnet search survey.csv --target Personality --trials 30
+plainnet search survey.csv --method halving --out survey.safetensors
+plainnet search pictures/ --optimizer sgd --hidden 8 8 8 --trials 10
+
+It searches hidden layers, learning rate, L2 penalty (for adamw weight decay),
+dropout and batch size, except for options that are given, and shows the command
+that trains with the best. Ctrl-C ends the search and shows the table so far.
+"""
 
 import shlex
 from collections.abc import Sequence

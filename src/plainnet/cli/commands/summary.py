@@ -1,4 +1,7 @@
-"""``plainnet summary``: show the content of a model file."""
+"""Show the content of a model file: network, inputs, target, training and results.
+
+plainnet summary survey.safetensors
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,13 @@
-"""``plainnet train``: train on a table or a folder of pictures, and save a model file."""
+"""Train on a table, or on a folder that holds a folder of pictures for each class.
+
+plainnet train survey.csv --target Personality
+plainnet train houses.parquet --target price --hidden 32 16 --epochs 200
+plainnet train pictures/ --size 64 --optimizer sgd --lr 0.02 --batch-size full
+plainnet train survey.csv --checkpoint-every 5
+plainnet train --resume survey.run
+
+Ctrl-C ends the training early, keeps the model, and shows how to resume.
+"""
 
 import shlex
 from contextlib import nullcontext
