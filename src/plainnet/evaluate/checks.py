@@ -134,7 +134,7 @@ def on_sample(unit: str) -> str:
 
 
 def sampled_rows(images: bool, m: int) -> list[Finding]:
-    """Report that copies are looked for in a sample of m rows."""
+    """Report that a sample of m rows is compared."""
     unit = "picture" if images else "row"
     if m <= MOST_ROWS:
         return []
@@ -142,7 +142,7 @@ def sampled_rows(images: bool, m: int) -> list[Finding]:
         Finding(
             f"sampled {unit}s",
             "note",
-            f"Copies and leaks are looked for{on_sample(unit)}.",
+            f"The {unit}s are compared with each other{on_sample(unit)}.",
             f"{m:,} {unit}s",
             "A sample of this size shows shares to a fraction of a percent.",
             "nothing; scores are those of all rows",
@@ -207,7 +207,7 @@ def contradictory_labels(case: Comparison, X: Array, y: Array) -> list[Finding]:
         return []
     unit = case.unit
     right = "entirely right" if case.target.task == "multilabel" else "right"
-    sampled = on_sample(unit) if len(X) > MOST_ROWS else ""
+    sampled = on_sample(unit) if len(X) < case.scores.rows else ""
     return [
         Finding(
             "contradictory labels",

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from plainnet.evaluate.row_hashes import (
     BLOCK,
@@ -28,6 +28,7 @@ from plainnet.evaluate.row_hashes import (
     Indices,
     are_in,
     count_distinct,
+    distinct,
     first_equal,
     hash_rows,
 )
@@ -77,42 +78,47 @@ class Matches(NamedTuple):
     near: NDArray[np.bool_]  # whether each is equal or near to one
 
 
-def contradictions(X: Array, y: ArrayLike) -> Contradictions:
+def contradictions(X: Array, y: Array) -> Contradictions:
     """Find equal rows with different labels, of which only the most frequent label can be right."""
-    [some] = sample_rows(X)
-    row = first_equal(hash_rows(X[some]))
-    pair = first_equal(hash_rows(np.column_stack([row, hash_rows(np.asarray(y)[some])])))
+    row = first_equal(hash_rows(X))
+    pair = first_equal(hash_rows(np.column_stack([row, hash_rows(y)])))
     sizes, most = np.bincount(row), np.zeros(int(row.max()) + 1, np.int64)
     np.maximum.at(most, row, np.bincount(pair)[pair])
     mixed = sizes > most
-    return Contradictions(int(sizes[mixed].sum()), int(mixed.sum()), float(most.sum() / len(row)))
+    return Contradictions(int(sizes[mixed].sum()), int(mixed.sum()), float(most.sum() / len(X)))
 
 
 def count_copies(X: Array, schema: "Schema | None" = None) -> Copies:
     """Count the rows that repeat an earlier one."""
     rows = _normalize_spelling(X, schema)
-    [some] = sample_rows(rows)
-    hashes = hash_rows(X[some])
-    both = len(hashes) - count_distinct(near_duplicate_groups(rows[some]))
-    equal = len(hashes) - count_distinct(hashes)
-    return Copies(equal, both - equal)
+    keys = _near_keys(rows)[0]
+    equal = len(X) - count_distinct(keys[0] if rows is X else hash_rows(X))
+    return Copies(equal, len(X) - count_distinct(_groups(rows, keys)) - equal)
 
 
 def match_rows(train: Array, X: Array, schema: "Schema | None" = None) -> Matches:
     """Find the rows that repeat one of `train`."""
     known, rows = _normalize_spelling(train, schema), _normalize_spelling(X, schema)
     given, some = sample_rows(known, rows)
-    equal = are_in(hash_rows(X[some]), hash_rows(train[given]))
-    near = equal | _match_images(train[given], X[some]) if _are_images(X) else equal.copy()
-    for keys, others in zip(*_near_keys(known[given], rows[some]), strict=True):
-        near |= are_in(others, keys)
+    known_keys, keys = _near_keys(known[given], rows[some])
+    equal, *near = map(are_in, keys, known_keys)
+    near = np.any([equal, *near], axis=0)
+    if _are_images(X):
+        near |= _match_images(train[given], X[some])
+    if rows is not X:
+        equal = are_in(hash_rows(X[some]), hash_rows(train[given]))
     return Matches(some, equal, near)
 
 
 def near_duplicate_groups(X: Array) -> Indices:
     """Return for each row the number of the first row of its group of equal and near rows."""
+    return _groups(X, _near_keys(X)[0])
+
+
+def _groups(X: Array, keys: list[Hashes]) -> Indices:
+    """Return the groups of rows with a key in common, or of images with nearly the same hash."""
     each = np.arange(len(X))
-    pairs = [(each, first_equal(keys)) for keys in _near_keys(X)[0]]
+    pairs = [(each, first_equal(one)) for one in keys]
     a, b = map(np.concatenate, zip(*pairs, *_near_images(X), strict=True))
     first = each
     while (apart := first[a] != first[b]).any():
@@ -130,8 +136,8 @@ def sample_rows(*tables: Array) -> list[Rows]:
     if m <= MOST_ROWS:
         return [slice(None)] * len(tables)
     flat = [X.reshape(len(X), -1) for X in tables]
-    direction = np.random.default_rng(0).standard_normal((flat[0].shape[1], 1))
-    order = np.argsort(np.concatenate([_project(X, direction)[:, 0] for X in flat]), kind="stable")
+    direction = np.random.default_rng(0).standard_normal(flat[0].shape[1], np.float32)
+    order = np.argsort(np.concatenate([_project(X, direction) for X in flat]))
     starts = np.linspace(0, m - size, _SLICES).astype(np.int64)
     chosen = np.zeros(m, np.bool_)
     chosen[order[starts[:, None] + np.arange(size)]] = True
@@ -157,19 +163,26 @@ def _near_keys(known: Array, *others: Array) -> list[list[Hashes]]:
     keys = [[hash_rows(X)] for X in tables]
     if _are_images(known):
         return keys
-    spread = known.std(axis=0, dtype=np.float64)
+    spread = _spread(known)
     spread[spread == 0] = 1
     directions = np.random.default_rng(0).standard_normal((known.shape[1], DIRECTIONS))
     projections = [_project(X, directions / spread[:, None]) for X in tables]
-    width = cell_width(projections[0][np.unique(first_equal(keys[0][0]))])
+    width = cell_width(projections[0][distinct(first_equal(keys[0][0]))])
     if width is not None:
         for some, Z in zip(keys, projections, strict=True):
             some += cells(Z / width)
     return keys
 
 
-def _project(X: Array, directions: Floats) -> Floats:
-    """Return X @ directions in float64, without a copy of X in it."""
+def _spread(X: Array) -> Floats:
+    """Return X.std(axis=0) in float64, without a copy of X in it."""
+    mean, starts = X.mean(axis=0, dtype=np.float64), range(0, len(X), BLOCK)
+    squares = sum(np.square(X[start : start + BLOCK] - mean).sum(axis=0) for start in starts)
+    return np.asarray(np.sqrt(squares / len(X)))
+
+
+def _project(X: Array, directions: Array) -> Array:
+    """Return X @ directions, without a copy of X in another type."""
     starts = range(0, len(X), BLOCK)
     return np.concatenate([X[start : start + BLOCK] @ directions for start in starts])
 
@@ -188,7 +201,7 @@ def cell_width(Z: Floats) -> float | None:
 
 def _n_shared(Z: Floats) -> int:
     """Count the rows that share a cell with an earlier one."""
-    return len(Z) - count_distinct(cells(Z)[0])
+    return len(Z) - count_distinct(hash_rows(np.floor(Z)))
 
 
 def cells(Z: Floats) -> list[Hashes]:

@@ -38,6 +38,7 @@ Array = NDArray[Any]
 BITS, PART = "rows.bits", "rows.part"  # names of the two arrays in a model file
 SET = 0.2  # share of bits that are set
 MAX_GUESS = 0.02  # probability of guessing a training row, above which no filter is stored
+_NEGLIGIBLE = 1e-6  # probability, of which the exact value does not matter
 FEWEST = 100  # different rows, below which no filter is stored
 _DIGITS = 5  # of a standard deviation, kept when numbers are rounded
 _WORD = 16  # bits in one float32
@@ -86,8 +87,9 @@ def guess_probability(X: Array, schema: "Schema", every: Hashes) -> float:
         return repeated
     some, equal = X[:: -(-len(X) // MOST_ROWS)], 1.0
     for column in feature_spans(schema):
-        counts = counts_of(hash_rows(some[:, column.start : column.stop]))
-        equal *= float(np.square(counts / len(some)).sum())
+        if len(X) * equal > _NEGLIGIBLE:
+            counts = counts_of(hash_rows(some[:, column.start : column.stop]))
+            equal *= float(np.square(counts / len(some)).sum())
     return max(repeated, len(X) * equal)
 
 
@@ -123,23 +125,29 @@ def _filter(extras: dict[str, Array]) -> tuple[NDArray[np.bool_], float]:
 def hashes(X: Array, schema: "Schema") -> Hashes:
     """Return a hash of each row, the same in every model of a table.
 
-    Numbers are in the units of the table and rounded.
+    Numbers are in the units of the table and rounded; all other features are 0 or 1.
     """
-    scaled = [s for s in feature_spans(schema) if (s.mean, s.scale) != (0.0, 1.0)]
-    if not scaled:
-        return hash_rows(X if X.ndim > 2 else X.astype(np.float64))
-    columns, scale, mean = (
-        np.array(part) for part in zip(*((s.start, s.scale, s.mean) for s in scaled), strict=True)
-    )
-    step = np.array([10.0 ** (round(math.log10(s.scale)) - _DIGITS) for s in scaled])
+    if X.ndim != 2:
+        return hash_rows(X)
+    numbers = [span for span in feature_spans(schema) if span.kind == "number"]
+    columns = np.array([span.start for span in numbers], np.int64)
+    bits = np.delete(np.arange(X.shape[1]), columns)
+    scale, mean = (np.array([getattr(s, name) for s in numbers]) for name in ("scale", "mean"))
+    # unscaled numbers are not rounded
+    digits = [round(math.log10(s.scale)) - _DIGITS if s.scale != 1 else math.nan for s in numbers]
+    step = np.array([10.0**n for n in digits])
     blocks = []
     for start in range(0, max(len(X), 1), BLOCK):
-        F = X[start : start + BLOCK].astype(np.float64)
-        z = F[:, columns] * scale + mean
+        rows = X[start : start + BLOCK]
+        z = rows.take(columns, axis=1) * scale + mean
         with np.errstate(all="ignore"):
             rounded = np.round(z / step) * step
-        F[:, columns] = np.where(np.isfinite(rounded), rounded, z)
-        blocks.append(hash_rows(F))
+        z = np.where(np.isfinite(rounded), rounded, z) + 0.0  # makes -0 a 0
+        parts = (
+            np.ascontiguousarray(z).view(np.uint8),
+            np.packbits(rows.take(bits, axis=1) > 0, axis=1),
+        )
+        blocks.append(hash_rows(np.hstack(parts)))
     return np.concatenate(blocks)
 
 

@@ -1,5 +1,6 @@
 """Single examples: their names, their scores, and the removal of extreme examples."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,7 +23,7 @@ _NAMED = 5  # examples that are named; the others are counted
 class NamedExamples(NamedTuple):
     """Examples with known targets, named by the number of the row (from 1) or the image file."""
 
-    names: tuple[str, ...]
+    names: Sequence[Any] | Array
     X: Array
     y: Array
 
@@ -56,7 +57,7 @@ def read_rows(
         frame = read_frame(path)
         frame = drop_unlabeled(frame.set_axis(range(len(frame))), target.columns, notes)
         X = schema.transform(frame.drop(columns=list(target.columns)), notes)
-        return NamedExamples(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
+        return NamedExamples(frame.index.to_numpy() + 1, X, target.encode(frame))
     assert isinstance(schema, ImageSchema)
     images = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(images.skipped, path)
@@ -76,7 +77,7 @@ def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedE
         return rows
     notes.append(_describe_dropped(model, rows, np.flatnonzero(~usable)))
     kept = np.flatnonzero(usable)
-    return NamedExamples(tuple(rows.names[i] for i in kept), rows.X[kept], rows.y[kept])
+    return NamedExamples(np.asarray(rows.names)[kept], rows.X[kept], rows.y[kept])
 
 
 def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int64]) -> str:
@@ -84,7 +85,7 @@ def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int
     from plainnet.evaluate.feature_spans import feature_spans
 
     one, first = len(dropped) == 1, dropped[0]
-    names = ", ".join(rows.names[i] for i in dropped[:_NAMED])
+    names = ", ".join(str(rows.names[i]) for i in dropped[:_NAMED])
     if len(dropped) > _NAMED:
         names += f" and {len(dropped) - _NAMED:,} more"
     reason = f"{'its' if one else 'their'} values or predictions are too large to evaluate"
@@ -113,7 +114,7 @@ def read_usable(
     """Read examples with known targets, without those that `drop_extremes` drops."""
     rows = read_rows(model, path, strict=strict, progress=progress, notes=notes)
     kept = drop_extremes(model, rows, notes)
-    if not kept.names:
+    if not len(kept.X):
         model.forward(rows.X)  # raises an error that names the extreme number
         raise DataError(f"no row is left: {notes[-1]}")
     return kept
@@ -127,12 +128,12 @@ def drop_extreme_rows(
     if rows is None:
         return data
     numbers = numbers if len(numbers) else np.arange(len(rows.X))
-    named = NamedExamples(tuple(str(i + 1) for i in numbers), *rows)
+    named = NamedExamples(numbers + 1, *rows)
     kept = drop_extremes(model, named, notes)
     if kept is named:
         return data
-    index = np.array([int(name) - 1 for name in kept.names], np.int64)
-    fewer: dict[str, Any] = {part: kept.rows if kept.names else None, f"{part}_rows": index}
+    index = np.asarray(kept.names) - 1
+    fewer: dict[str, Any] = {part: kept.rows if len(index) else None, f"{part}_rows": index}
     return replace(data, notes=notes, **fewer)
 
 

@@ -45,9 +45,11 @@ def fit_regression(
     mean: Array = np.zeros(n, np.float32)
     scale: Array = np.ones(n, np.float32)
     if transform is None:
-        mean, scale = X.mean(axis=0), X.std(axis=0)
+        mean = X.mean(axis=0)
+        X = X - mean
+        scale = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))  # squares without a copy
         scale[scale == 0] = 1
-        X = (X - mean) / scale
+        X /= scale
     cost = _cross_entropy(task, X, y, (n_out, n), transform)
     steps = int(np.clip(_WORK // (4 * len(X) * W.size), _FEWEST_STEPS, _STEPS))
     theta = _minimize(cost, np.zeros(W.size + n_out), steps)
