@@ -24,6 +24,12 @@ def as_json(value: Any, n: int) -> Any:
     return value
 
 
+def numbered(items: Sequence[Any], numbers: Array | None) -> list[dict[str, Any]]:
+    """Return named tuples as JSON values, with the rows as ``--row`` counts them."""
+    rows = (one.row + 1 if numbers is None else int(numbers[one.row]) for one in items)
+    return [{**one._asdict(), "row": row} for one, row in zip(items, rows, strict=True)]
+
+
 def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
     """Return the indices of the n entries of largest absolute value, in their order."""
     flat = np.arange(values.size)

@@ -18,7 +18,7 @@ class GalleryItem:
     """A picture with its true and predicted class."""
 
     uri: str  # the pixels as a data: address
-    number: int  # among all pictures, from 1
+    number: int  # among all pictures, from 1, as `explain --row` counts
     true: str
     predicted: str
     probability: float  # of the predicted class
@@ -30,7 +30,12 @@ class GalleryItem:
 
 
 def gallery(
-    target: "Target", X: NDArray[np.uint8], y: NDArray[Any], A: NDArray[Any], most: int = 12
+    target: "Target",
+    X: NDArray[np.uint8],
+    y: NDArray[Any],
+    A: NDArray[Any],
+    numbers: NDArray[Any] | None = None,
+    most: int = 12,
 ) -> list[GalleryItem]:
     """Choose the most confident mistakes, then the least confident correct predictions."""
     P = np.column_stack([1 - A[:, 0], A[:, 0]]) if target.task == "binary" else A
@@ -43,7 +48,7 @@ def gallery(
     return [
         GalleryItem(
             png_uri(X[i]),
-            int(i) + 1,
+            int(i) + 1 if numbers is None else int(numbers[i]),
             classes[true[i]],
             classes[predicted[i]],
             float(probability[i]),

@@ -13,7 +13,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.nn.validation import check_range
+from plainnet.nn.validation import as_array, check_range
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
@@ -32,6 +32,7 @@ def fit_data(
     """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
     X, y = _checked_rows(net, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(X))
+    weight = None if weight is None else np.asarray(weight, like=y)
     if validation_data is not None:
         if validation_fraction:
             raise PlainnetError("fit takes validation_fraction or validation_data, not both")
@@ -43,7 +44,7 @@ def fit_data(
         return X, y, weight, _checked_rows(net, loss, X_val, y_val, transform, name)
     if not validation_fraction:
         return X, y, weight, None
-    kept, out = _split(len(X), validation_fraction, rng)
+    kept, out = (np.asarray(rows, like=X) for rows in _split(len(X), validation_fraction, rng))
     return X[kept], y[kept], None if weight is None else weight[kept], (X[out], y[out])
 
 
@@ -56,13 +57,13 @@ def _checked_rows(
     name: str,
 ) -> tuple[Array, Array]:
     """Check rows against targets and network."""
-    rows = np.asarray(X)
+    rows = np.asarray(X, like=net.params.theta)
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
         raise PlainnetError(
             f"fit expects {name} as numbers, one row per sample, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
-    targets = loss.encode(y, net.n_out, net.dtype)
+    targets = np.asarray(loss.encode(y, net.n_out, net.dtype), like=rows)
     if len(rows) != len(targets):
         raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
     if not len(rows):
@@ -92,7 +93,7 @@ def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
     """Check one weight per row; None stays None."""
     if sample_weight is None:
         return None
-    given = np.asarray(sample_weight)
+    given = as_array(sample_weight)
     if given.shape != (m,) or given.dtype.kind not in "biuf":
         raise PlainnetError(
             f"sample_weight needs one weight for each of {m} rows, "
@@ -141,7 +142,7 @@ def _class_weights(
         raise PlainnetError(
             f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
         )
-    weights = np.ones(n_classes)
+    weights = np.ones(n_classes, like=classes)
     for number, weight in class_weight.items():
         if not isinstance(number, int | np.integer) or number not in range(n_classes):
             raise PlainnetError(
