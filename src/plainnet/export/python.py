@@ -75,7 +75,8 @@ def to_python(model: Model) -> str:
     # Rendered twice: the first result shows which modules the code needs.
     code = _template().render(context, imports=())
     used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
-    needed = [line for line in _IMPORTS if not used.isdisjoint(_imported(line))]
+    imported = {line: line.partition("import ")[2].split(", ") for line in _IMPORTS}
+    needed = [line for line, names in imported.items() if not used.isdisjoint(names)]
     return _template().render(context, imports=needed)
 
 
@@ -177,13 +178,6 @@ def _pieces(file: str, wanted: Iterable[str]) -> str:
 def _assigned(node: ast.stmt) -> str:
     """Return the constant that a statement assigns."""
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-
-
-def _imported(statement: str) -> list[str]:
-    """Return the names that a statement imports."""
-    imported = ast.parse(statement).body[0]
-    assert isinstance(imported, ast.Import | ast.ImportFrom)
-    return [alias.name for alias in imported.names]
 
 
 @cache
