@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple, final
 
+import numpy as np
+
 from plainnet.engine import instructions as op
 from plainnet.nn import activations as act
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
@@ -78,6 +80,8 @@ class Program:
 
     def __init__(self, parts: StepParts, y: Array, weighted: bool, m: int) -> None:
         self.net, self.m = parts.net, m
+        if type(self.net.params.theta) is not np.ndarray:
+            raise UnknownPartError(f"arrays of type {type(self.net.params.theta).__name__}")
         self.code: list[Instruction] = []
         self.products: list[Product] = []
         self.size = self.drawn = 0  # numbers in the memory, and draws for each row
