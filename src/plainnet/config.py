@@ -68,6 +68,11 @@ class TrainConfig:
         "Kind of a column where the inferred one is wrong: number, category, yesno, or identifier "
         "to leave the column out.",
     )
+    header: bool = _data(
+        True,
+        "Read the names of the columns from the first line of a text file; otherwise they are "
+        "x0, x1, ..., also in the files that the model predicts.",
+    )
     size: int = _data(64, "Side of the pictures in pixels.")
     strict: bool = _data(False, "Stop at a picture that cannot be used, instead of leaving it out.")
     standardize: bool = _data(

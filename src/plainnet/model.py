@@ -101,7 +101,7 @@ class Model:
             raise PlainnetError(
                 f"the target needs {target.n_out} outputs, the network has {net.n_out}"
             )
-        if net.in_shape != (schema.n_features,):
+        if net.in_shape not in ((schema.n_features,), getattr(schema, "shape", ())):
             raise PlainnetError(
                 f"the schema gives {schema.n_features} numbers a row, "
                 f"the network expects shape {net.in_shape}"
@@ -111,10 +111,13 @@ class Model:
 
     @property
     def transform(self) -> Transform | None:
-        """The function that turns a batch of pictures into rows; None for tables."""
+        """The function that turns a batch of pictures into the network's input; None for tables."""
         from plainnet.data.images import ImageSchema
 
-        return self.schema.transform if isinstance(self.schema, ImageSchema) else None
+        schema, shape = self.schema, self.net.in_shape
+        if not isinstance(schema, ImageSchema):
+            return None
+        return lambda X: schema.transform(X).reshape(len(X), *shape)
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels, or numbers in their own unit.
@@ -213,16 +216,16 @@ class Model:
         from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):
-            return self.schema.transform(self._features_of(raw), notes)
+            return self.schema.transform(self._features_of(self.schema, raw), notes)
         if isinstance(raw, np.ndarray):
             return raw
         return read_files(image_files(raw), self.schema.size, strict=True)[0]
 
-    def _features_of(self, raw: Any) -> "Table":
+    def _features_of(self, schema: "TableSchema", raw: Any) -> "Table":
         """Read a table without its target columns."""
         from plainnet.data.read_table import read_table
 
-        return read_table(raw, empty=True).without(self.target.columns)
+        return read_table(raw, header=schema.header, empty=True).without(self.target.columns)
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
         """Return the network's input as `preprocess` does, some rows of a table at a time."""
@@ -230,7 +233,7 @@ class Model:
 
         if not isinstance(self.schema, TableSchema):
             return iter([self.preprocess(raw)])
-        table = self._features_of(raw)
+        table = self._features_of(self.schema, raw)
         self._check_rows(len(table))
         return self.schema.blocks(table, notes)
 

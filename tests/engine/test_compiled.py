@@ -80,7 +80,7 @@ CASES = {
 def train(engine, net, X, y, loss, optimizer, dtype=np.float32, **options):
     """Train a copy; return the network and its history."""
     net = copy.deepcopy(net).astype(dtype)
-    options = {"epochs": 3, "logits_metric": loss.metric, "rowspace": False, "seed": 1} | options
+    options = {"epochs": 3, "logits_metric": loss.metric, "row_space": False, "seed": 1} | options
     history = fit(net, X, y, loss=loss, optimizer=optimizer, engine=engine, **options)
     assert history.engine == engine
     return net, history
@@ -200,7 +200,7 @@ def test_resumes_to_the_same_bytes(tmp_path):
     for engine, options_now in (("numpy", options), ("auto", options)):
         checkpoints = Checkpoints.load(tmp_path)
         net = copy.deepcopy(start)
-        arguments = {"engine": engine, "checkpoints": checkpoints, "rowspace": False, "seed": 1}
+        arguments = {"engine": engine, "checkpoints": checkpoints, "row_space": False, "seed": 1}
         arguments |= options_now | {"loss": call[2], "optimizer": call[3]}
         if engine == "numpy":
             with pytest.raises(PlainnetError, match="engine 'compiled', not with engine 'numpy'"):

@@ -17,9 +17,9 @@ from PIL import Image
 
 from export.models import (
     EVIL,
-    PICTURES,
     M,
     activations,
+    convolutional_models,
     frame,
     picture_model,
     table_model,
@@ -53,8 +53,9 @@ with open(f"{folder}/rows") as file:
 for name in names:
     module = load(f"{folder}/{name}.py")
     raw = np.load(f"{folder}/{name}.npy") if "picture" in name else rows
-    A, said = module.outputs(raw), module.predict(raw)
-    np.savez(f"{folder}/{name}.npz", A=A, said=said.astype("U") if said.dtype == object else said)
+    A, labels = module.outputs(raw), module.predict(raw)
+    labels = labels.astype("U") if labels.dtype == object else labels
+    np.savez(f"{folder}/{name}.npz", A=A, labels=labels)
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """
 
@@ -105,25 +106,28 @@ def test_every_model_is_bit_identical_without_plainnet(tmp_path):
     table = odd_rows()
     (tmp_path / "rows").write_text(json.dumps(rows_of(table)))
     rng = np.random.default_rng(2)
-    pictures = rng.integers(0, 256, (300, 8, 8, 3), np.uint8)
     for task in ("binary", "multiclass", "regression"):
         models[f"picture {task}"] = picture_model(8, task)
     models["picture large"] = picture_model(64, "binary", (8, 8))
+    models |= {f"picture {name}": model for name, model in convolutional_models().items()}
     for name, model in models.items():
         (tmp_path / f"{name}.py").write_text(to_python(model), encoding="utf-8")
         if "picture" in name:
-            many = rng.integers(0, 256, (9, 64, 64, 3), np.uint8) if "large" in name else pictures
-            np.save(tmp_path / f"{name}.npy", many)
+            size = model.schema.size
+            pictures = rng.integers(0, 256, (9 if size == 64 else 300, size, size, 3), np.uint8)
+            np.save(tmp_path / f"{name}.npy", pictures)
     modules = alone(tmp_path, *models)
     assert modules & {"numpy", "plainnet", "pandas", "PIL", "safetensors", "jinja2"} == {"numpy"}
     for name, model in models.items():
         raw = np.load(tmp_path / f"{name}.npy") if "picture" in name else table
         with limited_threads(1):
-            A, said = activations(model, raw), model.predict(raw)
+            A, labels = activations(model, raw), model.predict(raw)
         with np.load(tmp_path / f"{name}.npz") as found:
             assert found["A"].dtype == A.dtype, name
             np.testing.assert_array_equal(found["A"].view(np.uint8), A.view(np.uint8), name)
-            np.testing.assert_array_equal(found["said"], said.astype(found["said"].dtype), name)
+            np.testing.assert_array_equal(
+                found["labels"], labels.astype(found["labels"].dtype), name
+            )
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
@@ -277,11 +281,11 @@ def test_formulas_are_escaped_unless_raw(raw, tmp_path, capsys):
     model = train(table, TrainConfig(epochs=1, test_fraction=0)).model
     table.to_csv(tmp_path / "rows.csv", index=False)
     loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     A, rows = activations(model, table), [str(i + 1) for i in range(20)]
-    assert said == Predictions(model.target, "row", rows, A).csv(raw)
-    assert said.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
-    assert {line.split(",")[1] for line in said.splitlines()[1:]} <= (
+    assert output == Predictions(model.target, "row", rows, A).csv(raw)
+    assert output.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
+    assert {line.split(",")[1] for line in output.splitlines()[1:]} <= (
         {"=1+1", "\x1b[31mred"} if raw else {"'=1+1", r"\x1b[31mred"}
     )
 
@@ -471,7 +475,7 @@ class Square(Activation):
 def test_every_export_supports_every_layer():
     from plainnet.export import html, model_spec, onnx, python
 
-    every = set(LAYERS) - set(model_spec._NO_EFFECT) - PICTURES
+    every = set(LAYERS) - set(model_spec._NO_EFFECT)
     assert set(onnx._LAYERS) == set(python._layer_functions()) == set(html._layer_kinds()) == every
 
 

@@ -180,8 +180,13 @@ def require_classes(y: ArrayLike, sides: int = 2) -> tuple[Indices, list[Any]]:
     split = "a split" if sides == 2 else f"a split in {sides}"
     labels = np.asarray(y)
     if labels.dtype.kind == "O":
-        labels = labels.astype(str)
-    unique, classes = np.unique(labels, return_inverse=True)
+        import pandas as pd
+
+        codes, values = pd.factorize(labels, use_na_sentinel=False)
+        unique, order = np.unique(values.astype(str), return_inverse=True)
+        classes = order[codes]
+    else:
+        unique, classes = np.unique(labels, return_inverse=True)
     names, m = unique.tolist(), len(classes)
     if m < 2 * sides:
         raise DataError(

@@ -123,7 +123,7 @@ class _RowDense(Layer):
         return None
 
 
-def rowspace_pays(
+def row_space_pays(
     net: Sequential,
     m: int,
     optimizer: Optimizer,

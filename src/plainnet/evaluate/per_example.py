@@ -54,7 +54,7 @@ def read_rows(
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
-        table = drop_unlabeled(read_table(path), target.columns, notes)
+        table = drop_unlabeled(read_table(path, header=schema.header), target.columns, notes)
         X = schema.transform(table.without(target.columns), notes)
         numbers = tuple((table.positions(np.arange(len(table))) + 1).tolist())
         return NamedExamples(tuple(map(str, numbers)), X, target.encode(table), numbers)

@@ -12,7 +12,6 @@ from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, confident_mistakes
 from plainnet.model import Model
-from plainnet.nn.layers import Dense
 
 
 @final
@@ -58,6 +57,6 @@ def explain_model(
         tuple(mistakes),
         rows.numbers or tuple(range(1, len(rows.X) + 1)),
         rows.X[[one.row for one in mistakes]] if images and mistakes else None,
-        first_weights(model) if images and isinstance(model.net.layers[0], Dense) else None,
+        first_weights(model),
         trained_share(model, rows.X),
     )

@@ -521,8 +521,8 @@ class Sequential:
 
         Notes
         -----
-        PyTorch's pictures are channels first. If pixels and channels are flattened, the network
-        there must permute (m, channels, height, width) to (m, height, width, channels) before.
+        PyTorch's pictures are channels first, (m, channels, height, width). Kernels, and the
+        columns of the layers between `Flatten` and the next `Dense`, are in the order that fits.
 
         Examples
         --------
@@ -530,7 +530,9 @@ class Sequential:
         >>> {name: array.shape for name, array in state.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
         """
-        return {name: view.copy() for name, view in self._torch_views().items()}
+        return {
+            name: view.copy().reshape(shape) for name, (view, shape) in self._torch_views().items()
+        }
 
     def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy the parameters of a ``torch.nn.Sequential`` with the same layers.
@@ -554,21 +556,28 @@ class Sequential:
         """
         views = self._torch_views()
         arrays = {name: np.asarray(values) for name, values in state.items()}
-        check_arrays({name: view.shape for name, view in views.items()}, arrays)
-        for name, view in views.items():
+        check_arrays({name: shape for name, (_, shape) in views.items()}, arrays)
+        for name, (view, _) in views.items():
             if arrays[name].dtype != view.dtype:
                 raise PlainnetError(
                     f"parameter {name!r} is of type {view.dtype}, got {arrays[name].dtype}: "
                     "convert the network or the state"
                 )
-        for name, view in views.items():
-            view[...] = arrays[name]
+        for name, (view, _) in views.items():
+            view[...] = arrays[name].reshape(view.shape)
 
-    def _torch_views(self) -> dict[str, Array]:
-        """Return the views under PyTorch's names, and zeros for the counts that only it has."""
-        views = {}
+    def _torch_views(self) -> dict[str, tuple[Array, Shape]]:
+        """Return views in PyTorch's order and its shapes, and zeros for the counts it alone has."""
+        views: dict[str, tuple[Array, Shape]] = {}
+        flattened: Shape = ()  # the shape of the pictures whose numbers are the inputs of a layer
         for i, layer in enumerate(self.layers):
-            arrays = [_channels_first(getattr(layer, spec.name)) for spec in layer.specs]
+            if isinstance(layer, Flatten) and len(layer.in_shape) == 3:
+                flattened = layer.in_shape
+            arrays = [
+                _channels_first(getattr(layer, v.name), () if v.name == "b" else flattened)
+                for v in layer.specs
+            ]
+            flattened = () if isinstance(layer, Dense) else flattened
             if len(layer.torch_names) < len(arrays):
                 known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(
@@ -578,7 +587,7 @@ class Sequential:
             for name, view in zip_longest(layer.torch_names, arrays):
                 if view is None and name == "bias":
                     continue  # a convolution without one
-                views[f"{i}.{name}"] = np.zeros((), np.int64) if view is None else view
+                views[f"{i}.{name}"] = (np.zeros((), np.int64), ()) if view is None else view
         return views
 
     def __getstate__(self) -> dict[str, Any]:
@@ -665,9 +674,14 @@ def mlp(
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 
-def _channels_first(view: Array) -> Array:
-    """Return a kernel in the order of PyTorch, and other arrays unchanged."""
-    return np.moveaxis(view, -1, 1) if view.ndim == 4 else view
+def _channels_first(array: Array, flattened: Shape) -> tuple[Array, Shape]:
+    """Return a view in PyTorch's order, and the shape there."""
+    if array.ndim == 4:
+        kernel = np.moveaxis(array, -1, 1)
+        return kernel, kernel.shape
+    if not flattened:
+        return array, array.shape
+    return np.moveaxis(array.reshape(*array.shape[:-1], *flattened), -1, -3), array.shape
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from plainnet.cli.console import output, print_line
 from plainnet.cli.options import command_arguments
-from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import read_examples
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
+from plainnet.evaluate.per_example import NamedExamples
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
 from plainnet.storage.atomic import write_bytes
@@ -44,13 +45,11 @@ def report(
     out = Path(f"{model.stem}.html") if out is None else out
     require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
-    require_pictures(trained, strict)
-    rows, notes, numbers = None, list[str](), tuple[int, ...]()
+    require_images(trained, strict)
+    examples, notes = None, list[str]()
     if path is not None:
         examples, notes = read_examples(trained, path, strict=strict)
-        rows, numbers = examples.rows, examples.numbers
-    console = output()
-    write_report(console, out, trained, model.name, rows, path, numbers=numbers, notes=notes)
+    write_report(output(), out, trained, model.name, examples, path, notes=notes)
 
 
 def write_report(
@@ -58,10 +57,8 @@ def write_report(
     out: Path,
     model: Model,
     name: str,
-    rows: "Examples | None",
+    rows: "Examples | NamedExamples | None",
     path: Path | None = None,
-    *,
-    numbers: Sequence[int] = (),
     evaluation: Evaluation | None = None,
     notes: Sequence[str] = (),
 ) -> None:
@@ -69,6 +66,9 @@ def write_report(
     from plainnet.diagnose.watch import examine_model
     from plainnet.report.report import report
 
+    numbers: Sequence[int] = ()
+    if isinstance(rows, NamedExamples):
+        numbers, rows = rows.numbers, rows.rows
     text = report(
         model,
         name=name,
