@@ -349,7 +349,7 @@ read as unknown (1 row).
         fields.text("kind", ("table",))
         rows = fields.whole("rows", low=1)
         columns = tuple(column_from_json(f, rows) for f in fields.objects("columns", "column"))
-        schema = cls(columns, rows, "header" not in fields or fields.flag("header"))
+        schema = cls(columns, rows, "header" not in fields or fields.typed("header", bool))
         if len({column.name for column in columns}) < len(columns) or schema.n_features == 0:
             raise damaged(
                 "the columns of the table's schema should have different names and at least one "
