@@ -39,3 +39,10 @@ def shared_data(shared_data_or_none: Path | None) -> Path:
     if shared_data_or_none is None:
         pytest.skip(f"the real data is missing: no folder {SHARED_DATA}")
     return shared_data_or_none
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """Let Numba store compiled code where it does by itself: compiling takes half a minute."""
+    numba = pytest.importorskip("numba", reason="compiled steps need the extra fast")
+    numba.config.CACHE_DIR = ""

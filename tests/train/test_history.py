@@ -94,7 +94,7 @@ def test_record_json_round_trip():
         "stopped",
         "best_epoch",
         "threads",
-        "rowspace",
+        "row_space",
         "engine",
     }
     assert json.loads(json.dumps(first)) == first == record()
