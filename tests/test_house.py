@@ -51,7 +51,7 @@ ALLOWED_EXTERNAL = {
     "plainnet.nn": {"numpy"},
     "plainnet.optim": {"numpy"},
     "plainnet.metrics": {"numpy"},
-    "plainnet.engine": {"numpy", "threadpoolctl"},
+    "plainnet.engine": {"numpy", "threadpoolctl", "numba", "llvmlite"},
     "plainnet.train": {"numpy", "threadpoolctl", "safetensors"},
 }
 HEAVY = {
