@@ -217,6 +217,7 @@ def train(
         callbacks=callbacks,
         watch=watch,
         transform=_transform(model, data),
+        engine=config.engine,
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )
