@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast, final
 import numpy as np
 from numpy.typing import DTypeLike
 
+from plainnet.engine.choice import ENGINES
 from plainnet.errors import PlainnetError
 from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
@@ -162,6 +163,12 @@ class TrainConfig:
         0,
         "Stop after so many epochs without a lower validation loss, and restore the best weights; "
         "0 never stops early.",
+    )
+    engine: str = _training(
+        "auto",
+        "What computes the steps: numpy, or compiled, which needs the extra fast; auto compiles "
+        "where it saves time.",
+        choices=ENGINES,
     )
     seed: int = _training(
         0, "Seed of all randomness; the same seed gives the same model file.", high=2**1024

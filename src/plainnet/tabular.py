@@ -1,6 +1,7 @@
 """The default for tables: the mean of several networks, each trained without one fold of rows."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ RECIPE |= {"lr": 0.002, "batch_size": 256, "epochs": 128, "patience": 32}
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
-_ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "seed"}
+_ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
 def resolved(config: TrainConfig, data: "Dataset") -> TrainConfig:
@@ -80,3 +81,24 @@ def folds(y: Array, k: int, rng: np.random.Generator) -> Array:
     fold = np.empty(len(y), int)
     fold[order] = np.arange(len(y)) % k
     return fold
+
+
+def for_validation_data(config: TrainConfig) -> TrainConfig:
+    """Return the options with validation rows apart, which only one network takes."""
+    if config.validation_fraction:
+        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    if config.network == "tabular":
+        raise PlainnetError(
+            "the members of a tabular network validate with folds of their own: leave out "
+            "validation_data, or take network mlp"
+        )
+    return replace(config, network="mlp")
+
+
+def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
+    """Return how many weights the network of a training has at least."""
+    widths = (*(config.hidden or ()), n_out)
+    if config.network == "tabular":
+        return config.members * sum((a + 1) * b for a, b in pairwise((n_in, *widths)))
+    # in the row space, there are at least as many inputs as units
+    return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))

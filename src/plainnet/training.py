@@ -4,7 +4,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
@@ -30,7 +29,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import resolved, side_by_side
+from plainnet.tabular import for_validation_data, least_weights, resolved, side_by_side
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
 
@@ -178,7 +177,7 @@ def train(
 
     path = Path(data) if isinstance(data, str | Path) else None
     if validation_data is not None:
-        config = _for_validation_data(config)
+        config = for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
@@ -220,6 +219,7 @@ def train(
         watch=watch,
         transform=_transform(model, data),
         members=members,
+        engine=config.engine,
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )
@@ -229,18 +229,6 @@ def train(
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
     return _evaluated(Run(model, history, data), config, name)
-
-
-def _for_validation_data(config: TrainConfig) -> TrainConfig:
-    """Return the options with validation rows apart, which only one network takes."""
-    if config.validation_fraction:
-        raise PlainnetError("train takes validation_fraction or validation_data, not both")
-    if config.network == "tabular":
-        raise PlainnetError(
-            "the members of a tabular network validate with folds of their own: leave out "
-            "validation_data, or take network mlp"
-        )
-    return replace(config, network="mlp")
 
 
 def _validation_rows(model: Model, data: "Data") -> "Examples":
@@ -346,18 +334,7 @@ def _require_weights(
     """Refuse layers that need more weights than the file holds, before memory is taken."""
     assert checkpoints.checkpoint is not None
     stored = checkpoints.checkpoint.arrays["theta"].size
-    if config.network == "tabular":
-        hidden = config.hidden or ()
-        needed = config.members * sum(a * b for a, b in pairwise((n_in, *hidden, n_out)))
-        _require_at_least(needed, stored)
-        return
-    widths = (*(config.hidden or ()), n_out)
-    # in the row space, there are at least as many inputs as units
-    sizes = (min(n_in, widths[0]), *widths)
-    _require_at_least(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)), stored)
-
-
-def _require_at_least(needed: int, stored: int) -> None:
+    needed = least_weights(config, n_in, n_out)
     if needed > stored:
         raise ModelFileError(
             f"its options describe a network of at least {needed:,} weights, and it holds "

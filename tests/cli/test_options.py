@@ -19,6 +19,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("hidden", (), {"hidden": ()}),
     ("activation", ("tanh",), {"activation": ("tanh",)}),
     ("activation", ("tanh", "relu"), {"activation": ("tanh", "relu")}),
+    ("network", ("tabular",), {"network": "tabular"}),
+    ("members", ("4",), {"members": 4}),
     ("init", ("xavier_normal",), {"init": "xavier_normal"}),
     ("dropout", ("0.5",), {"dropout": 0.5}),
     ("batch-norm", (), {"batch_norm": True}),
@@ -49,6 +51,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
     ("kind", ("a=b=category",), {"kind": {"a=b": "category"}}),
+    ("engine", ("numpy",), {"engine": "numpy"}),
     ("seed", ("7",), {"seed": 7}),
 ]
 PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [

@@ -95,7 +95,7 @@ class PiecewiseLinear(Layer):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) - 1/2 for each bin t of feature f."""
-        Y = X[:, self._feature]
+        Y = X.take(np.asarray(self._feature, like=X), axis=1)
         Y -= self.low
         Y /= self.high - self.low
         np.clip(Y, 0, 1, out=Y)
@@ -107,8 +107,8 @@ class PiecewiseLinear(Layer):
         """dX = sum over t of dY_t / (high_t - low_t) where low_t < X_f < high_t."""
         if not need_dX:
             return None
-        inside = np.abs(self.Y) < 0.5
-        return np.add.reduceat(dY * inside / (self.high - self.low), self._start, axis=1)
+        slopes = dY * (np.abs(self.Y) < 0.5) / (self.high - self.low)
+        return np.add.reduceat(slopes, np.asarray(self._start, like=dY), axis=1)
 
 
 def quantile_edges(X: Array, bins: int) -> list[Array]:
@@ -131,6 +131,7 @@ def quantile_edges(X: Array, bins: int) -> list[Array]:
     >>> quantile_edges(np.array([[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]]), 2)
     [array([1., 2., 4.]), array([0., 1.])]
     """
-    quantiles = np.quantile(X, np.linspace(0, 1, bins + 1), axis=0)
+    # numbers of the rows themselves, so that a yes/no feature has one bin
+    quantiles = np.quantile(X, np.linspace(0, 1, bins + 1), axis=0, method="inverted_cdf")
     edges = [np.unique(column) for column in quantiles.T.astype(X.dtype)]
     return [e if len(e) > 1 else np.array([e[0], e[0] + 1], X.dtype) for e in edges]

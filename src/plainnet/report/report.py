@@ -53,7 +53,7 @@ def report(
     *,
     name: str,
     rows: "Examples | None" = None,
-    numbers: Sequence[int] = (),
+    numbers: Array | None = None,
     source: str = "",
     evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
@@ -148,7 +148,7 @@ def _findings(
 
 
 def _gallery(
-    model: Model, rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+    model: Model, rows: "Examples | None", A: Array | None, numbers: Array | None
 ) -> dict[str, Any] | None:
     """Choose the most confident mistakes, then the least confident correct predictions."""
     if model.transform is None:
@@ -164,7 +164,8 @@ def _gallery(
     shown = [
         {
             "uri": png_uri(rows.X[i]),
-            "number": numbers[i] if numbers else int(i) + 1,  # as `explain --row` counts
+            # as `explain --row` counts
+            "number": int(i if numbers is None else numbers[i] - 1) + 1,
             "true": classes[true[i]],
             "predicted": classes[predicted[i]],
             "probability": float(probability[i]),

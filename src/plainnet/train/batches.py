@@ -41,6 +41,8 @@ class Batches:
         self.X, self.y, self.weight = X, y, weight
         joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
         self._n = -(-(self.m - joins) // self.batch_size)
+        self.bounds = np.minimum(np.arange(self._n + 1) * self.batch_size, self.m)
+        self.bounds[-1] = self.m
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -51,13 +53,19 @@ class Batches:
         if self.full:
             yield self.X, self.y, self.weight
             return
-        order = np.asarray(rng.permutation(self.m), like=self.X)
+        order = np.asarray(self.order(rng), like=self.X)
         for i in range(done, self._n):
-            stop = (i + 1) * self.batch_size if i + 1 < self._n else self.m
-            rows = order[i * self.batch_size : stop]
-            X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
-            weight = None if self.weight is None else self.weight[rows]
-            yield prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
+            yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
+
+    def order(self, rng: np.random.Generator) -> Array:
+        """Return the order of the rows in an epoch."""
+        return np.arange(self.m) if self.full else rng.permutation(self.m)
+
+    def batch(self, rows: Array) -> Batch:
+        """Return the rows with some numbers."""
+        X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
+        weight = None if self.weight is None else self.weight[rows]
+        return prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

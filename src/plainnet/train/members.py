@@ -41,12 +41,15 @@ class Members(NamedTuple):
 
     def weights(self, weight: Array | None) -> Array:
         """Return the weight of each row for each member, 0 for rows of its own fold."""
-        trains = (self.fold[:, None] != np.arange(self.k)).astype(float)
-        return trains if weight is None else trains * weight[:, None]
+        trains: Array = (self.fold[:, None] != np.arange(self.k)).astype(float)
+        if weight is not None:
+            trains *= weight[:, None]
+        return trains
 
     def validating(self, Z: Array) -> Array:
         """Return for each row the output of the member that has not trained on it."""
-        return np.asarray(Z.reshape(len(Z), self.k, -1)[np.arange(len(Z)), self.fold])
+        own: Array = Z.reshape(len(Z), self.k, -1)[np.arange(len(Z)), self.fold]
+        return own
 
     def losses(self, loss: Loss, Z: Array, y: Array) -> Array:
         """Return the mean loss of each member's own fold."""

@@ -80,7 +80,8 @@ def test_every_option_can_be_written() -> None:
     changed: dict[str, Any] = {
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
-        "activation": ("tanh",), "hidden": (3,), "kind": {"a": "number"},
+        "activation": ("tanh",), "hidden": (3,), "network": "mlp", "engine": "numpy",
+        "kind": {"a": "number"},
         "class_weight": "balanced", "min_level_count": 5,
     }  # fmt: skip
     for field in fields(TrainConfig):
@@ -106,7 +107,9 @@ def test_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> 
     arguments = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
     assert cli("train", survey, arguments, "--out", "a.safetensors").code == 0
     command = training_command(Model.load("a.safetensors"))
-    assert command.startswith("plainnet train survey.csv --target=Personality --hidden 4 3")
+    assert command.startswith(
+        "plainnet train survey.csv --target=Personality --network=mlp --hidden 4 3"
+    )
     assert cli(*shlex.split(command)[1:]).code == 0
     assert Path("survey.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 

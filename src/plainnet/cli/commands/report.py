@@ -20,6 +20,7 @@ from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.per_example import NamedExamples
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
+from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def write_report(
     from plainnet.diagnose.watch import examine_model
     from plainnet.report.report import report
 
-    numbers: Sequence[int] = ()
+    numbers: Array | None = None
     if isinstance(rows, NamedExamples):
         numbers, rows = rows.numbers, rows.rows
     text = report(
