@@ -102,7 +102,7 @@ class Model:
             raise PlainnetError(
                 f"the target needs {target.n_out} outputs, the network has {net.n_out}"
             )
-        if net.in_shape != (schema.n_features,):
+        if net.in_shape not in ((schema.n_features,), getattr(schema, "shape", ())):
             raise PlainnetError(
                 f"the schema gives {schema.n_features} numbers a row, "
                 f"the network expects shape {net.in_shape}"
@@ -112,10 +112,13 @@ class Model:
 
     @property
     def transform(self) -> Transform | None:
-        """The function that turns a batch of pictures into rows; None for tables."""
+        """The function that turns a batch of pictures into the network's input; None for tables."""
         from plainnet.data.images import ImageSchema
 
-        return self.schema.transform if isinstance(self.schema, ImageSchema) else None
+        schema, shape = self.schema, self.net.in_shape
+        if not isinstance(schema, ImageSchema):
+            return None
+        return lambda X: schema.transform(X).reshape(len(X), *shape)
 
     def predict(self, raw: Any, notes: list[str] | None = None) -> Array:
         """Predict labels, or numbers in their own unit.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, TrainConfig, resolved
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
@@ -52,7 +52,7 @@ def _parameter(name: str) -> tuple[str, Any, None]:
         help=option.metadata["help"] + (f" [default: {default}]" if default else ""),
         negative=f"--no-{name}" if option.default is True else "",
         converter=converter,
-        consume_multiple=name in ("hidden", "activation"),
+        consume_multiple=name in ("hidden", "channels", "activation"),
     )
     return name, Annotated[kind | None, parameter], None
 
@@ -82,7 +82,7 @@ class Options(_Options):  # type: ignore[misc]
             chosen["kind"] = _kinds(chosen["kind"])
         if chosen.get("batch_size") == FULL:
             chosen["batch_size"] = None
-        return TrainConfig(**chosen)
+        return resolved(TrainConfig(**chosen), images=path.is_dir())
 
     def given(self) -> frozenset[str]:
         """Return the given options among those that a search may choose."""
@@ -104,7 +104,7 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    defaults = TrainConfig()
+    defaults = resolved(TrainConfig(), images=Path(data).is_dir())
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         if value == getattr(defaults, name) and (value is None or name not in always):

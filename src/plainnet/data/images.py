@@ -4,6 +4,7 @@ Pictures stay uint8 in memory, a quarter of the size of float32; `ImageSchema.tr
 batch at a time into float32.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -251,9 +252,14 @@ class ImageSchema:
         return (self.mean, self.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of a picture: (size, size, 3)."""
+        return self.size, self.size, 3
+
+    @property
     def n_features(self) -> int:
         """The length of a row: size * size * 3."""
-        return self.size * self.size * 3
+        return math.prod(self.shape)
 
     def transform(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn pictures into standardized rows: (X - mean) / std for each channel.
