@@ -19,9 +19,8 @@ from plainnet import Sequential, predict_logits
 from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.engine.row_space import RowSpace
 from plainnet.nn.activations import Activation
-from plainnet.nn.layers import Dense, block_width, matmul_in_blocks
+from plainnet.nn.layers import Dense
 from plainnet.train.batches import Batches
-from plainnet.train.fit import fixed_input
 
 Call = Callable[[], object]
 PARTS = ("products", "activations", "loss", "update", "batches", "remainder")
@@ -62,15 +61,14 @@ def timed_parts(ours: Plainnet, workload: Workload) -> list[float]:
     X, targets, _ = next(batches.epoch(rng))
     loss, optimizer, params = ours.loss, ours.optimizer, net.params
     optimizer.start(params.trained)
-    with fixed_input(net, batches):
-        Z = net.forward(X, train=True)
-        net.backward(loss(Z, targets)[1])
-        return [
-            *(sum(map(microseconds, calls)) for calls in layer_calls(net, X, train=True)),
-            microseconds(lambda: loss(Z, targets)),
-            microseconds(lambda: optimizer.step(params.trained, params.grad)),
-            microseconds(lambda: deque(batches.epoch(rng), maxlen=0)) / len(batches),
-        ]
+    Z = net.forward(X, train=True)
+    net.backward(loss(Z, targets)[1])
+    return [
+        *(sum(map(microseconds, calls)) for calls in layer_calls(net, X, train=True)),
+        microseconds(lambda: loss(Z, targets)),
+        microseconds(lambda: optimizer.step(params.trained, params.grad)),
+        microseconds(lambda: deque(batches.epoch(rng), maxlen=0)) / len(batches),
+    ]
 
 
 def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], list[Call]]:
@@ -85,32 +83,17 @@ def layer_calls(net: Sequential, X: Array, train: bool) -> tuple[list[Call], lis
         elif isinstance(layer, Dense):
             products += dense_products(layer, Y, train, first=layer is net.layers[0])
         else:  # the first layer in the row space has only one product
-            out = np.empty((len(X), len(layer.b)), net.dtype)
-            width = block_width(len(X), layer.A.size)
-            products.append(
-                partial(matmul_in_blocks, layer.features[: len(X)], layer.A, out, width)
-            )
+            products.append(partial(np.matmul, layer.features[: len(X)], layer.A))
         X = Y
     return products, activations
 
 
 def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Call]:
-    if layer.X1T is None:  # wide rows, without a column of ones
-        return [
-            partial(layer.W.dot, layer.X.T, out=Z.T),
-            partial(np.matmul, Z.T, layer.X, out=layer.dW),
-        ]
-    width = len(Z) if train else block_width(len(Z), layer.Wb.size)
-    forward = (
-        partial(matmul_in_blocks, layer.X1T.T, layer.Wb.T, Z, width)
-        if width < len(Z)
-        else partial(layer.Wb.dot, layer.X1T, Z.T)
-    )
+    forward = partial(np.matmul, layer.X, layer.W.T)
     if not train:
         return [forward]
-    dX1 = np.empty_like(layer.X1T.T)
-    backward = [partial(Z.T.dot, layer.X1T.T, layer.dWb)]
-    return [forward, *backward, *([] if first else [partial(layer.Wb.T.dot, Z.T, out=dX1.T)])]
+    backward = [partial(np.matmul, Z.T, layer.X, out=layer.dW)]
+    return [forward, *backward, *([] if first else [partial(np.matmul, Z, layer.W)])]
 
 
 def prediction_table(goals: Sequence[float | None]) -> str:
@@ -118,7 +101,7 @@ def prediction_table(goals: Sequence[float | None]) -> str:
     ours = Plainnet(1)
     ours.load(Job.generate(PREDICT))
     net, X = ours.net, ours.job.X
-    head = ["rows", "goal", "total", "products", "activations", "transpose", "sum"]
+    head = ["rows", "goal", "total", "products", "activations", "sum"]
     lines = ["| " + " | ".join([*head, "remainder"]) + " |", "|---|" + "--:|" * len(head)]
     calls: list[Call] = [lambda: net.predict_logits(X[:1]), lambda: predict_logits(net, X)]
     for rows, call, goal in zip((1, len(X)), calls, goals, strict=True):
@@ -132,12 +115,10 @@ def prediction_table(goals: Sequence[float | None]) -> str:
 
 def prediction_parts(net: Sequential, X: Array) -> list[tuple[float, int]]:
     """Return microseconds per row and the number of threads for each part, timed on one batch."""
-    batch, first = X[: net.batch_rows], net.layers[0]
-    assert isinstance(first, Dense)
+    batch = X[: net.batch_rows]
     threads = available_threads() if len(X) > len(batch) else 1
     with limited_threads(1):
-        parts = [*layer_calls(net, batch, train=False)]
-        parts.append([partial(np.copyto, first.input_buffer(len(batch)), batch)])
+        parts = layer_calls(net, batch, train=False)
         return [(sum(map(microseconds, calls)) / len(batch), threads) for calls in parts]
 
 

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -31,6 +32,7 @@ from plainnet.explain.neighbors import nearest
 from plainnet.export.html import to_html
 from plainnet.export.onnx import to_onnx
 from plainnet.export.python import to_python
+from plainnet.nn import LAYERS, Sequential
 from plainnet.nn.gradcheck import gradcheck
 from plainnet.report.report import report
 from plainnet.training import train
@@ -96,24 +98,46 @@ def _encoded(m, rows):
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_readers_hold_the_network_lock_or_a_copy(read):
-    """A layer computes only in a thread that holds the network's lock."""
+def test_readers_only_predict_with_a_shared_network(read):
+    """What a layer keeps for backward belongs to the last batch of any thread."""
     shared = copy.deepcopy(model())
-    net, free = shared.net, []
+    unsafe = []
 
     def watched(layer, forward):
         def call(X, train):
-            if not net._lock._is_owned():
-                free.append(layer.name)
+            unsafe.extend([layer.name] * train)
             return forward(X, train)
 
         return call
 
     rows = read_rows(shared, FRAME)
-    for layer in net.layers:
+    for layer in shared.net.layers:
         layer.forward = watched(layer, layer.forward)
+        layer.backward = lambda dY, need_dX, name=layer.name: unsafe.append(name)
     read(shared, rows)
-    assert free == []
+    assert unsafe == []
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_threads_predict_with_one_layer(kind):
+    """forward does not read back what it keeps, which another thread may have replaced."""
+    arguments = [2] if kind in ("Conv2D", "Dense") else []
+    n_in = (4, 4, 2) if "2D" in kind else (4,)
+    net = Sequential([LAYERS[kind](*arguments)], n_in=n_in, seed=1)
+    batches = [normals(50, *n_in, seed=seed) for seed in range(4)]
+    expected = [net.forward(X) for X in batches]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [
+                pool.submit(lambda X=X: [net.forward(X).copy() for _ in range(300)])
+                for X in batches
+            ]
+            for job, Z in zip(jobs, expected, strict=True):
+                assert all(np.array_equal(answer, Z) for answer in job.result())
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +193,7 @@ def in_child(check):
 
 
 @forks
-def test_child_uses_a_network_locked_by_a_parent_thread():
+def test_child_uses_a_network_in_use_by_a_parent_thread():
     net, X = mlp(3, hidden=(8, 8), batch_norm=True, seed=1), normals(7, 3)
     expected = net.predict_logits(X)
     with InUse(net, X[:2]):
@@ -178,7 +202,7 @@ def test_child_uses_a_network_locked_by_a_parent_thread():
 
 
 @forks
-def test_child_uses_a_network_locked_by_its_own_thread():
+def test_child_uses_a_network_in_use_by_its_own_thread():
     net, X, answers = mlp(3, seed=1), normals(2, 3), []
     expected = net.predict_logits(X)
 

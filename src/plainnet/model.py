@@ -16,9 +16,8 @@ from plainnet.storage.json_reader import JsonReader
 from plainnet.storage.model_file import read_model, write_model
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from plainnet.data.images import ImageSchema
+    from plainnet.data.table import Table
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
 
@@ -222,12 +221,11 @@ class Model:
             return raw
         return read_files(image_files(raw), self.schema.size, strict=True)[0]
 
-    def _features_of(self, raw: Any) -> "pd.DataFrame":
+    def _features_of(self, raw: Any) -> "Table":
         """Read a table without its target columns."""
-        from plainnet.data.read_table import read_frame
+        from plainnet.data.read_table import read_table
 
-        frame = read_frame(raw, empty=True)
-        return frame.drop(columns=[name for name in self.target.columns if name in frame.columns])
+        return read_table(raw, empty=True).without(self.target.columns)
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
         """Return the network's input as `preprocess` does, some rows of a table at a time."""
@@ -235,9 +233,9 @@ class Model:
 
         if not isinstance(self.schema, TableSchema):
             return iter([self.preprocess(raw)])
-        frame = self._features_of(raw)
-        self._check_rows(len(frame))
-        return self.schema.blocks(frame, notes)
+        table = self._features_of(raw)
+        self._check_rows(len(table))
+        return self.schema.blocks(table, notes)
 
     def forward(self, X: Array, check: bool = True) -> Array:
         """Compute logits for preprocessed input.

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plainnet.data.read_table import absent_column, named, read_frame
+from plainnet.data.read_table import read_frame
+from plainnet.data.table import absent_column, named
 from plainnet.errors import DataError
 
 PLAIN = "code,age,city\n00042,31,Oslo\n00043,,Bergen\n"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from plainnet import limits
-from plainnet.data.read_table import absent_column, read_frame
+from plainnet.data.read_table import read_frame
+from plainnet.data.table import absent_column
 from plainnet.errors import DataError
 
 

@@ -13,8 +13,8 @@ from export.runtimes import answers, numbers, session, untrained
 from nn.cases import LAYERS
 from plainnet import __version__
 from plainnet.config import TrainConfig
+from plainnet.data.columns import MISSING
 from plainnet.data.images import ImageSchema
-from plainnet.data.read_table import MISSING
 from plainnet.data.synthetic import introverts
 from plainnet.data.targets import Target
 from plainnet.errors import PlainnetError

@@ -60,6 +60,14 @@ def test_best_threshold_has_minimal_cost(rows, cost_fp, cost_fn):
     )
 
 
+@pytest.mark.parametrize(
+    ("scores", "threshold"), [([0, 0, 0.0], 0), ([0.3, 0.3, 0.2], 0.1), ([1, 1, 1], 0.5)]
+)
+def test_threshold_of_probabilities_is_not_negative(scores, threshold):
+    """Where calling every row positive is best, the threshold lies from 0 to the lowest score."""
+    assert best_f1([1, 0, 1], scores)[0] == threshold
+
+
 def test_average_precision_by_hand():
     """Ranked + - + - +: precision 1, 2/3, 3/5 at the positives, each with a third of the recall."""
     found = average_precision([1, 0, 1, 0, 1], [5, 4, 3, 2, 1])

@@ -11,7 +11,6 @@ import pytest
 import plainnet.optim
 from plainnet.errors import PlainnetError
 from plainnet.nn import BinaryCrossEntropy, mlp
-from plainnet.nn.parameters import with_bias
 from plainnet.optim import (
     SGD,
     Adam,
@@ -190,9 +189,7 @@ def test_network_views_stay_bound():
     Adam(0.1).step(net.params.trained, np.ones_like(net.params.grad))
     for view in net.params.views.values():
         assert np.shares_memory(view, net.params.theta)
-    np.testing.assert_array_equal(
-        with_bias(net.params.views["dense1.W"]).ravel(), net.params.theta[:32]
-    )
+    np.testing.assert_array_equal(net.params.views["dense1.W"].ravel(), net.params.theta[:24])
 
 
 def test_state_slots():

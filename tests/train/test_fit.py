@@ -67,8 +67,7 @@ class ByHand:
         return float(cost)
 
     def theta(self) -> np.ndarray:
-        pairs = ((self.W1, self.b1), (self.W2, self.b2))
-        return np.concatenate([np.column_stack(pair).ravel() for pair in pairs])
+        return np.concatenate([a.ravel() for a in (self.W1, self.b1, self.W2, self.b2)])
 
 
 def test_batch_gradient_descent_matches_the_textbook_loop(data):

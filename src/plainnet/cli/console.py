@@ -15,6 +15,7 @@ from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
+from plainnet.report import tables
 from plainnet.report.html import Table
 
 if TYPE_CHECKING:
@@ -108,9 +109,7 @@ def show_schema(
 ) -> None:
     """Show inputs and target, with the counts of classes where y is given."""
     if isinstance(schema, ImageSchema):
-        raw = ", unscaled (0 to 255)" if schema.unscaled else ""
-        side, n = schema.size, schema.n_features
-        print_line(console, f"Input: {side} x {side} pixels, {n:,} numbers in all{raw}")
+        print_line(console, f"Input: {tables.pixels(schema)}")
     print_line(console, f"Target: {target.describe()}")
     if target.task != "regression":
         _show_classes(console, target, y)
@@ -120,12 +119,12 @@ def show_schema(
 
 def _show_columns(console: Console, schema: "TableSchema") -> None:
     """Show a line for each column, on a narrow terminal in two tables."""
-    rows, head = schema.describe(), ("column", "kind", "values", "missing", "encoding")
+    table = tables.columns(schema)
     if console.width >= _WIDE:
-        print_table(console, Table("Columns", head, rows))
+        print_table(console, table)
     else:
-        print_table(console, Table("Columns", head[:-1], [row[:-1] for row in rows]))
-        encodings = [(row.column, row.encoding) for row in rows]
+        rows, encodings = zip(*((row[:-1], (row[0], row[-1])) for row in table.rows), strict=True)
+        print_table(console, replace(table, head=table.head[:-1], rows=rows))
         print_table(console, Table("Encoding of columns", ("column", "encoding"), encodings))
 
 
@@ -143,14 +142,8 @@ def _show_classes(console: Console, target: "Target", y: "Array | None") -> None
 
 def show_network(console: Console, net: Sequential) -> None:
     """Show the layers with their output shapes and numbers of parameters."""
-    rows = [
-        (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
-        for row in net.summary()
-    ]
-    rows.insert(0, ("input", "", " x ".join(map(str, net.in_shape)), ""))
-    rows.append(("total", "", "", f"{net.params.grad.size:,}"))
-    head = ("layer", "kind", "output", "parameters")
-    print_table(console, Table("Network", head, rows, right=(2, 3)), most=len(rows))
+    table = tables.network(net)
+    print_table(console, table, most=len(table.rows))
 
 
 def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:

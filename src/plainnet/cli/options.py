@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
+from cyclopts.validators import Number
 
 from plainnet.config import OPTIONS, TrainConfig, resolved
 from plainnet.errors import PlainnetError
@@ -13,6 +14,8 @@ from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
 
 FULL = "full"  # the batch size of all rows, which is None in Python
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 _GROUPS = {
     name: Group(name, sort_key=i) for i, name in enumerate(("Data", "Network", "Training"), 1)

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, final
 
 from rich.console import Console
 from rich.live import Live
@@ -94,6 +94,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
 
 
+def _fitting(parts: Sequence[str], width: int) -> str:
+    """Join the first part and those of the others that fit a width."""
+    text = parts[0]
+    for part in parts[1:]:
+        if part and len(f"{text}  {part}") <= width:
+            text += f"  {part}"
+    return text
+
+
 @final
 class _LiveLine:
     """A line that is updated in place, at most ten times a second, on a terminal only."""
@@ -129,7 +138,7 @@ class _LiveLine:
 
 
 @final
-class TrainingDisplay:
+class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
     """Show epochs: one line updated in place on a terminal, else about 100 lines at most.
 
     As a context manager it restores the terminal.
@@ -143,9 +152,6 @@ class TrainingDisplay:
         self._last: Epoch | None = None
         self._printed: Epoch | None = None
         self._start = time.perf_counter()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._line.stop()
@@ -189,11 +195,7 @@ class TrainingDisplay:
         left = (time.perf_counter() - self._start) / len(self._costs) * (epoch.of - epoch.number)
         eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
         available = self.console.width - 1  # some terminals wrap at the last column
-        text, *others = self._metrics(epoch)[:4]
-        for part in others:
-            if len(f"{text}  {part}{eta}") <= available:
-                text += f"  {part}"
-        text += eta
+        text = _fitting(self._metrics(epoch)[:4], available - len(eta)) + eta
         width = min(available - len(text) - 2, _WIDEST)
         if width < _NARROWEST or self.console.options.ascii_only:
             self._line.update(text)
@@ -220,7 +222,7 @@ class TrainingDisplay:
 
 
 @final
-class SearchDisplay:
+class SearchDisplay(AbstractContextManager["SearchDisplay"]):
     """Show a search: one line updated in place on a terminal, else a line for each trial.
 
     As a context manager it restores the terminal.
@@ -232,25 +234,20 @@ class SearchDisplay:
         self._best = ""
         self._start: float | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self._line.stop()
 
     def watch(self, progress: "SearchProgress") -> None:
         """Show an epoch, on a terminal only."""
-        now, epoch = time.perf_counter(), progress.epoch
+        now = time.perf_counter()
         self._start = now if self._start is None else self._start
         if not self._line.due:
             return
         left = (now - self._start) * (progress.planned - progress.done) / progress.done
-        text = f"trial {progress.trial}/{self.trials}"
-        fold, of = f"fold {progress.fold}/{self.folds}", f"epoch {epoch.number}/{epoch.of}"
-        for part in (f"eta {clock(left)}", self._best, fold, of):
-            if part and len(f"{text}  {part}") < self.console.width:
-                text += f"  {part}"
-        self._line.update(text)
+        trial, fold = f"trial {progress.trial}/{self.trials}", f"fold {progress.fold}/{self.folds}"
+        of = f"epoch {progress.epoch.number}/{progress.epoch.of}"
+        parts = (trial, f"eta {clock(left)}", self._best, fold, of)
+        self._line.update(_fitting(parts, self.console.width - 1))
 
     def watch_trial(self, search: "Search", trial: "Trial") -> None:
         """Show a finished trial outside a terminal, and remember the best."""

@@ -83,9 +83,10 @@ class FeatureColumn(Column):
         if self.missing:
             out[:, -1] = absent
         elif cells.missing and notes is not None:
+            where, rows = cells.location(cells.absent), count(cells.missing, "row")
             notes.append(
-                f"{cells.location(-1)}: the cell is missing, as in no training row; it is filled "
-                f"with {fill} ({count(cells.missing, 'row')})."
+                f"{where}: the cell is missing, as in no training row; it is filled with {fill} "
+                f"({rows})."
             )
 
 
@@ -95,7 +96,7 @@ def summarize_values(cells: Cells) -> str:
         return "always missing"
     if len(cells.distinct) == 1:
         return f"always {shortened(cells.texts()[0], 20)}"
-    return f"{len(cells.distinct):,} different in {count(len(cells.codes), 'row')}"
+    return f"{len(cells.distinct):,} different in {count(len(cells.rows), 'row')}"
 
 
 def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: list[str]) -> None:
@@ -104,7 +105,9 @@ def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: lis
     texts, counts = cells.texts(), cells.counts()
     for code in codes[:_LISTED]:
         rows = count(int(counts[code]), "row")
-        notes.append(f"{cells.location(code)}: {shortened(texts[code])} {remark} ({rows}).")
+        notes.append(
+            f"{cells.location(cells.codes == code)}: {shortened(texts[code])} {remark} ({rows})."
+        )
     if len(others := codes[_LISTED:]):
         rows = count(int(counts[others].sum()), "row")
         notes.append(
@@ -129,11 +132,12 @@ class NumberColumn(FeatureColumn):
     def fit(cls, cells: Cells, decimal: str | None = None) -> Self:
         """Compute the statistics of training cells; `DataError` if one is not a finite number."""
         decimal = cells.decimal() if decimal is None else decimal
-        values = cells.finite(decimal)[cells.codes[cells.codes >= 0]]
+        values = cells.finite(decimal)
+        values = values[~cells.absent]
         low, high = float(np.min(values)), float(np.max(values))
         with np.errstate(over="ignore", invalid="ignore"):
             median = float(np.median(values))
-            filled = np.append(values, np.full(cells.missing, median))
+            filled = np.append(values, np.full(cells.missing, median)) if cells.missing else values
             mean, scale = float(np.mean(filled)), float(np.std(filled))
         if not np.isfinite(scale):  # and so if the median or the mean is not
             raise DataError(
@@ -196,9 +200,8 @@ class NumberColumn(FeatureColumn):
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write the standardized numbers."""
         Z = cells.standardized(self.decimal, self.mean, self.scale)
-        Z = np.append(Z, (self.median - self.mean) / self.scale)  # of a missing cell, code -1
-        out[:, 0] = Z[cells.codes]
-        self._mark_missing(cells, cells.codes < 0, f"the median {self.median:g}", out, notes)
+        out[:, 0] = np.where(cells.absent, (self.median - self.mean) / self.scale, Z)
+        self._mark_missing(cells, cells.absent, f"the median {self.median:g}", out, notes)
 
 
 @final
@@ -214,7 +217,7 @@ class YesNoColumn(FeatureColumn):
     def fit(cls, cells: Cells) -> Self:
         """Count training cells; `DataError` if one is neither Yes nor No."""
         yes = int(cells.counts()[cells.only_answers() == 1.0].sum())
-        return cls(cells.name, cells.missing, yes, len(cells.codes) - cells.missing - yes)
+        return cls(cells.name, cells.missing, yes, len(cells.rows) - cells.missing - yes)
 
     @classmethod
     def from_json(cls, stored: JsonReader, name: str, missing: int) -> Self:
@@ -322,7 +325,7 @@ class CategoryColumn(FeatureColumn):
         level = hot[cells.codes]
         known = np.flatnonzero(level < unknown)
         out[known, level[known]] = 1.0
-        self._mark_missing(cells, cells.codes < 0, shortened(self.fill), out, notes)
+        self._mark_missing(cells, cells.absent, shortened(self.fill), out, notes)
 
 
 @final
@@ -367,7 +370,7 @@ class IndicatorColumn(FeatureColumn):
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write 1 where the cell is missing."""
-        out[:, 0] = cells.codes < 0
+        out[:, 0] = cells.absent
 
 
 @final

@@ -1,4 +1,4 @@
-"""The cells of a column as text or as numbers, each distinct value once."""
+"""The cells of a column, as Arrow text or as numbers."""
 
 import datetime
 import re
@@ -11,18 +11,24 @@ from typing import Any, Self, final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
-from plainnet.data.read_table import MISSING
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
 
+MISSING = frozenset(  # spellings of a missing cell, without spaces around it
+    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
+    | {"NULL", "null", "None", "?"}
+)
 YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
 _YES_NO = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
-_LEADING_ZERO = re.compile(r"\0[+-]?0[0-9]")
+_PLAIN = r"^-?([0-9]+{0}?[0-9]*|{0}[0-9]+)([eE][+-]?[0-9]+)?$"  # a number as Arrow reads it
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
+_SAMPLE = 1000  # rows that are looked at first
 _DIGITS = 400  # more than any float has before its decimal point
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SWAP_POINT = str.maketrans(".,", ",.")
@@ -52,12 +58,14 @@ def text_from_number(value: float) -> str:
 @final
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The distinct values of a column, and which of them each row holds."""
+    """The cells of a column: its entries, and which of them each row holds."""
 
     name: str
-    codes: NDArray[np.int64]  # for each row its index in `distinct`; -1 for a missing cell
-    distinct: NDArray[Any]
     rows: NDArray[np.int64]  # the number of each row in messages
+    entries: Any  # an Arrow array of text, or an array of floats or integers
+    # The entry of each row, -1 for a missing cell. Without it row i holds entry i, and a missing
+    # cell is null or NaN.
+    index: NDArray[np.int64] | None = None
 
     @classmethod
     def read(cls, column: pd.Series) -> Self:
@@ -66,24 +74,75 @@ class Cells:
         A row's number is its index label + 1 where labels are integers, so that it survives a
         selection of rows, and otherwise its position, from 1.
         """
-        index = column.index
-        numbered = pd.api.types.is_integer_dtype(index.dtype)
-        rows = (index.to_numpy() if numbered else np.arange(len(index))) + 1
-        codes, distinct = _factorize(column, rows)
-        if distinct.dtype.kind == "O":
-            raw = list(distinct)
-            texts = [text.strip() for text in raw]
-            if texts != raw or not MISSING.isdisjoint(texts):
-                again, distinct = pd.factorize(
-                    _objects([None if text in MISSING else text for text in texts])
-                )
-                codes = np.append(again, -1)[codes]  # a missing cell has code -1: the last value
-        return cls(str(column.name), codes.astype(np.int64), distinct, rows.astype(np.int64))
+        labels = column.index
+        numbered = pd.api.types.is_integer_dtype(labels.dtype)
+        rows = (labels.to_numpy() if numbered else np.arange(len(labels))) + 1
+        return cls(str(column.name), rows.astype(np.int64), *_read(column, rows))
+
+    def take(self, rows: NDArray[np.int64]) -> "Cells":
+        """Return the cells of some rows."""
+        if self.index is not None:
+            return Cells(self.name, self.rows[rows], self.entries, self.index[rows])
+        return Cells(self.name, self.rows[rows], _taken(self.entries, rows))
+
+    def as_numbers(self, decimal: str) -> "Cells":
+        """Return the cells as floats, which need less memory than their text."""
+        return Cells(self.name, self.rows, self.numbers(decimal))
+
+    def as_codes(self) -> "Cells":
+        """Return the cells as distinct values and codes."""
+        return Cells(self.name, self.rows, self.distinct, self.codes)
+
+    @cached_property
+    def absent(self) -> NDArray[np.bool_]:
+        """Whether the cell of each row is missing, shape (m,)."""
+        if self.index is not None:
+            return self.index < 0
+        if isinstance(self.entries, np.ndarray):
+            return np.isnan(self.entries)
+        return np.asarray(self.entries.is_null())
 
     @property
     def missing(self) -> int:
         """How many cells are missing."""
-        return int(np.count_nonzero(self.codes < 0))
+        return int(np.count_nonzero(self.absent))
+
+    @cached_property
+    def _factorized(self) -> tuple[NDArray[np.int64], Any]:
+        if self.index is not None:
+            codes = np.full(len(self.index), -1)
+            codes[~self.absent], used = pd.factorize(self.index[~self.absent])
+            return codes, _taken(self.entries, used)
+        if isinstance(self.entries, np.ndarray):
+            codes, distinct = pd.factorize(self.entries)
+            return codes, distinct
+        coded = self.entries.dictionary_encode()
+        return coded.indices.fill_null(-1).to_numpy().astype(np.int64), coded.dictionary
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """For each row its index in `distinct`; -1 for a missing cell."""
+        return self._factorized[0]
+
+    @property
+    def distinct(self) -> Any:
+        """The distinct values in order of appearance: text in Arrow, or numbers."""
+        return self._factorized[1]
+
+    @cached_property
+    def many(self) -> bool:
+        """Whether there are more than `MANY` distinct values."""
+        m = len(self.rows)
+        if m > 2 * _SAMPLE and self.take(np.arange(0, m, m // _SAMPLE)).many:
+            return True
+        return len(self.distinct) > MANY
+
+    def contain(self, mark: str) -> bool:
+        """Return whether some cell is text that contains `mark`."""
+        values = self.entries if self.index is None else self.distinct
+        if isinstance(values, np.ndarray):
+            return False
+        return bool(compute.any(compute.match_substring(values, mark)).as_py())
 
     def counts(self) -> NDArray[np.int64]:
         """Count the rows that hold each distinct value, shape (k,)."""
@@ -91,150 +150,193 @@ class Cells:
 
     def texts(self) -> list[str]:
         """Return the distinct values as text."""
-        kind = self.distinct.dtype.kind
-        if kind == "O":
-            return list(self.distinct)
-        write = text_from_number if kind == "f" else str
-        return [write(value) for value in self.distinct.tolist()]
+        return _texts(self.distinct)
 
     def numbers(self, decimal: str = ".") -> NDArray[np.float64]:
-        """Return the distinct values as numbers, shape (k,); NaN where one is not a number."""
-        return self._with_comma if decimal == "," else self._with_point
-
-    @cached_property
-    def _joined(self) -> str:
-        """All text, a zero byte before each value, so that one search covers all values."""
-        return "\0" + "\0".join(self.distinct) if self.distinct.dtype.kind == "O" else ""
+        """Return the cells as numbers, shape (m,); NaN for a missing cell, or one of other text."""
+        values = self._with_comma if decimal == "," else self._with_point
+        return values if self.index is None else np.append(values, np.nan)[self.index]
 
     @cached_property
     def _with_point(self) -> NDArray[np.float64]:
-        if "_" not in self._joined:
-            try:
-                return self.distinct.astype(np.float64)  # several times faster than one by one
-            except ValueError:
-                pass
-        return np.array([number_from_text(text) for text in self.distinct], np.float64)
+        return _parsed(self.entries, ".")
 
     @cached_property
     def _with_comma(self) -> NDArray[np.float64]:
-        if self.distinct.dtype.kind != "O":
-            return self._with_point
-        return np.array([number_from_text(text, ",") for text in self.distinct], np.float64)
+        return _parsed(self.entries, ",")
 
     def decimal(self) -> str:
         """Return the comma if every value is a number with it and not with the point."""
-        comma = np.isnan(self._with_point).any() and "," in self._joined
-        return "," if comma and not np.isnan(self._with_comma).any() else "."
+        if not self._other(self.numbers()).any():
+            return "."
+        return "," if self.contain(",") and not self._other(self.numbers(",")).any() else "."
+
+    def _other(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which rows hold something else than a number."""
+        return np.isnan(numbers) & ~self.absent
 
     def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
-        """Return (number - mean) / scale of the distinct values, shape (k,), within float32."""
+        """Return (number - mean) / scale of each row, within float32; NaN for a missing cell."""
         numbers = self.finite(decimal)
         with np.errstate(over="ignore"):
             Z = (numbers - mean) / scale
-        too_far = ~(np.abs(Z) <= np.finfo(np.float32).max)
+        too_far = np.abs(Z) > np.finfo(np.float32).max
         self.refuse(too_far, f"is too far from the training rows' mean {mean:g}")
         return Z
 
     def finite(self, decimal: str) -> NDArray[np.float64]:
-        """Return the distinct values as finite numbers, shape (k,); `DataError` for any other."""
+        """Return finite numbers, NaN for a missing cell, shape (m,); `DataError` for any other."""
         numbers = self.numbers(decimal)
         self.refuse(
-            np.isnan(numbers),
+            self._other(numbers),
             "is not a number, as this column needs; correct the cell, or leave it empty",
         )
         self.refuse(np.isinf(numbers), "is infinite; give a finite number, or leave the cell empty")
         return numbers
 
     def answers(self) -> NDArray[np.float64]:
-        """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, shape (k,)."""
+        """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, of the k values."""
         return np.array([_YES_NO.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
 
     def only_answers(self) -> NDArray[np.float64]:
         """Return 1 for Yes and 0 for No, shape (k,); `DataError` for any other value."""
         answers = self.answers()
-        self.refuse(np.isnan(answers), "is neither Yes nor No, 1 nor 0, as this column needs")
+        self.refuse_values(
+            np.isnan(answers), "is neither Yes nor No, 1 nor 0, as this column needs"
+        )
         return answers
 
     def are_yes_no(self) -> bool:
         """Return whether all values are in one of `YES_NO_PAIRS`."""
-        if not 0 < len(self.distinct) <= MANY:
+        if self.many or not len(self.distinct):
             return False
         answers = {text.casefold() for text in self.texts()}
         return any(answers <= set(pair) for pair in YES_NO_PAIRS)
 
     def are_numbers(self) -> bool:
         """Return whether all values are numbers without leading zeros; refuse a few mistakes."""
-        if _LEADING_ZERO.search(self._joined):
+        if not isinstance(self.entries, np.ndarray) and _has_leading_zeros(self.entries):
             return False
-        invalid = np.isnan(self.numbers(self.decimal()))
-        share = 1.0 - np.count_nonzero(invalid) / max(1, len(invalid))
-        if len(invalid) > MANY and _MOSTLY <= share < 1.0:
+        invalid = self._other(self.numbers(self.decimal()))
+        if not invalid.any():
+            return True
+        n = len(self.distinct)
+        share = 1.0 - len(np.unique(self.codes[invalid])) / n
+        if n > MANY and share >= _MOSTLY:
             self.refuse(
                 invalid,
                 f"is not a number, but {100 * share:.3g} % of the column's values are; correct the "
                 "cell, leave it empty, or set the column's kind",
             )
-        return bool(share == 1.0)
+        return False
 
     def are_integers(self) -> bool:
         """Return whether all values, which are numbers, have no fraction."""
-        numbers = self.numbers(self.decimal())
+        numbers = self.numbers(self.decimal())[~self.absent]
         return bool(np.all(numbers == np.round(numbers)))
 
-    def location(self, code: int) -> str:
-        """Name the first cell that holds the value with this code (-1: a missing cell)."""
-        row = self.rows[int(np.argmax(self.codes == code))]
-        return f"Data row {row}, column {shortened(self.name)}"
+    def location(self, rows: NDArray[np.bool_]) -> str:
+        """Name the cell of the first of some rows, shape (m,)."""
+        return f"Data row {self.rows[int(rows.argmax())]}, column {shortened(self.name)}"
 
     def refuse(self, invalid: NDArray[np.bool_], problem: str) -> None:
-        """Raise a `DataError` for the first invalid value, if there is one; shape (k,)."""
+        """Raise a `DataError` for the first invalid row, if there is one; shape (m,)."""
         if invalid.any():
-            code = int(invalid.argmax())
-            raise DataError(f"{self.location(code)}: {shortened(self.texts()[code])} {problem}.")
+            entry = np.array([invalid.argmax()])
+            text = _texts(_taken(self.entries, entry if self.index is None else self.index[entry]))
+            raise DataError(f"{self.location(invalid)}: {shortened(text[0])} {problem}.")
+
+    def refuse_values(self, invalid: NDArray[np.bool_], problem: str) -> None:
+        """Raise a `DataError` for the first invalid value, if there is one; shape (k,)."""
+        self.refuse(np.append(invalid, False)[self.codes], problem)
 
 
-def _objects(values: list[str | None]) -> NDArray[Any]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+def clean_text(text: Any) -> Any:
+    """Drop spaces around the cells of an Arrow array of text, and make missing cells null."""
+    trimmed = compute.utf8_trim_whitespace(text)
+    absent = compute.is_in(trimmed, pa.array(sorted(MISSING), trimmed.type))
+    return compute.if_else(absent, None, trimmed) if compute.any(absent).as_py() else trimmed
 
 
-def _factorize(column: pd.Series, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return codes and distinct values: integers exact, floats as float64, all else as text."""
+def _taken(entries: Any, rows: NDArray[np.int64]) -> Any:
+    return entries[rows] if isinstance(entries, np.ndarray) else entries.take(pa.array(rows))
+
+
+def _texts(entries: Any) -> list[str]:
+    """Return text or numbers, none missing, as text."""
+    if not isinstance(entries, np.ndarray):
+        return list(entries.to_pylist())
+    write = text_from_number if entries.dtype.kind == "f" else str
+    return [write(value) for value in entries.tolist()]
+
+
+def _parsed(entries: Any, decimal: str) -> NDArray[np.float64]:
+    """Return entries as numbers; NaN where one is missing or is not a number."""
+    if isinstance(entries, np.ndarray):
+        return entries.astype(np.float64, copy=False)
+    with suppress(pa.ArrowInvalid):
+        if decimal == ".":
+            return np.asarray(compute.cast(entries, pa.float64()))
+    plain = compute.match_substring_regex(entries, _PLAIN.format(re.escape(decimal)))
+    plain = compute.fill_null(plain, True)
+    simple = compute.replace_substring(compute.if_else(plain, entries, None), decimal, ".")
+    numbers = np.array(compute.cast(simple, pa.float64()))
+    other = ~np.asarray(plain)
+    coded = entries.filter(pa.array(other)).dictionary_encode()
+    values = [number_from_text(text, decimal) for text in coded.dictionary.to_pylist()]
+    numbers[other] = np.array(values, np.float64)[np.asarray(coded.indices)]
+    return numbers
+
+
+def _has_leading_zeros(text: Any) -> bool:
+    """Return whether some cell begins as 007, +007 or -007 do."""
+    kind: Any = np.int64 if pa.types.is_large_string(text.type) else np.int32
+    offsets = np.frombuffer(text.buffers()[1], kind)[text.offset :][: len(text) + 1]
+    characters = np.frombuffer(text.buffers()[2] or b"", np.uint8)
+    start, end = offsets[:-1], offsets[1:]  # of each cell
+    two = start + 1 < end
+    start, end = start[two], end[two]
+    first = characters[start]
+    start = start + ((first == ord("+")) | (first == ord("-")))
+    second = characters[start[(characters[start] == ord("0")) & (start + 1 < end)] + 1]
+    return bool(((second >= ord("0")) & (second <= ord("9"))).any())
+
+
+def _read(column: pd.Series, rows: NDArray[Any]) -> tuple[Any, NDArray[np.int64] | None]:
+    """Return entries and index: integers exact, floats as float64, all else as text."""
     types = pd.api.types
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = Cells.read(pd.Series(column.cat.categories, name=column.name))
+        codes = np.append(levels.codes, -1)[column.cat.codes.to_numpy()]
+        return levels.distinct, codes
     if types.is_integer_dtype(column.dtype):
         codes, integers = pd.factorize(column)  # exact even beside missing cells
         unsigned = types.is_unsigned_integer_dtype(column.dtype)
-        return codes, np.asarray(integers.to_numpy(np.uint64 if unsigned else np.int64))
+        return integers.to_numpy(np.uint64 if unsigned else np.int64), codes
     if types.is_float_dtype(column.dtype):
-        return _distinct(column.to_numpy(np.float64, na_value=np.nan))
-    values = _values(column)
+        return column.to_numpy(np.float64, na_value=np.nan), None
+    if isinstance(column.dtype, pd.StringDtype):
+        return clean_text(_arrow(column.array)), None
+    values = np.asarray(column.to_numpy(dtype=object))
     if types.infer_dtype(values, skipna=True) == "string":
-        return _distinct(values)
+        return clean_text(_arrow(values)), None
     texts = [_cell_text(value, column.name, row) for value, row in zip(values, rows, strict=True)]
     fractions = any(text is not None and "." in text for text in texts)
     if fractions and all(map(_is_number, values, texts)):
         # As text, 1.234 would be read as 1234 in a column with decimal commas.
-        return _distinct(np.array([text or "nan" for text in texts], np.float64))
-    return _distinct(_objects(texts))
+        return np.array([text or "nan" for text in texts], np.float64), None
+    return clean_text(_arrow(texts)), None
 
 
-def _distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    codes, distinct = pd.factorize(values)
-    return codes, np.asarray(distinct)
+def _arrow(texts: Any) -> Any:
+    """Return text as one Arrow array."""
+    array = pa.array(texts, pa.large_string(), from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _is_number(value: object, text: str | None) -> bool:
     """Return whether a cell is a number or missing."""
     return text is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
-
-
-def _values(column: pd.Series) -> NDArray[Any]:
-    """Return the cells as objects; pandas would turn integer categories with gaps into floats."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.to_numpy(dtype=object))
-    levels = _objects([*column.cat.categories, None])
-    return np.asarray(levels[column.cat.codes.to_numpy()])
 
 
 def _cell_text(value: object, name: object, row: int) -> str | None:

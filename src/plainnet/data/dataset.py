@@ -14,7 +14,8 @@ from plainnet.data.column_kinds import ColumnKind
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
-from plainnet.data.read_table import read_frame
+from plainnet.data.read_table import read_table
+from plainnet.data.table import Table
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
@@ -116,7 +117,7 @@ class TableSource(Source):
 
     def __init__(
         self,
-        frame: pd.DataFrame,
+        frame: pd.DataFrame | Table,
         *,
         target: Sequence[str] = (),
         task: Task | None = None,
@@ -127,38 +128,40 @@ class TableSource(Source):
     ) -> None:
         self._notes: list[str] = []
         self._standardize, self._privacy = standardize, privacy
-        frame = read_frame(frame)
+        table = read_table(frame)
         if not target:
-            target = (str(frame.columns[-1]),)
+            target = (list(table.columns)[-1],)
             self._notes.append(f"no target was named: taking the last column, {target[0]!r}")
-        frame = drop_unlabeled(frame, target, self._notes)
-        self._frame, self._target = frame, Target.infer(frame, target, task)
+        table = drop_unlabeled(table, target, self._notes)
+        self._table, self._target = table, Target.infer(table, target, task)
+        for name in target:
+            table.compact(name, self._target.decimal if self._target.mean else None)
         if task is None:
             self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
-        self._schema = TableSchema.infer(frame, exclude=target, kinds=kinds)
+        self._schema = TableSchema.infer(table, exclude=target, kinds=kinds)
         if clash := [name for name in target if name in (kinds or {})]:
             raise DataError(
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
-        self.m, self.groups = len(frame), None
+        self.m, self.groups = len(table), None
         self.labels = np.full(self.m, "all rows", object)
         if self._target.task in ("binary", "multiclass"):
-            self.labels = _class_names(self._target.encode(frame), self._target.classes)
+            self.labels = _class_names(self._target.encode(table), self._target.classes)
         if group is not None:
-            self.groups = group(self._schema.normalize_spelling(self._schema.transform(frame)))
+            self.groups = group(self._schema.normalize_spelling(self._schema.transform(table)))
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all rows into numbers."""
-        rows = self._frame.iloc[train]
+        rows = self._table.take(train)
         schema = self._schema.fit(rows, self._standardize, self._privacy)
         target = self._target.fit(rows)
 
         def examples(index: Array) -> Examples:
-            part = self._frame.iloc[index]
+            part = self._table.take(index)
             return Examples(schema.transform(part), target.encode(part))
 
         second, third = (None if i is None else examples(i) for i in (validation, test))
-        numbers = (self._frame.index.to_numpy()[_index(i)] for i in (validation, test))
+        numbers = (self._table.positions(_index(i)) for i in (validation, test))
         notes = [*self._notes, *schema.remarks()]
         return Dataset(schema, target, examples(train), second, third, notes, *numbers)
 
@@ -235,7 +238,7 @@ def read_source(
 ) -> Source:
     """Read a table or a folder of class folders; further options as for `TableSource`."""
     if not Path(path).is_dir():
-        return TableSource(read_frame(path), **options)
+        return TableSource(read_table(path), **options)
     options = image_options(options)
     images = read_images(path, size, strict, progress)
     skipped = [(file.relative_to(path), reason) for file, reason in images.skipped]

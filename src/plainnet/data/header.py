@@ -1,16 +1,17 @@
 """The header of a text file: detect a first row that holds data, not column names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from plainnet.data.columns import MISSING
 
 _COMPARED = 1000  # rows that the first one is compared with
 
 
-def is_data(
-    first: Sequence[str], columns: Sequence[Sequence[str]], is_missing: Callable[[str], bool]
-) -> bool:
-    """Return whether the first row of a file looks like the rows below it.
+def is_data(first: Sequence[str], columns: Sequence[Any]) -> bool:
+    """Return whether the first row of a file looks like the rows below it, Arrow text by column.
 
     It does if it holds a number of similar size in each column of numbers, and, where there are
     columns of text, repeats a text in one of them. Numbers in equal steps (0 1 2 3, or 2020 2025)
@@ -19,8 +20,8 @@ def is_data(
     numbers: list[float] = []
     repeated: list[bool] = []
     for name, column in zip(first, columns, strict=True):
-        cells = [text for cell in column[:_COMPARED] if not is_missing(text := cell.strip())]
-        if is_missing(name.strip()) or not cells:
+        cells = column.slice(0, _COMPARED).drop_null().to_pylist()
+        if name.strip() in MISSING or not cells:
             continue
         values = np.array([_number(text) for text in cells])
         if np.isfinite(values).all():

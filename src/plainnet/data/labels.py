@@ -15,7 +15,7 @@ _EXACT = 2.0**53  # above, a float cannot represent every whole number
 def refuse_rounded(cells: Cells) -> None:
     """Refuse floats that may be long whole numbers without their last digits."""
     numbers = cells.finite(".")
-    if cells.distinct.dtype.kind == "f":
+    if isinstance(cells.entries, np.ndarray) and cells.entries.dtype.kind == "f":
         cells.refuse(
             np.abs(numbers) >= _EXACT,
             "is a class in a column of floats, which may have lost its last digits; give the "

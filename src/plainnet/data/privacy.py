@@ -49,7 +49,7 @@ def _without_rare_levels(column: CategoryColumn, cells: Cells, least: int) -> Co
 
 
 def _without_ends(column: NumberColumn, cells: Cells, least: int) -> NumberColumn:
-    values = np.sort(cells.finite(column.decimal)[cells.codes[cells.codes >= 0]])
+    values = np.sort(cells.finite(column.decimal)[~cells.absent])
     beyond = max(math.ceil(TAIL * len(values)), least)
     ends = (column.median, column.median)
     if 2 * beyond <= len(values):

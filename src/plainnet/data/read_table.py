@@ -1,34 +1,30 @@
-"""Read a table in any common format as a DataFrame; cells of text files stay text."""
+"""Read a table in any common format; cells of text files stay text."""
 
-import csv
-import io
+import codecs
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from plainnet import limits
+from plainnet.data.columns import Cells
+from plainnet.data.delimited import DelimitedText
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
+from plainnet.data.table import Table, check_names, named
 from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
 from plainnet.errors import DataError
-from plainnet.storage.json_reader import listed, shortened
+from plainnet.storage.json_reader import listed
 
-MISSING = frozenset(  # spellings of a missing cell, without spaces around it
-    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
-    | {"NULL", "null", "None", "?"}
-)
+_Read: TypeAlias = "pd.DataFrame | dict[str, pa.Array]"
 
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
-_BLOCK = 4096  # rows that are transposed to columns at a time
-_KNOWN = 100_000  # distinct cells that share memory
 _SNIFFED_RECORDS = 100
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
@@ -38,6 +34,7 @@ def read_frame(
     source: str | os.PathLike[str] | pd.DataFrame,
     delimiter: str | None = None,
     *,
+    header: bool = True,
     empty: bool = False,
 ) -> pd.DataFrame:
     r"""Read a table from a file, or check one in memory.
@@ -53,6 +50,8 @@ def read_frame(
         CSV, TSV or other delimited text, also compressed (.gz .bz2 .xz .zip), or Parquet.
     delimiter : str, optional
         One character, or ``tab``; by default it is detected.
+    header : bool, default True
+        Whether the first line of text names the columns; without one they are ``x0``, ``x1``, ...
     empty : bool, default False
         Whether a table without rows is accepted.
 
@@ -76,6 +75,28 @@ def read_frame(
     ...     read_frame(path).to_numpy().tolist()
     [['007', 'Ann'], ['008', None]]
     """
+    read = _read(source, delimiter, header, empty)
+    if isinstance(read, pd.DataFrame):
+        return read
+    cells = {name: text.to_numpy(zero_copy_only=False) for name, text in read.items()}
+    return pd.DataFrame(cells, dtype=object)
+
+
+def read_table(
+    source: Any, delimiter: str | None = None, *, header: bool = True, empty: bool = False
+) -> Table:
+    """Read a table as `read_frame` does, without a Python object for each cell."""
+    if isinstance(source, Table):
+        return source
+    read = _read(source, delimiter, header, empty)
+    if isinstance(read, pd.DataFrame):
+        return Table.of(read)
+    m = len(next(iter(read.values())))
+    rows = np.arange(1, m + 1)
+    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m)
+
+
+def _read(source: Any, delimiter: str | None, header: bool, empty: bool) -> _Read:
     if isinstance(source, np.ndarray) and source.ndim == 2:
         source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
     if isinstance(source, pd.DataFrame):
@@ -87,33 +108,10 @@ def read_frame(
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
         return _checked(read_parquet(data, label), label, empty)
-    return _read_text(_decoded(data, label), delimiter, label, empty)
-
-
-def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
-    """Return `frame` with distinct texts as column names."""
-    if isinstance(frame.columns, pd.MultiIndex):
-        raise DataError(
-            f"{label} has column names of {frame.columns.nlevels} levels; "
-            "give each column one name."
-        )
-    names = [str(name).strip() for name in frame.columns]
-    _check_names(names, label)
-    return frame.set_axis(names, axis=1)
-
-
-def absent_column(name: str, present: list[str], reason: str) -> DataError:
-    """Return the error for a missing column, with a similar name if there is one."""
-    spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
-    # Comparing long names would take hours.
-    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]
-    likely = len(name) <= limits.MAX_SUGGESTED
-    near = get_close_matches(name.casefold(), short, n=1) if likely else []
-    if near:
-        hint = f"did you mean {shortened(spelled[near[0]])}?"
-    else:
-        hint = f"it has {listed(present, 8)}."
-    return DataError(f"The table has no column {shortened(name)} ({reason}); {hint}")
+    columns = _read_text(data, delimiter, header, label)
+    if not empty and not len(next(iter(columns.values()))):
+        raise DataError(f"{label} has column names but no rows below them.")
+    return columns
 
 
 def _refuse_delimiter(delimiter: str | None, source: str) -> None:
@@ -133,101 +131,75 @@ def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
     return named(frame, label).reset_index(drop=True)
 
 
-def _check_names(names: list[str], label: str) -> None:
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise DataError(
-            f"{label} uses a column name more than once: {listed(repeated)}; "
-            "give each column its own name."
-        )
-
-
-def _decoded(data: bytearray, label: str) -> str:
+def _check_text(data: bytearray, label: str) -> None:
+    """Refuse bytes that are not UTF-8 text."""
     zero = data.find(0)
+    part = data if zero < 0 else data[:zero]
+    ends = pa.py_buffer(np.array([0, len(part)]))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(part)])
     try:
-        text = (data if zero < 0 else data[:zero]).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        utf16 = bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff")
-        raise DataError(
-            f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte "
-            f"0x{data[error.start]:02x} at offset {error.start} (line {line}); "
-            "save it again as UTF-8."
-        ) from None
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        raise _not_utf8(part, label) from None
     if zero >= 0:
-        line = text.count("\n") + 1
+        line = part.count(b"\n") + 1
         raise DataError(f"{label} is no text: line {line} holds a zero byte; give a CSV file.")
-    return text
 
 
-def _read_text(text: str, delimiter: str | None, label: str, empty: bool) -> pd.DataFrame:
-    hint = _SEP_LINE.match(text)  # a line that Excel writes
-    if hint:
+def _not_utf8(data: bytearray, label: str) -> DataError:
+    """Return the error that names the first byte which is not UTF-8."""
+    try:
+        start = len(data.decode())
+    except UnicodeDecodeError as error:
+        start = error.start
+    line = data.count(b"\n", 0, start) + 1
+    utf16 = bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff")
+    return DataError(
+        f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte 0x{data[start]:02x} at offset "
+        f"{start} (line {line}); save it again as UTF-8."
+    )
+
+
+def _read_text(
+    data: bytearray, delimiter: str | None, header: bool, label: str
+) -> dict[str, pa.Array]:
+    _check_text(data, label)
+    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    beginning = data[start : start + limits.SNIFFED].decode(errors="ignore")
+    if hint := _SEP_LINE.match(beginning):  # a line that Excel writes
         delimiter = hint[1] if delimiter is None else delimiter
-        text = text[hint.end() :]  # but not the line break, so that line numbers stay right
-    if delimiter is None:
-        delimiter = _sniffed(text[: limits.SNIFFED])
-    else:
-        delimiter = _checked_delimiter(delimiter)
-    n_cells = text.count(delimiter) + text.count("\n")
+        # The line break stays, so that line numbers stay right.
+        start, beginning = start + len(hint[0].encode()), beginning[hint.end() :]
+    delimiter = _sniffed(beginning) if delimiter is None else _checked_delimiter(delimiter)
+    text = DelimitedText(data, start, delimiter, label)
+    first, end = text.first()
+    if not first:
+        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
+    if len(first) > limits.MAX_COLUMNS:
+        raise DataError(
+            f"{label} has {len(first):,} columns; at most {limits.MAX_COLUMNS:,} are read."
+        )
+    n_cells = len(first) * data.count(b"\n")
     if n_cells > limits.MAX_CELLS:
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
         )
-    records = _records(text, delimiter, label)
-    header = next((record for _, record in records if any(map(str.strip, record))), [])
+    columns = text.columns(len(first), end if header else start)
     if not header:
-        raise DataError(f"{label} is empty; a table needs a line of column names and rows below.")
-    if len(header) > limits.MAX_COLUMNS:
+        return {f"x{i}": column for i, column in enumerate(columns)}
+    if is_data(first, columns):
         raise DataError(
-            f"{label} has {len(header):,} columns; at most {limits.MAX_COLUMNS:,} are read."
-        )
-    # A line of spaces is not a row, except in a table of one column.
-    kept = ((n, r) for n, r in records if len(r) > 1 or len(header) == 1 or r[0].strip())
-    rows = (
-        record if len(record) == len(header) else _fitted(record, len(header), row, line, label)
-        for row, (line, record) in enumerate(kept, start=1)
-    )
-    columns: list[list[str]] = [[] for _ in header]
-    shared: dict[str, str] = {}  # one text for equal cells
-    while block := list(islice(rows, _BLOCK)):  # lists of all rows would take twice the memory
-        same = shared.setdefault if len(shared) < _KNOWN else shared.get
-        for column, cells in zip(columns, zip(*block, strict=True), strict=True):
-            column.extend(map(same, cells, cells))
-    if not columns[0] and not empty:
-        raise DataError(f"{label} has column names but no rows below them.")
-    if is_data(header, columns, MISSING.__contains__):
-        raise DataError(
-            f"{label} has no line of column names: its first row ({listed(header, 5, 20)}) "
+            f"{label} has no line of column names: its first row ({listed(first, 5, 20)}) "
             "resembles the rows below; put a line of names above it, or letters into these if they "
             "are names."
         )
-    return _frame(header, columns, label)
-
-
-def _frame(header: list[str], read: list[list[str]], label: str) -> pd.DataFrame:
-    table = np.empty((len(header), len(read[0])), dtype=object)
-    names: list[str] = []
-    for i in range(len(header)):
-        cells, read[i] = read[i], []  # free the memory column by column
-        values = [None if (t := cell.strip()) in MISSING else t for cell in cells]
-        name = header[i].strip()
-        if not name and all(value is None for value in values):
-            continue
-        table[len(names)] = values
-        names.append(name or f"Unnamed: {i}")
-    _check_names(names, label)
-    return pd.DataFrame(table[: len(names)].T, columns=names, dtype=object, copy=False)
-
-
-def _fitted(record: list[str], width: int, row: int, line: int, label: str) -> list[str]:
-    """Return a record as wide as the header; refuse one with missing or extra cells."""
-    if len(record) > width and not any(cell.strip() for cell in record[width:]):
-        return record[:width]
-    raise DataError(
-        f"{label}, data row {row} (line {line}): {len(record)} where the header has {width} "
-        f"cells; put quotes around a cell that holds the delimiter, or correct the row."
-    )
+    kept = [
+        (name.strip() or f"Unnamed: {i}", column)
+        for i, (name, column) in enumerate(zip(first, columns, strict=True))
+        if name.strip() or column.null_count < len(column)
+    ]
+    check_names([name for name, _ in kept], label)
+    return dict(kept)
 
 
 def _checked_delimiter(delimiter: str) -> str:
@@ -240,41 +212,19 @@ def _checked_delimiter(delimiter: str) -> str:
     return delimiter
 
 
-def _records(text: str, delimiter: str, label: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not empty, with the number of its last line."""
-    reader = csv.reader(
-        # StringIO would take four bytes for each character.
-        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),
-        delimiter=delimiter,
-        # A quote counts after spaces too, as in `1, "x, y"`.
-        skipinitialspace=delimiter != " ",
-        strict=True,
-    )
-    try:
-        yield from ((reader.line_num, record) for record in reader if record)
-    except csv.Error as error:
-        if "field limit" in str(error):
-            raise DataError(
-                f"{label}, line {reader.line_num}, has a cell of more than "
-                f"{csv.field_size_limit():,} characters; close each quote, or shorten the cell."
-            ) from None
-        raise DataError(
-            f"{label}, line {reader.line_num}, has quotes that do not match ({error}); "
-            "close each quote and double those inside a cell."
-        ) from None
-
-
 def _sniffed(text: str) -> str:
     """Return the delimiter that splits the first records evenly, and into the most cells.
 
     Of several, it is the one that gives the most numbers: `1,5;2` is two numbers with a semicolon.
     """
+    data = text.encode()
 
     def rank(delimiter: str) -> tuple[bool, int, bool, int]:
-        records = (r for _, r in _records(text, delimiter, "") if len(r) > 1 or r[0].strip())
+        records = DelimitedText(data, 0, delimiter, "").records()
+        cells = (r for _, _, r in records if len(r) > 1 or r[0].strip())
         read: list[list[str]] = []
         try:
-            read.extend(islice(records, _SNIFFED_RECORDS))
+            read.extend(islice(cells, _SNIFFED_RECORDS))
             alike = len(set(map(len, read))) == 1
         except DataError:  # an open quote, which is reported when the table is read
             alike = False

@@ -26,7 +26,7 @@ from plainnet.data.column_kinds import (
 )
 from plainnet.data.columns import MANY, Cells
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
-from plainnet.data.read_table import absent_column, named
+from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
 
@@ -91,7 +91,7 @@ read as unknown (1 row).
     @classmethod
     def infer(
         cls,
-        frame: pd.DataFrame,
+        frame: pd.DataFrame | Table,
         exclude: Collection[str] = (),
         kinds: Mapping[str, ColumnKind] | None = None,
     ) -> Self:
@@ -133,8 +133,8 @@ read as unknown (1 row).
             If a column holds an infinite number, or cells that do not fit the kind given; if a name
             or a kind is unknown; if no column is left.
         """
-        frame = named(frame)
-        names, kinds = frame.columns.tolist(), kinds or {}
+        table = Table.of(frame)
+        names, kinds = list(table.columns), kinds or {}
         for name in exclude:
             if name not in names:
                 raise absent_column(name, names, "to be left out")
@@ -146,11 +146,17 @@ read as unknown (1 row).
                     f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
                     f"the kinds are {', '.join(KINDS)}."
                 )
-        columns = [_column(frame[name], kinds.get(name)) for name in names if name not in exclude]
-        return cls(tuple(columns), len(frame))._with_features()
+        columns = []
+        for name in (name for name in names if name not in exclude):
+            columns.append(column := _column(table, name, kinds.get(name)))
+            table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
+        return cls(tuple(columns), len(table))._with_features()
 
     def fit(
-        self, frame: pd.DataFrame, standardize: bool = True, privacy: Privacy = DEFAULT_PRIVACY
+        self,
+        frame: pd.DataFrame | Table,
+        standardize: bool = True,
+        privacy: Privacy = DEFAULT_PRIVACY,
     ) -> "TableSchema":
         """Return the same kinds of columns with the statistics of the training rows.
 
@@ -173,16 +179,13 @@ read as unknown (1 row).
         DataError
             See `infer`.
         """
-        frame = self._require_columns(frame)
-        columns = [_refitted(column, frame) for column in self.columns]
+        table = self._require_columns(frame)
+        columns = [_refitted(column, table) for column in self.columns]
         if privacy != DEFAULT_PRIVACY:
-            columns = [
-                coarsened(c, Cells.read(frame[c.name]), privacy) if c.features else c
-                for c in columns
-            ]
+            columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
         if not standardize:
             columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
-        return TableSchema(tuple(columns), len(frame))._with_features()
+        return TableSchema(tuple(columns), len(table))._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -194,7 +197,9 @@ read as unknown (1 row).
         """The number of features of a row."""
         return sum(len(column.features) for column in self.columns)
 
-    def transform(self, frame: pd.DataFrame, notes: list[str] | None = None) -> NDArray[np.float32]:
+    def transform(
+        self, frame: pd.DataFrame | Table, notes: list[str] | None = None
+    ) -> NDArray[np.float32]:
         """Encode rows as features.
 
         Parameters
@@ -218,8 +223,8 @@ read as unknown (1 row).
             infinite or far too large, or the features are too many for the memory. Messages count
             rows from 1, below the header.
         """
-        frame = self._require_columns(frame)
-        m, n = len(frame), self.n_features
+        table = self._require_columns(frame)
+        m, n = len(table), self.n_features
         largest = max(MAX_FEATURES, MAX_FEATURES_PER_CELL * m * len(self.columns))
         if m * n > largest:
             raise DataError(
@@ -228,38 +233,41 @@ read as unknown (1 row).
                 "columns of many levels."
             )
         X = np.zeros((m, n), np.float32)
-        self._write(frame, X, notes)
+        self._write(table, X, notes)
         return X
 
     def blocks(
-        self, frame: pd.DataFrame, notes: list[str] | None = None
+        self, frame: pd.DataFrame | Table, notes: list[str] | None = None
     ) -> Iterator[NDArray[np.float32]]:
         """Encode rows as `transform` does, but in blocks; all rows are checked before the first."""
-        frame = self._require_columns(frame)
+        table = self._require_columns(frame)
         rows = max(1, _BLOCK // self.n_features)
-        if len(frame) <= rows:
-            yield self.transform(frame, notes)
+        if len(table) <= rows:
+            yield self.transform(table, notes)
             return
         # Checks and notes need an output of all rows: one number in memory stands for all.
-        discarded = as_strided(np.zeros(1, np.float32), (len(frame), self.n_features), (0, 0))
-        self._write(frame, discarded, notes)
-        for start in range(0, len(frame), rows):
-            yield self.transform(frame.iloc[start : start + rows])
+        discarded = as_strided(np.zeros(1, np.float32), (len(table), self.n_features), (0, 0))
+        self._write(table, discarded, notes)
+        for column in self.columns:
+            if isinstance(column, FeatureColumn):
+                table.compact(column.name, getattr(column, "decimal", None))
+        for start in range(0, len(table), rows):
+            yield self.transform(table.take(np.arange(start, min(start + rows, len(table)))))
 
-    def _write(self, frame: pd.DataFrame, X: NDArray[np.float32], notes: list[str] | None) -> None:
+    def _write(self, table: Table, X: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write the features of a table that has all columns into X, which holds zeros."""
         if notes is not None:
             known = {column.name for column in self.columns}
             notes += [
                 f"Column {shortened(name)} is unknown to the model and ignored."
-                for name in frame.columns
+                for name in table.columns
                 if name not in known
             ]
         start = 0
         for column in self.columns:
             if isinstance(column, FeatureColumn):
                 stop = start + len(column.features)
-                column.encode(Cells.read(frame[column.name]), X[:, start:stop], notes)
+                column.encode(table[column.name], X[:, start:stop], notes)
                 start = stop
 
     def normalize_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -348,26 +356,25 @@ read as unknown (1 row).
             )
         return self
 
-    def _require_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return `frame` if it has the columns that become features."""
-        frame = named(frame)
-        present = frame.columns.tolist()
-        known = set(present)
+    def _require_columns(self, frame: pd.DataFrame | Table) -> Table:
+        """Return a table if it has the columns that become features."""
+        table = Table.of(frame)
         for column in self.columns:
-            if isinstance(column, FeatureColumn) and column.name not in known:
-                raise absent_column(column.name, present, "which the model was trained with")
-        return frame
+            if isinstance(column, FeatureColumn) and column.name not in table.columns:
+                reason = "which the model was trained with"
+                raise absent_column(column.name, list(table.columns), reason)
+        return table
 
 
-def _column(series: pd.Series, kind: ColumnKind | None) -> Column:
+def _column(table: Table, name: str, kind: ColumnKind | None) -> Column:
     """Return a column with its statistics; infer its kind unless it is given."""
-    cells = Cells.read(series)
+    categorical = isinstance(getattr(table.columns[name], "dtype", None), pd.CategoricalDtype)
+    cells = table[name]
     if kind is None:
-        one_value = len(cells.distinct) <= 1 and cells.missing in (0, len(cells.codes))
-        categorical = isinstance(series.dtype, pd.CategoricalDtype)
+        one_value = not cells.many and len(cells.distinct) <= 1 and cells.missing in (0, len(table))
         kind = "constant" if one_value else _inferred_kind(cells, categorical)
     if kind == "identifier":
-        values = f"{len(cells.distinct):,} different in {len(cells.codes):,} rows"
+        values = f"{len(cells.distinct):,} different in {len(table):,} rows"
         return LeftOutColumn(cells.name, cells.missing, kind, values)
     if kind == "constant":
         return LeftOutColumn(cells.name, cells.missing, kind, summarize_values(cells))
@@ -376,13 +383,13 @@ def _column(series: pd.Series, kind: ColumnKind | None) -> Column:
 
 def _fitted(cells: Cells, fit: Callable[[Cells], FeatureColumn]) -> Column:
     """Fit a column to training cells; leave its values out if they do not vary."""
-    values = summarize_values(cells)
-    if len(cells.distinct):
+    values = "always missing"
+    if cells.missing < len(cells.rows):
         column = fit(cells)
         if column.varies:
             return column
-        values = column.summary if len(cells.distinct) > 1 else values
-    if 0 < cells.missing < len(cells.codes):
+        values = column.summary if len(cells.distinct) > 1 else summarize_values(cells)
+    if 0 < cells.missing < len(cells.rows):
         return IndicatorColumn(cells.name, cells.missing, values)
     return LeftOutColumn(cells.name, cells.missing, "constant", values)
 
@@ -391,22 +398,23 @@ def _inferred_kind(cells: Cells, categorical: bool) -> ColumnKind:
     """Infer the kind of a column from its cells; see `TableSchema.infer`."""
     if cells.are_yes_no():
         return "yesno"
-    present = len(cells.codes) - cells.missing
-    all_differ = len(cells.distinct) == present >= _FEW_ROWS
+    present = len(cells.rows) - cells.missing
     if not categorical and cells.are_numbers():
         named_id = _ID_NAME.search(cells.name) or cells.name.startswith(_UNNAMED)
-        return "identifier" if named_id and all_differ and cells.are_integers() else "number"
+        all_differ = named_id and cells.are_integers() and len(cells.distinct) == present
+        return "identifier" if all_differ and present >= _FEW_ROWS else "number"
+    all_differ = len(cells.distinct) == present >= _FEW_ROWS
     if all_differ or len(cells.distinct) > max(MANY, present / 2):
         return "identifier"
     return "category"
 
 
-def _refitted(column: Column, frame: pd.DataFrame) -> Column:
-    """Return a column with the statistics of `frame`; of one left out, only its missing cells."""
+def _refitted(column: Column, table: Table) -> Column:
+    """Return a column with the statistics of some rows; of one left out, only its missing cells."""
     if isinstance(column, FeatureColumn):
         fit: Callable[[Cells], FeatureColumn] = FEATURE_COLUMNS[column.kind].fit
         if isinstance(column, NumberColumn):
             fit = partial(NumberColumn.fit, decimal=column.decimal)
-        return _fitted(Cells.read(frame[column.name]), fit)
-    known = column.name in frame.columns
-    return replace(column, missing=Cells.read(frame[column.name]).missing if known else 0)
+        return _fitted(table[column.name], fit)
+    missing = table[column.name].missing if column.name in table.columns else 0
+    return replace(column, missing=missing)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from plainnet.data.column_kinds import NumberColumn
 from plainnet.data.columns import MANY, Cells
 from plainnet.data.labels import are_numbers, label_number, refuse_rounded, written_label
-from plainnet.data.read_table import absent_column, named
+from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
 from plainnet.nn.losses import is_positive
 from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
@@ -26,20 +26,18 @@ _DIGITS = 10  # distinct integers that may still be class labels
 _SEPARATOR = ";"
 
 
-def drop_unlabeled(
-    frame: pd.DataFrame, columns: Sequence[str], notes: list[str] | None = None
-) -> pd.DataFrame:
+def drop_unlabeled(table: Table, columns: Sequence[str], notes: list[str] | None = None) -> Table:
     """Leave out the rows without a target, with a note."""
-    cells = _read(frame, columns)
-    missing = np.any([c.codes < 0 for c in cells], axis=0)
+    cells = _read(table, columns)
+    missing = np.any([c.absent for c in cells], axis=0)
     n = int(np.count_nonzero(missing))
-    if n == len(frame):
+    if n == len(table):
         raise DataError(f"All {n:,} rows miss the target {listed(columns)}; choose another target.")
     if n and notes is not None:
         rows = listed(cells[0].rows[missing].tolist(), 10)
         noun = "data row" if n == 1 else f"{n:,} data rows:"
         notes.append(f"Left out without the target {listed(columns)}: {noun} {rows}.")
-    return frame[~missing] if n else frame
+    return table.take(np.flatnonzero(~missing)) if n else table
 
 
 @final
@@ -81,7 +79,9 @@ class Target:
     decimal: str = "."
 
     @classmethod
-    def infer(cls, frame: pd.DataFrame, columns: Sequence[str], task: str | None = None) -> Self:
+    def infer(
+        cls, frame: pd.DataFrame | Table, columns: Sequence[str], task: str | None = None
+    ) -> Self:
         """Infer task and classes from the target columns, unless `task` is given.
 
         One column: cells with semicolons are lists of labels, multilabel. Two distinct values are
@@ -124,15 +124,14 @@ class Target:
                 "multilabel or regression."
             )
         if chosen == "regression":
-            comma = not any(np.isnan(c.numbers(",")).any() for c in cells)
             point = not any(np.isnan(c.numbers()).any() for c in cells)
-            decimal = "," if comma and not point else "."
-            return cls(chosen, tuple(columns), decimal=decimal).fit(frame)
+            comma = not point and not any(np.isnan(c.numbers(",")).any() for c in cells)
+            return cls(chosen, tuple(columns), decimal="," if comma else ".").fit(frame)
         if chosen == "multilabel":
             return cls(chosen, tuple(columns), _labels(cells))
         return cls(chosen, tuple(columns), _classes(cells[0], chosen))
 
-    def fit(self, frame: pd.DataFrame) -> Self:
+    def fit(self, frame: pd.DataFrame | Table) -> Self:
         """Return a regression target with mean and scale of the training rows; others unchanged.
 
         Parameters
@@ -188,7 +187,7 @@ class Target:
         noun = "classes" if self.task == "multiclass" else "labels"
         return f"{self.task}: {names} has {len(self.classes)} {noun}: {listed(self.classes, 10)}"
 
-    def encode(self, frame: pd.DataFrame) -> NDArray[Any]:
+    def encode(self, frame: pd.DataFrame | Table) -> NDArray[Any]:
         """Encode the target cells for the loss.
 
         Parameters
@@ -211,7 +210,7 @@ class Target:
         cells = _complete(frame, self.columns)
         if self.task == "regression":
             units = zip(cells, self.mean, self.scale, strict=True)
-            z = [c.standardized(self.decimal, mean, scale)[c.codes] for c, mean, scale in units]
+            z = [c.standardized(self.decimal, mean, scale) for c, mean, scale in units]
             return np.stack(z, axis=1).astype(np.float32)
         if self.task == "multilabel" and len(cells) > 1:
             answers = [c.only_answers()[c.codes] for c in cells]
@@ -315,31 +314,31 @@ class Target:
         return indices
 
     def _refuse_unknown(self, cells: Cells, unknown: NDArray[np.bool_]) -> None:
-        cells.refuse(unknown, f"is not among the {self.task} classes {listed(self.classes)}")
+        cells.refuse_values(unknown, f"is not among the {self.task} classes {listed(self.classes)}")
 
 
-def _read(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
+def _read(frame: pd.DataFrame | Table, columns: Sequence[str]) -> list[Cells]:
     """Return the cells of the target columns."""
-    frame = named(frame)
+    table = Table.of(frame)
     if len(columns) == 0 or len(set(columns)) < len(columns):
         raise DataError(
             f"The target is given as {shortened(list(columns))}; name at least one column, "
             "and each once."
         )
     for name in columns:
-        if name not in frame.columns:
-            raise absent_column(name, frame.columns.tolist(), "the target")
-    return [Cells.read(frame[name]) for name in columns]
+        if name not in table.columns:
+            raise absent_column(name, list(table.columns), "the target")
+    return [table[name] for name in columns]
 
 
-def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> list[Cells]:
+def _complete(frame: pd.DataFrame | Table, columns: Sequence[str]) -> list[Cells]:
     """Return the cells of the target columns, of which none may be missing."""
     cells = _read(frame, columns)
     for c in cells:
         if c.missing:
             raise DataError(
-                f"{c.location(-1)}: the target is missing (so it is in {c.missing:,} of "
-                f"{len(c.codes):,} rows); fill these cells, or leave the rows out."
+                f"{c.location(c.absent)}: the target is missing (so it is in {c.missing:,} of "
+                f"{len(c.rows):,} rows); fill these cells, or leave the rows out."
             )
     return cells
 
@@ -356,13 +355,16 @@ def _task(cells: list[Cells]) -> Task:
             "numbers; name one column, or columns of the same kind."
         )
     (c,) = cells
-    if any(_SEPARATOR in text for text in c.texts()):
+    if c.contain(_SEPARATOR):
         return "multilabel"
-    n, m = len(c.distinct), len(c.codes)
+    m = len(c.rows)
+    if c.many and c.are_numbers():
+        return "regression"
+    n = len(c.distinct)
     if n <= 2:
         return "binary"
     if c.are_numbers():
-        many = n > MANY or (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal()))
+        many = (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal()))
         return "multiclass" if c.are_integers() and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(

@@ -49,10 +49,7 @@ def predict_logits(net: Sequential, X: ArrayLike, transform: Transform | None = 
     threads = min(threads, len(rows) // (size * BATCHES))
     if threads < 2:
         with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
-            Z = net.predict_logits(rows, transform=transform)
-        if len(rows) > size:
-            net.release()
-        return Z
+            return net.predict_logits(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     nets = [net.astype(net.dtype) for _ in shares]

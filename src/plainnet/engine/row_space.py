@@ -6,7 +6,7 @@ import numpy as np
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.nn.activations import Identity
-from plainnet.nn.layers import Dense, Flatten, Layer, Shape, block_width, matmul_in_blocks
+from plainnet.nn.layers import Dense, Flatten, Layer, Shape
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.optim.optimizers import SGD, Optimizer
@@ -106,11 +106,10 @@ class _RowDense(Layer):
         F = self.features[: self.m]
         if X is not self.full_batch:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
-            F = self.buffer("F", (self.m + self.n_out, len(X))).T
-            np.take(self.features, self.rows, axis=0, out=F, mode="clip")
-        out = self.buffer("product", (self.n_out, len(X))).T
-        matmul_in_blocks(F, self.A, out, block_width(len(F), self.A.size))
-        return np.add(out, self.b, out=self.output(out.shape))
+            F = self.features.take(self.rows, axis=0)
+        Z: Array = F @ self.A
+        Z += self.b
+        return Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""

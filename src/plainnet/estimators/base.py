@@ -383,6 +383,4 @@ class NetEstimator(NetParams):
         rows, net = self._known_rows(X), self.net_
         with np.errstate(over="ignore", invalid="ignore"):
             Z = net.predict_logits(rows, transform=self._scaled)
-        if len(rows) > net.batch_rows:
-            net.release()
         return require_finite_outputs(Z, type(self).__name__)

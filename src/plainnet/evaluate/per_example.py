@@ -25,6 +25,7 @@ class NamedExamples(NamedTuple):
     names: tuple[str, ...]
     X: Array
     y: Array
+    numbers: tuple[int, ...] = ()  # of rows or image files as read, from 1; those left out count
 
     @property
     def rows(self) -> "Examples":
@@ -45,24 +46,25 @@ def read_rows(
     """Read examples with known targets."""
     from plainnet.data.dataset import left_out
     from plainnet.data.decode import printable
-    from plainnet.data.images import ImageSchema, read_images
-    from plainnet.data.read_table import read_frame
+    from plainnet.data.images import ImageSchema, image_files, read_images
+    from plainnet.data.read_table import read_table
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import drop_unlabeled
 
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
-        frame = read_frame(path)
-        frame = drop_unlabeled(frame.set_axis(range(len(frame))), target.columns, notes)
-        X = schema.transform(frame.drop(columns=list(target.columns)), notes)
-        return NamedExamples(tuple(str(i + 1) for i in frame.index), X, target.encode(frame))
+        table = drop_unlabeled(read_table(path), target.columns, notes)
+        X = schema.transform(table.without(target.columns), notes)
+        numbers = tuple((table.positions(np.arange(len(table))) + 1).tolist())
+        return NamedExamples(tuple(map(str, numbers)), X, target.encode(table), numbers)
     assert isinstance(schema, ImageSchema)
     images = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(images.skipped, path)
     names = tuple(printable(file.relative_to(Path(path))) for file in images.files)
     y = images.y.astype(np.float32 if target.task == "binary" else np.int64)
-    return NamedExamples(names, images.X, y)
+    all_files = {file: i for i, file in enumerate(image_files(path), 1)}
+    return NamedExamples(names, images.X, y, tuple(all_files[file] for file in images.files))
 
 
 def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedExamples:
@@ -76,7 +78,9 @@ def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedE
         return rows
     notes.append(_describe_dropped(model, rows, np.flatnonzero(~usable)))
     kept = np.flatnonzero(usable)
-    return NamedExamples(tuple(rows.names[i] for i in kept), rows.X[kept], rows.y[kept])
+    names = tuple(rows.names[i] for i in kept)
+    numbers = tuple(rows.numbers[i] for i in kept if rows.numbers)
+    return NamedExamples(names, rows.X[kept], rows.y[kept], numbers)
 
 
 def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int64]) -> str:

@@ -15,10 +15,9 @@ from plainnet.model import Model
 from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from plainnet.data.column_kinds import Column
     from plainnet.data.images import ImageSchema
+    from plainnet.data.table import Table
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
 
@@ -183,37 +182,34 @@ def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
 def _read_row(
     schema: "TableSchema", target: "Target", raw: Any, row: int, label: str | None
 ) -> Sample:
-    from plainnet.data.columns import Cells
-    from plainnet.data.read_table import read_frame
+    from plainnet.data.read_table import read_table
 
-    frame = read_frame(raw)
-    _require_row(row, len(frame), "row")
-    one = frame.iloc[[row - 1]]
-    present = [name for name in target.columns if name in frame.columns]
-    inputs = one.drop(columns=present)
+    table = read_table(raw)
+    _require_row(row, len(table), "row")
+    one = table.take(np.array([row - 1]))
+    present = [name for name in target.columns if name in table.columns]
+    inputs = one.without(present)
     notes: list[str] = []
     X = schema.transform(inputs, notes)
     y = None
     if label is not None:
         y = _labeled(target, label)
     elif len(present) == len(target.columns):
-        if any(Cells.read(one[name]).missing for name in present):
+        if any(one[name].missing for name in present):
             notes.append("The row has no target, so there is no loss: give a label.")
         else:
             y = target.encode(one)
     return Sample(f"row {row:,}", X, y, _cells(schema, inputs, X[0]), None, notes)
 
 
-def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cell, ...]:
-    from plainnet.data.columns import Cells
-
+def _cells(schema: "TableSchema", inputs: "Table", x: Array) -> tuple[Cell, ...]:
     cells, start = [], 0
     for column in schema.columns:
         stop = start + len(column.features)
         values = zip(column.features, map(float, x[start:stop]), strict=True)
         raw = None
         if column.name in inputs.columns:
-            read = Cells.read(inputs[column.name])
+            read = inputs[column.name]
             raw = None if read.missing else read.texts()[int(read.codes[0])]
         encode = getattr(type(column), "encode", None)
         code = None if encode is None else code_of(encode)
@@ -224,14 +220,13 @@ def _cells(schema: "TableSchema", inputs: "pd.DataFrame", x: Array) -> tuple[Cel
     return tuple(cells)
 
 
-def _how(column: "Column", inputs: "pd.DataFrame", raw: str | None) -> str:
+def _how(column: "Column", inputs: "Table", raw: str | None) -> str:
     from plainnet.data.column_kinds import CategoryColumn, NumberColumn
-    from plainnet.data.columns import Cells
 
     if isinstance(column, NumberColumn):
         value, prefix = column.median, "missing = the median: "
         if raw is not None:
-            value, prefix = float(Cells.read(inputs[column.name]).finite(column.decimal)[0]), ""
+            value, prefix = float(inputs[column.name].finite(column.decimal)[0]), ""
         if column.unscaled:
             return f"{prefix}{value:.6g}, unscaled"
         return f"{prefix}({value:.6g} - {column.mean:.6g}) / {column.scale:.6g}"

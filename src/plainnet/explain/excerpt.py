@@ -24,6 +24,11 @@ def as_json(value: Any, n: int) -> Any:
     return value
 
 
+def numbered(items: Sequence[Any], numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return named tuples as JSON values, with the rows as ``--row`` counts them."""
+    return [{**one._asdict(), "row": numbers[one.row]} for one in items]
+
+
 def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:
     """Return the indices of the n entries of largest absolute value, in their order."""
     flat = np.arange(values.size)

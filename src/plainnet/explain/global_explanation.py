@@ -7,7 +7,7 @@ import numpy as np
 
 from plainnet.evaluate.membership import Share, trained_share
 from plainnet.evaluate.per_example import NamedExamples, row_scores
-from plainnet.explain.excerpt import as_json
+from plainnet.explain.excerpt import as_json, numbered
 from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, confident_mistakes
@@ -24,6 +24,7 @@ class GlobalExplanation:
     wrong: int | None  # rows with a wrong label; None for a regression
     importances: tuple[Importance, ...]  # of columns or image tiles, the most important first
     mistakes: tuple[Mistake, ...]  # the most confident first
+    numbers: tuple[int, ...]  # of the rows, as ``--row`` counts them
     gallery: Pixels | None  # the images of the mistakes; None for tables
     weights: Pixels | None  # the weights of the first layer as images; None for tables
     trained_on: Share | None  # the share of the rows that the model was trained on, where known
@@ -35,7 +36,7 @@ class GlobalExplanation:
             "wrong": self.wrong,
             "trained_on": None if self.trained_on is None else self.trained_on._asdict(),
             "importance": as_json(self.importances, 0),
-            "mistakes": [one._asdict() for one in self.mistakes],
+            "mistakes": numbered(self.mistakes, self.numbers),
             "first_layer_pictures": 0 if self.weights is None else len(self.weights),
         }
 
@@ -55,6 +56,7 @@ def explain_model(
         wrong,
         tuple(importance(model, rows, repeats=repeats, seed=seed)),
         tuple(mistakes),
+        rows.numbers or tuple(range(1, len(rows.X) + 1)),
         rows.X[[one.row for one in mistakes]] if images and mistakes else None,
         first_weights(model) if images and isinstance(model.net.layers[0], Dense) else None,
         trained_share(model, rows.X),

@@ -4,9 +4,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
-from plainnet.data.columns import text_from_number
+from plainnet.data.columns import MISSING, text_from_number
 from plainnet.data.images import ImageSchema
-from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.model_spec import LayerSpec, base64_text, column_specs, layer_specs

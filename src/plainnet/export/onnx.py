@@ -10,9 +10,8 @@ import pandas as pd
 
 from plainnet._version import __version__
 from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, IndicatorColumn, NumberColumn
-from plainnet.data.columns import YES_NO_PAIRS, Cells
+from plainnet.data.columns import MISSING, YES_NO_PAIRS, Cells
 from plainnet.data.images import ImageSchema
-from plainnet.data.read_table import MISSING
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.model_spec import LayerSpec, layer_specs

@@ -1,7 +1,7 @@
 """A graph of ONNX operators, and the bytes of its file."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,47 +16,43 @@ TYPES = {"float32": 1, "uint8": 2, "int64": 7, "string": 8, "bool": 9, "float64"
 LIMIT = 2**31 - 2**20  # bytes of constants: protobuf is limited to two gigabytes
 
 
-class Port(NamedTuple):
-    """An input or output of a graph."""
-
-    name: str
-    type: str
-    shape: tuple[int | str, ...]  # a name for each open size
-    text: str  # for people
-
-
-class _Node(NamedTuple):
-    op: str
-    inputs: tuple[str, ...]
-    output: str
-    domain: str
-    attributes: dict[str, Any]
-
-
 @final
 class Graph:
     """Operators in their order, and the constants that they use."""
 
     def __init__(self, dtype: DTypeLike) -> None:
+        try:
+            import onnx.helper
+        except ModuleNotFoundError:
+            raise PlainnetError(
+                "writing an ONNX file needs the library onnx, which is not installed: "
+                "pip install 'plainnet[onnx]'"
+            ) from None
         self.part = ""
-        self.inputs: list[Port] = []
-        self.outputs: list[Port] = []
         self.dtype = np.dtype(dtype)
-        self._nodes: list[_Node] = []
+        self._onnx: Any = onnx.helper
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._nodes: list[Any] = []
         self._constants: dict[str, Array] = {}
         self._taken: set[str] = set()
 
     def input(self, name: str, kind: str, shape: tuple[int | str, ...], text: str) -> str:
-        """Add an input and return its name, which has a number if the given one is taken."""
-        self.inputs.append(Port(self._free(name), kind, shape, text))
-        return self.inputs[-1].name
+        """Add an input and return its name, which has a number if the given one is taken.
+
+        A name in the shape is an open size; the text is for people.
+        """
+        name = self._free(name)
+        self._inputs.append(self._onnx.make_tensor_value_info(name, TYPES[kind], shape, text))
+        return name
 
     def output(
         self, name: str, value: str, kind: str, shape: tuple[int | str, ...], text: str
     ) -> None:
         """Add an output, named as given or, if that is taken, with a number."""
-        self.outputs.append(Port(self._free(name), kind, shape, text))
-        self._nodes.append(_Node("Identity", (value,), self.outputs[-1].name, "", {}))
+        name = self._free(name)
+        self._outputs.append(self._onnx.make_tensor_value_info(name, TYPES[kind], shape, text))
+        self._nodes.append(self._onnx.make_node("Identity", [value], [name], name))
 
     def constant(self, name: str, values: Array) -> str:
         """Add a constant array and return its name."""
@@ -70,7 +66,8 @@ class Graph:
         """Add an operator and return the name of its output."""
         names = tuple(i if isinstance(i, str) else self._number(i) for i in inputs)
         output = self._free(self._full(op))
-        self._nodes.append(_Node(op, names, output, domain, attributes))
+        node = self._onnx.make_node(op, names, [output], output, domain=domain, **attributes)
+        self._nodes.append(node)
         return output
 
     def cast(self, value: str, kind: str) -> str:
@@ -79,13 +76,8 @@ class Graph:
 
     def to_bytes(self, metadata: Mapping[str, str], text: str) -> bytes:
         """Return the file."""
-        try:
-            from onnx import helper, numpy_helper
-        except ModuleNotFoundError:
-            raise PlainnetError(
-                "writing an ONNX file needs the library onnx, which is not installed: "
-                "pip install 'plainnet[onnx]'"
-            ) from None
+        from onnx import numpy_helper
+
         size = sum(values.nbytes for values in self._constants.values())
         if size > LIMIT:
             raise PlainnetError(
@@ -93,30 +85,20 @@ class Graph:
                 f"{size:,}: export one with fewer inputs or units"
             )
 
-        def port(p: Port) -> Any:
-            return helper.make_tensor_value_info(p.name, TYPES[p.type], p.shape, p.text)
-
-        nodes = [
-            helper.make_node(n.op, n.inputs, [n.output], n.output, domain=n.domain, **n.attributes)
-            for n in self._nodes
-        ]
-        graph = helper.make_graph(
-            nodes,
-            "plainnet",
-            [port(p) for p in self.inputs],
-            [port(p) for p in self.outputs],
-            [numpy_helper.from_array(values, n) for n, values in self._constants.items()],
+        constants = [numpy_helper.from_array(values, n) for n, values in self._constants.items()]
+        graph = self._onnx.make_graph(
+            self._nodes, "plainnet", self._inputs, self._outputs, constants
         )
         used = {"", *(node.domain for node in self._nodes)}
-        proto = helper.make_model(
+        proto = self._onnx.make_model(
             graph,
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid(d, v) for d, v in OPSETS.items() if d in used],
+            opset_imports=[self._onnx.make_opsetid(d, v) for d, v in OPSETS.items() if d in used],
             producer_name="plainnet",
             producer_version=__version__,
             doc_string=text,
         )
-        helper.set_model_props(proto, dict(metadata))
+        self._onnx.set_model_props(proto, dict(metadata))
         return bytes(proto.SerializeToString(deterministic=True))
 
     def _number(self, value: float | Array) -> str:

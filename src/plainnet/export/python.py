@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from pprint import pformat
 from textwrap import fill, indent
 from typing import TYPE_CHECKING, Any
 
@@ -114,27 +115,9 @@ def _sizes(spec: LayerSpec) -> str:
     return f"{spec.n_in} -> {spec.n_out}" if spec.kind == "Dense" else f"{spec.n_out}"
 
 
-def _literal(value: Any, margin: str = "") -> str:
+def _literal(value: Any) -> str:
     """Write a value as a Python literal, in lines of limited length."""
-    text = repr(value)
-    if len(margin) + len(text) <= _WIDTH - 20 or not isinstance(value, list | dict):
-        return text
-    inner = margin + "    "
-    if isinstance(value, dict):
-        items = [f"{key!r}: {_literal(each, inner)}" for key, each in value.items()]
-    else:
-        items = [_literal(each, inner) for each in value]
-    lines = [inner]
-    for item in items:
-        last = lines[-1].rsplit("\n", 1)[-1]
-        full = len(last) + len(item.split("\n", 1)[0]) + 2 > _WIDTH
-        if isinstance(value, list) and item[0] == "{":  # a column starts a line
-            full = True
-        if full and last.strip():
-            lines.append(inner)
-        lines[-1] += ("" if lines[-1] == inner else " ") + item + ","
-    ends = "{}" if isinstance(value, dict) else "[]"
-    return "\n".join([ends[0], *lines, margin + ends[1]])
+    return pformat(value, width=_WIDTH - 20, compact=True, sort_dicts=False)
 
 
 def _written(array: Array) -> str:

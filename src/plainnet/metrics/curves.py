@@ -105,9 +105,9 @@ def _shortest(scores: Floats, i: int) -> float:
     A threshold of few digits reveals no score.
     """
     high = float(scores[i])
-    if np.isinf(high):
+    if np.isinf(high) or high == 0:
         return high
-    low = float(scores[i + 1]) if i + 1 < len(scores) else min(0.0, high - 1)
+    low = float(scores[i + 1]) if i + 1 < len(scores) else (0.0 if high > 0 else high - 1)
     for digits in range(1, 17):
         number = float(f"{(low + high) / 2:.{digits}g}")
         if low < number <= high:

@@ -125,12 +125,13 @@ class Conv2D(Layer):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = sum over i, j of X_ij W_ij^T + b."""
-        self.Xp = np.pad(X, self.pads) if max(map(sum, self.pads)) else X
+        Xp = np.pad(X, self.pads) if max(map(sum, self.pads)) else X
+        self.Xp = Xp
         Y = np.empty_like(X, order="C", shape=(len(X), *self.out_shape))
         W = self.W.reshape(self.n_out, -1)
         for rows in self._blocks(len(X)):
             Y_rows = Y[rows].reshape(-1, self.n_out)
-            np.matmul(self._patches(rows), W.T, out=Y_rows)
+            np.matmul(self._patches(Xp[rows]), W.T, out=Y_rows)
             if self.bias:
                 Y_rows += self.b
         return Y
@@ -141,7 +142,7 @@ class Conv2D(Layer):
         dXp = np.zeros_like(self.Xp) if need_dX else None
         for rows in self._blocks(len(dY)):
             dY_rows = dY[rows].reshape(-1, self.n_out)
-            self.dW += (dY_rows.T @ self._patches(rows)).reshape(self.dW.shape)
+            self.dW += (dY_rows.T @ self._patches(self.Xp[rows])).reshape(self.dW.shape)
             if dXp is not None:
                 for (i, j), dX_ij in shifted(dXp[rows], self.kernel, self.stride, self.out_shape):
                     dX_ij += (dY_rows @ self.W[:, i, j]).reshape(dX_ij.shape)
@@ -152,10 +153,10 @@ class Conv2D(Layer):
         (top, bottom), (left, right) = self.pads[1:3]
         return dXp[:, top : dXp.shape[1] - bottom, left : dXp.shape[2] - right]
 
-    def _patches(self, rows: slice) -> Array:
+    def _patches(self, Xp: Array) -> Array:
         """Return the patch of each output pixel as one row: the X_ij side by side."""
         sides = (self.kernel, self.kernel)
-        windows = sliding_window_view(self.Xp[rows], sides, axis=(1, 2))
+        windows = sliding_window_view(Xp, sides, axis=(1, 2))
         windows = windows[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
         return windows.reshape(-1, self.W[0].size)
 

@@ -4,37 +4,33 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.parameters import Array, ParameterSpec, with_bias
+from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range, positive_int
 
 Shape = tuple[int, ...]
 LAYERS: dict[str, type[Layer]] = {}
-UNCOPIED = 10**6  # multiplications of a product whose factors OpenBLAS does not copy
-TRANSPOSED = 40  # smallest number of outputs for which backward transposes the inputs first
-NARROW = 128  # largest number of inputs that are fast to copy
-BLOCK = 128  # smallest number of rows of a separate product
 
 
 class Layer(ABC):
     """One step of a network: its shapes, its mathematics and its parameters.
 
-    A layer becomes usable when a `Sequential` builds it. The arrays that ``forward`` and
-    ``backward`` return are buffers, valid until the layer's next call. They have one row per
-    sample, stored feature by feature, so that work on one feature of all rows is a single loop.
+    A layer becomes usable when a `Sequential` builds it. ``forward`` and ``backward`` return new
+    arrays, one row per sample. They make them from the arrays that they get (``X @ W.T``,
+    ``np.zeros_like(X)``), so that they compute on any array type that follows NumPy's protocols.
     Gradients are overwritten, not added up.
 
     To add a layer, name the constructor's arguments in ``options`` (and keep them as attributes),
     define `build`, `forward` and `backward`, and decorate the class with ``@register(LAYERS)`` if
-    networks with it should be saved. `buffer` and `output` give arrays to write into.
+    networks with it should be saved. ``forward`` keeps in attributes what ``backward`` needs, and
+    never reads them itself, so that threads can share a network to predict.
 
     Attributes
     ----------
@@ -73,11 +69,11 @@ class Layer(ABC):
     ...
     ...     def forward(self, X, train):
     ...         self.X = X
-    ...         return np.multiply(X, self.g, out=self.output(X.shape))
+    ...         return self.g * X
     ...
     ...     def backward(self, dY, need_dX):
-    ...         np.sum(dY * self.X, axis=0, out=self.dg)
-    ...         return np.multiply(dY, self.g, out=self.buffer("dX", dY.shape))
+    ...         self.dg[...] = np.sum(dY * self.X, axis=0)
+    ...         return self.g * dY
     >>> net = Sequential([Scale(), Dense(1)], n_in=2)
     >>> net.layers[0].name, net.params.views["scale1.g"]
     ('scale1', array([1., 1.], dtype=float32))
@@ -95,9 +91,7 @@ class Layer(ABC):
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
-    _built: frozenset[str] = frozenset()  # its attributes once a network has built it
-    _buffers: dict[str, Array]
-    _next: Dense | None = None  # a dense layer that takes the output
+    _built = False
 
     @abstractmethod
     def build(self, in_shape: Shape) -> Shape:
@@ -133,7 +127,6 @@ class Layer(ABC):
         Returns
         -------
         array of shape (m, *out_shape)
-            A buffer, valid until the layer's next call.
         """
 
     @abstractmethod
@@ -150,7 +143,7 @@ class Layer(ABC):
         Returns
         -------
         array of shape (m, *in_shape), or None
-            dX; a buffer, valid until the layer's next call.
+            dX.
         """
 
     @final
@@ -187,10 +180,8 @@ class Layer(ABC):
         return type(self)(**self.config())
 
     @final
-    def bind(
-        self, views: dict[str, Array], grads: dict[str, Array], after: Layer | None = None
-    ) -> None:
-        """Make each parameter an attribute that is a view of the network's vectors; drop buffers.
+    def bind(self, views: dict[str, Array], grads: dict[str, Array]) -> None:
+        """Make each parameter an attribute that is a view of the network's vectors.
 
         Parameters
         ----------
@@ -198,8 +189,6 @@ class Layer(ABC):
             An array for each name in ``specs``.
         grads : dict of str to array
             The same for the gradients; state has none.
-        after : Layer, optional
-            The layer that takes the output.
 
         Examples
         --------
@@ -208,82 +197,17 @@ class Layer(ABC):
         >>> np.shares_memory(net.layers[0].W, net.params.theta)
         True
         """
-        if not self._built:
-            self._built = frozenset({*vars(self), "_built"})
-        for name in vars(self).keys() - self._built:
-            delattr(self, name)
-        self._buffers = {}
-        self._next = after if isinstance(after, Dense) else None
+        self._built = True
         for name, view in views.items():
             setattr(self, name, view)
         for name, grad in grads.items():
             setattr(self, "d" + name, grad)
-
-    @final
-    def output(self, shape: Shape) -> Array:
-        """Return an array for the output: the next dense layer's input buffer if there is one.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Of the output, rows first.
-
-        Returns
-        -------
-        array
-            Not initialized.
-
-        Examples
-        --------
-        >>> from plainnet.nn import ReLU, Sequential
-        >>> Sequential([ReLU()], n_in=3).layers[0].output((5, 3)).shape
-        (5, 3)
-        """
-        return self.buffer("Y", shape) if self._next is None else self._next.input_buffer(shape[0])
-
-    @final
-    def buffer(self, key: str, shape: Shape) -> Array:
-        """Return an array that is used again at the next step.
-
-        Parameters
-        ----------
-        key : str
-            The array's name within the layer; ``Y`` is the output's.
-        shape : tuple of int
-            Rows first. The memory grows to the largest requested shape.
-
-        Returns
-        -------
-        array
-            Not initialized; with two axes it is stored feature by feature.
-
-        Examples
-        --------
-        >>> from plainnet.nn import ReLU, Sequential
-        >>> layer = Sequential([ReLU()], n_in=3).layers[0]
-        >>> layer.buffer("mask", (5, 3)) is layer.buffer("mask", (5, 3))
-        True
-        """
-        buffer = self._buffers.get(key)
-        if buffer is not None and buffer.shape == shape:
-            return buffer
-        size = math.prod(shape)
-        store = None if buffer is None else buffer.base
-        if store is None or store.size < size:
-            store = np.empty(size, self.dtype)
-        flat = store[:size]
-        buffer = flat.reshape(shape[::-1]).T if len(shape) == 2 else flat.reshape(shape)
-        self._buffers[key] = buffer
-        return buffer
 
 
 @register(LAYERS)
 @final
 class Dense(Layer):
     """Every output is a weighted sum of all inputs plus a bias: Z = X W^T + b.
-
-    W and b are stored as one matrix ``Wb``. With a column of ones appended to X, the output is a
-    single product, [X 1] [W b]^T, and so are both gradients.
 
     Parameters
     ----------
@@ -317,16 +241,8 @@ class Dense(Layer):
     torch_names = ("weight", "bias")
     W: Array
     b: Array
-    Wb: Array
     dW: Array
     db: Array
-    dWb: Array
-    _m = -1  # the batch size that the output buffer is prepared for
-    _input: Array | None = None
-    _input1T: Array | None = None  # [_input 1]^T
-    _inputs: Mapping[int, Array] = MappingProxyType({})  # the same for recent batch sizes
-    _fixed: Array | None = None
-    _fixed1T: Array | None = None
 
     def __init__(self, n_out: int, init: str = "he_normal") -> None:
         self.n_out = positive_int("Dense", "n_out", n_out)
@@ -348,123 +264,22 @@ class Dense(Layer):
             )
         self.specs = [
             ParameterSpec("W", (self.n_out, in_shape[0]), "weight", self.init),
-            ParameterSpec("b", (self.n_out,), "bias", "zeros", column_of="W"),
+            ParameterSpec("b", (self.n_out,), "bias", "zeros"),
         ]
         return (self.n_out,)
 
     def forward(self, X: Array, train: bool) -> Array:
         """Z = X W^T + b."""
-        if len(X) != self._m:
-            self._prepare(len(X))
         self.X = X
-        self.X1T = self._input1T if X is self._input else self._with_ones(X)
-        if self.X1T is None:
-            np.matmul(self.W, X.T, out=self._ZT)  # unlike `dot` it does not copy W
-            self._Z += self.b
-        elif train or not self._blocks:
-            self.Wb.dot(self.X1T, self._ZT)
-        else:
-            matmul_in_blocks(self.X1T.T, self.Wb.T, self._Z, self._width)
-        return self._Z
+        Z: Array = X @ self.W.T
+        Z += self.b
+        return Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
-        if self.X1T is None:
-            np.matmul(dZ.T, self.X, out=self.dW)
-            dZ.sum(axis=0, out=self.db)
-        else:
-            X1 = np.ascontiguousarray(self.X1T.T) if self._transposes else self.X1T.T
-            dZ.T.dot(X1, self.dWb)
-        if not need_dX:
-            return None
-        dX1 = self.buffer("dX1", (len(dZ), self.Wb.shape[1]))
-        self.Wb.T.dot(dZ.T, dX1.T)  # with the column of ones: `dot` would copy W
-        return dX1[:, :-1]
-
-    def _prepare(self, m: int) -> None:
-        """Cache the arrays for batch size m, because a lookup costs as much as a small product."""
-        self.Wb, self.dWb = with_bias(self.W), with_bias(self.dW)
-        self._m, self._width = m, block_width(m, self.Wb.size)
-        self._blocks = self._width < m
-        # OpenBLAS is slow at small products whose second factor is stored column by column
-        self._transposes = self.n_out >= TRANSPOSED and m * self.Wb.size <= UNCOPIED
-        self._Z = self.output((m, self.n_out))
-        self._ZT = self._Z.T
-
-    def input_buffer(self, m: int) -> Array:
-        """Return an array for m rows of input, which is stored with a column of ones.
-
-        Parameters
-        ----------
-        m : int
-            Rows.
-
-        Returns
-        -------
-        array of shape (m, n_in)
-            Not initialized.
-
-        Examples
-        --------
-        >>> from plainnet.nn import Sequential
-        >>> Sequential([Dense(2)], n_in=3).layers[0].input_buffer(5).shape
-        (5, 3)
-        """
-        if self._input is None or len(self._input) != m:
-            if m not in self._inputs:  # batches, an epoch's last, and two sizes to validate
-                new = {m: np.ones((self.W.shape[1] + 1, m), self.dtype)}
-                self._inputs = dict(list(self._inputs.items())[-3:]) | new
-            self._input1T = self._inputs[m]
-            self._input = self._input1T[:-1].T
-        return self._input
-
-    def fix_input(self, X: Array | None) -> None:
-        """Copy rows that are the same at every step, with a column of ones appended.
-
-        Parameters
-        ----------
-        X : array of shape (m, n_in), or None
-            The rows; None forgets them.
-
-        Examples
-        --------
-        >>> from plainnet.nn import Sequential
-        >>> net, X = Sequential([Dense(1, init="ones")], n_in=2), np.ones((1, 2), np.float32)
-        >>> net.layers[0].fix_input(X)
-        >>> net.forward(X)
-        array([[2.]], dtype=float32)
-        """
-        self._fixed, self._fixed1T = X, None
-        if X is not None:
-            self._fixed1T = np.ones((X.shape[1] + 1, len(X)), self.dtype)
-            self._fixed1T[:-1] = X.T
-
-    def _with_ones(self, X: Array) -> Array | None:
-        """Return [X 1]^T, or None if X is wide and copying it would take long."""
-        if X is self._fixed:
-            return self._fixed1T
-        if X.shape[1] > NARROW and not X.flags.f_contiguous:
-            return None
-        self.input_buffer(len(X))[...] = X
-        return self._input1T
-
-
-def block_width(m: int, size: int) -> int:
-    """Choose how many rows to multiply with a matrix at a time, on one thread.
-
-    OpenBLAS copies both factors before it multiplies them, except in small products.
-    """
-    most = UNCOPIED // max(size, 1)
-    return m if m <= most or most < BLOCK else -(-m // -(-m // most))  # blocks of equal size
-
-
-def matmul_in_blocks(X: Array, W: Array, out: Array, width: int) -> None:
-    """Write X W, a block of rows at a time."""
-    end = len(X) - len(X) % width  # of the last full block
-    blocks, outs = (A[:end].reshape(-1, width, A.shape[1]) for A in (X, out))
-    np.matmul(blocks, W, out=outs)
-    if end < len(X):
-        np.matmul(X[end:], W, out=out[end:])
+        np.matmul(dZ.T, self.X, out=self.dW)
+        dZ.sum(axis=0, out=self.db)
+        return dZ @ self.W if need_dX else None
 
 
 @register(LAYERS)
@@ -512,16 +327,14 @@ class Dropout(Layer):
         self.mask: Array | None = None
         if not train or self.rate == 0:
             return X
-        draws = self.buffer("mask", X.shape)
-        self.rng.random(out=draws, dtype=self.dtype)
-        self.mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), out=draws)
-        return np.multiply(X, self.mask, out=self.output(X.shape))
+        draws = np.asarray(self.rng.random(X.shape, dtype=self.dtype), like=X)
+        mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), dtype=X.dtype)
+        self.mask = mask
+        return X * mask
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY M / (1 - rate)."""
-        if self.mask is None:
-            return dY
-        return np.multiply(dY, self.mask, out=self.buffer("dX", dY.shape))
+        return dY if self.mask is None else dY * self.mask
 
 
 @register(LAYERS)

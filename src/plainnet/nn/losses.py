@@ -1,5 +1,6 @@
 """Losses: the value, the gradient and the predictions of each, together."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
 
@@ -7,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.parameters import ONE, ZERO, Array, scalar
+from plainnet.nn.parameters import Array
 from plainnet.nn.registry import call_text, register
-from plainnet.nn.validation import check_range
+from plainnet.nn.validation import as_array, check_range
 
 LOSSES: dict[str, type["Loss"]] = {}
 
@@ -107,9 +108,9 @@ class Loss(ABC):
         if not losses.size:
             raise PlainnetError("a loss needs at least one row, got none")
         if weight is None:
-            dZ *= scalar(1 / losses.size, dZ.dtype)
-            return float(np.add.reduce(losses, None)) / losses.size, dZ
-        weight = np.asarray(weight)
+            dZ /= losses.size
+            return float(losses.sum()) / losses.size, dZ
+        weight = as_array(weight)
         if weight.shape != (len(losses),):
             raise PlainnetError(
                 f"expected weights of shape ({len(losses)},), one for each row, got {weight.shape}"
@@ -147,7 +148,7 @@ class Loss(ABC):
         array([2., 0.])
         """
         losses = self.unreduced(*self._checked(Z, y))[0]
-        return losses if losses.ndim == 1 else np.asarray(losses.mean(axis=1))
+        return losses if losses.ndim == 1 else losses.mean(axis=1)
 
     @final
     def metric(self, Z: ArrayLike, y: ArrayLike) -> float:
@@ -175,7 +176,7 @@ class Loss(ABC):
         >>> SoftmaxCrossEntropy().metric([[2.0, 1.0], [0.0, 1.0]], [0, 0])
         0.5
         """
-        return float(np.mean(self.metric_values(*self._checked(Z, y))))
+        return float(self.metric_values(*self._checked(Z, y)).mean())
 
     @abstractmethod
     def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
@@ -276,7 +277,7 @@ class Loss(ABC):
     def _checked(self, Z: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return outputs and targets whose shapes fit: NumPy would broadcast (m,) over (m, 1)."""
         Z = _logits(self, Z)
-        if not isinstance(y, np.ndarray):
+        if not isinstance(y, type(Z)):
             y = self.encode(y, Z.shape[1], Z.dtype)
         if y.shape == Z.shape:
             return Z, y
@@ -298,7 +299,8 @@ def losses_for(task: str) -> tuple[type[Loss], ...]:
 
 def is_positive(A: Array) -> Array:
     """Return which probabilities are above 1/2; at 1/2, argmax chooses the first class too."""
-    return np.asarray(A > 0.5)
+    above: Array = A > 0.5
+    return above
 
 
 class _CrossEntropy(Loss):
@@ -352,23 +354,14 @@ class BinaryCrossEntropy(_CrossEntropy):
         """
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        L = np.abs(Z)
-        np.negative(L, L)
-        np.log1p(np.exp(L, L), L)
-        losses = np.maximum(Z, ZERO)
-        dZ = Z - losses - L
-        np.exp(dZ, dZ)
-        dZ -= y
-        losses -= Z * y
-        losses += L
-        return losses, dZ
+        L = np.log1p(np.exp(-np.abs(Z)))
+        positive = Z.clip(0, math.inf)
+        return positive - Z * y + L, np.exp(Z - positive - L) - y
 
     def predictions(self, Z: ArrayLike) -> Array:
         """Return probabilities, sigmoid(Z) = e^min(Z, 0) / (1 + e^-|Z|)."""
         Z = _logits(self, Z)
-        A = np.minimum(Z, ZERO)
-        np.exp(A, out=A)  # twice as fast as np.where, and exact on both sides of zero
-        A /= np.exp(-np.abs(Z)) + ONE
+        A: Array = np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
         return A
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
@@ -379,16 +372,18 @@ class BinaryCrossEntropy(_CrossEntropy):
         PlainnetError
             If the targets are not (m, n_out) numbers in [0, 1]; (m,) will do for one output.
         """
-        if n_out > 1 and np.ndim(y) == 1:
+        given = as_array(y)
+        if n_out > 1 and given.ndim == 1:
             raise PlainnetError(
-                f"BinaryCrossEntropy expects targets of shape (m, {n_out}), got {np.shape(y)}; "
+                f"BinaryCrossEntropy expects targets of shape (m, {n_out}), got {given.shape}; "
                 "for class numbers take SoftmaxCrossEntropy"
             )
-        return _in_unit_interval(self, _columns(self, y, n_out, dtype))
+        return _in_unit_interval(self, _columns(self, given, n_out, dtype))
 
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return for which outputs the prediction is correct."""
-        return np.asarray(is_positive(self.predictions(Z)) == is_positive(y))
+        hits: Array = is_positive(self.predictions(Z)) == is_positive(y)
+        return hits
 
 
 @register(LOSSES)
@@ -434,7 +429,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             y = y * (1 - smooth) + smooth / n_classes
             dZ -= y
             return log_total - (Z * y).sum(axis=1), dZ
-        rows = np.arange(len(Z))
+        rows = np.arange(len(Z), like=Z)
         losses = log_total - (1 - smooth) * Z[rows, y]
         dZ[rows, y] -= 1 - smooth
         if smooth:
@@ -465,14 +460,14 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         >>> SoftmaxCrossEntropy().encode([[0, 0.5, 0.5]], n_out=3)
         array([[0. , 0.5, 0.5]], dtype=float32)
         """
-        given = np.asarray(y)
+        given = as_array(y)
         if n_out < 2:
             raise PlainnetError(
                 f"SoftmaxCrossEntropy needs a network with 2 or more outputs, "
                 f"this one has {n_out}: take BinaryCrossEntropy"
             )
         if given.ndim == 2 and given.shape[1] == n_out:
-            soft = _in_unit_interval(self, _columns(self, y, n_out, dtype))
+            soft = _in_unit_interval(self, _columns(self, given, n_out, dtype))
             if not np.allclose(soft.sum(axis=1), 1, atol=1e-4):
                 raise PlainnetError(
                     "SoftmaxCrossEntropy: each row of one-hot targets must sum to 1"
@@ -494,7 +489,8 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return for which rows the prediction is correct."""
-        return np.asarray(Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y))
+        hits: Array = Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y)
+        return hits
 
 
 class _Regression(Loss):
@@ -517,7 +513,8 @@ class _Regression(Loss):
     @final
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return absolute errors."""
-        return np.asarray(np.abs(Z - y))
+        errors: Array = np.abs(Z - y)
+        return errors
 
 
 @register(LOSSES)
@@ -574,7 +571,7 @@ class Huber(_Regression):
     def unreduced(self, Z: Array, y: Array) -> tuple[Array, Array]:
         """Return c (d - c / 2) and c, with d = z - y and c = clip(d, -delta, delta)."""
         D = Z - y
-        C = np.clip(D, -self.delta, self.delta)
+        C = D.clip(-self.delta, self.delta)
         return C * (D - 0.5 * C), C
 
 
@@ -591,7 +588,7 @@ def _logits(loss: Loss, Z: ArrayLike) -> Array:
 
 def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:
     """Targets as a floating array of shape (m, n_out), finite."""
-    given = np.asarray(y)
+    given = as_array(y)
     name = type(loss).__name__
     if given.dtype.kind not in "biuf":
         raise PlainnetError(f"{name} expects numbers as targets, got {given.dtype}")
@@ -600,7 +597,7 @@ def _columns(loss: Loss, y: ArrayLike, n_out: int, dtype: DTypeLike) -> Array:
         wanted = f"(m,) or (m, {n_out})" if n_out == 1 else f"(m, {n_out})"
         raise PlainnetError(f"{name} expects targets of shape {wanted}, got {given.shape}")
     with np.errstate(over="ignore"):  # numbers that overflow become infinite and are refused
-        Y = np.ascontiguousarray(table, dtype)
+        Y = np.ascontiguousarray(table, dtype, like=table)
     if not np.isfinite(Y).all():
         row = int(np.argwhere(~np.isfinite(Y))[0, 0])
         raise PlainnetError(f"{name} expects finite targets, got {table[row]} in row {row}")

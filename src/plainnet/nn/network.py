@@ -3,14 +3,11 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import math
-import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import zip_longest
 from typing import Any, NamedTuple, final
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -32,10 +29,10 @@ from plainnet.nn.layers import (
 )
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_arrays, check_size
-from plainnet.nn.validation import positive_int
+from plainnet.nn.validation import as_array, positive_int
 
 Transform = Callable[[Array], Array]
-CACHED = 2**18  # size of a buffer that fits in the processor's cache
+CACHED = 2**18  # size of an array that fits in the processor's cache
 
 
 class LayerSummary(NamedTuple):
@@ -107,7 +104,7 @@ class Sequential:
         self._plan(layers, n_in, dtype)
         rng = generator(seed)
         self.rng = rng.spawn(1)[0]  # so that dropout and the order of batches do not interleave
-        self._allocate()
+        self._use(Parameters(self._specs(), self.dtype))
         for v in self.params.specs:
             self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
 
@@ -135,49 +132,33 @@ class Sequential:
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        # not a power of two: features at such distances in memory compete for one cache line
-        self.batch_rows = max(256, CACHED // widest) // 32 * 32 - 16
+        self.batch_rows = max(256, CACHED // widest)
 
     def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
         return [v.of(layer.name) for layer in self.layers for v in layer.specs]
 
-    def _allocate(self) -> None:
-        """Allocate the parameters and bind every layer's views."""
-        self._lock = threading.RLock()  # held while predictions use the layers' buffers
-        self.params = Parameters(self._specs(), self.dtype)
-        self._bind()
-        _NETWORKS.add(self)
-
-    def _bind(self) -> None:
-        """Bind every layer to its views and drop its buffers."""
-        for layer, after in zip(self.layers, (*self.layers[1:], None), strict=True):
+    def _use(self, params: Parameters) -> None:
+        """Bind every layer to its views of the parameters, and to the generator."""
+        self.params = params
+        for layer in self.layers:
             layer.rng = self.rng
-            layer.bind(_own(layer, self.params.views), _own(layer, self.params.grads), after)
-        trained = (i for i, layer in enumerate(self.layers) if _own(layer, self.params.grads))
+            layer.bind(_own(layer, params.views), _own(layer, params.grads))
+        trained = (i for i, layer in enumerate(self.layers) if _own(layer, params.grads))
         self._first_trained = next(trained, len(self.layers))
 
-    def _copy_from(self, other_theta: Array, rng: np.random.Generator) -> None:
-        """Allocate, and copy parameters and a generator."""
-        self.rng = deepcopy(rng)
-        self._allocate()
-        self.params.theta[...] = other_theta
-
     def release(self) -> None:
-        """Free the layers' buffers, which are as large as the largest batch.
-
-        They are allocated again when needed. `fit` does this at its end.
+        """Let the layers forget the arrays of the last batch; `fit` does this at its end.
 
         Examples
         --------
         >>> net = mlp(2)
-        >>> Z = net.forward([[1.0, 2.0]])
+        >>> Z = net.forward(np.ones((1000, 2)))
         >>> net.release()
-        >>> np.array_equal(net.forward([[1.0, 2.0]]), Z)
-        True
+        >>> net.layers[0].X.shape
+        (1, 2)
         """
-        with self._lock:
-            self._bind()
+        self.forward(np.zeros((1, *self.in_shape)))
 
     def set_rng(self, rng: np.random.Generator) -> None:
         """Draw the masks of dropout from another generator, which is not copied.
@@ -195,7 +176,8 @@ class Sequential:
         True
         """
         self.rng = rng
-        self._bind()
+        for layer in self.layers:
+            layer.rng = rng
 
     @property
     def n_out(self) -> int:
@@ -231,7 +213,6 @@ class Sequential:
         Returns
         -------
         array of shape (m, *out_shape)
-            A buffer, valid until the next call; `predict_logits` returns a copy.
 
         Raises
         ------
@@ -274,7 +255,7 @@ class Sequential:
         >>> mlp(2).validate_input([[1, 2]])
         array([[1, 2]])
         """
-        rows = np.asarray(X)
+        rows = np.asarray(X, like=self.params.theta)
         if rows.dtype is not self.dtype and rows.dtype.kind not in "biuf":
             raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
         if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
@@ -311,7 +292,7 @@ class Sequential:
         >>> net.params.grads["dense1.W"], net.params.grads["dense1.b"]
         (array([[31., 42.]], dtype=float32), array([11.], dtype=float32))
         """
-        dY = np.asarray(dZ, self.dtype)
+        dY = np.asarray(dZ, self.dtype, like=self.params.theta)
         if dY.shape[1:] != self.out_shape or dY.ndim == 0:
             wanted = ", ".join(["m", *map(str, self.out_shape)])
             raise PlainnetError(f"backward expects dZ of shape ({wanted}), got {dY.shape}")
@@ -331,16 +312,15 @@ class Sequential:
     ) -> Array:
         """Compute the output Z of every row, one batch at a time.
 
-        Threads that share a network take turns. While one trains it or calls `forward`, no other
-        may use it. A forked process may.
+        Threads may share a network to predict; while one trains it, no other may use it.
 
         Parameters
         ----------
         X : array of shape (m, *in_shape)
             The rows; with ``transform``, its input.
         batch_size : int, optional
-            By default as many rows as keep every buffer within a megabyte, where the processor's
-            cache is fast, but at least 240.
+            By default as many rows as keep every array within a megabyte, where the processor's
+            cache is fast, but at least 256.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 
@@ -360,18 +340,18 @@ class Sequential:
         >>> net.predict_logits([[1.0, 2.0]])
         array([[0.]], dtype=float32)
         """
-        rows = self.validate_input(X) if transform is None else np.atleast_1d(X)
+        rows = self.validate_input(X) if transform is None else as_array(X)
         size = self.batch_rows
         if batch_size is not None:
             size = positive_int("predict", "batch_size", batch_size)
-        with self._lock:
-            if len(rows) <= size and transform is None:
-                return self._propagate(rows).copy()
-            Z = np.empty((len(rows), *self.out_shape), self.dtype)
-            for start in range(0, len(rows), size):
-                batch = rows[start : start + size]
-                batch = batch if transform is None else self.validate_input(transform(batch))
-                Z[start : start + size] = self._propagate(batch)
+        if len(rows) <= size and transform is None:
+            return self._propagate(rows).copy()
+        Z = np.empty((len(rows), *self.out_shape), self.dtype, like=self.params.theta)
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            batch = batch if transform is None else self.validate_input(transform(batch))
+            Z[start : start + size] = self._propagate(batch)
+        self.release()
         return Z
 
     def astype(self, dtype: DTypeLike) -> Sequential:
@@ -397,9 +377,36 @@ class Sequential:
         >>> mlp(2).astype(np.float64).params.theta.dtype
         dtype('float64')
         """
+        return self._copy(dtype, lambda theta: theta.astype(dtype))
+
+    def to(self, convert: Callable[[Array], Array]) -> Sequential:
+        """Return a copy of the network on another type of array, such as CuPy's on a GPU.
+
+        Training and predictions then run on that type, from the same code.
+
+        Parameters
+        ----------
+        convert : callable
+            Turns the vector of all parameters into such an array, as ``cupy.asarray`` does. The
+            type must follow NumPy's protocols (``__array_function__`` and ``__array_ufunc__``).
+
+        Returns
+        -------
+        Sequential
+
+        Examples
+        --------
+        >>> mlp(2).to(np.asarray).params.theta.size  # on a GPU: .to(cupy.asarray)
+        33
+        """
+        return self._copy(self.dtype, convert)
+
+    def _copy(self, dtype: DTypeLike, convert: Callable[[Array], Array]) -> Sequential:
+        """Return a copy with converted parameters."""
         copy = Sequential.__new__(Sequential)
         copy._plan([layer.copy() for layer in self.layers], self.in_shape, dtype)
-        copy._copy_from(self.params.theta, self.rng)
+        copy.rng = deepcopy(self.rng)
+        copy._use(self.params.converted(convert))
         return copy
 
     def summary(self) -> list[LayerSummary]:
@@ -496,7 +503,7 @@ class Sequential:
         net._plan(layers, in_shape, dtype)
         check_arrays({v.name: v.shape for v in net._specs()}, arrays)
         net.rng = np.random.default_rng(0)
-        net._allocate()
+        net._use(Parameters(net._specs(), net.dtype))
         net.params.load(arrays)
         return net
 
@@ -579,30 +586,13 @@ class Sequential:
     def __getstate__(self) -> dict[str, Any]:
         """Return layers, parameters and the generator; copies bind new views."""
         layers = [(type(layer), layer.config()) for layer in self.layers]
-        theta = self.params.theta.copy()
-        return {"layers": layers, "in_shape": self.in_shape, "theta": theta, "rng": self.rng}
+        return {"layers": layers, "in_shape": self.in_shape, "params": self.params, "rng": self.rng}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         layers = [kind(**options) for kind, options in state["layers"]]
-        self._plan(layers, state["in_shape"], state["theta"].dtype)
-        self._copy_from(state["theta"], state["rng"])
-
-
-_NETWORKS: WeakSet[Sequential] = WeakSet()
-
-
-def _after_fork() -> None:
-    """Unlock networks that were in use by threads of the parent process."""
-    for net in _NETWORKS:
-        if net._lock.acquire(blocking=False):
-            net._lock.release()
-        else:
-            net._lock = threading.RLock()
-            net.release()  # half-filled buffers
-
-
-if os.name == "posix":  # elsewhere processes do not fork
-    os.register_at_fork(after_in_child=_after_fork)
+        self._plan(layers, state["in_shape"], state["params"].theta.dtype)
+        self.rng = deepcopy(state["rng"])
+        self._use(deepcopy(state["params"]))
 
 
 def mlp(

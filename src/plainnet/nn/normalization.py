@@ -24,6 +24,7 @@ class _Normalization(Layer):
     beta: Array
     dgamma: Array
     dbeta: Array
+    Xhat: Array
 
     running: ClassVar[Mapping[str, str]] = MappingProxyType(
         {}
@@ -44,18 +45,16 @@ class _Normalization(Layer):
     def _scaled(self, Xhat: Array) -> Array:
         """Y = gamma Xhat + beta."""
         self.Xhat = Xhat
-        Y = np.multiply(Xhat, self.gamma, out=self.output(Xhat.shape))
+        Y = self.gamma * Xhat
         Y += self.beta
         return Y
 
     @final
-    def _write_gradients(self, dY: Array) -> Array:
-        """Write dgamma and dbeta; return the buffer for dX."""
+    def _write_gradients(self, dY: Array) -> None:
+        """dgamma = column sums of dY Xhat, dbeta = column sums of dY."""
         axes = tuple(range(dY.ndim - 1))
-        dX = np.multiply(dY, self.Xhat, out=self.buffer("dX", dY.shape))
-        np.sum(dX, axis=axes, out=self.dgamma)
+        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
         np.sum(dY, axis=axes, out=self.dbeta)
-        return dX
 
 
 @register(LAYERS)
@@ -109,13 +108,13 @@ class BatchNorm(_Normalization):
                 f"BatchNorm {self.name!r} has no variance to train with in a batch of one row: "
                 "take a larger batch_size, or give more rows"
             )
-        self.train = train
         axes = tuple(range(X.ndim - 1))
         mean = X.mean(axis=axes) if train else self.running_mean
-        Xhat = np.subtract(X, mean, out=self.buffer("Xhat", X.shape))
+        Xhat = X - mean
         var = np.square(Xhat).mean(axis=axes) if train else self.running_var
-        self.std = np.sqrt(var + self.eps)
-        Xhat /= self.std
+        std = np.sqrt(var + self.eps)
+        Xhat /= std
+        self.std, self.train = std, train
         if train:
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (var * (m / (m - 1)) - self.running_var)
@@ -123,16 +122,13 @@ class BatchNorm(_Normalization):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m)."""
-        dX = self._write_gradients(dY)
+        self._write_gradients(dY)
         if not need_dX:
             return None
-        if not self.train:  # the running mean and variance do not depend on X
-            return np.multiply(dY, self.gamma / self.std, out=dX)
-        m = dY.size // dY.shape[-1]
-        np.multiply(self.Xhat, self.dgamma / -m, out=dX)
-        dX += dY
-        dX -= self.dbeta / m
-        dX *= self.gamma / self.std
+        if self.train:  # the running mean and variance do not depend on X
+            m = dY.size // dY.shape[-1]
+            dY = dY - self.dbeta / m - self.Xhat * (self.dgamma / m)
+        dX: Array = dY * (self.gamma / self.std)
         return dX
 
 
@@ -175,19 +171,20 @@ class LayerNorm(_Normalization):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps), per sample."""
-        Xhat = np.subtract(X, X.mean(axis=-1, keepdims=True), out=self.buffer("Xhat", X.shape))
-        self.std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
-        Xhat /= self.std
+        Xhat = X - X.mean(axis=-1, keepdims=True)
+        std = np.sqrt(np.square(Xhat).mean(axis=-1, keepdims=True) + self.eps)
+        Xhat /= std
+        self.std = std
         return self._scaled(Xhat)
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
-        dX = self._write_gradients(dY)
+        self._write_gradients(dY)
         if not need_dX:
             return None
-        np.multiply(dY, self.gamma, out=dX)
-        along = (dX * self.Xhat).mean(axis=-1, keepdims=True)
-        dX -= dX.mean(axis=-1, keepdims=True)
+        dXhat = self.gamma * dY
+        along = (dXhat * self.Xhat).mean(axis=-1, keepdims=True)
+        dX: Array = dXhat - dXhat.mean(axis=-1, keepdims=True)
         dX -= self.Xhat * along
         dX /= self.std
         return dX

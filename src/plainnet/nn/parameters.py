@@ -1,21 +1,16 @@
 """Parameters: one flat vector theta and its gradient, with named views."""
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
 
 from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
 ParameterKind = Literal["weight", "bias", "state"]
-# As arrays: NumPy needs as long to convert a Python number as for work on a small array.
-ZERO, ONE = np.zeros((), np.float32), np.ones((), np.float32)
-_ORDER: tuple[ParameterKind, ...] = ("weight", "bias", "state")
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a mistake or a hostile file
 
 
@@ -23,8 +18,7 @@ class ParameterSpec(NamedTuple):
     """The description of one parameter array of a layer: name, shape, kind, initializer.
 
     A ``weight`` is trained and may decay, a ``bias`` (or scale) is trained and does not decay, a
-    ``state`` (a running mean) is not trained. A bias of shape (n,) with
-    ``column_of`` is stored as an additional last column of that weight of shape (n, k).
+    ``state`` (a running mean) is not trained.
 
     Examples
     --------
@@ -36,7 +30,6 @@ class ParameterSpec(NamedTuple):
     shape: tuple[int, ...]
     kind: ParameterKind
     init: str
-    column_of: str = ""
 
     def of(self, layer: str) -> "ParameterSpec":
         """Return the description with the name of the layer as a prefix.
@@ -46,17 +39,16 @@ class ParameterSpec(NamedTuple):
         >>> ParameterSpec("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
         'dense1.W'
         """
-        column_of = self.column_of and f"{layer}.{self.column_of}"
-        return self._replace(name=f"{layer}.{self.name}", column_of=column_of)
+        return self._replace(name=f"{layer}.{self.name}")
 
 
 @final
 class Parameters:
     """All parameters of a network in one contiguous vector.
 
-    The order is weights (each with its bias), then other biases and scales, then state.
-    An optimizer step, weight decay, clipping, a snapshot and a gradient check are therefore one
-    array operation or one loop each.
+    The arrays that are trained come first, in the order of ``specs``, then the state. An optimizer
+    step, weight decay, clipping, a snapshot and a gradient check are therefore one array operation
+    or one loop each.
 
     Parameters
     ----------
@@ -86,11 +78,11 @@ class Parameters:
     Examples
     --------
     >>> W = ParameterSpec("W", (2, 3), "weight", "zeros")
-    >>> b = ParameterSpec("b", (2,), "bias", "zeros", column_of="W")
+    >>> b = ParameterSpec("b", (2,), "bias", "zeros")
     >>> params = Parameters([W, b])
     >>> params.views["b"][...] = 7
     >>> params.theta
-    array([0., 0., 0., 7., 0., 0., 0., 7.], dtype=float32)
+    array([0., 0., 0., 0., 0., 0., 7., 7.], dtype=float32)
     """
 
     specs: tuple[ParameterSpec, ...]
@@ -112,39 +104,39 @@ class Parameters:
                 "take fewer inputs or units"
             )
         self.specs = tuple(specs)
-        n_trained = sum(_size(v) for v in specs if v.kind != "state")
-        self.theta = np.zeros(total, dtype)
-        self.grad = np.zeros(n_trained, dtype)
-        self.trained, self.state = self.theta[:n_trained], self.theta[n_trained:]
-        self.views, self.grads = self._views_of(self.theta), self._views_of(self.grad)
+        self._hold(np.zeros(total, dtype))
 
-    def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array, Array]:
-        """Return the flat vectors; a copy makes new views."""
-        return self.specs, self.theta, self.grad
+    def _hold(self, theta: Array) -> None:
+        """Keep a vector of all parameters, a gradient of zeros and views of both."""
+        n_trained = sum(_size(v) for v in self.specs if v.kind != "state")
+        self.theta, self.grad = theta, np.zeros_like(theta[:n_trained])
+        self.trained, self.state = theta[:n_trained], theta[n_trained:]
+        self.views, self.grads = self._views_of(theta), self._views_of(self.grad)
 
-    def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array, Array]) -> None:
-        specs, theta, grad = state
-        Parameters.__init__(self, specs, theta.dtype)
-        self.theta[...], self.grad[...] = theta, grad
+    def converted(self, convert: Callable[[Array], Array]) -> "Parameters":
+        """Return a copy whose vector is ``convert(theta)``; its gradient is zero."""
+        copy = Parameters.__new__(Parameters)
+        copy.specs = self.specs
+        copy._hold(convert(self.theta.copy()))
+        return copy
+
+    def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array]:
+        """Return the vector; a copy makes new views and a gradient of zeros."""
+        return self.specs, self.theta
+
+    def __setstate__(self, state: tuple[tuple[ParameterSpec, ...], Array]) -> None:
+        self.specs, theta = state
+        self._hold(theta.copy())
 
     def _views_of(self, flat: Array) -> dict[str, Array]:
-        """Return a view of each array in a flat vector."""
-        ordered = sorted(self.specs, key=lambda v: _ORDER.index(v.kind))
-        columns = {v.column_of: v for v in ordered if v.column_of}
+        """Return a view of each array in a flat vector; a gradient has none of the state."""
         views, start = {}, 0
-        for v in (v for v in ordered if not v.column_of):
-            bias = columns.get(v.name)
-            stop = start + _size(v) + (0 if bias is None else _size(bias))
-            if stop > flat.size:
-                break  # state, which has no gradient
-            block = flat[start:stop]
-            if bias is None:
-                views[v.name] = block.reshape(v.shape)
-            else:
-                pair = block.reshape(v.shape[0], -1)
-                views[v.name], views[bias.name] = pair[:, :-1], pair[:, -1]
+        for v in sorted(self.specs, key=lambda v: v.kind == "state"):
+            stop = start + _size(v)
+            if stop <= flat.size:
+                views[v.name] = flat[start:stop].reshape(v.shape)
             start = stop
-        return {v.name: views[v.name] for v in ordered if v.name in views}
+        return views
 
     def decaying(self) -> Array:
         """Return which of the trained numbers are weights, which may decay.
@@ -156,10 +148,10 @@ class Parameters:
         Examples
         --------
         >>> W = ParameterSpec("W", (2, 1), "weight", "zeros")
-        >>> Parameters([W, ParameterSpec("b", (2,), "bias", "zeros", column_of="W")]).decaying()
-        array([ True, False,  True, False])
+        >>> Parameters([W, ParameterSpec("b", (2,), "bias", "zeros")]).decaying()
+        array([ True,  True, False, False])
         """
-        mask = np.zeros(self.trained.size, bool)
+        mask = np.zeros_like(self.trained, bool)
         views = self._views_of(mask)
         for v in self.specs:
             if v.kind == "weight":
@@ -189,19 +181,6 @@ class Parameters:
         check_arrays({name: view.shape for name, view in self.views.items()}, arrays)
         for name, view in self.views.items():
             view[...] = arrays[name]
-
-
-def with_bias(W: Array) -> Array:
-    """Return a weight and the bias in its last column as one matrix."""
-    return as_strided(W, (W.shape[0], W.shape[1] + 1))
-
-
-@lru_cache(maxsize=64)
-def scalar(value: float, dtype: np.dtype[Any]) -> Array:
-    """Return a number as an array, so that NumPy need not convert it at every step."""
-    constant = np.array(value, dtype)
-    constant.flags.writeable = False
-    return constant
 
 
 def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array]) -> None:

@@ -1,11 +1,21 @@
-"""Argument checks: positive_int, check_range."""
+"""Argument checks: as_array, positive_int, check_range."""
 
 import contextlib
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from plainnet.errors import PlainnetError
+
+
+def as_array(values: ArrayLike) -> NDArray[Any]:
+    """Return values as an array; an array of another type (CuPy) stays what it is."""
+    protocol = getattr(values, "__array_function__", None)
+    if protocol is None or isinstance(values, np.ndarray):
+        return np.asarray(values)
+    return values  # type: ignore[return-value]
 
 
 def positive_int(owner: str, option: str, value: int) -> int:

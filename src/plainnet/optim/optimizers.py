@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from plainnet.errors import PlainnetError
-from plainnet.nn.parameters import Array, scalar
+from plainnet.nn.parameters import Array
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
 from plainnet.optim.schedules import Schedule
@@ -219,10 +219,10 @@ class SGD(Optimizer):
         direction = grad
         if self.momentum:
             v = self.state["v"]
-            v *= scalar(self.momentum, v.dtype)
+            v *= self.momentum
             v += grad
             direction = grad + self.momentum * v if self.nesterov else v
-        theta -= np.multiply(direction, np.array(lr, theta.dtype), self.scratch)
+        theta -= np.multiply(direction, lr, out=self.scratch)
 
 
 @register(OPTIMIZERS, "rmsprop")
@@ -304,13 +304,13 @@ class _Adaptive(Optimizer):
         m, v, scratch = self.state["m"], self.state["v"], self.scratch
         a = (1 - self.beta1) / (1 - self.beta1**self.t)
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
-        m *= scalar(self.beta1, theta.dtype)
+        m *= self.beta1
         m += grad
         _sum_squares(v, grad, self.beta2, scratch)
-        np.sqrt(v, scratch)
-        scratch += np.array(self.eps / c, theta.dtype)
-        np.divide(m, scratch, scratch)
-        scratch *= np.array(lr * a / c, theta.dtype)
+        np.sqrt(v, out=scratch)
+        scratch += self.eps / c
+        np.divide(m, scratch, out=scratch)
+        scratch *= lr * a / c
         theta -= scratch
 
 
@@ -405,8 +405,8 @@ class AdamW(_Adaptive):
 
 def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
     """s = rho s + grad^2, in place; (1 - rho) s is the running mean square."""
-    np.multiply(grad, grad, scratch)
-    s *= scalar(rho, s.dtype)
+    np.multiply(grad, grad, out=scratch)
+    s *= rho
     s += scratch
 
 

@@ -1,5 +1,6 @@
 """Gallery: the pictures with the most confident mistakes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -18,7 +19,7 @@ class GalleryItem:
     """A picture with its true and predicted class."""
 
     uri: str  # the pixels as a data: address
-    number: int  # among all pictures, from 1
+    number: int  # among all pictures, from 1, as `explain --row` counts
     true: str
     predicted: str
     probability: float  # of the predicted class
@@ -30,7 +31,12 @@ class GalleryItem:
 
 
 def gallery(
-    target: "Target", X: NDArray[np.uint8], y: NDArray[Any], A: NDArray[Any], most: int = 12
+    target: "Target",
+    X: NDArray[np.uint8],
+    y: NDArray[Any],
+    A: NDArray[Any],
+    numbers: Sequence[int] = (),
+    most: int = 12,
 ) -> list[GalleryItem]:
     """Choose the most confident mistakes, then the least confident correct predictions."""
     P = np.column_stack([1 - A[:, 0], A[:, 0]]) if target.task == "binary" else A
@@ -43,7 +49,7 @@ def gallery(
     return [
         GalleryItem(
             png_uri(X[i]),
-            int(i) + 1,
+            numbers[i] if numbers else int(i) + 1,
             classes[true[i]],
             classes[predicted[i]],
             float(probability[i]),

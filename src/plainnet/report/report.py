@@ -14,7 +14,16 @@ from plainnet.formatting import NAMES, count, score
 from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
-from plainnet.report.tables import comparison, evaluation_tables, interval, probability_facts
+from plainnet.report.tables import (
+    columns,
+    comparison,
+    evaluation_tables,
+    interval,
+    network,
+    pixels,
+    probability_facts,
+    repeats,
+)
 from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
@@ -41,6 +50,7 @@ def report(
     *,
     name: str,
     rows: "Examples | None" = None,
+    numbers: Sequence[int] = (),
     source: str = "",
     evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
@@ -57,7 +67,7 @@ def report(
         "verdict": evaluation and _verdict(model.target, evaluation, caption),
         "findings": _findings(model, evaluation, findings),
         "evaluation": evaluation and _evaluation(model.target, evaluation, caption, rows, A),
-        "gallery": evaluation and _gallery(model, rows, A),
+        "gallery": evaluation and _gallery(model, rows, A, numbers),
         "training": _training(model),
         "data": _data(model, notes),
         "again": _again(model, command),
@@ -136,18 +146,20 @@ def _findings(
     return sorted(by_name.values(), key=lambda finding: LEVELS.index(finding.level))
 
 
-def _gallery(model: "Model", rows: "Examples | None", A: Array | None) -> dict[str, Any] | None:
+def _gallery(
+    model: "Model", rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+) -> dict[str, Any] | None:
     if model.transform is None:
         return None
     if rows is None or A is None:
         return {"shown": (), "mistakes": 0}
-    items = gallery(model.target, rows.X, rows.y, A)
+    items = gallery(model.target, rows.X, rows.y, A, numbers)
     return {"shown": items, "mistakes": sum(not item.correct for item in items)}
 
 
 def _training(model: "Model") -> dict[str, Any] | None:
     """Return charts and facts of the training, or None if plainnet did not write its record."""
-    history, repeats = recorded_history(model.record), model.record.get("repeats")
+    history, repeated = recorded_history(model.record), model.record.get("repeats")
     if history is None:
         return None
     ended = "all epochs" if history.stopped == "epochs" else history.stopped
@@ -158,7 +170,7 @@ def _training(model: "Model") -> dict[str, Any] | None:
         facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
     standardized = " of standardized numbers" if model.target.task == "regression" else ""
     try:
-        more, tables = ([], []) if repeats is None else _repeats(repeats)
+        more, tables = ([], []) if repeated is None else _repeats(repeated)
         charts = training_charts(history.record(), f"{model.loss.metric_name}{standardized}")
     except FOREIGN:
         return None
@@ -175,10 +187,7 @@ def _repeats(record: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Tab
         ("Lowest and highest", f"{low} and {high}"),
         ("Better than the best baseline", f"{record['better']} of {k}"),
     ]
-    seeds = zip(record["seeds"], record["network"], record["baseline"], strict=True)
-    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in seeds]
-    head = ("training", NAMES[name], "best baseline")
-    return facts, [Table(f"{k} trainings with different seeds", head, rows, (1, 2))]
+    return facts, [repeats(record)]
 
 
 def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
@@ -192,12 +201,9 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
         facts.append(("Rows", ", ".join(splits)))
     facts.append(("Target", model.target.describe()))
     if isinstance(schema, TableSchema):
-        head = ("column", "kind", "values", "missing", "encoding")
-        tables.append(Table("Columns", head, schema.describe()))
+        tables.append(columns(schema))
     else:
-        unscaled = ", unscaled (0 to 255)" if schema.unscaled else ""
-        size = f"{schema.size} x {schema.size} pixels, {schema.n_features:,} numbers{unscaled}"
-        facts.append(("Pictures", size))
+        facts.append(("Pictures", pixels(schema)))
     recorded = record.get("notes")
     notes = [*map(str, recorded if isinstance(recorded, list) else ()), *notes]
     more = len(notes) - LISTED
@@ -206,14 +212,9 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
 
 def _again(model: "Model", command: str) -> dict[str, Any]:
     config = model.record.get("config")
-    layers = [
-        (row.name, row.kind, " x ".join(map(str, row.out_shape)), f"{row.n_params:,}")
-        for row in model.net.summary()
-    ]
-    layers.append(("total", "", "", f"{model.net.params.grad.size:,}"))
     versions = _texts(model.record.get("versions"))
     tables = [
-        Table("Network", ("layer", "kind", "output", "parameters"), layers, (2, 3)),
+        network(model.net),
         Table("Versions", ("software", "version"), sorted(versions.items())),
     ]
     return {

@@ -11,7 +11,13 @@ from plainnet.metrics.scores import dense_confusion
 from plainnet.report.html import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
+    from plainnet.nn.network import Sequential
 
 _SHADES = 4
 
@@ -148,6 +154,36 @@ def calibration(target: "Target", evaluation: Evaluation) -> Table | None:
     ]
     head = (f"probability of {of}", "rows", "mean", "observed share")
     return Table("Calibration", head, rows, (1, 2, 3))
+
+
+def columns(schema: "TableSchema") -> Table:
+    """Return a row for each column of a table."""
+    return Table("Columns", ("column", "kind", "values", "missing", "encoding"), schema.describe())
+
+
+def pixels(schema: "ImageSchema") -> str:
+    """Describe the numbers of a picture."""
+    unscaled = ", unscaled (0 to 255)" if schema.unscaled else ""
+    return f"{schema.size} x {schema.size} pixels, {schema.n_features:,} numbers in all{unscaled}"
+
+
+def network(net: "Sequential") -> Table:
+    """Return the layers of a network, with their output shapes and numbers of parameters."""
+    rows = [("input", "", " x ".join(map(str, net.in_shape)), "")]
+    for layer in net.summary():
+        shape = " x ".join(map(str, layer.out_shape))
+        rows.append((layer.name, layer.kind, shape, f"{layer.n_params:,}"))
+    rows.append(("total", "", "", f"{net.params.grad.size:,}"))
+    return Table("Network", ("layer", "kind", "output", "parameters"), rows, (2, 3))
+
+
+def repeats(record: "Mapping[str, Any]") -> Table:
+    """Return the scores of trainings with different seeds."""
+    name = record["metric"]
+    scores = zip(record["seeds"], record["network"], record["baseline"], strict=True)
+    rows = [(f"seed {seed}", score(name, own), score(name, other)) for seed, own, other in scores]
+    head = ("training", NAMES[name], "best baseline")
+    return Table(f"{len(rows)} trainings with different seeds", head, rows, (1, 2))
 
 
 def score_facts(target: "Target", scores: Scores) -> list[tuple[str, str]]:

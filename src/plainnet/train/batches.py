@@ -9,6 +9,7 @@ import numpy as np
 
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.validation import as_array
 
 Batch = tuple[Array, Array, Array | None]
 
@@ -17,7 +18,7 @@ Batch = tuple[Array, Array, Array | None]
 class Batches:
     """The training rows in batches; each epoch has every row once, in a new random order.
 
-    The full batch keeps the order of the data. A mini-batch is a buffer that the next overwrites.
+    The full batch keeps the order of the data.
     """
 
     def __init__(
@@ -40,9 +41,6 @@ class Batches:
         self.X, self.y, self.weight = X, y, weight
         joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
         self._n = -(-(self.m - joins) // self.batch_size)
-        if not self.full:
-            self._rows = np.empty((self.batch_size + joins, *X.shape[1:]), X.dtype)
-            self._targets = np.empty((self.batch_size + joins, *y.shape[1:]), y.dtype)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -53,18 +51,16 @@ class Batches:
         if self.full:
             yield self.X, self.y, self.weight
             return
-        order = rng.permutation(self.m)
+        order = np.asarray(rng.permutation(self.m), like=self.X)
         for i in range(done, self._n):
             stop = (i + 1) * self.batch_size if i + 1 < self._n else self.m
             rows = order[i * self.batch_size : stop]
-            X, y = self._rows[: len(rows)], self._targets[: len(rows)]
-            # mode="clip" spares NumPy a second buffer; the indices are always in range
-            self.X.take(rows, 0, X, "clip")
-            self.y.take(rows, 0, y, "clip")
+            X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
             weight = None if self.weight is None else self.weight[rows]
             yield prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:
     """Return rows transformed, contiguous and in a dtype."""
-    return np.ascontiguousarray(X if transform is None else transform(X), dtype)
+    rows = as_array(X if transform is None else transform(X))
+    return np.ascontiguousarray(rows, dtype, like=rows)

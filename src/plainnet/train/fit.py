@@ -5,8 +5,8 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self, final
 
@@ -17,7 +17,6 @@ from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.engine.row_space import RowSpace, rowspace_pays
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
-from plainnet.nn.layers import NARROW, Dense
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
@@ -189,7 +188,6 @@ def fit(
         np.errstate(all="ignore"),
         _Interrupt() as interrupt,
         limited_threads(history.threads),
-        fixed_input(trained, batches),
         ExitStack() as at_end,
     ):
         if space is not None:  # however the training ends, the network gets its weights
@@ -221,7 +219,8 @@ def fit(
                 break
             state.next_epoch()
         history.best_epoch = best.restore()
-        largest = float(np.abs(trained.params.theta).max(initial=0))
+        theta = trained.params.theta
+        largest = float(np.abs(theta).max()) if theta.size else 0.0
         stay_finite(largest, "a parameter", train_step, min(state.progress.number, epochs))
     net.release()
     return history
@@ -244,20 +243,6 @@ def _row_space(
         X_val = space.coordinates(prepare(held_out[0], transform, net.dtype))
         space.held_out = X_val, held_out[1]
     return space if space.finite else None  # without a row space, the products may be finite
-
-
-@contextmanager
-def fixed_input(net: Sequential, batches: Batches) -> Iterator[None]:
-    """Let a dense first layer keep a copy of the full batch, the same at every step."""
-    first = net.layers[0]
-    if not isinstance(first, Dense) or not batches.full or batches.X.shape[1] > NARROW:
-        yield
-        return
-    first.fix_input(batches.X)
-    try:
-        yield
-    finally:
-        first.fix_input(None)
 
 
 def _check_options(

@@ -13,7 +13,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.nn.validation import check_range
+from plainnet.nn.validation import as_array, check_range
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
@@ -56,7 +56,7 @@ def _checked_rows(
     name: str,
 ) -> tuple[Array, Array]:
     """Check rows against targets and network."""
-    rows = np.asarray(X)
+    rows = as_array(X)
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
         raise PlainnetError(
             f"fit expects {name} as numbers, one row per sample, "
@@ -92,7 +92,7 @@ def sample_weights(sample_weight: ArrayLike | None, m: int) -> Array | None:
     """Check one weight per row; None stays None."""
     if sample_weight is None:
         return None
-    given = np.asarray(sample_weight)
+    given = as_array(sample_weight)
     if given.shape != (m,) or given.dtype.kind not in "biuf":
         raise PlainnetError(
             f"sample_weight needs one weight for each of {m} rows, "
@@ -141,7 +141,7 @@ def _class_weights(
         raise PlainnetError(
             f"class_weight must be 'balanced' or map class numbers to weights, got {class_weight!r}"
         )
-    weights = np.ones(n_classes)
+    weights = np.ones(n_classes, like=classes)
     for number, weight in class_weight.items():
         if not isinstance(number, int | np.integer) or number not in range(n_classes):
             raise PlainnetError(

@@ -121,6 +121,27 @@ def test_model_text(cli: Cli, trained: Path, survey: Path) -> None:
     assert "Most confidently wrong" in outcome.out
 
 
+def test_rows_count_as_in_the_folder(cli: Cli, tmp_path: Path) -> None:
+    """A file that is left out counts, so that ``--row`` finds every picture that is listed."""
+    folder = tmp_path / "data"
+    for name in ("light", "dark"):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            color = (200 + i,) * 3 if name == "light" else (i,) * 3
+            Image.new("RGB", (4, 4), color).save(folder / name / f"{i}.png")
+    (folder / "dark" / "1.png").write_bytes(b"no picture")
+    model = tmp_path / "m.safetensors"
+    options = ("--size", 4, "--hidden", 2, "--epochs", 1, "--lr", 1e-9)
+    assert cli("train", folder, *options, "--out", model).code == 0
+    found = json.loads(cli("explain", model, folder, "--repeats", 2, "--json").out)["mistakes"]
+    nearest = ("--row", 1, "--train", folder, "--top", 11, "--json")
+    found += json.loads(cli("explain", model, folder, *nearest).out)["nearest"]
+    assert len(found) > 11
+    for one in found:
+        outcome = cli("explain", model, folder, "--row", one["row"])
+        assert outcome.out.splitlines()[0] == one["name"]
+
+
 def test_model_json_is_deterministic(cli: Cli, trained: Path, survey: Path) -> None:
     arguments = ("explain", trained, survey, "--repeats", 2, "--json")
     first = cli(*arguments)
@@ -189,11 +210,11 @@ def test_unusable_pictures_are_reported(cli: Cli, painter: Path, colors: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--row", 0), "Error: --row counts from 1, got 0\n"),
+        (("--row", 0), 'Error: Invalid value "0" for --row. Must be >= 1.\n'),
         (("--row", 999), "Error: there is no row 999: they are counted from 1 to 150\n"),
         (("--label", "x"), "Error: --label and --train need --row\n"),
-        (("--entries", 0), "Error: --entries must be at least 1, got 0\n"),
-        (("--seed", -1), "Error: --seed must be at least 0, got -1\n"),
+        (("--entries", 0), 'Error: Invalid value "0" for --entries. Must be >= 1.\n'),
+        (("--seed", -1), 'Error: Invalid value "-1" for --seed. Must be >= 0.\n'),
         (
             ("--row", 1, "--pictures", "d"),
             "Error: --pictures explains the model, not a row: leave --row out\n",

@@ -18,7 +18,7 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.finding import Finding
-from plainnet.formatting import NAMES, count, score
+from plainnet.formatting import count, score
 from plainnet.model import Model
 from plainnet.report import tables
 from plainnet.report.html import Table
@@ -89,7 +89,15 @@ def evaluate(
         from plainnet.cli.commands.report import write_report
 
         write_report(
-            console, report, trained, model.name, rows, path, evaluation=evaluation, notes=notes
+            console,
+            report,
+            trained,
+            model.name,
+            rows,
+            path,
+            numbers=examples.numbers,
+            evaluation=evaluation,
+            notes=notes,
         )
 
 
@@ -141,12 +149,8 @@ def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool
 
 def show_repeats(console: Console, repeats: "Repeats") -> None:
     """Show how much the result depends on the seed."""
-    name = repeats.metric
-    low, high = repeats.spread
-    scores = zip(repeats.seeds, repeats.network, repeats.baseline, strict=True)
-    rows = [[f"seed {seed}", score(name, own), score(name, other)] for seed, own, other in scores]
-    head = ["", NAMES[name], "best baseline"]
-    print_table(console, Table(f"{len(rows)} trainings", head, rows, right=(1, 2)), most=len(rows))
+    name, (low, high) = repeats.metric, repeats.spread
+    print_table(console, tables.repeats(repeats.to_json()), most=len(repeats.seeds))
     console.print()
     print_line(
         console,

@@ -26,6 +26,7 @@ from plainnet.cli.console import (
     print_table,
     rich_table,
 )
+from plainnet.cli.options import Count, Seed
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import read_examples, reading
 from plainnet.data.columns import text_from_number
@@ -34,7 +35,7 @@ from plainnet.errors import PlainnetError
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import Explanation, read_sample
 from plainnet.explain.example import explain as explain_example
-from plainnet.explain.excerpt import shape_text
+from plainnet.explain.excerpt import numbered, shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation, explain_model
 from plainnet.explain.images import Pixels, contact_sheet, png
@@ -53,13 +54,13 @@ def explain(
     path: Path,
     /,
     *,
-    row: int | None = None,
+    row: Count | None = None,
     label: str | None = None,
     train: Path | None = None,
-    entries: int = 12,
-    repeats: int = 20,
-    top: int = 10,
-    seed: int = 0,
+    entries: Count = 12,
+    repeats: Count = 20,
+    top: Count = 10,
+    seed: Seed = 0,
     json: bool = False,
     html: Path | None = None,
     pictures: Path | None = None,
@@ -93,7 +94,6 @@ def explain(
     pictures
         A folder to write the first layer's weights and the mistakes to, as PNG.
     """
-    _check(row=row, entries=entries, repeats=repeats, top=top, seed=seed)
     if html is not None:
         require_output(html, model, path, option="--html")
     trained = Model.load(model)
@@ -150,7 +150,7 @@ def _show_or_write(
         if explanation.image is not None:
             gallery = rows.X[[neighbor.row for neighbor in neighbors]]
     if json:
-        nearest_json = [neighbor._asdict() for neighbor in neighbors]
+        nearest_json = numbered(neighbors, rows.numbers) if neighbors else []
         print_json({**explanation.to_json(), "nearest": nearest_json})
     elif html is None:
         _show_explanation(output(), explanation, neighbors)
@@ -159,16 +159,6 @@ def _show_or_write(
 
         subtitle = f"{model.name} on {path.name}"
         _write(output(), html, explanation_page(explanation, subtitle, neighbors, gallery))
-
-
-def _check(row: int | None, **counts: int) -> None:
-    """Refuse numbers that are out of range."""
-    if row is not None and row < 1:
-        raise PlainnetError(f"--row counts from 1, got {row}")
-    for name, count in counts.items():
-        low = 0 if name == "seed" else 1
-        if count < low:
-            raise PlainnetError(f"--{name} must be at least {low}, got {count}")
 
 
 def _require_pictures_folder(trained: Model, pictures: Path, path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from rich.console import Console
 
 from plainnet.cli.console import errors, output, print_line, print_notes, print_table
+from plainnet.cli.options import Count, Seed
 from plainnet.cli.progress import reading
-from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
@@ -21,7 +21,9 @@ from plainnet.report.html import Table
 WRONG = 1  # the exit code if a gradient is wrong
 
 
-def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, seed: int = 0) -> int:
+def gradcheck(
+    model: Path, path: Path, /, *, rows: Count = 5, sample: Count = 50, seed: Seed = 0
+) -> int:
     """Check the gradients of a model.
 
     Parameters
@@ -44,14 +46,10 @@ def gradcheck(model: Path, path: Path, /, *, rows: int = 5, sample: int = 50, se
     """
     from plainnet.evaluate.per_example import read_rows
 
-    if rows < 1 or seed < 0:
-        raise PlainnetError(
-            f"--rows must be at least 1 and --seed at least 0, got {rows} and {seed}"
-        )
     trained = Model.load(model)
     notes: list[str] = []
     with reading(errors()) as progress:
-        _, X, y = read_rows(trained, path, progress=progress, notes=notes)
+        _, X, y, _ = read_rows(trained, path, progress=progress, notes=notes)
     print_notes(notes)
     chosen = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
     trained.forward(X[chosen])  # refuses a network whose numbers overflow

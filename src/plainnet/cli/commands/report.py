@@ -45,11 +45,12 @@ def report(
     require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_pictures(trained, strict)
-    rows, notes = None, list[str]()
+    rows, notes, numbers = None, list[str](), tuple[int, ...]()
     if path is not None:
         examples, notes = read_examples(trained, path, strict=strict)
-        rows = examples.rows
-    write_report(output(), out, trained, model.name, rows, path, notes=notes)
+        rows, numbers = examples.rows, examples.numbers
+    console = output()
+    write_report(console, out, trained, model.name, rows, path, numbers=numbers, notes=notes)
 
 
 def write_report(
@@ -60,6 +61,7 @@ def write_report(
     rows: "Examples | None",
     path: Path | None = None,
     *,
+    numbers: Sequence[int] = (),
     evaluation: Evaluation | None = None,
     notes: Sequence[str] = (),
 ) -> None:
@@ -71,6 +73,7 @@ def write_report(
         model,
         name=name,
         rows=rows,
+        numbers=numbers,
         source="held out in training" if path is None else f"of {path.name}",
         evaluation=evaluation,
         findings=examine_model(model, rows) if rows is not None and path is not None else None,

@@ -1,0 +1,97 @@
+"""Tables: named columns of cells, each read when it is first used."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plainnet import limits
+from plainnet.data.columns import Cells
+from plainnet.errors import DataError
+from plainnet.storage.json_reader import listed, shortened
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The columns of a table, or some rows of them."""
+
+    columns: dict[str, pd.Series | Cells]
+    m: int  # rows in all
+    index: NDArray[np.int64] | None = None  # the rows that are chosen; by default all
+
+    @classmethod
+    def of(cls, data: "pd.DataFrame | Table") -> "Table":
+        """Return a DataFrame's columns, with text as their names; a table unchanged."""
+        if isinstance(data, Table):
+            return data
+        frame = named(data)
+        return cls(dict(frame.items()), len(frame))
+
+    def __len__(self) -> int:
+        return self.m if self.index is None else len(self.index)
+
+    def __getitem__(self, name: str) -> Cells:
+        cells = self.columns[name]
+        if isinstance(cells, pd.Series):
+            cells = self.columns[name] = Cells.read(cells)
+        return cells if self.index is None else cells.take(self.index)
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return some rows."""
+        return Table(self.columns, self.m, self.positions(rows))
+
+    def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where rows stand in the whole table, from 0."""
+        return rows if self.index is None else self.index[rows]
+
+    def without(self, names: Collection[str]) -> "Table":
+        """Return the other columns."""
+        columns = {name: cells for name, cells in self.columns.items() if name not in names}
+        return Table(columns, self.m, self.index)
+
+    def compact(self, name: str, decimal: str | None) -> None:
+        """Free the text of a column: keep its numbers, or without a decimal sign its codes."""
+        cells = Table(self.columns, self.m)[name]
+        self.columns[name] = cells.as_codes() if decimal is None else cells.as_numbers(decimal)
+
+
+def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
+    """Return `frame` with distinct texts as column names."""
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            f"{label} has column names of {frame.columns.nlevels} levels; "
+            "give each column one name."
+        )
+    names = [str(name).strip() for name in frame.columns]
+    check_names(names, label)
+    return frame.set_axis(names, axis=1)
+
+
+def check_names(names: list[str], label: str) -> None:
+    """Refuse a name that several columns have."""
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise DataError(
+            f"{label} uses a column name more than once: {listed(repeated)}; "
+            "give each column its own name."
+        )
+
+
+def absent_column(name: str, present: list[str], reason: str) -> DataError:
+    """Return the error for a missing column, with a similar name if there is one."""
+    spelled = {p.casefold(): p for p in present[: limits.MAX_CANDIDATES]}
+    # Comparing long names would take hours.
+    short = [p for p in spelled if len(p) <= limits.MAX_SUGGESTED]
+    likely = len(name) <= limits.MAX_SUGGESTED
+    near = get_close_matches(name.casefold(), short, n=1) if likely else []
+    if near:
+        hint = f"did you mean {shortened(spelled[near[0]])}?"
+    else:
+        hint = f"it has {listed(present, 8)}."
+    return DataError(f"The table has no column {shortened(name)} ({reason}); {hint}")
