@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 import numpy as np
@@ -327,6 +328,16 @@ def make_network(
         seed=seed,
         dtype=dtype,
     )
+
+
+def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
+    """Return a number of weights that the network and its state in the row space surely have."""
+    if config.network == "convnet":
+        flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
+        return flat * n_out + sum(a * b for a, b in pairwise((config.kernel**2, *config.channels)))
+    widths = (*(config.hidden or ()), n_out)
+    # in the row space, there are at least as many inputs as units
+    return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))
 
 
 def make_loss(task: "Task", config: TrainConfig) -> Loss:

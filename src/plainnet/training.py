@@ -1,11 +1,9 @@
 """Training: from data and options to an evaluated model, once or from several seeds."""
 
-import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
@@ -16,6 +14,7 @@ from plainnet._version import __version__
 from plainnet.config import (
     TrainConfig,
     check,
+    least_weights,
     make_loss,
     make_network,
     make_optimizer,
@@ -344,15 +343,7 @@ def _require_weights(
     """Refuse layers that need more weights than the file holds, before memory is taken."""
     assert checkpoints.checkpoint is not None
     stored = checkpoints.checkpoint.arrays["theta"].size
-    if config.network == "convnet":
-        flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
-        pairs = pairwise((1, *config.channels))
-        needed = sum(config.kernel**2 * a * b for a, b in pairs) + flat * n_out
-    else:
-        widths = (*(config.hidden or ()), n_out)
-        # in the row space, there are at least as many inputs as units
-        sizes = (min(n_in, widths[0]), *widths)
-        needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    needed = least_weights(config, n_in, n_out)
     if needed > stored:
         raise ModelFileError(
             f"its options describe a network of at least {needed:,} weights, and it holds "

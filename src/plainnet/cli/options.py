@@ -85,7 +85,7 @@ class Options(_Options):  # type: ignore[misc]
             chosen["kind"] = _kinds(chosen["kind"])
         if chosen.get("batch_size") == FULL:
             chosen["batch_size"] = None
-        return resolved(TrainConfig(**chosen), images=path.is_dir())
+        return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:
         """Return the given options among those that a search may choose."""
@@ -107,10 +107,11 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    defaults = resolved(TrainConfig(), images=Path(data).is_dir())
+    defaults = TrainConfig(), resolved(TrainConfig(), images=Path(data).is_dir())
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        if value == getattr(defaults, name) and (value is None or name not in always):
+        usual = value in [getattr(default, name) for default in defaults]
+        if usual and (value is None or name not in always):
             continue
         if name == "kind":
             arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]

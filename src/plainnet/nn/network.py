@@ -570,7 +570,8 @@ class Sequential:
         """Return the views under PyTorch's names, and zeros for the counts that only it has."""
         views = {}
         for i, layer in enumerate(self.layers):
-            arrays = [_channels_first(getattr(layer, spec.name)) for spec in layer.specs]
+            arrays = [getattr(layer, spec.name) for spec in layer.specs]
+            arrays = [np.moveaxis(a, -1, 1) if a.ndim == 4 else a for a in arrays]  # of kernels
             if len(layer.torch_names) < len(arrays):
                 known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(
@@ -718,14 +719,12 @@ def convnet(
     --------
     >>> net = convnet((32, 32, 3), n_out=10)
     >>> [layer.name for layer in net.layers[:4]], net.params.trained.size
-    (['conv2d1', 'maxpool2d1', 'batchnorm1', 'relu1'], 34010)
+    (['conv2d1', 'maxpool2d1', 'batchnorm1', 'relu1'], 33946)
     """
     if not isinstance(n_in, tuple) or len(n_in) != 3:
         raise PlainnetError(f"convnet: n_in must be (height, width, channels), got {n_in!r}")
     if not isinstance(channels, Sequence) or not channels:
-        raise PlainnetError(
-            f"convnet: channels must be a sequence such as (16, 32), got {channels!r}"
-        )
+        raise PlainnetError(f"convnet: channels must be such as (16, 32), got {channels!r}")
     side, layers = min(n_in[:2]), list[Layer]()
     for n in channels:
         layers += [Conv2D(n, kernel, bias=False, init=init), *[MaxPool2D()] * (side > 1)]
@@ -733,11 +732,6 @@ def convnet(
         side = max(side // 2, 1)
     layers += [Flatten(), *[Dropout(dropout)] * (Dropout(dropout).rate > 0), Dense(n_out, init)]
     return Sequential(layers, n_in, seed=seed, dtype=dtype)
-
-
-def _channels_first(view: Array) -> Array:
-    """Return a kernel in the order of PyTorch, and other arrays unchanged."""
-    return np.moveaxis(view, -1, 1) if view.ndim == 4 else view
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

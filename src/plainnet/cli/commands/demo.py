@@ -13,7 +13,7 @@ from rich.console import Console
 from plainnet.cli.commands.train import show_end, show_start, suggest
 from plainnet.cli.console import output, print_line
 from plainnet.cli.progress import TrainingDisplay
-from plainnet.config import TrainConfig, resolved
+from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from plainnet.training import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
-FLAT = TrainConfig(
-    size=64, hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300
-)
+FLAT = TrainConfig(size=64, hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
 
 
 def demo(
@@ -94,7 +92,6 @@ def _outputs(folder: Path, name: str, suffix: str) -> tuple[Path, Path]:
 def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> Run:
     """Train and show the progress."""
     print_line(console, title, "bold")
-    config = resolved(config, images=config is FLAT)
 
     def ready(data: "Dataset", net: Sequential) -> None:
         show_start(console, net, config, data)
