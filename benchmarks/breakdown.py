@@ -53,7 +53,7 @@ def breakdown_of(workload: Workload) -> Breakdown:
 def timed_parts(ours: Plainnet, workload: Workload) -> list[float]:
     net, rows = ours.net, ours.job.X
     y = ours.loss.encode(ours.job.y, net.n_out)
-    if ours.history.rowspace:
+    if ours.history.row_space:
         space = RowSpace(net, rows)
         net, rows = space.net, space.X
     batches = Batches(rows, y, None, workload.batch, None, net.dtype)

@@ -472,9 +472,9 @@ def main() -> int:
             size, result = attack(one, folder, models)
             good = refused(one, result) if one.says else result.code == 0
             failed += not good
-            said = ("refused" if one.says else "read") if good else f"**{result}**"
+            message = ("refused" if one.says else "read") if good else f"**{result}**"
             print(
-                f"| {one.name} | {size_of(size)} | {said} | {result.seconds:.1f} | "
+                f"| {one.name} | {size_of(size)} | {message} | {result.seconds:.1f} | "
                 f"{result.peak / 1e6:,.0f} MB |",
                 flush=True,
             )

@@ -73,14 +73,14 @@ def test_exported_models_predict_no(frame: pd.DataFrame) -> None:
 
 @chromium.needs_chromium
 @pytest.mark.parametrize("logit", [0.0, TINY])
-@pytest.mark.parametrize(("frame", "said"), [(ROWS, "no"), (LABELS, "none of the labels")])
+@pytest.mark.parametrize(("frame", "output"), [(ROWS, "no"), (LABELS, "none of the labels")])
 def test_exported_page_predicts_no(
-    frame: pd.DataFrame, said: str, logit: float, tmp_path: Path
+    frame: pd.DataFrame, output: str, logit: float, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.html"
     page.write_text(to_html(undecided(frame, logit)), encoding="utf-8")
     with chromium.opened(page) as tab:
-        assert tab.evaluate("document.getElementById('said').textContent") == said
+        assert tab.evaluate("document.getElementById('prediction').textContent") == output
 
 
 @pytest.mark.parametrize("y", [["no", "yes", "no", "yes"], [[0, 1], [1, 0], [0, 1], [1, 0]]])

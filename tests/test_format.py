@@ -121,11 +121,11 @@ def test_independent_reader_predicts_the_same(config, tmp_path):
     np.testing.assert_allclose(model.preprocess(frame), X, atol=1e-5)
     A = format_one.outputs(arrays, header, X)
     np.testing.assert_allclose(model.predictions(model.preprocess(frame)), A, atol=1e-4)
-    said = format_one.predictions(header, A)
+    output = format_one.predictions(header, A)
     if config.task == "regression":
-        np.testing.assert_allclose(model.predict(frame), said, rtol=1e-3)
+        np.testing.assert_allclose(model.predict(frame), output, rtol=1e-3)
     else:
-        assert model.predict(frame).tolist() == said
+        assert model.predict(frame).tolist() == output
 
 
 def test_specification_covers_layers_losses_and_columns():

@@ -150,10 +150,10 @@ def test_oversized_record_is_truncated_with_a_note(models, tmp_path, monkeypatch
     assert model.record == record
     again = Model.load(tmp_path / "m")
     np.testing.assert_array_equal(again.net.params.theta, model.net.params.theta)
-    first, said = again.record["notes"]
+    first, message = again.record["notes"]
     assert first == "short"
-    assert said.startswith("left out of the record, which would be too long: ")
-    assert "evaluation.probabilities (" in said
+    assert message.startswith("left out of the record, which would be too long: ")
+    assert "evaluation.probabilities (" in message
     assert "probabilities" not in again.record["evaluation"]
     assert again.record["evaluation"]["accuracy"] > 0
     assert again.record["config"] == json.loads(json.dumps(record["config"]))
@@ -247,7 +247,7 @@ def test_real_pictures_reach_their_cost(shared_data):
     config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
     result = train(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
-    assert result.history.rowspace is not None
+    assert result.history.row_space is not None
 
 
 def test_dropped_column_round_trip(tmp_path):
@@ -265,12 +265,12 @@ def test_wide_features_are_encoded_in_blocks():
     model = Model(schema, target, mlp(20_000, (), 1, seed=0), BinaryCrossEntropy())
     frame = pd.DataFrame({"c": [levels[i * 7 % 20_000] for i in range(5000)]})
     tracemalloc.start()
-    said = model.predict_proba(frame)
+    message = model.predict_proba(frame)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6  # and not 4 * 5000 * 20,000 bytes
     weights = model.net.params.views["dense1.W"][0, np.arange(5000) * 7 % 20_000]
-    np.testing.assert_allclose(said[:, 1], 1 / (1 + np.exp(-weights)), rtol=1e-5)
+    np.testing.assert_allclose(message[:, 1], 1 / (1 + np.exp(-weights)), rtol=1e-5)
 
 
 def test_extreme_row_is_named_in_any_block(monkeypatch):

@@ -142,7 +142,7 @@ LAYOUTS = {
 
 
 def laid(described, n, header=None):
-    """A file whose digest is that of arrays of one number, 1.5, whatever is said of their place."""
+    """A file whose digest is that of arrays of one number, 1.5, wherever they are put."""
     arrays = {name: np.array([1.5]) for name in described}
     try:
         text = signed(arrays.items(), {"format": 1} if header is None else header)
@@ -391,7 +391,7 @@ def test_history_written_by_plainnet_is_read():
         {"best_epoch": 61},
         {"best_epoch": -1},
         {"best_epoch": 2.5},
-        {"rowspace": "all"},
+        {"row_space": "all"},
         {"threads": None},
         {"stopped": 1},
     ],

@@ -202,7 +202,7 @@ def test_pictures_in_the_row_space(
     arguments = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
     assert cli("train", colors, arguments, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
-    assert model.record["history"]["rowspace"] == 10
+    assert model.record["history"]["row_space"] == 10
     kill(cli, press, 9, colors, arguments, "--out cut.safetensors --checkpoint-every 2")
     assert cli("train", "--resume cut.run").code == 0
     assert (tmp_path / "cut.safetensors").read_bytes() == (

@@ -88,7 +88,7 @@ def test_explicit_task(values: list[Any], task: str, n_out: int) -> None:
 
 
 def test_task_inference_on_real_tables(shared_data: Path) -> None:
-    said = {
+    output = {
         "abalone": ("rings", "regression"),
         "adult": ("income", "binary"),
         "german": ("risk", "binary"),
@@ -99,7 +99,7 @@ def test_task_inference_on_real_tables(shared_data: Path) -> None:
         "titanic": ("survived", "binary"),
         "wine-red": ("quality", "multiclass"),
     }
-    for name, (column, task) in said.items():
+    for name, (column, task) in output.items():
         rows = drop_unlabeled(read_frame(shared_data / "tables" / f"{name}.csv"), [column])
         assert Target.infer(rows, [column]).task == task, name
     cars = drop_unlabeled(read_frame(shared_data / "tables" / "mpg.csv"), ["model_year"])

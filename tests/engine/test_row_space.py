@@ -25,7 +25,7 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.engine.row_space import RowSpace, rowspace_pays
+from plainnet.engine.row_space import RowSpace, row_space_pays
 from plainnet.nn.layers import Layer
 from plainnet.nn.parameters import ParameterSpec
 from plainnet.optim import Constant
@@ -38,10 +38,10 @@ def wide(m=12, n=90, seed=0, dtype=np.float64):
 def both(net, X, y, loss, **options):
     """Train two copies of a network, one in the row space and one without it."""
     small, plain = net.astype(net.dtype), net.astype(net.dtype)
-    first = fit(small, X, y, loss=loss, rowspace=True, **options)
-    second = fit(plain, X, y, loss=loss, rowspace=False, **options)
-    assert first.rowspace is not None
-    assert second.rowspace is None
+    first = fit(small, X, y, loss=loss, row_space=True, **options)
+    second = fit(plain, X, y, loss=loss, row_space=False, **options)
+    assert first.row_space is not None
+    assert second.row_space is None
     return small, plain, first, second
 
 
@@ -106,7 +106,7 @@ def test_contradictory_labels_keep_float32_accurate():
     y[20:] = 1 - y[:20]
     net, loss, options = mlp(3000, (), init="zeros"), BinaryCrossEntropy(), {"epochs": 3000}
     small, *_ = both(net, X, y, loss, optimizer=SGD(0.01, momentum=0.9), **options)
-    # every row and its contrary: the best that can be said is 1/2, and nothing moves
+    # every row and its contrary: the best prediction is 1/2, and nothing moves
     np.testing.assert_allclose(small.params.theta, 0, atol=1e-4)
 
 
@@ -125,7 +125,7 @@ def test_callbacks_see_updated_weights():
     X, y = wide(), np.arange(12) % 2
     received = {True: [], False: []}
     figures = []
-    for rowspace, list_ in received.items():
+    for row_space, list_ in received.items():
         net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
         theta = net.params.theta  # held from before the training
         fit(
@@ -136,7 +136,7 @@ def test_callbacks_see_updated_weights():
             epochs=200,
             callbacks=[lambda epoch, theta=theta, list_=list_: list_.append(theta.copy())],
             watch=figures.append,
-            rowspace=rowspace,
+            row_space=row_space,
         )
     np.testing.assert_allclose(received[True], received[False], rtol=0, atol=1e-12)
     assert [epoch.number for epoch in figures] == [*range(1, 201)] * 2
@@ -145,7 +145,7 @@ def test_callbacks_see_updated_weights():
 def test_weights_are_updated_after_a_callback_raises():
     X, y = wide(), np.arange(12) % 2
     trained = []
-    for rowspace in (True, False):
+    for row_space in (True, False):
         net = mlp(90, (4,), activation="tanh", dtype=np.float64, seed=1)
 
         def fail(epoch):
@@ -160,21 +160,21 @@ def test_weights_are_updated_after_a_callback_raises():
                 loss=BinaryCrossEntropy(),
                 epochs=200,
                 watch=fail,
-                rowspace=rowspace,
+                row_space=row_space,
             )
         trained.append(net.params.theta)
     np.testing.assert_allclose(*trained, rtol=0, atol=1e-12)
 
 
 def test_nonfinite_loss_gives_the_same_error():
-    X, said = wide(), []
-    for rowspace in (True, False):
+    X, output = wide(), []
+    for row_space in (True, False):
         net = mlp(90, (4, 4), dtype=np.float64, seed=1)
         options = {"loss": BinaryCrossEntropy(), "optimizer": SGD(1e200), "epochs": 200}
         with pytest.raises(TrainingError, match="layer 'dense2' is the first that is not") as e:
-            fit(net, X, np.arange(12) % 2, rowspace=rowspace, **options)
-        said.append(str(e.value))
-    assert said[0] == said[1]
+            fit(net, X, np.arange(12) % 2, row_space=row_space, **options)
+        output.append(str(e.value))
+    assert output[0] == output[1]
 
 
 def test_pictures_with_transform_and_flatten():
@@ -228,26 +228,26 @@ def test_overflowing_dot_products_use_plain_training(held_out):
     y = np.arange(12) % 2
     net, options = mlp(90, (4,), init="constant:1e-28"), {"loss": BinaryCrossEntropy()}
     options |= {"epochs": 200, "optimizer": SGD(1e-40), "validation_data": (new, y)}
-    assert rowspace_pays(net, 12, SGD(), epochs=200)
+    assert row_space_pays(net, 12, SGD(), epochs=200)
     history = fit(net, X, y, **options)
-    assert history.rowspace is None
+    assert history.row_space is None
     np.testing.assert_allclose(history.loss[-1], np.log(2), rtol=1e-4)
     np.testing.assert_allclose(history.val_loss[-1], np.log(2), rtol=1e-4)
 
 
 def test_nan_transform_gives_the_same_error():
-    net, said = mlp(90, (4,), dtype=np.float64), []
-    for rowspace in (True, False):
-        options = {"loss": BinaryCrossEntropy(), "epochs": 200, "rowspace": rowspace}
+    net, output = mlp(90, (4,), dtype=np.float64), []
+    for row_space in (True, False):
+        options = {"loss": BinaryCrossEntropy(), "epochs": 200, "row_space": row_space}
         with pytest.raises(TrainingError, match="the inputs hold nan after the transform") as e:
             fit(net, wide(), np.arange(12) % 2, transform=lambda X: X * np.nan, **options)
-        said.append(str(e.value))
-    assert said[0] == said[1]
+        output.append(str(e.value))
+    assert output[0] == output[1]
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()])
 def test_never_with_elementwise_optimizers(optimizer):
-    assert not rowspace_pays(mlp(12288, (8,)), 400, optimizer, epochs=10**6)
+    assert not row_space_pays(mlp(12288, (8,)), 400, optimizer, epochs=10**6)
 
 
 def test_never_with_clipping():
@@ -255,7 +255,7 @@ def test_never_with_clipping():
     for clip_norm in (None, 0.05):
         net = mlp(90, (4,), dtype=np.float64, seed=1)
         history = fit(net, X, y, loss=BinaryCrossEntropy(), epochs=200, clip_norm=clip_norm)
-        assert (history.rowspace is None) is (clip_norm is not None)
+        assert (history.row_space is None) is (clip_norm is not None)
 
 
 @pytest.mark.parametrize(
@@ -268,12 +268,12 @@ def test_never_with_clipping():
 )
 def test_only_where_the_first_layer_gets_the_rows(layers, expected):
     net = Sequential(layers, 12288)
-    assert rowspace_pays(net, 400, SGD(), epochs=1000) is expected
+    assert row_space_pays(net, 400, SGD(), epochs=1000) is expected
 
 
 @pytest.mark.parametrize(("m", "n", "epochs"), [(400, 300, 10**6), (400, 12288, 3), (1, 1, 1)])
 def test_not_where_plain_training_is_faster(m, n, epochs):
-    assert not rowspace_pays(mlp(n, (8,)), m, SGD(Constant(0.1)), epochs, write_back=True)
+    assert not row_space_pays(mlp(n, (8,)), m, SGD(Constant(0.1)), epochs, write_back=True)
 
 
 def test_features_are_dot_products():

@@ -224,13 +224,13 @@ def test_source_line_points_to_the_computation():
         code = found[name]
         assert code is not None
         assert code.file == "plainnet/nn/layers.py"
-        assert "np.matmul(dZ.T, self.X, out=self.dW)" in code.text
+        assert "np.dot(dZ.T, self.X, out=self.dW)" in code.text
         assert lines[code.last_line - 1].strip() == code.text.splitlines()[-1].strip()
     forward = result.steps[0].code
     assert forward is not None
-    assert "X @ self.W.T" in "".join(lines[forward.line - 1 : forward.last_line])
+    assert "X.dot(self.W.T)" in "".join(lines[forward.line - 1 : forward.last_line])
     assert found["a1"] is not None
-    assert "return dZ @ self.W" in found["a1"].text
+    assert "return dZ.dot(self.W)" in found["a1"].text
 
 
 def test_every_gradient_has_its_formula():

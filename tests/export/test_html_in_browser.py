@@ -100,9 +100,9 @@ def test_row_prediction_matches_the_model(name, browser):
         cells = [None if row[column] == "NA" else row[column] for column in kept]
         seen = dict(tab.evaluate(FILL, cells))
         agree(seen, model, pd.DataFrame([row]))
-        said = model.predict(pd.DataFrame([row]))
+        output = model.predict(pd.DataFrame([row]))
         if model.target.task in ("binary", "multiclass"):
-            assert tab.evaluate("document.getElementById('said').textContent") == said[0], i
+            assert tab.evaluate("document.getElementById('prediction').textContent") == output[0], i
 
 
 def test_page_starts_with_a_prediction_and_can_be_cleared(browser):
@@ -175,7 +175,7 @@ def test_prediction_text_matches_the_other_exports(browser, tmp_path, capsys):
     tab = browser(model)
     for x, text in (("0", "1600000000"), ("1", "1600000257")):
         tab.evaluate(f"FIELDS[0].value = '{x}'; predict()")
-        assert tab.evaluate("document.getElementById('said').textContent") == text
+        assert tab.evaluate("document.getElementById('prediction').textContent") == text
 
 
 def test_number_formatting_matches_python(browser):
@@ -183,8 +183,8 @@ def test_number_formatting_matches_python(browser):
     rng = np.random.default_rng(4)
     values = (rng.normal(size=2000) * 10.0 ** rng.integers(-12, 25, 2000)).tolist()
     values += [0.0, -0.0, 1e-6, 1e-7, 1e21, 1e20, 1e15, 2.0**53, 0.1]
-    said = tab.evaluate(f"{json.dumps(values)}.map(String)")
-    assert said == [text_from_number(value) for value in values]
+    output = tab.evaluate(f"{json.dumps(values)}.map(String)")
+    assert output == [text_from_number(value) for value in values]
 
 
 def test_many_levels_and_hostile_names(browser):
@@ -292,7 +292,7 @@ def test_dropped_files(browser, tmp_path):
         data.items.add(new File([Uint8Array.from(bytes)], name));
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
         await new Promise((done) => setTimeout(done, 300));
-        return document.getElementById("said").textContent;
+        return document.getElementById("prediction").textContent;
       }
     """
 
@@ -300,9 +300,9 @@ def test_dropped_files(browser, tmp_path):
         return tab.evaluate(drop, [[*content], name])
 
     picture(tmp_path / "a.png", "RGB", (20, 20))
-    said = dropped((tmp_path / "a.png").read_bytes(), "a.png")
+    output = dropped((tmp_path / "a.png").read_bytes(), "a.png")
     X = read_files([tmp_path / "a.png"], 8)[0]
-    assert said == model.predict(X)[0]
+    assert output == model.predict(X)[0]
     assert tab.evaluate("document.getElementById('square').getAttribute('aria-label')") == (
         "a.png in 8 by 8 pixels"
     )

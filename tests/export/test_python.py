@@ -53,8 +53,9 @@ with open(f"{folder}/rows") as file:
 for name in names:
     module = load(f"{folder}/{name}.py")
     raw = np.load(f"{folder}/{name}.npy") if "picture" in name else rows
-    A, said = module.outputs(raw), module.predict(raw)
-    np.savez(f"{folder}/{name}.npz", A=A, said=said.astype("U") if said.dtype == object else said)
+    A, labels = module.outputs(raw), module.predict(raw)
+    labels = labels.astype("U") if labels.dtype == object else labels
+    np.savez(f"{folder}/{name}.npz", A=A, labels=labels)
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """
 
@@ -119,11 +120,13 @@ def test_every_model_is_bit_identical_without_plainnet(tmp_path):
     for name, model in models.items():
         raw = np.load(tmp_path / f"{name}.npy") if "picture" in name else table
         with limited_threads(1):
-            A, said = activations(model, raw), model.predict(raw)
+            A, labels = activations(model, raw), model.predict(raw)
         with np.load(tmp_path / f"{name}.npz") as found:
             assert found["A"].dtype == A.dtype, name
             np.testing.assert_array_equal(found["A"].view(np.uint8), A.view(np.uint8), name)
-            np.testing.assert_array_equal(found["said"], said.astype(found["said"].dtype), name)
+            np.testing.assert_array_equal(
+                found["labels"], labels.astype(found["labels"].dtype), name
+            )
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
@@ -277,11 +280,11 @@ def test_formulas_are_escaped_unless_raw(raw, tmp_path, capsys):
     model = train(table, TrainConfig(epochs=1, test_fraction=0)).model
     table.to_csv(tmp_path / "rows.csv", index=False)
     loaded(to_python(model))["main"](["--raw"] * raw + [str(tmp_path / "rows.csv")])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     A, rows = activations(model, table), [str(i + 1) for i in range(20)]
-    assert said == Predictions(model.target, "row", rows, A).csv(raw)
-    assert said.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
-    assert {line.split(",")[1] for line in said.splitlines()[1:]} <= (
+    assert output == Predictions(model.target, "row", rows, A).csv(raw)
+    assert output.startswith("row,prediction,probability of =1+1\n")  # which begins with no sign
+    assert {line.split(",")[1] for line in output.splitlines()[1:]} <= (
         {"=1+1", "\x1b[31mred"} if raw else {"'=1+1", r"\x1b[31mred"}
     )
 

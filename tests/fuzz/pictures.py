@@ -112,7 +112,7 @@ def use(folder, drawn):
     name, content = drawn
     path = folder / name
     path.write_bytes(content)
-    findings, loaded, said, peak = [], False, "", 0
+    findings, loaded, output, peak = [], False, "", 0
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
@@ -122,9 +122,9 @@ def use(folder, drawn):
         if X.shape != (16, 16, 3) or X.dtype != np.uint8:
             findings.append(f"picture {name}: {X.shape} {X.dtype}")
     except DataError as error:
-        said = str(error)
-        if len(said) > 1000:
-            findings.append(f"picture: a long sentence {said[:200]!r}")
+        output = str(error)
+        if len(output) > 1000:
+            findings.append(f"picture: a long sentence {output[:200]!r}")
     except Exception as error:
         findings.append(
             f"picture {name}: {type(error).__name__}: {str(error)[:200]} {where(error)}"
@@ -135,4 +135,4 @@ def use(folder, drawn):
         path.unlink()
     if peak > FLOOR:
         findings.append(f"picture {name}: {peak:,} bytes for a file of {len(content):,}")
-    return Outcome(findings, loaded, len(content), peak, said)
+    return Outcome(findings, loaded, len(content), peak, output)

@@ -160,7 +160,7 @@ def use(ready, drawn, resume=True):
     run.mkdir()
     newest = run / "checkpoint-9999999999.safetensors"
     newest.write_bytes(content)
-    findings, loaded, said = [], False, ""
+    findings, loaded, output = [], False, ""
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
@@ -168,9 +168,10 @@ def use(ready, drawn, resume=True):
             Checkpoints.load(run, lambda note: None)
         loaded = True
     except ModelFileError as error:
-        said = str(error)
-        if len(said) > using.SENTENCE or not said.isprintable() or repr(str(newest)) not in said:
-            findings.append(f"load: a bad sentence: {said[:300]!r}")
+        output = str(error)
+        named = repr(str(newest)) in output
+        if len(output) > using.SENTENCE or not output.isprintable() or not named:
+            findings.append(f"load: a bad sentence: {output[:300]!r}")
     except Exception as error:
         findings.append(f"load: {type(error).__name__}: {str(error)[:200]} {using.where(error)}")
     finally:
@@ -196,7 +197,7 @@ def use(ready, drawn, resume=True):
         loaded,
         len(content),
         peak,
-        said,
+        output,
     )
 
 

@@ -130,7 +130,7 @@ def use(folder, drawn):
     name, content = drawn
     place = folder / name
     place.write_bytes(content)
-    findings, loaded, said, peak = [], False, "", 0
+    findings, loaded, output, peak = [], False, "", 0
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
@@ -141,9 +141,9 @@ def use(folder, drawn):
             schema.transform(frame, [])
             Target.infer(frame.dropna(subset=frame.columns[-1:]), [frame.columns[-1]])
     except DataError as error:
-        said = str(error)
-        if len(said) > 1000:
-            findings.append(f"table: a long sentence {said[:200]!r}")
+        output = str(error)
+        if len(output) > 1000:
+            findings.append(f"table: a long sentence {output[:200]!r}")
     except Exception as error:
         findings.append(f"table {name}: {type(error).__name__}: {str(error)[:200]} {where(error)}")
     finally:
@@ -153,4 +153,4 @@ def use(folder, drawn):
     text = len(content) if name.endswith("sv") else 40 * len(content) + 4 * 10**6
     if peak > 2 * TIMES * text + FLOOR:  # to find out what columns hold takes as much again
         findings.append(f"table {name}: {peak:,} bytes for a file of {len(content):,}")
-    return Outcome(findings, loaded, len(content), peak, said)
+    return Outcome(findings, loaded, len(content), peak, output)

@@ -28,7 +28,7 @@ def test_valid_files_are_accepted(ready):
     for name, model in ready.models.items():
         drawn = (name, "none", model.content), "predict M D"
         outcome = using.use(ready, drawn)
-        assert outcome.loaded, outcome.said
+        assert outcome.loaded, outcome.output
         assert not outcome.findings
 
 
@@ -130,7 +130,7 @@ def test_damaged_checkpoints(tmp_path):
     ready = runs.bench(tmp_path)
     for name, model in ready.models.items():
         outcome = runs.use(ready, ((name, "none", model.content), False, "a.run", "none"))
-        assert outcome.loaded, outcome.said
+        assert outcome.loaded, outcome.output
         assert not outcome.findings
     loaded = []
 

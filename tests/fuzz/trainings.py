@@ -219,9 +219,9 @@ def use(number, folder, browser=None):
         try:
             yield
         except PlainnetError as error:
-            said = str(error)
-            if not may_refuse or len(said) > SENTENCE or "\n" in said:
-                findings.append(f"{name}: {type(error).__name__}: {said[:300]!r} {where(error)}")
+            output = str(error)
+            if not may_refuse or len(output) > SENTENCE or "\n" in output:
+                findings.append(f"{name}: {type(error).__name__}: {output[:300]!r} {where(error)}")
         except AssertionError as error:
             findings.append(f"{name}: {str(error).strip()[:300]!r}")
         except Exception as error:
@@ -275,8 +275,8 @@ def all_the_way(number, source, folder, result, step, browser):
         program = loaded(to_python(model))
         records = table.to_dict(orient="records")
         same(program["outputs"](records), activations(model, table), "the Python file's")
-        said = program["predict"](records).astype(str)
-        np.testing.assert_array_equal(said, model.predict(table).astype(str))
+        output = program["predict"](records).astype(str)
+        np.testing.assert_array_equal(output, model.predict(table).astype(str))
     with step("odd rows in Python"):
         for row in strange(table).to_dict(orient="records"):
             same_or_refused(model, program, row)

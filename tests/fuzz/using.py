@@ -120,7 +120,7 @@ class Outcome(NamedTuple):
     loaded: bool
     size: int
     peak: int
-    said: str
+    output: str
 
 
 def use(ready, drawn, commands=True):
@@ -129,7 +129,7 @@ def use(ready, drawn, commands=True):
     place = ready.folder / "damaged.safetensors"
     place.write_bytes(content)
     findings = []
-    loaded, peak, said = False, 0, command
+    loaded, peak, output = False, 0, command
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
@@ -137,7 +137,7 @@ def use(ready, drawn, commands=True):
             Model.load(place)
         loaded = True
     except ModelFileError as error:
-        said = text = str(error)
+        output = text = str(error)
         if len(text) > SENTENCE or not text.isprintable() or repr(str(place)) not in text:
             findings.append(f"load: a bad sentence: {text[:300]!r}")
     except Exception as error:
@@ -151,7 +151,7 @@ def use(ready, drawn, commands=True):
         with inside(ready.folder):
             findings += run(command, place, ready.data[name])
     return Outcome(
-        [f"{one} [{name}, {kind}]" for one in findings], loaded, len(content), peak, said
+        [f"{one} [{name}, {kind}]" for one in findings], loaded, len(content), peak, output
     )
 
 
@@ -166,13 +166,13 @@ def run(command, model, data):
     ):
         warnings.simplefilter("error")
         code = main([*arguments, "--debug"])
-    said = err.getvalue()
-    last = said.strip().splitlines()[-1] if said.strip() else ""
+    output = err.getvalue()
+    last = output.strip().splitlines()[-1] if output.strip() else ""
     if code in (0, 1):
         return []
     if code == 2 and last.startswith("Error: ") and not last.startswith("Error: unexpected"):
         return [] if len(last) <= SENTENCE else [f"{command}: a long sentence {last[:200]}"]
-    lines = [one for one in said.splitlines() if re.search(r"plainnet/.*line \d+", one)]
+    lines = [one for one in output.splitlines() if re.search(r"plainnet/.*line \d+", one)]
     return [f"{command}: {code} {last[:200]} {lines[-1].strip() if lines else ''}"]
 
 

@@ -445,7 +445,7 @@ def test_resume_a_picture_run(config, folder, tmp_path):
             pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
     whole = training.train(tmp_path / "pictures", config)
-    assert (whole.history.rowspace is None) == (config.optimizer != "sgd")
+    assert (whole.history.row_space is None) == (config.optimizer != "sgd")
     cut_run(tmp_path / "pictures", config, folder, number=3)
     rest = resume(Checkpoints.load(folder))
     assert saved(rest, tmp_path / "rest") == saved(whole, tmp_path / "whole")

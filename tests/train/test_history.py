@@ -90,6 +90,6 @@ def test_record_json_round_trip():
         ).record()
 
     first = record()
-    assert set(first) == COLUMNS - {"seconds"} | {"stopped", "best_epoch", "threads", "rowspace"}
+    assert set(first) == COLUMNS - {"seconds"} | {"stopped", "best_epoch", "threads", "row_space"}
     assert json.loads(json.dumps(first)) == first == record()
     assert first["best_epoch"] == 3

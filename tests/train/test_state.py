@@ -159,7 +159,7 @@ def test_training_resumes_from_every_step(name, tmp_path):
 
 def test_cases_match_their_names():
     histories = {name: run()[1] for name, run in CASES.items()}
-    spaces = {name for name, history in histories.items() if history.rowspace is not None}
+    spaces = {name for name, history in histories.items() if history.row_space is not None}
     assert spaces >= {"row space", "row space and early stopping", "pictures at once"}
     assert "pictures" not in spaces
     stopped = {name for name, history in histories.items() if history.stopped != "epochs"}

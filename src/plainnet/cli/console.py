@@ -15,6 +15,7 @@ from plainnet.config import TrainConfig, resolved
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
 from plainnet.report import tables
 from plainnet.report.html import Table
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
-    from plainnet.nn.parameters import Array
 
 _NOTES = 20  # notes that are printed; further notes are only counted
 _LISTED = 30  # rows of a table that are printed; further rows are only counted

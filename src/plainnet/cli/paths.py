@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.storage.atomic import resolve, writable
@@ -76,10 +77,8 @@ def require_outputs(outs: Mapping[str, Path], *inputs: Path) -> None:
             )
 
 
-def require_pictures(trained: Model, strict: bool) -> None:
+def require_images(trained: Model, strict: bool) -> None:
     """Refuse --strict for a model of tables."""
-    from plainnet.data.images import ImageSchema
-
     if strict and not isinstance(trained.schema, ImageSchema):
         raise PlainnetError(
             "--strict applies only to image models, and this is a model of tables: leave it out"

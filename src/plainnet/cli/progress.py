@@ -14,14 +14,14 @@ from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
 from plainnet.cli.console import errors, print_line, print_notes
+from plainnet.evaluate.per_example import NamedExamples, read_usable
 from plainnet.formatting import count, number, percent
 from plainnet.model import Model
+from plainnet.search.search import Search, SearchProgress, Trial
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
-    from plainnet.evaluate.per_example import NamedExamples
-    from plainnet.search.search import Search, SearchProgress, Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _REFRESH = 0.1  # seconds between two updates of the line; drawing it takes about a millisecond
@@ -61,8 +61,6 @@ def read_examples(
     model: Model, path: Path, *, strict: bool = False
 ) -> "tuple[NamedExamples, list[str]]":
     """Read examples with known answers; show progress and notes on stderr, and return the notes."""
-    from plainnet.evaluate.per_example import read_usable
-
     notes: list[str] = []
     with reading(errors()) as progress:
         examples = read_usable(model, path, notes, strict=strict, progress=progress)
@@ -237,7 +235,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
     def __exit__(self, *error: object) -> None:
         self._line.stop()
 
-    def watch(self, progress: "SearchProgress") -> None:
+    def watch(self, progress: SearchProgress) -> None:
         """Show an epoch, on a terminal only."""
         now = time.perf_counter()
         self._start = now if self._start is None else self._start
@@ -249,7 +247,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         parts = (trial, f"eta {clock(left)}", self._best, fold, of)
         self._line.update(_fitting(parts, self.console.width - 1))
 
-    def watch_trial(self, search: "Search", trial: "Trial") -> None:
+    def watch_trial(self, search: Search, trial: Trial) -> None:
         """Show a finished trial outside a terminal, and remember the best."""
         best = search.winner
         if best is not None:

@@ -42,39 +42,42 @@ class RowSpace:
         first = next(layer for layer in net.layers if isinstance(layer, Dense))
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
-        self._dense = _RowDense(len(self._W), self.m)
-        layers = [self._dense, *(layer.copy() for layer in rest)]
-        self.net = Sequential(layers, 1, dtype=net.dtype)
+        units = len(self._W)
+        layers = [_RowDense(units, self.m), *(layer.copy() for layer in rest)]
+        small = Sequential(layers, 1, dtype=net.dtype)
+        self.net = small.to(lambda theta: np.asarray(theta, like=X))
         self.net.set_rng(net.rng)
+        dense = self.net.layers[0]
+        assert isinstance(dense, _RowDense)  # for the type checker
+        self._dense = dense
+        dense.features = np.empty((0, self.m + units), net.dtype, like=X)
         self._same: list[tuple[Array, Array]] = []  # corresponding parameters of both networks
-        for ours, theirs in zip(self.net.layers, (first, *rest), strict=True):
-            ours.name = theirs.name  # for messages
-            names = ["b"] if theirs is first else [v.name for v in theirs.specs]
-            self._same += [(getattr(ours, name), getattr(theirs, name)) for name in names]
-        for small, full in self._same:
-            small[...] = full
-        self._dense.A[self.m :] = np.eye(len(self._W))
+        for layer, other in zip(self.net.layers, (first, *rest), strict=True):
+            layer.name = other.name  # for messages
+            names = ["b"] if other is first else [v.name for v in other.specs]
+            self._same += [(getattr(layer, name), getattr(other, name)) for name in names]
+        for ours, theirs in self._same:
+            ours[...] = theirs
+        dense.A[self.m :] = np.eye(units, like=X)
         with limited_threads(blas_threads(self.net, self.m)):
-            self.X = self._dense.full_batch = self.coordinates(X)
+            self.X = dense.full_batch = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
         """Add the products of other rows, such as validation rows; return their row numbers."""
         rows, known = X.reshape(len(X), -1), len(self._dense.features)
-        products = np.empty((len(X), self.m + len(self._W)), self.net.dtype)
         with np.errstate(all="ignore"):
-            np.matmul(rows, self._rows.T, out=products[:, : self.m])
-            np.matmul(rows, self._W_start.T, out=products[:, self.m :])
+            products = np.concatenate([rows.dot(self._rows.T), rows.dot(self._W_start.T)], axis=1)
         self.finite &= bool(np.isfinite(products).all())
         self._dense.features = np.concatenate([self._dense.features, products])
-        return np.arange(known, known + len(X), dtype=self.net.dtype)[:, None]
+        return np.arange(known, known + len(X), dtype=self.net.dtype, like=X)[:, None]
 
     def write_back(self) -> None:
         """Write the small network's parameters into the full network."""
         A, C = self._dense.A[: self.m], self._dense.A[self.m :]
-        np.matmul(A.T, self._rows, out=self._W)
-        self._W += C.T @ self._W_start
-        for small, full in self._same:
-            full[...] = small
+        np.dot(A.T, self._rows, out=self._W)
+        self._W += C.T.dot(self._W_start)
+        for ours, theirs in self._same:
+            theirs[...] = ours
 
 
 @final
@@ -88,12 +91,13 @@ class _RowDense(Layer):
     features: Array
     full_batch: Array
 
+    options = ("n_out", "m")
+
     def __init__(self, n_out: int, m: int) -> None:
         self.n_out, self.m = n_out, m
 
     def build(self, in_shape: Shape) -> Shape:
         """Return (n_out,)."""
-        self.features = np.empty((0, self.m + self.n_out), self.dtype)
         self.specs = [
             ParameterSpec("A", (self.m + self.n_out, self.n_out), "weight", "zeros"),
             ParameterSpec("b", (self.n_out,), "bias", "zeros"),
@@ -107,7 +111,7 @@ class _RowDense(Layer):
         if X is not self.full_batch:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
             F = self.features.take(self.rows, axis=0)
-        Z: Array = F @ self.A
+        Z: Array = F.dot(self.A)
         Z += self.b
         return Z
 
@@ -119,7 +123,7 @@ class _RowDense(Layer):
         return None
 
 
-def rowspace_pays(
+def row_space_pays(
     net: Sequential,
     m: int,
     optimizer: Optimizer,

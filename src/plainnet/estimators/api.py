@@ -20,11 +20,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 from plainnet.errors import PlainnetError
+from plainnet.nn.network import Sequential
+from plainnet.train.history import History
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Task
-    from plainnet.nn.network import Sequential
-    from plainnet.train.history import History
 
 Requests = Mapping[str, dict[str, bool | str | None]]  # by method and argument
 # Private learned attributes, whose names do not end in an underscore.

@@ -18,10 +18,10 @@ from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
 from plainnet.train.fit import Callback, EarlyStopping
+from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Task
-    from plainnet.train.history import Epoch
 
 
 @dataclass(repr=False, eq=False)

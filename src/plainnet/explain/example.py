@@ -3,23 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
+import pandas as pd
 
+from plainnet.data.column_kinds import CategoryColumn, Column, NumberColumn
+from plainnet.data.columns import text_from_number
+from plainnet.data.decode import printable
+from plainnet.data.images import ImageSchema, image_files, read_files
+from plainnet.data.read_table import read_table
+from plainnet.data.table import Table
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.targets import Target
 from plainnet.errors import DataError
 from plainnet.explain.excerpt import as_json
 from plainnet.explain.formulas import SourceLocation, code_of
 from plainnet.explain.trace import Trace, trace
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
-
-if TYPE_CHECKING:
-    from plainnet.data.column_kinds import Column
-    from plainnet.data.images import ImageSchema
-    from plainnet.data.table import Table
-    from plainnet.data.table_schema import TableSchema
-    from plainnet.data.targets import Target
 
 _CHANNELS = ("red", "green", "blue")
 
@@ -53,7 +55,7 @@ class Explanation:
     """One prediction, step by step."""
 
     name: str  # row 3, or the image file
-    target: "Target"
+    target: Target
     cells: tuple[Cell, ...]  # of a row of a table; empty for an image
     image: ImageInput | None
     inputs: tuple[str, ...]  # the name of each number that enters the network
@@ -132,18 +134,14 @@ def explain(
 
 def input_names(model: Model) -> tuple[str, ...]:
     """Return the name of each number that enters the network."""
-    from plainnet.data.images import ImageSchema
-
     if not isinstance(model.schema, ImageSchema):
         return model.schema.feature_names
     side = range(model.schema.size)
     return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
 
 
-def prediction_texts(target: "Target", A: Array) -> list[list[str]]:
+def prediction_texts(target: Target, A: Array) -> list[list[str]]:
     """Write predictions as text: the numbers of a regression, or one text of classes."""
-    from plainnet.data.columns import text_from_number
-
     decoded = target.decode(A)
     if target.task == "regression":
         return [list(map(text_from_number, row)) for row in decoded]
@@ -153,15 +151,13 @@ def prediction_texts(target: "Target", A: Array) -> list[list[str]]:
     return [[str(name)] for name in decoded]
 
 
-def describe_prediction(target: "Target", a: Array) -> str:
+def describe_prediction(target: Target, a: Array) -> str:
     """Write a prediction as one text."""
     return ";".join(prediction_texts(target, a[np.newaxis])[0]) or "none"
 
 
-def describe_target(target: "Target", y: Array) -> str:
+def describe_target(target: Target, y: Array) -> str:
     """Write one encoded target as text, as `describe_prediction` does."""
-    from plainnet.data.columns import text_from_number
-
     if target.task == "multiclass":
         return target.classes[int(y[0])]
     if target.task == "regression":  # standardized in float32, which keeps seven digits
@@ -172,18 +168,12 @@ def describe_target(target: "Target", y: Array) -> str:
 
 def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
     """Read one row or image, with its target where it is known."""
-    from plainnet.data.images import ImageSchema
-
     if isinstance(model.schema, ImageSchema):
         return _read_image_sample(model.schema, model.target, raw, row, label)
     return _read_row(model.schema, model.target, raw, row, label)
 
 
-def _read_row(
-    schema: "TableSchema", target: "Target", raw: Any, row: int, label: str | None
-) -> Sample:
-    from plainnet.data.read_table import read_table
-
+def _read_row(schema: TableSchema, target: Target, raw: Any, row: int, label: str | None) -> Sample:
     table = read_table(raw)
     _require_row(row, len(table), "row")
     one = table.take(np.array([row - 1]))
@@ -202,7 +192,7 @@ def _read_row(
     return Sample(f"row {row:,}", X, y, _cells(schema, inputs, X[0]), None, notes)
 
 
-def _cells(schema: "TableSchema", inputs: "Table", x: Array) -> tuple[Cell, ...]:
+def _cells(schema: TableSchema, inputs: Table, x: Array) -> tuple[Cell, ...]:
     cells, start = [], 0
     for column in schema.columns:
         stop = start + len(column.features)
@@ -220,9 +210,7 @@ def _cells(schema: "TableSchema", inputs: "Table", x: Array) -> tuple[Cell, ...]
     return tuple(cells)
 
 
-def _how(column: "Column", inputs: "Table", raw: str | None) -> str:
-    from plainnet.data.column_kinds import CategoryColumn, NumberColumn
-
+def _how(column: Column, inputs: Table, raw: str | None) -> str:
     if isinstance(column, NumberColumn):
         value, prefix = column.median, "missing = the median: "
         if raw is not None:
@@ -236,11 +224,8 @@ def _how(column: "Column", inputs: "Table", raw: str | None) -> str:
 
 
 def _read_image_sample(
-    schema: "ImageSchema", target: "Target", raw: Any, row: int, label: str | None
+    schema: ImageSchema, target: Target, raw: Any, row: int, label: str | None
 ) -> Sample:
-    from plainnet.data.decode import printable
-    from plainnet.data.images import image_files, read_files
-
     if isinstance(raw, np.ndarray):
         _require_row(row, len(raw), "picture")
         X, name = raw[row - 1 : row], f"picture {row:,}"
@@ -269,10 +254,8 @@ def _class_folder(file: Path, folder: Path, classes: Sequence[str]) -> str | Non
     return next((name for name in (*inside[:1], parent) if name in classes), None)
 
 
-def _labeled(target: "Target", label: str) -> Array:
+def _labeled(target: Target, label: str) -> Array:
     """Encode a label from the command line."""
-    import pandas as pd
-
     columns = target.columns
     if len(columns) == 1:
         return target.encode(pd.DataFrame({columns[0]: [label]}))

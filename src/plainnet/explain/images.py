@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.data.images import ImageSchema
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.layers import Dense
@@ -20,8 +21,6 @@ def first_weights(model: Model) -> Pixels:
 
     Gray is zero. Where a channel is brighter, its weight is positive; where it is darker, negative.
     """
-    from plainnet.data.images import ImageSchema
-
     schema, first = model.schema, model.net.layers[0]
     if not isinstance(schema, ImageSchema):
         raise PlainnetError(

@@ -6,6 +6,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.data.images import ImageSchema
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.feature_spans import feature_spans
@@ -84,8 +85,6 @@ def importance(
 
 def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
     """List the inputs that are permuted together: features of a column, or bytes of a tile."""
-    from plainnet.data.images import ImageSchema
-
     parts = []
     if isinstance(model.schema, ImageSchema):
         side = model.schema.size

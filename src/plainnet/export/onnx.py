@@ -35,7 +35,7 @@ def to_onnx(model: Model) -> bytes:
     graph = Graph(model.net.dtype)
     ports: dict[str, str] = {}
     if isinstance(model.schema, ImageSchema):
-        X = _pictures(graph, model.schema)
+        X = _images(graph, model.schema)
     else:
         ports = {_port(graph, column): column.name for column in _features(model.schema)}
         X = _table(graph, model.schema, list(ports))
@@ -51,7 +51,7 @@ def to_onnx(model: Model) -> bytes:
 # --- preprocessing -------------------------------------------------------------------------------
 
 
-def _pictures(graph: Graph, schema: ImageSchema) -> str:
+def _images(graph: Graph, schema: ImageSchema) -> str:
     """Standardize pixels as `ImageSchema.transform` does."""
     shape = (_ROWS, schema.size, schema.size, 3)
     pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")

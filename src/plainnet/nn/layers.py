@@ -271,15 +271,15 @@ class Dense(Layer):
     def forward(self, X: Array, train: bool) -> Array:
         """Z = X W^T + b."""
         self.X = X
-        Z: Array = X @ self.W.T
+        Z: Array = X.dot(self.W.T)
         Z += self.b
         return Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""
-        np.matmul(dZ.T, self.X, out=self.dW)
-        dZ.sum(axis=0, out=self.db)
-        return dZ @ self.W if need_dX else None
+        np.dot(dZ.T, self.X, out=self.dW)
+        self.db[...] = np.einsum("ij->j", dZ)  # faster than sum(axis=0) where rows are short
+        return dZ.dot(self.W) if need_dX else None
 
 
 @register(LAYERS)

@@ -32,7 +32,7 @@ from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_array
 from plainnet.nn.validation import as_array, positive_int
 
 Transform = Callable[[Array], Array]
-CACHED = 2**18  # size of an array that fits in the processor's cache
+CACHED = 2**16  # numbers of an array that fits in the processor's cache
 
 
 class LayerSummary(NamedTuple):
@@ -132,7 +132,7 @@ class Sequential:
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        self.batch_rows = max(256, CACHED // widest)
+        self.batch_rows = max(512, CACHED // widest)
 
     def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
@@ -319,8 +319,7 @@ class Sequential:
         X : array of shape (m, *in_shape)
             The rows; with ``transform``, its input.
         batch_size : int, optional
-            By default as many rows as keep every array within a megabyte, where the processor's
-            cache is fast, but at least 256.
+            By default as many rows as keep every array in the processor's cache, at least 512.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 

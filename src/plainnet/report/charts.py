@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.evaluate.evaluation import Evaluation
 from plainnet.formatting import count, number
 from plainnet.report.svg import SERIES, Caption, Chart, Line, histogram, line_chart, scatter_plot
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plainnet.data.targets import Target
-    from plainnet.evaluate.evaluation import Evaluation
 
 _LOG_RATIO = 30.0  # ratio of the largest to the smallest cost for a logarithmic axis
 _TARGETS = 3  # targets of a regression that are drawn
@@ -69,7 +69,7 @@ def regression_charts(target: "Target", y: NDArray[Any], predicted: NDArray[Any]
     return charts
 
 
-def class_charts(target: "Target", evaluation: "Evaluation") -> list[Chart]:
+def class_charts(target: "Target", evaluation: Evaluation) -> list[Chart]:
     """Draw ROC, precision and recall, and calibration from an evaluation."""
     per_class = evaluation.per_class or (evaluation.probabilities,)
     names = target.classes[len(target.classes) - len(per_class) :]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from plainnet.errors import ModelFileError
+from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
 from plainnet.formatting import NAMES, count, score
+from plainnet.model import Model
 from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
@@ -29,7 +31,6 @@ from plainnet.storage.json_reader import JsonReader
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
-    from plainnet.model import Model
 
 Array = NDArray[Any]
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
@@ -46,7 +47,7 @@ _HEADINGS = {
 
 
 def report(
-    model: "Model",
+    model: Model,
     *,
     name: str,
     rows: "Examples | None" = None,
@@ -83,11 +84,9 @@ def report(
 
 
 def _evaluated(
-    model: "Model", rows: "Examples | None", source: str, evaluation: Evaluation | None
+    model: Model, rows: "Examples | None", source: str, evaluation: Evaluation | None
 ) -> tuple[Evaluation | None, str, Array | None]:
     """Return an evaluation, of the rows or recorded, a caption for it, and predictions."""
-    from plainnet.evaluate.evaluate import evaluate
-
     unit, A = "row" if model.transform is None else "picture", None
     if rows is not None:
         A, n = model.predictions(rows.X), len(rows.y)
@@ -134,7 +133,7 @@ def _evaluation(
 
 
 def _findings(
-    model: "Model", evaluation: Evaluation | None, given: Sequence[Finding] | None
+    model: Model, evaluation: Evaluation | None, given: Sequence[Finding] | None
 ) -> list[Finding] | None:
     """Return all findings, the most serious first, or None if nothing was checked."""
     with suppress(*FOREIGN):
@@ -147,7 +146,7 @@ def _findings(
 
 
 def _gallery(
-    model: "Model", rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+    model: Model, rows: "Examples | None", A: Array | None, numbers: Sequence[int]
 ) -> dict[str, Any] | None:
     if model.transform is None:
         return None
@@ -157,7 +156,7 @@ def _gallery(
     return {"shown": items, "mistakes": sum(not item.correct for item in items)}
 
 
-def _training(model: "Model") -> dict[str, Any] | None:
+def _training(model: Model) -> dict[str, Any] | None:
     """Return charts and facts of the training, or None if plainnet did not write its record."""
     history, repeated = recorded_history(model.record), model.record.get("repeats")
     if history is None:
@@ -166,8 +165,8 @@ def _training(model: "Model") -> dict[str, Any] | None:
     facts = [("Epochs", f"{len(history):,}"), ("Ended by", ended)]
     if history.best_epoch is not None:
         facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
-    if history.rowspace is not None:
-        facts.append(("Trained in", f"dot products of {history.rowspace:,} rows"))
+    if history.row_space is not None:
+        facts.append(("Trained in", f"dot products of {history.row_space:,} rows"))
     standardized = " of standardized numbers" if model.target.task == "regression" else ""
     try:
         more, tables = ([], []) if repeated is None else _repeats(repeated)
@@ -190,7 +189,7 @@ def _repeats(record: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Tab
     return facts, [repeats(record)]
 
 
-def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
+def _data(model: Model, notes: Sequence[str]) -> dict[str, Any]:
     from plainnet.data.table_schema import TableSchema
 
     record, schema, facts, tables = model.record, model.schema, [], []
@@ -210,7 +209,7 @@ def _data(model: "Model", notes: Sequence[str]) -> dict[str, Any]:
     return {"facts": facts, "tables": tables, "notes": notes[:LISTED], "more_notes": more}
 
 
-def _again(model: "Model", command: str) -> dict[str, Any]:
+def _again(model: Model, command: str) -> dict[str, Any]:
     config = model.record.get("config")
     versions = _texts(model.record.get("versions"))
     tables = [

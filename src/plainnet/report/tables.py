@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plainnet.data.images import ImageSchema
 from plainnet.evaluate.evaluation import UNITS, Evaluation, Scores
 from plainnet.formatting import NAMES, number, percent, points, score
 from plainnet.metrics.scores import dense_confusion
+from plainnet.nn.network import Sequential
 from plainnet.report.html import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
-    from plainnet.nn.network import Sequential
 
 _SHADES = 4
 
@@ -161,13 +161,13 @@ def columns(schema: "TableSchema") -> Table:
     return Table("Columns", ("column", "kind", "values", "missing", "encoding"), schema.describe())
 
 
-def pixels(schema: "ImageSchema") -> str:
+def pixels(schema: ImageSchema) -> str:
     """Describe the numbers of a picture."""
     unscaled = ", unscaled (0 to 255)" if schema.unscaled else ""
     return f"{schema.size} x {schema.size} pixels, {schema.n_features:,} numbers in all{unscaled}"
 
 
-def network(net: "Sequential") -> Table:
+def network(net: Sequential) -> Table:
     """Return the layers of a network, with their output shapes and numbers of parameters."""
     rows = [("input", "", " x ".join(map(str, net.in_shape)), "")]
     for layer in net.summary():

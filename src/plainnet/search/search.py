@@ -5,11 +5,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
 from plainnet.config import TrainConfig, check, resolved
+from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines
 from plainnet.evaluate.evaluate import score_baseline, score_model
@@ -18,9 +19,6 @@ from plainnet.search.samplers import TpeSampler, require_optuna
 from plainnet.search.space import SEARCHED, Space, apply, draw, space_of
 from plainnet.train.history import Epoch
 from plainnet.training import train, untrained
-
-if TYPE_CHECKING:
-    from plainnet.data.splits import Folds
 
 Method = Literal["random", "halving", "optuna"]
 
@@ -189,7 +187,7 @@ def check_search(
 
 
 def search(
-    data: "Folds",
+    data: Folds,
     config: TrainConfig,
     *,
     trials: int = 20,
@@ -241,7 +239,7 @@ class _SearchRun:
 
     def __init__(
         self,
-        data: "Folds",
+        data: Folds,
         result: Search,
         watch: Callable[[SearchProgress], object] | None,
         watch_trial: Callable[[Search, Trial], object] | None,
@@ -309,7 +307,7 @@ class _SearchRun:
 
 
 def _on_fold(
-    data: "Folds", trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
+    data: Folds, trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
 ) -> RowScores:
     """Train on the other folds and score on fold i; the same trial gives the same scores."""
     part = data.fold(i)
@@ -335,7 +333,7 @@ def _scores(folds: Collection[RowScores]) -> Scores:
     return Scores(tuple(fold.loss for fold in folds), tuple(fold.metrics[name] for fold in folds))
 
 
-def baseline_scores(data: "Folds", config: TrainConfig) -> tuple[BaselineScore, ...]:
+def baseline_scores(data: Folds, config: TrainConfig) -> tuple[BaselineScore, ...]:
     """Score the baselines on the same folds."""
     rows: dict[str, list[tuple[str, RowScores]]] = {}  # description and scores on each fold
     for i in range(data.k):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.engine.blas_threads import blas_threads, limited_threads
-from plainnet.engine.row_space import RowSpace, rowspace_pays
+from plainnet.engine.row_space import RowSpace, row_space_pays
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
@@ -56,7 +56,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     transform: Transform | None = None,
-    rowspace: bool = True,
+    row_space: bool = True,
     checkpoints: CheckpointStore | None = None,
     seed: int | np.random.Generator = 0,
 ) -> History:
@@ -109,14 +109,14 @@ def fit(
         Needs validation rows.
     callbacks : sequence of callable
         Each is called with the `Epoch` that ended; one that returns True ends the training. A
-        callback that changes the network needs ``rowspace=False``.
+        callback that changes the network needs ``row_space=False``.
     watch : callable, optional
         Called with each `Epoch` before the callbacks, to show its metrics. Unlike a callback it
         cannot stop the training and must not use the network: training in the row space
         updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
-    rowspace : bool, default True
+    row_space : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
     checkpoints : CheckpointStore, optional
@@ -166,7 +166,7 @@ def fit(
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
-    if rowspace and not clip_norm:
+    if row_space and not clip_norm:
         space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
     if space is not None:
         X, held_out, transform = space.X, space.held_out, None
@@ -178,10 +178,10 @@ def fit(
     best = BestWeights(trained, early_stopping)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
-        rowspace=None if space is None else space.m,
+        row_space=None if space is None else space.m,
     )
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
-    options |= {"row space": history.rowspace, "early stopping": early_stopping}
+    options |= {"row space": history.row_space, "early stopping": early_stopping}
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (
@@ -236,7 +236,7 @@ def _row_space(
     write_back: bool,
 ) -> RowSpace | None:
     """Return a `RowSpace` if training in it is exact and saves time."""
-    if not rowspace_pays(net, len(X), optimizer, epochs, write_back):
+    if not row_space_pays(net, len(X), optimizer, epochs, write_back):
         return None
     space = RowSpace(net, prepare(X, transform, net.dtype))
     if held_out is not None:

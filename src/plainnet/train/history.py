@@ -57,7 +57,7 @@ class History:
         The epoch whose weights early stopping restored.
     threads : int
         The number of BLAS threads.
-    rowspace : int or None
+    row_space : int or None
         The number of rows if the training ran in their space; see `RowSpace`.
 
     Examples
@@ -77,7 +77,7 @@ class History:
     stopped: str = "epochs"
     best_epoch: int | None = None
     threads: int = 1
-    rowspace: int | None = None
+    row_space: int | None = None
 
     def __len__(self) -> int:
         """Return the number of epochs that ran."""

@@ -32,6 +32,7 @@ def fit_data(
     """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
     X, y = _checked_rows(net, loss, X, y, transform, "X")
     weight = sample_weights(sample_weight, len(X))
+    weight = None if weight is None else np.asarray(weight, like=y)
     if validation_data is not None:
         if validation_fraction:
             raise PlainnetError("fit takes validation_fraction or validation_data, not both")
@@ -43,7 +44,7 @@ def fit_data(
         return X, y, weight, _checked_rows(net, loss, X_val, y_val, transform, name)
     if not validation_fraction:
         return X, y, weight, None
-    kept, out = _split(len(X), validation_fraction, rng)
+    kept, out = (np.asarray(rows, like=X) for rows in _split(len(X), validation_fraction, rng))
     return X[kept], y[kept], None if weight is None else weight[kept], (X[out], y[out])
 
 
@@ -56,13 +57,13 @@ def _checked_rows(
     name: str,
 ) -> tuple[Array, Array]:
     """Check rows against targets and network."""
-    rows = as_array(X)
+    rows = np.asarray(X, like=net.params.theta)
     if rows.dtype.kind not in "biuf" or rows.ndim < 2:
         raise PlainnetError(
             f"fit expects {name} as numbers, one row per sample, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
-    targets = loss.encode(y, net.n_out, net.dtype)
+    targets = np.asarray(loss.encode(y, net.n_out, net.dtype), like=rows)
     if len(rows) != len(targets):
         raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
     if not len(rows):

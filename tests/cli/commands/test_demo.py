@@ -15,8 +15,8 @@ Cli = Callable[..., Any]
 
 def test_demo_architectures() -> None:
     assert demo.SURVEY.hidden == (16,)
-    assert demo.PICTURES.hidden == (8, 8, 8)
-    for config in (demo.SURVEY, demo.PICTURES):
+    assert demo.IMAGES.hidden == (8, 8, 8)
+    for config in (demo.SURVEY, demo.IMAGES):
         assert (config.optimizer, config.batch_size) == ("sgd", None)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plainnet.training import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
-FLAT = TrainConfig(size=64, hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
+IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
 
 
 def demo(
@@ -72,7 +72,7 @@ def _pandas(console: Console, folder: Path) -> None:
     for path in (held_out, *(held_out / name for name in classes)):
         make_folder(path)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
-    result = _train(console, title, FLAT, (X, y, classes))
+    result = _train(console, title, IMAGES, (X, y, classes))
     for i in result.data.test_rows:
         content = io.BytesIO()
         Image.fromarray(X[i]).save(content, "PNG")  # a lossless format

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from plainnet.cli.console import errors, output, print_json, print_line, print_table
-from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import read_examples
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluate import evaluate as evaluate_model
@@ -22,10 +22,10 @@ from plainnet.formatting import count, score
 from plainnet.model import Model
 from plainnet.report import tables
 from plainnet.report.html import Table
+from plainnet.training import Repeats
 
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
-    from plainnet.training import Repeats
 
 _MATRIX = 8  # classes whose confusion matrix fits a terminal
 _NAME = 24  # characters of a baseline's name, so that its scores fit
@@ -71,7 +71,7 @@ def evaluate(
     if report is not None:
         require_output(report, model, path, option="--report")
     trained = Model.load(model)
-    require_pictures(trained, strict)
+    require_images(trained, strict)
     if costs is not None and trained.target.task != "binary":
         raise PlainnetError(
             f"--costs needs a model of two classes, and this is a {trained.target.task} task"
@@ -147,7 +147,7 @@ def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool
             print_line(console, f"  Try: {finding.advice}")
 
 
-def show_repeats(console: Console, repeats: "Repeats") -> None:
+def show_repeats(console: Console, repeats: Repeats) -> None:
     """Show how much the result depends on the seed."""
     name, (low, high) = repeats.metric, repeats.spread
     print_table(console, tables.repeats(repeats.to_json()), most=len(repeats.seeds))

@@ -108,7 +108,7 @@ def explain(
     if label is not None or train is not None:
         raise PlainnetError("--label and --train need --row")
     if pictures is not None:
-        _require_pictures_folder(trained, pictures, path)
+        _require_images_folder(trained, pictures, path)
     examples, _ = read_examples(trained, path)
     explanation = explain_model(trained, examples, repeats=repeats, seed=seed, n=top)
     console = output()
@@ -122,7 +122,7 @@ def explain(
         title = f"Explanation of {model.name}"
         _write(console, html, global_explanation_page(explanation, title, f"on {path.name}"))
     if pictures is not None:
-        _save_pictures(errors() if json else console, explanation, pictures)
+        _save_images(errors() if json else console, explanation, pictures)
     elif explanation.weights is not None and html is None and not json:
         console.print()
         hint = "First-layer weights and mistakes as pictures: --html FILE, --pictures DIR"
@@ -161,7 +161,7 @@ def _show_or_write(
         _write(output(), html, explanation_page(explanation, subtitle, neighbors, gallery))
 
 
-def _require_pictures_folder(trained: Model, pictures: Path, path: Path) -> None:
+def _require_images_folder(trained: Model, pictures: Path, path: Path) -> None:
     if not isinstance(trained.schema, ImageSchema):
         raise PlainnetError("a model of tables has no pictures to write: leave --pictures out")
     if pictures.resolve().is_relative_to(path.resolve()):
@@ -176,7 +176,7 @@ def _write(console: Console, file: Path, page: str) -> None:
     print_line(console, f"Saved: {file}", wrap=False)
 
 
-def _save_pictures(console: Console, explanation: GlobalExplanation, folder: Path) -> None:
+def _save_images(console: Console, explanation: GlobalExplanation, folder: Path) -> None:
     """Write the weights of the first layer and the mistakes as PNG files."""
     make_folder(folder)
     files: dict[str, Pixels] = {}

@@ -13,6 +13,7 @@ from rich.console import Console
 from plainnet.cli.console import errors, output, print_line, print_notes, print_table
 from plainnet.cli.options import Count, Seed
 from plainnet.cli.progress import reading
+from plainnet.evaluate.per_example import read_rows
 from plainnet.model import Model
 from plainnet.nn.gradcheck import GradCheck
 from plainnet.nn.gradcheck import gradcheck as check_gradients
@@ -44,8 +45,6 @@ def gradcheck(
     int
         The exit code.
     """
-    from plainnet.evaluate.per_example import read_rows
-
     trained = Model.load(model)
     notes: list[str] = []
     with reading(errors()) as progress:

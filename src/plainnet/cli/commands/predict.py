@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
-from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import reading
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, image_files, read_files
@@ -130,7 +130,7 @@ class Predictions:
 def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Predictions:
     from plainnet.data.dataset import left_out
 
-    require_pictures(trained, strict)
+    require_images(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
         A = trained.loss.predictions(trained.predict_logits(path, notes))
         return Predictions(trained.target, "row", [str(i) for i in range(1, len(A) + 1)], A)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from plainnet.cli.console import output, print_line
 from plainnet.cli.options import command_arguments
-from plainnet.cli.paths import require_output, require_pictures
+from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import read_examples
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
@@ -44,7 +44,7 @@ def report(
     out = Path(f"{model.stem}.html") if out is None else out
     require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
-    require_pictures(trained, strict)
+    require_images(trained, strict)
     rows, notes, numbers = None, list[str](), tuple[int, ...]()
     if path is not None:
         examples, notes = read_examples(trained, path, strict=strict)

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -33,6 +33,7 @@ from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import SearchDisplay, reading
 from plainnet.config import TrainConfig
+from plainnet.data.splits import Folds
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -43,9 +44,6 @@ from plainnet.search.search import search as run_search
 from plainnet.search.space import SEARCHED
 from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
-
-if TYPE_CHECKING:
-    from plainnet.data.splits import Folds
 
 INTERRUPTED = 130
 TRIALS, FOLDS = 20, 5
@@ -149,7 +147,7 @@ def search(
     return INTERRUPTED if found.interrupted else 0
 
 
-def _winner(console: Console, data: "Folds", best: Trial, path: Path) -> Run:
+def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
     """Train the winner on all rows that are not held out, and evaluate it on those that are."""
     doctor_watch = DoctorWatch(best.config)
     with console.status("training the winner") if console.is_terminal else nullcontext():

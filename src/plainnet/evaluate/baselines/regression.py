@@ -55,7 +55,7 @@ def fit_regression(
         epochs = int(np.clip(_WORK_IN_PARTS // (m * n * n_out * 4), 3, 50))
         rule = Adam(Cosine(0.01, epochs * -(-m // _BATCH)))
         options: dict[str, Any] = {"batch_size": _BATCH, "transform": transform, "l2": _PENALTY / m}
-        options |= {"rowspace": False}
+        options |= {"row_space": False}
         _fit(net, X, y, loss=loss, optimizer=rule, epochs=epochs, **options)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
     W /= scale

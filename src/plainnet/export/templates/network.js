@@ -102,7 +102,7 @@ function show(y) {
 }
 
 function say(text, short = text) {
-  document.getElementById("said").textContent = text;
+  document.getElementById("prediction").textContent = text;
   const brief = document.getElementById("brief"); // at the foot of a phone, under a form
   if (brief) brief.textContent = short;
 }
