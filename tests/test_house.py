@@ -24,8 +24,29 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 # means its __init__.
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
-    *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
-    *("explain", "training", "report", "diagnose", "search", "estimators", "export"),
+    *(
+        "engine",
+        "train",
+        "storage",
+        "data",
+        "model",
+        "option",
+        "config",
+        "build",
+        "metrics",
+        "evaluate",
+    ),
+    *(
+        "metrics",
+        "evaluate",
+        "explain",
+        "training",
+        "report",
+        "diagnose",
+        "search",
+        "estimators",
+        "export",
+    ),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
 NN += " losses network gradcheck"

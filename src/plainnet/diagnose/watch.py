@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
-from plainnet.config import TrainConfig, make_loss, make_optimizer
+from plainnet.build import make_loss, make_optimizer
+from plainnet.config import TrainConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
