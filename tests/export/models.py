@@ -1,5 +1,6 @@
 """Models with every layer, task and kind of column, and random parameters."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
+from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten
 from plainnet.nn.losses import losses_for
 from plainnet.nn.network import Sequential, mlp
@@ -86,8 +88,41 @@ def picture_model(size=8, task="multiclass", hidden=(5,)):
     return Model(schema, target(task), net, losses_for(task)[0]())
 
 
-# layers that no export writes yet
-PICTURES = {"Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool2D"}
+# layers for pictures, before a flat rest
+PICTURES = {
+    "Conv2D": lambda: Conv2D(4),
+    "Conv2D stride": lambda: Conv2D(4, kernel=2, stride=3, bias=False),
+    "Conv2D valid": lambda: Conv2D(20, kernel=4, stride=2, padding="valid"),
+    "MaxPool2D": MaxPool2D,
+    "MaxPool2D overlapping": lambda: MaxPool2D(3, stride=2),
+    "AveragePool2D": lambda: AveragePool2D(3),
+    "BatchNorm of pictures": BatchNorm,
+    "LayerNorm of pictures": LayerNorm,
+    "Dropout of pictures": Dropout,
+}
+
+
+def convolutional(*layers, size=8, task="multiclass", dtype=np.float32):
+    """Create a model of pictures with given layers before the last."""
+    schema = ImageSchema(size, (120.5, 99.25, 70.1), (60.2, 55.5, 44.4))
+    net = Sequential([*layers, Dense(target(task).n_out)], (size, size, 3), dtype=dtype)
+    net = drawn(net)
+    W = net.params.views["dense1.W"]
+    W *= 2 / math.sqrt(W.shape[1])  # so that probabilities stay away from 0 and 1
+    return Model(schema, target(task), net, losses_for(task)[0]())
+
+
+@cache
+def convolutional_models():
+    """Return models of every layer for pictures, alone and together, by name."""
+    models = {name: convolutional(make(), Flatten()) for name, make in PICTURES.items()}
+    models["GlobalAveragePool2D"] = convolutional(GlobalAveragePool2D())
+    for dtype in (np.float32, np.float64):
+        layers = [Conv2D(6), BatchNorm(), ACTIVATIONS["relu"](), MaxPool2D(), Dropout()]
+        layers += [Conv2D(20, 2, padding="valid"), AveragePool2D(2), ACTIVATIONS["gelu"]()]
+        model = convolutional(*layers, Flatten(), size=17, task="binary", dtype=dtype)
+        models[f"all of {np.dtype(dtype)}"] = model
+    return models
 
 
 def _with(*kinds, dtype=np.float32):
@@ -96,10 +131,13 @@ def _with(*kinds, dtype=np.float32):
     )
 
 
+KINDS = {"Dense", "Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool2D"}
+
+
 @cache
 def table_models():
     """Return all models by name: every layer, task and relevant size."""
-    layers = {name: kind for name, kind in LAYERS.items() if name not in ("Dense", *PICTURES)}
+    layers = {name: kind for name, kind in LAYERS.items() if name not in KINDS}
     models = {name: table_model(_with(kind)) for name, kind in layers.items()}
     for task in TARGETS:
         models[task] = table_model(_with(ACTIVATIONS["relu"]), task)

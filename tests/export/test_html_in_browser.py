@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 import chromium
-from export.models import EVIL, activations, frame, picture_model, table_model, table_models
+from export.models import (
+    EVIL,
+    activations,
+    convolutional_models,
+    frame,
+    picture_model,
+    table_model,
+    table_models,
+)
 from export.runtimes import untrained
 from export.test_python import picture
 from plainnet.cli.commands.predict import Predictions
@@ -247,6 +255,14 @@ def test_picture_prediction_matches_the_model(browser, tmp_path):
 @pytest.mark.parametrize("task", ["binary", "regression", "multilabel"])
 def test_every_picture_task(task, browser, tmp_path):
     model = picture_model(8, task)
+    picture(tmp_path / "a.png", "RGB", (60, 50))
+    square, seen = look(browser(model), tmp_path / "a.png")
+    agree(seen, model, square[np.newaxis])
+
+
+@pytest.mark.parametrize("name", convolutional_models())
+def test_convolutional_networks(name, browser, tmp_path):
+    model = convolutional_models()[name]
     picture(tmp_path / "a.png", "RGB", (60, 50))
     square, seen = look(browser(model), tmp_path / "a.png")
     agree(seen, model, square[np.newaxis])

@@ -8,7 +8,7 @@ import onnx
 import pandas as pd
 import pytest
 
-from export.models import PICTURES
+from export.models import convolutional_models
 from export.runtimes import answers, numbers, session, untrained
 from nn.cases import LAYERS
 from plainnet import __version__
@@ -50,7 +50,9 @@ def close(got, expected, within=1e-5):
 
 def test_cases_cover_all_layers():
     kinds = {type(make()).__name__ for make in FLAT.values()}
-    assert kinds == set(KNOWN_LAYERS) - PICTURES
+    nets = (model.net for model in convolutional_models().values())
+    kinds |= {type(layer).__name__ for net in nets for layer in net.layers}
+    assert kinds == set(KNOWN_LAYERS)
 
 
 @pytest.mark.parametrize(("dtype", "within"), [(np.float32, 1e-5), (np.float64, 1e-8)])
@@ -263,6 +265,21 @@ def test_raw_pictures():
     assert set(label) == {"bears", "pandas"}
 
 
+@pytest.mark.parametrize("name", convolutional_models())
+def test_convolutional_networks(name):
+    model = convolutional_models()[name]
+    size = model.schema.size
+    X = np.random.default_rng(2).integers(0, 256, (30, size, size, 3), np.uint8)
+    content = to_onnx(model)
+    onnx.checker.check_model(content, full_check=True)
+    label, probabilities = session(content).run(None, {"pictures": X})
+    expected = model.predict_proba(X)
+    assert np.ptp(expected, axis=0).max() > 0.02
+    close(probabilities, expected)
+    assert label.tolist() == model.predict(X).tolist()
+    assert session(content).run(None, {"pictures": X[:0]})[1].shape == (0, expected.shape[1])
+
+
 def test_any_number_of_rows(mixed):
     frame = only(mixed, ["pass"])
     model = untrained(frame, ["pass"])
@@ -336,8 +353,8 @@ def test_unknown_layer_raises(mixed):
         to_onnx(model)
     assert str(caught.value) == (
         "layer 'scale1' is of the kind 'Scale', which this export does not support: it supports "
-        "Dense, BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, "
-        "Dropout, Identity, Flatten"
+        "Dense, Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, BatchNorm, "
+        "LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, Softplus, Dropout, Identity"
     )
 
 

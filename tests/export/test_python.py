@@ -17,9 +17,9 @@ from PIL import Image
 
 from export.models import (
     EVIL,
-    PICTURES,
     M,
     activations,
+    convolutional_models,
     frame,
     picture_model,
     table_model,
@@ -106,15 +106,16 @@ def test_every_model_is_bit_identical_without_plainnet(tmp_path):
     table = odd_rows()
     (tmp_path / "rows").write_text(json.dumps(rows_of(table)))
     rng = np.random.default_rng(2)
-    pictures = rng.integers(0, 256, (300, 8, 8, 3), np.uint8)
     for task in ("binary", "multiclass", "regression"):
         models[f"picture {task}"] = picture_model(8, task)
     models["picture large"] = picture_model(64, "binary", (8, 8))
+    models |= {f"picture {name}": model for name, model in convolutional_models().items()}
     for name, model in models.items():
         (tmp_path / f"{name}.py").write_text(to_python(model), encoding="utf-8")
         if "picture" in name:
-            many = rng.integers(0, 256, (9, 64, 64, 3), np.uint8) if "large" in name else pictures
-            np.save(tmp_path / f"{name}.npy", many)
+            size = model.schema.size
+            pictures = rng.integers(0, 256, (9 if size == 64 else 300, size, size, 3), np.uint8)
+            np.save(tmp_path / f"{name}.npy", pictures)
     modules = alone(tmp_path, *models)
     assert modules & {"numpy", "plainnet", "pandas", "PIL", "safetensors", "jinja2"} == {"numpy"}
     for name, model in models.items():
@@ -474,7 +475,7 @@ class Square(Activation):
 def test_every_export_supports_every_layer():
     from plainnet.export import html, model_spec, onnx, python
 
-    every = set(LAYERS) - set(model_spec._NO_EFFECT) - PICTURES
+    every = set(LAYERS) - set(model_spec._NO_EFFECT)
     assert set(onnx._LAYERS) == set(python._layer_functions()) == set(html._layer_kinds()) == every
 
 

@@ -23,14 +23,11 @@ from plainnet.nn import (
 )
 
 
-def channels_last(kind):
-    """Return PyTorch's layer for channels-last pictures."""
+class PixelNorm(torch.nn.LayerNorm):
+    """PyTorch's layer norm of each pixel."""
 
-    class ChannelsLast(kind):
-        def forward(self, X):
-            return super().forward(X.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-    return ChannelsLast
+    def forward(self, X):
+        return super().forward(X.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Convolution(torch.nn.Conv2d):
@@ -50,13 +47,7 @@ class GlobalAverage(torch.nn.Module):
     """PyTorch's mean of each channel."""
 
     def forward(self, X):
-        return X.mean(dim=(1, 2))
-
-
-BatchNorm2d = channels_last(torch.nn.BatchNorm2d)
-Conv2d = channels_last(Convolution)
-MaxPool2d = channels_last(torch.nn.MaxPool2d)
-AvgPool2d = channels_last(torch.nn.AvgPool2d)
+        return X.mean(dim=(2, 3))
 
 
 # PyTorch equivalents of the layers.
@@ -68,19 +59,19 @@ TORCH = {
     "Dropout of pictures": lambda: torch.nn.Dropout(0.3),
     "BatchNorm": lambda: torch.nn.BatchNorm1d(3),
     "BatchNorm options": lambda: torch.nn.BatchNorm1d(3, momentum=0.5, eps=0.1),
-    "BatchNorm of pictures": lambda: BatchNorm2d(2),
+    "BatchNorm of pictures": lambda: torch.nn.BatchNorm2d(2),
     "LayerNorm": lambda: torch.nn.LayerNorm(4),
     "LayerNorm options": lambda: torch.nn.LayerNorm(4, eps=0.1),
-    "LayerNorm of pictures": lambda: torch.nn.LayerNorm(3),
-    "Conv2D": lambda: Conv2d(2, 2, 3),
-    "Conv2D valid, stride": lambda: Conv2d(1, 3, 2, stride=2, same=False),
-    "Conv2D same, stride": lambda: Conv2d(2, 1, 3, stride=2, bias=False),
-    "Conv2D even kernel": lambda: Conv2d(1, 2, 4),
-    "Conv2D one pixel": lambda: Conv2d(2, 2, 3),
-    "MaxPool2D": lambda: MaxPool2d(2),
-    "MaxPool2D overlapping": lambda: MaxPool2d(3, 2),
-    "AveragePool2D": lambda: AvgPool2d(2),
-    "AveragePool2D overlapping": lambda: AvgPool2d(3, 1),
+    "LayerNorm of pictures": lambda: PixelNorm(3),
+    "Conv2D": lambda: Convolution(2, 2, 3),
+    "Conv2D valid, stride": lambda: Convolution(1, 3, 2, stride=2, same=False),
+    "Conv2D same, stride": lambda: Convolution(2, 1, 3, stride=2, bias=False),
+    "Conv2D even kernel": lambda: Convolution(1, 2, 4),
+    "Conv2D one pixel": lambda: Convolution(2, 2, 3),
+    "MaxPool2D": lambda: torch.nn.MaxPool2d(2),
+    "MaxPool2D overlapping": lambda: torch.nn.MaxPool2d(3, 2),
+    "AveragePool2D": lambda: torch.nn.AvgPool2d(2),
+    "AveragePool2D overlapping": lambda: torch.nn.AvgPool2d(3, 1),
     "GlobalAveragePool2D": GlobalAverage,
     "Flatten": torch.nn.Flatten,
     "Flatten of vectors": torch.nn.Flatten,
@@ -119,19 +110,18 @@ def rows(shape, dtype, m=7):
 
 def gradients(net, twin, X, dZ, train):
     """Return both outputs and gradients of sum(Z dZ) by PyTorch name, with X last."""
-    X_there = torch.from_numpy(X).requires_grad_()
+    last = X.ndim - 1  # the axis of channels, the second in PyTorch
+    X_there = torch.from_numpy(np.moveaxis(X, last, 1).copy()).requires_grad_()
     there = twin.train(train)(X_there)
     there.backward(torch.from_numpy(dZ))
     by_name = {name: p.grad.numpy() for name, p in twin.named_parameters()}
     Z = net.forward(X, train=train).copy()
     dX = net.backward(dZ, need_dX=True)
-    ours = {}
-    for i, layer in enumerate(net.layers):
-        named = zip(("weight", "bias"), layer.specs, strict=False)
-        ours |= {f"{i}.{name}": net.params.grads[f"{layer.name}.{v.name}"] for name, v in named}
-    ours = {name: np.moveaxis(g, -1, 1) if g.ndim == 4 else g for name, g in ours.items()}
-    assert list(ours) == list(by_name)
-    pairs = [(ours[name], by_name[name]) for name in ours] + [(dX, X_there.grad.numpy())]
+    slopes = net.astype(net.dtype)  # a network whose parameters are the gradients
+    slopes.params.trained[...] = net.params.grad
+    ours = slopes.to_torch_state()
+    pairs = [(ours[name], gradient) for name, gradient in by_name.items()]
+    pairs.append((np.moveaxis(dX, last, 1), X_there.grad.numpy()))
     return (Z, there.detach().numpy()), pairs
 
 
@@ -147,7 +137,7 @@ def test_outputs_and_gradients_of_every_layer(name, train, dtype, within):
     net, twin = pair(
         [BatchNorm() if pictures else Dense(n), make(), Flatten(), Dense(2)],
         [
-            BatchNorm2d(n) if pictures else torch.nn.Linear(n, n),
+            torch.nn.BatchNorm2d(n) if pictures else torch.nn.Linear(n, n),
             TORCH[name](),
             torch.nn.Flatten(),
             torch.nn.Linear(width, 2),

@@ -12,7 +12,7 @@ from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, confident_mistakes
 from plainnet.model import Model
-from plainnet.nn.layers import Dense
+from plainnet.nn.parameters import Array
 
 
 @final
@@ -24,7 +24,7 @@ class GlobalExplanation:
     wrong: int | None  # rows with a wrong label; None for a regression
     importances: tuple[Importance, ...]  # of columns or image tiles, the most important first
     mistakes: tuple[Mistake, ...]  # the most confident first
-    numbers: tuple[int, ...]  # of the rows, as ``--row`` counts them
+    numbers: Array | None  # of the rows, as ``--row`` counts them
     gallery: Pixels | None  # the images of the mistakes; None for tables
     weights: Pixels | None  # the weights of the first layer as images; None for tables
     trained_on: Share | None  # the share of the rows that the model was trained on, where known
@@ -56,8 +56,8 @@ def explain_model(
         wrong,
         tuple(importance(model, rows, repeats=repeats, seed=seed)),
         tuple(mistakes),
-        rows.numbers or tuple(range(1, len(rows.X) + 1)),
+        rows.numbers,
         rows.X[[one.row for one in mistakes]] if images and mistakes else None,
-        first_weights(model) if images and isinstance(model.net.layers[0], Dense) else None,
+        first_weights(model),
         trained_share(model, rows.X),
     )

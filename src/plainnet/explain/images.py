@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.images import ImageSchema
-from plainnet.errors import PlainnetError
 from plainnet.model import Model
 from plainnet.nn.layers import Dense
 from plainnet.nn.parameters import Array
@@ -16,21 +15,15 @@ from plainnet.nn.parameters import Array
 Pixels = NDArray[np.uint8]
 
 
-def first_weights(model: Model) -> Pixels:
+def first_weights(model: Model) -> Pixels | None:
     """Draw the weights of each unit of the first layer as an image, scaled by the largest weight.
 
     Gray is zero. Where a channel is brighter, its weight is positive; where it is darker, negative.
+    None if the input is no image or the first layer is not Dense.
     """
     schema, first = model.schema, model.net.layers[0]
-    if not isinstance(schema, ImageSchema):
-        raise PlainnetError(
-            "the weights of a table model are not pictures: explain a row to see them"
-        )
-    if not isinstance(first, Dense):
-        raise PlainnetError(
-            f"the first layer is {type(first).__name__}, whose weights are not pictures: "
-            "it must be Dense"
-        )
+    if not isinstance(schema, ImageSchema) or not isinstance(first, Dense):
+        return None
     W = first.W.astype(np.float64)
     largest = np.abs(W).max(axis=1, keepdims=True)
     colors = 127.5 + 127.5 * W / np.where(largest > 0, largest, 1.0)

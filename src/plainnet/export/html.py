@@ -63,7 +63,8 @@ def _layer_kinds() -> list[str]:
 def _stored(spec: LayerSpec) -> dict[str, Any]:
     """Describe a layer, with its arrays as bytes in base64."""
     arrays = {name: base64_text(array) for name, array in spec.arrays.items()}
-    return {"kind": spec.kind, **spec.options, **arrays, "packed": list(arrays)}
+    shapes = {"from": spec.in_shape, "to": spec.out_shape}
+    return {"kind": spec.kind, **shapes, **spec.options, **arrays, "packed": list(arrays)}
 
 
 def _title(target: Target, pictures: bool) -> str:
@@ -77,7 +78,10 @@ def _path(model: Model, layers: list[LayerSpec]) -> str:
     """Describe the path from input to prediction in one line."""
     last = {"regression": "the number", "multiclass": "softmax"}.get(model.target.task, "sigmoid")
     parts = [f"{model.schema.n_features:,} numbers"]
-    parts += [f"{s.kind} ({s.n_out:,})" if s.kind == "Dense" else s.kind for s in layers]
+    sizes = [" × ".join(f"{n:,}" for n in spec.out_shape) for spec in layers]
+    changes = [spec.kind == "Dense" or spec.in_shape != spec.out_shape for spec in layers]
+    each = zip(layers, sizes, changes, strict=True)
+    parts += [f"{spec.kind} ({size})" if change else spec.kind for spec, size, change in each]
     return " → ".join([*parts, last])
 
 

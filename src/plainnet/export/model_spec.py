@@ -1,7 +1,6 @@
 """The parts of a model that every export writes: its layers and its columns."""
 
 import base64
-import math
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -9,10 +8,12 @@ from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColu
 from plainnet.data.table_schema import TableSchema
 from plainnet.errors import PlainnetError
 from plainnet.model import Model
-from plainnet.nn.layers import LAYERS
+from plainnet.nn.convolution import Conv2D
+from plainnet.nn.layers import LAYERS, Shape
 from plainnet.nn.parameters import Array
 
-_NO_EFFECT = ("Dropout", "Identity", "Flatten")  # layers that leave a flat row unchanged
+_NO_EFFECT = ("Dropout", "Identity")  # layers that leave a prediction unchanged
+_OPTIONS = ("eps", "alpha", "size", "stride")  # that a prediction needs
 
 
 class LayerSpec(NamedTuple):
@@ -20,15 +21,15 @@ class LayerSpec(NamedTuple):
 
     name: str  # such as dense1
     kind: str  # such as Dense
-    n_in: int
-    n_out: int
+    in_shape: Shape
+    out_shape: Shape
     options: dict[str, Any]  # that a prediction needs
     arrays: dict[str, Array]  # by their short names, such as W
 
 
 def layer_specs(model: Model, known: Collection[str]) -> list[LayerSpec]:
     """List the layers with an effect; refuse kinds that the export does not support."""
-    specs, n_in = [], math.prod(model.net.in_shape)
+    specs, in_shape = [], model.net.in_shape
     for layer, line in zip(model.net.layers, model.net.summary(), strict=True):
         exportable = line.kind in _NO_EFFECT or line.kind in known
         if LAYERS.get(line.kind) is not type(layer) or not exportable:
@@ -36,12 +37,14 @@ def layer_specs(model: Model, known: Collection[str]) -> list[LayerSpec]:
                 f"layer {line.name!r} is of the kind {line.kind!r}, which this export does not "
                 f"support: it supports {', '.join([*known, *_NO_EFFECT])}"
             )
-        n_out = math.prod(line.out_shape)
-        if line.kind not in _NO_EFFECT:
+        if line.kind not in _NO_EFFECT and (line.kind != "Flatten" or len(in_shape) > 1):
             arrays = {spec.name: getattr(layer, spec.name) for spec in layer.specs}
-            options = {k: v for k, v in layer.config().items() if k in ("eps", "alpha")}
-            specs.append(LayerSpec(line.name, line.kind, n_in, n_out, options, arrays))
-        n_in = n_out
+            options = {k: v for k, v in layer.config().items() if k in _OPTIONS}
+            if isinstance(layer, Conv2D):
+                options["pads"] = layer.pads[1:3]  # zeros above and below, left and right
+            shapes = (in_shape, line.out_shape)
+            specs.append(LayerSpec(line.name, line.kind, *shapes, options, arrays))
+        in_shape = line.out_shape
     return specs
 
 

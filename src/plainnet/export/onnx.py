@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from itertools import chain, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from plainnet.data.targets import Target
 from plainnet.export.model_spec import LayerSpec, layer_specs
 from plainnet.export.onnx_graph import Graph
 from plainnet.model import Model
+from plainnet.nn.layers import Shape
 
 _ROWS = "rows"  # name of the open size of all inputs and outputs
 
@@ -35,7 +37,7 @@ def to_onnx(model: Model) -> bytes:
     graph = Graph(model.net.dtype)
     ports: dict[str, str] = {}
     if isinstance(model.schema, ImageSchema):
-        X = _images(graph, model.schema)
+        X = _images(graph, model.schema, model.net.in_shape)
     else:
         ports = {_port(graph, column): column.name for column in _features(model.schema)}
         X = _table(graph, model.schema, list(ports))
@@ -51,14 +53,14 @@ def to_onnx(model: Model) -> bytes:
 # --- preprocessing -------------------------------------------------------------------------------
 
 
-def _images(graph: Graph, schema: ImageSchema) -> str:
-    """Standardize pixels as `ImageSchema.transform` does."""
+def _images(graph: Graph, schema: ImageSchema, in_shape: Shape) -> str:
+    """Standardize pixels as `Model.transform` does."""
     shape = (_ROWS, schema.size, schema.size, 3)
     pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
     graph.part = "pictures"
     X = graph.add("Sub", graph.cast(pixels, "float32"), np.array(schema.mean, np.float32))
     X = graph.add("Mul", X, np.float32(1) / np.array(schema.std, np.float32))
-    return graph.add("Flatten", X, axis=1)
+    return graph.add("Flatten", X, axis=1) if len(in_shape) == 1 else X
 
 
 def _features(schema: TableSchema) -> list[FeatureColumn]:
@@ -163,6 +165,30 @@ def _dense(graph: Graph, spec: LayerSpec, X: str) -> str:
     return graph.add("Gemm", X, W, b, transB=1)
 
 
+def _conv2d(graph: Graph, spec: LayerSpec, X: str) -> str:
+    W = graph.constant("W", np.moveaxis(spec.arrays["W"], -1, 1).astype(np.float32))
+    b = [graph.constant("b", b.astype(np.float32)) for k, b in spec.arrays.items() if k == "b"]
+    (top, bottom), (left, right) = spec.options["pads"]
+    options = {"pads": [top, left, bottom, right], "strides": [spec.options["stride"]] * 2}
+    return _channels_first(graph, "Conv", X, W, *b, **options)
+
+
+def _pool(op: str) -> Callable[[Graph, LayerSpec, str], str]:
+    def add(graph: Graph, spec: LayerSpec, X: str) -> str:
+        sides, strides = ([spec.options[name]] * 2 for name in ("size", "stride"))
+        return _channels_first(graph, op, X, kernel_shape=sides, strides=strides)
+
+    return add
+
+
+def _channels_first(graph: Graph, op: str, X: str, *constants: str, **attributes: Any) -> str:
+    """Add an operator that takes channels first, and float32 in most runtimes."""
+    wide = graph.dtype != np.float32
+    X = graph.add("Transpose", graph.cast(X, "float32") if wide else X, perm=[0, 3, 1, 2])
+    Y = graph.add("Transpose", graph.add(op, X, *constants, **attributes), perm=[0, 2, 3, 1])
+    return graph.cast(Y, "float64") if wide else Y
+
+
 def _batch_norm(graph: Graph, spec: LayerSpec, X: str) -> str:
     """Normalize step by step: the operator folds the mean into the shift, which loses digits."""
     std = np.sqrt(spec.arrays["running_var"] + spec.options["eps"])
@@ -209,6 +235,13 @@ def _softplus(graph: Graph, spec: LayerSpec, X: str) -> str:
 
 _LAYERS: dict[str, Callable[[Graph, LayerSpec, str], str]] = {
     "Dense": _dense,
+    "Conv2D": _conv2d,
+    "MaxPool2D": _pool("MaxPool"),
+    "AveragePool2D": _pool("AveragePool"),
+    "GlobalAveragePool2D": lambda graph, spec, X: graph.add(
+        "ReduceMean", X, axes=[1, 2], keepdims=0
+    ),
+    "Flatten": lambda graph, spec, X: graph.add("Flatten", X, axis=1),
     "BatchNorm": _batch_norm,
     "LayerNorm": _layer_norm,
     "ReLU": lambda graph, spec, X: graph.add("Relu", X),

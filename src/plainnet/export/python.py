@@ -54,10 +54,12 @@ def to_python(model: Model) -> str:
         "unit": "file" if size else "row",
         "task": target.task,
         "n_in": model.schema.n_features,
+        "flat": len(model.net.in_shape) == 1,
         "n_out": target.n_out,
         "dtype": model.net.dtype.name,
         "batch": model.net.batch_rows,
         "constants": [*_target_constants(target), *_input_constants(model)],
+        "header": not isinstance(model.schema, TableSchema) or model.schema.header,
         "calls": [(_call(functions, spec), _sizes(spec)) for spec in layers],
         "layers": _pieces("layers", {functions[spec.kind] for spec in layers}),
         "kinds": kinds,
@@ -73,7 +75,8 @@ def to_python(model: Model) -> str:
     # Rendered twice: the first result shows which modules the code needs.
     code = _template().render(context, imports=())
     used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
-    needed = [line for line in _IMPORTS if not used.isdisjoint(_imported(line))]
+    imported = {line: line.partition("import ")[2].split(", ") for line in _IMPORTS}
+    needed = [line for line, names in imported.items() if not used.isdisjoint(names)]
     return _template().render(context, imports=needed)
 
 
@@ -112,7 +115,8 @@ def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
 
 
 def _sizes(spec: LayerSpec) -> str:
-    return f"{spec.n_in} -> {spec.n_out}" if spec.kind == "Dense" else f"{spec.n_out}"
+    before, after = (" x ".join(map(str, shape)) for shape in (spec.in_shape, spec.out_shape))
+    return after if before == after and spec.kind != "Dense" else f"{before} -> {after}"
 
 
 def _literal(value: Any) -> str:
@@ -122,15 +126,16 @@ def _literal(value: Any) -> str:
 
 def _written(array: Array) -> str:
     """Write an array as an expression: a small one in digits, else as bytes in base64."""
-    dtype = f"np.{array.dtype.name}"
+    dtype, shape = f"np.{array.dtype.name}", ", ".join(map(str, array.shape))
     if array.size <= _DIGITS:
         if array.ndim == 1:
             rows = [", ".join(map(str, array))]
         else:
-            rows = [f"[{', '.join(map(str, row))}]," for row in array]
+            vectors = array.reshape(-1, array.shape[-1])
+            rows = [f"[{', '.join(map(str, vector))}]," for vector in vectors]
         lines = "\n".join(fill(row, _WIDTH - 4) for row in rows)
-        return f"np.array([\n{indent(lines, '    ')}\n], {dtype})"
-    shape = ", ".join(map(str, array.shape))
+        shaped = f".reshape({shape})" if array.ndim > 2 else ""
+        return f"np.array([\n{indent(lines, '    ')}\n], {dtype}){shaped}"
     return f'unpacked("""\n{fill(base64_text(array), _WIDTH)}\n""", {shape})'
 
 
@@ -173,13 +178,6 @@ def _pieces(file: str, wanted: Iterable[str]) -> str:
 def _assigned(node: ast.stmt) -> str:
     """Return the constant that a statement assigns."""
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-
-
-def _imported(statement: str) -> list[str]:
-    """Return the names that a statement imports."""
-    imported = ast.parse(statement).body[0]
-    assert isinstance(imported, ast.Import | ast.ImportFrom)
-    return [alias.name for alias in imported.names]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Sequential: a network as a chain of layers; mlp and convnet: the usual chains."""
+"""Sequential: a network as a chain of layers; mlp: a multi-layer perceptron."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn import activations
-from plainnet.nn.convolution import Conv2D, MaxPool2D
 from plainnet.nn.initializers import generator, initializer
 from plainnet.nn.layers import (
     LAYERS,
@@ -522,8 +521,8 @@ class Sequential:
 
         Notes
         -----
-        PyTorch's pictures are channels first. If pixels and channels are flattened, the network
-        there must permute (m, channels, height, width) to (m, height, width, channels) before.
+        PyTorch's pictures are channels first, (m, channels, height, width). Kernels, and the
+        columns of the layers between `Flatten` and the next `Dense`, are in the order that fits.
 
         Examples
         --------
@@ -531,7 +530,9 @@ class Sequential:
         >>> {name: array.shape for name, array in state.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
         """
-        return {name: view.copy() for name, view in self._torch_views().items()}
+        return {
+            name: view.copy().reshape(shape) for name, (view, shape) in self._torch_views().items()
+        }
 
     def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy the parameters of a ``torch.nn.Sequential`` with the same layers.
@@ -555,22 +556,28 @@ class Sequential:
         """
         views = self._torch_views()
         arrays = {name: np.asarray(values) for name, values in state.items()}
-        check_arrays({name: view.shape for name, view in views.items()}, arrays)
-        for name, view in views.items():
+        check_arrays({name: shape for name, (_, shape) in views.items()}, arrays)
+        for name, (view, _) in views.items():
             if arrays[name].dtype != view.dtype:
                 raise PlainnetError(
                     f"parameter {name!r} is of type {view.dtype}, got {arrays[name].dtype}: "
                     "convert the network or the state"
                 )
-        for name, view in views.items():
-            view[...] = arrays[name]
+        for name, (view, _) in views.items():
+            view[...] = arrays[name].reshape(view.shape)
 
-    def _torch_views(self) -> dict[str, Array]:
-        """Return the views under PyTorch's names, and zeros for the counts that only it has."""
-        views = {}
+    def _torch_views(self) -> dict[str, tuple[Array, Shape]]:
+        """Return views in PyTorch's order and its shapes, and zeros for the counts it alone has."""
+        views: dict[str, tuple[Array, Shape]] = {}
+        flattened: Shape = ()  # the shape of the pictures whose numbers are the inputs of a layer
         for i, layer in enumerate(self.layers):
-            arrays = [getattr(layer, spec.name) for spec in layer.specs]
-            arrays = [np.moveaxis(a, -1, 1) if a.ndim == 4 else a for a in arrays]  # of kernels
+            if isinstance(layer, Flatten) and len(layer.in_shape) == 3:
+                flattened = layer.in_shape
+            arrays = [
+                _channels_first(getattr(layer, v.name), () if v.name == "b" else flattened)
+                for v in layer.specs
+            ]
+            flattened = () if isinstance(layer, Dense) else flattened
             if len(layer.torch_names) < len(arrays):
                 known = ", ".join(name for name, kind in LAYERS.items() if kind.torch_names)
                 raise PlainnetError(
@@ -580,7 +587,7 @@ class Sequential:
             for name, view in zip_longest(layer.torch_names, arrays):
                 if view is None and name == "bias":
                     continue  # a convolution without one
-                views[f"{i}.{name}"] = np.zeros((), np.int64) if view is None else view
+                views[f"{i}.{name}"] = (np.zeros((), np.int64), ()) if view is None else view
         return views
 
     def __getstate__(self) -> dict[str, Any]:
@@ -667,70 +674,14 @@ def mlp(
     return Sequential([*layers, Dense(n_out, init)], n_in, seed=seed, dtype=dtype)
 
 
-def convnet(
-    n_in: tuple[int, int, int],
-    channels: Sequence[int] = (16, 32, 64),
-    kernel: int = 3,
-    n_out: int = 1,
-    *,
-    activation: str = "relu",
-    init: str = "he_normal",
-    dropout: float = 0.3,
-    seed: int | np.random.Generator = 0,
-    dtype: DTypeLike = np.float32,
-) -> Sequential:
-    """Build a convolutional network: blocks of convolutions, then a dense layer.
-
-    A block convolves, takes the maximum of each 2 x 2 pixels, normalizes over the batch and applies
-    the activation. Pooling before the rest costs a quarter. Pictures of one pixel are not pooled.
-
-    Parameters
-    ----------
-    n_in : tuple of 3 int
-        Height, width and channels of a picture.
-    channels : sequence of int, default (16, 32, 64)
-        The output channels of each convolution.
-    kernel : int, default 3
-        The side of all kernels.
-    n_out : int, default 1
-        The number of outputs (logits).
-    activation : str, default "relu"
-        The activation of all blocks.
-    init : str, default "he_normal"
-        The initializer of the weights.
-    dropout : float, default 0.3
-        The rate before the dense layer.
-    seed : int or numpy.random.Generator, default 0
-        Draws the initial weights.
-    dtype : float32 (default) or float64
-        The dtype of all parameters.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    PlainnetError
-        If n_in is not the shape of a picture, a size is out of range or a name is unknown.
-
-    Examples
-    --------
-    >>> net = convnet((32, 32, 3), n_out=10)
-    >>> [layer.name for layer in net.layers[:4]], net.params.trained.size
-    (['conv2d1', 'maxpool2d1', 'batchnorm1', 'relu1'], 33946)
-    """
-    if not isinstance(n_in, tuple) or len(n_in) != 3:
-        raise PlainnetError(f"convnet: n_in must be (height, width, channels), got {n_in!r}")
-    if not isinstance(channels, Sequence) or not channels:
-        raise PlainnetError(f"convnet: channels must be such as (16, 32), got {channels!r}")
-    side, layers = min(n_in[:2]), list[Layer]()
-    for n in channels:
-        layers += [Conv2D(n, kernel, bias=False, init=init), *[MaxPool2D()] * (side > 1)]
-        layers += [BatchNorm(), activations.activation(activation)]
-        side = max(side // 2, 1)
-    layers += [Flatten(), *[Dropout(dropout)] * (Dropout(dropout).rate > 0), Dense(n_out, init)]
-    return Sequential(layers, n_in, seed=seed, dtype=dtype)
+def _channels_first(array: Array, flattened: Shape) -> tuple[Array, Shape]:
+    """Return a view in PyTorch's order, and the shape there."""
+    if array.ndim == 4:
+        kernel = np.moveaxis(array, -1, 1)
+        return kernel, kernel.shape
+    if not flattened:
+        return array, array.shape
+    return np.moveaxis(array.reshape(*array.shape[:-1], *flattened), -1, -3), array.shape
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

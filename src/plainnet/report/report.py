@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import ModelFileError
@@ -11,10 +12,10 @@ from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
+from plainnet.explain.images import png_uri
 from plainnet.formatting import NAMES, count, score
 from plainnet.model import Model
 from plainnet.report.charts import class_charts, regression_charts, training_charts
-from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import (
     columns,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
 _MATRIX = 12  # classes of a confusion matrix; else only the most frequent confusions are shown
+_SHOWN = 12  # pictures
 _HEADINGS = {
     "verdict": "Summary",
     "findings": "Findings",
@@ -51,7 +53,7 @@ def report(
     *,
     name: str,
     rows: "Examples | None" = None,
-    numbers: Sequence[int] = (),
+    numbers: Array | None = None,
     source: str = "",
     evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
@@ -146,14 +148,33 @@ def _findings(
 
 
 def _gallery(
-    model: Model, rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+    model: Model, rows: "Examples | None", A: Array | None, numbers: Array | None
 ) -> dict[str, Any] | None:
+    """Choose the most confident mistakes, then the least confident correct predictions."""
     if model.transform is None:
         return None
     if rows is None or A is None:
         return {"shown": (), "mistakes": 0}
-    items = gallery(model.target, rows.X, rows.y, A, numbers)
-    return {"shown": items, "mistakes": sum(not item.correct for item in items)}
+    P = np.column_stack([1 - A[:, 0], A[:, 0]]) if model.target.task == "binary" else A
+    true, predicted = np.asarray(rows.y, np.int64).reshape(-1), P.argmax(axis=1)
+    probability, correct = P.max(axis=1), predicted == true
+    # row numbers break ties, so that every machine chooses the same pictures
+    order = np.lexsort((np.arange(len(P)), np.where(correct, 1, -1) * probability, correct))
+    classes = model.target.classes
+    shown = [
+        {
+            "uri": png_uri(rows.X[i]),
+            "number": int(i) + 1
+            if numbers is None
+            else int(numbers[i]),  # as `explain --row` counts
+            "true": classes[true[i]],
+            "predicted": classes[predicted[i]],
+            "probability": float(probability[i]),
+            "correct": bool(correct[i]),
+        }
+        for i in order[:_SHOWN]
+    ]
+    return {"shown": shown, "mistakes": sum(not item["correct"] for item in shown)}
 
 
 def _training(model: Model) -> dict[str, Any] | None:

@@ -4,7 +4,8 @@
 
 const MODEL = JSON.parse(document.getElementById("model").textContent);
 
-// Each layer computes its output for the input x of one example; `own` holds its parameters.
+// Each layer computes its output for the input x of one example; `own` holds its parameters and
+// shapes. The numbers of a picture follow each other row by row, pixel by pixel, channel by channel.
 const LAYERS = {
   Dense(own, x) {
     const z = new Float64Array(own.b); // z = W x + b
@@ -13,15 +14,57 @@ const LAYERS = {
     }
     return z;
   },
+  Conv2D(own, x) {
+    const [height, width, n] = own.from;
+    const [rows, columns, units] = own.to;
+    const side = Math.sqrt(own.W.length / (units * n)); // W is (units, side, side, n)
+    const [[top], [left]] = own.pads; // the zeros around x are left out of the sums
+    const y = new Float64Array(rows * columns * units);
+    for (let row = 0, at = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++, at += units) {
+        if (own.b) y.set(own.b, at);
+        for (let i = 0; i < side; i++) {
+          for (let j = 0; j < side; j++) {
+            const h = row * own.stride + i - top, w = column * own.stride + j - left;
+            if (h < 0 || h >= height || w < 0 || w >= width) continue;
+            const pixel = (h * width + w) * n;
+            for (let unit = 0; unit < units; unit++) {
+              const weights = ((unit * side + i) * side + j) * n;
+              for (let k = 0; k < n; k++) y[at + unit] += own.W[weights + k] * x[pixel + k];
+            }
+          }
+        }
+      }
+    }
+    return y;
+  },
+  MaxPool2D: (own, x) => pooled(own, x, (square) => Math.max(...square)),
+  AveragePool2D: (own, x) => pooled(own, x, mean),
+  GlobalAveragePool2D(own, x) {
+    const y = new Float64Array(own.to[0]);
+    x.forEach((v, i) => (y[i % y.length] += v));
+    return y.map((v) => (v * y.length) / x.length);
+  },
+  Flatten: (own, x) => x, // which is flat here
   BatchNorm(own, x) {
+    const n = own.gamma.length; // features, or channels of each pixel
     const std = own.running_var.map((variance) => Math.sqrt(variance + own.eps));
-    return x.map((v, i) => ((v - own.running_mean[i]) / std[i]) * own.gamma[i] + own.beta[i]);
+    return x.map((v, i) => {
+      const k = i % n;
+      return ((v - own.running_mean[k]) / std[k]) * own.gamma[k] + own.beta[k];
+    });
   },
   LayerNorm(own, x) {
-    const middle = mean(x);
-    const centred = x.map((v) => v - middle);
-    const std = Math.sqrt(mean(centred.map((v) => v * v)) + own.eps);
-    return centred.map((v, i) => (v / std) * own.gamma[i] + own.beta[i]);
+    const n = own.gamma.length;
+    const y = new Float64Array(x.length);
+    for (let start = 0; start < x.length; start += n) { // of a picture, each pixel by itself
+      const part = x.subarray(start, start + n);
+      const middle = mean(part);
+      const centred = part.map((v) => v - middle);
+      const std = Math.sqrt(mean(centred.map((v) => v * v)) + own.eps);
+      y.set(centred.map((v, k) => (v / std) * own.gamma[k] + own.beta[k]), start);
+    }
+    return y;
   },
   ReLU: (own, x) => x.map((v) => Math.max(v, 0)),
   LeakyReLU: (own, x) => x.map((v) => Math.max(v, own.alpha * v)),
@@ -46,6 +89,27 @@ const LINKS = {
   },
   regression: (z) => z.map((v, i) => v * MODEL.scale[i] + MODEL.mean[i]),
 };
+
+// Reduce each square of pixels to one number, channel by channel.
+function pooled(own, x, reduce) {
+  const { size, stride } = own;
+  const [, width, n] = own.from;
+  const [rows, columns] = own.to;
+  const y = new Float64Array(rows * columns * n);
+  const square = new Float64Array(size * size);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      for (let k = 0; k < n; k++, at++) {
+        for (let i = 0; i < square.length; i++) {
+          const h = row * stride + Math.floor(i / size), w = column * stride + (i % size);
+          square[i] = x[(h * width + w) * n + k];
+        }
+        y[at] = reduce(square);
+      }
+    }
+  }
+  return y;
+}
 
 function mean(x) {
   return x.reduce((a, b) => a + b, 0) / x.length;
