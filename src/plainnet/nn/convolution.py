@@ -181,7 +181,7 @@ class _Pool(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return the number of squares and the channels; the input must be a picture."""
         require_picture(self, in_shape)
-        self.specs, self.in_shape = [], in_shape
+        self.in_shape = in_shape
         return (*windows_per_side(self, in_shape[:2], self.size), in_shape[2])
 
 
@@ -225,11 +225,11 @@ class MaxPool2D(_Pool):
         [(_, first), *rest] = shifted(X, self.size, self.stride, self.out_shape)
         Y = first.copy()
         # which X_ij is the maximum, as a number; later ones only win if they are larger
-        self.winner = np.zeros_like(Y, dtype=np.min_scalar_type(self.size**2))
+        winner = np.zeros_like(Y, dtype=np.min_scalar_type(self.size**2))
         for k, (_, X_ij) in enumerate(rest, 1):
-            larger = (X_ij > Y) * self.winner.dtype.type(k)
-            np.maximum(self.winner, larger, out=self.winner)
+            np.maximum(winner, (X_ij > Y) * winner.dtype.type(k), out=winner)
             np.maximum(Y, X_ij, out=Y)
+        self.winner = winner
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
@@ -307,13 +307,12 @@ class GlobalAveragePool2D(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return (channels,); the input must be a picture."""
         require_picture(self, in_shape)
-        self.specs, self.in_shape = [], in_shape
+        self.in_shape = in_shape
         return in_shape[2:]
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = mean of X over its pixels."""
-        Y: Array = X.mean(axis=(1, 2))
-        return Y
+        return X.mean(axis=(1, 2))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY / pixels, for every pixel."""
