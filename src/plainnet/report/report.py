@@ -164,9 +164,8 @@ def _gallery(
     shown = [
         {
             "uri": png_uri(rows.X[i]),
-            "number": int(i) + 1
-            if numbers is None
-            else int(numbers[i]),  # as `explain --row` counts
+            # as `explain --row` counts
+            "number": int(i if numbers is None else numbers[i] - 1) + 1,
             "true": classes[true[i]],
             "predicted": classes[predicted[i]],
             "probability": float(probability[i]),
