@@ -312,7 +312,7 @@ repeated within its turn until {brief:g} s have passed, and the median of the tu
 resumed process runs slowly at first.
 
 *plainnet* runs compiled steps (the extra `fast`), *plainnet, NumPy alone* the same training without
-Numba. For both, the time of the whole `fit` call counts: input checks, the choice of threads, and the
+Numba. For both, the time of the whole `fit` call counts: input checks, the choice of threads, the
 dot products of wide rows. For the other libraries, only the training loop counts: compilation
 happens in the warm-up, and tensors are created before. PyTorch runs `nn.Sequential` with fused
 optimizers. torch.compile compiles the forward pass, the loss and the backward pass. JAX runs one
@@ -335,7 +335,7 @@ all steps once:
 
 Above 1, plainnet is faster than the fastest of the four libraries. *Matrix products* are those of
 plain training. plainnet can be faster than them where it trains in the row space, which needs fewer
-multiplications, or where its memory layout or its division into blocks is faster.
+multiplications.
 
 {ratios}
 
