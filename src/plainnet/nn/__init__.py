@@ -15,6 +15,7 @@ from plainnet.nn.activations import (
     activation,
 )
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
@@ -63,6 +64,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "activation",
+    "convnet",
     "initializer",
     "mlp",
     "register",
