@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from plainnet import Model, TrainConfig
-from plainnet.config import check
+from plainnet.build import check
 from plainnet.errors import PlainnetError
 from plainnet.nn import GroupedDense, PiecewiseLinear
-from plainnet.tabular import folds, resolved
+from plainnet.tabular import folds, settled
 from plainnet.training import load, train
 
 SMALL = TrainConfig(network="tabular", members=3, hidden=(6, 5), epochs=4)
@@ -38,10 +38,10 @@ def classes(m=60):
 def test_auto_takes_one_network_where_its_options_are_given(changed, network):
 
     config = replace(TrainConfig(), **changed)
-    config = resolved(config, load(classes(), config))
+    config = settled(config, load(classes(), config))
     assert config.network == network
     assert config.hidden == ((128, 128) if network == "tabular" else (16,))
-    assert resolved(config, load(classes(), config)) == config
+    assert settled(config, load(classes(), config)) == config
 
 
 def test_auto_takes_one_network_for_few_rows():

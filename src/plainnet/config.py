@@ -1,29 +1,38 @@
 """TrainConfig: every option of a training, declared once; and the objects it describes."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self, cast, final
+from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from plainnet.engine.choice import ENGINES
-from plainnet.errors import PlainnetError
-from plainnet.nn.losses import Loss, losses_for
-from plainnet.nn.network import Sequential, mlp
-from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
-from plainnet.optim.schedules import SCHEDULES, Schedule, WarmUp
+from plainnet.optim.optimizers import OPTIMIZERS
+from plainnet.optim.schedules import SCHEDULES
 from plainnet.option import checked, described, option
 from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
     from plainnet.data.privacy import Privacy
-    from plainnet.data.targets import Task
 
 TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
+# The defaults that depend on the network: of a multi-layer perceptron, of a convolutional network,
+# and of a tabular one. docs/tables.md tells what each of the last is worth.
+MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
+MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0}
+CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
+CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0}
+TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
+TABULAR_HIDDEN, TABULAR_BATCH = (128, 128), 256
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
+
+
+def _defaults(name: str) -> str:
+    """Return the text of a default that depends on the network."""
+    others = {"a convnet": CONVNET[name], "a tabular network": TABULAR[name]}
+    differ = [f"{value} for {network}" for network, value in others.items() if value != MLP[name]]
+    return "; ".join([str(MLP[name]), *differ])
 
 
 _data, _network, _training = (partial(option, name) for name in ("Data", "Network", "Training"))
@@ -73,7 +82,9 @@ class TrainConfig:
         "Read the names of the columns from the first line of a text file; otherwise they are "
         "x0, x1, ..., also in the files that the model predicts.",
     )
-    size: int = _data(64, "Side of the pictures in pixels.")
+    size: int = _data(  # None until `resolved`, as all options of `MLP` and `CONVNET`
+        None, "Side of the pictures in pixels.", low=1, default_text=_defaults("size")
+    )
     strict: bool = _data(False, "Stop at a picture that cannot be used, instead of leaving it out.")
     standardize: bool = _data(
         True, "Scale numbers and pixels to mean 0 and variance 1; otherwise use them unchanged."
@@ -104,17 +115,23 @@ class TrainConfig:
         False,
         "Keep equal or nearly equal rows, and similar pictures, on one side of the split.",
     )
-    network: Literal["auto", "mlp", "tabular"] = _network(
+    network: Literal["auto", "mlp", "convnet", "tabular"] = _network(
         "auto",
-        "mlp, one network; tabular, the mean of several for tables, each trained without one fold "
-        "of the rows; auto takes tabular for tables unless options of a single network are given.",
+        "Multi-layer perceptron, convolutional network for pictures, or for tables the mean of "
+        "several networks, each trained without one fold of the rows; auto takes a convnet for "
+        "pictures unless hidden is given, and tabular unless options of a single network are.",
     )
     members: int = _network(8, "Number of networks of a tabular one.", low=2)
     hidden: tuple[int, ...] | None = _network(
         None,
-        "Units of each hidden layer, or nothing for none.",
-        default_text=f"{TABLE_HIDDEN[0]}; for pictures {' '.join(map(str, IMAGE_HIDDEN))}",
+        "Units of each hidden layer of an mlp, or nothing for none.",
+        default_text=f"{TABLE_HIDDEN[0]}; for pictures {' '.join(map(str, IMAGE_HIDDEN))}; "
+        f"{' '.join(map(str, TABULAR_HIDDEN))} for a tabular network",
     )
+    channels: tuple[int, ...] = _network(
+        (16, 32, 64), "Output channels of each convolution of a convnet."
+    )
+    kernel: int = _network(3, "Side of the kernels of a convnet.", low=1)
     activation: tuple[str, ...] = _network(
         ("relu",),
         "One for all hidden layers or one for each: relu, tanh, gelu, silu, elu, leaky_relu, ...",
@@ -123,34 +140,56 @@ class TrainConfig:
         "he_normal",
         "Initial weights: he_normal, he_uniform, xavier_normal, lecun_normal, orthogonal, ...",
     )
-    dropout: float = _network(0.0, "Dropout rate after each hidden layer.", high=1)
-    batch_norm: bool = _network(False, "Normalize each hidden layer over the batch.")
+    dropout: float = _network(
+        None,
+        "Dropout rate after each hidden layer, or before the last layer of a convnet.",
+        high=1,
+        default_text=_defaults("dropout"),
+    )
+    batch_norm: bool = _network(
+        False, "Normalize each hidden layer over the batch, as a convnet always does."
+    )
     layer_norm: bool = _network(False, "Normalize each hidden layer over its units.")
     loss: str | None = _training(
         None, "Huber or MeanSquaredError for a regression; the other tasks have one loss each."
     )
     label_smoothing: float = _training(
-        0.0, "Share of the label that is spread over all classes.", high=1
+        None,
+        "Share of the label that is spread over all classes.",
+        high=1,
+        default_text=_defaults("label_smoothing"),
+    )
+    augment: tuple[str, ...] = _training(
+        None,
+        "Random changes of the training pictures: shift, flip, turn, light, or nothing for none.",
+        default_text="none; shift for a convnet",
     )
     optimizer: str = _training("adam", "Update rule.", choices=OPTIMIZERS)
     lr: float | None = _training(
         None,
         "Learning rate.",
         above_low=True,
-        default_text="0.1 for sgd, 0.001 for the others",
+        default_text="0.1 for sgd, 0.001 for the others; 0.003 for the others of a convnet, 0.002 "
+        "of a tabular network",
     )
     momentum: float = _training(0.0, "Momentum of sgd.", high=1)
     nesterov: bool = _training(False, "Use Nesterov momentum with sgd.")
     weight_decay: float | None = _training(None, "Weight decay of adamw.", default_text="0.01")
     schedule: str = _training(
-        "constant",
+        None,
         "How the learning rate changes; step and exponential halve it each tenth of the training.",
         choices=SCHEDULES,
+        default_text=_defaults("schedule"),
     )
     warmup: int = _training(0, "Epochs in which the learning rate rises to its first value.")
-    epochs: int = _training(100, "Number of passes over the training rows.", low=1)
+    epochs: int = _training(
+        None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
+    )
     batch_size: int | None = _training(
-        32, "Rows in a mini-batch; full (None in Python) takes all rows at once.", low=1
+        32,
+        "Rows in a mini-batch; full (None in Python) takes all rows at once.",
+        low=1,
+        default_text=f"32; {TABULAR_BATCH} for a tabular network",
     )
     l2: float = _training(0.0, "Weight of the L2 penalty.")
     clip_norm: float | None = _training(
@@ -160,9 +199,10 @@ class TrainConfig:
         None, "balanced: weight classes inversely to their frequency."
     )
     patience: int = _training(
-        0,
+        None,
         "Stop after so many epochs without a lower validation loss, and restore the best weights; "
         "0 never stops early.",
+        default_text=_defaults("patience"),
     )
     engine: str = _training(
         "auto",
@@ -217,126 +257,15 @@ class TrainConfig:
         """
         if self.lr is not None:
             return self.lr
-        return 0.1 if self.optimizer == "sgd" else 0.001
+        if self.optimizer == "sgd":
+            return 0.1
+        return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
 
 
 OPTIONS = {field.name: field for field in fields(TrainConfig)}
 TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
     "{attributes}", described(OPTIONS.values())
 )
-
-
-def check(config: TrainConfig) -> None:
-    """Refuse options that contradict each other, before time is spent on reading data."""
-    if config.network == "tabular":
-        _check_tabular(config)
-    elif config.patience and not config.validation_fraction:
-        raise PlainnetError(
-            "patience needs validation rows: set for example validation_fraction=0.2"
-        )
-    if config.hidden == () and config.activation != TrainConfig.activation:
-        raise PlainnetError(
-            "activation belongs to hidden layers, and there is none: leave it out or set hidden"
-        )
-    if config.task and losses_for(config.task):  # other tasks are refused with the target
-        make_loss(cast("Task", config.task), config)
-    hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
-    make_network(replace(config, hidden=hidden), 1, 1)
-    make_optimizer(config, 1)
-
-
-def _check_tabular(config: TrainConfig) -> None:
-    """Refuse options that members have no use for."""
-    if config.validation_fraction or config.batch_norm or config.layer_norm:
-        raise PlainnetError(
-            "the members of a tabular network validate with folds of their own and normalize "
-            "nothing: leave out validation_fraction, batch_norm and layer_norm, or take network mlp"
-        )
-    if config.hidden == ():
-        raise PlainnetError("a tabular network needs hidden layers: set hidden, or leave it out")
-
-
-def with_hidden(config: TrainConfig, *, images: bool) -> TrainConfig:
-    """Fill in the hidden layers, whose default depends on the data."""
-    if config.hidden is not None:
-        return config
-    return replace(config, hidden=IMAGE_HIDDEN if images else TABLE_HIDDEN)
-
-
-def make_network(
-    config: TrainConfig,
-    n_in: int,
-    n_out: int,
-    seed: np.random.Generator | None = None,
-    dtype: DTypeLike = np.float32,
-) -> Sequential:
-    """Make the untrained network."""
-    if config.hidden == () and (config.dropout or config.batch_norm or config.layer_norm):
-        raise PlainnetError(
-            "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
-            "leave them out or set hidden"
-        )
-    single = len(config.activation) == 1
-    return mlp(
-        n_in,
-        config.hidden or (),
-        n_out,
-        activation=config.activation[0] if single else config.activation,
-        init=config.init,
-        dropout=config.dropout,
-        batch_norm=config.batch_norm,
-        layer_norm=config.layer_norm,
-        seed=rng(config, 1) if seed is None else seed,
-        dtype=dtype,
-    )
-
-
-def make_loss(task: "Task", config: TrainConfig) -> Loss:
-    """Make the loss of a task."""
-    if config.class_weight and task not in ("binary", "multiclass"):
-        raise PlainnetError(
-            f"class_weight is about classes, of which a {task} target has none: leave it out"
-        )
-    kinds = {kind.__name__: kind for kind in losses_for(task)}
-    name = config.loss or next(iter(kinds))
-    if name not in kinds:
-        raise PlainnetError(
-            f"loss {name!r} does not fit a {task} target: take {' or '.join(kinds)}"
-        )
-    if "label_smoothing" in kinds[name].options:
-        return kinds[name](label_smoothing=config.label_smoothing)  # type: ignore[call-arg]
-    if config.label_smoothing:
-        raise PlainnetError(f"label smoothing makes no sense for {name}, which has no labels")
-    return kinds[name]()
-
-
-def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
-    """Make the optimizer with its schedule for a training on m rows."""
-    kind, given = OPTIMIZERS[config.optimizer], {}
-    for name in ("momentum", "nesterov", "weight_decay"):
-        value = getattr(config, name)
-        if value == OPTIONS[name].default:
-            continue
-        if name not in kind.options:
-            known = [other for other, one in OPTIMIZERS.items() if name in one.options]
-            hint = "take l2" if name == "weight_decay" else "leave it out"
-            raise PlainnetError(
-                f"{name} is an option of {' and '.join(known)}, not of {config.optimizer}: {hint}"
-            )
-        given[name] = value
-    return kind(make_schedule(config, m), **given)
-
-
-def make_schedule(config: TrainConfig, m: int) -> Schedule:
-    """Make the learning-rate schedule of a training on m rows."""
-    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
-    if config.warmup >= config.epochs:
-        raise PlainnetError(
-            f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"
-        )
-    steps = (config.epochs - config.warmup) * per_epoch
-    schedule = SCHEDULES[config.schedule](config.learning_rate, steps)
-    return WarmUp(schedule, config.warmup * per_epoch) if config.warmup else schedule
 
 
 def privacy_of(config: TrainConfig) -> "Privacy":

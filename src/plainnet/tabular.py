@@ -1,12 +1,12 @@
 """The default for tables: the mean of several networks, each trained without one fold of rows."""
 
 from dataclasses import replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plainnet.config import OPTIONS, TrainConfig, rng, with_hidden
+from plainnet.build import resolved
+from plainnet.config import OPTIONS, TABULAR, TrainConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import activation
 from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
@@ -19,33 +19,29 @@ from plainnet.train.members import Members
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
 
-# docs/tables.md tells what each of these is worth.
-RECIPE: dict[str, Any] = {"hidden": (128, 128), "dropout": 0.15, "label_smoothing": 0.05}
-RECIPE |= {"lr": 0.002, "batch_size": 256, "epochs": 128, "patience": 32}
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
 _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
-def resolved(config: TrainConfig, data: "Dataset") -> TrainConfig:
-    """Fill in the network, and the options whose default depends on it or on the data."""
+def settled(config: TrainConfig, data: "Dataset", notes: list[str] | None = None) -> TrainConfig:
+    """Choose the network, and fill in the options whose default depends on it or on the data."""
     X, images = data.train.X, data.train.X.ndim == 4
-    network = config.network
-    if network == "auto":
-        plain = images or len(X) < FEWEST_ROWS or given_options(config)
-        network = "mlp" if plain else "tabular"
-    config = replace(config, network=network)
-    if network == "mlp":
-        return with_hidden(config, images=images)
-    if images:
-        raise PlainnetError("a tabular network is for tables, and these are pictures: take mlp")
-    epochs = min(RECIPE["epochs"], max(8, MOST_VISITS // len(X)))
-    recipe = RECIPE | {"epochs": epochs}
-    if data.target.task == "regression":
-        del recipe["label_smoothing"]
-    unset = {n: v for n, v in recipe.items() if getattr(config, n) == OPTIONS[n].default}
-    return replace(config, **unset, members=min(config.members, len(X)))
+    plain = images or len(X) < FEWEST_ROWS or given_options(config)
+    if config.network == "auto" and not plain:
+        config = replace(config, network="tabular")
+        if notes is not None:
+            notes.append(
+                "no option of a single network was given: taking network tabular, the mean of "
+                f"{config.members} networks; --network mlp takes one"
+            )
+    if config.network == "tabular":
+        epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
+        config = replace(config, epochs=epochs, members=min(config.members, len(X)))
+        if data.target.task == "regression":  # which has no labels
+            config = replace(config, label_smoothing=config.label_smoothing or 0.0)
+    return resolved(config, images=images)
 
 
 def given_options(config: TrainConfig) -> list[str]:
@@ -93,12 +89,3 @@ def for_validation_data(config: TrainConfig) -> TrainConfig:
             "validation_data, or take network mlp"
         )
     return replace(config, network="mlp")
-
-
-def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
-    """Return how many weights the network of a training has at least."""
-    widths = (*(config.hidden or ()), n_out)
-    if config.network == "tabular":
-        return config.members * sum((a + 1) * b for a, b in pairwise((n_in, *widths)))
-    # in the row space, there are at least as many inputs as units
-    return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))

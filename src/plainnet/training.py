@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.config import (
-    TrainConfig,
-    check,
-    make_loss,
-    make_network,
-    make_optimizer,
-    privacy_of,
-    rng,
-)
+from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
+from plainnet.config import TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
@@ -29,7 +22,8 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import for_validation_data, least_weights, resolved, side_by_side
+from plainnet.tabular import for_validation_data, settled, side_by_side
+from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
 
@@ -69,6 +63,7 @@ def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = Non
     from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
 
+    config = resolved(config, images=are_pictures(data))
     check(config)
     if isinstance(data, Dataset):
         return data
@@ -87,9 +82,19 @@ def load_folds(
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
     from plainnet.data.splits import fold
 
+    config = resolved(config, images=are_pictures(data))
     check(config)
     source = _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
+
+
+def are_pictures(data: "Data") -> bool:
+    """Whether data are pictures: a folder, an array of four axes, or a data set of them."""
+    if isinstance(data, str | Path):
+        return Path(data).is_dir()
+    if isinstance(data, tuple):
+        return np.ndim(data[0]) == 4
+    return getattr(data, "train", None) is not None and data.train.X.ndim == 4
 
 
 def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
@@ -176,12 +181,11 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
-    if validation_data is not None:
-        config = for_validation_data(config)
+    config = config if validation_data is None else for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = resolved(config, data)
+    config = settled(config, data, data.notes)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -219,6 +223,7 @@ def train(
         watch=watch,
         transform=_transform(model, data),
         members=members,
+        augment=augmentation(config.augment),
         engine=config.engine,
         checkpoints=checkpoints,
         seed=rng(config, 2),
@@ -269,13 +274,18 @@ def untrained(data: "Dataset", config: TrainConfig, members: Sequential | None =
     """Make the untrained model for a data set, or the mean of members side by side."""
     loss = make_loss(data.target.task, config)
     if members is None:
-        net = make_network(config, data.schema.n_features, data.target.n_out)
+        net = make_network(config, data.train.X.shape[1:], data.target.n_out)
     else:
         net = mean_of_groups(members)
     model = Model(data.schema, data.target, net, loss)
-    if model.transform is not None:
+    if _flattens_pictures(model):
         net.params.views["dense1.W"][:, _constant(data)] = 0
     return model
+
+
+def _flattens_pictures(model: Model) -> bool:
+    """Whether each number of a picture has weights of its own, as in no convolution."""
+    return model.transform is not None and len(model.net.in_shape) == 1
 
 
 def _constant(data: "Dataset") -> Array:
@@ -287,10 +297,11 @@ def _constant(data: "Dataset") -> Array:
 def _transform(model: Model, data: "Dataset") -> Transform | None:
     """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
     plain = model.transform
-    if plain is None or not (constant := _constant(data)).any():
+    if not _flattens_pictures(model) or not (constant := _constant(data)).any():
         return plain
 
     def transform(X: Array) -> Array:
+        assert plain is not None  # for the type checker
         rows = plain(X)
         rows[:, constant] = 0
         return rows

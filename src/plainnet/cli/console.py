@@ -11,6 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from plainnet.build import resolved
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
@@ -152,19 +153,24 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     def options(*names: str) -> list[str]:
         return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
 
+    config = resolved(config, images=pictures)
     size, unit = config.batch_size, "pictures" if pictures else "rows"
     rows = f"all {m:,} {unit} at once"
     if size is not None and size < m:
         rows = f"{m:,} {unit} in batches of {size}"
     rule = options("momentum", "weight_decay") + ["Nesterov"] * config.nesterov
     schedule = "" if config.schedule == "constant" else f" ({config.schedule})"
+    tabular = config.network == "tabular"
     parts = [
+        *[f"{config.members} networks, each without one fold of the rows"] * tabular,
         f"{config.epochs:,} epochs of {rows}",
         config.optimizer + (f" ({', '.join(rule)})" if rule else ""),
         f"learning rate {config.learning_rate:g}{schedule}",
     ]
     if config.warmup:
         parts.append(f"warm-up of {config.warmup:,} epochs")
-    parts += options("l2", "clip_norm", "label_smoothing", "patience")
+    parts += options("dropout") * tabular + options(
+        "l2", "clip_norm", "label_smoothing", "patience"
+    )
     parts += ["balanced classes"] if config.class_weight else []
     return ", ".join([*parts, f"seed {config.seed}"])

@@ -1,13 +1,14 @@
 """The options of a training on the command line, made from the fields of `TrainConfig`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, make_dataclass
+from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
+from plainnet.build import resolved
 from plainnet.config import OPTIONS, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
@@ -55,7 +56,7 @@ def _parameter(name: str) -> tuple[str, Any, None]:
         help=option.metadata["help"] + (f" [default: {default}]" if default else ""),
         negative=f"--no-{name}" if option.default is True else "",
         converter=converter,
-        consume_multiple=name in ("hidden", "activation"),
+        consume_multiple=name in ("hidden", "channels", "activation", "augment"),
     )
     return name, Annotated[kind | None, parameter], None
 
@@ -107,10 +108,17 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    defaults = TrainConfig()
+    images = Path(data).is_dir()
+    defaults = [TrainConfig()]
+    if config.network != "auto":
+        own = replace(TrainConfig(), network=config.network)
+        defaults.append(resolved(own, images=images or config.network == "convnet"))
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        if value == getattr(defaults, name) and (value is None or name not in always):
+        usual = value in [getattr(default, name) for default in defaults]
+        if name == "network":
+            usual = value == "auto" or (images and value == "convnet")
+        if usual and (value is None or name not in always):
             continue
         if name == "kind":
             arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]

@@ -15,6 +15,7 @@ from plainnet.nn.activations import (
     activation,
 )
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.embeddings import PiecewiseLinear
 from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.initializers import initializer
@@ -67,6 +68,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "activation",
+    "convnet",
     "initializer",
     "mlp",
     "register",

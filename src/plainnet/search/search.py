@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import TrainConfig, check, with_hidden
+from plainnet.build import check, resolved
+from plainnet.config import TrainConfig
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines
@@ -209,8 +210,7 @@ def search(
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
     if config.network == "tabular":
         raise PlainnetError("a search tries options of one network: take network mlp, or train")
-    config = replace(config, network="mlp")
-    config = with_hidden(config, images=data.data.train.X.ndim == 4)
+    config = resolved(config, images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("there is nothing to search: every option is given; leave some out")

@@ -10,6 +10,7 @@ import numpy as np
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array
+from plainnet.train.augment import Augmentation
 
 Batch = tuple[Array, Array, Array | None]
 
@@ -29,13 +30,14 @@ class Batches:
         batch_size: int | None,
         transform: Transform | None,
         dtype: Any,
+        augment: Augmentation | None = None,
     ) -> None:
         self.m = len(X)
         self.batch_size = self.m if batch_size is None else min(batch_size, self.m)
         self.full = batch_size is None
-        self.transform = transform
+        self.transform, self.augment = transform, augment
         self.dtype = np.dtype(dtype)
-        if self.full or transform is None:  # convert once rather than at every batch
+        if augment is None and (self.full or transform is None):  # convert once
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
@@ -50,7 +52,7 @@ class Batches:
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        if self.full:
+        if self.full and self.augment is None:
             yield self.X, self.y, self.weight
             return
         order = np.asarray(self.order(rng), like=self.X)
@@ -58,14 +60,18 @@ class Batches:
             yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
 
     def order(self, rng: np.random.Generator) -> Array:
-        """Return the order of the rows in an epoch."""
+        """Return the order of the rows in an epoch, and draw the seed of its augmentation."""
+        if self.augment is not None:
+            self._seed = int(rng.integers(2**63))
         return np.arange(self.m) if self.full else rng.permutation(self.m)
 
     def batch(self, rows: Array) -> Batch:
         """Return the rows with some numbers."""
         X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
+        if self.augment is not None:  # a generator for each batch, so that any can be resumed
+            X = self.augment(X, np.random.default_rng([self._seed, int(rows[0])]))
         weight = None if self.weight is None else self.weight[rows]
-        return prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
+        return prepare(X, self.transform, self.dtype), y, weight
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

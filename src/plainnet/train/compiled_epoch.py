@@ -31,7 +31,8 @@ class CompiledEpochs:
 
     def __init__(self, step: CompiledStep, train_step: TrainStep, batches: Batches) -> None:
         self.step, self.train_step, self.batches = step, train_step, batches
-        self.data = None if batches.transform else step.data(batches.X, batches.y, batches.weight)
+        fixed = not (batches.transform or batches.augment)
+        self.data = step.data(batches.X, batches.y, batches.weight) if fixed else None
         self._seconds = SECONDS  # of a batch
 
     def epoch(

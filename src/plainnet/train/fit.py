@@ -22,6 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
+from plainnet.train.augment import Augmentation
 from plainnet.train.batches import Batches, prepare
 from plainnet.train.compiled_epoch import epoch_trainer
 from plainnet.train.early_stopping import BestWeights
@@ -59,6 +60,7 @@ def fit(
     watch: Watch | None = None,
     transform: Transform | None = None,
     members: Members | None = None,
+    augment: Augmentation | None = None,
     row_space: bool = True,
     engine: str = "auto",
     checkpoints: CheckpointStore | None = None,
@@ -124,13 +126,16 @@ def fit(
         For a network whose last layer is a `GroupedDense`: trains its members each on all rows but
         those of one fold, with which it validates; with early stopping each keeps its own best
         weights. See `plainnet.train.members.Members`.
+    augment : callable, optional
+        ``augment(X, rng)`` changes a batch of rows of X at random before ``transform``, while
+        training only; see `plainnet.train.augment.augmentation`.
     row_space : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
     engine : str, default "auto"
         ``numpy``; ``compiled``, which needs Numba (the extra ``fast``); or ``auto``: compiled steps
         where they are known to every part of the training and save time. The numbers agree to
-        rounding errors. See docs/performance.md.
+        rounding errors. Training in the row space always computes with NumPy.
     checkpoints : CheckpointStore, optional
         Stores the state of the training, and resumes it exactly. See
         `plainnet.storage.checkpoints.Checkpoints`.
@@ -189,12 +194,12 @@ def fit(
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
-    if row_space and not clip_norm:
+    if row_space and not clip_norm and augment is None:
         space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
     if space is not None:
         X, held_out, transform = space.X, space.held_out, None
     trained = net if space is None else space.net
-    batches = Batches(X, y, weight, batch_size, transform, net.dtype)
+    batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment)
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
@@ -203,6 +208,7 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
+    engine = engine if space is None else "numpy"
     history.engine, train = epoch_trainer(engine, train_step, batches, epochs, checkpoints)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}

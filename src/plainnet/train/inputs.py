@@ -34,40 +34,12 @@ def fit_data(
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
     """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
     n_out = net.n_out if members is None else net.n_out // members.k
+    rows, targets = _checked_rows(net, n_out, loss, X, y, transform, "X")
+    weight = sample_weights(sample_weight, len(rows))
+    weight = None if weight is None else np.asarray(weight, like=targets)
+    held_out = None
     if members is not None and (validation_data is not None or validation_fraction):
         raise PlainnetError("members validate with the rows of their own fold: give no others")
-    X, y, weight, held_out = _split_data(
-        net,
-        n_out,
-        loss,
-        X,
-        y,
-        transform,
-        sample_weight,
-        validation_data,
-        validation_fraction,
-        rng,
-    )
-    weight = with_class_weights(weight, loss, y, n_out, class_weight)
-    return (X, y, weight, held_out) if members is None else (X, y, members.weights(weight), (X, y))
-
-
-def _split_data(
-    net: Sequential,
-    n_out: int,
-    loss: Loss,
-    X: ArrayLike,
-    y: ArrayLike,
-    transform: Transform | None,
-    sample_weight: ArrayLike | None,
-    validation_data: Sequence[ArrayLike] | None,
-    validation_fraction: float,
-    rng: np.random.Generator,
-) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    """Check rows and weights, and hold out the validation rows."""
-    X, y = _checked_rows(net, n_out, loss, X, y, transform, "X")
-    weight = sample_weights(sample_weight, len(X))
-    weight = None if weight is None else np.asarray(weight, like=y)
     if validation_data is not None:
         if validation_fraction:
             raise PlainnetError("fit takes validation_fraction or validation_data, not both")
@@ -76,11 +48,15 @@ def _split_data(
             raise PlainnetError(f"validation_data must be a pair (X, y), got {n} parts")
         X_val, y_val = validation_data
         name = "X of validation_data"
-        return X, y, weight, _checked_rows(net, n_out, loss, X_val, y_val, transform, name)
-    if not validation_fraction:
-        return X, y, weight, None
-    kept, out = (np.asarray(rows, like=X) for rows in _split(len(X), validation_fraction, rng))
-    return X[kept], y[kept], None if weight is None else weight[kept], (X[out], y[out])
+        held_out = _checked_rows(net, n_out, loss, X_val, y_val, transform, name)
+    elif validation_fraction:
+        kept, out = (np.asarray(i, like=rows) for i in _split(len(rows), validation_fraction, rng))
+        held_out, weight = (rows[out], targets[out]), None if weight is None else weight[kept]
+        rows, targets = rows[kept], targets[kept]
+    weight = with_class_weights(weight, loss, targets, n_out, class_weight)
+    if members is not None:
+        weight, held_out = members.weights(weight), (rows, targets)
+    return rows, targets, weight, held_out
 
 
 def _checked_rows(

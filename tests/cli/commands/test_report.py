@@ -81,8 +81,9 @@ def test_every_option_can_be_written() -> None:
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
         "activation": ("tanh",), "hidden": (3,), "network": "mlp", "engine": "numpy",
-        "kind": {"a": "number"},
-        "class_weight": "balanced", "min_level_count": 5,
+        "kind": {"a": "number"}, "epochs": 7, "dropout": 0.5, "size": 8, "augment": ("flip",),
+        "channels": (3,), "class_weight": "balanced", "min_level_count": 5, "patience": 3,
+        "label_smoothing": 0.1,
     }  # fmt: skip
     for field in fields(TrainConfig):
         usual = getattr(TrainConfig(), field.name)
