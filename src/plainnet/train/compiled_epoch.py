@@ -71,6 +71,8 @@ class CompiledEpochs:
         sums = np.array([p.loss, p.weight, p.metric, p.rows, 0.0])
         began = time.perf_counter()
         done = self.step.run(self.train_step.optimizer, data, order, bounds, sums)
+        if self.batches.full:
+            self.step.keep_batch()
         self._seconds = (time.perf_counter() - began) / (len(bounds) - 1) + 1e-9
         p.loss, p.weight, p.rows = float(sums[LOSS]), float(sums[WEIGHT]), int(sums[ROWS])
         p.batch += done
