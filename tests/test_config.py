@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
-from plainnet.config import OPTIONS, make_optimizer
+from plainnet.config import MLP, OPTIONS, make_optimizer
 from plainnet.data.synthetic import introverts
 from plainnet.estimators.params import NetParams
 from plainnet.optim import OPTIMIZERS, SGD
@@ -73,7 +73,7 @@ def test_string_becomes_a_tuple():
         ({"seed": True}, "seed must be a whole number, got True"),
         ({"epochs": "3"}, "epochs must be a whole number, got '3'"),
         ({"epochs": np.float64(3)}, "epochs must be a whole number, got 3.0"),
-        ({"dropout": None}, "dropout must be a number, got None"),
+        ({"momentum": None}, "momentum must be a number, got None"),
         ({"lr": "fast"}, "lr must be a number or None, got 'fast'"),
         ({"class_weight": 1}, "class_weight must be text or None, got 1"),
         ({"init": None}, "init must be text, got None"),
@@ -118,4 +118,6 @@ def test_estimators_share_the_defaults():
         for name, one in OPTIONS.items()
         if name in shared and checked("", one, shared[name]) != one.default
     }
-    assert different == {"hidden", "init"}  # as in scikit-learn's MLP; see NetParams
+    # as in scikit-learn's MLP, see NetParams; and the defaults of an mlp
+    assert different == {"hidden", "init", "dropout", "schedule", "epochs"}
+    assert all(shared[name] == MLP[name] for name in ("dropout", "schedule", "epochs"))

@@ -126,7 +126,10 @@ def test_train_on_picture_arrays():
     assert named.model.target.classes == tuple(sorted(classes))
     assert len(numbered.data.test.X) == len(named.data.test.X) == 4
     assert numbered.model.net.config() == named.model.net.config()
-    assert numbered.model.record["config"]["hidden"] == (8, 8, 8)
+    assert numbered.model.record["config"]["network"] == "convnet"
+    flat = train((X, y, classes), TrainConfig(epochs=1, network="mlp"))
+    assert flat.model.record["config"]["hidden"] == (8, 8, 8)
+    assert flat.model.net.in_shape == (192,)
 
 
 def test_train_on_a_split_dataset():

@@ -4,14 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self, cast, final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.losses import Loss, losses_for
-from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.network import Sequential, convnet, mlp
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import SCHEDULES, Schedule, WarmUp
 from plainnet.option import checked, described, option
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Task
 
 TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
+# The defaults that depend on the network: of a multi-layer perceptron, and of a convolutional one.
+MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
+CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
+
+
+def _defaults(name: str) -> str:
+    """Return the text of a default that depends on the network."""
+    return f"{MLP[name]}; {CONVNET[name]} for a convnet"
 
 
 _data, _network, _training = (partial(option, name) for name in ("Data", "Network", "Training"))
@@ -67,7 +76,9 @@ class TrainConfig:
         "Kind of a column where the inferred one is wrong: number, category, yesno, or identifier "
         "to leave the column out.",
     )
-    size: int = _data(64, "Side of the pictures in pixels.")
+    size: int = _data(  # None until `resolved`, as all options of `MLP` and `CONVNET`
+        None, "Side of the pictures in pixels.", low=1, default_text=_defaults("size")
+    )
     strict: bool = _data(False, "Stop at a picture that cannot be used, instead of leaving it out.")
     standardize: bool = _data(
         True, "Scale numbers and pixels to mean 0 and variance 1; otherwise use them unchanged."
@@ -98,11 +109,20 @@ class TrainConfig:
         False,
         "Keep equal or nearly equal rows, and similar pictures, on one side of the split.",
     )
+    network: Literal["auto", "mlp", "convnet"] = _network(
+        "auto",
+        "Multi-layer perceptron, or convolutional network for pictures; auto takes a convnet for "
+        "pictures unless hidden is given.",
+    )
     hidden: tuple[int, ...] | None = _network(
         None,
-        "Units of each hidden layer, or nothing for none.",
+        "Units of each hidden layer of an mlp, or nothing for none.",
         default_text=f"{TABLE_HIDDEN[0]}; for pictures {' '.join(map(str, IMAGE_HIDDEN))}",
     )
+    channels: tuple[int, ...] = _network(
+        (16, 32, 64), "Output channels of each convolution of a convnet."
+    )
+    kernel: int = _network(3, "Side of the kernels of a convnet.", low=1)
     activation: tuple[str, ...] = _network(
         ("relu",),
         "One for all hidden layers or one for each: relu, tanh, gelu, silu, elu, leaky_relu, ...",
@@ -111,8 +131,15 @@ class TrainConfig:
         "he_normal",
         "Initial weights: he_normal, he_uniform, xavier_normal, lecun_normal, orthogonal, ...",
     )
-    dropout: float = _network(0.0, "Dropout rate after each hidden layer.", high=1)
-    batch_norm: bool = _network(False, "Normalize each hidden layer over the batch.")
+    dropout: float = _network(
+        None,
+        "Dropout rate after each hidden layer, or before the last layer of a convnet.",
+        high=1,
+        default_text=_defaults("dropout"),
+    )
+    batch_norm: bool = _network(
+        False, "Normalize each hidden layer over the batch, as a convnet always does."
+    )
     layer_norm: bool = _network(False, "Normalize each hidden layer over its units.")
     loss: str | None = _training(
         None, "Huber or MeanSquaredError for a regression; the other tasks have one loss each."
@@ -125,18 +152,21 @@ class TrainConfig:
         None,
         "Learning rate.",
         above_low=True,
-        default_text="0.1 for sgd, 0.001 for the others",
+        default_text="0.1 for sgd, 0.001 for the others; 0.003 for the others of a convnet",
     )
     momentum: float = _training(0.0, "Momentum of sgd.", high=1)
     nesterov: bool = _training(False, "Use Nesterov momentum with sgd.")
     weight_decay: float | None = _training(None, "Weight decay of adamw.", default_text="0.01")
     schedule: str = _training(
-        "constant",
+        None,
         "How the learning rate changes; step and exponential halve it each tenth of the training.",
         choices=SCHEDULES,
+        default_text=_defaults("schedule"),
     )
     warmup: int = _training(0, "Epochs in which the learning rate rises to its first value.")
-    epochs: int = _training(100, "Number of passes over the training rows.", low=1)
+    epochs: int = _training(
+        None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
+    )
     batch_size: int | None = _training(
         32, "Rows in a mini-batch; full (None in Python) takes all rows at once.", low=1
     )
@@ -199,7 +229,9 @@ class TrainConfig:
         """
         if self.lr is not None:
             return self.lr
-        return 0.1 if self.optimizer == "sgd" else 0.001
+        if self.optimizer == "sgd":
+            return 0.1
+        return 0.003 if self.network == "convnet" else 0.001
 
 
 OPTIONS = {field.name: field for field in fields(TrainConfig)}
@@ -220,34 +252,72 @@ def check(config: TrainConfig) -> None:
         )
     if config.task and losses_for(config.task):  # other tasks are refused with the target
         make_loss(cast("Task", config.task), config)
-    hidden = (1,) * len(config.activation) if config.hidden is None else config.hidden
-    make_network(replace(config, hidden=hidden), 1, 1)
+    convolves = config.network == "convnet" or _sets_kernels(config)
+    if config.hidden is None and not convolves:
+        config = replace(config, hidden=(1,) * len(config.activation))
+    config = resolved(config, images=convolves)
+    make_network(config, (1, 1, 1) if config.network == "convnet" else 1, 1)
     make_optimizer(config, 1)
 
 
-def with_hidden(config: TrainConfig, *, images: bool) -> TrainConfig:
-    """Fill in the hidden layers, whose default depends on the data."""
-    if config.hidden is not None:
-        return config
-    return replace(config, hidden=IMAGE_HIDDEN if images else TABLE_HIDDEN)
+def _sets_kernels(config: TrainConfig) -> bool:
+    return (config.channels, config.kernel) != (TrainConfig.channels, TrainConfig.kernel)
+
+
+def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
+    """Fill in the options whose default depends on the data and the network."""
+    network, hidden = config.network, config.hidden
+    if network == "auto":
+        network = "convnet" if images and hidden is None else "mlp"
+    if network == "convnet" and not images:
+        raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
+    if network == "mlp" and hidden is None:
+        hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
+    defaults = CONVNET if network == "convnet" else MLP
+    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    return replace(config, network=network, hidden=hidden, **missing)
 
 
 def make_network(
     config: TrainConfig,
-    n_in: int,
+    n_in: int | tuple[int, ...],
     n_out: int,
     seed: np.random.Generator | None = None,
     dtype: DTypeLike = np.float32,
 ) -> Sequential:
     """Make the untrained network."""
+    config = resolved(config, images=config.network == "convnet")
+    seed = rng(config, 1) if seed is None else seed
+    single = len(config.activation) == 1
+    if config.network == "convnet":
+        if config.hidden is not None or config.layer_norm or not single:
+            raise PlainnetError(
+                "hidden, layer_norm and several activations belong to an mlp, not to a convnet: "
+                "leave them out or set network to mlp"
+            )
+        return convnet(
+            cast("tuple[int, int, int]", n_in),
+            config.channels,
+            config.kernel,
+            n_out,
+            activation=config.activation[0],
+            init=config.init,
+            dropout=config.dropout,
+            seed=seed,
+            dtype=dtype,
+        )
+    if _sets_kernels(config):
+        raise PlainnetError(
+            "channels and kernel belong to a convnet, not to an mlp: leave them out or set network "
+            "to convnet"
+        )
     if config.hidden == () and (config.dropout or config.batch_norm or config.layer_norm):
         raise PlainnetError(
             "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
             "leave them out or set hidden"
         )
-    single = len(config.activation) == 1
     return mlp(
-        n_in,
+        math.prod(n_in) if isinstance(n_in, tuple) else n_in,
         config.hidden or (),
         n_out,
         activation=config.activation[0] if single else config.activation,
@@ -255,9 +325,19 @@ def make_network(
         dropout=config.dropout,
         batch_norm=config.batch_norm,
         layer_norm=config.layer_norm,
-        seed=rng(config, 1) if seed is None else seed,
+        seed=seed,
         dtype=dtype,
     )
+
+
+def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
+    """Return a number of weights that the network and its state in the row space surely have."""
+    if config.network == "convnet":
+        flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
+        return flat * n_out + sum(a * b for a, b in pairwise((config.kernel**2, *config.channels)))
+    widths = (*(config.hidden or ()), n_out)
+    # in the row space, there are at least as many inputs as units
+    return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))
 
 
 def make_loss(task: "Task", config: TrainConfig) -> Loss:
@@ -298,6 +378,7 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
 
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
     """Make the learning-rate schedule of a training on m rows."""
+    config = resolved(config, images=config.network == "convnet")
     per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
     if config.warmup >= config.epochs:
         raise PlainnetError(

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
@@ -15,12 +14,13 @@ from plainnet._version import __version__
 from plainnet.config import (
     TrainConfig,
     check,
+    least_weights,
     make_loss,
     make_network,
     make_optimizer,
     privacy_of,
+    resolved,
     rng,
-    with_hidden,
 )
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -69,6 +69,7 @@ def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = Non
     from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
 
+    config = resolved(config, images=are_pictures(data))
     check(config)
     if isinstance(data, Dataset):
         return data
@@ -87,9 +88,19 @@ def load_folds(
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
     from plainnet.data.splits import fold
 
+    config = resolved(config, images=are_pictures(data))
     check(config)
     source = _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
+
+
+def are_pictures(data: "Data") -> bool:
+    """Whether data are pictures: a folder, an array of four axes, or a data set of them."""
+    if isinstance(data, str | Path):
+        return Path(data).is_dir()
+    if isinstance(data, tuple):
+        return np.ndim(data[0]) == 4
+    return getattr(data, "train", None) is not None and data.train.X.ndim == 4
 
 
 def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
@@ -176,12 +187,12 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
+    config = resolved(config, images=are_pictures(data))
     if validation_data is not None and config.validation_fraction:
         raise PlainnetError("train takes validation_fraction or validation_data, not both")
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = with_hidden(config, images=data.train.X.ndim == 4)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -263,11 +274,16 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
 def untrained(data: "Dataset", config: TrainConfig) -> Model:
     """Make the untrained model for a data set."""
     loss = make_loss(data.target.task, config)
-    net = make_network(config, data.schema.n_features, data.target.n_out)
+    net = make_network(config, data.train.X.shape[1:], data.target.n_out)
     model = Model(data.schema, data.target, net, loss)
-    if model.transform is not None:
+    if _flattens_pictures(model):
         net.params.views["dense1.W"][:, _constant(data)] = 0
     return model
+
+
+def _flattens_pictures(model: Model) -> bool:
+    """Whether each number of a picture has weights of its own, as in no convolution."""
+    return model.transform is not None and len(model.net.in_shape) == 1
 
 
 def _constant(data: "Dataset") -> Array:
@@ -279,10 +295,11 @@ def _constant(data: "Dataset") -> Array:
 def _transform(model: Model, data: "Dataset") -> Transform | None:
     """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
     plain = model.transform
-    if plain is None or not (constant := _constant(data)).any():
+    if not _flattens_pictures(model) or not (constant := _constant(data)).any():
         return plain
 
     def transform(X: Array) -> Array:
+        assert plain is not None  # for the type checker
         rows = plain(X)
         rows[:, constant] = 0
         return rows
@@ -326,10 +343,7 @@ def _require_weights(
     """Refuse layers that need more weights than the file holds, before memory is taken."""
     assert checkpoints.checkpoint is not None
     stored = checkpoints.checkpoint.arrays["theta"].size
-    widths = (*(config.hidden or ()), n_out)
-    # in the row space, there are at least as many inputs as units
-    sizes = (min(n_in, widths[0]), *widths)
-    needed = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    needed = least_weights(config, n_in, n_out)
     if needed > stored:
         raise ModelFileError(
             f"its options describe a network of at least {needed:,} weights, and it holds "

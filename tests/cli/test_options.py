@@ -15,6 +15,7 @@ from plainnet.errors import PlainnetError
 
 # option, its arguments on the command line, and what they change
 OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("network", ("mlp",), {"network": "mlp"}),
     ("hidden", ("8", "4"), {"hidden": (8, 4)}),
     ("hidden", (), {"hidden": ()}),
     ("activation", ("tanh",), {"activation": ("tanh",)}),
@@ -53,6 +54,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
 PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("size", ("32",), {"size": 32}),
     ("strict", (), {"strict": True}),
+    ("channels", ("8", "4"), {"channels": (8, 4)}),
+    ("kernel", ("5",), {"kernel": 5}),
 ]
 Settle = Callable[..., TrainConfig]
 

@@ -18,7 +18,7 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.config import TrainConfig, make_loss, make_optimizer, with_hidden
+from plainnet.config import TrainConfig, make_loss, make_optimizer, resolved
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine
@@ -152,10 +152,11 @@ def dataset_snapshot(data, config, watch=True):
     """Train on a dataset as `plainnet doctor` does."""
     from plainnet.model import Model
 
+    config = resolved(config, images=False)
     loss = make_loss(data.target.task, config)
     net = mlp(
         data.schema.n_features,
-        with_hidden(config, images=False).hidden,
+        config.hidden,
         data.target.n_out,
         activation=config.activation[0],
         init=config.init,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, TrainConfig, resolved
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
@@ -55,7 +55,7 @@ def _parameter(name: str) -> tuple[str, Any, None]:
         help=option.metadata["help"] + (f" [default: {default}]" if default else ""),
         negative=f"--no-{name}" if option.default is True else "",
         converter=converter,
-        consume_multiple=name in ("hidden", "activation"),
+        consume_multiple=name in ("hidden", "channels", "activation"),
     )
     return name, Annotated[kind | None, parameter], None
 
@@ -107,10 +107,11 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    defaults = TrainConfig()
+    defaults = TrainConfig(), resolved(TrainConfig(), images=Path(data).is_dir())
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        if value == getattr(defaults, name) and (value is None or name not in always):
+        usual = value in [getattr(default, name) for default in defaults]
+        if usual and (value is None or name not in always):
             continue
         if name == "kind":
             arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]

@@ -19,10 +19,12 @@ NEVER_SHARED = 2**18
 def product_sizes(net: Sequential, batch: int, train: bool = True) -> list[int]:
     """Count the multiplications of each matrix product of a step."""
     counts: list[int] = []
-    for spec in net.params.specs:
-        if spec.kind == "weight":
-            repeats = 1 if not train else 2 if not counts else 3
-            counts += [batch * math.prod(spec.shape)] * repeats
+    for layer in net.layers:
+        for spec in layer.specs:
+            if spec.kind == "weight":
+                repeats = 1 if not train else 2 if not counts else 3
+                positions = math.prod(layer.out_shape[:-1])  # pixels of a convolution
+                counts += [batch * positions * math.prod(spec.shape)] * repeats
     return counts
 
 

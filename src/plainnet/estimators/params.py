@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import OPTIONS, TrainConfig, make_optimizer
+from plainnet.config import MLP, OPTIONS, TrainConfig, make_optimizer
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
@@ -35,15 +35,15 @@ class NetParams(Estimator):
     hidden: Sequence[int] = (100,)
     _: KW_ONLY
     activation: str | Sequence[str] = "relu"
-    dropout: float = TrainConfig.dropout
+    dropout: float = MLP["dropout"]
     batch_norm: bool = TrainConfig.batch_norm
     layer_norm: bool = TrainConfig.layer_norm
     init: str = "xavier_uniform"
     loss: str | Loss | None = TrainConfig.loss
     optimizer: str | Optimizer = TrainConfig.optimizer
     lr: float | Schedule | None = TrainConfig.lr
-    schedule: str = TrainConfig.schedule
-    epochs: int = TrainConfig.epochs
+    schedule: str = MLP["schedule"]
+    epochs: int = MLP["epochs"]
     batch_size: int | None = TrainConfig.batch_size
     l2: float = TrainConfig.l2
     clip_norm: float | None = TrainConfig.clip_norm

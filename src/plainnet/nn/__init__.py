@@ -25,7 +25,7 @@ from plainnet.nn.losses import (
     MeanSquaredError,
     SoftmaxCrossEntropy,
 )
-from plainnet.nn.network import Sequential, mlp
+from plainnet.nn.network import Sequential, convnet, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Parameters, ParameterSpec
 from plainnet.nn.registry import register
@@ -63,6 +63,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "activation",
+    "convnet",
     "initializer",
     "mlp",
     "register",

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import TrainConfig, check, with_hidden
+from plainnet.config import TrainConfig, check, resolved
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines
@@ -207,7 +207,7 @@ def search(
     check_search(config, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
-    config = with_hidden(config, images=data.data.train.X.ndim == 4)
+    config = resolved(config, images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("there is nothing to search: every option is given; leave some out")

@@ -54,7 +54,7 @@ def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
     most half of the rows.
     """
     space: dict[str, LogUniform | Categorical] = {}
-    if "hidden" not in given:
+    if "hidden" not in given and config.network != "convnet":
         space |= {"layers": Categorical((1, 2, 3)), "units": Categorical((8, 16, 32, 64, 128))}
     if "lr" not in given:
         space["lr"] = LogUniform(1e-3, 1.0) if config.optimizer == "sgd" else LogUniform(1e-4, 0.03)

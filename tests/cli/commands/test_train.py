@@ -92,6 +92,14 @@ def test_pictures_end_to_end(cli: Cli, colors: Path, tmp_path: Path) -> None:
         "Saved: colors.safetensors",
     ):
         assert expected in outcome.out
+    # 3 x 3 kernels of 3-16-32-64 channels, their scales and shifts, and a last layer of 64 inputs
+    n = 9 * (3 * 16 + 16 * 32 + 32 * 64) + 2 * (16 + 32 + 64) + 64 + 1
+    assert f"{n:,}" in outcome.out
+    assert Model.load(tmp_path / "colors.safetensors").net.in_shape == (8, 8, 3)
+
+
+def test_a_flat_network_of_pictures(cli: Cli, colors: Path, tmp_path: Path) -> None:
+    outcome = cli("train", colors, "--network", "mlp", "--epochs", 2, "--size", 8)
     assert "1,697" in outcome.out  # parameters of 192-8-8-8-1: 1,544 + 72 + 72 + 9
     assert Model.load(tmp_path / "colors.safetensors").net.in_shape == (192,)
 
