@@ -11,10 +11,11 @@ from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
+from plainnet.explain.class_examples import class_examples
+from plainnet.explain.images import first_weights, png_uris
 from plainnet.formatting import NAMES, count, score
 from plainnet.model import Model
 from plainnet.report.charts import class_charts, regression_charts, training_charts
-from plainnet.report.gallery import gallery
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import (
     columns,
@@ -150,10 +151,10 @@ def _gallery(
 ) -> dict[str, Any] | None:
     if model.transform is None:
         return None
-    if rows is None or A is None:
-        return {"shown": (), "mistakes": 0}
-    items = gallery(model.target, rows.X, rows.y, A, numbers)
-    return {"shown": items, "mistakes": sum(not item.correct for item in items)}
+    classes = []
+    if rows is not None and A is not None:
+        classes = class_examples(model.target, rows.X, rows.y, A, numbers)
+    return {"classes": classes, "weights": png_uris(first_weights(model))}
 
 
 def _training(model: Model) -> dict[str, Any] | None:
