@@ -76,6 +76,11 @@ class TrainConfig:
         "Kind of a column where the inferred one is wrong: number, category, yesno, or identifier "
         "to leave the column out.",
     )
+    header: bool = _data(
+        True,
+        "Read the names of the columns from the first line of a text file; otherwise they are "
+        "x0, x1, ..., also in the files that the model predicts.",
+    )
     size: int = _data(  # None until `resolved`, as all options of `MLP` and `CONVNET`
         None, "Side of the pictures in pixels.", low=1, default_text=_defaults("size")
     )

@@ -216,16 +216,16 @@ class Model:
         from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):
-            return self.schema.transform(self._features_of(raw), notes)
+            return self.schema.transform(self._features_of(self.schema, raw), notes)
         if isinstance(raw, np.ndarray):
             return raw
         return read_files(image_files(raw), self.schema.size, strict=True)[0]
 
-    def _features_of(self, raw: Any) -> "Table":
+    def _features_of(self, schema: "TableSchema", raw: Any) -> "Table":
         """Read a table without its target columns."""
         from plainnet.data.read_table import read_table
 
-        return read_table(raw, empty=True).without(self.target.columns)
+        return read_table(raw, header=schema.header, empty=True).without(self.target.columns)
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
         """Return the network's input as `preprocess` does, some rows of a table at a time."""
@@ -233,7 +233,7 @@ class Model:
 
         if not isinstance(self.schema, TableSchema):
             return iter([self.preprocess(raw)])
-        table = self._features_of(raw)
+        table = self._features_of(self.schema, raw)
         self._check_rows(len(table))
         return self.schema.blocks(table, notes)
 

@@ -113,8 +113,8 @@ def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "
     options |= {"group": near_duplicate_groups if config.group_duplicates else None}
     options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
     if isinstance(data, str | Path):
-        size, strict = config.size, config.strict
-        return read_source(data, size=size, strict=strict, progress=progress, **options)
+        options |= {"size": config.size, "strict": config.strict, "header": config.header}
+        return read_source(data, progress=progress, **options)
     if isinstance(data, tuple):
         if len(data) not in (2, 3):
             raise DataError(

@@ -43,6 +43,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("validation-fraction", ("0.1",), {"validation_fraction": 0.1}),
     ("group-duplicates", (), {"group_duplicates": True}),
     ("no-standardize", (), {"standardize": False}),
+    ("no-header", (), {"header": False}),
     ("no-fingerprints", (), {"fingerprints": False}),
     ("min-level-count", ("5",), {"min_level_count": 5}),
     ("private", (), {"private": True}),
@@ -146,6 +147,7 @@ class_weight = "balanced"
 patience = 5
 test_fraction = 0.3
 validation_fraction = 0.1
+header = false
 fingerprints = false
 min_level_count = 5
 private = true
@@ -178,6 +180,7 @@ FROM_TOML = TrainConfig(
     patience=5,
     test_fraction=0.3,
     validation_fraction=0.1,
+    header=False,
     fingerprints=False,
     min_level_count=5,
     private=True,

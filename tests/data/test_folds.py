@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from plainnet.data import ImageSource, TableSource, split
-from plainnet.data.splits import Folds, duplicate_groups, fold
+from plainnet.data.splits import Folds, fold
+from plainnet.evaluate.duplicates import near_duplicate_groups
 
 M, K = 50, 4
 
@@ -87,7 +88,7 @@ def test_regression_target_is_standardized_by_the_other_folds() -> None:
 
 def test_group_duplicates_keeps_equal_rows_in_one_fold() -> None:
     table = pd.concat([frame()] * 2, ignore_index=True)
-    dealt = fold(TableSource(table, group=duplicate_groups), K, rng(1), rng(2))
+    dealt = fold(TableSource(table, group=near_duplicate_groups), K, rng(1), rng(2))
     for i in range(K):
         rows = set(dealt.fold(i).test_rows)
         assert {(row + M) % (2 * M) for row in rows} == rows  # each with its double

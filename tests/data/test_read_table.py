@@ -201,7 +201,8 @@ def test_missing_header_row_raises(tmp_path: Path, text: str) -> None:
     cells = ", ".join(map(repr, first.split(";" if ";" in first else ",")))
     assert refusal(written(tmp_path, text)) == (
         f"File 'table.csv' has no line of column names: its first row ({cells}) resembles the "
-        "rows below; put a line of names above it, or letters into these if they are names."
+        "rows below; put a line of names above it, give --no-header, or put letters into these if "
+        "they are names."
     )
     assert len(read_frame(written(tmp_path, text.replace("5", "x5", 1)))) == 3
 

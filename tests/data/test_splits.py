@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plainnet.data.splits import duplicate_groups, stratified_folds, stratified_split
+from plainnet.data.splits import stratified_folds, stratified_split
 from plainnet.errors import DataError
 
 FRACTIONS = st.floats(0.01, 0.99)
@@ -193,44 +193,10 @@ def test_impossible_split_raises_with_the_reason(
     assert str(caught.value) == message
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=20))
-def test_group_numbers_match_equal_rows(rows: list[tuple[int, int]]) -> None:
-    for X in (
-        np.array(rows),
-        np.array(rows, np.float32),
-        np.array(rows, np.uint8)[:, :, None, None],
-        np.array(rows)[:, ::-1],
-        np.array([[str(a), b] for a, b in rows], object),
-        pd.DataFrame(rows, columns=["a", "b"]),
-    ):
-        numbers = duplicate_groups(X)
-        assert numbers.dtype == np.int64
-        for i, j in itertools.product(range(len(rows)), repeat=2):
-            assert (numbers[i] == numbers[j]) == (rows[i] == rows[j])
-        firsts = [list(numbers).index(number) for number in sorted(set(numbers))]
-        assert firsts == sorted(firsts)
-
-
-def test_missing_cells_are_equal_and_minus_zero_is_zero() -> None:
-    other_nan = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
-    X = np.array([[0.0, np.nan], [-0.0, other_nan], [0.0, 1.0]])
-    assert duplicate_groups(X).tolist() == [0, 0, 1]
-    assert X[1, 0].tobytes() == np.float64(-0.0).tobytes()  # the caller's array is as it was
-    frame = pd.DataFrame({"a": ["x", "x", None, pd.NA], "b": [np.nan, None, 1.0, 1.0]})
-    assert duplicate_groups(frame).tolist() == [0, 0, 1, 1]
-
-
-def test_one_dimensional_rows_raise() -> None:
-    with pytest.raises(DataError) as caught:
-        duplicate_groups(np.arange(3))
-    assert str(caught.value) == "rows to compare must be (m, n), got the shape (3,)"
-    assert duplicate_groups(np.empty((2, 0), object)).tolist() == [0, 0]
-
-
-def test_duplicates_stay_on_one_side() -> None:
+def test_groups_stay_on_one_side() -> None:
     X = rng().integers(0, 12, (400, 2))
     y = np.arange(400) % 2
-    train, test = stratified_split(y, 0.25, rng(), groups=duplicate_groups(X))
+    train, test = stratified_split(y, 0.25, rng(), groups=X[:, 0] * 12 + X[:, 1])
     assert not {tuple(row) for row in X[train]} & {tuple(row) for row in X[test]}
     assert 60 <= len(test) <= 140
 

@@ -7,16 +7,19 @@ import pytest
 from plainnet.config import TrainConfig
 from plainnet.data import Examples, TableSource, split
 from plainnet.data.table_schema import TableSchema
+from plainnet.evaluate import duplicates
 from plainnet.evaluate.checks import repeated_rows
 from plainnet.evaluate.duplicates import (
     Copies,
+    cell_width,
+    cells,
     count_copies,
-    fit_grid,
-    hash_cells,
     match_rows,
     near_duplicate_groups,
+    sample_rows,
 )
 from plainnet.evaluate.evaluate import evaluate
+from plainnet.evaluate.evaluation import Evaluation
 from plainnet.training import train
 
 
@@ -70,11 +73,10 @@ def test_near_duplicates_are_scale_invariant():
 
 
 def test_shifted_grids_cover_cell_edges():
-    grid = np.eye(2, 6)
-    edge = hash_cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]), grid)
-    assert (edge[0] == edge[1]).tolist() == [False, True]
-    middle = hash_cells(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]), grid)
-    assert (middle[0] == middle[1]).tolist() == [True, False]
+    edge = cells(np.array([[1.0 - 1e-9, 0.4], [1.0 + 1e-9, 0.4]]))
+    assert [one == other for one, other in edge] == [False, True]
+    middle = cells(np.array([[0.5 - 1e-9, 0.4], [0.5 + 1e-9, 0.4]]))
+    assert [one == other for one, other in middle] == [True, False]
 
 
 def test_text_differing_in_case_or_spaces_is_equal():
@@ -138,18 +140,18 @@ def test_near_duplicates_are_found_in_other_data():
     schema = TableSchema.infer(frame, exclude=("y",))
     train = schema.transform(frame)
     X = schema.transform(frame.assign(a=frame["a"] + 1e-6))
-    equal, alike = match_rows(train, X, schema)
+    _, equal, alike = match_rows(train, X, schema)
     assert alike.all()
     assert equal.mean() < 0.2  # some are the same in float32
     fresh = schema.transform(frame.assign(a=frame["a"] + 0.5))
-    assert not match_rows(train, fresh, schema)[1].any()
+    assert not match_rows(train, fresh, schema).near.any()
 
 
-def test_empty_grid_finds_nothing():
+def test_no_width_finds_only_equal_rows():
     x = rows(3000, 1)
-    assert not fit_grid(x).any()
-    assert not match_rows(x, x + 1e-9)[1].any()
-    assert match_rows(x, x)[1].all()
+    assert cell_width(x) is None
+    assert not match_rows(x, x + 1e-9).near.any()
+    assert match_rows(x, x).near.all()
 
 
 def test_split_normalizes_spelling_for_groups():
@@ -180,3 +182,39 @@ def test_equal_and_nearly_equal_rows_are_distinguished():
     )
     assert repeated_rows(False, Copies(5, 0), 100) == []
     assert repeated_rows(True, Copies(1, 0), 100)[0].name == "repeated pictures"
+
+
+@pytest.mark.parametrize("values", [None, 3])
+def test_a_sample_keeps_copies_together(monkeypatch, values):
+    """Half of the rows are copies of the others; of few values, all rows have many copies."""
+    monkeypatch.setattr(duplicates, "MOST_ROWS", 2000)
+    rng = np.random.default_rng(0)
+    X = rows(5000, 4) if values is None else rng.integers(0, values, (5000, 4)).astype(float)
+    order = rng.permutation(10_000)
+    X = np.vstack([X, jittered(X, 1e-7 if values is None else 0)])[order]
+    first, second = sample_rows(X[:8000], X[8000:])
+    assert len(first) + len(second) == 2000
+    chosen = set(order[np.append(first, 8000 + second)].tolist())
+    together = sum((i + 5000) % 10_000 in chosen for i in chosen)
+    assert together > (0.98 if values is None else 0.2) * 2000
+    matches = match_rows(X[:8000], X[8000:])
+    assert (matches.rows == second).all()
+    partner = (order[8000:] + 5000) % 10_000
+    truth = np.isin(partner, order[:8000]).mean() if values is None else 1
+    assert matches.near.mean() == pytest.approx(truth, abs=0.05)
+
+
+def test_findings_of_many_rows_name_the_sample():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.standard_normal(110_000), "b": rng.standard_normal(110_000)})
+    frame = pd.concat([frame, frame], ignore_index=True)
+    frame["y"] = rng.choice(["in", "out"], len(frame))
+    run = train(frame, TrainConfig(epochs=1, hidden=(2,), batch_size=4096, target=("y",)))
+    assert run.data.notes[-1].endswith("copies were looked for on a sample of 200,000 rows")
+    found = Evaluation.from_json(run.model.record["evaluation"], run.model.target).findings
+    (across,) = named(found, "duplicates across the split")
+    number, _, of = across.evidence.split()[:3]
+    share = int(number.replace(",", "")) / int(of.replace(",", ""))
+    assert share == pytest.approx(0.8, abs=0.01)  # the other copy is among the training rows
+    assert "%) on a sample of 200,000 rows; right: " in across.evidence
+    assert [one.evidence for one in named(found, "sampled rows")] == ["220,000 rows"]

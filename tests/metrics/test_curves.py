@@ -7,14 +7,10 @@ from hypothesis import strategies as st
 
 from plainnet import DataError
 from plainnet.metrics.curves import (
-    average_precision,
-    best_f1,
+    Thresholds,
     brier,
     calibration_error,
-    cheapest,
-    pr_curve,
     reliability,
-    roc_curve,
     thinned,
 )
 from plainnet.metrics.scores import roc_auc
@@ -34,14 +30,15 @@ def at(rows, threshold):
 @given(labeled)
 def test_curves_contain_every_threshold(rows):
     y, s = zip(*rows, strict=True)
-    false, true, thresholds = roc_curve(y, s)
+    found = Thresholds.of(y, s)
+    (false, true), thresholds = found.roc_curve(), found.threshold
     assert sorted(set(s), reverse=True) == thresholds[1:].tolist()
     for fpr, tpr, t in zip(false, true, thresholds, strict=True):
         tp, fp, fn, tn = at(rows, t)
         assert (fpr, tpr) == pytest.approx((fp / (fp + tn), tp / (tp + fn)))
     area = np.sum(np.diff(false) * (true[1:] + true[:-1]) / 2)
     assert area == pytest.approx(roc_auc(y, s))  # the ranks know nothing of curves
-    for p, r, t in zip(*pr_curve(y, s), strict=True):
+    for r, p, t in zip(*found.pr_curve(), thresholds[1:], strict=True):
         tp, fp, fn, _ = at(rows, t)
         assert (p, r) == pytest.approx((tp / (tp + fp), tp / (tp + fn)))
 
@@ -50,11 +47,11 @@ def test_curves_contain_every_threshold(rows):
 def test_best_threshold_has_minimal_cost(rows, cost_fp, cost_fn):
     y, s = zip(*rows, strict=True)
     every = [at(rows, t) for t in [*range(7), 99]]
-    threshold, f1 = best_f1(y, s)
+    threshold, f1 = Thresholds.of(y, s).best_f1()
     tp, fp, fn, _ = at(rows, threshold)
     assert f1 == pytest.approx(2 * tp / (2 * tp + fp + fn))
     assert f1 == pytest.approx(max(2 * tp / (2 * tp + fp + fn) for tp, fp, fn, _ in every))
-    _, cost = cheapest(y, s, cost_fp, cost_fn)
+    _, cost = Thresholds.of(y, s).cheapest(cost_fp, cost_fn)
     assert cost * len(rows) == pytest.approx(
         min(cost_fp * fp + cost_fn * fn for _, fp, fn, _ in every)
     )
@@ -65,12 +62,12 @@ def test_best_threshold_has_minimal_cost(rows, cost_fp, cost_fn):
 )
 def test_threshold_of_probabilities_is_not_negative(scores, threshold):
     """Where calling every row positive is best, the threshold lies from 0 to the lowest score."""
-    assert best_f1([1, 0, 1], scores)[0] == threshold
+    assert Thresholds.of([1, 0, 1], scores).best_f1()[0] == threshold
 
 
 def test_average_precision_by_hand():
     """Ranked + - + - +: precision 1, 2/3, 3/5 at the positives, each with a third of the recall."""
-    found = average_precision([1, 0, 1, 0, 1], [5, 4, 3, 2, 1])
+    found = Thresholds.of([1, 0, 1, 0, 1], [5, 4, 3, 2, 1]).average_precision()
     assert found == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
 
 
@@ -106,7 +103,7 @@ def test_thinned_curve_keeps_its_ends():
 def test_step_curves_keep_only_corners():
     y, score = np.zeros(500), np.linspace(1, 0, 500)
     y[[100, 300]] = 1
-    false, true, _ = roc_curve(y, score)
+    false, true = Thresholds.of(y, score).roc_curve()
     x, up = zip(*thinned(false, true), strict=True)
     assert up == (0, 0, 0.5, 0.5, 1, 1)
     assert np.trapezoid(up, x) == pytest.approx(np.trapezoid(true, false), abs=1e-5)
@@ -122,9 +119,9 @@ def test_step_curves_keep_only_corners():
 )
 def test_undefined_curves_raise(y, s, message):
     with pytest.raises(DataError, match=message):
-        roc_curve(y, s)
+        Thresholds.of(y, s)
 
 
 def test_negative_costs_raise():
     with pytest.raises(DataError, match="got -1 of a false positive and 2 of a false negative"):
-        cheapest([0, 1], [0.1, 0.2], -1, 2)
+        Thresholds.of([0, 1], [0.1, 0.2]).cheapest(-1, 2)

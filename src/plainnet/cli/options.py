@@ -76,10 +76,10 @@ class Options(_Options):  # type: ignore[misc]
                 f"--size and --strict apply to pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"
             )
-        if path.is_dir() and "min_level_count" in chosen:
+        if path.is_dir() and chosen.keys() & {"min_level_count", "header"}:
             raise PlainnetError(
-                f"--min-level-count applies to tables, and {str(path)!r} is a folder of pictures: "
-                "leave it out"
+                f"--min-level-count and --no-header apply to tables, and {str(path)!r} is a folder "
+                "of pictures: leave them out"
             )
         if "kind" in chosen:
             chosen["kind"] = _kinds(chosen["kind"])

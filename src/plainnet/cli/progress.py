@@ -149,7 +149,7 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
         self._costs: list[float] = []
         self._last: Epoch | None = None
         self._printed: Epoch | None = None
-        self._start = time.perf_counter()
+        self._start, self._seconds = time.perf_counter(), 0.0
 
     def __exit__(self, *error: object) -> None:
         self._line.stop()
@@ -157,7 +157,7 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
     def __call__(self, epoch: Epoch) -> None:
         """Show a finished epoch."""
         self._costs.append(epoch.loss)
-        self._last = epoch
+        self._last, self._seconds = epoch, time.perf_counter() - self._start
         if self._line.due:
             self._draw(epoch)
         elif not self._line.shown:
@@ -174,14 +174,13 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
         self._start = time.perf_counter()
 
     def finish(self) -> float:
-        """Show the last epoch and return the seconds since the start."""
-        seconds = time.perf_counter() - self._start
+        """Show the last epoch and return the seconds from the start to it."""
         if self._last is not None and self._line.shown:
             self._draw(self._last)
         elif self._last is not None and self._last is not self._printed:  # it ended early
             self._print(self._last)
         self._line.stop()
-        return seconds
+        return self._seconds
 
     def _print(self, epoch: Epoch) -> None:
         self.console.file.write("  ".join(self._metrics(epoch)) + "\n")

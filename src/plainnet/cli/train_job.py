@@ -58,7 +58,11 @@ class Job:
         with checkpoints.validated() as content:
             job = content.part("job")
             job.only("report", "repeat", "detail")
-            report, repeat, detail = job.flag("report"), job.whole("repeat", 1), job.flag("detail")
+            report, repeat, detail = (
+                job.typed("report", bool),
+                job.whole("repeat", 1),
+                job.typed("detail", bool),
+            )
         out = relative_path(resumed_model(Path(os.path.abspath(checkpoints.folder))))
         page = out.with_suffix(".html") if report else None
         return cls(relative_path(path), config, out, page, repeat, detail)

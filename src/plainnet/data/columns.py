@@ -2,12 +2,14 @@
 
 import datetime
 import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, Self, final
+from typing import Any, Self, TypeVar, final
 
 import numpy as np
 import pandas as pd
@@ -29,9 +31,15 @@ _YES_NO = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in
 _PLAIN = r"^-?([0-9]+{0}?[0-9]*|{0}[0-9]+)([eE][+-]?[0-9]+)?$"  # a number as Arrow reads it
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
 _SAMPLE = 1000  # rows that are looked at first
+_LONG = 50_000  # rows from which threads share the columns
+_THREADS = 4  # at most; each needs memory of its own
 _DIGITS = 400  # more than any float has before its decimal point
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SWAP_POINT = str.maketrans(".,", ",.")
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def number_from_text(text: str, decimal: str = ".") -> float:
@@ -249,6 +257,14 @@ class Cells:
     def refuse_values(self, invalid: NDArray[np.bool_], problem: str) -> None:
         """Raise a `DataError` for the first invalid value, if there is one; shape (k,)."""
         self.refuse(np.append(invalid, False)[self.codes], problem)
+
+
+def each_column(function: Callable[[T], R], columns: Iterable[T], m: int) -> list[R]:
+    """Apply a function to each column of m rows, in threads where the columns are long."""
+    if m < _LONG:
+        return list(map(function, columns))
+    with ThreadPoolExecutor(min(_THREADS, pa.cpu_count())) as pool:
+        return list(pool.map(function, columns))
 
 
 def clean_text(text: Any) -> Any:

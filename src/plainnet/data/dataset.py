@@ -233,12 +233,13 @@ def read_source(
     *,
     size: int = 64,
     strict: bool = False,
+    header: bool = True,
     progress: Progress | None = None,
     **options: Any,
 ) -> Source:
     """Read a table or a folder of class folders; further options as for `TableSource`."""
     if not Path(path).is_dir():
-        return TableSource(read_table(path), **options)
+        return TableSource(read_table(path, header=header), **options)
     options = image_options(options)
     images = read_images(path, size, strict, progress)
     skipped = [(file.relative_to(path), reason) for file, reason in images.skipped]

@@ -13,10 +13,11 @@ from pyarrow import compute
 from pyarrow import csv as arrow
 
 from plainnet import limits
-from plainnet.data.columns import MISSING, clean_text
+from plainnet.data.columns import MISSING, clean_text, each_column
 from plainnet.errors import DataError
 
-_BLOCK = 2**24  # bytes that are parsed at a time
+_BLOCK = 2**22  # bytes that are parsed at a time,
+_WIDE = 2**10  # and at least so many for each column
 _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
 
 
@@ -67,30 +68,34 @@ class DelimitedText:
         return [], self.start
 
     def columns(self, width: int, header_end: int) -> list[Any]:
-        """Return the text of each column below the header, null where a cell is missing."""
-        breaks = self._breaks_in_quotes()
+        """Return each column below the header in chunks of text, null where a cell is missing."""
+        breaks = self._breaks_in_quotes(header_end)
         if breaks is not None:
             with suppress(pa.ArrowInvalid):
                 text = memoryview(self.data)[header_end:]
-                columns = _parsed(text, width, self.delimiter, breaks)
+                block = max(_BLOCK, width * _WIDE)
+                columns = _parsed(text, width, block, self.delimiter, breaks)
                 longest = (compute.max(compute.binary_length(c)).as_py() or 0 for c in columns)
                 if max(longest) <= limits.MAX_CELL:
                     return columns
-        return _parsed(self._rewritten(width, header_end), width, ",", True)
+        rows = self._rewritten(width, header_end)
+        # One block, for records of any length.
+        return _parsed(rows, width, rows.nbytes + 1, ",", True)
 
-    def _breaks_in_quotes(self) -> bool | None:
-        """Return whether a line breaks in quotes; None if quotes or delimiter need rewriting.
+    def _breaks_in_quotes(self, start: int) -> bool | None:
+        """Return whether lines from `start` break in quotes; None for text to rewrite.
 
         Each first quote of a pair follows a delimiter, a line break or a quote, and each second one
         precedes one.
         """
         if not self.delimiter.isascii():
             return None
-        characters = np.frombuffer(self.data, np.uint8)[self.start :]
+        characters = np.frombuffer(self.data, np.uint8)[start:]
         beside = np.zeros(256, np.bool_)
         beside[[_QUOTE, ord(self.delimiter), *_BREAKS]] = True
         n, breaks = 0, False
-        for begin in range(0, len(characters), _BLOCK) if _QUOTE in self.data else ():
+        quoted = self.data.find(_QUOTE, start) >= 0
+        for begin in range(0, len(characters), _BLOCK) if quoted else ():
             block = characters[begin : begin + _BLOCK]
             at = np.flatnonzero(block == _QUOTE)
             first, second = begin + at[n % 2 :: 2], begin + at[1 - n % 2 :: 2]
@@ -125,12 +130,12 @@ class DelimitedText:
                 yield record[:width]
 
 
-def _parsed(text: memoryview, width: int, delimiter: str, breaks: bool) -> list[Any]:
+def _parsed(text: memoryview, width: int, block: int, delimiter: str, breaks: bool) -> list[Any]:
     """Return the columns of regular text, whose lines may break in quotes."""
     names = [str(i) for i in range(width)]
     table = arrow.read_csv(
         pa.BufferReader(text if text.nbytes else b"\n"),
-        arrow.ReadOptions(column_names=names, block_size=_BLOCK),
+        arrow.ReadOptions(column_names=names, block_size=block),
         arrow.ParseOptions(delimiter=delimiter, newlines_in_values=breaks),
         arrow.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -138,14 +143,18 @@ def _parsed(text: memoryview, width: int, delimiter: str, breaks: bool) -> list[
             strings_can_be_null=True,
         ),
     )
-    chunked, columns = table.columns, []
-    del table
-    for i in range(width):
-        column, chunked[i] = chunked[i].combine_chunks(), None  # frees the chunks
-        trimmed = compute.utf8_trim_whitespace(column)
-        unchanged = _length(trimmed) == _length(column)
-        columns.append(column if unchanged else clean_text(trimmed))
-    return columns
+    return list(table.columns)
+
+
+def joined(columns: list[Any]) -> list[Any]:
+    """Join the chunks of each column, and drop spaces around its cells; empties the list."""
+
+    def clean(i: int) -> Any:
+        text, columns[i] = columns[i].combine_chunks(), None  # frees the chunks
+        trimmed = compute.utf8_trim_whitespace(text)
+        return text if _length(trimmed) == _length(text) else clean_text(trimmed)
+
+    return each_column(clean, range(len(columns)), len(columns[0]))
 
 
 def _length(column: Any) -> int:

@@ -3,6 +3,7 @@
 import codecs
 import os
 import re
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from plainnet import limits
 from plainnet.data.columns import Cells
-from plainnet.data.delimited import DelimitedText
+from plainnet.data.delimited import DelimitedText, joined
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table import Table, check_names, named
@@ -93,7 +94,7 @@ def read_table(
         return Table.of(read)
     m = len(next(iter(read.values())))
     rows = np.arange(1, m + 1)
-    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m)
+    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m, None, header)
 
 
 def _read(source: Any, delimiter: str | None, header: bool, empty: bool) -> _Read:
@@ -184,14 +185,17 @@ def _read_text(
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
         )
-    columns = text.columns(len(first), end if header else start)
+    chunks = text.columns(len(first), end if header else start)
+    with suppress(BufferError):  # a failed attempt may still hold the bytes
+        data.clear()  # frees their memory
+    columns = joined(chunks)
     if not header:
         return {f"x{i}": column for i, column in enumerate(columns)}
     if is_data(first, columns):
         raise DataError(
             f"{label} has no line of column names: its first row ({listed(first, 5, 20)}) "
-            "resembles the rows below; put a line of names above it, or letters into these if they "
-            "are names."
+            "resembles the rows below; put a line of names above it, give --no-header, or put "
+            "letters into these if they are names."
         )
     kept = [
         (name.strip() or f"Unnamed: {i}", column)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -13,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from plainnet.data.dataset import Dataset, Source
 
 Indices = NDArray[np.int64]
@@ -164,24 +161,18 @@ def stratified_folds(
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
-def duplicate_groups(X: "NDArray[Any] | pd.DataFrame") -> Indices:
-    """Number rows so that equal rows have the same number."""
-    rows = _comparable(X)
-    number_of: dict[bytes, int] = {}
-    numbers = np.empty(len(rows), dtype=np.int64)
-    for i, row in enumerate(rows):
-        # With 128 bits, two different rows never get one hash by chance.
-        numbers[i] = number_of.setdefault(blake2b(row, digest_size=16).digest(), len(number_of))
-    return numbers
-
-
 def require_classes(y: ArrayLike, sides: int = 2) -> tuple[Indices, list[Any]]:
     """Number the class of each row; refuse classes with fewer rows than sides."""
     split = "a split" if sides == 2 else f"a split in {sides}"
     labels = np.asarray(y)
     if labels.dtype.kind == "O":
-        labels = labels.astype(str)
-    unique, classes = np.unique(labels, return_inverse=True)
+        import pandas as pd
+
+        codes, values = pd.factorize(labels, use_na_sentinel=False)
+        unique, order = np.unique(values.astype(str), return_inverse=True)
+        classes = order[codes]
+    else:
+        unique, classes = np.unique(labels, return_inverse=True)
     names, m = unique.tolist(), len(classes)
     if m < 2 * sides:
         raise DataError(
@@ -283,20 +274,3 @@ def _deal(
             unmet[side][k] -= n / wanted[side][k]
             free[side] -= n
     return sides
-
-
-def _comparable(X: "NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
-    """Turn rows into arrays whose bytes are equal exactly where the cells are."""
-    cells = X if isinstance(X, np.ndarray) else X.to_numpy(dtype=object)
-    if cells.ndim < 2:
-        raise DataError(f"rows to compare must be (m, n), got the shape {cells.shape}")
-    cells = cells.reshape(len(cells), -1)
-    if cells.dtype.kind == "O":
-        import pandas as pd
-
-        numbered = [pd.factorize(column)[0] for column in cells.T]
-        cells = np.column_stack(numbered) if numbered else np.zeros((len(cells), 0))
-    elif cells.dtype.kind == "f":
-        cells = cells + 0  # -0 becomes 0
-        cells[np.isnan(cells)] = np.nan  # the same bytes for every NaN
-    return np.ascontiguousarray(cells)

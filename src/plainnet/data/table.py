@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import final
 
@@ -24,6 +24,7 @@ class Table:
     columns: dict[str, pd.Series | Cells]
     m: int  # rows in all
     index: NDArray[np.int64] | None = None  # the rows that are chosen; by default all
+    header: bool = True  # whether the columns have names of their own
 
     @classmethod
     def of(cls, data: "pd.DataFrame | Table") -> "Table":
@@ -44,7 +45,7 @@ class Table:
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return some rows."""
-        return Table(self.columns, self.m, self.positions(rows))
+        return replace(self, index=self.positions(rows))
 
     def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where rows stand in the whole table, from 0."""
@@ -53,11 +54,11 @@ class Table:
     def without(self, names: Collection[str]) -> "Table":
         """Return the other columns."""
         columns = {name: cells for name, cells in self.columns.items() if name not in names}
-        return Table(columns, self.m, self.index)
+        return replace(self, columns=columns)
 
     def compact(self, name: str, decimal: str | None) -> None:
         """Free the text of a column: keep its numbers, or without a decimal sign its codes."""
-        cells = Table(self.columns, self.m)[name]
+        cells = replace(self, index=None)[name]
         self.columns[name] = cells.as_codes() if decimal is None else cells.as_numbers(decimal)
 
 

@@ -107,7 +107,8 @@ def _collected(
         if length + first > limits.MAX_LINE:
             raise _excess(label, f"{limits.MAX_LINE:,} bytes in one line")
         length = length + len(part) if last < 0 else len(part) - last - 1
-        lines += part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
+        lines += part.count(b"\n")
+        lines += part.count(b"\r") - part.count(b"\r\n") if b"\r" in part else 0
         if lines > limits.MAX_LINES:
             raise _excess(label, f"{limits.MAX_LINES:,} lines")
     return data

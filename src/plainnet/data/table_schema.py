@@ -24,7 +24,7 @@ from plainnet.data.column_kinds import (
     column_from_json,
     summarize_values,
 )
-from plainnet.data.columns import MANY, Cells
+from plainnet.data.columns import MANY, Cells, each_column
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
@@ -68,6 +68,8 @@ class TableSchema:
         In the order of the table.
     rows : int
         Number of training rows.
+    header : bool, default True
+        Whether text files have a first line of column names; otherwise they are x0, x1, ...
 
     Examples
     --------
@@ -87,6 +89,7 @@ read as unknown (1 row).
 
     columns: tuple[Column, ...]
     rows: int
+    header: bool = True
 
     @classmethod
     def infer(
@@ -146,11 +149,14 @@ read as unknown (1 row).
                     f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
                     f"the kinds are {', '.join(KINDS)}."
                 )
-        columns = []
-        for name in (name for name in names if name not in exclude):
-            columns.append(column := _column(table, name, kinds.get(name)))
+
+        def infer(name: str) -> Column:
+            column = _column(table, name, kinds.get(name))
             table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
-        return cls(tuple(columns), len(table))._with_features()
+            return column
+
+        columns = each_column(infer, [n for n in names if n not in exclude], len(table))
+        return cls(tuple(columns), len(table), table.header)._with_features()
 
     def fit(
         self,
@@ -180,12 +186,12 @@ read as unknown (1 row).
             See `infer`.
         """
         table = self._require_columns(frame)
-        columns = [_refitted(column, table) for column in self.columns]
+        columns = each_column(lambda c: _refitted(c, table), self.columns, len(table))
         if privacy != DEFAULT_PRIVACY:
             columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
         if not standardize:
             columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
-        return TableSchema(tuple(columns), len(table))._with_features()
+        return TableSchema(tuple(columns), len(table), self.header)._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -263,12 +269,19 @@ read as unknown (1 row).
                 for name in table.columns
                 if name not in known
             ]
-        start = 0
-        for column in self.columns:
-            if isinstance(column, FeatureColumn):
-                stop = start + len(column.features)
-                column.encode(table[column.name], X[:, start:stop], notes)
-                start = stop
+        columns = [column for column in self.columns if isinstance(column, FeatureColumn)]
+        ends = np.cumsum([len(column.features) for column in columns]).tolist()
+
+        def encode(span: tuple[FeatureColumn, int]) -> list[str]:
+            column, end = span
+            remarks: list[str] = []
+            part = X[:, end - len(column.features) : end]
+            column.encode(table[column.name], part, None if notes is None else remarks)
+            return remarks
+
+        for remarks in each_column(encode, zip(columns, ends, strict=True), len(table)):
+            if notes is not None:
+                notes += remarks
 
     def normalize_spelling(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Merge levels of a category that differ only in case or spaces, in encoded rows."""
@@ -325,17 +338,18 @@ read as unknown (1 row).
     def to_json(self) -> dict[str, object]:
         """Return the schema as an object for JSON; the same table gives the same text."""
         columns = [column.to_json() for column in self.columns]
-        return {"kind": "table", "rows": self.rows, "columns": columns}
+        header = {} if self.header else {"header": False}
+        return {"kind": "table", "rows": self.rows, "columns": columns, **header}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Read a schema from a model file; `ModelFileError` if anything in it is wrong."""
         fields = JsonReader(value, "the table's schema")
-        fields.only("kind", "rows", "columns")
+        fields.only("kind", "rows", "columns", "header")
         fields.text("kind", ("table",))
         rows = fields.whole("rows", low=1)
         columns = tuple(column_from_json(f, rows) for f in fields.objects("columns", "column"))
-        schema = cls(columns, rows)
+        schema = cls(columns, rows, "header" not in fields or fields.typed("header", bool))
         if len({column.name for column in columns}) < len(columns) or schema.n_features == 0:
             raise damaged(
                 "the columns of the table's schema should have different names and at least one "

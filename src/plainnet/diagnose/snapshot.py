@@ -14,6 +14,7 @@ from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.baselines.one_rule import fit_rules
 from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
+from plainnet.evaluate.duplicates import sample_rows
 from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
@@ -108,6 +109,13 @@ class TrainingSnapshot:
     def labels(self) -> Array | None:
         """The class number of each training row, for a classification."""
         return _class_numbers(self.targets) if self.task == "classes" else None
+
+    @cached_property
+    def compared(self) -> tuple[Array, Array]:
+        """The rows that are compared with each other, and their class numbers or targets."""
+        X, y = np.asarray(self.X), self.targets if self.labels is None else self.labels
+        [some] = sample_rows(X)
+        return X[some], y[some]
 
     @cached_property
     def class_shares(self) -> Array:
@@ -261,8 +269,8 @@ class TrainingSnapshot:
     @cached_property
     def leaked_column(self) -> tuple[str, str] | None:
         """The column that alone predicts the target, and the evidence."""
-        X, y = np.asarray(self.X).reshape(len(self.X), -1), self.targets
-        n = X.shape[1]
+        X, y = self.compared
+        X, n = X.reshape(len(X), -1), X[0].size
         if len(X) < _LEAK_ROWS or n > MOST_COLUMNS:
             return None
         columns = self.columns or [
@@ -275,9 +283,8 @@ class TrainingSnapshot:
             ranks = [(rank_correlation(X[:, c.start], y[:, 0]), c.name) for c in numbers]
             r, name = max(ranks, default=(0.0, ""), key=lambda pair: abs(pair[0]))
             return (name, f"their rank correlation is {r:.5f}") if abs(r) >= LEAK_RANK else None
-        counts = np.bincount(self.labels)
-        wrong = LEAK_LEFT * (1 - float(counts.max() / len(self.labels)))
-        rules = fit_rules(columns, X, self.labels.astype(np.int64), len(counts))
+        wrong = LEAK_LEFT * (1 - float(self.class_shares.max()))
+        rules = fit_rules(columns, X, y.astype(np.int64), len(self.class_shares))
         leaks = [(r, rule.span.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
         if not leaks:
             return None

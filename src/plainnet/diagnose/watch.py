@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
+import numpy as np
+
 from plainnet.config import TrainConfig, make_loss, make_optimizer
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
@@ -57,9 +59,9 @@ class DoctorWatch:
         model = Model(data.schema, data.target, self._recorder.net, loss)
         held_out = data.test
         if held_out is not None:  # a row with a fill value must not decide a finding
-            names = tuple(map(str, range(len(held_out.X))))
-            kept = drop_extremes(model, NamedExamples(names, *held_out), [])
-            held_out = kept.rows if kept.names else None
+            named = NamedExamples(np.arange(len(held_out.X)), *held_out)
+            kept = drop_extremes(model, named, [])
+            held_out = kept.rows if len(kept.X) else None
         snapshot = replace(
             _snapshot(model, data.train, held_out),
             class_weight=config.class_weight,

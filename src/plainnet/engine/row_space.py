@@ -111,7 +111,7 @@ class _RowDense(Layer):
         if X is not self.full_batch:  # the full batch needs no gathering
             self.rows = X[:, 0].astype(np.intp)
             F = self.features.take(self.rows, axis=0)
-        Z: Array = F.dot(self.A)
+        Z = F.dot(self.A)
         Z += self.b
         return Z
 
@@ -119,7 +119,7 @@ class _RowDense(Layer):
         """dA = dZ in the rows of the batch, 0 elsewhere; db = column sums of dZ."""
         self.dA[...] = 0
         self.dA[self.rows] = dZ
-        dZ.sum(axis=0, out=self.db)
+        self.db[...] = np.einsum("ij->j", dZ)
         return None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.baselines.baseline import Baseline, OneRuleBaseline
-from plainnet.evaluate.duplicates import Copies, contradictions
+from plainnet.evaluate.duplicates import MOST_ROWS, Copies, Matches, contradictions
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import CLOSE, MOSTLY, Comparison
@@ -69,15 +69,15 @@ def _leak(name: str, leaked: str, evidence: str) -> Finding:
     )
 
 
-def split_duplicates(
-    case: Comparison, equal: NDArray[np.bool_], near: NDArray[np.bool_], points: Array
-) -> list[Finding]:
-    """Find held-out rows that the network was trained on; `near` includes the equal ones."""
+def split_duplicates(case: Comparison, matches: Matches, points: Array) -> list[Finding]:
+    """Find held-out rows that the network was trained on; `points` are the scores of all rows."""
+    near, points = matches.near, points[matches.rows]
     unit, n, m = case.unit, int(near.sum()), len(near)
-    nearly = int((near & ~equal).sum())
+    nearly = int((near & ~matches.equal).sum())
     if not _is_notable(case.images, Copies(n - nearly, nearly), m):
         return []
-    evidence, gain = f"{n:,} of {m:,} ({percent(n / m)})", 0.0
+    sampled = on_sample(case.unit) if m < case.scores.rows else ""
+    evidence, gain = f"{n:,} of {m:,} ({percent(n / m)}){sampled}", 0.0
     if n < m and not case.regression:
         new, known = float(points[~near].mean()), float(points[near].mean())
         evidence += f"; right: {percent(known)} of these, {percent(new)} of the others"
@@ -128,8 +128,32 @@ def rows_trained_on(case: Comparison, share: Share | None) -> list[Finding]:
     ]
 
 
+def on_sample(unit: str) -> str:
+    """Name the sample in which copies are looked for."""
+    return f" on a sample of {MOST_ROWS:,} {unit}s"
+
+
+def sampled_rows(images: bool, m: int) -> list[Finding]:
+    """Report that a sample of m rows is compared."""
+    unit = "picture" if images else "row"
+    if m <= MOST_ROWS:
+        return []
+    return [
+        Finding(
+            f"sampled {unit}s",
+            "note",
+            f"The {unit}s are compared with each other{on_sample(unit)}.",
+            f"{m:,} {unit}s",
+            "A sample of this size shows shares to a fraction of a percent.",
+            "nothing; scores are those of all rows",
+        )
+    ]
+
+
 def repeated_rows(images: bool, copies: Copies, m: int, *, training: bool = False) -> list[Finding]:
     """Report that rows occur more than once among m rows."""
+    sampled = on_sample("picture" if images else "row") if m > MOST_ROWS else ""
+    m = min(m, MOST_ROWS)
     if not _is_notable(images, copies, m):
         return []
     unit = "picture" if images else "row"
@@ -142,7 +166,7 @@ def repeated_rows(images: bool, copies: Copies, m: int, *, training: bool = Fals
             f"repeated training {unit}s" if training else f"repeated {unit}s",
             "note",
             f"Some {those} are {_equal(*copies)} to others of them.",
-            f"{copies.equal + copies.near:,} of {m:,} repeat an earlier one",
+            f"{copies.equal + copies.near:,} of {m:,} repeat an earlier one{sampled}",
             _why_equal(images, copies.near),
             advice,
         )
@@ -178,20 +202,20 @@ def _why_equal(images: bool, near: int) -> str:
 
 def contradictory_labels(case: Comparison, X: Array, y: Array) -> list[Finding]:
     """Report equal rows with different labels, and the accuracy that remains possible."""
-    # all labels of a row count as one label
-    _, labels = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)
-    mixed = contradictions(X, labels.reshape(-1))
+    mixed = contradictions(X, y)  # all labels of a row count as one label
     if not mixed.rows:
         return []
     unit = case.unit
     right = "entirely right" if case.target.task == "multilabel" else "right"
+    sampled = on_sample(unit) if len(X) < case.scores.rows else ""
     return [
         Finding(
             "contradictory labels",
             "warning" if mixed.ceiling < _CEILING else "note",
             f"Equal {unit}s have different labels: no model can get more than "
             f"{percent(mixed.ceiling)} of these {unit}s {right}.",
-            f"{count(mixed.rows, unit)} in {count(mixed.groups, 'group')} of equal {unit}s",
+            f"{count(mixed.rows, unit)} in {count(mixed.groups, 'group')} of equal {unit}s"
+            f"{sampled}",
             "Some labels are wrong, or a column is missing that would distinguish these rows.",
             "check the labels of these rows, or add a column that distinguishes them",
         )

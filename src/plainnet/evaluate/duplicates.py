@@ -1,6 +1,8 @@
 """Duplicates: equal and nearly equal rows, within a data set or across its split.
 
-Rows are compared as the network gets them: features of a table, pixels of a resized image.
+Rows are compared as the network gets them: features of a table, pixels of a resized image. Of more
+than 200,000 rows a sample is compared. It consists of slices of a random projection of the rows, so
+that rows and their copies are in it together or not at all.
 
 Images are near where their perceptual hashes differ in at most 4 bits of 64, as the same image
 resized or stored again does. Rows of a table are near where their text differs only in case or
@@ -18,9 +20,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from plainnet.data.splits import duplicate_groups
+from plainnet.evaluate.row_hashes import (
+    BLOCK,
+    Hashes,
+    Indices,
+    are_in,
+    count_distinct,
+    distinct,
+    first_equal,
+    hash_rows,
+)
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
@@ -30,7 +41,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-Hashes = NDArray[np.uint64]
+Rows = Indices | slice
+MOST_ROWS = 200_000  # rows that are compared; of more, a sample
+_SLICES = 20  # of the sample
 BITS = 4  # in which the hashes of near images may differ
 DIRECTIONS = 6
 WIDTHS = (1e-2, 1e-3, 1e-4, 1e-5)  # of a cell, in standard deviations
@@ -38,12 +51,8 @@ _BLANK = 12  # bits of one kind, below which a hash is of an almost uniform imag
 _BY_CHANCE = 0.001  # share of all rows that may be near by chance, or
 _OF_NEAR = 0.1  # share of the near rows
 _CROWDED = 0.7  # share of rows with a cell in common, above which the growth proves nothing
-_BLOCK = 8192  # rows that are hashed at a time
 _IMAGES = 64  # images that are shrunk at a time
 _COMPARED = 512  # images that are compared at a time with all others
-_GOLDEN, _FIRST, _SECOND = map(  # constants of SplitMix64
-    np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-)
 
 
 class Copies(NamedTuple):
@@ -61,56 +70,78 @@ class Contradictions(NamedTuple):
     ceiling: float  # the highest accuracy that they leave possible
 
 
-def contradictions(X: Array, y: ArrayLike) -> Contradictions:
+class Matches(NamedTuple):
+    """The rows that were compared with training rows."""
+
+    rows: Rows  # all, or the numbers of those in the sample
+    equal: NDArray[np.bool_]  # whether each is equal to a training row
+    near: NDArray[np.bool_]  # whether each is equal or near to one
+
+
+def contradictions(X: Array, y: Array) -> Contradictions:
     """Find equal rows with different labels, of which only the most frequent label can be right."""
-    groups = duplicate_groups(X)
-    _, labels = np.unique(np.asarray(y), return_inverse=True)
-    pairs, rows = np.unique(np.column_stack([groups, labels]), axis=0, return_counts=True)
-    most = np.zeros(int(groups.max()) + 1, np.int64)
-    np.maximum.at(most, pairs[:, 0], rows)
-    sizes = np.bincount(groups)
+    row = first_equal(hash_rows(X))
+    pair = first_equal(hash_rows(np.column_stack([row, hash_rows(y)])))
+    sizes, most = np.bincount(row), np.zeros(int(row.max()) + 1, np.int64)
+    np.maximum.at(most, row, np.bincount(pair)[pair])
     mixed = sizes > most
     return Contradictions(int(sizes[mixed].sum()), int(mixed.sum()), float(most.sum() / len(X)))
 
 
 def count_copies(X: Array, schema: "Schema | None" = None) -> Copies:
     """Count the rows that repeat an earlier one."""
-    equal = len(X) - int(duplicate_groups(X).max() + 1)
-    both = len(X) - len(np.unique(near_duplicate_groups(_normalize_spelling(X, schema))))
-    return Copies(equal, both - equal)
+    rows = _normalize_spelling(X, schema)
+    keys = _near_keys(rows)[0]
+    equal = len(X) - count_distinct(keys[0] if rows is X else hash_rows(X))
+    return Copies(equal, len(X) - count_distinct(_groups(rows, keys)) - equal)
 
 
-def match_rows(
-    train: Array, X: Array, schema: "Schema | None" = None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which rows equal one of `train`, and which are equal or near."""
-    equal = np.isin(hash_rows(X), hash_rows(train))
-    if _are_images(X):
-        return equal, equal | _match_images(train, X)
+def match_rows(train: Array, X: Array, schema: "Schema | None" = None) -> Matches:
+    """Find the rows that repeat one of `train`."""
     known, rows = _normalize_spelling(train, schema), _normalize_spelling(X, schema)
-    grid = fit_grid(known)
-    if grid.any():
-        return equal, equal | np.isin(hash_cells(rows, grid), hash_cells(known, grid)).any(axis=1)
-    return equal, equal | np.isin(hash_rows(rows), hash_rows(known))
+    given, some = sample_rows(known, rows)
+    known_keys, keys = _near_keys(known[given], rows[some])
+    equal, *near = map(are_in, keys, known_keys)
+    near = np.any([equal, *near], axis=0)
+    if _are_images(X):
+        near |= _match_images(train[given], X[some])
+    if rows is not X:
+        equal = are_in(hash_rows(X[some]), hash_rows(train[given]))
+    return Matches(some, equal, near)
 
 
-def near_duplicate_groups(X: Array) -> NDArray[np.int64]:
-    """Return group numbers, the same for equal and for near rows."""
-    groups = duplicate_groups(X)
-    parents = list(range(int(groups.max()) + 1))
-    for pairs in _near_images(X) if _are_images(X) else _near_rows(X):
-        for group, other in groups[pairs].tolist():
-            a, b = _root(parents, group), _root(parents, other)
-            parents[max(a, b)] = min(a, b)
-    return np.array([_root(parents, group) for group in groups.tolist()], np.int64)
+def near_duplicate_groups(X: Array) -> Indices:
+    """Return for each row the number of the first row of its group of equal and near rows."""
+    return _groups(X, _near_keys(X)[0])
 
 
-def _root(parents: list[int], group: int) -> int:
-    """Return the lowest group that a group was joined to, and shorten the path to it."""
-    while parents[group] != group:
-        parents[group] = parents[parents[group]]
-        group = parents[group]
-    return group
+def _groups(X: Array, keys: list[Hashes]) -> Indices:
+    """Return the groups of rows with a key in common, or of images with nearly the same hash."""
+    each = np.arange(len(X))
+    pairs = [(each, first_equal(one)) for one in keys]
+    a, b = map(np.concatenate, zip(*pairs, *_near_images(X), strict=True))
+    first = each
+    while (apart := first[a] != first[b]).any():
+        a, b = a[apart], b[apart]
+        np.minimum.at(first, np.maximum(first[a], first[b]), np.minimum(first[a], first[b]))
+        while (first != first[first]).any():
+            first = first[first]
+    return first
+
+
+def sample_rows(*tables: Array) -> list[Rows]:
+    """Return the numbers of the rows of each table to compare: all, or a sample."""
+    sizes = [len(X) for X in tables]
+    m, size = sum(sizes), MOST_ROWS // _SLICES
+    if m <= MOST_ROWS:
+        return [slice(None)] * len(tables)
+    flat = [X.reshape(len(X), -1) for X in tables]
+    direction = np.random.default_rng(0).standard_normal(flat[0].shape[1], np.float32)
+    order = np.argsort(np.concatenate([_project(X, direction) for X in flat]))
+    starts = np.linspace(0, m - size, _SLICES).astype(np.int64)
+    chosen = np.zeros(m, np.bool_)
+    chosen[order[starts[:, None] + np.arange(size)]] = True
+    return [np.flatnonzero(part) for part in np.split(chosen, np.cumsum(sizes)[:-1])]
 
 
 def _are_images(X: Array) -> bool:
@@ -126,64 +157,56 @@ def _normalize_spelling(X: Array, schema: "Schema | None") -> Array:
 # --- rows of a table -----------------------------------------------------------------------------
 
 
-def hash_rows(X: Array) -> Hashes:
-    """Return a 64-bit hash of each row of numbers, by the mixer of SplitMix64; -0 equals 0."""
-    flat = np.ascontiguousarray(X.reshape(len(X), -1))
-    n_bytes = flat.shape[1] * flat.itemsize
-    hashes = np.full(len(X), n_bytes, np.uint64)
-    for start in range(0, len(X), _BLOCK):
-        some = flat[start : start + _BLOCK]
-        some = some + some.dtype.type(0) if some.dtype.kind == "f" else some  # makes -0 a 0
-        block = np.zeros((len(some), -(-n_bytes // 8) * 8), np.uint8)
-        block[:, :n_bytes] = some.view(np.uint8)
-        h = hashes[start : start + _BLOCK]
-        for word in block.view("<u8").T:
-            h ^= word
-            h += _GOLDEN
-            h ^= h >> np.uint64(30)
-            h *= _FIRST
-            h ^= h >> np.uint64(27)
-            h *= _SECOND
-            h ^= h >> np.uint64(31)
-    return hashes
-
-
-def fit_grid(X: Array) -> Floats:
-    """Return the directions of the widest grid with few rows near by chance; zeros if none."""
-    spread = X.std(axis=0, dtype=np.float64)
+def _near_keys(known: Array, *others: Array) -> list[list[Hashes]]:
+    """Return keys for the rows of each table; rows with a key in common are equal or near."""
+    tables = [known, *others]
+    keys = [[hash_rows(X)] for X in tables]
+    if _are_images(known):
+        return keys
+    spread = _spread(known)
     spread[spread == 0] = 1
-    directions = np.random.default_rng(0).standard_normal((X.shape[1], DIRECTIONS))
-    directions /= spread[:, None]
-    _, first = np.unique(duplicate_groups(X), return_index=True)
-    Z = X[first] @ directions
+    directions = np.random.default_rng(0).standard_normal((known.shape[1], DIRECTIONS))
+    projections = [_project(X, directions / spread[:, None]) for X in tables]
+    width = cell_width(projections[0][distinct(first_equal(keys[0][0]))])
+    if width is not None:
+        for some, Z in zip(keys, projections, strict=True):
+            some += cells(Z / width)
+    return keys
+
+
+def _spread(X: Array) -> Floats:
+    """Return X.std(axis=0) in float64, without a copy of X in it."""
+    mean, starts = X.mean(axis=0, dtype=np.float64), range(0, len(X), BLOCK)
+    squares = sum(np.square(X[start : start + BLOCK] - mean).sum(axis=0) for start in starts)
+    return np.asarray(np.sqrt(squares / len(X)))
+
+
+def _project(X: Array, directions: Array) -> Array:
+    """Return X @ directions, without a copy of X in another type."""
+    starts = range(0, len(X), BLOCK)
+    return np.concatenate([X[start : start + BLOCK] @ directions for start in starts])
+
+
+def cell_width(Z: Floats) -> float | None:
+    """Return the largest width with few of these different rows near by chance, if there is one."""
     wider = _n_shared(Z / (10 * WIDTHS[0]))
     for width in WIDTHS:
         shared = _n_shared(Z / width)
         by_chance = (wider - shared) / 9  # at most
         if by_chance <= max(_BY_CHANCE * len(Z), _OF_NEAR * shared) and wider <= _CROWDED * len(Z):
-            return np.asarray(directions / width)
+            return width
         wider = shared
-    return np.zeros_like(directions)
+    return None
 
 
 def _n_shared(Z: Floats) -> int:
     """Count the rows that share a cell with an earlier one."""
-    return len(Z) - len(np.unique(hash_rows(np.floor(Z))))
+    return len(Z) - count_distinct(hash_rows(np.floor(Z)))
 
 
-def hash_cells(X: Array, grid: Floats) -> Hashes:
-    """Return a hash of the cell of each row in both grids, (m, 2); near rows share one of them."""
-    Z, number = X @ grid, np.ones((len(X), 1))  # the number of the grid keeps the hashes apart
-    grids = [np.hstack([np.floor(Z + k / 2), k * number]) for k in range(2)]
-    return np.column_stack([hash_rows(cells) for cells in grids])
-
-
-def _near_rows(X: Array) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs of rows that share a cell."""
-    grid = fit_grid(X)
-    for cells in hash_cells(X, grid).T if grid.any() else ():
-        _, first, cell = np.unique(cells, return_index=True, return_inverse=True)
-        yield np.column_stack([np.arange(len(X)), first[cell]])
+def cells(Z: Floats) -> list[Hashes]:
+    """Return a hash of the cell of each row, in a grid of width 1 and in one shifted by half."""
+    return [hash_rows(np.floor(Z + shift)) for shift in (0, 0.5)]
 
 
 # --- images --------------------------------------------------------------------------------------
@@ -219,15 +242,16 @@ def _coverage(n: int, parts: int) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def _near_images(X: Array) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs of images with nearly the same hash."""
+def _near_images(X: Array) -> Iterator[tuple[Indices, Indices]]:
+    """Yield pairs of images with nearly the same hash; none of tables."""
+    if not _are_images(X):
+        return
     hashes = perceptual_hash(X)
     rows = np.flatnonzero(_is_distinctive(hashes))
     for start in range(0, len(rows), _COMPARED):
         some = rows[start : start + _COMPARED]
         near = np.argwhere(np.bitwise_count(hashes[some, None] ^ hashes[rows]) <= BITS)
-        pairs = np.column_stack([some[near[:, 0]], rows[near[:, 1]]])
-        yield pairs[pairs[:, 0] < pairs[:, 1]]
+        yield some[near[:, 0]], rows[near[:, 1]]
 
 
 def _match_images(train: Array, X: Array) -> NDArray[np.bool_]:

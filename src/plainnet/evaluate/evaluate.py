@@ -17,11 +17,13 @@ from plainnet.evaluate.baselines.baseline import (
 from plainnet.evaluate.checks import (
     contradictory_labels,
     leaked_columns,
+    on_sample,
     repeated_rows,
     rows_trained_on,
+    sampled_rows,
     split_duplicates,
 )
-from plainnet.evaluate.duplicates import count_copies, match_rows
+from plainnet.evaluate.duplicates import MOST_ROWS, count_copies, match_rows, sample_rows
 from plainnet.evaluate.evaluation import (
     UNITS,
     BaselineResult,
@@ -71,10 +73,13 @@ def evaluate(
     if train is None:
         findings += rows_trained_on(case, share)
     else:
-        findings += split_duplicates(case, *match_rows(train, rows.X, model.schema), points)
-    findings += repeated_rows(images, count_copies(rows.X, model.schema), len(rows.X))
+        findings += split_duplicates(case, match_rows(train, rows.X, model.schema), points)
+    [some] = sample_rows(rows.X)
+    X, y = rows.X[some], rows.y[some]
+    findings += repeated_rows(images, count_copies(X, model.schema), len(rows.X))
     if task != "regression":
-        findings += contradictory_labels(case, rows.X, rows.y)
+        findings += contradictory_labels(case, X, y)
+    findings += sampled_rows(images, len(rows.X) + (0 if train is None else len(train)))
     return Evaluation(
         scores,
         results,
@@ -100,6 +105,11 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
                 model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
+        m, n = len(data.train.X), 0 if data.test is None else len(data.test.X)
+        if m + n > MOST_ROWS:
+            what = "baselines were fitted and copies" if m > MOST_ROWS else "copies were"
+            sample = on_sample("picture" if data.train.X.ndim == 4 else "row")
+            data = replace(data, notes=[*data.notes, f"{what} looked for{sample}"])
         if fingerprints:
             model.extras |= membership_filter(data.train.X, data.schema)
     except KeyboardInterrupt:
@@ -195,18 +205,18 @@ def _score_question(
     first = (curves.brier(true, p), curves.calibration_error(bins), _rounded(bins), name)
     if true.all() or not true.any():
         return ProbabilityScores(*first)
-    precision, recall, _ = curves.pr_curve(true, p)
+    thresholds = curves.Thresholds.of(true, p)
     cheapest = None
     if costs is not None:
-        threshold, cost = curves.cheapest(true, p, *costs)
+        threshold, cost = thresholds.cheapest(*costs)
         # an infinite threshold: calling no row positive costs least
         cheapest = (threshold if math.isfinite(threshold) else None, cost)
     return ProbabilityScores(
         *first,
-        curves.thinned(*curves.roc_curve(true, p)[:2]),
-        curves.thinned(recall, precision),
-        curves.average_precision(true, p),
-        curves.best_f1(true, p),
+        curves.thinned(*thresholds.roc_curve()),
+        curves.thinned(*thresholds.pr_curve()),
+        thresholds.average_precision(),
+        thresholds.best_f1(),
         cheapest,
     )
 

@@ -4,6 +4,9 @@ A model file holds a filter, as of B. H. Bloom (1970) with one hash function: an
 fifth of which are set. The bit of a training row is set; the bit of another row is set with a
 probability of one in five. So a match multiplies the odds that a row was trained on by at most
 five: too little to identify single rows, enough to estimate the share of many.
+
+A second hash puts all possible rows in an order. The filter covers the rows up to a place in it, at
+most 200,000 of the training rows.
 """
 
 import math
@@ -12,8 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.evaluate.duplicates import hash_rows
+from plainnet.evaluate.duplicates import MOST_ROWS
 from plainnet.evaluate.feature_spans import feature_spans
+from plainnet.evaluate.row_hashes import (
+    BLOCK,
+    Hashes,
+    count_distinct,
+    counts_of,
+    distinct,
+    hash_rows,
+)
 from plainnet.metrics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -27,9 +38,9 @@ Array = NDArray[Any]
 BITS, PART = "rows.bits", "rows.part"  # names of the two arrays in a model file
 SET = 0.2  # share of bits that are set
 MAX_GUESS = 0.02  # probability of guessing a training row, above which no filter is stored
+_NEGLIGIBLE = 1e-6  # probability, of which the exact value does not matter
 FEWEST = 100  # different rows, below which no filter is stored
 _DIGITS = 5  # of a standard deviation, kept when numbers are rounded
-_BLOCK = 8192  # rows that are hashed at a time
 _WORD = 16  # bits in one float32
 
 
@@ -47,13 +58,13 @@ def membership_filter(X: Array, schema: "Schema") -> dict[str, Array]:
     All filters use the same hash function and nested bits, so that the filters of several models
     of one table reveal hardly more than a single filter.
     """
-    position, order = _halves(np.unique(hashes(X, schema)))
-    if len(position) < FEWEST or guess_probability(X, schema) > MAX_GUESS:
+    every = hashes(X, schema)
+    position, order = _halves(distinct(every)[:MOST_ROWS])  # in ascending order
+    if len(position) < FEWEST or guess_probability(X, schema, every) > MAX_GUESS:
         return {}
     size = 2 ** int(math.log2(len(position) / -math.log1p(-SET)))
-    size = size if len(np.unique(position % size)) >= SET * size else size // 2
-    by_order = np.argsort(order, kind="stable")
-    position, order = (position % size)[by_order].astype(np.int64), order[by_order]
+    size = size if count_distinct(position % size) >= SET * size else size // 2
+    position = (position % size).astype(np.int64)
     first = np.sort(np.unique(position, return_index=True)[1])  # rows that set one more bit
     last = int(first[math.ceil(SET * size) - 1])
     bits = np.zeros(size, np.bool_)
@@ -63,24 +74,23 @@ def membership_filter(X: Array, schema: "Schema") -> dict[str, Array]:
     return {BITS: packed, PART: np.array([part])}
 
 
-def guess_probability(X: Array, schema: "Schema") -> float:
+def guess_probability(X: Array, schema: "Schema", every: Hashes) -> float:
     """Return the probability that someone who knows the columns guesses a training row.
 
-    It is the larger of two numbers: the share of rows that occur more than once, and the number of
-    equal rows to expect if the columns were independent. Two random values of a column with shares
-    p are equal with probability sum p^2.
+    It is the larger of two numbers: the share of rows that occur more than once, by `every` hash,
+    and the number of equal rows to expect if the columns were independent. Two random values of a
+    column with shares p are equal with probability sum p^2.
     """
-    m = len(X)
-    counts = np.unique(hashes(X, schema), return_counts=True)[1]
-    repeated = float(counts[counts > 1].sum() / m)
+    counts = counts_of(every)
+    repeated = float(counts[counts > 1].sum() / len(X))
     if X.ndim != 2:
         return repeated
-    equal = 1.0
+    some, equal = X[:: -(-len(X) // MOST_ROWS)], 1.0
     for column in feature_spans(schema):
-        values = hash_rows(X[:, column.start : column.stop])
-        counts = np.unique(values, return_counts=True)[1].astype(np.float64)
-        equal *= float(np.square(counts / m).sum())
-    return max(repeated, m * equal)
+        if len(X) * equal > _NEGLIGIBLE:
+            counts = counts_of(hash_rows(some[:, column.start : column.stop]))
+            equal *= float(np.square(counts / len(some)).sum())
+    return max(repeated, len(X) * equal)
 
 
 def trained_share(model: "Model", X: Array) -> Share | None:
@@ -92,7 +102,7 @@ def trained_share(model: "Model", X: Array) -> Share | None:
     bits, part = _filter(model.extras)
     if not bits.any() or bits.all():
         return None
-    position, order = _halves(np.unique(hashes(X, model.schema)))
+    position, order = _halves(distinct(hashes(X, model.schema)))
     position = position[order < part]
     n = len(position)
     if not n:
@@ -112,27 +122,35 @@ def _filter(extras: dict[str, Array]) -> tuple[NDArray[np.bool_], float]:
     return bits.astype(np.bool_), float(part[0]) * 2**32
 
 
-def hashes(X: Array, schema: "Schema") -> NDArray[np.uint64]:
-    """Return a hash of each row, the same in every model of a table."""
-    blocks = range(0, max(len(X), 1), _BLOCK)
-    return np.concatenate([hash_rows(_unscaled(X[i : i + _BLOCK], schema)) for i in blocks])
+def hashes(X: Array, schema: "Schema") -> Hashes:
+    """Return a hash of each row, the same in every model of a table.
+
+    Numbers are in the units of the table and rounded; all other features are 0 or 1.
+    """
+    if X.ndim != 2:
+        return hash_rows(X)
+    numbers = [span for span in feature_spans(schema) if span.kind == "number"]
+    columns = np.array([span.start for span in numbers], np.int64)
+    bits = np.delete(np.arange(X.shape[1]), columns)
+    scale, mean = (np.array([getattr(s, name) for s in numbers]) for name in ("scale", "mean"))
+    # unscaled numbers are not rounded
+    digits = [round(math.log10(s.scale)) - _DIGITS if s.scale != 1 else math.nan for s in numbers]
+    step = np.array([10.0**n for n in digits])
+    blocks = []
+    for start in range(0, max(len(X), 1), BLOCK):
+        rows = X[start : start + BLOCK]
+        z = rows.take(columns, axis=1) * scale + mean
+        with np.errstate(all="ignore"):
+            rounded = np.round(z / step) * step
+        z = np.where(np.isfinite(rounded), rounded, z) + 0.0  # makes -0 a 0
+        parts = (
+            np.ascontiguousarray(z).view(np.uint8),
+            np.packbits(rows.take(bits, axis=1) > 0, axis=1),
+        )
+        blocks.append(hash_rows(np.hstack(parts)))
+    return np.concatenate(blocks)
 
 
-def _halves(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _halves(hashed: Hashes) -> tuple[Hashes, Hashes]:
     """Return two independent 32-bit hashes of each row, one for its bit and one for its part."""
     return hashed & np.uint64(2**32 - 1), hashed >> np.uint64(32)
-
-
-def _unscaled(X: Array, schema: "Schema") -> Array:
-    """Return rounded numbers in the units of the table, the same in every model of the table."""
-    if X.ndim != 2:
-        return X
-    F = X.astype(np.float64)
-    for column in feature_spans(schema):
-        if column.kind == "number" and (column.mean, column.scale) != (0.0, 1.0):
-            step = 10.0 ** (round(math.log10(column.scale)) - _DIGITS)
-            z = F[:, column.start] * column.scale + column.mean
-            with np.errstate(all="ignore"):
-                rounded = np.round(z / step) * step
-            F[:, column.start] = np.where(np.isfinite(rounded), rounded, z)
-    return F

@@ -1,5 +1,6 @@
 """Single examples: their names, their scores, and the removal of extreme examples."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,10 +23,10 @@ _NAMED = 5  # examples that are named; the others are counted
 class NamedExamples(NamedTuple):
     """Examples with known targets, named by the number of the row (from 1) or the image file."""
 
-    names: tuple[str, ...]
+    names: Sequence[Any] | Array
     X: Array
     y: Array
-    numbers: tuple[int, ...] = ()  # of rows or image files as read, from 1; those left out count
+    numbers: Array | None = None  # of rows or image files as read, from 1; those left out count
 
     @property
     def rows(self) -> "Examples":
@@ -54,17 +55,18 @@ def read_rows(
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
-        table = drop_unlabeled(read_table(path), target.columns, notes)
+        table = drop_unlabeled(read_table(path, header=schema.header), target.columns, notes)
         X = schema.transform(table.without(target.columns), notes)
-        numbers = tuple((table.positions(np.arange(len(table))) + 1).tolist())
-        return NamedExamples(tuple(map(str, numbers)), X, target.encode(table), numbers)
+        numbers = table.positions(np.arange(len(table))) + 1
+        return NamedExamples(numbers, X, target.encode(table), numbers)
     assert isinstance(schema, ImageSchema)
     images = read_images(path, schema.size, strict, progress, target.classes)
     notes += left_out(images.skipped, path)
     names = tuple(printable(file.relative_to(Path(path))) for file in images.files)
     y = images.y.astype(np.float32 if target.task == "binary" else np.int64)
     all_files = {file: i for i, file in enumerate(image_files(path), 1)}
-    return NamedExamples(names, images.X, y, tuple(all_files[file] for file in images.files))
+    numbers = np.array([all_files[file] for file in images.files], np.int64)
+    return NamedExamples(names, images.X, y, numbers)
 
 
 def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedExamples:
@@ -78,8 +80,8 @@ def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedE
         return rows
     notes.append(_describe_dropped(model, rows, np.flatnonzero(~usable)))
     kept = np.flatnonzero(usable)
-    names = tuple(rows.names[i] for i in kept)
-    numbers = tuple(rows.numbers[i] for i in kept if rows.numbers)
+    names = np.asarray(rows.names)[kept]
+    numbers = None if rows.numbers is None else rows.numbers[kept]
     return NamedExamples(names, rows.X[kept], rows.y[kept], numbers)
 
 
@@ -88,7 +90,7 @@ def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int
     from plainnet.evaluate.feature_spans import feature_spans
 
     one, first = len(dropped) == 1, dropped[0]
-    names = ", ".join(rows.names[i] for i in dropped[:_NAMED])
+    names = ", ".join(str(rows.names[i]) for i in dropped[:_NAMED])
     if len(dropped) > _NAMED:
         names += f" and {len(dropped) - _NAMED:,} more"
     reason = f"{'its' if one else 'their'} values or predictions are too large to evaluate"
@@ -117,7 +119,7 @@ def read_usable(
     """Read examples with known targets, without those that `drop_extremes` drops."""
     rows = read_rows(model, path, strict=strict, progress=progress, notes=notes)
     kept = drop_extremes(model, rows, notes)
-    if not kept.names:
+    if not len(kept.X):
         model.forward(rows.X)  # raises an error that names the extreme number
         raise DataError(f"no row is left: {notes[-1]}")
     return kept
@@ -131,12 +133,12 @@ def drop_extreme_rows(
     if rows is None:
         return data
     numbers = numbers if len(numbers) else np.arange(len(rows.X))
-    named = NamedExamples(tuple(str(i + 1) for i in numbers), *rows)
+    named = NamedExamples(numbers + 1, *rows)
     kept = drop_extremes(model, named, notes)
     if kept is named:
         return data
-    index = np.array([int(name) - 1 for name in kept.names], np.int64)
-    fewer: dict[str, Any] = {part: kept.rows if kept.names else None, f"{part}_rows": index}
+    index = np.asarray(kept.names) - 1
+    fewer: dict[str, Any] = {part: kept.rows if len(index) else None, f"{part}_rows": index}
     return replace(data, notes=notes, **fewer)
 
 

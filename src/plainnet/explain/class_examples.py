@@ -1,6 +1,5 @@
 """Class examples: the pictures of each class that are predicted best and worst."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -50,7 +49,7 @@ def class_examples(
     X: NDArray[np.uint8],
     y: NDArray[Any],
     A: NDArray[Any],
-    numbers: Sequence[int] = (),
+    numbers: NDArray[Any] | None = None,
 ) -> list[ClassExamples]:
     """Choose for each class the most confident correct predictions and mistakes."""
     P = np.column_stack([1 - A[:, 0], A[:, 0]]) if target.task == "binary" else A
@@ -64,7 +63,7 @@ def class_examples(
         return [
             GalleryItem(
                 png_uri(X[i]),
-                numbers[i] if numbers else int(i) + 1,
+                int(i) + 1 if numbers is None else int(numbers[i]),
                 classes[true[i]],
                 classes[predicted[i]],
                 float(probability[i]),

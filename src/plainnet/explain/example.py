@@ -178,7 +178,7 @@ def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
 
 
 def _read_row(schema: TableSchema, target: Target, raw: Any, row: int, label: str | None) -> Sample:
-    table = read_table(raw)
+    table = read_table(raw, header=schema.header)
     _require_row(row, len(table), "row")
     one = table.take(np.array([row - 1]))
     present = [name for name in target.columns if name in table.columns]

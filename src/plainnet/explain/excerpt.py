@@ -24,9 +24,10 @@ def as_json(value: Any, n: int) -> Any:
     return value
 
 
-def numbered(items: Sequence[Any], numbers: Sequence[int]) -> list[dict[str, Any]]:
+def numbered(items: Sequence[Any], numbers: Array | None) -> list[dict[str, Any]]:
     """Return named tuples as JSON values, with the rows as ``--row`` counts them."""
-    return [{**one._asdict(), "row": numbers[one.row]} for one in items]
+    rows = (one.row + 1 if numbers is None else int(numbers[one.row]) for one in items)
+    return [{**one._asdict(), "row": row} for one, row in zip(items, rows, strict=True)]
 
 
 def excerpt(values: Array, n: int) -> list[tuple[int, ...]]:

@@ -13,6 +13,7 @@ from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
 from plainnet.explain.mistakes import Mistake, confident_mistakes
 from plainnet.model import Model
+from plainnet.nn.parameters import Array
 
 
 @final
@@ -24,7 +25,7 @@ class GlobalExplanation:
     wrong: int | None  # rows with a wrong label; None for a regression
     importances: tuple[Importance, ...]  # of columns or image tiles, the most important first
     mistakes: tuple[Mistake, ...]  # the most confident first
-    numbers: tuple[int, ...]  # of the rows, as ``--row`` counts them
+    numbers: Array | None  # of the rows, as ``--row`` counts them
     gallery: Pixels | None  # the images of the mistakes; None for tables
     classes: tuple[ClassExamples, ...]  # the pictures of each class; empty for tables
     weights: Pixels | None  # the weights of the first layer as images; None for tables
@@ -61,7 +62,7 @@ def explain_model(
         wrong,
         tuple(importance(model, rows, repeats=repeats, seed=seed)),
         tuple(mistakes),
-        rows.numbers or tuple(range(1, len(rows.X) + 1)),
+        rows.numbers,
         rows.X[[one.row for one in mistakes]] if images and mistakes else None,
         tuple(classes),
         first_weights(model),

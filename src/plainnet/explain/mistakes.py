@@ -40,7 +40,7 @@ def confident_mistakes(model: Model, rows: NamedExamples, n: int = 10) -> list[M
     return [
         Mistake(
             int(i),
-            rows.names[i],
+            str(rows.names[i]),
             describe_prediction(target, A[i]),
             describe_target(target, rows.y[i : i + 1]),
             None if target.task == "regression" else float(rank[i]),

@@ -45,7 +45,7 @@ def nearest(model: Model, x: Array, rows: NamedExamples, n: int = 5) -> list[Nei
     return [
         Neighbor(
             int(i),
-            rows.names[i],
+            str(rows.names[i]),
             float(distance[i]),
             float(input_distance[i]),
             describe_prediction(model.target, A[i]),

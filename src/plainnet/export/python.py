@@ -59,6 +59,7 @@ def to_python(model: Model) -> str:
         "dtype": model.net.dtype.name,
         "batch": model.net.batch_rows,
         "constants": [*_target_constants(target), *_input_constants(model)],
+        "header": not isinstance(model.schema, TableSchema) or model.schema.header,
         "calls": [(_call(functions, spec), _sizes(spec)) for spec in layers],
         "layers": _pieces("layers", {functions[spec.kind] for spec in layers}),
         "kinds": kinds,
@@ -74,7 +75,8 @@ def to_python(model: Model) -> str:
     # Rendered twice: the first result shows which modules the code needs.
     code = _template().render(context, imports=())
     used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
-    needed = [line for line in _IMPORTS if not used.isdisjoint(_imported(line))]
+    imported = {line: line.partition("import ")[2].split(", ") for line in _IMPORTS}
+    needed = [line for line, names in imported.items() if not used.isdisjoint(names)]
     return _template().render(context, imports=needed)
 
 
@@ -176,13 +178,6 @@ def _pieces(file: str, wanted: Iterable[str]) -> str:
 def _assigned(node: ast.stmt) -> str:
     """Return the constant that a statement assigns."""
     return next(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-
-
-def _imported(statement: str) -> list[str]:
-    """Return the names that a statement imports."""
-    imported = ast.parse(statement).body[0]
-    assert isinstance(imported, ast.Import | ast.ImportFrom)
-    return [alias.name for alias in imported.names]
 
 
 @cache

@@ -20,45 +20,60 @@ class Bin(NamedTuple):
     observed: float  # the share of positives
 
 
-def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return false and true positive rates over all thresholds, and the thresholds."""
-    true, false, threshold = _counts(y_true, score)
-    return false / false[-1], true / true[-1], threshold
+class Thresholds(NamedTuple):
+    """The true and false positives at each threshold, from no positive prediction to all."""
 
+    true: Floats
+    false: Floats
+    threshold: Floats  # descending from infinity
 
-def pr_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return precision and recall over all thresholds, and the thresholds."""
-    true, false, threshold = _counts(y_true, score)
-    return true[1:] / (true[1:] + false[1:]), true[1:] / true[-1], threshold[1:]
+    @classmethod
+    def of(cls, y_true: ArrayLike, score: ArrayLike) -> "Thresholds":
+        """Count over all thresholds."""
+        y, s = np.asarray(y_true).astype(bool), np.asarray(score, np.float64)
+        if y.shape != s.shape or y.ndim != 1:
+            raise DataError(f"labels and scores must be (m,) each, got {y.shape} and {s.shape}")
+        if y.all() or not y.any():
+            raise DataError(
+                "a curve over thresholds needs both positives and negatives among its rows"
+            )
+        order = np.argsort(-s)
+        y, s = y[order], s[order]
+        ends = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)
+        true, false = (np.append(0.0, np.cumsum(some)[ends]) for some in (y, ~y))
+        return cls(true, false, np.append(np.inf, s[ends]))
 
+    def roc_curve(self) -> tuple[Floats, Floats]:
+        """Return false and true positive rates over all thresholds."""
+        return self.false / self.false[-1], self.true / self.true[-1]
 
-def average_precision(y_true: ArrayLike, score: ArrayLike) -> float:
-    """Return the sum of precision times gain of recall: the area below the steps of `pr_curve`."""
-    precision, recall, _ = pr_curve(y_true, score)
-    return float(np.sum(precision * np.diff(recall, prepend=0.0)))
+    def pr_curve(self) -> tuple[Floats, Floats]:
+        """Return recall and precision over all thresholds but infinity."""
+        true = self.true[1:]
+        return true / true[-1], true / (true + self.false[1:])
 
+    def average_precision(self) -> float:
+        """Return the sum of precision times gain of recall: the area below steps of `pr_curve`."""
+        recall, precision = self.pr_curve()
+        return float(np.sum(precision * np.diff(recall, prepend=0.0)))
 
-def best_f1(y_true: ArrayLike, score: ArrayLike) -> tuple[float, float]:
-    """Return the threshold with the highest F1 on these rows, and that F1."""
-    true, false, threshold = _counts(y_true, score)
-    f1 = 2 * true / (true + false + true[-1])
-    i = int(f1.argmax())
-    return _shortest(threshold, i), float(f1[i])
+    def best_f1(self) -> tuple[float, float]:
+        """Return the threshold with the highest F1 on these rows, and that F1."""
+        f1 = 2 * self.true / (self.true + self.false + self.true[-1])
+        i = int(f1.argmax())
+        return _shortest(self.threshold, i), float(f1[i])
 
-
-def cheapest(
-    y_true: ArrayLike, score: ArrayLike, false_positive: float, false_negative: float
-) -> tuple[float, float]:
-    """Return the threshold with the lowest cost of mistakes on these rows, and the cost per row."""
-    if not (0 <= false_positive < np.inf and 0 <= false_negative < np.inf):
-        raise DataError(
-            f"costs of mistakes are finite and at least 0, got {false_positive} of a false "
-            f"positive and {false_negative} of a false negative"
-        )
-    true, false, threshold = _counts(y_true, score)
-    cost = (false * false_positive + (true[-1] - true) * false_negative) / (true[-1] + false[-1])
-    i = int(cost.argmin())
-    return _shortest(threshold, i), float(cost[i])
+    def cheapest(self, false_positive: float, false_negative: float) -> tuple[float, float]:
+        """Return the threshold with the lowest cost of mistakes, and the cost per row."""
+        if not (0 <= false_positive < np.inf and 0 <= false_negative < np.inf):
+            raise DataError(
+                f"costs of mistakes are finite and at least 0, got {false_positive} of a false "
+                f"positive and {false_negative} of a false negative"
+            )
+        missed = self.true[-1] - self.true
+        cost = self.false * false_positive + missed * false_negative
+        i = int(cost.argmin())
+        return _shortest(self.threshold, i), float(cost[i] / (self.true[-1] + self.false[-1]))
 
 
 def brier(y_true: ArrayLike, A: ArrayLike) -> float:
@@ -113,18 +128,3 @@ def _shortest(scores: Floats, i: int) -> float:
         if low < number <= high:
             return number
     return high
-
-
-def _counts(y_true: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return true and false positives and thresholds, from no positive prediction to all."""
-    y, s = np.asarray(y_true).astype(bool), np.asarray(score, np.float64)
-    if y.shape != s.shape or y.ndim != 1:
-        raise DataError(f"labels and scores must be (m,) each, got {y.shape} and {s.shape}")
-    if y.all() or not y.any():
-        raise DataError("a curve over thresholds needs both positives and negatives among its rows")
-    order = np.argsort(-s, kind="stable")
-    y, s = y[order], s[order]
-    ends = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)
-    true = np.append(0.0, np.cumsum(y)[ends])
-    false = np.append(0.0, np.cumsum(~y)[ends])
-    return true, false, np.append(np.inf, s[ends])

@@ -254,7 +254,7 @@ def _check_values(task: str, y: NDArray[Any], A: Floats) -> None:
         bad, wanted = ~(np.abs(y.astype(np.float64)) <= _LARGEST), numbers
     else:
         highest = A.shape[1] - 1 if task == "multiclass" else 1
-        bad = ~np.isin(y, np.arange(highest + 1))
+        bad = ~((y >= 0) & (y <= highest) & (y == np.floor(y)))
         wanted = f"whole numbers from 0 to {highest}"
     if bad.any():
         where = tuple(np.argwhere(bad)[0])

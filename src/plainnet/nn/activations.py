@@ -38,7 +38,6 @@ class Activation(Layer):
     @final
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        self.specs = []
         return in_shape
 
 
@@ -112,7 +111,7 @@ class LeakyReLU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, alpha X), as alpha < 1."""
-        Y: Array = np.maximum(X, self.alpha * X)
+        Y = np.maximum(X, self.alpha * X)
         self.Y = Y
         return Y
 
@@ -156,7 +155,7 @@ class ELU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + alpha (e^min(X, 0) - 1)."""
-        Y: Array = np.expm1(np.minimum(X, 0))
+        Y = np.expm1(np.minimum(X, 0))
         Y *= self.alpha
         Y += np.maximum(X, 0)
         self.Y = Y
@@ -195,15 +194,13 @@ class GELU(Activation):
         x = X.clip(-10, 10)  # so that X^3 is finite
         T = np.tanh(_GELU_SCALE * (x + _GELU_CUBE * x * x * x))
         self.X, self.T = x, T
-        Y: Array = 0.5 * X * (1 + T)
-        return Y
+        return 0.5 * X * (1 + T)
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY ((1 + T) + X (1 - T^2) u') / 2, u' = sqrt(2/pi) (1 + 3 * 0.044715 X^2)."""
         X, T = self.X, self.T
         du = _GELU_SCALE * (1 + 3 * _GELU_CUBE * X * X)
-        dX: Array = 0.5 * dY * (1 + T + X * (1 - T * T) * du)
-        return dX
+        return 0.5 * dY * (1 + T + X * (1 - T * T) * du)
 
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
@@ -236,8 +233,7 @@ class SiLU(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY S (1 + X (1 - S))."""
-        dX: Array = dY * self.S * (1 + self.X * (1 - self.S))
-        return dX
+        return dY * self.S * (1 + self.X * (1 - self.S))
 
 
 @_register("tanh")
@@ -260,14 +256,13 @@ class Tanh(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = tanh(X)."""
-        Y: Array = np.tanh(X)
+        Y = np.tanh(X)
         self.Y = Y
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY (1 - Y^2)."""
-        dX: Array = dY * (1 - self.Y * self.Y)
-        return dX
+        return dY * (1 - self.Y * self.Y)
 
 
 @_register("sigmoid")
@@ -296,8 +291,7 @@ class Sigmoid(Activation):
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY Y (1 - Y)."""
-        dX: Array = dY * self.Y * (1 - self.Y)
-        return dX
+        return dY * self.Y * (1 - self.Y)
 
 
 @_register("softplus")
@@ -321,8 +315,7 @@ class Softplus(Activation):
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0) + log(1 + e^-|X|), which cannot overflow."""
         self.X = X
-        Y: Array = np.maximum(X, 0) + np.log1p(np.exp(-np.abs(X)))
-        return Y
+        return np.maximum(X, 0) + np.log1p(np.exp(-np.abs(X)))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY sigmoid(X)."""
@@ -358,7 +351,7 @@ class Identity(Activation):
 
 def sigmoid(X: Array) -> Array:
     """1 / (1 + e^-x), without overflow: (1 + tanh(x/2)) / 2."""
-    Y: Array = np.tanh(0.5 * X)
+    Y = np.tanh(0.5 * X)
     Y += 1
     Y *= 0.5
     return Y

@@ -181,7 +181,7 @@ class _Pool(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return the number of squares and the channels; the input must be a picture."""
         require_picture(self, in_shape)
-        self.specs, self.in_shape = [], in_shape
+        self.in_shape = in_shape
         return (*windows_per_side(self, in_shape[:2], self.size), in_shape[2])
 
 
@@ -307,13 +307,12 @@ class GlobalAveragePool2D(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return (channels,); the input must be a picture."""
         require_picture(self, in_shape)
-        self.specs, self.in_shape = [], in_shape
+        self.in_shape = in_shape
         return in_shape[2:]
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = mean of X over its pixels."""
-        Y: Array = X.mean(axis=(1, 2))
-        return Y
+        return X.mean(axis=(1, 2))
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY / pixels, for every pixel."""

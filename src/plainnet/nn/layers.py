@@ -46,8 +46,9 @@ class Layer(ABC):
         PyTorch's names of the parameters, in order; then of counts that only PyTorch has.
     name : str
         Given by the network, such as ``dense2``.
-    specs : list of ParameterSpec
-        Set by ``build``; each becomes an attribute (``W``), and its gradient another (``dW``).
+    specs : sequence of ParameterSpec
+        Set by ``build``, empty by default; each becomes an attribute (``W``), and its gradient
+        another (``dW``).
     out_shape : tuple of int
         The shape of one sample of the output, without the rows.
     rng : numpy.random.Generator
@@ -87,7 +88,7 @@ class Layer(ABC):
     gradient_formulas: ClassVar[tuple[str, ...]] = ()
     torch_names: ClassVar[tuple[str, ...]] = ()
     name: str
-    specs: list[ParameterSpec]
+    specs: Sequence[ParameterSpec] = ()
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
@@ -271,7 +272,7 @@ class Dense(Layer):
     def forward(self, X: Array, train: bool) -> Array:
         """Z = X W^T + b."""
         self.X = X
-        Z: Array = X.dot(self.W.T)
+        Z = X.dot(self.W.T)
         Z += self.b
         return Z
 
@@ -319,7 +320,6 @@ class Dropout(Layer):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        self.specs = []
         return in_shape
 
     def forward(self, X: Array, train: bool) -> Array:
@@ -355,7 +355,6 @@ class Flatten(Layer):
 
     def build(self, in_shape: Shape) -> Shape:
         """Return the shape of one flat row."""
-        self.specs = []
         self.in_shape = in_shape
         return (math.prod(in_shape),)
 

@@ -299,8 +299,7 @@ def losses_for(task: str) -> tuple[type[Loss], ...]:
 
 def is_positive(A: Array) -> Array:
     """Return which probabilities are above 1/2; at 1/2, argmax chooses the first class too."""
-    above: Array = A > 0.5
-    return above
+    return A > 0.5
 
 
 class _CrossEntropy(Loss):
@@ -361,8 +360,7 @@ class BinaryCrossEntropy(_CrossEntropy):
     def predictions(self, Z: ArrayLike) -> Array:
         """Return probabilities, sigmoid(Z) = e^min(Z, 0) / (1 + e^-|Z|)."""
         Z = _logits(self, Z)
-        A: Array = np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
-        return A
+        return np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
 
     def encode(self, y: ArrayLike, n_out: int, dtype: DTypeLike = np.float32) -> Array:
         """Return targets as (m, n_out); they must lie between 0 and 1.
@@ -382,8 +380,7 @@ class BinaryCrossEntropy(_CrossEntropy):
 
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return for which outputs the prediction is correct."""
-        hits: Array = is_positive(self.predictions(Z)) == is_positive(y)
-        return hits
+        return is_positive(self.predictions(Z)) == is_positive(y)
 
 
 @register(LOSSES)
@@ -489,8 +486,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return for which rows the prediction is correct."""
-        hits: Array = Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y)
-        return hits
+        return Z.argmax(axis=1) == (y.argmax(axis=1) if y.ndim == 2 else y)
 
 
 class _Regression(Loss):
@@ -513,8 +509,7 @@ class _Regression(Loss):
     @final
     def metric_values(self, Z: Array, y: Array) -> Array:
         """Return absolute errors."""
-        errors: Array = np.abs(Z - y)
-        return errors
+        return np.abs(Z - y)
 
 
 @register(LOSSES)

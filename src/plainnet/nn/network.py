@@ -228,7 +228,7 @@ class Sequential:
         return self._propagate(self.validate_input(X), train)
 
     def _propagate(self, rows: Array, train: bool = False) -> Array:
-        Y = rows.astype(self.dtype, copy=False)
+        Y = rows if rows.dtype == self.dtype else rows.astype(self.dtype)
         for layer in self.layers:
             Y = layer.forward(Y, train)
         return Y

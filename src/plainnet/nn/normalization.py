@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import ClassVar, final
 
 import numpy as np
@@ -26,9 +24,7 @@ class _Normalization(Layer):
     dbeta: Array
     Xhat: Array
 
-    running: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {}
-    )  # the initializers of the running statistics
+    running: ClassVar[tuple[tuple[str, str], ...]] = ()  # statistics and their initializers
 
     @final
     def build(self, in_shape: Shape) -> Shape:
@@ -37,7 +33,7 @@ class _Normalization(Layer):
         self.specs = [
             ParameterSpec("gamma", n, "bias", "ones"),
             ParameterSpec("beta", n, "bias", "zeros"),
-            *(ParameterSpec(name, n, "state", init) for name, init in self.running.items()),
+            *(ParameterSpec(name, n, "state", init) for name, init in self.running),
         ]
         return in_shape
 
@@ -92,7 +88,7 @@ class BatchNorm(_Normalization):
     formula = "Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)"
     gradient_formulas = (*_GRADIENTS, "dX = gamma / std dY")
     torch_names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    running = MappingProxyType({"running_mean": "zeros", "running_var": "ones"})
+    running = (("running_mean", "zeros"), ("running_var", "ones"))
     running_mean: Array
     running_var: Array
 
@@ -125,11 +121,10 @@ class BatchNorm(_Normalization):
         self._write_gradients(dY)
         if not need_dX:
             return None
-        if self.train:  # the running mean and variance do not depend on X
+        if self.train:  # else mean and variance do not depend on X
             m = dY.size // dY.shape[-1]
             dY = dY - self.dbeta / m - self.Xhat * (self.dgamma / m)
-        dX: Array = dY * (self.gamma / self.std)
-        return dX
+        return dY * (self.gamma / self.std)
 
 
 @register(LAYERS)
@@ -184,7 +179,4 @@ class LayerNorm(_Normalization):
             return None
         dXhat = self.gamma * dY
         along = (dXhat * self.Xhat).mean(axis=-1, keepdims=True)
-        dX: Array = dXhat - dXhat.mean(axis=-1, keepdims=True)
-        dX -= self.Xhat * along
-        dX /= self.std
-        return dX
+        return (dXhat - dXhat.mean(axis=-1, keepdims=True) - self.Xhat * along) / self.std

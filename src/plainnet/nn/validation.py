@@ -12,8 +12,8 @@ from plainnet.errors import PlainnetError
 
 def as_array(values: ArrayLike) -> NDArray[Any]:
     """Return values as an array; an array of another type (CuPy) stays what it is."""
-    protocol = getattr(values, "__array_function__", None)
-    if protocol is None or isinstance(values, np.ndarray):
+    marks = (getattr(values, name, None) for name in ("__array_function__", "shape"))
+    if isinstance(values, np.ndarray) or None in marks:
         return np.asarray(values)
     return values  # type: ignore[return-value]
 

@@ -1,14 +1,6 @@
 """Optimizers and learning-rate schedules."""
 
-from plainnet.optim.optimizers import (
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    AdamW,
-    Optimizer,
-    RMSprop,
-    clip_by_norm,
-)
+from plainnet.optim.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, clip_by_norm
 from plainnet.optim.schedules import (
     SCHEDULES,
     Constant,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
 _MATRIX = 12  # classes of a confusion matrix; else only the most frequent confusions are shown
+_SHOWN = 12  # pictures
 _HEADINGS = {
     "verdict": "Summary",
     "findings": "Findings",
@@ -52,7 +53,7 @@ def report(
     *,
     name: str,
     rows: "Examples | None" = None,
-    numbers: Sequence[int] = (),
+    numbers: Array | None = None,
     source: str = "",
     evaluation: Evaluation | None = None,
     findings: Sequence[Finding] | None = None,
@@ -147,8 +148,9 @@ def _findings(
 
 
 def _gallery(
-    model: Model, rows: "Examples | None", A: Array | None, numbers: Sequence[int]
+    model: Model, rows: "Examples | None", A: Array | None, numbers: Array | None
 ) -> dict[str, Any] | None:
+    """Return the first layer's weights, and examples of each class if there are rows."""
     if model.transform is None:
         return None
     classes = []

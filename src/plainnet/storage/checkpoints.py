@@ -264,13 +264,13 @@ def check_header(header: Mapping[str, Any]) -> None:
     if len(written_with) > 200 or not written_with.isprintable():
         raise ModelFileError(f"its platform should be a short text, not {shortened(written_with)}")
     fields.part("attached")
-    if not fields.null("every"):
+    if fields.typed("every", float | None) is not None:
         fields.number("every", positive=True)
     metadata = fields.part("metadata")
     metadata.only("epoch", "batch", "step", "best", "threads", "order", "masks")
     epoch, _, _ = metadata.whole("epoch", 1), metadata.whole("batch"), metadata.whole("step")
     metadata.whole("threads", 1)
-    if not metadata.null("best"):
+    if metadata.typed("best", int | None) is not None:
         metadata.whole("best", 1, epoch - 1)
     for name in ("order", "masks"):
         _check_generator(metadata.part(name))

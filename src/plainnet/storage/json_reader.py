@@ -95,10 +95,6 @@ class JsonReader:
             raise self.wrong(key, "a path", text)
         return path
 
-    def null(self, key: str) -> bool:
-        """Return whether field `key` holds null."""
-        return self._get(key) is None
-
     def number(self, key: str, positive: bool = False) -> float:
         """Return the finite number of field `key`, above zero where `positive`."""
         return self._number(key, self._get(key), positive)
@@ -122,10 +118,6 @@ class JsonReader:
     def part(self, key: str) -> "JsonReader":
         """Return the object of field `key`."""
         return JsonReader(self._get(key), f"{key!r} of {self.where}")
-
-    def flag(self, key: str) -> bool:
-        """Return the true or false of field `key`."""
-        return bool(self.typed(key, bool))
 
     def rows(self, key: str, width: int) -> list[tuple[float, ...]]:
         """Return the list of rows of field `key`, each of `width` finite numbers."""

@@ -49,12 +49,7 @@ def fit_data(
 
 
 def _checked_rows(
-    net: Sequential,
-    loss: Loss,
-    X: ArrayLike,
-    y: ArrayLike,
-    transform: Transform | None,
-    name: str,
+    net: Sequential, loss: Loss, X: ArrayLike, y: ArrayLike, transform: Transform | None, name: str
 ) -> tuple[Array, Array]:
     """Check rows against targets and network."""
     rows = np.asarray(X, like=net.params.theta)

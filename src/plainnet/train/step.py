@@ -18,12 +18,7 @@ class TrainStep:
     """One step: forward, loss, backward, penalty, clipping, optimizer."""
 
     def __init__(
-        self,
-        net: Sequential,
-        loss: Loss,
-        optimizer: Optimizer,
-        l2: float,
-        clip_norm: float | None,
+        self, net: Sequential, loss: Loss, optimizer: Optimizer, l2: float, clip_norm: float | None
     ) -> None:
         self.net, self.loss, self.l2, self.clip_norm = net, loss, float(l2), clip_norm
         self.optimizer = copy.deepcopy(optimizer)

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,31 @@ def test_predictions_to_a_file(cli: Cli, trained: Path, survey: Path, tmp_path: 
     outcome = cli("predict", trained, survey, "--out", "predictions.csv")
     assert outcome.out == "Saved: 150 predictions in predictions.csv\n"
     assert (tmp_path / "predictions.csv").read_text() == piped
+
+
+def test_file_without_column_names(cli: Cli, tmp_path: Path) -> None:
+    frame = introverts(150)
+    frame.to_csv("named.csv", index=False)
+    frame.to_csv("bare.csv", index=False, header=False)
+    (tmp_path / "numbers.csv").write_text("1,5,a\n2,3,b\n3,9,a\n1,8,b\n" * 9)
+    assert "give --no-header" in cli("train", "numbers.csv").err
+    train = ("--epochs 5 --no-fingerprints --out",)
+    assert cli("train", "named.csv", *train, "named.safetensors").code == 0
+    assert cli("train", "bare.csv", "--no-header", *train, "bare.safetensors").code == 0
+    assert "x7" in cli("summary", "bare.safetensors").out
+    cli("export", "bare.safetensors", "--python", "bare.py")
+    named, bare, script = (
+        cli("predict", "named.safetensors", "named.csv").out,
+        cli("predict", "bare.safetensors", "bare.csv").out,
+        subprocess.run([sys.executable, "bare.py", "bare.csv"], capture_output=True, text=True),
+    )
+    assert bare == named
+    assert len(bare.splitlines()) == 151
+    labels = [row["prediction"] for row in csv.DictReader(io.StringIO(bare))]
+    assert [row["prediction"] for row in csv.DictReader(io.StringIO(script.stdout))] == labels
+    for command in ("evaluate", "explain"):
+        assert cli(command, "bare.safetensors", "bare.csv").code == 0
+        assert cli(command, "bare.safetensors", "named.csv").code == 2
 
 
 FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"

@@ -1,14 +1,10 @@
 """Linear baselines satisfy independent optimality conditions."""
 
-import itertools
-import signal
-
 import numpy as np
 import pytest
 
 from plainnet.evaluate.baselines import regression
 from plainnet.evaluate.baselines.regression import fit_regression
-from plainnet.train.step import TrainStep
 
 
 def test_least_squares_matches_numpy():
@@ -77,12 +73,15 @@ def test_several_classes_and_labels_are_learned():
     assert ((net.predict_logits(X) > 0) == labels).mean() > 0.98
 
 
-def test_large_data_is_processed_in_blocks(monkeypatch):
-    monkeypatch.setattr(regression, "_WORK", 0)
-    X = np.random.default_rng(4).standard_normal((2000, 3)).astype(np.float32)
-    y = (X[:, 0] > 0).astype(np.float32)
-    net = fit_regression("binary", X, y, 1)
-    assert ((net.predict_logits(X)[:, 0] > 0) == y).mean() > 0.97
+def test_images_are_transformed_in_blocks(monkeypatch):
+    X = np.random.default_rng(4).standard_normal((200, 3)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.float32)
+    nets = []
+    for cells, block in ((10**8, 200), (0, 64)):
+        monkeypatch.setattr(regression, "_CELLS", cells)
+        monkeypatch.setattr(regression, "_BLOCK", block)
+        nets.append(fit_regression("binary", X, y, 1, lambda rows: rows))
+    np.testing.assert_allclose(*(net.params.theta for net in nets), atol=1e-3)
 
 
 def test_baselines_are_deterministic():
@@ -92,18 +91,13 @@ def test_baselines_are_deterministic():
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("work", [10**18, 0])  # full batches, mini-batches
-def test_ctrl_c_leaves_no_partial_baseline(monkeypatch, work):
-    monkeypatch.setattr(regression, "_WORK", work)
-    steps = itertools.count()
-
-    def press(self, X, y, weight):
-        if next(steps) == 1:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, X, y, weight)
-
-    step = TrainStep.step
-    monkeypatch.setattr(TrainStep, "step", press)
-    X = np.random.default_rng(0).standard_normal((300, 2)).astype(np.float32)
-    with pytest.raises(KeyboardInterrupt):
-        fit_regression("binary", X, (X[:, 0] > 0).astype(np.float32), 1)
+def test_logistic_regression_of_large_data_matches_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((5000, 6)) @ rng.standard_normal((6, 6))
+    y = (X[:, 0] + X[:, 1] + 2 * rng.standard_normal(5000) > 1).astype(np.float32)
+    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)
+    net = fit_regression("binary", X, y, 1)
+    other = linear_model.LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(net.params.views["dense1.W"], other.coef_, atol=0.01)
+    np.testing.assert_allclose(net.params.views["dense1.b"], other.intercept_, atol=0.01)

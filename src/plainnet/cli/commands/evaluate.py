@@ -77,8 +77,7 @@ def evaluate(
             f"--costs needs a model of two classes, and this is a {trained.target.task} task"
         )
     examples, notes = read_examples(trained, path, strict=strict)
-    rows = examples.rows
-    evaluation = evaluate_model(trained, rows, costs=costs)
+    evaluation = evaluate_model(trained, examples.rows, costs=costs)
     console = output()
     if json:
         print_json(evaluation.to_json())
@@ -88,17 +87,7 @@ def evaluate(
     if report is not None:
         from plainnet.cli.commands.report import write_report
 
-        write_report(
-            console,
-            report,
-            trained,
-            model.name,
-            rows,
-            path,
-            numbers=examples.numbers,
-            evaluation=evaluation,
-            notes=notes,
-        )
+        write_report(console, report, trained, model.name, examples, path, evaluation, notes)
 
 
 def show_evaluation(

@@ -17,8 +17,10 @@ from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import read_examples
 from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
+from plainnet.evaluate.per_example import NamedExamples
 from plainnet.evaluate.training_record import FOREIGN
 from plainnet.model import Model
+from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -45,12 +47,10 @@ def report(
     require_output(out, model, *([] if path is None else [path]))
     trained = Model.load(model)
     require_images(trained, strict)
-    rows, notes, numbers = None, list[str](), tuple[int, ...]()
+    examples, notes = None, list[str]()
     if path is not None:
         examples, notes = read_examples(trained, path, strict=strict)
-        rows, numbers = examples.rows, examples.numbers
-    console = output()
-    write_report(console, out, trained, model.name, rows, path, numbers=numbers, notes=notes)
+    write_report(output(), out, trained, model.name, examples, path, notes=notes)
 
 
 def write_report(
@@ -58,10 +58,8 @@ def write_report(
     out: Path,
     model: Model,
     name: str,
-    rows: "Examples | None",
+    rows: "Examples | NamedExamples | None",
     path: Path | None = None,
-    *,
-    numbers: Sequence[int] = (),
     evaluation: Evaluation | None = None,
     notes: Sequence[str] = (),
 ) -> None:
@@ -69,6 +67,9 @@ def write_report(
     from plainnet.diagnose.watch import examine_model
     from plainnet.report.report import report
 
+    numbers: Array | None = None
+    if isinstance(rows, NamedExamples):
+        numbers, rows = rows.numbers, rows.rows
     text = report(
         model,
         name=name,

@@ -2,13 +2,13 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
-from plainnet.data.splits import duplicate_groups
 from plainnet.diagnose.activations import evenly_spaced
 from plainnet.diagnose.snapshot import MOST_COLUMNS, TrainingSnapshot, name_of
-from plainnet.evaluate.checks import repeated_rows
+from plainnet.evaluate.checks import repeated_rows, sampled_rows
 from plainnet.evaluate.duplicates import contradictions, count_copies
 from plainnet.evaluate.finding import Finding
 from plainnet.formatting import count, percent
@@ -99,7 +99,7 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     n = X.shape[1]
     if n > MOST_COLUMNS:
         return
-    same = (X[0] == X).all(axis=0)
+    same = X.min(axis=0) == X.max(axis=0)
     constant, varying = np.flatnonzero(same), np.flatnonzero(~same)
     if len(constant):
         yield Finding(
@@ -113,9 +113,9 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         )
     if not len(varying):
         return
-    groups = duplicate_groups(np.ascontiguousarray(X[:, varying].T))
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    original = varying[first[group]]  # of each column the first that equals it
+    some, first = snapshot.compared[0].reshape(-1, n), dict[bytes, int]()
+    digests = ((j, blake2b((some[:, j] + 0).tobytes()).digest()) for j in varying.tolist())
+    original = np.array([first.setdefault(digest, j) for j, digest in digests])
     copies = varying[original != varying]
     if len(copies):
         yield Finding(
@@ -163,7 +163,7 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             "Accuracy is misleading here: see recall, precision and F1 of the rare class.",
             "--class-weight balanced",
         )
-    clash = contradictions(np.asarray(snapshot.X), labels)
+    clash = contradictions(*snapshot.compared)
     if clash.rows:
         yield Finding(
             "contradictory labels",
@@ -178,8 +178,9 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for rows that repeat an earlier one."""
-    copies = count_copies(np.asarray(snapshot.X), snapshot.schema)
+    copies = count_copies(snapshot.compared[0], snapshot.schema)
     yield from repeated_rows(snapshot.images, copies, len(snapshot.X), training=True)
+    yield from sampled_rows(snapshot.images, len(snapshot.X))
 
 
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:

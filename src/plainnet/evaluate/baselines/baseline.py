@@ -16,6 +16,7 @@ from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.baselines.colors import COLOR_NAMES, color_statistics
 from plainnet.evaluate.baselines.one_rule import Rule, fit_rules
 from plainnet.evaluate.baselines.regression import fit_regression
+from plainnet.evaluate.duplicates import MOST_ROWS
 from plainnet.evaluate.feature_spans import FeatureSpan, feature_spans
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive, losses_for
@@ -138,10 +139,13 @@ class RegressionBaseline(Baseline):
 
 
 def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list[Baseline]:
-    """Fit all baselines of a task to the training rows; nothing is drawn at random."""
+    """Fit all baselines of a task to the training rows, or to a sample drawn with a fixed seed."""
     (X, y), task, n_out = train, target.task, target.n_out
     images = _image_schema(schema)
     baselines: list[Baseline] = [ConstantBaseline(mean_target(task, y, n_out))]
+    if len(X) > MOST_ROWS:
+        some = np.random.default_rng(0).choice(len(X), MOST_ROWS, replace=False, shuffle=False)
+        X, y = X[np.sort(some)], y[np.sort(some)]
     with limited_threads(1):
         F = X if images is None else color_statistics(X)
         if task != "regression":

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.feature_spans import FeatureSpan
+from plainnet.evaluate.row_hashes import distinct
 from plainnet.storage.json_reader import JsonReader, damaged
 
 Array = NDArray[Any]
@@ -141,7 +142,7 @@ def _cuts(span: FeatureSpan, F: Array, y: NDArray[np.int64], n_classes: int) -> 
     """Find the cuts of a number with which most rows are right, one class for each interval."""
     known = slice(None) if not span.missing else F[:, span.stop - 1] < 0.5
     x, labels = F[known, span.start], y[known]
-    values = np.unique(x)
+    values = distinct(x)
     if len(values) < 2:
         return ()
     if len(values) > _BINS:

@@ -1,9 +1,11 @@
 """Logistic and linear regression: a network without hidden layers, trained to the end.
 
-A weak baseline flatters the network. So logistic regression uses the largest safe step
-and Nesterov momentum, and linear regression is solved exactly.
+A weak baseline flatters the network. So logistic regression runs until its gradient is almost
+zero, and linear regression is solved exactly.
 """
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,89 +13,117 @@ from numpy.typing import NDArray
 
 from plainnet.nn.losses import losses_for
 from plainnet.nn.network import Sequential, Transform, mlp
-from plainnet.optim.optimizers import SGD, Adam
-from plainnet.optim.schedules import Cosine
-from plainnet.train.fit import fit
 
 Array = NDArray[Any]
-_EPOCHS = 400
+Floats = NDArray[np.float64]
 _PENALTY = 1.0
-_WORK = 6 * 10**9  # multiplications, up to which full batches are used
-_WORK_IN_PARTS = 2 * 10**9
-_BASIS = 1000  # rows, up to which the row space is found in about a second
-_BATCH = 128
-_SAMPLE = 1024  # rows on which the curvature is measured
+_GRADIENT = 1e-4  # largest component at which the minimum is reached
+_STEPS = 400
+_FEWEST_STEPS = 30
+_WORK = 6 * 10**9  # multiplications
+_PAIRS = 10  # of steps and differences of gradients, from which L-BFGS estimates the curvature
+_CELLS = 10**8  # of transformed images, up to which they stay in memory
+_BLOCK = 4096  # images that are transformed at a time
 _RANK_TOLERANCE = 1e-10
 
 
 def fit_regression(
     task: str, X: Array, y: Array, n_out: int, transform: Transform | None = None
 ) -> Sequential:
-    """Train a network without hidden layers from zero weights, without random numbers.
+    """Train a network without hidden layers, without random numbers.
 
-    Classes are learned by gradient descent on the cross-entropy with an L2 penalty of 1/m, which
-    keeps separable classes finite: full batches, Nesterov momentum 0.9 and a step of one by the
-    curvature; wide data in row space; large data in mini-batches with Adam. Numbers are fitted by
-    least squares.
+    Classes are learned by L-BFGS on the cross-entropy of all rows with an L2 penalty of 1/m, which
+    keeps separable classes finite. Numbers are fitted by least squares.
     """
     n = len(transform(X[:1])[0]) if transform is not None else X.shape[1]
     net = mlp(n, (), n_out, init="zeros")
+    W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
     if task == "regression":
-        _least_squares(net, X if transform is None else transform(X), y)
+        W[...], b[...] = _least_squares(X if transform is None else transform(X), y)
         return net
     # Color statistics are not standardized.
     mean: Array = np.zeros(n, np.float32)
     scale: Array = np.ones(n, np.float32)
     if transform is None:
-        mean, scale = X.mean(axis=0), X.std(axis=0)
+        mean = X.mean(axis=0)
+        X = X - mean
+        scale = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))  # squares without a copy
         scale[scale == 0] = 1
-        X = (X - mean) / scale
-    loss, m = losses_for(task)[0](), len(X)
-    if m * n * n_out * 4 * _EPOCHS <= _WORK or (n > m and m <= _BASIS):
-        _fit_in_full(net, X, y, loss, transform)
-    else:
-        epochs = int(np.clip(_WORK_IN_PARTS // (m * n * n_out * 4), 3, 50))
-        rule = Adam(Cosine(0.01, epochs * -(-m // _BATCH)))
-        options: dict[str, Any] = {"batch_size": _BATCH, "transform": transform, "l2": _PENALTY / m}
-        options |= {"row_space": False}
-        _fit(net, X, y, loss=loss, optimizer=rule, epochs=epochs, **options)
-    W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
+        X /= scale
+    cost = _cross_entropy(task, X, y, (n_out, n), transform)
+    steps = int(np.clip(_WORK // (4 * len(X) * W.size), _FEWEST_STEPS, _STEPS))
+    theta = _minimize(cost, np.zeros(W.size + n_out), steps)
+    W[...], b[...] = theta[:-n_out].reshape(W.shape), theta[-n_out:]
     W /= scale
     b -= W @ mean
     return net
 
 
-def _fit_in_full(
-    net: Sequential, X: Array, y: Array, loss: Any, transform: Transform | None
-) -> None:
-    m, rows = len(X), X if transform is None else transform(X)
-    # The second derivative of the loss by z is at most 1/4, and 1/2 for softmax.
-    steepest = {"BinaryCrossEntropy": 0.25 / net.n_out}
-    curvature = steepest.get(type(loss).__name__, 0.5) * _largest_eigenvalue(rows) + _PENALTY / m
-    rule = SGD(1 / curvature, momentum=0.9, nesterov=True)
-    _fit(net, rows, y, loss=loss, optimizer=rule, epochs=_EPOCHS, l2=_PENALTY / m)
+def _cross_entropy(
+    task: str, X: Array, y: Array, shape: tuple[int, int], transform: Transform | None
+) -> Callable[[Floats], tuple[float, Floats]]:
+    """Return the cost and its gradient as a function of the weights followed by the biases."""
+    loss, m, n_out = losses_for(task)[0](), len(X), shape[0]
+    y = loss.encode(y, n_out, np.float32)
+
+    def blocks() -> Iterator[tuple[Array, Array]]:
+        for start in range(0, m, _BLOCK if transform is not None else m):
+            some = slice(start, start + _BLOCK)
+            yield (X, y) if transform is None else (transform(X[some]), y[some])
+
+    kept = list(blocks()) if m * shape[1] <= _CELLS else None
+
+    def cost(theta: Floats) -> tuple[float, Floats]:
+        W, b = theta[:-n_out].reshape(shape), theta[-n_out:]
+        value, dW, db = _PENALTY / m / 2 * float(np.vdot(W, W)), _PENALTY / m * W, np.zeros(n_out)
+        for rows, targets in kept or blocks():
+            mean, dZ = loss(rows @ W.T.astype(np.float32) + b.astype(np.float32), targets)
+            share = len(rows) / m
+            value += share * mean
+            dW, db = dW + share * (dZ.T @ rows), db + share * dZ.sum(axis=0)
+        return value, np.append(dW, db)
+
+    return cost
 
 
-def _fit(net: Sequential, X: Array, y: Array, **options: Any) -> None:
-    """Train to the end; Ctrl-C must not leave a poor baseline, which flatters the network."""
-    if fit(net, X, y, **options).stopped == "interrupted":
-        raise KeyboardInterrupt
+def _minimize(cost: Callable[[Floats], tuple[float, Floats]], theta: Floats, steps: int) -> Floats:
+    """Minimize by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5)."""
+    pairs: deque[tuple[Floats, Floats]] = deque(maxlen=_PAIRS)
+    value, g = cost(theta)
+    for _ in range(steps):
+        if np.abs(g).max() <= _GRADIENT:
+            break
+        direction = _descent(g, pairs)
+        length = 1.0 if pairs else min(1.0, 1 / float(np.linalg.norm(g)))
+        slack = 1e-7 * abs(value)  # rounding of float32
+        while True:
+            s = length * direction
+            new, g_new = cost(theta + s)
+            if new <= value + 1e-4 * float(g @ s) + slack:
+                break
+            length /= 2
+        if s @ (g_new - g) > 0:
+            pairs.append((s, g_new - g))
+        theta, value, g = theta + s, new, g_new
+    return theta
 
 
-def _largest_eigenvalue(X: Array) -> float:
-    """Return the largest eigenvalue of [X 1]^T [X 1] / m, by power iteration on some rows."""
-    some = X[:: -(-len(X) // _SAMPLE)].astype(np.float64)
-    rows = np.column_stack([some, np.ones(len(some))])
-    v = np.abs(rows).sum(axis=0)
-    value = 1.0
-    for _ in range(30):
-        v = rows.T @ (rows @ (v / np.linalg.norm(v))) / len(rows)
-        value = float(np.linalg.norm(v))
-    return value
+def _descent(g: Floats, pairs: deque[tuple[Floats, Floats]]) -> Floats:
+    """Return minus the product of the estimated inverse Hessian and the gradient."""
+    direction, shares = -g, []
+    for s, change in reversed(pairs):
+        shares.append(float(s @ direction) / float(s @ change))
+        direction = direction - shares[-1] * change
+    if pairs:
+        s, change = pairs[-1]
+        direction = direction * (float(s @ change) / float(change @ change))
+    for (s, change), share in zip(pairs, reversed(shares), strict=True):
+        direction = direction + (share - float(change @ direction) / float(s @ change)) * s
+    return direction
 
 
-def _least_squares(net: Sequential, X: Array, y: Array) -> None:
-    """Find the weights of the least squared error, the smallest where several are equal."""
+def _least_squares(X: Array, y: Array) -> tuple[Floats, Floats]:
+    """Find weights and biases of the least squared error, the smallest where several are equal."""
     X64, y64 = X.astype(np.float64), y.reshape(len(X), -1).astype(np.float64)
     mean_x, mean_y = X64.mean(axis=0), y64.mean(axis=0)
     X64 -= mean_x
@@ -104,5 +134,4 @@ def _least_squares(net: Sequential, X: Array, y: Array) -> None:
         kept = max(L[-1], 0.0) * _RANK_TOLERANCE < L
         V = V[:, kept]
         W = ((y64 - mean_y).T @ X64) @ (V / L[kept]) @ V.T
-    net.params.views["dense1.W"][...] = W
-    net.params.views["dense1.b"][...] = mean_y - W @ mean_x
+    return W, mean_y - W @ mean_x
