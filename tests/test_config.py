@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
-from plainnet.config import MLP, OPTIONS, make_optimizer
+from plainnet.build import make_optimizer
+from plainnet.config import MLP, OPTIONS
 from plainnet.data.synthetic import introverts
 from plainnet.estimators.params import NetParams
 from plainnet.optim import OPTIMIZERS, SGD

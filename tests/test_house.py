@@ -24,11 +24,12 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 # means its __init__.
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
-    *("engine", "train", "storage", "data", "model", "option", "config", "metrics", "evaluate"),
-    *("explain", "training", "report", "diagnose", "search", "estimators", "export"),
+    *("engine", "train", "storage", "data", "model", "option", "config", "build"),
+    *("metrics", "evaluate", "explain", "training", "report", "diagnose", "search"),
+    *("estimators", "export"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
-NN += " losses network gradcheck"
+NN += " losses network convnet gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],

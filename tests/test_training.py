@@ -16,7 +16,7 @@ from plainnet import (
     SoftmaxCrossEntropy,
     TrainConfig,
 )
-from plainnet.config import make_loss, make_optimizer, make_schedule
+from plainnet.build import make_loss, make_optimizer, make_schedule
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.training import load, train
 

@@ -1,31 +1,26 @@
 """TrainConfig: every option of a training, declared once; and the objects it describes."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, final
+from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from plainnet.errors import PlainnetError
-from plainnet.nn.losses import Loss, losses_for
-from plainnet.nn.network import Sequential, convnet, mlp
-from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
-from plainnet.optim.schedules import SCHEDULES, Schedule, WarmUp
+from plainnet.optim.optimizers import OPTIMIZERS
+from plainnet.optim.schedules import SCHEDULES
 from plainnet.option import checked, described, option
 from plainnet.storage.json_reader import JsonReader
 
 if TYPE_CHECKING:
     from plainnet.data.privacy import Privacy
-    from plainnet.data.targets import Task
 
 TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
 # The defaults that depend on the network: of a multi-layer perceptron, and of a convolutional one.
 MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
+MLP |= {"augment": ()}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
+CONVNET |= {"augment": ("shift",)}
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
@@ -152,6 +147,11 @@ class TrainConfig:
     label_smoothing: float = _training(
         0.0, "Share of the label that is spread over all classes.", high=1
     )
+    augment: tuple[str, ...] = _training(
+        None,
+        "Random changes of the training pictures: shift, flip, turn, light, or nothing for none.",
+        default_text="none; shift for a convnet",
+    )
     optimizer: str = _training("adam", "Update rule.", choices=OPTIMIZERS)
     lr: float | None = _training(
         None,
@@ -243,155 +243,6 @@ OPTIONS = {field.name: field for field in fields(TrainConfig)}
 TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
     "{attributes}", described(OPTIONS.values())
 )
-
-
-def check(config: TrainConfig) -> None:
-    """Refuse options that contradict each other, before time is spent on reading data."""
-    if config.patience and not config.validation_fraction:
-        raise PlainnetError(
-            "patience needs validation rows: set for example validation_fraction=0.2"
-        )
-    if config.hidden == () and config.activation != TrainConfig.activation:
-        raise PlainnetError(
-            "activation belongs to hidden layers, and there is none: leave it out or set hidden"
-        )
-    if config.task and losses_for(config.task):  # other tasks are refused with the target
-        make_loss(cast("Task", config.task), config)
-    convolves = config.network == "convnet" or _sets_kernels(config)
-    if config.hidden is None and not convolves:
-        config = replace(config, hidden=(1,) * len(config.activation))
-    config = resolved(config, images=convolves)
-    make_network(config, (1, 1, 1) if config.network == "convnet" else 1, 1)
-    make_optimizer(config, 1)
-
-
-def _sets_kernels(config: TrainConfig) -> bool:
-    return (config.channels, config.kernel) != (TrainConfig.channels, TrainConfig.kernel)
-
-
-def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
-    """Fill in the options whose default depends on the data and the network."""
-    network, hidden = config.network, config.hidden
-    if network == "auto":
-        network = "convnet" if images and hidden is None else "mlp"
-    if network == "convnet" and not images:
-        raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
-    if network == "mlp" and hidden is None:
-        hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
-    defaults = CONVNET if network == "convnet" else MLP
-    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
-    return replace(config, network=network, hidden=hidden, **missing)
-
-
-def make_network(
-    config: TrainConfig,
-    n_in: int | tuple[int, ...],
-    n_out: int,
-    seed: np.random.Generator | None = None,
-    dtype: DTypeLike = np.float32,
-) -> Sequential:
-    """Make the untrained network."""
-    config = resolved(config, images=config.network == "convnet")
-    seed = rng(config, 1) if seed is None else seed
-    single = len(config.activation) == 1
-    if config.network == "convnet":
-        if config.hidden is not None or config.layer_norm or not single:
-            raise PlainnetError(
-                "hidden, layer_norm and several activations belong to an mlp, not to a convnet: "
-                "leave them out or set network to mlp"
-            )
-        return convnet(
-            cast("tuple[int, int, int]", n_in),
-            config.channels,
-            config.kernel,
-            n_out,
-            activation=config.activation[0],
-            init=config.init,
-            dropout=config.dropout,
-            seed=seed,
-            dtype=dtype,
-        )
-    if _sets_kernels(config):
-        raise PlainnetError(
-            "channels and kernel belong to a convnet, not to an mlp: leave them out or set network "
-            "to convnet"
-        )
-    if config.hidden == () and (config.dropout or config.batch_norm or config.layer_norm):
-        raise PlainnetError(
-            "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
-            "leave them out or set hidden"
-        )
-    return mlp(
-        math.prod(n_in) if isinstance(n_in, tuple) else n_in,
-        config.hidden or (),
-        n_out,
-        activation=config.activation[0] if single else config.activation,
-        init=config.init,
-        dropout=config.dropout,
-        batch_norm=config.batch_norm,
-        layer_norm=config.layer_norm,
-        seed=seed,
-        dtype=dtype,
-    )
-
-
-def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
-    """Return a number of weights that the network and its state in the row space surely have."""
-    if config.network == "convnet":
-        flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
-        return flat * n_out + sum(a * b for a, b in pairwise((config.kernel**2, *config.channels)))
-    widths = (*(config.hidden or ()), n_out)
-    # in the row space, there are at least as many inputs as units
-    return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))
-
-
-def make_loss(task: "Task", config: TrainConfig) -> Loss:
-    """Make the loss of a task."""
-    if config.class_weight and task not in ("binary", "multiclass"):
-        raise PlainnetError(
-            f"class_weight is about classes, of which a {task} target has none: leave it out"
-        )
-    kinds = {kind.__name__: kind for kind in losses_for(task)}
-    name = config.loss or next(iter(kinds))
-    if name not in kinds:
-        raise PlainnetError(
-            f"loss {name!r} does not fit a {task} target: take {' or '.join(kinds)}"
-        )
-    if "label_smoothing" in kinds[name].options:
-        return kinds[name](label_smoothing=config.label_smoothing)  # type: ignore[call-arg]
-    if config.label_smoothing:
-        raise PlainnetError(f"label smoothing makes no sense for {name}, which has no labels")
-    return kinds[name]()
-
-
-def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
-    """Make the optimizer with its schedule for a training on m rows."""
-    kind, given = OPTIMIZERS[config.optimizer], {}
-    for name in ("momentum", "nesterov", "weight_decay"):
-        value = getattr(config, name)
-        if value == OPTIONS[name].default:
-            continue
-        if name not in kind.options:
-            known = [other for other, one in OPTIMIZERS.items() if name in one.options]
-            hint = "take l2" if name == "weight_decay" else "leave it out"
-            raise PlainnetError(
-                f"{name} is an option of {' and '.join(known)}, not of {config.optimizer}: {hint}"
-            )
-        given[name] = value
-    return kind(make_schedule(config, m), **given)
-
-
-def make_schedule(config: TrainConfig, m: int) -> Schedule:
-    """Make the learning-rate schedule of a training on m rows."""
-    config = resolved(config, images=config.network == "convnet")
-    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
-    if config.warmup >= config.epochs:
-        raise PlainnetError(
-            f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"
-        )
-    steps = (config.epochs - config.warmup) * per_epoch
-    schedule = SCHEDULES[config.schedule](config.learning_rate, steps)
-    return WarmUp(schedule, config.warmup * per_epoch) if config.warmup else schedule
 
 
 def privacy_of(config: TrainConfig) -> "Privacy":

@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.config import (
-    TrainConfig,
-    check,
-    least_weights,
-    make_loss,
-    make_network,
-    make_optimizer,
-    privacy_of,
-    resolved,
-    rng,
-)
+from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
+from plainnet.config import TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
@@ -30,6 +21,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
+from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
 
@@ -228,6 +220,7 @@ def train(
         callbacks=callbacks,
         watch=watch,
         transform=_transform(model, data),
+        augment=augmentation(config.augment),
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )

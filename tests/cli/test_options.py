@@ -57,6 +57,8 @@ PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("strict", (), {"strict": True}),
     ("channels", ("8", "4"), {"channels": (8, 4)}),
     ("kernel", ("5",), {"kernel": 5}),
+    ("augment", ("shift", "flip"), {"augment": ("shift", "flip")}),
+    ("augment", (), {"augment": ()}),
 ]
 Settle = Callable[..., TrainConfig]
 

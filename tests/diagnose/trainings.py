@@ -18,7 +18,8 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.config import TrainConfig, make_loss, make_optimizer, resolved
+from plainnet.build import make_loss, make_optimizer, resolved
+from plainnet.config import TrainConfig
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
 from plainnet.diagnose.doctor import examine

@@ -11,7 +11,7 @@ import pytest
 
 import plainnet.search.search as module
 from plainnet import BinaryCrossEntropy, PlainnetError, TrainConfig, TrainingError, fit
-from plainnet.config import make_optimizer
+from plainnet.build import make_optimizer
 from plainnet.data.dataset import ImageSource, TableSource
 from plainnet.data.splits import fold
 from plainnet.data.synthetic import introverts, pandas_and_bears

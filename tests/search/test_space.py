@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from plainnet import TrainConfig
-from plainnet.config import check
+from plainnet.build import check
 from plainnet.search.space import SEARCHED, Categorical, LogUniform, apply, draw, space_of
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")

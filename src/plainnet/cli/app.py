@@ -27,7 +27,8 @@ model file."""
 
 _EPILOGUE = "Every command takes --help, and --debug to see where an error comes from."
 
-_GREEDY = ("--hidden", "--channels", "--activation")  # options that take all values after them
+# options that take all values after them
+_GREEDY = ("--hidden", "--channels", "--activation", "--augment")
 
 # The module of each command holds its function, and its help as docstring.
 _COMMANDS = (

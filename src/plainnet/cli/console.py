@@ -11,7 +11,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from plainnet.config import TrainConfig, resolved
+from plainnet.build import resolved
+from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.config import OPTIONS, TrainConfig, resolved
+from plainnet.build import resolved
+from plainnet.config import OPTIONS, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
@@ -55,7 +56,7 @@ def _parameter(name: str) -> tuple[str, Any, None]:
         help=option.metadata["help"] + (f" [default: {default}]" if default else ""),
         negative=f"--no-{name}" if option.default is True else "",
         converter=converter,
-        consume_multiple=name in ("hidden", "channels", "activation"),
+        consume_multiple=name in ("hidden", "channels", "activation", "augment"),
     )
     return name, Annotated[kind | None, parameter], None
 

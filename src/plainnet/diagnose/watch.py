@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from plainnet.config import TrainConfig, make_loss, make_optimizer
+from plainnet.build import make_loss, make_optimizer
+from plainnet.config import TrainConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import MLP, OPTIONS, TrainConfig, make_optimizer
+from plainnet.build import make_optimizer
+from plainnet.config import MLP, OPTIONS, TrainConfig
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator

@@ -14,6 +14,7 @@ from plainnet.nn.activations import (
     Tanh,
     activation,
 )
+from plainnet.nn.convnet import convnet
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
@@ -25,7 +26,7 @@ from plainnet.nn.losses import (
     MeanSquaredError,
     SoftmaxCrossEntropy,
 )
-from plainnet.nn.network import Sequential, convnet, mlp
+from plainnet.nn.network import Sequential, mlp
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Parameters, ParameterSpec
 from plainnet.nn.registry import register

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import TrainConfig, check, resolved
+from plainnet.build import check, resolved
+from plainnet.config import TrainConfig
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines

@@ -10,6 +10,7 @@ import numpy as np
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array
+from plainnet.train.augment import Augmentation
 
 Batch = tuple[Array, Array, Array | None]
 
@@ -29,13 +30,16 @@ class Batches:
         batch_size: int | None,
         transform: Transform | None,
         dtype: Any,
+        augment: Augmentation | None = None,
     ) -> None:
         self.m = len(X)
         self.batch_size = self.m if batch_size is None else min(batch_size, self.m)
         self.full = batch_size is None
-        self.transform = transform
+        self.transform, self.augment = transform, augment
         self.dtype = np.dtype(dtype)
-        if self.full or transform is None:  # convert once rather than at every batch
+        if augment is None and (
+            self.full or transform is None
+        ):  # convert once rather than at every batch
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
@@ -48,16 +52,20 @@ class Batches:
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        if self.full:
+        if self.full and self.augment is None:
             yield self.X, self.y, self.weight
             return
-        order = np.asarray(rng.permutation(self.m), like=self.X)
+        order = rng.permutation(self.m) if not self.full else np.arange(self.m)
+        order = np.asarray(order, like=self.X)
+        seeds: Any = [] if self.augment is None else rng.integers(2**63, size=self._n)
         for i in range(done, self._n):
             stop = (i + 1) * self.batch_size if i + 1 < self._n else self.m
             rows = order[i * self.batch_size : stop]
             X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
+            if self.augment is not None:  # a generator per batch, so that any batch can be resumed
+                X = self.augment(X, np.random.default_rng(seeds[i]))
             weight = None if self.weight is None else self.weight[rows]
-            yield prepare(X, self.transform, self.dtype) if self.transform else X, y, weight
+            yield prepare(X, self.transform, self.dtype), y, weight
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

@@ -22,6 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
+from plainnet.train.augment import Augmentation
 from plainnet.train.batches import Batches, prepare
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
@@ -56,6 +57,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     transform: Transform | None = None,
+    augment: Augmentation | None = None,
     row_space: bool = True,
     checkpoints: CheckpointStore | None = None,
     seed: int | np.random.Generator = 0,
@@ -116,6 +118,9 @@ def fit(
         updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
+    augment : callable, optional
+        ``augment(X, rng)`` changes a batch of rows of X at random before ``transform``, while
+        training only; see `plainnet.train.augment.augmentation`.
     row_space : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
@@ -166,12 +171,12 @@ def fit(
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
-    if row_space and not clip_norm:
+    if row_space and not clip_norm and augment is None:
         space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
     if space is not None:
         X, held_out, transform = space.X, space.held_out, None
     trained = net if space is None else space.net
-    batches = Batches(X, y, weight, batch_size, transform, net.dtype)
+    batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment)
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
