@@ -75,6 +75,19 @@ def trained(cli: Cli, survey: Path, tmp_path: Path) -> Path:
 def painter(cli: Cli, colors: Path, tmp_path: Path) -> Path:
     """A model of the pictures."""
     path = tmp_path / "painter.safetensors"
-    outcome = cli("train", colors, "--epochs", 20, "--size", 8, "--lr", 0.01, "--out", path)
+    outcome = cli(
+        "train",
+        colors,
+        "--network",
+        "mlp",
+        "--epochs",
+        20,
+        "--size",
+        8,
+        "--lr",
+        0.01,
+        "--out",
+        path,
+    )
     assert outcome.code == 0
     return path
