@@ -183,7 +183,7 @@ def test_pages_and_files_of_pictures(cli: Cli, painter: Path, colors: Path, tmp_
     )
     assert outcome.code == 0
     assert "Saved: 11 pictures in pictures" in outcome.out
-    assert (tmp_path / "all.html").read_text().count("data:image/png;base64,") == 9
+    assert (tmp_path / "all.html").read_text().count("data:image/png;base64,") == 8 + 1 + 9
     names = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert {"weights.png", "weights-unit-8.png", "mistakes.png", "mistake-1.png"} <= names
     mistake = np.array(Image.open(tmp_path / "pictures" / "mistake-1.png"))
