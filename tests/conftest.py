@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ settings.load_profile("plainnet")
 
 # onnxruntime reads this at import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# No folder, so that engine="auto" computes with NumPy whatever was compiled on this machine.
+os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "plainnet-nothing-compiled")
 
 # A background shell ignores SIGINT, and some tests raise it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,3 +39,10 @@ def shared_data(shared_data_or_none: Path | None) -> Path:
     if shared_data_or_none is None:
         pytest.skip(f"the real data is missing: no folder {SHARED_DATA}")
     return shared_data_or_none
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """Let Numba store compiled code where it does by itself: compiling takes half a minute."""
+    numba = pytest.importorskip("numba", reason="compiled steps need the extra fast")
+    numba.config.CACHE_DIR = ""

@@ -4,7 +4,6 @@ import copy
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 import warnings
@@ -119,25 +118,26 @@ def test_readers_only_predict_with_a_shared_network(read):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_threads_predict_with_one_layer(kind):
-    """forward does not read back what it keeps, which another thread may have replaced."""
+def test_forward_never_reads_what_it_keeps(kind):
+    """Another thread that predicts with the same layer may have replaced it."""
+    kept, read_back = set(), []
+
+    class Watched(LAYERS[kind]):
+        def __setattr__(self, name, value):
+            kept.add(name)
+            super().__setattr__(name, value)
+
+        def __getattribute__(self, name):
+            read_back.extend([name] * (name in kept))
+            return super().__getattribute__(name)
+
     arguments = [2] if kind in ("Conv2D", "Dense") else []
     n_in = (4, 4, 2) if "2D" in kind else (4,)
-    net = Sequential([LAYERS[kind](*arguments)], n_in=n_in, seed=1)
-    batches = [normals(50, *n_in, seed=seed) for seed in range(4)]
-    expected = [net.forward(X) for X in batches]
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            jobs = [
-                pool.submit(lambda X=X: [net.forward(X).copy() for _ in range(300)])
-                for X in batches
-            ]
-            for job, Z in zip(jobs, expected, strict=True):
-                assert all(np.array_equal(answer, Z) for answer in job.result())
-    finally:
-        sys.setswitchinterval(before)
+    net = Sequential([Watched(*arguments)], n_in=n_in)
+    kept.clear()
+    read_back.clear()  # of the construction
+    net.forward(normals(5, *n_in))
+    assert read_back == []
 
 
 @pytest.mark.parametrize(

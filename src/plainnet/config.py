@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
 
+from plainnet.engine.choice import ENGINES
 from plainnet.optim.optimizers import OPTIMIZERS
 from plainnet.optim.schedules import SCHEDULES
 from plainnet.option import checked, described, option
@@ -186,6 +187,12 @@ class TrainConfig:
         0,
         "Stop after so many epochs without a lower validation loss, and restore the best weights; "
         "0 never stops early.",
+    )
+    engine: str = _training(
+        "auto",
+        "What computes the steps: numpy, or compiled, which needs the extra fast; auto compiles "
+        "where it saves time.",
+        choices=ENGINES,
     )
     seed: int = _training(
         0, "Seed of all randomness; the same seed gives the same model file.", high=2**1024

@@ -221,6 +221,7 @@ def train(
         watch=watch,
         transform=_transform(model, data),
         augment=augmentation(config.augment),
+        engine=config.engine,
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )

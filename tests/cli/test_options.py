@@ -50,6 +50,7 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("target", ("a b",), {"target": ("a b",)}),
     ("task", ("regression",), {"task": "regression"}),
     ("kind", ("a=b=category",), {"kind": {"a=b": "category"}}),
+    ("engine", ("numpy",), {"engine": "numpy"}),
     ("seed", ("7",), {"seed": 7}),
 ]
 PICTURES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [

@@ -64,7 +64,7 @@ CHANGES = {
     "random_state": 1,
     "class_weight": {"yes": 5.0},
 }
-TESTED_BELOW = {"patience", "callbacks", "verbose", "warm_start"}
+TESTED_BELOW = {"patience", "callbacks", "verbose", "warm_start", "engine"}
 
 
 def test_all_options_are_covered():
@@ -85,6 +85,17 @@ def test_every_option_changes_the_regressor(name):
     before = regressor().fit(X, NUMBER).predict(X)
     after = regressor(**{name: value}).fit(X, NUMBER).predict(X)
     assert np.abs(after - before).max() > (1e-9 if name == "dtype" else 1e-4)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_engine_changes_who_computes_but_not_what():
+    results = []
+    for engine in ("numpy", "compiled"):
+        net = classifier(engine=engine).fit(X, TWO)
+        assert net.history_.engine == engine
+        results.append(net.partial_fit(X, TWO).predict_proba(X))
+    np.testing.assert_allclose(*results, rtol=1e-10)
+    assert (results[0] != results[1]).any()
 
 
 SCALARS = {

@@ -90,6 +90,12 @@ def test_record_json_round_trip():
         ).record()
 
     first = record()
-    assert set(first) == COLUMNS - {"seconds"} | {"stopped", "best_epoch", "threads", "row_space"}
+    assert set(first) == COLUMNS - {"seconds"} | {
+        "stopped",
+        "best_epoch",
+        "threads",
+        "row_space",
+        "engine",
+    }
     assert json.loads(json.dumps(first)) == first == record()
     assert first["best_epoch"] == 3

@@ -37,7 +37,8 @@ from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
-from plainnet.train.epoch import EpochProgress, train_epoch
+from plainnet.train.compiled_epoch import epoch_trainer
+from plainnet.train.epoch import EpochProgress
 from plainnet.train.fit import fit
 from plainnet.train.history import COLUMNS, Epoch, History
 from plainnet.train.inputs import sample_weights, with_class_weights
@@ -179,6 +180,7 @@ class NetEstimator(NetParams):
             early_stopping=early_stopping(self, held_out is not None),
             callbacks=self.callbacks,
             watch=epoch_printer(self.verbose, self.loss_.metric_name),
+            engine=self.engine,
             seed=order,
         )
         INTERRUPTION.record(history, began, type(self).__name__)
@@ -221,7 +223,8 @@ class NetEstimator(NetParams):
             restored_on_error(train_step, self._order),
         ):
             began, done = time.perf_counter(), EpochProgress(self.n_iter_ + 1)
-            train_epoch(train_step, batches, self._order, done, loss.metric)
+            _, train = epoch_trainer(self.engine, train_step, batches, 1)
+            train(self._order, done, loss.metric)
             largest = float(np.abs(net.params.theta).max(initial=0))
             stay_finite(largest, "a parameter", train_step, done.number)
             of, rate = max(done.number, self.epochs), train_step.optimizer.current_lr

@@ -71,6 +71,9 @@ class NetClassifier(NetEstimator):
     standardize : bool, default True
         Whether to scale columns to mean 0 and standard deviation 1 of the training rows. Either
         way, a column that never varies in training has no effect.
+    engine : {"auto", "numpy", "compiled"}, default "auto"
+        What computes the steps; ``compiled`` needs Numba (the extra ``fast``), ``auto`` takes it
+        where it saves time.
     callbacks : sequence of callable, default ()
         Each is called with the `Epoch` that ended; one that returns True ends the training.
     verbose : bool or int, default False

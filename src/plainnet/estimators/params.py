@@ -51,6 +51,7 @@ class NetParams(Estimator):
     validation_fraction: float = TrainConfig.validation_fraction
     patience: int = TrainConfig.patience
     standardize: bool = TrainConfig.standardize
+    engine: str = TrainConfig.engine
     callbacks: Sequence[Callback] = ()
     verbose: bool | int = False
     warm_start: bool = False

@@ -225,11 +225,11 @@ class MaxPool2D(_Pool):
         [(_, first), *rest] = shifted(X, self.size, self.stride, self.out_shape)
         Y = first.copy()
         # which X_ij is the maximum, as a number; later ones only win if they are larger
-        self.winner = np.zeros_like(Y, dtype=np.min_scalar_type(self.size**2))
+        winner = np.zeros_like(Y, dtype=np.min_scalar_type(self.size**2))
         for k, (_, X_ij) in enumerate(rest, 1):
-            larger = (X_ij > Y) * self.winner.dtype.type(k)
-            np.maximum(self.winner, larger, out=self.winner)
+            np.maximum(winner, (X_ij > Y) * winner.dtype.type(k), out=winner)
             np.maximum(Y, X_ij, out=Y)
+        self.winner = winner
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:

@@ -267,7 +267,7 @@ def check_header(header: Mapping[str, Any]) -> None:
     if fields.typed("every", float | None) is not None:
         fields.number("every", positive=True)
     metadata = fields.part("metadata")
-    metadata.only("epoch", "batch", "step", "best", "threads", "order", "masks")
+    metadata.only("epoch", "batch", "step", "best", "threads", "engine", "order", "masks")
     epoch, _, _ = metadata.whole("epoch", 1), metadata.whole("batch"), metadata.whole("step")
     metadata.whole("threads", 1)
     if metadata.typed("best", int | None) is not None:

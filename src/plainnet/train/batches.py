@@ -37,14 +37,14 @@ class Batches:
         self.full = batch_size is None
         self.transform, self.augment = transform, augment
         self.dtype = np.dtype(dtype)
-        if augment is None and (
-            self.full or transform is None
-        ):  # convert once rather than at every batch
+        if augment is None and (self.full or transform is None):  # convert once
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
         joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
         self._n = -(-(self.m - joins) // self.batch_size)
+        self.bounds = np.minimum(np.arange(self._n + 1) * self.batch_size, self.m)
+        self.bounds[-1] = self.m
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -55,17 +55,23 @@ class Batches:
         if self.full and self.augment is None:
             yield self.X, self.y, self.weight
             return
-        order = rng.permutation(self.m) if not self.full else np.arange(self.m)
-        order = np.asarray(order, like=self.X)
-        seeds: Any = [] if self.augment is None else rng.integers(2**63, size=self._n)
+        order = np.asarray(self.order(rng), like=self.X)
         for i in range(done, self._n):
-            stop = (i + 1) * self.batch_size if i + 1 < self._n else self.m
-            rows = order[i * self.batch_size : stop]
-            X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
-            if self.augment is not None:  # a generator per batch, so that any batch can be resumed
-                X = self.augment(X, np.random.default_rng(seeds[i]))
-            weight = None if self.weight is None else self.weight[rows]
-            yield prepare(X, self.transform, self.dtype), y, weight
+            yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
+
+    def order(self, rng: np.random.Generator) -> Array:
+        """Return the order of the rows in an epoch, and draw the seed of its augmentation."""
+        if self.augment is not None:
+            self._seed = int(rng.integers(2**63))
+        return np.arange(self.m) if self.full else rng.permutation(self.m)
+
+    def batch(self, rows: Array) -> Batch:
+        """Return the rows with some numbers."""
+        X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
+        if self.augment is not None:  # a generator for each batch, so that any can be resumed
+            X = self.augment(X, np.random.default_rng([self._seed, int(rows[0])]))
+        weight = None if self.weight is None else self.weight[rows]
+        return prepare(X, self.transform, self.dtype), y, weight
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

@@ -66,6 +66,7 @@ def train_epoch(
     progress: EpochProgress,
     metric: Metric | None = None,
     pause: Callable[[], bool] = lambda: False,
+    until_pause: Callable[[], int] = lambda: 1,
 ) -> bool:
     """Train on the remaining batches of an epoch; return False if ``pause`` ended it early."""
     for X, y, weight in batches.epoch(rng, progress.batch):

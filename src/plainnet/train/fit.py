@@ -24,9 +24,10 @@ from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.augment import Augmentation
 from plainnet.train.batches import Batches, prepare
+from plainnet.train.compiled_epoch import epoch_trainer
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
-from plainnet.train.epoch import Metric, metric_of_logits, train_epoch
+from plainnet.train.epoch import Metric, metric_of_logits
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
@@ -59,6 +60,7 @@ def fit(
     transform: Transform | None = None,
     augment: Augmentation | None = None,
     row_space: bool = True,
+    engine: str = "auto",
     checkpoints: CheckpointStore | None = None,
     seed: int | np.random.Generator = 0,
 ) -> History:
@@ -124,6 +126,10 @@ def fit(
     row_space : bool, default True
         Whether wide data (more features than rows) may be trained on in the space of its rows,
         which is done when it is exact and saves time. See `plainnet.engine.row_space.RowSpace`.
+    engine : str, default "auto"
+        ``numpy``; ``compiled``, which needs Numba (the extra ``fast``); or ``auto``: compiled steps
+        where they are known to every part of the training and save time. The numbers agree to
+        rounding errors. See docs/performance.md.
     checkpoints : CheckpointStore, optional
         Stores the state of the training, and resumes it exactly. See
         `plainnet.storage.checkpoints.Checkpoints`.
@@ -185,8 +191,10 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
+    history.engine, train = epoch_trainer(engine, train_step, batches, epochs, checkpoints)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
+    options["engine"] = history.engine
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
     with (
@@ -200,7 +208,7 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train_epoch(train_step, batches, rng, state.progress, metric, pause):
+            if not train(rng, state.progress, metric, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)

@@ -59,6 +59,8 @@ class History:
         The number of BLAS threads.
     row_space : int or None
         The number of rows if the training ran in their space; see `RowSpace`.
+    engine : str
+        What computed the steps: ``numpy`` or ``compiled``.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class History:
     best_epoch: int | None = None
     threads: int = 1
     row_space: int | None = None
+    engine: str = "numpy"
 
     def __len__(self) -> int:
         """Return the number of epochs that ran."""

@@ -150,6 +150,11 @@ class TrainingState:
         if self.store is not None:
             self._order = self.rng.bit_generator.state
 
+    def until_pause(self) -> int:
+        """Return the number of steps to the next checkpoint."""
+        every = None if self.store is None else self._every
+        return int(every - self.train_step.optimizer.t % every) if every else 2**53
+
     def pause(self, interrupted: object) -> bool:
         """Save a checkpoint if one is due before the next batch; return whether to stop there."""
         if self.store is not None:
@@ -180,6 +185,7 @@ class TrainingState:
             "step": self.train_step.optimizer.t,
             "best": self.best.epoch,
             "threads": self.history.threads,
+            "engine": self.history.engine,
             "order": _plain(self._order),
             "masks": _plain(self.train_step.net.rng.bit_generator.state),
         }

@@ -1,0 +1,131 @@
+"""CompiledStep: training steps as instructions that the interpreter runs, many in one call."""
+
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from plainnet.engine.program import Instruction, Program
+from plainnet.nn.parameters import Array
+from plainnet.optim.optimizers import Optimizer
+
+LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)  # the sums of an epoch, and the last batch's loss
+
+
+class Data(NamedTuple):
+    """Rows, targets and weights as the interpreter takes them: two axes, one dtype."""
+
+    X: Array
+    y: Array
+    weight: Array
+
+
+@final
+class CompiledStep:
+    """The steps of a training, over the network's own theta and the optimizer's own state."""
+
+    def __init__(self, interpret: Any, program: Program) -> None:
+        self.interpret, self.program, self.net = interpret, program, program.net
+        self.code = np.array([i[:-1] for i in program.code], np.int64)
+        self.constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
+        self.work = np.empty(program.size, self.net.dtype)
+        self.work[program.weights : program.weights + program.m] = 1
+        self.decaying = self.net.params.decaying().astype(self.net.dtype)
+        self._products: dict[int, list[tuple[int, Any]]] = {}  # by number of rows
+
+    @property
+    def drawn(self) -> int:
+        """The number of draws for the masks of a batch."""
+        return self.program.drawn * self.program.m
+
+    def data(self, X: Array, y: Array, weight: Array | None) -> Data:
+        """Return rows in the form that `run` takes."""
+        w = np.empty((1, 1)) if weight is None else weight
+        arrays = (a.reshape(len(a), -1) for a in (X, y, w))
+        # Numba would compile again for arrays that are read-only
+        return Data(*(np.require(a, self.net.dtype, ["C", "W"]) for a in arrays))
+
+    def run(
+        self, optimizer: Optimizer, data: Data, order: Array, bounds: Array, sums: Array
+    ) -> int:
+        """Train on batches, the rows order[bounds[i] : bounds[i + 1]]; return how many succeeded.
+
+        A batch whose loss is not finite is the first that changes nothing. ``sums`` gets the loss
+        times the weights, the weights, the metric and the rows added, and the last loss.
+        """
+        net, drawn = self.net, self.program.drawn
+        before = net.rng.bit_generator.state if drawn else None
+        draws = self._draw(drawn * int(bounds[-1] - bounds[0]))
+        rates = np.array([optimizer.lr_at(optimizer.t + i) for i in range(len(bounds) - 1)])
+        empty = self.work[:0]
+        slots = (*optimizer.state.values(), empty, empty)[:2]
+        vectors = (net.params.theta, net.params.grad, self.decaying, *slots)
+        t = optimizer.t
+
+        def call(first: int, last: int, step: int, stop: int) -> int:
+            return int(
+                self.interpret(
+                    self.code,
+                    self.constants,
+                    first,
+                    last,
+                    tuple(data),
+                    order,
+                    bounds[step : stop + 1],
+                    draws[drawn * int(bounds[step] - bounds[0]) :],
+                    rates[step:],
+                    t + step,
+                    vectors,
+                    self.work,
+                    sums,
+                )
+            )
+
+        done = 0
+        if self.program.products:
+            while done < len(rates) and self._step(
+                call, done, int(bounds[done + 1] - bounds[done])
+            ):
+                done += 1
+        else:
+            done = call(0, len(self.code), 0, len(rates))
+        optimizer.t += done
+        if done:
+            optimizer.current_lr = float(rates[done - 1])
+        if done < len(rates) and before is not None:  # the failed batch's masks are the last drawn
+            net.rng.bit_generator.state = before
+            self._draw(drawn * int(bounds[done + 1] - bounds[0]))
+        return done
+
+    def _draw(self, n: int) -> Array:
+        """Draw numbers for the masks of dropout."""
+        dtype: Any = self.net.dtype
+        return self.net.rng.random(n, dtype)
+
+    def _step(self, call: Any, step: int, m: int) -> bool:
+        """Run one step with the products of BLAS between the instructions."""
+        if m not in self._products:
+            self._products[m] = [
+                (p.position, self._product(p.kind, p.dense, m)) for p in self.program.products
+            ]
+        first = 0
+        for position, (A, B, out) in self._products[m]:
+            if position > first and not call(first, position, step, step + 1):
+                return False
+            np.matmul(A, B, out)
+            first = position
+        return bool(call(first, len(self.code), step, step + 1))
+
+    def _product(self, kind: str, dense: Instruction, m: int) -> tuple[Array, Array, Array]:
+        """Return both factors and the result of a product for m rows."""
+        _, n, k, x, y, p, *_ = dense
+        params = self.net.params
+        W, dW = (flat[p : p + k * n].reshape(k, n) for flat in (params.theta, params.grad))
+        X, Z = self.work[x : x + n * m], self.work[y : y + k * m].reshape(k, m)
+        by_rows = self.program.by_rows and x == self.program.input
+        X = X.reshape(m, n).T if by_rows else X.reshape(n, m)
+        return {"Z": (W, X, Z), "dW": (Z, X.T, dW), "dX": (W.T, Z, X)}[kind]
+
+    def logits(self, m: int) -> Array:
+        """Return the logits of the last batch, of m rows."""
+        k = self.net.n_out
+        return self.work[self.program.Z : self.program.Z + k * m].reshape(k, m).T.copy()

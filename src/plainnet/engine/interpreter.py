@@ -1,0 +1,224 @@
+"""interpret: run the instructions of training steps; one compilation serves all networks."""
+
+import hashlib
+import math
+from pathlib import Path
+
+from numba import njit
+
+from plainnet.engine import instructions as op
+from plainnet.engine import kernels as layer
+from plainnet.engine import loss_kernels as loss
+from plainnet.engine import update_kernels as update
+from plainnet.engine.elementary import exact
+
+# The sums of an epoch, and the last batch's loss
+LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
+
+
+@exact
+def block(work, start, n, m):
+    """Return n features of m rows in the working memory."""
+    return work[start : start + n * m].reshape(n, m)
+
+
+@exact
+def activate(kind, c, n, x, y, work):  # noqa: C901
+    """Run an activation on n numbers, or its backward pass."""
+    X, Y = work[x : x + n], work[y : y + n]
+    if kind == op.COPY:
+        layer.copy(X, Y)
+    elif kind == op.RELU:
+        layer.relu(Y)
+    elif kind == op.LEAKY_RELU:
+        layer.leaky_relu(Y, c[0])
+    elif kind == op.ELU:
+        layer.elu(Y, c[0])
+    elif kind == op.TANH:
+        layer.tanh_(Y)
+    elif kind == op.SIGMOID:
+        layer.sigmoid_(Y)
+    elif kind == op.GELU:
+        layer.gelu(X, Y)
+    elif kind == op.SILU:
+        layer.silu(X, Y)
+    elif kind == op.SOFTPLUS:
+        layer.softplus(X, Y)
+    elif kind == -op.RELU:
+        layer.d_relu(X, Y)
+    elif kind == -op.LEAKY_RELU:
+        layer.d_leaky_relu(X, Y, c[0])
+    elif kind == -op.ELU:
+        layer.d_elu(X, Y, c[0])
+    elif kind == -op.TANH:
+        layer.d_tanh(X, Y)
+    elif kind == -op.SIGMOID:
+        layer.d_sigmoid(X, Y)
+    elif kind == -op.GELU:
+        layer.d_gelu(X, Y)
+    elif kind == -op.SILU:
+        layer.d_silu(X, Y)
+    elif kind == -op.SOFTPLUS:
+        layer.d_softplus(X, Y)
+    elif kind == -op.DROPOUT:
+        layer.multiply(X, Y)
+
+
+@exact
+def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
+    """Run a part of the optimizer's step number t."""
+    if kind == op.PENALTY:
+        update.penalty(theta, grad, decaying, c[0])
+    elif kind == op.CLIP:
+        update.clip(grad, c[0])
+    elif kind == op.DECAY:
+        update.decay(theta, decaying, lr * c[0])
+    elif kind == op.SGD:
+        update.sgd(theta, grad, lr, c[0], slot1)
+    elif kind == op.NESTEROV:
+        update.nesterov(theta, grad, lr, c[0], slot1)
+    elif kind == op.RMSPROP:
+        update.rmsprop(theta, grad, lr, c[0], c[1], slot1)
+    elif kind == op.ADAM:
+        update.adam(theta, grad, lr, c[0], c[1], c[2], t, slot1, slot2)
+
+
+@exact
+def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
+    """Run a loss, add to the sums of the epoch; return whether the loss is finite."""
+    Z, D, scratch, w = (
+        block(work, x, n, m),
+        block(work, y, n, m),
+        block(work, s, 3, m),
+        work[q : q + m],
+    )
+    S, scales = scratch[:2], scratch[2]
+    total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, scales)
+    Y = block(work, p, k, m)
+    if kind == op.BINARY:
+        value, metric = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
+    elif kind == op.SOFTMAX:
+        value, metric = loss.softmax_cross_entropy(Z, Y, scales, c[0], S, D)
+    else:
+        value, metric = loss.regression(Z, Y, scales, c[0], c[1], D)
+    sums[VALUE] = value
+    if not math.isfinite(value):
+        return False
+    sums[LOSS] += value * total
+    sums[WEIGHT] += total
+    sums[METRIC] += metric
+    sums[ROWS] += m
+    return True
+
+
+def _make(version):  # noqa: C901
+    """Return `interpret`; the version of the kernels becomes a part of Numba's cache key."""
+
+    def interpret(  # noqa: C901
+        program,
+        constants,
+        first,
+        last,
+        data,
+        order,
+        bounds,
+        draws,
+        lrs,
+        t,
+        vectors,
+        work,
+        sums,
+    ):
+        """Run instructions [first, last) for each batch; return the number of completed batches."""
+        X, targets, weights = data
+        theta, grad, decaying, slot1, slot2 = vectors
+        for step in range(len(bounds) - 1):
+            rows = order[bounds[step] : bounds[step + 1]]
+            m = len(rows)
+            for i in range(first, last):
+                kind, n, k, x, y, p, q, s = program[i]
+                c = constants[i]
+                if kind == op.GATHER:
+                    source = X if s == 0 else targets if s == 1 else weights
+                    layer.gather(source, rows, block(work, y, n, m))
+                elif kind == op.GATHER_ROWS:
+                    layer.gather_rows(X, rows, block(work, y, m, n))
+                elif kind == op.DENSE:
+                    W, b = block(theta, p, k, n), theta[q : q + k]
+                    layer.dense(W, b, block(work, x, n, m), block(work, y, k, m))
+                elif kind == -op.DENSE:
+                    layer.dense_gradient(
+                        block(work, y, k, m), block(work, x, n, m), block(grad, p, k, n)
+                    )
+                elif kind == op.DENSE_INPUT:
+                    layer.dense_input(
+                        block(theta, p, k, n), block(work, y, k, m), block(work, x, n, m)
+                    )
+                elif kind == op.BIAS:
+                    layer.bias(theta[q : q + k], block(work, y, k, m))
+                elif kind == -op.BIAS:
+                    layer.row_sums(block(work, y, k, m), grad[q : q + k])
+                elif kind == op.DROPOUT:
+                    start = k * (bounds[step] - bounds[0]) + s * m
+                    drawn, rate = block(draws, start, m, n), theta.dtype.type(c[0])
+                    X_, Y_, M_ = block(work, x, n, m), block(work, y, n, m), block(work, p, n, m)
+                    layer.dropout(X_, drawn, rate, M_, Y_)
+                elif kind == op.BATCH_NORM:
+                    gamma, beta, state = (
+                        theta[p : p + n],
+                        theta[p + n : p + 2 * n],
+                        block(work, s, 3, n),
+                    )
+                    layer.batch_norm(
+                        block(work, x, n, m), gamma, beta, c[0], state, block(work, y, n, m)
+                    )
+                elif kind == -op.BATCH_NORM:
+                    gamma, running, state = (
+                        theta[p : p + n],
+                        block(theta, q, 2, n),
+                        block(work, s, 3, n),
+                    )
+                    d_gamma, d_beta = grad[p : p + n], grad[p + n : p + 2 * n]
+                    Xhat, D = block(work, x, n, m), block(work, y, n, m)
+                    layer.d_batch_norm(Xhat, gamma, c[1], running, state, d_gamma, d_beta, D)
+                elif kind == op.LAYER_NORM:
+                    gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
+                    layer.layer_norm(
+                        block(work, x, n, m),
+                        gamma,
+                        beta,
+                        c[0],
+                        work[s : s + m],
+                        block(work, y, n, m),
+                    )
+                elif kind == -op.LAYER_NORM:
+                    gamma, d_gamma, d_beta = (
+                        theta[p : p + n],
+                        grad[p : p + n],
+                        grad[p + n : p + 2 * n],
+                    )
+                    std, means = work[s : s + m], block(work, s + m, 2, m)
+                    layer.d_layer_norm(
+                        block(work, x, n, m),
+                        gamma,
+                        std,
+                        means,
+                        d_gamma,
+                        d_beta,
+                        block(work, y, n, m),
+                    )
+                elif op.BINARY <= kind <= op.REGRESSION:
+                    if not measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
+                        return step
+                elif kind >= op.PENALTY:
+                    optimize(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
+                else:
+                    activate(kind, c, n * m, x, y, work)
+        return len(bounds) - 1 if version else 0
+
+    return njit(cache=True, nogil=True, error_model="numpy")(interpret)
+
+
+_FILES = ("elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
+_SOURCES = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES]
+interpret = _make(hashlib.sha256(b"".join(_SOURCES)).hexdigest())

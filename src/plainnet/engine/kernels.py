@@ -1,0 +1,344 @@
+"""Kernels of layers: compiled loops over a batch.
+
+Arrays are (features, rows), so that the loop over the rows of one feature is long and contiguous.
+"""
+
+import math
+
+from plainnet.engine.elementary import exact, exp, expm1, fast, like, log1p, sigmoid, tanh
+
+
+@fast
+def gather(source, order, Y):
+    """Y = the rows of an array, as columns."""
+    for i in range(len(Y)):
+        y = Y[i]
+        for r in range(len(order)):
+            y[r] = source[order[r], i]
+
+
+@fast
+def gather_rows(source, order, Y):
+    """Y = the rows of an array, as rows."""
+    for r in range(len(order)):
+        x, y = source[order[r]], Y[r]
+        for i in range(len(x)):
+            y[i] = x[i]
+
+
+@fast
+def dense(W, b, X, Z):
+    """Z = W X + b, four inputs at a time."""
+    n_out, n_in = W.shape
+    for j in range(n_out):
+        z, w = Z[j], W[j]
+        for r in range(len(z)):
+            z[r] = b[j]
+        for i in range(0, n_in - 3, 4):
+            x0, x1, x2, x3 = X[i], X[i + 1], X[i + 2], X[i + 3]
+            w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+            for r in range(len(z)):
+                z[r] += w0 * x0[r] + w1 * x1[r] + w2 * x2[r] + w3 * x3[r]
+        for i in range(n_in // 4 * 4, n_in):
+            x0, w0 = X[i], w[i]
+            for r in range(len(z)):
+                z[r] += w0 * x0[r]
+
+
+@fast
+def dense_gradient(dZ, X, dW):
+    """dW = dZ X^T, four inputs at a time."""
+    n_out, n_in = dW.shape
+    for j in range(n_out):
+        d, dw = dZ[j], dW[j]
+        for i in range(0, n_in - 3, 4):
+            x0, x1, x2, x3 = X[i], X[i + 1], X[i + 2], X[i + 3]
+            s0 = s1 = s2 = s3 = like(d[0], 0)
+            for r in range(len(d)):
+                s0 += d[r] * x0[r]
+                s1 += d[r] * x1[r]
+                s2 += d[r] * x2[r]
+                s3 += d[r] * x3[r]
+            dw[i], dw[i + 1], dw[i + 2], dw[i + 3] = s0, s1, s2, s3
+        for i in range(n_in // 4 * 4, n_in):
+            x0, s0 = X[i], like(d[0], 0)
+            for r in range(len(d)):
+                s0 += d[r] * x0[r]
+            dw[i] = s0
+
+
+@fast
+def dense_input(W, dZ, dX):
+    """dX = W^T dZ, four outputs at a time."""
+    n_out, n_in = W.shape
+    for i in range(n_in):
+        d = dX[i]
+        for r in range(len(d)):
+            d[r] = 0
+        for j in range(0, n_out - 3, 4):
+            z0, z1, z2, z3 = dZ[j], dZ[j + 1], dZ[j + 2], dZ[j + 3]
+            w0, w1, w2, w3 = W[j, i], W[j + 1, i], W[j + 2, i], W[j + 3, i]
+            for r in range(len(d)):
+                d[r] += w0 * z0[r] + w1 * z1[r] + w2 * z2[r] + w3 * z3[r]
+        for j in range(n_out // 4 * 4, n_out):
+            z0, w0 = dZ[j], W[j, i]
+            for r in range(len(d)):
+                d[r] += w0 * z0[r]
+
+
+@fast
+def bias(b, Z):
+    """Z += b."""
+    for j in range(len(Z)):
+        z = Z[j]
+        for r in range(len(z)):
+            z[r] += b[j]
+
+
+@fast
+def row_sums(dY, db):
+    """db = the sums of dY over the batch."""
+    for j in range(len(dY)):
+        d, s = dY[j], like(dY[j, 0], 0)
+        for r in range(len(d)):
+            s += d[r]
+        db[j] = s
+
+
+@fast
+def copy(X, Y):
+    """Y = X."""
+    for r in range(len(X)):
+        Y[r] = X[r]
+
+
+@fast
+def relu(Y):
+    """Y = max(Y, 0), where NaN stays NaN."""
+    zero = like(Y[0], 0)
+    for r in range(len(Y)):
+        Y[r] = zero if Y[r] < zero else Y[r]
+
+
+@fast
+def d_relu(Y, d):
+    """d = d where Y > 0, else 0."""
+    zero = like(Y[0], 0)
+    for r in range(len(Y)):
+        d[r] = d[r] if Y[r] > zero else zero
+
+
+@fast
+def leaky_relu(Y, alpha):
+    """Y = Y where Y > 0, else alpha Y."""
+    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
+    for r in range(len(Y)):
+        Y[r] *= like(alpha, 1) if Y[r] > zero else alpha
+
+
+@fast
+def d_leaky_relu(Y, d, alpha):
+    """d = d where Y > 0, else alpha d."""
+    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
+    for r in range(len(Y)):
+        d[r] *= like(alpha, 1) if Y[r] > zero else alpha
+
+
+@fast
+def elu(Y, alpha):
+    """Y = Y where Y > 0, else alpha (e^Y - 1)."""
+    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
+    for r in range(len(Y)):
+        low = alpha * expm1(zero if Y[r] > zero else Y[r])
+        Y[r] = Y[r] if Y[r] > zero else low
+
+
+@fast
+def d_elu(Y, d, alpha):
+    """d = d where Y > 0, else d (Y + alpha)."""
+    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
+    for r in range(len(Y)):
+        d[r] *= like(alpha, 1) if Y[r] > zero else Y[r] + alpha
+
+
+@exact
+def gelu(X, Y):
+    """Y = X (1 + tanh u) / 2, u = sqrt(2/pi) (X + 0.044715 X^3)."""
+    for r in range(len(X)):
+        x = X[r]
+        u = like(x, 0.7978845608028654) * x * (like(x, 0.044715) * x * x + like(x, 1))
+        Y[r] = like(x, 0.5) * x * (tanh(u) + like(x, 1))
+
+
+@exact
+def d_gelu(X, d):
+    """d = d ((1 + t) + X (1 - t^2) u') / 2, t = tanh u, where |X| is at most 10."""
+    for r in range(len(X)):
+        one = like(X[r], 1)
+        x = min(max(X[r], like(one, -10)), like(one, 10))
+        u = like(x, 0.7978845608028654) * x * (like(x, 0.044715) * x * x + one)
+        slope, t = like(x, 0.7978845608028654) * (like(x, 0.134145) * x * x + one), tanh(u)
+        d[r] *= like(x, 0.5) * (one + t + x * (one - t * t) * slope)
+
+
+@exact
+def silu(X, Y):
+    """Y = X sigmoid(X)."""
+    for r in range(len(X)):
+        Y[r] = X[r] * sigmoid(X[r])
+
+
+@exact
+def d_silu(X, d):
+    """d = d S (1 + X (1 - S)), S = sigmoid(X)."""
+    for r in range(len(X)):
+        s, one = sigmoid(X[r]), like(X[r], 1)
+        d[r] *= s * (one + X[r] * (one - s))
+
+
+@exact
+def tanh_(Y):
+    """Y = tanh Y."""
+    for r in range(len(Y)):
+        Y[r] = tanh(Y[r])
+
+
+@exact
+def d_tanh(Y, d):
+    """d = d (1 - Y^2)."""
+    for r in range(len(Y)):
+        d[r] *= like(Y[r], 1) - Y[r] * Y[r]
+
+
+@exact
+def sigmoid_(Y):
+    """Y = sigmoid(Y)."""
+    for r in range(len(Y)):
+        Y[r] = sigmoid(Y[r])
+
+
+@exact
+def d_sigmoid(Y, d):
+    """d = d Y (1 - Y)."""
+    for r in range(len(Y)):
+        d[r] *= Y[r] * (like(Y[r], 1) - Y[r])
+
+
+@exact
+def softplus(X, Y):
+    """Y = max(X, 0) + log(1 + e^-|X|)."""
+    for r in range(len(X)):
+        x, zero = X[r], like(X[r], 0)
+        Y[r] = (zero if x < zero else x) + log1p(exp(-abs(x)))
+
+
+@exact
+def d_softplus(X, d):
+    """d = d sigmoid(X)."""
+    for r in range(len(X)):
+        d[r] *= sigmoid(X[r])
+
+
+@fast
+def dropout(X, draws, rate, mask, Y):
+    """Y = X M / (1 - rate), M = 1 where a draw is at least the rate; draws are (rows, features)."""
+    zero, scale = like(rate, 0), like(rate, 1) / (like(rate, 1) - rate)
+    for i in range(len(X)):
+        x, y, kept = X[i], Y[i], mask[i]
+        for r in range(len(x)):
+            kept[r] = scale if draws[r, i] >= rate else zero
+        for r in range(len(x)):
+            y[r] = x[r] * kept[r]
+
+
+@fast
+def multiply(mask, d):
+    """d = d M."""
+    for r in range(len(d)):
+        d[r] *= mask[r]
+
+
+@fast
+def batch_norm(X, gamma, beta, eps, statistics, Y):
+    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the batch."""
+    for i in range(len(X)):
+        x, y, mean, var = X[i], Y[i], like(X[i, 0], 0), like(X[i, 0], 0)
+        m = like(mean, len(x))
+        for r in range(len(x)):
+            mean += x[r]
+        mean /= m
+        for r in range(len(x)):
+            x[r] -= mean
+        for r in range(len(x)):
+            var += x[r] * x[r]
+        var /= m
+        std = like(mean, math.sqrt(var + eps))
+        statistics[0, i], statistics[1, i], statistics[2, i] = mean, var, std
+        inverse = like(mean, 1) / std
+        for r in range(len(x)):
+            x[r] *= inverse
+        for r in range(len(x)):
+            y[r] = gamma[i] * x[r] + beta[i]
+
+
+@fast
+def d_batch_norm(Xhat, gamma, momentum, running, statistics, d_gamma, d_beta, D):
+    """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m); move the running mean and variance."""
+    for i in range(len(D)):
+        x, d = Xhat[i], D[i]
+        m, along, total = like(d[0], len(d)), like(d[0], 0), like(d[0], 0)
+        for r in range(len(d)):
+            along += d[r] * x[r]
+            total += d[r]
+        d_gamma[i], d_beta[i] = along, total
+        along, total, scale = along / m, total / m, gamma[i] / statistics[2, i]
+        for r in range(len(d)):
+            d[r] = scale * (d[r] - total - x[r] * along)
+        unbiased = statistics[1, i] * m / (m - like(m, 1))
+        running[0, i] += like(m, momentum) * (statistics[0, i] - running[0, i])
+        running[1, i] += like(m, momentum) * (unbiased - running[1, i])
+
+
+@fast
+def layer_norm(X, gamma, beta, eps, std, Y):
+    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the features of a row."""
+    n, mean = like(gamma[0], len(X)), Y[0]
+    mean[:] = 0
+    std[:] = 0
+    for i in range(len(X)):
+        x = X[i]
+        for r in range(len(x)):
+            mean[r] += x[r] / n
+    for i in range(len(X)):
+        x = X[i]
+        for r in range(len(x)):
+            x[r] -= mean[r]
+            std[r] += x[r] * x[r] / n
+    for r in range(len(std)):
+        std[r] = math.sqrt(std[r] + like(n, eps))
+    for i in range(len(X)):
+        x, y = X[i], Y[i]
+        for r in range(len(x)):
+            x[r] /= std[r]
+            y[r] = gamma[i] * x[r] + beta[i]
+
+
+@fast
+def d_layer_norm(Xhat, gamma, std, means, d_gamma, d_beta, D):
+    """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
+    n, mean, along = like(gamma[0], len(D)), means[0], means[1]
+    means[:] = 0
+    for i in range(len(D)):
+        x, d, s, t = Xhat[i], D[i], like(n, 0), like(n, 0)
+        for r in range(len(d)):
+            s += d[r] * x[r]
+            t += d[r]
+        d_gamma[i], d_beta[i] = s, t
+        for r in range(len(d)):
+            d[r] *= gamma[i]
+            mean[r] += d[r] / n
+            along[r] += d[r] * x[r] / n
+    for i in range(len(D)):
+        x, d = Xhat[i], D[i]
+        for r in range(len(d)):
+            d[r] = (d[r] - mean[r] - x[r] * along[r]) / std[r]
