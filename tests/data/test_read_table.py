@@ -162,6 +162,20 @@ def test_csv_round_trip(rows: list[list[str]], delimiter: str) -> None:
     assert frame.to_numpy().tolist() == rows
 
 
+def test_long_quoted_file_is_read_as_written(tmp_path: Path) -> None:
+    """Longer than the blocks that are parsed, with line breaks in quotes anywhere."""
+    rows = [[f"{i}", f'say "{i}",\n{"x" * (1 + i % 120)}', " z "] for i in range(60_000)]
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
+    for text in (buffer.getvalue(), buffer.getvalue().replace('","', '",  "')):
+        frame = read_frame(written(tmp_path, text))
+        assert frame.to_numpy().tolist() == [[a, b, c.strip()] for a, b, c in rows]
+    late = buffer.getvalue() + '"1","2"\n'
+    assert "data row 60001 (line 120002): 2 where the header has 3" in refusal(
+        written(tmp_path, late)
+    )
+
+
 REFUSED = {
     "": "File 'table.csv' is empty; a table needs a line of column names and rows below.",
     " \n\n": "File 'table.csv' is empty; a table needs a line of column names and rows below.",

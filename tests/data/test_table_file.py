@@ -70,14 +70,15 @@ def test_line_length_limit(
     assert message == "holds more than 2,500,000 bytes in one line, the limit; split it."
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 def test_cell_limit_is_checked_before_allocation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
 ) -> None:
     monkeypatch.setattr(limits, "MAX_CELLS", 20)
     path = tmp_path / "a.csv"
-    path.write_text("a,b\n" + "1,2\n" * 9)
+    path.write_bytes(b"a,b" + end + (b"1,2" + end) * 9)
     assert read_frame(path).shape == (9, 2)
-    assert refusal(path, b"a,b\n" + b"1,2\n" * 10) == (
+    assert refusal(path, b"a,b" + end + (b"1,2" + end) * 10) == (
         "holds 22 cells; at most 20 are read, so split it."
     )
 

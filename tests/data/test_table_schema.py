@@ -503,3 +503,26 @@ def test_large_numeric_table_is_accepted(monkeypatch):
     monkeypatch.setattr(tables, "MAX_FEATURES", 100)
     frame = pd.DataFrame(np.arange(600.0).reshape(100, 6), columns=list("abcdef"))
     assert TableSchema.infer(frame).transform(frame).shape == (100, 6)
+
+
+def test_long_table_is_encoded_like_its_parts() -> None:
+    rng = np.random.default_rng(0)
+    numbers = [f"{x:.4g}" for x in rng.normal(0, 100, 60_000)]
+    numbers[7], numbers[40_000], numbers[50_000] = "1,234.5", "NA", " +3"
+    frame = pd.DataFrame({"n": numbers, "comma": [x.replace(".", ",") for x in numbers]})
+    frame["comma"] = frame["comma"].replace("1,234,5", "1.234,5")
+    frame["level"] = rng.choice(["a", "b", None], 60_000)
+    schema = TableSchema.infer(frame)
+    assert [column.kind for column in schema.columns] == ["number", "number", "category"]
+    X = schema.transform(frame)
+    assert (
+        X[7, 0]
+        == X[7, 2]
+        == np.float32((1234.5 - schema.columns[0].mean) / schema.columns[0].scale)
+    )
+    parts = [schema.transform(frame.iloc[i : i + 20_000]) for i in range(0, 60_000, 20_000)]
+    np.testing.assert_array_equal(X, np.concatenate(parts))
+    new, notes, few = frame.assign(level="z", other="?", n="5"), [], []
+    schema.transform(new, notes)
+    schema.transform(new.iloc[:10], few)
+    assert [note.replace("60,000", "10") for note in notes] == few

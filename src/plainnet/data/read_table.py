@@ -180,7 +180,7 @@ def _read_text(
         raise DataError(
             f"{label} has {len(first):,} columns; at most {limits.MAX_COLUMNS:,} are read."
         )
-    n_cells = len(first) * data.count(b"\n")
+    n_cells = len(first) * max(data.count(b"\n"), data.count(b"\r"))
     if n_cells > limits.MAX_CELLS:
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."

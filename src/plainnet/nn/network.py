@@ -37,13 +37,15 @@ CACHED = 2**16  # numbers of an array that fits in the processor's cache
 class LayerSummary(NamedTuple):
     """One line of `Sequential.summary`.
 
-    ``out_shape`` is the shape of one sample; ``n_params`` counts trained parameters.
+    ``out_shape`` is the shape of one sample; ``n_params`` counts trained parameters, and
+    ``n_products`` the multiplications with weights for one sample.
     """
 
     name: str
     kind: str
     out_shape: Shape
     n_params: int
+    n_products: int
 
 
 @final
@@ -408,7 +410,7 @@ class Sequential:
         return copy
 
     def summary(self) -> list[LayerSummary]:
-        """Return name, kind, output shape and number of trained parameters of every layer.
+        """Return name, kind, output shape, number of parameters and products of every layer.
 
         Returns
         -------
@@ -417,12 +419,15 @@ class Sequential:
         Examples
         --------
         >>> mlp(3, hidden=(), n_out=2).summary()
-        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8)]
+        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8, n_products=6)]
         """
         rows = []
         for layer in self.layers:
             n_params = sum(g.size for g in _own(layer, self.params.grads).values())
-            rows.append(LayerSummary(layer.name, type(layer).__name__, layer.out_shape, n_params))
+            weights = sum(math.prod(v.shape) for v in layer.specs if v.kind == "weight")
+            n_products = weights * math.prod(layer.out_shape[:-1])  # for each pixel of a picture
+            kind = type(layer).__name__
+            rows.append(LayerSummary(layer.name, kind, layer.out_shape, n_params, n_products))
         return rows
 
     def __repr__(self) -> str:

@@ -168,13 +168,16 @@ def pixels(schema: ImageSchema) -> str:
 
 
 def network(net: Sequential) -> Table:
-    """Return the layers of a network, with their output shapes and numbers of parameters."""
-    rows = [("input", "", " x ".join(map(str, net.in_shape)), "")]
-    for layer in net.summary():
+    """Return the layers of a network: output shapes, parameters, multiplications for one row."""
+    rows = [("input", "", " x ".join(map(str, net.in_shape)), "", "")]
+    layers = net.summary()
+    for layer in layers:
         shape = " x ".join(map(str, layer.out_shape))
-        rows.append((layer.name, layer.kind, shape, f"{layer.n_params:,}"))
-    rows.append(("total", "", "", f"{net.params.grad.size:,}"))
-    return Table("Network", ("layer", "kind", "output", "parameters"), rows, (2, 3))
+        rows.append((layer.name, layer.kind, shape, f"{layer.n_params:,}", f"{layer.n_products:,}"))
+    products = sum(layer.n_products for layer in layers)
+    rows.append(("total", "", "", f"{net.params.grad.size:,}", f"{products:,}"))
+    head = ("layer", "kind", "output", "parameters", "multiplications")
+    return Table("Network", head, rows, (2, 3, 4))
 
 
 def repeats(record: "Mapping[str, Any]") -> Table:

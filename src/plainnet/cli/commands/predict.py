@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -84,7 +85,7 @@ class Predictions:
 
     def csv(self, raw: bool = False) -> str:
         """Return all predictions and probabilities as CSV; `raw` keeps text unchanged."""
-        cell = str if raw else csv_cell
+        cell = str if raw else lru_cache(csv_cell)  # of few different labels
         classes = self.target.classes
         named = classes[-1:] if self.target.task == "binary" else classes
         head = [self.unit, *self._headings(), *(f"probability of {name}" for name in named)]
@@ -93,9 +94,12 @@ class Predictions:
         rows = csv.writer(content, lineterminator="\n")
         rows.writerow(map(cell, head))
         rows.writerows(
-            [*map(cell, (name, *predicted)), *(f"{share:.6g}" for share in row)]
+            [name, *map(cell, predicted), *(f"{share:.6g}" for share in row)]
             for name, predicted, row in zip(
-                self.names, prediction_texts(self.target, self.A), shares, strict=True
+                self.names if self.unit == "row" else map(cell, self.names),
+                prediction_texts(self.target, self.A),
+                shares.tolist(),
+                strict=True,
             )
         )
         return content.getvalue()

@@ -90,10 +90,8 @@ def _dead(statistics: Statistics) -> Iterator[Finding]:
             continue
         every = layer.dead == layer.units
         level: Level = "problem" if every else "warning" if share >= _DEAD else "note"
-        unit, row = (
-            layer.unit,
-            "every row" if layer.unit == "unit" else "every pixel of every picture",
-        )
+        unit = layer.unit
+        row = "every row" if unit == "unit" else "every pixel of every picture"
         units = f"All {unit}s" if every else f"{layer.dead} of {layer.units} {unit}s"
         effect = ", so no information passes it" if every else ""
         yield Finding(
