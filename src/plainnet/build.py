@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from plainnet.config import CONVNET, IMAGE_HIDDEN, MLP, OPTIONS, TABLE_HIDDEN, TrainConfig, rng
 from plainnet.errors import PlainnetError
-from plainnet.nn.convnet import convnet
+from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.losses import Loss, losses_for
 from plainnet.nn.network import Sequential, mlp
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer

@@ -14,8 +14,8 @@ from plainnet.nn.activations import (
     Tanh,
     activation,
 )
-from plainnet.nn.convnet import convnet
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (

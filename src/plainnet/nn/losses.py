@@ -1,6 +1,5 @@
 """Losses: the value, the gradient and the predictions of each, together."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, final
 
@@ -354,7 +353,7 @@ class BinaryCrossEntropy(_CrossEntropy):
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         L = np.log1p(np.exp(-np.abs(Z)))
-        positive = Z.clip(0, math.inf)
+        positive = np.maximum(Z, 0)
         return positive - Z * y + L, np.exp(Z - positive - L) - y
 
     def predictions(self, Z: ArrayLike) -> Array:
