@@ -110,7 +110,7 @@ class Cells:
             return np.isnan(self.entries)
         return np.asarray(self.entries.is_null())
 
-    @property
+    @cached_property
     def missing(self) -> int:
         """How many cells are missing."""
         return int(np.count_nonzero(self.absent))
