@@ -37,15 +37,13 @@ CACHED = 2**16  # numbers of an array that fits in the processor's cache
 class LayerSummary(NamedTuple):
     """One line of `Sequential.summary`.
 
-    ``out_shape`` is the shape of one sample; ``n_params`` counts trained parameters, and
-    ``n_products`` the multiplications with weights for one sample.
+    ``out_shape`` is the shape of one sample; ``n_params`` counts trained parameters.
     """
 
     name: str
     kind: str
     out_shape: Shape
     n_params: int
-    n_products: int
 
 
 @final
@@ -410,7 +408,7 @@ class Sequential:
         return copy
 
     def summary(self) -> list[LayerSummary]:
-        """Return name, kind, output shape, number of parameters and products of every layer.
+        """Return name, kind, output shape and number of trained parameters of every layer.
 
         Returns
         -------
@@ -419,15 +417,12 @@ class Sequential:
         Examples
         --------
         >>> mlp(3, hidden=(), n_out=2).summary()
-        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8, n_products=6)]
+        [LayerSummary(name='dense1', kind='Dense', out_shape=(2,), n_params=8)]
         """
         rows = []
         for layer in self.layers:
             n_params = sum(g.size for g in _own(layer, self.params.grads).values())
-            weights = sum(math.prod(v.shape) for v in layer.specs if v.kind == "weight")
-            n_products = weights * math.prod(layer.out_shape[:-1])  # for each pixel of a picture
-            kind = type(layer).__name__
-            rows.append(LayerSummary(layer.name, kind, layer.out_shape, n_params, n_products))
+            rows.append(LayerSummary(layer.name, type(layer).__name__, layer.out_shape, n_params))
         return rows
 
     def __repr__(self) -> str:
@@ -535,9 +530,8 @@ class Sequential:
         >>> {name: array.shape for name, array in state.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
         """
-        return {
-            name: view.copy().reshape(shape) for name, (view, shape) in self._torch_views().items()
-        }
+        views = self._torch_views().items()
+        return {name: view.copy().reshape(shape) for name, (view, shape) in views}
 
     def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy the parameters of a ``torch.nn.Sequential`` with the same layers.
@@ -681,12 +675,9 @@ def mlp(
 
 def _channels_first(array: Array, flattened: Shape) -> tuple[Array, Shape]:
     """Return a view in PyTorch's order, and the shape there."""
-    if array.ndim == 4:
-        kernel = np.moveaxis(array, -1, 1)
-        return kernel, kernel.shape
-    if not flattened:
-        return array, array.shape
-    return np.moveaxis(array.reshape(*array.shape[:-1], *flattened), -1, -3), array.shape
+    pictures = array.reshape(*array.shape[:-1], *flattened) if flattened else array
+    view = np.moveaxis(pictures, -1, -3) if pictures.ndim > 2 else pictures
+    return view, array.shape if flattened else view.shape
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """The tables of an evaluation, for the terminal and for the page."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -169,13 +170,14 @@ def pixels(schema: ImageSchema) -> str:
 
 def network(net: Sequential) -> Table:
     """Return the layers of a network: output shapes, parameters, multiplications for one row."""
-    rows = [("input", "", " x ".join(map(str, net.in_shape)), "", "")]
-    layers = net.summary()
-    for layer in layers:
-        shape = " x ".join(map(str, layer.out_shape))
-        rows.append((layer.name, layer.kind, shape, f"{layer.n_params:,}", f"{layer.n_products:,}"))
-    products = sum(layer.n_products for layer in layers)
-    rows.append(("total", "", "", f"{net.params.grad.size:,}", f"{products:,}"))
+    rows, total = [("input", "", " x ".join(map(str, net.in_shape)), "", "")], 0
+    for layer, line in zip(net.layers, net.summary(), strict=True):
+        weights = sum(math.prod(spec.shape) for spec in layer.specs if spec.kind == "weight")
+        products = weights * math.prod(layer.out_shape[:-1])  # for each pixel of a picture
+        total += products
+        shape = " x ".join(map(str, line.out_shape))
+        rows.append((line.name, line.kind, shape, f"{line.n_params:,}", f"{products:,}"))
+    rows.append(("total", "", "", f"{net.params.grad.size:,}", f"{total:,}"))
     head = ("layer", "kind", "output", "parameters", "multiplications")
     return Table("Network", head, rows, (2, 3, 4))
 
