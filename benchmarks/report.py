@@ -27,6 +27,7 @@ class Results:
     predict_one: Timings = field(default_factory=dict)
     predict_bulk: Timings = field(default_factory=dict)
     imports: dict[str, tuple[float, int]] = field(default_factory=dict)
+    compiling: tuple[float, float] | None = None
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     plots: list[tuple[str, str]] = field(default_factory=list)
@@ -194,7 +195,14 @@ def import_table(results: Results) -> str:
         [f"`import {name}`", significant(s), f"{peak / 2**20:.0f}"]
         for name, (s, peak) in results.imports.items()
     ]
-    return markdown(["", "seconds", "process memory, MiB"], rows)
+    table = markdown(["", "seconds", "process memory, MiB"], rows)
+    if results.compiling is None:
+        return table
+    first, stored = map(significant, results.compiling)
+    return (
+        f"{table}\n\nA process gets its compiled steps, for both dtypes, in {first} s the first "
+        f"time on a machine, and in {stored} s when they are stored."
+    )
 
 
 def peak_table(results: Results) -> str:
@@ -303,7 +311,8 @@ round starts with a different one. The tables show medians. A run shorter than {
 repeated within its turn until {brief:g} s have passed, and the median of the turn counts, because a
 resumed process runs slowly at first.
 
-For plainnet, the time of the whole `fit` call counts: input checks, the choice of threads, and the
+*plainnet* runs compiled steps (the extra `fast`), *plainnet, NumPy alone* the same training without
+Numba. For both, the time of the whole `fit` call counts: input checks, the choice of threads, the
 dot products of wide rows. For the other libraries, only the training loop counts: compilation
 happens in the warm-up, and tensors are created before. PyTorch runs `nn.Sequential` with fused
 optimizers. torch.compile compiles the forward pass, the loss and the backward pass. JAX runs one
@@ -326,7 +335,7 @@ all steps once:
 
 Above 1, plainnet is faster than the fastest of the four libraries. *Matrix products* are those of
 plain training. plainnet can be faster than them where it trains in the row space, which needs fewer
-multiplications, or where its memory layout or its division into blocks is faster.
+multiplications.
 
 {ratios}
 

@@ -144,6 +144,15 @@ def test_class_weights_transform_and_other_metrics_agree():
         assert_close(one, two, 1e-5)
 
 
+def test_wide_data_trains_in_the_row_space_with_numpy():
+    wide = RNG.normal(size=(30, 4000))
+    history = fit(
+        mlp(4000, (8,)), wide, BINARY[:30], loss=BinaryCrossEntropy(), optimizer=SGD(0.001),
+        engine="compiled",
+    )  # fmt: skip
+    assert (history.row_space, history.engine) == (30, "numpy")
+
+
 def test_inputs_may_be_read_only():
     rows = X.astype(np.float32)
     rows.flags.writeable = False
