@@ -379,7 +379,7 @@ The size of the installed files, dependencies included:
 ## Explanation
 
 - **Small networks** are limited by the number of calls, not by arithmetic. One step of 7-16-1 with
-  Adam makes some 40 NumPy calls of 0.3 to 3 µs, whatever the size of the arrays. All parameters form
+  Adam makes some 40 NumPy calls of 0.3 to 3 µs, whatever the size of the arrays. Parameters form
   one vector, so that an optimizer updates the whole network in a few calls. Compiled steps run many
   batches in one call, so that only the loops themselves take time.
 - **Wide data** (more features than rows) is trained on the dot products of its rows. Gradient
