@@ -51,6 +51,7 @@ def test_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command: s
     out = cli(command, "--help").out
     assert set(re.findall("--(?:no|empty)-[a-z-]+", out)) <= {
         "--no-fingerprints",
+        "--no-header",
         "--no-standardize",
     }
 

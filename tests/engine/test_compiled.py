@@ -295,15 +295,13 @@ def test_numba_is_installed_where_all_extras_are():
     assert importlib.util.find_spec("numba")
 
 
-def test_module_compiles_both_dtypes(capsys):
+def test_module_compiles_both_dtypes(capsys, monkeypatch, tmp_path):
     main()
     assert re.fullmatch(r"Compiled steps are ready \(\d+\.\d s\)\.\n", capsys.readouterr().out)
-    numba.config.CACHE_DIR = ""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("NUMBA_CACHE_DIR")
-        assert choice.is_compiled(np.float32)
-        assert choice.is_compiled(np.float64)
-    assert not choice.is_compiled(np.float32)  # no folder, as for all tests
+    assert choice.is_compiled(np.float32)
+    assert choice.is_compiled(np.float64)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not choice.is_compiled(np.float32)
 
 
 def test_note_where_nothing_can_be_stored(monkeypatch):
