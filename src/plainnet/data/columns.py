@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 import numpy as np
 import pandas as pd
@@ -64,6 +63,22 @@ def text_from_number(value: float) -> str:
 
 
 @final
+class cached(Generic[T, R]):  # noqa: N801 - a decorator, as `property`
+    """A property that each object computes once.
+
+    In Python 3.11, `functools.cached_property` holds a lock, which would hang a child process that
+    is forked meanwhile.
+    """
+
+    def __init__(self, compute: Callable[[T], R]) -> None:
+        self.compute = compute
+
+    def __get__(self, owner: T, kind: type[T]) -> R:
+        value = vars(owner)[self.compute.__name__] = self.compute(owner)
+        return value
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Cells:
     """The cells of a column: its entries, and which of them each row holds."""
@@ -101,7 +116,7 @@ class Cells:
         """Return the cells as distinct values and codes."""
         return Cells(self.name, self.rows, self.distinct, self.codes)
 
-    @cached_property
+    @cached
     def absent(self) -> NDArray[np.bool_]:
         """Whether the cell of each row is missing, shape (m,)."""
         if self.index is not None:
@@ -110,12 +125,12 @@ class Cells:
             return np.isnan(self.entries)
         return np.asarray(self.entries.is_null())
 
-    @cached_property
+    @cached
     def missing(self) -> int:
         """How many cells are missing."""
         return int(np.count_nonzero(self.absent))
 
-    @cached_property
+    @cached
     def _factorized(self) -> tuple[NDArray[np.int64], Any]:
         if self.index is not None:
             codes = np.full(len(self.index), -1)
@@ -137,7 +152,7 @@ class Cells:
         """The distinct values in order of appearance: text in Arrow, or numbers."""
         return self._factorized[1]
 
-    @cached_property
+    @cached
     def many(self) -> bool:
         """Whether there are more than `MANY` distinct values."""
         m = len(self.rows)
@@ -165,11 +180,11 @@ class Cells:
         values = self._with_comma if decimal == "," else self._with_point
         return values if self.index is None else np.append(values, np.nan)[self.index]
 
-    @cached_property
+    @cached
     def _with_point(self) -> NDArray[np.float64]:
         return _parsed(self.entries, ".")
 
-    @cached_property
+    @cached
     def _with_comma(self) -> NDArray[np.float64]:
         return _parsed(self.entries, ",")
 
