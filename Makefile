@@ -93,7 +93,7 @@ bench: .venv-bench/bench
 	install one, or name it with make PYTHON=/path/to/python"; exit 1; }
 	@test -x .venv-bench/bin/python || "$(PYTHON)" -m venv .venv-bench || { rm -rf .venv-bench; \
 	echo "no virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
-	.venv-bench/$(INSTALL) -c $(LOCK) torch==2.13.0 jax scikit-learn matplotlib --editable .
+	.venv-bench/$(INSTALL) -c $(LOCK) torch==2.13.0 jax scikit-learn matplotlib --editable '.[fast]'
 	@touch $@
 
 HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.implementations.plainnet import Plainnet
+from benchmarks.implementations.plainnet import PlainnetNumPy
 from benchmarks.workloads import PREDICT, SEED, WORKLOADS, Array, Job, Workload
 from plainnet import Sequential, predict_logits
 from plainnet.engine.blas_threads import available_threads, limited_threads
@@ -41,7 +41,7 @@ def breakdowns(workloads: Sequence[Workload] = WORKLOADS) -> list[Breakdown]:
 
 
 def breakdown_of(workload: Workload) -> Breakdown:
-    ours = Plainnet(1)
+    ours = PlainnetNumPy(1)
     ours.load(Job.generate(workload))
     ours.train(2)
     step = microseconds(lambda: ours.train(workload.epochs)) / workload.steps
@@ -50,7 +50,7 @@ def breakdown_of(workload: Workload) -> Breakdown:
     return Breakdown(workload, step, (*parts, max(0.0, step - sum(parts))))
 
 
-def timed_parts(ours: Plainnet, workload: Workload) -> list[float]:
+def timed_parts(ours: PlainnetNumPy, workload: Workload) -> list[float]:
     net, rows = ours.net, ours.job.X
     y = ours.loss.encode(ours.job.y, net.n_out)
     if ours.history.row_space:
@@ -98,7 +98,7 @@ def dense_products(layer: Dense, Z: Array, train: bool, first: bool) -> list[Cal
 
 def prediction_table(goals: Sequence[float | None]) -> str:
     """Render the time of predicting one row and many rows. ``goals`` are seconds."""
-    ours = Plainnet(1)
+    ours = PlainnetNumPy(1)
     ours.load(Job.generate(PREDICT))
     net, X = ours.net, ours.job.X
     head = ["rows", "goal", "total", "products", "activations", "sum"]

@@ -27,6 +27,7 @@ class Results:
     predict_one: Timings = field(default_factory=dict)
     predict_bulk: Timings = field(default_factory=dict)
     imports: dict[str, tuple[float, int]] = field(default_factory=dict)
+    compiling: tuple[float, float] | None = None
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     plots: list[tuple[str, str]] = field(default_factory=list)
@@ -194,7 +195,14 @@ def import_table(results: Results) -> str:
         [f"`import {name}`", significant(s), f"{peak / 2**20:.0f}"]
         for name, (s, peak) in results.imports.items()
     ]
-    return markdown(["", "seconds", "process memory, MiB"], rows)
+    table = markdown(["", "seconds", "process memory, MiB"], rows)
+    if results.compiling is None:
+        return table
+    first, stored = map(significant, results.compiling)
+    return (
+        f"{table}\n\nA process gets its compiled steps, for both dtypes, in {first} s the first "
+        f"time on a machine, and in {stored} s when they are stored."
+    )
 
 
 def peak_table(results: Results) -> str:
@@ -303,7 +311,8 @@ round starts with a different one. The tables show medians. A run shorter than {
 repeated within its turn until {brief:g} s have passed, and the median of the turn counts, because a
 resumed process runs slowly at first.
 
-For plainnet, the time of the whole `fit` call counts: input checks, the choice of threads, and the
+*plainnet* runs compiled steps (the extra `fast`), *plainnet, NumPy alone* the same training without
+Numba. For both, the time of the whole `fit` call counts: input checks, the choice of threads, the
 dot products of wide rows. For the other libraries, only the training loop counts: compilation
 happens in the warm-up, and tensors are created before. PyTorch runs `nn.Sequential` with fused
 optimizers. torch.compile compiles the forward pass, the loss and the backward pass. JAX runs one
@@ -326,7 +335,7 @@ all steps once:
 
 Above 1, plainnet is faster than the fastest of the four libraries. *Matrix products* are those of
 plain training. plainnet can be faster than them where it trains in the row space, which needs fewer
-multiplications, or where its memory layout or its division into blocks is faster.
+multiplications.
 
 {ratios}
 
@@ -370,27 +379,19 @@ The size of the installed files, dependencies included:
 ## Explanation
 
 - **Small networks** are limited by the number of calls, not by arithmetic. One step of 7-16-1 with
-  Adam makes 38 NumPy calls of 0.3 to 1.4 µs, whatever the size of the arrays. plainnet saves calls:
-  all parameters form one vector, so that an optimizer updates the whole network in a few calls; the
-  bias is a column of the weight matrix and every row has a 1 appended, so that the matrix product
-  includes the bias in the forward and the backward pass; each layer writes its output into the
-  input buffer of the next layer; gradients are written in place, and buffers are reused.
-- **Memory layout.** Activations are (m, n) arrays in Fortran order, so that each feature is
-  contiguous. Loops over the rows of one feature are long, and BLAS multiplies in this order without
-  transposing.
+  Adam makes some 40 NumPy calls of 0.3 to 3 µs, whatever the size of the arrays. Parameters form
+  one vector, so that an optimizer updates the whole network in a few calls. Compiled steps run many
+  batches in one call, so that only the loops themselves take time.
 - **Wide data** (more features than rows) is trained on the dot products of its rows. Gradient
   descent takes the same steps there, with 408 columns (rows and units) instead of 12,288 and no
-  matrix product in the backward pass. OpenBLAS copies both factors before it multiplies, except in
-  products of at most a million multiplications. The one remaining product is computed in two blocks
-  of rows, each below this limit, which halves its time on one processor.
+  matrix product in the backward pass.
 - **Large networks** spend their time in matrix products. No library can be much faster there than
   another, and plainnet adds little to the products.
 - **Threads** slow small products down and speed large ones up. plainnet chooses for each network.
 - **A compiled step** helps where it fuses many small operations. JAX needs only one Python call per
   batch, and it has its own matrix products.
 - **Many rows** are predicted by one thread per processor. Each thread has a share of the rows, so
-  that the activations also run in parallel. The products are computed in blocks without copies, as
-  above.
+  that the activations also run in parallel.
 - **Missed goals.** The goals were set against a JAX loop that gathered its batches outside the
   compiled step and was many times slower than the one measured here. The column *library / matrix
   products* shows how far ahead of that library the bare NumPy products would be if nothing else

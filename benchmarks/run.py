@@ -100,7 +100,7 @@ def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path
 def measure_plainnet(chosen: list[str], results: Results) -> None:
     """Measure the parts that need no session with other libraries."""
     if "start-up" in chosen:
-        results.imports = system.start_up(7)
+        results.imports, results.compiling = system.start_up(7), system.compiling()
         print("\n" + report.import_table(results), flush=True)
     if "size" in chosen:
         results.sizes = {name: system.installed_bytes(name) for name in system.DISTRIBUTIONS}

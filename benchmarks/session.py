@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.implementations import IMPLEMENTATIONS
+from benchmarks.implementations import IMPLEMENTATIONS, OURS
 from benchmarks.workloads import Job, Workload
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,7 +116,7 @@ class Session:
 
     def thread_settings(self, name: str) -> list[int]:
         """Return the thread counts to try. plainnet gets all threads and chooses their number."""
-        return [self.all_threads] if name == "plainnet" else sorted({1, self.all_threads})
+        return [self.all_threads] if name in OURS else sorted({1, self.all_threads})
 
     def write(self, workload: Workload) -> str:
         folder = self.folder / workload.name
@@ -133,7 +133,7 @@ class Session:
             timings.pop(name, None)
             self.failures.append(f"{name}, {task}: {error}")
             print(f"{name} is skipped in {task}:\n{error}", file=sys.stderr)
-            if name == "plainnet":
+            if name in OURS:
                 raise
 
     def train(
@@ -145,7 +145,7 @@ class Session:
         """Time a workload with every implementation, in turn."""
         folder, timings = self.write(workload), Timings()
         for name in names:
-            timed = epochs or (workload.epochs if name == "plainnet" else workload.timed_epochs)
+            timed = epochs or (workload.epochs if name in OURS else workload.timed_epochs)
             with self.skip_failures(name, workload.name, timings):
                 timings[name] = self._choose(name, workload, folder, timed)
                 timings[name].scale = (epochs or workload.epochs) / timed
@@ -164,7 +164,7 @@ class Session:
 
     def _choose(self, name: str, workload: Workload, folder: str, epochs: int) -> Timing:
         """Warm up with each number of threads and keep the fastest."""
-        trial = epochs if name == "plainnet" else -(-epochs // TRIAL)
+        trial = epochs if name in OURS else -(-epochs // TRIAL)
         candidates = []
         for setting in self.thread_settings(name):
             worker = self.worker(name, setting)
@@ -190,7 +190,7 @@ class Session:
                 for setting in self.thread_settings(name):
                     worker = self.worker(name, setting)
                     worker.ask("load", workload=workload.to_json(), folder=folder)
-                    for chunk in chunks if name != "plainnet" else [None]:
+                    for chunk in chunks if name not in OURS else [None]:
                         reply = worker.ask("predict", rows=rows, chunk=chunk, calls=calls)
                         timing = Timing(setting, setting, chunk=chunk, outputs=reply["outputs"])
                         candidates.append((reply["seconds"], timing))
@@ -208,7 +208,7 @@ class Session:
         """Return the peak memory, in bytes, of a fresh process that loads and trains."""
         # plainnet uses the row space only for many epochs. The memory of other libraries does not
         # grow after two epochs.
-        epochs = workload.epochs if name == "plainnet" else min(2, workload.epochs)
+        epochs = workload.epochs if name in OURS else min(2, workload.epochs)
         worker = Worker(name, threads)
         try:
             worker.ask("load", workload=workload.to_json(), folder=self.write(workload))

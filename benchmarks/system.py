@@ -6,13 +6,15 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
 
 IMPORTS = ("numpy", "plainnet", "jax", "sklearn.neural_network", "torch")
 DISTRIBUTIONS = ("plainnet", "scikit-learn", "jax", "torch")
-SHOWN_VERSIONS = ("plainnet", "numpy", "torch", "jax", "jaxlib", "scikit-learn")
+SHOWN_VERSIONS = ("plainnet", "numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn")
 
 # Timed inside a fresh interpreter: the start of Python is the same for all.
 _IMPORT = """
@@ -46,6 +48,18 @@ def start_up(runs: int) -> dict[str, tuple[float, int]]:
         for name, runs in found.items()
         if runs
     }
+
+
+def compiling() -> tuple[float, float]:
+    """Return the seconds in which a process gets its compiled steps: first, and once stored."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        found = []
+        for _ in range(2):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "plainnet.engine"], env=environment, check=True)
+            found.append(time.perf_counter() - start)
+    return found[0], found[1]
 
 
 def installed_bytes(name: str) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """The commands and Python code of the documents run as shown, and their links are valid."""
 
+import doctest
 import re
 import shlex
 import shutil
@@ -61,6 +62,11 @@ def test_python(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for block in blocks(document, "python"):
         exec(compile(block, document.name, "exec"), {"__name__": "__main__"})
+
+
+def test_convolution_by_hand():
+    results = doctest.testfile(str(ROOT / "docs" / "convolution.md"), module_relative=False)
+    assert results.failed == 0 < results.attempted
 
 
 def test_readme_contains_commands_and_python():

@@ -7,6 +7,7 @@ from benchmarks.implementations.base import Implementation
 # Name: module and class, imported only in the process that runs it.
 IMPLEMENTATIONS = {
     "plainnet": ("plainnet", "Plainnet"),
+    "plainnet, NumPy alone": ("plainnet", "PlainnetNumPy"),
     "matrix products": ("matrix_products", "MatrixProducts"),
     "PyTorch": ("pytorch", "PyTorch"),
     "torch.compile": ("pytorch", "CompiledPyTorch"),
@@ -14,6 +15,7 @@ IMPLEMENTATIONS = {
     "scikit-learn": ("scikit_learn", "ScikitLearn"),
     "JAX, whole epochs compiled": ("jax", "JaxWholeTraining"),
 }
+OURS = ("plainnet", "plainnet, NumPy alone")
 LIBRARIES = ("PyTorch", "torch.compile", "JAX", "scikit-learn")
 PREDICTING = ("plainnet", "matrix products", *LIBRARIES)
 

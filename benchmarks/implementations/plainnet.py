@@ -1,7 +1,7 @@
-"""plainnet: fit() with its defaults, including the choice of threads."""
+"""plainnet: fit() with its defaults, including the choice of threads, and each engine."""
 
 from collections.abc import Callable
-from typing import final
+from typing import ClassVar, final
 
 from benchmarks.implementations.base import Implementation, Predict, sigmoid
 from benchmarks.workloads import SEED, Array, Job
@@ -19,8 +19,9 @@ from plainnet import (
 )
 
 
-@final
-class Plainnet(Implementation):
+class _Plainnet(Implementation):
+    engine: ClassVar[str]
+
     def load(self, job: Job) -> None:
         w = job.workload
         self.job = job
@@ -49,6 +50,7 @@ class Plainnet(Implementation):
             optimizer=self.optimizer,
             epochs=epochs,
             batch_size=self.job.workload.batch,
+            engine=self.engine,
             seed=SEED,
         )
         return self.history.loss
@@ -61,3 +63,15 @@ class Plainnet(Implementation):
 
     def chosen_threads(self) -> int:
         return self.history.threads
+
+
+@final
+class Plainnet(_Plainnet):
+    """Compiled steps; the warm-up compiles them or loads them."""
+
+    engine = "compiled"
+
+
+@final
+class PlainnetNumPy(_Plainnet):
+    engine = "numpy"

@@ -199,7 +199,9 @@ def test_killed_run_resumes_from_any_folder(
 def test_pictures_in_the_row_space(
     cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
 ) -> None:
-    arguments = "--optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
+    arguments = (
+        "--network mlp --optimizer sgd --momentum 0.9 --batch-size full --epochs 40 --size 16"
+    )
     assert cli("train", colors, arguments, "--out whole.safetensors").code == 0
     model = Model.load(tmp_path / "whole.safetensors")
     assert model.record["history"]["row_space"] == 10
@@ -208,6 +210,17 @@ def test_pictures_in_the_row_space(
     assert (tmp_path / "cut.safetensors").read_bytes() == (
         tmp_path / "whole.safetensors"
     ).read_bytes()
+
+
+def test_augmented_pictures_within_an_epoch(
+    cli: Cli, colors: Path, press: Callable[..., None], tmp_path: Path
+) -> None:
+    arguments = "--epochs 6 --size 8 --batch-size 2 --augment shift flip turn light"
+    assert cli("train", "colors", arguments, "--out whole.safetensors").code == 0
+    kill(cli, press, 3, "colors", arguments, "--out cut.safetensors --checkpoint-every 0.4")
+    assert cli("train", "--resume", "cut.run").code == 0
+    uninterrupted = (tmp_path / "whole.safetensors").read_bytes()
+    assert (tmp_path / "cut.safetensors").read_bytes() == uninterrupted
 
 
 def test_resumed_run_keeps_file_names(

@@ -1,5 +1,6 @@
 """Statistics of a network's activations and of the gradient at each layer."""
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import NamedTuple, final
@@ -7,13 +8,14 @@ from typing import NamedTuple, final
 import numpy as np
 
 from plainnet.nn.activations import Activation, Identity, ReLU, Sigmoid, Tanh
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense, Dropout, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
 
-_CHUNK = 1024  # rows that are propagated together, which limits the memory
+_CHUNK = 2**24  # outputs of a layer for the rows that are propagated together, 64 MB
 _SATURATED = 0.01  # saturated outputs are closer than this share of the range to an end of it
 _GRADIENT_ROWS = 512  # enough for the size of a gradient to a few percent
 
@@ -23,15 +25,19 @@ class LayerStatistics(NamedTuple):
     """Statistics of the output of one activation layer over all rows."""
 
     name: str
+    unit: str  # "unit"; "filter", whose outputs are pixels
     units: int
-    dead: int  # units of a ReLU that are zero for every row
+    dead: int  # units of a ReLU that are zero for every row, and in every pixel
     saturated: float  # share of the outputs of a sigmoid or tanh
     std: float  # standard deviation over the rows: the root mean square over the units
 
 
 @final
 class Statistics(NamedTuple):
-    """Logits and activations of all rows, and the root mean square of m dZ per dense layer."""
+    """Logits and activations of all rows, and the size of m dZ per layer with weights.
+
+    The size is the root mean square over rows and units; of a filter, the norm over its pixels.
+    """
 
     Z: Array
     layers: tuple[LayerStatistics, ...]
@@ -52,12 +58,13 @@ def measure(
     copy = deepcopy(net)
     Z = np.empty((len(X), copy.n_out), copy.dtype)
     sums: dict[Layer, Array] = {}
-    for start in range(0, len(X), _CHUNK):
-        rows = prepare(X[start : start + _CHUNK], transform, copy.dtype)
+    chunk = max(1, min(1024, _CHUNK // max(math.prod(layer.out_shape) for layer in copy.layers)))
+    for start in range(0, len(X), chunk):
+        rows = prepare(X[start : start + chunk], transform, copy.dtype)
         for layer, Y in outputs(copy, rows, train):
             if isinstance(layer, Activation) and not isinstance(layer, Identity):
                 sums[layer] = sums.get(layer, 0) + _unit_sums(layer, Y)
-        Z[start : start + _CHUNK] = Y
+        Z[start : start + chunk] = Y
     few = evenly_spaced(len(X), _GRADIENT_ROWS)
     rows = prepare(X[few], transform, copy.dtype)
     gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
@@ -78,20 +85,22 @@ def evenly_spaced(m: int, most: int) -> Array:
 
 
 def _unit_sums(layer: Layer, Y: Array) -> Array:
-    """Return four sums for each unit: outputs, squares, and how many are not 0 or saturated."""
-    Y = Y.reshape(len(Y), -1).astype(np.float64)
+    """Return four means for each unit, summed over rows: Y, Y^2, the shares not 0 or saturated."""
+    pixels = math.prod(Y.shape[1:-1])
+    Y = Y.reshape(-1, Y.shape[-1]).astype(np.float64)
     saturated = np.zeros(Y.shape, np.bool_)
     if isinstance(layer, Tanh):
         saturated = np.abs(Y) > 1 - 2 * _SATURATED
     elif isinstance(layer, Sigmoid):
         saturated = np.abs(Y - 0.5) > 0.5 - _SATURATED
-    return np.array([part.sum(axis=0) for part in (Y, np.square(Y), Y != 0, saturated)])
+    return np.array([part.sum(axis=0) for part in (Y, np.square(Y), Y != 0, saturated)]) / pixels
 
 
 def _layer_statistics(layer: Layer, sums: Array, rows: int) -> LayerStatistics:
     mean, mean_square, nonzero, saturated = sums / rows
     return LayerStatistics(
         layer.name,
+        "unit" if len(layer.out_shape) == 1 else "filter",
         len(mean),
         int((nonzero == 0).sum()) if isinstance(layer, ReLU) else 0,
         float(saturated.mean()),
@@ -108,8 +117,9 @@ def _gradients(
         return {}
     sizes = {}
     for layer in reversed(copy.layers):
-        if isinstance(layer, Dense):
-            sizes[layer.name] = len(X) * float(np.sqrt(np.square(dY, dtype=np.float64).mean()))
+        if isinstance(layer, Dense | Conv2D):
+            squares = np.square(dY, dtype=np.float64).reshape(len(X), -1, dY.shape[-1])
+            sizes[layer.name] = len(X) * float(np.sqrt(squares.sum(axis=1).mean()))
         back = layer.backward(dY, True)
         assert back is not None
         dY = back

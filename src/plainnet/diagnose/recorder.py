@@ -5,6 +5,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
@@ -29,7 +30,7 @@ class Recorder:
     def __init__(self, net: Sequential) -> None:
         self.net = net
         self.initial_theta = net.params.theta.copy()
-        self.layers = tuple(layer.name for layer in net.layers if isinstance(layer, Dense))
+        self.layers = tuple(layer.name for layer in net.layers if isinstance(layer, Dense | Conv2D))
         self.gradients: list[tuple[float, ...]] = []
         self.batch_variances: list[BatchVariance] = []
         self._batches: list[Array] = []

@@ -19,6 +19,7 @@ from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
 from plainnet.metrics.scores import rank_correlation
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
 from plainnet.nn.network import Sequential, Transform
@@ -241,8 +242,9 @@ class TrainingSnapshot:
     @cached_property
     def weight_size(self) -> float:
         """The largest root mean square of a layer's initial weights, at least that of LeCun's."""
-        weights = [layer.W for layer in self.initial_net.layers if isinstance(layer, Dense)]
-        sizes = (max(float(np.square(W).mean()), 1 / W.shape[1]) ** 0.5 for W in weights)
+        layers = self.initial_net.layers
+        weights = [layer.W for layer in layers if isinstance(layer, Dense | Conv2D)]
+        sizes = (max(float(np.square(W).mean()), 1 / W[0].size) ** 0.5 for W in weights)
         return max(sizes, default=1.0)
 
     @property

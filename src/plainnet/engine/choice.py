@@ -14,7 +14,7 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array
 
 ENGINES = ("auto", "numpy", "compiled")
-# Seconds that NumPy must need before compiling pays; compiling takes 20 to 40 s, once per machine.
+# Seconds that NumPy must need before compiling pays, which takes half a minute once per machine.
 WORTH_COMPILING = 60.0
 SECONDS_PER_LAYER, SECONDS_PER_PRODUCT = 20e-6, 6e-11  # of a step of NumPy, roughly
 

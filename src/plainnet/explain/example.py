@@ -19,6 +19,7 @@ from plainnet.data.targets import Target
 from plainnet.errors import DataError
 from plainnet.explain.excerpt import as_json
 from plainnet.explain.formulas import SourceLocation, code_of
+from plainnet.explain.maps import ImageMaps, image_maps
 from plainnet.explain.trace import Trace, trace
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
@@ -58,6 +59,7 @@ class Explanation:
     target: Target
     cells: tuple[Cell, ...]  # of a row of a table; empty for an image
     image: ImageInput | None
+    maps: ImageMaps | None  # of an image
     inputs: tuple[str, ...]  # the name of each number that enters the network
     trace: Trace  # forward and backward propagation in float64
     predicted: Array  # by the model itself
@@ -88,6 +90,7 @@ class Explanation:
             "task": self.target.task,
             "cells": as_json(self.cells, self.trace.entries),
             "image": as_json(self.image, self.trace.entries),
+            "maps": as_json(self.maps, self.trace.entries),
             "answer": self.answer,
             "truth": self.truth,
             "outputs": [{"name": name, "value": value} for name, value in self.outputs],
@@ -123,6 +126,7 @@ def explain(
         model.target,
         sample.cells,
         sample.image,
+        None if sample.image is None else image_maps(model, sample.image.pixels),
         input_names(model),
         traced,
         predicted,

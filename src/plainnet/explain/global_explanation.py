@@ -7,6 +7,7 @@ import numpy as np
 
 from plainnet.evaluate.membership import Share, trained_share
 from plainnet.evaluate.per_example import NamedExamples, row_scores
+from plainnet.explain.class_examples import ClassExamples, class_examples
 from plainnet.explain.excerpt import as_json, numbered
 from plainnet.explain.images import Pixels, first_weights
 from plainnet.explain.importance import Importance, importance
@@ -26,6 +27,7 @@ class GlobalExplanation:
     mistakes: tuple[Mistake, ...]  # the most confident first
     numbers: Array | None  # of the rows, as ``--row`` counts them
     gallery: Pixels | None  # the images of the mistakes; None for tables
+    classes: tuple[ClassExamples, ...]  # the pictures of each class; empty for tables
     weights: Pixels | None  # the weights of the first layer as images; None for tables
     trained_on: Share | None  # the share of the rows that the model was trained on, where known
 
@@ -45,10 +47,14 @@ def explain_model(
     model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, n: int = 10
 ) -> GlobalExplanation:
     """Explain a model on rows with known targets: importances and the n worst mistakes."""
-    wrong = None
+    wrong, classes = None, list[ClassExamples]()
     if model.target.task != "regression":
         y = model.loss.encode(rows.y, model.net.n_out, np.float64)
-        wrong = int(np.count_nonzero(row_scores(model, model.forward(rows.X), y) < 1))
+        Z = model.forward(rows.X)
+        wrong = int(np.count_nonzero(row_scores(model, Z, y) < 1))
+        if model.transform is not None and model.target.task != "multilabel":
+            A = model.loss.predictions(Z)
+            classes = class_examples(model.target, rows.X, rows.y, A, rows.numbers)
     mistakes = confident_mistakes(model, rows, n)
     images = model.transform is not None
     return GlobalExplanation(
@@ -58,6 +64,7 @@ def explain_model(
         tuple(mistakes),
         rows.numbers,
         rows.X[[one.row for one in mistakes]] if images and mistakes else None,
+        tuple(classes),
         first_weights(model),
         trained_share(model, rows.X),
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from plainnet.data.images import ImageSchema
 from plainnet.model import Model
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.parameters import Array
 
@@ -16,19 +17,23 @@ Pixels = NDArray[np.uint8]
 
 
 def first_weights(model: Model) -> Pixels | None:
-    """Draw the weights of each unit of the first layer as an image, scaled by the largest weight.
+    """Draw the weights of each unit or filter of the first layer, scaled by the largest weight.
 
     Gray is zero. Where a channel is brighter, its weight is positive; where it is darker, negative.
-    None if the input is no image or the first layer is not Dense.
+    None for tables, and for a first layer of another kind.
     """
     schema, first = model.schema, model.net.layers[0]
-    if not isinstance(schema, ImageSchema) or not isinstance(first, Dense):
+    if not isinstance(schema, ImageSchema) or not isinstance(first, Dense | Conv2D):
         return None
-    W = first.W.astype(np.float64)
-    largest = np.abs(W).max(axis=1, keepdims=True)
-    colors = 127.5 + 127.5 * W / np.where(largest > 0, largest, 1.0)
-    pixels: Pixels = np.rint(colors).astype(np.uint8)
-    return pixels.reshape(-1, schema.size, schema.size, 3)
+    W = first.W if isinstance(first, Conv2D) else first.W.reshape(-1, *schema.shape)
+    return diverging(W, np.abs(W).max(axis=(1, 2, 3), keepdims=True))
+
+
+def diverging(values: Array, largest: Array) -> Pixels:
+    """Draw numbers as colors, or as gray without a last axis of colors: the middle is zero."""
+    shades = 127.5 + 127.5 * values / np.where(largest > 0, largest, 1.0)
+    pixels: Pixels = np.rint(shades).astype(np.uint8)
+    return pixels if values.ndim == 4 else np.repeat(pixels[..., np.newaxis], 3, axis=-1)
 
 
 def png(pixels: Array) -> bytes:
@@ -43,6 +48,11 @@ def png(pixels: Array) -> bytes:
 def png_uri(pixels: Array) -> str:
     """Encode an image as a data URI of a page."""
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
+
+
+def png_uris(images: Pixels | None) -> list[str]:
+    """Encode images as data URIs; none gives no URI."""
+    return [] if images is None else [png_uri(image) for image in images]
 
 
 def contact_sheet(images: Array, columns: int = 8, gap: int = 2) -> Any:

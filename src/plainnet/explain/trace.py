@@ -16,6 +16,8 @@ from plainnet.explain.formulas import (
     loss_formula,
 )
 from plainnet.nn.activations import Activation
+from plainnet.nn.convolution import Conv2D
+from plainnet.nn.gradcheck import kink_sides
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
@@ -165,9 +167,9 @@ class _Passes:
 
     def __post_init__(self) -> None:
         self.outputs = [self.X]
-        n_dense = 0
+        n_linear = 0
         for layer in self.net.layers:
-            n_dense += isinstance(layer, Dense)
+            n_linear += isinstance(layer, Dense | Conv2D)
             Y = layer.forward(self.outputs[-1], False).copy()
             self.outputs.append(Y)
             parameters = {v.name: getattr(layer, v.name).copy() for v in layer.specs}
@@ -175,7 +177,7 @@ class _Passes:
                 LayerOutput(
                     layer.name,
                     type(layer).__name__,
-                    _symbol(layer, n_dense),
+                    _symbol(layer, n_linear),
                     Y[0],
                     parameters,
                     layer.formula,
@@ -261,7 +263,7 @@ class _Passes:
         for layer in self.net.layers[i:]:
             Y = layer.forward(Y, False)
             if layer.has_kink:
-                sides.append(Y > 0)
+                sides.append(kink_sides(layer, Y))
         return self.loss(Y, self.y)[0], sides
 
 
@@ -278,10 +280,12 @@ def _slope(
     return Slope(index, entry, float(np.sum(grad * step)), numeric, 0.0 if crossed else error)
 
 
-def _symbol(layer: Layer, n_dense: int) -> str:
-    """Return the textbook symbol of a layer's output after n_dense Dense layers."""
-    if isinstance(layer, Dense):
-        return f"z{n_dense}"
-    if isinstance(layer, Activation | Dropout):
-        return f"a{n_dense}" if isinstance(layer, Activation) else f"a{n_dense} ({layer.name})"
-    return f"a{n_dense} (flat)" if isinstance(layer, Flatten) else f"z{n_dense} ({layer.name})"
+def _symbol(layer: Layer, n: int) -> str:
+    """Return the textbook symbol of a layer's output after n layers with weights."""
+    if isinstance(layer, Dense | Conv2D):
+        return f"z{n}"
+    if isinstance(layer, Activation):
+        return f"a{n}"
+    if isinstance(layer, Flatten):
+        return f"a{n} (flat)"
+    return f"{'a' if isinstance(layer, Dropout) else 'z'}{n} ({layer.name})"

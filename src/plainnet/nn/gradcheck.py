@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from plainnet.errors import PlainnetError
 from plainnet.nn.convolution import MaxPool2D
 from plainnet.nn.initializers import generator
+from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
@@ -166,7 +167,7 @@ def gradcheck(
         for layer in net.layers:
             Z = layer.forward(Z, True)
             if layer.has_kink:
-                sides.append(layer.winner if isinstance(layer, MaxPool2D) else Z > 0)
+                sides.append(kink_sides(layer, Z))
         return *loss(Z, y, weight), sides
 
     value, dZ, _ = evaluate()
@@ -199,6 +200,11 @@ def gradcheck(
         a_all.append(a)
         n_all.append(n)
     return GradCheck(rows, _difference(np.concatenate(a_all), np.concatenate(n_all)), threshold)
+
+
+def kink_sides(layer: Layer, Y: Array) -> Array:
+    """Return on which side of its kink each unit of a layer lies, from its last output."""
+    return layer.winner if isinstance(layer, MaxPool2D) else Y > 0
 
 
 Index = tuple[int, ...]

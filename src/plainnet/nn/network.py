@@ -227,7 +227,7 @@ class Sequential:
         return self._propagate(self.validate_input(X), train)
 
     def _propagate(self, rows: Array, train: bool = False) -> Array:
-        Y = rows if rows.dtype == self.dtype else rows.astype(self.dtype)
+        Y = rows.astype(self.dtype, copy=False)
         for layer in self.layers:
             Y = layer.forward(Y, train)
         return Y
@@ -530,9 +530,8 @@ class Sequential:
         >>> {name: array.shape for name, array in state.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (1, 4), '2.bias': (1,)}
         """
-        return {
-            name: view.copy().reshape(shape) for name, (view, shape) in self._torch_views().items()
-        }
+        views = self._torch_views().items()
+        return {name: view.copy().reshape(shape) for name, (view, shape) in views}
 
     def load_torch_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy the parameters of a ``torch.nn.Sequential`` with the same layers.
@@ -676,12 +675,9 @@ def mlp(
 
 def _channels_first(array: Array, flattened: Shape) -> tuple[Array, Shape]:
     """Return a view in PyTorch's order, and the shape there."""
-    if array.ndim == 4:
-        kernel = np.moveaxis(array, -1, 1)
-        return kernel, kernel.shape
-    if not flattened:
-        return array, array.shape
-    return np.moveaxis(array.reshape(*array.shape[:-1], *flattened), -1, -3), array.shape
+    pictures = array.reshape(*array.shape[:-1], *flattened) if flattened else array
+    view = np.moveaxis(pictures, -1, -3) if pictures.ndim > 2 else pictures
+    return view, array.shape if flattened else view.shape
 
 
 def _own(layer: Layer, arrays: dict[str, Array]) -> dict[str, Array]:

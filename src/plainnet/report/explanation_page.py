@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from plainnet.explain.example import Explanation
 from plainnet.explain.excerpt import shape_text
 from plainnet.explain.global_explanation import GlobalExplanation
-from plainnet.explain.images import Pixels, png_uri
+from plainnet.explain.images import Pixels, png_uri, png_uris
+from plainnet.explain.maps import activation_sheet, overlays
 from plainnet.explain.neighbors import Neighbor
 from plainnet.report import text
 from plainnet.report.html import page
@@ -31,17 +32,20 @@ def explanation_page(
         explanation=explanation,
         text=text,
         shape_text=shape_text,
-        picture=None if explanation.image is None else png_uri(explanation.image.pixels),
+        pictures=_pictures(explanation),
+        activations=_activations(explanation),
         neighbors=neighbors,
-        gallery=_uris(gallery),
+        gallery=png_uris(gallery),
     )
 
 
 def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle: str = "") -> str:
     """Write the global explanation of a model as a page."""
     contents = [("importance", "Importance"), ("mistakes", "Mistakes")]
+    if explanation.classes:
+        contents.append(("classes", "Classes"))
     if explanation.weights is not None:
-        contents.append(("weights", "First-layer weights"))
+        contents.append(("weights", "Weights"))
     return page(
         "global_explanation.html",
         title=title,
@@ -49,10 +53,24 @@ def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle
         contents=contents,
         explanation=explanation,
         text=text,
-        weights=_uris(explanation.weights),
-        gallery=_uris(explanation.gallery),
+        classes=explanation.classes,
+        weights=png_uris(explanation.weights),
+        gallery=png_uris(explanation.gallery),
     )
 
 
-def _uris(images: Pixels | None) -> list[str]:
-    return [] if images is None else [png_uri(image) for image in images]
+def _pictures(explanation: Explanation) -> list[tuple[str, str]]:
+    """Return the image of an example and its maps, each with a caption."""
+    image, maps = explanation.image, explanation.maps
+    if image is None or maps is None:
+        return []
+    size = shape_text(image.pixels.shape[:2])
+    captions = (f"Resized for the network: {size} pixels", "Occlusion", "Gradient")
+    drawn = (image.pixels, *overlays(image.pixels, maps))
+    return [(png_uri(each), text) for each, text in zip(drawn, captions, strict=True)]
+
+
+def _activations(explanation: Explanation) -> dict[str, str]:
+    """Draw the outputs of layers that give pictures, by the layer's name."""
+    steps = explanation.trace.steps
+    return {s.layer: png_uri(activation_sheet(s.output)) for s in steps if s.output.ndim == 3}

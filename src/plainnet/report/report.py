@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.errors import ModelFileError
@@ -12,7 +11,8 @@ from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import FOREIGN, recorded_history
-from plainnet.explain.images import png_uri
+from plainnet.explain.class_examples import class_examples
+from plainnet.explain.images import first_weights, png_uris
 from plainnet.formatting import NAMES, count, score
 from plainnet.model import Model
 from plainnet.report.charts import class_charts, regression_charts, training_charts
@@ -150,30 +150,13 @@ def _findings(
 def _gallery(
     model: Model, rows: "Examples | None", A: Array | None, numbers: Array | None
 ) -> dict[str, Any] | None:
-    """Choose the most confident mistakes, then the least confident correct predictions."""
+    """Return the first layer's weights, and examples of each class if there are rows."""
     if model.transform is None:
         return None
-    if rows is None or A is None:
-        return {"shown": (), "mistakes": 0}
-    P = np.column_stack([1 - A[:, 0], A[:, 0]]) if model.target.task == "binary" else A
-    true, predicted = np.asarray(rows.y, np.int64).reshape(-1), P.argmax(axis=1)
-    probability, correct = P.max(axis=1), predicted == true
-    # row numbers break ties, so that every machine chooses the same pictures
-    order = np.lexsort((np.arange(len(P)), np.where(correct, 1, -1) * probability, correct))
-    classes = model.target.classes
-    shown = [
-        {
-            "uri": png_uri(rows.X[i]),
-            # as `explain --row` counts
-            "number": int(i if numbers is None else numbers[i] - 1) + 1,
-            "true": classes[true[i]],
-            "predicted": classes[predicted[i]],
-            "probability": float(probability[i]),
-            "correct": bool(correct[i]),
-        }
-        for i in order[:_SHOWN]
-    ]
-    return {"shown": shown, "mistakes": sum(not item["correct"] for item in shown)}
+    classes = []
+    if rows is not None and A is not None:
+        classes = class_examples(model.target, rows.X, rows.y, A, numbers)
+    return {"classes": classes, "weights": png_uris(first_weights(model))}
 
 
 def _training(model: Model) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """The tables of an evaluation, for the terminal and for the page."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -168,13 +169,17 @@ def pixels(schema: ImageSchema) -> str:
 
 
 def network(net: Sequential) -> Table:
-    """Return the layers of a network, with their output shapes and numbers of parameters."""
-    rows = [("input", "", " x ".join(map(str, net.in_shape)), "")]
-    for layer in net.summary():
-        shape = " x ".join(map(str, layer.out_shape))
-        rows.append((layer.name, layer.kind, shape, f"{layer.n_params:,}"))
-    rows.append(("total", "", "", f"{net.params.grad.size:,}"))
-    return Table("Network", ("layer", "kind", "output", "parameters"), rows, (2, 3))
+    """Return the layers of a network: output shapes, parameters, multiplications for one row."""
+    rows, total = [("input", "", " x ".join(map(str, net.in_shape)), "", "")], 0
+    for layer, line in zip(net.layers, net.summary(), strict=True):
+        weights = sum(math.prod(spec.shape) for spec in layer.specs if spec.kind == "weight")
+        products = weights * math.prod(layer.out_shape[:-1])  # for each pixel of a picture
+        total += products
+        shape = " x ".join(map(str, line.out_shape))
+        rows.append((line.name, line.kind, shape, f"{line.n_params:,}", f"{products:,}"))
+    rows.append(("total", "", "", f"{net.params.grad.size:,}", f"{total:,}"))
+    head = ("layer", "kind", "output", "parameters", "multiplications")
+    return Table("Network", head, rows, (2, 3, 4))
 
 
 def repeats(record: "Mapping[str, Any]") -> Table:

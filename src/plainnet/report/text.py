@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from plainnet.evaluate.checks import NOTABLE
 from plainnet.explain.example import Explanation
 from plainnet.explain.excerpt import excerpt, shape_text
 from plainnet.explain.formulas import SourceLocation
 from plainnet.explain.global_explanation import GlobalExplanation
 from plainnet.explain.importance import Estimate
+from plainnet.explain.maps import ImageMaps
 from plainnet.explain.neighbors import Neighbor
 from plainnet.explain.trace import Gradient, LayerOutput, Slope
 from plainnet.formatting import percent
@@ -33,6 +36,22 @@ def headline(explanation: Explanation) -> str:
     if task == "regression":
         return f"{text}; right is {truth}."
     return text + ("; that is right." if truth == answer else f"; right is {truth}.")
+
+
+def occlusion_text(maps: ImageMaps) -> str:
+    """Say where covering a picture changes the prediction most."""
+    worst = np.unravel_index(int(np.abs(maps.occlusion).argmax()), maps.occlusion.shape)
+    change = float(maps.occlusion[worst])
+    return (
+        f"Occlusion: squares of {maps.square} x {maps.square} pixels are covered with the mean "
+        f"color. Red is where this lowers the {maps.output}, blue where it raises it; most around "
+        f"pixel {worst[0]}, {worst[1]}, by {abs(change):.3f}."
+    )
+
+
+def gradient_text(maps: ImageMaps) -> str:
+    """Say what the gradient map shows."""
+    return f"Gradient: red is where a small change of a pixel changes the {maps.output} most."
 
 
 def cells_table(explanation: Explanation) -> Table:

@@ -129,7 +129,7 @@ def fit(
     engine : str, default "auto"
         ``numpy``; ``compiled``, which needs Numba (the extra ``fast``); or ``auto``: compiled steps
         where they are known to every part of the training and save time. The numbers agree to
-        rounding errors. See docs/performance.md.
+        rounding errors. Training in the row space always computes with NumPy.
     checkpoints : CheckpointStore, optional
         Stores the state of the training, and resumes it exactly. See
         `plainnet.storage.checkpoints.Checkpoints`.
@@ -191,6 +191,7 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
+    engine = engine if space is None else "numpy"
     history.engine, train = epoch_trainer(engine, train_step, batches, epochs, checkpoints)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}

@@ -22,17 +22,17 @@ def test_demo_architectures() -> None:
 
 @pytest.mark.parametrize(
     ("which", "n_in", "cost", "accuracy"),
-    [("introverts", 14, 0.30, 0.85), ("pandas", 12_288, 0.005, 0.80)],
+    [("introverts", (14,), 0.30, 0.85), ("pandas", (64, 64, 3), 0.1, 0.80)],
 )
 def test_demo_trains_saves_and_suggests_a_working_command(
-    cli: Cli, tmp_path: Path, which: str, n_in: int, cost: float, accuracy: float
+    cli: Cli, tmp_path: Path, which: str, n_in: tuple[int, ...], cost: float, accuracy: float
 ) -> None:
     outcome = cli("demo", which, "--out-dir", tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     for expected in ("held-out rows", "always ", "final cost 0."):
         assert expected in outcome.out
     model = Model.load(tmp_path / f"plainnet-{which}.safetensors")
-    assert model.net.in_shape == (n_in,)
+    assert model.net.in_shape == n_in
     assert model.record["history"]["loss"][-1] < cost
     held_out = model.record["evaluation"]
     assert held_out["accuracy"] > accuracy > held_out["baselines"][0]["accuracy"]

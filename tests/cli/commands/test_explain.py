@@ -42,7 +42,7 @@ def test_row_json_agrees_with_predict(cli: Cli, trained: Path, survey: Path) -> 
     assert (outcome.code, outcome.err) == (0, "")
     values = json.loads(outcome.out)
     assert list(values) == [
-        *("name", "task", "cells", "image", "answer", "truth", "outputs", "predicted"),
+        *("name", "task", "cells", "image", "maps", "answer", "truth", "outputs", "predicted"),
         *("difference", "notes", "x", "steps", "prediction", "loss", "gradients"),
         *("gradients_agree", "nearest"),
     ]
@@ -175,7 +175,7 @@ def test_pages_and_files_of_pictures(cli: Cli, painter: Path, colors: Path, tmp_
         *("--html", "one.html"),
     )
     assert outcome.code == 0
-    assert (tmp_path / "one.html").read_text().count("data:image/png;base64,") == 5
+    assert (tmp_path / "one.html").read_text().count("data:image/png;base64,") == 1 + 2 + 4
     (colors / "red" / "0.png").rename(colors / "blue" / "wrong.png")
     outcome = cli(
         *("explain", painter, colors, "--repeats", 1, "--html", "all.html"),
@@ -183,7 +183,7 @@ def test_pages_and_files_of_pictures(cli: Cli, painter: Path, colors: Path, tmp_
     )
     assert outcome.code == 0
     assert "Saved: 11 pictures in pictures" in outcome.out
-    assert (tmp_path / "all.html").read_text().count("data:image/png;base64,") == 9
+    assert (tmp_path / "all.html").read_text().count("data:image/png;base64,") == 8 + 1 + 9
     names = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert {"weights.png", "weights-unit-8.png", "mistakes.png", "mistake-1.png"} <= names
     mistake = np.array(Image.open(tmp_path / "pictures" / "mistake-1.png"))

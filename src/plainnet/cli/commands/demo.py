@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
 IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
+CONVNET = TrainConfig()
 
 
 def demo(
@@ -72,7 +73,10 @@ def _pandas(console: Console, folder: Path) -> None:
     for path in (held_out, *(held_out / name for name in classes)):
         make_folder(path)
     title = f"Pandas and bears: {len(X):,} drawn pictures of {X.shape[1]} x {X.shape[2]} pixels"
-    result = _train(console, title, IMAGES, (X, y, classes))
+    _train(console, f"{title}, with a flat network", IMAGES, (X, y, classes))
+    console.print()
+    title = "The same drawings, with a convolutional network"
+    result = _train(console, title, CONVNET, (X, y, classes))
     for i in result.data.test_rows:
         content = io.BytesIO()
         Image.fromarray(X[i]).save(content, "PNG")  # a lossless format

@@ -265,6 +265,8 @@ def _show_input(console: Console, explanation: Explanation) -> None:
     _heading(console, f"Picture, {shape_text(image.pixels.shape)} bytes")
     for how in image.how:
         _paragraph(console, how, indent="  ")
+    if explanation.maps is not None:
+        _paragraph(console, text.occlusion_text(explanation.maps), indent="  ")
     if image.code is not None:
         print_line(console, f"  {image.code.position}", "cyan", wrap=False)
     print_table(console, text.inputs_table(explanation), most=explanation.trace.entries)

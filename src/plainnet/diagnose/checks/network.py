@@ -7,6 +7,7 @@ import numpy as np
 from plainnet.diagnose.activations import Statistics
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import Finding, Level
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.optim.optimizers import SGD
@@ -53,9 +54,9 @@ def _check_network(net: Sequential, statistics: Statistics, learned: bool) -> li
     return findings
 
 
-def layers_of_equal_units(net: Sequential) -> list[Dense]:
-    """Return the hidden dense layers whose units all have the same weights."""
-    hidden = [layer for layer in net.layers if isinstance(layer, Dense)][:-1]
+def layers_of_equal_units(net: Sequential) -> list[Dense | Conv2D]:
+    """Return the hidden layers whose units or filters all have the same weights."""
+    hidden = [layer for layer in net.layers if isinstance(layer, Dense | Conv2D)][:-1]
     return [
         layer
         for layer in hidden
@@ -89,13 +90,15 @@ def _dead(statistics: Statistics) -> Iterator[Finding]:
             continue
         every = layer.dead == layer.units
         level: Level = "problem" if every else "warning" if share >= _DEAD else "note"
-        units = "All units" if every else f"{layer.dead} of {layer.units} units"
+        unit = layer.unit
+        row = "every row" if unit == "unit" else "every pixel of every picture"
+        units = f"All {unit}s" if every else f"{layer.dead} of {layer.units} {unit}s"
         effect = ", so no information passes it" if every else ""
         yield Finding(
             "dead relu",
             level,
-            f"{units} of {layer.name} are zero for every row{effect}.",
-            f"{layer.dead} of {layer.units} units ({100 * share:.0f} %) over all rows",
+            f"{units} of {layer.name} are zero for {row}{effect}.",
+            f"{layer.dead} of {layer.units} {unit}s ({100 * share:.0f} %) over all rows",
             "Too large an update, or inputs far from zero, pushed them below zero for all rows, "
             "where the gradient of a ReLU is zero: they cannot recover.",
             "a lower --lr, or --activation leaky_relu",
@@ -118,7 +121,7 @@ def _saturated(statistics: Statistics, learned: bool) -> Iterator[Finding]:
 
 
 def gradient_ratio(statistics: Statistics) -> float | None:
-    """Return the gradient at the first dense layer, relative to that at the last."""
+    """Return the gradient at the first layer with weights, relative to that at the last."""
     sizes = list(statistics.gradients.values())
     return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 
