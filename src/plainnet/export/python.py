@@ -111,7 +111,10 @@ def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
     """Write one layer as a call."""
     arguments = ["X", *([f'"{spec.name}"'] if spec.arrays else [])]
     arguments += map(repr, spec.options.values())
-    return f"{functions[spec.kind]}({', '.join(arguments)})"
+    text = ", ".join(arguments)
+    if len(text) > _WIDTH // 2:  # many bins
+        text = f"\n{indent(fill(text, _WIDTH - 8), ' ' * 8)}\n    "
+    return f"{functions[spec.kind]}({text})"
 
 
 def _sizes(spec: LayerSpec) -> str:
