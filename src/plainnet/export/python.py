@@ -104,7 +104,11 @@ def _input_constants(model: Model) -> list[tuple[str, str, str]]:
     unused = ("low", "high")
     known = [{k: v for k, v in c.items() if k not in unused} for c in column_specs(schema)]
     note = f'Statistics of {schema.rows:,} training rows; "marked" by a feature for missing cells.'
-    return [("COLUMNS", _literal(known), note)]
+    constants = [("COLUMNS", _literal(known), note)]
+    if not schema.header:
+        names = [column.name for column in schema.columns]
+        constants.append(("NAMES", _literal(names), "The columns of a file, which has no header."))
+    return constants
 
 
 def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
