@@ -131,9 +131,9 @@ def test_forward_never_reads_what_it_keeps(kind):
             read_back.extend([name] * (name in kept))
             return super().__getattribute__(name)
 
-    arguments = [2] if kind in ("Conv2D", "Dense") else []
+    arguments = {"Conv2D": [2], "Dense": [2], "GroupedDense": [2, 2], "PiecewiseLinear": [[1] * 4]}
     n_in = (4, 4, 2) if "2D" in kind else (4,)
-    net = Sequential([Watched(*arguments)], n_in=n_in)
+    net = Sequential([Watched(*arguments.get(kind, []))], n_in=n_in)
     kept.clear()
     read_back.clear()  # of the construction
     net.forward(normals(5, *n_in))

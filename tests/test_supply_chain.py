@@ -47,7 +47,7 @@ def test_makefile_installs_pinned_packages() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipes = makefile.replace("\\\n", "").splitlines()
     installs = [line for line in recipes if "$(INSTALL)" in line and "venv-lock" not in line]
-    assert len(installs) == 3
+    assert len(installs) == 4
     assert all("$(INSTALL) -c " in line for line in installs)
 
 
