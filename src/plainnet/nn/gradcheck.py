@@ -204,7 +204,7 @@ def gradcheck(
 
 def kink_sides(layer: Layer, Y: Array) -> Array:
     """Return on which side of its kink each unit of a layer lies, from its last output."""
-    return layer.winner if isinstance(layer, MaxPool2D) else Y > 0
+    return np.stack([*layer.first_maxima()]) if isinstance(layer, MaxPool2D) else Y > 0
 
 
 Index = tuple[int, ...]
