@@ -379,27 +379,19 @@ The size of the installed files, dependencies included:
 ## Explanation
 
 - **Small networks** are limited by the number of calls, not by arithmetic. One step of 7-16-1 with
-  Adam makes 38 NumPy calls of 0.3 to 1.4 µs, whatever the size of the arrays. plainnet saves calls:
-  all parameters form one vector, so that an optimizer updates the whole network in a few calls; the
-  bias is a column of the weight matrix and every row has a 1 appended, so that the matrix product
-  includes the bias in the forward and the backward pass; each layer writes its output into the
-  input buffer of the next layer; gradients are written in place, and buffers are reused.
-- **Memory layout.** Activations are (m, n) arrays in Fortran order, so that each feature is
-  contiguous. Loops over the rows of one feature are long, and BLAS multiplies in this order without
-  transposing.
+  Adam makes some 40 NumPy calls of 0.3 to 3 µs, whatever the size of the arrays. Parameters form
+  one vector, so that an optimizer updates the whole network in a few calls. Compiled steps run many
+  batches in one call, so that only the loops themselves take time.
 - **Wide data** (more features than rows) is trained on the dot products of its rows. Gradient
   descent takes the same steps there, with 408 columns (rows and units) instead of 12,288 and no
-  matrix product in the backward pass. OpenBLAS copies both factors before it multiplies, except in
-  products of at most a million multiplications. The one remaining product is computed in two blocks
-  of rows, each below this limit, which halves its time on one processor.
+  matrix product in the backward pass.
 - **Large networks** spend their time in matrix products. No library can be much faster there than
   another, and plainnet adds little to the products.
 - **Threads** slow small products down and speed large ones up. plainnet chooses for each network.
 - **A compiled step** helps where it fuses many small operations. JAX needs only one Python call per
   batch, and it has its own matrix products.
 - **Many rows** are predicted by one thread per processor. Each thread has a share of the rows, so
-  that the activations also run in parallel. The products are computed in blocks without copies, as
-  above.
+  that the activations also run in parallel.
 - **Missed goals.** The goals were set against a JAX loop that gathered its batches outside the
   compiled step and was many times slower than the one measured here. The column *library / matrix
   products* shows how far ahead of that library the bare NumPy products would be if nothing else

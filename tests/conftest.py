@@ -16,7 +16,7 @@ settings.load_profile("plainnet")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # No folder, so that engine="auto" computes with NumPy whatever was compiled on this machine.
-os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "plainnet-nothing-compiled")
+os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"plainnet-{os.getpid()}")
 
 # A background shell ignores SIGINT, and some tests raise it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,8 +41,9 @@ def shared_data(shared_data_or_none: Path | None) -> Path:
     return shared_data_or_none
 
 
-@pytest.fixture(scope="session")
-def compiled() -> None:
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Numba store compiled code where it does by itself: compiling takes half a minute."""
     numba = pytest.importorskip("numba", reason="compiled steps need the extra fast")
-    numba.config.CACHE_DIR = ""
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")

@@ -2,13 +2,17 @@
 
 import copy
 import importlib.util
+import re
+import sys
 import threading
 
+import numba
 import numpy as np
 import pytest
 
 from plainnet import EarlyStopping, TrainingError, fit, mlp
 from plainnet.engine import choice
+from plainnet.engine.__main__ import main
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     GELU,
@@ -289,3 +293,50 @@ def test_without_numba_auto_is_numpy_and_compiled_is_refused(monkeypatch):
 
 def test_numba_is_installed_where_all_extras_are():
     assert importlib.util.find_spec("numba")
+
+
+def test_module_compiles_both_dtypes(capsys, monkeypatch, tmp_path):
+    main()
+    assert re.fullmatch(r"Compiled steps are ready \(\d+\.\d s\)\.\n", capsys.readouterr().out)
+    assert choice.is_compiled(np.float32)
+    assert choice.is_compiled(np.float64)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not choice.is_compiled(np.float32)
+
+
+def test_note_where_nothing_can_be_stored(monkeypatch):
+    monkeypatch.setattr(choice, "is_compiled", lambda dtype: True)
+    monkeypatch.delitem(sys.modules, "plainnet.engine.interpreter", raising=False)
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(numba, "njit", refuse)
+    with pytest.warns(UserWarning, match="plainnet computes with NumPy, as Numba cannot store"):
+        history = fit(mlp(7), X, BINARY, loss=BinaryCrossEntropy(), epochs=1)
+    assert history.engine == "numpy"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_polynomials_are_accurate(dtype):
+    from plainnet.engine import elementary
+
+    @numba.njit
+    def compute(x):
+        y = -abs(x)
+        return (
+            elementary.exp(y),
+            elementary.expm1(y),
+            elementary.tanh(x),
+            elementary.sigmoid(x),
+            elementary.log1p(elementary.exp(y)),
+        )
+
+    exact = np.longdouble
+    for x in (np.logspace(-6, 1.8, 200) * np.resize([-1, 1], 200)).astype(dtype):
+        X, e = exact(x), np.exp(-abs(exact(x)))
+        expected = [e, np.expm1(-abs(X)), np.tanh(X), 1 / (1 + np.exp(-X)), np.log1p(e)]
+        tolerance = 8 * np.finfo(dtype).eps
+        if dtype == np.float32:
+            expected[4] = np.log1p(exact(np.float32(e)))
+        np.testing.assert_allclose(np.array(compute(x), exact), expected, rtol=float(tolerance))

@@ -1,6 +1,7 @@
 """Search space: bounds, distributions and valid combinations."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from plainnet import TrainConfig
-from plainnet.build import check
-from plainnet.search.space import SEARCHED, Categorical, LogUniform, apply, draw, space_of
+from plainnet.build import check, resolved
+from plainnet.search.space import SEARCHED, Categorical, LogUniform, apply, draw, searched, space_of
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 
@@ -63,9 +64,14 @@ def test_adamw_has_weight_decay_and_the_others_have_l2(optimizer):
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_given_options_are_not_drawn(name):
-    config = TrainConfig(optimizer="adamw" if name == "weight_decay" else "adam")
+    config = TrainConfig(
+        optimizer="adamw" if name == "weight_decay" else "adam",
+        network="convnet" if name in ("channels", "kernel", "augment") else "mlp",
+    )
     all_names, rest = set(space_of(config, 100)), set(space_of(config, 100, [name]))
-    assert all_names - rest == ({"layers", "units"} if name == "hidden" else {name})
+    together = {"hidden": {"layers", "units"}, "channels": {"blocks", "filters"}}
+    together["augment"] = {"shift"}
+    assert all_names - rest == together.get(name, {name})
 
 
 def test_dropout_needs_hidden_layers():
@@ -77,3 +83,24 @@ def test_apply_changes_only_the_drawn_options():
     assert apply(TrainConfig(epochs=7), values) == TrainConfig(
         epochs=7, hidden=(8, 8, 8), lr=0.0012, dropout=0.25, batch_size=64
     )
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_drawn_convolutional_networks_are_valid(seed):
+    config = resolved(TrainConfig(), images=True)
+    space = space_of(config, 500)
+    drawn = apply(config, draw(space, rng(seed)))
+    check(drawn)
+    assert "layers" not in space
+    assert len(drawn.channels) in (2, 3, 4)
+    assert all(b == 2 * a for a, b in pairwise(drawn.channels))
+    assert drawn.kernel in (3, 5)
+    assert drawn.augment in ((), ("shift",))
+
+
+def test_given_options_of_convolutional_networks_are_not_searched():
+    config = resolved(TrainConfig(), images=True)
+    names = set(space_of(config, 500, ("channels", "kernel", "augment")))
+    assert names == {"lr", "l2", "dropout", "batch_size"}
+    assert {"channels", "kernel", "augment"} <= set(searched(config))
+    assert not {"channels", "kernel", "augment"} & set(searched(TrainConfig(network="mlp")))

@@ -30,6 +30,7 @@ class CompiledStep:
         self.work = np.empty(program.size, self.net.dtype)
         self.work[program.weights : program.weights + program.m] = 1
         self.decaying = self.net.params.decaying().astype(self.net.dtype)
+        self._first = 0  # instruction of a step
         self._products: dict[int, list[tuple[int, Any]]] = {}  # by number of rows
 
     @property
@@ -54,7 +55,7 @@ class CompiledStep:
         """
         net, drawn = self.net, self.program.drawn
         before = net.rng.bit_generator.state if drawn else None
-        draws = self._draw(drawn * int(bounds[-1] - bounds[0]))
+        draws = self._draw(drawn * int(bounds[-1] - bounds[0])) if drawn else self.work[:0]
         rates = np.array([optimizer.lr_at(optimizer.t + i) for i in range(len(bounds) - 1)])
         empty = self.work[:0]
         slots = (*optimizer.state.values(), empty, empty)[:2]
@@ -87,7 +88,7 @@ class CompiledStep:
             ):
                 done += 1
         else:
-            done = call(0, len(self.code), 0, len(rates))
+            done = call(self._first, len(self.code), 0, len(rates))
         optimizer.t += done
         if done:
             optimizer.current_lr = float(rates[done - 1])
@@ -95,6 +96,10 @@ class CompiledStep:
             net.rng.bit_generator.state = before
             self._draw(drawn * int(bounds[done + 1] - bounds[0]))
         return done
+
+    def keep_batch(self) -> None:
+        """Gather rows no more: the next batches have the rows of the last, in the same order."""
+        self._first = self.program.gathers
 
     def _draw(self, n: int) -> Array:
         """Draw numbers for the masks of dropout."""
@@ -107,7 +112,7 @@ class CompiledStep:
             self._products[m] = [
                 (p.position, self._product(p.kind, p.dense, m)) for p in self.program.products
             ]
-        first = 0
+        first = self._first
         for position, (A, B, out) in self._products[m]:
             if position > first and not call(first, position, step, step + 1):
                 return False

@@ -112,20 +112,20 @@ def copy(X, Y):
         Y[r] = X[r]
 
 
-@fast
+@exact
 def relu(Y):
     """Y = max(Y, 0), where NaN stays NaN."""
     zero = like(Y[0], 0)
     for r in range(len(Y)):
-        Y[r] = zero if Y[r] < zero else Y[r]
+        Y[r] = (zero if Y[r] < zero else Y[r]) + zero  # with the sum, the loop has no branch
 
 
-@fast
+@exact
 def d_relu(Y, d):
     """d = d where Y > 0, else 0."""
     zero = like(Y[0], 0)
     for r in range(len(Y)):
-        d[r] = d[r] if Y[r] > zero else zero
+        d[r] = (d[r] if Y[r] > zero else zero) + zero
 
 
 @fast
@@ -144,13 +144,13 @@ def d_leaky_relu(Y, d, alpha):
         d[r] *= like(alpha, 1) if Y[r] > zero else alpha
 
 
-@fast
+@exact
 def elu(Y, alpha):
-    """Y = Y where Y > 0, else alpha (e^Y - 1)."""
+    """Y = max(Y, 0) + alpha (e^min(Y, 0) - 1)."""
     zero, alpha = like(Y[0], 0), like(Y[0], alpha)
     for r in range(len(Y)):
         low = alpha * expm1(zero if Y[r] > zero else Y[r])
-        Y[r] = Y[r] if Y[r] > zero else low
+        Y[r] = (Y[r] if Y[r] > zero else zero) + low
 
 
 @fast

@@ -9,7 +9,8 @@ import numpy as np
 
 from plainnet.config import TrainConfig
 
-SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size")
+_OF_CONVNETS = ("channels", "kernel", "augment")
+SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size", *_OF_CONVNETS)
 
 
 @final
@@ -46,15 +47,29 @@ class Categorical(NamedTuple):
 Space = Mapping[str, LogUniform | Categorical]
 
 
+def searched(config: TrainConfig) -> list[str]:
+    """Return the options that a search may choose for a network."""
+    convnet = config.network == "convnet"
+    return [name for name in SEARCHED if convnet or name not in _OF_CONVNETS]
+
+
 def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
     """Return the distributions of the options that were not given, for m training rows.
 
-    All hidden layers have the same width, which Bengio (2012) found as good as other shapes. With
+    All hidden layers have the same width, which Bengio (2012) found as good as other shapes. Each
+    block of a convolutional network has twice the channels of the one before. With
     adamw the weight decay is searched, with the other optimizers the L2 penalty. A batch holds at
     most half of the rows.
     """
     space: dict[str, LogUniform | Categorical] = {}
-    if "hidden" not in given and config.network != "convnet":
+    convnet = config.network == "convnet"
+    if convnet and "channels" not in given:
+        space |= {"blocks": Categorical((2, 3, 4)), "filters": Categorical((8, 16, 32))}
+    if convnet and "kernel" not in given:
+        space["kernel"] = Categorical((3, 5))
+    if convnet and "augment" not in given:
+        space["shift"] = Categorical((0, 1))
+    if "hidden" not in given and not convnet:
         space |= {"layers": Categorical((1, 2, 3)), "units": Categorical((8, 16, 32, 64, 128))}
     if "lr" not in given:
         space["lr"] = LogUniform(1e-3, 1.0) if config.optimizer == "sgd" else LogUniform(1e-4, 0.03)
@@ -81,7 +96,11 @@ def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:
     if "layers" in chosen:
         layers, units = int(chosen.pop("layers")), int(chosen.pop("units"))
         config = replace(config, hidden=(units,) * layers)
-    if "batch_size" in chosen:
-        config = replace(config, batch_size=int(chosen.pop("batch_size")))
+    if "blocks" in chosen:
+        blocks, filters = int(chosen.pop("blocks")), int(chosen.pop("filters"))
+        config = replace(config, channels=tuple(filters * 2**i for i in range(blocks)))
+    if "shift" in chosen:
+        config = replace(config, augment=("shift",) if chosen.pop("shift") else ())
+    whole = {name: int(chosen.pop(name)) for name in ("batch_size", "kernel") if name in chosen}
     rounded = {name: float(f"{value:.2g}") for name, value in chosen.items()}
-    return replace(config, **rounded)  # type: ignore[arg-type]
+    return replace(config, **whole, **rounded)  # type: ignore[arg-type]

@@ -45,6 +45,7 @@ class Batches:
         self._n = -(-(self.m - joins) // self.batch_size)
         self.bounds = np.minimum(np.arange(self._n + 1) * self.batch_size, self.m)
         self.bounds[-1] = self.m
+        self._all = np.arange(self.m if self.full else 0)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -63,7 +64,7 @@ class Batches:
         """Return the order of the rows in an epoch, and draw the seed of its augmentation."""
         if self.augment is not None:
             self._seed = int(rng.integers(2**63))
-        return np.arange(self.m) if self.full else rng.permutation(self.m)
+        return self._all if self.full else rng.permutation(self.m)
 
     def batch(self, rows: Array) -> Batch:
         """Return the rows with some numbers."""

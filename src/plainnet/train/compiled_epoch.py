@@ -71,6 +71,8 @@ class CompiledEpochs:
         sums = np.array([p.loss, p.weight, p.metric, p.rows, 0.0])
         began = time.perf_counter()
         done = self.step.run(self.train_step.optimizer, data, order, bounds, sums)
+        if self.batches.full:
+            self.step.keep_batch()
         self._seconds = (time.perf_counter() - began) / (len(bounds) - 1) + 1e-9
         p.loss, p.weight, p.rows = float(sums[LOSS]), float(sums[WEIGHT]), int(sums[ROWS])
         p.batch += done
@@ -92,13 +94,8 @@ def epoch_trainer(
     """Choose the engine, a checkpoint's if it may; return it and the function for one epoch."""
     if engine == "auto" and checkpoints is not None and checkpoints.checkpoint is not None:
         engine = checkpoints.checkpoint.metadata["engine"]
-    parts = StepParts(
-        train_step.net,
-        train_step.loss,
-        train_step.optimizer,
-        train_step.l2,
-        train_step.clip_norm,
-    )
+    t = train_step
+    parts = StepParts(t.net, t.loss, t.optimizer, t.l2, t.clip_norm)
     m, steps = int(np.diff(batches.bounds).max()), epochs * len(batches)
     step = compiled_step(engine, parts, batches.y, batches.weight is not None, m, steps)
     if step is None:

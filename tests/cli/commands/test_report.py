@@ -12,6 +12,7 @@ from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plainnet.build import resolved
 from plainnet.cli.commands.report import training_command
 from plainnet.cli.options import Options, command_arguments
 from plainnet.config import TrainConfig
@@ -71,9 +72,11 @@ def test_command_has_the_same_options(
 def test_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
     hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
-    arguments = command_arguments(TrainConfig(hidden=hidden), "data")
-    assert ("--hidden" in arguments) == (hidden is not None)
-    assert understood(arguments, tmp_path if pictures else Path("a.csv")).hidden == hidden
+    data, config = tmp_path if pictures else Path("a.csv"), TrainConfig(hidden=hidden)
+    arguments = command_arguments(config, str(data))
+    assert ("--hidden" in arguments) == (hidden not in ((None,) if pictures else (None, (16,))))
+    again = understood(arguments, data)
+    assert resolved(again, images=pictures) == resolved(config, images=pictures)
 
 
 def test_every_option_can_be_written() -> None:
@@ -81,15 +84,16 @@ def test_every_option_can_be_written() -> None:
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
         "activation": ("tanh",), "hidden": (3,), "kind": {"a": "number"},
-        "class_weight": "balanced", "min_level_count": 5,
+        "class_weight": "balanced", "min_level_count": 5, "augment": ("flip",), "epochs": 7,
+        "channels": (8,), "dropout": 0.5, "engine": "numpy",
     }  # fmt: skip
     for field in fields(TrainConfig):
+        if field.name in ("strict", "size", "network"):  # which are of pictures
+            continue
         usual = getattr(TrainConfig(), field.name)
         value = changed.get(field.name)
         if value is None:
             value = not usual if isinstance(usual, bool) else usual + 1
-        if field.name in ("strict", "size"):  # which are of pictures
-            continue
         if isinstance(usual, float):
             value = 0.5
         config = replace(TrainConfig(), **{field.name: value})

@@ -343,6 +343,8 @@ def test_searched_options_have_no_default() -> None:
     from plainnet.cli.options import Options
 
     assert Options().given() == set()
-    assert Options(
-        hidden=(), lr=0.1, l2=0.0, weight_decay=0.1, dropout=0.0, batch_size=32
-    ).given() == set(SEARCHED)
+    given = Options(
+        hidden=(), lr=0.1, l2=0.0, weight_decay=0.1, dropout=0.0, batch_size=32,
+        channels=(8,), kernel=3, augment=(),
+    )  # fmt: skip
+    assert given.given() == set(SEARCHED)

@@ -41,7 +41,7 @@ from plainnet.formatting import count
 from plainnet.report.html import Table
 from plainnet.search.search import Method, Scores, Search, Trial, check_search
 from plainnet.search.search import search as run_search
-from plainnet.search.space import SEARCHED
+from plainnet.search.space import searched
 from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
 
@@ -56,7 +56,12 @@ _NAMES = {
     "l2": "L2 penalty",
     "weight_decay": "weight decay",
     "batch_size": "batch size",
+    "filters": "channels of the first block",
+    "shift": "shifted pictures, 0 or 1",
 }
+# the options that dimensions of the search space set together
+_OPTION = {"layers": "hidden", "units": "hidden"}
+_OPTION |= {"blocks": "channels", "filters": "channels", "shift": "augment"}
 
 
 def search(
@@ -185,7 +190,9 @@ def _show_commands(console: Console, found: Search, best: Trial, path: Path, tri
 
 def rerun_command(found: Search, trial: Trial, path: Path, trials: int) -> list[str]:
     """Return the command that runs a trial again, with the same scores."""
-    arguments = command_arguments(trial.config, str(path), command="search", always=SEARCHED)
+    arguments = command_arguments(
+        trial.config, str(path), command="search", always=searched(trial.config)
+    )
     method = "halving" if found.method == "halving" else "random"  # all options are given
     defaults = {"trials": TRIALS, "folds": FOLDS, "method": "random", "only": None}
     options = {"trials": trials, "folds": found.k, "method": method, "only": trial.number}
@@ -199,7 +206,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
     def trial_json(trial: Trial) -> dict[str, Any]:
         return {
             "trial": trial.number,
-            "config": {name: getattr(trial.config, name) for name in SEARCHED},
+            "config": {name: getattr(trial.config, name) for name in searched(trial.config)},
             "failure": trial.failure,
             "rungs": [{"epochs": r.epochs, **r.scores.to_json()} for r in trial.rungs],
             "train": shlex.join(command_arguments(trial.config, str(path))),
@@ -243,9 +250,7 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
     """Show the trials, the best first, the baselines on the same folds, and failures."""
     ranked, several = found.ranked, len(found.rounds) > 1
     sign = "+-" if console.options.ascii_only else "±"
-    names = [name for name in ("hidden", *found.space) if name not in ("layers", "units")]
-    if "layers" not in found.space:
-        names.remove("hidden")
+    names = list(dict.fromkeys(_OPTION.get(name, name) for name in found.space))
     options = [[str(t.number), *(_option(name, t.config) for name in names)] for t in ranked]
     results = [_result(trial, metric, sign, several) for trial in ranked]
     scores = ["loss", f"{metric} %" if metric == "accuracy" else metric]
@@ -280,6 +285,8 @@ def _option(name: str, config: TrainConfig) -> str:
     if name == "hidden":
         assert config.hidden
         return f"{len(config.hidden)} x {config.hidden[0]}"
+    if name in ("channels", "augment"):
+        return " ".join(map(str, getattr(config, name))) or "none"
     return f"{getattr(config, name):g}"
 
 
