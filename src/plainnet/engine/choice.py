@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from plainnet.engine.blas_threads import product_sizes
 from plainnet.engine.compiled import CompiledStep, Data
 from plainnet.engine.program import Program, StepParts, UnknownPartError
 from plainnet.errors import PlainnetError
@@ -56,8 +57,8 @@ def compiled_step(
 
 def _numpy_seconds(parts: StepParts, m: int) -> float:
     """Estimate the time of a step with NumPy."""
-    weights = parts.net.params.grad.size
-    return len(parts.net.layers) * SECONDS_PER_LAYER + weights * m * 3 * SECONDS_PER_PRODUCT
+    products = sum(product_sizes(parts.net, m))
+    return len(parts.net.layers) * SECONDS_PER_LAYER + products * SECONDS_PER_PRODUCT
 
 
 def load_interpreter() -> Any:
