@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test coverage test-sklearn16 check format bench fuzz attacks lock clean
+.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables fuzz attacks lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   lint and types alone"
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
+	@echo "make bench-tables compare tables in FOLDER with other methods, write docs/tables.md"
 	@echo "make attacks run hostile files, measure time and memory, as every night"
 	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
@@ -87,6 +88,13 @@ fuzz-training: .venv/dev
 # build of PyTorch with CUDA, PIP_EXTRA_INDEX_URL can name the index of the builds without it.
 bench: .venv-bench/bench
 	.venv-bench/bin/python -m benchmarks.run $(BENCH)
+
+bench-tables: .venv-bench/tables
+	.venv-bench/bin/python -m benchmarks.tables $(FOLDER) $(BENCH)
+
+.venv-bench/tables: .venv-bench/bench
+	.venv-bench/$(INSTALL) -c $(LOCK) torch==2.13.0 lightgbm pytabkit --editable '.[app,fast]'
+	@touch $@
 
 .venv-bench/bench: pyproject.toml $(LOCK)
 	@test -n "$(PYTHON)" || { echo "plainnet needs Python 3.11 or newer, and none was found: \

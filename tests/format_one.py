@@ -147,6 +147,14 @@ def outputs(arrays, header, X):
         }
         if kind == "Dense":
             X = X @ values["W"].T + values["b"]
+        elif kind == "GroupedDense":
+            parts = np.split(X, layer["groups"], axis=1)
+            units = np.split(values["W"], layer["groups"])
+            X = np.hstack([X_g @ W_g.T for X_g, W_g in zip(parts, units, strict=True)])
+            X = X + values["b"]
+        elif kind == "PiecewiseLinear":
+            X = np.repeat(X, layer["bins"], axis=1)
+            X = np.clip((X - values["low"]) / (values["high"] - values["low"]), 0, 1) - 0.5
         elif kind == "BatchNorm":
             X = (X - values["running_mean"]) / np.sqrt(values["running_var"] + layer["eps"])
             X = values["gamma"] * X + values["beta"]

@@ -108,8 +108,9 @@ def test_independent_reader_reads_golden_files(path):
             hidden=(4,), activation=("sigmoid",), batch_norm=True, epochs=5, task="multiclass"
         ),
         TrainConfig(hidden=(), epochs=5, target=("Time_spent_Alone",), task="regression"),
+        TrainConfig(network="tabular", members=3, hidden=(4, 4), epochs=5),
     ],
-    ids=["binary", "multiclass", "regression"],
+    ids=["binary", "multiclass", "regression", "tabular"],
 )
 def test_independent_reader_predicts_the_same(config, tmp_path):
     frame = introverts(80, seed=3)

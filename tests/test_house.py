@@ -25,11 +25,11 @@ files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for 
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "build"),
-    *("metrics", "evaluate", "explain", "training", "report", "diagnose", "search"),
+    *("metrics", "evaluate", "explain", "tabular", "training", "report", "diagnose", "search"),
     *("estimators", "export"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
-NN += " losses network convolutional_network gradcheck"
+NN += " embeddings losses network ensemble convolutional_network gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],
@@ -322,14 +322,14 @@ def test_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_nn_optim_and_train_have_at_most_2530_lines_of_code():
+def test_nn_optim_and_train_have_at_most_2750_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if any(is_inside(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
         and path.name != "__init__.py"  # only lists of names
     }
-    assert sum(sizes.values()) <= 2530, sizes
+    assert sum(sizes.values()) <= 2750, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

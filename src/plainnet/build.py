@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import CONVNET, IMAGE_HIDDEN, MLP, OPTIONS, TABLE_HIDDEN, TrainConfig, rng
+from plainnet.config import (
+    CONVNET,
+    IMAGE_HIDDEN,
+    MLP,
+    OPTIONS,
+    TABLE_HIDDEN,
+    TABULAR,
+    TABULAR_BATCH,
+    TABULAR_HIDDEN,
+    TrainConfig,
+    rng,
+)
 from plainnet.errors import PlainnetError
 from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.losses import Loss, losses_for
@@ -23,7 +34,9 @@ if TYPE_CHECKING:
 
 def check(config: TrainConfig) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
-    if config.patience and not config.validation_fraction:
+    if config.network == "tabular":
+        _check_tabular(config)
+    elif config.patience and not config.validation_fraction:
         raise PlainnetError(
             "patience needs validation rows: set for example validation_fraction=0.2"
         )
@@ -42,6 +55,17 @@ def check(config: TrainConfig) -> None:
     augmentation(config.augment)
 
 
+def _check_tabular(config: TrainConfig) -> None:
+    """Refuse options that members have no use for."""
+    if config.validation_fraction or config.batch_norm or config.layer_norm:
+        raise PlainnetError(
+            "the members of a tabular network validate with folds of their own and normalize "
+            "nothing: leave out validation_fraction, batch_norm and layer_norm, or take network mlp"
+        )
+    if config.hidden == ():
+        raise PlainnetError("a tabular network needs hidden layers: set hidden, or leave it out")
+
+
 def _sets_kernels(config: TrainConfig) -> bool:
     return (config.channels, config.kernel) != (TrainConfig.channels, TrainConfig.kernel)
 
@@ -55,13 +79,19 @@ def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
     network, hidden = config.network, config.hidden
     if network == "auto":
         network = "convnet" if images and hidden is None else "mlp"
+    if network == "tabular":
+        if images:
+            raise PlainnetError("a tabular network is for tables, and these are pictures: take mlp")
+        hidden = TABULAR_HIDDEN if hidden is None else hidden
+        if config.batch_size == OPTIONS["batch_size"].default:
+            config = replace(config, batch_size=TABULAR_BATCH)
     if network == "convnet" and not images:
         raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
     if config.augment and not images:
         raise PlainnetError("augment is for pictures, and these are tables: leave it out")
     if network == "mlp" and hidden is None:
         hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
-    defaults = CONVNET if network == "convnet" else MLP
+    defaults = {"convnet": CONVNET, "tabular": TABULAR}.get(network, MLP)
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     return replace(config, network=network, hidden=hidden, **missing)
 
@@ -124,6 +154,8 @@ def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
         flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
         return flat * n_out + sum(a * b for a, b in pairwise((config.kernel**2, *config.channels)))
     widths = (*(config.hidden or ()), n_out)
+    if config.network == "tabular":
+        return config.members * sum((a + 1) * b for a, b in pairwise((n_in, *widths)))
     # in the row space, there are at least as many inputs as units
     return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))
 
@@ -141,7 +173,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
             f"loss {name!r} does not fit a {task} target: take {' or '.join(kinds)}"
         )
     if "label_smoothing" in kinds[name].options:
-        return kinds[name](label_smoothing=config.label_smoothing)  # type: ignore[call-arg]
+        return kinds[name](label_smoothing=config.label_smoothing or 0.0)  # type: ignore[call-arg]
     if config.label_smoothing:
         raise PlainnetError(f"label smoothing makes no sense for {name}, which has no labels")
     return kinds[name]()

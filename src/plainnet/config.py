@@ -17,17 +17,22 @@ if TYPE_CHECKING:
     from plainnet.data.privacy import Privacy
 
 TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
-# The defaults that depend on the network: of a multi-layer perceptron, and of a convolutional one.
+# The defaults that depend on the network: of a multi-layer perceptron, of a convolutional network,
+# and of a tabular one. docs/tables.md tells what each of the last is worth.
 MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
-MLP |= {"augment": ()}
+MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
-CONVNET |= {"augment": ("shift",)}
+CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0}
+TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
+TABULAR_HIDDEN, TABULAR_BATCH = (128, 128), 256
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
 def _defaults(name: str) -> str:
     """Return the text of a default that depends on the network."""
-    return f"{MLP[name]}; {CONVNET[name]} for a convnet"
+    others = {"a convnet": CONVNET[name], "a tabular network": TABULAR[name]}
+    differ = [f"{value} for {network}" for network, value in others.items() if value != MLP[name]]
+    return "; ".join([str(MLP[name]), *differ])
 
 
 _data, _network, _training = (partial(option, name) for name in ("Data", "Network", "Training"))
@@ -110,15 +115,18 @@ class TrainConfig:
         False,
         "Keep equal or nearly equal rows, and similar pictures, on one side of the split.",
     )
-    network: Literal["auto", "mlp", "convnet"] = _network(
+    network: Literal["auto", "mlp", "convnet", "tabular"] = _network(
         "auto",
-        "Multi-layer perceptron, or convolutional network for pictures; auto takes a convnet for "
-        "pictures unless hidden is given.",
+        "Multi-layer perceptron, convolutional network for pictures, or for tables the mean of "
+        "several networks, each trained without one fold of the rows; auto takes a convnet for "
+        "pictures unless hidden is given, and tabular unless options of a single network are.",
     )
+    members: int = _network(8, "Number of networks of a tabular one.", low=2)
     hidden: tuple[int, ...] | None = _network(
         None,
         "Units of each hidden layer of an mlp, or nothing for none.",
-        default_text=f"{TABLE_HIDDEN[0]}; for pictures {' '.join(map(str, IMAGE_HIDDEN))}",
+        default_text=f"{TABLE_HIDDEN[0]}; for pictures {' '.join(map(str, IMAGE_HIDDEN))}; "
+        f"{' '.join(map(str, TABULAR_HIDDEN))} for a tabular network",
     )
     channels: tuple[int, ...] = _network(
         (16, 32, 64), "Output channels of each convolution of a convnet."
@@ -146,7 +154,10 @@ class TrainConfig:
         None, "Huber or MeanSquaredError for a regression; the other tasks have one loss each."
     )
     label_smoothing: float = _training(
-        0.0, "Share of the label that is spread over all classes.", high=1
+        None,
+        "Share of the label that is spread over all classes.",
+        high=1,
+        default_text=_defaults("label_smoothing"),
     )
     augment: tuple[str, ...] = _training(
         None,
@@ -158,7 +169,8 @@ class TrainConfig:
         None,
         "Learning rate.",
         above_low=True,
-        default_text="0.1 for sgd, 0.001 for the others; 0.003 for the others of a convnet",
+        default_text="0.1 for sgd, 0.001 for the others; 0.003 for the others of a convnet, 0.002 "
+        "of a tabular network",
     )
     momentum: float = _training(0.0, "Momentum of sgd.", high=1)
     nesterov: bool = _training(False, "Use Nesterov momentum with sgd.")
@@ -174,7 +186,10 @@ class TrainConfig:
         None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
     )
     batch_size: int | None = _training(
-        32, "Rows in a mini-batch; full (None in Python) takes all rows at once.", low=1
+        32,
+        "Rows in a mini-batch; full (None in Python) takes all rows at once.",
+        low=1,
+        default_text=f"32; {TABULAR_BATCH} for a tabular network",
     )
     l2: float = _training(0.0, "Weight of the L2 penalty.")
     clip_norm: float | None = _training(
@@ -184,9 +199,10 @@ class TrainConfig:
         None, "balanced: weight classes inversely to their frequency."
     )
     patience: int = _training(
-        0,
+        None,
         "Stop after so many epochs without a lower validation loss, and restore the best weights; "
         "0 never stops early.",
+        default_text=_defaults("patience"),
     )
     engine: str = _training(
         "auto",
@@ -243,7 +259,7 @@ class TrainConfig:
             return self.lr
         if self.optimizer == "sgd":
             return 0.1
-        return 0.003 if self.network == "convnet" else 0.001
+        return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
 
 
 OPTIONS = {field.name: field for field in fields(TrainConfig)}

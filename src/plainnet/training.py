@@ -17,10 +17,12 @@ from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
 from plainnet.model import Model
+from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
+from plainnet.tabular import for_validation_data, settled, side_by_side
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
@@ -179,19 +181,19 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
-    config = resolved(config, images=are_pictures(data))
-    if validation_data is not None and config.validation_fraction:
-        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    config = config if validation_data is None else for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
+    config = settled(config, data, data.notes)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    model = untrained(data, config)
+    net, members = side_by_side(config, data) if config.network == "tabular" else (None, None)
+    model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
     data = drop_extreme_rows(model, data, "validation")
@@ -205,7 +207,7 @@ def train(
     if ready is not None:
         ready(data, model.net)
     history = fit(
-        model.net,
+        model.net if net is None else net,
         *data.train,
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
@@ -220,11 +222,14 @@ def train(
         callbacks=callbacks,
         watch=watch,
         transform=_transform(model, data),
+        members=members,
         augment=augmentation(config.augment),
         engine=config.engine,
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )
+    if net is not None:
+        model.net.params.theta[...] = mean_of_groups(net).params.theta
     if not evaluate:
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
@@ -265,10 +270,13 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
     return Run(model, history, data)
 
 
-def untrained(data: "Dataset", config: TrainConfig) -> Model:
-    """Make the untrained model for a data set."""
+def untrained(data: "Dataset", config: TrainConfig, members: Sequential | None = None) -> Model:
+    """Make the untrained model for a data set, or the mean of members side by side."""
     loss = make_loss(data.target.task, config)
-    net = make_network(config, data.train.X.shape[1:], data.target.n_out)
+    if members is None:
+        net = make_network(config, data.train.X.shape[1:], data.target.n_out)
+    else:
+        net = mean_of_groups(members)
     model = Model(data.schema, data.target, net, loss)
     if _flattens_pictures(model):
         net.params.views["dense1.W"][:, _constant(data)] = 0

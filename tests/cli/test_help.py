@@ -51,6 +51,7 @@ def test_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command: s
     out = cli(command, "--help").out
     assert set(re.findall("--(?:no|empty)-[a-z-]+", out)) <= {
         "--no-fingerprints",
+        "--no-header",
         "--no-standardize",
     }
 
@@ -61,7 +62,7 @@ def test_help_of_train_shows_defaults_and_groups(cli: Cli) -> None:
         "─ Data ─",
         "─ Network ─",
         "─ Training ─",
-        "[default: 100]",
+        "[default: 100; 20 for a convnet; 128 for a tabular network]",
         "[default: relu]",
     ):
         assert expected in out

@@ -20,6 +20,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("hidden", (), {"hidden": ()}),
     ("activation", ("tanh",), {"activation": ("tanh",)}),
     ("activation", ("tanh", "relu"), {"activation": ("tanh", "relu")}),
+    ("network", ("tabular",), {"network": "tabular"}),
+    ("members", ("4",), {"members": 4}),
     ("init", ("xavier_normal",), {"init": "xavier_normal"}),
     ("dropout", ("0.5",), {"dropout": 0.5}),
     ("batch-norm", (), {"batch_norm": True}),

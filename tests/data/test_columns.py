@@ -178,7 +178,7 @@ def test_row_labels_name_their_file() -> None:
     ],
 )
 def test_decimal_comma_requires_all_cells(values: tuple[str, ...], decimal: str) -> None:
-    assert read(*values).decimal() == decimal
+    assert read(*values).decimal == decimal
 
 
 @pytest.mark.parametrize(

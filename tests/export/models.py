@@ -12,6 +12,8 @@ from plainnet.data.targets import Target
 from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.embeddings import PiecewiseLinear
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten
 from plainnet.nn.losses import losses_for
 from plainnet.nn.network import Sequential, mlp
@@ -131,7 +133,29 @@ def _with(*kinds, dtype=np.float32):
     )
 
 
-KINDS = {"Dense", "Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool2D"}
+def _tabular(dtype):
+    """Return a function that makes a network as tables have it, with edges drawn at random."""
+
+    def make(n_in, n_out):
+        bins = [1 + i % 4 for i in range(n_in)]
+        layers = [PiecewiseLinear(bins), Dense(12), ACTIVATIONS["relu"](), GroupedDense(9, 3)]
+        net = Sequential([*layers, ACTIVATIONS["relu"](), Dense(n_out)], n_in, dtype=dtype)
+        rng = np.random.default_rng(0)
+        net.layers[0].set_edges([np.sort(rng.standard_normal(n + 1)) for n in bins])
+        return net
+
+    return make
+
+
+KINDS = {
+    "GroupedDense",
+    "PiecewiseLinear",
+    "Dense",
+    "Conv2D",
+    "MaxPool2D",
+    "AveragePool2D",
+    "GlobalAveragePool2D",
+}
 
 
 @cache
@@ -141,6 +165,8 @@ def table_models():
     models = {name: table_model(_with(kind)) for name, kind in layers.items()}
     for task in TARGETS:
         models[task] = table_model(_with(ACTIVATIONS["relu"]), task)
+    for task, dtype in (("binary", np.float32), ("multiclass", np.float64)):
+        models[f"tabular of {np.dtype(dtype)}"] = table_model(_tabular(dtype), task)
     models["huber"] = table_model(_with(), "regression", loss=1)
     every = (BatchNorm, *ACTIVATIONS.values(), LayerNorm, Dropout, Flatten)
     models["everything"] = table_model(_with(*every), "multiclass")

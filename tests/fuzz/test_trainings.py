@@ -35,7 +35,7 @@ def test_cases_cover_every_kind_and_mostly_complete():
         "dropout",
         "patience",
     ):
-        assert len({getattr(one.config, name) for one in cases}) == 2, name
+        assert len({getattr(one.config, name) for one in cases}) >= 2, name
     assert {one.as_file for one in cases} == {True, False}
 
 

@@ -327,9 +327,8 @@ def onnx(model, table):
     for port in running.get_inputs():
         inputs[port.name] = texts(table[port.name], "")[:, None]
         if port.type == "tensor(double)":
-            cells = Cells.read(table[port.name])
-            known = np.append(cells.numbers(columns[port.name].decimal), np.nan)
-            inputs[port.name] = known[cells.codes][:, None]
+            numbers = Cells.read(table[port.name]).numbers(columns[port.name].decimal)
+            inputs[port.name] = numbers[:, None]
     names = [port.name for port in running.get_outputs()]
     found = dict(zip(names, running.run(names, inputs), strict=True))
     A, task = activations(model, table), model.target.task

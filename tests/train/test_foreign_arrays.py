@@ -9,6 +9,7 @@ from plainnet.nn import ACTIVATIONS, LAYERS, LOSSES, Sequential
 from plainnet.optim import OPTIMIZERS, SGD, Adam, Cosine
 
 M, N = 37, 5
+BINS = (1, 2, 3, 1, 2)
 rng = np.random.default_rng(0)
 X = rng.standard_normal((M, N)).astype(np.float32)
 TARGETS = {
@@ -58,7 +59,8 @@ def test_activations(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name):
     pictures = "2D" in name or name == "Flatten"
-    arguments = [3] if name in ("Conv2D", "Dense") else []
+    arguments = {"Conv2D": [3], "Dense": [3], "GroupedDense": [10, N], "PiecewiseLinear": [BINS]}
+    arguments = arguments.get(name, [])
 
     def make():
         after = [LAYERS["Flatten"]()] if pictures and name != "GlobalAveragePool2D" else []

@@ -160,13 +160,17 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
         rows = f"{m:,} {unit} in batches of {size}"
     rule = options("momentum", "weight_decay") + ["Nesterov"] * config.nesterov
     schedule = "" if config.schedule == "constant" else f" ({config.schedule})"
+    tabular = config.network == "tabular"
     parts = [
+        *[f"{config.members} networks, each without one fold of the rows"] * tabular,
         f"{config.epochs:,} epochs of {rows}",
         config.optimizer + (f" ({', '.join(rule)})" if rule else ""),
         f"learning rate {config.learning_rate:g}{schedule}",
     ]
     if config.warmup:
         parts.append(f"warm-up of {config.warmup:,} epochs")
-    parts += options("l2", "clip_norm", "label_smoothing", "patience")
+    parts += options("dropout") * tabular + options(
+        "l2", "clip_norm", "label_smoothing", "patience"
+    )
     parts += ["balanced classes"] if config.class_weight else []
     return ", ".join([*parts, f"seed {config.seed}"])

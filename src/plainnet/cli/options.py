@@ -1,7 +1,7 @@
 """The options of a training on the command line, made from the fields of `TrainConfig`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, make_dataclass
+from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -108,10 +108,16 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    defaults = TrainConfig(), resolved(TrainConfig(), images=Path(data).is_dir())
+    images = Path(data).is_dir()
+    defaults = [TrainConfig()]
+    if config.network != "auto":
+        own = replace(TrainConfig(), network=config.network)
+        defaults.append(resolved(own, images=images or config.network == "convnet"))
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         usual = value in [getattr(default, name) for default in defaults]
+        if name == "network":
+            usual = value == "auto" or (images and value == "convnet")
         if usual and (value is None or name not in always):
             continue
         if name == "kind":

@@ -115,6 +115,12 @@ def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: lis
         )
 
 
+def _median(values: NDArray[np.float64]) -> float:
+    """Return what `np.median` does, without its fixed cost for each column."""
+    middle = (len(values) - 1) // 2, len(values) // 2
+    return float(np.partition(values, middle)[[*middle]].mean())
+
+
 @final
 @dataclass(frozen=True)
 class NumberColumn(FeatureColumn):
@@ -131,14 +137,15 @@ class NumberColumn(FeatureColumn):
     @classmethod
     def fit(cls, cells: Cells, decimal: str | None = None) -> Self:
         """Compute the statistics of training cells; `DataError` if one is not a finite number."""
-        decimal = cells.decimal() if decimal is None else decimal
+        decimal = cells.decimal if decimal is None else decimal
         values = cells.finite(decimal)
-        values = values[~cells.absent]
-        low, high = float(np.min(values)), float(np.max(values))
+        values = values[~cells.absent] if cells.missing else values
+        low, high = float(values.min()), float(values.max())
         with np.errstate(over="ignore", invalid="ignore"):
-            median = float(np.median(values))
+            median = _median(values)
             filled = np.append(values, np.full(cells.missing, median)) if cells.missing else values
-            mean, scale = float(np.mean(filled)), float(np.std(filled))
+            mean = float(filled.mean())
+            scale = float(np.sqrt(np.square(filled - mean).mean()))
         if not np.isfinite(scale):  # and so if the median or the mean is not
             raise DataError(
                 f"Column {shortened(cells.name)} holds numbers too large to standardize (up to "

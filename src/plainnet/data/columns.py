@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ MISSING = frozenset(  # spellings of a missing cell, without spaces around it
 YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
+_MISSING = {kind: pa.array(sorted(MISSING), kind) for kind in (pa.string(), pa.large_string())}
 _YES_NO = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
 _PLAIN = r"^-?([0-9]+{0}?[0-9]*|{0}[0-9]+)([eE][+-]?[0-9]+)?$"  # a number as Arrow reads it
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
@@ -61,6 +61,22 @@ def text_from_number(value: float) -> str:
     if value == 0 or 1e-6 <= abs(value) < 1e21:
         return np.format_float_positional(value, trim="-")
     return np.format_float_scientific(value, trim="-", exp_digits=1)
+
+
+@final
+class cached(Generic[T, R]):  # noqa: N801 - a decorator, as `property`
+    """A property that each object computes once.
+
+    In Python 3.11, `functools.cached_property` holds a lock, which would hang a child process that
+    is forked meanwhile.
+    """
+
+    def __init__(self, compute: Callable[[T], R]) -> None:
+        self.compute = compute
+
+    def __get__(self, owner: T, kind: type[T]) -> R:
+        value = vars(owner)[self.compute.__name__] = self.compute(owner)
+        return value
 
 
 @final
@@ -101,7 +117,7 @@ class Cells:
         """Return the cells as distinct values and codes."""
         return Cells(self.name, self.rows, self.distinct, self.codes)
 
-    @cached_property
+    @cached
     def absent(self) -> NDArray[np.bool_]:
         """Whether the cell of each row is missing, shape (m,)."""
         if self.index is not None:
@@ -110,13 +126,14 @@ class Cells:
             return np.isnan(self.entries)
         return np.asarray(self.entries.is_null())
 
-    @cached_property
+    @cached
     def missing(self) -> int:
         """How many cells are missing."""
         return int(np.count_nonzero(self.absent))
 
-    @cached_property
-    def _factorized(self) -> tuple[NDArray[np.int64], Any]:
+    @cached
+    def _factorized(self) -> tuple[Any, Any]:
+        """The code of each row, null or -1 for a missing cell, and the distinct values."""
         if self.index is not None:
             codes = np.full(len(self.index), -1)
             codes[~self.absent], used = pd.factorize(self.index[~self.absent])
@@ -125,19 +142,22 @@ class Cells:
             codes, distinct = pd.factorize(self.entries)
             return codes, distinct
         coded = self.entries.dictionary_encode()
-        return coded.indices.fill_null(-1).to_numpy().astype(np.int64), coded.dictionary
+        return coded.indices, coded.dictionary
 
-    @property
+    @cached
     def codes(self) -> NDArray[np.int64]:
         """For each row its index in `distinct`; -1 for a missing cell."""
-        return self._factorized[0]
+        codes = self._factorized[0]
+        if isinstance(codes, np.ndarray):
+            return codes
+        return np.asarray(codes.fill_null(-1), np.int64)
 
     @property
     def distinct(self) -> Any:
         """The distinct values in order of appearance: text in Arrow, or numbers."""
         return self._factorized[1]
 
-    @cached_property
+    @cached
     def many(self) -> bool:
         """Whether there are more than `MANY` distinct values."""
         m = len(self.rows)
@@ -165,16 +185,17 @@ class Cells:
         values = self._with_comma if decimal == "," else self._with_point
         return values if self.index is None else np.append(values, np.nan)[self.index]
 
-    @cached_property
+    @cached
     def _with_point(self) -> NDArray[np.float64]:
         return _parsed(self.entries, ".")
 
-    @cached_property
+    @cached
     def _with_comma(self) -> NDArray[np.float64]:
         return _parsed(self.entries, ",")
 
+    @cached
     def decimal(self) -> str:
-        """Return the comma if every value is a number with it and not with the point."""
+        """The comma if every value is a number with it and not with the point."""
         if not self._other(self.numbers()).any():
             return "."
         return "," if self.contain(",") and not self._other(self.numbers(",")).any() else "."
@@ -225,7 +246,7 @@ class Cells:
         """Return whether all values are numbers without leading zeros; refuse a few mistakes."""
         if not isinstance(self.entries, np.ndarray) and _has_leading_zeros(self.entries):
             return False
-        invalid = self._other(self.numbers(self.decimal()))
+        invalid = self._other(self.numbers(self.decimal))
         if not invalid.any():
             return True
         n = len(self.distinct)
@@ -240,7 +261,7 @@ class Cells:
 
     def are_integers(self) -> bool:
         """Return whether all values, which are numbers, have no fraction."""
-        numbers = self.numbers(self.decimal())[~self.absent]
+        numbers = self.numbers(self.decimal)[~self.absent]
         return bool(np.all(numbers == np.round(numbers)))
 
     def location(self, rows: NDArray[np.bool_]) -> str:
@@ -269,9 +290,15 @@ def each_column(function: Callable[[T], R], columns: Iterable[T], m: int) -> lis
 
 def clean_text(text: Any) -> Any:
     """Drop spaces around the cells of an Arrow array of text, and make missing cells null."""
-    trimmed = compute.utf8_trim_whitespace(text)
-    absent = compute.is_in(trimmed, pa.array(sorted(MISSING), trimmed.type))
-    return compute.if_else(absent, None, trimmed) if compute.any(absent).as_py() else trimmed
+    trimmed = compute.utf8_trim_whitespace(text) if may_hold_spaces(text) else text
+    absent = compute.is_in(trimmed, _MISSING[trimmed.type])
+    return compute.if_else(absent, None, trimmed) if absent.true_count else trimmed
+
+
+def may_hold_spaces(text: Any) -> bool:
+    """Return whether an Arrow array of text holds spaces, or characters beyond ASCII."""
+    characters = np.frombuffer(text.buffers()[2] or b"", np.uint8)
+    return len(characters) > 0 and (characters.min() <= ord(" ") or characters.max() > 127)
 
 
 def _taken(entries: Any, rows: NDArray[np.int64]) -> Any:
@@ -320,21 +347,20 @@ def _has_leading_zeros(text: Any) -> bool:
 
 def _read(column: pd.Series, rows: NDArray[Any]) -> tuple[Any, NDArray[np.int64] | None]:
     """Return entries and index: integers exact, floats as float64, all else as text."""
-    types = pd.api.types
+    kind = column.dtype.kind
     if isinstance(column.dtype, pd.CategoricalDtype):
         levels = Cells.read(pd.Series(column.cat.categories, name=column.name))
         codes = np.append(levels.codes, -1)[column.cat.codes.to_numpy()]
         return levels.distinct, codes
-    if types.is_integer_dtype(column.dtype):
+    if kind in "iu":
         codes, integers = pd.factorize(column)  # exact even beside missing cells
-        unsigned = types.is_unsigned_integer_dtype(column.dtype)
-        return integers.to_numpy(np.uint64 if unsigned else np.int64), codes
-    if types.is_float_dtype(column.dtype):
+        return integers.to_numpy(np.uint64 if kind == "u" else np.int64), codes
+    if kind == "f":
         return column.to_numpy(np.float64, na_value=np.nan), None
     if isinstance(column.dtype, pd.StringDtype):
         return clean_text(_arrow(column.array)), None
     values = np.asarray(column.to_numpy(dtype=object))
-    if types.infer_dtype(values, skipna=True) == "string":
+    if pd.api.types.infer_dtype(values, skipna=True) == "string":
         return clean_text(_arrow(values)), None
     texts = [_cell_text(value, column.name, row) for value, row in zip(values, rows, strict=True)]
     fractions = any(text is not None and "." in text for text in texts)

@@ -13,7 +13,7 @@ from pyarrow import compute
 from pyarrow import csv as arrow
 
 from plainnet import limits
-from plainnet.data.columns import MISSING, clean_text, each_column
+from plainnet.data.columns import MISSING, clean_text, each_column, may_hold_spaces
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
@@ -151,12 +151,6 @@ def joined(columns: list[Any]) -> list[Any]:
 
     def clean(i: int) -> Any:
         text, columns[i] = columns[i].combine_chunks(), None  # frees the chunks
-        trimmed = compute.utf8_trim_whitespace(text)
-        return text if _length(trimmed) == _length(text) else clean_text(trimmed)
+        return clean_text(text) if may_hold_spaces(text) else text
 
     return each_column(clean, range(len(columns)), len(columns[0]))
-
-
-def _length(column: Any) -> int:
-    """Return the bytes of text in all cells."""
-    return int(compute.sum(compute.binary_length(column)).as_py() or 0)

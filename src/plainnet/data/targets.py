@@ -364,7 +364,7 @@ def _task(cells: list[Cells]) -> Task:
     if n <= 2:
         return "binary"
     if c.are_numbers():
-        many = (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal()))
+        many = (n > m / 2 and m >= _FEW_ROWS) or _are_steps(c.numbers(c.decimal))
         return "multiclass" if c.are_integers() and not many else "regression"
     if n > max(MANY, m / 2):
         raise DataError(

@@ -9,8 +9,8 @@ from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
-from plainnet.train.epoch import Metric
 from plainnet.train.history import Epoch
+from plainnet.train.members import Metric
 
 _KEPT = 64  # batches that are kept if an epoch has only one
 

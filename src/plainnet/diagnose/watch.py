@@ -18,6 +18,7 @@ from plainnet.model import Model
 from plainnet.nn.layers import Dropout
 from plainnet.nn.network import Sequential
 from plainnet.storage.json_reader import JsonReader
+from plainnet.tabular import settled
 from plainnet.train.history import Epoch, History
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
+        self.config = settled(self.config, data)
         self._data, self._recorder = data, Recorder(net)
 
     def state(self) -> list[list[float]]:

@@ -49,7 +49,7 @@ class NetParams(Estimator):
     l2: float = TrainConfig.l2
     clip_norm: float | None = TrainConfig.clip_norm
     validation_fraction: float = TrainConfig.validation_fraction
-    patience: int = TrainConfig.patience
+    patience: int = MLP["patience"]
     standardize: bool = TrainConfig.standardize
     engine: str = TrainConfig.engine
     callbacks: Sequence[Callback] = ()

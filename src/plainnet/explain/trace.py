@@ -17,6 +17,7 @@ from plainnet.explain.formulas import (
 )
 from plainnet.nn.activations import Activation
 from plainnet.nn.convolution import Conv2D
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.gradcheck import kink_sides
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import Loss
@@ -169,7 +170,7 @@ class _Passes:
         self.outputs = [self.X]
         n_linear = 0
         for layer in self.net.layers:
-            n_linear += isinstance(layer, Dense | Conv2D)
+            n_linear += isinstance(layer, Dense | GroupedDense | Conv2D)
             Y = layer.forward(self.outputs[-1], False).copy()
             self.outputs.append(Y)
             parameters = {v.name: getattr(layer, v.name).copy() for v in layer.specs}
@@ -282,7 +283,7 @@ def _slope(
 
 def _symbol(layer: Layer, n: int) -> str:
     """Return the textbook symbol of a layer's output after n layers with weights."""
-    if isinstance(layer, Dense | Conv2D):
+    if isinstance(layer, Dense | GroupedDense | Conv2D):
         return f"z{n}"
     if isinstance(layer, Activation):
         return f"a{n}"

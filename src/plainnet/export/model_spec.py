@@ -13,7 +13,7 @@ from plainnet.nn.layers import LAYERS, Shape
 from plainnet.nn.parameters import Array
 
 _NO_EFFECT = ("Dropout", "Identity")  # layers that leave a prediction unchanged
-_OPTIONS = ("eps", "alpha", "size", "stride")  # that a prediction needs
+_OPTIONS = ("eps", "alpha", "size", "stride", "bins", "groups")  # that a prediction needs
 
 
 class LayerSpec(NamedTuple):

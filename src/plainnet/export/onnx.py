@@ -165,6 +165,25 @@ def _dense(graph: Graph, spec: LayerSpec, X: str) -> str:
     return graph.add("Gemm", X, W, b, transB=1)
 
 
+def _grouped_dense(graph: Graph, spec: LayerSpec, X: str) -> str:
+    """Dense layers side by side, as one product of stacks of matrices."""
+    W, k = spec.arrays["W"], spec.options["groups"]
+    parts = graph.add("Reshape", X, np.array([0, k, W.shape[1]]))
+    stack = graph.constant("W", W.reshape(k, -1, W.shape[1]).transpose(0, 2, 1))
+    Z = graph.add("MatMul", graph.add("Transpose", parts, perm=[1, 0, 2]), stack)
+    Z = graph.add("Reshape", graph.add("Transpose", Z, perm=[1, 0, 2]), np.array([0, len(W)]))
+    return graph.add("Add", Z, graph.constant("b", spec.arrays["b"]))
+
+
+def _piecewise_linear(graph: Graph, spec: LayerSpec, X: str) -> str:
+    """Y_t = clip((X_f - low_t) / (high_t - low_t), 0, 1) - 1/2."""
+    low, high, bins = spec.arrays["low"], spec.arrays["high"], spec.options["bins"]
+    columns = graph.add("Gather", X, np.repeat(np.arange(len(bins)), bins), axis=1)
+    D = graph.add("Sub", columns, graph.constant("low", low))
+    filled = graph.add("Div", D, graph.constant("width", high - low))
+    return graph.add("Sub", graph.add("Min", graph.add("Max", filled, 0.0), 1.0), 0.5)
+
+
 def _conv2d(graph: Graph, spec: LayerSpec, X: str) -> str:
     W = graph.constant("W", np.moveaxis(spec.arrays["W"], -1, 1).astype(np.float32))
     b = [graph.constant("b", b.astype(np.float32)) for k, b in spec.arrays.items() if k == "b"]
@@ -235,6 +254,8 @@ def _softplus(graph: Graph, spec: LayerSpec, X: str) -> str:
 
 _LAYERS: dict[str, Callable[[Graph, LayerSpec, str], str]] = {
     "Dense": _dense,
+    "GroupedDense": _grouped_dense,
+    "PiecewiseLinear": _piecewise_linear,
     "Conv2D": _conv2d,
     "MaxPool2D": _pool("MaxPool"),
     "AveragePool2D": _pool("AveragePool"),

@@ -16,6 +16,8 @@ from plainnet.nn.activations import (
 )
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
 from plainnet.nn.convolutional_network import convnet
+from plainnet.nn.embeddings import PiecewiseLinear
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
@@ -46,6 +48,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAveragePool2D",
+    "GroupedDense",
     "Huber",
     "Identity",
     "Layer",
@@ -56,6 +59,7 @@ __all__ = [
     "MeanSquaredError",
     "ParameterSpec",
     "Parameters",
+    "PiecewiseLinear",
     "ReLU",
     "Sequential",
     "SiLU",

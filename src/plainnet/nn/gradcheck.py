@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.convolution import MaxPool2D
+from plainnet.nn.embeddings import PiecewiseLinear
 from plainnet.nn.initializers import generator
 from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
@@ -204,6 +205,8 @@ def gradcheck(
 
 def kink_sides(layer: Layer, Y: Array) -> Array:
     """Return on which side of its kink each unit of a layer lies, from its last output."""
+    if isinstance(layer, PiecewiseLinear):
+        return (Y > -0.5) * 1 + (Y >= 0.5)
     return layer.winner if isinstance(layer, MaxPool2D) else Y > 0
 
 

@@ -111,7 +111,7 @@ class Parameters:
         n_trained = sum(_size(v) for v in self.specs if v.kind != "state")
         self.theta, self.grad = theta, np.zeros_like(theta[:n_trained])
         self.trained, self.state = theta[:n_trained], theta[n_trained:]
-        self.views, self.grads = self._views_of(theta), self._views_of(self.grad)
+        self.views, self.grads = self.views_of(theta), self.views_of(self.grad)
 
     def converted(self, convert: Callable[[Array], Array]) -> "Parameters":
         """Return a copy whose vector is ``convert(theta)``; its gradient is zero."""
@@ -128,7 +128,7 @@ class Parameters:
         self.specs, theta = state
         self._hold(theta.copy())
 
-    def _views_of(self, flat: Array) -> dict[str, Array]:
+    def views_of(self, flat: Array) -> dict[str, Array]:
         """Return a view of each array in a flat vector; a gradient has none of the state."""
         views, start = {}, 0
         for v in sorted(self.specs, key=lambda v: v.kind == "state"):
@@ -152,7 +152,7 @@ class Parameters:
         array([ True,  True, False, False])
         """
         mask = np.zeros_like(self.trained, bool)
-        views = self._views_of(mask)
+        views = self.views_of(mask)
         for v in self.specs:
             if v.kind == "weight":
                 views[v.name][...] = True

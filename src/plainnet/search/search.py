@@ -208,6 +208,8 @@ def search(
     check_search(config, trials, method, given, only)
     if unknown := set(given) - set(SEARCHED):
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
+    if config.network == "tabular":
+        raise PlainnetError("a search tries options of one network: take network mlp, or train")
     config = resolved(config, images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:

@@ -312,7 +312,7 @@ def _check_arrays(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> N
     best = {"best.theta", "best.loss"} & set(arrays)
     if metadata["best"] is not None:
         _require(arrays, "best.theta", len(theta), theta.dtype)
-        _require(arrays, "best.loss", 1)
+        _array(arrays, "best.loss")
     elif best:
         raise ModelFileError(f"array {min(best)!r} exists, but no epoch is the best")
     for name in _FINITE:
@@ -343,6 +343,8 @@ def _check_fit(
     fields.whole("step", step, step)
     if (metadata["best"] is not None) != (options["early stopping"] is not None and epoch > 1):
         raise ModelFileError("its best epoch does not fit the early stopping")
+    if metadata["best"] is not None:
+        _require(arrays, "best.loss", options["members"] or 1)
     held_out, metric = len(rows) > 4, options["metric"]
     columns = {"val_loss": held_out, "metric": metric, "val_metric": held_out and metric}
     for column, present in columns.items():

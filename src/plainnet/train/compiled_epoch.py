@@ -15,7 +15,8 @@ from plainnet.engine.program import StepParts
 from plainnet.errors import TrainingError
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
-from plainnet.train.epoch import EpochProgress, Metric, train_epoch
+from plainnet.train.epoch import EpochProgress, train_epoch
+from plainnet.train.members import Metric
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
@@ -42,22 +44,38 @@ class EarlyStopping:
 
 @final
 class BestWeights:
-    """A copy of the weights with the lowest validation loss so far."""
+    """A copy of the weights with the lowest validation loss so far, of each member its own."""
 
-    def __init__(self, net: Sequential, rule: EarlyStopping | None) -> None:
+    def __init__(self, net: Sequential, rule: EarlyStopping | None, members: int = 1) -> None:
         self.net, self.rule = net, rule
-        self.loss = math.inf
-        self.epoch: int | None = None
+        self.losses = np.full(members, math.inf)
+        self.epoch: int | None = None  # in which the last of them was found
         self.theta: Array | None = None
 
-    def update(self, epoch: int, val_loss: float) -> bool:
-        """Record an epoch's validation loss; return whether patience has run out."""
+    def update(self, epoch: int, val_losses: Array) -> bool:
+        """Record an epoch's validation losses; return whether patience has run out."""
         if self.rule is None:
             return False
-        if self.epoch is None or val_loss < self.loss - self.rule.min_delta:
-            self.loss, self.epoch = val_loss, epoch
+        if self.theta is None:
             self.theta = self.net.params.theta.copy()
-        return epoch - self.epoch >= self.rule.patience
+            self.losses, self.epoch = val_losses, epoch
+        better = val_losses < self.losses - self.rule.min_delta
+        if better.any():
+            self.losses[better], self.epoch = val_losses[better], epoch
+            self._keep(better)
+        return epoch - (self.epoch or 0) >= self.rule.patience
+
+    def _keep(self, better: Array) -> None:
+        """Copy the weights of some members; each has an equal part of every array."""
+        assert self.theta is not None  # for the type checker
+        if len(better) == 1:
+            self.theta[...] = self.net.params.theta
+            return
+        params = self.net.params
+        kept = params.views_of(self.theta)
+        for name in params.grads:
+            parts = kept[name].reshape(len(better), -1)
+            parts[better] = params.views[name].reshape(len(better), -1)[better]
 
     def restore(self) -> int | None:
         """Restore the best weights and return their epoch, if there are any."""

@@ -13,9 +13,8 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
+from plainnet.train.members import Metric
 from plainnet.train.step import TrainStep, describe_failure
-
-Metric = Callable[[Array, Array], float]
 
 
 def metric_of_logits(metric: Metric | None, on_logits: Metric | None, loss: Loss) -> Metric | None:

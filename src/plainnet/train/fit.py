@@ -27,9 +27,10 @@ from plainnet.train.batches import Batches, prepare
 from plainnet.train.compiled_epoch import epoch_trainer
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
-from plainnet.train.epoch import Metric, metric_of_logits
+from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
-from plainnet.train.inputs import ClassWeight, fit_data, with_class_weights
+from plainnet.train.inputs import ClassWeight, fit_data
+from plainnet.train.members import Members, Metric, metric_of_mean
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -58,6 +59,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     transform: Transform | None = None,
+    members: Members | None = None,
     augment: Augmentation | None = None,
     row_space: bool = True,
     engine: str = "auto",
@@ -120,6 +122,10 @@ def fit(
         updates its weights only for callbacks and at the end.
     transform : callable, optional
         Turns a batch of rows of X into numbers, so that pictures may stay uint8 in memory.
+    members : Members, optional
+        For a network whose last layer is a `GroupedDense`: trains its members each on all rows but
+        those of one fold, with which it validates; with early stopping each keeps its own best
+        weights. See `plainnet.train.members.Members`.
     augment : callable, optional
         ``augment(X, rng)`` changes a batch of rows of X at random before ``transform``, while
         training only; see `plainnet.train.augment.augmentation`.
@@ -164,15 +170,26 @@ def fit(
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     metric = metric_of_logits(metric, logits_metric, loss)
-    if early_stopping is not None and validation_data is None and not validation_fraction:
+    validates = validation_data is not None or validation_fraction or members is not None
+    if early_stopping is not None and not validates:
         raise PlainnetError(
             "early stopping needs validation rows: pass for example validation_fraction=0.2"
         )
 
     rng = generator(seed)
-    pair, split = validation_data, validation_fraction
-    X, y, weight, held_out = fit_data(net, loss, X, y, transform, sample_weight, pair, split, rng)
-    weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
+    X, y, weight, held_out = fit_data(
+        net,
+        loss,
+        X,
+        y,
+        transform,
+        sample_weight,
+        validation_data,
+        validation_fraction,
+        class_weight,
+        members,
+        rng,
+    )
     rows: FitRows = ()  # which must be those of the checkpoint
     if checkpoints is not None:
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
@@ -186,7 +203,7 @@ def fit(
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
-    best = BestWeights(trained, early_stopping)
+    best = BestWeights(trained, early_stopping, 1 if members is None else members.k)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
@@ -198,6 +215,8 @@ def fit(
     )
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
+    options["members"] = len(best.losses)
+    of_mean = metric_of_mean(metric, members)
     options["engine"] = history.engine
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
@@ -212,10 +231,12 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train(rng, state.progress, metric, pause, state.until_pause):
+            if not train(rng, state.progress, of_mean, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
-            val_loss, val_metric = _evaluate(trained, loss, held_out, metric, transform)
+            val_loss, val_metric, losses = _evaluate(
+                trained, loss, held_out, metric, transform, members
+            )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = state.progress.mean_loss
@@ -225,7 +246,7 @@ def fit(
                 number, epochs, train_loss, val_loss, train_metric, val_metric, lr, seconds
             )
             history.add(epoch)
-            enough = val_loss is not None and best.update(number, val_loss)
+            enough = losses is not None and best.update(number, losses)
             if watch is not None:
                 watch(epoch)
             if space is not None and callbacks:
@@ -290,13 +311,17 @@ def _evaluate(
     held_out: tuple[Array, Array] | None,
     metric: Metric | None,
     transform: Transform | None,
-) -> tuple[float | None, float | None]:
-    """Return the validation loss and metric, None if not computed."""
+    members: Members | None,
+) -> tuple[float | None, float | None, Array | None]:
+    """Return the validation loss, metric and loss of each member, None if not computed."""
     if held_out is None:
-        return None, None
+        return None, None, None
     X, y = held_out
     Z = net.predict_logits(X, transform=transform)
-    return loss(Z, y)[0], None if metric is None else float(metric(Z, y))
+    Z = Z if members is None else members.validating(Z)
+    value = loss(Z, y)[0]
+    losses = np.array([value]) if members is None else members.losses(loss, Z, y)
+    return value, None if metric is None else float(metric(Z, y)), losses
 
 
 @final

@@ -14,6 +14,7 @@ from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array, check_range
+from plainnet.train.members import Members
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
@@ -27,12 +28,18 @@ def fit_data(
     sample_weight: ArrayLike | None,
     validation_data: Sequence[ArrayLike] | None,
     validation_fraction: float,
+    class_weight: ClassWeight | None,
+    members: Members | None,
     rng: np.random.Generator,
 ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
     """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
-    X, y = _checked_rows(net, loss, X, y, transform, "X")
-    weight = sample_weights(sample_weight, len(X))
-    weight = None if weight is None else np.asarray(weight, like=y)
+    n_out = net.n_out if members is None else net.n_out // members.k
+    rows, targets = _checked_rows(net, n_out, loss, X, y, transform, "X")
+    weight = sample_weights(sample_weight, len(rows))
+    weight = None if weight is None else np.asarray(weight, like=targets)
+    held_out = None
+    if members is not None and (validation_data is not None or validation_fraction):
+        raise PlainnetError("members validate with the rows of their own fold: give no others")
     if validation_data is not None:
         if validation_fraction:
             raise PlainnetError("fit takes validation_fraction or validation_data, not both")
@@ -41,15 +48,25 @@ def fit_data(
             raise PlainnetError(f"validation_data must be a pair (X, y), got {n} parts")
         X_val, y_val = validation_data
         name = "X of validation_data"
-        return X, y, weight, _checked_rows(net, loss, X_val, y_val, transform, name)
-    if not validation_fraction:
-        return X, y, weight, None
-    kept, out = (np.asarray(rows, like=X) for rows in _split(len(X), validation_fraction, rng))
-    return X[kept], y[kept], None if weight is None else weight[kept], (X[out], y[out])
+        held_out = _checked_rows(net, n_out, loss, X_val, y_val, transform, name)
+    elif validation_fraction:
+        kept, out = (np.asarray(i, like=rows) for i in _split(len(rows), validation_fraction, rng))
+        held_out, weight = (rows[out], targets[out]), None if weight is None else weight[kept]
+        rows, targets = rows[kept], targets[kept]
+    weight = with_class_weights(weight, loss, targets, n_out, class_weight)
+    if members is not None:
+        weight, held_out = members.weights(weight), (rows, targets)
+    return rows, targets, weight, held_out
 
 
 def _checked_rows(
-    net: Sequential, loss: Loss, X: ArrayLike, y: ArrayLike, transform: Transform | None, name: str
+    net: Sequential,
+    n_out: int,
+    loss: Loss,
+    X: ArrayLike,
+    y: ArrayLike,
+    transform: Transform | None,
+    name: str,
 ) -> tuple[Array, Array]:
     """Check rows against targets and network."""
     rows = np.asarray(X, like=net.params.theta)
@@ -58,7 +75,7 @@ def _checked_rows(
             f"fit expects {name} as numbers, one row per sample, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
-    targets = np.asarray(loss.encode(y, net.n_out, net.dtype), like=rows)
+    targets = np.asarray(loss.encode(y, n_out, net.dtype), like=rows)
     if len(rows) != len(targets):
         raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
     if not len(rows):

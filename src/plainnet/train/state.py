@@ -174,7 +174,7 @@ class TrainingState:
     def _checkpoint(self) -> Checkpoint:
         arrays = self._state()
         if self.best.theta is not None:
-            arrays |= {"best.theta": self.best.theta, "best.loss": np.array([self.best.loss])}
+            arrays |= {"best.theta": self.best.theta, "best.loss": self.best.losses}
         for name in COLUMNS:
             arrays[f"history.{name}"] = np.array(getattr(self.history, name), np.float64)
         progress = self.progress
@@ -206,7 +206,7 @@ class TrainingState:
         self.train_step.net.rng.bit_generator.state = metadata["masks"]
         if metadata["best"] is not None:
             self.best.epoch, self.best.theta = metadata["best"], arrays["best.theta"]
-            [self.best.loss] = arrays["best.loss"].tolist()
+            self.best.losses = arrays["best.loss"].copy()
         for name in COLUMNS:
             getattr(self.history, name)[:] = arrays[f"history.{name}"].tolist()
         self.history.threads = metadata["threads"]

@@ -11,6 +11,7 @@ from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import Optimizer, clip_by_norm
+from plainnet.train.members import loss_and_gradient
 
 
 @final
@@ -30,7 +31,7 @@ class TrainStep:
         params = self.net.params
         before = params.state.copy()
         Z = self.net.forward(X, train=True)
-        value, dZ = self.loss(Z, y, weight)
+        value, dZ = loss_and_gradient(self.loss, Z, y, weight)
         if not math.isfinite(value):
             params.state[...] = before
             return value, Z

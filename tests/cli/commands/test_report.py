@@ -69,12 +69,12 @@ def test_command_has_the_same_options(
 
 @pytest.mark.parametrize("hidden", [(16,), (8, 8, 8), (), None])
 @pytest.mark.parametrize("pictures", [True, False])
-def test_hidden_layers_are_written_unless_they_are_the_default_of_the_data(
+def test_hidden_layers_are_written_where_the_network_follows_from_them(
     hidden: tuple[int, ...] | None, pictures: bool, tmp_path: Path
 ) -> None:
     data, config = tmp_path if pictures else Path("a.csv"), TrainConfig(hidden=hidden)
     arguments = command_arguments(config, str(data))
-    assert ("--hidden" in arguments) == (hidden not in ((None,) if pictures else (None, (16,))))
+    assert ("--hidden" in arguments) == (hidden is not None)
     again = understood(arguments, data)
     assert resolved(again, images=pictures) == resolved(config, images=pictures)
 
@@ -83,9 +83,10 @@ def test_every_option_can_be_written() -> None:
     changed: dict[str, Any] = {
         "loss": "Huber", "lr": 0.5, "weight_decay": 0.1, "clip_norm": 1.0, "task": "binary",
         "optimizer": "sgd", "schedule": "cosine", "init": "zeros", "target": ("a",),
-        "activation": ("tanh",), "hidden": (3,), "kind": {"a": "number"},
-        "class_weight": "balanced", "min_level_count": 5, "augment": ("flip",), "epochs": 7,
-        "channels": (8,), "dropout": 0.5, "engine": "numpy",
+        "activation": ("tanh",), "hidden": (3,), "network": "mlp", "engine": "numpy",
+        "kind": {"a": "number"}, "epochs": 7, "dropout": 0.5, "size": 8, "augment": ("flip",),
+        "channels": (3,), "class_weight": "balanced", "min_level_count": 5, "patience": 3,
+        "label_smoothing": 0.1,
     }  # fmt: skip
     for field in fields(TrainConfig):
         if field.name in ("strict", "size", "network"):  # which are of pictures
@@ -110,7 +111,9 @@ def test_command_gives_the_same_file(cli: Cli, survey: Path, tmp_path: Path) -> 
     arguments = "--hidden 4 3 --epochs 3 --target Personality --lr 0.05 --seed 3"
     assert cli("train", survey, arguments, "--out", "a.safetensors").code == 0
     command = training_command(Model.load("a.safetensors"))
-    assert command.startswith("plainnet train survey.csv --target=Personality --hidden 4 3")
+    assert command.startswith(
+        "plainnet train survey.csv --target=Personality --network=mlp --hidden 4 3"
+    )
     assert cli(*shlex.split(command)[1:]).code == 0
     assert Path("survey.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 

@@ -37,6 +37,7 @@ from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count, number
 from plainnet.nn.network import Sequential
 from plainnet.storage.checkpoints import Checkpoints
+from plainnet.tabular import settled
 from plainnet.train.history import Epoch, History
 from plainnet.training import EvaluationInterrupted, Run
 
@@ -229,6 +230,7 @@ def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Da
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
+    config = settled(config, data)
     text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
     print_line(console, f"Training: {text}")
 

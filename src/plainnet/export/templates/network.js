@@ -14,6 +14,26 @@ const LAYERS = {
     }
     return z;
   },
+  GroupedDense(own, x) {
+    const z = new Float64Array(own.b); // dense layers side by side, each with its part of x
+    const n = x.length / own.groups, units = z.length / own.groups;
+    for (let unit = 0, at = 0; unit < z.length; unit++) {
+      const start = Math.floor(unit / units) * n;
+      for (let i = 0; i < n; i++, at++) z[unit] += own.W[at] * x[start + i];
+    }
+    return z;
+  },
+  PiecewiseLinear(own, x) {
+    const y = new Float64Array(own.low.length); // how far x fills each bin, from -1/2 to 1/2
+    let bin = 0;
+    own.bins.forEach((n, feature) => {
+      for (const end = bin + n; bin < end; bin++) {
+        const filled = (x[feature] - own.low[bin]) / (own.high[bin] - own.low[bin]);
+        y[bin] = Math.min(Math.max(filled, 0), 1) - 0.5;
+      }
+    });
+    return y;
+  },
   Conv2D(own, x) {
     const [height, width, n] = own.from;
     const [rows, columns, units] = own.to;

@@ -1,0 +1,91 @@
+"""The default for tables: the mean of several networks, each trained without one fold of rows."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plainnet.build import resolved
+from plainnet.config import OPTIONS, TABULAR, TrainConfig, rng
+from plainnet.errors import PlainnetError
+from plainnet.nn.activations import activation
+from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
+from plainnet.nn.ensemble import GroupedDense
+from plainnet.nn.layers import Dense, Dropout, Layer
+from plainnet.nn.network import Sequential
+from plainnet.nn.parameters import Array
+from plainnet.train.members import Members
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
+
+BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
+FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
+MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
+_ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
+
+
+def settled(config: TrainConfig, data: "Dataset", notes: list[str] | None = None) -> TrainConfig:
+    """Choose the network, and fill in the options whose default depends on it or on the data."""
+    X, images = data.train.X, data.train.X.ndim == 4
+    plain = images or len(X) < FEWEST_ROWS or given_options(config)
+    if config.network == "auto" and not plain:
+        config = replace(config, network="tabular")
+        if notes is not None:
+            notes.append(
+                "no option of a single network was given: taking network tabular, the mean of "
+                f"{config.members} networks; --network mlp takes one"
+            )
+    if config.network == "tabular":
+        epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
+        config = replace(config, epochs=epochs, members=min(config.members, len(X)))
+        if data.target.task == "regression":  # which has no labels
+            config = replace(config, label_smoothing=config.label_smoothing or 0.0)
+    return resolved(config, images=images)
+
+
+def given_options(config: TrainConfig) -> list[str]:
+    """Return the names of the options that only a single network has."""
+    names = [n for n, o in OPTIONS.items() if o.metadata["group"] != "Data"]
+    names += ["validation_fraction"]
+    return [n for n in names if n not in _ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
+
+
+def side_by_side(config: TrainConfig, data: "Dataset") -> tuple[Sequential, Members]:
+    """Return untrained members side by side in one network, and the fold of each row."""
+    X, y = data.train
+    k, n_out = config.members, data.target.n_out
+    edges = quantile_edges(X, min(BINS, max(1, MOST_INPUTS // X.shape[1])))
+    bins = [len(e) - 1 for e in edges]
+    layers: list[Layer] = [PiecewiseLinear(bins)]
+    for i, units in enumerate(config.hidden or ()):
+        name = config.activation[i % len(config.activation)]
+        dense = GroupedDense(k * units, k, config.init) if i else Dense(k * units, config.init)
+        layers += [dense, activation(name), Dropout(config.dropout)]
+    net = Sequential([*layers, GroupedDense(k * n_out, k)], X.shape[1], seed=rng(config, 1))
+    embedding, first = net.layers[:2]
+    assert isinstance(embedding, PiecewiseLinear)  # for the type checker
+    assert isinstance(first, Dense)
+    embedding.set_edges(edges)
+    first.W[:, np.repeat(X.min(axis=0) == X.max(axis=0), bins)] = 0  # constant: no effect
+    return net, Members(k, folds(y, k, rng(config, 4)))
+
+
+def folds(y: Array, k: int, rng: np.random.Generator) -> Array:
+    """Deal rows into k folds of equal size, with about the same targets in each."""
+    order = np.lexsort((rng.random(len(y)), y if y.ndim == 1 else y[:, 0]))
+    fold = np.empty(len(y), int)
+    fold[order] = np.arange(len(y)) % k
+    return fold
+
+
+def for_validation_data(config: TrainConfig) -> TrainConfig:
+    """Return the options with validation rows apart, which only one network takes."""
+    if config.validation_fraction:
+        raise PlainnetError("train takes validation_fraction or validation_data, not both")
+    if config.network == "tabular":
+        raise PlainnetError(
+            "the members of a tabular network validate with folds of their own: leave out "
+            "validation_data, or take network mlp"
+        )
+    return replace(config, network="mlp")

@@ -1,0 +1,107 @@
+"""The default for tables: chosen by data and options, deterministic, one network in the file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet import Model, TrainConfig
+from plainnet.build import check
+from plainnet.errors import PlainnetError
+from plainnet.nn import GroupedDense, PiecewiseLinear
+from plainnet.tabular import folds, settled
+from plainnet.training import load, train
+
+SMALL = TrainConfig(network="tabular", members=3, hidden=(6, 5), epochs=4)
+
+
+def frame(m=60, seed=0):
+    rng = np.random.default_rng(seed)
+    x, color = rng.standard_normal(m), rng.choice(["red", "green", "blue"], m)
+    price = x**2 + (color == "red") + 0.1 * rng.standard_normal(m)
+    missing = np.where(rng.random(m) < 0.1, np.nan, rng.standard_normal(m))
+    return pd.DataFrame({"x": x, "color": color, "gap": missing, "price": price})
+
+
+def classes(m=60):
+    table = frame(m)
+    table["price"] = np.where(table["price"] > 1, "high", "low")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("changed", "network"),
+    [({}, "tabular"), ({"class_weight": "balanced"}, "tabular"), ({"hidden": (16,)}, "mlp"),
+     ({"epochs": 3}, "mlp"), ({"validation_fraction": 0.2}, "mlp"), ({"lr": 0.1}, "mlp")],
+)  # fmt: skip
+def test_auto_takes_one_network_where_its_options_are_given(changed, network):
+
+    config = replace(TrainConfig(), **changed)
+    config = settled(config, load(classes(), config))
+    assert config.network == network
+    assert config.hidden == ((128, 128) if network == "tabular" else (16,))
+    assert settled(config, load(classes(), config)) == config
+
+
+def test_auto_takes_one_network_for_few_rows():
+    run = train(classes(12), TrainConfig())
+    assert run.model.record["config"]["network"] == "mlp"
+
+
+@pytest.mark.parametrize("table", [frame(), classes()], ids=["regression", "binary"])
+def test_the_model_file_holds_one_network(table, tmp_path):
+    runs = [train(table, SMALL) for _ in range(2)]
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for run, path in zip(runs, paths, strict=True):
+        run.model.save(path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    model = Model.load(paths[0])
+    kinds = [type(layer) for layer in model.net.layers]
+    assert (kinds[0], kinds[3]) == (PiecewiseLinear, GroupedDense)
+    assert model.net.n_out == 1
+    new = frame(10, seed=5).drop(columns="price")
+    np.testing.assert_array_equal(model.predict_logits(new), runs[0].model.predict_logits(new))
+    again = TrainConfig(**{**model.record["config"], "hidden": (6, 5)})
+    assert train(table, again).history.loss == runs[0].history.loss
+    other = train(table, replace(SMALL, seed=1)).model
+    assert not np.array_equal(other.predict_logits(new), model.predict_logits(new))
+
+
+def test_folds_are_equal_and_hold_each_class():
+    y = np.array([0] * 50 + [1] * 30 + [2] * 8)
+    fold = folds(y, 8, np.random.default_rng(0))
+    counts = np.array([[((fold == j) & (y == c)).sum() for c in range(3)] for j in range(8)])
+    assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
+    assert (counts.sum(axis=1) == 11).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"validation_fraction": 0.1}, "validate with folds"), ({"batch_norm": True}, "normalize"),
+     ({"hidden": ()}, "needs hidden layers")],
+)  # fmt: skip
+def test_options_without_use_are_refused(changed, message):
+    with pytest.raises(PlainnetError, match=message):
+        check(replace(SMALL, **changed))
+
+
+def test_validation_rows_apart_are_for_one_network():
+    with pytest.raises(PlainnetError, match="leave out validation_data"):
+        train(classes(), SMALL, validation_data=classes(20))
+
+
+@pytest.mark.parametrize("m", [3, 5])
+def test_very_few_rows(m):
+    config = replace(SMALL, test_fraction=0.0)
+    Z = train(frame(m), config).model.predict_logits(frame(4, seed=1).drop(columns="price"))
+    assert np.isfinite(Z).all()
+
+
+def test_many_columns_and_an_outlier():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 1200))
+    X[3, 5] = 1e30
+    model = train((X, X[:, 0]), replace(SMALL, test_fraction=0.0)).model
+    assert max(model.net.layers[0].bins) == 4096 // 1200
+    assert np.isfinite(model.predict_logits(X * 2)).all()
