@@ -103,7 +103,7 @@ def is_compiled(dtype: Any) -> bool:
 
 def _marker(dtype: Any) -> str:
     """Return the name of an empty file beside the stored code, for all that the code depends on."""
-    from llvmlite import binding  # a tenth of Numba's import
+    from llvmlite import binding  # without Numba, which takes half a second
 
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     parts = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), sys.version]
@@ -116,28 +116,15 @@ def _cache_folders() -> list[Path]:
     """Return the folders in which Numba would store compiled code."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return list(Path(chosen).glob("engine_*"))
-    user = [Path.home() / folder / "numba" for folder in (".cache", "Library/Caches")]
-    return [Path(__file__).parent / "__pycache__", *(f for u in user for f in u.glob("engine_*"))]
+    user = [Path.home() / ".cache", Path.home() / "Library/Caches"]
+    user.append(Path(os.environ.get("XDG_CACHE_HOME", user[0])))
+    folders = (f for u in user for f in (u / "numba").glob("engine_*"))
+    return [Path(__file__).parent / "__pycache__", *folders]
 
 
 def _arguments(dtype: Any) -> tuple[Any, ...]:
     """Return arguments of the interpreter with nothing to do."""
     one, two, order = np.zeros(1, dtype), np.zeros((1, 1), dtype), np.zeros(1, np.int64)
     code, constants, rates = np.zeros((1, 8), np.int64), np.zeros((1, 3)), np.zeros(1)
-    data, vectors = tuple(Data(two, two, two)), (one,) * 5
-    return (
-        code,
-        constants,
-        0,
-        0,
-        1,
-        data,
-        order,
-        order,
-        one,
-        rates,
-        0,
-        vectors,
-        one,
-        constants,
-    )
+    program = code, constants, 0, 0, 1, tuple(Data(two, two, two))
+    return *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)
