@@ -120,5 +120,5 @@ def test_estimators_share_the_defaults():
         if name in shared and checked("", one, shared[name]) != one.default
     }
     # as in scikit-learn's MLP, see NetParams; and the defaults of an mlp
-    assert different == {"hidden", "init", "dropout", "schedule", "epochs"}
-    assert all(shared[name] == MLP[name] for name in ("dropout", "schedule", "epochs"))
+    assert different == {"hidden", "init", "dropout", "schedule", "epochs", "patience"}
+    assert all(shared[name] == MLP[name] for name in ("dropout", "schedule", "epochs", "patience"))

@@ -1,12 +1,22 @@
 """CompiledStep: training steps as instructions that the interpreter runs, many in one call."""
 
-from typing import Any, NamedTuple, final
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from plainnet.engine.program import Instruction, Program
+from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.engine.picture_layers import PARTS, PictureLayer
+from plainnet.engine.program import Instruction, Product, Program
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)  # the sums of an epoch, and the last batch's loss
 
@@ -31,7 +41,11 @@ class CompiledStep:
         self.work[program.weights : program.weights + program.m] = 1
         self.decaying = self.net.params.decaying().astype(self.net.dtype)
         self._first = 0  # instruction of a step
-        self._products: dict[int, list[tuple[int, Any]]] = {}  # by number of rows
+        # by number of rows: before which instruction, a call, and the instruction to go on with
+        self._calls: dict[int, list[tuple[int, Callable[[], object], int]]] = {}
+        patches = np.empty((PARTS, program.patches), self.net.dtype)
+        self._patches = list(patches)
+        self._pool: ThreadPoolExecutor | None = None  # while pictures are trained on
 
     @property
     def drawn(self) -> int:
@@ -85,10 +99,11 @@ class CompiledStep:
 
         done = 0
         if self.program.products:
-            while done < len(rates) and self._step(
-                call, done, int(bounds[done + 1] - bounds[done])
-            ):
-                done += 1
+            with self._threads():
+                while done < len(rates) and self._step(
+                    call, done, int(bounds[done + 1] - bounds[done])
+                ):
+                    done += 1
         else:
             done = call(self._first, len(self.code), 0, len(rates))
         optimizer.t += done
@@ -110,17 +125,49 @@ class CompiledStep:
 
     def _step(self, call: Any, step: int, m: int) -> bool:
         """Run one step with the products of BLAS between the instructions."""
-        if m not in self._products:
-            self._products[m] = [
-                (p.position, self._product(p.kind, p.dense, m)) for p in self.program.products
-            ]
+        if m not in self._calls:
+            self._calls[m] = [self._python(p, m) for p in self.program.products]
         first = self._first
-        for position, (A, B, out) in self._products[m]:
+        for position, compute, following in self._calls[m]:
             if position > first and not call(first, position, step, step + 1):
                 return False
-            np.matmul(A, B, out)
-            first = position
+            compute()
+            first = following
         return bool(call(first, len(self.code), step, step + 1))
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Have a thread for each part of a picture layer, where BLAS may use as many."""
+        if not self.program.patches or available_threads() < PARTS:
+            yield
+            return
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+        with limited_threads(1), ThreadPoolExecutor(PARTS - 1) as self._pool:
+            yield
+        self._pool = None
+
+    def _python(self, part: Product, m: int) -> tuple[int, Callable[[], object], int]:
+        """Return what Python computes for m rows, with the instructions before and after it."""
+        if part.kind not in ("forward", "backward"):
+            arrays = self._product(part.kind, part.dense, m)
+            return part.position, partial(np.matmul, *arrays), part.position
+        _, number, _, x, y, p, q, need_dX, _ = part.dense
+        layers = self.net.layers
+        in_shape = layers[number - 1].out_shape if number else self.net.in_shape
+        layer = PictureLayer(layers[number], in_shape, m, self._patches, self._run_parts)
+        X, P, Y, Q = (self.work[start:] for start in (x, p, y, q))
+        if part.kind == "forward":
+            return part.position, partial(layer.forward, X, P, Y), part.position + 1
+        return part.position, partial(layer.backward, bool(need_dX), X, P, Y, Q), part.position + 1
+
+    def _run_parts(self, parts: Sequence[Callable[[], None]]) -> None:
+        """Run the parts of a layer's pass, at the same time if there are threads."""
+        first, *others = parts
+        waiting = [self._pool.submit(part) for part in others] if self._pool else []
+        first()
+        for part in [future.result for future in waiting] or others:
+            part()
 
     def _product(self, kind: str, dense: Instruction, m: int) -> tuple[Array, Array, Array]:
         """Return both factors and the result of a product for m rows."""

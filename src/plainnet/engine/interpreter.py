@@ -145,7 +145,7 @@ def _make(version):  # noqa: C901
                 c = constants[i]
                 if kind == op.GATHER:
                     source = X if s == 0 else targets if s == 1 else weights
-                    layer.gather(source, rows, block(work, y, n, m))
+                    layer.gather(source, rows, block(work, y, n, m), k)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
                 elif kind == op.DENSE:
@@ -167,7 +167,7 @@ def _make(version):  # noqa: C901
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, n), theta.dtype.type(c[0])
                     X_, Y_, M_ = block(work, x, n, m), block(work, y, n, m), block(work, p, n, m)
-                    layer.dropout(X_, drawn, rate, M_, Y_)
+                    layer.dropout(X_, drawn, q, rate, M_, Y_)
                 elif kind == op.BATCH_NORM:
                     gamma, beta, state = (
                         theta[p : p + n],
@@ -175,7 +175,7 @@ def _make(version):  # noqa: C901
                         block(work, s, 3, n),
                     )
                     layer.batch_norm(
-                        block(work, x, n, m), gamma, beta, c[0], state, block(work, y, n, m)
+                        block(work, x, n, m * k), gamma, beta, c[0], state, block(work, y, n, m * k)
                     )
                 elif kind == -op.BATCH_NORM:
                     gamma, running, state = (
@@ -184,17 +184,17 @@ def _make(version):  # noqa: C901
                         block(work, s, 3, n),
                     )
                     d_gamma, d_beta = grad[p : p + n], grad[p + n : p + 2 * n]
-                    Xhat, D = block(work, x, n, m), block(work, y, n, m)
+                    Xhat, D = block(work, x, n, m * k), block(work, y, n, m * k)
                     layer.d_batch_norm(Xhat, gamma, c[1], running, state, d_gamma, d_beta, D)
                 elif kind == op.LAYER_NORM:
                     gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
                     layer.layer_norm(
-                        block(work, x, n, m),
+                        block(work, x, n, m * k),
                         gamma,
                         beta,
                         c[0],
-                        work[s : s + m],
-                        block(work, y, n, m),
+                        work[s : s + m * k],
+                        block(work, y, n, m * k),
                     )
                 elif kind == -op.LAYER_NORM:
                     gamma, d_gamma, d_beta = (
@@ -202,15 +202,15 @@ def _make(version):  # noqa: C901
                         grad[p : p + n],
                         grad[p + n : p + 2 * n],
                     )
-                    std, means = work[s : s + m], block(work, s + m, 2, m)
+                    std, means = work[s : s + m * k], block(work, s + m * k, 2, m * k)
                     layer.d_layer_norm(
-                        block(work, x, n, m),
+                        block(work, x, n, m * k),
                         gamma,
                         std,
                         means,
                         d_gamma,
                         d_beta,
-                        block(work, y, n, m),
+                        block(work, y, n, m * k),
                     )
                 elif op.BINARY <= kind <= op.REGRESSION:
                     if not measure(kind, c, n, k, m, x, y, p, q, s, work, epoch):

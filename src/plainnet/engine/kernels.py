@@ -9,12 +9,19 @@ from plainnet.engine.elementary import exact, exp, expm1, fast, like, log1p, sig
 
 
 @fast
-def gather(source, order, Y):
-    """Y = the rows of an array, as columns."""
+def position(i, n, channels):
+    """Return where number i of a picture with channels first lies with channels last."""
+    pixels = n // channels
+    return i % pixels * channels + i // pixels
+
+
+@fast
+def gather(source, order, Y, channels):
+    """Y = the rows of an array, as columns, the numbers of each channel together."""
     for i in range(len(Y)):
-        y = Y[i]
+        y, j = Y[i], position(i, len(Y), channels)
         for r in range(len(order)):
-            y[r] = source[order[r], i]
+            y[r] = source[order[r], j]
 
 
 @fast
@@ -240,13 +247,13 @@ def d_softplus(X, d):
 
 
 @fast
-def dropout(X, draws, rate, mask, Y):
+def dropout(X, draws, channels, rate, mask, Y):
     """Y = X M / (1 - rate), M = 1 where a draw is at least the rate; draws are (rows, features)."""
     zero, scale = like(rate, 0), like(rate, 1) / (like(rate, 1) - rate)
     for i in range(len(X)):
-        x, y, kept = X[i], Y[i], mask[i]
+        x, y, kept, j = X[i], Y[i], mask[i], position(i, len(X), channels)
         for r in range(len(x)):
-            kept[r] = scale if draws[r, i] >= rate else zero
+            kept[r] = scale if draws[r, j] >= rate else zero
         for r in range(len(x)):
             y[r] = x[r] * kept[r]
 

@@ -6,7 +6,9 @@ from typing import NamedTuple, final
 import numpy as np
 
 from plainnet.engine import instructions as op
+from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.nn import activations as act
+from plainnet.nn.convolution import MaxPool2D
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
@@ -63,7 +65,7 @@ class StepParts(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A matrix product that BLAS computes before an instruction: Z = W X, dW or dX."""
+    """What Python computes before an instruction: a product Z, dW or dX, or a picture layer."""
 
     position: int
     kind: str
@@ -85,6 +87,7 @@ class Program:
         self.code: list[Instruction] = []
         self.products: list[Product] = []
         self.size = self.drawn = 0  # numbers in the memory, and draws for each row
+        self.patches = 0  # numbers in the patches of a block of pictures
         self.n_in = math.prod(self.net.in_shape)
         first = next(
             (x for x in self.net.layers if not isinstance(x, Flatten | act.Identity)), None
@@ -94,10 +97,12 @@ class Program:
         self.targets = self._memory(y[0].size * m)
         self.weights = self._memory(m)
         gather = op.GATHER_ROWS if self.by_rows else op.GATHER
-        self._emit(gather, self.n_in, y=self.input)
-        self._emit(op.GATHER, y[0].size, y=self.targets, s=1)
+        # the channels of pictures, while their numbers are in the order (channel, pixel, row)
+        self.channels = _picture_channels(self.net)
+        self._emit(gather, self.n_in, self.channels or 1, y=self.input)
+        self._emit(op.GATHER, y[0].size, 1, y=self.targets, s=1)
         if weighted:
-            self._emit(op.GATHER, 1, y=self.weights, s=2)
+            self._emit(op.GATHER, 1, 1, y=self.weights, s=2)
         self.gathers = len(self.code)
         self._forward()
         self._loss(parts.loss, y)
@@ -128,15 +133,19 @@ class Program:
         for layer in self.net.layers:
             kind, x = type(layer), self.Z
             norm = kind in (BatchNorm, LayerNorm)
-            if kind is BatchNorm and self.m == 1:
+            n_norm = layer.out_shape[-1] if norm else 1
+            pixels = n // n_norm  # each is normalized as a row
+            if kind is BatchNorm and self.m * pixels == 1:
                 raise UnknownPartError("BatchNorm in batches of one row")
-            if norm and len(layer.out_shape) > 1:
-                raise UnknownPartError(f"{kind.__name__} of pictures")
+            if norm and len(layer.out_shape) > 1 and not self.channels:
+                raise UnknownPartError(f"{kind.__name__} of shape {layer.out_shape}")
             if not free and (kind in IN_PLACE or norm):
                 self._emit(op.COPY, n, x=x, y=(x := self._memory(n * self.m)))
             y = x if kind in IN_PLACE else self._memory(math.prod(layer.out_shape) * self.m)
             if isinstance(layer, Dense):
                 self._dense(layer, n, x, y)
+            elif self.channels and isinstance(layer, PICTURE_LAYERS):
+                self._picture(layer, x, y)
             elif isinstance(layer, Flatten | act.Identity) or (
                 isinstance(layer, Dropout) and not layer.rate
             ):
@@ -146,19 +155,40 @@ class Program:
                 self._emit((IN_PLACE | OF_INPUT)[kind], n, x=x, y=y, c=constants)
             elif isinstance(layer, Dropout):
                 mask = self._memory(n * self.m)
-                self._emit(op.DROPOUT, n, x=x, y=y, p=mask, s=self.drawn, c=(layer.rate,))
+                self._emit(
+                    op.DROPOUT,
+                    n,
+                    x=x,
+                    y=y,
+                    p=mask,
+                    q=self.channels or 1,
+                    s=self.drawn,
+                    c=(layer.rate,),
+                )
                 self.drawn += n
             elif isinstance(layer, BatchNorm):
                 p, q = self._offset(layer, "gamma"), self._offset(layer, "running_mean")
-                scratch, c = self._memory(3 * n), (layer.eps, layer.momentum)
-                self._emit(op.BATCH_NORM, n, x=x, y=y, p=p, q=q, s=scratch, c=c)
+                scratch, c = self._memory(3 * n_norm), (layer.eps, layer.momentum)
+                self._emit(op.BATCH_NORM, n_norm, pixels, x=x, y=y, p=p, q=q, s=scratch, c=c)
             elif isinstance(layer, LayerNorm):
-                p, scratch = self._offset(layer, "gamma"), self._memory(3 * self.m)
-                self._emit(op.LAYER_NORM, n, x=x, y=y, p=p, s=scratch, c=(layer.eps,))
+                p, scratch = self._offset(layer, "gamma"), self._memory(3 * self.m * pixels)
+                self._emit(op.LAYER_NORM, n_norm, pixels, (layer.eps,), x=x, y=y, p=p, s=scratch)
             else:
                 raise UnknownPartError(f"{kind.__name__} {layer.name!r}")
             self.Z, n, free = y, math.prod(layer.out_shape), kind not in IN_PLACE
         self.code = [i._replace(k=self.drawn) if i.kind == op.DROPOUT else i for i in self.code]
+
+    def _picture(self, layer: Layer, x: int, y: int) -> None:
+        """Append a layer that Python runs; n is its number, k whether it has parameters."""
+        number, shape = self.net.layers.index(layer), layer.out_shape
+        p = self._memory(math.prod(shape) * self.m) if isinstance(layer, MaxPool2D) else 0
+        self.patches = max(self.patches, patch_numbers(layer, self.m))
+        self._python("forward", self._emit(op.PICTURE, number, len(layer.specs), x=x, y=y, p=p))
+        self.channels = shape[-1] if len(shape) > 1 else 0
+
+    def _python(self, kind: str, part: Instruction) -> None:
+        """Let Python run the last instruction."""
+        self.products.append(Product(len(self.code) - 1, kind, part))
 
     def _dense(self, layer: Dense, n: int, x: int, y: int) -> None:
         p, q = self._offset(layer, "W"), self._offset(layer, "b")
@@ -169,6 +199,8 @@ class Program:
         self.code.append(dense)
 
     def _loss(self, loss: Loss, y: Array) -> None:
+        if self.channels:
+            raise UnknownPartError("a loss of pictures")
         n, width = self.net.n_out, max(math.prod(x.out_shape) for x in self.net.layers)
         self.D, self.other = (self._memory(width * self.m) for _ in range(2))
         scratch, constants = self._memory(3 * self.m), (0.0, 0.0)
@@ -189,7 +221,14 @@ class Program:
         """Append the backward pass of each layer down to the first with parameters."""
         forward = self.code[self.gathers : self.after_loss - 1]
         trained = (op.DENSE, op.BIAS, op.BATCH_NORM, op.LAYER_NORM)
-        last = next((i for i, f in enumerate(forward) if f.kind in trained), None)
+        last = next(
+            (
+                i
+                for i, f in enumerate(forward)
+                if f.kind in trained or (f.kind == op.PICTURE and f.k)
+            ),
+            None,
+        )
         if last is None:
             raise UnknownPartError("a network without parameters")
         d = self.D
@@ -197,12 +236,20 @@ class Program:
             f = forward[i]
             if f.kind in (op.DENSE, op.BIAS):
                 d = self._dense_backward(f, d, need_dX=i > last)
+            elif f.kind == op.PICTURE:
+                other = self._other(d)
+                self.code.append(f._replace(kind=-op.PICTURE, y=d, q=other, s=i > last))
+                self._python("backward", self.code[-1])
+                d = other
             elif f.kind != op.COPY:
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))
 
+    def _other(self, d: int) -> int:
+        return self.other if d == self.D else self.D
+
     def _dense_backward(self, f: Instruction, d: int, need_dX: bool) -> int:
-        other = self.other if d == self.D else self.D
+        other = self._other(d)
         dW = f._replace(kind=-op.DENSE, y=d)
         dX = f._replace(kind=op.DENSE_INPUT, x=other, y=d)
         self.code.append(dW._replace(kind=-op.BIAS))
@@ -228,6 +275,13 @@ class Program:
             self._emit(op.ADAM, c=(optimizer.beta1, optimizer.beta2, optimizer.eps))
         else:
             raise UnknownPartError(type(optimizer).__name__)
+
+
+def _picture_channels(net: Sequential) -> int:
+    """Return the channels of the input if a layer takes pictures as such, else 0."""
+    first = (x for x in net.layers if not isinstance(x, act.Identity | Dropout))
+    flat = isinstance(next(first, None), Flatten) or len(net.in_shape) != 3
+    return 0 if flat else net.in_shape[2]
 
 
 def _is_large(m: int, n_in: int, n_out: int) -> bool:

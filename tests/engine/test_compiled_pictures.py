@@ -1,0 +1,128 @@
+"""Compiled steps of convolutional networks against NumPy's."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from plainnet import TrainingError, fit
+from plainnet.engine import compiled
+from plainnet.nn import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LayerNorm,
+    MaxPool2D,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    convnet,
+)
+from plainnet.optim import SGD, Adam
+from plainnet.train.augment import augmentation
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+RNG = np.random.default_rng(0)
+# few different numbers, so that pooling has ties
+PICTURES, CLASSES = RNG.integers(-2, 3, (50, 9, 8, 3)) / 2, RNG.integers(0, 4, 50)
+
+
+def end():
+    """Return the last layers."""
+    return [Flatten(), Dense(4)]
+
+
+NETS = {
+    "convnet": convnet((9, 8, 3), (5, 6), n_out=4),
+    "one channel, one pixel": convnet((1, 1, 1), (1, 2), n_out=4),
+    "kernel 1": Sequential([Conv2D(4, 1), *end()], (9, 8, 3)),
+    "even kernel": Sequential([Conv2D(4, 4, bias=False), ReLU(), *end()], (9, 8, 3)),
+    "as large as the picture": Sequential([Conv2D(4, 8, padding="valid"), *end()], (9, 8, 3)),
+    "strides": Sequential([Conv2D(4, 3, 2), Tanh(), Conv2D(3, 2, 3, "valid"), *end()], (9, 8, 3)),
+    "overlapping squares": Sequential([Conv2D(4), MaxPool2D(3, 2), *end()], (9, 8, 3)),
+    "squares apart": Sequential([MaxPool2D(2, 3), Conv2D(4), MaxPool2D(1, 2), *end()], (9, 8, 3)),
+    "averages": Sequential(
+        [Conv2D(4), AveragePool2D(3, 2), Tanh(), GlobalAveragePool2D(), Dense(4)], (9, 8, 3)
+    ),
+    "normalized first": Sequential([BatchNorm(), Conv2D(5), BatchNorm(), *end()], (9, 8, 3)),
+    "each pixel normalized": Sequential([Conv2D(8), LayerNorm(), ReLU(), *end()], (9, 8, 3)),
+    "dropout of pixels": Sequential([Dropout(0.2), Conv2D(3), Dropout(0.4), *end()], (9, 8, 3)),
+}
+
+
+def train(engine, net, X=PICTURES, dtype=np.float32, optimizer=None, **options):
+    """Train a copy; return its parameters and history."""
+    net, loss = copy.deepcopy(net).astype(dtype), SoftmaxCrossEntropy()
+    height, width, channels = net.in_shape
+    X, optimizer = X[:, :height, :width, :channels], optimizer or SGD(0.05, momentum=0.9)
+    options = {"epochs": 3, "batch_size": 16, "logits_metric": loss.metric, "seed": 1} | options
+    history = fit(net, X, CLASSES, loss=loss, optimizer=optimizer, engine=engine, **options)
+    assert history.engine == engine
+    return net.params.theta, history
+
+
+def assert_close(one, two, tolerance):
+    """Compare arrays relative to the largest number."""
+    one, two = np.asarray(one), np.asarray(two)
+    assert np.abs(one - two).max() <= tolerance * np.abs(one).max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NETS)
+def test_agrees_with_numpy(name, dtype):
+    (plain, expected), (fast, history) = (
+        train(engine, NETS[name], dtype=dtype) for engine in ("numpy", "compiled")
+    )
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    assert_close(plain, fast, tolerance)
+    assert_close(expected.loss, history.loss, tolerance)
+    assert expected.metric == history.metric
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": None}], ids=["one", "full"])
+def test_agrees_with_numpy_whatever_the_batch(options):
+    net = Sequential([Conv2D(4), MaxPool2D(), ReLU(), Dropout(0.3), *end()], (9, 8, 3))
+    options |= {"epochs": 2, "optimizer": SGD(0.01)}
+    thetas = [train(engine, net, **options)[0] for engine in ("numpy", "compiled")]
+    assert_close(*thetas, 1e-5)
+
+
+def test_agrees_with_numpy_in_blocks_of_large_and_augmented_pictures():
+    X = RNG.integers(0, 256, (50, 70, 67, 1), dtype=np.uint8)
+    net = convnet((70, 67, 1), (20, 8), 5, n_out=4)
+    options = {"augment": augmentation(["shift"]), "batch_size": 50, "optimizer": Adam(0.001)}
+    options |= {"transform": lambda rows: rows / np.float32(255), "epochs": 1}
+    results = [train(e, net, X, **options) for e in ("numpy", "compiled")]
+    assert_close(results[0][1].loss, results[1][1].loss, 1e-5)
+    assert_close(results[0][0], results[1][0], 1e-4)  # Adam divides by gradients near zero
+
+
+def test_threads_do_not_change_bytes(monkeypatch):
+    thetas = []
+    for threads in (1, 2):
+        monkeypatch.setattr(compiled, "available_threads", lambda n=threads: n)
+        thetas.append(train("compiled", NETS["convnet"])[0].tobytes())
+    assert thetas[0] == thetas[1]
+
+
+def test_failure_is_the_same_sentence_and_changes_nothing():
+    far = PICTURES.astype(np.float32)
+    far[33] = 3e38
+    errors, thetas = [], []
+    for engine in ("numpy", "compiled"):
+        net = copy.deepcopy(NETS["convnet"])
+        with pytest.raises(TrainingError) as error:
+            fit(
+                net, far, CLASSES, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.01), seed=4,
+                batch_size=10, engine=engine,
+            )  # fmt: skip
+        errors.append(str(error.value))
+        thetas.append(net.params.theta)
+    assert errors[0] == errors[1]
+    assert_close(*thetas, 1e-5)
