@@ -332,6 +332,15 @@ def test_nn_optim_and_train_have_at_most_2800_lines_of_code():
     assert sum(sizes.values()) <= 2800, sizes
 
 
+def test_engine_has_at_most_1600_lines_of_code():
+    sizes = {
+        module: lines_of_code(path.read_text(encoding="utf-8"))
+        for module, path in MODULES.items()
+        if is_inside(module, "plainnet.engine")
+    }
+    assert sum(sizes.values()) <= 1600, sizes
+
+
 def test_textbook_has_less_than_150_lines_of_code():
     if "plainnet.textbook" not in MODULES:
         pytest.skip("textbook.py does not exist")

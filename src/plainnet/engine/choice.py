@@ -1,6 +1,7 @@
 """Choose the engine of a training: NumPy, or compiled steps where they save time."""
 
 import hashlib
+import math
 import os
 import sys
 import warnings
@@ -63,8 +64,13 @@ def compiled_step(
 
 def _numpy_seconds(parts: StepParts, m: int) -> float:
     """Estimate the time of a step with NumPy."""
-    weights = parts.net.params.grad.size
-    return len(parts.net.layers) * SECONDS_PER_LAYER + weights * m * 3 * SECONDS_PER_PRODUCT
+    layers = parts.net.layers
+    products = sum(  # for each row; the weights of a convolution multiply at every position
+        math.prod(spec.shape) * math.prod(layer.out_shape[:-1])
+        for layer in layers
+        for spec in layer.specs
+    )
+    return len(layers) * SECONDS_PER_LAYER + products * m * 3 * SECONDS_PER_PRODUCT
 
 
 def load_interpreter(dtype: Any) -> Any:
