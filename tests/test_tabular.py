@@ -1,5 +1,6 @@
 """The default for tables: chosen by data and options, deterministic, one network in the file."""
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from plainnet import Model, TrainConfig
 from plainnet.build import check
 from plainnet.errors import PlainnetError
+from plainnet.export.python import to_python
 from plainnet.nn import GroupedDense, PiecewiseLinear
+from plainnet.storage.checkpoints import Checkpoints
 from plainnet.tabular import folds, settled
-from plainnet.training import load, train
+from plainnet.training import load, resume, train
 
 SMALL = TrainConfig(network="tabular", members=3, hidden=(6, 5), epochs=4)
 
@@ -105,3 +108,35 @@ def test_many_columns_and_an_outlier():
     model = train((X, X[:, 0]), replace(SMALL, test_fraction=0.0)).model
     assert max(model.net.layers[0].bins) == 4096 // 1200
     assert np.isfinite(model.predict_logits(X * 2)).all()
+
+
+def test_an_interrupted_training_resumes_exactly(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch):
+        if epoch.number == 5:
+            raise StopError
+
+    path, config = tmp_path / "a.csv", replace(SMALL, epochs=12, batch_size=16, patience=3)
+    classes().to_csv(path, index=False)
+    whole = train(path, config)
+    with pytest.raises(StopError):
+        train(path, config, checkpoints=Checkpoints(tmp_path / "a.run", 0.7), callbacks=[stop])
+    resumed = resume(Checkpoints.load(tmp_path / "a.run"))
+    for run, name in ((whole, "whole"), (resumed, "resumed")):
+        run.model.save(tmp_path / name)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
+
+
+def test_exports_agree_with_the_model(tmp_path):
+    model = train(classes(), SMALL).model
+    new = frame(10, seed=5).drop(columns="price")
+    (tmp_path / "exported_tabular.py").write_text(to_python(model), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("exported", tmp_path / "exported_tabular.py")
+    exported = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(exported)
+    rows = new.astype(object).where(new.notna(), None).to_dict("records")
+    np.testing.assert_array_equal(exported.predict_proba(rows), model.predict_proba(new))
+    with pytest.raises(PlainnetError, match="PyTorch has no names for the parameters of Piecewise"):
+        model.net.to_torch_state()

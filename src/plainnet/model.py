@@ -222,10 +222,14 @@ class Model:
         return read_files(image_files(raw), self.schema.size, strict=True)[0]
 
     def _features_of(self, schema: "TableSchema", raw: Any) -> "Table":
-        """Read a table without its target columns."""
+        """Read a table without its target columns, which a file without a header may lack."""
         from plainnet.data.read_table import read_table
 
-        return read_table(raw, header=schema.header, empty=True).without(self.target.columns)
+        table = read_table(raw, header=schema.header, empty=True)
+        names = [column.name for column in schema.columns]
+        if not table.header and len(table.columns) == len(names):
+            return table.renamed(names)
+        return table.without(self.target.columns)
 
     def _blocks(self, raw: Any, notes: list[str] | None) -> Iterator[Array]:
         """Return the network's input as `preprocess` does, some rows of a table at a time."""

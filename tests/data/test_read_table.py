@@ -88,6 +88,10 @@ def test_compressed_files(tmp_path: Path, name: str, data: bytes) -> None:
         (" a , b \n 1 ,\t2 \n", {"a": ["1"], "b": ["2"]}),
         ('a,b\n"one\ntwo","say ""no"""\n', {"a": ["one\ntwo"], "b": ['say "no"']}),
         ('a,b\n1, "x, y"\n', {"a": ["1"], "b": ["x, y"]}),
+        ('a,b\n1, "x"\n', {"a": ["1"], "b": ["x"]}),
+        ("a,b\n1,\t2\n", {"a": ["1"], "b": ["2"]}),
+        ("a,b\n1,\u00a02\n", {"a": ["1"], "b": ["2"]}),
+        ("a,b\nNA,?\n1,2\n", {"a": [None, "1"], "b": [None, "2"]}),
         ("a,b\n5\" pipe,it's\n", {"a": ['5" pipe'], "b": ["it's"]}),
         ("a;b\n1,5;2,5\n3,5;4,5\n", {"a": ["1,5", "3,5"], "b": ["2,5", "4,5"]}),
         ("a, b;c\n1,5;2\n3,5;4\n", {"a, b": ["1,5", "3,5"], "c": ["2", "4"]}),
@@ -110,6 +114,10 @@ def test_compressed_files(tmp_path: Path, name: str, data: bytes) -> None:
         "spaces",
         "quoted",
         "quote-after-space",
+        "needless-quote-after-space",
+        "tab-around",
+        "wide-space",
+        "missing",
         "quote-inside",
         "decimal-comma",
         "comma-in-the-header",
@@ -477,8 +485,9 @@ def test_text_beyond_limits_raises(tmp_path: Path, text: str, message: str) -> N
     assert message in str(error.value)
 
 
-def test_unclosed_quote_raises(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('a,b\n1,"x\n1,2\n')
+@pytest.mark.parametrize("text", ['a,b\n1,"x\n1,2\n', 'a,b\n1,2\n1,"x"y\n'])
+def test_quotes_that_do_not_match_raise(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match="line 3, has quotes that do not match"):
         read_frame(tmp_path / "a.csv")
 

@@ -1,7 +1,7 @@
 """Tables: named columns of cells, each read when it is first used."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import final
@@ -55,6 +55,11 @@ class Table:
         """Return the other columns."""
         columns = {name: cells for name, cells in self.columns.items() if name not in names}
         return replace(self, columns=columns)
+
+    def renamed(self, names: Sequence[str]) -> "Table":
+        """Return the columns, in their order, under other names."""
+        columns = zip(names, self.columns, strict=True)
+        return replace(self, columns={to: replace(self[name], name=to) for to, name in columns})
 
     def compact(self, name: str, decimal: str | None) -> None:
         """Free the text of a column: keep its numbers, or without a decimal sign its codes."""

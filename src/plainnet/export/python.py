@@ -104,14 +104,21 @@ def _input_constants(model: Model) -> list[tuple[str, str, str]]:
     unused = ("low", "high")
     known = [{k: v for k, v in c.items() if k not in unused} for c in column_specs(schema)]
     note = f'Statistics of {schema.rows:,} training rows; "marked" by a feature for missing cells.'
-    return [("COLUMNS", _literal(known), note)]
+    constants = [("COLUMNS", _literal(known), note)]
+    if not schema.header:
+        names = [column.name for column in schema.columns]
+        constants.append(("NAMES", _literal(names), "The columns of a file, which has no header."))
+    return constants
 
 
 def _call(functions: Mapping[str, str], spec: LayerSpec) -> str:
     """Write one layer as a call."""
     arguments = ["X", *([f'"{spec.name}"'] if spec.arrays else [])]
     arguments += map(repr, spec.options.values())
-    return f"{functions[spec.kind]}({', '.join(arguments)})"
+    text = ", ".join(arguments)
+    if len(text) > _WIDTH // 2:  # many bins
+        text = f"\n{indent(fill(text, _WIDTH - 8), ' ' * 8)}\n    "
+    return f"{functions[spec.kind]}({text})"
 
 
 def _sizes(spec: LayerSpec) -> str:

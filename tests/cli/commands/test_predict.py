@@ -67,6 +67,23 @@ def test_file_without_column_names(cli: Cli, tmp_path: Path) -> None:
         assert cli(command, "bare.safetensors", "named.csv").code == 2
 
 
+def test_file_without_column_names_may_lack_the_target(cli: Cli) -> None:
+    frame = introverts(60)
+    frame.insert(2, "target", frame.pop("Personality"))
+    frame.to_csv("bare.csv", index=False, header=False)
+    frame.drop(columns="target").to_csv("inputs.csv", index=False, header=False)
+    train = "--no-header --target x2 --epochs 5 --out m.safetensors"
+    assert cli("train", "bare.csv", train).code == 0
+    cli("export", "m.safetensors", "--python", "m.py")
+    expected = cli("predict", "m.safetensors", "bare.csv").out
+    assert cli("predict", "m.safetensors", "inputs.csv").out == expected
+    script = [
+        subprocess.run([sys.executable, "m.py", f"{name}.csv"], capture_output=True).stdout
+        for name in ("bare", "inputs")
+    ]
+    assert script[0] == script[1] != b""
+
+
 FORMULA, ESCAPE = '=HYPERLINK("http://x")', "\x1b[31mred\x1b[0m"
 
 
