@@ -55,8 +55,7 @@ class CompiledEpochs:
             if pause():
                 return False
             self._several_epochs(rng, progress.number)
-        if not self._finished:
-            assert self._failure is not None
+        if self._failure is not None and not self._finished:
             raise self._failure
         sums, self.train_step.optimizer.current_lr = self._finished.pop()
         progress.batch = len(self.batches)
@@ -97,17 +96,15 @@ class CompiledEpochs:
         batches, optimizer, n = self.batches, self.train_step.optimizer, len(self.batches)
         count = max(1, min(self._ahead, self._batches_in_a_call() // n))
         self._ahead -= count
-        orders = [batches.order(rng) for _ in range(1 if batches.full else count)]
-        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        order = np.concatenate([batches.order(rng) for _ in range(1 if batches.full else count)])
         starts = np.arange(count)[:, None] * batches.m + batches.bounds[:-1]
         bounds, sums = np.append(starts, count * batches.m), np.zeros((count, 5))
         first = optimizer.t
-        done = self._run(order, bounds, sums)
-        epochs, batch = divmod(done, n)
+        epochs, batch = divmod(self._run(order, bounds, sums), n)
         rates = [optimizer.lr_at(first + (i + 1) * n - 1) for i in range(epochs)]
         self._finished = list(zip(sums, rates, strict=False))[::-1]
         if epochs < count:
-            rows = batches.order(rng) if batches.full else order[epochs * batches.m :]
+            rows = order if batches.full else order[epochs * batches.m :]
             part = batches.bounds[batch:]
             self._failure = self._failed(rows, part, sums[epochs], number + epochs, batch)
 
