@@ -1,7 +1,6 @@
 """Choose the engine of a training: NumPy, or compiled steps where they save time."""
 
 import hashlib
-import math
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from plainnet.engine.blas_threads import product_sizes
 from plainnet.engine.compiled import CompiledStep, Data
 from plainnet.engine.program import Program, StepParts, UnknownPartError
 from plainnet.errors import PlainnetError
@@ -21,7 +21,7 @@ from plainnet.nn.parameters import Array
 
 ENGINES = ("auto", "numpy", "compiled")
 # Seconds that NumPy must need before it pays to compile, once per machine, and to load Numba and
-# what is compiled, once per process (measured).
+# what is compiled, once per process.
 COMPILING, LOADING = 60.0, 2.0
 SECONDS_PER_LAYER, SECONDS_PER_PRODUCT = 20e-6, 6e-11  # of a step of NumPy, roughly
 
@@ -64,13 +64,8 @@ def compiled_step(
 
 def _numpy_seconds(parts: StepParts, m: int) -> float:
     """Estimate the time of a step with NumPy."""
-    layers = parts.net.layers
-    products = sum(  # for each row; the weights of a convolution multiply at every position
-        math.prod(spec.shape) * math.prod(layer.out_shape[:-1])
-        for layer in layers
-        for spec in layer.specs
-    )
-    return len(layers) * SECONDS_PER_LAYER + products * m * 3 * SECONDS_PER_PRODUCT
+    products = sum(product_sizes(parts.net, m))
+    return len(parts.net.layers) * SECONDS_PER_LAYER + products * SECONDS_PER_PRODUCT
 
 
 def load_interpreter(dtype: Any) -> Any:
