@@ -25,7 +25,7 @@ def report(epoch: Epoch) -> None:
 
 
 def main() -> int:
-    data = sys.argv[1] if len(sys.argv) > 1 else pandas_and_bears()
+    data = sys.argv[1] if len(sys.argv) > 1 else pandas_and_bears(100)
     run = train(data, CONFIG, watch=report)
     print(run.model.record["evaluation"]["verdict"])
     cost = run.history.loss[-1]

@@ -43,7 +43,19 @@ def shared_data(shared_data_or_none: Path | None) -> Path:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Numba store compiled code where it does by itself: compiling takes half a minute."""
+    """Let Numba store compiled code where it does by itself: compiling takes a minute.
+
+    One process of pytest compiles while the others wait.
+    """
     numba = pytest.importorskip("numba", reason="compiled steps need the extra fast")
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks files in another way")
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    from plainnet.engine.choice import load_interpreter
+
+    folder = ROOT / ".pytest_cache"
+    folder.mkdir(exist_ok=True)
+    with (folder / "compiling").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for dtype in ("float32", "float64"):
+            load_interpreter(dtype)

@@ -212,14 +212,16 @@ class Model:
         DataError
             If the input does not fit the schema; the message names row, column and value.
         """
-        from plainnet.data.images import image_files, read_files
+        from plainnet.data.images import image_files, read_files, to_gray
         from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):
             return self.schema.transform(self._features_of(self.schema, raw), notes)
         if isinstance(raw, np.ndarray):
-            return raw
-        return read_files(image_files(raw), self.schema.size, strict=True)[0]
+            gray = self.schema.channels == 1 and raw.shape[-1] == 3
+            return to_gray(raw) if gray else raw
+        files, channels = image_files(raw), self.schema.channels
+        return read_files(files, self.schema.size, strict=True, channels=channels)[0]
 
     def _features_of(self, schema: "TableSchema", raw: Any) -> "Table":
         """Read a table without its target columns, which a file without a header may lack."""

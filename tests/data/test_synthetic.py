@@ -221,17 +221,17 @@ def separated(features: np.ndarray, y: np.ndarray) -> float:
 def test_color_alone_does_not_tell_pandas_from_bears(
     drawn: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Means, spreads and colorfulness help, as they do in photographs, but do not decide."""
+    """Means, spreads and colorfulness say next to nothing, as both wear the same colors."""
     X, y = drawn
     F = X.reshape(400, -1, 3) / 255
     colorful = (F.max(axis=2) - F.min(axis=2)).mean(axis=1)
-    assert 0.7 < separated(np.column_stack([F.mean(axis=1), F.std(axis=1), colorful]), y) < 0.93
+    assert separated(np.column_stack([F.mean(axis=1), F.std(axis=1), colorful]), y) < 0.65
 
 
 def test_four_layer_network_learns_the_drawn_pictures(
     drawn: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """12288-8-8-8-1 by gradient descent alone, on 320 of them: to a cost below 0.005.
+    """12288-8-8-8-1 by gradient descent alone, on 320 of them: to a cost below 0.01.
 
     The first weights move within the rows of X only, so that X Q, with Q a basis of those rows,
     trains the same network in a fraction of the time.
@@ -245,4 +245,4 @@ def test_four_layer_network_learns_the_drawn_pictures(
     with threadpool_limits(1):  # threads only slow such small products down
         Q = np.linalg.qr(rows.T)[0]
         W[0] = W[0] @ Q
-        assert descend(rows @ Q, y, W, tanh=False, lr=0.01, steps=1200) < 0.005
+        assert descend(rows @ Q, y, W, tanh=False, lr=0.01, steps=1200) < 0.01

@@ -252,28 +252,55 @@ class Doubled(MeanSquaredError.__base__):
 
 
 @pytest.mark.parametrize("engine", ["compiled", "auto"])
-def test_parts_of_a_user_are_refused_or_left_to_numpy(engine, monkeypatch):
-    monkeypatch.setattr(choice, "is_compiled", lambda dtype: True)
-    call = {"loss": Doubled(), "optimizer": SGD(0.01), "epochs": 1, "engine": engine}
+def test_parts_of_a_user_are_refused_or_left_to_numpy(engine):
+    call = {"loss": Doubled(), "optimizer": SGD(0.01), "epochs": 10**8, "engine": engine}
     if engine == "auto":
-        assert fit(mlp(7), X, X[:, :1], **call).engine == "numpy"
+        stop = [lambda epoch: True]
+        assert fit(mlp(7), X, X[:, :1], **call, callbacks=stop).engine == "numpy"
         return
     with pytest.raises(PlainnetError) as error:
         fit(mlp(7), X, X[:, :1], **call)
     assert str(error.value) == "engine='compiled' does not know Doubled: take engine='auto'"
 
 
-def test_auto_uses_what_is_compiled_and_compiles_for_long_trainings(monkeypatch):
+def test_auto_compiles_and_loads_only_for_trainings_that_take_longer(monkeypatch):
     def engine(epochs):
         asked = {"loss": BinaryCrossEntropy(), "epochs": epochs, "optimizer": SGD(0.1)}
         net = mlp(7)
         return fit(net, X, BINARY, **asked, callbacks=[lambda epoch: True]).engine
 
-    monkeypatch.setattr(choice, "is_compiled", lambda dtype: False)
-    assert engine(5) == "numpy"
-    assert engine(10_000_000) == "compiled"
-    monkeypatch.setattr(choice, "is_compiled", lambda dtype: True)
-    assert engine(5) == "compiled"
+    for stored, engines in ((False, ["numpy"] * 2), (True, ["numpy", "compiled"])):
+        monkeypatch.setattr(choice, "is_compiled", lambda dtype, stored=stored: stored)
+        assert [engine(5), engine(200_000), engine(10_000_000)] == [*engines, "compiled"]
+
+
+@pytest.mark.parametrize("batch_size", [None, 16])
+def test_several_epochs_in_a_call_are_the_same_as_one_at_a_time(batch_size):
+    net = mlp(7, (8,), dropout=0.3)
+    call = (net, X, BINARY, BinaryCrossEntropy(), Adam(Cosine(0.1, steps=400)))
+    (several, history), (single, expected) = (
+        train("compiled", *call, epochs=90, batch_size=batch_size, callbacks=callbacks)
+        for callbacks in ([], [lambda epoch: None])
+    )
+    assert several.params.theta.tobytes() == single.params.theta.tobytes()
+    assert history.record() == expected.record()
+
+
+@pytest.mark.parametrize("batch_size", [None, 25])
+def test_failure_among_several_epochs_names_its_epoch(batch_size):
+    errors, seen = [], []
+    for engine in ("numpy", "compiled"):
+        epochs = []
+        with pytest.raises(TrainingError) as error:
+            fit(
+                mlp(7, (8,)), X, NUMBERS[:, :1], loss=MeanSquaredError(), optimizer=SGD(0.9),
+                epochs=2000, batch_size=batch_size, engine=engine, seed=3,
+                watch=lambda epoch, epochs=epochs: epochs.append(epoch.number),
+            )  # fmt: skip
+        errors.append(str(error.value).split("(")[0])
+        seen.append(epochs)
+    assert errors[0] == errors[1]
+    assert seen[0] == seen[1]
 
 
 def test_without_numba_auto_is_numpy_and_compiled_is_refused(monkeypatch):
@@ -300,12 +327,14 @@ def test_module_compiles_both_dtypes(capsys, monkeypatch, tmp_path):
     assert re.fullmatch(r"Compiled steps are ready \(\d+\.\d s\)\.\n", capsys.readouterr().out)
     assert choice.is_compiled(np.float32)
     assert choice.is_compiled(np.float64)
+    with monkeypatch.context() as patch:
+        patch.setattr(choice, "version", lambda name: "another")
+        assert not choice.is_compiled(np.float64)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not choice.is_compiled(np.float32)
 
 
 def test_note_where_nothing_can_be_stored(monkeypatch):
-    monkeypatch.setattr(choice, "is_compiled", lambda dtype: True)
     monkeypatch.delitem(sys.modules, "plainnet.engine.interpreter", raising=False)
 
     def refuse(*args, **kwargs):
@@ -313,7 +342,7 @@ def test_note_where_nothing_can_be_stored(monkeypatch):
 
     monkeypatch.setattr(numba, "njit", refuse)
     with pytest.warns(UserWarning, match="plainnet computes with NumPy, as Numba cannot store"):
-        history = fit(mlp(7), X, BINARY, loss=BinaryCrossEntropy(), epochs=1)
+        history = fit(mlp(7), X, BINARY, loss=BinaryCrossEntropy(), epochs=1, engine="compiled")
     assert history.engine == "numpy"
 
 

@@ -29,7 +29,7 @@ from plainnet.train.augment import augmentation
 pytestmark = pytest.mark.usefixtures("compiled")
 
 RNG = np.random.default_rng(0)
-# few different numbers, so that pooling has ties
+# sums of few different numbers, so that pooling has ties
 PICTURES, CLASSES = RNG.integers(-2, 3, (50, 9, 8, 3)) / 2, RNG.integers(0, 4, 50)
 
 
@@ -45,6 +45,7 @@ NETS = {
     "even kernel": Sequential([Conv2D(4, 4, bias=False), ReLU(), *end()], (9, 8, 3)),
     "as large as the picture": Sequential([Conv2D(4, 8, padding="valid"), *end()], (9, 8, 3)),
     "strides": Sequential([Conv2D(4, 3, 2), Tanh(), Conv2D(3, 2, 3, "valid"), *end()], (9, 8, 3)),
+    "ties": Sequential([Conv2D(2, 2, init="ones"), MaxPool2D(), *end()], (9, 8, 3)),
     "overlapping squares": Sequential([Conv2D(4), MaxPool2D(3, 2), *end()], (9, 8, 3)),
     "squares apart": Sequential([MaxPool2D(2, 3), Conv2D(4), MaxPool2D(1, 2), *end()], (9, 8, 3)),
     "averages": Sequential(

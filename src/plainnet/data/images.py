@@ -38,7 +38,7 @@ Skipped = list[tuple[Path, str]]  # files that were left out, each with the reas
 class Images:
     """The pictures of a folder, resized to one size."""
 
-    X: NDArray[np.uint8]  # red, green and blue from 0 to 255
+    X: NDArray[np.uint8]  # red, green and blue from 0 to 255, or gray alone
     y: NDArray[np.int64]  # for each picture the index of its class in `classes`
     classes: tuple[str, ...]  # the names of the class folders, sorted
     files: list[Path]  # the file of each picture
@@ -64,6 +64,7 @@ def read_images(
     strict: bool = False,
     progress: Progress | None = None,
     classes: Sequence[str] | None = None,
+    channels: int | None = None,
 ) -> Images:
     """Read a folder of class folders.
 
@@ -83,11 +84,13 @@ def read_images(
         Called with the number of files done and of all files, after each file.
     classes : sequence of str, optional
         The classes of a trained model; the folder must hold no others. By default its own.
+    channels : {1, 3}, optional
+        1 makes pictures gray. By default 1 if all of them are gray, else 3.
 
     Returns
     -------
     Images
-        With uint8 pictures ``X`` (m, size, size, 3), class numbers ``y`` (m,), ``classes``,
+        With uint8 pictures ``X`` (m, size, size, channels), class numbers ``y`` (m,), ``classes``,
         ``files``, and ``skipped`` files with reasons.
 
     Raises
@@ -105,7 +108,7 @@ def read_images(
     ...         Image.new("RGB", (20, 10), "white").save(f"{folder}/{name}/1.png")
     ...     images = read_images(folder, 8)
     >>> images.X.shape, images.y, images.classes
-    ((2, 8, 8, 3), array([0, 1]), ('bears', 'pandas'))
+    ((2, 8, 8, 1), array([0, 1]), ('bears', 'pandas'))
     """
     folder = Path(folder)
     by_class = _files_by_class(folder)
@@ -126,7 +129,9 @@ def read_images(
     if strict and stray:
         raise unusable(*stray[0])
     files = [file for paths in by_class.values() for file in paths]
-    X, kept, skipped = read_files(files, size, strict, progress)
+    X, kept, skipped = read_files(files, size, strict, progress, channels or 3)
+    if channels is None and all(np.array_equal(X[..., 0], X[..., i]) for i in (1, 2)):
+        X = X[..., :1].copy()
     names = [file.relative_to(folder).parts[0] for file in kept]
     if empty := by_class.keys() - set(names):
         name = min(empty)
@@ -144,12 +149,13 @@ def read_files(
     size: int,
     strict: bool = False,
     progress: Progress | None = None,
+    channels: int = 3,
 ) -> tuple[NDArray[np.uint8], list[Path], Skipped]:
     """Read pictures with several threads; return them, their files, and skipped files."""
     require_size(size)
     paths = [Path(file) for file in files]
     try:
-        X = np.empty((len(paths), size, size, 3), dtype=np.uint8)
+        X = np.empty((len(paths), size, size, channels), dtype=np.uint8)
     except MemoryError:
         raise DataError(
             f"{len(paths):,} pictures of {size} x {size} pixels do not fit into memory: ask for a"
@@ -158,7 +164,8 @@ def read_files(
 
     def read(i: int) -> str | None:
         try:
-            X[i] = decode(paths[i], size)
+            pixels = decode(paths[i], size)
+            X[i] = pixels if channels == 3 else to_gray(pixels)
         except DataError as error:
             return str(error)
         return None
@@ -194,9 +201,10 @@ class ImageSchema:
     ----------
     size : int
         The side of the pictures in pixels.
-    mean, std : tuple of 3 floats
-        Of red, green and blue over all pixels of the training pictures, on the scale 0 to 255; 0
-        and 1 for unscaled pixels. The deviation of a constant channel is 1, so that it becomes 0.
+    mean, std : tuple of 3 floats, or 1 for gray pictures
+        Of red, green and blue, or gray, over all pixels of the training pictures, on the scale 0 to
+        255; 0 and 1 for unscaled pixels. The deviation of a constant channel is 1, so that it
+        becomes 0.
 
     Examples
     --------
@@ -211,8 +219,8 @@ class ImageSchema:
     """
 
     size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     @classmethod
     def fit(cls, X: NDArray[np.uint8], standardize: bool = True) -> Self:
@@ -220,7 +228,7 @@ class ImageSchema:
 
         Parameters
         ----------
-        X : ndarray of uint8, shape (m, size, size, 3)
+        X : ndarray of uint8, shape (m, size, size, 3), or (m, size, size, 1) of gray
             The training pictures.
         standardize : bool, default True
             Whether pixels are standardized, or enter the network unscaled, from 0 to 255.
@@ -237,28 +245,33 @@ class ImageSchema:
         check_images(X)
         if not X.size:
             raise DataError("an image schema needs at least one training picture, got none")
+        channels = X.shape[3]
         if not standardize:
-            return cls(X.shape[1], (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        counts = np.zeros((3, 256), dtype=np.int64)
+            return cls(X.shape[1], (0.0,) * channels, (1.0,) * channels)
+        counts = np.zeros((channels, 256), dtype=np.int64)
         for image in X:  # one at a time: counting needs eight bytes for each pixel
-            for channel in range(3):
+            for channel in range(channels):
                 counts[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
-        (m0, s0), (m1, s1), (m2, s2) = map(_moments, counts)
-        return cls(X.shape[1], (m0, m1, m2), (s0, s1, s2))
+        return cls(X.shape[1], *zip(*map(_moments, counts), strict=True))
 
     @property
     def unscaled(self) -> bool:
         """Whether pixels enter the network unscaled."""
-        return (self.mean, self.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        return set(self.mean) == {0.0} and set(self.std) == {1.0}
+
+    @property
+    def channels(self) -> int:
+        """3 for color, 1 for gray."""
+        return len(self.mean)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of a picture: (size, size, 3)."""
-        return self.size, self.size, 3
+        """The shape of a picture: (size, size, channels)."""
+        return self.size, self.size, self.channels
 
     @property
     def n_features(self) -> int:
-        """The length of a row: size * size * 3."""
+        """The length of a row: size * size * channels."""
         return math.prod(self.shape)
 
     def transform(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -266,12 +279,12 @@ class ImageSchema:
 
         Parameters
         ----------
-        X : ndarray of uint8, shape (m, size, size, 3)
-            Pictures of the schema's size.
+        X : ndarray of uint8, shape (m, *shape)
+            Pictures of the schema's shape.
 
         Returns
         -------
-        ndarray of float32, shape (m, size * size * 3)
+        ndarray of float32, shape (m, n_features)
             Row by row, pixel by pixel, red, green, blue.
 
         Raises
@@ -279,7 +292,7 @@ class ImageSchema:
         DataError
             If `X` has another shape or dtype.
         """
-        check_images(X, self.size)
+        check_images(X, self.size, self.channels)
         out = np.empty((len(X), self.n_features), dtype=np.float32)
         pixels = self.size * self.size
         mean = np.tile(np.asarray(self.mean, np.float32), pixels)
@@ -305,7 +318,8 @@ class ImageSchema:
         stored.only("kind", "size", "mean", "std")
         stored.text("kind", ("image",))
         size = stored.whole("size", 1, MAX_SIZE)
-        return cls(size, _three(stored, "mean", 0, 255), _three(stored, "std", 1e-6, 128))
+        mean = _levels(stored, "mean", (1, 3), 0, 255)
+        return cls(size, mean, _levels(stored, "std", (len(mean),), 1e-6, 128))
 
 
 def _files_by_class(folder: Path) -> dict[str, list[Path]]:
@@ -371,18 +385,25 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def constant_numbers(X: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which numbers of a row are equal in all pictures, shape (size * size * 3,)."""
+    """Return which numbers of a row are equal in all pictures, shape (n_features,)."""
     return np.ravel(X.min(axis=0) == X.max(axis=0))
 
 
-def check_images(X: NDArray[Any], size: int | None = None) -> None:
-    """Refuse arrays other than uint8 (m, size, size, 3), of any size by default."""
+def to_gray(X: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the brightness of pixels as a last axis of 1, as Pillow computes it."""
+    levels = X @ np.array([19_595, 38_470, 7_471], np.uint32)
+    return ((levels + 32_768) >> 16).astype(np.uint8)[..., np.newaxis]
+
+
+def check_images(X: NDArray[Any], size: int | None = None, channels: int | None = None) -> None:
+    """Refuse arrays other than uint8 (m, size, size, 3 or 1), of any size by default."""
     n = X.shape[1] if size is None and X.ndim == 4 else size
-    if X.shape[1:] != (n, n, 3) or X.dtype != np.uint8:
+    last = channels or (1 if X.shape[-1:] == (1,) else 3)
+    if X.shape[1:] != (n, n, last) or X.dtype != np.uint8:
         side = "size" if size is None else size
         raise DataError(
-            f"pictures must be uint8 (m, {side}, {side}, 3), got {X.dtype} {X.shape}: read them"
-            " with read_images"
+            f"pictures must be uint8 (m, {side}, {side}, {last}), got {X.dtype} {X.shape}: read "
+            "them with read_images"
         )
 
 
@@ -395,10 +416,12 @@ def _moments(counts: NDArray[np.int64]) -> tuple[float, float]:
     return total / n, variance**0.5 / n if variance else 1.0
 
 
-def _three(stored: JsonReader, key: str, low: float, high: float) -> tuple[float, float, float]:
-    """Read three numbers from `low` to `high`."""
+def _levels(
+    stored: JsonReader, key: str, lengths: tuple[int, ...], low: float, high: float
+) -> tuple[float, ...]:
+    """Read a number for each channel, from `low` to `high`."""
     values = stored.numbers(key)
-    if len(values) != 3 or min(values) < low or max(values) > high:
-        raise stored.wrong(key, f"3 numbers from {low:g} to {high:g}", list(values))
-    red, green, blue = values
-    return red, green, blue
+    if len(values) not in lengths or min(values) < low or max(values) > high:
+        expected = " or ".join(map(str, lengths))
+        raise stored.wrong(key, f"{expected} numbers from {low:g} to {high:g}", list(values))
+    return tuple(values)

@@ -261,17 +261,15 @@ Shape = tuple[str, float, float, float, float, float]
 
 _OVERSAMPLING = 4  # pixels of the canvas for one of the picture, per side
 _ROUND = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-_WHITE, _INK = (240, 238, 228), (34, 32, 36)
 
-# Body, limbs, muzzle: brown, dark brown, cinnamon, black with a tan muzzle, beige with dark legs,
-# pale.
-_BEARS: tuple[tuple[Color, Color, Color], ...] = (
-    ((124, 82, 48), (98, 62, 36), (166, 126, 86)),
-    ((84, 56, 38), (64, 42, 30), (140, 106, 76)),
-    ((160, 98, 54), (124, 74, 42), (190, 142, 96)),
-    ((46, 42, 44), (36, 33, 36), (150, 116, 82)),
-    ((190, 152, 106), (106, 76, 50), (206, 176, 136)),
-    ((216, 204, 178), (190, 176, 150), (228, 218, 196)),
+# A dark and a light color of fur, of either kind: black, brown, red, gray, ocher or olive.
+_FURS: tuple[tuple[Color, Color], ...] = (
+    ((34, 32, 36), (240, 238, 228)),
+    ((84, 52, 34), (226, 200, 160)),
+    ((120, 46, 32), (244, 208, 190)),
+    ((62, 70, 88), (186, 204, 220)),
+    ((112, 78, 24), (240, 216, 132)),
+    ((58, 66, 40), (206, 216, 172)),
 )
 
 # Colors above and below the horizon, and the kind of objects.
@@ -291,8 +289,9 @@ def pandas_and_bears(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, str]]:
     """Draw pandas and bears.
 
-    Both sit, walk or face the viewer, in the same scenes and the same kinds of light. A panda is
-    white with black ears, eye patches, arms and legs; a bear is brown, black, beige or pale.
+    Both sit, walk or face the viewer, anywhere in the picture, near or far, upright or leaning, in
+    the same scenes, the same kinds of light and the same colors. A panda is light with dark ears,
+    eye patches, arms and legs; a bear is light or dark, with a muzzle of the other color.
 
     Parameters
     ----------
@@ -339,8 +338,10 @@ def _picture(rng: np.random.Generator, size: int, panda: bool) -> NDArray[np.uin
     above, below, kind = _SCENES[rng.integers(len(_SCENES))]
     canvas = _background(rng, size, _tinted(rng, above, 18), _tinted(rng, below, 18))
     draw = ImageDraw.Draw(canvas)
+    coat = _coat(rng, panda)
     _draw_objects(rng, draw, canvas.width, kind)
-    _draw_animal(rng, draw, canvas.width, panda)
+    _draw_stones(rng, draw, canvas.width, (coat["body"], coat["other"]))
+    _draw_animal(rng, draw, canvas.width, coat, panda)
     if kind in ("grass", "bamboo") and rng.random() < 0.6:
         _blades(rng, draw, canvas.width)
     small = canvas.reduce(_OVERSAMPLING)
@@ -348,16 +349,17 @@ def _picture(rng: np.random.Generator, size: int, panda: bool) -> NDArray[np.uin
     return _lit(rng, np.asarray(small, dtype=np.float32))
 
 
-def _draw_animal(rng: np.random.Generator, draw: "PillowDraw", side: int, panda: bool) -> None:
+def _draw_animal(
+    rng: np.random.Generator, draw: "PillowDraw", side: int, coat: Coat, panda: bool
+) -> None:
     """Draw an animal in a random pose, position, turn, size and mirroring."""
     pose = (_sitting, _walking, _facing)[rng.choice(3, p=(0.4, 0.3, 0.3))]
-    turn = rng.normal(0, 0.09)
-    scale = side * rng.uniform(0.82, 1.12)
+    turn, scale = rng.normal(0, 0.25), side * rng.uniform(0.6, 0.95)
     mirror = rng.choice((-1, 1))
     matrix = scale * _rotation(turn) * (mirror, 1)
-    shift = side * np.array([0.5 + rng.normal(0, 0.045), 0.52 + rng.normal(0, 0.035)])
+    shift = side * 0.5 + (side - 0.7 * scale) * rng.uniform(-0.5, 0.5, 2)
     light = scale * np.array([rng.choice((-0.5, 0.5)), -0.8])
-    shapes, coat = pose(rng, panda), _coat(rng, panda)
+    shapes = pose(rng, panda)
     for part, x, y, rx, ry, shape_turn in shapes:
         r, g, b = coat[part]
         shade = (int(r * 0.8), int(g * 0.8), int(b * 0.82))
@@ -448,19 +450,13 @@ def _walking(rng: np.random.Generator, panda: bool) -> list[Shape]:
 
 def _coat(rng: np.random.Generator, panda: bool) -> Coat:
     """Choose the colors of an animal."""
-    ink = _tinted(rng, _INK, 8)
-    if panda:
-        white = _tinted(rng, _WHITE, 14)
-        body, limb, ear, muzzle, chest = white, ink, ink, white, ink
-    else:
-        body, limb, muzzle = (
-            _tinted(rng, color, 12) for color in _BEARS[rng.integers(len(_BEARS))]
-        )
-        ear, chest = limb, muzzle if rng.random() < 0.25 else limb
+    dark, light = (_tinted(rng, color, 14) for color in _FURS[rng.integers(len(_FURS))])
+    body, other = (light, dark) if panda or rng.random() < 0.5 else (dark, light)
+    limb, muzzle = (dark, light) if panda else (body, other)
     return {
-        "body": body, "limb": limb, "ear": ear, "patch": ink, "muzzle": muzzle, "chest": chest,
+        "body": body, "limb": limb, "ear": limb, "patch": dark, "muzzle": muzzle, "chest": muzzle,
         "sole": _tinted(rng, (96, 84, 80), 14), "nose": (26, 24, 26), "eye": (18, 14, 12),
-        "glint": (220, 220, 220),
+        "glint": (220, 220, 220), "other": other,
     }  # fmt: skip
 
 
@@ -502,6 +498,16 @@ def _draw_objects(rng: np.random.Generator, draw: "PillowDraw", side: int, kind:
         else:
             bush = _tinted(rng, (92, 116, 76) if kind == "grass" else (206, 214, 224), 16)
             draw.ellipse((x - 2 * w, y - w, x + 2 * w, y + w), fill=bush)
+
+
+def _draw_stones(
+    rng: np.random.Generator, draw: "PillowDraw", side: int, colors: tuple[Color, Color]
+) -> None:
+    """Draw stones in the colors of the fur, so that colors alone say little."""
+    for _ in range(rng.integers(2, 9)):
+        x, y, w, h = side * rng.uniform((0, 0, 0.03, 0.03), (1, 1, 0.14, 0.1))
+        color = _tinted(rng, colors[rng.integers(2)], 10)
+        draw.ellipse((x - w, y - h, x + w, y + h), fill=color)
 
 
 def _blades(rng: np.random.Generator, draw: "PillowDraw", side: int) -> None:

@@ -1,21 +1,28 @@
 """Choose the engine of a training: NumPy, or compiled steps where they save time."""
 
+import hashlib
 import os
+import sys
 import warnings
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plainnet.engine.blas_threads import product_sizes
 from plainnet.engine.compiled import CompiledStep, Data
 from plainnet.engine.program import Program, StepParts, UnknownPartError
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array
 
 ENGINES = ("auto", "numpy", "compiled")
-# Seconds that NumPy must need before compiling pays, which takes half a minute once per machine.
-WORTH_COMPILING = 60.0
+# Seconds that NumPy must need before it pays to compile, once per machine, and to load Numba and
+# what is compiled, once per process.
+COMPILING, LOADING = 60.0, 2.0
 SECONDS_PER_LAYER, SECONDS_PER_PRODUCT = 20e-6, 6e-11  # of a step of NumPy, roughly
 
 
@@ -25,7 +32,8 @@ def compiled_step(
     """Return the compiled step for batches of at most m rows, or None where NumPy computes.
 
     "auto" chooses compiled steps if Numba is installed, every part of the training is known to
-    them, and they are compiled already or NumPy would need clearly longer than compiling takes.
+    them, and NumPy would need clearly longer than loading them takes, or compiling if none are
+    stored. So a script gets the same engine whatever the process did before.
     """
     if engine not in ENGINES:
         raise PlainnetError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
@@ -39,6 +47,9 @@ def compiled_step(
                 "pip install 'plainnet[fast]', or take engine='auto'"
             )
         return None
+    dtype, seconds = parts.net.dtype, steps * _numpy_seconds(parts, m)
+    if not must and (seconds < LOADING or (seconds < COMPILING and not is_compiled(dtype))):
+        return None
     try:
         program = Program(parts, y, weighted, m)
     except UnknownPartError as error:
@@ -47,21 +58,21 @@ def compiled_step(
                 f"engine='compiled' does not know {error}: take engine='auto'"
             ) from None
         return None
-    short = steps * _numpy_seconds(parts, m) < WORTH_COMPILING
-    if not must and short and not is_compiled(parts.net.dtype):
-        return None
-    interpret = load_interpreter()
+    interpret = load_interpreter(dtype)
     return None if interpret is None else CompiledStep(interpret, program)
 
 
 def _numpy_seconds(parts: StepParts, m: int) -> float:
     """Estimate the time of a step with NumPy."""
-    weights = parts.net.params.grad.size
-    return len(parts.net.layers) * SECONDS_PER_LAYER + weights * m * 3 * SECONDS_PER_PRODUCT
+    products = sum(product_sizes(parts.net, m))
+    return len(parts.net.layers) * SECONDS_PER_LAYER + products * SECONDS_PER_PRODUCT
 
 
-def load_interpreter() -> Any:
-    """Import the interpreter and with it Numba; None and a note if its code cannot be stored."""
+def load_interpreter(dtype: Any) -> Any:
+    """Load the interpreter for a dtype, and Numba; compile and store it unless it is stored.
+
+    Return None with a note if compiled code cannot be stored.
+    """
     try:
         from plainnet.engine.interpreter import interpret
     except RuntimeError as error:  # no folder can be written
@@ -71,41 +82,50 @@ def load_interpreter() -> Any:
             stacklevel=2,
         )
         return None
+    _load(interpret, np.dtype(dtype))
     return interpret
 
 
+@cache
+def _load(interpret: Any, dtype: Any) -> None:
+    interpret(*_arguments(dtype))
+    with suppress(OSError):  # read-only, but compiled before
+        (Path(interpret.stats.cache_path) / _marker(dtype)).touch()
+
+
 def is_compiled(dtype: Any) -> bool:
-    """Return whether compiled steps for a dtype are stored on this machine."""
-    if not any(any(folder.glob("interpreter.*.nbi")) for folder in _cache_folders()):
-        return False  # without importing Numba, which takes half a second
-    interpret = load_interpreter()
-    if interpret is None:
+    """Return whether the interpreter for a dtype is stored on this machine."""
+    folders = list(_cache_folders())
+    if not any(any(folder.glob("plainnet-*")) for folder in folders):
         return False
-    import numba
-
-    typeof: Any = numba.typeof
-    signature = tuple(typeof(argument) for argument in _arguments(dtype))
-    return interpret._cache.load_overload(signature, interpret.targetctx) is not None
+    name = _marker(dtype)
+    return any((folder / name).exists() for folder in folders)
 
 
-def compile_steps(dtype: Any) -> None:
-    """Compile the interpreter for a dtype and store it, unless it is stored."""
-    interpret = load_interpreter()
-    if interpret is not None:
-        interpret(*_arguments(dtype))
+def _marker(dtype: Any) -> str:
+    """Return the name of an empty file beside the stored code, for all that the code depends on."""
+    from llvmlite import binding  # without Numba, which takes half a second
+
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    parts = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), sys.version]
+    parts += [version("numba"), str(np.dtype(dtype))]
+    key = hashlib.sha256("\n".join(parts).encode() + b"".join(sources))
+    return f"plainnet-{key.hexdigest()[:16]}"
 
 
 def _cache_folders() -> list[Path]:
-    """Return the folders in which Numba would store compiled steps."""
+    """Return the folders in which Numba would store compiled code."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return list(Path(chosen).glob("engine_*"))
-    user = [Path.home() / folder / "numba" for folder in (".cache", "Library/Caches")]
-    return [Path(__file__).parent / "__pycache__", *(f for u in user for f in u.glob("engine_*"))]
+    user = [Path.home() / ".cache", Path.home() / "Library/Caches"]
+    user.append(Path(os.environ.get("XDG_CACHE_HOME", user[0])))
+    folders = (f for u in user for f in (u / "numba").glob("engine_*"))
+    return [Path(__file__).parent / "__pycache__", *folders]
 
 
 def _arguments(dtype: Any) -> tuple[Any, ...]:
     """Return arguments of the interpreter with nothing to do."""
     one, two, order = np.zeros(1, dtype), np.zeros((1, 1), dtype), np.zeros(1, np.int64)
     code, constants, rates = np.zeros((1, 8), np.int64), np.zeros((1, 3)), np.zeros(1)
-    data, vectors = tuple(Data(two, two, two)), (one,) * 5
-    return code, constants, 0, 0, data, order, order, one, rates, 0, vectors, one, rates
+    program = code, constants, 0, 0, 1, tuple(Data(two, two, two))
+    return *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)

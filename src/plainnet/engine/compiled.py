@@ -64,8 +64,9 @@ class CompiledStep:
     ) -> int:
         """Train on batches, the rows order[bounds[i] : bounds[i + 1]]; return how many succeeded.
 
-        A batch whose loss is not finite is the first that changes nothing. ``sums`` gets the loss
-        times the weights, the weights, the metric and the rows added, and the last loss.
+        A batch whose loss is not finite is the first that changes nothing. Each row of ``sums``
+        belongs to an epoch, or a part of one, of equally many batches: it gets the loss times the
+        weights, the weights, the metric and the rows added, and the last loss.
         """
         net, drawn = self.net, self.program.drawn
         before = net.rng.bit_generator.state if drawn else None
@@ -74,7 +75,7 @@ class CompiledStep:
         empty = self.work[:0]
         slots = (*optimizer.state.values(), empty, empty)[:2]
         vectors = (net.params.theta, net.params.grad, self.decaying, *slots)
-        t = optimizer.t
+        t, per_epoch = optimizer.t, len(rates) // len(sums)
 
         def call(first: int, last: int, step: int, stop: int) -> int:
             return int(
@@ -83,6 +84,7 @@ class CompiledStep:
                     self.constants,
                     first,
                     last,
+                    per_epoch,
                     tuple(data),
                     order,
                     bounds[step : stop + 1],
@@ -91,7 +93,7 @@ class CompiledStep:
                     t + step,
                     vectors,
                     self.work,
-                    sums,
+                    sums[step // per_epoch :],
                 )
             )
 

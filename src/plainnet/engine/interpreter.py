@@ -119,6 +119,7 @@ def _make(version):  # noqa: C901
         constants,
         first,
         last,
+        per_epoch,
         data,
         order,
         bounds,
@@ -129,12 +130,16 @@ def _make(version):  # noqa: C901
         work,
         sums,
     ):
-        """Run instructions [first, last) for each batch; return the number of completed batches."""
+        """Run instructions [first, last) for each batch; return the number of completed batches.
+
+        ``sums`` has a row for each epoch, of ``per_epoch`` batches.
+        """
         X, targets, weights = data
         theta, grad, decaying, slot1, slot2 = vectors
         for step in range(len(bounds) - 1):
             rows = order[bounds[step] : bounds[step + 1]]
-            m = len(rows)
+            m = bounds[step + 1] - bounds[step]
+            epoch = sums[step // per_epoch]
             for i in range(first, last):
                 kind, n, k, x, y, p, q, s = program[i]
                 c = constants[i]
@@ -208,7 +213,7 @@ def _make(version):  # noqa: C901
                         block(work, y, n, m * k),
                     )
                 elif op.BINARY <= kind <= op.REGRESSION:
-                    if not measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
+                    if not measure(kind, c, n, k, m, x, y, p, q, s, work, epoch):
                         return step
                 elif kind >= op.PENALTY:
                     optimize(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)

@@ -43,8 +43,8 @@ def binary_cross_entropy(Z, Y, scales, smoothing, D):
 def row_softmax(Z, S, D):
     """D = softmax(Z); S has the maximum of each row, and log sum e^(z - maximum)."""
     top, total = S[0], S[1]
-    top[:] = Z[0]
-    for k in range(1, len(Z)):
+    top[:] = like(Z[0, 0], -math.inf)  # an array here takes 5 s to compile
+    for k in range(len(Z)):
         z = Z[k]
         for r in range(len(z)):
             top[r] = top[r] if z[r] < top[r] else z[r]

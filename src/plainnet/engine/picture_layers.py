@@ -18,7 +18,7 @@ from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, 
 from plainnet.nn.layers import Flatten, Layer
 from plainnet.nn.parameters import Array
 
-BLOCK = 2**17  # numbers in the patches of a block: half a megabyte, so that they stay in the cache
+BLOCK = 2**18  # numbers in the patches of a block: 1 MB, so that they stay in the cache
 PARTS = 2  # of the work of a layer, which may run at the same time
 PICTURE_LAYERS = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten)
 RunParts = Callable[[Sequence[Callable[[], None]]], None]

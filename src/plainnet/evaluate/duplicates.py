@@ -228,8 +228,7 @@ def thumbnails(X: NDArray[np.uint8], height: int, width: int) -> NDArray[np.floa
     rows, columns = _coverage(X.shape[1], height), _coverage(X.shape[2], width)
     small = np.empty((len(X), height, width), np.float32)
     for start in range(0, len(X), _IMAGES):
-        part = X[start : start + _IMAGES]
-        gray = (part[..., 0].astype(np.float32) + part[..., 1] + part[..., 2]) / 3
+        gray = X[start : start + _IMAGES].mean(axis=-1, dtype=np.float32)
         small[start : start + _IMAGES] = rows @ gray @ columns.T
     return small
 

@@ -60,7 +60,7 @@ def read_rows(
         numbers = table.positions(np.arange(len(table))) + 1
         return NamedExamples(numbers, X, target.encode(table), numbers)
     assert isinstance(schema, ImageSchema)
-    images = read_images(path, schema.size, strict, progress, target.classes)
+    images = read_images(path, schema.size, strict, progress, target.classes, schema.channels)
     notes += left_out(images.skipped, path)
     names = tuple(printable(file.relative_to(Path(path))) for file in images.files)
     y = images.y.astype(np.float32 if target.task == "binary" else np.int64)

@@ -24,8 +24,6 @@ from plainnet.explain.trace import Trace, trace
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 
-_CHANNELS = ("red", "green", "blue")
-
 
 @final
 @dataclass(frozen=True)
@@ -141,7 +139,12 @@ def input_names(model: Model) -> tuple[str, ...]:
     if not isinstance(model.schema, ImageSchema):
         return model.schema.feature_names
     side = range(model.schema.size)
-    return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in _CHANNELS)
+    channels = _channel_names(model.schema)
+    return tuple(f"{c} of pixel {i}, {j}" for i in side for j in side for c in channels)
+
+
+def _channel_names(schema: ImageSchema) -> tuple[str, ...]:
+    return ("red", "green", "blue") if schema.channels == 3 else ("gray",)
 
 
 def prediction_texts(target: Target, A: Array) -> list[list[str]]:
@@ -237,14 +240,14 @@ def _read_image_sample(
         files = image_files(raw)
         _require_row(row, len(files), "picture")
         file, folder = files[row - 1], Path(raw)
-        X = read_files([file], schema.size, strict=True)[0]
+        X = read_files([file], schema.size, strict=True, channels=schema.channels)[0]
         name = printable(file.relative_to(folder) if folder.is_dir() else file)
         if label is None:
             label = _class_folder(file, folder, target.classes)
     schema.transform(X)  # refuses images of another size
     how = tuple(
         f"{channel}: byte" if schema.unscaled else f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
-        for channel, mean, std in zip(_CHANNELS, schema.mean, schema.std, strict=True)
+        for channel, mean, std in zip(_channel_names(schema), schema.mean, schema.std, strict=True)
     )
     image = ImageInput(X[0], how, code_of(type(schema).transform))
     y = None if label is None else _labeled(target, label)

@@ -41,7 +41,8 @@ def png(pixels: Array) -> bytes:
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    gray = pixels.ndim == 3 and pixels.shape[-1] == 1
+    Image.fromarray(pixels[..., 0] if gray else pixels).save(content, "PNG", optimize=True)
     return content.getvalue()
 
 

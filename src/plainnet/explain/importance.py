@@ -90,7 +90,7 @@ def groups(model: Model) -> list[tuple[str, NDArray[np.int64]]]:
     parts = []
     if isinstance(model.schema, ImageSchema):
         side = model.schema.size
-        index = np.arange(side * side * 3).reshape(side, side, 3)
+        index = np.arange(model.schema.n_features).reshape(model.schema.shape)
         cuts = [part for part in np.array_split(np.arange(side), _TILES) if len(part)]
         for i in cuts:
             for j in cuts:

@@ -55,8 +55,8 @@ def to_onnx(model: Model) -> bytes:
 
 def _images(graph: Graph, schema: ImageSchema, in_shape: Shape) -> str:
     """Standardize pixels as `Model.transform` does."""
-    shape = (_ROWS, schema.size, schema.size, 3)
-    pixels = graph.input("pictures", "uint8", shape, "red, green and blue from 0 to 255")
+    meaning = "red, green and blue" if schema.channels == 3 else "gray"
+    pixels = graph.input("pictures", "uint8", (_ROWS, *schema.shape), f"{meaning} from 0 to 255")
     graph.part = "pictures"
     X = graph.add("Sub", graph.cast(pixels, "float32"), np.array(schema.mean, np.float32))
     X = graph.add("Mul", X, np.float32(1) / np.array(schema.std, np.float32))

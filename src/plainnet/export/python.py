@@ -98,7 +98,11 @@ def _input_constants(model: Model) -> list[tuple[str, str, str]]:
     if isinstance(schema, ImageSchema):
         return [
             ("SIZE", str(schema.size), "Pixels of each side of a picture."),
-            ("MEAN_COLOR", _literal(schema.mean), "Red, green and blue of the training pictures."),
+            (
+                "MEAN_COLOR",
+                _literal(schema.mean),
+                "Red, green and blue, or gray.",
+            ),
             ("COLOR_DEVIATION", _literal(schema.std), ""),
         ]
     unused = ("low", "high")

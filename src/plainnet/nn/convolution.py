@@ -15,7 +15,10 @@ from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
 
-BLOCK = 2**18  # numbers in the patches of a block of pictures: 1 MB, so that they stay in the cache
+BLOCK = (
+    2**17
+)  # numbers in a block of pictures, kernel rows side by side: half a MB, to stay in cache
+SHORT = 32  # a kernel row of fewer numbers is short
 PADDINGS = ("same", "valid")
 
 
@@ -35,8 +38,9 @@ class Conv2D(Layer):
         dW_ij = dY^T X_ij, summed over rows and pixels; db = sums of dY;
         dX = sum over i, j of dY W_ij, each added to the pixels that X_ij came from.
 
-    The last line is a convolution of dY with the kernel turned by half a turn. The sum over i, j
-    is computed as one product: all X_ij of a pixel side by side are its patch.
+    The last line is a convolution of dY with the kernel turned by half a turn. The sum over j is
+    computed as one product for each i: the X_ij of all j side by side times W_i^T; for few channels
+    also the sum over i.
 
     Parameters
     ----------
@@ -109,7 +113,7 @@ class Conv2D(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return (height, width, n_out); the input must be a picture."""
         require_picture(self, in_shape)
-        sides, self.pads = [], [(0, 0)]
+        self.in_shape, sides, self.pads = in_shape, [], [(0, 0)]
         for n in in_shape[:2]:
             out = -(-n // self.stride)
             zeros = max((out - 1) * self.stride + self.kernel - n, 0)
@@ -127,44 +131,59 @@ class Conv2D(Layer):
         """Y = sum over i, j of X_ij W_ij^T + b."""
         Xp = np.pad(X, self.pads) if max(map(sum, self.pads)) else X
         self.Xp = Xp
-        Y = np.empty_like(X, order="C", shape=(len(X), *self.out_shape))
-        W = self.W.reshape(self.n_out, -1)
-        for rows in self._blocks(len(X)):
-            Y_rows = Y[rows].reshape(-1, self.n_out)
-            np.matmul(self._patches(Xp[rows]), W.T, out=Y_rows)
-            if self.bias:
-                Y_rows += self.b
+        Y = convolve(Xp, self.W, self.stride, self.out_shape)
+        if self.bias:
+            Y += self.b
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dW_ij = dY^T X_ij, db = sums of dY, dX = sum over i, j of dY W_ij, shifted back."""
         self.dW[...] = 0
-        dXp = np.zeros_like(self.Xp) if need_dX else None
-        for rows in self._blocks(len(dY)):
-            dY_rows = dY[rows].reshape(-1, self.n_out)
-            self.dW += (dY_rows.T @ self._patches(self.Xp[rows])).reshape(self.dW.shape)
-            if dXp is not None:
-                for (i, j), dX_ij in shifted(dXp[rows], self.kernel, self.stride, self.out_shape):
-                    dX_ij += (dY_rows @ self.W[:, i, j]).reshape(dX_ij.shape)
+        for rows, i, X_i in kernel_rows(self.Xp, self.W, self.stride, self.out_shape):
+            dY_rows = dY[rows].reshape(*X_i.shape[:2], self.n_out).transpose(0, 2, 1)
+            self.dW[:, i] += (dY_rows @ X_i).sum(axis=0).reshape(self.dW[:, i].shape)
         if self.bias:
             self.db[...] = dY.sum(axis=(0, 1, 2))
-        if dXp is None:
+        if not need_dX:
             return None
-        (top, bottom), (left, right) = self.pads[1:3]
-        return dXp[:, top : dXp.shape[1] - bottom, left : dXp.shape[2] - right]
+        margin, steps = self.kernel - 1, [slice(None)]
+        for (before, _), n in zip(self.pads[1:], self.out_shape[:2], strict=False):
+            start = margin - before
+            steps.append(slice(start, start + (n - 1) * self.stride + 1, self.stride))
+        sides = (n + margin for n in self.in_shape[:2])
+        spread = np.zeros_like(dY, shape=(len(dY), *sides, self.n_out))
+        spread[tuple(steps)] = dY
+        return convolve(spread, self.W[:, ::-1, ::-1].transpose(3, 1, 2, 0), 1, self.in_shape)
 
-    def _patches(self, Xp: Array) -> Array:
-        """Return the patch of each output pixel as one row: the X_ij side by side."""
-        sides = (self.kernel, self.kernel)
-        windows = sliding_window_view(Xp, sides, axis=(1, 2))
-        windows = windows[:, :: self.stride, :: self.stride].transpose(0, 1, 2, 4, 5, 3)
-        return windows.reshape(-1, self.W[0].size)
 
-    def _blocks(self, m: int) -> Iterator[slice]:
-        """Split m pictures into blocks with few enough patches at a time."""
-        height, width, _ = self.out_shape
-        size = max(1, BLOCK // (height * width * self.W[0].size))
-        return (slice(start, start + size) for start in range(0, m, size))
+def convolve(X: Array, W: Array, stride: int, out_shape: Shape) -> Array:
+    """Return Y = sum over i, j of X_ij W_ij^T, where X needs no more padding."""
+    Y = np.zeros_like(X, order="C", shape=(len(X), *out_shape))
+    for rows, i, X_i in kernel_rows(X, W, stride, out_shape):
+        Y_rows = Y[rows].reshape(*X_i.shape[:2], len(W))
+        Y_rows += X_i @ W[:, i].reshape(len(W), -1).T
+    return Y
+
+
+def kernel_rows(
+    X: Array, W: Array, stride: int, out_shape: Shape
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield for blocks of pictures and each i the X_ij of all j side by side.
+
+    Where these are short, all i stand side by side too, as products of few columns are slow.
+    """
+    height, width, _ = out_shape
+    _, kernel, _, n_in = W.shape
+    down = kernel if kernel * n_in < SHORT else 1
+    size = max(1, BLOCK // (X.shape[1] * width * down * kernel * n_in))
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        windows = sliding_window_view(X[rows], (down, kernel), axis=(1, 2))[:, :, ::stride]
+        windows = windows.transpose(0, 1, 2, 4, 5, 3)
+        side_by_side = windows.reshape(*windows.shape[:3], down * kernel * n_in)
+        for i in range(0, kernel, down):
+            X_i = side_by_side[:, i : i + (height - 1) * stride + 1 : stride]
+            yield rows, slice(i, i + down), X_i.reshape(len(X_i), height * width, -1)
 
 
 class _Pool(Layer):
@@ -224,20 +243,26 @@ class MaxPool2D(_Pool):
         """Y = max over i, j of X_ij."""
         [(_, first), *rest] = shifted(X, self.size, self.stride, self.out_shape)
         Y = first.copy()
-        # which X_ij is the maximum, as a number; later ones only win if they are larger
-        winner = np.zeros_like(Y, dtype=np.min_scalar_type(self.size**2))
-        for k, (_, X_ij) in enumerate(rest, 1):
-            np.maximum(winner, (X_ij > Y) * winner.dtype.type(k), out=winner)
+        for _, X_ij in rest:
             np.maximum(Y, X_ij, out=Y)
-        self.winner = winner
+        self.X, self.Y = X, Y
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where X_ij is the first maximum, else 0."""
-        dX = np.zeros_like(dY, shape=(len(dY), *self.in_shape))
-        for k, (_, dX_ij) in enumerate(shifted(dX, self.size, self.stride, self.out_shape)):
-            dX_ij += dY * (self.winner == k)
+        dX = np.zeros_like(dY, shape=self.X.shape)
+        pixels = shifted(dX, self.size, self.stride, self.out_shape)
+        for (_, dX_ij), first in zip(pixels, self.first_maxima(), strict=True):
+            dX_ij += dY * first
         return dX
+
+    def first_maxima(self) -> Iterator[Array]:
+        """Yield for each X_ij where it is the first maximum, after `forward`."""
+        unfound = np.ones_like(self.Y, dtype=bool)
+        for _, X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
+            first = (X_ij == self.Y) & unfound
+            unfound ^= first
+            yield first
 
 
 @register(LAYERS)

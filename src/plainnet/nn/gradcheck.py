@@ -207,7 +207,7 @@ def kink_sides(layer: Layer, Y: Array) -> Array:
     """Return on which side of its kink each unit of a layer lies, from its last output."""
     if isinstance(layer, PiecewiseLinear):
         return (Y > -0.5) * 1 + (Y >= 0.5)
-    return layer.winner if isinstance(layer, MaxPool2D) else Y > 0
+    return np.stack([*layer.first_maxima()]) if isinstance(layer, MaxPool2D) else Y > 0
 
 
 Index = tuple[int, ...]

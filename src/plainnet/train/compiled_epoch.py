@@ -22,18 +22,23 @@ from plainnet.train.step import TrainStep, describe_failure
 
 EpochTrainer = Callable[..., bool]
 SECONDS = 0.02  # of one call; Ctrl-C ends the training after it
-DRAWS = 2**22  # numbers for the masks of dropout in one call
+DRAWS = 2**22  # numbers for the masks of dropout, and of rows in order, in one call
 
 
 @final
 class CompiledEpochs:
     """`train_epoch` with compiled steps."""
 
-    def __init__(self, step: CompiledStep, train_step: TrainStep, batches: Batches) -> None:
+    def __init__(
+        self, step: CompiledStep, train_step: TrainStep, batches: Batches, ahead: int
+    ) -> None:
         self.step, self.train_step, self.batches = step, train_step, batches
         fixed = not (batches.transform or batches.augment)
         self.data = step.data(batches.X, batches.y, batches.weight) if fixed else None
         self._seconds = SECONDS  # of a batch
+        self._ahead = ahead if fixed else 0  # epochs that may run before `epoch` is asked for them
+        self._finished: list[tuple[Array, float]] = []  # their sums and learning rates, reversed
+        self._failure: TrainingError | None = None  # of the epoch after them
 
     def epoch(
         self,
@@ -44,45 +49,96 @@ class CompiledEpochs:
         until_pause: Callable[[], int] = lambda: 2**53,
     ) -> bool:
         """Train on the remaining batches of an epoch; return False if ``pause`` ended it early."""
+        if not self._finished and self._failure is None:
+            if self._ahead < 2:
+                return self._one_epoch(rng, progress, metric, pause, until_pause)
+            if pause():
+                return False
+            self._several_epochs(rng, progress.number)
+        if self._failure is not None and not self._finished:
+            raise self._failure
+        sums, self.train_step.optimizer.current_lr = self._finished.pop()
+        progress.batch = len(self.batches)
+        _write(sums, progress)
+        return True
+
+    def _one_epoch(
+        self,
+        rng: np.random.Generator,
+        progress: EpochProgress,
+        metric: Metric | None,
+        pause: Callable[[], bool],
+        until_pause: Callable[[], int],
+    ) -> bool:
         own = metric is None or metric == self.train_step.loss.metric
         order, bounds = self.batches.order(rng), self.batches.bounds
         while progress.batch < len(self.batches):
             if pause():
                 return False
-            start, n = progress.batch, 1
+            start, n, p = progress.batch, 1, progress
             if own and self.data is not None:
-                most = DRAWS // max(1, self.step.drawn)
-                n = max(1, int(min(SECONDS / self._seconds, most, until_pause())))
-            sums = self._train(order, bounds[start : start + n + 1], progress)
-            if metric is None:
-                continue
-            if own:
-                progress.metric = float(sums[METRIC])
-            else:
-                y = self.batches.y[order[bounds[start] : bounds[start + 1]]]
-                progress.metric += float(metric(self.step.logits(len(y)), y)) * len(y)
+                n = min(self._batches_in_a_call(), until_pause())
+            part = bounds[start : start + n + 1]
+            sums = np.array([[p.loss, p.weight, p.metric, p.rows, 0.0]])
+            done = self._run(order, part, sums)
+            other = progress.metric
+            _write(sums[0], progress)
+            progress.batch += done
+            if done < len(part) - 1:
+                raise self._failed(order, part[done:], sums[0], progress.number, progress.batch)
+            if metric is not None and not own:
+                y = self.batches.y[order[part[0] : part[1]]]
+                progress.metric = other + float(metric(self.step.logits(len(y)), y)) * len(y)
         return True
 
-    def _train(self, order: Array, bounds: Array, progress: EpochProgress) -> Array:
-        """Train on some batches; return the sums of the epoch."""
-        p, data = progress, self.data
+    def _several_epochs(self, rng: np.random.Generator, number: int) -> None:
+        """Train as many epochs as one call may take."""
+        batches, optimizer, n = self.batches, self.train_step.optimizer, len(self.batches)
+        count = max(1, min(self._ahead, self._batches_in_a_call() // n))
+        self._ahead -= count
+        order = np.concatenate([batches.order(rng) for _ in range(1 if batches.full else count)])
+        starts = np.arange(count)[:, None] * batches.m + batches.bounds[:-1]
+        bounds, sums = np.append(starts, count * batches.m), np.zeros((count, 5))
+        first = optimizer.t
+        epochs, batch = divmod(self._run(order, bounds, sums), n)
+        rates = [optimizer.lr_at(first + (i + 1) * n - 1) for i in range(epochs)]
+        self._finished = list(zip(sums, rates, strict=False))[::-1]
+        if epochs < count:
+            rows = order if batches.full else order[epochs * batches.m :]
+            part = batches.bounds[batch:]
+            self._failure = self._failed(rows, part, sums[epochs], number + epochs, batch)
+
+    def _batches_in_a_call(self) -> int:
+        most = DRAWS // (self.batches.batch_size * max(1, self.step.program.drawn))
+        return max(1, int(min(SECONDS / self._seconds, most)))
+
+    def _run(self, order: Array, bounds: Array, sums: Array) -> int:
+        """Train on batches; return how many succeeded."""
+        data = self.data
         if data is None:
-            data = self.step.data(*self.batches.batch(order[bounds[0] : bounds[1]]))
+            self._batch = data = self.step.data(*self.batches.batch(order[bounds[0] : bounds[1]]))
             order, bounds = np.arange(len(data.X)), np.array([0, len(data.X)])
-        sums = np.array([p.loss, p.weight, p.metric, p.rows, 0.0])
         began = time.perf_counter()
         done = self.step.run(self.train_step.optimizer, data, order, bounds, sums)
         if self.batches.full:
             self.step.keep_batch()
         self._seconds = (time.perf_counter() - began) / (len(bounds) - 1) + 1e-9
-        p.loss, p.weight, p.rows = float(sums[LOSS]), float(sums[WEIGHT]), int(sums[ROWS])
-        p.batch += done
-        if done < len(bounds) - 1:
-            p.batch += 1
-            X, value = data.X[order[bounds[done] : bounds[done + 1]]], float(sums[VALUE])
-            X = X.reshape(len(X), *self.train_step.net.in_shape)
-            raise TrainingError(describe_failure(self.train_step, X, value, p.number, p.batch))
-        return sums
+        return done
+
+    def _failed(
+        self, order: Array, bounds: Array, sums: Array, number: int, batch: int
+    ) -> TrainingError:
+        """Return the error of the batch between the first two bounds, after so many batches."""
+        rows = order[bounds[0] : bounds[1]]
+        X = self._batch.X if self.data is None else self.data.X[rows]
+        X, value = X.reshape(len(X), *self.train_step.net.in_shape), float(sums[VALUE])
+        return TrainingError(describe_failure(self.train_step, X, value, number, batch + 1))
+
+
+def _write(sums: Array, progress: EpochProgress) -> None:
+    """Copy the sums of an epoch."""
+    progress.loss, progress.weight = float(sums[LOSS]), float(sums[WEIGHT])
+    progress.metric, progress.rows = float(sums[METRIC]), int(sums[ROWS])
 
 
 def epoch_trainer(
@@ -91,8 +147,13 @@ def epoch_trainer(
     batches: Batches,
     epochs: int,
     checkpoints: CheckpointStore | None = None,
+    metric: Metric | None = None,
+    ahead: bool = False,
 ) -> tuple[str, EpochTrainer]:
-    """Choose the engine, a checkpoint's if it may; return it and the function for one epoch."""
+    """Choose the engine, a checkpoint's if it may; return it and the function for one epoch.
+
+    With ``ahead``, nothing depends on the network between epochs: several may run in one call.
+    """
     if engine == "auto" and checkpoints is not None and checkpoints.checkpoint is not None:
         engine = checkpoints.checkpoint.metadata["engine"]
     t = train_step
@@ -101,4 +162,5 @@ def epoch_trainer(
     step = compiled_step(engine, parts, batches.y, batches.weight is not None, m, steps)
     if step is None:
         return "numpy", partial(train_epoch, train_step, batches)
-    return "compiled", CompiledEpochs(step, train_step, batches).epoch
+    ahead &= checkpoints is None and (metric is None or metric == t.loss.metric)
+    return "compiled", CompiledEpochs(step, train_step, batches, epochs if ahead else 0).epoch

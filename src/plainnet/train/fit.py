@@ -209,7 +209,10 @@ def fit(
         row_space=None if space is None else space.m,
     )
     engine = engine if space is None else "numpy"
-    history.engine, train = epoch_trainer(engine, train_step, batches, epochs, checkpoints)
+    ahead = not callbacks and held_out is None and rng is not net.rng
+    history.engine, train = epoch_trainer(
+        engine, train_step, batches, epochs, checkpoints, metric, ahead
+    )
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)

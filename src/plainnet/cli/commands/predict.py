@@ -139,7 +139,8 @@ def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Pred
         A = trained.loss.predictions(trained.predict_logits(path, notes))
         return Predictions(trained.target, "row", [str(i) for i in range(1, len(A) + 1)], A)
     with reading(errors()) as progress:
-        X, kept, skipped = read_files(image_files(path), trained.schema.size, strict, progress)
+        size, channels = trained.schema.size, trained.schema.channels
+        X, kept, skipped = read_files(image_files(path), size, strict, progress, channels)
     inside = path.is_dir()
     notes += left_out(skipped, path if inside else path.parent)
     names = [printable(file.relative_to(path) if inside else file) for file in kept]

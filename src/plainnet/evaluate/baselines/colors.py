@@ -19,7 +19,8 @@ def color_statistics(X: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return mean and standard deviation of each channel, and the mean of max - min over them."""
     statistics, pixels = np.empty((len(X), 7), np.float32), X.shape[1] * X.shape[2]
     for start in range(0, len(X), _BLOCK):
-        channels = np.moveaxis(X[start : start + _BLOCK], 3, 0).reshape(3, -1, pixels)
+        channels = np.moveaxis(X[start : start + _BLOCK], 3, 0).reshape(X.shape[3], -1, pixels)
+        channels = np.broadcast_to(channels, (3, *channels.shape[1:]))  # gray as equal colors
         rows = statistics[start : start + _BLOCK]
         for i, channel in enumerate(channels):
             values = channel.astype(np.float32)

@@ -246,11 +246,19 @@ function exifStart(view) {
   throw new RangeError("no EXIF");
 }
 
+// The brightness of each pixel, as Pillow computes it.
+function gray(data) {
+  const level = (i) => (19595 * data[i] + 38470 * data[i + 1] + 7471 * data[i + 2] + 32768) >> 16;
+  return Array.from({ length: data.length / 3 }, (_, pixel) => level(3 * pixel));
+}
+
 // The standardized pixels, rounded to float32 as in the model.
 function standardized(square) {
   const f = Math.fround;
-  const scale = MODEL.picture.std.map((std) => f(1 / f(std)));
-  return Array.from(square.data, (level, i) => f(f(level - f(MODEL.picture.mean[i % 3])) * scale[i % 3]));
+  const { mean, std } = MODEL.picture;
+  const scale = std.map((one) => f(1 / f(one)));
+  const n = mean.length;
+  return Array.from(n === 3 ? square.data : gray(square.data), (level, i) => f(f(level - f(mean[i % n])) * scale[i % n]));
 }
 
 // --- choosing a picture -----------------------------------------------------------------------------
