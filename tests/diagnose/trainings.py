@@ -196,7 +196,9 @@ def surveyed(n, seed, config):
 
 @cache
 def pictures(n, size, seed):
-    return pandas_and_bears(n, size, seed)
+    """Draw pictures that a flat network can tell apart: those of pandas are darker."""
+    X, y, classes = pandas_and_bears(n, size, seed)
+    return (X // np.where(y, 2, 1)[:, None, None, None]).astype(np.uint8), y, classes
 
 
 def pictured(n, size, seed, config):
