@@ -41,7 +41,7 @@ class CompiledStep:
         self.work[program.weights : program.weights + program.m] = 1
         self.decaying = self.net.params.decaying().astype(self.net.dtype)
         self._first = 0  # instruction of a step
-        # by number of rows: before which instruction, a call, and the instruction to go on with
+        # by number of rows: before which instruction, a call, and the instruction after it
         self._calls: dict[int, list[tuple[int, Callable[[], object], int]]] = {}
         patches = np.empty((PARTS, program.patches), self.net.dtype)
         self._patches = list(patches)
