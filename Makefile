@@ -110,7 +110,7 @@ HAS_WHEELS = import sys; sys.exit(sys.version_info >= (3, 14))
 	@! "$(PYTHON)" -c '$(HAS_WHEELS)' || { "$(PYTHON)" -m venv .venv-sklearn16 && \
 	grep -vE '^(scikit-learn|scipy)=' $(LOCK) > .venv-sklearn16/constraints.txt && \
 	.venv-sklearn16/$(INSTALL) -c .venv-sklearn16/constraints.txt \
-	scikit-learn==1.6.1 scipy==1.15.3 pandas pytest pytest-xdist hypothesis --editable .; }
+	scikit-learn==1.6.1 scipy==1.15.3 pandas pyarrow pytest pytest-xdist hypothesis --editable .; }
 	@touch $@
 
 # The newest versions for the oldest Python, without labels such as +cpu that only some builds have.
