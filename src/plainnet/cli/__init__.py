@@ -31,8 +31,9 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     pressed: list[int] = []
-    # Arrow's own pool reserves a gigabyte of addresses, which a limit on memory may not leave
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if sys.platform == "linux":
+        # Arrow's usual pool reserves a gigabyte of addresses, which a limit on memory may not leave
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
     def interrupt(*_: object) -> "NoReturn":
         pressed.append(1)
