@@ -14,6 +14,7 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.validation import check_range
 from plainnet.storage.json_reader import shortened
 
+FULL = "full"  # the batch size of all rows, which is None in Python
 _MAX_INT = 2**53  # smaller integers are exact in JSON and in float64
 
 
@@ -111,6 +112,18 @@ def default_text(field: Field[Any]) -> str:
     if isinstance(default, tuple):
         return " ".join(map(str, default))
     return "" if default in (None, MISSING) or isinstance(default, bool) else str(default)
+
+
+def flags(name: str, value: Any) -> list[list[str]]:
+    """Return an option as words of the command line, a list for each time that it is given."""
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, Mapping):
+        return [[flag, f"{key}={item}"] for key, item in value.items()]
+    if isinstance(value, tuple):
+        return [[flag, *map(str, value)]]
+    if isinstance(value, bool):
+        return [[flag if value else f"--no-{flag[2:]}"]]
+    return [[flag, FULL if value is None else str(value)]]
 
 
 def described(options: Iterable[Field[Any]]) -> str:
