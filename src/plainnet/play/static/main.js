@@ -23,11 +23,29 @@ const map = makeMap(clickMap);
 const network = makeNetwork((layer, unit) => inspect({ layer, unit }));
 const curves = makeCurves(keepCurve);
 const controls = makeControls((values) => act("change", values), (values) => act("view", values));
-const inspector = makeInspector({ close: closeInspector, choose: inspect, follow, next: nextStage });
+const inspector = makeInspector({ close: closeInspector, follow, next: nextStage });
 const timeline = makeTimeline({
   toggle: () => (page.playing ? pause() : play()), byLayer: nextStage, seek, restart: () => act("restart"),
   advance: (body) => { pause(); advance(body); }, speed: (value) => { page.speed = value; },
 });
+
+// --- the next thing to try ---
+
+const HINTS = [
+  ["rewind", "A real network is learning. Pause it, and drag the slider at the bottom back to any step."],
+  ["inspect", "Click a unit of the network: the formula, its gradients and the change to come, in numbers."],
+  ["stage", "Step layer: follow one row forward through the layers, to the loss, and back."],
+  ["change", "How few units still learn this? Remove some; Undo brings them back."],
+  ["keep", "Keep the loss curve, change the learning rate, and compare both from the same seed."],
+  ["data", "Drop a CSV file of your own on the page, or draw points by hand."],
+];
+const tried = new Set();
+
+function hint(name) {
+  tried.add(name);
+  const next = HINTS.find(([key]) => !tried.has(key));
+  byId("hint").textContent = next ? next[1] : "The address of this page holds every step: keep it, or send it on.";
+}
 
 // --- requests ---
 
@@ -71,7 +89,10 @@ async function present(state) {
   settle();
 }
 
-const act = (action, values = {}) => guarded(async () => present((await call(action, values)).state));
+function act(action, values = {}) {
+  hint("data" in values ? "data" : action);
+  return guarded(async () => present((await call(action, values)).state));
+}
 
 async function advance(body) {
   page.stage = null;
@@ -82,6 +103,7 @@ async function advance(body) {
 // Only the newest wish of the slider is sent.
 async function seek(step) {
   pause();
+  hint("rewind");
   const busy = page.waiting !== null;
   page.waiting = step;
   if (busy) return;
@@ -184,6 +206,7 @@ function pause() {
 // --- one unit, one row, one stage ---
 
 async function inspect(selected, stage = page.stage) {
+  hint(stage ? "stage" : "inspect");
   page.selected = selected;
   const step = await guarded(() => call("step", selected));
   if (!step || page.selected !== selected) return;
@@ -231,6 +254,7 @@ function chooseCell(cell) {
 }
 
 function keepCurve() {
+  hint("keep");
   const { settings } = page.state;
   page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size ?? "all"}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
   const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
@@ -250,6 +274,7 @@ function clickMap(u, v) {
 async function takeFile(file) {
   if (!file) return;
   pause();
+  hint("data");
   await guarded(async () => present((await upload(file)).state));
 }
 
@@ -289,7 +314,8 @@ document.addEventListener("keydown", (event) => {
 addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
 onSchemeChange(draw);
 
+hint();
 guarded(() => start(linkInAddress)).then(() => {
   if (page.state && !linkInAddress && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 });
-window.page = page;
+window.page = page; // for the console
