@@ -17,6 +17,7 @@ const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { millisec
 const page = {
   state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null,
+  changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
 };
 
 const map = makeMap(clickMap);
@@ -75,28 +76,43 @@ async function start(link) {
 }
 
 async function present(state) {
+  const frame = await frameOf("advance", { known: 0 });
   page.state = state;
   page.curve = [];
-  page.chosen = null;
+  page.chosen = page.stage = null;
   if (page.selected && (page.selected.layer >= state.layers.length || page.selected.unit >= state.layers[page.selected.layer].n_out)) closeInspector();
   controls.show(state, page.choices);
   network.build(state);
   map.describe(state);
   byId("undo").disabled = !state.undo;
   byId("redo").disabled = !state.redo;
-  page.stage = null;
-  take(await frameOf("advance", { known: 0 }));
+  take(frame);
   settle();
+}
+
+// A change of the settings; what was asked before it and is answered after it is not shown.
+async function changed(work) {
+  page.changes += 1;
+  page.changing += 1;
+  await guarded(async () => present((await work()).state));
+  page.changing -= 1;
 }
 
 function act(action, values = {}) {
   hint("data" in values ? "data" : action);
-  return guarded(async () => present((await call(action, values)).state));
+  return changed(() => call(action, values));
+}
+
+async function request(action, body) {
+  const { changes } = page;
+  const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length }));
+  if (frame && changes === page.changes) take(frame);
+  return frame;
 }
 
 async function advance(body) {
   page.stage = null;
-  await guarded(async () => take(await frameOf("advance", { ...body, known: page.curve.length })));
+  await request("advance", body);
   settle();
 }
 
@@ -109,7 +125,7 @@ async function seek(step) {
   if (busy) return;
   while (page.waiting !== null) {
     const wanted = page.waiting;
-    await guarded(async () => take(await frameOf("seek", { step: wanted, known: page.curve.length })));
+    await request("seek", { step: wanted });
     if (page.waiting === wanted) page.waiting = null;
   }
   settle();
@@ -182,10 +198,7 @@ async function play() {
   page.stage = null;
   let told = performance.now();
   while (page.playing) {
-    const body = { ...SPEEDS[page.speed], known: page.curve.length };
-    const frame = await guarded(() => frameOf("advance", body));
-    if (!frame) return;
-    take(frame);
+    if (!page.changing && !(await request("advance", SPEEDS[page.speed]))) return;
     if (performance.now() - told > 2500) {
       told = performance.now();
       announce();
@@ -208,8 +221,9 @@ function pause() {
 async function inspect(selected, stage = page.stage) {
   hint(stage ? "stage" : "inspect");
   page.selected = selected;
+  const { changes } = page;
   const step = await guarded(() => call("step", selected));
-  if (!step || page.selected !== selected) return;
+  if (!step || page.selected !== selected || changes !== page.changes) return;
   page.step = step;
   page.stage = stage;
   page.sample = Math.min(page.sample, step.X.length - 1);
@@ -275,7 +289,7 @@ async function takeFile(file) {
   if (!file) return;
   pause();
   hint("data");
-  await guarded(async () => present((await upload(file)).state));
+  await changed(() => upload(file));
 }
 
 async function save(kind) {
