@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.data.dataset import Dataset
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.nn.parameters import Array
 from plainnet.play.datasets import Plane, load, plane
 from plainnet.play.phase import Phase
@@ -135,8 +136,11 @@ class Session:
 
     @property
     def plane(self) -> Plane:
-        """The plane of the maps."""
-        return plane(self.phase.data.train.X, self._axes, self._fixed)
+        """The plane of the maps; at first of two columns of numbers, where there are."""
+        data = self.phase.data
+        numbers = [s.start for s in feature_spans(data.schema) if s.kind == "number"]
+        axes = (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 1)
+        return plane(data.train.X, self._axes or axes, self._fixed)
 
     def curve(self) -> list[tuple[int, float, float]]:
         """Return step, training and validation loss at the start and after each epoch."""
@@ -272,7 +276,7 @@ class Session:
         n = self.phase.data.train.X.shape[1]
         if not all(0 <= a < n for a in (*axes, *fixed)):
             raise PlainnetError(f"there are features 0 to {n - 1}, got {list(axes)}")
-        values = plane(self.phase.data.train.X).fixed
+        values = self.plane.fixed
         for feature, value in fixed.items():
             values[feature] = value
         self._axes, self._fixed = axes, values
