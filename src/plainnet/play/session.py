@@ -5,6 +5,7 @@ import json
 import threading
 import time
 import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.data.dataset import Dataset
@@ -231,7 +232,7 @@ class Session:
             )
         self._show(self.history._replace(step=step))
 
-    def change(self, values: dict[str, object]) -> None:
+    def change(self, values: Mapping[str, object]) -> None:
         """Change settings at the shown step; the network starts anew where it must."""
         settings = self.settings.changed(values)
         if settings == self.settings:
