@@ -237,7 +237,7 @@ def test_page_fits_and_every_control_has_a_name(visit, width, dark):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     nodes = tab.accessibility_tree()
     roles = {role for role, _ in nodes}
-    assert {"main", "heading", "status", "slider", "banner", "table"} <= roles
+    assert {"main", "heading", "status", "slider", "banner", "contentinfo", "table"} <= roles
     controls = {"button", "slider", "combobox", "spinbutton", "image", "group", "region"}
     assert not [(role, name) for role, name in nodes if role in controls - {"group"} and not name]
 
