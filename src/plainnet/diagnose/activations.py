@@ -9,7 +9,7 @@ import numpy as np
 
 from plainnet.nn.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from plainnet.nn.convolution import Conv2D
-from plainnet.nn.layers import Dense, Dropout, Layer
+from plainnet.nn.layers import Dense, DropoutLayer, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
@@ -75,7 +75,7 @@ def measure(
 def outputs(net: Sequential, X: Array, train: bool) -> Iterator[tuple[Layer, Array]]:
     """Yield each layer and its output, without dropout."""
     for layer in net.layers:
-        X = layer.forward(X, train and not isinstance(layer, Dropout))
+        X = layer.forward(X, train and not isinstance(layer, DropoutLayer))
         yield layer, X
 
 

@@ -15,7 +15,7 @@ from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.per_example import NamedExamples, drop_extremes
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model
-from plainnet.nn.layers import Dropout
+from plainnet.nn.layers import DropoutLayer
 from plainnet.nn.network import Sequential
 from plainnet.storage.json_reader import JsonReader
 from plainnet.tabular import settled
@@ -81,7 +81,7 @@ def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> Tr
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
-    drops = [layer.rate for layer in model.net.layers if isinstance(layer, Dropout)]
+    drops = [layer.rate for layer in model.net.layers if isinstance(layer, DropoutLayer)]
     return TrainingSnapshot(
         model.net,
         model.loss,

@@ -9,7 +9,7 @@ from plainnet.engine import instructions as op
 from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import MaxPool2D
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
+from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
     Huber,
@@ -147,14 +147,14 @@ class Program:
             elif self.channels and isinstance(layer, PICTURE_LAYERS):
                 self._picture(layer, x, y)
             elif isinstance(layer, Flatten | act.Identity) or (
-                isinstance(layer, Dropout) and not layer.rate
+                isinstance(layer, DropoutLayer) and not layer.rate
             ):
                 continue
             elif kind in IN_PLACE or kind in OF_INPUT:
                 constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
                 self._emit((IN_PLACE | OF_INPUT)[kind], n, x=x, y=y, c=constants)
-            elif isinstance(layer, Dropout):
-                mask = self._memory(n * self.m)
+            elif isinstance(layer, DropoutLayer):
+                mask, drawn = self._memory(n * self.m), math.prod(layer.mask_shape)
                 self._emit(
                     op.DROPOUT,
                     n,
@@ -163,9 +163,9 @@ class Program:
                     p=mask,
                     q=self.channels or 1,
                     s=self.drawn,
-                    c=(layer.rate,),
+                    c=(layer.rate, drawn),
                 )
-                self.drawn += n
+                self.drawn += drawn
             elif isinstance(layer, BatchNorm):
                 p, q = self._offset(layer, "gamma"), self._offset(layer, "running_mean")
                 scratch, c = self._memory(3 * n_norm), (layer.eps, layer.momentum)
@@ -279,7 +279,7 @@ class Program:
 
 def _picture_channels(net: Sequential) -> int:
     """Return the channels of the input if a layer takes pictures as such, else 0."""
-    first = (x for x in net.layers if not isinstance(x, act.Identity | Dropout))
+    first = (x for x in net.layers if not isinstance(x, act.Identity | DropoutLayer))
     flat = isinstance(next(first, None), Flatten) or len(net.in_shape) != 3
     return 0 if flat else net.in_shape[2]
 

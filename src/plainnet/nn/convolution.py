@@ -1,4 +1,4 @@
-"""Layers for pictures (NHWC): Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D."""
+"""Layers for pictures (NHWC): Conv2D, pooling, SpatialDropout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.layers import LAYERS, Layer, Shape
+from plainnet.nn.layers import LAYERS, DropoutLayer, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
@@ -345,6 +345,40 @@ class GlobalAveragePool2D(Layer):
         dX = np.zeros_like(dY, shape=(len(dY), *self.in_shape))
         dX += dY[:, None, None] / (height * width)
         return dX
+
+
+@register(LAYERS)
+@final
+class SpatialDropout(DropoutLayer):
+    """While training, set each channel of a picture to zero with probability ``rate``.
+
+    The rest is scaled up as by `Dropout`. Neighboring pixels are alike, so a single one that is
+    missing is easily guessed; a whole channel is not (Tompson et al., 2015).
+
+    Parameters
+    ----------
+    rate : float, default 0.5
+        In [0, 1).
+
+    Raises
+    ------
+    PlainnetError
+        If rate is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([SpatialDropout(0.5)], n_in=(1, 2, 4), seed=1)
+    >>> net.forward(np.ones((1, 1, 2, 4)), train=True)
+    array([[[[2., 2., 0., 2.],
+             [2., 2., 0., 2.]]]], dtype=float32)
+    """
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged; the input must be a picture, each channel has one mask."""
+        require_picture(self, in_shape)
+        self.mask_shape = (1, 1, in_shape[2])
+        return in_shape
 
 
 def shifted(
