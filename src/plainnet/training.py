@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
+from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer
 from plainnet.config import TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -63,7 +63,7 @@ def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = Non
     from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
 
-    config = resolved(config, images=are_pictures(data))
+    config = config.resolved(images=are_pictures(data))
     check(config)
     if isinstance(data, Dataset):
         return data
@@ -82,7 +82,7 @@ def load_folds(
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
     from plainnet.data.splits import fold
 
-    config = resolved(config, images=are_pictures(data))
+    config = config.resolved(images=are_pictures(data))
     check(config)
     source = _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)

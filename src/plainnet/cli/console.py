@@ -11,7 +11,6 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from plainnet.build import resolved
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
@@ -153,7 +152,7 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
     def options(*names: str) -> list[str]:
         return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
 
-    config = resolved(config, images=pictures)
+    config = config.resolved(images=pictures)
     size, unit = config.batch_size, "pictures" if pictures else "rows"
     rows = f"all {m:,} {unit} at once"
     if size is not None and size < m:

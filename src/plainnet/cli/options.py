@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.build import resolved
 from plainnet.config import OPTIONS, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
@@ -112,7 +111,7 @@ def command_arguments(
     defaults = [TrainConfig()]
     if config.network != "auto":
         own = replace(TrainConfig(), network=config.network)
-        defaults.append(resolved(own, images=images or config.network == "convnet"))
+        defaults.append(own.resolved(images=images or config.network == "convnet"))
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         usual = value in [getattr(default, name) for default in defaults]

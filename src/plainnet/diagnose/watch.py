@@ -72,6 +72,7 @@ class DoctorWatch:
             optimizer=make_optimizer(config, len(data.train.X)),
             recorder=self._recorder,
             l2=config.l2,
+            augment=config.augment,
             failure=failure,
         )
         return examine(snapshot)

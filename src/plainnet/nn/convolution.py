@@ -272,16 +272,8 @@ class AveragePool2D(_Pool):
 
     Parameters
     ----------
-    size : int, default 2
-        The side of the squares.
-    stride : int, optional
-        The distance of neighboring squares; by default their side. Pixels on the right and below
-        that fill no square are left out.
-
-    Raises
-    ------
-    PlainnetError
-        If an option is out of range, or the picture is smaller than a square.
+    size, stride
+        See `MaxPool2D`.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.build import check, resolved
+from plainnet.build import check
 from plainnet.config import TrainConfig
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
@@ -210,7 +210,7 @@ def search(
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
     if config.network == "tabular":
         raise PlainnetError("a search tries options of one network: take network mlp, or train")
-    config = resolved(config, images=data.data.train.X.ndim == 4)
+    config = config.resolved(images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("there is nothing to search: every option is given; leave some out")
