@@ -11,7 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
@@ -146,7 +146,7 @@ def show_network(console: Console, net: Sequential) -> None:
     print_table(console, table, most=len(table.rows))
 
 
-def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
+def training_text(config: Config, m: int, pictures: bool = False) -> str:
     """Describe the options of a training in one line."""
 
     def options(*names: str) -> list[str]:

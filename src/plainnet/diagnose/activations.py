@@ -65,7 +65,7 @@ def measure(
             if isinstance(layer, Activation) and not isinstance(layer, Identity):
                 sums[layer] = sums.get(layer, 0) + _unit_sums(layer, Y)
         Z[start : start + chunk] = Y
-    few = evenly_spaced(len(X), _GRADIENT_ROWS)
+    few = evenly_spaced(len(X), min(_GRADIENT_ROWS, chunk))
     rows = prepare(X[few], transform, copy.dtype)
     gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
     layers = tuple(_layer_statistics(layer, each, len(X)) for layer, each in sums.items())

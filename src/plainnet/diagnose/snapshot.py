@@ -190,11 +190,12 @@ class TrainingSnapshot:
 
     @cached_property
     def relative_change(self) -> float | None:
-        """The distance of the parameters from the initial ones, relative to their norm."""
+        """The distance of the trained parameters from the initial ones, relative to their norm."""
         if self.recorder is None:
             return None
-        initial = self.recorder.initial_theta
-        distance = float(np.linalg.norm(self.net.params.theta - initial))
+        trained = self.net.params.trained
+        initial = self.recorder.initial_theta[: trained.size]
+        distance = float(np.linalg.norm(trained - initial))
         return distance / max(float(np.linalg.norm(initial)), 1e-12)
 
     @cached_property
@@ -256,7 +257,7 @@ class TrainingSnapshot:
         return self._stable_lr(self.initial_net)
 
     def _stable_lr(self, net: Sequential) -> float | None:
-        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size))
+        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size), net.batch_rows)
         with limited_threads(1):
             h = largest_curvature(net, self.loss, *self.sample, transform=self.transform, rows=rows)
         momentum = self.optimizer.momentum if isinstance(self.optimizer, SGD) else 0.0

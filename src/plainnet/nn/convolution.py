@@ -15,9 +15,7 @@ from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
 
-BLOCK = (
-    2**17
-)  # numbers in a block of pictures, kernel rows side by side: half a MB, to stay in cache
+BLOCK = 2**17  # numbers in a block of pictures, kernel rows side by side: half a MB, for the cache
 SHORT = 32  # a kernel row of fewer numbers is short
 PADDINGS = ("same", "valid")
 
@@ -241,9 +239,9 @@ class MaxPool2D(_Pool):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max over i, j of X_ij."""
-        [(_, first), *rest] = shifted(X, self.size, self.stride, self.out_shape)
+        first, *rest = shifted(X, self.size, self.stride, self.out_shape)
         Y = first.copy()
-        for _, X_ij in rest:
+        for X_ij in rest:
             np.maximum(Y, X_ij, out=Y)
         self.X, self.Y = X, Y
         return Y
@@ -252,14 +250,14 @@ class MaxPool2D(_Pool):
         """dX = dY where X_ij is the first maximum, else 0."""
         dX = np.zeros_like(dY, shape=self.X.shape)
         pixels = shifted(dX, self.size, self.stride, self.out_shape)
-        for (_, dX_ij), first in zip(pixels, self.first_maxima(), strict=True):
+        for dX_ij, first in zip(pixels, self.first_maxima(), strict=True):
             dX_ij += dY * first
         return dX
 
     def first_maxima(self) -> Iterator[Array]:
         """Yield for each X_ij where it is the first maximum, after `forward`."""
         unfound = np.ones_like(self.Y, dtype=bool)
-        for _, X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
+        for X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
             first = (X_ij == self.Y) & unfound
             unfound ^= first
             yield first
@@ -291,7 +289,7 @@ class AveragePool2D(_Pool):
     def forward(self, X: Array, train: bool) -> Array:
         """Y = mean over i, j of X_ij."""
         Y = np.zeros_like(X, shape=(len(X), *self.out_shape))
-        for _, X_ij in shifted(X, self.size, self.stride, self.out_shape):
+        for X_ij in shifted(X, self.size, self.stride, self.out_shape):
             Y += X_ij
         Y /= self.size**2
         return Y
@@ -300,7 +298,7 @@ class AveragePool2D(_Pool):
         """dX = sum over i, j of dY / size^2, shifted back by (i, j)."""
         dX = np.zeros_like(dY, shape=(len(dY), *self.in_shape))
         share = dY / self.size**2
-        for _, dX_ij in shifted(dX, self.size, self.stride, self.out_shape):
+        for dX_ij in shifted(dX, self.size, self.stride, self.out_shape):
             dX_ij += share
         return dX
 
@@ -373,14 +371,12 @@ class SpatialDropout(DropoutLayer):
         return in_shape
 
 
-def shifted(
-    X: Array, size: int, stride: int, out_shape: Shape
-) -> Iterator[tuple[tuple[int, int], Array]]:
-    """Yield (i, j) and X_ij, a view of pixel (i, j) of every square."""
+def shifted(X: Array, size: int, stride: int, out_shape: Shape) -> Iterator[Array]:
+    """Yield X_ij, a view of pixel (i, j) of every square, row by row."""
     down, across = ((n - 1) * stride + 1 for n in out_shape[:2])
     for i in range(size):
         for j in range(size):
-            yield (i, j), X[:, i : i + down : stride, j : j + across : stride]
+            yield X[:, i : i + down : stride, j : j + across : stride]
 
 
 def require_picture(layer: Layer, in_shape: Shape) -> None:

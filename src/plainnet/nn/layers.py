@@ -301,10 +301,8 @@ class DropoutLayer(Layer):
         self.mask: Array | None = None
         if not train or self.rate == 0:
             return X
-        draws = self.rng.random((len(X), *self.mask_shape), dtype=self.dtype)
-        kept = np.asarray(draws, like=X) >= self.rate
-        mask = np.multiply(kept, 1 / (1 - self.rate), dtype=X.dtype)
-        self.mask = mask
+        draws = np.asarray(self.rng.random((len(X), *self.mask_shape), dtype=self.dtype), like=X)
+        self.mask = mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), dtype=X.dtype)
         return X * mask
 
     @final

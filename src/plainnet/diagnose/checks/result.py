@@ -24,6 +24,7 @@ _TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
 UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _STRONG_L2 = 0.1
+_STRONG_DROPOUT = 0.8
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -74,6 +75,8 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
     if snapshot.l2 >= _STRONG_L2:
         cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
         yield cause, f"--l2 {snapshot.l2 / 1000:g}"
+    if snapshot.dropout >= _STRONG_DROPOUT:
+        yield f"Dropout of {snapshot.dropout:g} hides nearly everything.", "--dropout 0.2"
     for layer in snapshot.statistics.layers:
         if layer.saturated >= SATURATED:
             yield (
