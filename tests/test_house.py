@@ -26,7 +26,7 @@ ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "build"),
     *("metrics", "evaluate", "explain", "tabular", "training", "report", "diagnose", "search"),
-    *("estimators", "export"),
+    *("estimators", "export", "play"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
 NN += " embeddings losses network ensemble convolutional_network gradcheck"
@@ -72,6 +72,8 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "optuna",
+    "starlette",
+    "uvicorn",
 }
 ML_LIBRARIES = {
     "sklearn",
