@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
@@ -196,8 +196,9 @@ class Config(ABC):
     )
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            object.__setattr__(self, name, checked("TrainConfig", OPTIONS[name], value))
+        for each in fields(self):
+            value = checked("TrainConfig", each, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
 
     @property
     def learning_rate(self) -> float:
@@ -306,28 +307,33 @@ class TrainConfig(Config):
         return ResolvedConfig(**(defaults | given))
 
 
+OPTIONS = {each.name: each for each in fields(TrainConfig)}
+TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
+    "{attributes}", described(OPTIONS.values())
+)
+
+
+def _known(name: str) -> Any:
+    """Declare an option of `TrainConfig` again, with a type without None."""
+    return field(metadata=OPTIONS[name].metadata)
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class ResolvedConfig(Config):
     """The options of a training whose network and data are known."""
 
-    size: int
-    dropout: float
-    label_smoothing: float
-    augment: tuple[str, ...]
-    schedule: str
-    epochs: int
-    patience: int
+    size: int = _known("size")
+    dropout: float = _known("dropout")
+    label_smoothing: float = _known("label_smoothing")
+    augment: tuple[str, ...] = _known("augment")
+    schedule: str = _known("schedule")
+    epochs: int = _known("epochs")
+    patience: int = _known("patience")
 
     def resolved(self, *, images: bool) -> "ResolvedConfig":
         """Return the options unchanged."""
         return self
-
-
-OPTIONS = {field.name: field for field in fields(TrainConfig)}
-TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
-    "{attributes}", described(OPTIONS.values())
-)
 
 
 def privacy_of(config: Config) -> "Privacy":

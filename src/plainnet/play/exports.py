@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from pprint import pformat
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
 from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SURFACES, Settings
@@ -79,7 +79,7 @@ def training_script(session: Session) -> bytes:
     return text.encode()
 
 
-def _differences(before: TrainConfig, now: TrainConfig) -> dict[str, object]:
+def _differences(before: Config, now: Config) -> dict[str, object]:
     names = ("network", "test_fraction", *OFFERED)
     pairs = {name: (getattr(before, name), getattr(now, name)) for name in names}
     return {name: new for name, (old, new) in pairs.items() if new != old}
