@@ -10,6 +10,7 @@ from plainnet.engine import instructions as op
 from plainnet.engine import kernels as layer
 from plainnet.engine import loss_kernels as loss
 from plainnet.engine import update_kernels as update
+from plainnet.engine.blas import product
 from plainnet.engine.elementary import exact
 
 # The sums of an epoch, and the last batch's loss
@@ -65,6 +66,31 @@ def activate(kind, c, n, x, y, work):  # noqa: C901
 
 
 @exact
+def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
+    """Run the forward or backward pass of a dense layer."""
+    by_rows = how == op.BLAS_ROWS
+    X = block(work, x, m, n) if by_rows else block(work, x, n, m)
+    W, Z = block(theta, p, k, n), block(work, y, k, m)
+    if kind == op.DENSE_INPUT:
+        if how:
+            product(gemm, W, True, Z, False, X)
+        else:
+            layer.dense_input(W, Z, X)
+    elif kind == op.DENSE:
+        if how:
+            product(gemm, W, False, X, by_rows, Z)
+            layer.add_bias(theta[q : q + k], Z)
+        else:
+            layer.dense(W, theta[q : q + k], X, Z)
+    else:
+        layer.row_sums(Z, grad[q : q + k])
+        if how:
+            product(gemm, Z, False, X, not by_rows, block(grad, p, k, n))
+        else:
+            layer.dense_gradient(Z, X, block(grad, p, k, n))
+
+
+@exact
 def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
     """Run a part of the optimizer's step number t."""
     if kind == op.PENALTY:
@@ -115,6 +141,7 @@ def _make(version):  # noqa: C901
     """Return `interpret`; the version of the kernels becomes a part of Numba's cache key."""
 
     def interpret(  # noqa: C901
+        gemm,
         program,
         constants,
         first,
@@ -137,8 +164,9 @@ def _make(version):  # noqa: C901
         X, targets, weights = data
         theta, grad, decaying, slot1, slot2 = vectors
         for step in range(len(bounds) - 1):
-            rows = order[bounds[step] : bounds[step + 1]]
             m = bounds[step + 1] - bounds[step]
+            start = bounds[step] % len(order)  # full batches have the same order again
+            rows = order[start : start + m]
             epoch = sums[step // per_epoch]
             for i in range(first, last):
                 kind, n, k, x, y, p, q, s = program[i]
@@ -148,21 +176,23 @@ def _make(version):  # noqa: C901
                     layer.gather(source, rows, block(work, y, n, m), k)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
-                elif kind == op.DENSE:
-                    W, b = block(theta, p, k, n), theta[q : q + k]
-                    layer.dense(W, b, block(work, x, n, m), block(work, y, k, m))
-                elif kind == -op.DENSE:
-                    layer.dense_gradient(
-                        block(work, y, k, m), block(work, x, n, m), block(grad, p, k, n)
-                    )
-                elif kind == op.DENSE_INPUT:
-                    layer.dense_input(
-                        block(theta, p, k, n), block(work, y, k, m), block(work, x, n, m)
-                    )
-                elif kind == op.BIAS:
-                    layer.bias(theta[q : q + k], block(work, y, k, m))
-                elif kind == -op.BIAS:
-                    layer.row_sums(block(work, y, k, m), grad[q : q + k])
+                elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
+                    multiply(kind, gemm, n, k, m, x, y, p, q, s, theta, grad, work)
+                elif kind == op.ROW_DENSE:
+                    F, Z = block(work, x, m, n), block(work, y, k, m)
+                    product(gemm, block(theta, p, n, k), True, F, True, Z)
+                    layer.add_bias(theta[q : q + k], Z)
+                elif kind == -op.ROW_DENSE:
+                    dZ, dA = block(work, y, k, m), block(grad, p, n, k)
+                    layer.row_sums(dZ, grad[q : q + k])
+                    layer.zero(grad[p : p + n * k])
+                    layer.scatter(dZ, rows, dA)
+                elif kind == op.OUTPUT:
+                    layer.scatter(block(work, x, n, m), rows, targets)
+                elif kind == op.NORMALIZE:
+                    gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
+                    running, Y = block(theta, q, 2, n), block(work, y, n, m * k)
+                    layer.normalize(gamma, beta, running, c[0], Y)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, int(c[1])), theta.dtype.type(c[0])
@@ -224,6 +254,6 @@ def _make(version):  # noqa: C901
     return njit(cache=True, nogil=True, error_model="numpy")(interpret)
 
 
-_FILES = ("elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
+_FILES = ("blas", "elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
 _SOURCES = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES]
 interpret = _make(hashlib.sha256(b"".join(_SOURCES)).hexdigest())

@@ -16,7 +16,7 @@ from plainnet.data.splits import split
 from plainnet.data.targets import Task
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
-from plainnet.play.settings import SURFACES, Settings
+from plainnet.play.settings import SPIRAL_TURN, SURFACES, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Plane(NamedTuple):
         """Return n x n rows of features, the upper left corner first."""
         x1 = self.center[0] + self.half * (2 * (np.arange(n) + 0.5) / n - 1)
         x2 = self.center[1] - self.half * (2 * (np.arange(n) + 0.5) / n - 1)
-        X = np.tile(self.fixed, (n * n, 1))
+        X = np.tile(self.fixed.astype(np.float32), (n * n, 1))
         X[:, self.axes[0]], X[:, self.axes[1]] = np.tile(x1, n), np.repeat(x2, n)
         return X
 
@@ -103,7 +103,7 @@ def built_in(settings: Settings) -> pd.DataFrame:
     if name in SURFACES:
         X, y = synthetic.surface(n, name, noise=noise, seed=seed)
     elif name == "spiral":
-        X, y = synthetic.spiral(n, classes=k, noise=noise, seed=seed)
+        X, y = synthetic.spiral(n, k, noise, seed, turn=SPIRAL_TURN)
     elif name == "blobs":
         X, y = synthetic.blobs(n, classes=k, noise=noise, seed=seed)
     elif name == "moons":

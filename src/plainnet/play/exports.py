@@ -8,7 +8,7 @@ from pprint import pformat
 from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
-from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SURFACES, Settings
+from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
 
 _HEAD = '''"""Train the network of this page; it needs plainnet with the extra app."""
 
@@ -105,6 +105,7 @@ def _data(settings: Settings) -> str:
         options = [str(settings.points), *([f'"{name}"'] if name in SURFACES else [])]
         options += [f"classes={settings.classes}"] if name in SEVERAL else []
         options += [f"noise={settings.noise}"] if name in NOISY else []
+        options += [f"turn={SPIRAL_TURN}"] if name == "spiral" else []
         function = "surface" if name in SURFACES else name
         label = "y" if name in SURFACES else "class"
         text = f"X, y = synthetic.{function}({', '.join(options)}, seed={settings.data_seed})\n"

@@ -129,6 +129,11 @@ class Session:
         return self.history.periods[self.history.find()[0]].settings
 
     @property
+    def table(self) -> "Table | None":
+        """The own table, if it is shown."""
+        return self.tables[self.settings.table] if self.settings.data == "table" else None
+
+    @property
     def plane(self) -> Plane:
         """The plane of the maps."""
         return plane(self.phase.data.train.X, self._axes, self._fixed)

@@ -11,6 +11,7 @@ from plainnet.storage.json_reader import shortened
 
 CLASSES = ("spiral", "moons", "circles", "flower", "blobs")
 SURFACES = ("waves", "saddle")
+SPIRAL_TURN = 8.0
 NOISY = ("spiral", "moons", "circles", "blobs", *SURFACES)
 SEVERAL = ("spiral", "blobs", "drawn")  # data sets with any number of classes
 DATA = (*CLASSES, *SURFACES, "introverts", "drawn", "table")
@@ -24,8 +25,7 @@ OFFERED = ("hidden", "activation", "init", "seed", "validation_fraction", *CONTI
 START = TrainConfig(
     network="mlp",
     hidden=(8, 8),
-    activation=("tanh", "tanh"),
-    init="xavier_normal",
+    activation=("relu", "relu"),
     lr=0.02,
     epochs=200,
     batch_size=16,
@@ -43,7 +43,7 @@ class Settings:
 
     data: str = option("Data", "spiral", "", choices=DATA)
     points: int = option("Data", 300, "", low=10, high=MOST_POINTS + 1)
-    noise: float = option("Data", 0.1, "", high=2)
+    noise: float = option("Data", 0.15, "", high=2)
     classes: int = option("Data", 2, "", low=2, high=MOST_CLASSES + 1)
     data_seed: int = option("Data", 0, "", high=2**32)
     drawn: tuple[tuple[float, float, int], ...] = ()  # x1, x2 and class of each point

@@ -208,11 +208,9 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
-    engine = engine if space is None else "numpy"
     ahead = not callbacks and held_out is None and rng is not net.rng
-    history.engine, train = epoch_trainer(
-        engine, train_step, batches, epochs, checkpoints, metric, ahead
-    )
+    trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
+    history.engine = trainer.engine
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)
@@ -231,11 +229,11 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train(rng, state.progress, of_mean, pause, state.until_pause):
+            if not trainer.epoch(rng, state.progress, of_mean, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
-                trained, loss, held_out, metric, transform, members
+                trainer.predict, loss, held_out, metric, transform, members
             )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
@@ -306,7 +304,7 @@ def _check_options(
 
 
 def _evaluate(
-    net: Sequential,
+    predict: Callable[..., Array],
     loss: Loss,
     held_out: tuple[Array, Array] | None,
     metric: Metric | None,
@@ -317,7 +315,7 @@ def _evaluate(
     if held_out is None:
         return None, None, None
     X, y = held_out
-    Z = net.predict_logits(X, transform=transform)
+    Z = predict(X, transform=transform)
     Z = Z if members is None else members.validating(Z)
     value = loss(Z, y)[0]
     losses = np.array([value]) if members is None else members.losses(loss, Z, y)

@@ -1,7 +1,7 @@
 // The output map: the prediction for each place of the plane, with the points of the data.
 
 import { byId, h } from "./dom.js";
-import { classColor, classShare, css, diverging, table } from "./color.js";
+import { classColor, classShare, css, diverging, isDark, table } from "./color.js";
 import { number } from "./format.js";
 
 const SIDE = 100;
@@ -15,7 +15,7 @@ export function pixels(frame, state) {
       Array.from({ length: 256 }, (_, s) => classShare(k, s / 255, state.classes.length)));
     for (let i = 0; i < SIDE * SIDE; i++) image.set([...colors[frame.map[i]][frame.map[i + SIDE * SIDE]], 255], 4 * i);
   } else {
-    const colors = table();
+    const colors = table(0.6);
     for (let i = 0; i < SIDE * SIDE; i++) image.set(colors.subarray(4 * frame.map[i], 4 * frame.map[i] + 4), 4 * i);
   }
   return image;
@@ -44,15 +44,13 @@ export function makeMap(onpoint) {
     const box = canvas.getBoundingClientRect();
     onpoint((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
   });
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d"), points = document.createElement("canvas");
+  let drawn = {};
 
-  function draw(frame, state, ring = null, marked = null) {
-    const size = Math.round(canvas.clientWidth * devicePixelRatio) || 300;
-    if (canvas.width !== size) canvas.width = canvas.height = size;
-    small.getContext("2d").putImageData(new ImageData(pixels(frame, state), SIDE, SIDE), 0, 0);
-    context.imageSmoothingEnabled = true;
-    context.drawImage(small, 0, 0, size, size);
-    const r = Math.max(2.5, size / 110);
+  // The points change with the data only: they are drawn once.
+  function drawPoints(state, size, marked) {
+    points.width = points.height = size;
+    const brush = points.getContext("2d"), r = Math.max(2.5, size / 95);
     const ink = getComputedStyle(document.body).getPropertyValue("--point");
     const [low, high] = state.y_range;
     state.rows.forEach((rows, part) => rows.forEach((row, i) => {
@@ -60,17 +58,28 @@ export function makeMap(onpoint) {
       const k = state.task === "regression" ? 0 : Math.round(y);
       const color = css(state.task === "regression" ? diverging(((y - low) / (high - low)) * 2 - 1) : classColor(k, state.classes.length));
       const [u, v] = place(row, state.plane);
-      shape(context, k, u * size, v * size, r);
-      context.lineWidth = part ? r * 0.75 : r * 0.4;
-      context.fillStyle = part ? ink : color;
-      context.strokeStyle = part ? color : ink;
-      context.globalAlpha = marked && !marked(part, i) ? 0.15 : 1;
-      context.fill();
-      context.stroke();
-      context.globalAlpha = 1;
+      shape(brush, k, u * size, v * size, r);
+      brush.lineWidth = part ? r * 0.7 : r * 0.45;
+      brush.fillStyle = part ? ink : color;
+      brush.strokeStyle = part ? color : ink;
+      brush.globalAlpha = marked && !marked(part, i) ? 0.12 : 1;
+      brush.fill();
+      brush.stroke();
     }));
+  }
+
+  function draw(frame, state, ring = null, marked = null) {
+    const size = Math.round(canvas.clientWidth * devicePixelRatio) || 300;
+    if (canvas.width !== size) canvas.width = canvas.height = size;
+    if (drawn.state !== state || drawn.size !== size || drawn.marked || marked || drawn.scheme !== isDark()) {
+      drawPoints(state, size, marked);
+      drawn = { state, size, marked, scheme: isDark() };
+    }
+    small.getContext("2d").putImageData(new ImageData(pixels(frame, state), SIDE, SIDE), 0, 0);
+    context.drawImage(small, 0, 0, size, size);
+    context.drawImage(points, 0, 0);
     if (ring) {
-      const [u, v] = place(ring, state.plane);
+      const [u, v] = place(ring, state.plane), r = Math.max(2.5, size / 95);
       context.beginPath();
       context.arc(u * size, v * size, 2.6 * r, 0, 2 * Math.PI);
       context.lineWidth = r * 0.7;

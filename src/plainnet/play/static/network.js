@@ -12,11 +12,11 @@ one.width = one.height = SIDE;
 // Where columns and units stand, in a picture of some width.
 export function layout(sizes, width) {
   const most = Math.max(...sizes);
-  const unit = Math.max(12, Math.min(38, Math.floor(420 / (most + 1)) - 6));
-  const gap = Math.max(3, Math.min(12, Math.floor(unit / 3)));
+  const unit = Math.max(12, Math.min(36, Math.floor(420 / (most + 1)) - 6));
+  const gap = Math.max(3, Math.min(8, Math.floor(unit / 3)));
   const height = (most + 1) * (unit + gap) + 26;
-  const step = (width - unit - 76) / Math.max(1, sizes.length - 1);
-  const column = (l) => 34 + unit / 2 + l * step;
+  const step = (width - unit - 100) / Math.max(1, sizes.length - 1);
+  const column = (l) => 36 + unit / 2 + l * step;
   const rows = (n) => Array.from({ length: n }, (_, j) => 22 + unit / 2 + (most - n) * (unit + gap) / 2 + j * (unit + gap));
   return { unit, height, columns: sizes.map((n, l) => ({ x: column(l), y: rows(n) })), biasY: height - unit / 2 - 4 };
 }
