@@ -358,10 +358,10 @@ class SpatialDropout(DropoutLayer):
     Examples
     --------
     >>> from plainnet.nn import Sequential
-    >>> net = Sequential([SpatialDropout(0.5)], n_in=(1, 2, 4), seed=1)
+    >>> net = Sequential([SpatialDropout(0.5)], n_in=(1, 2, 4))
     >>> net.forward(np.ones((1, 1, 2, 4)), train=True)
-    array([[[[2., 2., 0., 2.],
-             [2., 2., 0., 2.]]]], dtype=float32)
+    array([[[[2., 2., 0., 0.],
+             [2., 2., 0., 0.]]]], dtype=float32)
     """
 
     def build(self, in_shape: Shape) -> Shape:
