@@ -104,20 +104,17 @@ def _points(value: object) -> tuple[tuple[float, float, int], ...]:
     """Check points drawn by hand."""
     if not isinstance(value, list | tuple) or len(value) > MOST_POINTS:
         raise PlainnetError(f"drawn points must be a list of at most {MOST_POINTS:,} points")
-    points = []
     for point in value:
-        fits = isinstance(point, list | tuple) and len(point) == 3
-        if not fits or not all(type(n) in (int, float) and abs(n) <= 1e6 for n in point):
+        fits = (
+            isinstance(point, list | tuple)
+            and [type(n) in (int, float) for n in point] == [True] * 3
+        )
+        if not fits or max(map(abs, point)) > 1e6 or point[2] not in range(MOST_CLASSES):
             raise PlainnetError(
-                f"a drawn point must be two numbers and a class, got {shortened(point)}"
+                f"a drawn point must be two numbers and a class from 0 to {MOST_CLASSES - 1}, "
+                f"got {shortened(point)}"
             )
-        x1, x2, label = point
-        if label not in range(MOST_CLASSES):
-            raise PlainnetError(
-                f"the class of a drawn point must be 0 to {MOST_CLASSES - 1}, got {label}"
-            )
-        points.append((float(x1), float(x2), int(label)))
-    return tuple(points)
+    return tuple((float(x1), float(x2), int(k)) for x1, x2, k in value)
 
 
 def choices() -> dict[str, list[str]]:
