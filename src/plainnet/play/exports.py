@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
 from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
@@ -48,7 +48,7 @@ def training_script(session: Session) -> bytes:
     return text.encode()
 
 
-def _differences(before: TrainConfig, now: TrainConfig) -> list[tuple[str, str]]:
+def _differences(before: Config, now: Config) -> list[tuple[str, str]]:
     """Return the options that differ, as Python."""
     names = ("network", "test_fraction", *OFFERED)
     pairs = ((name, getattr(before, name), getattr(now, name)) for name in names)
