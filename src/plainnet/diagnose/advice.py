@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from plainnet.build import check
-from plainnet.config import TrainConfig
+from plainnet.config import Config, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.finding import Finding, advise
 from plainnet.nn.activations import ACTIVATIONS, Identity
 from plainnet.nn.convolution import Conv2D
-from plainnet.nn.layers import Dense, Dropout
+from plainnet.nn.layers import Dense, DropoutLayer
 from plainnet.nn.network import Sequential
 from plainnet.nn.normalization import BatchNorm
 from plainnet.optim.optimizers import OPTIMIZERS, SGD, Optimizer
@@ -19,26 +19,24 @@ _LRS = {"sgd": (1e-4, 1.0)}  # learning rates that may be advised
 _ADAPTIVE_LRS = (1e-4, 0.03)
 
 
-def remedy(
-    config: TrainConfig, *remedies: Mapping[str, Any], otherwise: str = ""
-) -> dict[str, Any]:
+def remedy(config: Config, *remedies: Mapping[str, Any], otherwise: str = "") -> dict[str, Any]:
     """Return the first remedy that changes an option and that the other options permit."""
     for options in remedies:
         changed = {name: value for name, value in options.items() if getattr(config, name) != value}
-        if changed and _permitted(replace(config, **changed)):
+        if changed and _permitted({**vars(config), **changed}):
             return advise(changed, otherwise)
     return advise({}, otherwise)
 
 
-def _permitted(config: TrainConfig) -> bool:
+def _permitted(options: Mapping[str, Any]) -> bool:
     try:
-        check(config)
+        check(TrainConfig(**options))
     except PlainnetError:
         return False
     return True
 
 
-def sane_lr(config: TrainConfig, lr: float) -> float:
+def sane_lr(config: Config, lr: float) -> float:
     """Return a learning rate of one digit, in the range that suits the optimizer."""
     low, high = _LRS.get(config.optimizer, _ADAPTIVE_LRS)
     return float(f"{min(max(lr, low), high * (1 - config.momentum)):.1g}")
@@ -68,7 +66,7 @@ def config_of(net: Sequential, optimizer: Optimizer | None) -> TrainConfig:
     names: dict[type, str] = {kind: name for name, kind in ACTIVATIONS.items()}
     hidden = [one for one in net.layers if type(one) in names and not isinstance(one, Identity)]
     activations = tuple(dict.fromkeys(names[type(layer)] for layer in hidden))
-    rates = [layer.rate for layer in net.layers if isinstance(layer, Dropout)]
+    rates = [layer.rate for layer in net.layers if isinstance(layer, DropoutLayer)]
     options: dict[str, Any] = {"network": "mlp", "dropout": max(rates, default=0.0)}
     if any(isinstance(layer, Conv2D) for layer in net.layers):
         options = {"network": "convnet"}

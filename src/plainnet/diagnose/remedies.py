@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from plainnet.build import resolved
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, Config, TrainConfig
 from plainnet.diagnose.advice import remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.optim.optimizers import SGD
@@ -73,17 +72,32 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
     wider = {"hidden": hidden if len(hidden) > 1 else (32, 32)}
     if hidden == options.hidden or options.network != "mlp":
         wider = {}
+    if snapshot.channels and max(snapshot.channels) < max(TrainConfig.channels):
+        wider = {"channels": TrainConfig.channels}
     return remedy(options, {**free, **wider}, longer(snapshot), otherwise="other columns")
 
 
 def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the network from memorizing its rows: early stopping, then the usual penalties."""
     options = snapshot.options
-    early = {"validation_fraction": 0.2, "patience": 10} if not options.patience else {}
-    dropout = {"dropout": 0.3} if (options.dropout or 0) < _STRONG_DROPOUT else {}
+    early: dict[str, Any] = {"validation_fraction": 0.2, "patience": 10}
+    early = {} if options.patience else early
+    if snapshot.channels:  # whose schedule lowers the learning rate only at the end
+        early = {"augment": ("shift", "turn")}
+    dropout = {"dropout": 0.5} if (options.dropout or 0) < _STRONG_DROPOUT + 0.2 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
-    others = [tabular(snapshot), dropout, penalty]
-    return remedy(options, early, *others, otherwise="more rows")
+    more = f"more {'pictures' if snapshot.images else 'rows'}"
+    return remedy(options, early, tabular(snapshot), dropout, penalty, otherwise=more)
+
+
+def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Keep a network with many parameters from memorizing few rows."""
+    more = f"more {'pictures' if snapshot.images else 'rows'}"
+    fewer = {"channels": tuple(max(1, n // 2) for n in snapshot.channels)}
+    remedies: list[dict[str, Any]] = [{"dropout": 0.2}]
+    if snapshot.channels:
+        remedies = [{"augment": ("shift", "turn")}, fewer]
+    return remedy(snapshot.options, *remedies, otherwise=more)
 
 
 def replace_by_default(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -98,7 +112,7 @@ def tabular(snapshot: TrainingSnapshot) -> dict[str, Any]:
         return {}
     if options.network == "tabular":
         return {}
-    usual = resolved(TrainConfig(network=options.network), images=False)
+    usual = TrainConfig(network=options.network).resolved(images=False)
     own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
     own = [n for n in [*own, "validation_fraction"] if n not in ("seed", "class_weight", "engine")]
     given = [n for n in own if getattr(options, n) != getattr(usual, n)]
@@ -126,5 +140,5 @@ def open_path(snapshot: TrainingSnapshot) -> dict[str, Any]:
     return remedy(snapshot.options, relu, norm, otherwise="fewer layers")
 
 
-def _usual_lr(options: TrainConfig) -> float:
+def _usual_lr(options: Config) -> float:
     return TrainConfig(optimizer=options.optimizer, network=options.network).learning_rate

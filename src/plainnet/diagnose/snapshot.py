@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.advice import config_of
 from plainnet.diagnose.comparisons import (
@@ -70,7 +70,7 @@ class TrainingSnapshot:
     X: Array
     y: ArrayLike
     transform: Transform | None = None
-    config: TrainConfig | None = None  # None: what net and optimizer show
+    config: Config | None = None  # None: what net and optimizer show
     held_out: tuple[Array, ArrayLike] | None = None
     history: History | None = None
     optimizer: Optimizer | None = None
@@ -83,7 +83,7 @@ class TrainingSnapshot:
     schema: "TableSchema | ImageSchema | None" = None
 
     @cached_property
-    def options(self) -> TrainConfig:
+    def options(self) -> Config:
         """The options of the training."""
         return config_of(self.net, self.optimizer) if self.config is None else self.config
 
@@ -96,8 +96,13 @@ class TrainingSnapshot:
 
     @property
     def images(self) -> bool:
-        """Whether the rows are images."""
+        """Whether the rows are pictures."""
         return self.X.ndim == 4
+
+    @cached_property
+    def channels(self) -> list[int]:
+        """The output channels of each convolution; none of a flat network."""
+        return [layer.n_out for layer in self.net.layers if isinstance(layer, Conv2D)]
 
     @cached_property
     def targets(self) -> Array:
@@ -158,11 +163,12 @@ class TrainingSnapshot:
 
     @cached_property
     def relative_change(self) -> float | None:
-        """The distance of the parameters from the initial ones, relative to their norm."""
+        """The distance of the trained parameters from the initial ones, relative to their norm."""
         if self.recorder is None:
             return None
-        initial = self.recorder.initial_theta
-        distance = float(np.linalg.norm(self.net.params.theta - initial))
+        trained = self.net.params.trained
+        initial = self.recorder.initial_theta[: trained.size]
+        distance = float(np.linalg.norm(trained - initial))
         return distance / max(float(np.linalg.norm(initial)), 1e-12)
 
     @cached_property
@@ -249,7 +255,7 @@ class TrainingSnapshot:
         return self._stable_lr(self.initial_net)
 
     def _stable_lr(self, net: Sequential) -> float | None:
-        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size))
+        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size), net.batch_rows)
         with limited_threads(1):
             h = largest_curvature(net, self.loss, *self.sample, transform=self.transform, rows=rows)
         momentum = self.optimizer.momentum if isinstance(self.optimizer, SGD) else 0.0
@@ -298,7 +304,7 @@ class TrainingSnapshot:
         """The column that alone predicts the target, and the evidence."""
         X, y = self.compared
         X, n = X.reshape(len(X), -1), X[0].size
-        if len(X) < _LEAK_ROWS or n > MOST_COLUMNS:
+        if len(X) < _LEAK_ROWS or n > MOST_COLUMNS or self.images:
             return None
         if self.labels is None:
             if y.shape[1] > 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from plainnet.build import make_loss, make_optimizer
-from plainnet.config import TrainConfig
+from plainnet.config import Config, ResolvedConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
@@ -30,22 +30,23 @@ if TYPE_CHECKING:
 class DoctorWatch:
     """Records one training: pass ``ready`` and ``watch`` to `plainnet.training.train`."""
 
+    _config: ResolvedConfig
     _data: "Dataset"
     _recorder: Recorder
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: Config) -> None:
+        self.given = config
         self.history = History()
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self.config = settled(self.config, data)
+        self._config = settled(self.given, data)
         self._data, self._recorder = data, Recorder(net)
 
     @property
     def tabular(self) -> bool:
         """Whether the network is the default for tables."""
-        return self.config.network == "tabular"
+        return self._config.network == "tabular"
 
     def state(self) -> list[list[float]]:
         """Return the gradient norms so far, for a checkpoint."""
@@ -63,7 +64,7 @@ class DoctorWatch:
 
     def findings(self, run: Run | None = None, failure: str | None = None) -> list[Finding]:
         """Diagnose the training, with the baselines of its evaluation."""
-        config, data = self.config, self._data
+        config, data = self._config, self._data
         loss = make_loss(data.target.task, config)
         model = Model(data.schema, data.target, self._recorder.net, loss)
         held_out = data.test

@@ -7,7 +7,7 @@ import numpy as np
 
 from plainnet.diagnose.activations import evenly_spaced
 from plainnet.diagnose.advice import remedy
-from plainnet.diagnose.remedies import balance
+from plainnet.diagnose.remedies import balance, simplify
 from plainnet.diagnose.snapshot import MOST_COLUMNS, TrainingSnapshot, name_of
 from plainnet.evaluate.checks import repeated_rows, sampled_rows
 from plainnet.evaluate.duplicates import contradictions, count_copies
@@ -100,9 +100,8 @@ def check_left_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for constant columns and for equal columns."""
     X, names = np.asarray(snapshot.X), snapshot.feature_names
-    X = X.reshape(len(X), -1)
-    n = X.shape[1]
-    if n > MOST_COLUMNS:
+    n = X[0].size
+    if n > MOST_COLUMNS or snapshot.images:
         return
     same = X.min(axis=0) == X.max(axis=0)
     constant, varying = np.flatnonzero(same), np.flatnonzero(~same)
@@ -193,19 +192,14 @@ def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     rows, parameters = len(snapshot.X), snapshot.net.params.grad.size
     averaged = snapshot.options.network == "tabular"  # each stops by its own fold
     if parameters > _PARAMETERS * rows and not averaged:
-        noun, size = ("pictures", ", a lower --size") if snapshot.images else ("rows", "")
+        noun = "pictures" if snapshot.images else "rows"
         yield Finding(
             "few rows",
             "note",
             f"There are few {noun} for so many parameters.",
             f"{parameters:,} parameters, {rows:,} training {noun}: {parameters / rows:,.0f} each",
             f"Such a network can memorize its {noun}; only held-out {noun} show what it learned.",
-            **remedy(
-                snapshot.options,
-                {"dropout": 0.2},
-                {"l2": 0.001},
-                otherwise=f"fewer units in --hidden{size}",
-            ),
+            **simplify(snapshot),
         )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from plainnet.diagnose.activations import Statistics
 from plainnet.diagnose.remedies import clip, desaturate, initialize, open_path, revive, slow_down
 from plainnet.diagnose.snapshot import TrainingSnapshot
-from plainnet.evaluate.finding import Finding, Level
+from plainnet.evaluate.finding import Finding, Level, advise
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
@@ -31,6 +31,33 @@ def check_trained_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Check the network after the training."""
     learned = snapshot.cost < _LEARNED * snapshot.base_cost
     yield from _check_network(snapshot, snapshot.net, snapshot.statistics, learned)
+
+
+def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Look for kernels of one pixel, and for convolutions of a picture of one pixel."""
+    layers = [layer for layer in snapshot.net.layers if isinstance(layer, Conv2D)]
+    kernels = [layer.kernel for layer in layers]
+    if layers and max(kernels) == 1:
+        yield Finding(
+            "kernels of one pixel",
+            "warning",
+            "Each convolution looks at single pixels, so it sees no edges or shapes.",
+            f"all {len(layers)} kernels are 1 x 1",
+            "A kernel has to cover neighboring pixels to compare them.",
+            **advise({"kernel": 3}),
+        )
+    blind = [x for x in layers if x.kernel > 1 and x.in_shape[:2] == (1, 1)]
+    if blind:
+        height, width, _ = snapshot.net.in_shape
+        yield Finding(
+            "small pictures",
+            "warning",
+            f"The pictures are too small for {len(layers)} blocks, each of which halves them.",
+            f"pictures of {height} x {width} pixels; {' and '.join(x.name for x in blind)} "
+            f"get{'s' * (len(blind) == 1)} a single pixel",
+            "Of a kernel on a single pixel all weights but the one in the middle are useless.",
+            **advise({"size": 4 * 2 ** len(layers)}),
+        )
 
 
 def check_initial_lr(snapshot: TrainingSnapshot) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ _WORSE, _CHANCE = 0.02, 0.01  # worse than a baseline: at least by this, and wit
 _OUTLIERS = 0.5  # share of the variance of the most extreme targets
 _FEWEST, _FEWEST_TRAINED = 20, 50  # held-out and training rows that show that nothing is learned
 _STRONG_L2 = 0.1
+_STRONG_DROPOUT = 0.8
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -98,6 +99,9 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
     if snapshot.options.l2 >= _STRONG_L2:
         cause = f"The L2 penalty of {snapshot.options.l2:g} holds all weights near zero."
         yield cause, advise({"l2": 0.0})
+    rate = snapshot.options.dropout or 0.0
+    if rate >= _STRONG_DROPOUT:
+        yield f"Dropout of {rate:g} hides nearly everything.", advise({"dropout": 0.2})
     for layer in snapshot.statistics.layers:
         if layer.saturated >= SATURATED:
             yield (
@@ -135,7 +139,8 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, 
         elif snapshot.lr_too_high:
             when = f"too large an update killed them{_at_lr(snapshot)}"
         yield (
-            f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
+            f"All {layer.units} {layer.unit}s of {layer.name} are dead (zero for every "
+            f"{'row' if layer.unit == 'unit' else 'picture'}); {when}.",
             revive(snapshot),
         )
 
