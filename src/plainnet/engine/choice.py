@@ -27,7 +27,7 @@ SECONDS_PER_LAYER, SECONDS_PER_PRODUCT = 20e-6, 6e-11  # of a step of NumPy, rou
 
 
 def compiled_step(
-    engine: str, parts: StepParts, y: Array, weighted: bool, m: int, steps: int
+    engine: str, parts: StepParts, y: Array, weight: Array | None, m: int, steps: int
 ) -> CompiledStep | None:
     """Return the compiled step for batches of at most m rows, or None where NumPy computes.
 
@@ -51,7 +51,7 @@ def compiled_step(
     if not must and (seconds < LOADING or (seconds < COMPILING and not is_compiled(dtype))):
         return None
     try:
-        program = Program(parts, y, weighted, m)
+        program = Program(parts, y, weight, m)
     except UnknownPartError as error:
         if must:
             raise PlainnetError(

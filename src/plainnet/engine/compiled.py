@@ -38,7 +38,7 @@ class CompiledStep:
         self.code = np.array([i[:-1] for i in program.code], np.int64)
         self.constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
         self.work = np.empty(program.size, self.net.dtype)
-        self.work[program.weights : program.weights + program.m] = 1
+        self.work[program.weights : program.weights + program.m] = 1  # if rows have none
         self.decaying = self.net.params.decaying().astype(self.net.dtype)
         self._first = 0  # instruction of a step
         # by number of rows: before which instruction, a call, and the instruction after it
@@ -171,13 +171,15 @@ class CompiledStep:
 
     def _product(self, kind: str, dense: Instruction, m: int) -> tuple[Array, Array, Array]:
         """Return both factors and the result of a product for m rows."""
-        _, n, k, x, y, p, *_ = dense
+        _, n, k, x, y, p, _, groups, _ = dense
         params = self.net.params
-        W, dW = (flat[p : p + k * n].reshape(k, n) for flat in (params.theta, params.grad))
-        X, Z = self.work[x : x + n * m], self.work[y : y + k * m].reshape(k, m)
+        end = p + groups * k * n
+        W, dW = (flat[p:end].reshape(groups, k, n) for flat in (params.theta, params.grad))
+        X, Z = self.work[x : x + groups * n * m], self.work[y : y + groups * k * m]
         by_rows = self.program.by_rows and x == self.program.input
-        X = X.reshape(m, n).T if by_rows else X.reshape(n, m)
-        return {"Z": (W, X, Z), "dW": (Z, X.T, dW), "dX": (W.T, Z, X)}[kind]
+        X = X.reshape(1, m, n).mT if by_rows else X.reshape(groups, n, m)
+        Z = Z.reshape(groups, k, m)
+        return {"Z": (W, X, Z), "dW": (Z, X.mT, dW), "dX": (W.mT, Z, X)}[kind]
 
     def logits(self, m: int) -> Array:
         """Return the logits of the last batch, of m rows."""

@@ -23,6 +23,12 @@ def block(work, start, n, m):
 
 
 @exact
+def part(work, start, number, n, m):
+    """Return one of the blocks of n features that follow each other."""
+    return block(work, start + number * n * m, n, m)
+
+
+@exact
 def activate(kind, c, n, x, y, work):  # noqa: C901
     """Run an activation on n numbers, or its backward pass."""
     X, Y = work[x : x + n], work[y : y + n]
@@ -86,21 +92,21 @@ def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
 @exact
 def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
     """Run a loss, add to the sums of the epoch; return whether the loss is finite."""
-    Z, D, scratch, w = (
-        block(work, x, n, m),
-        block(work, y, n, m),
-        block(work, s, 3, m),
-        work[q : q + m],
-    )
-    S, scales = scratch[:2], scratch[2]
-    total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, scales)
-    Y = block(work, p, k, m)
-    if kind == op.BINARY:
-        value, metric = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
-    elif kind == op.SOFTMAX:
-        value, metric = loss.softmax_cross_entropy(Z, Y, scales, c[0], S, D)
-    else:
-        value, metric = loss.regression(Z, Y, scales, c[0], c[1], D)
+    members, Y, S = int(c[2]), block(work, p, k, m), block(work, s, 2, m)
+    all_scales, value, metric = work[s + 2 * m : s + (2 + members) * m], 0.0, 0.0
+    w = work[q : q + members * m]
+    total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, all_scales)
+    for g in range(members):
+        Z, D = part(work, x, g, n, m), part(work, y, g, n, m)
+        scales = all_scales[g * m : g * m + m]
+        if kind == op.BINARY:
+            own, right = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
+        elif kind == op.SOFTMAX:
+            own, right = loss.softmax_cross_entropy(Z, Y, scales, c[0], S, D)
+        else:
+            own, right = loss.regression(Z, Y, scales, c[0], c[1], D)
+        value += own
+        metric += right / members
     sums[VALUE] = value
     if not math.isfinite(value):
         return False
@@ -149,20 +155,24 @@ def _make(version):  # noqa: C901
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
                 elif kind == op.DENSE:
-                    W, b = block(theta, p, k, n), theta[q : q + k]
-                    layer.dense(W, b, block(work, x, n, m), block(work, y, k, m))
+                    for g in range(s):
+                        W, b = part(theta, p, g, k, n), theta[q + g * k : q + g * k + k]
+                        layer.dense(W, b, part(work, x, g, n, m), part(work, y, g, k, m))
                 elif kind == -op.DENSE:
-                    layer.dense_gradient(
-                        block(work, y, k, m), block(work, x, n, m), block(grad, p, k, n)
-                    )
+                    for g in range(s):
+                        dZ, dW = part(work, y, g, k, m), part(grad, p, g, k, n)
+                        layer.dense_gradient(dZ, part(work, x, g, n, m), dW)
                 elif kind == op.DENSE_INPUT:
-                    layer.dense_input(
-                        block(theta, p, k, n), block(work, y, k, m), block(work, x, n, m)
-                    )
+                    for g in range(s):
+                        W, dZ = part(theta, p, g, k, n), part(work, y, g, k, m)
+                        layer.dense_input(W, dZ, part(work, x, g, n, m))
                 elif kind == op.BIAS:
-                    layer.bias(theta[q : q + k], block(work, y, k, m))
+                    layer.bias(theta[q : q + s * k], block(work, y, s * k, m))
                 elif kind == -op.BIAS:
-                    layer.row_sums(block(work, y, k, m), grad[q : q + k])
+                    layer.row_sums(block(work, y, s * k, m), grad[q : q + s * k])
+                elif kind == op.PIECEWISE_LINEAR:
+                    feature, bins = work[x + k * m : x + k * m + m], block(work, y + s * m, n, m)
+                    layer.piecewise_linear(feature, theta[p : p + n], theta[q : q + n], bins)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, n), theta.dtype.type(c[0])

@@ -9,6 +9,8 @@ from plainnet.engine import instructions as op
 from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import MaxPool2D
+from plainnet.nn.embeddings import PiecewiseLinear
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
@@ -80,8 +82,9 @@ class UnknownPartError(Exception):
 class Program:
     """The instructions of a training step for batches of at most m rows."""
 
-    def __init__(self, parts: StepParts, y: Array, weighted: bool, m: int) -> None:
+    def __init__(self, parts: StepParts, y: Array, weight: Array | None, m: int) -> None:
         self.net, self.m = parts.net, m
+        self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
         if type(self.net.params.theta) is not np.ndarray:
             raise UnknownPartError(f"arrays of type {type(self.net.params.theta).__name__}")
         self.code: list[Instruction] = []
@@ -95,14 +98,14 @@ class Program:
         self.by_rows = isinstance(first, Dense) and _is_large(m, self.n_in, first.n_out)
         self.input = self._memory(self.n_in * m)
         self.targets = self._memory(y[0].size * m)
-        self.weights = self._memory(m)
+        self.weights = self._memory(self.members * m)
         gather = op.GATHER_ROWS if self.by_rows else op.GATHER
         # the channels of pictures, while their numbers are in the order (channel, pixel, row)
         self.channels = _picture_channels(self.net)
         self._emit(gather, self.n_in, self.channels or 1, y=self.input)
         self._emit(op.GATHER, y[0].size, 1, y=self.targets, s=1)
-        if weighted:
-            self._emit(op.GATHER, 1, 1, y=self.weights, s=2)
+        if weight is not None:
+            self._emit(op.GATHER, self.members, 1, y=self.weights, s=2)
         self.gathers = len(self.code)
         self._forward()
         self._loss(parts.loss, y)
@@ -142,8 +145,10 @@ class Program:
             if not free and (kind in IN_PLACE or norm):
                 self._emit(op.COPY, n, x=x, y=(x := self._memory(n * self.m)))
             y = x if kind in IN_PLACE else self._memory(math.prod(layer.out_shape) * self.m)
-            if isinstance(layer, Dense):
+            if isinstance(layer, Dense | GroupedDense):
                 self._dense(layer, n, x, y)
+            elif isinstance(layer, PiecewiseLinear):
+                self._piecewise_linear(layer, x, y)
             elif self.channels and isinstance(layer, PICTURE_LAYERS):
                 self._picture(layer, x, y)
             elif isinstance(layer, Flatten | act.Identity) or (
@@ -154,25 +159,9 @@ class Program:
                 constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
                 self._emit((IN_PLACE | OF_INPUT)[kind], n, x=x, y=y, c=constants)
             elif isinstance(layer, Dropout):
-                mask = self._memory(n * self.m)
-                self._emit(
-                    op.DROPOUT,
-                    n,
-                    x=x,
-                    y=y,
-                    p=mask,
-                    q=self.channels or 1,
-                    s=self.drawn,
-                    c=(layer.rate,),
-                )
-                self.drawn += n
-            elif isinstance(layer, BatchNorm):
-                p, q = self._offset(layer, "gamma"), self._offset(layer, "running_mean")
-                scratch, c = self._memory(3 * n_norm), (layer.eps, layer.momentum)
-                self._emit(op.BATCH_NORM, n_norm, pixels, x=x, y=y, p=p, q=q, s=scratch, c=c)
-            elif isinstance(layer, LayerNorm):
-                p, scratch = self._offset(layer, "gamma"), self._memory(3 * self.m * pixels)
-                self._emit(op.LAYER_NORM, n_norm, pixels, (layer.eps,), x=x, y=y, p=p, s=scratch)
+                self._dropout(layer, n, x, y)
+            elif isinstance(layer, BatchNorm | LayerNorm):
+                self._normalization(layer, n_norm, pixels, x, y)
             else:
                 raise UnknownPartError(f"{kind.__name__} {layer.name!r}")
             self.Z, n, free = y, math.prod(layer.out_shape), kind not in IN_PLACE
@@ -190,10 +179,37 @@ class Program:
         """Let Python run the last instruction."""
         self.products.append(Product(len(self.code) - 1, kind, part))
 
-    def _dense(self, layer: Dense, n: int, x: int, y: int) -> None:
+    def _normalization(
+        self, layer: BatchNorm | LayerNorm, n: int, pixels: int, x: int, y: int
+    ) -> None:
+        p = self._offset(layer, "gamma")
+        if isinstance(layer, LayerNorm):
+            scratch = self._memory(3 * self.m * pixels)
+            self._emit(op.LAYER_NORM, n, pixels, (layer.eps,), x=x, y=y, p=p, s=scratch)
+        else:
+            q, scratch = self._offset(layer, "running_mean"), self._memory(3 * n)
+            c = (layer.eps, layer.momentum)
+            self._emit(op.BATCH_NORM, n, pixels, c, x=x, y=y, p=p, q=q, s=scratch)
+
+    def _dropout(self, layer: Dropout, n: int, x: int, y: int) -> None:
+        channels, mask = self.channels or 1, self._memory(n * self.m)
+        offsets = {"x": x, "y": y, "p": mask, "q": channels, "s": self.drawn}
+        self._emit(op.DROPOUT, n, c=(layer.rate,), **offsets)
+        self.drawn += n
+
+    def _piecewise_linear(self, layer: PiecewiseLinear, x: int, y: int) -> None:
+        low, high, first = self._offset(layer, "low"), self._offset(layer, "high"), 0
+        for feature, bins in enumerate(layer.bins):
+            p, q = low + first, high + first
+            self._emit(op.PIECEWISE_LINEAR, bins, feature, x=x, y=y, p=p, q=q, s=first)
+            first += bins
+
+    def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
+        groups = layer.groups if isinstance(layer, GroupedDense) else 1
+        n, n_out = n // groups, layer.n_out // groups
         p, q = self._offset(layer, "W"), self._offset(layer, "b")
-        dense = Instruction(op.DENSE, n, layer.n_out, x, y, p, q)
-        if _is_large(self.m, n, layer.n_out):
+        dense = Instruction(op.DENSE, n, n_out, x, y, p, q, groups)
+        if _is_large(self.m, n, n_out):
             self.products.append(Product(len(self.code), "Z", dense))
             dense = dense._replace(kind=op.BIAS)
         self.code.append(dense)
@@ -201,9 +217,10 @@ class Program:
     def _loss(self, loss: Loss, y: Array) -> None:
         if self.channels:
             raise UnknownPartError("a loss of pictures")
-        n, width = self.net.n_out, max(math.prod(x.out_shape) for x in self.net.layers)
+        n = self.net.n_out // self.members
+        width = max(math.prod(layer.out_shape) for layer in self.net.layers)
         self.D, self.other = (self._memory(width * self.m) for _ in range(2))
-        scratch, constants = self._memory(3 * self.m), (0.0, 0.0)
+        scratch, constants = self._memory((2 + self.members) * self.m), (0.0, 0.0)
         if isinstance(loss, BinaryCrossEntropy):
             kind, constants = op.BINARY, (loss.label_smoothing, 0.0)
         elif isinstance(loss, SoftmaxCrossEntropy):
@@ -214,7 +231,7 @@ class Program:
         else:
             raise UnknownPartError(type(loss).__name__)
         offsets = {"x": self.Z, "y": self.D, "p": self.targets, "q": self.weights, "s": scratch}
-        self._emit(kind, n, y[0].size, c=constants, **offsets)
+        self._emit(kind, n, y[0].size, c=(*constants, float(self.members)), **offsets)
         self.after_loss = len(self.code)
 
     def _backward(self) -> None:
@@ -241,6 +258,8 @@ class Program:
                 self.code.append(f._replace(kind=-op.PICTURE, y=d, q=other, s=i > last))
                 self._python("backward", self.code[-1])
                 d = other
+            elif f.kind == op.PIECEWISE_LINEAR:
+                raise UnknownPartError("PiecewiseLinear after a layer with parameters")
             elif f.kind != op.COPY:
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))

@@ -16,7 +16,7 @@ from plainnet.errors import TrainingError
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
 from plainnet.train.epoch import EpochProgress, train_epoch
-from plainnet.train.members import Metric
+from plainnet.train.members import Metric, by_member
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 
@@ -87,8 +87,10 @@ class CompiledEpochs:
             if done < len(part) - 1:
                 raise self._failed(order, part[done:], sums[0], progress.number, progress.batch)
             if metric is not None and not own:
-                y = self.batches.y[order[part[0] : part[1]]]
-                progress.metric = other + float(metric(self.step.logits(len(y)), y)) * len(y)
+                rows = order[part[0] : part[1]]
+                weight = None if self.batches.weight is None else self.batches.weight[rows]
+                Z, y, _ = by_member(self.step.logits(len(rows)), self.batches.y[rows], weight)
+                progress.metric = other + float(metric(Z, y)) * len(rows)
         return True
 
     def _several_epochs(self, rng: np.random.Generator, number: int) -> None:
@@ -159,7 +161,7 @@ def epoch_trainer(
     t = train_step
     parts = StepParts(t.net, t.loss, t.optimizer, t.l2, t.clip_norm)
     m, steps = int(np.diff(batches.bounds).max()), epochs * len(batches)
-    step = compiled_step(engine, parts, batches.y, batches.weight is not None, m, steps)
+    step = compiled_step(engine, parts, batches.y, batches.weight, m, steps)
     if step is None:
         return "numpy", partial(train_epoch, train_step, batches)
     ahead &= checkpoints is None and (metric is None or metric == t.loss.metric)

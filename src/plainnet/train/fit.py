@@ -30,7 +30,7 @@ from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data
-from plainnet.train.members import Members, Metric, metric_of_mean
+from plainnet.train.members import Members, Metric
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -216,7 +216,6 @@ def fit(
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)
-    of_mean = metric_of_mean(metric, members)
     options["engine"] = history.engine
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
@@ -231,7 +230,7 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train(rng, state.progress, of_mean, pause, state.until_pause):
+            if not train(rng, state.progress, metric, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
@@ -317,8 +316,10 @@ def _evaluate(
     if held_out is None:
         return None, None, None
     X, y = held_out
-    Z = net.predict_logits(X, transform=transform)
-    Z = Z if members is None else members.validating(Z)
+    if members is None:
+        Z = net.predict_logits(X, transform=transform)
+    else:
+        Z = members.validating(net, X, transform)
     value = loss(Z, y)[0]
     losses = np.array([value]) if members is None else members.losses(loss, Z, y)
     return value, None if metric is None else float(metric(Z, y)), losses
