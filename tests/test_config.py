@@ -8,11 +8,10 @@ import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.build import make_optimizer
-from plainnet.config import MLP, OPTIONS
+from plainnet.config import OPTIONS
 from plainnet.data.synthetic import introverts
 from plainnet.estimators.params import NetParams
 from plainnet.optim import OPTIMIZERS, SGD
-from plainnet.option import checked
 from plainnet.training import train
 
 
@@ -115,10 +114,6 @@ def test_registered_optimizer_is_a_choice(monkeypatch):
 def test_estimators_share_the_defaults():
     shared = {field.name: field.default for field in fields(NetParams)}
     different = {
-        name
-        for name, one in OPTIONS.items()
-        if name in shared and checked("", one, shared[name]) != one.default
+        name for name, one in OPTIONS.items() if name in shared and shared[name] != one.default
     }
-    # as in scikit-learn's MLP, see NetParams; and the defaults of an mlp
-    assert different == {"hidden", "init", "dropout", "schedule", "epochs", "patience"}
-    assert all(shared[name] == MLP[name] for name in ("dropout", "schedule", "epochs", "patience"))
+    assert different == {"network", "init"}  # see NetParams

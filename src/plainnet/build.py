@@ -15,7 +15,6 @@ from plainnet.config import (
     OPTIONS,
     TABLE_HIDDEN,
     TABULAR,
-    TABULAR_BATCH,
     TABULAR_HIDDEN,
     TrainConfig,
     rng,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 def check(config: TrainConfig) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
     if config.network == "tabular":
-        _check_tabular(config)
+        check_members(config)
     elif config.patience and not config.validation_fraction:
         raise PlainnetError(
             "patience needs validation rows: set for example validation_fraction=0.2"
@@ -55,7 +54,7 @@ def check(config: TrainConfig) -> None:
     augmentation(config.augment)
 
 
-def _check_tabular(config: TrainConfig) -> None:
+def check_members(config: TrainConfig) -> None:
     """Refuse options that members have no use for."""
     if config.validation_fraction or config.batch_norm or config.layer_norm:
         raise PlainnetError(
@@ -74,7 +73,7 @@ def _for_pictures(config: TrainConfig) -> bool:
     return config.network == "convnet" or bool(config.augment) or _sets_kernels(config)
 
 
-def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
+def resolved(config: TrainConfig, *, images: bool, task: str | None = None) -> TrainConfig:
     """Fill in the options whose default depends on the data and the network."""
     network, hidden = config.network, config.hidden
     if network == "auto":
@@ -83,8 +82,6 @@ def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
         if images:
             raise PlainnetError("a tabular network is for tables, and these are pictures: take mlp")
         hidden = TABULAR_HIDDEN if hidden is None else hidden
-        if config.batch_size == OPTIONS["batch_size"].default:
-            config = replace(config, batch_size=TABULAR_BATCH)
     if network == "convnet" and not images:
         raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
     if config.augment and not images:
@@ -92,8 +89,15 @@ def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
     if network == "mlp" and hidden is None:
         hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
     defaults = {"convnet": CONVNET, "tabular": TABULAR}.get(network, MLP)
+    if "regression" in (task, config.task):  # which has no labels
+        defaults = defaults | {"label_smoothing": 0.0}
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     return replace(config, network=network, hidden=hidden, **missing)
+
+
+def rows_in_batch(config: TrainConfig) -> int | None:
+    """Return the rows of a mini-batch, None for all rows at once."""
+    return config.batch_size if isinstance(config.batch_size, int) else None
 
 
 def make_network(
@@ -199,7 +203,8 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
     """Make the learning-rate schedule of a training on m rows."""
     config = resolved(config, images=_for_pictures(config))
-    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
+    size = rows_in_batch(config)
+    per_epoch = 1 if size is None else math.ceil(m / size)
     if config.warmup >= config.epochs:
         raise PlainnetError(
             f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"

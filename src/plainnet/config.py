@@ -20,11 +20,12 @@ TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
 # The defaults that depend on the network: of a multi-layer perceptron, of a convolutional network,
 # and of a tabular one. docs/tables.md tells what each of the last is worth.
 MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
-MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0}
+MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
-CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0}
+CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
-TABULAR_HIDDEN, TABULAR_BATCH = (128, 128), 256
+TABULAR |= {"batch_size": 256}
+TABULAR_HIDDEN, FULL = (128, 128), "full"  # the batch of all rows
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
@@ -185,11 +186,12 @@ class TrainConfig:
     epochs: int = _training(
         None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
     )
-    batch_size: int | None = _training(
-        32,
-        "Rows in a mini-batch; full (None in Python) takes all rows at once.",
+    batch_size: int | Literal["full"] = _training(
+        None,
+        "Rows in a mini-batch; full takes all rows at once.",
         low=1,
-        default_text=f"32; {TABULAR_BATCH} for a tabular network",
+        word=FULL,
+        default_text=_defaults("batch_size"),
     )
     l2: float = _training(0.0, "Weight of the L2 penalty.")
     clip_norm: float | None = _training(

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
+from plainnet.build import (
+    check,
+    least_weights,
+    make_loss,
+    make_network,
+    make_optimizer,
+    resolved,
+    rows_in_batch,
+)
 from plainnet.config import TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -185,14 +193,17 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = settled(config, data, data.notes)
+    config = settled(config, data.train.X, data.target.task, data.notes)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    net, members = side_by_side(config, data) if config.network == "tabular" else (None, None)
+    net, members = None, None
+    if config.network == "tabular":
+        generators = rng(config, 1), rng(config, 4)
+        net, members = side_by_side(config, *data.train, data.target.n_out, *generators)
     model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
@@ -212,7 +223,7 @@ def train(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size,
+        batch_size=rows_in_batch(config),
         validation_data=data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,

@@ -28,7 +28,6 @@ OPTIONS = [
         {"hidden": 8},
         "NetClassifier: hidden must be a sequence of whole numbers such as (8, 8) or None, got 8",
     ),
-    ({"hidden": None}, "NetClassifier: hidden must be a sequence such as (8, 8), got None"),
     (
         {"hidden": (), "dropout": 0.5},
         "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
@@ -67,7 +66,7 @@ OPTIONS = [
     ({"epochs": 0}, "NetClassifier: epochs must be a whole number of at least 1, got 0"),
     (
         {"batch_size": "auto"},
-        "NetClassifier: batch_size must be a whole number or None, got 'auto'",
+        "NetClassifier: batch_size must be a whole number or 'full', got 'auto'",
     ),
     (
         {"validation_fraction": 1.5},

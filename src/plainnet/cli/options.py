@@ -9,12 +9,11 @@ from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
 from plainnet.build import resolved
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import FULL, OPTIONS, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
 
-FULL = "full"  # the batch size of all rows, which is None in Python
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
@@ -84,8 +83,6 @@ class Options(_Options):  # type: ignore[misc]
             )
         if "kind" in chosen:
             chosen["kind"] = _kinds(chosen["kind"])
-        if chosen.get("batch_size") == FULL:
-            chosen["batch_size"] = None
         return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:
@@ -129,5 +126,5 @@ def command_arguments(
         elif isinstance(value, bool):
             arguments.append(flag if value else f"--no-{flag[2:]}")
         else:
-            arguments.append(f"{flag}={FULL if value is None else value}")
+            arguments.append(f"{flag}={value}")
     return arguments

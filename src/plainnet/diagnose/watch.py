@@ -38,7 +38,7 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self.config = settled(self.config, data)
+        self.config = settled(self.config, data.train.X, data.target.task)
         self._data, self._recorder = data, Recorder(net)
 
     def state(self) -> list[list[float]]:
