@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables fuzz attacks lock clean
+.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -17,6 +17,7 @@ help:
 	@echo "make format  let ruff write the code's form"
 	@echo "make bench   compare with PyTorch, JAX and scikit-learn, write docs/performance.md"
 	@echo "make bench-tables compare tables in FOLDER with other methods, write docs/tables.md"
+	@echo "make growth  compare whole trainings with scikit-learn by rows and columns, write docs/performance.md"
 	@echo "make attacks run hostile files, measure time and memory, as every night"
 	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
@@ -91,6 +92,9 @@ bench: .venv-bench/bench
 
 bench-tables: .venv-bench/tables
 	.venv-bench/bin/python -m benchmarks.tables $(FOLDER) $(BENCH)
+
+growth: .venv/dev
+	.venv/bin/python -m benchmarks.growth
 
 .venv-bench/tables: .venv-bench/bench
 	.venv-bench/$(INSTALL) -c $(LOCK) torch==2.13.0 lightgbm pytabkit --editable '.[app,fast]'

@@ -4,7 +4,6 @@ python -m benchmarks.estimators            measure four data sets and write the 
 python -m benchmarks.estimators --quick    measure one fold in ten of two data sets, write nothing
 """
 
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.report import replace_table
 from plainnet import NetClassifier
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming-from-mlpclassifier.md"
@@ -112,17 +112,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def replace_table(page: str, text: str) -> str:
-    """Replace the table between the marks of the page."""
-    marks = r"(<!-- accuracies: [^\n]*-->\n).*?(\n<!-- end of accuracies -->)"
-    page, count = re.subn(marks, lambda m: m[1] + text + m[2], page, flags=re.DOTALL)
-    if count != 1:
-        raise SystemExit(
-            f"{PAGE} lacks the marks <!-- accuracies: ... --> and <!-- end of accuracies -->"
-        )
-    return page
-
-
 def main(arguments: Sequence[str]) -> None:
     quick = "--quick" in arguments
     rows = []
@@ -130,9 +119,8 @@ def main(arguments: Sequence[str]) -> None:
         rows.append(measure(name, quick))
         print("  ".join(rows[-1].cells()), flush=True)
     if not quick:
-        PAGE.write_text(
-            replace_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8"
-        )
+        page = replace_table(PAGE.read_text(encoding="utf-8"), "accuracies", table(rows))
+        PAGE.write_text(page, encoding="utf-8")
         print(f"wrote {PAGE}")
 
 

@@ -58,8 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{results.minutes:.1f} minutes")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "performance.md").write_text(report.page(results), encoding="utf-8")
-        print(f"wrote {out / 'performance.md'}")
+        page = out / "performance.md"
+        before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+        growth = report.split_page(before, "growth")[1]
+        page.write_text(report.page(results, growth), encoding="utf-8")
+        print(f"wrote {page}")
 
 
 def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path) -> Results:

@@ -18,20 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.compose import make_column_selector as columns_of
-from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from benchmarks.growth_sklearn import encoded
 from plainnet.config import TrainConfig
 from plainnet.training import train
 
@@ -117,18 +113,6 @@ def filled(fold: Fold) -> Fold:
             part[name] = part[name].astype(object).where(part[name].notna(), "?")
             part[name] = part[name].astype("category")
     return fold._replace(X=X, X_test=X_test)
-
-
-def encoded(model: Any) -> Callable[[], Any]:
-    """Return a pipeline that imputes, scales and encodes before a model."""
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    texts = OneHotEncoder(handle_unknown="ignore")
-    prepared = make_column_transformer(
-        (numbers, columns_of(dtype_include="number")),
-        (texts, columns_of(dtype_exclude="number")),
-        sparse_threshold=0,
-    )
-    return lambda: make_pipeline(prepared, model(random_state=0))
 
 
 def boosting(kind: Any) -> Callable[[], Any]:

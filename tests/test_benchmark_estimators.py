@@ -36,9 +36,9 @@ def test_quick_run_prints_rows_and_writes_nothing(comparison, monkeypatch, capsy
 
 def test_replace_table_changes_only_the_table(comparison):
     page = comparison.PAGE.read_text(encoding="utf-8")
-    once = comparison.replace_table(page, "| a |")
+    once = comparison.replace_table(page, "accuracies", "| a |")
     assert "<!-- accuracies: written by python -m benchmarks.estimators -->\n| a |\n<!--" in once
-    assert comparison.replace_table(once, "| a |") == once
+    assert comparison.replace_table(once, "accuracies", "| a |") == once
     assert len(once.split("## Accuracies")[0]) == len(page.split("## Accuracies")[0])
     with pytest.raises(SystemExit, match="lacks the marks"):
-        comparison.replace_table("nothing", "| a |")
+        comparison.replace_table("nothing", "accuracies", "| a |")

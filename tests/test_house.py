@@ -26,7 +26,7 @@ ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "build"),
     *("metrics", "evaluate", "explain", "tabular", "training", "report", "diagnose", "search"),
-    *("estimators", "export"),
+    *("estimators", "export", "play"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"
 NN += " embeddings losses network ensemble convolutional_network gradcheck"
@@ -72,6 +72,8 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "optuna",
+    "starlette",
+    "uvicorn",
 }
 ML_LIBRARIES = {
     "sklearn",
@@ -333,13 +335,13 @@ def test_nn_optim_and_train_have_at_most_2820_lines_of_code():
     assert sum(sizes.values()) <= 2820, sizes
 
 
-def test_engine_has_at_most_1600_lines_of_code():
+def test_engine_has_at_most_1700_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 1600, sizes
+    assert sum(sizes.values()) <= 1700, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

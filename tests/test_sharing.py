@@ -306,7 +306,7 @@ class Blas:
 
 def pretended(monkeypatch, n):
     blas = Blas(n)
-    monkeypatch.setattr(threads, "_libraries", lambda: [blas])
+    monkeypatch.setattr(threads, "blas_libraries", lambda: [blas])
     return blas
 
 

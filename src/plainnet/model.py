@@ -227,7 +227,9 @@ class Model:
         """Read a table without its target columns, which a file without a header may lack."""
         from plainnet.data.read_table import read_table
 
-        table = read_table(raw, header=schema.header, empty=True)
+        # Without names, columns may stand elsewhere than in training.
+        text = schema.text_columns if schema.header else None
+        table = read_table(raw, header=schema.header, empty=True, text=text)
         names = [column.name for column in schema.columns]
         if not table.header and len(table.columns) == len(names):
             return table.renamed(names)

@@ -63,6 +63,7 @@ def train(engine, net, X=PICTURES, dtype=np.float32, optimizer=None, **options):
     height, width, channels = net.in_shape
     X, optimizer = X[:, :height, :width, :channels], optimizer or SGD(0.05, momentum=0.9)
     options = {"epochs": 3, "batch_size": 16, "logits_metric": loss.metric, "seed": 1} | options
+    options |= {"validation_data": (X, CLASSES)}
     history = fit(net, X, CLASSES, loss=loss, optimizer=optimizer, engine=engine, **options)
     assert history.engine == engine
     return net.params.theta, history
@@ -83,6 +84,7 @@ def test_agrees_with_numpy(name, dtype):
     tolerance = 1e-5 if dtype == np.float32 else 1e-10
     assert_close(plain, fast, tolerance)
     assert_close(expected.loss, history.loss, tolerance)
+    assert_close(expected.val_loss, history.val_loss, tolerance)
     assert expected.metric == history.metric
 
 

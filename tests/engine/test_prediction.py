@@ -8,6 +8,7 @@ import pytest
 from plainnet import BatchNorm, Dense, PlainnetError, ReLU, Sequential, mlp, predict_logits
 from plainnet.engine import prediction
 from plainnet.engine.blas_threads import available_threads
+from plainnet.nn import GELU, Dropout, Identity, LayerNorm, Tanh, convnet
 
 
 @pytest.fixture
@@ -26,6 +27,37 @@ def test_every_row_gets_its_output(processors, n, m):
     Z = predict_logits(net, X)
     assert Z.shape == (m, 2)
     np.testing.assert_allclose(Z, net.predict_logits(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("m", [0, 1, 70, 8 * 2048 + 1, 300_000])
+def test_compiled_code_agrees_with_numpy(processors, m, n, dtype):
+    processors(n)
+    layers = [Identity(), Dropout(0.5), Dense(64), BatchNorm(), ReLU(), LayerNorm(), GELU()]
+    net = Sequential([*layers, Dense(40), Tanh(), Dense(2)], 30, seed=1, dtype=dtype)
+    X = np.random.default_rng(0).standard_normal((m, 30)).astype(dtype)
+    net.forward(X[:100], train=m > 1)
+    Z, expected = predict_logits(net, X, engine="compiled"), net.predict_logits(X)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    np.testing.assert_allclose(Z, expected, rtol=tolerance, atol=tolerance)
+    assert m < 70 or Z.tobytes() != expected.tobytes()  # another engine, other roundings
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("n", [1, 2])
+def test_compiled_pictures_agree_with_numpy(processors, n):
+    processors(n)
+    net = convnet((9, 8, 3), (5, 6), n_out=4)
+    pixels = np.random.default_rng(0).integers(0, 256, (8500, 9, 8, 3), np.uint8)
+    net.forward(pixels[:50] / np.float32(255), train=True)
+    call = {"transform": lambda rows: rows / np.float32(255)}
+    Z, expected = (
+        predict_logits(net, pixels, **call, engine="compiled"),
+        net.predict_logits(pixels, **call),
+    )
+    np.testing.assert_allclose(Z, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_pictures_are_transformed_per_batch_and_thread(processors):

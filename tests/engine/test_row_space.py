@@ -39,7 +39,7 @@ def both(net, X, y, loss, **options):
     """Train two copies of a network, one in the row space and one without it."""
     small, plain = net.astype(net.dtype), net.astype(net.dtype)
     first = fit(small, X, y, loss=loss, row_space=True, **options)
-    second = fit(plain, X, y, loss=loss, row_space=False, **options)
+    second = fit(plain, X, y, loss=loss, row_space=False, **options | {"engine": "numpy"})
     assert first.row_space is not None
     assert second.row_space is None
     return small, plain, first, second
@@ -61,16 +61,19 @@ OPTIONS = {
 }
 
 
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_losses_and_weights_are_equal_in_float64(options):
+def test_losses_and_weights_are_equal_in_float64(options, engine):
     X, y = wide(), np.arange(12) % 2
     net = mlp(90, (4, 3), activation="tanh", dtype=np.float64, seed=1)
-    options = {"optimizer": SGD(0.1), "epochs": 200, **options}
+    options = {"optimizer": SGD(0.1), "epochs": 200, "engine": engine, **options}
     small, plain, first, second = both(net, X, y, BinaryCrossEntropy(), **options)
     np.testing.assert_allclose(first.loss, second.loss, rtol=0, atol=1e-12)
     np.testing.assert_allclose(first.val_loss, second.val_loss, rtol=0, atol=1e-12)
     np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=1e-11)
     assert first.best_epoch == second.best_epoch
+    assert first.engine == engine
 
 
 @given(m=st.integers(2, 10), copies=st.integers(0, 3), zero=st.booleans(), seed=st.integers(0, 99))

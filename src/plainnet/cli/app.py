@@ -43,6 +43,7 @@ _COMMANDS = (
     "report",
     "export",
     "gradcheck",
+    "play",
 )
 
 

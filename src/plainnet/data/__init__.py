@@ -9,7 +9,10 @@ _MODULES = {
     "images": ("ImageSchema", "read_images"),
     "read_table": ("read_frame",),
     "splits": ("split",),
-    "synthetic": ("circles", "flower", "introverts", "moons", "pandas_and_bears", "spiral"),
+    "synthetic": (
+        *("blobs", "circles", "flower", "introverts", "moons", "pandas_and_bears", "spiral"),
+        "surface",
+    ),
     "table_schema": ("TableSchema",),
     "targets": ("Target",),
 }

@@ -135,9 +135,11 @@ class Cells:
     def _factorized(self) -> tuple[Any, Any]:
         """The code of each row, null or -1 for a missing cell, and the distinct values."""
         if self.index is not None:
-            codes = np.full(len(self.index), -1)
-            codes[~self.absent], used = pd.factorize(self.index[~self.absent])
-            return codes, _taken(self.entries, used)
+            used = np.bincount(self.index + 1, minlength=len(self.entries) + 1)[1:] > 0
+            if used.all():
+                return self.index, self.entries
+            codes = np.append(np.cumsum(used) - 1, -1)  # the last one for -1
+            return codes[self.index], _taken(self.entries, np.flatnonzero(used))
         if isinstance(self.entries, np.ndarray):
             codes, distinct = pd.factorize(self.entries)
             return codes, distinct
@@ -154,7 +156,7 @@ class Cells:
 
     @property
     def distinct(self) -> Any:
-        """The distinct values in order of appearance: text in Arrow, or numbers."""
+        """The distinct values: text in Arrow, or numbers."""
         return self._factorized[1]
 
     @cached
@@ -182,16 +184,25 @@ class Cells:
 
     def numbers(self, decimal: str = ".") -> NDArray[np.float64]:
         """Return the cells as numbers, shape (m,); NaN for a missing cell, or one of other text."""
-        values = self._with_comma if decimal == "," else self._with_point
-        return values if self.index is None else np.append(values, np.nan)[self.index]
+        return self._with_comma if decimal == "," else self._with_point
 
     @cached
     def _with_point(self) -> NDArray[np.float64]:
-        return _parsed(self.entries, ".")
+        return self._parsed(".")
 
     @cached
     def _with_comma(self) -> NDArray[np.float64]:
-        return _parsed(self.entries, ",")
+        return self._parsed(",")
+
+    def _parsed(self, decimal: str) -> NDArray[np.float64]:
+        entries, index = self.entries, self.index
+        if index is None and not isinstance(entries, np.ndarray):
+            if decimal == "." and self.many:
+                with suppress(pa.ArrowInvalid):
+                    return np.asarray(compute.cast(entries, pa.float64()))
+            entries, index = self.distinct, self.codes
+        numbers = _parsed(entries, decimal)
+        return numbers if index is None else np.append(numbers, np.nan)[index]
 
     @cached
     def decimal(self) -> str:
@@ -280,12 +291,12 @@ class Cells:
         self.refuse(np.append(invalid, False)[self.codes], problem)
 
 
-def each_column(function: Callable[[T], R], columns: Iterable[T], m: int) -> list[R]:
-    """Apply a function to each column of m rows, in threads where the columns are long."""
+def in_threads(function: Callable[[T], R], parts: Iterable[T], m: int) -> list[R]:
+    """Apply a function to columns or blocks of a table, in threads if it has many rows."""
     if m < _LONG:
-        return list(map(function, columns))
+        return list(map(function, parts))
     with ThreadPoolExecutor(min(_THREADS, pa.cpu_count())) as pool:
-        return list(pool.map(function, columns))
+        return list(pool.map(function, parts))
 
 
 def clean_text(text: Any) -> Any:
@@ -314,20 +325,14 @@ def _texts(entries: Any) -> list[str]:
 
 
 def _parsed(entries: Any, decimal: str) -> NDArray[np.float64]:
-    """Return entries as numbers; NaN where one is missing or is not a number."""
+    """Return numbers, or distinct texts as numbers; NaN where one is missing or no number."""
     if isinstance(entries, np.ndarray):
         return entries.astype(np.float64, copy=False)
-    with suppress(pa.ArrowInvalid):
-        if decimal == ".":
-            return np.asarray(compute.cast(entries, pa.float64()))
     plain = compute.match_substring_regex(entries, _PLAIN.format(re.escape(decimal)))
-    plain = compute.fill_null(plain, True)
     simple = compute.replace_substring(compute.if_else(plain, entries, None), decimal, ".")
     numbers = np.array(compute.cast(simple, pa.float64()))
-    other = ~np.asarray(plain)
-    coded = entries.filter(pa.array(other)).dictionary_encode()
-    values = [number_from_text(text, decimal) for text in coded.dictionary.to_pylist()]
-    numbers[other] = np.array(values, np.float64)[np.asarray(coded.indices)]
+    other = pa.array(~np.asarray(plain))
+    numbers[other] = [number_from_text(text, decimal) for text in entries.filter(other).to_pylist()]
     return numbers
 
 

@@ -239,7 +239,8 @@ def read_source(
 ) -> Source:
     """Read a table or a folder of class folders; further options as for `TableSource`."""
     if not Path(path).is_dir():
-        return TableSource(read_table(path, header=header), **options)
+        text = [*options.get("target", ()), *(options.get("kinds") or ())]
+        return TableSource(read_table(path, header=header, text=text), **options)
     options = image_options(options)
     images = read_images(path, size, strict, progress)
     skipped = [(file.relative_to(path), reason) for file, reason in images.skipped]

@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -13,7 +15,7 @@ from pyarrow import compute
 from pyarrow import csv as arrow
 
 from plainnet import limits
-from plainnet.data.columns import MISSING, clean_text, each_column, may_hold_spaces
+from plainnet.data.columns import MANY, MISSING, clean_text, in_threads, may_hold_spaces
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
@@ -67,20 +69,44 @@ class DelimitedText:
                 return record, end
         return [], self.start
 
-    def columns(self, width: int, header_end: int) -> list[Any]:
-        """Return each column below the header in chunks of text, null where a cell is missing."""
+    def columns(self, width: int, header_end: int, text: Collection[int]) -> list[Any]:
+        """Return each column below the header in chunks, null where a cell is missing.
+
+        They hold text, but of a long file floats where a column not in `text` holds many numbers.
+        """
         breaks = self._breaks_in_quotes(header_end)
         if breaks is not None:
-            with suppress(pa.ArrowInvalid):
-                text = memoryview(self.data)[header_end:]
-                block = max(_BLOCK, width * _WIDE)
-                columns = _parsed(text, width, block, self.delimiter, breaks)
-                longest = (compute.max(compute.binary_length(c)).as_py() or 0 for c in columns)
-                if max(longest) <= limits.MAX_CELL:
-                    return columns
+            rows, block = memoryview(self.data)[header_end:], max(_BLOCK, width * _WIDE)
+            parse = partial(_parsed, rows, width, block, self.delimiter, breaks)
+            numbers = self._numbers(header_end, width, block, text) if len(rows) > block else []
+            for some in (numbers, []) if numbers else ([],):
+                with suppress(pa.ArrowInvalid):
+                    columns = parse(some)
+                    if all(map(_is_usable, columns)):
+                        return columns
         rows = self._rewritten(width, header_end)
         # One block, for records of any length.
         return _parsed(rows, width, rows.nbytes + 1, ",", True)
+
+    def _numbers(self, start: int, width: int, size: int, text: Collection[int]) -> list[int]:
+        """Return the columns not in `text` whose first cells are many numbers, none like 007."""
+        end = self.data.rfind(b"\n", start, start + size)
+        if len(text) == width or end < 0:
+            return []
+        rows = memoryview(self.data)[start:end]
+        try:
+            sample = _parsed(rows, width, size, self.delimiter, True)
+        except pa.ArrowInvalid:
+            return []
+        numbers = [i for i in range(width) if i not in text and _are_many_numbers(sample[i])]
+        return [] if numbers and self._has_leading_zeros(start) else numbers
+
+    def _has_leading_zeros(self, start: int) -> bool:
+        """Return whether some cell begins as 007, +007 or -007 do."""
+        ends, data = pa.py_buffer(np.array([start, len(self.data)])), pa.py_buffer(self.data)
+        text = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, data])
+        zeros = rf'(^|[{re.escape(self.delimiter)}\r\n" \t])[+-]?0[0-9]'
+        return bool(compute.match_substring_regex(text, zeros)[0].as_py())
 
     def _breaks_in_quotes(self, start: int) -> bool | None:
         """Return whether lines from `start` break in quotes; None for text to rewrite.
@@ -130,15 +156,23 @@ class DelimitedText:
                 yield record[:width]
 
 
-def _parsed(text: memoryview, width: int, block: int, delimiter: str, breaks: bool) -> list[Any]:
-    """Return the columns of regular text, whose lines may break in quotes."""
+def _parsed(
+    text: memoryview,
+    width: int,
+    block: int,
+    delimiter: str,
+    breaks: bool,
+    numbers: Collection[int] = (),
+) -> list[Any]:
+    """Return the columns of regular text, whose lines may break in quotes; some as floats."""
     names = [str(i) for i in range(width)]
+    types = dict.fromkeys(names, pa.string()) | {names[i]: pa.float64() for i in numbers}
     table = arrow.read_csv(
         pa.BufferReader(text if text.nbytes else b"\n"),
         arrow.ReadOptions(column_names=names, block_size=block),
         arrow.ParseOptions(delimiter=delimiter, newlines_in_values=breaks),
         arrow.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types=types,
             null_values=sorted(MISSING),
             strings_can_be_null=True,
         ),
@@ -146,11 +180,29 @@ def _parsed(text: memoryview, width: int, block: int, delimiter: str, breaks: bo
     return list(table.columns)
 
 
+def _are_many_numbers(column: Any) -> bool:
+    """Return whether text holds numbers alone, and many different ones."""
+    try:
+        return len(column.cast(pa.float64()).unique()) > MANY + 1  # a missing cell counts as one
+    except pa.ArrowInvalid:
+        return False
+
+
+def _is_usable(column: Any) -> bool:
+    """Return whether a column is finite numbers, or text whose cells are not too long."""
+    if pa.types.is_floating(column.type):
+        return bool(compute.all(compute.is_finite(column)).as_py())
+    return (compute.max(compute.binary_length(column)).as_py() or 0) <= limits.MAX_CELL
+
+
 def joined(columns: list[Any]) -> list[Any]:
     """Join the chunks of each column, and drop spaces around its cells; empties the list."""
 
-    def clean(i: int) -> Any:
-        text, columns[i] = columns[i].combine_chunks(), None  # frees the chunks
+    def join(i: int) -> Any:
+        column, columns[i] = columns[i], None  # frees the chunks
+        if pa.types.is_floating(column.type):
+            return column.to_numpy()
+        text = column.combine_chunks()
         return clean_text(text) if may_hold_spaces(text) else text
 
-    return each_column(clean, range(len(columns)), len(columns[0]))
+    return in_threads(join, range(len(columns)), len(columns[0]))

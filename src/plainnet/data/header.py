@@ -11,19 +11,22 @@ _COMPARED = 1000  # rows that the first one is compared with
 
 
 def is_data(first: Sequence[str], columns: Sequence[Any]) -> bool:
-    """Return whether the first row of a file looks like the rows below it, Arrow text by column.
+    """Return whether the first row of a file looks like the rows below it.
 
-    It does if it holds a number of similar size in each column of numbers, and, where there are
-    columns of text, repeats a text in one of them. Numbers in equal steps (0 1 2 3, or 2020 2025)
-    are names.
+    Columns are Arrow text or floats. It does if it holds a number of similar size in each column of
+    numbers, and, where there are columns of text, repeats a text in one of them. Numbers in equal
+    steps (0 1 2 3, or 2020 2025) are names.
     """
     numbers: list[float] = []
     repeated: list[bool] = []
     for name, column in zip(first, columns, strict=True):
-        cells = column.slice(0, _COMPARED).drop_null().to_pylist()
-        if name.strip() in MISSING or not cells:
+        if isinstance(column, np.ndarray):
+            values = cells = column[:_COMPARED][~np.isnan(column[:_COMPARED])]
+        else:
+            cells = column.slice(0, _COMPARED).drop_null().to_pylist()
+            values = np.array([_number(text) for text in cells])
+        if name.strip() in MISSING or not len(cells):
             continue
-        values = np.array([_number(text) for text in cells])
         if np.isfinite(values).all():
             numbers.append(_number(name))
             middle, reach = (values.max() + values.min()) / 2, 1.5 * np.ptp(values)

@@ -3,6 +3,7 @@
 import codecs
 import os
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed
 
-_Read: TypeAlias = "pd.DataFrame | dict[str, pa.Array]"
+_Read: TypeAlias = "pd.DataFrame | dict[str, Any]"
 
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
@@ -76,7 +77,7 @@ def read_frame(
     ...     read_frame(path).to_numpy().tolist()
     [['007', 'Ann'], ['008', None]]
     """
-    read = _read(source, delimiter, header, empty)
+    read = _read(source, delimiter, header, empty, None)
     if isinstance(read, pd.DataFrame):
         return read
     cells = {name: text.to_numpy(zero_copy_only=False) for name, text in read.items()}
@@ -84,12 +85,21 @@ def read_frame(
 
 
 def read_table(
-    source: Any, delimiter: str | None = None, *, header: bool = True, empty: bool = False
+    source: Any,
+    delimiter: str | None = None,
+    *,
+    header: bool = True,
+    empty: bool = False,
+    text: Collection[str] | None = None,
 ) -> Table:
-    """Read a table as `read_frame` does, without a Python object for each cell."""
+    """Read a table as `read_frame` does, without a Python object for each cell.
+
+    Numbers of a long file may be read as floats, which is faster, but not those of the columns
+    `text` (by default all) and of the last column.
+    """
     if isinstance(source, Table):
         return source
-    read = _read(source, delimiter, header, empty)
+    read = _read(source, delimiter, header, empty, text)
     if isinstance(read, pd.DataFrame):
         return Table.of(read)
     m = len(next(iter(read.values())))
@@ -97,7 +107,9 @@ def read_table(
     return Table({name: Cells(name, rows, text) for name, text in read.items()}, m, None, header)
 
 
-def _read(source: Any, delimiter: str | None, header: bool, empty: bool) -> _Read:
+def _read(
+    source: Any, delimiter: str | None, header: bool, empty: bool, text: Collection[str] | None
+) -> _Read:
     if isinstance(source, np.ndarray) and source.ndim == 2:
         source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
     if isinstance(source, pd.DataFrame):
@@ -109,7 +121,7 @@ def _read(source: Any, delimiter: str | None, header: bool, empty: bool) -> _Rea
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
         return _checked(read_parquet(data, label), label, empty)
-    columns = _read_text(data, delimiter, header, label)
+    columns = _read_text(data, delimiter, header, label, text)
     if not empty and not len(next(iter(columns.values()))):
         raise DataError(f"{label} has column names but no rows below them.")
     return columns
@@ -162,8 +174,12 @@ def _not_utf8(data: bytearray, label: str) -> DataError:
 
 
 def _read_text(
-    data: bytearray, delimiter: str | None, header: bool, label: str
-) -> dict[str, pa.Array]:
+    data: bytearray,
+    delimiter: str | None,
+    header: bool,
+    label: str,
+    as_text: Collection[str] | None,
+) -> dict[str, Any]:
     _check_text(data, label)
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     beginning = data[start : start + limits.SNIFFED].decode(errors="ignore")
@@ -185,25 +201,28 @@ def _read_text(
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."
         )
-    chunks = text.columns(len(first), end if header else start)
+    names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(first)]
+    names = names if header else [f"x{i}" for i in range(len(first))]
+    kept = [i for i, name in enumerate(names) if as_text is None or name in as_text]
+    chunks = text.columns(len(first), end if header else start, {*kept, len(first) - 1})
     with suppress(BufferError):  # a failed attempt may still hold the bytes
         data.clear()  # frees their memory
     columns = joined(chunks)
     if not header:
-        return {f"x{i}": column for i, column in enumerate(columns)}
+        return dict(zip(names, columns, strict=True))
     if is_data(first, columns):
         raise DataError(
             f"{label} has no line of column names: its first row ({listed(first, 5, 20)}) "
             "resembles the rows below; put a line of names above it, give --no-header, or put "
             "letters into these if they are names."
         )
-    kept = [
-        (name.strip() or f"Unnamed: {i}", column)
-        for i, (name, column) in enumerate(zip(first, columns, strict=True))
-        if name.strip() or column.null_count < len(column)
+    read = [
+        (name, column)
+        for name, given, column in zip(names, first, columns, strict=True)
+        if given.strip() or isinstance(column, np.ndarray) or column.null_count < len(column)
     ]
-    check_names([name for name, _ in kept], label)
-    return dict(kept)
+    check_names([name for name, _ in read], label)
+    return dict(read)
 
 
 def _checked_delimiter(delimiter: str) -> str:

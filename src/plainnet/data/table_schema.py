@@ -1,7 +1,7 @@
 """The schema of a table: the kind of each column, its statistics, and its encoding as features."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Self, final
@@ -24,7 +24,7 @@ from plainnet.data.column_kinds import (
     column_from_json,
     summarize_values,
 )
-from plainnet.data.columns import MANY, Cells, each_column
+from plainnet.data.columns import MANY, Cells, in_threads
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
@@ -36,9 +36,12 @@ _ID_NAME = re.compile(
 _UNNAMED = "Unnamed: "
 MAX_FEATURES = 2**27  # numbers in an encoded table (0.5 GB), or more for a table of many cells:
 MAX_FEATURES_PER_CELL = 8
-_BLOCK = 2**22  # numbers in a block of encoded rows
+_BLOCK = 2**22  # numbers in a block of encoded rows,
+_CACHED = 2**19  # and in one that the processor's cache holds while its columns are written
 _LISTED = 5  # columns that a remark names before it counts the others
 _FEW_ROWS = 10  # in fewer, values that all differ are usual
+
+_Span = tuple[FeatureColumn, int]  # a column, and one after its last feature
 
 
 class Description(NamedTuple):
@@ -155,7 +158,7 @@ read as unknown (1 row).
             table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
             return column
 
-        columns = each_column(infer, [n for n in names if n not in exclude], len(table))
+        columns = in_threads(infer, [n for n in names if n not in exclude], len(table))
         return cls(tuple(columns), len(table), table.header)._with_features()
 
     def fit(
@@ -186,7 +189,7 @@ read as unknown (1 row).
             See `infer`.
         """
         table = self._require_columns(frame)
-        columns = each_column(lambda c: _refitted(c, table), self.columns, len(table))
+        columns = in_threads(lambda c: _refitted(c, table), self.columns, len(table))
         if privacy != DEFAULT_PRIVACY:
             columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
         if not standardize:
@@ -202,6 +205,11 @@ read as unknown (1 row).
     def n_features(self) -> int:
         """The number of features of a row."""
         return sum(len(column.features) for column in self.columns)
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The names of the columns that are encoded from text: all but plain numbers."""
+        return [c.name for c in self.columns if getattr(c, "decimal", ",") == ","]
 
     def transform(
         self, frame: pd.DataFrame | Table, notes: list[str] | None = None
@@ -272,14 +280,21 @@ read as unknown (1 row).
         columns = [column for column in self.columns if isinstance(column, FeatureColumn)]
         ends = np.cumsum([len(column.features) for column in columns]).tolist()
 
-        def encode(span: tuple[FeatureColumn, int]) -> list[str]:
-            column, end = span
+        spans = list(zip(columns, ends, strict=True))
+
+        def encode(rows: Table, out: NDArray[np.float32], some: Sequence[_Span]) -> list[str]:
             remarks: list[str] = []
-            part = X[:, end - len(column.features) : end]
-            column.encode(table[column.name], part, None if notes is None else remarks)
+            for column, end in some:
+                part = out[:, end - len(column.features) : end]
+                column.encode(rows[column.name], part, None if notes is None else remarks)
             return remarks
 
-        for remarks in each_column(encode, zip(columns, ends, strict=True), len(table)):
+        tasks = ((table, X, [span]) for span in spans)
+        if notes is None:  # which count the rows of the table: without them, blocks will do
+            m, step = len(table), max(1, _CACHED // self.n_features)
+            blocks = (np.arange(i, min(i + step, m)) for i in range(0, m, step))
+            tasks = ((table.take(rows), X[rows[0] : rows[-1] + 1], spans) for rows in blocks)
+        for remarks in in_threads(lambda task: encode(*task), tasks, len(table)):
             if notes is not None:
                 notes += remarks
 

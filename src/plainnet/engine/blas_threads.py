@@ -79,16 +79,16 @@ def _change(change: Callable[[Block], None], block: Block) -> None:
 
 def _apply() -> None:
     """Give each BLAS library as many threads as all blocks allow."""
-    for library, free in zip(_libraries(), _free, strict=True):
+    for library, free in zip(blas_libraries(), _free, strict=True):
         library.set_num_threads(min([free, *(n for _, n in _blocks)]))
 
 
 def _now() -> list[int]:
-    return [library.get_num_threads() for library in _libraries()]
+    return [library.get_num_threads() for library in blas_libraries()]
 
 
 @cache
-def _libraries() -> list[Any]:
+def blas_libraries() -> list[Any]:
     """Return the BLAS libraries; finding them takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 

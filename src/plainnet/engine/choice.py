@@ -1,11 +1,11 @@
-"""Choose the engine of a training: NumPy, or compiled steps where they save time."""
+"""Choose the engine: NumPy, or compiled code where it saves time."""
 
 import hashlib
 import os
 import sys
 import warnings
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from plainnet.engine.blas_threads import product_sizes
-from plainnet.engine.compiled import CompiledStep, Data
-from plainnet.engine.program import Program, StepParts, UnknownPartError
+from plainnet.engine.compiled import Data, Runner
+from plainnet.engine.program import Program, Training, UnknownPartError
 from plainnet.errors import PlainnetError
-from plainnet.nn.parameters import Array
+from plainnet.nn.network import Sequential
 
 ENGINES = ("auto", "numpy", "compiled")
 # Seconds that NumPy must need before it pays to compile, once per machine, and to load Numba and
@@ -26,20 +26,24 @@ COMPILING, LOADING = 60.0, 2.0
 SECONDS_PER_LAYER, SECONDS_PER_PRODUCT = 20e-6, 6e-11  # of a step of NumPy, roughly
 
 
-def compiled_step(
-    engine: str, parts: StepParts, y: Array, weight: Array | None, m: int, steps: int
-) -> CompiledStep | None:
-    """Return the compiled step for batches of at most m rows, or None where NumPy computes.
+def compiled(
+    engine: str, net: Sequential, m: int, batches: int, training: Training | None = None
+) -> Runner | None:
+    """Return what trains or predicts in batches of at most m rows, or None where NumPy computes.
 
-    "auto" chooses compiled steps if Numba is installed, every part of the training is known to
-    them, and NumPy would need clearly longer than loading them takes, or compiling if none are
-    stored. So a script gets the same engine whatever the process did before.
+    "auto" chooses compiled code if Numba is installed, every part is known to it, and NumPy would
+    need clearly longer than loading it takes, or compiling if none is stored. So a script gets the
+    same engine whatever the process did before.
     """
     if engine not in ENGINES:
         raise PlainnetError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if engine == "numpy":
         return None
     must = engine == "compiled"
+    products = sum(product_sizes(net, m, training is not None)) * SECONDS_PER_PRODUCT
+    seconds = batches * (len(net.layers) * SECONDS_PER_LAYER + products)
+    if not must and seconds < LOADING:
+        return None
     if find_spec("numba") is None:
         if must:
             raise PlainnetError(
@@ -47,48 +51,47 @@ def compiled_step(
                 "pip install 'plainnet[fast]', or take engine='auto'"
             )
         return None
-    dtype, seconds = parts.net.dtype, steps * _numpy_seconds(parts, m)
-    if not must and (seconds < LOADING or (seconds < COMPILING and not is_compiled(dtype))):
+    if not must and seconds < COMPILING and not is_compiled(net.dtype):
         return None
     try:
-        program = Program(parts, y, weight, m)
+        program = Program(net, m, training)
     except UnknownPartError as error:
         if must:
             raise PlainnetError(
                 f"engine='compiled' does not know {error}: take engine='auto'"
             ) from None
         return None
-    interpret = load_interpreter(dtype)
-    return None if interpret is None else CompiledStep(interpret, program)
-
-
-def _numpy_seconds(parts: StepParts, m: int) -> float:
-    """Estimate the time of a step with NumPy."""
-    products = sum(product_sizes(parts.net, m))
-    return len(parts.net.layers) * SECONDS_PER_LAYER + products * SECONDS_PER_PRODUCT
+    interpret = load_interpreter(net.dtype)
+    return None if interpret is None else Runner(interpret, program)
 
 
 def load_interpreter(dtype: Any) -> Any:
     """Load the interpreter for a dtype, and Numba; compile and store it unless it is stored.
 
-    Return None with a note if compiled code cannot be stored.
+    Return None with a note if compiled code cannot be stored, or NumPy's products not be called.
     """
     try:
+        from plainnet.engine.blas import gemm_address
         from plainnet.engine.interpreter import interpret
     except RuntimeError as error:  # no folder can be written
-        warnings.warn(
-            f"plainnet computes with NumPy, as Numba cannot store compiled code ({error}): "
-            "set NUMBA_CACHE_DIR to a folder that can be written",
-            stacklevel=2,
+        return _note(
+            f"Numba cannot store compiled code ({error}): "
+            "set NUMBA_CACHE_DIR to a folder that can be written"
         )
-        return None
-    _load(interpret, np.dtype(dtype))
-    return interpret
+    gemm = gemm_address(np.dtype(dtype))
+    if not gemm:
+        return _note("its matrix products cannot be called: install NumPy from PyPI")
+    _load(interpret, gemm, np.dtype(dtype))
+    return partial(interpret, gemm)
+
+
+def _note(reason: str) -> None:
+    warnings.warn(f"plainnet computes with NumPy, as {reason}", stacklevel=4)
 
 
 @cache
-def _load(interpret: Any, dtype: Any) -> None:
-    interpret(*_arguments(dtype))
+def _load(interpret: Any, gemm: int, dtype: Any) -> None:
+    interpret(gemm, *_arguments(dtype))
     with suppress(OSError):  # read-only, but compiled before
         (Path(interpret.stats.cache_path) / _marker(dtype)).touch()
 

@@ -1,4 +1,4 @@
-"""CompiledStep: training steps as instructions that the interpreter runs, many in one call."""
+"""Runner: runs the instructions of a program; CompiledStep trains, CompiledForward predicts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
+from plainnet.engine import instructions as op
 from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.engine.instructions import Instruction
 from plainnet.engine.picture_layers import PARTS, PictureLayer
-from plainnet.engine.program import Instruction, Product, Program
+from plainnet.engine.program import Program
+from plainnet.engine.row_space import RowDense
+from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import Optimizer
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)  # the sums of an epoch, and the last batch's loss
+BATCHES = 32  # of predictions in one call
 
 
 class Data(NamedTuple):
@@ -29,59 +34,55 @@ class Data(NamedTuple):
     weight: Array
 
 
+class Update(NamedTuple):
+    """What only training steps need: theta and other vectors, draws, learning rates, step count."""
+
+    vectors: tuple[Array, ...]
+    draws: Array
+    rates: Array
+    t: int = 0
+
+
 @final
-class CompiledStep:
-    """The steps of a training, over the network's own theta and the optimizer's own state."""
+class Runner:
+    """Runs a program for batches of rows; Python runs the layers of pictures."""
 
-    def __init__(self, interpret: Any, program: Program) -> None:
-        self.interpret, self.program, self.net = interpret, program, program.net
-        self.code = np.array([i[:-1] for i in program.code], np.int64)
-        self.constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
+    def __init__(self, interpret: Callable[..., int], program: Program) -> None:
+        self._interpret, self.program, self.net = interpret, program, program.net
+        self.first = 0  # instruction of a batch
+        self._code = np.array([i[:-1] for i in program.code], np.int64)
+        self._constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
         self.work = np.empty(program.size, self.net.dtype)
-        self.work[program.weights : program.weights + program.m] = 1  # if rows have none
-        self.decaying = self.net.params.decaying().astype(self.net.dtype)
-        self._first = 0  # instruction of a step
-        # by number of rows: before which instruction, a call, and the instruction after it
-        self._calls: dict[int, list[tuple[int, Callable[[], object], int]]] = {}
-        patches = np.empty((PARTS, program.patches), self.net.dtype)
-        self._patches = list(patches)
-        self._pool: ThreadPoolExecutor | None = None  # while pictures are trained on
-
-    @property
-    def drawn(self) -> int:
-        """The number of draws for the masks of a batch."""
-        return self.program.drawn * self.program.m
+        self.work[program.weights : program.weights + program.m] = 1
+        self._pictures = [i for i, f in enumerate(program.code) if abs(f.kind) == op.PICTURE]
+        self._calls: dict[int, list[Callable[[], None]]] = {}  # of pictures, by number of rows
+        self._patches = list(np.empty((PARTS, program.patches), self.net.dtype))
+        self._pool: ThreadPoolExecutor | None = None  # while pictures are computed
 
     def data(self, X: Array, y: Array, weight: Array | None) -> Data:
         """Return rows in the form that `run` takes."""
         w = np.empty((1, 1)) if weight is None else weight
+        first = self.net.layers[0]
+        X = first.of(X) if isinstance(first, RowDense) else X
         arrays = (a.reshape(len(a), -1) for a in (X, y, w))
         # Numba would compile again for arrays that are read-only
         return Data(*(np.require(a, self.net.dtype, ["C", "W"]) for a in arrays))
 
-    def run(
-        self, optimizer: Optimizer, data: Data, order: Array, bounds: Array, sums: Array
-    ) -> int:
-        """Train on batches, the rows order[bounds[i] : bounds[i + 1]]; return how many succeeded.
+    def run(self, data: Data, order: Array, bounds: Array, sums: Array, update: Update) -> int:
+        """Run batches, the rows order[bounds[i] : bounds[i + 1]]; return how many succeeded.
 
         A batch whose loss is not finite is the first that changes nothing. Each row of ``sums``
         belongs to an epoch, or a part of one, of equally many batches: it gets the loss times the
         weights, the weights, the metric and the rows added, and the last loss.
         """
-        net, drawn = self.net, self.program.drawn
-        before = net.rng.bit_generator.state if drawn else None
-        draws = self._draw(drawn * int(bounds[-1] - bounds[0])) if drawn else self.work[:0]
-        rates = np.array([optimizer.lr_at(optimizer.t + i) for i in range(len(bounds) - 1)])
-        empty = self.work[:0]
-        slots = (*optimizer.state.values(), empty, empty)[:2]
-        vectors = (net.params.theta, net.params.grad, self.decaying, *slots)
-        t, per_epoch = optimizer.t, len(rates) // len(sums)
+        vectors, draws, rates, t = update
+        per_epoch, drawn = len(rates) // len(sums), self.program.drawn
 
         def call(first: int, last: int, step: int, stop: int) -> int:
             return int(
-                self.interpret(
-                    self.code,
-                    self.constants,
+                self._interpret(
+                    self._code,
+                    self._constants,
                     first,
                     last,
                     per_epoch,
@@ -97,15 +98,79 @@ class CompiledStep:
                 )
             )
 
+        if not self._pictures:
+            return call(self.first, len(self._code), 0, len(rates))
         done = 0
-        if self.program.products:
-            with self._threads():
-                while done < len(rates) and self._step(
-                    call, done, int(bounds[done + 1] - bounds[done])
-                ):
-                    done += 1
-        else:
-            done = call(self._first, len(self.code), 0, len(rates))
+        with self._threads():
+            while done < len(rates) and self._batch(call, done, int(np.diff(bounds)[done])):
+                done += 1
+        return done
+
+    def _batch(self, call: Callable[..., int], step: int, m: int) -> bool:
+        """Run one batch with the layers of pictures between the instructions."""
+        if m not in self._calls:
+            self._calls[m] = [self._picture(self.program.code[i], m) for i in self._pictures]
+        first = self.first
+        for position, compute in zip(self._pictures, self._calls[m], strict=True):
+            if position > first and not call(first, position, step, step + 1):
+                return False
+            compute()
+            first = position + 1
+        return bool(call(first, len(self._code), step, step + 1))
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Have a thread for each part of a picture layer, where BLAS may use as many."""
+        if available_threads() < PARTS:
+            yield
+            return
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+        with limited_threads(1), ThreadPoolExecutor(PARTS - 1) as self._pool:
+            yield
+        self._pool = None
+
+    def _picture(self, instruction: Instruction, m: int) -> Callable[[], None]:
+        """Return the computation of a layer for pictures for m rows."""
+        kind, number, _, x, y, p, q, need_dX, _ = instruction
+        layers = self.net.layers
+        in_shape = layers[number - 1].out_shape if number else self.net.in_shape
+        layer = PictureLayer(layers[number], in_shape, m, self._patches, self._run_parts)
+        X, P, Y, Q = (self.work[start:] for start in (x, p, y, q))
+        if kind == op.PICTURE:
+            return partial(layer.forward, X, P, Y)
+        return partial(layer.backward, bool(need_dX), X, P, Y, Q)
+
+    def _run_parts(self, parts: Sequence[Callable[[], None]]) -> None:
+        """Run the parts of a layer's pass, at the same time if there are threads."""
+        first, *others = parts
+        waiting = [self._pool.submit(part) for part in others] if self._pool else []
+        first()
+        for part in [future.result for future in waiting] or others:
+            part()
+
+
+@final
+class CompiledStep:
+    """The steps of a training, over the network's own theta and the optimizer's own state."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner, self.net, self.program = runner, runner.net, runner.program
+        self._decaying = self.net.params.decaying().astype(self.net.dtype)
+
+    def run(
+        self, optimizer: Optimizer, data: Data, order: Array, bounds: Array, sums: Array
+    ) -> int:
+        """Train on batches as `Runner.run` does; return how many succeeded."""
+        net, drawn = self.net, self.program.drawn
+        before = net.rng.bit_generator.state if drawn else None
+        draws = self._draw(drawn * int(bounds[-1] - bounds[0]))
+        rates = np.array([optimizer.lr_at(optimizer.t + i) for i in range(len(bounds) - 1)])
+        slots = (*optimizer.state.values(), draws[:0], draws[:0])[:2]
+        vectors = (net.params.theta, net.params.grad, self._decaying, *slots)
+        done = self.runner.run(
+            data, order, bounds, sums, Update(vectors, draws, rates, optimizer.t)
+        )
         optimizer.t += done
         if done:
             optimizer.current_lr = float(rates[done - 1])
@@ -116,72 +181,39 @@ class CompiledStep:
 
     def keep_batch(self) -> None:
         """Gather rows no more: the next batches have the rows of the last, in the same order."""
-        self._first = self.program.gathers
+        self.runner.first = self.program.gathers
 
     def _draw(self, n: int) -> Array:
         """Draw numbers for the masks of dropout."""
         dtype: Any = self.net.dtype
         return self.net.rng.random(n, dtype)
 
-    def _step(self, call: Any, step: int, m: int) -> bool:
-        """Run one step with the products of BLAS between the instructions."""
-        if m not in self._calls:
-            self._calls[m] = [self._python(p, m) for p in self.program.products]
-        first = self._first
-        for position, compute, following in self._calls[m]:
-            if position > first and not call(first, position, step, step + 1):
-                return False
-            compute()
-            first = following
-        return bool(call(first, len(self.code), step, step + 1))
-
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """Have a thread for each part of a picture layer, where BLAS may use as many."""
-        if not self.program.patches or available_threads() < PARTS:
-            yield
-            return
-        from concurrent.futures import ThreadPoolExecutor  # slow to import
-
-        with limited_threads(1), ThreadPoolExecutor(PARTS - 1) as self._pool:
-            yield
-        self._pool = None
-
-    def _python(self, part: Product, m: int) -> tuple[int, Callable[[], object], int]:
-        """Return what Python computes for m rows, with the instructions before and after it."""
-        if part.kind not in ("forward", "backward"):
-            arrays = self._product(part.kind, part.dense, m)
-            return part.position, partial(np.matmul, *arrays), part.position
-        _, number, _, x, y, p, q, need_dX, _ = part.dense
-        layers = self.net.layers
-        in_shape = layers[number - 1].out_shape if number else self.net.in_shape
-        layer = PictureLayer(layers[number], in_shape, m, self._patches, self._run_parts)
-        X, P, Y, Q = (self.work[start:] for start in (x, p, y, q))
-        if part.kind == "forward":
-            return part.position, partial(layer.forward, X, P, Y), part.position + 1
-        return part.position, partial(layer.backward, bool(need_dX), X, P, Y, Q), part.position + 1
-
-    def _run_parts(self, parts: Sequence[Callable[[], None]]) -> None:
-        """Run the parts of a layer's pass, at the same time if there are threads."""
-        first, *others = parts
-        waiting = [self._pool.submit(part) for part in others] if self._pool else []
-        first()
-        for part in [future.result for future in waiting] or others:
-            part()
-
-    def _product(self, kind: str, dense: Instruction, m: int) -> tuple[Array, Array, Array]:
-        """Return both factors and the result of a product for m rows."""
-        _, n, k, x, y, p, _, groups, _ = dense
-        params = self.net.params
-        end = p + groups * k * n
-        W, dW = (flat[p:end].reshape(groups, k, n) for flat in (params.theta, params.grad))
-        X, Z = self.work[x : x + groups * n * m], self.work[y : y + groups * k * m]
-        by_rows = self.program.by_rows and x == self.program.input
-        X = X.reshape(1, m, n).mT if by_rows else X.reshape(groups, n, m)
-        Z = Z.reshape(groups, k, m)
-        return {"Z": (W, X, Z), "dW": (Z, X.mT, dW), "dX": (W.mT, Z, X)}[kind]
-
     def logits(self, m: int) -> Array:
         """Return the logits of the last batch, of m rows."""
-        k = self.net.n_out
-        return self.work[self.program.Z : self.program.Z + k * m].reshape(k, m).T.copy()
+        k, start = self.net.n_out, self.program.Z
+        return self.runner.work[start : start + k * m].reshape(k, m).T.copy()
+
+
+@final
+class CompiledForward:
+    """`Sequential.predict_logits` with compiled code."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner, self.net = runner, runner.net
+
+    def __call__(self, X: Array, transform: Transform | None = None) -> Array:
+        """Compute the output of every row."""
+        m, net = self.runner.program.m, self.net
+        Z = np.empty((len(X), net.n_out), net.dtype)
+        rows = m if transform else m * BATCHES
+        for start in range(0, len(X), rows):
+            part = X[start : start + rows]
+            part = net.validate_input(transform(part) if transform else part)
+            self._run(part, Z[start : start + rows], m)
+        return Z
+
+    def _run(self, X: Array, Z: Array, m: int) -> None:
+        order, bounds = np.arange(len(X)), np.append(np.arange(0, len(X), m), len(X))
+        rates, none = np.zeros(len(bounds) - 1), self.runner.work[:0]
+        update = Update((self.net.params.theta, none, none, none, none), none, rates)
+        self.runner.run(self.runner.data(X, Z, None), order, bounds, np.zeros((1, 5)), update)

@@ -11,10 +11,11 @@ kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @kernel
-def patches(X, corner, size, stride, area, P):
+def patches(X, corner, size, stride, area, P, add):
     """P[i, j, c] = X_ij of channel c, for the output pixels of an area; zeros around the picture.
 
-    ``corner`` is the position of the first input pixel of the first patch.
+    ``corner`` is the position of the first input pixel of the first patch. With ``add``, X is the
+    result: each patch is added to the pixels that it came from.
     """
     _, height, width, _ = X.shape
     top, bottom, left, right = area
@@ -25,35 +26,20 @@ def patches(X, corner, size, stride, area, P):
                 for h in range(top, bottom):
                     y = h * stride + i + corner[0]
                     for w in range(left, right):
-                        x, out = w * stride + j + corner[1], row[k]
+                        x, part = w * stride + j + corner[1], row[k]
                         k += 1
-                        if 0 <= y < height and 0 <= x < width:
-                            pixel = X[c, y, x]
-                            for r in range(len(out)):
-                                out[r] = pixel[r]
+                        if not (0 <= y < height and 0 <= x < width):
+                            if not add:
+                                for r in range(len(part)):
+                                    part[r] = 0
+                            continue
+                        pixel = X[c, y, x]
+                        if add:
+                            for r in range(len(part)):
+                                pixel[r] += part[r]
                         else:
-                            for r in range(len(out)):
-                                out[r] = 0
-
-
-@kernel
-def add_patches(dP, corner, size, stride, area, dX):
-    """dX += each patch, on the pixels that it came from."""
-    _, height, width, _ = dX.shape
-    top, bottom, left, right = area
-    for i in range(size):
-        for j in range(size):
-            for c in range(len(dX)):
-                row, k = dP[(i * size + j) * len(dX) + c], 0
-                for h in range(top, bottom):
-                    y = h * stride + i + corner[0]
-                    for w in range(left, right):
-                        x, d = w * stride + j + corner[1], row[k]
-                        k += 1
-                        if 0 <= y < height and 0 <= x < width:
-                            pixel = dX[c, y, x]
-                            for r in range(len(d)):
-                                pixel[r] += d[r]
+                            for r in range(len(part)):
+                                part[r] = pixel[r]
 
 
 @kernel

@@ -1,9 +1,26 @@
 """The kinds of instructions; a layer's backward pass is the negative number."""
 
-GATHER, GATHER_ROWS, COPY, DENSE, DENSE_INPUT, BIAS = range(1, 7)
+from typing import NamedTuple
+
+GATHER, GATHER_ROWS, COPY, DENSE, DENSE_INPUT, ROW_DENSE = range(1, 7)
+LOOPS, BLAS, BLAS_ROWS = range(3)  # who multiplies in a dense layer; whether X has a row for each
 RELU, LEAKY_RELU, ELU, TANH, SIGMOID = range(7, 12)  # in place
 GELU, SILU, SOFTPLUS = range(12, 15)
-DROPOUT, BATCH_NORM, LAYER_NORM, PIECEWISE_LINEAR = range(15, 19)
-BINARY, SOFTMAX, REGRESSION = range(19, 22)
-PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(22, 29)
-PICTURE = 29  # not run by the interpreter
+DROPOUT, BATCH_NORM, LAYER_NORM, NORMALIZE, PIECEWISE_LINEAR, OUTPUT = range(15, 21)
+BINARY, SOFTMAX, REGRESSION = range(21, 24)
+PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(24, 31)
+PICTURE = 31  # not run by the interpreter
+
+
+class Instruction(NamedTuple):
+    """What the interpreter does: a kind, sizes, offsets in the memory and in theta, constants."""
+
+    kind: int
+    n: int = 0
+    k: int = 0
+    x: int = 0
+    y: int = 0
+    p: int = 0
+    q: int = 0
+    s: int = 0
+    c: tuple[float, ...] = ()

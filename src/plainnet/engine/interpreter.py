@@ -10,6 +10,7 @@ from plainnet.engine import instructions as op
 from plainnet.engine import kernels as layer
 from plainnet.engine import loss_kernels as loss
 from plainnet.engine import update_kernels as update
+from plainnet.engine.blas import product
 from plainnet.engine.elementary import exact
 
 # The sums of an epoch, and the last batch's loss
@@ -20,12 +21,6 @@ LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
 def block(work, start, n, m):
     """Return n features of m rows in the working memory."""
     return work[start : start + n * m].reshape(n, m)
-
-
-@exact
-def part(work, start, number, n, m):
-    """Return one of the blocks of n features that follow each other."""
-    return block(work, start + number * n * m, n, m)
 
 
 @exact
@@ -71,6 +66,31 @@ def activate(kind, c, n, x, y, work):  # noqa: C901
 
 
 @exact
+def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
+    """Run the forward or backward pass of a dense layer."""
+    by_rows = how == op.BLAS_ROWS
+    X = block(work, x, m, n) if by_rows else block(work, x, n, m)
+    W, Z = block(theta, p, k, n), block(work, y, k, m)
+    if kind == op.DENSE_INPUT:
+        if how:
+            product(gemm, W, True, Z, False, X)
+        else:
+            layer.dense_input(W, Z, X)
+    elif kind == op.DENSE:
+        if how:
+            product(gemm, W, False, X, by_rows, Z)
+            layer.add_bias(theta[q : q + k], Z)
+        else:
+            layer.dense(W, theta[q : q + k], X, Z)
+    else:
+        layer.row_sums(Z, grad[q : q + k])
+        if how:
+            product(gemm, Z, False, X, not by_rows, block(grad, p, k, n))
+        else:
+            layer.dense_gradient(Z, X, block(grad, p, k, n))
+
+
+@exact
 def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
     """Run a part of the optimizer's step number t."""
     if kind == op.PENALTY:
@@ -97,7 +117,7 @@ def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
     w = work[q : q + members * m]
     total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, all_scales)
     for g in range(members):
-        Z, D = part(work, x, g, n, m), part(work, y, g, n, m)
+        Z, D = block(work, x + g * n * m, n, m), block(work, y + g * n * m, n, m)
         scales = all_scales[g * m : g * m + m]
         if kind == op.BINARY:
             own, right = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
@@ -121,6 +141,7 @@ def _make(version):  # noqa: C901
     """Return `interpret`; the version of the kernels becomes a part of Numba's cache key."""
 
     def interpret(  # noqa: C901
+        gemm,
         program,
         constants,
         first,
@@ -143,8 +164,9 @@ def _make(version):  # noqa: C901
         X, targets, weights = data
         theta, grad, decaying, slot1, slot2 = vectors
         for step in range(len(bounds) - 1):
-            rows = order[bounds[step] : bounds[step + 1]]
             m = bounds[step + 1] - bounds[step]
+            start = bounds[step] % len(order)  # full batches have the same order again
+            rows = order[start : start + m]
             epoch = sums[step // per_epoch]
             for i in range(first, last):
                 kind, n, k, x, y, p, q, s = program[i]
@@ -154,25 +176,28 @@ def _make(version):  # noqa: C901
                     layer.gather(source, rows, block(work, y, n, m), k)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
-                elif kind == op.DENSE:
-                    for g in range(s):
-                        W, b = part(theta, p, g, k, n), theta[q + g * k : q + g * k + k]
-                        layer.dense(W, b, part(work, x, g, n, m), part(work, y, g, k, m))
-                elif kind == -op.DENSE:
-                    for g in range(s):
-                        dZ, dW = part(work, y, g, k, m), part(grad, p, g, k, n)
-                        layer.dense_gradient(dZ, part(work, x, g, n, m), dW)
-                elif kind == op.DENSE_INPUT:
-                    for g in range(s):
-                        W, dZ = part(theta, p, g, k, n), part(work, y, g, k, m)
-                        layer.dense_input(W, dZ, part(work, x, g, n, m))
-                elif kind == op.BIAS:
-                    layer.bias(theta[q : q + s * k], block(work, y, s * k, m))
-                elif kind == -op.BIAS:
-                    layer.row_sums(block(work, y, s * k, m), grad[q : q + s * k])
+                elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
+                    for g in range(int(c[0])):
+                        X_g, Y_g, W_g, b_g = x + g * n * m, y + g * k * m, p + g * k * n, q + g * k
+                        multiply(kind, gemm, n, k, m, X_g, Y_g, W_g, b_g, s, theta, grad, work)
                 elif kind == op.PIECEWISE_LINEAR:
                     feature, bins = work[x + k * m : x + k * m + m], block(work, y + s * m, n, m)
                     layer.piecewise_linear(feature, theta[p : p + n], theta[q : q + n], bins)
+                elif kind == op.ROW_DENSE:
+                    F, Z = block(work, x, m, n), block(work, y, k, m)
+                    product(gemm, block(theta, p, n, k), True, F, True, Z)
+                    layer.add_bias(theta[q : q + k], Z)
+                elif kind == -op.ROW_DENSE:
+                    dZ, dA = block(work, y, k, m), block(grad, p, n, k)
+                    layer.row_sums(dZ, grad[q : q + k])
+                    layer.zero(grad[p : p + n * k])
+                    layer.scatter(dZ, rows, dA)
+                elif kind == op.OUTPUT:
+                    layer.scatter(block(work, x, n, m), rows, targets)
+                elif kind == op.NORMALIZE:
+                    gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
+                    running, Y = block(theta, q, 2, n), block(work, y, n, m * k)
+                    layer.normalize(gamma, beta, running, c[0], Y)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, n), theta.dtype.type(c[0])
@@ -234,6 +259,6 @@ def _make(version):  # noqa: C901
     return njit(cache=True, nogil=True, error_model="numpy")(interpret)
 
 
-_FILES = ("elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
+_FILES = ("blas", "elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
 _SOURCES = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES]
 interpret = _make(hashlib.sha256(b"".join(_SOURCES)).hexdigest())

@@ -34,6 +34,22 @@ def gather_rows(source, order, Y):
 
 
 @fast
+def zero(Y):
+    """Y = 0."""
+    for i in range(len(Y)):
+        Y[i] = 0
+
+
+@fast
+def scatter(Z, order, target):
+    """Write columns as the rows of an array."""
+    for k in range(len(Z)):
+        z = Z[k]
+        for r in range(len(order)):
+            target[order[r], k] = z[r]
+
+
+@fast
 def dense(W, b, X, Z):
     """Z = W X + b, four inputs at a time."""
     n_out, n_in = W.shape
@@ -94,7 +110,7 @@ def dense_input(W, dZ, dX):
 
 
 @fast
-def bias(b, Z):
+def add_bias(b, Z):
     """Z += b."""
     for j in range(len(Z)):
         z = Z[j]
@@ -275,6 +291,16 @@ def multiply(mask, d):
     """d = d M."""
     for r in range(len(d)):
         d[r] *= mask[r]
+
+
+@fast
+def normalize(gamma, beta, running, eps, Y):
+    """Y = gamma (Y - mean) / std + beta, with the running mean and variance."""
+    for i in range(len(Y)):
+        y, scale = Y[i], gamma[i] / like(gamma[0], math.sqrt(running[1, i] + like(gamma[0], eps)))
+        shift = beta[i] - running[0, i] * scale
+        for r in range(len(y)):
+            y[r] = y[r] * scale + shift
 
 
 @fast

@@ -113,7 +113,7 @@ class PictureLayer:
     def _copy_patches(self, layer: Conv2D, X: Array, area: Area, memory: Array) -> Array:
         """Return the patches of an area, (numbers of a patch, pixels and rows)."""
         P = _patches_of(memory, layer.W[0].size, area, self.m)
-        self.kernels.patches(X, _corner(layer), layer.kernel, layer.stride, area, P)
+        self.kernels.patches(X, _corner(layer), layer.kernel, layer.stride, area, P, False)
         return P.reshape(len(P), -1)
 
     def _products(self, layer: Conv2D, X: Array, Y: Array, rows: slice, memory: Array) -> None:
@@ -151,7 +151,7 @@ class PictureLayer:
         for area, columns in self._blocks(W.shape[1], slice(0, self.out_shape[1])):
             dP = _patches_of(memory, W.shape[1], area, self.m)
             np.matmul(W.T, dZ[:, columns], dP.reshape(len(dP), -1))
-            self.kernels.add_patches(dP, _corner(layer), layer.kernel, layer.stride, area, dX)
+            self.kernels.patches(dX, _corner(layer), layer.kernel, layer.stride, area, dP, True)
 
 
 def _shaped(flat: Array, shape: tuple[int, ...]) -> Array:

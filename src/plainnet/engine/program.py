@@ -6,7 +6,9 @@ from typing import NamedTuple, final
 import numpy as np
 
 from plainnet.engine import instructions as op
+from plainnet.engine.instructions import Instruction
 from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
+from plainnet.engine.row_space import RowDense
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import MaxPool2D
 from plainnet.nn.embeddings import PiecewiseLinear
@@ -37,41 +39,19 @@ OF_INPUT: dict[type[Layer], int] = {
     act.Softplus: op.SOFTPLUS,
 }
 ALIGNED = 16  # numbers at whose multiples arrays begin
-# NumPy's BLAS multiplies where a product is large (measured): its call costs 3 us, and it is up to
-# three times as fast as compiled loops.
+# BLAS multiplies where a product is large (measured): it is up to three times as fast as loops.
 LARGE, NARROW = 2**17, 20
 
 
-class Instruction(NamedTuple):
-    """What the interpreter does: a kind, sizes, offsets in the memory and in theta, constants."""
+class Training(NamedTuple):
+    """What a training step consists of, besides the network."""
 
-    kind: int
-    n: int = 0
-    k: int = 0
-    x: int = 0
-    y: int = 0
-    p: int = 0
-    q: int = 0
-    s: int = 0
-    c: tuple[float, ...] = ()
-
-
-class StepParts(NamedTuple):
-    """What a training step consists of."""
-
-    net: Sequential
     loss: Loss
     optimizer: Optimizer
+    y: Array
+    weight: Array | None = None  # (m,), or (m, k) of k members
     l2: float = 0.0
     clip_norm: float | None = None
-
-
-class Product(NamedTuple):
-    """What Python computes before an instruction: a product Z, dW or dX, or a picture layer."""
-
-    position: int
-    kind: str
-    dense: Instruction
 
 
 class UnknownPartError(Exception):
@@ -80,37 +60,45 @@ class UnknownPartError(Exception):
 
 @final
 class Program:
-    """The instructions of a training step for batches of at most m rows."""
+    """The instructions of a training step, or of a prediction, for batches of at most m rows."""
 
-    def __init__(self, parts: StepParts, y: Array, weight: Array | None, m: int) -> None:
-        self.net, self.m = parts.net, m
-        self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
-        if type(self.net.params.theta) is not np.ndarray:
-            raise UnknownPartError(f"arrays of type {type(self.net.params.theta).__name__}")
+    def __init__(self, net: Sequential, m: int, training: Training | None = None) -> None:
+        self.net, self.m, self.trains = net, m, training is not None
+        if type(net.params.theta) is not np.ndarray:
+            raise UnknownPartError(f"arrays of type {type(net.params.theta).__name__}")
+        if len(net.out_shape) != 1:
+            raise UnknownPartError(f"outputs of shape {net.out_shape}")
         self.code: list[Instruction] = []
-        self.products: list[Product] = []
         self.size = self.drawn = 0  # numbers in the memory, and draws for each row
         self.patches = 0  # numbers in the patches of a block of pictures
-        self.n_in = math.prod(self.net.in_shape)
-        first = next(
-            (x for x in self.net.layers if not isinstance(x, Flatten | act.Identity)), None
-        )
-        self.by_rows = isinstance(first, Dense) and _is_large(m, self.n_in, first.n_out)
-        self.input = self._memory(self.n_in * m)
-        self.targets = self._memory(y[0].size * m)
-        self.weights = self._memory(self.members * m)
-        gather = op.GATHER_ROWS if self.by_rows else op.GATHER
+        n, width = math.prod(net.in_shape), max(math.prod(x.out_shape) for x in net.layers)
+        first = next((x for x in net.layers if not isinstance(x, Flatten | act.Identity)), None)
+        self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
+        if isinstance(first, RowDense):
+            n, self.by_rows = len(first.A), True
+        weight = None if training is None else training.weight
+        self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
+        self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
+        self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
         # the channels of pictures, while their numbers are in the order (channel, pixel, row)
-        self.channels = _picture_channels(self.net)
-        self._emit(gather, self.n_in, self.channels or 1, y=self.input)
-        self._emit(op.GATHER, y[0].size, 1, y=self.targets, s=1)
+        self.channels = _picture_channels(net)
+        self.n_in = n
+        gather = op.GATHER_ROWS if self.by_rows else op.GATHER
+        self._emit(gather, n, self.channels or 1, y=self.input)
+        if training is None:
+            self._forward()
+            self._emit(op.OUTPUT, net.n_out, x=self.Z)
+            return
+        y, width = training.y, training.y[0].size
+        self.targets = self._memory(width * m)
+        self._emit(op.GATHER, width, 1, y=self.targets, s=1)
         if weight is not None:
             self._emit(op.GATHER, self.members, 1, y=self.weights, s=2)
         self.gathers = len(self.code)
         self._forward()
-        self._loss(parts.loss, y)
+        self._loss(training.loss, y)
         self._backward()
-        self._update(parts.optimizer, parts.l2, parts.clip_norm)
+        self._update(training.optimizer, training.l2, training.clip_norm)
 
     def _memory(self, n: int) -> int:
         """Reserve n numbers."""
@@ -120,106 +108,114 @@ class Program:
 
     def _emit(
         self, kind: int, n: int = 0, k: int = 0, c: tuple[float, ...] = (), **offsets: int
-    ) -> Instruction:
-        instruction = Instruction(kind, n, k, c=c, **offsets)
-        self.code.append(instruction)
-        return instruction
+    ) -> None:
+        self.code.append(Instruction(kind, n, k, c=c, **offsets))
 
     def _offset(self, layer: Layer, name: str) -> int:
         """Return where a parameter lies in theta."""
-        params = self.net.params
-        start = params.views[f"{layer.name}.{name}"].ctypes.data - params.theta.ctypes.data
-        return start // params.theta.itemsize
+        theta = self.net.params.theta
+        return int(getattr(layer, name).ctypes.data - theta.ctypes.data) // theta.itemsize
 
     def _forward(self) -> None:
-        self.Z, n, free = self.input, self.n_in, False  # free: no backward pass reads Z
+        self.Z, n = self.input, self.n_in
+        free = not self.trains  # no backward pass reads Z
         for layer in self.net.layers:
             kind, x = type(layer), self.Z
-            norm = kind in (BatchNorm, LayerNorm)
-            n_norm = layer.out_shape[-1] if norm else 1
-            pixels = n // n_norm  # each is normalized as a row
-            if kind is BatchNorm and self.m * pixels == 1:
-                raise UnknownPartError("BatchNorm in batches of one row")
-            if norm and len(layer.out_shape) > 1 and not self.channels:
-                raise UnknownPartError(f"{kind.__name__} of shape {layer.out_shape}")
-            if not free and (kind in IN_PLACE or norm):
-                self._emit(op.COPY, n, x=x, y=(x := self._memory(n * self.m)))
-            y = x if kind in IN_PLACE else self._memory(math.prod(layer.out_shape) * self.m)
-            if isinstance(layer, Dense | GroupedDense):
-                self._dense(layer, n, x, y)
-            elif isinstance(layer, PiecewiseLinear):
-                self._piecewise_linear(layer, x, y)
-            elif self.channels and isinstance(layer, PICTURE_LAYERS):
-                self._picture(layer, x, y)
-            elif isinstance(layer, Flatten | act.Identity) or (
-                isinstance(layer, Dropout) and not layer.rate
-            ):
+            if isinstance(layer, Flatten) and self.channels:
+                self._picture(layer, x, y := self._output(layer, x))
+            elif isinstance(layer, Flatten | act.Identity) or self._drops_nothing(layer):
                 continue
-            elif kind in IN_PLACE or kind in OF_INPUT:
+            elif kind in IN_PLACE:
+                y = x if free else self._copied(n, x)
                 constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
-                self._emit((IN_PLACE | OF_INPUT)[kind], n, x=x, y=y, c=constants)
-            elif isinstance(layer, Dropout):
-                self._dropout(layer, n, x, y)
+                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants)
             elif isinstance(layer, BatchNorm | LayerNorm):
-                self._normalization(layer, n_norm, pixels, x, y)
+                x = x if free else self._copied(n, x)
+                y = self._normalize(layer, n, x)
             else:
-                raise UnknownPartError(f"{kind.__name__} {layer.name!r}")
-            self.Z, n, free = y, math.prod(layer.out_shape), kind not in IN_PLACE
+                y = self._output(layer, x)
+                self._of_input(layer, n, x, y)
+            self.Z, n = y, math.prod(layer.out_shape)
+            free = not self.trains or kind not in IN_PLACE
         self.code = [i._replace(k=self.drawn) if i.kind == op.DROPOUT else i for i in self.code]
+
+    def _drops_nothing(self, layer: Layer) -> bool:
+        return isinstance(layer, Dropout) and (not self.trains or not layer.rate)
+
+    def _output(self, layer: Layer, x: int) -> int:
+        """Return memory for the output of a layer."""
+        if self.trains:
+            return self._memory(math.prod(layer.out_shape) * self.m)
+        return self.other if x == self.D else self.D
+
+    def _copied(self, n: int, x: int) -> int:
+        """Return a copy, as a backward pass reads the original."""
+        y = self._memory(n * self.m)
+        self._emit(op.COPY, n, x=x, y=y)
+        return y
+
+    def _of_input(self, layer: Layer, n: int, x: int, y: int) -> None:
+        """Append a layer whose input is kept."""
+        if isinstance(layer, Dense | GroupedDense):
+            self._dense(layer, n, x, y)
+        elif isinstance(layer, PiecewiseLinear):
+            p, q, first = self._offset(layer, "low"), self._offset(layer, "high"), 0
+            for feature, bins in enumerate(layer.bins):
+                low, high = p + first, q + first
+                self._emit(op.PIECEWISE_LINEAR, bins, feature, x=x, y=y, p=low, q=high, s=first)
+                first += bins
+        elif isinstance(layer, RowDense):
+            p, q = self._offset(layer, "A"), self._offset(layer, "b")
+            self._emit(op.ROW_DENSE, n, layer.n_out, x=x, y=y, p=p, q=q)
+        elif self.channels and isinstance(layer, PICTURE_LAYERS):
+            self._picture(layer, x, y)
+        elif type(layer) in OF_INPUT:
+            self._emit(OF_INPUT[type(layer)], n, x=x, y=y)
+        elif isinstance(layer, Dropout):
+            mask, c = self._memory(n * self.m), (layer.rate,)
+            self._emit(op.DROPOUT, n, c=c, x=x, y=y, p=mask, q=self.channels or 1, s=self.drawn)
+            self.drawn += n
+        else:
+            raise UnknownPartError(f"{type(layer).__name__} {layer.name!r}")
+
+    def _normalize(self, layer: BatchNorm | LayerNorm, n: int, x: int) -> int:
+        """Append a normalization, which changes its input too; return where its output lies."""
+        k = layer.out_shape[-1]
+        pixels = n // k  # each is normalized as a row
+        if len(layer.out_shape) > 1 and not self.channels:
+            raise UnknownPartError(f"{type(layer).__name__} of shape {layer.out_shape}")
+        p = self._offset(layer, "gamma")
+        if isinstance(layer, LayerNorm):
+            y, scratch = self._output(layer, x), self._memory(3 * self.m * pixels)
+            self._emit(op.LAYER_NORM, k, pixels, (layer.eps,), x=x, y=y, p=p, s=scratch)
+            return y
+        q, c = self._offset(layer, "running_mean"), (layer.eps, layer.momentum)
+        if not self.trains:
+            self._emit(op.NORMALIZE, k, pixels, c, y=x, p=p, q=q)
+            return x
+        if self.m * pixels == 1:
+            raise UnknownPartError("BatchNorm in batches of one row")
+        y, scratch = self._output(layer, x), self._memory(3 * k)
+        self._emit(op.BATCH_NORM, k, pixels, c, x=x, y=y, p=p, q=q, s=scratch)
+        return y
 
     def _picture(self, layer: Layer, x: int, y: int) -> None:
         """Append a layer that Python runs; n is its number, k whether it has parameters."""
         number, shape = self.net.layers.index(layer), layer.out_shape
         p = self._memory(math.prod(shape) * self.m) if isinstance(layer, MaxPool2D) else 0
         self.patches = max(self.patches, patch_numbers(layer, self.m))
-        self._python("forward", self._emit(op.PICTURE, number, len(layer.specs), x=x, y=y, p=p))
+        self._emit(op.PICTURE, number, len(layer.specs), x=x, y=y, p=p)
         self.channels = shape[-1] if len(shape) > 1 else 0
-
-    def _python(self, kind: str, part: Instruction) -> None:
-        """Let Python run the last instruction."""
-        self.products.append(Product(len(self.code) - 1, kind, part))
-
-    def _normalization(
-        self, layer: BatchNorm | LayerNorm, n: int, pixels: int, x: int, y: int
-    ) -> None:
-        p = self._offset(layer, "gamma")
-        if isinstance(layer, LayerNorm):
-            scratch = self._memory(3 * self.m * pixels)
-            self._emit(op.LAYER_NORM, n, pixels, (layer.eps,), x=x, y=y, p=p, s=scratch)
-        else:
-            q, scratch = self._offset(layer, "running_mean"), self._memory(3 * n)
-            c = (layer.eps, layer.momentum)
-            self._emit(op.BATCH_NORM, n, pixels, c, x=x, y=y, p=p, q=q, s=scratch)
-
-    def _dropout(self, layer: Dropout, n: int, x: int, y: int) -> None:
-        channels, mask = self.channels or 1, self._memory(n * self.m)
-        offsets = {"x": x, "y": y, "p": mask, "q": channels, "s": self.drawn}
-        self._emit(op.DROPOUT, n, c=(layer.rate,), **offsets)
-        self.drawn += n
-
-    def _piecewise_linear(self, layer: PiecewiseLinear, x: int, y: int) -> None:
-        low, high, first = self._offset(layer, "low"), self._offset(layer, "high"), 0
-        for feature, bins in enumerate(layer.bins):
-            p, q = low + first, high + first
-            self._emit(op.PIECEWISE_LINEAR, bins, feature, x=x, y=y, p=p, q=q, s=first)
-            first += bins
 
     def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
         groups = layer.groups if isinstance(layer, GroupedDense) else 1
         n, n_out = n // groups, layer.n_out // groups
-        p, q = self._offset(layer, "W"), self._offset(layer, "b")
-        dense = Instruction(op.DENSE, n, n_out, x, y, p, q, groups)
+        p, q, s = self._offset(layer, "W"), self._offset(layer, "b"), op.LOOPS
         if _is_large(self.m, n, n_out):
-            self.products.append(Product(len(self.code), "Z", dense))
-            dense = dense._replace(kind=op.BIAS)
-        self.code.append(dense)
+            s = op.BLAS_ROWS if self.by_rows and x == self.input else op.BLAS
+        self._emit(op.DENSE, n, n_out, (float(groups),), x=x, y=y, p=p, q=q, s=s)
 
     def _loss(self, loss: Loss, y: Array) -> None:
-        if self.channels:
-            raise UnknownPartError("a loss of pictures")
-        n = self.net.n_out // self.members
-        width = max(math.prod(layer.out_shape) for layer in self.net.layers)
-        self.D, self.other = (self._memory(width * self.m) for _ in range(2))
         scratch, constants = self._memory((2 + self.members) * self.m), (0.0, 0.0)
         if isinstance(loss, BinaryCrossEntropy):
             kind, constants = op.BINARY, (loss.label_smoothing, 0.0)
@@ -231,13 +227,14 @@ class Program:
         else:
             raise UnknownPartError(type(loss).__name__)
         offsets = {"x": self.Z, "y": self.D, "p": self.targets, "q": self.weights, "s": scratch}
-        self._emit(kind, n, y[0].size, c=(*constants, float(self.members)), **offsets)
+        n, members = self.net.n_out // self.members, float(self.members)
+        self._emit(kind, n, y[0].size, c=(*constants, members), **offsets)
         self.after_loss = len(self.code)
 
     def _backward(self) -> None:
         """Append the backward pass of each layer down to the first with parameters."""
         forward = self.code[self.gathers : self.after_loss - 1]
-        trained = (op.DENSE, op.BIAS, op.BATCH_NORM, op.LAYER_NORM)
+        trained = (op.DENSE, op.ROW_DENSE, op.BATCH_NORM, op.LAYER_NORM)
         last = next(
             (
                 i
@@ -251,33 +248,20 @@ class Program:
         d = self.D
         for i in range(len(forward) - 1, last - 1, -1):
             f = forward[i]
-            if f.kind in (op.DENSE, op.BIAS):
-                d = self._dense_backward(f, d, need_dX=i > last)
+            other = self.other if d == self.D else self.D
+            if f.kind == op.DENSE:
+                self.code.append(f._replace(kind=-op.DENSE, y=d))
+                if i > last:
+                    self.code.append(f._replace(kind=op.DENSE_INPUT, x=other, y=d))
+                    d = other
             elif f.kind == op.PICTURE:
-                other = self._other(d)
                 self.code.append(f._replace(kind=-op.PICTURE, y=d, q=other, s=i > last))
-                self._python("backward", self.code[-1])
                 d = other
             elif f.kind == op.PIECEWISE_LINEAR:
                 raise UnknownPartError("PiecewiseLinear after a layer with parameters")
             elif f.kind != op.COPY:
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))
-
-    def _other(self, d: int) -> int:
-        return self.other if d == self.D else self.D
-
-    def _dense_backward(self, f: Instruction, d: int, need_dX: bool) -> int:
-        other = self._other(d)
-        dW = f._replace(kind=-op.DENSE, y=d)
-        dX = f._replace(kind=op.DENSE_INPUT, x=other, y=d)
-        self.code.append(dW._replace(kind=-op.BIAS))
-        for kind, part in (("dW", dW), ("dX", dX))[: 1 + need_dX]:
-            if f.kind == op.BIAS:
-                self.products.append(Product(len(self.code), kind, part))
-            else:
-                self.code.append(part)
-        return other if need_dX else d
 
     def _update(self, optimizer: Optimizer, l2: float, clip_norm: float | None) -> None:
         if l2:

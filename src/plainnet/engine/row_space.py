@@ -43,12 +43,12 @@ class RowSpace:
         self._W, self._W_start = first.W, first.W.copy()
         rest = net.layers[net.layers.index(first) + 1 :]
         units = len(self._W)
-        layers = [_RowDense(units, self.m), *(layer.copy() for layer in rest)]
+        layers = [RowDense(units, self.m), *(layer.copy() for layer in rest)]
         small = Sequential(layers, 1, dtype=net.dtype)
         self.net = small.to(lambda theta: np.asarray(theta, like=X))
         self.net.set_rng(net.rng)
         dense = self.net.layers[0]
-        assert isinstance(dense, _RowDense)  # for the type checker
+        assert isinstance(dense, RowDense)  # for the type checker
         self._dense = dense
         dense.features = np.empty((0, self.m + units), net.dtype, like=X)
         self._same: list[tuple[Array, Array]] = []  # corresponding parameters of both networks
@@ -81,7 +81,7 @@ class RowSpace:
 
 
 @final
-class _RowDense(Layer):
+class RowDense(Layer):
     """A dense layer on the rows' dot products: Z = [K Z(0)] [A; C] + b; the input: row numbers."""
 
     A: Array
@@ -103,6 +103,11 @@ class _RowDense(Layer):
             ParameterSpec("b", (self.n_out,), "bias", "zeros"),
         ]
         return (self.n_out,)
+
+    def of(self, X: Array) -> Array:
+        """Return the features of consecutive rows."""
+        first = int(X[0, 0])
+        return self.features[first : first + len(X)]
 
     def forward(self, X: Array, train: bool) -> Array:
         """Z = F A + b, F the features of the rows."""

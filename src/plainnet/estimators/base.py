@@ -318,8 +318,8 @@ class NetEstimator(NetParams):
             restored_on_error(train_step, self._order),
         ):
             began, done = time.perf_counter(), EpochProgress(self.n_iter_ + 1)
-            _, train = epoch_trainer(self.engine, train_step, batches, 1)
-            train(self._order, done, loss.metric)
+            trainer = epoch_trainer(self.engine, train_step, batches, 1)
+            trainer.epoch(self._order, done, loss.metric)
             largest = float(np.abs(net.params.theta).max(initial=0))
             stay_finite(largest, "a parameter", train_step, done.number)
             of, rate = max(done.number, config.epochs), train_step.optimizer.current_lr

@@ -55,7 +55,9 @@ def read_rows(
     notes = [] if notes is None else notes
     schema, target = model.schema, model.target
     if isinstance(schema, TableSchema):
-        table = drop_unlabeled(read_table(path, header=schema.header), target.columns, notes)
+        text = {*schema.text_columns, *target.columns} if schema.header else None
+        table = read_table(path, header=schema.header, text=text)
+        table = drop_unlabeled(table, target.columns, notes)
         X = schema.transform(table.without(target.columns), notes)
         numbers = table.positions(np.arange(len(table))) + 1
         return NamedExamples(numbers, X, target.encode(table), numbers)

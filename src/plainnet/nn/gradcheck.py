@@ -189,9 +189,9 @@ def gradcheck(
             indices = [(i,) for i in range(directions)]
             steps = [(..., rng.standard_normal(array.shape)) for _ in indices]
         a = np.array([np.sum(grad[index] * direction) for index, direction in steps])
-        n, crossed = _slopes(evaluate, array, steps, eps)
+        n, crossed = numeric_slopes(evaluate, array, steps, eps)
         if _difference(a[~crossed], n[~crossed], floor) >= threshold:  # or the loss is too curved
-            n = (4 * _slopes(evaluate, array, steps, eps / 2)[0] - n) / 3  # error: eps^2
+            n = (4 * numeric_slopes(evaluate, array, steps, eps / 2)[0] - n) / 3  # error: eps^2
         errors = np.where(crossed, 0.0, np.abs(a - n))
         worst = indices[int(errors.argmax())] if errors.any() else None
         kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
@@ -222,13 +222,16 @@ def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list
     return [tuple(int(i) for i in np.unravel_index(f, array.shape)) for f in flat]
 
 
-def _slopes(
+def numeric_slopes(
     evaluate: Callable[[], tuple[float, Array, list[Array]]],
     array: Array,
     steps: list[Step],
     eps: float,
 ) -> tuple[Array, Array]:
-    """Return the numeric slope along each step, and whether the step crosses a kink."""
+    """Return the numeric slope along each step, and whether the step crosses a kink.
+
+    ``evaluate`` returns the loss, anything, and the sides of kinks.
+    """
     n, crossed = np.zeros(len(steps)), np.zeros(len(steps), bool)
     before = array.copy()
     for i, (index, direction) in enumerate(steps):

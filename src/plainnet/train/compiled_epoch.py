@@ -5,13 +5,14 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
-from plainnet.engine.choice import compiled_step
+from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import LOSS, METRIC, ROWS, VALUE, WEIGHT, CompiledStep
-from plainnet.engine.program import StepParts
+from plainnet.engine.prediction import forward_of
+from plainnet.engine.program import Training
 from plainnet.errors import TrainingError
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
@@ -20,7 +21,15 @@ from plainnet.train.members import Metric, by_member
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 
-EpochTrainer = Callable[..., bool]
+
+class Trainer(NamedTuple):
+    """An engine's name, its function for one epoch, and its `Sequential.predict_logits`."""
+
+    engine: str
+    epoch: Callable[..., bool]
+    predict: Callable[..., Array]
+
+
 SECONDS = 0.02  # of one call; Ctrl-C ends the training after it
 DRAWS = 2**22  # numbers for the masks of dropout, and of rows in order, in one call
 
@@ -34,7 +43,7 @@ class CompiledEpochs:
     ) -> None:
         self.step, self.train_step, self.batches = step, train_step, batches
         fixed = not (batches.transform or batches.augment)
-        self.data = step.data(batches.X, batches.y, batches.weight) if fixed else None
+        self.data = step.runner.data(batches.X, batches.y, batches.weight) if fixed else None
         self._seconds = SECONDS  # of a batch
         self._ahead = ahead if fixed else 0  # epochs that may run before `epoch` is asked for them
         self._finished: list[tuple[Array, float]] = []  # their sums and learning rates, reversed
@@ -49,27 +58,8 @@ class CompiledEpochs:
         until_pause: Callable[[], int] = lambda: 2**53,
     ) -> bool:
         """Train on the remaining batches of an epoch; return False if ``pause`` ended it early."""
-        if not self._finished and self._failure is None:
-            if self._ahead < 2:
-                return self._one_epoch(rng, progress, metric, pause, until_pause)
-            if pause():
-                return False
-            self._several_epochs(rng, progress.number)
-        if self._failure is not None and not self._finished:
-            raise self._failure
-        sums, self.train_step.optimizer.current_lr = self._finished.pop()
-        progress.batch = len(self.batches)
-        _write(sums, progress)
-        return True
-
-    def _one_epoch(
-        self,
-        rng: np.random.Generator,
-        progress: EpochProgress,
-        metric: Metric | None,
-        pause: Callable[[], bool],
-        until_pause: Callable[[], int],
-    ) -> bool:
+        if self._ahead > 1 or self._finished or self._failure is not None:
+            return self._next_epoch(rng, progress, pause)
         own = metric is None or metric == self.train_step.loss.metric
         order, bounds = self.batches.order(rng), self.batches.bounds
         while progress.batch < len(self.batches):
@@ -91,6 +81,21 @@ class CompiledEpochs:
                 weight = None if self.batches.weight is None else self.batches.weight[rows]
                 Z, y, _ = by_member(self.step.logits(len(rows)), self.batches.y[rows], weight)
                 progress.metric = other + float(metric(Z, y)) * len(rows)
+        return True
+
+    def _next_epoch(
+        self, rng: np.random.Generator, progress: EpochProgress, pause: Callable[[], bool]
+    ) -> bool:
+        """Take the result of an epoch from those that one call has trained."""
+        if not self._finished and self._failure is None:
+            if pause():
+                return False
+            self._several_epochs(rng, progress.number)
+        if self._failure is not None and not self._finished:
+            raise self._failure
+        sums, self.train_step.optimizer.current_lr = self._finished.pop()
+        progress.batch = len(self.batches)
+        _write(sums, progress)
         return True
 
     def _several_epochs(self, rng: np.random.Generator, number: int) -> None:
@@ -118,7 +123,9 @@ class CompiledEpochs:
         """Train on batches; return how many succeeded."""
         data = self.data
         if data is None:
-            self._batch = data = self.step.data(*self.batches.batch(order[bounds[0] : bounds[1]]))
+            self._batch = data = self.step.runner.data(
+                *self.batches.batch(order[bounds[0] : bounds[1]])
+            )
             order, bounds = np.arange(len(data.X)), np.array([0, len(data.X)])
         began = time.perf_counter()
         done = self.step.run(self.train_step.optimizer, data, order, bounds, sums)
@@ -132,7 +139,7 @@ class CompiledEpochs:
     ) -> TrainingError:
         """Return the error of the batch between the first two bounds, after so many batches."""
         rows = order[bounds[0] : bounds[1]]
-        X = self._batch.X if self.data is None else self.data.X[rows]
+        X = self._batch.X if self.data is None else self.batches.X[rows]
         X, value = X.reshape(len(X), *self.train_step.net.in_shape), float(sums[VALUE])
         return TrainingError(describe_failure(self.train_step, X, value, number, batch + 1))
 
@@ -151,18 +158,20 @@ def epoch_trainer(
     checkpoints: CheckpointStore | None = None,
     metric: Metric | None = None,
     ahead: bool = False,
-) -> tuple[str, EpochTrainer]:
-    """Choose the engine, a checkpoint's if it may; return it and the function for one epoch.
+) -> Trainer:
+    """Choose the engine, a checkpoint's if it may.
 
     With ``ahead``, nothing depends on the network between epochs: several may run in one call.
     """
     if engine == "auto" and checkpoints is not None and checkpoints.checkpoint is not None:
         engine = checkpoints.checkpoint.metadata["engine"]
-    t = train_step
-    parts = StepParts(t.net, t.loss, t.optimizer, t.l2, t.clip_norm)
+    t, net = train_step, train_step.net
+    training = Training(t.loss, t.optimizer, batches.y, batches.weight, t.l2, t.clip_norm)
     m, steps = int(np.diff(batches.bounds).max()), epochs * len(batches)
-    step = compiled_step(engine, parts, batches.y, batches.weight, m, steps)
-    if step is None:
-        return "numpy", partial(train_epoch, train_step, batches)
+    runner = compiled(engine, net, m, steps, training)
+    predict = forward_of("numpy" if runner is None else "compiled", net)
+    if runner is None:
+        return Trainer("numpy", partial(train_epoch, train_step, batches), predict)
     ahead &= checkpoints is None and (metric is None or metric == t.loss.metric)
-    return "compiled", CompiledEpochs(step, train_step, batches, epochs if ahead else 0).epoch
+    epochs_of = CompiledEpochs(CompiledStep(runner), train_step, batches, epochs if ahead else 0)
+    return Trainer("compiled", epochs_of.epoch, predict)

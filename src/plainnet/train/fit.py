@@ -208,11 +208,10 @@ def fit(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
     )
-    engine = engine if space is None else "numpy"
     ahead = not callbacks and held_out is None and rng is not net.rng
-    history.engine, train = epoch_trainer(
-        engine, train_step, batches, epochs, checkpoints, metric, ahead
-    )
+    trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
+    history.engine = trainer.engine
+    predict = trainer.predict if members is None else partial(members.validating, trained)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)
@@ -230,22 +229,22 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not train(rng, state.progress, metric, pause, state.until_pause):
+            if not trainer.epoch(rng, state.progress, metric, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
-                trained, loss, held_out, metric, transform, members
+                predict, loss, held_out, metric, transform, members
             )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = state.progress.mean_loss
             train_metric = None if metric is None else state.progress.mean_metric
             lr, seconds = train_step.optimizer.current_lr, time.perf_counter() - start
-            epoch = Epoch(
-                number, epochs, train_loss, val_loss, train_metric, val_metric, lr, seconds
-            )
-            history.add(epoch)
             enough = losses is not None and best.update(number, losses)
+            improved = None if members is None else (best.improved, members.k)
+            figures = train_loss, val_loss, train_metric, val_metric, lr, seconds
+            epoch = Epoch(number, epochs, *figures, improved)
+            history.add(epoch)
             if watch is not None:
                 watch(epoch)
             if space is not None and callbacks:
@@ -305,7 +304,7 @@ def _check_options(
 
 
 def _evaluate(
-    net: Sequential,
+    predict: Callable[..., Array],
     loss: Loss,
     held_out: tuple[Array, Array] | None,
     metric: Metric | None,
@@ -316,10 +315,7 @@ def _evaluate(
     if held_out is None:
         return None, None, None
     X, y = held_out
-    if members is None:
-        Z = net.predict_logits(X, transform=transform)
-    else:
-        Z = members.validating(net, X, transform)
+    Z = predict(X, transform=transform)
     value = loss(Z, y)[0]
     losses = np.array([value]) if members is None else members.losses(loss, Z, y)
     return value, None if metric is None else float(metric(Z, y)), losses

@@ -44,7 +44,7 @@ class Members(NamedTuple):
             trains *= weight[:, None]
         return trains
 
-    def validating(self, net: Sequential, X: Array, transform: Transform | None) -> Array:
+    def validating(self, net: Sequential, X: Array, transform: Transform | None = None) -> Array:
         """Return for each row the output of the member that has not trained on it."""
         Z = np.empty((len(X), net.n_out // self.k), net.dtype)
         for j in range(self.k):

@@ -1,0 +1,295 @@
+// The page: its state, and what happens on every click.
+
+import { addressOf, call, frameOf, linkInAddress, open, upload } from "./api.js";
+import { onSchemeChange } from "./color.js";
+import { makeControls } from "./controls.js";
+import { makeCurves } from "./curves.js";
+import { byId, h } from "./dom.js";
+import { showFindings } from "./findings.js";
+import { number, percent, whole } from "./format.js";
+import { makeInspector, stagesOf } from "./inspector.js";
+import { makeMap } from "./map.js";
+import { makeNetwork } from "./network.js";
+import { showConfusion, showTable } from "./rows.js";
+import { makeTimeline } from "./timeline.js";
+
+const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { milliseconds: 14 } };
+const page = {
+  state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
+  selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null,
+};
+
+const map = makeMap(clickMap);
+const network = makeNetwork((layer, unit) => inspect({ layer, unit }));
+const curves = makeCurves(keepCurve);
+const controls = makeControls((values) => act("change", values), (values) => act("view", values));
+const inspector = makeInspector({ close: closeInspector, choose: inspect, follow, next: nextStage });
+const timeline = makeTimeline({
+  toggle: () => (page.playing ? pause() : play()), byLayer: nextStage, seek, restart: () => act("restart"),
+  advance: (body) => { pause(); advance(body); }, speed: (value) => { page.speed = value; },
+});
+
+// --- requests ---
+
+function fail(error) {
+  pause();
+  byId("error").textContent = error.message;
+  byId("error").hidden = false;
+}
+
+async function guarded(work) {
+  try {
+    const answer = await work();
+    byId("error").hidden = true;
+    return answer;
+  } catch (error) {
+    if (error.status === 404 && page.state) {
+      await start(page.state.link).catch(fail);
+    } else fail(error);
+    return null;
+  }
+}
+
+async function start(link) {
+  const { state, choices } = await open(link);
+  page.choices = choices;
+  await present(state);
+}
+
+async function present(state) {
+  page.state = state;
+  page.curve = [];
+  page.chosen = null;
+  if (page.selected && (page.selected.layer >= state.layers.length || page.selected.unit >= state.layers[page.selected.layer].n_out)) closeInspector();
+  controls.show(state, page.choices);
+  network.build(state);
+  map.describe(state);
+  byId("undo").disabled = !state.undo;
+  byId("redo").disabled = !state.redo;
+  page.stage = null;
+  take(await frameOf("advance", { known: 0 }));
+  settle();
+}
+
+const act = (action, values = {}) => guarded(async () => present((await call(action, values)).state));
+
+async function advance(body) {
+  page.stage = null;
+  await guarded(async () => take(await frameOf("advance", { ...body, known: page.curve.length })));
+  settle();
+}
+
+// Only the newest wish of the slider is sent.
+async function seek(step) {
+  pause();
+  const busy = page.waiting !== null;
+  page.waiting = step;
+  if (busy) return;
+  while (page.waiting !== null) {
+    const wanted = page.waiting;
+    await guarded(async () => take(await frameOf("seek", { step: wanted, known: page.curve.length })));
+    if (page.waiting === wanted) page.waiting = null;
+  }
+  settle();
+}
+
+// --- what is shown ---
+
+function take(frame) {
+  page.frame = frame;
+  for (let i = 0; i < frame.curve.length; i += 3) page.curve.push([...frame.curve.subarray(i, i + 3)]);
+  draw();
+  if (frame.failure) fail(new Error(frame.failure));
+}
+
+function draw() {
+  const { frame, state } = page;
+  if (!frame) return;
+  network.draw(frame, state);
+  network.select(page.selected, page.stage?.layer ?? null);
+  const ring = page.step && page.selected ? page.step.X[page.sample] : null;
+  map.draw(frame, state, ring, page.chosen && marked);
+  curves.draw(page.curve, frame.step, frame.total, page.kept, state.changes);
+  timeline.show(frame, state, page.playing);
+  showConfusion(frame, state, page.chosen, chooseCell);
+  showNumbers();
+}
+
+function marked(part, i) {
+  const at = part ? page.state.rows[0].length + i : i;
+  return Math.round(page.state.y[part][i]) === page.chosen[0] && page.frame.predicted[at] === page.chosen[1];
+}
+
+function showNumbers() {
+  const { frame, state } = page, [train, validation] = frame.metric;
+  const text = state.task === "regression" ? number : percent;
+  const entries = [[`training ${state.metric}`, text(train)], ["training loss", number(frame.loss[0])]];
+  if (validation !== null) entries.push([`validation ${state.metric}`, text(validation)], ["validation loss", number(frame.loss[1])]);
+  byId("numbers").replaceChildren(...entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+// What follows when nothing moves: the numbers of the unit, the table, the findings, the address.
+async function settle() {
+  announce();
+  if (page.playing) return;
+  await guarded(async () => { page.state.link = (await call("link")).link; });
+  history.replaceState(null, "", addressOf(page.state.link, true));
+  if (byId("table-panel").open) showTable(page.frame, page.state, page.chosen);
+  if (page.selected) await inspect(page.selected);
+  await diagnose();
+}
+
+async function diagnose() {
+  const answer = await guarded(() => call("findings"));
+  if (answer) showFindings(answer.findings, (remedy) => act("change", remedy));
+}
+
+function announce() {
+  const { frame, state } = page;
+  const metric = state.task === "regression" ? number(frame.metric[0]) : percent(frame.metric[0]);
+  byId("live").textContent = `${page.playing ? "Training" : "Paused"} at step ${whole(frame.step)}: training loss ${number(frame.loss[0])}, ${state.metric} ${metric}`;
+}
+
+// --- play ---
+
+const nextFrame = () => new Promise(requestAnimationFrame);
+
+async function play() {
+  if (page.playing) return;
+  page.playing = true;
+  page.stage = null;
+  let told = performance.now();
+  while (page.playing) {
+    const body = { ...SPEEDS[page.speed], known: page.curve.length };
+    const frame = await guarded(() => frameOf("advance", body));
+    if (!frame) return;
+    take(frame);
+    if (performance.now() - told > 2500) {
+      told = performance.now();
+      announce();
+      diagnose();
+      if (page.selected) inspect(page.selected);
+    }
+    await nextFrame();
+  }
+}
+
+function pause() {
+  if (!page.playing) return;
+  page.playing = false;
+  if (page.frame) timeline.show(page.frame, page.state, false);
+  settle();
+}
+
+// --- one unit, one row, one stage ---
+
+async function inspect(selected, stage = page.stage) {
+  page.selected = selected;
+  const step = await guarded(() => call("step", selected));
+  if (!step || page.selected !== selected) return;
+  page.step = step;
+  page.stage = stage;
+  page.sample = Math.min(page.sample, step.X.length - 1);
+  inspector.show(step, page.state, selected, page.sample, page.stage);
+  draw();
+}
+
+function closeInspector() {
+  page.selected = page.step = page.stage = null;
+  inspector.hide();
+  draw();
+}
+
+function follow(sample) {
+  const n = page.step.X.length;
+  page.sample = (sample + n) % n;
+  inspector.show(page.step, page.state, page.selected, page.sample, page.stage);
+  draw();
+  byId("next-row").focus();
+}
+
+async function nextStage() {
+  pause();
+  const stages = stagesOf(page.state.layers.length);
+  const at = page.stage ? stages.findIndex(({ kind, layer }) => kind === page.stage.kind && layer === page.stage.layer) : -1;
+  if (at === stages.length - 1) {
+    await advance({ batches: 1 });
+    return;
+  }
+  const stage = stages[at + 1];
+  const layer = stage.layer ?? page.state.layers.length - 1;
+  const unit = page.selected ? Math.min(page.selected.unit, page.state.layers[layer].n_out - 1) : 0;
+  await inspect({ layer, unit }, stage);
+}
+
+function chooseCell(cell) {
+  const same = page.chosen && page.chosen[0] === cell[0] && page.chosen[1] === cell[1];
+  page.chosen = same ? null : cell;
+  byId("table-panel").open = true;
+  showTable(page.frame, page.state, page.chosen);
+  draw();
+}
+
+function keepCurve() {
+  const { settings } = page.state;
+  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
+  const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
+  curves.list(page.kept, remove);
+}
+
+// --- data of one's own ---
+
+function clickMap(u, v) {
+  const { settings, plane, scale } = page.state, [a, b, x, y, half] = plane;
+  if (settings.data !== "drawn") return;
+  const raw = (value, i) => Math.round((value * scale[i][1] + scale[i][0]) * 1000) / 1000;
+  const point = [raw(x + half * (2 * u - 1), a), raw(y + half * (1 - 2 * v), b), Number(byId("draw-class").value)];
+  act("change", { drawn: [...settings.drawn, point] });
+}
+
+async function takeFile(file) {
+  if (!file) return;
+  pause();
+  await guarded(async () => present((await upload(file)).state));
+}
+
+async function save(kind) {
+  byId("export").open = false;
+  const names = { training: "train.py", python: "model.py", model: "model.safetensors", picture: "output.png" };
+  const content = kind === "picture"
+    ? await new Promise((done) => map.canvas.toBlob(done))
+    : await guarded(async () => new Blob([await call("export", { kind })]));
+  if (!content) return;
+  const link = h("a", { href: URL.createObjectURL(content), download: names[kind] });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+byId("undo").addEventListener("click", () => act("undo"));
+byId("redo").addEventListener("click", () => act("redo"));
+byId("copy").addEventListener("click", async () => {
+  const answer = await guarded(() => call("link"));
+  if (!answer) return;
+  await navigator.clipboard.writeText(addressOf(answer.link, false)).catch(() => {});
+  byId("live").textContent = "The link is copied";
+  byId("copy").textContent = "Copied";
+  setTimeout(() => { byId("copy").textContent = "Copy link"; }, 1500);
+});
+byId("export").addEventListener("click", (event) => { if (event.target.dataset.kind) save(event.target.dataset.kind); });
+byId("file").addEventListener("change", (event) => takeFile(event.target.files[0]));
+document.addEventListener("dragover", (event) => { event.preventDefault(); byId("drop").classList.add("over"); });
+document.addEventListener("dragleave", () => byId("drop").classList.remove("over"));
+document.addEventListener("drop", (event) => { event.preventDefault(); byId("drop").classList.remove("over"); takeFile(event.dataTransfer.files[0]); });
+byId("table-panel").addEventListener("toggle", () => { if (page.frame) showTable(page.frame, page.state, page.chosen); });
+document.addEventListener("keydown", (event) => {
+  if (event.target !== document.body) return;
+  if (event.key === " ") { event.preventDefault(); if (page.playing) pause(); else play(); }
+  if (event.key === "z" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); act(event.shiftKey ? "redo" : "undo"); }
+});
+addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
+onSchemeChange(draw);
+
+guarded(() => start(linkInAddress)).then(() => {
+  if (page.state && !linkInAddress && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+});
+window.page = page;

@@ -1,0 +1,81 @@
+"""The next step in slow motion: every number of its forward pass, backward pass and update."""
+
+from copy import deepcopy
+from typing import Any
+
+from plainnet.nn.gradcheck import kink_sides, numeric_slopes
+from plainnet.nn.layers import Dense
+from plainnet.nn.parameters import Array
+from plainnet.play.phase import Phase
+
+MOST_ROWS = 64  # of the batch that are listed
+EPS = 1e-5
+
+
+def step_view(phase: Phase, unit: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return the numbers of the next step, and the finite differences of one unit's gradients."""
+    rows = phase.next_rows()
+    X, y, _ = phase.batches.batch(rows)
+    net, theta = deepcopy(phase.net), phase.net.params.theta
+    masks = net.rng.bit_generator.state
+    outs = [X]
+    for layer in net.layers:
+        outs.append(layer.forward(outs[-1], True))
+    value, dZ = phase.loss(outs[-1], y)
+    deltas = [dZ]
+    for layer in reversed(net.layers):
+        dX = layer.backward(deltas[-1], True)
+        assert dX is not None  # for the type checker: need_dX is True
+        deltas.append(dX)
+    deltas.reverse()  # deltas[i] is the derivative by outs[i]
+    after = deepcopy(phase.train_step)
+    after.step(X, y, None)
+    change = net.params.views_of(after.net.params.theta - theta)
+    dense = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
+    layers = []
+    for i, end in zip(dense, [*dense[1:], len(net.layers)], strict=True):
+        name = net.layers[i].name
+        part = {"Z": outs[i + 1], "A": outs[end], "dZ": deltas[i + 1], "dA": deltas[end]}
+        part = {key: array[:MOST_ROWS] for key, array in part.items()}
+        for key in ("W", "b"):
+            full = f"{name}.{key}"
+            part |= {key: net.params.views[full], "d" + key: net.params.grads[full]}
+            part["change_" + key] = change[full]
+        layers.append({key: array.tolist() for key, array in part.items()})
+    answer = {
+        "rows": rows[:MOST_ROWS].tolist(),
+        "m": len(rows),
+        "X": X[:MOST_ROWS].tolist(),
+        "y": y[:MOST_ROWS].tolist(),
+        "A": phase.loss.predictions(outs[-1])[:MOST_ROWS].tolist(),
+        "loss": value,
+        "losses": phase.loss.unreduced(outs[-1], y)[0][:MOST_ROWS].ravel().tolist(),
+        "lr": after.optimizer.current_lr,
+        "layers": layers,
+        "gradient_formula": phase.loss.gradient_formula,
+        "prediction_formula": phase.loss.prediction_formula,
+    }
+    if unit is not None:
+        answer["numeric"] = _numeric(phase, X, y, masks, net.layers[dense[unit[0]]].name, unit[1])
+    return answer
+
+
+def _numeric(phase: Phase, X: Array, y: Array, masks: Any, name: str, j: int) -> dict[str, Any]:
+    """Return the finite differences of a unit's weights and bias; None across a kink."""
+    net = deepcopy(phase.net)
+
+    def evaluate() -> tuple[float, Array, list[Array]]:
+        net.rng.bit_generator.state = masks
+        Z, sides = X, []
+        for layer in net.layers:
+            Z = layer.forward(Z, True)
+            if layer.has_kink:
+                sides.append(kink_sides(layer, Z))
+        return *phase.loss(Z, y), sides
+
+    answer = {}
+    for key, array in (("W", net.params.views[f"{name}.W"]), ("b", net.params.views[f"{name}.b"])):
+        indices = [(j, i) for i in range(array.shape[1])] if array.ndim > 1 else [(j,)]
+        slopes, crossed = numeric_slopes(evaluate, array, [(i, 1.0) for i in indices], EPS)
+        answer[key] = [None if c else s for s, c in zip(slopes.tolist(), crossed, strict=True)]
+    return answer
