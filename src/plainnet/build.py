@@ -95,11 +95,6 @@ def resolved(config: TrainConfig, *, images: bool, task: str | None = None) -> T
     return replace(config, network=network, hidden=hidden, **missing)
 
 
-def rows_in_batch(config: TrainConfig) -> int | None:
-    """Return the rows of a mini-batch, None for all rows at once."""
-    return config.batch_size if isinstance(config.batch_size, int) else None
-
-
 def make_network(
     config: TrainConfig,
     n_in: int | tuple[int, ...],
@@ -203,7 +198,7 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
 def make_schedule(config: TrainConfig, m: int) -> Schedule:
     """Make the learning-rate schedule of a training on m rows."""
     config = resolved(config, images=_for_pictures(config))
-    size = rows_in_batch(config)
+    size = config.rows_in_batch
     per_epoch = 1 if size is None else math.ceil(m / size)
     if config.warmup >= config.epochs:
         raise PlainnetError(

@@ -263,6 +263,17 @@ class TrainConfig:
             return 0.1
         return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
 
+    @property
+    def rows_in_batch(self) -> int | None:
+        """The rows of a mini-batch as `fit` takes them: None for all rows at once.
+
+        Examples
+        --------
+        >>> TrainConfig(batch_size=8).rows_in_batch, TrainConfig(batch_size="full").rows_in_batch
+        (8, None)
+        """
+        return self.batch_size if isinstance(self.batch_size, int) else None
+
 
 OPTIONS = {field.name: field for field in fields(TrainConfig)}
 TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(

@@ -90,8 +90,8 @@ def checked(owner: str, field: Field[Any], value: Any) -> Any:
     low, high = field.metadata["low"], field.metadata["high"]
     description, matches = _TYPES[base]
     if not matches(value):
-        words = [f" or {word!r}"] * (word is not None) + [" or None"] * optional
-        expected = description + "".join(words)
+        more = [f" or {word!r}"] * (word is not None) + [" or None"] * optional
+        expected = description + "".join(more)
     elif choices and value not in choices:
         expected = " or ".join([*choices, *(["None"] if optional else [])])
     elif base is int and value < low:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from plainnet.build import resolved
-from plainnet.config import OPTIONS, TABULAR, TrainConfig
+from plainnet.config import OPTIONS, TABULAR, TrainConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import activation
 from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
@@ -18,6 +18,7 @@ from plainnet.nn.parameters import Array
 from plainnet.train.members import Members
 
 if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
     from plainnet.data.targets import Task
 
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
@@ -50,6 +51,15 @@ def given_options(config: TrainConfig) -> list[str]:
     names = [n for n, o in OPTIONS.items() if o.metadata["group"] != "Data"]
     names += ["validation_fraction"]
     return [n for n in names if n not in _ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
+
+
+def members_of(
+    config: TrainConfig, data: "Dataset"
+) -> tuple[Sequential, Members] | tuple[None, None]:
+    """Return untrained members and their folds if the network is a tabular one."""
+    if config.network != "tabular":
+        return None, None
+    return side_by_side(config, *data.train, data.target.n_out, rng(config, 1), rng(config, 4))
 
 
 def side_by_side(

@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.build import (
-    check,
-    least_weights,
-    make_loss,
-    make_network,
-    make_optimizer,
-    resolved,
-    rows_in_batch,
-)
+from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
 from plainnet.config import TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -30,7 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import for_validation_data, settled, side_by_side
+from plainnet.tabular import for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
@@ -200,10 +192,7 @@ def train(
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    net, members = None, None
-    if config.network == "tabular":
-        generators = rng(config, 1), rng(config, 4)
-        net, members = side_by_side(config, *data.train, data.target.n_out, *generators)
+    net, members = members_of(config, data)
     model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
@@ -223,7 +212,7 @@ def train(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=rows_in_batch(config),
+        batch_size=config.rows_in_batch,
         validation_data=data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,

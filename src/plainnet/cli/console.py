@@ -11,7 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from plainnet.build import resolved, rows_in_batch
+from plainnet.build import resolved
 from plainnet.config import TrainConfig
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
@@ -154,7 +154,7 @@ def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
         return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
 
     config = resolved(config, images=pictures)
-    size, unit = rows_in_batch(config), "pictures" if pictures else "rows"
+    size, unit = config.rows_in_batch, "pictures" if pictures else "rows"
     rows = f"all {m:,} {unit} at once"
     if size is not None and size < m:
         rows = f"{m:,} {unit} in batches of {size}"

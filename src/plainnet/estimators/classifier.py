@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
-from plainnet.estimators.base import NetEstimator
+from plainnet.estimators.incremental import IncrementalEstimator
 from plainnet.estimators.params import loss_of
 from plainnet.estimators.saving import class_target
 from plainnet.estimators.validation import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(repr=False, eq=False, kw_only=True)
-class NetClassifier(NetEstimator):
+class NetClassifier(IncrementalEstimator):
     """A network that classifies, in the scikit-learn protocol.
 
     y may hold texts, whole numbers or booleans, of two classes or more; or a 0 or 1 for each of

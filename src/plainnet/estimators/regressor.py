@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
-from plainnet.estimators.base import NetEstimator
+from plainnet.estimators.incremental import IncrementalEstimator
 from plainnet.estimators.params import loss_of
 from plainnet.estimators.saving import number_target
 from plainnet.estimators.validation import floats, require_targets, score_weights
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(repr=False, eq=False, kw_only=True)
-class NetRegressor(NetEstimator):
+class NetRegressor(IncrementalEstimator):
     """A network that predicts numbers, in the scikit-learn protocol.
 
     y may hold a number for each row, or several. It needs no scikit-learn, and works in all of its

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from plainnet import fit
-from plainnet.build import make_loss, make_network, make_optimizer, rows_in_batch
+from plainnet.build import make_loss, make_network, make_optimizer
 from plainnet.config import TrainConfig, rng
 from plainnet.data import TableSource, read_frame, split, synthetic
 
@@ -38,7 +38,7 @@ history = fit(
     loss=make_loss(data.target.task, config),
     optimizer=make_optimizer(config, len(data.train.X)),
     epochs={epochs},
-    batch_size=rows_in_batch(config),
+    batch_size=config.rows_in_batch,
     l2=config.l2,
     validation_data=data.validation,
     row_space=False,

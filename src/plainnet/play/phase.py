@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from plainnet.build import make_loss, make_network, make_optimizer, rows_in_batch
+from plainnet.build import make_loss, make_network, make_optimizer
 from plainnet.data.dataset import Dataset
 from plainnet.errors import TrainingError
 from plainnet.model import Model
@@ -51,7 +51,7 @@ class Phase:
         self.net, self.loss, self.initial_theta = net, loss, net.params.theta.copy()
         X, y = data.train
         y = loss.encode(y, net.n_out, net.dtype)
-        self.batches = Batches(X, y, None, rows_in_batch(config), None, net.dtype)
+        self.batches = Batches(X, y, None, config.rows_in_batch, None, net.dtype)
         self.train_step = TrainStep(net, loss, make_optimizer(config, len(X)), config.l2, None)
         self.rng = np.random.default_rng(config.seed)
         self.progress, self._order = EpochProgress(), self.rng.bit_generator.state
