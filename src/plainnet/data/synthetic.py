@@ -201,7 +201,9 @@ def flower(n: int = 400, seed: int = 0) -> Points:
     return np.vstack(sides), _halves(n)
 
 
-def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) -> Points:
+def spiral(
+    n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0, turn: float = 4.0
+) -> Points:
     """Draw one spiral arm for each class.
 
     Parameters
@@ -214,6 +216,8 @@ def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) ->
         The standard deviation of the noise.
     seed : int, default 0
         The same seed gives the same points.
+    turn : float, default 4.0
+        The angle by which an arm turns, in radians.
 
     Returns
     -------
@@ -234,7 +238,7 @@ def spiral(n: int = 300, classes: int = 3, noise: float = 0.2, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     y = np.arange(n) % classes
     radius = np.sqrt(rng.random(n))
-    angle = 4 * radius + 2 * np.pi * y / classes + rng.normal(0, noise, n)
+    angle = turn * radius + 2 * np.pi * y / classes + rng.normal(0, noise, n)
     return np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]), y
 
 

@@ -16,7 +16,7 @@ from plainnet.data.splits import split
 from plainnet.data.targets import Task
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
-from plainnet.play.settings import SURFACES, Settings
+from plainnet.play.settings import SPIRAL_TURN, SURFACES, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Plane(NamedTuple):
         """Return n x n rows of features, the upper left corner first."""
         x1 = self.center[0] + self.half * (2 * (np.arange(n) + 0.5) / n - 1)
         x2 = self.center[1] - self.half * (2 * (np.arange(n) + 0.5) / n - 1)
-        X = np.tile(self.fixed, (n * n, 1))
+        X = np.tile(self.fixed.astype(np.float32), (n * n, 1))
         X[:, self.axes[0]], X[:, self.axes[1]] = np.tile(x1, n), np.repeat(x2, n)
         return X
 
@@ -103,7 +103,7 @@ def built_in(settings: Settings) -> pd.DataFrame:
     if name in SURFACES:
         X, y = synthetic.surface(n, name, noise=noise, seed=seed)
     elif name == "spiral":
-        X, y = synthetic.spiral(n, classes=k, noise=noise, seed=seed)
+        X, y = synthetic.spiral(n, k, noise, seed, turn=SPIRAL_TURN)
     elif name == "blobs":
         X, y = synthetic.blobs(n, classes=k, noise=noise, seed=seed)
     elif name == "moons":
@@ -121,10 +121,10 @@ def _task(settings: Settings, frame: pd.DataFrame) -> str:
     return "binary" if frame["class"].nunique() == 2 else "multiclass"
 
 
-def plane(X: Array, axes: tuple[int, int] | None = None, fixed: Array | None = None) -> Plane:
-    """Choose the plane of a map: two features, the others at their medians."""
+def plane(X: Array, axes: tuple[int, int], fixed: Array | None) -> Plane:
+    """Make the plane of a map through the medians of the features, or given values."""
     values = np.median(X, axis=0).astype(np.float64) if fixed is None else fixed
-    a, b = (0, min(1, X.shape[1] - 1)) if axes is None else axes
+    a, b = axes[0], min(axes[1], X.shape[1] - 1)
     low, high = X[:, [a, b]].min(axis=0).astype(float), X[:, [a, b]].max(axis=0).astype(float)
     half = float((high - low).max()) / 2 * (1 + 2 * _MARGIN) or 1.0
     center = (low + high) / 2

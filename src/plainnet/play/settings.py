@@ -11,6 +11,7 @@ from plainnet.storage.json_reader import shortened
 
 CLASSES = ("spiral", "moons", "circles", "flower", "blobs")
 SURFACES = ("waves", "saddle")
+SPIRAL_TURN = 8.0
 NOISY = ("spiral", "moons", "circles", "blobs", *SURFACES)
 SEVERAL = ("spiral", "blobs", "drawn")  # data sets with any number of classes
 DATA = (*CLASSES, *SURFACES, "introverts", "drawn", "table")
@@ -24,8 +25,7 @@ OFFERED = ("hidden", "activation", "init", "seed", "validation_fraction", *CONTI
 START = TrainConfig(
     network="mlp",
     hidden=(8, 8),
-    activation=("tanh", "tanh"),
-    init="xavier_normal",
+    activation=("relu", "relu"),
     lr=0.02,
     epochs=200,
     batch_size=16,
@@ -43,7 +43,7 @@ class Settings:
 
     data: str = option("Data", "spiral", "", choices=DATA)
     points: int = option("Data", 300, "", low=10, high=MOST_POINTS + 1)
-    noise: float = option("Data", 0.1, "", high=2)
+    noise: float = option("Data", 0.15, "", high=2)
     classes: int = option("Data", 2, "", low=2, high=MOST_CLASSES + 1)
     data_seed: int = option("Data", 0, "", high=2**32)
     drawn: tuple[tuple[float, float, int], ...] = ()  # x1, x2 and class of each point
@@ -104,20 +104,17 @@ def _points(value: object) -> tuple[tuple[float, float, int], ...]:
     """Check points drawn by hand."""
     if not isinstance(value, list | tuple) or len(value) > MOST_POINTS:
         raise PlainnetError(f"drawn points must be a list of at most {MOST_POINTS:,} points")
-    points = []
     for point in value:
-        fits = isinstance(point, list | tuple) and len(point) == 3
-        if not fits or not all(type(n) in (int, float) and abs(n) <= 1e6 for n in point):
+        fits = (
+            isinstance(point, list | tuple)
+            and [type(n) in (int, float) for n in point] == [True] * 3
+        )
+        if not fits or max(map(abs, point)) > 1e6 or point[2] not in range(MOST_CLASSES):
             raise PlainnetError(
-                f"a drawn point must be two numbers and a class, got {shortened(point)}"
+                f"a drawn point must be two numbers and a class from 0 to {MOST_CLASSES - 1}, "
+                f"got {shortened(point)}"
             )
-        x1, x2, label = point
-        if label not in range(MOST_CLASSES):
-            raise PlainnetError(
-                f"the class of a drawn point must be 0 to {MOST_CLASSES - 1}, got {label}"
-            )
-        points.append((float(x1), float(x2), int(label)))
-    return tuple(points)
+    return tuple((float(x1), float(x2), int(k)) for x1, x2, k in value)
 
 
 def choices() -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 const MINUS = "\u2212";
 
 export function number(value, digits = 4) {
+  if (digits === 0) return whole(value);
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
   let text = size.toFixed(digits);

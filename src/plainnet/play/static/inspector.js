@@ -19,16 +19,17 @@ export function weightedSum(inputs, weights, bias) {
   return `z = ${shown.join(" + ")} + ${factor(bias)} = ${number(sum)}`;
 }
 
-export function makeInspector({ close, choose, follow, next }) {
+export function makeInspector({ close, follow, next }) {
   const box = byId("inspector");
 
   function show(step, state, selected, sample, stage) {
     const { layer, unit } = selected;
     const of = step.layers[layer], info = state.layers[layer], last = layer === step.layers.length - 1;
     const inputs = layer ? step.layers[layer - 1].A[sample] : step.X[sample];
-    const names = layer ? inputs.map((_, i) => `a${i + 1} of layer ${layer}`) : state.features;
+    const names = layer ? inputs.map((_, i) => `a${i + 1}`) : state.features;
     const kind = stage?.kind ?? "all";
     const title = last ? `Output ${unit + 1}` : `Layer ${layer + 1}, unit ${unit + 1}`;
+    const opens = box.hidden;
     box.hidden = false;
     box.replaceChildren(
       h("div", { class: "bar" }, h("h3", { id: "unit-title" }, title), stageText(stage),
@@ -44,17 +45,18 @@ export function makeInspector({ close, choose, follow, next }) {
         h("code", {}, last ? `${step.gradient_formula}: dz = ${number(of.dZ[sample][unit])}` : `da = ${number(of.dA[sample][unit])}, dz = ${number(of.dZ[sample][unit])}`),
         last ? h("code", {}, `loss of this row ${number(step.losses[sample])}, of the batch ${number(step.loss)}`) : null),
       table(step, of, unit, inputs, names, kind));
+    if (opens) box.scrollIntoView({ block: "nearest" });
   }
 
   function stageText(stage) {
-    if (!stage) return h("span", { class: "stage" }, "");
-    const where = stage.layer === null ? "" : `, layer ${stage.layer + 1}`;
-    return h("span", { class: "stage", role: "status" }, `${stage.kind}${stage.kind === "loss" ? "" : where}`);
+    if (!stage) return null;
+    const where = stage.kind === "loss" || stage.layer === null ? "" : `, layer ${stage.layer + 1}`;
+    return h("span", { class: "stage", role: "status" }, stage.kind + where);
   }
 
   function table(step, of, unit, inputs, names, kind) {
     const heads = [["input", ""], ["value", "forward"], ["weight", "forward"], ["product", "forward"], ["dW", "backward"], ["finite difference", "backward"], ["change", "update"], ["new weight", "update"]];
-    const row = (name, x, w, dW, slope, change) => [name, number(x), number(w), number(x * w), number(dW, 6), slope === null ? "kink" : number(slope, 6), number(change, 6), number(w + change)];
+    const row = (name, x, w, dW, slope, change) => [name, number(x), number(w), number(x * w), number(dW, 5), slope === null ? "kink" : number(slope, 5), number(change, 5), number(w + change)];
     const rows = inputs.map((x, i) => row(names[i], x, of.W[unit][i], of.dW[unit][i], step.numeric.W[i], of.change_W[unit][i]));
     rows.push(row("1 (bias)", 1, of.b[unit], of.db[unit], step.numeric.b[0], of.change_b[unit]));
     const mark = (i) => (kind !== "all" && heads[i][1] === kind ? "now" : "");

@@ -17,17 +17,36 @@ const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { millisec
 const page = {
   state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null,
+  changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
 };
 
 const map = makeMap(clickMap);
 const network = makeNetwork((layer, unit) => inspect({ layer, unit }));
 const curves = makeCurves(keepCurve);
 const controls = makeControls((values) => act("change", values), (values) => act("view", values));
-const inspector = makeInspector({ close: closeInspector, choose: inspect, follow, next: nextStage });
+const inspector = makeInspector({ close: closeInspector, follow, next: nextStage });
 const timeline = makeTimeline({
   toggle: () => (page.playing ? pause() : play()), byLayer: nextStage, seek, restart: () => act("restart"),
   advance: (body) => { pause(); advance(body); }, speed: (value) => { page.speed = value; },
 });
+
+// --- the next thing to try ---
+
+const HINTS = [
+  ["rewind", "A real network is learning. Pause it, and drag the slider at the bottom back to any step."],
+  ["inspect", "Click a unit of the network: the formula, its gradients and the change to come, in numbers."],
+  ["stage", "Step layer: follow one row forward through the layers, to the loss, and back."],
+  ["change", "How few units still learn this? Remove some; Undo brings them back."],
+  ["keep", "Keep the loss curve, change the learning rate, and compare both from the same seed."],
+  ["data", "Drop a CSV file of your own on the page, or draw points by hand."],
+];
+const tried = new Set();
+
+function hint(name) {
+  tried.add(name);
+  const next = HINTS.find(([key]) => !tried.has(key));
+  byId("hint").textContent = next ? next[1] : "The address of this page holds every step: keep it, or send it on.";
+}
 
 // --- requests ---
 
@@ -57,37 +76,56 @@ async function start(link) {
 }
 
 async function present(state) {
+  const frame = await frameOf("advance", { known: 0 });
   page.state = state;
   page.curve = [];
-  page.chosen = null;
+  page.chosen = page.stage = null;
   if (page.selected && (page.selected.layer >= state.layers.length || page.selected.unit >= state.layers[page.selected.layer].n_out)) closeInspector();
   controls.show(state, page.choices);
   network.build(state);
   map.describe(state);
   byId("undo").disabled = !state.undo;
   byId("redo").disabled = !state.redo;
-  page.stage = null;
-  take(await frameOf("advance", { known: 0 }));
+  take(frame);
   settle();
 }
 
-const act = (action, values = {}) => guarded(async () => present((await call(action, values)).state));
+// A change of the settings; what was asked before it and is answered after it is not shown.
+async function changed(work) {
+  page.changes += 1;
+  page.changing += 1;
+  await guarded(async () => present((await work()).state));
+  page.changing -= 1;
+}
+
+function act(action, values = {}) {
+  hint("data" in values ? "data" : action);
+  return changed(() => call(action, values));
+}
+
+async function request(action, body) {
+  const { changes } = page;
+  const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length }));
+  if (frame && changes === page.changes) take(frame);
+  return frame;
+}
 
 async function advance(body) {
   page.stage = null;
-  await guarded(async () => take(await frameOf("advance", { ...body, known: page.curve.length })));
+  await request("advance", body);
   settle();
 }
 
 // Only the newest wish of the slider is sent.
 async function seek(step) {
   pause();
+  hint("rewind");
   const busy = page.waiting !== null;
   page.waiting = step;
   if (busy) return;
   while (page.waiting !== null) {
     const wanted = page.waiting;
-    await guarded(async () => take(await frameOf("seek", { step: wanted, known: page.curve.length })));
+    await request("seek", { step: wanted });
     if (page.waiting === wanted) page.waiting = null;
   }
   settle();
@@ -160,10 +198,7 @@ async function play() {
   page.stage = null;
   let told = performance.now();
   while (page.playing) {
-    const body = { ...SPEEDS[page.speed], known: page.curve.length };
-    const frame = await guarded(() => frameOf("advance", body));
-    if (!frame) return;
-    take(frame);
+    if (!page.changing && !(await request("advance", SPEEDS[page.speed]))) return;
     if (performance.now() - told > 2500) {
       told = performance.now();
       announce();
@@ -184,9 +219,11 @@ function pause() {
 // --- one unit, one row, one stage ---
 
 async function inspect(selected, stage = page.stage) {
+  hint(stage ? "stage" : "inspect");
   page.selected = selected;
+  const { changes } = page;
   const step = await guarded(() => call("step", selected));
-  if (!step || page.selected !== selected) return;
+  if (!step || page.selected !== selected || changes !== page.changes) return;
   page.step = step;
   page.stage = stage;
   page.sample = Math.min(page.sample, step.X.length - 1);
@@ -231,6 +268,7 @@ function chooseCell(cell) {
 }
 
 function keepCurve() {
+  hint("keep");
   const { settings } = page.state;
   page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
   const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
@@ -250,7 +288,8 @@ function clickMap(u, v) {
 async function takeFile(file) {
   if (!file) return;
   pause();
-  await guarded(async () => present((await upload(file)).state));
+  hint("data");
+  await changed(() => upload(file));
 }
 
 async function save(kind) {
@@ -289,7 +328,8 @@ document.addEventListener("keydown", (event) => {
 addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
 onSchemeChange(draw);
 
+hint();
 guarded(() => start(linkInAddress)).then(() => {
   if (page.state && !linkInAddress && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 });
-window.page = page;
+window.page = page; // for the console

@@ -1,8 +1,8 @@
 // The output map: the prediction for each place of the plane, with the points of the data.
 
 import { byId, h } from "./dom.js";
-import { classColor, classShare, css, diverging, table } from "./color.js";
-import { number } from "./format.js";
+import { classColor, classShare, css, diverging, isDark, table } from "./color.js";
+import { number, percent } from "./format.js";
 
 const SIDE = 100;
 const small = document.createElement("canvas");
@@ -15,7 +15,7 @@ export function pixels(frame, state) {
       Array.from({ length: 256 }, (_, s) => classShare(k, s / 255, state.classes.length)));
     for (let i = 0; i < SIDE * SIDE; i++) image.set([...colors[frame.map[i]][frame.map[i + SIDE * SIDE]], 255], 4 * i);
   } else {
-    const colors = table();
+    const colors = table(0.6);
     for (let i = 0; i < SIDE * SIDE; i++) image.set(colors.subarray(4 * frame.map[i], 4 * frame.map[i] + 4), 4 * i);
   }
   return image;
@@ -39,38 +39,56 @@ export function makeMap(onpoint) {
   const canvas = h("canvas", { role: "img", id: "map-canvas" });
   const axes = [h("span", { class: "axis x" }), h("span", { class: "axis y" })];
   const legend = h("ul", { class: "legend" });
-  byId("map").append(h("div", { class: "square" }, canvas, ...axes), legend);
+  const value = h("p", { id: "value" });
+  let shown = null;
+  byId("map").append(h("div", { class: "square" }, canvas, ...axes), legend, value);
+  canvas.addEventListener("pointermove", (event) => {
+    const box = canvas.getBoundingClientRect();
+    if (shown) value.textContent = valueAt(...shown, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+  });
+  canvas.addEventListener("pointerleave", () => { value.textContent = ""; });
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     onpoint((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
   });
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d"), points = document.createElement("canvas");
+  let drawn = {};
+
+  // The points change with the data only: they are drawn once.
+  function drawPoints(state, size, marked) {
+    points.width = points.height = size;
+    const brush = points.getContext("2d"), r = Math.max(2.5, size / 95);
+    const style = getComputedStyle(document.body), numbers = state.task === "regression";
+    const ink = style.getPropertyValue(numbers ? "--ink" : "--point");
+    const [low, high] = state.y_range;
+    state.rows.forEach((rows, part) => rows.forEach((row, i) => {
+      const y = state.y[part][i];
+      const k = numbers ? 0 : Math.round(y);
+      const color = css(numbers ? diverging(((y - low) / (high - low)) * 2 - 1) : classColor(k, state.classes.length));
+      const [u, v] = place(row, state.plane);
+      shape(brush, k, u * size, v * size, r);
+      brush.lineWidth = r * (part ? 0.7 : numbers ? 0.25 : 0.45);
+      brush.fillStyle = part ? ink : color;
+      brush.strokeStyle = part ? color : ink;
+      brush.globalAlpha = marked && !marked(part, i) ? 0.12 : 1;
+      brush.fill();
+      brush.stroke();
+    }));
+  }
 
   function draw(frame, state, ring = null, marked = null) {
     const size = Math.round(canvas.clientWidth * devicePixelRatio) || 300;
     if (canvas.width !== size) canvas.width = canvas.height = size;
+    if (drawn.state !== state || drawn.size !== size || drawn.marked || marked || drawn.scheme !== isDark()) {
+      drawPoints(state, size, marked);
+      drawn = { state, size, marked, scheme: isDark() };
+    }
+    shown = [frame, state];
     small.getContext("2d").putImageData(new ImageData(pixels(frame, state), SIDE, SIDE), 0, 0);
-    context.imageSmoothingEnabled = true;
     context.drawImage(small, 0, 0, size, size);
-    const r = Math.max(2.5, size / 110);
-    const ink = getComputedStyle(document.body).getPropertyValue("--point");
-    const [low, high] = state.y_range;
-    state.rows.forEach((rows, part) => rows.forEach((row, i) => {
-      const y = state.y[part][i];
-      const k = state.task === "regression" ? 0 : Math.round(y);
-      const color = css(state.task === "regression" ? diverging(((y - low) / (high - low)) * 2 - 1) : classColor(k, state.classes.length));
-      const [u, v] = place(row, state.plane);
-      shape(context, k, u * size, v * size, r);
-      context.lineWidth = part ? r * 0.75 : r * 0.4;
-      context.fillStyle = part ? ink : color;
-      context.strokeStyle = part ? color : ink;
-      context.globalAlpha = marked && !marked(part, i) ? 0.15 : 1;
-      context.fill();
-      context.stroke();
-      context.globalAlpha = 1;
-    }));
+    context.drawImage(points, 0, 0);
     if (ring) {
-      const [u, v] = place(ring, state.plane);
+      const [u, v] = place(ring, state.plane), r = Math.max(2.5, size / 95);
       context.beginPath();
       context.arc(u * size, v * size, 2.6 * r, 0, 2 * Math.PI);
       context.lineWidth = r * 0.7;
@@ -108,3 +126,14 @@ function item(color, k, name) {
 }
 
 const raw = (value, [mean, scale]) => value * scale + mean;
+
+// The prediction at a place of the map, in words.
+export function valueAt(frame, state, u, v) {
+  const [a, b, x, y, half] = state.plane;
+  const where = [[a, x + half * (2 * u - 1)], [b, y + half * (1 - 2 * v)]].map(([i, z]) => `${state.features[i]} ${number(raw(z, state.scale[i]), 2)}`);
+  const cell = (t) => Math.max(0, Math.min(SIDE - 1, Math.floor(t * SIDE))), at = cell(v) * SIDE + cell(u);
+  const byte = frame.map[at], [low, high] = state.y_range;
+  const says = state.task === "regression" ? number(raw(low + (byte / 255) * (high - low), state.y_scale), 2)
+    : state.task === "binary" ? `${percent(byte / 255)} ${state.classes[1]}` : `${percent(frame.map[at + SIDE * SIDE] / 255)} ${state.classes[byte]}`;
+  return `${where.join(", ")}: ${says}`;
+}

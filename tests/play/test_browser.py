@@ -1,0 +1,270 @@
+"""The page in a browser: what a person does with it, by clicks and keys alone."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chromium
+from play.served import served
+
+pytestmark = chromium.needs_chromium
+
+THETA = "[...new Uint8Array(page.frame.theta.slice().buffer)].join()"
+QUIET = "() => page.frame && !page.playing"
+
+
+@pytest.fixture(scope="module")
+def playground():
+    with served() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(playground):
+    """Return a function that opens the page, paused unless it is to play."""
+    tabs = []
+
+    def open_page(width=1280, height=900, dark=False, plays=False, fragment=""):
+        context = chromium._browser().new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="no-preference" if plays else "reduce",
+            is_mobile=width < 500,
+        )
+        tab = chromium.Tab(context.new_page())
+        tabs.append((context, tab))
+        tab.page.goto(f"{playground.address}{fragment}")
+        tab.page.wait_for_function("() => window.page?.frame")
+        return tab
+
+    yield open_page
+    for context, tab in tabs:
+        assert tab.messages == []
+        own = f"http://127.0.0.1:{playground.port}/"
+        assert [one for one in tab.requests if not one.startswith((own, "blob:"))] == []
+        context.close()
+
+
+def numbers(tab):
+    """Return the numbers under the map by their names."""
+    text = tab.page.inner_text("#numbers")
+    pairs = text.split("\n")
+    return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def advance(tab, epochs):
+    for _ in range(epochs):
+        step = tab.evaluate("page.frame.step")
+        tab.page.click("#step-epoch")
+        tab.page.wait_for_function(f"() => page.frame.step > {step}")
+
+
+def set_value(tab, selector, value):
+    """Move a slider as a person does, with its events."""
+    script = """([selector, value]) => {
+      const input = document.querySelector(selector);
+      input.value = value;
+      for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind, {bubbles: true}));
+    }"""
+    tab.evaluate(script, [selector, value])
+
+
+def test_a_new_visitor_sees_the_spiral_being_learned(visit):
+    tab = visit(plays=True)
+    tab.page.wait_for_function("() => page.frame.metric[0] > 0.9", timeout=30_000)
+    assert tab.page.inner_text("#play") == "Pause"
+    tab.page.keyboard.press("Space")
+    tab.page.wait_for_function(QUIET)
+    assert tab.page.inner_text("#live").startswith("Paused at step")
+
+
+def test_train_moons_to_95_percent_by_clicks_alone(visit):
+    tab = visit()
+    tab.page.select_option("#data", "moons")
+    tab.page.wait_for_function("() => page.state.settings.data === 'moons'")
+    tab.page.click("#play")
+    tab.page.wait_for_function("() => page.frame.metric[0] > 0.95", timeout=30_000)
+    tab.page.click("#play")
+    tab.page.wait_for_function(QUIET)
+    assert float(numbers(tab)["training accuracy"].split()[0]) > 95
+
+
+def test_scrubbing_undo_and_link_reproduce_bytes(visit):
+    tab = visit()
+    advance(tab, 3)
+    after_three = tab.evaluate(THETA)
+    advance(tab, 2)
+    end = tab.evaluate(THETA)
+    set_value(tab, "#scrub", 3 * 14)
+    tab.page.wait_for_function("() => page.frame.step === 42")
+    assert tab.evaluate(THETA) == after_three
+    tab.page.select_option("#optimizer", "sgd")
+    tab.page.wait_for_function("() => page.state.undo === 1")
+    assert tab.evaluate(THETA) == after_three
+    advance(tab, 1)
+    assert tab.evaluate(THETA) != end
+    tab.page.wait_for_function("() => location.hash.includes('state=')")
+    tab.page.click("#undo")
+    tab.page.wait_for_function("() => page.state.redo === 1")
+    set_value(tab, "#scrub", 5 * 14)
+    tab.page.wait_for_function("() => page.frame.step === 70")
+    assert tab.evaluate(THETA) == end
+    tab.page.wait_for_function("() => page.waiting === null")
+    tab.page.click("#play")
+    tab.page.wait_for_function("() => page.frame.step > 100")
+    tab.page.click("#play")
+    tab.page.wait_for_function(QUIET)
+    now = tab.evaluate(THETA)
+    link = tab.evaluate("import('./api.js').then((api) => api.call('link')).then((a) => a.link)")
+    assert visit(fragment=f"&state={link}").evaluate(THETA) == now
+
+
+def test_step_by_layer_shows_the_numbers_of_the_next_step(visit):
+    tab = visit()
+    advance(tab, 1)
+    stages = ["forward, layer 1", "forward, layer 2", "forward, layer 3", "loss"]
+    stages += ["backward, layer 3", "backward, layer 2", "backward, layer 1", "update"]
+    for stage in stages:
+        tab.page.click("#step-layer")
+        tab.page.wait_for_selector(f".stage:text-is('{stage}')")
+    before = tab.evaluate("page.frame.step")
+    tab.page.click("#step-layer")
+    tab.page.wait_for_function(f"() => page.frame.step === {before + 1}")
+
+
+def test_a_unit_shows_its_formula_with_the_numbers_in_it(visit):
+    tab = visit()
+    advance(tab, 1)
+    tab.page.focus("[aria-label^='layer 2, unit 3']")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector("#unit-table")
+    tab.page.click("#next-row")
+    step = tab.evaluate("page.step")
+    inputs, of = step["layers"][0]["A"][1], step["layers"][1]
+    terms = np.array(inputs) * np.array(of["W"][2])
+    shown = tab.page.inner_text("#formula").replace("−", "-")
+    assert float(shown.split("=")[-1]) == pytest.approx(of["Z"][1][2], abs=6e-5)
+    rows = tab.page.inner_text("#unit-table tbody").replace("−", "-").splitlines()
+    cells = [row.split("\t") for row in rows]
+    assert len(cells) == 9  # eight weights and the bias
+    np.testing.assert_allclose([float(row[3]) for row in cells[:8]], terms, atol=6e-5)
+    np.testing.assert_allclose([float(row[4]) for row in cells[:8]], of["dW"][2], atol=6e-6)
+    for row in cells:
+        assert row[5] == "kink" or abs(float(row[4]) - float(row[5])) < 2e-5
+
+
+def test_own_csv_and_wrong_files(visit, tmp_path):
+    tab = visit()
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    lines = [f"{a:.3f},{b:.3f},{c:.3f},{'yes' if a + b > 0 else 'no'}" for a, b, c in X]
+    (tmp_path / "own.csv").write_text("one,two,three,answer\n" + "\n".join(lines) + "\n")
+    tab.page.set_input_files("#file", tmp_path / "own.csv")
+    tab.page.wait_for_function("() => page.state.target === 'answer'")
+    assert "a slice" in tab.page.inner_text("#map")
+    advance(tab, 20)
+    assert float(numbers(tab)["training accuracy"].split()[0]) > 95
+    tab.page.select_option("#axis-y", "2")
+    tab.page.wait_for_function("() => page.state.plane[1] === 2")
+    (tmp_path / "wrong.csv").write_bytes(b"\xff\xfe\x00")
+    tab.page.set_input_files("#file", tmp_path / "wrong.csv")
+    tab.page.wait_for_selector("#error:visible")
+    assert "wrong.csv" in tab.page.inner_text("#error")
+    assert tab.evaluate("page.state.target") == "answer"
+    tab.messages[:] = [m for m in tab.messages if "400 (Bad Request)" not in m]
+
+
+def test_draw_points_by_hand(visit):
+    tab = visit()
+    points = [[x / 5, y, int(y > 0)] for x in range(-4, 5) for y in (-1, 1)]
+    tab.evaluate(f"import('./api.js').then((api) => api.call('change', {json.dumps({'data': 'drawn', 'drawn': points})}))")  # fmt: skip # noqa: E501
+    tab.page.select_option("#data", "moons")
+    tab.page.wait_for_function("() => page.state.settings.data === 'moons'")
+    tab.page.select_option("#data", "drawn")
+    tab.page.wait_for_selector("#draw-class")
+    tab.page.select_option("#draw-class", "1")
+    tab.page.click("#map-canvas", position={"x": 30, "y": 40})
+    tab.page.wait_for_function("() => page.state.settings.drawn.length === 19")
+    x, y, label = tab.evaluate("page.state.settings.drawn.at(-1)")
+    assert (x < -0.5, y > 0.5, label) == (True, True, 1)
+
+
+def test_confusion_cell_shows_its_rows(visit):
+    tab = visit()
+    wrong = "0 predicted as 1"
+    tab.page.wait_for_selector(f"[aria-label*='{wrong}']")
+    tab.page.click(f"[aria-label*='{wrong}']")
+    n = int(tab.page.inner_text(f"[aria-label*='{wrong}']"))
+    assert n > 0
+    assert tab.page.inner_text("#table p").startswith(f"{n} rows of 0 predicted as 1")
+    assert len(tab.page.query_selector_all("#table tbody tr")) == n
+
+
+def test_finding_of_the_doctor_is_remedied_by_a_click(visit):
+    tab = visit()
+    tab.page.click("#setup summary:text('More options')")
+    tab.page.select_option("#init", "zeros")
+    tab.page.click("#findings .remedy")
+    tab.page.wait_for_function("() => page.state.settings.init === 'he_normal'")
+    advance(tab, 1)
+    assert "all zero" not in tab.page.inner_text("#findings")
+
+
+@pytest.mark.parametrize("kind", ["training", "python", "model", "picture"])
+def test_exports_are_saved(visit, kind, tmp_path):
+    tab = visit()
+    advance(tab, 1)
+    tab.page.click("#export summary")
+    with tab.page.expect_download() as download:
+        tab.page.click(f"[data-kind={kind}]")
+    download.value.save_as(tmp_path / "file")
+    content = (tmp_path / "file").read_bytes()
+    begins = {"training": b'"""Train', "python": b'"""', "picture": b"\x89PNG"}
+    assert content.startswith(begins.get(kind, content[:1]))
+    assert len(content) > 1000
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False), (2560, False)])
+def test_page_fits_and_every_control_has_a_name(visit, width, dark):
+    tab = visit(width=width, height=900 if width > 400 else 740, dark=dark)
+    tab.page.click("#step-layer")
+    tab.page.wait_for_selector("#unit-table")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    nodes = tab.accessibility_tree()
+    roles = {role for role, _ in nodes}
+    assert {"main", "heading", "status", "slider", "banner", "table"} <= roles
+    controls = {"button", "slider", "combobox", "spinbutton", "image", "group", "region"}
+    assert not [(role, name) for role, name in nodes if role in controls - {"group"} and not name]
+
+
+def test_keyboard_reaches_every_control(visit):
+    tab = visit()
+    seen = set()
+    for _ in range(60):
+        tab.page.keyboard.press("Tab")
+        seen.add(tab.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
+    assert {"copy", "data", "noise", "file", "lr", "add-layer", "play", "scrub"} <= seen
+    assert any(re.match("layer 2, unit 8", name or "") for name in seen)
+
+
+def test_page_without_token_says_what_to_do(visit, playground):
+    tab = visit()
+    tab.page.goto("about:blank")
+    tab.page.goto(f"http://127.0.0.1:{playground.port}/")
+    tab.page.wait_for_selector("#error:visible")
+    assert tab.page.inner_text("#error") == "open the address that plainnet play printed"
+    tab.messages[:] = [m for m in tab.messages if "401 (Unauthorized)" not in m]
+
+
+def test_pure_functions():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    tests = Path(__file__).with_name("pure.test.mjs")
+    run = subprocess.run([node, "--test", str(tests)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
