@@ -156,7 +156,7 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
             spans = feature_spans(schema)
             if images is not None:
                 names = enumerate(COLOR_NAMES)
-                spans = [FeatureSpan(name, "number", i, i + 1) for i, name in names]
+                spans = tuple(FeatureSpan(name, "number", i, i + 1) for i, name in names)
             n_classes = n_out if task == "multiclass" else 2
             labels = y.T if task == "multilabel" else [y]
             rules = [fit_rules(spans, F, one.astype(np.int64), n_classes) for one in labels]
