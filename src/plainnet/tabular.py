@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.build import resolved
-from plainnet.config import OPTIONS, TABULAR, TrainConfig, rng
+from plainnet.config import OPTIONS, TABULAR, Config, ResolvedConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import activation
 from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
@@ -28,8 +27,8 @@ _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight",
 
 
 def settled(
-    config: TrainConfig, X: Array, task: "Task", notes: list[str] | None = None
-) -> TrainConfig:
+    config: Config, X: Array, task: "Task", notes: list[str] | None = None
+) -> ResolvedConfig:
     """Choose the network, and fill in the options whose default depends on it or on the rows."""
     images = X.ndim == 4
     plain = images or len(X) < FEWEST_ROWS or given_options(config)
@@ -43,10 +42,12 @@ def settled(
     if config.network == "tabular":
         epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
         config = replace(config, epochs=epochs, members=min(config.members, len(X)))
-    return resolved(config, images=images, task=task)
+    if task == "regression":  # which has no labels
+        config = replace(config, label_smoothing=config.label_smoothing or 0.0)
+    return config.resolved(images=images)
 
 
-def given_options(config: TrainConfig) -> list[str]:
+def given_options(config: Config) -> list[str]:
     """Return the names of the options that only a single network has."""
     names = [n for n, o in OPTIONS.items() if o.metadata["group"] != "Data"]
     names += ["validation_fraction"]
@@ -54,7 +55,7 @@ def given_options(config: TrainConfig) -> list[str]:
 
 
 def members_of(
-    config: TrainConfig, data: "Dataset"
+    config: ResolvedConfig, data: "Dataset"
 ) -> tuple[Sequential, Members] | tuple[None, None]:
     """Return untrained members and their folds if the network is a tabular one."""
     if config.network != "tabular":
@@ -63,7 +64,7 @@ def members_of(
 
 
 def side_by_side(
-    config: TrainConfig,
+    config: ResolvedConfig,
     X: Array,
     y: Array,
     n_out: int,
@@ -100,7 +101,7 @@ def folds(y: Array, k: int, rng: np.random.Generator) -> Array:
     return fold
 
 
-def for_validation_data(config: TrainConfig) -> TrainConfig:
+def for_validation_data(config: Config) -> Config:
     """Return the options with validation rows apart, which only one network takes."""
     if config.validation_fraction:
         raise PlainnetError("train takes validation_fraction or validation_data, not both")

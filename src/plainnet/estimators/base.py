@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.build import make_network
-from plainnet.config import TrainConfig
+from plainnet.config import ResolvedConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import INTERRUPTION
 from plainnet.estimators.params import (
@@ -87,7 +87,7 @@ class NetEstimator(NetParams):
         """Return targets as numbers for the loss."""
 
     @abstractmethod
-    def _make_loss(self, config: TrainConfig) -> tuple[Loss, int]:
+    def _make_loss(self, config: ResolvedConfig) -> tuple[Loss, int]:
         """Return the loss and the number of outputs."""
 
     @abstractmethod
@@ -346,7 +346,7 @@ class NetEstimator(NetParams):
 
     def _prepare(
         self,
-        config: TrainConfig,
+        config: ResolvedConfig,
         rows: Array,
         targets: Array,
         weight: Array | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.config import TrainConfig
+from plainnet.config import ResolvedConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
 from plainnet.estimators.incremental import IncrementalEstimator
@@ -408,7 +408,7 @@ class NetClassifier(IncrementalEstimator):
             )
         return table if table.ndim == 2 else class_numbers(table, self.classes_, "NetClassifier")
 
-    def _make_loss(self, config: TrainConfig) -> tuple[Loss, int]:
+    def _make_loss(self, config: ResolvedConfig) -> tuple[Loss, int]:
         loss = loss_of(self.loss, self._task, config)
         one = self._task == "binary" and not isinstance(loss, SoftmaxCrossEntropy)
         return loss, 1 if one else len(self.classes_)

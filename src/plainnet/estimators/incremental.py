@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from plainnet.config import TrainConfig
+from plainnet.config import ResolvedConfig
 from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.estimators.base import NetEstimator
@@ -123,7 +123,7 @@ class IncrementalEstimator(NetEstimator):
         return epoch
 
     def _train_step_for(
-        self, config: TrainConfig, rows: Array, targets: Array, weight: Array | None
+        self, config: ResolvedConfig, rows: Array, targets: Array, weight: Array | None
     ) -> TrainStep:
         """Return the `TrainStep` of ``partial_fit``, a new one if parameters have changed."""
         all_parts, optimizer_parts = parts = parameter_texts(self)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from plainnet.build import check_members, make_loss, make_optimizer
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, ResolvedConfig, TrainConfig
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
@@ -96,7 +96,7 @@ def config_of(params: NetParams) -> TrainConfig:
         raise PlainnetError(str(error).replace("TrainConfig", owner, 1)) from None
 
 
-def config_for(params: NetParams, X: Array, task: Task) -> TrainConfig:
+def config_for(params: NetParams, X: Array, task: Task) -> ResolvedConfig:
     """Return the options of a training on some rows: the network, and what its default options are.
 
     An mlp has those of scikit-learn's.
@@ -131,7 +131,7 @@ def dtype_of(params: NetParams, default: DTypeLike) -> np.dtype[Any]:
         ) from None
 
 
-def loss_of(choice: str | Loss | None, task: Task, config: TrainConfig) -> Loss:
+def loss_of(choice: str | Loss | None, task: Task, config: ResolvedConfig) -> Loss:
     """Make the loss that fits the targets."""
     if choice is None:
         return make_loss(task, config)
@@ -147,7 +147,7 @@ def loss_of(choice: str | Loss | None, task: Task, config: TrainConfig) -> Loss:
     raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(losses)}")
 
 
-def optimizer_of(params: NetParams, config: TrainConfig, m: int) -> Optimizer:
+def optimizer_of(params: NetParams, config: ResolvedConfig, m: int) -> Optimizer:
     """Make the optimizer with its learning rate."""
     optimizer, lr = params.optimizer, params.lr
     scheduled = params.schedule not in (None, "constant")
@@ -181,7 +181,7 @@ def held_out_rows(
     return kept, out
 
 
-def early_stopping(config: TrainConfig, held_out: bool) -> EarlyStopping | None:
+def early_stopping(config: ResolvedConfig, held_out: bool) -> EarlyStopping | None:
     """Make the early-stopping rule, if there is any."""
     if config.patience == 0:
         return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.config import TrainConfig
+from plainnet.config import ResolvedConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
 from plainnet.estimators.incremental import IncrementalEstimator
@@ -278,7 +278,7 @@ class NetRegressor(IncrementalEstimator):
         require_targets(table, "NetRegressor", "target")
         return table
 
-    def _make_loss(self, config: TrainConfig) -> tuple[Loss, int]:
+    def _make_loss(self, config: ResolvedConfig) -> tuple[Loss, int]:
         return loss_of(self.loss, "regression", config), self.n_outputs_
 
     def _class_weights(self) -> None:
