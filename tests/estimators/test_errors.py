@@ -66,7 +66,7 @@ OPTIONS = [
     ({"epochs": 0}, "NetClassifier: epochs must be a whole number of at least 1, got 0"),
     (
         {"batch_size": "auto"},
-        "NetClassifier: batch_size must be a whole number or 'full', got 'auto'",
+        "NetClassifier: batch_size must be a whole number or 'full' or None, got 'auto'",
     ),
     (
         {"validation_fraction": 1.5},
