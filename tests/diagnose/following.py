@@ -55,7 +55,10 @@ def diagnosed(data: Any, config: TrainConfig) -> tuple[list[Finding], Any]:
     """Train as `plainnet doctor` does; return the findings and the cost of each held-out row."""
     watch = DoctorWatch(config)
     dataset: Dataset = load(data, config)
-    if dataset.validation is None and settled(config, dataset).network != "tabular":
+    if (
+        dataset.validation is None
+        and settled(config, dataset.train.X, dataset.target.task).network != "tabular"
+    ):
         dataset = replace(dataset, validation=dataset.test)
     try:
         run = train(dataset, config, ready=watch.ready, watch=watch.watch)

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.config import OPTIONS, Config, TrainConfig
+from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
-from plainnet.option import FULL, default_text, flags, type_parts
+from plainnet.option import default_text, flags, type_parts
 from plainnet.search.space import SEARCHED
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -82,8 +82,6 @@ class Options(_Options):  # type: ignore[misc]
             )
         if "kind" in chosen:
             chosen["kind"] = _kinds(chosen["kind"])
-        if chosen.get("batch_size") == FULL:
-            chosen["batch_size"] = None
         return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:

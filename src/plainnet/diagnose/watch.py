@@ -1,5 +1,6 @@
 """Record a training and diagnose it at its end; diagnose a trained model."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
@@ -40,7 +41,7 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self._config = settled(self.given, data)
+        self._config = settled(self.given, data.train.X, data.target.task)
         self._data, self._recorder = data, Recorder(net)
 
     @property
@@ -84,7 +85,7 @@ class DoctorWatch:
         return examine(snapshot)
 
 
-def _baselines(model: Model) -> dict[str, Baseline] | None:
+def _baselines(model: Model) -> Mapping[str, Baseline] | None:
     """Return the stored baselines without the constant, by a phrase for each."""
     stored = stored_baselines(model)
     phrases = {one.describe(model.target)[1]: one for one in stored if one.name != "constant"}
