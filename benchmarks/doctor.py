@@ -3,8 +3,10 @@
 python -m benchmarks.doctor              both, as in docs/doctor.md
 python -m benchmarks.doctor overhead     processor time with and without the recorder
 python -m benchmarks.doctor rates        false alarms and misses over many seeds
+python -m benchmarks.doctor advice PATH...  follow the advice from 20 bad starts
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -12,21 +14,33 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from benchmarks.workloads import WORKLOADS, Job, Workload
 from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
+from plainnet.build import check
+from plainnet.config import TrainConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
+from plainnet.errors import PlainnetError
 from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
 GOOD_SEEDS = range(300, 306)  # lower seeds were used to choose thresholds and options
+MOST_ROWS = 2000  # of a table whose advice is followed
 FAULTY_SEEDS = range(300, 310)
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
 def main(arguments: Sequence[str]) -> None:
+    if arguments[:1] == ["advice"]:
+        for path in map(Path, arguments[1:]):
+            print(advice(path), flush=True)
+        return
     if not arguments or "overhead" in arguments:
         print(overhead())
     if not arguments or "rates" in arguments:
@@ -122,6 +136,31 @@ def rates() -> str:
     every = len(FAULTY) * len(FAULTY_SEEDS)
     lines += ["", f"Misses: {missed} of {every} faulty trainings ({missed / every:.1%})"]
     return "\n".join(lines)
+
+
+def advice(path: Path) -> str:
+    """Follow the advice from each bad start on a table or a folder of pictures."""
+    sys.path.insert(0, str(TESTS))
+    from diagnose.following import BAD_STARTS, follow
+
+    data: Any = path
+    if not path.is_dir():
+        frame = pd.read_csv(path)
+        data = frame.sample(min(len(frame), MOST_ROWS), random_state=0)
+    network, paths = "convnet" if path.is_dir() else "mlp", {}
+    for name, options in BAD_STARTS.items():
+        config = TrainConfig(**({"network": network, "epochs": 20} | options))
+        with contextlib.suppress(PlainnetError):  # options that such a network does not have
+            check(config)
+            paths[name] = follow(data, config)
+    ended, worse = (sum(getattr(p, n) for p in paths.values()) for n in ("ended", "worse"))
+    bad = [
+        f"  {name}: {'worse' if p.worse else 'no end'}; {p.steps}; costs {np.round(p.costs, 4)}"
+        for name, p in paths.items()
+        if p.worse or not p.ended
+    ]
+    summary = f"{path.stem}: {ended} of {len(paths)} end within three steps, {worse} got worse"
+    return "\n".join([summary, *bad])
 
 
 def found_in(findings: Sequence[Finding], name: str, words: str) -> bool:

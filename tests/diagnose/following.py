@@ -15,6 +15,28 @@ from plainnet.tabular import settled
 from plainnet.training import load, train
 
 MOST_STEPS = 3
+BAD_STARTS: dict[str, dict[str, Any]] = {
+    "Adam, 1": {"lr": 1.0},
+    "Adam, 1e-6": {"lr": 1e-6},
+    "gradient descent, 1000": {"optimizer": "sgd", "lr": 1000.0},
+    "zeros": {"init": "zeros"},
+    "L2": {"l2": 0.5},
+    "dropout": {"dropout": 0.9, "hidden": (2,)},
+    "sigmoids": {"activation": ("sigmoid",), "hidden": (16,) * 6, "optimizer": "sgd"},
+    "memorized": {"hidden": (128, 128), "lr": 0.01, "epochs": 60},
+    "Adam, 0.1": {"lr": 0.1},
+    "Adam, 1e-5": {"lr": 1e-5},
+    "RMSprop, 0.5": {"optimizer": "rmsprop", "lr": 0.5},
+    "gradient descent, 5": {"optimizer": "sgd", "lr": 5.0},
+    "gradient descent, 1e-6": {"optimizer": "sgd", "lr": 1e-6},
+    "gradient descent, momentum": {"optimizer": "sgd", "lr": 1.0, "momentum": 0.9},
+    "one epoch": {"epochs": 1},
+    "tiny weights": {"init": "normal:0.001", "hidden": (8, 8, 8), "optimizer": "sgd"},
+    "large weights": {"init": "normal:5", "hidden": (64,) * 4},
+    "one unit": {"hidden": (1,)},
+    "saturated": {"activation": ("tanh",), "init": "normal:50", "lr": 1e-4},
+    "not scaled": {"standardize": False},
+}
 
 
 class Path(NamedTuple):
