@@ -2,14 +2,19 @@
 
 from typing import Any
 
+import numpy as np
+
 from plainnet.config import OPTIONS, Config, TrainConfig
 from plainnet.diagnose.advice import remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.nn.convolution import Conv2D
+from plainnet.nn.layers import Dense
 from plainnet.optim.optimizers import SGD
 from plainnet.tabular import FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
-_LONGER, _MOST_EPOCHS = 3, 1000
+_LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
+_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
 _STRONG_L2, _STRONG_DROPOUT = 0.001, 0.3
 
 
@@ -26,7 +31,7 @@ def initialize(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, Any]:
     """Lower the learning rate."""
-    return remedy(snapshot.options, lower(snapshot), *others, otherwise=_SCALED)
+    return remedy(snapshot.options, _smaller(snapshot), lower(snapshot), *others, otherwise=_SCALED)
 
 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -48,21 +53,28 @@ def clip(snapshot: TrainingSnapshot, *before: dict[str, Any]) -> dict[str, Any]:
 def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Raise a learning rate that is below the usual, else train for longer."""
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
-    higher = min(100 * lr, 3 * _usual_lr(options))
+    usual = _usual_lr(options)
     if isinstance(snapshot.optimizer, SGD):
-        higher = min(100 * lr, snapshot.largest_stable_lr / 4)
-    faster = {"lr": sane_lr(options, higher)}
-    return remedy(options, faster if faster["lr"] >= 2 * lr else {}, longer(snapshot))
+        usual = snapshot.largest_stable_lr / 4
+    faster = {"lr": sane_lr(options, usual)} if usual >= 2 * lr else {}
+    return remedy(options, _smaller(snapshot), faster, longer(snapshot), otherwise="other columns")
+
+
+def _smaller(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return smaller initial weights as an option if a layer multiplies its inputs."""
+    layers = [x for x in snapshot.initial_net.layers if isinstance(x, Dense | Conv2D)]
+    gains = [float(np.square(x.W).mean() * x.W[0].size) ** 0.5 for x in layers]
+    return {"init": "he_normal"} if max(gains, default=0.0) > _GAIN else {}
 
 
 def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return more epochs as an option."""
     epochs = snapshot.options.epochs or len(snapshot.history or ()) or 1
-    return {"epochs": max(epochs, min(_LONGER * epochs, _MOST_EPOCHS))}
+    return {"epochs": max(epochs, _FEWEST_EPOCHS, min(_LONGER * epochs, _MOST_EPOCHS))}
 
 
 def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Let the network fit more: less regularization, then more units, then more epochs."""
+    """Let the network fit more: less regularization, more units and more epochs."""
     options, free = snapshot.options, dict[str, Any]()
     if options.l2 >= _STRONG_L2:
         free["l2"] = 0.0
@@ -74,7 +86,7 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
         wider = {}
     if snapshot.channels and max(snapshot.channels) < max(TrainConfig.channels):
         wider = {"channels": TrainConfig.channels}
-    return remedy(options, {**free, **wider}, longer(snapshot), otherwise="other columns")
+    return remedy(options, {**free, **wider, **longer(snapshot)}, otherwise="other columns")
 
 
 def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:

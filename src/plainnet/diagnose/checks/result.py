@@ -299,7 +299,7 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
         yield Finding(
             "class never predicted",
-            "warning",
+            "warning" if snapshot.class_shares[k] >= RARE else "note",
             f"The network never predicts {name}{more}.",
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
             f"({percent(snapshot.class_shares[k])})",
