@@ -1,6 +1,7 @@
 """plainnet: fit() with its defaults, including the choice of threads, and each engine."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, final
 
 from benchmarks.implementations.base import Implementation, Predict, sigmoid
@@ -59,7 +60,8 @@ class _Plainnet(Implementation):
         X, net = self.job.X[:rows], self.net
         if rows == 1:
             return lambda: net.predict_logits(X), lambda: sigmoid(net.predict_logits(X[:8]))
-        return lambda: predict_logits(net, X), lambda: sigmoid(predict_logits(net, X[:8]))
+        predict = partial(predict_logits, net, engine=self.engine)
+        return lambda: predict(X), lambda: sigmoid(predict(X[:8]))
 
     def chosen_threads(self) -> int:
         return self.history.threads
