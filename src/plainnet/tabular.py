@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plainnet.build import resolved
-from plainnet.config import OPTIONS, TABULAR, TrainConfig, rng
+from plainnet.config import OPTIONS, TABULAR, Config, ResolvedConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import activation
 from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
@@ -25,7 +24,7 @@ MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer 
 _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
-def settled(config: TrainConfig, data: "Dataset", notes: list[str] | None = None) -> TrainConfig:
+def settled(config: Config, data: "Dataset", notes: list[str] | None = None) -> ResolvedConfig:
     """Choose the network, and fill in the options whose default depends on it or on the data."""
     X, images = data.train.X, data.train.X.ndim == 4
     plain = images or len(X) < FEWEST_ROWS or given_options(config)
@@ -41,17 +40,17 @@ def settled(config: TrainConfig, data: "Dataset", notes: list[str] | None = None
         config = replace(config, epochs=epochs, members=min(config.members, len(X)))
         if data.target.task == "regression":  # which has no labels
             config = replace(config, label_smoothing=config.label_smoothing or 0.0)
-    return resolved(config, images=images)
+    return config.resolved(images=images)
 
 
-def given_options(config: TrainConfig) -> list[str]:
+def given_options(config: Config) -> list[str]:
     """Return the names of the options that only a single network has."""
     names = [n for n, o in OPTIONS.items() if o.metadata["group"] != "Data"]
     names += ["validation_fraction"]
     return [n for n in names if n not in _ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
 
 
-def side_by_side(config: TrainConfig, data: "Dataset") -> tuple[Sequential, Members]:
+def side_by_side(config: ResolvedConfig, data: "Dataset") -> tuple[Sequential, Members]:
     """Return untrained members side by side in one network, and the fold of each row."""
     X, y = data.train
     k, n_out = config.members, data.target.n_out
@@ -79,7 +78,7 @@ def folds(y: Array, k: int, rng: np.random.Generator) -> Array:
     return fold
 
 
-def for_validation_data(config: TrainConfig) -> TrainConfig:
+def for_validation_data(config: Config) -> Config:
     """Return the options with validation rows apart, which only one network takes."""
     if config.validation_fraction:
         raise PlainnetError("train takes validation_fraction or validation_data, not both")

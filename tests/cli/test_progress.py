@@ -1,4 +1,4 @@
-"""The line on a terminal, the lines in piped output, and the bar while images are read."""
+"""The line on a terminal, the lines in piped output, and the bar while pictures are read."""
 
 import io
 import re

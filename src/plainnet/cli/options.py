@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.build import resolved
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
@@ -104,15 +103,15 @@ def _kinds(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def command_arguments(
-    config: TrainConfig, data: str, *, command: str = "train", always: Collection[str] = ()
+    config: Config, data: str, *, command: str = "train", always: Collection[str] = ()
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
     images = Path(data).is_dir()
-    defaults = [TrainConfig()]
+    defaults: list[Config] = [TrainConfig()]
     if config.network != "auto":
         own = replace(TrainConfig(), network=config.network)
-        defaults.append(resolved(own, images=images or config.network == "convnet"))
+        defaults.append(own.resolved(images=images or config.network == "convnet"))
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         usual = value in [getattr(default, name) for default in defaults]

@@ -1,4 +1,4 @@
-"""Progress display: a bar while images are read, a line during training."""
+"""Progress display: a bar while pictures are read, a line during training."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _WIDEST, _NARROWEST = 40, 5  # columns of the sparkline
 
 @contextmanager
 def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar while images are read, on a terminal only, and remove it at the end."""
+    """Show a bar while pictures are read, on a terminal only, and remove it at the end."""
     if not console.is_interactive:
         yield None
         return
@@ -46,7 +46,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
-        bar.start()  # only here, because a table has no images to read
+        bar.start()  # only here, because a table has no pictures to read
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()

@@ -34,6 +34,7 @@ _SAMPLE = 1000  # rows that are looked at first
 _LONG = 50_000  # rows from which threads share the columns
 _THREADS = 4  # at most; each needs memory of its own
 _DIGITS = 400  # more than any float has before its decimal point
+_LARGEST = float(np.finfo(np.float32).max)
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SWAP_POINT = str.maketrans(".,", ",.")
 
@@ -163,6 +164,9 @@ class Cells:
     def many(self) -> bool:
         """Whether there are more than `MANY` distinct values."""
         m = len(self.rows)
+        if isinstance(self.entries, np.ndarray) and self.index is None and m <= 2 * _SAMPLE:
+            ascending = np.sort(self.entries)  # NaN last, each unlike any other
+            return int((ascending[1:] > ascending[:-1]).sum()) >= MANY
         if m > 2 * _SAMPLE and self.take(np.arange(0, m, m // _SAMPLE)).many:
             return True
         return len(self.distinct) > MANY
@@ -217,11 +221,11 @@ class Cells:
 
     def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:
         """Return (number - mean) / scale of each row, within float32; NaN for a missing cell."""
-        numbers = self.finite(decimal)
-        with np.errstate(over="ignore"):
-            Z = (numbers - mean) / scale
-        too_far = np.abs(Z) > np.finfo(np.float32).max
-        self.refuse(too_far, f"is too far from the training rows' mean {mean:g}")
+        Z = (self.numbers(decimal) - mean) / scale
+        near = np.abs(Z) <= _LARGEST
+        if np.count_nonzero(near) + self.missing < len(Z):
+            self.finite(decimal)
+            self.refuse(~near & ~self.absent, f"is too far from the training rows' mean {mean:g}")
         return Z
 
     def finite(self, decimal: str) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_i
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_table
 from plainnet.data.table import Table
-from plainnet.data.table_schema import TableSchema
+from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
 
@@ -138,7 +138,7 @@ class TableSource(Source):
             table.compact(name, self._target.decimal if self._target.mean else None)
         if task is None:
             self._notes.append(f"no task was named: taking {self._target.task}; --task changes it")
-        self._schema = TableSchema.infer(table, exclude=target, kinds=kinds)
+        self._columns = infer_columns(table, target, kinds or {})
         if clash := [name for name in target if name in (kinds or {})]:
             raise DataError(
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
@@ -148,12 +148,13 @@ class TableSource(Source):
         if self._target.task in ("binary", "multiclass"):
             self.labels = _class_names(self._target.encode(table), self._target.classes)
         if group is not None:
-            self.groups = group(self._schema.normalize_spelling(self._schema.transform(table)))
+            schema = TableSchema.fitted(self._columns, table)
+            self.groups = group(schema.normalize_spelling(schema.transform(table)))
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
         """Fit schema and target on the rows to train on, and turn all rows into numbers."""
         rows = self._table.take(train)
-        schema = self._schema.fit(rows, self._standardize, self._privacy)
+        schema = TableSchema.fitted(self._columns, rows, self._standardize, self._privacy)
         target = self._target.fit(rows)
 
         def examples(index: Array) -> Examples:

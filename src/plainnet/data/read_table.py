@@ -117,11 +117,11 @@ def _read(
         return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
-    name, data = read_bytes(path, label)
+    name, data, lines = read_bytes(path, label)
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
         return _checked(read_parquet(data, label), label, empty)
-    columns = _read_text(data, delimiter, header, label, text)
+    columns = _read_text(data, lines, delimiter, header, label, text)
     if not empty and not len(next(iter(columns.values()))):
         raise DataError(f"{label} has column names but no rows below them.")
     return columns
@@ -175,6 +175,7 @@ def _not_utf8(data: bytearray, label: str) -> DataError:
 
 def _read_text(
     data: bytearray,
+    lines: int,
     delimiter: str | None,
     header: bool,
     label: str,
@@ -196,7 +197,7 @@ def _read_text(
         raise DataError(
             f"{label} has {len(first):,} columns; at most {limits.MAX_COLUMNS:,} are read."
         )
-    n_cells = len(first) * max(data.count(b"\n"), data.count(b"\r"))
+    n_cells = len(first) * lines
     if n_cells > limits.MAX_CELLS:
         raise DataError(
             f"{label} holds {n_cells:,} cells; at most {limits.MAX_CELLS:,} are read, so split it."

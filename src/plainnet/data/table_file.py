@@ -24,8 +24,8 @@ _OPEN: dict[str, Callable[..., Any]] = {
 _PART = 2**20  # bytes read at a time, so that a limit is met before the memory is taken
 
 
-def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
-    """Return the name without a compression suffix, and the decompressed bytes."""
+def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray, int]:
+    """Return the name without a compression suffix, the decompressed bytes, and their lines."""
     if path.is_dir():
         raise DataError(f"{label} is a folder; give the file of a table.")
     if not path.exists():
@@ -42,9 +42,9 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
         _check_suffix(name, label, packed=packing in _OPEN)
         with open(path, "rb") as raw:
             if packing not in _OPEN:
-                return name, _collected(raw, None, name, label)
+                return name, *_collected(raw, None, name, label)
             with _OPEN[packing](raw, "rb") as file:
-                return name, _collected(file, raw.tell, name, label)
+                return name, *_collected(file, raw.tell, name, label)
     except DataError:
         raise
     except MemoryError:  # as the header of an .xz file may ask for gigabytes
@@ -54,7 +54,7 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
         raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
 
 
-def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
+def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray, int]:
     with zipfile.ZipFile(path) as archive:
         # macOS adds other files to each archive.
         members = [
@@ -67,7 +67,7 @@ def _only_member(path: Path, label: str) -> tuple[PurePosixPath, bytearray]:
         name, size = PurePosixPath(members[0].filename), members[0].compress_size
         _check_suffix(name, label, packed=True)
         with archive.open(members[0]) as file:
-            return name, _collected(file, lambda: min(size, path.stat().st_size), name, label)
+            return name, *_collected(file, lambda: min(size, path.stat().st_size), name, label)
 
 
 def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
@@ -85,8 +85,11 @@ def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
 
 def _collected(
     file: IO[bytes], consumed: Callable[[], int] | None, name: PurePosixPath, label: str
-) -> bytearray:
-    """Read a file to its end, within limits; `consumed` counts compressed bytes."""
+) -> tuple[bytearray, int]:
+    """Read a file to its end, within limits, and count the complete lines of a text.
+
+    `consumed` counts compressed bytes.
+    """
     data, text = bytearray(), name.suffix.lower() not in PARQUET_SUFFIXES
     lines = length = 0  # complete lines, and bytes of the incomplete one
     while part := file.read(_PART):
@@ -111,7 +114,7 @@ def _collected(
         lines += part.count(b"\r") - part.count(b"\r\n") if b"\r" in part else 0
         if lines > limits.MAX_LINES:
             raise _excess(label, f"{limits.MAX_LINES:,} lines")
-    return data
+    return data, lines
 
 
 def _excess(label: str, limit: str) -> DataError:

@@ -1,9 +1,8 @@
 """The schema of a table: the kind of each column, its statistics, and its encoding as features."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -36,8 +35,8 @@ _ID_NAME = re.compile(
 _UNNAMED = "Unnamed: "
 MAX_FEATURES = 2**27  # numbers in an encoded table (0.5 GB), or more for a table of many cells:
 MAX_FEATURES_PER_CELL = 8
-_BLOCK = 2**22  # numbers in a block of encoded rows,
-_CACHED = 2**19  # and in one that the processor's cache holds while its columns are written
+_BLOCK = 2**22  # numbers in a block of encoded rows
+_ROWS = 8192  # rows of which all columns are written at a time, which keeps them in the cache
 _LISTED = 5  # columns that a remark names before it counts the others
 _FEW_ROWS = 10  # in fewer, values that all differ are usual
 
@@ -52,6 +51,14 @@ class Description(NamedTuple):
     values: str
     missing: str
     encoding: str
+
+
+class InferredColumn(NamedTuple):
+    """A column of a known kind, without statistics."""
+
+    name: str
+    kind: ColumnKind
+    decimal: str  # of numbers
 
 
 @final
@@ -140,26 +147,7 @@ read as unknown (1 row).
             or a kind is unknown; if no column is left.
         """
         table = Table.of(frame)
-        names, kinds = list(table.columns), kinds or {}
-        for name in exclude:
-            if name not in names:
-                raise absent_column(name, names, "to be left out")
-        for name, kind in kinds.items():
-            if name not in names:
-                raise absent_column(name, names, f"to be read as {kind}")
-            if kind not in KINDS:
-                raise DataError(
-                    f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
-                    f"the kinds are {', '.join(KINDS)}."
-                )
-
-        def infer(name: str) -> Column:
-            column = _column(table, name, kinds.get(name))
-            table.compact(name, column.decimal if isinstance(column, NumberColumn) else None)
-            return column
-
-        columns = in_threads(infer, [n for n in names if n not in exclude], len(table))
-        return cls(tuple(columns), len(table), table.header)._with_features()
+        return cls.fitted(infer_columns(table, exclude, kinds or {}), table)
 
     def fit(
         self,
@@ -188,13 +176,23 @@ read as unknown (1 row).
         DataError
             See `infer`.
         """
-        table = self._require_columns(frame)
-        columns = in_threads(lambda c: _refitted(c, table), self.columns, len(table))
+        return self.fitted(self.columns, self._require_columns(frame), standardize, privacy)
+
+    @classmethod
+    def fitted(
+        cls,
+        columns: Sequence["Column | InferredColumn"],
+        table: Table,
+        standardize: bool = True,
+        privacy: Privacy = DEFAULT_PRIVACY,
+    ) -> Self:
+        """Return the schema of inferred columns with the statistics of some rows; see `fit`."""
+        fitted = in_threads(lambda column: _fitted(column, table), columns, len(table))
         if privacy != DEFAULT_PRIVACY:
-            columns = [coarsened(c, table[c.name], privacy) if c.features else c for c in columns]
+            fitted = [coarsened(c, table[c.name], privacy) if c.features else c for c in fitted]
         if not standardize:
-            columns = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in columns]
-        return TableSchema(tuple(columns), len(table), self.header)._with_features()
+            fitted = [c.without_scaling() if isinstance(c, NumberColumn) else c for c in fitted]
+        return cls(tuple(fitted), len(table), table.header)._with_features()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -284,15 +282,16 @@ read as unknown (1 row).
 
         def encode(rows: Table, out: NDArray[np.float32], some: Sequence[_Span]) -> list[str]:
             remarks: list[str] = []
-            for column, end in some:
-                part = out[:, end - len(column.features) : end]
-                column.encode(rows[column.name], part, None if notes is None else remarks)
+            with np.errstate(over="ignore"):  # such cells are refused
+                for column, end in some:
+                    part = out[:, end - len(column.features) : end]
+                    column.encode(rows[column.name], part, None if notes is None else remarks)
             return remarks
 
         tasks = ((table, X, [span]) for span in spans)
         if notes is None:  # which count the rows of the table: without them, blocks will do
-            m, step = len(table), max(1, _CACHED // self.n_features)
-            blocks = (np.arange(i, min(i + step, m)) for i in range(0, m, step))
+            m = len(table)
+            blocks = (np.arange(i, min(i + _ROWS, m)) for i in range(0, m, _ROWS))
             tasks = ((table.take(rows), X[rows[0] : rows[-1] + 1], spans) for rows in blocks)
         for remarks in in_threads(lambda task: encode(*task), tasks, len(table)):
             if notes is not None:
@@ -395,29 +394,69 @@ read as unknown (1 row).
         return table
 
 
-def _column(table: Table, name: str, kind: ColumnKind | None) -> Column:
-    """Return a column with its statistics; infer its kind unless it is given."""
+def infer_columns(
+    table: Table, exclude: Collection[str], kinds: Mapping[str, ColumnKind]
+) -> list[InferredColumn | LeftOutColumn]:
+    """Infer the kind of each column, and free its text; see `TableSchema.infer`."""
+    names = list(table.columns)
+    for name in exclude:
+        if name not in names:
+            raise absent_column(name, names, "to be left out")
+    for name, kind in kinds.items():
+        if name not in names:
+            raise absent_column(name, names, f"to be read as {kind}")
+        if kind not in KINDS:
+            raise DataError(
+                f"Column {shortened(name)} cannot be of kind {shortened(kind)}; "
+                f"the kinds are {', '.join(KINDS)}."
+            )
+
+    def infer(name: str) -> InferredColumn | LeftOutColumn:
+        column = _inferred(table, name, kinds.get(name))
+        decimal = getattr(column, "decimal", None)
+        table.compact(name, decimal if column.kind == "number" else None)
+        return column
+
+    return in_threads(infer, [name for name in names if name not in exclude], len(table))
+
+
+def _inferred(table: Table, name: str, kind: ColumnKind | None) -> InferredColumn | LeftOutColumn:
+    """Infer the kind of a column unless it is given; refuse cells that do not fit it."""
     categorical = isinstance(getattr(table.columns[name], "dtype", None), pd.CategoricalDtype)
     cells = table[name]
     if kind is None:
-        one_value = not cells.many and len(cells.distinct) <= 1 and cells.missing in (0, len(table))
-        kind = "constant" if one_value else _inferred_kind(cells, categorical)
+        if not cells.many and len(cells.distinct) <= 1:
+            kind = "constant" if cells.missing in (0, len(table)) else "indicator"
+        else:
+            kind = _inferred_kind(cells, categorical)
     if kind == "identifier":
         values = f"{len(cells.distinct):,} different in {len(table):,} rows"
-        return LeftOutColumn(cells.name, cells.missing, kind, values)
+        return LeftOutColumn(name, cells.missing, kind, values)
     if kind == "constant":
-        return LeftOutColumn(cells.name, cells.missing, kind, summarize_values(cells))
-    return _fitted(cells, FEATURE_COLUMNS[kind].fit)
+        return LeftOutColumn(name, cells.missing, kind, summarize_values(cells))
+    decimal = "."
+    if kind == "number":
+        decimal = cells.decimal
+        cells.finite(decimal)
+    elif kind == "yesno":
+        cells.only_answers()
+    return InferredColumn(name, kind, decimal)
 
 
-def _fitted(cells: Cells, fit: Callable[[Cells], FeatureColumn]) -> Column:
-    """Fit a column to training cells; leave its values out if they do not vary."""
-    values = "always missing"
+def _fitted(column: Column | InferredColumn, table: Table) -> Column:
+    """Return a column with the statistics of some rows; of one left out, only its missing cells."""
+    if isinstance(column, LeftOutColumn):
+        missing = table[column.name].missing if column.name in table.columns else 0
+        return replace(column, missing=missing)
+    cells, values = table[column.name], "always missing"
     if cells.missing < len(cells.rows):
-        column = fit(cells)
-        if column.varies:
-            return column
-        values = column.summary if len(cells.distinct) > 1 else summarize_values(cells)
+        if isinstance(column, NumberColumn | InferredColumn) and column.kind == "number":
+            fitted: FeatureColumn = NumberColumn.fit(cells, column.decimal)
+        else:
+            fitted = FEATURE_COLUMNS[column.kind].fit(cells)
+        if fitted.varies:
+            return fitted
+        values = fitted.summary if len(cells.distinct) > 1 else summarize_values(cells)
     if 0 < cells.missing < len(cells.rows):
         return IndicatorColumn(cells.name, cells.missing, values)
     return LeftOutColumn(cells.name, cells.missing, "constant", values)
@@ -436,14 +475,3 @@ def _inferred_kind(cells: Cells, categorical: bool) -> ColumnKind:
     if all_differ or len(cells.distinct) > max(MANY, present / 2):
         return "identifier"
     return "category"
-
-
-def _refitted(column: Column, table: Table) -> Column:
-    """Return a column with the statistics of some rows; of one left out, only its missing cells."""
-    if isinstance(column, FeatureColumn):
-        fit: Callable[[Cells], FeatureColumn] = FEATURE_COLUMNS[column.kind].fit
-        if isinstance(column, NumberColumn):
-            fit = partial(NumberColumn.fit, decimal=column.decimal)
-        return _fitted(table[column.name], fit)
-    missing = table[column.name].missing if column.name in table.columns else 0
-    return replace(column, missing=missing)

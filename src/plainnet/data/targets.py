@@ -210,7 +210,8 @@ class Target:
         cells = _complete(frame, self.columns)
         if self.task == "regression":
             units = zip(cells, self.mean, self.scale, strict=True)
-            z = [c.standardized(self.decimal, mean, scale) for c, mean, scale in units]
+            with np.errstate(over="ignore"):  # such cells are refused
+                z = [c.standardized(self.decimal, mean, scale) for c, mean, scale in units]
             return np.stack(z, axis=1).astype(np.float32)
         if self.task == "multilabel" and len(cells) > 1:
             answers = [c.only_answers()[c.codes] for c in cells]

@@ -128,7 +128,7 @@ def _make(version):  # noqa: C901
                     layer.normalize(gamma, beta, running, c[0], Y)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
-                    drawn, rate = block(draws, start, m, n), theta.dtype.type(c[0])
+                    drawn, rate = block(draws, start, m, int(c[1])), theta.dtype.type(c[0])
                     X_, Y_, M_ = block(work, x, n, m), block(work, y, n, m), block(work, p, n, m)
                     layer.dropout(X_, drawn, q, rate, M_, Y_)
                 elif kind == op.BATCH_NORM:

@@ -130,10 +130,14 @@ def row_sums(dY, db):
 
 @fast
 def dropout(X, draws, channels, rate, mask, Y):
-    """Y = X M / (1 - rate), M = 1 where a draw is at least the rate; draws are (rows, features)."""
+    """Y = X M / (1 - rate), M = 1 where a draw is at least the rate.
+
+    Draws are (rows, features), or (rows, channels) where a channel has one mask.
+    """
     zero, scale = like(rate, 0), like(rate, 1) / (like(rate, 1) - rate)
     for i in range(len(X)):
-        x, y, kept, j = X[i], Y[i], mask[i], position(i, len(X), channels)
+        x, y, kept = X[i], Y[i], mask[i]
+        j = position(i, len(X), channels) % draws.shape[1]
         for r in range(len(x)):
             kept[r] = scale if draws[r, j] >= rate else zero
         for r in range(len(x)):

@@ -11,7 +11,7 @@ from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.engine.row_space import RowDense
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import MaxPool2D
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
+from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
     Huber,
@@ -136,7 +136,7 @@ class Program:
         self.code = [i._replace(k=self.drawn) if i.kind == op.DROPOUT else i for i in self.code]
 
     def _drops_nothing(self, layer: Layer) -> bool:
-        return isinstance(layer, Dropout) and (not self.trains or not layer.rate)
+        return isinstance(layer, DropoutLayer) and (not self.trains or not layer.rate)
 
     def _output(self, layer: Layer, x: int) -> int:
         """Return memory for the output of a layer."""
@@ -161,10 +161,11 @@ class Program:
             self._picture(layer, x, y)
         elif type(layer) in OF_INPUT:
             self._emit(OF_INPUT[type(layer)], n, x=x, y=y)
-        elif isinstance(layer, Dropout):
-            mask, c = self._memory(n * self.m), (layer.rate,)
+        elif isinstance(layer, DropoutLayer):
+            drawn = math.prod(layer.mask_shape)
+            mask, c = self._memory(n * self.m), (layer.rate, drawn)
             self._emit(op.DROPOUT, n, c=c, x=x, y=y, p=mask, q=self.channels or 1, s=self.drawn)
-            self.drawn += n
+            self.drawn += drawn
         else:
             raise UnknownPartError(f"{type(layer).__name__} {layer.name!r}")
 
@@ -267,7 +268,7 @@ class Program:
 
 def _picture_channels(net: Sequential) -> int:
     """Return the channels of the input if a layer takes pictures as such, else 0."""
-    first = (x for x in net.layers if not isinstance(x, act.Identity | Dropout))
+    first = (x for x in net.layers if not isinstance(x, act.Identity | DropoutLayer))
     flat = isinstance(next(first, None), Flatten) or len(net.in_shape) != 3
     return 0 if flat else net.in_shape[2]
 

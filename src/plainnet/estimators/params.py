@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from plainnet.build import make_optimizer
-from plainnet.config import MLP, OPTIONS, TrainConfig
+from plainnet.config import MLP, OPTIONS, ResolvedConfig, TrainConfig
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
@@ -59,7 +59,7 @@ class NetParams(Estimator):
     random_state: int | np.random.Generator | None = TrainConfig.seed
 
 
-def config_of(params: NetParams) -> TrainConfig:
+def config_of(params: NetParams) -> ResolvedConfig:
     """Return the options that the parameters share with `TrainConfig`, checked.
 
     A loss, optimizer or schedule given as an object and class weights are left out.
@@ -84,7 +84,8 @@ def config_of(params: NetParams) -> TrainConfig:
             f"{owner}: callbacks must be a list of functions, got {params.callbacks!r}"
         )
     try:
-        return TrainConfig(**{name: value for name, value in given.items() if name in OPTIONS})
+        own = {name: value for name, value in given.items() if name in OPTIONS}
+        return ResolvedConfig(**(MLP | {"network": "mlp"} | own))
     except PlainnetError as error:
         raise PlainnetError(str(error).replace("TrainConfig", owner, 1)) from None
 

@@ -1,8 +1,11 @@
 """Evaluate a model: its scores, the baselines on the same rows, the verdict and the findings."""
 
 import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 
 def evaluate(
@@ -59,35 +63,37 @@ def evaluate(
     `train` are the training rows, where available; `costs` those of a false positive and of a false
     negative.
     """
-    task = model.target.task
-    Z = model.forward(rows.X)
-    A = model.loss.predictions(Z)
-    scores = _score(model, Z, A, rows.y)
-    points = _points(task, A, rows.y)
-    fitted = stored_baselines(model)
-    results = tuple(_compare(model, one, rows, points) for one in fitted)
-    images, spans = model.transform is not None, feature_spans(model.schema)
-    share = trained_share(model, rows.X) if train is None else None
-    case = Comparison(model.target, scores, results, train is not None, images, share, spans)
-    findings = leaked_columns(case, fitted, *rows)
-    if train is None:
-        findings += rows_trained_on(case, share)
-    else:
-        findings += split_duplicates(case, match_rows(train, rows.X, model.schema), points)
+    task, schema = model.target.task, model.schema
     [some] = sample_rows(rows.X)
     X, y = rows.X[some], rows.y[some]
-    findings += repeated_rows(images, count_copies(X, model.schema), len(rows.X))
+    with ThreadPoolExecutor(1) as pool:  # looks for copies while the model is scored
+        repeated = _submit(pool, count_copies, X, schema)
+        matches = None if train is None else _submit(pool, match_rows, train, rows.X, schema)
+        Z = model.forward(rows.X)
+        A = model.loss.predictions(Z)
+        scores = _score(model, Z, A, rows.y)
+        points = _points(task, A, rows.y)
+        fitted = stored_baselines(model)
+        results = tuple(_compare(model, one, rows, points) for one in fitted)
+        images, spans = model.transform is not None, feature_spans(schema)
+        share = trained_share(model, rows.X) if train is None else None
+        case = Comparison(model.target, scores, results, train is not None, images, share, spans)
+        probabilities = _probabilities(model, rows.y, A.astype(np.float64), costs)
+        findings = leaked_columns(case, fitted, *rows)
+        if matches is None:
+            findings += rows_trained_on(case, share)
+        else:
+            findings += split_duplicates(case, matches.result(), points)
+        findings += repeated_rows(images, repeated.result(), len(rows.X))
     if task != "regression":
         findings += contradictory_labels(case, X, y)
     findings += sampled_rows(images, len(rows.X) + (0 if train is None else len(train)))
-    return Evaluation(
-        scores,
-        results,
-        verdict(case),
-        tuple(findings),
-        share,
-        *_probabilities(model, rows.y, A.astype(np.float64), costs),
-    )
+    return Evaluation(scores, results, verdict(case), tuple(findings), share, *probabilities)
+
+
+def _submit(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> "Future[T]":
+    """Call a function in a thread, with NumPy's handling of overflow."""
+    return pool.submit(copy_context().run, function, *arguments)
 
 
 def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
@@ -96,25 +102,30 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
     The model stays usable in any case; notes name the missing parts.
     """
     model.record["evaluation"] = None
+    train = data.train.X
+    pool = ThreadPoolExecutor(1)
     try:
+        trained_on = _submit(pool, membership_filter, train, data.schema) if fingerprints else None
         try:
             store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
             if data.test is not None:
-                evaluation = evaluate(model, data.test, train=data.train.X)
+                evaluation = evaluate(model, data.test, train=train)
                 model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
-        m, n = len(data.train.X), 0 if data.test is None else len(data.test.X)
+        m, n = len(train), 0 if data.test is None else len(data.test.X)
         if m + n > MOST_ROWS:
             what = "baselines were fitted and copies" if m > MOST_ROWS else "copies were"
-            sample = on_sample("picture" if data.train.X.ndim == 4 else "row")
+            sample = on_sample("picture" if train.ndim == 4 else "row")
             data = replace(data, notes=[*data.notes, f"{what} looked for{sample}"])
-        if fingerprints:
-            model.extras |= membership_filter(data.train.X, data.schema)
+        if trained_on is not None:
+            model.extras |= trained_on.result()
     except KeyboardInterrupt:
         note = "interrupted after the training: the rest of the evaluation is left out"
         return replace(data, notes=[*data.notes, note]), True
+    finally:
+        pool.shutdown()
     return data, False
 
 

@@ -1,6 +1,7 @@
 """Feature spans: which features belong to which column of a table."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 from plainnet.storage.json_reader import JsonReader, damaged
@@ -42,14 +43,15 @@ class FeatureSpan:
         return span
 
 
-def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
+@lru_cache(4)
+def feature_spans(schema: "TableSchema | ImageSchema") -> tuple[FeatureSpan, ...]:
     """Return the span of each column of a table; none of images."""
     from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
 
     spans: list[FeatureSpan] = []
     if isinstance(schema, ImageSchema):
-        return spans
+        return ()
     start = 0
     for column in schema.columns:
         if isinstance(column, FeatureColumn):
@@ -61,4 +63,4 @@ def feature_spans(schema: "TableSchema | ImageSchema") -> list[FeatureSpan]:
             kind = cast(Kind, column.kind)
             spans.append(FeatureSpan(column.name, kind, start, stop, missing, levels, mean, scale))
             start = stop
-    return spans
+    return tuple(spans)

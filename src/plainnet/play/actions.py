@@ -41,19 +41,30 @@ def described(session: Session) -> dict[str, Any]:
 
 @np.errstate(all="ignore")  # a network that diverges is shown, with its failure
 def perform(session: Session, action: str, body: bytes, name: str) -> bytes | dict[str, Any]:
-    """Perform an action."""
+    """Perform an action; answer with a frame, the state, or what the action returns."""
     if action == "upload":
-        fingerprint, table = read_upload(body, name)
-        before, session.tables = session.tables, {**session.tables, fingerprint: table}
-        try:
-            session.change({"data": "table", "table": fingerprint, "target": ""})
-        except PlainnetError:
-            session.tables = before
-            raise
+        _upload(session, body, name)
         return {"state": state(session)}
-    if action not in ACTIONS:
-        raise PlainnetError(f"there is no action {shortened(action)}")
-    return ACTIONS[action](session, _object(body))
+    given = _object(body)
+    if action in FRAMES:
+        FRAMES[action](session, given)
+        return frame(session, _whole(given, "known", 10**9))
+    if action in CHANGES:
+        CHANGES[action](session, given)
+        return {"state": state(session)}
+    if action in ANSWERS:
+        return ANSWERS[action](session, given)
+    raise PlainnetError(f"there is no action {shortened(action)}")
+
+
+def _upload(session: Session, body: bytes, name: str) -> None:
+    fingerprint, table = read_upload(body, name)
+    before, session.tables = session.tables, {**session.tables, fingerprint: table}
+    try:
+        session.change({"data": "table", "table": fingerprint, "target": ""})
+    except PlainnetError:
+        session.tables = before
+        raise
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -81,75 +92,31 @@ def _whole(body: Body, name: str, most: int, default: int = 0) -> int:
     return value
 
 
-def _advance(session: Session, body: Body) -> bytes:
+def _advance(session: Session, body: Body) -> None:
     session.advance(
         _whole(body, "batches", MOST_BATCHES),
         _whole(body, "epochs", MOST_EPOCHS),
         _whole(body, "milliseconds", MOST_MILLISECONDS),
     )
-    return _frame(session, body)
 
 
-def _frame(session: Session, body: Body) -> bytes:
-    return frame(session, _whole(body, "known", 10**9))
-
-
-def _seek(session: Session, body: Body) -> bytes:
-    session.seek(_whole(body, "step", session.history.total))
-    return _frame(session, body)
-
-
-def _change(session: Session, body: Body) -> dict[str, Any]:
-    session.change(dict(body))
-    return {"state": state(session)}
-
-
-def _restart(session: Session, body: Body) -> dict[str, Any]:
-    session.restart()
-    return {"state": state(session)}
-
-
-def _undo(session: Session, body: Body) -> dict[str, Any]:
-    session.undo()
-    return {"state": state(session)}
-
-
-def _redo(session: Session, body: Body) -> dict[str, Any]:
-    session.redo()
-    return {"state": state(session)}
-
-
-def _view(session: Session, body: Body) -> dict[str, Any]:
+def _view(session: Session, body: Body) -> None:
     axes, fixed = body.get("axes"), body.get("fixed", {})
-    if (
-        not isinstance(axes, list)
-        or [type(a) for a in axes] != [int, int]
-        or not isinstance(fixed, dict)
-    ):
+    pair = isinstance(axes, list) and [type(axis) for axis in axes] == [int, int]
+    if not pair or not isinstance(fixed, dict):
         raise PlainnetError("a view needs two features as axes, and numbers for others")
     values = {}
     for feature, value in fixed.items():
         if not feature.isdecimal() or type(value) not in (int, float) or abs(value) > 1e6:
             raise PlainnetError(f"feature {shortened(feature)} cannot be {shortened(value)}")
         values[int(feature)] = float(value)
-    session.view((axes[0], axes[1]), values)
-    return {"state": state(session)}
+    session.view((axes[0], axes[1]), values)  # type: ignore[index]
 
 
 def _step_view(session: Session, body: Body) -> dict[str, Any]:
-    if "layer" not in body:
-        return step_view(session.phase)
     sizes = [*(session.settings.config.hidden or ()), session.phase.net.n_out]
     layer = _whole(body, "layer", len(sizes) - 1)
-    return step_view(session.phase, (layer, _whole(body, "unit", sizes[layer] - 1)))
-
-
-def _findings(session: Session, body: Body) -> dict[str, Any]:
-    return {"findings": findings(session)}
-
-
-def _link(session: Session, body: Body) -> dict[str, Any]:
-    return {"link": session.history.link()}
+    return step_view(session.phase, layer, _whole(body, "unit", sizes[layer] - 1))
 
 
 def _export(session: Session, body: Body) -> bytes:
@@ -160,16 +127,20 @@ def _export(session: Session, body: Body) -> bytes:
     return exports.EXPORTS[kind](session)
 
 
-ACTIONS: Mapping[str, Callable[[Session, Body], bytes | dict[str, Any]]] = {
+FRAMES: Mapping[str, Callable[[Session, Body], None]] = {
     "advance": _advance,
-    "seek": _seek,
-    "change": _change,
-    "restart": _restart,
-    "undo": _undo,
-    "redo": _redo,
+    "seek": lambda session, body: session.seek(_whole(body, "step", session.history.total)),
+}
+CHANGES: Mapping[str, Callable[[Session, Body], None]] = {
+    "change": lambda session, body: session.change(body),
+    "restart": lambda session, _: session.restart(),
+    "undo": lambda session, _: session.undo(),
+    "redo": lambda session, _: session.redo(),
     "view": _view,
+}
+ANSWERS: Mapping[str, Callable[[Session, Body], bytes | dict[str, Any]]] = {
     "step": _step_view,
-    "findings": _findings,
-    "link": _link,
+    "findings": lambda session, _: {"findings": findings(session)},
+    "link": lambda session, _: {"link": session.history.link()},
     "export": _export,
 }

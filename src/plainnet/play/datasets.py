@@ -121,10 +121,10 @@ def _task(settings: Settings, frame: pd.DataFrame) -> str:
     return "binary" if frame["class"].nunique() == 2 else "multiclass"
 
 
-def plane(X: Array, axes: tuple[int, int] | None = None, fixed: Array | None = None) -> Plane:
-    """Choose the plane of a map: two features, the others at their medians."""
+def plane(X: Array, axes: tuple[int, int], fixed: Array | None) -> Plane:
+    """Make the plane of a map through the medians of the features, or given values."""
     values = np.median(X, axis=0).astype(np.float64) if fixed is None else fixed
-    a, b = (0, min(1, X.shape[1] - 1)) if axes is None else axes
+    a, b = axes[0], min(axes[1], X.shape[1] - 1)
     low, high = X[:, [a, b]].min(axis=0).astype(float), X[:, [a, b]].max(axis=0).astype(float)
     half = float((high - low).max()) / 2 * (1 + 2 * _MARGIN) or 1.0
     center = (low + high) / 2

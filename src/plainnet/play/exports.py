@@ -4,113 +4,63 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pprint import pformat
+from typing import Any
 
-from plainnet.config import TrainConfig
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
 from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
 
-_HEAD = '''"""Train the network of this page; it needs plainnet with the extra app."""
-
-from dataclasses import replace
-
-import numpy as np
-import pandas as pd
-
-from plainnet import fit
-from plainnet.build import make_loss, make_network, make_optimizer
-from plainnet.config import TrainConfig, rng
-from plainnet.data import TableSource, read_frame, split, synthetic
-
-'''
-_TRAIN = """
-net = make_network(config, data.train.X.shape[1], data.target.n_out, dtype=np.float64)
-"""
-_CONTINUE = """
-before = net
-net = make_network(config, data.train.X.shape[1], data.target.n_out, dtype=np.float64)
-net.params.theta[...] = before.params.theta
-"""
-_FIT = """\
-history = fit(
-    net,
-    *data.train,
-    loss=make_loss(data.target.task, config),
-    optimizer=make_optimizer(config, len(data.train.X)),
-    epochs={epochs},
-    batch_size=config.batch_size,
-    l2=config.l2,
-    validation_data=data.validation,
-    row_space=False,
-    engine="numpy",
-    seed=config.seed,
-)
-print(f"training loss {{history.loss[-1]:.6f}}")
-if history.val_loss:
-    print(f"validation loss {{history.val_loss[-1]:.6f}}")
-"""
-
 
 def training_script(session: Session) -> bytes:
     """Write the Python that trains the shown network, with the losses of the page."""
-    periods = session.history.until_step()
-    n = len(session.phase.batches)
-    settings = periods[0].settings
-    text = _HEAD + _data(settings)
-    target = session.phase.data.target
-    text += f'TARGET, TASK = ["{target.columns[0]}"], "{target.task}"\n'
-    text += f"config = {_call('TrainConfig', _differences(TrainConfig(), settings.config))}\n"
-    text += (
-        "data = split(\n    TableSource(frame, target=TARGET, task=TASK), rng(config, 0), "
-        "test_fraction=0,\n    validation_fraction=config.validation_fraction,\n)\n"
+    history, phase = session.history.until_step(), session.phase
+    settings, n = history[0].settings, len(phase.batches)
+    periods = []
+    before = settings.config
+    for now, steps in history:
+        changes = ", ".join(f"{name}={value}" for name, value in _differences(before, now.config))
+        periods.append({"changes": changes, "epochs": steps // n, "rest": steps % n})
+        before = now.config
+    environment = Environment(
+        loader=PackageLoader("plainnet.play"),
+        autoescape=False,  # values are written as Python literals, not markup
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-    for i, (now, steps) in enumerate(periods):
-        if i:
-            changes = _differences(periods[i - 1].settings.config, now.config)
-            text += f"\nconfig = {_call('replace', changes, 'config')}"
-        text += _CONTINUE if i else _TRAIN
-        if steps % n:
-            text += (
-                f"# The page went on for {steps % n} of the {n} batches of an epoch, which fit "
-                "leaves out.\n"
-            )
-        if steps >= n:
-            text += _FIT.format(epochs=steps // n)
+    text = environment.get_template("train.py.jinja").render(
+        data=settings.data,
+        function="surface" if settings.data in SURFACES else settings.data,
+        arguments=_arguments(settings),
+        drawn=pformat(list(settings.drawn), compact=True, width=98),
+        config=_differences(TrainConfig(), settings.config),
+        target=phase.data.target.columns[0].replace('"', '\\"'),
+        task=phase.data.target.task,
+        periods=periods,
+        batches=n,
+    )
     return text.encode()
 
 
-def _differences(before: TrainConfig, now: TrainConfig) -> dict[str, object]:
+def _differences(before: Config, now: Config) -> list[tuple[str, str]]:
+    """Return the options that differ, as Python."""
     names = ("network", "test_fraction", *OFFERED)
-    pairs = {name: (getattr(before, name), getattr(now, name)) for name in names}
-    return {name: new for name, (old, new) in pairs.items() if new != old}
+    pairs = ((name, getattr(before, name), getattr(now, name)) for name in names)
+    return [(name, repr(new)) for name, old, new in pairs if new != old]
 
 
-def _call(function: str, values: Mapping[str, object], *first: str) -> str:
-    """Write a call in lines."""
-    arguments = [*first, *(f"{name}={value!r}" for name, value in values.items())]
-    return f"{function}(\n    " + ",\n    ".join(arguments) + ",\n)"
-
-
-def _data(settings: Settings) -> str:
-    """Write the lines that make the table."""
+def _arguments(settings: Settings) -> str:
+    """Return the arguments of the function that makes the data."""
     name = settings.data
-    if name == "table":
-        text = 'frame = read_frame("table.csv")  # the file that was dropped on the page\n'
-    elif name == "introverts":
-        text = f"frame = synthetic.introverts({settings.points}, seed={settings.data_seed})\n"
-    elif name == "drawn":
-        points = pformat(list(settings.drawn), compact=True, width=98)
-        text = f'frame = pd.DataFrame(\n{points},\ncolumns=["x1", "x2", "class"])\n'
-    else:
-        options = [str(settings.points), *([f'"{name}"'] if name in SURFACES else [])]
-        options += [f"classes={settings.classes}"] if name in SEVERAL else []
-        options += [f"noise={settings.noise}"] if name in NOISY else []
-        options += [f"turn={SPIRAL_TURN}"] if name == "spiral" else []
-        function = "surface" if name in SURFACES else name
-        label = "y" if name in SURFACES else "class"
-        text = f"X, y = synthetic.{function}({', '.join(options)}, seed={settings.data_seed})\n"
-        text += f'frame = pd.DataFrame({{"x1": X[:, 0], "x2": X[:, 1], "{label}": y}})\n'
-    return text
+    options: dict[str, Any] = {"kind": name} if name in SURFACES else {}
+    options |= {"classes": settings.classes} if name in SEVERAL else {}
+    options |= {"noise": settings.noise} if name in NOISY else {}
+    options |= {"turn": SPIRAL_TURN} if name == "spiral" else {}
+    options["seed"] = settings.data_seed
+    return ", ".join([str(settings.points), *(f"{key}={v!r}" for key, v in options.items())])
 
 
 def model_python(session: Session) -> bytes:

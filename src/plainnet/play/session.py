@@ -5,10 +5,12 @@ import json
 import threading
 import time
 import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.data.dataset import Dataset
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.nn.parameters import Array
 from plainnet.play.datasets import Plane, load, plane
 from plainnet.play.phase import Phase
@@ -135,8 +137,11 @@ class Session:
 
     @property
     def plane(self) -> Plane:
-        """The plane of the maps."""
-        return plane(self.phase.data.train.X, self._axes, self._fixed)
+        """The plane of the maps; at first of two columns of numbers, where there are."""
+        data = self.phase.data
+        numbers = [s.start for s in feature_spans(data.schema) if s.kind == "number"]
+        axes = (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 1)
+        return plane(data.train.X, self._axes or axes, self._fixed)
 
     def curve(self) -> list[tuple[int, float, float]]:
         """Return step, training and validation loss at the start and after each epoch."""
@@ -227,7 +232,7 @@ class Session:
             )
         self._show(self.history._replace(step=step))
 
-    def change(self, values: dict[str, object]) -> None:
+    def change(self, values: Mapping[str, object]) -> None:
         """Change settings at the shown step; the network starts anew where it must."""
         settings = self.settings.changed(values)
         if settings == self.settings:
@@ -272,7 +277,7 @@ class Session:
         n = self.phase.data.train.X.shape[1]
         if not all(0 <= a < n for a in (*axes, *fixed)):
             raise PlainnetError(f"there are features 0 to {n - 1}, got {list(axes)}")
-        values = plane(self.phase.data.train.X).fixed
+        values = self.plane.fixed
         for feature, value in fixed.items():
             values[feature] = value
         self._axes, self._fixed = axes, values

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, final
 
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, ResolvedConfig, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import checked, option
 from plainnet.storage.json_reader import shortened
@@ -33,7 +33,7 @@ START = TrainConfig(
     schedule="constant",
     validation_fraction=0.25,
     test_fraction=0.0,
-)
+).resolved(images=False)
 
 
 @final
@@ -49,7 +49,7 @@ class Settings:
     drawn: tuple[tuple[float, float, int], ...] = ()  # x1, x2 and class of each point
     table: str = ""  # the fingerprint of an own table
     target: str = ""  # its column to predict; the last by default
-    config: TrainConfig = field(default=START)
+    config: ResolvedConfig = field(default=START)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -104,20 +104,17 @@ def _points(value: object) -> tuple[tuple[float, float, int], ...]:
     """Check points drawn by hand."""
     if not isinstance(value, list | tuple) or len(value) > MOST_POINTS:
         raise PlainnetError(f"drawn points must be a list of at most {MOST_POINTS:,} points")
-    points = []
     for point in value:
-        fits = isinstance(point, list | tuple) and len(point) == 3
-        if not fits or not all(type(n) in (int, float) and abs(n) <= 1e6 for n in point):
+        fits = (
+            isinstance(point, list | tuple)
+            and [type(n) in (int, float) for n in point] == [True] * 3
+        )
+        if not fits or max(map(abs, point)) > 1e6 or point[2] not in range(MOST_CLASSES):
             raise PlainnetError(
-                f"a drawn point must be two numbers and a class, got {shortened(point)}"
+                f"a drawn point must be two numbers and a class from 0 to {MOST_CLASSES - 1}, "
+                f"got {shortened(point)}"
             )
-        x1, x2, label = point
-        if label not in range(MOST_CLASSES):
-            raise PlainnetError(
-                f"the class of a drawn point must be 0 to {MOST_CLASSES - 1}, got {label}"
-            )
-        points.append((float(x1), float(x2), int(label)))
-    return tuple(points)
+    return tuple((float(x1), float(x2), int(k)) for x1, x2, k in value)
 
 
 def choices() -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ MOST_ROWS = 64  # of the batch that are listed
 EPS = 1e-5
 
 
-def step_view(phase: Phase, unit: tuple[int, int] | None = None) -> dict[str, Any]:
+def step_view(phase: Phase, dense_layer: int, unit: int) -> dict[str, Any]:
     """Return the numbers of the next step, and the finite differences of one unit's gradients."""
     rows = phase.next_rows()
     X, y, _ = phase.batches.batch(rows)
@@ -42,22 +42,19 @@ def step_view(phase: Phase, unit: tuple[int, int] | None = None) -> dict[str, An
             part |= {key: net.params.views[full], "d" + key: net.params.grads[full]}
             part["change_" + key] = change[full]
         layers.append({key: array.tolist() for key, array in part.items()})
-    answer = {
-        "rows": rows[:MOST_ROWS].tolist(),
+    shown = slice(MOST_ROWS)
+    return {
         "m": len(rows),
-        "X": X[:MOST_ROWS].tolist(),
-        "y": y[:MOST_ROWS].tolist(),
-        "A": phase.loss.predictions(outs[-1])[:MOST_ROWS].tolist(),
+        "X": X[shown].tolist(),
+        "y": y[shown].tolist(),
+        "A": phase.loss.predictions(outs[-1])[shown].tolist(),
         "loss": value,
-        "losses": phase.loss.unreduced(outs[-1], y)[0][:MOST_ROWS].ravel().tolist(),
-        "lr": after.optimizer.current_lr,
+        "losses": phase.loss.unreduced(outs[-1], y)[0][shown].ravel().tolist(),
         "layers": layers,
+        "numeric": _numeric(phase, X, y, masks, net.layers[dense[dense_layer]].name, unit),
         "gradient_formula": phase.loss.gradient_formula,
         "prediction_formula": phase.loss.prediction_formula,
     }
-    if unit is not None:
-        answer["numeric"] = _numeric(phase, X, y, masks, net.layers[dense[unit[0]]].name, unit[1])
-    return answer
 
 
 def _numeric(phase: Phase, X: Array, y: Array, masks: Any, name: str, j: int) -> dict[str, Any]:

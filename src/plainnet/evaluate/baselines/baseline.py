@@ -1,6 +1,6 @@
 """Baselines: simple predictions, learned from the training rows and stored with the model.
 
-From the simplest: always the same prediction, the best rule of one column, for images logistic
+From the simplest: always the same prediction, the best rule of one column, for pictures logistic
 regression on color statistics, and logistic or linear regression.
 """
 
@@ -129,7 +129,9 @@ class RegressionBaseline(Baseline):
     def describe(self, target: "Target") -> tuple[str, str]:
         """Name the regression and its inputs."""
         if self.name == "colors":
-            return "7 numbers of color", "seven numbers of color with logistic regression"
+            n = self.net.in_shape[0]
+            of, word = ("color", "seven") if n > 2 else ("brightness", "two")
+            return f"{n} numbers of {of}", f"{word} numbers of {of} with logistic regression"
         name = "linear regression" if self.task == "regression" else "logistic regression"
         return name, name
 
@@ -151,8 +153,8 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
         if task != "regression":
             spans = feature_spans(schema)
             if images is not None:
-                names = enumerate(COLOR_NAMES)
-                spans = [FeatureSpan(name, "number", i, i + 1) for i, name in names]
+                names = enumerate(COLOR_NAMES[images.channels])
+                spans = tuple(FeatureSpan(name, "number", i, i + 1) for i, name in names)
             n_classes = n_out if task == "multiclass" else 2
             labels = y.T if task == "multilabel" else [y]
             rules = [fit_rules(spans, F, one.astype(np.int64), n_classes) for one in labels]
@@ -183,7 +185,7 @@ def _fit_unscaled(task: str, X: Array, y: Array, n_out: int) -> Sequential:
     scaled = ImageSchema.fit(X)
     net = fit_regression(task, X, y, n_out, scaled.transform)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
-    mean, std = (np.tile(some, W.shape[1] // 3) for some in (scaled.mean, scaled.std))
+    mean, std = (np.tile(some, W.shape[1] // len(some)) for some in (scaled.mean, scaled.std))
     W /= std
     b -= W @ mean
     return net
@@ -215,13 +217,14 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
     """Read a baseline and check that it fits the model."""
     task, n_out, images = model.target.task, model.target.n_out, _image_schema(model.schema)
     kind = fields.text("kind", ("constant", "column", "colors", "regression"))
+    n_colors = len(COLOR_NAMES[images.channels]) if images else 0
     if kind == "constant":
         mean = fields.numbers("mean")
         if len(mean) == n_out:
             return ConstantBaseline(np.array(mean))
     elif kind == "column" and task != "regression":
         n_classes = n_out if task == "multiclass" else 2
-        width = len(COLOR_NAMES) if images else model.schema.n_features
+        width = n_colors or model.schema.n_features
         rules = [Rule.from_json(one, width, n_classes) for one in fields.objects("rules", "rule")]
         if len(rules) == (n_out if task == "multilabel" else 1):
             return OneRuleBaseline(rules, task, images is not None)
@@ -229,7 +232,7 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
         net = _read_net(model, kind, model.schema.n_features)
         return RegressionBaseline(net, task, None if images is None else images.transform)
     elif kind == "colors" and images is not None:
-        return RegressionBaseline(_read_net(model, kind, len(COLOR_NAMES)), task, color_statistics)
+        return RegressionBaseline(_read_net(model, kind, n_colors), task, color_statistics)
     raise damaged(f"{fields.where} does not fit the model")
 
 

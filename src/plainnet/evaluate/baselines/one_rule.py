@@ -146,14 +146,15 @@ def _cuts(span: FeatureSpan, F: Array, y: NDArray[np.int64], n_classes: int) -> 
     if len(values) < 2:
         return ()
     if len(values) > _BINS:
-        values = np.unique(np.quantile(values, np.linspace(0, 1, _BINS), method="nearest"))
+        values = values[np.linspace(0, len(values) - 1, _BINS).round().astype(np.int64)]
     middles = ((values[:-1].astype(np.float64) + values[1:]) / 2).astype(F.dtype)
     bins = np.searchsorted(middles, x)
     counts = np.bincount(bins * n_classes + labels, minlength=len(values) * n_classes)
-    below = np.zeros((len(values) + 1, n_classes), np.int64)
-    below[1:] = np.cumsum(counts.reshape(len(values), n_classes), axis=0)
-    right = (below[None, :, :] - below[:, None, :]).max(axis=2)  # in the bins from a up to b
-    right[np.tril_indices(len(right), -1)] = -len(x)  # no interval ends before it starts
+    below = np.zeros((n_classes, len(values) + 1), np.int64)
+    np.cumsum(counts.reshape(len(values), n_classes).T, axis=1, out=below[:, 1:])
+    right = (below[:, None, :] - below[:, :, None]).max(axis=0)  # in the bins from a up to b
+    # No interval ends before it starts.
+    right[np.tri(len(right), k=-1, dtype=np.bool_)] = -len(x)
     best, chosen = right[0], []
     for _ in range(min(n_classes - 1, _MOST_CUTS)):
         through = best[:, None] + right

@@ -94,10 +94,10 @@ export function makeControls(change, view) {
       h("span", { class: "count" }, h("button", { type: "button", "aria-label": `Remove a unit of layer ${i + 1}`, disabled: n <= 1, onclick: () => set(replaced(hidden, i, n - 1), all) }, "−"),
         h("b", {}, `${n}`), h("button", { type: "button", "aria-label": `Add a unit to layer ${i + 1}`, onclick: () => set(replaced(hidden, i, n + 1), all) }, "+")),
       labelled(`Activation of layer ${i + 1}`, select(`activation-${i}`, choices.activation, all[i], (value) => set(hidden, replaced(all, i, value))))));
-    const more = h("div", { class: "layer more" },
-      h("button", { type: "button", id: "add-layer", "aria-label": "Add a layer", disabled: hidden.length >= 8, onclick: () => set([...hidden, 4], [...all, all.at(-1) ?? "tanh"]) }, "+ layer"),
-      h("button", { type: "button", id: "remove-layer", "aria-label": "Remove the last layer", disabled: !hidden.length, onclick: () => set(hidden.slice(0, -1), all.slice(0, -1)) }, "− layer"));
-    byId("network-tools").replaceChildren(...groups, more);
+    byId("network-tools").replaceChildren(...groups);
+    byId("layer-tools").replaceChildren(
+      h("button", { type: "button", class: "quiet", id: "add-layer", "aria-label": "Add a layer", disabled: hidden.length >= 8, onclick: () => set([...hidden, 4], [...all, all.at(-1) ?? "relu"]) }, "+ layer"),
+      h("button", { type: "button", class: "quiet", id: "remove-layer", "aria-label": "Remove the last layer", disabled: !hidden.length, onclick: () => set(hidden.slice(0, -1), all.slice(0, -1)) }, "− layer"));
   }
 
   return { show: (state, choices) => keepFocus(() => { data(state, choices); training(state, choices); layers(state, choices); }) };

@@ -26,7 +26,7 @@ export function makeInspector({ close, follow, next }) {
     const { layer, unit } = selected;
     const of = step.layers[layer], info = state.layers[layer], last = layer === step.layers.length - 1;
     const inputs = layer ? step.layers[layer - 1].A[sample] : step.X[sample];
-    const names = layer ? inputs.map((_, i) => `a${i + 1} of layer ${layer}`) : state.features;
+    const names = layer ? inputs.map((_, i) => `a${i + 1}`) : state.features;
     const kind = stage?.kind ?? "all";
     const title = last ? `Output ${unit + 1}` : `Layer ${layer + 1}, unit ${unit + 1}`;
     const opens = box.hidden;

@@ -2,7 +2,7 @@
 
 import { byId, h } from "./dom.js";
 import { classColor, classShare, css, diverging, isDark, table } from "./color.js";
-import { number } from "./format.js";
+import { number, percent } from "./format.js";
 
 const SIDE = 100;
 const small = document.createElement("canvas");
@@ -39,7 +39,14 @@ export function makeMap(onpoint) {
   const canvas = h("canvas", { role: "img", id: "map-canvas" });
   const axes = [h("span", { class: "axis x" }), h("span", { class: "axis y" })];
   const legend = h("ul", { class: "legend" });
-  byId("map").append(h("div", { class: "square" }, canvas, ...axes), legend);
+  const value = h("p", { id: "value" });
+  let shown = null;
+  byId("map").append(h("div", { class: "square" }, canvas, ...axes), legend, value);
+  canvas.addEventListener("pointermove", (event) => {
+    const box = canvas.getBoundingClientRect();
+    if (shown) value.textContent = valueAt(...shown, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+  });
+  canvas.addEventListener("pointerleave", () => { value.textContent = ""; });
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     onpoint((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
@@ -51,15 +58,16 @@ export function makeMap(onpoint) {
   function drawPoints(state, size, marked) {
     points.width = points.height = size;
     const brush = points.getContext("2d"), r = Math.max(2.5, size / 95);
-    const ink = getComputedStyle(document.body).getPropertyValue("--point");
+    const style = getComputedStyle(document.body), numbers = state.task === "regression";
+    const ink = style.getPropertyValue(numbers ? "--ink" : "--point");
     const [low, high] = state.y_range;
     state.rows.forEach((rows, part) => rows.forEach((row, i) => {
       const y = state.y[part][i];
-      const k = state.task === "regression" ? 0 : Math.round(y);
-      const color = css(state.task === "regression" ? diverging(((y - low) / (high - low)) * 2 - 1) : classColor(k, state.classes.length));
+      const k = numbers ? 0 : Math.round(y);
+      const color = css(numbers ? diverging(((y - low) / (high - low)) * 2 - 1) : classColor(k, state.classes.length));
       const [u, v] = place(row, state.plane);
       shape(brush, k, u * size, v * size, r);
-      brush.lineWidth = part ? r * 0.7 : r * 0.45;
+      brush.lineWidth = r * (part ? 0.7 : numbers ? 0.25 : 0.45);
       brush.fillStyle = part ? ink : color;
       brush.strokeStyle = part ? color : ink;
       brush.globalAlpha = marked && !marked(part, i) ? 0.12 : 1;
@@ -75,6 +83,7 @@ export function makeMap(onpoint) {
       drawPoints(state, size, marked);
       drawn = { state, size, marked, scheme: isDark() };
     }
+    shown = [frame, state];
     small.getContext("2d").putImageData(new ImageData(pixels(frame, state), SIDE, SIDE), 0, 0);
     context.drawImage(small, 0, 0, size, size);
     context.drawImage(points, 0, 0);
@@ -117,3 +126,14 @@ function item(color, k, name) {
 }
 
 const raw = (value, [mean, scale]) => value * scale + mean;
+
+// The prediction at a place of the map, in words.
+export function valueAt(frame, state, u, v) {
+  const [a, b, x, y, half] = state.plane;
+  const where = [[a, x + half * (2 * u - 1)], [b, y + half * (1 - 2 * v)]].map(([i, z]) => `${state.features[i]} ${number(raw(z, state.scale[i]), 2)}`);
+  const cell = (t) => Math.max(0, Math.min(SIDE - 1, Math.floor(t * SIDE))), at = cell(v) * SIDE + cell(u);
+  const byte = frame.map[at], [low, high] = state.y_range;
+  const says = state.task === "regression" ? number(raw(low + (byte / 255) * (high - low), state.y_scale), 2)
+    : state.task === "binary" ? `${percent(byte / 255)} ${state.classes[1]}` : `${percent(frame.map[at + SIDE * SIDE] / 255)} ${state.classes[byte]}`;
+  return `${where.join(", ")}: ${says}`;
+}

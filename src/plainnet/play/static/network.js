@@ -6,17 +6,18 @@ import { number } from "./format.js";
 
 const SIDE = 20;
 const MOST_EDGES = 1500;
+const MOST_LETTERS = 14;
 const one = document.createElement("canvas");
 one.width = one.height = SIDE;
 
 // Where columns and units stand, in a picture of some width.
-export function layout(sizes, width) {
+export function layout(sizes, width, left = 36, right = 64) {
   const most = Math.max(...sizes);
   const unit = Math.max(12, Math.min(36, Math.floor(420 / (most + 1)) - 6));
   const gap = Math.max(3, Math.min(8, Math.floor(unit / 3)));
   const height = (most + 1) * (unit + gap) + 26;
-  const step = (width - unit - 100) / Math.max(1, sizes.length - 1);
-  const column = (l) => 36 + unit / 2 + l * step;
+  const step = (width - unit - left - right) / Math.max(1, sizes.length - 1);
+  const column = (l) => left + unit / 2 + l * step;
   const rows = (n) => Array.from({ length: n }, (_, j) => 22 + unit / 2 + (most - n) * (unit + gap) / 2 + j * (unit + gap));
   return { unit, height, columns: sizes.map((n, l) => ({ x: column(l), y: rows(n) })), biasY: height - unit / 2 - 4 };
 }
@@ -29,8 +30,10 @@ export function makeNetwork(onselect) {
     const sizes = [state.features.length, ...state.layers.map((layer) => layer.n_out)];
     const shownInputs = Math.min(sizes[0], 12);
     const all = [shownInputs, ...sizes.slice(1)];
-    const width = Math.max(box.clientWidth, 90 * all.length);
-    const { unit, height, columns, biasY } = layout(all, width);
+    const names = [state.features.slice(0, shownInputs), state.layers.at(-1).n_out > 1 || state.task === "multiclass" ? state.classes : [outputName(state, 0)]];
+    const [left, right] = names.map((texts) => 14 + 6.8 * Math.max(...texts.map((text) => Math.min(text.length, MOST_LETTERS))));
+    const width = Math.max(box.clientWidth, 70 * all.length + left + right);
+    const { unit, height, columns, biasY } = layout(all, width, left, right);
     const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Network" });
     const canvas = h("canvas", { "aria-hidden": "true" });
     canvas.width = width * devicePixelRatio;
@@ -66,7 +69,7 @@ export function makeNetwork(onselect) {
       const frame = s("rect", { x: x - unit / 2, y: center - unit / 2, width: unit, height: unit, rx: 4 });
       const node = s("g", { class: l ? "unit" : "input" }, frame);
       if (l === 0 || output) {
-        const text = name.length > 9 ? `${name.slice(0, 8)}…` : name;
+        const text = name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name;
         node.append(s("text", l ? { x: x + unit / 2 + 5, y: center + 4 } : { x: x - unit / 2 - 5, y: center + 4, "text-anchor": "end" }, text));
       }
       if (l) {
