@@ -5,7 +5,7 @@ from functools import partial
 from typing import ClassVar, final
 
 from benchmarks.implementations.base import Implementation, Predict, sigmoid
-from benchmarks.workloads import SEED, Array, Job
+from benchmarks.workloads import SEED, Array, Job, network
 from plainnet import (
     SGD,
     Adam,
@@ -15,7 +15,6 @@ from plainnet import (
     Optimizer,
     SoftmaxCrossEntropy,
     fit,
-    mlp,
     predict_logits,
 )
 
@@ -26,7 +25,7 @@ class _Plainnet(Implementation):
     def load(self, job: Job) -> None:
         w = job.workload
         self.job = job
-        self.net = mlp(w.sizes[0], w.sizes[1:-1], w.sizes[-1])
+        self.net = network(w)
         self.loss: Loss = BinaryCrossEntropy() if w.sizes[-1] == 1 else SoftmaxCrossEntropy()
         rules: dict[str, Optimizer] = {
             "sgd": SGD(w.lr),
@@ -34,13 +33,11 @@ class _Plainnet(Implementation):
             "adam": Adam(w.lr),
         }
         self.optimizer = rules[w.optimizer]
-        self.history = History()
+        self.history, self.start = History(), self.net.params.theta.copy()
         self.reset()
 
     def reset(self) -> None:
-        for i, (W, b) in enumerate(self.job.weights, start=1):
-            self.net.params.views[f"dense{i}.W"][...] = W
-            self.net.params.views[f"dense{i}.b"][...] = b
+        self.net.params.theta[...] = self.start
 
     def train(self, epochs: int) -> list[float]:
         self.history = fit(
