@@ -30,7 +30,7 @@ def frame(session: Session, known: int = 0) -> bytes:
     phase, history = session.phase, session.history
     net = phase.net.astype(np.float32)  # three times as fast, and a map has 256 colors
     A = phase.loss.predictions(net.predict_logits(session.plane.grid(SIDE)))
-    curve = np.array(session.curve()[known:], np.float64).reshape(-1, 3)
+    curve = np.array(session.curve(known), np.float64).reshape(-1, 3)
     arrays = {
         "theta": phase.net.params.theta,
         "curve": curve,

@@ -5,7 +5,9 @@ import json
 import threading
 import time
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.data.dataset import Dataset
@@ -143,14 +145,18 @@ class Session:
         axes = (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 1)
         return plane(data.train.X, self._axes or axes, self._fixed)
 
-    def curve(self) -> list[tuple[int, float, float]]:
-        """Return step, training and validation loss at the start and after each epoch."""
+    def curve(self, known: int = 0) -> list[tuple[int, float, float]]:
+        """Return step, training and validation loss at the start and after each epoch.
+
+        The first points, which are known, are left out.
+        """
         points, first = [], 0
         for i, period in enumerate(self.history.periods):
             of_phase = self._phase(i).curve
-            points += [
-                (first + step, a, b) for step, a, b in of_phase[bool(i) :] if step <= period.steps
-            ]
+            end = bisect_right(of_phase, period.steps, key=itemgetter(0))
+            part = of_phase[bool(i) + known : end]
+            points += [(first + step, loss, validation) for step, loss, validation in part]
+            known = max(0, known - (end - bool(i)))
             first += period.steps
         return points
 
@@ -245,6 +251,10 @@ class Session:
         else:
             self._edit(History((Period(settings, 0),), 0))
             self._axes = self._fixed = None
+
+    def follow(self, link: str) -> None:
+        """Show the history of a link."""
+        self._edit(read_link(link))
 
     def restart(self) -> None:
         """Start anew with the present settings."""
