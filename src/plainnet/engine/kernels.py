@@ -5,7 +5,7 @@ Arrays are (features, rows), so that the loop over the rows of one feature is lo
 
 import math
 
-from plainnet.engine.elementary import fast, like
+from plainnet.engine.elementary import exact, fast, like
 
 
 @fast
