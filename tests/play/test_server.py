@@ -198,6 +198,15 @@ def test_wrong_files_get_one_sentence(playground, content, name, sentence):
     assert page.call("advance", {"batches": 1})["step"] == 1
 
 
+def test_numbers_that_are_not_finite_are_answered(playground):
+    page = Page(playground)
+    page.call("change", {"data": "waves", "optimizer": "sgd", "lr": 1e150})
+    frame = page.call("advance", {"batches": 50})
+    assert "learning rate" in frame["failure"]
+    assert page.call("step", {"layer": 0, "unit": 0})["loss"] is None
+    assert page.call("findings")["findings"]
+
+
 def test_malformed_requests_get_no_traceback(playground):
     rng = np.random.default_rng(0)
     page = Page(playground)

@@ -35,6 +35,7 @@ def test_serves_until_ctrl_c(tmp_path):
 
 def test_wrong_arguments_get_one_sentence(tmp_path, capsys):
     (tmp_path / "wrong.csv").write_text("")
+    (tmp_path / "same.csv").write_text("a,b\n" + "1,yes\n2,yes\n" * 9)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, sentence in (
@@ -42,6 +43,7 @@ def test_wrong_arguments_get_one_sentence(tmp_path, capsys):
             (["--port", "99999"], "port 99999 cannot be used"),
             ([str(tmp_path / "absent.csv")], "absent.csv"),
             ([str(tmp_path / "wrong.csv")], "is empty"),
+            ([str(tmp_path / "same.csv")], "'b'"),
         ):
             assert main(["play", "--no-browser", *arguments]) == 2
             assert sentence in capsys.readouterr().err

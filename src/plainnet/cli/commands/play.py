@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from plainnet.cli.console import output, print_line
 from plainnet.cli.options import Seed
+from plainnet.play.actions import open_session
 from plainnet.play.datasets import read_upload
 from plainnet.play.server import Playground, listening, serve
 
@@ -37,6 +38,7 @@ def play(
         Open the page in a browser.
     """
     tables = {} if path is None else dict([read_upload(path.read_bytes(), path.name)])
+    open_session(b"", tables)  # refuses a table that cannot be used
     server = listening(port)
     playground = Playground(server.getsockname()[1], tables)
 
