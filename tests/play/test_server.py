@@ -184,6 +184,7 @@ def test_own_table(playground):
         (b"\xff\xfe\x00", "a.csv", "not UTF-8"),
         (b"a,b\n1,2\n", "a.csv", "."),
         (b"a,b\n1,2\n", "a.exe", "not a table format"),
+        (b"a,b\n" + b"".join(b"%d,k%d\n" % (i, i // 3) for i in range(180)), "a.csv", "50 classes"),
         (b"PK\x03\x04", "../../x.zip", "cannot be read"),
     ],
 )
