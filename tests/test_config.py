@@ -1,18 +1,17 @@
 """TrainConfig: values are stored as plain Python types or refused."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
 
 from plainnet import Model, PlainnetError, TrainConfig
 from plainnet.build import make_optimizer
-from plainnet.config import MLP, OPTIONS
+from plainnet.config import OPTIONS
 from plainnet.data.synthetic import introverts
 from plainnet.estimators.params import NetParams
 from plainnet.optim import OPTIMIZERS, SGD
-from plainnet.option import checked
 from plainnet.training import train
 
 
@@ -72,8 +71,8 @@ def test_string_becomes_a_tuple():
     [
         ({"seed": 2.0}, "seed must be a whole number, got 2.0"),
         ({"seed": True}, "seed must be a whole number, got True"),
-        ({"epochs": "3"}, "epochs must be a whole number, got '3'"),
-        ({"epochs": np.float64(3)}, "epochs must be a whole number, got 3.0"),
+        ({"epochs": "3"}, "epochs must be a whole number or None, got '3'"),
+        ({"epochs": np.float64(3)}, "epochs must be a whole number or None, got 3.0"),
         ({"momentum": None}, "momentum must be a number, got None"),
         ({"lr": "fast"}, "lr must be a number or None, got 'fast'"),
         ({"class_weight": 1}, "class_weight must be text or None, got 1"),
@@ -117,8 +116,21 @@ def test_estimators_share_the_defaults():
     different = {
         name
         for name, one in OPTIONS.items()
-        if name in shared and checked("", one, shared[name]) != one.default
+        if name in shared and shared[name] != one.default and (shared[name],) != one.default
     }
-    # as in scikit-learn's MLP, see NetParams; and the defaults of an mlp
-    assert different == {"hidden", "init", "dropout", "schedule", "epochs", "patience"}
-    assert all(shared[name] == MLP[name] for name in ("dropout", "schedule", "epochs", "patience"))
+    assert different == {"network", "init"}  # see NetParams
+
+
+def test_a_resolved_config_has_no_open_options():
+    config = TrainConfig(epochs=7, batch_size="full").resolved(images=True)
+    assert (config.network, config.epochs, config.size, config.batch_size) == (
+        "convnet",
+        7,
+        32,
+        "full",
+    )
+    assert config.resolved(images=False) is config
+    assert asdict(config).keys() == asdict(TrainConfig()).keys()
+    with pytest.raises(PlainnetError) as caught:
+        replace(config, epochs=None)
+    assert str(caught.value) == "TrainConfig: epochs must be a whole number, got None"

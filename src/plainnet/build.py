@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.config import (
-    CONVNET,
-    IMAGE_HIDDEN,
-    MLP,
-    OPTIONS,
-    TABLE_HIDDEN,
-    TABULAR,
-    TABULAR_BATCH,
-    TABULAR_HIDDEN,
-    TrainConfig,
-    rng,
-)
+from plainnet.config import OPTIONS, Config, TrainConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.losses import Loss, losses_for
@@ -32,10 +21,10 @@ if TYPE_CHECKING:
     from plainnet.data.targets import Task
 
 
-def check(config: TrainConfig) -> None:
+def check(config: Config) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
     if config.network == "tabular":
-        _check_tabular(config)
+        check_members(config)
     elif config.patience and not config.validation_fraction:
         raise PlainnetError(
             "patience needs validation rows: set for example validation_fraction=0.2"
@@ -49,13 +38,13 @@ def check(config: TrainConfig) -> None:
     images = _for_pictures(config)
     if config.hidden is None and not images:
         config = replace(config, hidden=(1,) * len(config.activation))
-    config = resolved(config, images=images)
+    config = config.resolved(images=images)
     make_network(config, (1, 1, 1) if config.network == "convnet" else 1, 1)
     make_optimizer(config, 1)
     augmentation(config.augment)
 
 
-def _check_tabular(config: TrainConfig) -> None:
+def check_members(config: Config) -> None:
     """Refuse options that members have no use for."""
     if config.validation_fraction or config.batch_norm or config.layer_norm:
         raise PlainnetError(
@@ -66,45 +55,23 @@ def _check_tabular(config: TrainConfig) -> None:
         raise PlainnetError("a tabular network needs hidden layers: set hidden, or leave it out")
 
 
-def _sets_kernels(config: TrainConfig) -> bool:
+def _sets_kernels(config: Config) -> bool:
     return (config.channels, config.kernel) != (TrainConfig.channels, TrainConfig.kernel)
 
 
-def _for_pictures(config: TrainConfig) -> bool:
+def _for_pictures(config: Config) -> bool:
     return config.network == "convnet" or bool(config.augment) or _sets_kernels(config)
 
 
-def resolved(config: TrainConfig, *, images: bool) -> TrainConfig:
-    """Fill in the options whose default depends on the data and the network."""
-    network, hidden = config.network, config.hidden
-    if network == "auto":
-        network = "convnet" if images and hidden is None else "mlp"
-    if network == "tabular":
-        if images:
-            raise PlainnetError("a tabular network is for tables, and these are pictures: take mlp")
-        hidden = TABULAR_HIDDEN if hidden is None else hidden
-        if config.batch_size == OPTIONS["batch_size"].default:
-            config = replace(config, batch_size=TABULAR_BATCH)
-    if network == "convnet" and not images:
-        raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
-    if config.augment and not images:
-        raise PlainnetError("augment is for pictures, and these are tables: leave it out")
-    if network == "mlp" and hidden is None:
-        hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
-    defaults = {"convnet": CONVNET, "tabular": TABULAR}.get(network, MLP)
-    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
-    return replace(config, network=network, hidden=hidden, **missing)
-
-
 def make_network(
-    config: TrainConfig,
+    config: Config,
     n_in: int | tuple[int, ...],
     n_out: int,
     seed: np.random.Generator | None = None,
     dtype: DTypeLike = np.float32,
 ) -> Sequential:
     """Make the untrained network."""
-    config = resolved(config, images=_for_pictures(config))
+    config = config.resolved(images=_for_pictures(config))
     seed = rng(config, 1) if seed is None else seed
     single = len(config.activation) == 1
     if config.network == "convnet":
@@ -148,7 +115,7 @@ def make_network(
     )
 
 
-def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
+def least_weights(config: Config, n_in: int, n_out: int) -> int:
     """Return a number of weights that the network and its state in the row space surely have."""
     if config.network == "convnet":
         flat = config.channels[-1] * max(math.isqrt(n_in // 3) >> len(config.channels), 1) ** 2
@@ -160,7 +127,7 @@ def least_weights(config: TrainConfig, n_in: int, n_out: int) -> int:
     return sum((a + 1) * b for a, b in pairwise((min(n_in, widths[0]), *widths)))
 
 
-def make_loss(task: "Task", config: TrainConfig) -> Loss:
+def make_loss(task: "Task", config: Config) -> Loss:
     """Make the loss of a task."""
     if config.class_weight and task not in ("binary", "multiclass"):
         raise PlainnetError(
@@ -179,7 +146,7 @@ def make_loss(task: "Task", config: TrainConfig) -> Loss:
     return kinds[name]()
 
 
-def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
+def make_optimizer(config: Config, m: int) -> Optimizer:
     """Make the optimizer with its schedule for a training on m rows."""
     kind, given = OPTIMIZERS[config.optimizer], {}
     for name in ("momentum", "nesterov", "weight_decay"):
@@ -196,10 +163,11 @@ def make_optimizer(config: TrainConfig, m: int) -> Optimizer:
     return kind(make_schedule(config, m), **given)
 
 
-def make_schedule(config: TrainConfig, m: int) -> Schedule:
+def make_schedule(config: Config, m: int) -> Schedule:
     """Make the learning-rate schedule of a training on m rows."""
-    config = resolved(config, images=_for_pictures(config))
-    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
+    config = config.resolved(images=_for_pictures(config))
+    size = config.rows_in_batch
+    per_epoch = 1 if size is None else math.ceil(m / size)
     if config.warmup >= config.epochs:
         raise PlainnetError(
             f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"

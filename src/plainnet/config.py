@@ -1,13 +1,15 @@
-"""TrainConfig: every option of a training, declared once; and the objects it describes."""
+"""TrainConfig: every option of a training, declared once; ResolvedConfig: without open ones."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 import numpy as np
 
 from plainnet.engine.choice import ENGINES
+from plainnet.errors import PlainnetError
 from plainnet.optim.optimizers import OPTIMIZERS
 from plainnet.optim.schedules import SCHEDULES
 from plainnet.option import checked, described, option
@@ -20,11 +22,12 @@ TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
 # The defaults that depend on the network: of a multi-layer perceptron, of a convolutional network,
 # and of a tabular one. docs/tables.md tells what each of the last is worth.
 MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
-MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0}
+MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 20}
-CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0}
+CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
-TABULAR_HIDDEN, TABULAR_BATCH = (128, 128), 256
+TABULAR |= {"batch_size": 256}
+TABULAR_HIDDEN, FULL = (128, 128), "full"  # the batch of all rows
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
@@ -38,30 +41,9 @@ def _defaults(name: str) -> str:
 _data, _network, _training = (partial(option, name) for name in ("Data", "Network", "Training"))
 
 
-@final
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Every option of a training; the same options, data and machine give the same model file.
-
-    The command line, its TOML files, model files and the estimators take their options from here.
-
-    Attributes
-    ----------
-    {attributes}
-
-    Raises
-    ------
-    PlainnetError
-        If a value has another type or is out of range. Scalars and arrays of NumPy become Python
-        numbers and tuples; one name stands for a tuple of one.
-
-    Examples
-    --------
-    >>> TrainConfig(optimizer="sgd").learning_rate
-    0.1
-    >>> TrainConfig(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
-    (8, 4)
-    """
+class Config(ABC):
+    """Every option of a training. None is open: the default depends on the network or the data."""
 
     target: tuple[str, ...] = _data(
         (), "Column to predict; repeat it for several.", default_text="the last column"
@@ -82,7 +64,7 @@ class TrainConfig:
         "Read the names of the columns from the first line of a text file; otherwise they are "
         "x0, x1, ..., also in the files that the model predicts.",
     )
-    size: int = _data(  # None until `resolved`, as all options of `MLP` and `CONVNET`
+    size: int | None = _data(
         None, "Side of the pictures in pixels.", low=1, default_text=_defaults("size")
     )
     strict: bool = _data(False, "Stop at a picture that cannot be used, instead of leaving it out.")
@@ -140,7 +122,7 @@ class TrainConfig:
         "he_normal",
         "Initial weights: he_normal, he_uniform, xavier_normal, lecun_normal, orthogonal, ...",
     )
-    dropout: float = _network(
+    dropout: float | None = _network(
         None,
         "Dropout rate after each hidden layer, or before the last layer of a convnet.",
         high=1,
@@ -153,13 +135,13 @@ class TrainConfig:
     loss: str | None = _training(
         None, "Huber or MeanSquaredError for a regression; the other tasks have one loss each."
     )
-    label_smoothing: float = _training(
+    label_smoothing: float | None = _training(
         None,
         "Share of the label that is spread over all classes.",
         high=1,
         default_text=_defaults("label_smoothing"),
     )
-    augment: tuple[str, ...] = _training(
+    augment: tuple[str, ...] | None = _training(
         None,
         "Random changes of the training pictures: shift, flip, turn, light, or nothing for none.",
         default_text="none; shift for a convnet",
@@ -175,21 +157,22 @@ class TrainConfig:
     momentum: float = _training(0.0, "Momentum of sgd.", high=1)
     nesterov: bool = _training(False, "Use Nesterov momentum with sgd.")
     weight_decay: float | None = _training(None, "Weight decay of adamw.", default_text="0.01")
-    schedule: str = _training(
+    schedule: str | None = _training(
         None,
         "How the learning rate changes; step and exponential halve it each tenth of the training.",
         choices=SCHEDULES,
         default_text=_defaults("schedule"),
     )
     warmup: int = _training(0, "Epochs in which the learning rate rises to its first value.")
-    epochs: int = _training(
+    epochs: int | None = _training(
         None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
     )
-    batch_size: int | None = _training(
-        32,
-        "Rows in a mini-batch; full (None in Python) takes all rows at once.",
+    batch_size: int | Literal["full"] | None = _training(
+        None,
+        "Rows in a mini-batch; full takes all rows at once.",
         low=1,
-        default_text=f"32; {TABULAR_BATCH} for a tabular network",
+        word=FULL,
+        default_text=_defaults("batch_size"),
     )
     l2: float = _training(0.0, "Weight of the L2 penalty.")
     clip_norm: float | None = _training(
@@ -198,7 +181,7 @@ class TrainConfig:
     class_weight: Literal["balanced"] | None = _training(
         None, "balanced: weight classes inversely to their frequency."
     )
-    patience: int = _training(
+    patience: int | None = _training(
         None,
         "Stop after so many epochs without a lower validation loss, and restore the best weights; "
         "0 never stops early.",
@@ -215,8 +198,53 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            object.__setattr__(self, name, checked("TrainConfig", OPTIONS[name], value))
+        for each in fields(self):
+            value = checked("TrainConfig", each, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, the optimizer's default if none was given."""
+        if self.lr is not None:
+            return self.lr
+        if self.optimizer == "sgd":
+            return 0.1
+        return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
+
+    @property
+    def rows_in_batch(self) -> int | None:
+        """The rows of a mini-batch as `fit` takes them: None for all rows at once."""
+        return self.batch_size if isinstance(self.batch_size, int) else None
+
+    @abstractmethod
+    def resolved(self, *, images: bool) -> "ResolvedConfig":
+        """Fill in the open options."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Config):
+    """Every option of a training; the same options, data and machine give the same model file.
+
+    The command line, its TOML files, model files and the estimators take their options from here.
+
+    Attributes
+    ----------
+    {attributes}
+
+    Raises
+    ------
+    PlainnetError
+        If a value has another type or is out of range. Scalars and arrays of NumPy become Python
+        numbers and tuples; one name stands for a tuple of one.
+
+    Examples
+    --------
+    >>> TrainConfig(optimizer="sgd").learning_rate
+    0.1
+    >>> TrainConfig(epochs=np.int64(20), hidden=np.array([8, 4]), target="price").hidden
+    (8, 4)
+    """
 
     @classmethod
     def from_json(cls, reader: JsonReader) -> Self:
@@ -246,29 +274,77 @@ class TrainConfig:
         """
         return cls(**reader.exactly(*OPTIONS))
 
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate, the optimizer's default if none was given.
+    def resolved(self, *, images: bool) -> "ResolvedConfig":
+        """Fill in the open options; refuse a network that does not fit the data.
+
+        Parameters
+        ----------
+        images : bool
+            Whether the data are pictures.
+
+        Returns
+        -------
+        ResolvedConfig
 
         Examples
         --------
-        >>> TrainConfig().learning_rate, TrainConfig(lr=0.5).learning_rate
-        (0.001, 0.5)
+        >>> TrainConfig().resolved(images=True).epochs
+        20
         """
-        if self.lr is not None:
-            return self.lr
-        if self.optimizer == "sgd":
-            return 0.1
-        return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
+        network, hidden = self.network, self.hidden
+        if network == "auto":
+            network = "convnet" if images and hidden is None else "mlp"
+        if network == "tabular":
+            if images:
+                raise PlainnetError(
+                    "a tabular network is for tables, and these are pictures: take mlp"
+                )
+            hidden = TABULAR_HIDDEN if hidden is None else hidden
+        if network == "convnet" and not images:
+            raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
+        if self.augment and not images:
+            raise PlainnetError("augment is for pictures, and these are tables: leave it out")
+        if network == "mlp" and hidden is None:
+            hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        defaults = {"convnet": CONVNET, "tabular": TABULAR}.get(network, MLP)
+        if self.task == "regression":  # which has no labels
+            defaults = defaults | {"label_smoothing": 0.0}
+        given |= {"network": network, "hidden": hidden}
+        return ResolvedConfig(**(defaults | given))
 
 
-OPTIONS = {field.name: field for field in fields(TrainConfig)}
+OPTIONS = {each.name: each for each in fields(TrainConfig)}
 TrainConfig.__doc__ = (TrainConfig.__doc__ or "").replace(
     "{attributes}", described(OPTIONS.values())
 )
 
 
-def privacy_of(config: TrainConfig) -> "Privacy":
+def _known(name: str) -> Any:
+    """Declare an option of `TrainConfig` again, with a type without None."""
+    return field(metadata=OPTIONS[name].metadata)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ResolvedConfig(Config):
+    """The options of a training whose network and data are known."""
+
+    size: int = _known("size")
+    dropout: float = _known("dropout")
+    label_smoothing: float = _known("label_smoothing")
+    augment: tuple[str, ...] = _known("augment")
+    schedule: str = _known("schedule")
+    epochs: int = _known("epochs")
+    batch_size: int | Literal["full"] = _known("batch_size")
+    patience: int = _known("patience")
+
+    def resolved(self, *, images: bool) -> "ResolvedConfig":
+        """Return the options unchanged."""
+        return self
+
+
+def privacy_of(config: Config) -> "Privacy":
     """Return which levels and values of single rows a schema leaves out."""
     from plainnet.data.privacy import Privacy
 
@@ -277,6 +353,6 @@ def privacy_of(config: TrainConfig) -> "Privacy":
     return Privacy(usual if given is None else given, config.private)
 
 
-def rng(config: TrainConfig, use: int) -> np.random.Generator:
+def rng(config: Config, use: int) -> np.random.Generator:
     """Return the generator of one use, which does not depend on the others."""
     return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(use,)))

@@ -197,7 +197,7 @@ class Model:
         Parameters
         ----------
         raw : DataFrame, path, or uint8 array of shape (m, size, size, 3)
-            For a table model a DataFrame or a file; for an image model pictures, a file, or a
+            For a table model a DataFrame or a file; for a picture model pictures, a file, or a
             folder whose files are taken in sorted order.
         notes : list of str, optional
             Collects remarks for a person, such as unknown categories.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer, resolved
-from plainnet.config import TrainConfig, privacy_of, rng
+from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer
+from plainnet.config import Config, ResolvedConfig, TrainConfig, privacy_of, rng
 from plainnet.errors import DataError, ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite
@@ -22,7 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import for_validation_data, settled, side_by_side
+from plainnet.tabular import for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
@@ -58,12 +58,12 @@ class EvaluationInterrupted(KeyboardInterrupt):
         self.run = run
 
 
-def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = None) -> "Dataset":
+def load(data: "Data", config: Config, *, progress: "Progress | None" = None) -> "Dataset":
     """Read and split data as `train` does; a data set is returned unchanged."""
     from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
 
-    config = resolved(config, images=are_pictures(data))
+    config = config.resolved(images=are_pictures(data))
     check(config)
     if isinstance(data, Dataset):
         return data
@@ -77,12 +77,12 @@ def load(data: "Data", config: TrainConfig, *, progress: "Progress | None" = Non
 
 
 def load_folds(
-    data: "Data", config: TrainConfig, k: int, *, progress: "Progress | None" = None
+    data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
     from plainnet.data.splits import fold
 
-    config = resolved(config, images=are_pictures(data))
+    config = config.resolved(images=are_pictures(data))
     check(config)
     source = _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
@@ -97,7 +97,7 @@ def are_pictures(data: "Data") -> bool:
     return getattr(data, "train", None) is not None and data.train.X.ndim == 4
 
 
-def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "Source":
+def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":
     from plainnet.data.arrays import array_frame, image_source
     from plainnet.data.dataset import TableSource, read_source
     from plainnet.evaluate.duplicates import near_duplicate_groups
@@ -122,7 +122,7 @@ def _source(data: "Data", config: TrainConfig, progress: "Progress | None") -> "
 
 def train(
     data: "Data",
-    config: TrainConfig = TrainConfig(),  # noqa: B008 - immutable
+    config: Config = TrainConfig(),  # noqa: B008 - immutable
     *,
     validation_data: "Data | None" = None,
     callbacks: Sequence[Callback] = (),
@@ -185,14 +185,14 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = settled(config, data, data.notes)
+    config = settled(config, data.train.X, data.target.task, data.notes)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    net, members = side_by_side(config, data) if config.network == "tabular" else (None, None)
+    net, members = members_of(config, data)
     model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
@@ -212,7 +212,7 @@ def train(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size,
+        batch_size=config.rows_in_batch,
         validation_data=data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,
@@ -246,7 +246,7 @@ def _validation_rows(model: Model, data: "Data") -> "Examples":
     return read_rows(model, array_frame(*data)[1] if isinstance(data, tuple) else data).rows
 
 
-def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
+def _evaluated(run: Run, config: Config, name: str | None) -> Run:
     """Evaluate a trained model, and record how it was trained on which data."""
     from plainnet.evaluate.evaluate import evaluate_held_out
 
@@ -270,7 +270,7 @@ def _evaluated(run: Run, config: TrainConfig, name: str | None) -> Run:
     return Run(model, history, data)
 
 
-def untrained(data: "Dataset", config: TrainConfig, members: Sequential | None = None) -> Model:
+def untrained(data: "Dataset", config: Config, members: Sequential | None = None) -> Model:
     """Make the untrained model for a data set, or the mean of members side by side."""
     loss = make_loss(data.target.task, config)
     if members is None:
@@ -340,7 +340,7 @@ def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:
 
 
 def _require_weights(
-    checkpoints: Checkpoints, config: TrainConfig, n_in: int = 1, n_out: int = 1
+    checkpoints: Checkpoints, config: Config, n_in: int = 1, n_out: int = 1
 ) -> None:
     """Refuse layers that need more weights than the file holds, before memory is taken."""
     assert checkpoints.checkpoint is not None
@@ -405,7 +405,7 @@ class Repeats:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
+def repeat(first: Run, data: "Data", config: Config, k: int) -> Repeats:
     """Train with the seeds that follow and compare; the first run's model records the result.
 
     Ctrl-C ends the repeats; the completed runs are compared.
@@ -431,7 +431,7 @@ def repeat(first: Run, data: "Data", config: TrainConfig, k: int) -> Repeats:
     return repeats
 
 
-def check_repeat(config: TrainConfig, k: int) -> None:
+def check_repeat(config: Config, k: int) -> None:
     """Refuse arguments of `repeat` that are out of range."""
     if k < 2:
         raise PlainnetError(f"to repeat a training takes at least 2 in all, got {k}")

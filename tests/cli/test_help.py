@@ -4,26 +4,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plainnet import __version__
+from plainnet.cli import commands
 
 Cli = Callable[..., Any]
-COMMANDS = (
-    "demo",
-    "train",
-    "search",
-    "predict",
-    "evaluate",
-    "explain",
-    "doctor",
-    "summary",
-    "report",
-    "export",
-    "gradcheck",
-)
+COMMANDS = sorted(p.stem for p in Path(commands.__file__).parent.glob("[a-z]*.py"))
 
 
 def test_version(cli: Cli) -> None:

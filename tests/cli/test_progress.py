@@ -1,4 +1,4 @@
-"""The line on a terminal, the lines in piped output, and the bar while images are read."""
+"""The line on a terminal, the lines in piped output, and the bar while pictures are read."""
 
 import io
 import re
@@ -57,6 +57,15 @@ def test_one_line_in_place_on_a_terminal() -> None:
     assert "█" in last
     assert len(lines(screen)) <= 3  # the first, the last, and at most one between: not twenty
     assert screen.getvalue().count("\n") == 1  # all in one place
+
+
+@pytest.mark.parametrize("console", [terminal(100), terminal(100, force_terminal=False)])
+def test_members_that_improved_are_counted(console: tuple[Console, io.StringIO]) -> None:
+    with TrainingDisplay(console[0]) as display:
+        display.start(CLASSES)
+        display(epoch(1)._replace(improved=(3, 8)))
+        display.finish()
+    assert "3 of 8 members improved" in lines(console[1])[-1]
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120, 200])

@@ -1,5 +1,6 @@
 """Gray pictures: one channel is kept, and color pictures become gray for such a model."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from plainnet import Model, TrainConfig
 from plainnet.data.images import read_images
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.baselines.baseline import stored_baselines
 from plainnet.training import train
 
 
@@ -86,6 +88,55 @@ def test_one_picture_per_class_trains_without_held_out_ones(tmp_path: Path) -> N
         train(folder, TrainConfig())
     model = train(folder, TrainConfig(size=12, test_fraction=0.0)).model
     assert model.predict(folder / "class002").tolist() == ["class002"]
+
+
+def test_two_pictures_in_all_train_without_held_out_ones(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pictures", pandas_and_bears(2, size=12)[0], np.arange(2), "RGB")
+    config = TrainConfig(size=12, test_fraction=0.0, epochs=40)
+    assert train(folder, config).model.predict(folder).tolist() == ["class000", "class001"]
+
+
+def test_files_of_every_kind_train_together(tmp_path: Path) -> None:
+    """Gray among color, an animation, 16 bits, transparency, CMYK, a palette, a turned photo."""
+    (left, right), classes = pandas_and_bears(2, size=20)[0], ("a", "b")
+    one, other = Image.fromarray(left), Image.fromarray(right)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray(np.asarray(one.convert("L")).astype(np.uint16) * 257)
+    for name, image, options in (
+        ("gray.png", one.convert("L"), {}),
+        ("color.png", one, {}),
+        ("deep.png", deep, {}),
+        ("moving.gif", one, {"save_all": True, "append_images": [other]}),
+        ("clear.png", one.convert("RGBA"), {}),
+        ("gray-clear.png", one.convert("LA"), {}),
+        ("print.jpg", one.convert("CMYK"), {}),
+        ("palette.png", one.quantize(16), {}),
+        ("turned.jpg", one.transpose(Image.Transpose.ROTATE_90), {"exif": turned}),
+    ):
+        for folder in classes:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image.save(tmp_path / folder / name, **options)
+    images = read_images(tmp_path, 10)
+    assert (images.X.shape, images.skipped) == ((18, 10, 10, 3), [])
+    gray = [file.name in ("gray.png", "deep.png", "gray-clear.png") for file in images.files]
+    np.testing.assert_array_equal(np.ptp(images.X, axis=3).max(axis=(1, 2)) == 0, gray)
+    exact = images.X[[file.name == "color.png" for file in images.files]][0].astype(int)
+    similar = images.X[[not g for g in gray]]
+    assert np.abs(similar - exact).mean(axis=(1, 2, 3)).max() < 12  # JPEG and 16 colors lose a bit
+    model = train(tmp_path, TrainConfig(size=10, epochs=1)).model
+    assert len(model.predict(tmp_path / "a")) == 9
+
+
+def test_gray_pictures_have_a_brightness_and_no_colors(folders: tuple[Path, Path]) -> None:
+    texts = []
+    for folder in folders:
+        run = train(folder, TrainConfig(size=12, epochs=1, standardize=False))
+        baselines = stored_baselines(run.model)
+        texts.append("; ".join(one.describe(run.model.target)[1] for one in baselines))
+    assert "two numbers of brightness" in texts[0]
+    assert not re.search("color|red|saturation", texts[0])
+    assert "seven numbers of color" in texts[1]
 
 
 def test_full_size_of_a_large_picture(tmp_path: Path) -> None:

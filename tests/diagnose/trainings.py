@@ -18,7 +18,7 @@ from plainnet import (
     fit,
     mlp,
 )
-from plainnet.build import make_loss, make_optimizer, resolved
+from plainnet.build import make_loss, make_optimizer
 from plainnet.config import TrainConfig
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
@@ -153,7 +153,7 @@ def dataset_snapshot(data, config, watch=True):
     """Train on a dataset as `plainnet doctor` does."""
     from plainnet.model import Model
 
-    config = resolved(config, images=False)
+    config = config.resolved(images=False)
     loss = make_loss(data.target.task, config)
     net = mlp(
         data.schema.n_features,

@@ -20,6 +20,7 @@ from plainnet.nn import (
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
+    SpatialDropout,
     Tanh,
     convnet,
 )
@@ -53,6 +54,12 @@ NETS = {
     ),
     "normalized first": Sequential([BatchNorm(), Conv2D(5), BatchNorm(), *end()], (9, 8, 3)),
     "each pixel normalized": Sequential([Conv2D(8), LayerNorm(), ReLU(), *end()], (9, 8, 3)),
+    "dropout of channels": Sequential(
+        [SpatialDropout(0.2), Conv2D(4), MaxPool2D(), SpatialDropout(0.4), *end()], (9, 8, 3)
+    ),
+    "dropout of channels before a flat network": Sequential(
+        [SpatialDropout(0.3), *end()], (9, 8, 3)
+    ),
     "dropout of pixels": Sequential([Dropout(0.2), Conv2D(3), Dropout(0.4), *end()], (9, 8, 3)),
 }
 

@@ -11,7 +11,13 @@ from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.model import Model
 from plainnet.nn.activations import ACTIVATIONS
-from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.convolution import (
+    AveragePool2D,
+    Conv2D,
+    GlobalAveragePool2D,
+    MaxPool2D,
+    SpatialDropout,
+)
 from plainnet.nn.embeddings import PiecewiseLinear
 from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.layers import LAYERS, Dense, Dropout, Flatten
@@ -101,6 +107,7 @@ PICTURES = {
     "BatchNorm of pictures": BatchNorm,
     "LayerNorm of pictures": LayerNorm,
     "Dropout of pictures": Dropout,
+    "SpatialDropout": SpatialDropout,
 }
 
 
@@ -155,6 +162,7 @@ KINDS = {
     "MaxPool2D",
     "AveragePool2D",
     "GlobalAveragePool2D",
+    "SpatialDropout",
 }
 
 

@@ -359,7 +359,7 @@ def test_unknown_layer_raises(mixed):
         "layer 'scale1' is of the kind 'Scale', which this export does not support: it supports "
         "Dense, GroupedDense, PiecewiseLinear, Conv2D, MaxPool2D, AveragePool2D, "
         "GlobalAveragePool2D, Flatten, BatchNorm, LayerNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, "
-        "Tanh, Sigmoid, Softplus, Dropout, Identity"
+        "Tanh, Sigmoid, Softplus, Dropout, SpatialDropout, Identity"
     )
 
 

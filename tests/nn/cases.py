@@ -27,6 +27,7 @@ from plainnet.nn import (
     SiLU,
     SoftmaxCrossEntropy,
     Softplus,
+    SpatialDropout,
     Tanh,
 )
 
@@ -40,6 +41,8 @@ LAYERS = {
     "Dropout": (lambda: Dropout(0.4), (6,)),
     "Dropout rate 0": (lambda: Dropout(0.0), (3,)),
     "Dropout of pictures": (lambda: Dropout(0.3), (2, 2, 3)),
+    "SpatialDropout": (lambda: SpatialDropout(0.4), (3, 2, 4)),
+    "SpatialDropout rate 0": (lambda: SpatialDropout(0.0), (2, 2, 1)),
     "BatchNorm": (BatchNorm, (3,)),
     "BatchNorm options": (lambda: BatchNorm(momentum=0.5, eps=0.1), (3,)),
     "BatchNorm of pictures": (BatchNorm, (2, 3, 2)),

@@ -15,6 +15,7 @@ from plainnet.nn import (
     MaxPool2D,
     ReLU,
     Sequential,
+    SpatialDropout,
 )
 
 torch = pytest.importorskip("torch")
@@ -138,6 +139,32 @@ def test_a_shifted_picture_gives_a_shifted_output(shift):
     )
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.7])
+def test_spatial_dropout_drops_whole_channels_of_each_picture(rate):
+    net = Sequential([SpatialDropout(rate)], n_in=(4, 5, 50), dtype=np.float64, seed=3)
+    X = np.random.default_rng(0).uniform(1, 2, (200, 4, 5, 50))
+    scale = net.forward(X, train=True) / X
+    np.testing.assert_allclose(scale, np.broadcast_to(scale[:, :1, :1], scale.shape), rtol=1e-12)
+    dropped = scale[:, 0, 0] == 0
+    np.testing.assert_allclose(scale[:, 0, 0][~dropped], 1 / (1 - rate), rtol=1e-12)
+    assert dropped.mean() == pytest.approx(rate, abs=5 * np.sqrt(rate * (1 - rate) / dropped.size))
+    assert dropped.mean(axis=0).std() > 0  # a mask for each picture, not for the batch
+    assert not (dropped == dropped[0]).all(axis=1)[1:].any()
+    dY = np.ones_like(X)
+    np.testing.assert_allclose(net.backward(dY, need_dX=True), scale, rtol=1e-12)
+    np.testing.assert_array_equal(net.forward(X), X)
+
+
+def test_spatial_dropout_is_seeded():
+    X, nets = (
+        np.ones((9, 2, 2, 8)),
+        [Sequential([SpatialDropout()], (2, 2, 8), seed=s) for s in (1, 1, 2)],
+    )
+    one, same, other = (net.forward(X, train=True) for net in nets)
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -160,6 +187,12 @@ def test_a_shifted_picture_gives_a_shifted_output(shift):
             lambda: Sequential([Conv2D(2), MaxPool2D(3)], n_in=(2, 4, 3)),
             "MaxPool2D 'maxpool2d1' takes squares of 3 x 3 pixels, larger than its input of 2 x 4: "
             "take a smaller one, or larger pictures",
+        ),
+        (lambda: SpatialDropout(1), "SpatialDropout: rate must be a number in [0, 1), got 1"),
+        (
+            lambda: Sequential([Flatten(), SpatialDropout()], n_in=(6, 4, 3)),
+            "SpatialDropout 'spatialdropout1' expects pictures (height, width, channels), got "
+            "shape (72,): put it before Flatten and Dense",
         ),
         (
             lambda: Sequential([Flatten(), Conv2D(2)], n_in=(6, 4, 3)),

@@ -424,7 +424,10 @@ def test_integer_weights_equal_repeated_rows(make, n_out, draw):
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-@pytest.mark.parametrize("layer_name", sorted(set(LAYERS) - {"Dropout", "Dropout of pictures"}))
+@pytest.mark.parametrize(
+    "layer_name",
+    sorted(set(LAYERS) - {"Dropout", "Dropout of pictures", "SpatialDropout"}),
+)
 def test_weighted_rows_equal_repeated_rows_except_in_batch_norm(layer_name, loss_name):
     """Dropout draws a mask per row, and batch norm counts rows, as documented."""
     make_layer, in_shape = LAYERS[layer_name]

@@ -57,6 +57,8 @@ TORCH = {
     "Dropout": lambda: torch.nn.Dropout(0.4),
     "Dropout rate 0": lambda: torch.nn.Dropout(0.0),
     "Dropout of pictures": lambda: torch.nn.Dropout(0.3),
+    "SpatialDropout": lambda: torch.nn.Dropout2d(0.4),
+    "SpatialDropout rate 0": lambda: torch.nn.Dropout2d(0.0),
     "BatchNorm": lambda: torch.nn.BatchNorm1d(3),
     "BatchNorm options": lambda: torch.nn.BatchNorm1d(3, momentum=0.5, eps=0.1),
     "BatchNorm of pictures": lambda: torch.nn.BatchNorm2d(2),
@@ -131,7 +133,7 @@ def gradients(net, twin, X, dZ, train):
 def test_outputs_and_gradients_of_every_layer(name, train, dtype, within):
     """Between two layers. Dropout is only tested in prediction, because its masks differ."""
     make, in_shape = LAYERS[name]
-    train = train and not (name.startswith("Dropout") and make().rate)
+    train = train and not ("Dropout" in name and make().rate)
     width = math.prod(Sequential([make()], in_shape).out_shape)
     n, pictures = in_shape[-1], len(in_shape) > 1
     net, twin = pair(

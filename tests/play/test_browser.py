@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import chromium
 from play.served import served
@@ -237,9 +238,26 @@ def test_page_fits_and_every_control_has_a_name(visit, width, dark):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     nodes = tab.accessibility_tree()
     roles = {role for role, _ in nodes}
-    assert {"main", "heading", "status", "slider", "banner", "table"} <= roles
+    assert {"main", "heading", "status", "slider", "banner", "contentinfo", "table"} <= roles
     controls = {"button", "slider", "combobox", "spinbutton", "image", "group", "region"}
     assert not [(role, name) for role, name in nodes if role in controls - {"group"} and not name]
+
+
+def test_picture_of_the_documents(visit):
+    """Delete docs/play.png to take it again."""
+    tab = visit(width=1280, height=1080)
+    tab.page.click("#play")
+    tab.page.wait_for_function("() => page.frame.step > 400")
+    tab.page.click("#play")
+    tab.page.click("[aria-label^='layer 2, unit 3']")
+    tab.page.wait_for_selector("#unit-table")
+    tab.evaluate("scrollTo(0, 0)")
+    picture = Path(__file__).resolve().parents[2] / "docs" / "play.png"
+    if not picture.exists():
+        tab.page.wait_for_timeout(500)
+        tab.page.screenshot(path=picture)
+    with Image.open(picture) as taken:
+        assert taken.size == (1280, 1080)
 
 
 def test_keyboard_reaches_every_control(visit):

@@ -29,7 +29,7 @@ def session_with(**values):
     "values",
     [
         {},
-        {"optimizer": "sgd", "batch_size": None, "schedule": "cosine"},
+        {"optimizer": "sgd", "batch_size": "full", "schedule": "cosine"},
         {"dropout": 0.3, "l2": 0.01, "batch_size": 7},
         {"data": "blobs", "classes": 4, "hidden": [5], "activation": ["relu"]},
         {"data": "waves", "hidden": [], "activation": ["relu"]},
@@ -224,7 +224,7 @@ def test_wrong_settings_get_one_sentence_and_change_nothing(values, sentence):
 
 
 def test_settings_survive_json():
-    settings = Settings().changed({"data": "drawn", "drawn": [[0, 1, 1]], "batch_size": None})
+    settings = Settings().changed({"data": "drawn", "drawn": [[0, 1, 1]], "batch_size": "full"})
     assert Settings().changed(settings.to_json()) == settings
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from plainnet import TrainConfig
-from plainnet.build import check, resolved
+from plainnet.build import check
 from plainnet.search.space import SEARCHED, Categorical, LogUniform, apply, draw, searched, space_of
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
@@ -87,7 +87,7 @@ def test_apply_changes_only_the_drawn_options():
 
 @given(st.integers(0, 2**32 - 1))
 def test_drawn_convolutional_networks_are_valid(seed):
-    config = resolved(TrainConfig(), images=True)
+    config = TrainConfig().resolved(images=True)
     space = space_of(config, 500)
     drawn = apply(config, draw(space, rng(seed)))
     check(drawn)
@@ -99,7 +99,7 @@ def test_drawn_convolutional_networks_are_valid(seed):
 
 
 def test_given_options_of_convolutional_networks_are_not_searched():
-    config = resolved(TrainConfig(), images=True)
+    config = TrainConfig().resolved(images=True)
     names = set(space_of(config, 500, ("channels", "kernel", "augment")))
     assert names == {"lr", "l2", "dropout", "batch_size"}
     assert {"channels", "kernel", "augment"} <= set(searched(config))

@@ -33,12 +33,13 @@ def test_uniform_pictures_keep_their_pixels_except_in_light(name):
     assert same == (name != "light")
 
 
-def test_shift_moves_by_up_to_a_tenth_and_repeats_the_border():
-    X = np.tile(np.arange(20, dtype=np.uint8), (500, 20, 1))[..., None]  # the pixel's column
+@pytest.mark.parametrize(("side", "most"), [(4, 0), (8, 1), (20, 2), (32, 3), (64, 6)])
+def test_shift_moves_by_up_to_a_tenth_and_repeats_the_border(side, most):
+    X = np.tile(np.arange(side, dtype=np.uint8), (500, side, 1))[..., None]  # the pixel's column
     moved = augmentation(["shift"])(X, np.random.default_rng(3))[:, 0, :, 0].astype(int)
-    shifts = moved[:, 10] - 10
-    assert set(shifts) == {-2, -1, 0, 1, 2}
-    np.testing.assert_array_equal(moved, (np.arange(20) + shifts[:, None]).clip(0, 19))
+    shifts = moved[:, side // 2] - side // 2
+    assert set(shifts) == set(range(-most, most + 1))
+    np.testing.assert_array_equal(moved, (np.arange(side) + shifts[:, None]).clip(0, side - 1))
 
 
 def test_flip_mirrors_half_of_the_pictures():

@@ -11,8 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from plainnet.build import resolved
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.data.images import ImageSchema
 from plainnet.formatting import percent
 from plainnet.nn.network import Sequential
@@ -147,14 +146,14 @@ def show_network(console: Console, net: Sequential) -> None:
     print_table(console, table, most=len(table.rows))
 
 
-def training_text(config: TrainConfig, m: int, pictures: bool = False) -> str:
+def training_text(config: Config, m: int, pictures: bool = False) -> str:
     """Describe the options of a training in one line."""
 
     def options(*names: str) -> list[str]:
         return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
 
-    config = resolved(config, images=pictures)
-    size, unit = config.batch_size, "pictures" if pictures else "rows"
+    config = config.resolved(images=pictures)
+    size, unit = config.rows_in_batch, "pictures" if pictures else "rows"
     rows = f"all {m:,} {unit} at once"
     if size is not None and size < m:
         rows = f"{m:,} {unit} in batches of {size}"

@@ -8,13 +8,11 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.build import resolved
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
 
-FULL = "full"  # the batch size of all rows, which is None in Python
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
@@ -84,8 +82,6 @@ class Options(_Options):  # type: ignore[misc]
             )
         if "kind" in chosen:
             chosen["kind"] = _kinds(chosen["kind"])
-        if chosen.get("batch_size") == FULL:
-            chosen["batch_size"] = None
         return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:
@@ -104,15 +100,15 @@ def _kinds(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def command_arguments(
-    config: TrainConfig, data: str, *, command: str = "train", always: Collection[str] = ()
+    config: Config, data: str, *, command: str = "train", always: Collection[str] = ()
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
     images = Path(data).is_dir()
-    defaults = [TrainConfig()]
+    defaults: list[Config] = [TrainConfig()]
     if config.network != "auto":
         own = replace(TrainConfig(), network=config.network)
-        defaults.append(resolved(own, images=images or config.network == "convnet"))
+        defaults.append(own.resolved(images=images or config.network == "convnet"))
     for name in OPTIONS:
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
         usual = value in [getattr(default, name) for default in defaults]
@@ -129,5 +125,5 @@ def command_arguments(
         elif isinstance(value, bool):
             arguments.append(flag if value else f"--no-{flag[2:]}")
         else:
-            arguments.append(f"{flag}={FULL if value is None else value}")
+            arguments.append(f"{flag}={value}")
     return arguments

@@ -81,5 +81,6 @@ def require_images(trained: Model, strict: bool) -> None:
     """Refuse --strict for a model of tables."""
     if strict and not isinstance(trained.schema, ImageSchema):
         raise PlainnetError(
-            "--strict applies only to image models, and this is a model of tables: leave it out"
+            "--strict applies only to models of pictures, and this is a model of tables: leave "
+            "it out"
         )

@@ -1,4 +1,4 @@
-"""Progress display: a bar while images are read, a line during training."""
+"""Progress display: a bar while pictures are read, a line during training."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _WIDEST, _NARROWEST = 40, 5  # columns of the sparkline
 
 @contextmanager
 def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar while images are read, on a terminal only, and remove it at the end."""
+    """Show a bar while pictures are read, on a terminal only, and remove it at the end."""
     if not console.is_interactive:
         yield None
         return
@@ -46,7 +46,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
-        bar.start()  # only here, because a table has no images to read
+        bar.start()  # only here, because a table has no pictures to read
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()
@@ -192,7 +192,8 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
         left = (time.perf_counter() - self._start) / len(self._costs) * (epoch.of - epoch.number)
         eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
         available = self.console.width - 1  # some terminals wrap at the last column
-        text = _fitting(self._metrics(epoch)[:4], available - len(eta)) + eta
+        parts = self._metrics(epoch)
+        text = _fitting([*parts[:4], *parts[5:]], available - len(eta)) + eta
         width = min(available - len(text) - 2, _WIDEST)
         if width < _NARROWEST or self.console.options.ascii_only:
             self._line.update(text)
@@ -210,6 +211,8 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
             parts.append(f"val cost {number(epoch.val_loss)}")
         if epoch.val_metric is not None:
             parts.append(f"val {self._metric(epoch.val_metric)}")
+        if epoch.improved is not None:
+            parts.append("{} of {} members improved".format(*epoch.improved))
         return parts
 
     def _metric(self, value: float) -> str:

@@ -1,4 +1,4 @@
-"""Decode one image file of nearly any kind to a square of red, green and blue."""
+"""Decode one picture file of nearly any kind to a square of red, green and blue."""
 
 import os
 from functools import cache
@@ -26,9 +26,9 @@ _READABLE_MODES = frozenset({"1", "P", "RGBX", "CMYK", "YCbCr", "HSV"})
 
 
 def decode(path: Path, size: int) -> NDArray[np.uint8]:
-    """Read the first frame of an image as uint8 (size, size, 3), turned by its EXIF orientation.
+    """Read the first frame of a picture as uint8 (size, size, 3), turned by its EXIF orientation.
 
-    An image that is not square is squeezed. Transparent images are laid over white, and 16 bits
+    A picture that is not square is squeezed. Transparent pictures are laid over white, and 16 bits
     per channel are scaled to 8. A DataError is the reason alone, without the name of the file.
     """
     from PIL import Image, UnidentifiedImageError

@@ -54,7 +54,7 @@ if os.name == "posix":  # elsewhere processes do not fork
 
 
 def check_file(path: Path) -> int:
-    """Return the size in bytes of an image file that is safe to open."""
+    """Return the size in bytes of a picture file that is safe to open."""
     if not path.is_file():
         raise DataError("not a regular file" if path.exists() else "there is no such file")
     n = path.stat().st_size

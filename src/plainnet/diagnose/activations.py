@@ -9,7 +9,7 @@ import numpy as np
 
 from plainnet.nn.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from plainnet.nn.convolution import Conv2D
-from plainnet.nn.layers import Dense, Dropout, Layer
+from plainnet.nn.layers import Dense, DropoutLayer, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
@@ -65,7 +65,7 @@ def measure(
             if isinstance(layer, Activation) and not isinstance(layer, Identity):
                 sums[layer] = sums.get(layer, 0) + _unit_sums(layer, Y)
         Z[start : start + chunk] = Y
-    few = evenly_spaced(len(X), _GRADIENT_ROWS)
+    few = evenly_spaced(len(X), min(_GRADIENT_ROWS, chunk))
     rows = prepare(X[few], transform, copy.dtype)
     gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
     layers = tuple(_layer_statistics(layer, each, len(X)) for layer, each in sums.items())
@@ -75,7 +75,7 @@ def measure(
 def outputs(net: Sequential, X: Array, train: bool) -> Iterator[tuple[Layer, Array]]:
     """Yield each layer and its output, without dropout."""
     for layer in net.layers:
-        X = layer.forward(X, train and not isinstance(layer, Dropout))
+        X = layer.forward(X, train and not isinstance(layer, DropoutLayer))
         yield layer, X
 
 

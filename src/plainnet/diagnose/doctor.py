@@ -19,7 +19,11 @@ TRAINING_CHECKS: tuple[Check, ...] = (
     network.check_trained_network,
 )
 FAILURE_CHECKS: tuple[Check, ...] = (training.check_failure, network.check_trained_network)
-START_CHECKS: tuple[Check, ...] = (network.check_initial_network, network.check_initial_lr)
+START_CHECKS: tuple[Check, ...] = (
+    network.check_initial_network,
+    network.check_convolutions,
+    network.check_initial_lr,
+)
 DATA_CHECKS: tuple[Check, ...] = (
     data.check_scale,
     data.check_left_out,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.config import TrainConfig
 from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
@@ -82,6 +83,7 @@ class TrainingSnapshot:
     optimizer: Optimizer | None = None
     l2: float = 0.0
     dropout: float = 0.0
+    augment: Sequence[str] = ()
     recorder: Recorder | None = None
     feature_names: Sequence[str] = ()
     classes: Sequence[str] = ()
@@ -98,8 +100,36 @@ class TrainingSnapshot:
 
     @property
     def images(self) -> bool:
-        """Whether the rows are images."""
+        """Whether the rows are pictures."""
         return self.X.ndim == 4
+
+    @cached_property
+    def channels(self) -> list[int]:
+        """The output channels of each convolution; none of a flat network."""
+        return [layer.n_out for layer in self.net.layers if isinstance(layer, Conv2D)]
+
+    @property
+    def smaller(self) -> str:
+        """The option for a smaller network."""
+        halves = (str(max(1, n // 2)) for n in self.channels)
+        return f"--channels {' '.join(halves)}" if self.channels else "--hidden 4"
+
+    @property
+    def larger(self) -> str:
+        """The option for a larger network: at least the default."""
+        if not self.channels:
+            return "--hidden 32 32"
+        usual = TrainConfig.channels
+        small = max(self.channels) < max(usual)
+        return (
+            f"--channels {' '.join(map(str, usual if small else [2 * n for n in self.channels]))}"
+        )
+
+    @property
+    def more_variety(self) -> str:
+        """The option for more random changes of the pictures of a convolutional network."""
+        used = {"shift", "turn"} <= set(self.augment)
+        return "" if used or not self.channels else "--augment shift turn, "
 
     @cached_property
     def targets(self) -> Array:
@@ -160,11 +190,12 @@ class TrainingSnapshot:
 
     @cached_property
     def relative_change(self) -> float | None:
-        """The distance of the parameters from the initial ones, relative to their norm."""
+        """The distance of the trained parameters from the initial ones, relative to their norm."""
         if self.recorder is None:
             return None
-        initial = self.recorder.initial_theta
-        distance = float(np.linalg.norm(self.net.params.theta - initial))
+        trained = self.net.params.trained
+        initial = self.recorder.initial_theta[: trained.size]
+        distance = float(np.linalg.norm(trained - initial))
         return distance / max(float(np.linalg.norm(initial)), 1e-12)
 
     @cached_property
@@ -226,7 +257,7 @@ class TrainingSnapshot:
         return self._stable_lr(self.initial_net)
 
     def _stable_lr(self, net: Sequential) -> float | None:
-        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size))
+        rows = min(256, max(32, 3 * 10**7 // net.params.grad.size), net.batch_rows)
         with limited_threads(1):
             h = largest_curvature(net, self.loss, *self.sample, transform=self.transform, rows=rows)
         momentum = self.optimizer.momentum if isinstance(self.optimizer, SGD) else 0.0
@@ -273,7 +304,7 @@ class TrainingSnapshot:
         """The column that alone predicts the target, and the evidence."""
         X, y = self.compared
         X, n = X.reshape(len(X), -1), X[0].size
-        if len(X) < _LEAK_ROWS or n > MOST_COLUMNS:
+        if len(X) < _LEAK_ROWS or n > MOST_COLUMNS or self.images:
             return None
         columns = self.columns or [
             FeatureSpan(name_of(self.feature_names, i), "number", i, i + 1) for i in range(n)

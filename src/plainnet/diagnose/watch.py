@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from plainnet.build import make_loss, make_optimizer
-from plainnet.config import TrainConfig
+from plainnet.config import Config, ResolvedConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
@@ -15,7 +15,7 @@ from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.per_example import NamedExamples, drop_extremes
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model
-from plainnet.nn.layers import Dropout
+from plainnet.nn.layers import DropoutLayer
 from plainnet.nn.network import Sequential
 from plainnet.storage.json_reader import JsonReader
 from plainnet.tabular import settled
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 class DoctorWatch:
     """Records one training: pass ``ready`` and ``watch`` to `plainnet.training.train`."""
 
+    _config: ResolvedConfig
     _data: "Dataset"
     _recorder: Recorder
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: Config) -> None:
+        self.given = config
         self.history = History()
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self.config = settled(self.config, data)
+        self._config = settled(self.given, data.train.X, data.target.task)
         self._data, self._recorder = data, Recorder(net)
 
     def state(self) -> list[list[float]]:
@@ -57,7 +58,7 @@ class DoctorWatch:
 
     def findings(self, history: History | None = None, failure: str | None = None) -> list[Finding]:
         """Diagnose the training."""
-        config, data = self.config, self._data
+        config, data = self._config, self._data
         loss = make_loss(data.target.task, config)
         model = Model(data.schema, data.target, self._recorder.net, loss)
         held_out = data.test
@@ -72,6 +73,7 @@ class DoctorWatch:
             optimizer=make_optimizer(config, len(data.train.X)),
             recorder=self._recorder,
             l2=config.l2,
+            augment=config.augment,
             failure=failure,
         )
         return examine(snapshot)
@@ -81,7 +83,7 @@ def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> Tr
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
-    drops = [layer.rate for layer in model.net.layers if isinstance(layer, Dropout)]
+    drops = [layer.rate for layer in model.net.layers if isinstance(layer, DropoutLayer)]
     return TrainingSnapshot(
         model.net,
         model.loss,

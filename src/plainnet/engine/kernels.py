@@ -118,6 +118,18 @@ def add_bias(b, Z):
             z[r] += b[j]
 
 
+@exact
+def piecewise_linear(x, low, high, Y):
+    """Y_t = clip((x - low_t) / (high_t - low_t), 0, 1) - 1/2 for each bin t of a feature."""
+    zero, one, half = like(x[0], 0), like(x[0], 1), like(x[0], 0.5)
+    for t in range(len(Y)):
+        y, start, width = Y[t], low[t], high[t] - low[t]
+        for r in range(len(x)):
+            part = (x[r] - start) / width
+            part = zero if part < zero else part
+            y[r] = (one if part > one else part) - half
+
+
 @fast
 def row_sums(dY, db):
     """db = the sums of dY over the batch."""
@@ -264,10 +276,14 @@ def d_softplus(X, d):
 
 @fast
 def dropout(X, draws, channels, rate, mask, Y):
-    """Y = X M / (1 - rate), M = 1 where a draw is at least the rate; draws are (rows, features)."""
+    """Y = X M / (1 - rate), M = 1 where a draw is at least the rate.
+
+    Draws are (rows, features), or (rows, channels) where a channel has one mask.
+    """
     zero, scale = like(rate, 0), like(rate, 1) / (like(rate, 1) - rate)
     for i in range(len(X)):
-        x, y, kept, j = X[i], Y[i], mask[i], position(i, len(X), channels)
+        x, y, kept = X[i], Y[i], mask[i]
+        j = position(i, len(X), channels) % draws.shape[1]
         for r in range(len(x)):
             kept[r] = scale if draws[r, j] >= rate else zero
         for r in range(len(x)):

@@ -174,7 +174,7 @@ def repeated_rows(images: bool, copies: Copies, m: int, *, training: bool = Fals
 
 
 def _is_notable(images: bool, copies: Copies, m: int) -> bool:
-    """Return whether copies are unlikely by chance: near rows, images, or a twentieth of the rows.
+    """Return whether copies are unlikely by chance: near, pictures, or a twentieth of the rows.
 
     Columns of few values (Yes and No, integers) make some rows of a table equal by chance.
     """

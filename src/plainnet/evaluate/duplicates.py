@@ -4,7 +4,7 @@ Rows are compared as the network gets them: features of a table, pixels of a res
 than 200,000 rows a sample is compared. It consists of slices of a random projection of the rows, so
 that rows and their copies are in it together or not at all.
 
-Images are near where their perceptual hashes differ in at most 4 bits of 64, as the same image
+Pictures are near where their perceptual hashes differ in at most 4 bits of 64, as the same picture
 resized or stored again does. Rows of a table are near where their text differs only in case or
 spaces and their numbers by very little. Each row becomes six numbers, its projections on random
 directions with every column in standard deviations. They fall into a cell of a grid, and into a
@@ -44,15 +44,15 @@ Floats = NDArray[np.float64]
 Rows = Indices | slice
 MOST_ROWS = 200_000  # rows that are compared; of more, a sample
 _SLICES = 20  # of the sample
-BITS = 4  # in which the hashes of near images may differ
+BITS = 4  # in which the hashes of near pictures may differ
 DIRECTIONS = 6
 WIDTHS = (1e-2, 1e-3, 1e-4, 1e-5)  # of a cell, in standard deviations
-_BLANK = 12  # bits of one kind, below which a hash is of an almost uniform image
+_BLANK = 12  # bits of one kind, below which a hash is of an almost uniform picture
 _BY_CHANCE = 0.001  # share of all rows that may be near by chance, or
 _OF_NEAR = 0.1  # share of the near rows
 _CROWDED = 0.7  # share of rows with a cell in common, above which the growth proves nothing
-_IMAGES = 64  # images that are shrunk at a time
-_COMPARED = 512  # images that are compared at a time with all others
+_IMAGES = 64  # pictures that are shrunk at a time
+_COMPARED = 512  # pictures that are compared at a time with all others
 
 
 class Copies(NamedTuple):
@@ -116,7 +116,7 @@ def near_duplicate_groups(X: Array) -> Indices:
 
 
 def _groups(X: Array, keys: list[Hashes]) -> Indices:
-    """Return the groups of rows with a key in common, or of images with nearly the same hash."""
+    """Return the groups of rows with a key in common, or of pictures with nearly the same hash."""
     each = np.arange(len(X))
     pairs = [(each, first_equal(one)) for one in keys]
     a, b = map(np.concatenate, zip(*pairs, *_near_images(X), strict=True))
@@ -209,13 +209,13 @@ def cells(Z: Floats) -> list[Hashes]:
     return [hash_rows(np.floor(Z + shift)) for shift in (0, 0.5)]
 
 
-# --- images --------------------------------------------------------------------------------------
+# --- pictures ------------------------------------------------------------------------------------
 
 
 def perceptual_hash(X: NDArray[np.uint8]) -> Hashes:
-    """Return 64 bits that hardly change when an image is resized or stored again.
+    """Return 64 bits that hardly change when a picture is resized or stored again.
 
-    This is the difference hash. The gray image is shrunk to 8 rows of 9 pixels; a bit is set
+    This is the difference hash. The gray picture is shrunk to 8 rows of 9 pixels; a bit is set
     where a pixel is brighter than its right neighbor.
     """
     gray = thumbnails(X, 8, 9)
@@ -224,7 +224,7 @@ def perceptual_hash(X: NDArray[np.uint8]) -> Hashes:
 
 
 def thumbnails(X: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Shrink images to gray thumbnails; each pixel is the mean of the area that it covers."""
+    """Shrink pictures to gray thumbnails; each pixel is the mean of the area that it covers."""
     rows, columns = _coverage(X.shape[1], height), _coverage(X.shape[2], width)
     small = np.empty((len(X), height, width), np.float32)
     for start in range(0, len(X), _IMAGES):
@@ -242,7 +242,7 @@ def _coverage(n: int, parts: int) -> NDArray[np.float32]:
 
 
 def _near_images(X: Array) -> Iterator[tuple[Indices, Indices]]:
-    """Yield pairs of images with nearly the same hash; none of tables."""
+    """Yield pairs of pictures with nearly the same hash; none of tables."""
     if not _are_images(X):
         return
     hashes = perceptual_hash(X)
@@ -265,6 +265,6 @@ def _match_images(train: Array, X: Array) -> NDArray[np.bool_]:
 
 
 def _is_distinctive(hashes: Hashes) -> NDArray[np.bool_]:
-    """Return which hashes are of images that are not almost uniform."""
+    """Return which hashes are of pictures that are not almost uniform."""
     bits = np.bitwise_count(hashes)
     return np.asarray((bits >= _BLANK) & (bits <= 64 - _BLANK))

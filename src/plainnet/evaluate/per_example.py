@@ -21,12 +21,12 @@ _NAMED = 5  # examples that are named; the others are counted
 
 
 class NamedExamples(NamedTuple):
-    """Examples with known targets, named by the number of the row (from 1) or the image file."""
+    """Examples with known targets, named by the number of the row (from 1) or the picture file."""
 
     names: Sequence[Any] | Array
     X: Array
     y: Array
-    numbers: Array | None = None  # of rows or image files as read, from 1; those left out count
+    numbers: Array | None = None  # of rows or picture files as read, from 1; those left out count
 
     @property
     def rows(self) -> "Examples":

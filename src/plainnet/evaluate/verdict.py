@@ -32,7 +32,7 @@ class Comparison:
     scores: Scores  # of the network
     baselines: Sequence[BaselineResult]  # from the simplest
     held_out: bool  # whether the rows were held out in training
-    images: bool  # whether they are images
+    images: bool  # whether they are pictures
     trained_on: Share | None = None  # the share of them that was trained on, where known
     spans: Sequence[FeatureSpan] = ()  # the columns
 

@@ -41,7 +41,7 @@ class Cell:
 @final
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """An image in the size of the network, and the formula of its numbers."""
+    """A picture in the size of the network, and the formula of its numbers."""
 
     pixels: Array  # after resizing
     how: tuple[str, ...]  # the formula of each channel, with its numbers
@@ -53,11 +53,11 @@ class ImageInput:
 class Explanation:
     """One prediction, step by step."""
 
-    name: str  # row 3, or the image file
+    name: str  # row 3, or the picture file
     target: Target
-    cells: tuple[Cell, ...]  # of a row of a table; empty for an image
+    cells: tuple[Cell, ...]  # of a row of a table; empty for a picture
     image: ImageInput | None
-    maps: ImageMaps | None  # of an image
+    maps: ImageMaps | None  # of a picture
     inputs: tuple[str, ...]  # the name of each number that enters the network
     trace: Trace  # forward and backward propagation in float64
     predicted: Array  # by the model itself
@@ -113,7 +113,7 @@ class Sample(NamedTuple):
 def explain(
     model: Model, raw: Any, row: int = 1, *, label: str | None = None, entries: int = 12
 ) -> Explanation:
-    """Explain the prediction of one row or image, and its gradients where the target is known."""
+    """Explain the prediction of one row or picture, and its gradients where the target is known."""
     sample = read_sample(model, raw, row, label)
     predicted = model.predictions(sample.X)[0]  # refuses a network with extreme outputs
     X = sample.X if model.transform is None else model.transform(sample.X)
@@ -174,7 +174,7 @@ def describe_target(target: Target, y: Array) -> str:
 
 
 def read_sample(model: Model, raw: Any, row: int, label: str | None) -> Sample:
-    """Read one row or image, with its target where it is known."""
+    """Read one row or picture, with its target where it is known."""
     if isinstance(model.schema, ImageSchema):
         return _read_image_sample(model.schema, model.target, raw, row, label)
     return _read_row(model.schema, model.target, raw, row, label)
@@ -244,7 +244,7 @@ def _read_image_sample(
         name = printable(file.relative_to(folder) if folder.is_dir() else file)
         if label is None:
             label = _class_folder(file, folder, target.classes)
-    schema.transform(X)  # refuses images of another size
+    schema.transform(X)  # refuses pictures of another size
     how = tuple(
         f"{channel}: byte" if schema.unscaled else f"{channel}: (byte - {mean:.6g}) / {std:.6g}"
         for channel, mean, std in zip(_channel_names(schema), schema.mean, schema.std, strict=True)

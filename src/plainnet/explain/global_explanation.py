@@ -23,16 +23,16 @@ class GlobalExplanation:
 
     rows: int
     wrong: int | None  # rows with a wrong label; None for a regression
-    importances: tuple[Importance, ...]  # of columns or image tiles, the most important first
+    importances: tuple[Importance, ...]  # of columns or picture tiles, the most important first
     mistakes: tuple[Mistake, ...]  # the most confident first
     numbers: Array | None  # of the rows, as ``--row`` counts them
-    gallery: Pixels | None  # the images of the mistakes; None for tables
+    gallery: Pixels | None  # the pictures of the mistakes; None for tables
     classes: tuple[ClassExamples, ...]  # the pictures of each class; empty for tables
-    weights: Pixels | None  # the weights of the first layer as images; None for tables
+    weights: Pixels | None  # the weights of the first layer as pictures; None for tables
     trained_on: Share | None  # the share of the rows that the model was trained on, where known
 
     def to_json(self) -> dict[str, Any]:
-        """Return the explanation as JSON values; of images only their number."""
+        """Return the explanation as JSON values; of pictures only their number."""
         return {
             "rows": self.rows,
             "wrong": self.wrong,

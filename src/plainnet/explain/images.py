@@ -1,4 +1,4 @@
-"""Images of the first layer's weights, and images as PNG."""
+"""The first layer's weights as pictures, and pictures as PNG."""
 
 import base64
 import io
@@ -37,7 +37,7 @@ def diverging(values: Array, largest: Array) -> Pixels:
 
 
 def png(pixels: Array) -> bytes:
-    """Encode an image as PNG."""
+    """Encode a picture as PNG."""
     from PIL import Image
 
     content = io.BytesIO()
@@ -47,17 +47,17 @@ def png(pixels: Array) -> bytes:
 
 
 def png_uri(pixels: Array) -> str:
-    """Encode an image as a data URI of a page."""
+    """Encode a picture as a data URI of a page."""
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
 
 
 def png_uris(images: Pixels | None) -> list[str]:
-    """Encode images as data URIs; none gives no URI."""
+    """Encode pictures as data URIs; none gives no URI."""
     return [] if images is None else [png_uri(image) for image in images]
 
 
 def contact_sheet(images: Array, columns: int = 8, gap: int = 2) -> Any:
-    """Lay images out in a grid, with white gaps."""
+    """Lay pictures out in a grid, with white gaps."""
     n, height, width, _ = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)

@@ -18,7 +18,7 @@ from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
 
 _NORMAL = 1.959964  # half the width of a 95 % interval, in standard errors
-_TILES = 4  # an image is cut into 4 x 4 tiles
+_TILES = 4  # a picture is cut into 4 x 4 tiles
 
 
 @final

@@ -19,7 +19,7 @@ from plainnet.nn.activations import Activation
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.gradcheck import kink_sides
-from plainnet.nn.layers import Dense, Dropout, Flatten, Layer
+from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
@@ -289,4 +289,4 @@ def _symbol(layer: Layer, n: int) -> str:
         return f"a{n}"
     if isinstance(layer, Flatten):
         return f"a{n} (flat)"
-    return f"{'a' if isinstance(layer, Dropout) else 'z'}{n} ({layer.name})"
+    return f"{'a' if isinstance(layer, DropoutLayer) else 'z'}{n} ({layer.name})"

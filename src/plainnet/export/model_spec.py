@@ -12,7 +12,7 @@ from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import LAYERS, Shape
 from plainnet.nn.parameters import Array
 
-_NO_EFFECT = ("Dropout", "Identity")  # layers that leave a prediction unchanged
+_NO_EFFECT = ("Dropout", "SpatialDropout", "Identity")  # layers that leave a prediction unchanged
 _OPTIONS = ("eps", "alpha", "size", "stride", "bins", "groups")  # that a prediction needs
 
 

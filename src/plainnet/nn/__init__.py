@@ -14,7 +14,13 @@ from plainnet.nn.activations import (
     Tanh,
     activation,
 )
-from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.convolution import (
+    AveragePool2D,
+    Conv2D,
+    GlobalAveragePool2D,
+    MaxPool2D,
+    SpatialDropout,
+)
 from plainnet.nn.convolutional_network import convnet
 from plainnet.nn.embeddings import PiecewiseLinear
 from plainnet.nn.ensemble import GroupedDense
@@ -66,6 +72,7 @@ __all__ = [
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "SpatialDropout",
     "Tanh",
     "activation",
     "convnet",

@@ -1,4 +1,4 @@
-"""Layers for pictures (NHWC): Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D."""
+"""Layers for pictures (NHWC): Conv2D, pooling, SpatialDropout."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
-from plainnet.nn.layers import LAYERS, Layer, Shape
+from plainnet.nn.layers import LAYERS, DropoutLayer, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
 
-BLOCK = (
-    2**17
-)  # numbers in a block of pictures, kernel rows side by side: half a MB, to stay in cache
+BLOCK = 2**17  # numbers in a block of pictures, kernel rows side by side: half a MB, for the cache
 SHORT = 32  # a kernel row of fewer numbers is short
 PADDINGS = ("same", "valid")
 
@@ -241,9 +239,9 @@ class MaxPool2D(_Pool):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max over i, j of X_ij."""
-        [(_, first), *rest] = shifted(X, self.size, self.stride, self.out_shape)
+        first, *rest = shifted(X, self.size, self.stride, self.out_shape)
         Y = first.copy()
-        for _, X_ij in rest:
+        for X_ij in rest:
             np.maximum(Y, X_ij, out=Y)
         self.X, self.Y = X, Y
         return Y
@@ -252,14 +250,14 @@ class MaxPool2D(_Pool):
         """dX = dY where X_ij is the first maximum, else 0."""
         dX = np.zeros_like(dY, shape=self.X.shape)
         pixels = shifted(dX, self.size, self.stride, self.out_shape)
-        for (_, dX_ij), first in zip(pixels, self.first_maxima(), strict=True):
+        for dX_ij, first in zip(pixels, self.first_maxima(), strict=True):
             dX_ij += dY * first
         return dX
 
     def first_maxima(self) -> Iterator[Array]:
         """Yield for each X_ij where it is the first maximum, after `forward`."""
         unfound = np.ones_like(self.Y, dtype=bool)
-        for _, X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
+        for X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
             first = (X_ij == self.Y) & unfound
             unfound ^= first
             yield first
@@ -272,16 +270,8 @@ class AveragePool2D(_Pool):
 
     Parameters
     ----------
-    size : int, default 2
-        The side of the squares.
-    stride : int, optional
-        The distance of neighboring squares; by default their side. Pixels on the right and below
-        that fill no square are left out.
-
-    Raises
-    ------
-    PlainnetError
-        If an option is out of range, or the picture is smaller than a square.
+    size, stride
+        See `MaxPool2D`.
 
     Examples
     --------
@@ -299,7 +289,7 @@ class AveragePool2D(_Pool):
     def forward(self, X: Array, train: bool) -> Array:
         """Y = mean over i, j of X_ij."""
         Y = np.zeros_like(X, shape=(len(X), *self.out_shape))
-        for _, X_ij in shifted(X, self.size, self.stride, self.out_shape):
+        for X_ij in shifted(X, self.size, self.stride, self.out_shape):
             Y += X_ij
         Y /= self.size**2
         return Y
@@ -308,7 +298,7 @@ class AveragePool2D(_Pool):
         """dX = sum over i, j of dY / size^2, shifted back by (i, j)."""
         dX = np.zeros_like(dY, shape=(len(dY), *self.in_shape))
         share = dY / self.size**2
-        for _, dX_ij in shifted(dX, self.size, self.stride, self.out_shape):
+        for dX_ij in shifted(dX, self.size, self.stride, self.out_shape):
             dX_ij += share
         return dX
 
@@ -347,14 +337,46 @@ class GlobalAveragePool2D(Layer):
         return dX
 
 
-def shifted(
-    X: Array, size: int, stride: int, out_shape: Shape
-) -> Iterator[tuple[tuple[int, int], Array]]:
-    """Yield (i, j) and X_ij, a view of pixel (i, j) of every square."""
+@register(LAYERS)
+@final
+class SpatialDropout(DropoutLayer):
+    """While training, set each channel of a picture to zero with probability ``rate``.
+
+    The rest is scaled up as by `Dropout`. Neighboring pixels are alike, so a single one that is
+    missing is easily guessed; a whole channel is not (Tompson et al., 2015).
+
+    Parameters
+    ----------
+    rate : float, default 0.5
+        In [0, 1).
+
+    Raises
+    ------
+    PlainnetError
+        If rate is out of range.
+
+    Examples
+    --------
+    >>> from plainnet.nn import Sequential
+    >>> net = Sequential([SpatialDropout(0.5)], n_in=(1, 2, 4))
+    >>> net.forward(np.ones((1, 1, 2, 4)), train=True)
+    array([[[[2., 2., 0., 0.],
+             [2., 2., 0., 0.]]]], dtype=float32)
+    """
+
+    def build(self, in_shape: Shape) -> Shape:
+        """Return the shape unchanged; the input must be a picture, each channel has one mask."""
+        require_picture(self, in_shape)
+        self.mask_shape = (1, 1, in_shape[2])
+        return in_shape
+
+
+def shifted(X: Array, size: int, stride: int, out_shape: Shape) -> Iterator[Array]:
+    """Yield X_ij, a view of pixel (i, j) of every square, row by row."""
     down, across = ((n - 1) * stride + 1 for n in out_shape[:2])
     for i in range(size):
         for j in range(size):
-            yield (i, j), X[:, i : i + down : stride, j : j + across : stride]
+            yield X[:, i : i + down : stride, j : j + across : stride]
 
 
 def require_picture(layer: Layer, in_shape: Shape) -> None:

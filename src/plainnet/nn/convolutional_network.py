@@ -40,18 +40,12 @@ def convnet(
         The output channels of each convolution.
     kernel : int, default 3
         The side of all kernels.
-    n_out : int, default 1
-        The number of outputs (logits).
     activation : str, default "relu"
         The activation of all blocks.
-    init : str, default "he_normal"
-        The initializer of the weights.
     dropout : float, default 0.3
         The rate before the dense layer.
-    seed : int or numpy.random.Generator, default 0
-        Draws the initial weights.
-    dtype : float32 (default) or float64
-        The dtype of all parameters.
+    n_out, init, seed, dtype
+        See `mlp`.
 
     Returns
     -------

@@ -284,9 +284,36 @@ class Dense(Layer):
         return dZ.dot(self.W) if need_dX else None
 
 
+class DropoutLayer(Layer):
+    """Multiply by a random mask while training; ``build`` sets the shape of a sample's mask."""
+
+    options = ("rate",)
+    formula = "Y = X M / (1 - rate), M = 1 with probability 1 - rate"
+    gradient_formulas = ("dX = dY M / (1 - rate)",)
+    mask_shape: Shape
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = check_range(type(self).__name__, "rate", rate, "[0, 1)")
+
+    @final
+    def forward(self, X: Array, train: bool) -> Array:
+        """Y = X M / (1 - rate), M = 1 with probability 1 - rate."""
+        self.mask: Array | None = None
+        if not train or self.rate == 0:
+            return X
+        draws = np.asarray(self.rng.random((len(X), *self.mask_shape), dtype=self.dtype), like=X)
+        self.mask = mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), dtype=X.dtype)
+        return X * mask
+
+    @final
+    def backward(self, dY: Array, need_dX: bool) -> Array | None:
+        """dX = dY M / (1 - rate)."""
+        return dY if self.mask is None else dY * self.mask
+
+
 @register(LAYERS)
 @final
-class Dropout(Layer):
+class Dropout(DropoutLayer):
     """While training, set each number to zero with probability ``rate`` and scale up the rest.
 
     Inverted dropout (Srivastava et al., 2014): dividing by 1 - rate keeps the expectation, so
@@ -312,30 +339,10 @@ class Dropout(Layer):
     array([[1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
-    options = ("rate",)
-    formula = "Y = X M / (1 - rate), M = 1 with probability 1 - rate"
-    gradient_formulas = ("dX = dY M / (1 - rate)",)
-
-    def __init__(self, rate: float = 0.5) -> None:
-        self.rate = check_range("Dropout", "rate", rate, "[0, 1)")
-
     def build(self, in_shape: Shape) -> Shape:
-        """Return the shape unchanged."""
+        """Return the shape unchanged; each number has a mask of its own."""
+        self.mask_shape = in_shape
         return in_shape
-
-    def forward(self, X: Array, train: bool) -> Array:
-        """Y = X M / (1 - rate), M = 1 with probability 1 - rate."""
-        self.mask: Array | None = None
-        if not train or self.rate == 0:
-            return X
-        draws = np.asarray(self.rng.random(X.shape, dtype=self.dtype), like=X)
-        mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), dtype=X.dtype)
-        self.mask = mask
-        return X * mask
-
-    def backward(self, dY: Array, need_dX: bool) -> Array | None:
-        """dX = dY M / (1 - rate)."""
-        return dY if self.mask is None else dY * self.mask
 
 
 @register(LAYERS)

@@ -32,6 +32,7 @@ from plainnet.nn.validation import as_array, positive_int
 
 Transform = Callable[[Array], Array]
 CACHED = 2**16  # numbers of an array that fits in the processor's cache
+LARGEST = 2**24  # numbers of an array in a prediction: 64 MB, unless a row alone is larger
 
 
 class LayerSummary(NamedTuple):
@@ -131,7 +132,7 @@ class Sequential:
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        self.batch_rows = max(512, CACHED // widest)
+        self.batch_rows = max(1, min(512, LARGEST // widest), CACHED // widest)
 
     def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
@@ -318,7 +319,8 @@ class Sequential:
         X : array of shape (m, *in_shape)
             The rows; with ``transform``, its input.
         batch_size : int, optional
-            By default as many rows as keep every array in the processor's cache, at least 512.
+            By default as many rows as keep every array in the processor's cache, or 512 where that
+            is more; fewer where an array would exceed 64 MB.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 

@@ -1,6 +1,7 @@
 """Exports of what the page shows: the Python that trains it, the model as Python, a model file."""
 
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pprint import pformat
@@ -8,10 +9,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
 from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
+
+_PARSER = threading.Lock()  # ast.parse of Python 3.11 fails in two threads at once
 
 
 def training_script(session: Session) -> bytes:
@@ -45,7 +48,7 @@ def training_script(session: Session) -> bytes:
     return text.encode()
 
 
-def _differences(before: TrainConfig, now: TrainConfig) -> list[tuple[str, str]]:
+def _differences(before: Config, now: Config) -> list[tuple[str, str]]:
     """Return the options that differ, as Python."""
     names = ("network", "test_fraction", *OFFERED)
     pairs = ((name, getattr(before, name), getattr(now, name)) for name in names)
@@ -65,7 +68,8 @@ def _arguments(settings: Settings) -> str:
 
 def model_python(session: Session) -> bytes:
     """Write the shown model as one Python file that needs only NumPy."""
-    return to_python(session.phase.model).encode()
+    with _PARSER:
+        return to_python(session.phase.model).encode()
 
 
 def model_file(session: Session) -> bytes:

@@ -51,7 +51,7 @@ class Phase:
         self.net, self.loss, self.initial_theta = net, loss, net.params.theta.copy()
         X, y = data.train
         y = loss.encode(y, net.n_out, net.dtype)
-        self.batches = Batches(X, y, None, config.batch_size, None, net.dtype)
+        self.batches = Batches(X, y, None, config.rows_in_batch, None, net.dtype)
         self.train_step = TrainStep(net, loss, make_optimizer(config, len(X)), config.l2, None)
         self.rng = np.random.default_rng(config.seed)
         self.progress, self._order = EpochProgress(), self.rng.bit_generator.state

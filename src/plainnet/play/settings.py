@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, final
 
-from plainnet.config import OPTIONS, TrainConfig
+from plainnet.config import OPTIONS, ResolvedConfig, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import checked, option
 from plainnet.storage.json_reader import shortened
@@ -33,7 +33,7 @@ START = TrainConfig(
     schedule="constant",
     validation_fraction=0.25,
     test_fraction=0.0,
-)
+).resolved(images=False)
 
 
 @final
@@ -49,7 +49,7 @@ class Settings:
     drawn: tuple[tuple[float, float, int], ...] = ()  # x1, x2 and class of each point
     table: str = ""  # the fingerprint of an own table
     target: str = ""  # its column to predict; the last by default
-    config: TrainConfig = field(default=START)
+    config: ResolvedConfig = field(default=START)
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -60,7 +60,7 @@ def global_explanation_page(explanation: GlobalExplanation, title: str, subtitle
 
 
 def _pictures(explanation: Explanation) -> list[tuple[str, str]]:
-    """Return the image of an example and its maps, each with a caption."""
+    """Return the picture of an example and its maps, each with a caption."""
     image, maps = explanation.image, explanation.maps
     if image is None or maps is None:
         return []

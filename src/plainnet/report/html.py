@@ -57,7 +57,7 @@ def page(
     """Render a page that extends ``base.html``.
 
     Everything in the context is escaped. The page's content security policy allows one style sheet
-    and one script, by digest, and embedded images: no other script, no inline style, no request.
+    and one script, by digest, and embedded pictures: no other script, no inline style, no request.
     """
     from markupsafe import Markup
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from plainnet.build import check, resolved
-from plainnet.config import TrainConfig
+from plainnet.build import check
+from plainnet.config import Config, ResolvedConfig
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines
@@ -81,7 +81,7 @@ class Trial:
     """One configuration and its scores."""
 
     number: int  # from 1
-    config: TrainConfig
+    config: Config
     rungs: tuple[Rung, ...] = ()
     failure: str | None = None  # why training failed
 
@@ -117,7 +117,7 @@ class SearchProgress(NamedTuple):
 class Search:
     """The result of a search."""
 
-    config: TrainConfig  # the options that were not searched
+    config: ResolvedConfig  # the options that were not searched
     space: Space
     method: Method
     k: int  # number of folds
@@ -158,7 +158,7 @@ def halving_rounds(n: int, epochs: int) -> list[tuple[int, int]]:
 
 
 def check_search(
-    config: TrainConfig,
+    config: Config,
     trials: int,
     method: Method,
     given: Collection[str] = (),
@@ -189,7 +189,7 @@ def check_search(
 
 def search(
     data: Folds,
-    config: TrainConfig,
+    config: Config,
     *,
     trials: int = 20,
     method: Method = "random",
@@ -210,7 +210,7 @@ def search(
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
     if config.network == "tabular":
         raise PlainnetError("a search tries options of one network: take network mlp, or train")
-    config = resolved(config, images=data.data.train.X.ndim == 4)
+    config = config.resolved(images=data.data.train.X.ndim == 4)
     space = space_of(config, len(data.fold(0).train.y), given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("there is nothing to search: every option is given; leave some out")
@@ -274,7 +274,7 @@ class _SearchRun:
             trial = self._scored(Trial(number, proposed), config.epochs)
             tpe.tell(None if trial.failure else trial.rungs[-1].scores.mean_loss)
 
-    def _drawn(self, number: int) -> TrainConfig:
+    def _drawn(self, number: int) -> Config:
         """Draw the options of a trial, which depend only on the seed and its number."""
         config = self.result.config
         rng = np.random.default_rng(_seed(config, 4, number))
@@ -326,7 +326,7 @@ def _on_fold(
     return scores
 
 
-def _seed(config: TrainConfig, *use: int) -> int:
+def _seed(config: Config, *use: int) -> int:
     """Return a seed for one use, independent of the others."""
     return int(np.random.SeedSequence(config.seed, spawn_key=use).generate_state(1)[0])
 
@@ -336,7 +336,7 @@ def _scores(folds: Collection[RowScores]) -> Scores:
     return Scores(tuple(fold.loss for fold in folds), tuple(fold.metrics[name] for fold in folds))
 
 
-def baseline_scores(data: Folds, config: TrainConfig) -> tuple[BaselineScore, ...]:
+def baseline_scores(data: Folds, config: Config) -> tuple[BaselineScore, ...]:
     """Score the baselines on the same folds."""
     rows: dict[str, list[tuple[str, RowScores]]] = {}  # description and scores on each fold
     for i in range(data.k):

@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 
 _OF_CONVNETS = ("channels", "kernel", "augment")
 SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size", *_OF_CONVNETS)
@@ -47,13 +47,13 @@ class Categorical(NamedTuple):
 Space = Mapping[str, LogUniform | Categorical]
 
 
-def searched(config: TrainConfig) -> list[str]:
+def searched(config: Config) -> list[str]:
     """Return the options that a search may choose for a network."""
     convnet = config.network == "convnet"
     return [name for name in SEARCHED if convnet or name not in _OF_CONVNETS]
 
 
-def space_of(config: TrainConfig, m: int, given: Collection[str] = ()) -> Space:
+def space_of(config: Config, m: int, given: Collection[str] = ()) -> Space:
     """Return the distributions of the options that were not given, for m training rows.
 
     All hidden layers have the same width, which Bengio (2012) found as good as other shapes. Each
@@ -90,7 +90,7 @@ def draw(space: Space, rng: np.random.Generator) -> dict[str, float]:
     return {name: distribution.draw(rng) for name, distribution in space.items()}
 
 
-def apply(config: TrainConfig, values: Mapping[str, float]) -> TrainConfig:
+def apply(config: Config, values: Mapping[str, float]) -> Config:
     """Return the options with drawn values, rounded to two digits to keep commands short."""
     chosen = dict(values)
     if "layers" in chosen:

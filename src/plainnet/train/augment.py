@@ -18,9 +18,9 @@ LIGHT = 0.2  # largest change of brightness and contrast
 
 
 def shift(X: Array, rng: np.random.Generator) -> Array:
-    """Move each picture by up to a tenth of its side; border pixels are repeated."""
+    """Move each picture by up to a tenth of its side, rounded; border pixels are repeated."""
     m, height, width = X.shape[:3]
-    down, right = (np.trunc(rng.uniform(-1, 1, m) * (SHIFT * n + 1)) for n in (height, width))
+    down, right = (np.trunc(rng.uniform(-1, 1, m) * (round(SHIFT * n) + 1)) for n in X.shape[1:3])
     rows, columns = np.arange(height) - down[:, None], np.arange(width) - right[:, None]
     return _pixels(X, rows[:, :, None], columns[:, None])
 

@@ -401,4 +401,4 @@ def test_strict_for_tables_raises(cli: Cli, trained: Path, survey: Path) -> None
     for command in ("predict", "evaluate"):
         outcome = cli(command, trained, survey, "--strict")
         assert outcome.code == 2
-        assert "--strict applies only to image models" in outcome.err
+        assert "--strict applies only to models of pictures" in outcome.err

@@ -12,7 +12,6 @@ from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plainnet.build import resolved
 from plainnet.cli.commands.report import training_command
 from plainnet.cli.options import Options, command_arguments
 from plainnet.config import TrainConfig
@@ -76,7 +75,7 @@ def test_hidden_layers_are_written_where_the_network_follows_from_them(
     arguments = command_arguments(config, str(data))
     assert ("--hidden" in arguments) == (hidden is not None)
     again = understood(arguments, data)
-    assert resolved(again, images=pictures) == resolved(config, images=pictures)
+    assert again.resolved(images=pictures) == config.resolved(images=pictures)
 
 
 def test_every_option_can_be_written() -> None:
@@ -177,7 +176,7 @@ def test_train_and_evaluate_write_the_same_report(cli: Cli, survey: Path) -> Non
         (["report", "trained.safetensors", "none.csv"],
          "Error: File 'none.csv' does not exist; check the path.\n"),
         (["report", "trained.safetensors", "--strict"],
-         "Error: --strict applies only to image models, and this is a model of tables: "
+         "Error: --strict applies only to models of pictures, and this is a model of tables: "
          "leave it out\n"),
     ],
 )  # fmt: skip

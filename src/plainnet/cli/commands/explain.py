@@ -46,7 +46,7 @@ from plainnet.storage.atomic import make_folder, write_bytes
 
 _WIDTH = 78  # characters of a paragraph, which fit 80 columns
 _LISTED = 20  # columns whose importance is shown
-_SIDE = 128  # pixels to which small images are enlarged
+_SIDE = 128  # pixels to which small pictures are enlarged
 
 
 def explain(

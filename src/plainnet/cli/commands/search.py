@@ -32,7 +32,7 @@ from plainnet.cli.console import (
 from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.paths import require_output
 from plainnet.cli.progress import SearchDisplay, reading
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.data.splits import Folds
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
@@ -281,7 +281,7 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Ta
     return Table(title, head, rows, right=range(len(head)))
 
 
-def _option(name: str, config: TrainConfig) -> str:
+def _option(name: str, config: Config) -> str:
     if name == "hidden":
         assert config.hidden
         return f"{len(config.hidden)} x {config.hidden[0]}"

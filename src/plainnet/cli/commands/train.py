@@ -30,7 +30,7 @@ from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import checkpoint_folder, model_path, relative_path
 from plainnet.cli.progress import TrainingDisplay, duration, reading
 from plainnet.cli.train_job import Job
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.evaluation import stored_evaluation
@@ -210,7 +210,7 @@ def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
     show_findings(console, [finding for finding in findings if finding.name not in known])
 
 
-def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: int) -> None:
+def _repeat(console: Console, path: Path, first: Run, config: Config, k: int) -> None:
     console.print()
     try:
         with console.status("repeating") if console.is_terminal else nullcontext():
@@ -226,11 +226,11 @@ def _repeat(console: Console, path: Path, first: Run, config: TrainConfig, k: in
         print_line(console, f"Interrupted: {len(repeats.seeds)} of {k} trainings ended.")
 
 
-def show_start(console: Console, net: Sequential, config: TrainConfig, data: "Dataset") -> None:
+def show_start(console: Console, net: Sequential, config: Config, data: "Dataset") -> None:
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    config = settled(config, data)
+    config = settled(config, data.train.X, data.target.task)
     text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
     print_line(console, f"Training: {text}")
 

@@ -95,9 +95,8 @@ def check_left_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for constant columns and for equal columns."""
     X, names = np.asarray(snapshot.X), snapshot.feature_names
-    X = X.reshape(len(X), -1)
-    n = X.shape[1]
-    if n > MOST_COLUMNS:
+    n = X[0].size
+    if n > MOST_COLUMNS or snapshot.images:
         return
     same = X.min(axis=0) == X.max(axis=0)
     constant, varying = np.flatnonzero(same), np.flatnonzero(~same)
@@ -187,14 +186,18 @@ def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for too few rows for the number of parameters."""
     rows, parameters = len(snapshot.X), snapshot.net.params.grad.size
     if parameters > _PARAMETERS * rows:
-        noun, size = ("pictures", ", a lower --size") if snapshot.images else ("rows", "")
+        noun, fewer = "rows", "fewer --hidden units, or --dropout 0.2"
+        if snapshot.images:
+            noun, fewer = "pictures", "fewer --hidden units, a lower --size, or --dropout 0.2"
+        if snapshot.channels:
+            fewer = f"{snapshot.more_variety}more pictures, or {snapshot.smaller}"
         yield Finding(
             "few rows",
             "note",
             f"There are few {noun} for so many parameters.",
             f"{parameters:,} parameters, {rows:,} training {noun}: {parameters / rows:,.0f} each",
             f"Such a network can memorize its {noun}; only held-out {noun} show what it learned.",
-            f"fewer --hidden units{size}, or --dropout 0.2",
+            fewer,
         )
 
 

@@ -32,6 +32,33 @@ def check_trained_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     yield from _check_network(snapshot.net, snapshot.statistics, learned)
 
 
+def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Look for kernels of one pixel, and for convolutions of a picture of one pixel."""
+    layers = [layer for layer in snapshot.net.layers if isinstance(layer, Conv2D)]
+    kernels = [layer.kernel for layer in layers]
+    if layers and max(kernels) == 1:
+        yield Finding(
+            "kernels of one pixel",
+            "warning",
+            "Each convolution looks at single pixels, so it sees no edges or shapes.",
+            f"all {len(layers)} kernels are 1 x 1",
+            "A kernel has to cover neighboring pixels to compare them.",
+            "--kernel 3",
+        )
+    blind = [x for x in layers if x.kernel > 1 and x.in_shape[:2] == (1, 1)]
+    if blind:
+        height, width, _ = snapshot.net.in_shape
+        yield Finding(
+            "small pictures",
+            "warning",
+            f"The pictures are too small for {len(layers)} blocks, each of which halves them.",
+            f"pictures of {height} x {width} pixels; {' and '.join(x.name for x in blind)} "
+            f"get{'s' * (len(blind) == 1)} a single pixel",
+            "Of a kernel on a single pixel all weights but the one in the middle are useless.",
+            f"--size {4 * 2 ** len(layers)}",
+        )
+
+
 def check_initial_lr(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Compare the learning rate of gradient descent with the largest stable one."""
     lr = snapshot.lr
@@ -135,6 +162,7 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
         f"root mean square of dZ: {dZ:.2g} at {first}, {last_dZ:.2g} at {last}, "
         f"a ratio of {ratio:.2g}"
     )
+    filters = any(layer.unit == "filter" for layer in statistics.layers)
     if ratio < VANISHED:
         yield Finding(
             "vanishing gradients",
@@ -143,7 +171,8 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
             evidence,
             "Every layer shrinks it: sigmoid or tanh in a deep network, or too small initial "
             "weights. The first layers hardly learn.",
-            "--activation relu --init he_normal, fewer layers, or --batch-norm",
+            "--activation relu --init he_normal, "
+            + ("or fewer --channels" if filters else "fewer layers, or --batch-norm"),
         )
     else:
         yield Finding(

@@ -24,6 +24,7 @@ _TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
 UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _STRONG_L2 = 0.1
+_STRONG_DROPOUT = 0.8
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -74,6 +75,8 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
     if snapshot.l2 >= _STRONG_L2:
         cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
         yield cause, f"--l2 {snapshot.l2 / 1000:g}"
+    if snapshot.dropout >= _STRONG_DROPOUT:
+        yield f"Dropout of {snapshot.dropout:g} hides nearly everything.", "--dropout 0.2"
     for layer in snapshot.statistics.layers:
         if layer.saturated >= SATURATED:
             yield (
@@ -110,7 +113,8 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
         elif snapshot.lr_too_high:
             when = f"too large an update killed them{_at_lr(snapshot)}"
         yield (
-            f"All {layer.units} units of {layer.name} are dead (zero for every row); {when}.",
+            f"All {layer.units} {layer.unit}s of {layer.name} are dead (zero for every "
+            f"{'row' if layer.unit == 'unit' else 'picture'}); {when}.",
             f"{_lower_lr(snapshot)}--init he_normal, or --activation leaky_relu",
         )
 
@@ -149,7 +153,8 @@ def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, str]:
         evidence = f"The inputs predict the target (the nearest other rows are right {right})"
     if evidence:
         cause = f"{evidence}: the training was too short, or the network is too small."
-        return cause, "--epochs 500 --hidden 32"
+        epochs = 60 if snapshot.channels else 500
+        return cause, f"--epochs {epochs} {snapshot.larger}"
     return (
         "The inputs do not predict the target: the labels may be shuffled, or belong to other rows "
         f"(even the nearest other rows are right only {right}).",
@@ -216,7 +221,7 @@ def _no_signal(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "held-out rows differ in kind.",
         "compare a few rows of the file with their source"
         if unrelated
-        else "--hidden 4 --l2 0.01, or more rows",
+        else f"{snapshot.smaller} --l2 0.01, or more {'pictures' if snapshot.images else 'rows'}",
     )
 
 
@@ -249,7 +254,7 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     if snapshot.task == "numbers":
         verb, share_of = "explain", "of the variance"
     cause = "It is too small for the data, or was trained too short."
-    advice = "--hidden 32 32, or more --epochs"
+    advice = f"{snapshot.larger}, or more --epochs"
     if snapshot.l2 >= 0.01 or snapshot.dropout >= 0.5:
         cause = f"It is regularized too much: L2 {snapshot.l2:g}, dropout {snapshot.dropout:g}."
         advice = "--l2 0 --dropout 0"

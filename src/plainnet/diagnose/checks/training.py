@@ -161,7 +161,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for a rising validation cost, or for a gap between training and held-out rows."""
     history, held_out = snapshot.history, snapshot.held_out_result
     level: Level = "warning"
-    advice = "--validation-fraction 0.2 --patience 10"
+    advice = snapshot.more_variety or "--validation-fraction 0.2 --patience 10, "
     if history is not None and len(history.val_loss) >= _EPOCHS:
         width = max(1, len(history.val_loss) // 20)
         val = np.convolve(history.val_loss, np.ones(width) / width, mode="valid")
@@ -176,7 +176,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"while the training cost fell to {history.loss[-1]:.4f}"
         )
         cause = f"From epoch {epoch + 1} on the network memorized its training rows"
-        advice += f", or --epochs {epoch}, or --l2 0.01"
+        advice += f"or --epochs {epoch}, or --l2 0.01"
         if history.best_epoch is not None:
             cause += f"; the weights of epoch {history.best_epoch} were restored"
             level, advice = "note", f"--epochs {epoch}"
@@ -190,7 +190,8 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         evidence = f"{percent(right)} right on the training rows, {percent(held_out.score)} on "
         evidence += f"{held_out.rows} held-out rows"
         cause = "The network memorized its training rows"
-        advice += ", --dropout 0.2, --l2 0.01 or fewer units"
+        rate = 0.5 if snapshot.channels else 0.2
+        advice += f"--dropout {rate}, --l2 0.01 or {snapshot.smaller}"
     else:
         return
     yield Finding(

@@ -1,6 +1,6 @@
 """Baselines: simple predictions, learned from the training rows and stored with the model.
 
-From the simplest: always the same prediction, the best rule of one column, for images logistic
+From the simplest: always the same prediction, the best rule of one column, for pictures logistic
 regression on color statistics, and logistic or linear regression.
 """
 
@@ -38,7 +38,7 @@ _PREFIX = "baseline."  # of their arrays in a model file
 class Baseline(ABC):
     """A fitted baseline."""
 
-    name: str  # in a model file: constant, column, colors or regression
+    name: str  # constant, column, colors, regression or boosting
 
     @abstractmethod
     def predict(self, X: Array) -> Array:
@@ -48,13 +48,17 @@ class Baseline(ABC):
     def describe(self, target: "Target") -> tuple[str, str]:
         """Return a short name, and a phrase for use within a sentence."""
 
+
+class StoredBaseline(Baseline):
+    """A baseline that a model file holds."""
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return all but the weights of a regression as JSON values."""
 
 
 @final
-class ConstantBaseline(Baseline):
+class ConstantBaseline(StoredBaseline):
     """Always the same prediction: the mean of the training targets."""
 
     name = "constant"
@@ -81,7 +85,7 @@ class ConstantBaseline(Baseline):
 
 
 @final
-class OneRuleBaseline(Baseline):
+class OneRuleBaseline(StoredBaseline):
     """The rule of the best column or color statistic; for several labels, one for each."""
 
     name = "column"
@@ -113,7 +117,7 @@ class OneRuleBaseline(Baseline):
 
 
 @final
-class RegressionBaseline(Baseline):
+class RegressionBaseline(StoredBaseline):
     """Logistic or linear regression, of the features of a network or of color statistics."""
 
     def __init__(self, net: Sequential, task: str, transform: Transform | None) -> None:
@@ -129,7 +133,9 @@ class RegressionBaseline(Baseline):
     def describe(self, target: "Target") -> tuple[str, str]:
         """Name the regression and its inputs."""
         if self.name == "colors":
-            return "7 numbers of color", "seven numbers of color with logistic regression"
+            n = self.net.in_shape[0]
+            of, word = ("color", "seven") if n > 2 else ("brightness", "two")
+            return f"{n} numbers of {of}", f"{word} numbers of {of} with logistic regression"
         name = "linear regression" if self.task == "regression" else "logistic regression"
         return name, name
 
@@ -138,11 +144,11 @@ class RegressionBaseline(Baseline):
         return {"kind": self.name}
 
 
-def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list[Baseline]:
+def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list[StoredBaseline]:
     """Fit all baselines of a task to the training rows, or to a sample drawn with a fixed seed."""
     (X, y), task, n_out = train, target.task, target.n_out
     images = _image_schema(schema)
-    baselines: list[Baseline] = [ConstantBaseline(mean_target(task, y, n_out))]
+    baselines: list[StoredBaseline] = [ConstantBaseline(mean_target(task, y, n_out))]
     if len(X) > MOST_ROWS:
         some = np.random.default_rng(0).choice(len(X), MOST_ROWS, replace=False, shuffle=False)
         X, y = X[np.sort(some)], y[np.sort(some)]
@@ -151,7 +157,7 @@ def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list
         if task != "regression":
             spans = feature_spans(schema)
             if images is not None:
-                names = enumerate(COLOR_NAMES)
+                names = enumerate(COLOR_NAMES[images.channels])
                 spans = tuple(FeatureSpan(name, "number", i, i + 1) for i, name in names)
             n_classes = n_out if task == "multiclass" else 2
             labels = y.T if task == "multilabel" else [y]
@@ -183,13 +189,13 @@ def _fit_unscaled(task: str, X: Array, y: Array, n_out: int) -> Sequential:
     scaled = ImageSchema.fit(X)
     net = fit_regression(task, X, y, n_out, scaled.transform)
     W, b = net.params.views["dense1.W"], net.params.views["dense1.b"]
-    mean, std = (np.tile(some, W.shape[1] // 3) for some in (scaled.mean, scaled.std))
+    mean, std = (np.tile(some, W.shape[1] // len(some)) for some in (scaled.mean, scaled.std))
     W /= std
     b -= W @ mean
     return net
 
 
-def store_baselines(baselines: Sequence[Baseline], model: Model) -> None:
+def store_baselines(baselines: Sequence[StoredBaseline], model: Model) -> None:
     """Store fitted baselines in the record and the extra arrays of a model."""
     model.record["baselines"] = [one.to_json() for one in baselines]
     extras = {name: a for name, a in model.extras.items() if not name.startswith(_PREFIX)}
@@ -200,7 +206,7 @@ def store_baselines(baselines: Sequence[Baseline], model: Model) -> None:
     model.extras = extras
 
 
-def stored_baselines(model: Model) -> list[Baseline]:
+def stored_baselines(model: Model) -> list[StoredBaseline]:
     """Return the baselines that a model was stored with."""
     if "baselines" not in model.record:
         return []
@@ -211,17 +217,18 @@ def stored_baselines(model: Model) -> list[Baseline]:
     return baselines
 
 
-def _read(fields: JsonReader, model: Model) -> Baseline:
+def _read(fields: JsonReader, model: Model) -> StoredBaseline:
     """Read a baseline and check that it fits the model."""
     task, n_out, images = model.target.task, model.target.n_out, _image_schema(model.schema)
     kind = fields.text("kind", ("constant", "column", "colors", "regression"))
+    n_colors = len(COLOR_NAMES[images.channels]) if images else 0
     if kind == "constant":
         mean = fields.numbers("mean")
         if len(mean) == n_out:
             return ConstantBaseline(np.array(mean))
     elif kind == "column" and task != "regression":
         n_classes = n_out if task == "multiclass" else 2
-        width = len(COLOR_NAMES) if images else model.schema.n_features
+        width = n_colors or model.schema.n_features
         rules = [Rule.from_json(one, width, n_classes) for one in fields.objects("rules", "rule")]
         if len(rules) == (n_out if task == "multilabel" else 1):
             return OneRuleBaseline(rules, task, images is not None)
@@ -229,7 +236,7 @@ def _read(fields: JsonReader, model: Model) -> Baseline:
         net = _read_net(model, kind, model.schema.n_features)
         return RegressionBaseline(net, task, None if images is None else images.transform)
     elif kind == "colors" and images is not None:
-        return RegressionBaseline(_read_net(model, kind, len(COLOR_NAMES)), task, color_statistics)
+        return RegressionBaseline(_read_net(model, kind, n_colors), task, color_statistics)
     raise damaged(f"{fields.where} does not fit the model")
 
 

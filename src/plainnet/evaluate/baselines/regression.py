@@ -22,8 +22,8 @@ _STEPS = 400
 _FEWEST_STEPS = 30
 _WORK = 6 * 10**9  # multiplications
 _PAIRS = 10  # of steps and differences of gradients, from which L-BFGS estimates the curvature
-_CELLS = 10**8  # of transformed images, up to which they stay in memory
-_BLOCK = 4096  # images that are transformed at a time
+_CELLS = 10**8  # of transformed pictures, up to which they stay in memory
+_BLOCK = 4096  # pictures that are transformed at a time
 _RANK_TOLERANCE = 1e-10
 
 

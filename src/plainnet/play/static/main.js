@@ -270,7 +270,7 @@ function chooseCell(cell) {
 function keepCurve() {
   hint("keep");
   const { settings } = page.state;
-  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size ?? "all"}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
+  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
   const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
   curves.list(page.kept, remove);
 }

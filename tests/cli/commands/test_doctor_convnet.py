@@ -1,0 +1,65 @@
+"""The doctor on convolutional networks: it names the fault, and a command that works."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plainnet.config import TrainConfig
+from plainnet.data.synthetic import pandas_and_bears
+from plainnet.diagnose.watch import DoctorWatch
+from plainnet.training import train
+
+# name: (options, findings of which one is required, its advice begins with)
+FAULTY = {
+    "lr 1": ({"lr": 1.0}, "learning rate too high", "--lr 0.0"),
+    "lr 1e-6": ({"lr": 1e-6}, "base rate|learning rate too low", "--lr "),
+    "kernel": ({"kernel": 1}, "kernels of one pixel", "--kernel 3"),
+    "small": ({"size": 2}, "small pictures", "--size 16"),
+    "no augmentation": ({"augment": ()}, "few rows", "--augment shift turn"),
+    "too strong": ({"dropout": 0.97}, "base rate", "--dropout 0.2"),
+    "too narrow": ({"channels": (1, 1), "epochs": 3}, "underfitting|base rate", ".*--channels 16"),
+    "zeros": ({"init": "zeros"}, "base rate", "--init he_normal"),
+}
+VALUE = r"(?: (?:[\d.]+|shift|turn|relu|leaky_relu|he_normal|xavier_normal))"
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    """Drawings that nearest neighbors tell apart: pandas are darker."""
+    folder = tmp_path_factory.mktemp("drawings")
+    X, y, classes = pandas_and_bears(80, size=12)
+    X = (X // np.where(y, 2, 1)[:, None, None, None]).astype(np.uint8)
+    for i, (pixels, k) in enumerate(zip(X, y, strict=True)):
+        (folder / classes[k]).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / classes[k] / f"{i}.png")
+    return folder
+
+
+def diagnosed(folder, options):
+    """Train as `plainnet doctor` does and return the findings."""
+    config = TrainConfig(**({"size": 12, "epochs": 10, "channels": (8, 16)} | options))
+    watch = DoctorWatch(config)
+    run = train(folder, config, ready=watch.ready, watch=watch.watch, evaluate=False)
+    return watch.findings(run.history)
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_fault_is_found_with_advice_that_works(name, drawings, cli):
+    options, expected, advice = FAULTY[name]
+    findings = diagnosed(drawings, options)
+    assert any(
+        re.fullmatch(expected, one.name) and re.match(advice, one.advice) for one in findings
+    ), findings
+    for command in {c for one in findings for c in re.split(r"(?:,| or) (?=--)", one.advice)}:
+        assert not re.search("--(hidden|batch-norm|layer-norm|patience)", command)
+        if given := dict(re.findall(rf"(--[\w-]+)({VALUE}+)", command)):
+            given = {"--size": " 8", "--epochs": " 1", "--channels": " 4", **given}
+            outcome = cli("train", drawings, *(f"{k}{v}" for k, v in given.items()))
+            assert outcome.code == 0, outcome.err
+
+
+def test_a_good_training_has_no_warnings(drawings):
+    findings = diagnosed(drawings, {"epochs": 30})
+    assert [one for one in findings if one.level != "note"] == []
