@@ -408,11 +408,21 @@ The time and the peak memory of a whole `plainnet train`, from the file to the e
 model, and of the same job with pandas and scikit-learn: one epoch of a network of 16 hidden units
 in batches of 256, a fifth of the rows held out. A tenth of the columns are text, and a tenth miss
 some cells. plainnet also fits baselines, looks for copies and tests its difference from the best
-baseline. `make growth` measures this table: the fastest of three runs.
+baseline. It runs as after `pip install 'plainnet[app]'`: where scikit-learn is installed, plainnet
+also fits gradient boosting as a baseline, which takes some 4 s more of processor time at a million
+rows, and 90 MiB. `make growth` measures this table: the fastest of three runs.
 
 <!-- growth: written by make growth -->
 {growth}
 <!-- end of growth -->
+
+At a million rows, the processor time of plainnet goes into reading the file (27 %; Arrow's parser
+alone 18 %), columns and their encoding (18 %), evaluation with baselines and copies (17 %),
+training (15 %), the checks of the doctor (9 %) and imports (6 %, nearly half of it pandas, which
+Arrow loads). What remains is about one pass each over text or features: 18 million numbers to
+parse, 55 million features to write, 3,125 steps of NumPy, and sorts of 200,000 hashes. Numbers
+become floats while they are read only where no cell of the file has leading zeros, and each cell
+of the column is a finite number or missing; otherwise all columns are read as text first.
 
 ## Seconds per step
 
