@@ -403,7 +403,9 @@ def oscillating(seed):
 def too_fast(seed):
     """Gradient descent well above the largest stable learning rate."""
     return surveyed(
-        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size="full", epochs=100)
+        500,
+        seed,
+        TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size="full", epochs=100),
     )
 
 
