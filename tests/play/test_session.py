@@ -126,6 +126,21 @@ def test_numbers_of_a_step_are_those_of_the_textbook():
     np.testing.assert_allclose(session.phase.net.params.views["dense2.W"], after["W2"], **near)
 
 
+def test_view_belongs_to_its_data():
+    session = session_with(data="introverts")
+    session.view((4, 6), {2: 0.5})
+    chosen = session.plane
+    assert (chosen.axes, chosen.fixed[2]) == ((4, 6), 0.5)
+    session.change({"data": "moons"})
+    assert session.plane.axes == (0, 1)
+    session.undo()
+    session.view((4, 6), {})
+    session.redo()
+    assert session.plane.axes == (0, 1)
+    with pytest.raises(PlainnetError, match="features 0 to 1"):
+        session.view((0, 2), {})
+
+
 def test_step_view_changes_nothing():
     session = session_with(dropout=0.4)
     session.advance(batches=3)
