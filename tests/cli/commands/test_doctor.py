@@ -142,7 +142,7 @@ def test_pictures_are_called_pictures(cli: Cli, colors: Path) -> None:
     assert " of 768 numbers are above 10." in out
     assert " of a picture has a root mean square of " in out
     assert " parameters, 12 training pictures: " in out
-    assert "a lower --size" in out
+    assert "--augment shift turn, more pictures, or --channels 8 16 32" in out
 
 
 def test_findings_about_tables_do_not_mention_pictures(cli: Cli, survey: Path) -> None:

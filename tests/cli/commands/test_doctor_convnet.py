@@ -61,5 +61,5 @@ def test_a_fault_is_found_with_advice_that_works(name, drawings, cli):
 
 
 def test_a_good_training_has_no_warnings(drawings):
-    findings = diagnosed(drawings, {"epochs": 30})
+    findings = diagnosed(drawings, {"epochs": 30, "channels": TrainConfig.channels})
     assert [one for one in findings if one.level != "note"] == []

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from plainnet.diagnose.checks.data import RARE
+from plainnet.config import TrainConfig
+from plainnet.diagnose.checks.data import RARE, RARE_SHARE
 from plainnet.diagnose.checks.network import (
     SATURATED,
     VANISHED,
@@ -25,6 +26,7 @@ UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _STRONG_L2 = 0.1
 _STRONG_DROPOUT = 0.8
+_POOR = 0.3  # share of the base cost on the training pictures of a small convolutional network
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -33,7 +35,7 @@ def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         return
     ignored = list(_ignored_input(snapshot))
     yield from ignored
-    rare = snapshot.labels is not None and float(snapshot.class_shares.min()) < RARE
+    rare = snapshot.labels is not None and _is_rare(snapshot, float(snapshot.class_shares.min()))
     if rare or not ignored:
         yield from _never_predicted(snapshot)
     if not ignored:
@@ -137,8 +139,8 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
     if change is not None and change < UNMOVED and lr is not None:
         yield (
             f"The parameters have hardly moved (by {100 * change:.2f} % of their norm): the "
-            f"learning rate of {lr:g} is too low, or the training too short.",
-            f"--lr {lr * 100:g}",
+            f"learning rate of {lr:.3g} is too low, or the training too short.",
+            f"--lr {lr * 100:.1g}",
         )
     if snapshot.lr_too_high:
         yield f"The learning rate is too high{_at_lr(snapshot)}.", lower
@@ -174,8 +176,10 @@ def _margin(rows: int) -> float:
 def _at_lr(snapshot: TrainingSnapshot) -> str:
     stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
     if stable is None:
-        return f" (learning rate {snapshot.lr:g})"
-    return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
+        return f" (learning rate {snapshot.lr:.3g})"
+    return (
+        f" (learning rate {snapshot.lr:.3g}; the largest stable one at the start is {stable:.2g})"
+    )
 
 
 def _no_signal(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -234,6 +238,10 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in predicted]
     if never:
         k, others = never[0], len(never) - 1
+        cause, advice = "The class is rare, so missing it costs little.", "--class-weight balanced"
+        if not _is_rare(snapshot, float(snapshot.class_shares[k])):
+            cause = "The network is too small, or its training too short, to tell it from others."
+            advice = f"{snapshot.larger}, or more --epochs"
         more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
         yield Finding(
             "class never predicted",
@@ -241,13 +249,29 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"The network never predicts {snapshot.class_name(k)!r}{more}.",
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
             f"({percent(snapshot.class_shares[k])})",
-            "The class is rare, so missing it costs little.",
-            "--class-weight balanced",
+            cause,
+            advice,
         )
 
 
+def _is_rare(snapshot: TrainingSnapshot, share: float) -> bool:
+    return share < min(RARE, RARE_SHARE / len(snapshot.class_shares))
+
+
 def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    near = snapshot.neighbors
+    near, channels = snapshot.neighbors, snapshot.channels
+    narrow = channels and max(channels) < max(TrainConfig.channels)
+    if narrow and snapshot.cost > _POOR * snapshot.base_cost:
+        yield Finding(
+            "underfitting",
+            "warning",
+            "The network is small and fits its training pictures poorly.",
+            f"channels {' '.join(map(str, channels))}; cost {snapshot.cost:.4f} on the training "
+            f"pictures, a constant prediction costs {snapshot.base_cost:.4f}",
+            "It has too few filters for what distinguishes these pictures.",
+            snapshot.larger,
+        )
+        return
     if near.score < near.network + max(_UNDERFIT, _margin(near.rows)):
         return
     verb, share_of = "are right on", "of the training rows"

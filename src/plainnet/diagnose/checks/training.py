@@ -58,7 +58,7 @@ def _lr_evidence(snapshot: TrainingSnapshot) -> str:
     """Return the values to compare the learning rate with."""
     if not isinstance(snapshot.optimizer, SGD):
         return (
-            f"an update moves every weight by about {snapshot.lr:g}, and the initial weights are "
+            f"an update moves every weight by about {snapshot.lr:.3g}, and the initial weights are "
             f"about {snapshot.weight_size:.2g}"
         )
     both = (("start", snapshot.initial_stable_lr), ("end", snapshot.stable_lr))
@@ -98,7 +98,7 @@ def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Fin
         yield Finding(
             "learning rate too high",
             "problem" if signs else "warning",
-            f"The learning rate of {lr:g} is too high"
+            f"The learning rate of {lr:.3g} is too high"
             + (f": {signs[0]}." if signs else ", though the cost did not show it."),
             _lr_evidence(snapshot),
             "Each update replaces the weights by values of its own size; units die or saturate."
@@ -152,7 +152,7 @@ def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Find
         evidence,
         "The learning rate is too low for so few epochs."
         if lr is None
-        else f"The learning rate of {lr:g} is too low for {len(costs):,} epochs.",
+        else f"The learning rate of {lr:.3g} is too low for {len(costs):,} epochs.",
         f"--lr {higher:.1g}, or more --epochs",
     )
 
