@@ -14,7 +14,7 @@ CONFIG = TrainConfig(
     hidden=(16,),
     optimizer="sgd",
     lr=0.5,
-    batch_size=None,
+    batch_size="full",
     epochs=2000,
 )
 GOAL = 0.30

@@ -13,7 +13,7 @@ CONFIG = TrainConfig(
     hidden=(8, 8, 8),
     optimizer="sgd",
     lr=0.01,
-    batch_size=None,
+    batch_size="full",
     epochs=500,
 )
 GOAL = 0.005

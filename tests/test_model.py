@@ -165,7 +165,7 @@ def test_many_classes_give_a_small_file(tmp_path):
     for k in (50, 200):
         frame = pd.DataFrame(rng.normal(size=(3 * k, 2)), columns=["a", "b"])
         frame["y"] = [f"class {i % k}" for i in range(3 * k)]
-        result = train(frame, TrainConfig(epochs=1, task="multiclass", batch_size=None))
+        result = train(frame, TrainConfig(epochs=1, task="multiclass", batch_size="full"))
         result.model.save(tmp_path / "m")
         sizes.append((tmp_path / "m").stat().st_size)
         found = Model.load(tmp_path / "m").record["evaluation"]
@@ -238,13 +238,13 @@ def test_no_rows_give_no_predictions(task, tmp_path):
 
 
 def test_real_survey_reaches_its_cost(shared_data):
-    config = TrainConfig(optimizer="sgd", lr=0.5, batch_size=None, epochs=1000)
+    config = TrainConfig(optimizer="sgd", lr=0.5, batch_size="full", epochs=1000)
     result = train(shared_data / "introverts.csv", config)
     assert result.history.loss[-1] <= 0.30
 
 
 def test_real_pictures_reach_their_cost(shared_data):
-    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size=None, epochs=300)
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.01, batch_size="full", epochs=300)
     result = train(shared_data / "pandas-bears", config)
     assert result.history.loss[-1] < 0.005
     assert result.history.row_space is not None

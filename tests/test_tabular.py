@@ -41,10 +41,11 @@ def classes(m=60):
 def test_auto_takes_one_network_where_its_options_are_given(changed, network):
 
     config = replace(TrainConfig(), **changed)
-    config = settled(config, load(classes(), config))
+    rows = load(classes(), config).train.X
+    config = settled(config, rows, "binary")
     assert config.network == network
     assert config.hidden == ((128, 128) if network == "tabular" else (16,))
-    assert settled(config, load(classes(), config)) == config
+    assert settled(config, rows, "binary") == config
 
 
 def test_auto_takes_one_network_for_few_rows():
@@ -69,6 +70,11 @@ def test_the_model_file_holds_one_network(table, tmp_path):
     assert train(table, again).history.loss == runs[0].history.loss
     other = train(table, replace(SMALL, seed=1)).model
     assert not np.array_equal(other.predict_logits(new), model.predict_logits(new))
+
+
+def test_a_task_that_is_given_trains_as_one_that_is_inferred():
+    given = train(frame(), replace(SMALL, task="regression"))
+    assert given.history.loss == train(frame(), SMALL).history.loss
 
 
 def test_folds_are_equal_and_hold_each_class():

@@ -66,7 +66,7 @@ def test_schedule_spans_the_training(schedule, at_the_end):
 
 
 def test_warmup_precedes_the_schedule():
-    schedule = make_schedule(TrainConfig(lr=1.0, warmup=2, epochs=10, batch_size=None), m=100)
+    schedule = make_schedule(TrainConfig(lr=1.0, warmup=2, epochs=10, batch_size="full"), m=100)
     assert [schedule(step) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def check(config: Config) -> None:
     """Refuse options that contradict each other, before time is spent on reading data."""
     if config.network == "tabular":
-        _check_tabular(config)
+        check_members(config)
     elif config.patience and not config.validation_fraction:
         raise PlainnetError(
             "patience needs validation rows: set for example validation_fraction=0.2"
@@ -44,7 +44,7 @@ def check(config: Config) -> None:
     augmentation(config.augment)
 
 
-def _check_tabular(config: Config) -> None:
+def check_members(config: Config) -> None:
     """Refuse options that members have no use for."""
     if config.validation_fraction or config.batch_norm or config.layer_norm:
         raise PlainnetError(
@@ -166,7 +166,8 @@ def make_optimizer(config: Config, m: int) -> Optimizer:
 def make_schedule(config: Config, m: int) -> Schedule:
     """Make the learning-rate schedule of a training on m rows."""
     config = config.resolved(images=_for_pictures(config))
-    per_epoch = math.ceil(m / config.batch_size) if config.batch_size else 1
+    size = config.rows_in_batch
+    per_epoch = 1 if size is None else math.ceil(m / size)
     if config.warmup >= config.epochs:
         raise PlainnetError(
             f"warmup must be shorter than the {config.epochs} epochs, got {config.warmup}"

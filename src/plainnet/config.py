@@ -22,11 +22,12 @@ TABLE_HIDDEN, IMAGE_HIDDEN = (16,), (8, 8, 8)  # the default of `hidden`
 # The defaults that depend on the network: of a multi-layer perceptron, of a convolutional network,
 # and of a tabular one. docs/tables.md tells what each of the last is worth.
 MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epochs": 100}
-MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0}
+MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 30}
-CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0}
+CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
-TABULAR_HIDDEN, TABULAR_BATCH = (128, 128), 256
+TABULAR |= {"batch_size": 256}
+TABULAR_HIDDEN, FULL = (128, 128), "full"  # the batch of all rows
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
@@ -166,11 +167,12 @@ class Config(ABC):
     epochs: int | None = _training(
         None, "Number of passes over the training rows.", low=1, default_text=_defaults("epochs")
     )
-    batch_size: int | None = _training(
-        32,
-        "Rows in a mini-batch; full (None in Python) takes all rows at once.",
+    batch_size: int | Literal["full"] | None = _training(
+        None,
+        "Rows in a mini-batch; full takes all rows at once.",
         low=1,
-        default_text=f"32; {TABULAR_BATCH} for a tabular network",
+        word=FULL,
+        default_text=_defaults("batch_size"),
     )
     l2: float = _training(0.0, "Weight of the L2 penalty.")
     clip_norm: float | None = _training(
@@ -208,6 +210,11 @@ class Config(ABC):
         if self.optimizer == "sgd":
             return 0.1
         return {"convnet": 0.003, "tabular": 0.002}.get(self.network, 0.001)
+
+    @property
+    def rows_in_batch(self) -> int | None:
+        """The rows of a mini-batch as `fit` takes them: None for all rows at once."""
+        return self.batch_size if isinstance(self.batch_size, int) else None
 
     @abstractmethod
     def resolved(self, *, images: bool) -> "ResolvedConfig":
@@ -284,7 +291,7 @@ class TrainConfig(Config):
         >>> TrainConfig().resolved(images=True).epochs
         30
         """
-        network, hidden, batch_size = self.network, self.hidden, self.batch_size
+        network, hidden = self.network, self.hidden
         if network == "auto":
             network = "convnet" if images and hidden is None else "mlp"
         if network == "tabular":
@@ -293,8 +300,6 @@ class TrainConfig(Config):
                     "a tabular network is for tables, and these are pictures: take mlp"
                 )
             hidden = TABULAR_HIDDEN if hidden is None else hidden
-            if batch_size == OPTIONS["batch_size"].default:
-                batch_size = TABULAR_BATCH
         if network == "convnet" and not images:
             raise PlainnetError("a convnet is for pictures, and these are tables: take network mlp")
         if self.augment and not images:
@@ -303,7 +308,9 @@ class TrainConfig(Config):
             hidden = IMAGE_HIDDEN if images else TABLE_HIDDEN
         given = {name: value for name, value in vars(self).items() if value is not None}
         defaults = {"convnet": CONVNET, "tabular": TABULAR}.get(network, MLP)
-        given |= {"network": network, "hidden": hidden, "batch_size": batch_size}
+        if self.task == "regression":  # which has no labels
+            defaults = defaults | {"label_smoothing": 0.0}
+        given |= {"network": network, "hidden": hidden}
         return ResolvedConfig(**(defaults | given))
 
 
@@ -329,6 +336,7 @@ class ResolvedConfig(Config):
     augment: tuple[str, ...] = _known("augment")
     schedule: str = _known("schedule")
     epochs: int = _known("epochs")
+    batch_size: int | Literal["full"] = _known("batch_size")
     patience: int = _known("patience")
 
     def resolved(self, *, images: bool) -> "ResolvedConfig":

@@ -27,13 +27,16 @@ def option(
     above_low: bool = False,
     default_text: str | None = None,
     choices: Collection[str] = (),
+    word: str | None = None,
 ) -> Any:
     """Declare an option: its group and text in the help, its default, and the range of numbers.
 
-    Numbers lie from `low` up to, but not including, `high`; if `above_low`, not `low` itself.
+    Numbers lie from `low` up to, but not including, `high`; if `above_low`, not `low` itself. A
+    `word` may stand for a number.
     """
     metadata: dict[str, Any] = {"group": group, "help": text, "default_text": default_text}
     metadata |= {"low": low, "high": high, "above_low": above_low, "choices": choices}
+    metadata |= {"word": word}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -67,7 +70,7 @@ def type_parts(field: Field[Any]) -> tuple[Any, bool, tuple[str, ...]]:
     """Return an option's type without None, whether None is allowed, and the choices if any."""
     args = get_args(field.type)
     optional = NoneType in args
-    base = args[0] if optional else field.type
+    base = args[0] if optional or field.metadata["word"] else field.type
     if get_origin(base) is Literal:
         return str, optional, get_args(base)
     return base, optional, tuple(field.metadata["choices"])
@@ -81,12 +84,14 @@ def checked(owner: str, field: Field[Any], value: Any) -> Any:
     value = _plain(value)
     if base == tuple[str, ...] and isinstance(value, str):
         value = (value,)
-    if value is None and optional:
+    word = field.metadata["word"]
+    if (value is None and optional) or (word is not None and value == word):
         return value
     low, high = field.metadata["low"], field.metadata["high"]
     description, matches = _TYPES[base]
     if not matches(value):
-        expected = description + (" or None" if optional else "")
+        more = [f" or {word!r}"] * (word is not None) + [" or None"] * optional
+        expected = description + "".join(more)
     elif choices and value not in choices:
         expected = " or ".join([*choices, *(["None"] if optional else [])])
     elif base is int and value < low:
@@ -119,6 +124,7 @@ def described(options: Iterable[Field[Any]]) -> str:
     for field in options:
         base, optional, choices = type_parts(field)
         kind = f"{{{', '.join(choices)}}}" if choices else _TYPES[base][0]
+        kind += f" or {field.metadata['word']!r}" if field.metadata["word"] else ""
         text = default_text(field) or ("" if optional else str(field.default))
         kind += f", default {text}" if text and field.default is not MISSING else ", optional"
         lines += [

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from plainnet.config import OPTIONS, TABULAR, Config, ResolvedConfig, rng
 from plainnet.errors import PlainnetError
@@ -17,6 +18,7 @@ from plainnet.train.members import Members
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
+    from plainnet.data.targets import Task
 
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
@@ -24,9 +26,11 @@ MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer 
 _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
-def settled(config: Config, data: "Dataset", notes: list[str] | None = None) -> ResolvedConfig:
-    """Choose the network, and fill in the options whose default depends on it or on the data."""
-    X, images = data.train.X, data.train.X.ndim == 4
+def settled(
+    config: Config, X: Array, task: "Task", notes: list[str] | None = None
+) -> ResolvedConfig:
+    """Choose the network, and fill in the options whose default depends on it or on the rows."""
+    images = X.ndim == 4
     plain = images or len(X) < FEWEST_ROWS or given_options(config)
     if config.network == "auto" and not plain:
         config = replace(config, network="tabular")
@@ -38,8 +42,8 @@ def settled(config: Config, data: "Dataset", notes: list[str] | None = None) -> 
     if config.network == "tabular":
         epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
         config = replace(config, epochs=epochs, members=min(config.members, len(X)))
-        if data.target.task == "regression":  # which has no labels
-            config = replace(config, label_smoothing=config.label_smoothing or 0.0)
+    if task == "regression":  # which has no labels
+        config = replace(config, label_smoothing=config.label_smoothing or 0.0)
     return config.resolved(images=images)
 
 
@@ -50,10 +54,29 @@ def given_options(config: Config) -> list[str]:
     return [n for n in names if n not in _ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
 
 
-def side_by_side(config: ResolvedConfig, data: "Dataset") -> tuple[Sequential, Members]:
-    """Return untrained members side by side in one network, and the fold of each row."""
-    X, y = data.train
-    k, n_out = config.members, data.target.n_out
+def members_of(
+    config: ResolvedConfig, data: "Dataset"
+) -> tuple[Sequential, Members] | tuple[None, None]:
+    """Return untrained members and their folds if the network is a tabular one."""
+    if config.network != "tabular":
+        return None, None
+    return side_by_side(config, *data.train, data.target.n_out, rng(config, 1), rng(config, 4))
+
+
+def side_by_side(
+    config: ResolvedConfig,
+    X: Array,
+    y: Array,
+    n_out: int,
+    start: np.random.Generator,
+    deal: np.random.Generator,
+    dtype: DTypeLike = np.float32,
+) -> tuple[Sequential, Members]:
+    """Return untrained members side by side in one network, and the fold of each row.
+
+    One generator draws the initial weights, another deals the folds.
+    """
+    k = config.members
     edges = quantile_edges(X, min(BINS, max(1, MOST_INPUTS // X.shape[1])))
     bins = [len(e) - 1 for e in edges]
     layers: list[Layer] = [PiecewiseLinear(bins)]
@@ -61,13 +84,13 @@ def side_by_side(config: ResolvedConfig, data: "Dataset") -> tuple[Sequential, M
         name = config.activation[i % len(config.activation)]
         dense = GroupedDense(k * units, k, config.init) if i else Dense(k * units, config.init)
         layers += [dense, activation(name), Dropout(config.dropout)]
-    net = Sequential([*layers, GroupedDense(k * n_out, k)], X.shape[1], seed=rng(config, 1))
+    net = Sequential([*layers, GroupedDense(k * n_out, k)], X.shape[1], dtype=dtype, seed=start)
     embedding, first = net.layers[:2]
     assert isinstance(embedding, PiecewiseLinear)  # for the type checker
     assert isinstance(first, Dense)
     embedding.set_edges(edges)
     first.W[:, np.repeat(X.min(axis=0) == X.max(axis=0), bins)] = 0  # constant: no effect
-    return net, Members(k, folds(y, k, rng(config, 4)))
+    return net, Members(k, folds(y, k, deal))
 
 
 def folds(y: Array, k: int, rng: np.random.Generator) -> Array:

@@ -22,7 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import for_validation_data, settled, side_by_side
+from plainnet.tabular import for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
@@ -185,14 +185,14 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = settled(config, data, data.notes)
+    config = settled(config, data.train.X, data.target.task, data.notes)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
         if checkpoints.checkpoint is not None:
             with checkpoints.validated():
                 _require_weights(checkpoints, config, data.schema.n_features, data.target.n_out)
-    net, members = side_by_side(config, data) if config.network == "tabular" else (None, None)
+    net, members = members_of(config, data)
     model = untrained(data, config, net)
     if validation_data is not None:
         data = replace(data, validation=_validation_rows(model, validation_data))
@@ -212,7 +212,7 @@ def train(
         loss=model.loss,
         optimizer=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs if epochs is None else epochs,
-        batch_size=config.batch_size,
+        batch_size=config.rows_in_batch,
         validation_data=data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,

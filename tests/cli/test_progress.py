@@ -59,6 +59,15 @@ def test_one_line_in_place_on_a_terminal() -> None:
     assert screen.getvalue().count("\n") == 1  # all in one place
 
 
+@pytest.mark.parametrize("console", [terminal(100), terminal(100, force_terminal=False)])
+def test_members_that_improved_are_counted(console: tuple[Console, io.StringIO]) -> None:
+    with TrainingDisplay(console[0]) as display:
+        display.start(CLASSES)
+        display(epoch(1)._replace(improved=(3, 8)))
+        display.finish()
+    assert "3 of 8 members improved" in lines(console[1])[-1]
+
+
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120, 200])
 def test_line_fits_the_terminal(width: int) -> None:
     console, screen = terminal(width)

@@ -79,7 +79,11 @@ def test_constant_pixels_have_no_effect():
     y = np.arange(24) % 2
     other = X.copy()
     other[:, 0] = 255
-    for config in ({}, {"optimizer": "sgd", "batch_size": None, "l2": 0.1}, {"standardize": False}):
+    for config in (
+        {},
+        {"optimizer": "sgd", "batch_size": "full", "l2": 0.1},
+        {"standardize": False},
+    ):
         model, _, data = train((X, y, ["a", "b"]), TrainConfig(hidden=(3,), epochs=3, **config))
         assert data.notes == [
             "12 of the 48 numbers of a picture are the same in all 19 training pictures, so they "

@@ -20,9 +20,11 @@ from plainnet.nn import (
     BinaryCrossEntropy,
     Dense,
     Dropout,
+    GroupedDense,
     Huber,
     LayerNorm,
     MeanSquaredError,
+    PiecewiseLinear,
     ReLU,
     Sequential,
     Sigmoid,
@@ -30,9 +32,11 @@ from plainnet.nn import (
     Tanh,
 )
 from plainnet.nn.activations import ACTIVATIONS
+from plainnet.nn.embeddings import quantile_edges
 from plainnet.optim import SGD, Adam, AdamW, Cosine, RMSprop
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train import compiled_epoch
+from plainnet.train.members import Members
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -42,7 +46,20 @@ BINARY, CLASSES, NUMBERS = (X[:, 0] > 0) * 1, RNG.integers(0, 4, 150), 2 * X[:, 
 LABELS = np.stack([BINARY, BINARY[::-1]], axis=1)
 SOFT = RNG.dirichlet(np.ones(4), 150)
 WEIGHTS = RNG.random(150) * (RNG.random(150) > 0.1)
+GROUPS = [Dense(12), ReLU(), Dropout(0.2), GroupedDense(9, 3), Tanh(), GroupedDense(3, 3)]
+LARGE_GROUPS = [Dense(120), Tanh(), GroupedDense(105, 3), ReLU(), GroupedDense(6, 3)]
 STACK = [Tanh(), Dense(8), Tanh(), ReLU(), BatchNorm(), Sigmoid(), GELU(), LayerNorm()]
+
+
+def with_bins(layers):
+    """Return a network whose first layer has the bins of X, 4 of each feature, 2 of the last."""
+    edges = quantile_edges(X, 4)
+    edges[-1] = edges[-1][::2]
+    net = Sequential([PiecewiseLinear([len(e) - 1 for e in edges]), *(x.copy() for x in layers)], 7)
+    net.layers[0].set_edges(edges)
+    return net
+
+
 CASES = {
     **{
         name: (mlp(7, (16, 9), 4, activation=name), SoftmaxCrossEntropy(), Adam(0.01), CLASSES)
@@ -72,6 +89,13 @@ CASES = {
         BINARY,
     ),
     "no layer before": (mlp(7, ()), BinaryCrossEntropy(), Adam(0.01), BINARY),
+    "bins and groups": (with_bins(GROUPS), MeanSquaredError(), Adam(0.01), SOFT[:, :3]),
+    "groups of BLAS": (
+        with_bins(LARGE_GROUPS),
+        MeanSquaredError(),
+        SGD(0.01),
+        RNG.random((150, 6)),
+    ),
     "products of BLAS": (
         mlp(7, (150, 140), 4, dropout=0.1, activation="tanh"),
         SoftmaxCrossEntropy(),
@@ -115,6 +139,24 @@ def test_agrees_with_numpy(case, dtype, options):
     Z = plain.predict_logits(X)
     assert_close(Z, predict_logits(plain, X, engine="compiled"), tolerance)
     for column in ("loss", "metric", "val_loss", "val_metric", "lr"):
+        assert_close(getattr(expected, column), getattr(history, column), tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layers", [GROUPS[:-1], LARGE_GROUPS[:-1]], ids=["loops", "BLAS"])
+@pytest.mark.parametrize("case", ["sgd", "smoothing", "soft targets", "squared error"])
+def test_members_agree_with_numpy(case, layers, dtype):
+    net, loss, _, y = CASES[case]
+    net = with_bins([*layers, GroupedDense(3 * net.n_out, 3)])
+    options = {"members": Members(3, np.arange(150) % 3), "batch_size": 64}
+    options |= {"sample_weight": WEIGHTS + 0.1, "early_stopping": EarlyStopping(9)}
+    (plain, expected), (fast, history) = (
+        train(engine, net, X, y, loss, Adam(0.01), dtype, **options)
+        for engine in ("numpy", "compiled")
+    )
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    assert_close(plain.params.theta, fast.params.theta, tolerance)
+    for column in ("loss", "metric", "val_loss", "val_metric"):
         assert_close(getattr(expected, column), getattr(history, column), tolerance)
 
 

@@ -127,7 +127,7 @@ def test_unknown_parameter_changes_nothing():
     with pytest.raises(PlainnetError) as caught:
         net.set_params(lr=0.5, learning_rate=0.1)
     assert str(caught.value).startswith(
-        "NetRegressor has no parameter 'learning_rate': Valid parameters are: hidden, activation, "
+        "NetRegressor has no parameter 'learning_rate': Valid parameters are: hidden, network, "
     )
     assert net.lr is None
 

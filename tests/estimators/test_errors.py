@@ -28,7 +28,6 @@ OPTIONS = [
         {"hidden": 8},
         "NetClassifier: hidden must be a sequence of whole numbers such as (8, 8) or None, got 8",
     ),
-    ({"hidden": None}, "NetClassifier: hidden must be a sequence such as (8, 8), got None"),
     (
         {"hidden": (), "dropout": 0.5},
         "dropout, batch_norm and layer_norm belong to hidden layers, and there is none: "
@@ -61,13 +60,13 @@ OPTIONS = [
     ({"lr": "fast"}, "NetClassifier: lr must be a number or None, got 'fast'"),
     (
         {"schedule": "adaptive"},
-        "NetClassifier: schedule must be constant or step or exponential or cosine or onecycle, "
+        "NetClassifier: schedule must be constant or step or exponential or cosine or onecycle or None, "
         "got 'adaptive'",
     ),
     ({"epochs": 0}, "NetClassifier: epochs must be a whole number of at least 1, got 0"),
     (
         {"batch_size": "auto"},
-        "NetClassifier: batch_size must be a whole number or None, got 'auto'",
+        "NetClassifier: batch_size must be a whole number or 'full' or None, got 'auto'",
     ),
     (
         {"validation_fraction": 1.5},

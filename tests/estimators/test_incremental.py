@@ -213,9 +213,9 @@ def test_loss_may_change_between_calls():
 
 
 def test_new_learning_rate_keeps_the_optimizer_state():
-    options = {"batch_size": None, "optimizer": "adam"}
+    options = {"batch_size": "full", "optimizer": "adam"}
     net = begun(lr=0.01, **options).set_params(lr=0.02).partial_fit(X, Y)
-    other = begun(optimizer=Adam(lr=0.01), batch_size=None)
+    other = begun(optimizer=Adam(lr=0.01), batch_size="full")
     other._train_step.optimizer.lr = Adam(lr=0.02).lr
     other.partial_fit(X, Y)
     assert net.history_.lr == [0.01, 0.02]
@@ -225,7 +225,7 @@ def test_new_learning_rate_keeps_the_optimizer_state():
 
 
 def test_schedule_continues_from_the_previous_steps():
-    net = begun(batch_size=None, lr=0.1).set_params(lr=Cosine(0.1, steps=4))
+    net = begun(batch_size="full", lr=0.1).set_params(lr=Cosine(0.1, steps=4))
     for _ in range(3):
         net.partial_fit(X, Y)
     expected = [0.1, *(Cosine(0.1, steps=4)(step) for step in (1, 2, 3))]

@@ -38,7 +38,7 @@ def kept_by(make: Callable[[], object]) -> int:
     ids=["fit", "all layers", "validation_fraction", "warm start", "partial_fit"],
 )
 def test_estimator_keeps_no_training_buffers(train):
-    kept = kept_by(lambda: train(NetRegressor((50,), epochs=1, batch_size=None)))
+    kept = kept_by(lambda: train(NetRegressor((50,), epochs=1, batch_size="full")))
     assert kept < 100_000  # the weights have 4,408 bytes, a layer's buffer 12 million
 
 
@@ -63,7 +63,7 @@ def test_network_keeps_no_training_buffers():
 def test_model_keeps_no_training_buffers():
     frame = pd.DataFrame({"a": X[:5000, 0], "b": X[:5000, 1], "y": np.where(Y[:5000], "u", "v")})
     config = TrainConfig(
-        target=("y",), hidden=(400,), epochs=1, batch_size=None, fingerprints=False
+        target=("y",), hidden=(400,), epochs=1, batch_size="full", fingerprints=False
     )
     kept = kept_by(lambda: train(frame, config).model.net)
     assert kept < 1_000_000  # a buffer has 6.4 million

@@ -144,7 +144,7 @@ def test_custom_loss_without_hidden_layers_is_a_generalized_linear_model():
     X = np.linspace(0, 1, 100).reshape(-1, 1)
     y = np.random.default_rng(0).poisson(np.exp(X[:, 0] + 1))
     expected = PoissonRegressor(alpha=0, tol=1e-9).fit(X, y).predict(X)
-    net = NetRegressor((), loss=Poisson(), optimizer=SGD(0.1, momentum=0.9), batch_size=None)
+    net = NetRegressor((), loss=Poisson(), optimizer=SGD(0.1, momentum=0.9), batch_size="full")
     net.set_params(standardize=False, epochs=1500).fit(X, y)
     np.testing.assert_allclose(net.predict(X), expected, rtol=1e-5)
     net.set_params(loss=None).fit(X, y)  # the squared error has another solution
@@ -172,7 +172,7 @@ def test_repeated_partial_fit_equals_fit_in_classification():
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_repeated_partial_fit_equals_fit_in_regression(momentum):
-    options = {"optimizer": SGD(0.05, momentum), "batch_size": None}
+    options = {"optimizer": SGD(0.05, momentum), "batch_size": "full"}
     at_once = NetRegressor(epochs=100, **options).fit(ROWS, NUMBER)
     parts = NetRegressor(**options)
     for _ in range(100):
@@ -381,7 +381,7 @@ def test_callback_stops_at_a_low_loss():
 
 
 def test_warm_start_restarts_schedules():
-    options = {"optimizer": "sgd", "epochs": 3, "warm_start": True, "batch_size": None}
+    options = {"optimizer": "sgd", "epochs": 3, "warm_start": True, "batch_size": "full"}
     net = NetClassifier((4,), lr=0.2, **options).fit(X_IRIS, IRIS).fit(X_IRIS, IRIS)
     assert net.history_.lr == [0.2] * 6
     net = NetClassifier((4,), lr=Cosine(0.2, steps=3), **options)

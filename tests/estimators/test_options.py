@@ -55,7 +55,7 @@ CHANGES = {
     "lr": 0.05,
     "schedule": "cosine",
     "epochs": 6,
-    "batch_size": None,
+    "batch_size": "full",
     "l2": 0.5,
     "clip_norm": 1e-3,
     "validation_fraction": 0.3,
@@ -171,9 +171,9 @@ def test_no_hidden_layers_equals_least_squares():
     Y = np.column_stack([NUMBER, X @ [3.0, -1.0, 2.0] + 7])
     A = np.column_stack([X, np.ones(60)])
     expected = A @ np.linalg.lstsq(A, Y, rcond=None)[0]
-    net = regressor(hidden=(), optimizer=SGD(lr=0.2), batch_size=None, epochs=800).fit(X, Y)
+    net = regressor(hidden=(), optimizer=SGD(lr=0.2), batch_size="full", epochs=800).fit(X, Y)
     np.testing.assert_allclose(net.predict(X), expected, rtol=1e-6)
-    flat = regressor(hidden=(), optimizer=SGD(lr=0.2), batch_size=None, epochs=800).fit(X, NUMBER)
+    flat = regressor(hidden=(), optimizer=SGD(lr=0.2), batch_size="full", epochs=800).fit(X, NUMBER)
     np.testing.assert_allclose(flat.predict(X), expected[:, 0], rtol=1e-6)
 
 
@@ -190,7 +190,7 @@ def test_no_hidden_layers_equals_logistic_regression(weights):
         hidden=(),
         l2=0.05,
         optimizer=SGD(lr=1.0),
-        batch_size=None,
+        batch_size="full",
         epochs=300,
         class_weight=kind,
         standardize=False,
@@ -202,7 +202,7 @@ def test_no_hidden_layers_equals_logistic_regression(weights):
 def test_three_classes_without_hidden_layers():
     Z = StandardScaler().fit_transform(X)
     other = LogisticRegression(C=1 / (0.05 * 60), tol=1e-10, max_iter=1000).fit(Z, THREE)
-    net = classifier(hidden=(), l2=0.05, optimizer=SGD(lr=1.0), batch_size=None, epochs=400)
+    net = classifier(hidden=(), l2=0.05, optimizer=SGD(lr=1.0), batch_size="full", epochs=400)
     net.fit(X, THREE)  # standardized within
     np.testing.assert_allclose(net.predict_proba(X), other.predict_proba(Z), atol=1e-5)
     np.testing.assert_array_equal(net.predict(X), other.predict(Z))
@@ -429,7 +429,7 @@ def test_class_weight_equals_sample_weight():
 
 def test_balanced_treats_weight_two_as_two_rows():
     k = 1 + np.arange(60) % 3
-    options = {"class_weight": "balanced", "batch_size": None}
+    options = {"class_weight": "balanced", "batch_size": "full"}
     weighted = classifier(**options).fit(X, THREE, sample_weight=k).predict_proba(X)
     repeated = classifier(**options).fit(X.repeat(k, axis=0), THREE.repeat(k)).predict_proba(X)
     np.testing.assert_allclose(weighted, repeated, rtol=1e-9)
@@ -508,7 +508,7 @@ def test_schedules_by_name_and_by_object():
 
 
 def test_warm_start_continues_the_last_fit():
-    options = {"optimizer": SGD(lr=0.1), "batch_size": None}
+    options = {"optimizer": SGD(lr=0.1), "batch_size": "full"}
     at_once = classifier(epochs=8, **options).fit(X, TWO)
     parts = classifier(epochs=4, warm_start=True, **options).fit(X, TWO)
     first = parts.net_
@@ -541,7 +541,7 @@ def test_best_epoch_counts_from_the_first_fit():
 
 @pytest.mark.parametrize("optimizer", ["adam", SGD(lr=0.1, momentum=0.9), "rmsprop"])
 def test_partial_fit_keeps_the_optimizer_state(optimizer):
-    options = {"optimizer": optimizer, "batch_size": None}
+    options = {"optimizer": optimizer, "batch_size": "full"}
     at_once = classifier(epochs=6, **options).fit(X, THREE)
     parts = classifier(**options)
     for _ in range(6):

@@ -234,7 +234,7 @@ def test_one_column_predicts_introverts(shared_data):
 
 
 def test_color_predicts_pandas_and_bears(shared_data):
-    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
+    config = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size="full", epochs=300)
     found = train(shared_data / "pandas-bears", config).model.record["evaluation"]
     assert not found["verdict"].startswith("Better")
     colors = next(b for b in found["baselines"] if b["name"] == "colors")

@@ -182,7 +182,7 @@ def config(rng, task, aims):
         schedule=str(rng.choice(["constant", "cosine"])),
         warmup=int(sometimes(epochs // 2, 0)),
         epochs=epochs,
-        batch_size=(None, 2, 7, 8, 32)[int(rng.integers(5))],
+        batch_size=("full", 2, 7, 8, 32)[int(rng.integers(5))],
         l2=float(sometimes(0.01, 0.0)),
         clip_norm=sometimes(1.0, None),
         class_weight="balanced"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import chromium
 from play.served import served
@@ -179,6 +180,51 @@ def test_own_csv_and_wrong_files(visit, tmp_path):
     tab.messages[:] = [m for m in tab.messages if "400 (Bad Request)" not in m]
 
 
+def test_link_to_an_own_table_waits_for_its_file(visit, tmp_path):
+    rows = "\n".join(f"{i % 7},{i % 11},{'ab'[i % 7 > i % 11]}" for i in range(80))
+    (tmp_path / "my own.csv").write_text(f"one,two,label\n{rows}\n")
+    tab = visit()
+    tab.page.set_input_files("#file", tmp_path / "my own.csv")
+    tab.page.wait_for_function("() => page.state.target === 'label'")
+    advance(tab, 2)
+    end = tab.evaluate(THETA)
+    link = tab.evaluate("import('./api.js').then((api) => api.call('link')).then((a) => a.link)")
+    other = visit(fragment=f"&state={link}")
+    other.page.wait_for_selector("#error:visible")
+    assert "drop its file" in other.page.inner_text("#error")
+    other.page.set_input_files("#file", tmp_path / "my own.csv")
+    other.page.wait_for_function("() => page.frame.step === 8")
+    assert other.evaluate(THETA) == end
+    other.messages[:] = [m for m in other.messages if "400 (Bad Request)" not in m]
+
+
+def test_page_goes_on_when_its_session_has_ended(visit, playground):
+    tab = visit()
+    advance(tab, 2)
+    tab.page.wait_for_function("() => location.hash.includes('state=')")
+    tab.page.wait_for_function("() => !document.querySelector('#error').offsetHeight")
+    before = tab.evaluate(THETA)
+    playground.sessions.clear()
+    tab.page.click("#step-batch")
+    tab.page.wait_for_function("() => page.state.undo === 0 && page.frame.step === 28")
+    assert tab.evaluate(THETA) == before
+    tab.messages[:] = [m for m in tab.messages if "404 (Not Found)" not in m]
+
+
+def test_a_training_that_fails_says_so(visit):
+    tab = visit()
+    tab.page.select_option("#data", "waves")
+    tab.page.select_option("#optimizer", "sgd")
+    tab.page.select_option("#lr", "10")
+    tab.page.wait_for_function("() => page.state.settings.lr === 10")
+    tab.page.click("#play")
+    tab.page.wait_for_selector("#findings .problem")
+    assert "lower the learning rate" in tab.page.inner_text("#error")
+    assert tab.page.inner_text("#play") == "Play"
+    tab.page.click("#undo")
+    tab.page.wait_for_selector("#error", state="hidden")
+
+
 def test_draw_points_by_hand(visit):
     tab = visit()
     points = [[x / 5, y, int(y > 0)] for x in range(-4, 5) for y in (-1, 1)]
@@ -237,9 +283,26 @@ def test_page_fits_and_every_control_has_a_name(visit, width, dark):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     nodes = tab.accessibility_tree()
     roles = {role for role, _ in nodes}
-    assert {"main", "heading", "status", "slider", "banner", "table"} <= roles
+    assert {"main", "heading", "status", "slider", "banner", "contentinfo", "table"} <= roles
     controls = {"button", "slider", "combobox", "spinbutton", "image", "group", "region"}
     assert not [(role, name) for role, name in nodes if role in controls - {"group"} and not name]
+
+
+def test_picture_of_the_documents(visit):
+    """Delete docs/play.png to take it again."""
+    tab = visit(width=1280, height=1080)
+    tab.page.click("#play")
+    tab.page.wait_for_function("() => page.frame.step > 400")
+    tab.page.click("#play")
+    tab.page.click("[aria-label^='layer 2, unit 3']")
+    tab.page.wait_for_selector("#unit-table")
+    tab.evaluate("scrollTo(0, 0)")
+    picture = Path(__file__).resolve().parents[2] / "docs" / "play.png"
+    if not picture.exists():
+        tab.page.wait_for_timeout(500)
+        tab.page.screenshot(path=picture)
+    with Image.open(picture) as taken:
+        assert taken.size == (1280, 1080)
 
 
 def test_keyboard_reaches_every_control(visit):

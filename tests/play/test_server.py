@@ -1,6 +1,7 @@
 """Each rule of security, attacked; and requests that are wrong."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -114,6 +115,21 @@ def test_sessions_are_apart(playground):
     one.call("advance", {"batches": 7})
     assert two.call("advance", {})["step"] == 0
     assert one.call("advance", {})["step"] == 7
+
+
+def test_many_sessions_at_once(playground):
+    """Export parses Python, which two threads cannot do at once in Python 3.11."""
+    pages = [Page(playground) for _ in range(8)]
+
+    def use(page):
+        for _ in range(6):
+            page.call("advance", {"batches": 5})
+            page.call("export", {"kind": "python"})
+            page.call("change", {"lr": page.state["settings"]["lr"] * 2})
+        return page.call("advance", {"batches": 1})["theta"].tobytes()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(use, pages))) == 1
 
 
 def test_frame_holds_map_parameters_and_losses(playground):

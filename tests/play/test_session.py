@@ -29,7 +29,7 @@ def session_with(**values):
     "values",
     [
         {},
-        {"optimizer": "sgd", "batch_size": None, "schedule": "cosine"},
+        {"optimizer": "sgd", "batch_size": "full", "schedule": "cosine"},
         {"dropout": 0.3, "l2": 0.01, "batch_size": 7},
         {"data": "blobs", "classes": 4, "hidden": [5], "activation": ["relu"]},
         {"data": "waves", "hidden": [], "activation": ["relu"]},
@@ -124,6 +124,21 @@ def test_numbers_of_a_step_are_those_of_the_textbook():
     np.testing.assert_allclose(slopes, gradients["dW2"][2], rtol=1e-6, atol=1e-9)
     session.advance(batches=1)  # takes the step that the view announced
     np.testing.assert_allclose(session.phase.net.params.views["dense2.W"], after["W2"], **near)
+
+
+def test_view_belongs_to_its_data():
+    session = session_with(data="introverts")
+    session.view((4, 6), {2: 0.5})
+    chosen = session.plane
+    assert (chosen.axes, chosen.fixed[2]) == ((4, 6), 0.5)
+    session.change({"data": "moons"})
+    assert session.plane.axes == (0, 1)
+    session.undo()
+    session.view((4, 6), {})
+    session.redo()
+    assert session.plane.axes == (0, 1)
+    with pytest.raises(PlainnetError, match="features 0 to 1"):
+        session.view((0, 2), {})
 
 
 def test_step_view_changes_nothing():
@@ -224,7 +239,7 @@ def test_wrong_settings_get_one_sentence_and_change_nothing(values, sentence):
 
 
 def test_settings_survive_json():
-    settings = Settings().changed({"data": "drawn", "drawn": [[0, 1, 1]], "batch_size": None})
+    settings = Settings().changed({"data": "drawn", "drawn": [[0, 1, 1]], "batch_size": "full"})
     assert Settings().changed(settings.to_json()) == settings
 
 

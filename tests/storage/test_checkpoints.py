@@ -432,7 +432,7 @@ def test_resume_a_table_run(survey, folder, tmp_path):
             size=12, hidden=(6,), epochs=4, batch_size=5, dropout=0.2, validation_fraction=0.2
         ),
         TrainConfig(
-            size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size=None
+            size=16, hidden=(6,), epochs=60, optimizer="sgd", momentum=0.9, batch_size="full"
         ),
     ],
     ids=["uint8 batches", "row space"],

@@ -41,8 +41,10 @@ def test_each_member_trains_as_alone_and_keeps_its_own_best_weights(case):
     loss, n_out, y = CASES[case]
     net = side_by_side(n_out)
     singles = [alone(net, j, n_out) for j in range(K)]
-    history = fit(net, X, y, loss=loss, optimizer=Adam(0.05), members=Members(K, FOLD), **OPTIONS)
-    epochs, losses = [], []
+    seen = []
+    call = {"loss": loss, "optimizer": Adam(0.05), "watch": seen.append, **OPTIONS}
+    history = fit(net, X, y, members=Members(K, FOLD), **call)
+    epochs, losses, lowest = [], [], []
     for j, single in enumerate(singles):
         out = j == FOLD
         own = fit(
@@ -58,8 +60,10 @@ def test_each_member_trains_as_alone_and_keeps_its_own_best_weights(case):
         np.testing.assert_allclose(Z, single.predict_logits(X), atol=1e-4)
         epochs.append(own.best_epoch)
         losses.append(np.array(own.val_loss) * out.sum())
+        lowest.append(own.val_loss == np.minimum.accumulate(own.val_loss))
     assert len(set(epochs)) > 1
     assert history.best_epoch == max(epochs)
+    assert [epoch.improved for epoch in seen] == [(n, K) for n in np.sum(lowest, axis=0)]
     np.testing.assert_allclose(history.val_loss, np.sum(losses, axis=0) / 40, atol=1e-4)
 
 

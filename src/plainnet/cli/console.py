@@ -153,7 +153,7 @@ def training_text(config: Config, m: int, pictures: bool = False) -> str:
         return [f"{name.replace('_', ' ')} {v:g}" for name in names if (v := getattr(config, name))]
 
     config = config.resolved(images=pictures)
-    size, unit = config.batch_size, "pictures" if pictures else "rows"
+    size, unit = config.rows_in_batch, "pictures" if pictures else "rows"
     rows = f"all {m:,} {unit} at once"
     if size is not None and size < m:
         rows = f"{m:,} {unit} in batches of {size}"

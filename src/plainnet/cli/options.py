@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal, final
 from cyclopts import CoercionError, Group, Parameter, Token
 from cyclopts.validators import Number
 
-from plainnet.config import OPTIONS, Config, TrainConfig
+from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.option import default_text, type_parts
 from plainnet.search.space import SEARCHED
 
-FULL = "full"  # the batch size of all rows, which is None in Python
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
@@ -83,8 +82,6 @@ class Options(_Options):  # type: ignore[misc]
             )
         if "kind" in chosen:
             chosen["kind"] = _kinds(chosen["kind"])
-        if chosen.get("batch_size") == FULL:
-            chosen["batch_size"] = None
         return TrainConfig(**chosen)
 
     def given(self) -> frozenset[str]:
@@ -128,5 +125,5 @@ def command_arguments(
         elif isinstance(value, bool):
             arguments.append(flag if value else f"--no-{flag[2:]}")
         else:
-            arguments.append(f"{flag}={FULL if value is None else value}")
+            arguments.append(f"{flag}={value}")
     return arguments

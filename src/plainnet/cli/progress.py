@@ -192,7 +192,8 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
         left = (time.perf_counter() - self._start) / len(self._costs) * (epoch.of - epoch.number)
         eta = f"  eta {clock(left)}" if epoch.number < epoch.of else ""
         available = self.console.width - 1  # some terminals wrap at the last column
-        text = _fitting(self._metrics(epoch)[:4], available - len(eta)) + eta
+        parts = self._metrics(epoch)
+        text = _fitting([*parts[:4], *parts[5:]], available - len(eta)) + eta
         width = min(available - len(text) - 2, _WIDEST)
         if width < _NARROWEST or self.console.options.ascii_only:
             self._line.update(text)
@@ -210,6 +211,8 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
             parts.append(f"val cost {number(epoch.val_loss)}")
         if epoch.val_metric is not None:
             parts.append(f"val {self._metric(epoch.val_metric)}")
+        if epoch.improved is not None:
+            parts.append("{} of {} members improved".format(*epoch.improved))
         return parts
 
     def _metric(self, value: float) -> str:

@@ -39,7 +39,7 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self._config = settled(self.given, data)
+        self._config = settled(self.given, data.train.X, data.target.task)
         self._data, self._recorder = data, Recorder(net)
 
     def state(self) -> list[list[float]]:

@@ -6,10 +6,10 @@ GATHER, GATHER_ROWS, COPY, DENSE, DENSE_INPUT, ROW_DENSE = range(1, 7)
 LOOPS, BLAS, BLAS_ROWS = range(3)  # who multiplies in a dense layer; whether X has a row for each
 RELU, LEAKY_RELU, ELU, TANH, SIGMOID = range(7, 12)  # in place
 GELU, SILU, SOFTPLUS = range(12, 15)
-DROPOUT, BATCH_NORM, LAYER_NORM, NORMALIZE, OUTPUT = range(15, 20)
-BINARY, SOFTMAX, REGRESSION = range(20, 23)
-PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(23, 30)
-PICTURE = 30  # not run by the interpreter
+DROPOUT, BATCH_NORM, LAYER_NORM, NORMALIZE, PIECEWISE_LINEAR, OUTPUT = range(15, 21)
+BINARY, SOFTMAX, REGRESSION = range(21, 24)
+PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(24, 31)
+PICTURE = 31  # not run by the interpreter
 
 
 class Instruction(NamedTuple):

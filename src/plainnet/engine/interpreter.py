@@ -112,21 +112,21 @@ def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
 @exact
 def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
     """Run a loss, add to the sums of the epoch; return whether the loss is finite."""
-    Z, D, scratch, w = (
-        block(work, x, n, m),
-        block(work, y, n, m),
-        block(work, s, 3, m),
-        work[q : q + m],
-    )
-    S, scales = scratch[:2], scratch[2]
-    total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, scales)
-    Y = block(work, p, k, m)
-    if kind == op.BINARY:
-        value, metric = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
-    elif kind == op.SOFTMAX:
-        value, metric = loss.softmax_cross_entropy(Z, Y, scales, c[0], S, D)
-    else:
-        value, metric = loss.regression(Z, Y, scales, c[0], c[1], D)
+    members, Y, S = int(c[2]), block(work, p, k, m), block(work, s, 2, m)
+    all_scales, value, metric = work[s + 2 * m : s + (2 + members) * m], 0.0, 0.0
+    w = work[q : q + members * m]
+    total = loss.row_weights(w, 1 if kind == op.SOFTMAX else n, all_scales)
+    for g in range(members):
+        Z, D = block(work, x + g * n * m, n, m), block(work, y + g * n * m, n, m)
+        scales = all_scales[g * m : g * m + m]
+        if kind == op.BINARY:
+            own, right = loss.binary_cross_entropy(Z, Y, scales, c[0], D)
+        elif kind == op.SOFTMAX:
+            own, right = loss.softmax_cross_entropy(Z, Y, scales, c[0], S, D)
+        else:
+            own, right = loss.regression(Z, Y, scales, c[0], c[1], D)
+        value += own
+        metric += right / members
     sums[VALUE] = value
     if not math.isfinite(value):
         return False
@@ -177,7 +177,12 @@ def _make(version):  # noqa: C901
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
                 elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
-                    multiply(kind, gemm, n, k, m, x, y, p, q, s, theta, grad, work)
+                    for g in range(int(c[0])):
+                        X_g, Y_g, W_g, b_g = x + g * n * m, y + g * k * m, p + g * k * n, q + g * k
+                        multiply(kind, gemm, n, k, m, X_g, Y_g, W_g, b_g, s, theta, grad, work)
+                elif kind == op.PIECEWISE_LINEAR:
+                    feature, bins = work[x + k * m : x + k * m + m], block(work, y + s * m, n, m)
+                    layer.piecewise_linear(feature, theta[p : p + n], theta[q : q + n], bins)
                 elif kind == op.ROW_DENSE:
                     F, Z = block(work, x, m, n), block(work, y, k, m)
                     product(gemm, block(theta, p, n, k), True, F, True, Z)

@@ -118,6 +118,18 @@ def add_bias(b, Z):
             z[r] += b[j]
 
 
+@exact
+def piecewise_linear(x, low, high, Y):
+    """Y_t = clip((x - low_t) / (high_t - low_t), 0, 1) - 1/2 for each bin t of a feature."""
+    zero, one, half = like(x[0], 0), like(x[0], 1), like(x[0], 0.5)
+    for t in range(len(Y)):
+        y, start, width = Y[t], low[t], high[t] - low[t]
+        for r in range(len(x)):
+            part = (x[r] - start) / width
+            part = zero if part < zero else part
+            y[r] = (one if part > one else part) - half
+
+
 @fast
 def row_sums(dY, db):
     """db = the sums of dY over the batch."""

@@ -11,6 +11,8 @@ from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.engine.row_space import RowDense
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import MaxPool2D
+from plainnet.nn.embeddings import PiecewiseLinear
+from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
 from plainnet.nn.losses import (
     BinaryCrossEntropy,
@@ -47,7 +49,7 @@ class Training(NamedTuple):
     loss: Loss
     optimizer: Optimizer
     y: Array
-    weighted: bool = False
+    weight: Array | None = None  # (m,), or (m, k) of k members
     l2: float = 0.0
     clip_norm: float | None = None
 
@@ -74,7 +76,9 @@ class Program:
         self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
         if isinstance(first, RowDense):
             n, self.by_rows = len(first.A), True
-        self.input, self.weights = self._memory(n * m), self._memory(m)
+        weight = None if training is None else training.weight
+        self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
+        self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
         self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
         # the channels of pictures, while their numbers are in the order (channel, pixel, row)
         self.channels = _picture_channels(net)
@@ -88,8 +92,8 @@ class Program:
         y, width = training.y, training.y[0].size
         self.targets = self._memory(width * m)
         self._emit(op.GATHER, width, 1, y=self.targets, s=1)
-        if training.weighted:
-            self._emit(op.GATHER, 1, 1, y=self.weights, s=2)
+        if weight is not None:
+            self._emit(op.GATHER, self.members, 1, y=self.weights, s=2)
         self.gathers = len(self.code)
         self._forward()
         self._loss(training.loss, y)
@@ -152,8 +156,14 @@ class Program:
 
     def _of_input(self, layer: Layer, n: int, x: int, y: int) -> None:
         """Append a layer whose input is kept."""
-        if isinstance(layer, Dense):
+        if isinstance(layer, Dense | GroupedDense):
             self._dense(layer, n, x, y)
+        elif isinstance(layer, PiecewiseLinear):
+            p, q, first = self._offset(layer, "low"), self._offset(layer, "high"), 0
+            for feature, bins in enumerate(layer.bins):
+                low, high = p + first, q + first
+                self._emit(op.PIECEWISE_LINEAR, bins, feature, x=x, y=y, p=low, q=high, s=first)
+                first += bins
         elif isinstance(layer, RowDense):
             p, q = self._offset(layer, "A"), self._offset(layer, "b")
             self._emit(op.ROW_DENSE, n, layer.n_out, x=x, y=y, p=p, q=q)
@@ -198,14 +208,16 @@ class Program:
         self._emit(op.PICTURE, number, len(layer.specs), x=x, y=y, p=p)
         self.channels = shape[-1] if len(shape) > 1 else 0
 
-    def _dense(self, layer: Dense, n: int, x: int, y: int) -> None:
+    def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
+        groups = layer.groups if isinstance(layer, GroupedDense) else 1
+        n, n_out = n // groups, layer.n_out // groups
         p, q, s = self._offset(layer, "W"), self._offset(layer, "b"), op.LOOPS
-        if _is_large(self.m, n, layer.n_out):
+        if _is_large(self.m, n, n_out):
             s = op.BLAS_ROWS if self.by_rows and x == self.input else op.BLAS
-        self._emit(op.DENSE, n, layer.n_out, x=x, y=y, p=p, q=q, s=s)
+        self._emit(op.DENSE, n, n_out, (float(groups),), x=x, y=y, p=p, q=q, s=s)
 
     def _loss(self, loss: Loss, y: Array) -> None:
-        scratch, constants = self._memory(3 * self.m), (0.0, 0.0)
+        scratch, constants = self._memory((2 + self.members) * self.m), (0.0, 0.0)
         if isinstance(loss, BinaryCrossEntropy):
             kind, constants = op.BINARY, (loss.label_smoothing, 0.0)
         elif isinstance(loss, SoftmaxCrossEntropy):
@@ -216,7 +228,8 @@ class Program:
         else:
             raise UnknownPartError(type(loss).__name__)
         offsets = {"x": self.Z, "y": self.D, "p": self.targets, "q": self.weights, "s": scratch}
-        self._emit(kind, self.net.n_out, y[0].size, c=constants, **offsets)
+        n, members = self.net.n_out // self.members, float(self.members)
+        self._emit(kind, n, y[0].size, c=(*constants, members), **offsets)
         self.after_loss = len(self.code)
 
     def _backward(self) -> None:
@@ -245,6 +258,8 @@ class Program:
             elif f.kind == op.PICTURE:
                 self.code.append(f._replace(kind=-op.PICTURE, y=d, q=other, s=i > last))
                 d = other
+            elif f.kind == op.PIECEWISE_LINEAR:
+                raise UnknownPartError("PiecewiseLinear after a layer with parameters")
             elif f.kind != op.COPY:
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 Requests = Mapping[str, dict[str, bool | str | None]]  # by method and argument
 # Private learned attributes, whose names do not end in an underscore.
-PRIVATE = ("_train_step", "_order", "_seed", "_parameter_texts", "_standardized", "_flat", "_task")
+PRIVATE = {"_train_step", "_order", "_seed", "_parameter_texts", "_standardized", "_flat", "_task"}
+PRIVATE |= {"_ends", "_m"}
 
 
 class Estimator(ABC):

@@ -1,4 +1,4 @@
-"""NetEstimator: the base class of classifier and regressor, with fit and partial_fit."""
+"""NetEstimator: the base class of classifier and regressor, with fit."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
@@ -6,18 +6,19 @@ import copy
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.build import make_network
-from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.config import ResolvedConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import INTERRUPTION
-from plainnet.estimators.incremental import copy_state, parameter_texts, restored_on_error
 from plainnet.estimators.params import (
     NetParams,
+    config_for,
     config_of,
     dtype_of,
     early_stopping,
@@ -25,24 +26,32 @@ from plainnet.estimators.params import (
     held_out_rows,
     optimizer_of,
 )
+from plainnet.estimators.saving import picture_schema, table_schema
 from plainnet.estimators.scaling import Scaling
 from plainnet.estimators.validation import (
     check_names,
     feature_names,
     numbers,
+    pictures,
     require_finite,
     require_finite_outputs,
 )
+from plainnet.model import Model
+from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import Batches
-from plainnet.train.compiled_epoch import epoch_trainer
-from plainnet.train.epoch import EpochProgress
+from plainnet.tabular import side_by_side
+from plainnet.train.augment import augmentation
 from plainnet.train.fit import fit
-from plainnet.train.history import COLUMNS, Epoch, History
-from plainnet.train.inputs import sample_weights, with_class_weights
-from plainnet.train.step import TrainStep, stay_finite
+from plainnet.train.history import COLUMNS, History
+from plainnet.train.inputs import sample_weights
+from plainnet.train.step import TrainStep
+
+if TYPE_CHECKING:
+    from plainnet.data.images import ImageSchema
+    from plainnet.data.table_schema import TableSchema
+    from plainnet.data.targets import Target
 
 
 class NetEstimator(NetParams):
@@ -56,6 +65,8 @@ class NetEstimator(NetParams):
     _parameter_texts: tuple[list[str], list[str]]
     _order: np.random.Generator
     _seed: int | np.random.Generator | None
+    _ends: Array  # lowest, median and highest of each column, for a model file
+    _m: int
 
     # --- differences between classifier and regressor ------------------------------------------
 
@@ -76,7 +87,7 @@ class NetEstimator(NetParams):
         """Return targets as numbers for the loss."""
 
     @abstractmethod
-    def _make_loss(self) -> tuple[Loss, int]:
+    def _make_loss(self, config: ResolvedConfig) -> tuple[Loss, int]:
         """Return the loss and the number of outputs."""
 
     @abstractmethod
@@ -86,6 +97,10 @@ class NetEstimator(NetParams):
     @abstractmethod
     def _strata(self, targets: Array) -> Array | None:
         """Return the strata of a stratified split, or None."""
+
+    @abstractmethod
+    def _target(self) -> Target:
+        """Return the target of a model file."""
 
     # --- training ------------------------------------------------------------------------------
 
@@ -155,112 +170,104 @@ class NetEstimator(NetParams):
         began = time.monotonic()
         split, start, order = self._generators()
         rows, targets, weight = self._read(X, y, sample_weight, None)
+        config = config_for(self, rows, self._task)
         held_out = None
         if X_val is None and y_val is None and self.validation_fraction:
             kept, out = held_out_rows(self, self._strata(targets), len(rows), split)
             held_out = rows[out], targets[out]
             rows, targets = rows[kept], targets[kept]
             weight = None if weight is None else weight[kept]
-        self._prepare(rows, targets, weight, start)
+        self._prepare(config, rows, targets, weight, start)
         if held_out is None:
             held_out = self._validation_rows(X_val, y_val)
+        net, members = self.net_, None
+        if config.network == "tabular":
+            pair, n_out = self._scaled_pair(rows, targets), self.net_.n_out
+            net, members = side_by_side(config, *pair, n_out, start, split, self.net_.dtype)
         history = fit(
-            self.net_,
+            net,
             *self._scaled_pair(rows, targets),
             loss=self.loss_,
-            optimizer=optimizer_of(self, len(rows)),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
+            optimizer=optimizer_of(self, config, len(rows)),
+            epochs=config.epochs,
+            batch_size=config.rows_in_batch,
             validation_data=None if held_out is None else self._scaled_pair(*held_out),
             logits_metric=self.loss_.metric,
             sample_weight=weight,
             class_weight=self._class_weights(),
             l2=self.l2,
             clip_norm=self.clip_norm,
-            early_stopping=early_stopping(self, held_out is not None),
+            early_stopping=early_stopping(config, bool(held_out or members)),
             callbacks=self.callbacks,
             watch=epoch_printer(self.verbose, self.loss_.metric_name),
+            transform=self._scaled if rows.ndim == 4 else None,
+            members=members,
+            augment=augmentation(config.augment),
             engine=self.engine,
             seed=order,
         )
+        self.net_ = net if members is None else mean_of_groups(net)
         INTERRUPTION.record(history, began, type(self).__name__)
         self._append_history(history)
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
-        """Train one epoch; the first call sets classes and scales."""
-        work = copy.copy(self)
-        epoch = work._train_one_epoch(X, y, sample_weight, classes)
-        work.history_.add(epoch)
-        work.n_iter_ = epoch.number
-        if work._order is not vars(self).get("_order"):
-            self._advance_generator()
-        self.__dict__ = work.__dict__
-        return self
+    def to_model(self) -> Model:
+        """Return the fitted network as a model, which predicts from raw input.
 
-    def _train_one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Epoch:
-        config_of(self)
-        if self.validation_fraction or self.patience:
-            raise PlainnetError(
-                "partial_fit holds no rows out and never stops early: "
-                "set validation_fraction and patience to 0, or call fit"
-            )
-        rows, targets, weight = self._read(X, y, sample_weight, classes)
-        class_weight = self._class_weights()
-        if isinstance(class_weight, str):
-            raise PlainnetError(
-                f"class_weight={class_weight!r} needs all rows at once: "
-                "give partial_fit a weight for each class, such as {0: 1.0, 1: 5.0}"
-            )
-        train_step, net, loss = self._train_step_for(rows, targets, weight), self.net_, self.loss_
-        X, y = self._scaled_pair(rows, targets)
-        y = loss.encode(y, net.n_out, net.dtype)
-        weight = with_class_weights(weight, loss, y, net.n_out, class_weight)
-        batches = Batches(X, y, weight, self.batch_size, None, net.dtype)
-        show = epoch_printer(self.verbose, loss.metric_name)
-        with (
-            np.errstate(all="ignore"),
-            limited_threads(blas_threads(net, batches.batch_size)),
-            restored_on_error(train_step, self._order),
-        ):
-            began, done = time.perf_counter(), EpochProgress(self.n_iter_ + 1)
-            trainer = epoch_trainer(self.engine, train_step, batches, 1)
-            trainer.epoch(self._order, done, loss.metric)
-            largest = float(np.abs(net.params.theta).max(initial=0))
-            stay_finite(largest, "a parameter", train_step, done.number)
-            of, rate = max(done.number, self.epochs), train_step.optimizer.current_lr
-            seconds = time.perf_counter() - began
-            epoch = Epoch(
-                done.number, of, done.mean_loss, None, done.mean_metric, None, rate, seconds
-            )
-            for callback in (show, *self.callbacks):
-                if callback is not None:
-                    callback(epoch)
-        if batches.batch_size > net.batch_rows:
-            net.release()
-        return epoch
+        Returns
+        -------
+        Model
+            Columns have the names of the training's DataFrame, or x0, x1, ...; classes become text.
+            Its ``save`` writes one file, which the command line reads too.
 
-    def _train_step_for(self, rows: Array, targets: Array, weight: Array | None) -> TrainStep:
-        """Return the `TrainStep` of ``partial_fit``, a new one if parameters have changed."""
-        all_parts, optimizer_parts = parts = parameter_texts(self)
-        before: TrainStep | None = vars(self).get("_train_step")
-        new_order = before is None or self._seed != self.random_state
-        if before is not None and not new_order and all_parts == self._parameter_texts[0]:
-            return before
-        _, start, order = self._generators()
-        if not self._fitted:
-            self._append_history(History())
-        self._prepare(rows, targets, weight, start, more=True)
-        if before is not None and optimizer_parts == self._parameter_texts[1]:
-            optimizer = before.optimizer
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or no file can hold it: a custom loss, or pictures that are not
+            square uint8.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from plainnet import NetRegressor
+        >>> net = NetRegressor(hidden=(), lr=0.1).fit([[0], [1], [2]], [1, 3, 5])
+        >>> net.to_model().predict(pd.DataFrame({"x0": [10]})).round(2)
+        array([[21.]])
+        """
+        self._require_fitted("to_model")
+        shape, scaling = self.net_.in_shape, self.input_scaling_
+        schema: TableSchema | ImageSchema
+        if len(shape) == 3:
+            schema = picture_schema(shape, self._ends.dtype, scaling)
         else:
-            optimizer = optimizer_of(self, len(rows))
-        train_step = TrainStep(self.net_, self.loss_, optimizer, self.l2, self.clip_norm)
-        if before is not None:
-            copy_state(train_step.optimizer, before.optimizer)
-        self._train_step, self._parameter_texts = train_step, parts
-        if new_order:
-            self._order, self._seed = order, self.random_state
-        return train_step
+            names = vars(self).get("feature_names_in_")
+            schema = table_schema(names, self._ends, self._m, scaling)
+        return Model(schema, self._target(), copy.deepcopy(self.net_), self.loss_)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted network to a model file; see `to_model`.
+
+        Parameters
+        ----------
+        path : path
+            Such as ``"net.safetensors"``.
+
+        Raises
+        ------
+        PlainnetError
+            If it is not fitted, or no file can hold it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> from plainnet import Model, NetClassifier
+        >>> net = NetClassifier((4,), lr=0.1).fit([[0], [1], [2], [3]], ["a", "a", "b", "b"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(f"{folder}/net.safetensors")
+        ...     Model.load(f"{folder}/net.safetensors").predict(pd.DataFrame({"x0": [9]}))
+        array(['b'], dtype=object)
+        """
+        self.to_model().save(path)
 
     def _generators(self) -> list[np.random.Generator]:
         """Return generators of the split, the initial weights and the order of rows."""
@@ -284,10 +291,10 @@ class NetEstimator(NetParams):
             rows, table = self._known_rows(X), self._table(y)
             self._require_same(table, classes)
         else:
-            rows, table = numbers(X, owner), self._table(y)
-            if not self.standardize:
+            rows, table = self._rows(X), self._table(y)
+            if not self.standardize and rows.ndim == 2:
                 require_finite(rows, lambda X: X, dtype_of(self, rows.dtype), owner, "X")
-            self.n_features_in_ = rows.shape[1]
+            self.n_features_in_ = rows[0].size
             if (names := feature_names(X)) is not None:
                 self.feature_names_in_ = names
             self._learn_targets(table, classes)
@@ -316,17 +323,30 @@ class NetEstimator(NetParams):
         """Validate rows against the columns of the training."""
         owner = type(self).__name__
         check_names(vars(self).get("feature_names_in_"), feature_names(X), owner)
-        rows = numbers(X, owner, name)
-        if rows.shape[1] != self.n_features_in_:
+        rows = self._rows(X, name)
+        if rows.ndim == 4 and rows.shape[1:] != self.net_.in_shape:
+            raise PlainnetError(
+                f"{owner}: {name} holds pictures of shape {rows.shape[1:]}, and those of the "
+                f"training have {self.net_.in_shape}"
+            )
+        if rows[0].size != self.n_features_in_:
             raise PlainnetError(
                 f"{name} has {rows.shape[1]} features, but {owner} is expecting "
                 f"{self.n_features_in_} features as input"
             )
-        require_finite(rows, self._scaled, self.net_.dtype, owner, name)
+        if rows.ndim == 2:
+            require_finite(rows, self._scaled, self.net_.dtype, owner, name)
         return rows
+
+    def _rows(self, X: Any, name: str = "X") -> Array:
+        """Return rows of a table, or pictures where a convnet takes them."""
+        if self.network == "convnet" or (self.network == "auto" and np.ndim(X) == 4):
+            return pictures(X, type(self).__name__, name)
+        return numbers(X, type(self).__name__, name)
 
     def _prepare(
         self,
+        config: ResolvedConfig,
         rows: Array,
         targets: Array,
         weight: Array | None,
@@ -339,9 +359,10 @@ class NetEstimator(NetParams):
         With `more`, further rows follow. Then a first batch of equal rows does not mark all columns
         as constant, because a network without weights could never learn.
         """
-        self.loss_, n_out = self._make_loss()
-        dtype = dtype_of(self, self.net_.dtype if self._fitted else rows.dtype)
-        net = make_network(config_of(self), self.n_features_in_, n_out, rng, dtype)
+        self.loss_, n_out = self._make_loss(config)
+        usual = rows.dtype if config.network == "mlp" else np.dtype(np.float32)
+        dtype = dtype_of(self, self.net_.dtype if self._fitted else usual)
+        net = make_network(config, rows.shape[1:], n_out, rng, dtype)
         if self._fitted:
             if net.config() != self.net_.config() or self.standardize != self._standardized:
                 cause, remedy = "warm_start", "set warm_start=False"
@@ -352,11 +373,15 @@ class NetEstimator(NetParams):
                     f"have changed: reset them, or {remedy} to start again"
                 )
         else:
-            self.net_ = net
+            self.net_, self._m = net, len(rows)
+            self._ends = rows[:0] if rows.ndim == 4 else np.quantile(rows, (0, 0.5, 1), axis=0)
             self.target_scaling_ = None
             if self.standardize and self._numeric_targets:
                 self.target_scaling_ = Scaling.of(targets, weight, "y")
             standard = self._standardized = self.standardize
+            if rows.ndim == 4:
+                self.input_scaling_ = Scaling.of_channels(rows) if standard else None
+                return
             scaling = Scaling.of(rows, weight, "X") if standard else Scaling.of_constants(rows)
             final = scaling.varies.any() or not more
             self.input_scaling_ = scaling if standard or (final and scaling.mean.any()) else None
@@ -365,8 +390,9 @@ class NetEstimator(NetParams):
                 self.net_.params.views["dense1.W"][:, ~scaling.varies] = 0
 
     def _scaled_pair(self, rows: Array, targets: Array) -> tuple[Array, Array]:
-        scaling = self.target_scaling_
-        return self._scaled(rows), targets if scaling is None else scaling.apply(targets)
+        """Return rows and targets for `fit`; pictures are scaled batch by batch."""
+        scaling, rows = self.target_scaling_, self._scaled(rows) if rows.ndim == 2 else rows
+        return rows, targets if scaling is None else scaling.apply(targets)
 
     def _scaled(self, rows: Array) -> Array:
         return rows if self.input_scaling_ is None else self.input_scaling_.apply(rows)

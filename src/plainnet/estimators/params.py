@@ -3,14 +3,14 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from plainnet.build import make_optimizer
-from plainnet.config import MLP, OPTIONS, ResolvedConfig, TrainConfig
+from plainnet.build import check_members, make_loss, make_optimizer
+from plainnet.config import OPTIONS, ResolvedConfig, TrainConfig
 from plainnet.data.splits import stratified_split
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import Estimator
@@ -18,6 +18,7 @@ from plainnet.nn.losses import LOSSES, Loss, SoftmaxCrossEntropy, losses_for
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
+from plainnet.tabular import settled
 from plainnet.train.fit import Callback, EarlyStopping
 from plainnet.train.history import Epoch
 
@@ -29,27 +30,33 @@ if TYPE_CHECKING:
 class NetParams(Estimator):
     """The parameters of a network and its training; see `NetClassifier`.
 
-    Defaults are those of `TrainConfig`, except for ``hidden`` and ``init``, which are those of
-    scikit-learn's MLP: a comparison with it compares the same network.
+    Defaults are those of `TrainConfig`, except for ``network``, which trains further only if it is
+    one network, and of an mlp for ``hidden`` and ``init``, which are those of scikit-learn's: a
+    comparison with it compares the same network.
     """
 
-    hidden: Sequence[int] = (100,)
+    hidden: Sequence[int] | None = TrainConfig.hidden
     _: KW_ONLY
+    network: Literal["auto", "mlp", "convnet", "tabular"] = "mlp"
+    members: int = TrainConfig.members
+    channels: Sequence[int] = TrainConfig.channels
+    kernel: int = TrainConfig.kernel
     activation: str | Sequence[str] = "relu"
-    dropout: float = MLP["dropout"]
+    dropout: float | None = TrainConfig.dropout
     batch_norm: bool = TrainConfig.batch_norm
     layer_norm: bool = TrainConfig.layer_norm
-    init: str = "xavier_uniform"
+    init: str | None = None
     loss: str | Loss | None = TrainConfig.loss
     optimizer: str | Optimizer = TrainConfig.optimizer
     lr: float | Schedule | None = TrainConfig.lr
-    schedule: str = MLP["schedule"]
-    epochs: int = MLP["epochs"]
-    batch_size: int | None = TrainConfig.batch_size
+    augment: Sequence[str] | None = TrainConfig.augment
+    schedule: str | None = TrainConfig.schedule
+    epochs: int | None = TrainConfig.epochs
+    batch_size: int | Literal["full"] | None = TrainConfig.batch_size
     l2: float = TrainConfig.l2
     clip_norm: float | None = TrainConfig.clip_norm
     validation_fraction: float = TrainConfig.validation_fraction
-    patience: int = MLP["patience"]
+    patience: int | None = TrainConfig.patience
     standardize: bool = TrainConfig.standardize
     engine: str = TrainConfig.engine
     callbacks: Sequence[Callback] = ()
@@ -59,7 +66,7 @@ class NetParams(Estimator):
     random_state: int | np.random.Generator | None = TrainConfig.seed
 
 
-def config_of(params: NetParams) -> ResolvedConfig:
+def config_of(params: NetParams) -> TrainConfig:
     """Return the options that the parameters share with `TrainConfig`, checked.
 
     A loss, optimizer or schedule given as an object and class weights are left out.
@@ -68,6 +75,8 @@ def config_of(params: NetParams) -> ResolvedConfig:
     for name, kind in (("loss", Loss), ("optimizer", Optimizer), ("lr", Schedule)):
         if isinstance(given[name], kind):
             del given[name]
+    if given["init"] is None:
+        del given["init"]
     given.pop("class_weight", None)
     if isinstance(given["validation_fraction"], list | tuple):
         raise PlainnetError(
@@ -75,8 +84,6 @@ def config_of(params: NetParams) -> ResolvedConfig:
             f"{type(given['validation_fraction']).__name__}: give fit validation rows as X_val "
             "and y_val"
         )
-    if params.hidden is None:
-        raise PlainnetError(f"{owner}: hidden must be a sequence such as (8, 8), got None")
     if not isinstance(params.warm_start, bool | np.bool_):
         raise PlainnetError(f"{owner}: warm_start must be True or False, got {params.warm_start!r}")
     if not isinstance(params.callbacks, list | tuple) or not all(map(callable, params.callbacks)):
@@ -84,10 +91,34 @@ def config_of(params: NetParams) -> ResolvedConfig:
             f"{owner}: callbacks must be a list of functions, got {params.callbacks!r}"
         )
     try:
-        own = {name: value for name, value in given.items() if name in OPTIONS}
-        return ResolvedConfig(**(MLP | {"network": "mlp"} | own))
+        return TrainConfig(**{name: value for name, value in given.items() if name in OPTIONS})
     except PlainnetError as error:
         raise PlainnetError(str(error).replace("TrainConfig", owner, 1)) from None
+
+
+def config_for(params: NetParams, X: Array, task: Task) -> ResolvedConfig:
+    """Return the options of a training on some rows: the network, and what its default options are.
+
+    An mlp has those of scikit-learn's.
+    """
+    config = settled(config_of(params), X, task)
+    if X.ndim == 4 and config.network != "convnet":
+        raise PlainnetError(
+            f"{type(params).__name__}: pictures need network='convnet', which has no hidden: leave "
+            "hidden out, or reshape X to rows"
+        )
+    if config.network == "tabular":
+        check_members(config)
+        if params.warm_start:
+            raise PlainnetError(
+                f"{type(params).__name__}: warm_start continues with one network, and a tabular "
+                "one is the mean of several: set warm_start=False or network='mlp'"
+            )
+    if config.network == "mlp":
+        hidden = (100,) if params.hidden is None else config.hidden
+        init = "xavier_uniform" if params.init is None else config.init
+        config = replace(config, hidden=hidden, init=init)
+    return config
 
 
 def dtype_of(params: NetParams, default: DTypeLike) -> np.dtype[Any]:
@@ -100,13 +131,13 @@ def dtype_of(params: NetParams, default: DTypeLike) -> np.dtype[Any]:
         ) from None
 
 
-def loss_of(choice: str | Loss | None, task: Task) -> Loss:
+def loss_of(choice: str | Loss | None, task: Task, config: ResolvedConfig) -> Loss:
     """Make the loss that fits the targets."""
+    if choice is None:
+        return make_loss(task, config)
     losses: dict[str, type[Loss]] = {kind.__name__: kind for kind in losses_for(task)}
     if task == "binary":
         losses["SoftmaxCrossEntropy"] = SoftmaxCrossEntropy
-    if choice is None:
-        return next(iter(losses.values()))()
     if isinstance(choice, str) and choice in losses:
         return losses[choice]()
     for_another_task = {*LOSSES.values()} - {*losses.values()}
@@ -116,10 +147,10 @@ def loss_of(choice: str | Loss | None, task: Task) -> Loss:
     raise PlainnetError(f"loss {name} does not fit a {task} target: take {' or '.join(losses)}")
 
 
-def optimizer_of(params: NetParams, m: int) -> Optimizer:
+def optimizer_of(params: NetParams, config: ResolvedConfig, m: int) -> Optimizer:
     """Make the optimizer with its learning rate."""
     optimizer, lr = params.optimizer, params.lr
-    scheduled = params.schedule != "constant"
+    scheduled = params.schedule not in (None, "constant")
     if isinstance(optimizer, Optimizer):
         if lr is not None or scheduled:
             raise PlainnetError(
@@ -133,7 +164,7 @@ def optimizer_of(params: NetParams, m: int) -> Optimizer:
                 f"lr={lr!r} is a schedule already: leave schedule={params.schedule!r} out"
             )
         return cast(Any, OPTIMIZERS[optimizer])(lr)  # type: ignore[no-any-return]
-    return make_optimizer(config_of(params), m)
+    return make_optimizer(config, m)
 
 
 def held_out_rows(
@@ -150,16 +181,16 @@ def held_out_rows(
     return kept, out
 
 
-def early_stopping(params: NetParams, held_out: bool) -> EarlyStopping | None:
+def early_stopping(config: ResolvedConfig, held_out: bool) -> EarlyStopping | None:
     """Make the early-stopping rule, if there is any."""
-    if params.patience == 0:
+    if config.patience == 0:
         return None
     if not held_out:
         raise PlainnetError(
             "patience needs validation rows: set validation_fraction=0.1 or so, "
             "or give fit X_val and y_val"
         )
-    return EarlyStopping(params.patience)
+    return EarlyStopping(config.patience)
 
 
 def epoch_printer(verbose: bool | int, metric_name: str) -> Callable[[Epoch], None] | None:

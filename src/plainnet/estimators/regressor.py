@@ -1,23 +1,28 @@
 """NetRegressor: one number per row, or several, in the scikit-learn protocol."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plainnet.config import ResolvedConfig
 from plainnet.errors import PlainnetError
 from plainnet.estimators.api import tags_of
-from plainnet.estimators.base import NetEstimator
+from plainnet.estimators.incremental import IncrementalEstimator
 from plainnet.estimators.params import loss_of
+from plainnet.estimators.saving import number_target
 from plainnet.estimators.validation import floats, require_targets, score_weights
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
 
+if TYPE_CHECKING:
+    from plainnet.data.targets import Target
+
 
 @final
 @dataclass(repr=False, eq=False, kw_only=True)
-class NetRegressor(NetEstimator):
+class NetRegressor(IncrementalEstimator):
     """A network that predicts numbers, in the scikit-learn protocol.
 
     y may hold a number for each row, or several. It needs no scikit-learn, and works in all of its
@@ -25,31 +30,50 @@ class NetRegressor(NetEstimator):
 
     Parameters
     ----------
-    hidden : sequence of int, default (100,)
-        Units of each hidden layer; () gives linear regression.
+    hidden : sequence of int, optional
+        Units of each hidden layer; () gives linear regression. By default (100,), and (128, 128)
+        of a tabular network.
+    network : {"mlp", "tabular", "convnet", "auto"}, default "mlp"
+        A multi-layer perceptron; the mean of several, each trained without one fold of the rows
+        (see docs/tables.md); or a convolutional network for X of shape (m, height, width,
+        channels), uint8 or float. "auto" chooses as ``plainnet train`` does: a convnet for such X,
+        tabular unless options of a single network are given. Only an mlp has ``partial_fit``.
+    members : int, default 8
+        The number of networks of a tabular one.
+    channels : sequence of int, default (16, 32, 64)
+        Output channels of each convolution of a convnet.
+    kernel : int, default 3
+        The side of its kernels.
     activation : str or sequence of str, default "relu"
         One name for all hidden layers, or one for each; "identity" is none.
-    dropout : float, default 0.0
-        The rate after each hidden layer.
+    dropout : float, optional
+        The rate after each hidden layer, or before the last layer of a convnet. By default 0, 0.15
+        of a tabular network, 0.3 of a convnet.
     batch_norm, layer_norm : bool, default False
         Whether to normalize in each hidden layer. The means and variances of batch norm count
         rows, whatever their weights.
-    init : str, default "xavier_uniform"
-        Initial weights; see `plainnet.nn.initializers`. As in scikit-learn, and other than in
-        `TrainConfig` ("he_normal").
+    init : str, optional
+        Initial weights; see `plainnet.nn.initializers`. By default "xavier_uniform" as in
+        scikit-learn's MLP, "he_normal" of other networks.
     loss : str or Loss, optional
         "MeanSquaredError" (the default), "Huber", or an object such as ``Huber(delta=0.5)``;
         computed on standardized targets.
     optimizer : {"sgd", "rmsprop", "adam", "adamw"} or Optimizer, default "adam"
         The update rule.
     lr : float or Schedule, optional
-        The learning rate; by default 0.1 for sgd and 0.001 for the others.
-    schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, default "constant"
+        The learning rate; by default 0.1 for sgd and 0.001 for the others, which of a tabular
+        network is 0.002, of a convnet 0.003.
+    augment : sequence of str, optional
+        Random changes of the training pictures, such as ("shift", "flip"); by default shift.
+    schedule : {"constant", "step", "exponential", "cosine", "onecycle"}, optional
         How the learning rate changes over ``epochs``; "step" and "exponential" halve it each tenth.
-    epochs : int, default 100
-        Number of passes over the rows.
-    batch_size : int or None, default 32
-        Rows in a mini-batch; None takes all rows at once.
+        By default constant, of a convnet onecycle.
+    epochs : int, optional
+        Number of passes over the rows; by default 100, 20 of a convnet, 128 at most of a tabular
+        network.
+    batch_size : int or "full", optional
+        Rows in a mini-batch; "full" takes all rows at once. By default 32, 256 of a tabular
+        network.
     l2 : float, default 0.0
         The weight of the L2 penalty: l2/2 times the sum of all squared weights.
     clip_norm : float, optional
@@ -57,9 +81,10 @@ class NetRegressor(NetEstimator):
     validation_fraction : float, default 0.0
         The share of the rows to validate with after each epoch instead of training on
         them.
-    patience : int, default 0
+    patience : int, optional
         Epochs to wait for a lower validation loss before the training stops and restores the best
-        weights; 0 never stops early.
+        weights; 0, the default, never stops early. 32 for a tabular network, which needs no
+        ``validation_fraction``.
     standardize : bool, default True
         Whether to scale columns and targets to mean 0 and standard deviation 1 of the training
         rows. Either way, a column that never varies in training has no effect.
@@ -73,7 +98,8 @@ class NetRegressor(NetEstimator):
     warm_start : bool, default False
         Whether `fit` continues with the existing network.
     dtype : "float32" or "float64", optional
-        Type of the numbers; by default float32 if X is float32, else float64.
+        Type of the numbers; by default float32 if X is float32 or the network is no mlp, else
+        float64.
     random_state : int, numpy.random.Generator or None, default 0
         Seed of all randomness; None gives another result each time.
 
@@ -235,7 +261,7 @@ class NetRegressor(NetEstimator):
                 f"y should be a 1d array, or a table with a column for each output, got an array "
                 f"of shape {table.shape}"
             )
-        self._flat = table.ndim == 1
+        self._flat, self._task = table.ndim == 1, "regression"
         self.n_outputs_ = 1 if self._flat else table.shape[1]
 
     def _require_same(self, table: Array, classes: Any) -> None:
@@ -252,11 +278,14 @@ class NetRegressor(NetEstimator):
         require_targets(table, "NetRegressor", "target")
         return table
 
-    def _make_loss(self) -> tuple[Loss, int]:
-        return loss_of(self.loss, "regression"), self.n_outputs_
+    def _make_loss(self, config: ResolvedConfig) -> tuple[Loss, int]:
+        return loss_of(self.loss, "regression", config), self.n_outputs_
 
     def _class_weights(self) -> None:
         return None
+
+    def _target(self) -> "Target":
+        return number_target(self.n_outputs_, self.target_scaling_)
 
     def _strata(self, targets: Array) -> None:
         return None

@@ -36,6 +36,16 @@ class Scaling:
         return cls(mean, np.where(varies, scale, 1.0), varies)
 
     @classmethod
+    def of_channels(cls, X: Array) -> "Scaling":
+        """Compute mean and standard deviation of each channel of pictures, in little memory."""
+        mean, squares = X.mean(axis=(0, 1, 2), dtype=np.float64), np.zeros(X.shape[3])
+        for picture in X:
+            squares += np.square(picture - mean).sum(axis=(0, 1))
+        scale = np.sqrt(squares / (X.size / len(mean)))
+        varies = scale > 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean, np.where(varies, scale, 1.0), varies)
+
+    @classmethod
     def of_constants(cls, X: Array) -> "Scaling":
         """Set columns that do not vary to 0, and leave the others unchanged."""
         varies = (X[0] != X).any(axis=0)

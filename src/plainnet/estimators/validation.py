@@ -45,6 +45,25 @@ def numbers(X: Any, owner: str, name: str = "X") -> Array:
     return table
 
 
+def pictures(X: Any, owner: str, name: str = "X") -> Array:
+    """Return pictures (m, height, width, channels) of finite numbers; uint8 stays uint8."""
+    given = np.asarray(X)
+    given = given if given.dtype == np.uint8 else floats(given, owner, name)
+    if given.ndim != 4 or not given.size:
+        raise PlainnetError(
+            f"{owner} with network='convnet' expects {name} as pictures of shape (m, height, "
+            f"width, channels), got an array of shape {given.shape}: reshape it, or take "
+            "network='mlp' for rows of numbers"
+        )
+    finite = np.isfinite(given)
+    if not finite.all():
+        number = int(np.argwhere(~finite)[0, 0])
+        raise PlainnetError(
+            f"{owner}: {name} holds a number that is not finite in picture {number}: correct it"
+        )
+    return given
+
+
 def require_finite(
     rows: Array, scale: Callable[[Array], Array], dtype: Any, owner: str, name: str
 ) -> None:

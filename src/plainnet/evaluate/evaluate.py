@@ -17,6 +17,7 @@ from plainnet.evaluate.baselines.baseline import (
     store_baselines,
     stored_baselines,
 )
+from plainnet.evaluate.baselines.boosting import fit_boosting
 from plainnet.evaluate.checks import (
     contradictory_labels,
     leaked_columns,
@@ -57,11 +58,12 @@ def evaluate(
     *,
     train: Array | None = None,
     costs: tuple[float, float] | None = None,
+    boosting: Baseline | None = None,
 ) -> Evaluation:
     """Evaluate a model on rows with known targets.
 
     `train` are the training rows, where available; `costs` those of a false positive and of a false
-    negative.
+    negative; `boosting` is one more baseline, which no model file holds.
     """
     task, schema = model.target.task, model.schema
     [some] = sample_rows(rows.X)
@@ -73,7 +75,8 @@ def evaluate(
         A = model.loss.predictions(Z)
         scores = _score(model, Z, A, rows.y)
         points = _points(task, A, rows.y)
-        fitted = stored_baselines(model)
+        fitted: list[Baseline] = [*stored_baselines(model)]
+        fitted += [] if boosting is None else [boosting]
         results = tuple(_compare(model, one, rows, points) for one in fitted)
         images, spans = model.transform is not None, feature_spans(schema)
         share = trained_share(model, rows.X) if train is None else None
@@ -110,7 +113,8 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
             store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
             if data.test is not None:
-                evaluation = evaluate(model, data.test, train=train)
+                boosting = fit_boosting(model.target, data.train)
+                evaluation = evaluate(model, data.test, train=train, boosting=boosting)
                 model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])

@@ -108,6 +108,44 @@ class GroupedDense(Layer):
         return W.reshape(self.groups, -1, W.shape[1])
 
 
+def group(net: Sequential, number: int) -> Sequential:
+    """Return one of the networks that stand side by side, as a network of its own.
+
+    Parameters
+    ----------
+    net : Sequential
+        Whose last layer is a `GroupedDense`. Dropout is left out.
+    number : int
+        The number of the group, from 0.
+
+    Returns
+    -------
+    Sequential
+        With a copy of the group's parameters.
+
+    Examples
+    --------
+    >>> from plainnet.nn import ReLU
+    >>> net = Sequential([Dense(4), ReLU(), GroupedDense(2, groups=2)], n_in=3)
+    >>> X = np.array([[1.0, 2.0, 3.0]])
+    >>> np.allclose(group(net, 1).forward(X), net.forward(X)[:, 1])
+    True
+    """
+    *_, last = net.layers
+    assert isinstance(last, GroupedDense)  # for the type checker
+    k = last.groups
+    kept = [layer for layer in net.layers if not isinstance(layer, Dropout)]
+    dense = (Dense, GroupedDense)
+    layers = [Dense(x.n_out // k, "zeros") if isinstance(x, dense) else x.copy() for x in kept]
+    one = Sequential(layers, net.in_shape, dtype=net.dtype)
+    for layer, copy in zip(kept, one.layers, strict=True):
+        for spec in layer.specs:
+            theirs, ours = getattr(layer, spec.name), getattr(copy, spec.name)
+            shared = theirs.shape == ours.shape
+            ours[...] = theirs if shared else theirs.reshape(k, *ours.shape)[number]
+    return one
+
+
 def mean_of_groups(net: Sequential) -> Sequential:
     """Return the mean of networks that stand side by side as one network.
 

@@ -133,6 +133,7 @@ FRAMES: Mapping[str, Callable[[Session, Body], None]] = {
 }
 CHANGES: Mapping[str, Callable[[Session, Body], None]] = {
     "change": lambda session, body: session.change(body),
+    "follow": lambda session, body: session.follow(_text(body.get("link"), "link")),
     "restart": lambda session, _: session.restart(),
     "undo": lambda session, _: session.undo(),
     "redo": lambda session, _: session.redo(),

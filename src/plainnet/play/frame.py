@@ -30,7 +30,7 @@ def frame(session: Session, known: int = 0) -> bytes:
     phase, history = session.phase, session.history
     net = phase.net.astype(np.float32)  # three times as fast, and a map has 256 colors
     A = phase.loss.predictions(net.predict_logits(session.plane.grid(SIDE)))
-    curve = np.array(session.curve()[known:], np.float64).reshape(-1, 3)
+    curve = np.array(session.curve(known), np.float64).reshape(-1, 3)
     arrays = {
         "theta": phase.net.params.theta,
         "curve": curve,
@@ -43,11 +43,9 @@ def frame(session: Session, known: int = 0) -> bytes:
         "total": history.total,
         "epoch": phase.progress.number - 1,
         "batch": phase.progress.batch,
-        "lr": phase.train_step.optimizer.lr_at(phase.step),
         "loss": phase.losses_of_all(),
         "metric": _metrics(phase),
         "failure": phase.failure,
-        "known": known,
         "arrays": [[name, a.dtype.str, a.size] for name, a in arrays.items()],
     }
     text = json.dumps(_finite(header)).encode()
@@ -154,7 +152,7 @@ def state(session: Session) -> dict[str, Any]:
                 "counts": [len(part.y) for part, _ in parts],
                 "batches": len(phase.batches),
                 "layers": _layers(phase),
-                "loss": {"name": type(phase.loss).__name__, "formula": loss_formula(phase.loss)},
+                "loss_formula": loss_formula(phase.loss),
                 "metric": phase.loss.metric_name,
                 "notes": data.notes if session.settings.data == "table" else [],
             }
@@ -175,7 +173,7 @@ def _layers(phase: Phase) -> list[dict[str, Any]]:
     for layer in phase.net.layers:
         if isinstance(layer, Dense):
             n_out, n_in = layer.W.shape
-            layers.append({"name": layer.name, "n_in": n_in, "n_out": n_out, "W": start})
+            layers.append({"n_in": n_in, "n_out": n_out, "W": start})
             layers[-1] |= {"b": start + n_in * n_out, "activation": None, "formula": ""}
             start += n_in * n_out + n_out
         elif isinstance(layer, Activation):

@@ -41,7 +41,7 @@ class Phase:
     """
 
     def __init__(self, settings: Settings, data: Dataset, theta: Array | None) -> None:
-        config = settings.config
+        config = settings.config.resolved(images=False)
         self.settings, self.data = settings, data
         loss = make_loss(data.target.task, config)
         net = make_network(config, data.train.X.shape[1:], data.target.n_out, dtype=np.float64)
@@ -51,14 +51,14 @@ class Phase:
         self.net, self.loss, self.initial_theta = net, loss, net.params.theta.copy()
         X, y = data.train
         y = loss.encode(y, net.n_out, net.dtype)
-        self.batches = Batches(X, y, None, config.batch_size, None, net.dtype)
+        self.batches = Batches(X, y, None, config.rows_in_batch, None, net.dtype)
         self.train_step = TrainStep(net, loss, make_optimizer(config, len(X)), config.l2, None)
         self.rng = np.random.default_rng(config.seed)
         self.progress, self._order = EpochProgress(), self.rng.bit_generator.state
         self.every, self._checkpoints = 32, [self._checkpoint()]
         self.failure: str | None = None
-        rows = self.losses_of_all()
-        self.curve = [(0, *rows)]  # step, training and validation loss: at the start, each epoch
+        # step, training and validation loss, at the start and after each epoch
+        self.curve = [(0, *self.losses_of_all())]
 
     @property
     def step(self) -> int:
@@ -79,7 +79,7 @@ class Phase:
 
     def seek(self, step: int) -> None:
         """Go to a step, exactly as it was or will be."""
-        i = bisect_right(self._checkpoints, step, key=lambda c: self._step_of(c)) - 1
+        i = bisect_right(self._checkpoints, step, key=self._step_of) - 1
         if not self._step_of(self._checkpoints[i]) <= self.step <= step:
             self._restore(self._checkpoints[i])
         self.train(step - self.step)

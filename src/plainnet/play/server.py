@@ -2,10 +2,12 @@
 
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, final
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -55,6 +57,7 @@ class Playground:
         self.token, self.port = secrets.token_urlsafe(24), port
         self.tables = tables or {}
         self.sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()  # of the sessions
         routes = [
             Route("/", self._static, methods=["GET"]),
             Route("/{file}", self._static, methods=["GET"]),
@@ -98,7 +101,7 @@ class Playground:
                 raise RefusedError(401, "open the address that plainnet play printed")
             action = request.path_params["action"]
             body = await _body(request, MOST_TABLE if action == "upload" else MOST_BODY)
-            name = request.headers.get(NAME, "")
+            name = unquote(request.headers.get(NAME, ""))
             answer = await run_in_threadpool(
                 self._act, request.headers.get(SESSION, ""), action, body, name
             )
@@ -123,15 +126,15 @@ class Playground:
             return actions.perform(session, action, body, name)
 
     def _open(self, body: bytes) -> dict[str, Any]:
+        session, key = actions.open_session(body, self.tables), secrets.token_urlsafe(12)
         now = time.monotonic()
-        for key, old in list(self.sessions.items()):
-            if now - old.used > IDLE:
-                self.sessions.pop(key, None)
-        while len(self.sessions) >= MOST_SESSIONS:
-            self.sessions.pop(min(self.sessions, key=lambda key: self.sessions[key].used), None)
-        session = actions.open_session(body, self.tables)
-        key = secrets.token_urlsafe(12)
-        self.sessions[key] = session
+        with self._lock:
+            by_use = sorted(self.sessions, key=lambda each: self.sessions[each].used)
+            excess = len(by_use) - MOST_SESSIONS + 1
+            for i, old in enumerate(by_use):
+                if i < excess or now - self.sessions[old].used > IDLE:
+                    del self.sessions[old]
+            self.sessions[key] = session
         return {"session": key, **actions.described(session)}
 
 

@@ -5,7 +5,9 @@ import json
 import threading
 import time
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.data.dataset import Dataset
@@ -114,8 +116,7 @@ class Session:
         self._data: tuple[Settings, Dataset] | None = None
         self.undone: list[History] = []
         self.done: list[History] = []
-        self._axes: tuple[int, int] | None = None
-        self._fixed: Array | None = None
+        self._view: tuple[Dataset, tuple[int, int], Array] | None = None  # chosen for a data set
         self._show(History((Period(Settings(), 0),), 0) if history is None else history)
 
     # --- what is shown ---
@@ -139,18 +140,24 @@ class Session:
     def plane(self) -> Plane:
         """The plane of the maps; at first of two columns of numbers, where there are."""
         data = self.phase.data
+        if self._view is not None and self._view[0] is data:
+            return plane(data.train.X, *self._view[1:])
         numbers = [s.start for s in feature_spans(data.schema) if s.kind == "number"]
         axes = (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 1)
-        return plane(data.train.X, self._axes or axes, self._fixed)
+        return plane(data.train.X, axes, None)
 
-    def curve(self) -> list[tuple[int, float, float]]:
-        """Return step, training and validation loss at the start and after each epoch."""
+    def curve(self, known: int = 0) -> list[tuple[int, float, float]]:
+        """Return step, training and validation loss at the start and after each epoch.
+
+        The first points, which are known, are left out.
+        """
         points, first = [], 0
         for i, period in enumerate(self.history.periods):
             of_phase = self._phase(i).curve
-            points += [
-                (first + step, a, b) for step, a, b in of_phase[bool(i) :] if step <= period.steps
-            ]
+            end = bisect_right(of_phase, period.steps, key=itemgetter(0))
+            part = of_phase[bool(i) + known : end]
+            points += [(first + step, loss, validation) for step, loss, validation in part]
+            known = max(0, known - (end - bool(i)))
             first += period.steps
         return points
 
@@ -244,7 +251,10 @@ class Session:
             self._edit(History(periods, self.history.step))
         else:
             self._edit(History((Period(settings, 0),), 0))
-            self._axes = self._fixed = None
+
+    def follow(self, link: str) -> None:
+        """Show the history of a link."""
+        self._edit(read_link(link))
 
     def restart(self) -> None:
         """Start anew with the present settings."""
@@ -274,10 +284,11 @@ class Session:
 
     def view(self, axes: tuple[int, int], fixed: dict[int, float]) -> None:
         """Choose the features on the axes of the maps, and the values of some others."""
-        n = self.phase.data.train.X.shape[1]
+        data = self.phase.data
+        n = data.train.X.shape[1]
         if not all(0 <= a < n for a in (*axes, *fixed)):
             raise PlainnetError(f"there are features 0 to {n - 1}, got {list(axes)}")
-        values = self.plane.fixed
+        values = self.plane.fixed.copy()
         for feature, value in fixed.items():
             values[feature] = value
-        self._axes, self._fixed = axes, values
+        self._view = data, axes, values

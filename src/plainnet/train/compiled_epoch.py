@@ -17,7 +17,7 @@ from plainnet.errors import TrainingError
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
 from plainnet.train.epoch import EpochProgress, train_epoch
-from plainnet.train.members import Metric
+from plainnet.train.members import Metric, by_member
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 
@@ -77,8 +77,10 @@ class CompiledEpochs:
             if done < len(part) - 1:
                 raise self._failed(order, part[done:], sums[0], progress.number, progress.batch)
             if metric is not None and not own:
-                y = self.batches.y[order[part[0] : part[1]]]
-                progress.metric = other + float(metric(self.step.logits(len(y)), y)) * len(y)
+                rows = order[part[0] : part[1]]
+                weight = None if self.batches.weight is None else self.batches.weight[rows]
+                Z, y, _ = by_member(self.step.logits(len(rows)), self.batches.y[rows], weight)
+                progress.metric = other + float(metric(Z, y)) * len(rows)
         return True
 
     def _next_epoch(
@@ -163,8 +165,8 @@ def epoch_trainer(
     """
     if engine == "auto" and checkpoints is not None and checkpoints.checkpoint is not None:
         engine = checkpoints.checkpoint.metadata["engine"]
-    t, net, weighted = train_step, train_step.net, batches.weight is not None
-    training = Training(t.loss, t.optimizer, batches.y, weighted, t.l2, t.clip_norm)
+    t, net = train_step, train_step.net
+    training = Training(t.loss, t.optimizer, batches.y, batches.weight, t.l2, t.clip_norm)
     m, steps = int(np.diff(batches.bounds).max()), epochs * len(batches)
     runner = compiled(engine, net, m, steps, training)
     predict = forward_of("numpy" if runner is None else "compiled", net)

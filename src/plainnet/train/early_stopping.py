@@ -49,6 +49,7 @@ class BestWeights:
     def __init__(self, net: Sequential, rule: EarlyStopping | None, members: int = 1) -> None:
         self.net, self.rule = net, rule
         self.losses = np.full(members, math.inf)
+        self.improved = 0  # members whose loss of the last epoch is their lowest
         self.epoch: int | None = None  # in which the last of them was found
         self.theta: Array | None = None
 
@@ -58,8 +59,9 @@ class BestWeights:
             return False
         if self.theta is None:
             self.theta = self.net.params.theta.copy()
-            self.losses, self.epoch = val_losses, epoch
+            self.epoch = epoch
         better = val_losses < self.losses - self.rule.min_delta
+        self.improved = int(better.sum())
         if better.any():
             self.losses[better], self.epoch = val_losses[better], epoch
             self._keep(better)

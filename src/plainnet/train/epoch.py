@@ -13,7 +13,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
-from plainnet.train.members import Metric
+from plainnet.train.members import Metric, by_member
 from plainnet.train.step import TrainStep, describe_failure
 
 
@@ -81,5 +81,5 @@ def train_epoch(
         progress.weight += count
         progress.rows += len(y)
         if metric is not None:
-            progress.metric += float(metric(Z, y)) * len(y)
+            progress.metric += float(metric(*by_member(Z, y, weight)[:2])) * len(y)
     return True

@@ -30,7 +30,7 @@ from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data
-from plainnet.train.members import Members, Metric, metric_of_mean
+from plainnet.train.members import Members, Metric
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -211,10 +211,10 @@ def fit(
     ahead = not callbacks and held_out is None and rng is not net.rng
     trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
     history.engine = trainer.engine
+    predict = trainer.predict if members is None else partial(members.validating, trained)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)
-    of_mean = metric_of_mean(metric, members)
     options["engine"] = history.engine
     state = TrainingState(train_step, best, history, rng, batches)
     state.begin(checkpoints, net, rows, options)
@@ -229,22 +229,22 @@ def fit(
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
             pause = partial(state.pause, interrupt)
-            if not trainer.epoch(rng, state.progress, of_mean, pause, state.until_pause):
+            if not trainer.epoch(rng, state.progress, metric, pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
-                trainer.predict, loss, held_out, metric, transform, members
+                predict, loss, held_out, metric, transform, members
             )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = state.progress.mean_loss
             train_metric = None if metric is None else state.progress.mean_metric
             lr, seconds = train_step.optimizer.current_lr, time.perf_counter() - start
-            epoch = Epoch(
-                number, epochs, train_loss, val_loss, train_metric, val_metric, lr, seconds
-            )
-            history.add(epoch)
             enough = losses is not None and best.update(number, losses)
+            improved = None if members is None else (best.improved, members.k)
+            figures = train_loss, val_loss, train_metric, val_metric, lr, seconds
+            epoch = Epoch(number, epochs, *figures, improved)
+            history.add(epoch)
             if watch is not None:
                 watch(epoch)
             if space is not None and callbacks:
@@ -316,7 +316,6 @@ def _evaluate(
         return None, None, None
     X, y = held_out
     Z = predict(X, transform=transform)
-    Z = Z if members is None else members.validating(Z)
     value = loss(Z, y)[0]
     losses = np.array([value]) if members is None else members.losses(loss, Z, y)
     return value, None if metric is None else float(metric(Z, y)), losses

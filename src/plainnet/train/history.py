@@ -24,6 +24,8 @@ class Epoch(NamedTuple):
         The learning rate of its last step.
     seconds : float
         Its duration.
+    improved : (int, int) or None
+        How many members have their lowest validation loss so far, of how many; see `Members`.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Epoch(NamedTuple):
     val_metric: float | None
     lr: float
     seconds: float
+    improved: tuple[int, int] | None = None
 
 
 @final

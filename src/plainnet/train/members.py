@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from plainnet.nn.ensemble import group
 from plainnet.nn.losses import Loss
+from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
 Metric = Callable[[Array, Array], float]
@@ -30,10 +32,6 @@ class Members(NamedTuple):
     array([[0., 1.],
            [1., 0.],
            [1., 0.]])
-    >>> members.validating(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
-    array([[1.],
-           [4.],
-           [6.]])
     """
 
     k: int
@@ -46,10 +44,13 @@ class Members(NamedTuple):
             trains *= weight[:, None]
         return trains
 
-    def validating(self, Z: Array) -> Array:
+    def validating(self, net: Sequential, X: Array, transform: Transform | None = None) -> Array:
         """Return for each row the output of the member that has not trained on it."""
-        own: Array = Z.reshape(len(Z), self.k, -1)[np.arange(len(Z)), self.fold]
-        return own
+        Z = np.empty((len(X), net.n_out // self.k), net.dtype)
+        for j in range(self.k):
+            out = self.fold == j
+            Z[out] = group(net, j).predict_logits(X[out], transform=transform)
+        return Z
 
     def losses(self, loss: Loss, Z: Array, y: Array) -> Array:
         """Return the mean loss of each member's own fold."""
@@ -58,17 +59,15 @@ class Members(NamedTuple):
         return np.asarray(sums / counts)
 
 
-def metric_of_mean(metric: Metric | None, members: Members | None) -> Metric | None:
-    """Return the metric of the mean of the members' outputs."""
-    if metric is None or members is None:
-        return metric
-    return lambda Z, y: metric(Z.reshape(len(Z), members.k, -1).mean(axis=1), y)
+def by_member(Z: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+    """Return outputs, targets and weights with a row for each member, if weights are (m, k)."""
+    if weight is None or weight.ndim == 1:
+        return Z, y, weight
+    k = weight.shape[1]
+    return Z.reshape(len(Z) * k, -1), y.repeat(k, axis=0), weight.ravel()
 
 
 def loss_and_gradient(loss: Loss, Z: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
     """Return a loss and dZ; weights (m, k) are those of k members, each with its own loss."""
-    if weight is None or weight.ndim == 1:
-        return loss(Z, y, weight)
-    k = weight.shape[1]
-    value, dZ = loss(Z.reshape(len(Z) * k, -1), y.repeat(k, axis=0), weight.ravel())
+    value, dZ = loss(*by_member(Z, y, weight))
     return value, dZ.reshape(Z.shape)

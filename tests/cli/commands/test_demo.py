@@ -17,7 +17,7 @@ def test_demo_architectures() -> None:
     assert demo.SURVEY.hidden == (16,)
     assert demo.IMAGES.hidden == (8, 8, 8)
     for config in (demo.SURVEY, demo.IMAGES):
-        assert (config.optimizer, config.batch_size) == ("sgd", None)
+        assert (config.optimizer, config.batch_size) == ("sgd", "full")
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
     from plainnet.training import Data
 
-SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=500)
-IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=300)
+SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size="full", epochs=500)
+IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size="full", epochs=300)
 CONVNET = TrainConfig()
 DRAWINGS = 800  # as many as the 95 % interval of the verdict needs
 

@@ -230,7 +230,7 @@ def show_start(console: Console, net: Sequential, config: Config, data: "Dataset
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    config = settled(config, data)
+    config = settled(config, data.train.X, data.target.task)
     text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
     print_line(console, f"Training: {text}")
 

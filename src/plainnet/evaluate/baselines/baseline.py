@@ -38,7 +38,7 @@ _PREFIX = "baseline."  # of their arrays in a model file
 class Baseline(ABC):
     """A fitted baseline."""
 
-    name: str  # in a model file: constant, column, colors or regression
+    name: str  # constant, column, colors, regression or boosting
 
     @abstractmethod
     def predict(self, X: Array) -> Array:
@@ -48,13 +48,17 @@ class Baseline(ABC):
     def describe(self, target: "Target") -> tuple[str, str]:
         """Return a short name, and a phrase for use within a sentence."""
 
+
+class StoredBaseline(Baseline):
+    """A baseline that a model file holds."""
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return all but the weights of a regression as JSON values."""
 
 
 @final
-class ConstantBaseline(Baseline):
+class ConstantBaseline(StoredBaseline):
     """Always the same prediction: the mean of the training targets."""
 
     name = "constant"
@@ -81,7 +85,7 @@ class ConstantBaseline(Baseline):
 
 
 @final
-class OneRuleBaseline(Baseline):
+class OneRuleBaseline(StoredBaseline):
     """The rule of the best column or color statistic; for several labels, one for each."""
 
     name = "column"
@@ -113,7 +117,7 @@ class OneRuleBaseline(Baseline):
 
 
 @final
-class RegressionBaseline(Baseline):
+class RegressionBaseline(StoredBaseline):
     """Logistic or linear regression, of the features of a network or of color statistics."""
 
     def __init__(self, net: Sequential, task: str, transform: Transform | None) -> None:
@@ -140,11 +144,11 @@ class RegressionBaseline(Baseline):
         return {"kind": self.name}
 
 
-def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list[Baseline]:
+def fit_baselines(schema: "Schema", target: "Target", train: "Examples") -> list[StoredBaseline]:
     """Fit all baselines of a task to the training rows, or to a sample drawn with a fixed seed."""
     (X, y), task, n_out = train, target.task, target.n_out
     images = _image_schema(schema)
-    baselines: list[Baseline] = [ConstantBaseline(mean_target(task, y, n_out))]
+    baselines: list[StoredBaseline] = [ConstantBaseline(mean_target(task, y, n_out))]
     if len(X) > MOST_ROWS:
         some = np.random.default_rng(0).choice(len(X), MOST_ROWS, replace=False, shuffle=False)
         X, y = X[np.sort(some)], y[np.sort(some)]
@@ -191,7 +195,7 @@ def _fit_unscaled(task: str, X: Array, y: Array, n_out: int) -> Sequential:
     return net
 
 
-def store_baselines(baselines: Sequence[Baseline], model: Model) -> None:
+def store_baselines(baselines: Sequence[StoredBaseline], model: Model) -> None:
     """Store fitted baselines in the record and the extra arrays of a model."""
     model.record["baselines"] = [one.to_json() for one in baselines]
     extras = {name: a for name, a in model.extras.items() if not name.startswith(_PREFIX)}
@@ -202,7 +206,7 @@ def store_baselines(baselines: Sequence[Baseline], model: Model) -> None:
     model.extras = extras
 
 
-def stored_baselines(model: Model) -> list[Baseline]:
+def stored_baselines(model: Model) -> list[StoredBaseline]:
     """Return the baselines that a model was stored with."""
     if "baselines" not in model.record:
         return []
@@ -213,7 +217,7 @@ def stored_baselines(model: Model) -> list[Baseline]:
     return baselines
 
 
-def _read(fields: JsonReader, model: Model) -> Baseline:
+def _read(fields: JsonReader, model: Model) -> StoredBaseline:
     """Read a baseline and check that it fits the model."""
     task, n_out, images = model.target.task, model.target.n_out, _image_schema(model.schema)
     kind = fields.text("kind", ("constant", "column", "colors", "regression"))

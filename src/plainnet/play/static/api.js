@@ -14,7 +14,7 @@ async function send(action, body, headers) {
     method: "POST",
     headers: { "plainnet-token": token, "plainnet-session": session, ...headers },
     body,
-  });
+  }).catch(() => { throw new Error("The server has ended: run plainnet play again."); });
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({ error: "the server failed" }));
     throw Object.assign(new Error(error), { status: response.status });

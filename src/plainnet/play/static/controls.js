@@ -75,9 +75,9 @@ export function makeControls(change, view) {
   function training(state, choices) {
     const { settings } = state;
     const choose = (name, options, map = (value) => value) => field(name, HINTS[name], select(name, withValue(options, settings[name]), settings[name], (value) => change({ [name]: map(value) })));
-    const batches = [[1, "1"], [4, "4"], [8, "8"], [16, "16"], [32, "32"], [64, "64"], ["null", "all rows"]];
+    const batches = [[1, "1"], [4, "4"], [8, "8"], [16, "16"], [32, "32"], [64, "64"], ["full", "all rows"]];
     byId("training-form").replaceChildren(
-      choose("lr", RATES, Number), choose("optimizer", choices.optimizer), choose("batch_size", batches, (v) => (v === "null" ? null : Number(v))),
+      choose("lr", RATES, Number), choose("optimizer", choices.optimizer), choose("batch_size", batches, (v) => (v === "full" ? v : Number(v))),
       h("details", {}, h("summary", {}, "More options"),
         choose("schedule", choices.schedule), choose("l2", [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1], Number),
         choose("dropout", [0, 0.1, 0.2, 0.3, 0.5], Number), choose("init", choices.init),

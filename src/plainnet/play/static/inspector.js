@@ -43,6 +43,7 @@ export function makeInspector({ close, follow, next }) {
         h("code", { id: "formula" }, weightedSum(inputs, of.W[unit], of.b[unit])),
         h("code", {}, last ? `${step.prediction_formula}: a = ${number(step.A[sample][unit])}` : `a = ${info.activation}(z) = ${number(of.A[sample][unit])}    (${info.formula})`),
         h("code", {}, last ? `${step.gradient_formula}: dz = ${number(of.dZ[sample][unit])}` : `da = ${number(of.dA[sample][unit])}, dz = ${number(of.dZ[sample][unit])}`),
+        last ? h("code", {}, state.loss_formula) : null,
         last ? h("code", {}, `loss of this row ${number(step.losses[sample])}, of the batch ${number(step.loss)}`) : null),
       table(step, of, unit, inputs, names, kind));
     if (opens) box.scrollIntoView({ block: "nearest" });

@@ -16,7 +16,7 @@ import { makeTimeline } from "./timeline.js";
 const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { milliseconds: 14 } };
 const page = {
   state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
-  selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null,
+  selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null, link: null,
   changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
 };
 
@@ -56,18 +56,18 @@ function fail(error) {
   byId("error").hidden = false;
 }
 
+// A failure is shown until the person does the next thing.
 async function guarded(work) {
   try {
-    const answer = await work();
-    byId("error").hidden = true;
-    return answer;
+    return await work();
   } catch (error) {
-    if (error.status === 404 && page.state) {
-      await start(page.state.link).catch(fail);
-    } else fail(error);
+    if (error.status === 404 && page.state) await start(page.state.link).catch(fail);
+    else fail(error);
     return null;
   }
 }
+
+const clearFailure = () => { byId("error").hidden = true; };
 
 async function start(link) {
   const { state, choices } = await open(link);
@@ -92,6 +92,7 @@ async function present(state) {
 
 // A change of the settings; what was asked before it and is answered after it is not shown.
 async function changed(work) {
+  clearFailure();
   page.changes += 1;
   page.changing += 1;
   await guarded(async () => present((await work()).state));
@@ -111,6 +112,7 @@ async function request(action, body) {
 }
 
 async function advance(body) {
+  clearFailure();
   page.stage = null;
   await request("advance", body);
   settle();
@@ -119,6 +121,7 @@ async function advance(body) {
 // Only the newest wish of the slider is sent.
 async function seek(step) {
   pause();
+  clearFailure();
   hint("rewind");
   const busy = page.waiting !== null;
   page.waiting = step;
@@ -194,6 +197,7 @@ const nextFrame = () => new Promise(requestAnimationFrame);
 
 async function play() {
   if (page.playing) return;
+  clearFailure();
   page.playing = true;
   page.stage = null;
   let told = performance.now();
@@ -220,12 +224,11 @@ function pause() {
 
 async function inspect(selected, stage = page.stage) {
   hint(stage ? "stage" : "inspect");
-  page.selected = selected;
+  Object.assign(page, { selected, stage });
   const { changes } = page;
   const step = await guarded(() => call("step", selected));
   if (!step || page.selected !== selected || changes !== page.changes) return;
   page.step = step;
-  page.stage = stage;
   page.sample = Math.min(page.sample, step.X.length - 1);
   inspector.show(step, page.state, selected, page.sample, page.stage);
   draw();
@@ -270,7 +273,7 @@ function chooseCell(cell) {
 function keepCurve() {
   hint("keep");
   const { settings } = page.state;
-  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size ?? "all"}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
+  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
   const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
   curves.list(page.kept, remove);
 }
@@ -290,6 +293,10 @@ async function takeFile(file) {
   pause();
   hint("data");
   await changed(() => upload(file));
+  if (page.link) {
+    await changed(() => call("follow", { link: page.link }));
+    page.link = null;
+  }
 }
 
 async function save(kind) {
@@ -328,8 +335,23 @@ document.addEventListener("keydown", (event) => {
 addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
 onSchemeChange(draw);
 
+// A link to an own table waits for its file, beside another session.
+async function begin() {
+  if (linkInAddress) {
+    try {
+      return await start(linkInAddress);
+    } catch (error) {
+      if (error.status !== 400) return fail(error);
+      await guarded(() => start());
+      page.link = linkInAddress;
+      return fail(error);
+    }
+  }
+  await guarded(() => start());
+  if (page.state && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+  return null;
+}
+
 hint();
-guarded(() => start(linkInAddress)).then(() => {
-  if (page.state && !linkInAddress && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
-});
+begin();
 window.page = page; // for the console

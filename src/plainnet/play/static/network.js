@@ -11,9 +11,9 @@ const one = document.createElement("canvas");
 one.width = one.height = SIDE;
 
 // Where columns and units stand, in a picture of some width.
-export function layout(sizes, width, left = 36, right = 64) {
+export function layout(sizes, width, left = 36, right = 64, room = 420) {
   const most = Math.max(...sizes);
-  const unit = Math.max(12, Math.min(36, Math.floor(420 / (most + 1)) - 6));
+  const unit = Math.max(12, Math.min(room / 10 - 6, Math.floor(room / (most + 1)) - 6));
   const gap = Math.max(3, Math.min(8, Math.floor(unit / 3)));
   const height = (most + 1) * (unit + gap) + 26;
   const step = (width - unit - left - right) / Math.max(1, sizes.length - 1);
@@ -32,8 +32,8 @@ export function makeNetwork(onselect) {
     const all = [shownInputs, ...sizes.slice(1)];
     const names = [state.features.slice(0, shownInputs), state.layers.at(-1).n_out > 1 || state.task === "multiclass" ? state.classes : [outputName(state, 0)]];
     const [left, right] = names.map((texts) => 14 + 6.8 * Math.max(...texts.map((text) => Math.min(text.length, MOST_LETTERS))));
-    const width = Math.max(box.clientWidth, 70 * all.length + left + right);
-    const { unit, height, columns, biasY } = layout(all, width, left, right);
+    const width = Math.max(box.clientWidth, 52 * all.length + left + right);
+    const { unit, height, columns, biasY } = layout(all, width, left, right, Math.max(420, Math.min(700, innerHeight - 480)));
     const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Network" });
     const canvas = h("canvas", { "aria-hidden": "true" });
     canvas.width = width * devicePixelRatio;

@@ -49,7 +49,7 @@ export function showTable(frame, state, chosen) {
   const heads = [...state.features, state.target, ...(state.task === "regression" ? [] : ["predicted"]), "use"];
   box.replaceChildren(
     h("p", { class: "soft" }, `${whole(rows.length)} rows${chosen === null ? "" : ` of ${name(chosen[0])} predicted as ${name(chosen[1])}`}${rows.length > MOST ? `; the first ${MOST} are listed` : ""}`),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Data" }, h("table", {},
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rows of the data" }, h("table", {},
       h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, ...rows.slice(0, MOST).map(({ row, part, y, predicted }) => h("tr", {},
         ...row.map((value, i) => h("td", {}, raw(value, state.scale[i]))), h("td", {}, y), predicted === null ? null : h("td", {}, predicted), h("td", {}, part ? "validate" : "train")))))));

@@ -7,13 +7,12 @@ export function makeTimeline({ toggle, byLayer, advance, seek, restart, speed })
   const play = h("button", { type: "button", id: "play", class: "primary", "aria-keyshortcuts": "Space", onclick: toggle }, "Play");
   const slider = h("input", { type: "range", id: "scrub", min: 0, max: 0, value: 0, "aria-label": "Step", oninput: () => seek(Number(slider.value)) });
   const text = h("output", { for: "scrub", id: "position" });
-  const speeds = select("speed", [["slow", "slow: 1 batch"], ["normal", "normal"], ["fast", "fast"]], "normal", speed);
+  const speeds = select("speed", [["slow", "slow"], ["normal", "normal"], ["fast", "fast"]], "normal", speed);
   speeds.setAttribute("aria-label", "Speed");
+  const step = (unit, onclick) => h("button", { type: "button", id: `step-${unit}`, "aria-label": `Step ${unit}`, onclick }, h("span", { class: "verb" }, "Step "), unit);
   byId("timeline").append(
     h("div", { class: "buttons" }, play,
-      h("button", { type: "button", id: "step-layer", onclick: byLayer }, "Step layer"),
-      h("button", { type: "button", id: "step-batch", onclick: () => advance({ batches: 1 }) }, "Step batch"),
-      h("button", { type: "button", id: "step-epoch", onclick: () => advance({ epochs: 1 }) }, "Step epoch"),
+      step("layer", byLayer), step("batch", () => advance({ batches: 1 })), step("epoch", () => advance({ epochs: 1 })),
       h("button", { type: "button", id: "restart", onclick: restart }, "Restart"), speeds),
     h("div", { class: "scrubber" }, slider, text));
 
