@@ -40,6 +40,7 @@ def test_help_of_a_command_has_an_example(cli: Cli, command: str) -> None:
 def test_flag_can_be_negated_only_where_it_is_on_by_default(cli: Cli, command: str) -> None:
     out = cli(command, "--help").out
     assert set(re.findall("--(?:no|empty)-[a-z-]+", out)) <= {
+        "--no-browser",
         "--no-fingerprints",
         "--no-header",
         "--no-standardize",
