@@ -118,6 +118,18 @@ def default_text(field: Field[Any]) -> str:
     return "" if default in (None, MISSING) or isinstance(default, bool) else str(default)
 
 
+def flags(name: str, value: Any) -> list[list[str]]:
+    """Return an option as words of the command line, a list for each time that it is given."""
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, Mapping):
+        return [[flag, f"{key}={item}"] for key, item in value.items()]
+    if isinstance(value, tuple):
+        return [[flag, *map(str, value)]]
+    if isinstance(value, bool):
+        return [[flag if value else f"--no-{flag[2:]}"]]
+    return [[flag, str(value)]]
+
+
 def described(options: Iterable[Field[Any]]) -> str:
     """Describe options as the Attributes section of a docstring does."""
     lines = []

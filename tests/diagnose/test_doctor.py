@@ -9,6 +9,7 @@ import pytest
 
 from diagnose.trainings import FAULTY, alarms, good_trainings, moon_net, points, trap, trapped_dead
 from plainnet import SGD, Adam, BinaryCrossEntropy, MeanSquaredError, fit, mlp
+from plainnet.config import TrainConfig
 from plainnet.data.synthetic import moons
 from plainnet.diagnose.activations import measure
 from plainnet.diagnose.checks.data import check_leak, check_scale
@@ -17,7 +18,6 @@ from plainnet.diagnose.checks.training import block_means, check_overfitting, sh
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.doctor import (
     START_CHECKS,
-    TRAINING_CHECKS,
     examine,
     in_order,
     run_checks,
@@ -204,7 +204,11 @@ def test_the_best_constant(loss, y, cost):
 def test_weights_of_classes_enter_the_base_rate():
     X, y = np.zeros((100, 1)), np.arange(100) % 10 == 0
     snapshot = TrainingSnapshot(
-        mlp(1), BinaryCrossEntropy(), X, y.astype(float), class_weight="balanced"
+        mlp(1),
+        BinaryCrossEntropy(),
+        X,
+        y.astype(float),
+        config=TrainConfig(class_weight="balanced"),
     )
     assert snapshot.base_cost == pytest.approx(np.log(2), rel=1e-5)
 
@@ -297,11 +301,10 @@ def test_inputs_with_a_leaked_column_are_not_called_uninformative():
     )
     found = {one.name: one for one in examine(snapshot)}
     assert "column 0" in found["leaked column"].message
-    assert "memorized" in found["no signal"].cause
-    assert "do not predict" not in found["no signal"].cause
-    found = run_checks(TRAINING_CHECKS, snapshot)  # without the check for leaks
-    (alone,) = (one for one in found if one.name == "no signal")
-    assert "do not predict" not in alone.cause
+    assert snapshot.has_signal
+    assert "no signal" not in found
+    vars(snapshot)["leaked_column"] = None
+    assert not snapshot.has_signal
 
 
 def test_a_good_separation_by_one_column_is_no_leak():
@@ -460,25 +463,24 @@ def judged_on(right, m, *, noise=0.1):
         (20, 24, None),  # 83 % cannot be chance
         (12, 24, "too few held-out rows"),  # 50 %, and may be 20 points better still
         (600, 1000, None),
-        (500, 1000, "no signal"),
-        (420, 1000, "no signal"),
+        (500, 1000, "overfitting"),  # the first column does predict the training rows
+        (420, 1000, "overfitting"),
     ],
 )
 def test_the_interval_decides_what_held_out_rows_show(right, m, name):
     snapshot, found = judged_on(right, m)
-    cost, score, base_cost, base_score, rows, _ = snapshot.held_out_result
+    cost, score, base_cost, base_score, rows, _, _ = snapshot.on_held_out
     assert (rows, score, base_score) == (m, right / m, 0.5)
     assert base_cost == pytest.approx(np.log(2))
     assert cost > base_cost
-    named = {"no signal", "too few held-out rows"} & set(found)
+    named = {"no signal", "overfitting", "too few held-out rows"} & set(found)
     assert named == ({name} if name else set())
     if name:
         low, high = paired_shares(np.arange(m) < right, np.arange(m) % 2 == 1)[1:3]
         says = f"interval {100 * low:+.1f} to {100 * high:+.1f}"
-        assert found[name].evidence.endswith(says)
-        assert found[name].level == ("problem" if name == "no signal" else "note")
-    if name == "no signal":
-        assert "is no better than a constant prediction." in found[name].message
+        assert found[name].level == ("warning" if name == "overfitting" else "note")
+        if name != "overfitting":
+            assert found[name].evidence.endswith(says)
 
 
 def test_few_rows_and_uninformative_neighbors_are_a_problem_worded_with_care():
@@ -496,13 +498,13 @@ def test_numbers_are_compared_with_the_mean_row_by_row():
     net = mlp(1, (), 1, seed=0)
     net.params.theta[...] = [1, 0]
     snapshot = TrainingSnapshot(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
-    better = snapshot.held_out_result.better
+    better = snapshot.on_held_out.over_constant
     own, same = (X - y)[:100, 0] ** 2, (y[:100, 0] - y.mean()) ** 2
     assert better.value == pytest.approx((same.mean() - own.mean()) / same.mean())
     assert better.low > 0.5
     net.params.theta[...] = [-1, 0]
     wrong = TrainingSnapshot(net, MeanSquaredError(), X, y, held_out=(X[:100], y[:100]))
-    assert wrong.held_out_result.better.high < 0
+    assert wrong.on_held_out.over_constant.high < 0
 
 
 def test_labels_are_compared_by_their_share():
@@ -513,7 +515,7 @@ def test_labels_are_compared_by_their_share():
     X[0] *= -1
     better = TrainingSnapshot(
         net, BinaryCrossEntropy(), X, y, held_out=(X, y)
-    ).held_out_result.better
+    ).on_held_out.over_constant
     # the constant says (yes, no): right on 2, 1, 2 and 1 labels of two; the network 0, 2, 2, 2
     assert better.value == pytest.approx(((0 - 2) + (2 - 1) + (2 - 2) + (2 - 1)) / 8)
 

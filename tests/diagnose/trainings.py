@@ -22,6 +22,7 @@ from plainnet.build import make_loss, make_optimizer
 from plainnet.config import TrainConfig
 from plainnet.data import ImageSource, TableSource, split
 from plainnet.data.synthetic import circles, flower, introverts, moons, pandas_and_bears, spiral
+from plainnet.diagnose.advice import config_of
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
@@ -43,7 +44,6 @@ def trained(
     classes=(),
     feature_names=(),
     transform=None,
-    dropout=0.0,
     l2=0.0,
     watch=True,
     **options,
@@ -82,12 +82,12 @@ def trained(
         X,
         y,
         transform=transform,
-        class_weight=options.get("class_weight"),
+        config=dataclasses.replace(
+            config_of(net, rule), l2=l2, class_weight=options.get("class_weight"), epochs=epochs
+        ),
         held_out=held_out,
         history=history,
         optimizer=rule,
-        l2=l2,
-        dropout=dropout,
         recorder=recorder,
         feature_names=feature_names,
         classes=classes,
@@ -569,7 +569,7 @@ FAULTY = {
     "ten layers of sigmoids": (vanishing, "vanishing gradients", "dense1"),
     "large weights in eight layers": (exploding, "exploding gradients", "dense1"),
     "oscillation": (oscillating, "oscillation|learning rate too high", "oscillates|too high"),
-    "noisy labels memorized": (overfitted, "overfitting", "epoch"),
+    "noisy labels memorized": (overfitted, "overfitting", "memorized"),
     "a linear model of a flower": (underfitted, "underfitting", "nearest"),
     "an L2 penalty of 0.3": (regularized_too_much, "base rate", "L2"),
     "labels shuffled": (shuffled, "no signal|base rate", "shuffled"),

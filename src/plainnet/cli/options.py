@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
-from plainnet.option import default_text, type_parts
+from plainnet.option import default_text, flags, type_parts
 from plainnet.search.space import SEARCHED
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -110,20 +110,16 @@ def command_arguments(
         own = replace(TrainConfig(), network=config.network)
         defaults.append(own.resolved(images=images or config.network == "convnet"))
     for name in OPTIONS:
-        value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
+        value = getattr(config, name)
         usual = value in [getattr(default, name) for default in defaults]
         if name == "network":
             usual = value == "auto" or (images and value == "convnet")
         if usual and (value is None or name not in always):
             continue
-        if name == "kind":
-            arguments += [f"{flag}={column}={kind}" for column, kind in value.items()]
-        elif name == "target":
-            arguments += [f"{flag}={column}" for column in value]
-        elif isinstance(value, tuple):
-            arguments += [flag, *map(str, value)]
-        elif isinstance(value, bool):
-            arguments.append(flag if value else f"--no-{flag[2:]}")
+        if name == "target":
+            arguments += [f"--target={column}" for column in value]
         else:
-            arguments.append(f"{flag}={value}")
+            several = isinstance(value, tuple)
+            for given in flags(name, value):
+                arguments += given if several else ["=".join(given)]
     return arguments

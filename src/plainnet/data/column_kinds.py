@@ -1,7 +1,7 @@
 """The kinds of columns: how the cells of each kind become features, fitted on training rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self, final, get_args
 
@@ -113,6 +113,14 @@ def _note_values(cells: Cells, noted: NDArray[np.bool_], remark: str, notes: lis
         notes.append(
             f"Column {shortened(cells.name)}: the same for {len(others):,} more values ({rows})."
         )
+
+
+def spellings(levels: Sequence[str]) -> list[tuple[int, int]]:
+    """Return pairs of levels that differ only in spelling, as indices: (first, other)."""
+    first: dict[str, int] = {}
+    texts = [" ".join(level.split()).casefold() for level in levels]
+    pairs = [(first.setdefault(text, i), i) for i, text in enumerate(texts)]
+    return [(i, j) for i, j in pairs if i != j]
 
 
 def _median(values: NDArray[np.float64]) -> float:
@@ -312,13 +320,6 @@ class CategoryColumn(FeatureColumn):
         """Describe how a cell becomes features."""
         filled = self._filled(shortened(self.fill, 20))
         return f"{filled}one-hot, {len(self.levels)} levels; unknown = all 0"
-
-    def spellings(self) -> list[tuple[int, int]]:
-        """Return pairs of levels that differ only in spelling, as indices: (first, other)."""
-        first: dict[str, int] = {}
-        spellings = [" ".join(level.split()).casefold() for level in self.levels]
-        pairs = [(first.setdefault(text, i), i) for i, text in enumerate(spellings)]
-        return [(i, j) for i, j in pairs if i != j]
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write 1 into the feature of each row's level, if it is known."""

@@ -21,6 +21,7 @@ from plainnet.data.column_kinds import (
     LeftOutColumn,
     NumberColumn,
     column_from_json,
+    spellings,
     summarize_values,
 )
 from plainnet.data.columns import MANY, Cells, in_threads
@@ -302,7 +303,7 @@ read as unknown (1 row).
         start, out = 0, X
         for column in self.columns:
             if isinstance(column, CategoryColumn):
-                for first, other in column.spellings():
+                for first, other in spellings(column.levels):
                     out = X.copy() if out is X else out
                     out[:, start + first] += out[:, start + other]
                     out[:, start + other] = 0

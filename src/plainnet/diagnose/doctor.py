@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from plainnet.diagnose.checks import data, network, result, training
+from plainnet.diagnose.advice import consistent
+from plainnet.diagnose.checks import cells, data, network, result, training
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import LEVELS, Finding
 
@@ -31,6 +32,8 @@ DATA_CHECKS: tuple[Check, ...] = (
     data.check_leak,
     data.check_labels,
     data.check_copies,
+    cells.check_extremes,
+    cells.check_spelling,
     data.check_size,
 )
 _CAUSED_BY_SCALE = {
@@ -59,7 +62,7 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     findings = run_checks(checks, snapshot)
     if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
         findings = [finding for finding in findings if finding.name != "learning rate too low"]
-    return in_order(_scale_first(findings))
+    return consistent(in_order(_scale_first(findings)))
 
 
 def run_checks(checks: Iterable[Check], snapshot: TrainingSnapshot) -> list[Finding]:

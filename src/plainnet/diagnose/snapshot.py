@@ -1,67 +1,60 @@
 """TrainingSnapshot: a network, its rows and its training, with measurements made on demand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.config import TrainConfig
+from plainnet.config import Config
 from plainnet.diagnose.activations import Statistics, evenly_spaced, measure
+from plainnet.diagnose.advice import config_of
+from plainnet.diagnose.comparisons import (
+    Comparison,
+    Neighbors,
+    Trained,
+    best_constant,
+    class_numbers,
+    compare,
+    compare_neighbors,
+    fit_rivals,
+    margin,
+)
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.recorder import Recorder
 from plainnet.engine.blas_threads import limited_threads
+from plainnet.evaluate.baselines.baseline import Baseline
 from plainnet.evaluate.baselines.one_rule import fit_rules
 from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.duplicates import sample_rows
 from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
-from plainnet.metrics.intervals import Difference, paired_means, paired_shares
 from plainnet.metrics.scores import rank_correlation
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import SGD, Optimizer
-from plainnet.train.batches import prepare
 from plainnet.train.history import History
-from plainnet.train.inputs import ClassWeight, with_class_weights
+from plainnet.train.inputs import with_class_weights
 
 if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
-_NEIGHBORS = 5
-_MOST_COMPARED = 1000  # rows that are compared with each other, and
-_MOST_COMPARED_CELLS = 10**7  # their cells, which limits memory and time
+_COMPARED = 5000  # training rows on which baselines are compared
+_MEMORIZED = 0.5  # held-out cost above the training cost, in shares of the base cost
+_SIGNAL = 0.05  # accuracy of the nearest rows above a constant
+_CHANCE = 0.01  # p of a baseline that predicts no better than a constant
+_PREDICTED = 0.95  # cost of a baseline that predicts, relative to a constant
+EXTREME = 0.005  # share of the rows with the most extreme targets
+_RUINED = 0.03  # stable learning rate at the end, relative to the start
 _SAMPLE = 20_000  # rows that are measured
 _LEAK_ROWS = 30  # fewer rows show no leak
 MOST_COLUMNS = 2000  # more columns are pixels, which mean nothing alone
-
-
-@final
-class Neighbors(NamedTuple):
-    """Accuracy, or R2 of a regression, on the training rows."""
-
-    score: float  # of the mean target of the nearest other rows
-    network: float
-    constant: float  # of the best constant
-    rows: int
-
-
-@final
-class HeldOut(NamedTuple):
-    """Cost and score of the network and of the best constant on the held-out rows."""
-
-    cost: float
-    score: float
-    constant_cost: float
-    constant_score: float
-    rows: int
-    better: Difference  # in shares of rows or labels, or of the constant's squared error
 
 
 @final
@@ -77,19 +70,22 @@ class TrainingSnapshot:
     X: Array
     y: ArrayLike
     transform: Transform | None = None
-    class_weight: ClassWeight | None = None
+    config: Config | None = None  # None: what net and optimizer show
     held_out: tuple[Array, ArrayLike] | None = None
     history: History | None = None
     optimizer: Optimizer | None = None
-    l2: float = 0.0
-    dropout: float = 0.0
-    augment: Sequence[str] = ()
     recorder: Recorder | None = None
+    baselines: Mapping[str, Baseline] | None = None  # by a phrase; None: a regression is fitted
     feature_names: Sequence[str] = ()
     classes: Sequence[str] = ()
     columns: Sequence[FeatureSpan] = ()
     failure: str | None = None
     schema: "TableSchema | ImageSchema | None" = None
+
+    @cached_property
+    def options(self) -> Config:
+        """The options of the training."""
+        return config_of(self.net, self.optimizer) if self.config is None else self.config
 
     @property
     def task(self) -> Literal["classes", "labels", "numbers"]:
@@ -108,29 +104,6 @@ class TrainingSnapshot:
         """The output channels of each convolution; none of a flat network."""
         return [layer.n_out for layer in self.net.layers if isinstance(layer, Conv2D)]
 
-    @property
-    def smaller(self) -> str:
-        """The option for a smaller network."""
-        halves = (str(max(1, n // 2)) for n in self.channels)
-        return f"--channels {' '.join(halves)}" if self.channels else "--hidden 4"
-
-    @property
-    def larger(self) -> str:
-        """The option for a larger network: at least the default."""
-        if not self.channels:
-            return "--hidden 32 32"
-        usual = TrainConfig.channels
-        small = max(self.channels) < max(usual)
-        return (
-            f"--channels {' '.join(map(str, usual if small else [2 * n for n in self.channels]))}"
-        )
-
-    @property
-    def more_variety(self) -> str:
-        """The option for more random changes of the pictures of a convolutional network."""
-        used = {"shift", "turn"} <= set(self.augment)
-        return "" if used or not self.channels else "--augment shift turn, "
-
     @cached_property
     def targets(self) -> Array:
         """All training targets as the loss computes with them."""
@@ -139,7 +112,7 @@ class TrainingSnapshot:
     @cached_property
     def labels(self) -> Array | None:
         """The class number of each training row, for a classification."""
-        return _class_numbers(self.targets) if self.task == "classes" else None
+        return class_numbers(self.targets) if self.task == "classes" else None
 
     @cached_property
     def compared(self) -> tuple[Array, Array]:
@@ -162,7 +135,7 @@ class TrainingSnapshot:
     def sample(self) -> tuple[Array, Array, Array | None]:
         """The rows that are measured: X, encoded y and weights."""
         X, y = np.asarray(self.X), self.targets
-        weight = with_class_weights(None, self.loss, y, self.net.n_out, self.class_weight)
+        weight = with_class_weights(None, self.loss, y, self.net.n_out, self.options.class_weight)
         few = evenly_spaced(len(y), _SAMPLE)
         return X[few], y[few], None if weight is None else weight[few]
 
@@ -218,33 +191,58 @@ class TrainingSnapshot:
         return self.loss(self.constant, y, weight)[0]
 
     @cached_property
-    def held_out_result(self) -> HeldOut | None:
-        """Compare the network with the best constant on the held-out rows."""
-        if self.held_out is None:
-            return None
-        X, given = self.held_out
-        loss, y = self.loss, self.loss.encode(given, self.net.n_out, self.net.dtype)
-        base = np.tile(best_constant(loss, self.sample[1], None, self.net.n_out), (len(y), 1))
-        with np.errstate(all="ignore"):
-            Z = self.net.astype(self.net.dtype).predict_logits(X, transform=self.transform)
-            cost = loss(Z, y)[0]
-            network, constant = (self._row_scores(loss.predictions(z), y) for z in (Z, base))
-        if self.task == "classes":
-            better = paired_shares(network, constant)
-        else:
-            unit = max(-float(constant.mean()), 1e-12) if self.task == "numbers" else 1.0
-            better = paired_means(network / unit, constant / unit)
-        return HeldOut(
-            cost, loss.metric(Z, y), loss(base, y)[0], loss.metric(base, y), len(y), better
+    def rivals(self) -> Mapping[str, Baseline]:
+        """The baselines without the constant, by a phrase for each."""
+        return fit_rivals(self._trained) if self.baselines is None else self.baselines
+
+    @property
+    def _trained(self) -> Trained:
+        weight, sample = self.options.class_weight, self.sample
+        return Trained(self.net, self.loss, self.task, self.transform, weight, *sample)
+
+    @cached_property
+    def on_held_out(self) -> Comparison | None:
+        """The network, the best constant and the baselines on the held-out rows."""
+        return self.held_out and compare(self._trained, self.rivals, *self.held_out)
+
+    @cached_property
+    def on_training(self) -> Comparison:
+        """The same on at most 5,000 training rows."""
+        few = evenly_spaced(len(self.X), _COMPARED)
+        X, y = np.asarray(self.X)[few], np.asarray(self.y)[few]
+        return compare(self._trained, self.rivals, X, y)
+
+    @property
+    def memorized(self) -> bool:
+        """Whether held-out rows cost much more than training rows."""
+        held_out = self.on_held_out
+        return held_out is not None and held_out.cost > self.cost + _MEMORIZED * self.base_cost
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether a column, a baseline or the nearest other rows predict the target."""
+        near, held_out = self.neighbors, self.on_held_out
+        if near.score > near.constant + max(margin(near.rows), _SIGNAL) or self.leaked_column:
+            return True
+        return held_out is not None and any(
+            (rival.over_constant.value > 0 and rival.over_constant.p < _CHANCE)
+            or rival.cost < _PREDICTED * held_out.constant_cost
+            for rival in held_out.rivals
         )
 
-    def _row_scores(self, A: Array, y: Array) -> Array:
-        """Return per row whether it is right, its share of right labels, or minus its error."""
-        if self.task == "numbers":
-            return np.asarray(-np.square(np.subtract(A, y, dtype=np.float64)).mean(axis=1))
-        if self.task == "labels":
-            return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
-        return np.asarray(predicted_classes(A) == _class_numbers(y))
+    @cached_property
+    def target_outliers(self) -> float:
+        """The share of the most extreme rows in the variance of the target of a regression."""
+        if self.task != "numbers":
+            return 0.0
+        squares = np.sort(np.square(self.targets - self.targets.mean(axis=0)).sum(axis=1))
+        few = max(1, round(EXTREME * len(squares)))
+        return float(squares[-few:].sum() / max(squares.sum(), 1e-30))
+
+    @cached_property
+    def neighbors(self) -> Neighbors:
+        """The nearest other rows, the network and the best constant as predictors."""
+        return compare_neighbors(self._trained, self.statistics.Z)
 
     @cached_property
     def stable_lr(self) -> float | None:
@@ -279,8 +277,11 @@ class TrainingSnapshot:
         return max(sizes, default=1.0)
 
     @property
-    def _lowest_stable_lr(self) -> float:
-        return min(self.initial_stable_lr or np.inf, self.stable_lr or np.inf)
+    def largest_stable_lr(self) -> float:
+        """The largest stable learning rate; at a ruined end the curvature is not to be trusted."""
+        start, end = self.initial_stable_lr or np.inf, self.stable_lr or np.inf
+        ruined = not self.cost < self.base_cost or end < _RUINED * start
+        return start if ruined else min(start, end)
 
     @property
     def lr_too_high(self) -> bool:
@@ -288,16 +289,15 @@ class TrainingSnapshot:
         if self.lr is None or self.optimizer is None:
             return False
         if isinstance(self.optimizer, SGD):
-            return self.lr > self._lowest_stable_lr
+            return self.lr > self.largest_stable_lr
         return self.lr > 0.5 * self.weight_size
 
     @property
-    def lower_lr(self) -> float:
-        """A learning rate to try where the present one is too high."""
-        lr = self.lr or 0.1
-        if isinstance(self.optimizer, SGD):
-            return min(lr, self._lowest_stable_lr) / 2
-        return min(lr / 10, self.weight_size / 50)
+    def spans(self) -> Sequence[FeatureSpan]:
+        """The columns; of rows without a schema, one for each feature."""
+        names = [name_of(self.feature_names, i) for i in range(self.X[0].size)]
+        every = (FeatureSpan(name, "number", i, i + 1) for i, name in enumerate(names))
+        return self.columns or list(every)
 
     @cached_property
     def leaked_column(self) -> tuple[str, str] | None:
@@ -306,77 +306,22 @@ class TrainingSnapshot:
         X, n = X.reshape(len(X), -1), X[0].size
         if len(X) < _LEAK_ROWS or n > MOST_COLUMNS or self.images:
             return None
-        columns = self.columns or [
-            FeatureSpan(name_of(self.feature_names, i), "number", i, i + 1) for i in range(n)
-        ]
         if self.labels is None:
             if y.shape[1] > 1:
                 return None
-            numbers = [column for column in columns if column.kind == "number"]
+            numbers = [column for column in self.spans if column.kind == "number"]
             ranks = [(rank_correlation(X[:, c.start], y[:, 0]), c.name) for c in numbers]
             r, name = max(ranks, default=(0.0, ""), key=lambda pair: abs(pair[0]))
             return (name, f"their rank correlation is {r:.5f}") if abs(r) >= LEAK_RANK else None
         wrong = LEAK_LEFT * (1 - float(self.class_shares.max()))
-        rules = fit_rules(columns, X, y.astype(np.int64), len(self.class_shares))
+        rules = fit_rules(self.spans, X, y.astype(np.int64), len(self.class_shares))
         leaks = [(r, rule.span.name) for r, rule in rules if r >= LEAK and 1 - r <= wrong]
         if not leaks:
             return None
         right, name = max(leaks)
         return name, f"alone it predicts {percent(right)} of the training rows correctly"
 
-    @cached_property
-    def neighbors(self) -> Neighbors:
-        """Compare the nearest other rows, the network and the best constant as predictors."""
-        X, y, _ = self.sample
-        most = max(100, min(_MOST_COMPARED, _MOST_COMPARED_CELLS // X[0].size))
-        few = evenly_spaced(len(X), most)
-        F = prepare(X[few], self.transform, np.float64).reshape(len(few), -1)
-        Y = y[few] if y.ndim == 2 else np.eye(self.net.n_out)[y[few]]
-        squares = np.square(F).sum(1)
-        D = squares[:, None] + squares - 2 * F @ F.T
-        np.fill_diagonal(D, np.inf)
-        k = min(_NEIGHBORS, len(few) - 1)
-        near = np.argpartition(D, k - 1, axis=1)[:, :k]
-        network = self.loss.predictions(self.statistics.Z[few])
-        constant = np.tile(Y.mean(axis=0), (len(few), 1))
-        variance = max(float(np.square(Y - Y.mean(0)).mean()), 1e-12)
-
-        def score(A: Array) -> float:
-            mean = float(self._row_scores(A, Y).mean())
-            return 1 + mean / variance if self.task == "numbers" else mean
-
-        return Neighbors(score(Y[near].mean(axis=1)), score(network), score(constant), len(few))
-
-
-def predicted_classes(A: Array) -> Array:
-    """Return the class number that each row of probabilities predicts."""
-    return A.argmax(axis=1) if A.shape[1] > 1 else is_positive(A[:, 0]).astype(np.int64)
-
-
-def _class_numbers(y: Array) -> Array:
-    """Return the class number of each encoded target of a classification."""
-    if y.ndim == 1:
-        return y
-    return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
-
 
 def name_of(names: Sequence[str], i: int) -> str:
     """Return the name of a column, or its number."""
     return str(names[i]) if i < len(names) else f"column {i}"
-
-
-def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Array:
-    """Return the constant logits of the lowest cost."""
-    Y = y if y.ndim == 2 else np.eye(n_out)[y]
-    mean = np.average(Y, axis=0, weights=weight)
-    if isinstance(loss, BinaryCrossEntropy):
-        s = loss.label_smoothing
-        p = np.clip(mean * (1 - s) + s / 2, 1e-7, 1 - 1e-7)
-        return np.asarray(np.log(p / (1 - p)))
-    if isinstance(loss, SoftmaxCrossEntropy):
-        s = loss.label_smoothing
-        return np.asarray(np.log(np.clip(mean * (1 - s) + s / n_out, 1e-7, 1)))
-    z = np.asarray(mean, np.float64)
-    for _ in range(20):  # one step is exact for squares; Huber's cost bends at most half as much
-        z = z - 0.5 * n_out * loss(np.tile(z, (len(y), 1)), y, weight)[1].sum(axis=0)
-    return z

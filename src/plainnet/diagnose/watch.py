@@ -1,5 +1,6 @@
 """Record a training and diagnose it at its end; diagnose a trained model."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
@@ -10,16 +11,17 @@ from plainnet.config import Config, ResolvedConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.evaluate.baselines.baseline import Baseline, stored_baselines
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.per_example import NamedExamples, drop_extremes
 from plainnet.evaluate.training_record import recorded_history
 from plainnet.model import Model
-from plainnet.nn.layers import DropoutLayer
 from plainnet.nn.network import Sequential
 from plainnet.storage.json_reader import JsonReader
 from plainnet.tabular import settled
 from plainnet.train.history import Epoch, History
+from plainnet.training import Run
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
@@ -42,6 +44,11 @@ class DoctorWatch:
         self._config = settled(self.given, data.train.X, data.target.task)
         self._data, self._recorder = data, Recorder(net)
 
+    @property
+    def tabular(self) -> bool:
+        """Whether the network is the default for tables."""
+        return self._config.network == "tabular"
+
     def state(self) -> list[list[float]]:
         """Return the gradient norms so far, for a checkpoint."""
         return [list(norms) for norms in self._recorder.gradients]
@@ -56,8 +63,8 @@ class DoctorWatch:
         self.history.add(epoch)
         self._recorder.watch(epoch)
 
-    def findings(self, history: History | None = None, failure: str | None = None) -> list[Finding]:
-        """Diagnose the training."""
+    def findings(self, run: Run | None = None, failure: str | None = None) -> list[Finding]:
+        """Diagnose the training, with the baselines of its evaluation."""
         config, data = self._config, self._data
         loss = make_loss(data.target.task, config)
         model = Model(data.schema, data.target, self._recorder.net, loss)
@@ -68,22 +75,27 @@ class DoctorWatch:
             held_out = kept.rows if len(kept.X) else None
         snapshot = replace(
             _snapshot(model, data.train, held_out),
-            class_weight=config.class_weight,
-            history=self.history if history is None else history,
+            config=config,
+            history=self.history if run is None else run.history,
             optimizer=make_optimizer(config, len(data.train.X)),
             recorder=self._recorder,
-            l2=config.l2,
-            augment=config.augment,
             failure=failure,
+            baselines=_baselines(model if run is None else run.model),
         )
         return examine(snapshot)
+
+
+def _baselines(model: Model) -> Mapping[str, Baseline] | None:
+    """Return the stored baselines without the constant, by a phrase for each."""
+    stored = stored_baselines(model)
+    phrases = {one.describe(model.target)[1]: one for one in stored if one.name != "constant"}
+    return phrases or None
 
 
 def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> TrainingSnapshot:
     from plainnet.data.table_schema import TableSchema
 
     table = model.schema if isinstance(model.schema, TableSchema) else None
-    drops = [layer.rate for layer in model.net.layers if isinstance(layer, DropoutLayer)]
     return TrainingSnapshot(
         model.net,
         model.loss,
@@ -91,7 +103,6 @@ def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> Tr
         rows.y,
         transform=model.transform,
         held_out=None if held_out is None else (held_out.X, held_out.y),
-        dropout=max(drops, default=0.0),
         feature_names=() if table is None else table.feature_names,
         classes=model.target.classes,
         columns=() if table is None else feature_spans(table),

@@ -1,6 +1,5 @@
 """Checks of an evaluation: leaked columns, rows trained on, repeated rows, contradictory labels."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from plainnet.evaluate.baselines.baseline import Baseline, OneRuleBaseline
 from plainnet.evaluate.duplicates import MOST_ROWS, Copies, Matches, contradictions
-from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.finding import Finding, advise
 from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import CLOSE, MOSTLY, Comparison
 from plainnet.formatting import count, percent
@@ -65,7 +64,7 @@ def _leak(name: str, leaked: str, evidence: str) -> Finding:
         f"The column {name!r} alone gives {leaked} away.",
         evidence,
         "It may be the target in another form, or become known only after the target.",
-        f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
+        **advise({"kind": {name: "identifier"}}),
     )
 
 
@@ -90,7 +89,7 @@ def split_duplicates(case: Comparison, matches: Matches, points: Array) -> list[
             "trained on.",
             evidence,
             _why_equal(case.images, nearly),
-            "--group-duplicates keeps copies on one side",
+            **advise({"group_duplicates": True}),
         )
     ]
 
@@ -158,17 +157,17 @@ def repeated_rows(images: bool, copies: Copies, m: int, *, training: bool = Fals
         return []
     unit = "picture" if images else "row"
     those = f"training {unit}s" if training else f"of these {unit}s"
-    advice = f"count copies once: the interval treats each {unit} as independent"
+    advice = advise({}, f"count copies once: the interval treats each {unit} as independent")
     if training:
-        advice = "--group-duplicates keeps copies on one side of the split"
+        advice = advise({"group_duplicates": True})
     return [
         Finding(
             f"repeated training {unit}s" if training else f"repeated {unit}s",
-            "note",
+            "warning" if training and copies.equal + copies.near > MOSTLY * m else "note",
             f"Some {those} are {_equal(*copies)} to others of them.",
             f"{copies.equal + copies.near:,} of {m:,} repeat an earlier one{sampled}",
             _why_equal(images, copies.near),
-            advice,
+            **advice,
         )
     ]
 

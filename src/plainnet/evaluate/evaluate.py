@@ -142,7 +142,7 @@ def score_model(model: Model, rows: "Examples") -> Scores:
 def score_baseline(model: Model, baseline: Baseline, rows: "Examples") -> tuple[Array, Scores]:
     """Return the predictions of a baseline and their scores, by the loss of a model."""
     A = baseline.predict(rows.X)
-    return A, _score(model, _logits(model.target.task, A).astype(model.net.dtype), A, rows.y)
+    return A, _score(model, logits_of(model.target.task, A).astype(model.net.dtype), A, rows.y)
 
 
 def _score(model: Model, Z: Array, A: Array, y: Array) -> Scores:
@@ -182,7 +182,7 @@ def _points(task: str, A: Array, y: Array) -> Array:
     return np.asarray(-np.square(error).mean(axis=1))
 
 
-def _logits(task: str, A: Array) -> Array:
+def logits_of(task: str, A: Array) -> Array:
     """Return the logits of probabilities, clipped slightly away from 0 and 1."""
     if task == "regression":
         return A

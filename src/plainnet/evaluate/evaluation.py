@@ -204,7 +204,7 @@ class Evaluation:
             Scores.from_json(json, target),
             baselines,
             json.text("verdict"),
-            json.typed("findings", tuple[Finding, ...]),
+            tuple(Finding.from_json(one.values) for one in json.objects("findings", "finding")),
             json.typed("trained_on", Share | None),
             json.record(ProbabilityScores) if "brier" in json else None,
             per_class,

@@ -1,8 +1,12 @@
 """Findings about data, a training run or a result."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, final, get_args
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, final, get_args, get_type_hints
 
+from plainnet.config import OPTIONS
+from plainnet.option import flags
 from plainnet.storage.json_reader import JsonReader
 
 Level = Literal["problem", "warning", "note"]
@@ -19,15 +23,30 @@ class Finding:
     message: str  # a sentence
     evidence: str  # the evidence, with units
     cause: str  # the likely cause, a sentence
-    advice: str  # one command or line of code to try
+    advice: str  # what to try, the options first
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)  # to change, by name
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding as JSON values."""
-        return asdict(self)
+        """Return the texts of the finding as JSON values."""
+        return {name: getattr(self, name) for name in _TEXTS}
 
     @classmethod
     def from_json(cls, value: object) -> "Finding":
         """Read a finding from a model file and check it."""
         reader = JsonReader(value, "a finding")
-        reader.only(*cls.__annotations__)
-        return reader.record(cls)
+        reader.only(*_TEXTS)
+        return cls(**{name: reader.typed(name, kind) for name, kind in _TEXTS.items()})
+
+
+_TEXTS = {n: kind for n, kind in get_type_hints(Finding).items() if n != "options"}
+
+
+def advise(options: Mapping[str, Any], otherwise: str = "") -> dict[str, Any]:
+    """Return advice and options of a `Finding`; otherwise is what else may be done."""
+    off = [
+        n for n, value in options.items() if value == OPTIONS[n].default and value in (None, False)
+    ]
+    kept = [shlex.join(one) for n in options if n not in off for one in flags(n, options[n])]
+    without = ["without", *(f"--{name.replace('_', '-')}" for name in off)] if off else []
+    text = " ".join([*kept, *without])
+    return {"advice": ", or ".join(part for part in (text, otherwise) if part), "options": options}

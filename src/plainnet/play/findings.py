@@ -1,6 +1,5 @@
 """The doctor's findings about the shown network, each with a change of settings to try."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,7 @@ CHECKS: tuple[Check, ...] = (
     training.check_learning_curve,
     network.check_trained_network,
 )
-_OPTION = re.compile(r"--([a-z0-9-]+) ([a-z0-9_.:-]+)")
-_TEXT = ("init", "activation", "schedule", "optimizer")  # settings that are no numbers
-_NUMBERS = ("lr", "l2", "dropout", "batch_size", "epochs")
+_SETTINGS = ("init", "schedule", "optimizer", "lr", "l2", "dropout", "batch_size", "epochs")
 
 
 def findings(session: Session) -> list[dict[str, Any]]:
@@ -42,8 +39,7 @@ def findings(session: Session) -> list[dict[str, Any]]:
         held_out=held_out,
         history=history,
         optimizer=phase.train_step.optimizer,
-        l2=config.l2,
-        dropout=config.dropout,
+        config=config,
         recorder=recorder,
         failure=phase.failure,
     )
@@ -56,15 +52,11 @@ def findings(session: Session) -> list[dict[str, Any]]:
 
 
 def _remedy(finding: Finding, session: Session) -> dict[str, Any]:
-    """Return the first change that the advice names and this page offers, or nothing."""
+    """Return the first change of the advice that this page offers, or nothing."""
     hidden = session.settings.config.hidden or ()
-    for name, value in _OPTION.findall(finding.advice):
-        name = name.replace("-", "_")
+    for name, value in finding.options.items():
         if name == "activation":
-            return {name: [value] * len(hidden)}
-        if name in _TEXT:
+            return {name: list(value) * len(hidden)}
+        if name in _SETTINGS:
             return {name: value}
-        if name in _NUMBERS:
-            number = float(value.rstrip("."))
-            return {name: int(number) if name in ("batch_size", "epochs") else number}
     return {}

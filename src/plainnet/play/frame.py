@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from plainnet.diagnose.activations import evenly_spaced, outputs
-from plainnet.diagnose.snapshot import predicted_classes
+from plainnet.diagnose.comparisons import predicted_classes
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.explain.formulas import loss_formula
 from plainnet.nn.activations import Activation

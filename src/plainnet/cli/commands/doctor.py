@@ -7,8 +7,9 @@ It trains as plainnet train does and keeps nothing. The exit code is 1 if there 
 problem.
 """
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from rich.console import Console
 from plainnet.cli.commands.evaluate import show_findings
 from plainnet.cli.commands.train import show_start
 from plainnet.cli.console import errors, output, print_json, print_line, show_data
-from plainnet.cli.options import ConfigFile, Options
+from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.progress import TrainingDisplay, read_examples, reading
 from plainnet.config import TrainConfig
 from plainnet.diagnose.watch import DoctorWatch, examine_model
@@ -27,6 +28,7 @@ from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.formatting import count
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
+from plainnet.tabular import settled
 from plainnet.train.history import Epoch
 from plainnet.training import load
 from plainnet.training import train as run_training
@@ -70,24 +72,50 @@ def doctor(
         if options != Options() or config_file is not None:
             raise PlainnetError("training options do not apply to a model: leave them out")
         model = Model.load(path)
-        findings = examine_model(model, read_examples(model, data)[0].rows)
+        findings, commands = examine_model(model, read_examples(model, data)[0].rows), {}
     else:
-        findings = _diagnose_training(path, options.config(path), quiet=json)
+        config = options.config(path)
+        findings, tabular = _diagnose_training(path, config, quiet=json)
+        commands = _commands(path, config, tabular, findings)
     if json:
-        print_json({"findings": [finding.to_json() for finding in findings]})
+        every = [
+            {**one.to_json(), "options": one.options, "command": commands.get(one.name)}
+            for one in findings
+        ]
+        print_json({"findings": every})
     else:
-        _show(output(), findings)
+        _show(output(), findings, commands)
     return PROBLEM if any(finding.level == "problem" for finding in findings) else 0
 
 
-def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> list[Finding]:
-    """Train as ``plainnet train`` does, and keep only the findings."""
+def _commands(
+    path: Path, config: TrainConfig, tabular: bool, findings: Sequence[Finding]
+) -> dict[str, str]:
+    """Return the given command with the options that each finding changes."""
+    if tabular:  # which auto takes only if no option of a single network is given
+        config = replace(config, network="tabular")
+    return {
+        finding.name: shlex.join(
+            command_arguments(replace(config, **finding.options), str(path), command="doctor")
+        )
+        for finding in findings
+        if finding.options
+    }
+
+
+def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> tuple[list[Finding], bool]:
+    """Train as ``plainnet train`` does; return the findings, and whether it was tabular."""
     console = errors() if quiet else output()
     doctor_watch = DoctorWatch(config)
     with reading(console) as progress, TrainingDisplay(console) as display:
         data = load(path, config, progress=progress)
-        # held-out rows serve as validation rows, to find the epoch in which overfitting starts
-        watched = data if data.validation is not None else replace(data, validation=data.test)
+        # held-out rows serve as validation rows, to find the epoch in which overfitting starts;
+        # the members of a tabular network have their own
+        own = (
+            data.validation is not None
+            or settled(config, data.train.X, data.target.task).network == "tabular"
+        )
+        watched = data if own else replace(data, validation=data.test)
 
         def ready(_: "Dataset", net: Sequential) -> None:
             doctor_watch.ready(data, net)
@@ -104,14 +132,14 @@ def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> list[Fin
         try:
             result = run_training(watched, config, watch=watch, ready=ready)
         except TrainingError as error:
-            return doctor_watch.findings(failure=str(error))
+            return doctor_watch.findings(failure=str(error)), doctor_watch.tabular
         display.finish()
-    return doctor_watch.findings(result.history)
+    return doctor_watch.findings(result), doctor_watch.tabular
 
 
-def _show(console: Console, findings: Sequence[Finding]) -> None:
+def _show(console: Console, findings: Sequence[Finding], commands: Mapping[str, str]) -> None:
     console.print()
     levels = Counter(finding.level for finding in findings)
     summary = ", ".join(count(levels[level], level) for level in LEVELS if level in levels)
     print_line(console, f"Findings: {summary or 'none'}.", "bold")
-    show_findings(console, findings, detail=True)
+    show_findings(console, findings, detail=True, commands=commands)

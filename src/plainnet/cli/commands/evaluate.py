@@ -4,9 +4,10 @@ plainnet evaluate survey.safetensors held-out.csv
 plainnet evaluate pictures.safetensors folder/ --json
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -126,14 +127,22 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
-def show_findings(console: Console, findings: Sequence[Finding], *, detail: bool = False) -> None:
-    """Show problems and warnings, and in detail the notes too."""
+def show_findings(
+    console: Console,
+    findings: Sequence[Finding],
+    *,
+    detail: bool = False,
+    commands: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Show problems and warnings, in detail the notes too, and the command of each by its name."""
     for finding in findings:
         if detail or finding.level != "note":
             level = finding.level
             print_line(console, f"{level.capitalize()}: {finding.message}", _STYLES[level])
             print_line(console, f"  {finding.evidence}. {finding.cause}")
             print_line(console, f"  Try: {finding.advice}")
+            if finding.name in commands:
+                print_line(console, f"  Run: {commands[finding.name]}", wrap=False)
 
 
 def show_repeats(console: Console, repeats: Repeats) -> None:

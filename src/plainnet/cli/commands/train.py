@@ -203,7 +203,7 @@ def _resume_command(checkpoints: Checkpoints) -> str:
 
 def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
     """Show findings about the training that the evaluation does not already contain."""
-    findings = doctor_watch.findings(result.history)
+    findings = doctor_watch.findings(result)
     result.model.record["findings"] = [finding.to_json() for finding in findings]
     evaluation = stored_evaluation(result.model)
     known = set() if evaluation is None else {finding.name for finding in evaluation.findings}

@@ -1,16 +1,17 @@
 """Checks of the training rows."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
 
 from plainnet.diagnose.activations import evenly_spaced
+from plainnet.diagnose.advice import remedy
+from plainnet.diagnose.remedies import balance, simplify
 from plainnet.diagnose.snapshot import MOST_COLUMNS, TrainingSnapshot, name_of
 from plainnet.evaluate.checks import repeated_rows, sampled_rows
 from plainnet.evaluate.duplicates import contradictions, count_copies
-from plainnet.evaluate.finding import Finding
+from plainnet.evaluate.finding import Finding, advise
 from plainnet.formatting import count, percent
 from plainnet.train.batches import prepare
 
@@ -68,8 +69,12 @@ def check_scale(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "about 1 is good",
         "Raw pixels (0 to 255) or columns in different units: the first updates are far too "
         "large for some weights and too small for others.",
-        "--standardize; in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0) with mean "
-        "and std of the training rows",
+        **remedy(
+            snapshot.options,
+            {"standardize": True},
+            otherwise="in Python X / 255 for pixels, else (X - X.mean(0)) / X.std(0) with mean and "
+            "std of the training rows",
+        ),
     )
 
 
@@ -139,7 +144,7 @@ def check_leak(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"The column {name!r} alone gives the target away.",
             evidence,
             "It may be the target under another name, or known only after the target.",
-            f"train without it if so: --kind {shlex.quote(name + '=identifier')}",
+            **advise({"kind": {**snapshot.options.kind, name: "identifier"}}),
         )
 
 
@@ -161,7 +166,7 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"{counts[rarest]} of {len(labels)} rows ({percent(share)}); always predicting "
             f"{frequent} is right {percent(counts[most] / len(labels))} of the time",
             "Accuracy is misleading here: see recall, precision and F1 of the rare class.",
-            "--class-weight balanced",
+            **balance(snapshot, rare),
         )
     clash = contradictions(*snapshot.compared)
     if clash.rows:
@@ -186,19 +191,16 @@ def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for too few rows for the number of parameters."""
     rows, parameters = len(snapshot.X), snapshot.net.params.grad.size
-    if parameters > _PARAMETERS * rows:
-        noun, fewer = "rows", "fewer --hidden units, or --dropout 0.2"
-        if snapshot.images:
-            noun, fewer = "pictures", "fewer --hidden units, a lower --size, or --dropout 0.2"
-        if snapshot.channels:
-            fewer = f"{snapshot.more_variety}more pictures, or {snapshot.smaller}"
+    averaged = snapshot.options.network == "tabular"  # each stops by its own fold
+    if parameters > _PARAMETERS * rows and not averaged:
+        noun = "pictures" if snapshot.images else "rows"
         yield Finding(
             "few rows",
             "note",
             f"There are few {noun} for so many parameters.",
             f"{parameters:,} parameters, {rows:,} training {noun}: {parameters / rows:,.0f} each",
             f"Such a network can memorize its {noun}; only held-out {noun} show what it learned.",
-            fewer,
+            **simplify(snapshot),
         )
 
 

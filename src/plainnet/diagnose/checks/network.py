@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from plainnet.diagnose.activations import Statistics
+from plainnet.diagnose.remedies import clip, desaturate, initialize, open_path, revive, slow_down
 from plainnet.diagnose.snapshot import TrainingSnapshot
-from plainnet.evaluate.finding import Finding, Level
+from plainnet.evaluate.finding import Finding, Level, advise
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
@@ -23,13 +24,13 @@ _LEARNED = 0.5  # share of the base cost below which the training succeeded
 
 def check_initial_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Check the network before the training."""
-    yield from _check_network(snapshot.initial_net, snapshot.initial_statistics, learned=False)
+    yield from _check_network(snapshot, snapshot.initial_net, snapshot.initial_statistics, False)
 
 
 def check_trained_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Check the network after the training."""
     learned = snapshot.cost < _LEARNED * snapshot.base_cost
-    yield from _check_network(snapshot.net, snapshot.statistics, learned)
+    yield from _check_network(snapshot, snapshot.net, snapshot.statistics, learned)
 
 
 def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -43,7 +44,7 @@ def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             "Each convolution looks at single pixels, so it sees no edges or shapes.",
             f"all {len(layers)} kernels are 1 x 1",
             "A kernel has to cover neighboring pixels to compare them.",
-            "--kernel 3",
+            **advise({"kernel": 3}),
         )
     blind = [x for x in layers if x.kernel > 1 and x.in_shape[:2] == (1, 1)]
     if blind:
@@ -55,7 +56,7 @@ def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"pictures of {height} x {width} pixels; {' and '.join(x.name for x in blind)} "
             f"get{'s' * (len(blind) == 1)} a single pixel",
             "Of a kernel on a single pixel all weights but the one in the middle are useless.",
-            f"--size {4 * 2 ** len(layers)}",
+            **advise({"size": 4 * 2 ** len(layers)}),
         )
 
 
@@ -70,14 +71,20 @@ def check_initial_lr(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             "The learning rate is above the largest stable one at the start.",
             f"learning rate {lr:g}; 2 over the curvature is about {stable:.2g}",
             "The cost may rise at first; it often reaches a flatter region by itself.",
-            f"--lr {stable / 2:.1g} if it does not",
+            **slow_down(snapshot),
         )
 
 
-def _check_network(net: Sequential, statistics: Statistics, learned: bool) -> list[Finding]:
-    findings = [*_equal_weights(net)] or [*_dead(statistics)] or [*_saturated(statistics, learned)]
+def _check_network(
+    snapshot: TrainingSnapshot, net: Sequential, statistics: Statistics, learned: bool
+) -> list[Finding]:
+    findings = (
+        [*_equal_weights(snapshot, net)]
+        or [*_dead(snapshot, statistics)]
+        or [*_saturated(snapshot, statistics, learned)]
+    )
     if not learned and all(finding.level != "problem" for finding in findings):
-        findings += _gradients(statistics)
+        findings += _gradients(snapshot, statistics)
     return findings
 
 
@@ -92,7 +99,7 @@ def layers_of_equal_units(net: Sequential) -> list[Dense | Conv2D]:
     ]
 
 
-def _equal_weights(net: Sequential) -> Iterator[Finding]:
+def _equal_weights(snapshot: TrainingSnapshot, net: Sequential) -> Iterator[Finding]:
     layers = layers_of_equal_units(net)
     if not layers:
         return
@@ -106,11 +113,11 @@ def _equal_weights(net: Sequential) -> Iterator[Finding]:
         f"number{'s' if len(layers) > 1 else ''} for a row",
         "Units with equal weights get equal gradients and stay equal, so such a layer acts as one "
         "unit; zero weights pass no gradient back.",
-        "--init he_normal (random weights; biases may start at zero)",
+        **initialize(snapshot),
     )
 
 
-def _dead(statistics: Statistics) -> Iterator[Finding]:
+def _dead(snapshot: TrainingSnapshot, statistics: Statistics) -> Iterator[Finding]:
     for layer in statistics.layers:
         share = layer.dead / layer.units
         if share < _SOME_DEAD:
@@ -128,11 +135,13 @@ def _dead(statistics: Statistics) -> Iterator[Finding]:
             f"{layer.dead} of {layer.units} {unit}s ({100 * share:.0f} %) over all rows",
             "Too large an update, or inputs far from zero, pushed them below zero for all rows, "
             "where the gradient of a ReLU is zero: they cannot recover.",
-            "a lower --lr, or --activation leaky_relu",
+            **revive(snapshot),
         )
 
 
-def _saturated(statistics: Statistics, learned: bool) -> Iterator[Finding]:
+def _saturated(
+    snapshot: TrainingSnapshot, statistics: Statistics, learned: bool
+) -> Iterator[Finding]:
     for layer in statistics.layers:
         if layer.saturated >= SATURATED:
             yield Finding(
@@ -143,7 +152,7 @@ def _saturated(statistics: Statistics, learned: bool) -> Iterator[Finding]:
                 "almost zero",
                 "Its inputs are too large: from too large initial weights, a too high learning "
                 "rate, or unscaled columns.",
-                "--init xavier_normal, and scaled inputs",
+                **desaturate(snapshot),
             )
 
 
@@ -153,7 +162,7 @@ def gradient_ratio(statistics: Statistics) -> float | None:
     return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 
 
-def _gradients(statistics: Statistics) -> Iterator[Finding]:
+def _gradients(snapshot: TrainingSnapshot, statistics: Statistics) -> Iterator[Finding]:
     ratio = gradient_ratio(statistics)
     if ratio is None or VANISHED <= ratio <= _EXPLODED:
         return
@@ -162,7 +171,6 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
         f"root mean square of dZ: {dZ:.2g} at {first}, {last_dZ:.2g} at {last}, "
         f"a ratio of {ratio:.2g}"
     )
-    filters = any(layer.unit == "filter" for layer in statistics.layers)
     if ratio < VANISHED:
         yield Finding(
             "vanishing gradients",
@@ -171,8 +179,7 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
             evidence,
             "Every layer shrinks it: sigmoid or tanh in a deep network, or too small initial "
             "weights. The first layers hardly learn.",
-            "--activation relu --init he_normal, "
-            + ("or fewer --channels" if filters else "fewer layers, or --batch-norm"),
+            **open_path(snapshot),
         )
     else:
         yield Finding(
@@ -181,5 +188,5 @@ def _gradients(statistics: Statistics) -> Iterator[Finding]:
             f"The gradient grows on its way back to {first}.",
             evidence,
             "Every layer enlarges it: the weights are too large for so many layers.",
-            "--init he_normal --clip-norm 1",
+            **clip(snapshot, {"init": "he_normal"}),
         )

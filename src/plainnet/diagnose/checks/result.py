@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from plainnet.config import TrainConfig
+from plainnet.diagnose.advice import remedy
 from plainnet.diagnose.checks.data import RARE, RARE_SHARE
 from plainnet.diagnose.checks.network import (
     SATURATED,
@@ -11,9 +12,23 @@ from plainnet.diagnose.checks.network import (
     gradient_ratio,
     layers_of_equal_units,
 )
-from plainnet.diagnose.snapshot import TrainingSnapshot, predicted_classes
-from plainnet.evaluate.finding import Finding
-from plainnet.formatting import percent
+from plainnet.diagnose.comparisons import Comparison, margin, predicted_classes
+from plainnet.diagnose.remedies import (
+    balance,
+    desaturate,
+    enlarge,
+    initialize,
+    open_path,
+    regularize,
+    replace_by_default,
+    revive,
+    slow_down,
+    speed_up,
+)
+from plainnet.diagnose.snapshot import EXTREME, TrainingSnapshot
+from plainnet.evaluate.finding import Finding, advise
+from plainnet.formatting import count, percent
+from plainnet.metrics.intervals import Difference
 from plainnet.optim.optimizers import SGD
 
 AT_BASE = 0.98  # share of the base cost from which nothing was learned
@@ -24,9 +39,12 @@ _MORE_RIGHT = 0.05  # accuracy above that of a constant: something was learned
 _TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
 UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
+_UNDERFIT_BASELINE = 0.03  # the same below a baseline, at the lower end of the interval
+_WORSE, _CHANCE = 0.02, 0.01  # worse than a baseline: at least by this, and with this p at most
+_OUTLIERS = 0.5  # share of the variance of the most extreme targets
+_FEWEST, _FEWEST_TRAINED = 20, 50  # held-out and training rows that show that nothing is learned
 _STRONG_L2 = 0.1
 _STRONG_DROPOUT = 0.8
-_POOR = 0.3  # share of the base cost on the training pictures of a small convolutional network
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -35,19 +53,21 @@ def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         return
     ignored = list(_ignored_input(snapshot))
     yield from ignored
-    rare = snapshot.labels is not None and _is_rare(snapshot, float(snapshot.class_shares.min()))
+    rare = snapshot.labels is not None and float(snapshot.class_shares.min()) < RARE
     if rare or not ignored:
         yield from _never_predicted(snapshot)
     if not ignored:
-        yield from _no_signal(snapshot)
-        yield from _underfitting(snapshot)
+        held_out = list(_held_out(snapshot))
+        yield from held_out
+        if not any(finding.name in ("no signal", "overfitting") for finding in held_out):
+            yield from _underfitting(snapshot)
 
 
 def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     cost, base = snapshot.cost, snapshot.base_cost
     if base <= 0 or cost < AT_BASE * base:
         return
-    if snapshot.task != "numbers" and snapshot.class_weight is None:
+    if snapshot.task != "numbers" and snapshot.options.class_weight is None:
         _, y, _ = snapshot.sample
         metric = snapshot.loss.metric
         if metric(snapshot.statistics.Z, y) > metric(snapshot.constant, y) + _MORE_RIGHT:
@@ -60,6 +80,7 @@ def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         labels = snapshot.labels
         if labels is not None and len(snapshot.class_shares) == 2:
             evidence += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
+    cause, advice = next(_causes(snapshot))
     yield Finding(
         "base rate",
         "problem",
@@ -67,35 +88,38 @@ def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         if cost > _ABOVE_BASE * base
         else f"The network ignores its input: it has learned only {known}.",
         evidence,
-        *next(_causes(snapshot)),
+        cause,
+        **advice,
     )
 
 
-def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
-    """Yield the causes of an ignored input that the measurements show, each with its fix."""
+def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the causes of an ignored input that the measurements show, each with its advice."""
     yield from _weight_causes(snapshot)
-    if snapshot.l2 >= _STRONG_L2:
-        cause = f"The L2 penalty of {snapshot.l2:g} holds all weights near zero."
-        yield cause, f"--l2 {snapshot.l2 / 1000:g}"
-    if snapshot.dropout >= _STRONG_DROPOUT:
-        yield f"Dropout of {snapshot.dropout:g} hides nearly everything.", "--dropout 0.2"
+    if snapshot.options.l2 >= _STRONG_L2:
+        cause = f"The L2 penalty of {snapshot.options.l2:g} holds all weights near zero."
+        yield cause, advise({"l2": 0.0})
+    rate = snapshot.options.dropout or 0.0
+    if rate >= _STRONG_DROPOUT:
+        yield f"Dropout of {rate:g} hides nearly everything.", advise({"dropout": 0.2})
     for layer in snapshot.statistics.layers:
         if layer.saturated >= SATURATED:
             yield (
                 f"{layer.name} is saturated ({100 * layer.saturated:.0f} % of its outputs), so its "
                 "slope is almost zero.",
-                f"{_lower_lr(snapshot)}--init xavier_normal, and scaled inputs",
+                desaturate(snapshot),
             )
     yield from _gradient_causes(snapshot)
     yield _input_cause(snapshot)
 
 
-def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
+def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
+    init = initialize(snapshot)
     for equal in layers_of_equal_units(snapshot.net):
         yield (
             f"{equal.name} started with zero or equal weights, so its units stay equal and "
             "pass no gradient back.",
-            "--init he_normal",
+            init,
         )
     layers, initial_layers = snapshot.statistics.layers, snapshot.initial_statistics.layers
     dead_at_start = any(layer.dead == layer.units for layer in initial_layers)
@@ -104,7 +128,7 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
             f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
             f"{initial_layers[-1].std:.2g}, so the output hardly depends on the input and the "
             "gradient is as small.",
-            "--init he_normal",
+            init,
         )
     for layer, initial in zip(layers, initial_layers, strict=True):
         if layer.dead < layer.units:
@@ -117,14 +141,14 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
         yield (
             f"All {layer.units} {layer.unit}s of {layer.name} are dead (zero for every "
             f"{'row' if layer.unit == 'unit' else 'picture'}); {when}.",
-            f"{_lower_lr(snapshot)}--init he_normal, or --activation leaky_relu",
+            revive(snapshot),
         )
 
 
-def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
+def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
     ratio, initial = map(gradient_ratio, (snapshot.statistics, snapshot.initial_statistics))
     lr, change = snapshot.lr, snapshot.relative_change
-    lower = f"--lr {snapshot.lower_lr:.1g}"
+    lower = slow_down(snapshot)
     if ratio is not None and ratio < VANISHED:
         if snapshot.lr_too_high and (initial is None or initial >= VANISHED):
             yield (
@@ -134,99 +158,132 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, str]]:
             )
         yield (
             f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
-            "--activation relu --init he_normal, or fewer layers",
+            open_path(snapshot),
         )
     if change is not None and change < UNMOVED and lr is not None:
         yield (
             f"The parameters have hardly moved (by {100 * change:.2f} % of their norm): the "
-            f"learning rate of {lr:.3g} is too low, or the training too short.",
-            f"--lr {lr * 100:.1g}",
+            f"learning rate of {lr:g} is too low, or the training too short.",
+            speed_up(snapshot),
         )
     if snapshot.lr_too_high:
         yield f"The learning rate is too high{_at_lr(snapshot)}.", lower
 
 
-def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, str]:
-    near, evidence = snapshot.neighbors, ""
-    right = f"{100 * near.score:.0f} % of the time"
-    if snapshot.leaked_column is not None:
-        evidence = "One column predicts the target"
-    elif near.score > near.constant + max(_margin(near.rows), 0.05):
-        evidence = f"The inputs predict the target (the nearest other rows are right {right})"
-    if evidence:
-        cause = f"{evidence}: the training was too short, or the network is too small."
-        epochs = 60 if snapshot.channels else 500
-        return cause, f"--epochs {epochs} {snapshot.larger}"
+def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
+    right = f"{100 * snapshot.neighbors.score:.0f} % of the time"
+    if snapshot.has_signal:
+        cause = "The inputs predict the target: the training was too short, or the network is too "
+        return f"{cause}small.", enlarge(snapshot)
     return (
         "The inputs do not predict the target: the labels may be shuffled, or belong to other rows "
         f"(even the nearest other rows are right only {right}).",
-        "compare a few rows of the file with their source",
+        advise({}, "compare a few rows of the file with their source"),
     )
-
-
-def _lower_lr(snapshot: TrainingSnapshot) -> str:
-    return f"--lr {snapshot.lower_lr:.1g}, " if snapshot.lr_too_high else ""
-
-
-def _margin(rows: int) -> float:
-    """Return three standard errors of an accuracy near one half."""
-    return 3 * math.sqrt(0.25 / rows)
 
 
 def _at_lr(snapshot: TrainingSnapshot) -> str:
     stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
     if stable is None:
-        return f" (learning rate {snapshot.lr:.3g})"
-    return (
-        f" (learning rate {snapshot.lr:.3g}; the largest stable one at the start is {stable:.2g})"
+        return f" (learning rate {snapshot.lr:g})"
+    return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
+
+
+def _held_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Compare with a constant and with baselines on held-out rows; the intervals decide."""
+    result = snapshot.on_held_out
+    if result is None:
+        return
+    if result.cost < _HELD_OUT_BASE * result.constant_cost or result.over_constant.low > 0:
+        yield from _worse_than_baseline(snapshot, result)
+    elif snapshot.target_outliers >= _OUTLIERS:
+        yield _outliers(snapshot)
+    elif snapshot.has_signal and snapshot.memorized and result.over_constant.high <= _SMALL:
+        yield _memorized(snapshot, result)
+    elif snapshot.has_signal or result.rows < _FEWEST or len(snapshot.X) < _FEWEST_TRAINED:
+        yield _undecided(result)
+    else:
+        yield _no_signal(snapshot, result)
+
+
+def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iterator[Finding]:
+    best = result.best
+    if best is None or best.over_network.p > _CHANCE or best.over_network.value < _WORSE:
+        return
+    scores = f"{percent(best.score)} against {percent(result.score)} of the network"
+    if snapshot.task == "numbers":
+        scores = f"squared error {-best.score:.4g} against {-result.score:.4g} of the network"
+    yield Finding(
+        "worse than a baseline",
+        "warning",
+        f"On held-out rows {best.phrase} is better than the network.",
+        f"{scores} on {result.rows:,} held-out rows; {_interval(best.over_network)}",
+        "The network memorized its training rows."
+        if snapshot.memorized
+        else "The network is too small, too strongly regularized, or was trained too short.",
+        **(regularize(snapshot) if snapshot.memorized else replace_by_default(snapshot)),
     )
 
 
-def _no_signal(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Compare with a constant on held-out rows; the confidence interval decides."""
-    result = snapshot.held_out_result
-    if result is None or result.cost < _HELD_OUT_BASE * result.constant_cost:
-        return
-    if result.better.low > 0:
-        return
-    near, m = snapshot.neighbors, result.rows
-    unrelated = near.score <= near.constant + _margin(near.rows) and snapshot.leaked_column is None
-    value, low, high = (100 * x for x in result.better[:3])
-    difference = f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
-    if result.better.high > _SMALL and not unrelated:
-        yield Finding(
-            "too few held-out rows",
-            "note",
-            "The held-out rows do not show whether the network is better than a constant "
-            "prediction.",
-            f"{m} held-out rows; {difference}",
-            "So few rows leave a wide interval, and on them the network costs as much as a "
-            "constant.",
-            "--test-fraction 0.4, or more rows; several splits: plainnet train --repeat 5",
-        )
-        return
+def _outliers(snapshot: TrainingSnapshot) -> Finding:
+    return Finding(
+        "outliers in the target",
+        "warning",
+        "A few rows with extreme targets decide the squared error.",
+        f"{percent(snapshot.target_outliers)} of the variance of the target is that of its "
+        f"{percent(EXTREME)} most extreme rows",
+        "Wrong numbers, or a target of very uneven size, such as an income.",
+        **remedy(snapshot.options, {"loss": "Huber"}, otherwise="check these rows"),
+    )
+
+
+def _memorized(snapshot: TrainingSnapshot, result: Comparison) -> Finding:
+    return Finding(
+        "overfitting",
+        "warning",
+        "The network memorized its training rows: on others it is no better than a constant.",
+        f"cost {snapshot.cost:.4f} on the training rows, {result.cost:.4f} on {result.rows:,} "
+        f"held-out rows; always the same prediction costs {result.constant_cost:.4f}",
+        "The inputs do predict the target, but the network also learned the chance in its rows.",
+        **regularize(snapshot),
+    )
+
+
+def _undecided(result: Comparison) -> Finding:
+    return Finding(
+        "too few held-out rows",
+        "note",
+        "The held-out rows do not show whether the network is better than a constant prediction.",
+        f"{count(result.rows, 'held-out row')}; {_interval(result.over_constant)}",
+        "So few rows leave a wide interval, and on them the network costs as much as a constant.",
+        **advise({}, "more rows; several splits: plainnet train --repeat 5"),
+    )
+
+
+def _no_signal(snapshot: TrainingSnapshot, result: Comparison) -> Finding:
     if snapshot.task == "numbers":
-        evidence = f"cost {result.cost:.4f} on {m} held-out rows; always the mean costs "
+        evidence = f"cost {result.cost:.4f} on {result.rows} held-out rows; always the mean costs "
         evidence += f"{result.constant_cost:.4f}"
     else:
-        evidence = f"{percent(result.score)} right on {m} held-out rows; a constant "
+        evidence = f"{percent(result.score)} right on {result.rows} held-out rows; a constant "
         evidence += percent(result.constant_score)
-    yield Finding(
+    return Finding(
         "no signal",
         "problem",
         "On held-out rows the network is no better than a constant prediction."
-        if result.better.high <= _SMALL
+        if result.over_constant.high <= _SMALL
         else "Nothing shows that the network is better than a constant prediction.",
-        f"{evidence}; {difference}",
-        "The inputs do not predict the target: the labels may be shuffled, or belong to other "
-        "rows. The network only memorized the training rows."
-        if unrelated
-        else "The network memorized the training rows instead of their common pattern, or the "
-        "held-out rows differ in kind.",
-        "compare a few rows of the file with their source"
-        if unrelated
-        else f"{snapshot.smaller} --l2 0.01, or more {'pictures' if snapshot.images else 'rows'}",
+        f"{evidence}; {_interval(result.over_constant)}; neither the nearest other rows nor a "
+        "simple model are better",
+        "The inputs do not predict the target: the labels may be shuffled, many of them wrong, or "
+        "belong to other rows.",
+        **advise({}, "compare a few rows of the file with their source"),
     )
+
+
+def _interval(difference: Difference) -> str:
+    value, low, high = (100 * x for x in difference[:3])
+    return f"difference {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
 
 
 def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -238,56 +295,44 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     never = [k for k, n in enumerate(counts) if n >= 5 and k not in predicted]
     if never:
         k, others = never[0], len(never) - 1
-        cause, advice = "The class is rare, so missing it costs little.", "--class-weight balanced"
-        if not _is_rare(snapshot, float(snapshot.class_shares[k])):
-            cause = "The network is too small, or its training too short, to tell it from others."
-            advice = f"{snapshot.larger}, or more --epochs"
+        name = repr(snapshot.class_name(k))
+        rare = snapshot.class_shares[k] < min(RARE, RARE_SHARE / len(snapshot.class_shares))
         more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
         yield Finding(
             "class never predicted",
             "warning",
-            f"The network never predicts {snapshot.class_name(k)!r}{more}.",
+            f"The network never predicts {name}{more}.",
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
             f"({percent(snapshot.class_shares[k])})",
-            cause,
-            advice,
+            "The class is rare, so missing it costs little."
+            if rare
+            else "The network confuses it with other classes.",
+            **(balance(snapshot, name) if rare else enlarge(snapshot)),
         )
-
-
-def _is_rare(snapshot: TrainingSnapshot, share: float) -> bool:
-    return share < min(RARE, RARE_SHARE / len(snapshot.class_shares))
 
 
 def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    near, channels = snapshot.neighbors, snapshot.channels
-    narrow = channels and max(channels) < max(TrainConfig.channels)
-    if narrow and snapshot.cost > _POOR * snapshot.base_cost:
-        yield Finding(
-            "underfitting",
-            "warning",
-            "The network is small and fits its training pictures poorly.",
-            f"channels {' '.join(map(str, channels))}; cost {snapshot.cost:.4f} on the training "
-            f"pictures, a constant prediction costs {snapshot.base_cost:.4f}",
-            "It has too few filters for what distinguishes these pictures.",
-            snapshot.larger,
-        )
-        return
-    if near.score < near.network + max(_UNDERFIT, _margin(near.rows)):
-        return
+    """Compare with neighbors and baselines on the training rows."""
+    near, best = snapshot.neighbors, snapshot.on_training.best
     verb, share_of = "are right on", "of the training rows"
     if snapshot.task == "numbers":
         verb, share_of = "explain", "of the variance"
-    cause = "It is too small for the data, or was trained too short."
-    advice = f"{snapshot.larger}, or more --epochs"
-    if snapshot.l2 >= 0.01 or snapshot.dropout >= 0.5:
-        cause = f"It is regularized too much: L2 {snapshot.l2:g}, dropout {snapshot.dropout:g}."
-        advice = "--l2 0 --dropout 0"
+    if near.score >= near.network + max(_UNDERFIT, margin(near.rows)):
+        evidence = f"the five nearest other rows {verb} {percent(near.score)} {share_of}, "
+        evidence += f"the network {percent(near.network)}"
+        rival = "their nearest neighbors"
+    elif best is not None and best.over_network.low > _UNDERFIT_BASELINE:
+        evidence, rival = f"{best.phrase}: {_interval(best.over_network)}", best.phrase
+    else:
+        return
+    options, cause = snapshot.options, "It is too small for the data, or was trained too short."
+    if options.l2 >= 0.001 or (options.dropout or 0) >= 0.3:
+        cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
     yield Finding(
         "underfitting",
         "warning",
-        "The network fits its training rows worse than their nearest neighbors.",
-        f"the five nearest other rows {verb} {percent(near.score)} {share_of}, "
-        f"the network {percent(near.network)}",
+        f"The network fits its training rows worse than {rival}.",
+        evidence,
         cause,
-        advice,
+        **enlarge(snapshot),
     )

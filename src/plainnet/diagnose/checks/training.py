@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plainnet.diagnose.checks.result import AT_BASE, UNMOVED
+from plainnet.diagnose.remedies import clip, regularize, slow_down, speed_up
 from plainnet.diagnose.snapshot import TrainingSnapshot
-from plainnet.evaluate.finding import Finding, Level
+from plainnet.evaluate.finding import Finding, Level, advise
 from plainnet.formatting import percent
 from plainnet.optim.optimizers import SGD
 
@@ -42,7 +43,7 @@ def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "The learning rate is too high: each update overshoots the minimum by more."
         if high
         else "Unscaled inputs or targets, or too large initial weights.",
-        f"--lr {snapshot.lower_lr:.1g}" if high else "--clip-norm 1, and scaled inputs",
+        **(slow_down(snapshot) if high else clip(snapshot)),
     )
 
 
@@ -50,7 +51,7 @@ def check_learning_curve(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for a learning rate too high, else for oscillation, else for one too low."""
     if snapshot.history is not None and snapshot.history.loss:
         costs = snapshot.history.loss
-        checks = (_lr_too_high, _oscillation, _lr_too_low)
+        checks = (_lr_too_high, _oscillation, _too_slow)
         yield from islice(chain.from_iterable(check(snapshot, costs) for check in checks), 1)
 
 
@@ -58,7 +59,7 @@ def _lr_evidence(snapshot: TrainingSnapshot) -> str:
     """Return the values to compare the learning rate with."""
     if not isinstance(snapshot.optimizer, SGD):
         return (
-            f"an update moves every weight by about {snapshot.lr:.3g}, and the initial weights are "
+            f"an update moves every weight by about {snapshot.lr:g}, and the initial weights are "
             f"about {snapshot.weight_size:.2g}"
         )
     both = (("start", snapshot.initial_stable_lr), ("end", snapshot.stable_lr))
@@ -98,21 +99,20 @@ def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Fin
         yield Finding(
             "learning rate too high",
             "problem" if signs else "warning",
-            f"The learning rate of {lr:.3g} is too high"
+            f"The learning rate of {lr:g} is too high"
             + (f": {signs[0]}." if signs else ", though the cost did not show it."),
             _lr_evidence(snapshot),
             "Each update replaces the weights by values of its own size; units die or saturate."
             if adaptive
             else "Each update overshoots the minimum.",
-            f"--lr {snapshot.lower_lr:.1g}",
+            **slow_down(snapshot),
         )
 
 
 def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
-    rises, lr = share_of_rises(costs, snapshot.base_cost), snapshot.lr
+    rises = share_of_rises(costs, snapshot.base_cost)
     if len(costs) < _EPOCHS or rises <= _OFTEN:
         return
-    lower = "a lower --lr" if lr is None else f"--lr {lr / 3:.1g}"
     yield Finding(
         "oscillation",
         "warning",
@@ -120,48 +120,52 @@ def _oscillation(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Fin
         f"it rose by more than {100 * _RISE:.0f} % in {100 * rises:.0f} % of the last "
         f"{len(costs) // 2} epochs",
         "The updates are too large at this stage, or the batches too small.",
-        f"{lower}, --schedule cosine, or a larger --batch-size",
+        **slow_down(snapshot, {"schedule": "cosine"}),
     )
 
 
-def _lr_too_low(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
-    means, base = block_means(costs, 8), snapshot.base_cost
+def _too_slow(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Finding]:
+    """Look for a cost that hardly moves, or that was still falling, also on validation rows."""
+    means, base, history = block_means(costs, 8), snapshot.base_cost, snapshot.history
     if len(means) < 8 or not math.isfinite(snapshot.cost) or snapshot.cost < _HIGH * base:
         return
     fell, late = means[0] - means[-1], means[5] - means[-1]
     change, lr = snapshot.relative_change, snapshot.lr
     unmoved = fell < _STILL * base and change is not None and change < UNMOVED
     falling = fell > 0 and late > _STEADY * fell and late > _STILL * base
-    if not unmoved and not falling:
+    assert history is not None  # for the type checker
+    if history.val_loss:
+        val = block_means(history.val_loss, 8)
+        falling &= val[5] - val[-1] > late / 2
+    if history.best_epoch is not None or not (unmoved or falling):
         return
     evidence = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if unmoved:
         evidence += f", and the parameters moved by {100 * (change or 0):.2f} % of their norm"
     else:
         evidence += f", {100 * late / fell:.0f} % of it in the last quarter of the epochs"
-    higher = (lr or 0.001) * 10
-    if isinstance(snapshot.optimizer, SGD) and snapshot.stable_lr is not None:
-        evidence += f"; the largest stable learning rate is about {snapshot.stable_lr:.2g}"
-        higher = snapshot.stable_lr / 4
+    if isinstance(snapshot.optimizer, SGD):
+        evidence += f"; the largest stable learning rate is about {snapshot.largest_stable_lr:.2g}"
+    advice = speed_up(snapshot)
+    cause = f"The learning rate of {lr:g} is too low" if lr else "The learning rate is too low"
     yield Finding(
-        "learning rate too low",
+        "learning rate too low" if "lr" in advice["options"] else "too few epochs",
         "warning",
         "The cost was still falling when the training ended."
         if falling
         else "The cost hardly moves.",
         evidence,
-        "The learning rate is too low for so few epochs."
-        if lr is None
-        else f"The learning rate of {lr:.3g} is too low for {len(costs):,} epochs.",
-        f"--lr {higher:.1g}, or more --epochs",
+        f"{cause} for {len(costs):,} epochs."
+        if "lr" in advice["options"]
+        else f"The training was too short: {len(costs):,} epochs.",
+        **advice,
     )
 
 
 def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for a rising validation cost, or for a gap between training and held-out rows."""
-    history, held_out = snapshot.history, snapshot.held_out_result
+    history = snapshot.history
     level: Level = "warning"
-    advice = snapshot.more_variety or "--validation-fraction 0.2 --patience 10, "
     if history is not None and len(history.val_loss) >= _EPOCHS:
         width = max(1, len(history.val_loss) // 20)
         val = np.convolve(history.val_loss, np.ones(width) / width, mode="valid")
@@ -175,23 +179,18 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"the validation cost rose from {val[best]:.4f} to {val[-1]:.4f} since epoch {epoch}, "
             f"while the training cost fell to {history.loss[-1]:.4f}"
         )
-        cause = f"From epoch {epoch + 1} on the network memorized its training rows"
-        advice += f"or --epochs {epoch}, or --l2 0.01"
+        cause, advice = f"From epoch {epoch + 1} on the network memorized its training rows", {}
         if history.best_epoch is not None:
             cause += f"; the weights of epoch {history.best_epoch} were restored"
-            level, advice = "note", f"--epochs {epoch}"
-    elif held_out is not None and snapshot.task != "numbers":
-        right = snapshot.loss.metric(snapshot.statistics.Z, snapshot.sample[1])
+            level, advice = "note", advise({}, "nothing: early stopping did its work")
+    elif snapshot.on_held_out is not None and snapshot.memorized:
+        held_out, right = snapshot.on_held_out, snapshot.on_training.score
         margin = 3 * math.sqrt(max(right * (1 - right), 0.05) / held_out.rows)
-        if right - held_out.score < max(_GAP, margin):
+        if snapshot.task == "numbers" or right - held_out.score < max(_GAP, margin):
             return
-        if held_out.cost < snapshot.cost + _VAL_RISE * snapshot.base_cost:
-            return
-        evidence = f"{percent(right)} right on the training rows, {percent(held_out.score)} on "
-        evidence += f"{held_out.rows} held-out rows"
-        cause = "The network memorized its training rows"
-        rate = 0.5 if snapshot.channels else 0.2
-        advice += f"--dropout {rate}, --l2 0.01 or {snapshot.smaller}"
+        evidence = f"{percent(right)} right on the training rows, "
+        evidence += f"{percent(held_out.score)} on {held_out.rows} held-out rows"
+        cause, advice = "The network memorized its training rows", {}
     else:
         return
     yield Finding(
@@ -200,7 +199,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "The network improves on its training rows and gets worse on others.",
         evidence,
         f"{cause}.",
-        advice,
+        **(advice or regularize(snapshot)),
     )
 
 
@@ -219,7 +218,7 @@ def check_gradient_growth(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             "The gradient grew during training.",
             f"its norm was {first:.2g} in the first tenth of the epochs, {last:.2g} in the last",
             "The updates are too large, and the weights grow with them.",
-            "--clip-norm 1, or a lower --lr",
+            **clip(snapshot),
         )
 
 
@@ -241,5 +240,5 @@ def check_batch_order(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"({variances[-1].batches} batches; more than {limit:.1f} is not chance)",
             "The rows are sorted by target and were passed in parts or not shuffled, so each batch "
             "undoes the previous ones.",
-            "rng.permutation(len(X)) before the rows are divided, or all rows in one fit()",
+            **advise({}, "rng.permutation(len(X)) before the rows are divided, or one fit()"),
         )

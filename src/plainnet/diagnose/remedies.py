@@ -1,0 +1,144 @@
+"""Remedies: the options to change for each kind of fault, from the first that applies."""
+
+from typing import Any
+
+from plainnet.config import OPTIONS, Config, TrainConfig
+from plainnet.diagnose.advice import remedy, sane_lr
+from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.optim.optimizers import SGD
+from plainnet.tabular import FEWEST_ROWS
+
+_SCALED = "columns that are scaled to mean 0 and variance 1"
+_LONGER, _MOST_EPOCHS = 3, 1000
+_STRONG_L2, _STRONG_DROPOUT = 0.001, 0.3
+
+
+def balance(snapshot: TrainingSnapshot, name: str) -> dict[str, Any]:
+    """Give classes equal weight."""
+    more = f"more rows of class {name}"
+    return remedy(snapshot.options, {"class_weight": "balanced"}, otherwise=more)
+
+
+def initialize(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Draw other initial weights."""
+    return remedy(snapshot.options, {"init": "he_normal"}, otherwise="other initial weights")
+
+
+def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, Any]:
+    """Lower the learning rate."""
+    return remedy(snapshot.options, lower(snapshot), *others, otherwise=_SCALED)
+
+
+def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return a lower learning rate as an option, if there is one in the usual range."""
+    options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
+    if isinstance(snapshot.optimizer, SGD):
+        lower = sane_lr(options, min(lr / 3, snapshot.largest_stable_lr / 2))
+    else:
+        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * _usual_lr(options)))
+    return {"lr": lower} if lower < lr else {}
+
+
+def clip(snapshot: TrainingSnapshot, *before: dict[str, Any]) -> dict[str, Any]:
+    """Bound the gradient."""
+    others = ({"clip_norm": 1.0}, lower(snapshot))
+    return remedy(snapshot.options, *before, *others, otherwise="fewer layers")
+
+
+def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Raise a learning rate that is below the usual, else train for longer."""
+    options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
+    higher = min(100 * lr, 3 * _usual_lr(options))
+    if isinstance(snapshot.optimizer, SGD):
+        higher = min(100 * lr, snapshot.largest_stable_lr / 4)
+    faster = {"lr": sane_lr(options, higher)}
+    return remedy(options, faster if faster["lr"] >= 2 * lr else {}, longer(snapshot))
+
+
+def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return more epochs as an option."""
+    epochs = snapshot.options.epochs or len(snapshot.history or ()) or 1
+    return {"epochs": max(epochs, min(_LONGER * epochs, _MOST_EPOCHS))}
+
+
+def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Let the network fit more: less regularization, then more units, then more epochs."""
+    options, free = snapshot.options, dict[str, Any]()
+    if options.l2 >= _STRONG_L2:
+        free["l2"] = 0.0
+    if (options.dropout or 0) >= _STRONG_DROPOUT:
+        free["dropout"] = 0.0
+    hidden = tuple(max(32, units) for units in options.hidden or ())
+    wider = {"hidden": hidden if len(hidden) > 1 else (32, 32)}
+    if hidden == options.hidden or options.network != "mlp":
+        wider = {}
+    if snapshot.channels and max(snapshot.channels) < max(TrainConfig.channels):
+        wider = {"channels": TrainConfig.channels}
+    return remedy(options, {**free, **wider}, longer(snapshot), otherwise="other columns")
+
+
+def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Keep the network from memorizing its rows: early stopping, then the usual penalties."""
+    options = snapshot.options
+    early: dict[str, Any] = {"validation_fraction": 0.2, "patience": 10}
+    early = {} if options.patience else early
+    if snapshot.channels:  # whose schedule lowers the learning rate only at the end
+        early = {"augment": ("shift", "turn")}
+    dropout = {"dropout": 0.5} if (options.dropout or 0) < _STRONG_DROPOUT + 0.2 else {}
+    penalty = {"l2": 0.001} if not options.l2 else {}
+    more = f"more {'pictures' if snapshot.images else 'rows'}"
+    return remedy(options, early, tabular(snapshot), dropout, penalty, otherwise=more)
+
+
+def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Keep a network with many parameters from memorizing few rows."""
+    more = f"more {'pictures' if snapshot.images else 'rows'}"
+    fewer = {"channels": tuple(max(1, n // 2) for n in snapshot.channels)}
+    remedies: list[dict[str, Any]] = [{"dropout": 0.2}]
+    if snapshot.channels:
+        remedies = [{"augment": ("shift", "turn")}, fewer]
+    return remedy(snapshot.options, *remedies, otherwise=more)
+
+
+def replace_by_default(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Take the default network for tables, or the baseline."""
+    return remedy(snapshot.options, tabular(snapshot), longer(snapshot), otherwise="the baseline")
+
+
+def tabular(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return the options of the default network for tables, if the training may take it."""
+    options = snapshot.options
+    if snapshot.schema is None or snapshot.images or len(snapshot.X) < FEWEST_ROWS:
+        return {}
+    if options.network == "tabular":
+        return {}
+    usual = TrainConfig(network=options.network).resolved(images=False)
+    own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
+    own = [n for n in [*own, "validation_fraction"] if n not in ("seed", "class_weight", "engine")]
+    given = [n for n in own if getattr(options, n) != getattr(usual, n)]
+    return {"network": "tabular", **{n: OPTIONS[n].default for n in given}}
+
+
+def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Keep the units of a ReLU alive."""
+    slower = lower(snapshot) if snapshot.lr_too_high else {}
+    leaky = {"activation": ("leaky_relu",)}
+    init = {"init": "he_normal"}
+    return remedy(snapshot.options, slower, init, leaky, otherwise=_SCALED)
+
+
+def desaturate(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Keep the outputs of a sigmoid or tanh away from the ends of their range."""
+    slower = lower(snapshot) if snapshot.lr_too_high else {}
+    init, relu = {"init": "xavier_normal"}, {"activation": ("relu",), "init": "he_normal"}
+    return remedy(snapshot.options, slower, init, relu, otherwise=_SCALED)
+
+
+def open_path(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Let the gradient reach the first layer."""
+    relu, norm = {"activation": ("relu",), "init": "he_normal"}, {"batch_norm": True}
+    return remedy(snapshot.options, relu, norm, otherwise="fewer layers")
+
+
+def _usual_lr(options: Config) -> float:
+    return TrainConfig(optimizer=options.optimizer, network=options.network).learning_rate

@@ -1,0 +1,288 @@
+"""The doctor's advice: commands to paste, no contradictions, an end that is reached."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from diagnose.following import follow
+from diagnose.trainings import FAULTY, moon_net
+from plainnet import SGD, Adam, TrainConfig
+from plainnet.cli import main
+from plainnet.cli.options import command_arguments
+from plainnet.data.synthetic import introverts, moons
+from plainnet.diagnose.advice import consistent, remedy, sane_lr
+from plainnet.diagnose.doctor import examine
+from plainnet.diagnose.remedies import slow_down, speed_up
+from plainnet.diagnose.watch import DoctorWatch
+from plainnet.errors import TrainingError
+from plainnet.evaluate.finding import Finding, advise
+from plainnet.training import load, train
+
+
+def diagnosed(frame, config):
+    """Return the findings of a training by name, and the options that it had."""
+    watch = DoctorWatch(config)
+    data = load(frame, config)
+    if data.validation is None and config.network == "mlp":
+        data = replace(data, validation=data.test)
+    try:
+        run = train(data, config, ready=watch.ready, watch=watch.watch)
+    except TrainingError as error:
+        return {one.name: one for one in watch.findings(failure=str(error))}
+    return {one.name: one for one in watch.findings(run)}
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_the_advice_of_each_finding_can_be_pasted(name, tmp_path, monkeypatch, capsys):
+    """The command repeats the options of the training, with those that the finding changes."""
+    monkeypatch.chdir(tmp_path)
+    X, y = moons(60, seed=0)
+    columns = {f"column {i}": X[:, i % 2] + i for i in range(3)}
+    pd.DataFrame({**columns, "label": y}).to_csv("rows.csv", index=False)
+    snapshot = FAULTY[name][0](0)
+    options = replace(snapshot.options, epochs=2, target="label")
+    for finding in examine(snapshot):
+        assert finding.advice
+        if finding.options and snapshot.task == "classes":
+            changed = replace(options, **finding.options)
+            assert changed != options
+            arguments = command_arguments(changed, "rows.csv", command="doctor")
+            assert main([*arguments[1:], "--json"]) in (0, 1), capsys.readouterr().err
+            json.loads(capsys.readouterr().out)
+
+
+def test_the_printed_command_is_the_given_one_with_the_change(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    introverts(200).to_csv("a.csv", index=False)
+    main(["doctor", "a.csv", "--target", "Personality", "--lr", "1", "--epochs", "20"])
+    out = capsys.readouterr().out
+    assert "  Try: --lr 0.003" in out
+    run = "  Run: plainnet doctor a.csv --target=Personality --lr=0.003 --epochs=20\n"
+    assert run in out
+    assert main(run.split()[2:]) == 0
+
+
+# --- no advice that is already followed, none that contradicts another ---------------------------
+
+
+def test_options_that_are_so_already_are_not_advised():
+    config = TrainConfig(class_weight="balanced", l2=0.1)
+    assert remedy(config, {"class_weight": "balanced"}, {"l2": 0.0}) == advise({"l2": 0.0})
+    assert remedy(config, {"class_weight": "balanced"}, otherwise="more rows") == advise(
+        {}, "more rows"
+    )
+
+
+def test_options_that_the_network_refuses_are_not_advised():
+    early = {"validation_fraction": 0.2, "patience": 10}
+    assert remedy(TrainConfig(network="tabular"), early, {"dropout": 0.3})["options"] == {
+        "dropout": 0.3
+    }
+    assert remedy(TrainConfig(network="convnet"), {"hidden": (8,)})["options"] == {}
+
+
+def test_of_two_values_of_an_option_the_more_serious_finding_wins():
+    def finding(name, **options):
+        return Finding(name, "warning", "", "", "", **advise(options))
+
+    first, second, third = consistent(
+        [finding("a", lr=0.1), finding("b", lr=0.2), finding("c", lr=0.1)]
+    )
+    assert first.options == third.options == {"lr": 0.1}
+    assert (second.options, second.advice) == ({}, "first the advice on 'a'")
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_findings_do_not_contradict_each_other(name):
+    chosen = {}
+    for finding in examine(FAULTY[name][0](1)):
+        for option, value in finding.options.items():
+            assert chosen.setdefault(option, value) == value
+
+
+def test_a_relu_network_is_not_told_to_use_relu():
+    vanishing = moon_net(0, SGD(0.05), hidden=(16,) * 10, init="normal:0.1", epochs=5)
+    assert all(one.options.get("activation") != ("relu",) for one in examine(vanishing))
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def noise(m, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((m, 6))
+    return pd.DataFrame(X, columns=[*"abcdef"]), rng
+
+
+WIDE = TrainConfig(target="y", network="mlp", hidden=(128, 128), epochs=100, lr=0.003)
+
+
+def flipped():
+    frame, rng = noise(600)
+    return frame.assign(y=np.where(rng.random(600) < 0.3, frame.a < 0, frame.a > 0).astype(int))
+
+
+def one_column():
+    """One column of 40 predicts the target; neighbors do not see it."""
+    frame, rng = noise(500)
+    noisy = rng.standard_normal((500, 34))
+    others = pd.DataFrame(noisy, columns=[f"n{i}" for i in range(34)])
+    return pd.concat([frame, others], axis=1).assign(
+        y=(frame.a + 0.8 * rng.standard_normal(500) > 0).astype(int)
+    )
+
+
+def few_rows():
+    frame, rng = noise(40)
+    return frame.assign(y=rng.integers(0, 2, 40))
+
+
+def outliers():
+    frame, rng = noise(300)
+    y = frame.a + 0.3 * rng.standard_normal(300)
+    y[rng.choice(300, 3, replace=False)] *= 3000
+    return frame.assign(y=y)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (flipped, "overfitting"),
+        (one_column, "overfitting"),
+        (few_rows, "too few held-out rows"),
+        (outliers, "outliers in the target"),
+    ],
+)
+def test_inputs_are_called_useless_only_where_simple_models_fail_too(make, name):
+    found = diagnosed(make(), WIDE)
+    assert "shuffled" not in str(found)
+    assert name in found
+    assert not any(one.level == "problem" for one in found.values())
+
+
+def test_shuffled_labels_are_named():
+    frame, rng = noise(600)
+    found = diagnosed(frame.assign(y=rng.integers(0, 2, 600)), WIDE)
+    assert "shuffled" in found["no signal"].cause
+    assert found["no signal"].level == "problem"
+
+
+def test_after_early_stopping_the_cost_is_not_called_falling():
+    kept = moon_net(0, SGD(0.0005))
+    assert "learning rate too low" in {one.name for one in examine(kept)}
+    history = replace(kept.history, best_epoch=len(kept.history), stopped="early stopping")
+    stopped = replace(kept, history=history)
+    assert "learning rate too low" not in {one.name for one in examine(stopped)}
+
+
+def test_a_balanced_training_is_judged_by_balanced_accuracy():
+    """It gets fewer rows right than always the frequent class, and that is what it is for."""
+    frame, rng = noise(1500)
+    frame["y"] = (frame.a + 1.5 * rng.standard_normal(1500) > 2.6).astype(int)  # 7 %
+    balanced = replace(WIDE, hidden=(8,), epochs=20, class_weight="balanced")
+    found = diagnosed(frame, balanced)
+    assert not [one for one in found.values() if one.level != "note"]
+    assert "balanced" not in " ".join(one.advice for one in found.values())
+
+
+# --- faults of data ------------------------------------------------------------------------------
+
+
+def survey():
+    return introverts(400, seed=3)
+
+
+def with_codes(frame, rng):
+    frame.loc[rng.random(len(frame)) < 0.4, "Time_spent_Alone"] = -999
+    return frame
+
+
+def with_one_cell(frame, rng):
+    frame["Income"] = rng.normal(30_000, 9_000, len(frame)).round()
+    frame.loc[7, "Income"] *= 500
+    return frame
+
+
+def with_spellings(frame, rng):
+    sex = rng.choice(["Male", "MALE", "male", "Female", "FEMALE", "female"], len(frame))
+    return frame.assign(Sex=sex)
+
+
+def tripled(frame, rng):
+    frame["Income"] = rng.normal(30_000, 9_000, len(frame)).round(2)
+    return pd.concat([frame] * 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "text"),
+    [
+        (with_codes, "code among numbers", "-999 of 'Time_spent_Alone'"),
+        (with_one_cell, "extreme value", "'Income' is far outside"),
+        (with_spellings, "several spellings", "column 'Sex'"),
+        (tripled, "repeated training rows", "equal to others"),
+    ],
+)
+def test_a_fault_of_the_cells_is_found(change, name, text):
+    config = TrainConfig(target="Personality", network="mlp", epochs=20, lr=0.01)
+    assert name not in diagnosed(survey(), config)
+    finding = diagnosed(change(survey(), np.random.default_rng(0)), config)[name]
+    assert text in finding.message
+    assert finding.level == "warning"
+
+
+def test_a_network_that_a_regression_beats_is_named():
+    frame, rng = noise(1000)
+    frame["y"] = (frame.sum(axis=1) + rng.standard_normal(1000) > 0).astype(int)
+    weak = replace(WIDE, hidden=(2,), dropout=0.9, epochs=30)
+    finding = diagnosed(frame, weak)["worse than a baseline"]
+    assert finding.message == "On held-out rows logistic regression is better than the network."
+    assert finding.advice.startswith("--network tabular without --hidden --dropout")
+
+
+# --- following the advice ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("optimizer", "high"), [("sgd", 1.0), ("adam", 0.03)])
+def test_advised_learning_rates_stay_in_the_usual_range(optimizer, high):
+    config = TrainConfig(optimizer=optimizer)
+    assert sane_lr(config, 3e-27) == 1e-4
+    assert sane_lr(config, 1e9) == high
+
+
+def test_a_ruined_end_does_not_decide_the_learning_rate():
+    """Its curvature is larger by many orders of magnitude."""
+    ruined = moon_net(0, SGD(50.0), epochs=20)
+    assert 0.01 <= slow_down(ruined)["options"]["lr"] <= 1
+
+
+def test_a_learning_rate_goes_up_and_down_only_once():
+    too_high = moon_net(0, Adam(1.0), epochs=20)
+    lower = slow_down(too_high)["options"]["lr"]
+    slow = replace(too_high, history=None, optimizer=Adam(lower))
+    assert speed_up(slow)["options"].keys() == {"epochs"}
+
+
+BAD = {
+    "Adam, 1": {"lr": 1.0},
+    "Adam, 1e-6": {"lr": 1e-6},
+    "gradient descent, 1000": {"optimizer": "sgd", "lr": 1000.0},
+    "zeros": {"init": "zeros"},
+    "L2": {"l2": 0.5},
+    "dropout": {"dropout": 0.9, "hidden": (2,)},
+    "sigmoids": {"activation": ("sigmoid",), "hidden": (16,) * 6, "optimizer": "sgd"},
+    "memorized": {"hidden": (128, 128), "lr": 0.01, "epochs": 60},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_advice_leads_to_a_better_network_within_three_steps(name):
+    config = TrainConfig(target="Personality", network="mlp", epochs=20)
+    path = follow(introverts(300, seed=5), replace(config, **BAD[name]))
+    assert path.ended, path
+    assert not path.worse, path
