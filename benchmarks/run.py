@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import breakdown, plots, report, row_space, system, threads
+from benchmarks import breakdown, pictures, plots, report, row_space, system, threads
 from benchmarks.implementations import IMPLEMENTATIONS, LIBRARIES, PREDICTING
 from benchmarks.report import BULK_ROWS, Results, fastest, seconds, significant, speedup
 from benchmarks.session import ROOT, Session, Timings, WorkerError, open_session
 from benchmarks.workloads import PREDICT, QUICK, WORKLOADS, Workload
 
 CHUNKS = (None, 8192)
-PARTS = ("predict", "start-up", "size", "memory", "plots", "threads", "row-space", "breakdown")
+PARTS = ("predict", "pictures", "start-up", "size", "memory", "plots", "threads", "row-space")
+PARTS += ("breakdown",)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,6 +87,9 @@ def measure(workloads: list[Workload], chosen: list[str], rounds: int, out: Path
             results.predict_one = bench.predict(PREDICT, PREDICTING, 1, [None])
             results.predict_bulk = bench.predict(PREDICT, PREDICTING, BULK_ROWS, CHUNKS)
             print("\n" + report.predict_table(results), flush=True)
+        if "pictures" in chosen:
+            results.pictures = pictures.table(pictures.measurements(bench))
+            print("\n" + results.pictures, flush=True)
         if "plots" in chosen:
             bench.rounds = 3
             for sweep, points in plots.measure_all(bench):

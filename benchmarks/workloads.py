@@ -1,11 +1,15 @@
 """Workloads: networks, data and training lengths, equal for all implementations."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plainnet import Sequential
 
 Array = NDArray[Any]
 SEED = 20  # of the data, the initial weights and the order of the batches
@@ -13,7 +17,11 @@ SEED = 20  # of the data, the initial weights and the order of the batches
 
 @dataclass(frozen=True)
 class Workload:
-    """One training: float32, ReLU, cross-entropy on logits, He initialization, constant lr."""
+    """One training: float32, ReLU, cross-entropy on logits, He initialization, constant lr.
+
+    With a side, the rows are square pictures, and the sizes between the first and the last are the
+    channels of convolutions, each with pooling and batch norm.
+    """
 
     name: str
     sizes: tuple[int, ...]
@@ -24,6 +32,7 @@ class Workload:
     epochs: int
     goal: float | None = None  # fastest library / plainnet, at least
     timed: int | None = None  # epochs that other libraries run where a training is long; scaled up
+    side: int | None = None  # of pictures
 
     @property
     def batch_rows(self) -> int:
@@ -70,6 +79,7 @@ WORKLOADS = (
     Workload("tiny", (2, 16, 16, 1), 100, None, "sgd", 0.1, 2000, goal=4),
 )
 QUICK = ("small-adam", "wide-200", "deep", "tiny")
+PICTURES = Workload("pictures", (3, 16, 32, 64, 10), 512, 32, "adam", 0.001, 1, side=64)
 PREDICT = Workload("predict", (30, 64, 64, 1), 1_000_000, 1000, "sgd", 0.1, 1)
 
 
@@ -132,15 +142,28 @@ def make_data(workload: Workload) -> tuple[Array, Array]:
     Targets are 0 or 1 as (m, 1) float32, or class indices as (m,) int64.
     """
     rng = np.random.default_rng(SEED)
-    X = rng.standard_normal((workload.rows, workload.sizes[0]), np.float32)
+    shape = (workload.side or 1,) * 2 + workload.sizes[:1]
+    X = rng.standard_normal((workload.rows, math.prod(shape)), np.float32)
     classes = max(2, workload.sizes[-1])
-    teacher = rng.standard_normal((workload.sizes[0], classes), np.float32)
-    scores = X @ (teacher / np.sqrt(workload.sizes[0], dtype=np.float32))
+    teacher = rng.standard_normal((X.shape[1], classes), np.float32)
+    scores = X @ (teacher / np.sqrt(X.shape[1], dtype=np.float32))
     scores += 0.5 * rng.standard_normal(scores.shape, np.float32)
     labels = scores.argmax(axis=1).astype(np.int64)
+    X = X.reshape(-1, *shape) if workload.side else X
     if workload.sizes[-1] > 1:
         return X, labels
     return X, labels.astype(np.float32)[:, None]
+
+
+def network(workload: Workload) -> "Sequential":
+    """Return plainnet's network with its initial weights."""
+    from plainnet.nn import convnet, mlp
+
+    n_in, *hidden, n_out = workload.sizes
+    if workload.side is None:
+        return mlp(n_in, tuple(hidden), n_out, seed=SEED)
+    shape = (workload.side, workload.side, n_in)
+    return convnet(shape, tuple(hidden), n_out=n_out, dropout=0.0, seed=SEED)
 
 
 @dataclass(frozen=True)
@@ -154,14 +177,8 @@ class Job:
 
     @classmethod
     def generate(cls, workload: Workload) -> "Job":
-        from plainnet import mlp
-
-        *hidden, n_out = workload.sizes[1:]
-        views = mlp(workload.sizes[0], tuple(hidden), n_out, seed=SEED).params.views
-        weights = [
-            (views[f"dense{i}.W"].copy(), views[f"dense{i}.b"].copy())
-            for i in range(1, len(hidden) + 2)
-        ]
+        layers = (layer for layer in network(workload).layers if hasattr(layer, "W"))
+        weights = [(x.W.copy(), getattr(x, "b", np.zeros(x.n_out)).copy()) for x in layers]
         return cls(workload, *make_data(workload), tuple(weights))
 
     def save(self, folder: Path) -> None:

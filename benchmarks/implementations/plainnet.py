@@ -1,10 +1,11 @@
 """plainnet: fit() with its defaults, including the choice of threads, and each engine."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, final
 
 from benchmarks.implementations.base import Implementation, Predict, sigmoid
-from benchmarks.workloads import SEED, Array, Job
+from benchmarks.workloads import SEED, Array, Job, network
 from plainnet import (
     SGD,
     Adam,
@@ -14,7 +15,6 @@ from plainnet import (
     Optimizer,
     SoftmaxCrossEntropy,
     fit,
-    mlp,
     predict_logits,
 )
 
@@ -25,7 +25,7 @@ class _Plainnet(Implementation):
     def load(self, job: Job) -> None:
         w = job.workload
         self.job = job
-        self.net = mlp(w.sizes[0], w.sizes[1:-1], w.sizes[-1])
+        self.net = network(w)
         self.loss: Loss = BinaryCrossEntropy() if w.sizes[-1] == 1 else SoftmaxCrossEntropy()
         rules: dict[str, Optimizer] = {
             "sgd": SGD(w.lr),
@@ -33,13 +33,11 @@ class _Plainnet(Implementation):
             "adam": Adam(w.lr),
         }
         self.optimizer = rules[w.optimizer]
-        self.history = History()
+        self.history, self.start = History(), self.net.params.theta.copy()
         self.reset()
 
     def reset(self) -> None:
-        for i, (W, b) in enumerate(self.job.weights, start=1):
-            self.net.params.views[f"dense{i}.W"][...] = W
-            self.net.params.views[f"dense{i}.b"][...] = b
+        self.net.params.theta[...] = self.start
 
     def train(self, epochs: int) -> list[float]:
         self.history = fit(
@@ -59,7 +57,8 @@ class _Plainnet(Implementation):
         X, net = self.job.X[:rows], self.net
         if rows == 1:
             return lambda: net.predict_logits(X), lambda: sigmoid(net.predict_logits(X[:8]))
-        return lambda: predict_logits(net, X), lambda: sigmoid(predict_logits(net, X[:8]))
+        predict = partial(predict_logits, net, engine=self.engine)
+        return lambda: predict(X), lambda: sigmoid(predict(X[:8]))
 
     def chosen_threads(self) -> int:
         return self.history.threads

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plainnet.data import delimited
 from plainnet.data.read_table import read_frame
 from plainnet.data.table import absent_column, named
 from plainnet.errors import DataError
@@ -182,6 +183,33 @@ def test_long_quoted_file_is_read_as_written(tmp_path: Path) -> None:
     assert "data row 60001 (line 120002): 2 where the header has 3" in refusal(
         written(tmp_path, late)
     )
+
+
+@pytest.mark.parametrize("block", range(1, 12))
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_quotes_at_the_edge_of_a_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: str
+) -> None:
+    """Text with regular quotes is read by Arrow; all else is rewritten."""
+    monkeypatch.setattr(delimited, "_BLOCK", block)
+    monkeypatch.setattr(delimited, "_WIDE", 16)  # so that Arrow reads several blocks too
+    rewritten, rewrite = [], delimited.DelimitedText._rewritten
+    monkeypatch.setattr(
+        delimited.DelimitedText,
+        "_rewritten",
+        lambda *arguments: rewritten.append(1) or rewrite(*arguments),
+    )
+    regular = [["1", "x"], ["2, 3", "y"], ['"', '"q"'], ["", f"{end}z{end}{end}"], ["5", '""']]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator=end)
+    writer.writerows([["a", "b"], *regular])
+    frame = read_frame(written(tmp_path, buffer.getvalue()))
+    assert frame.to_numpy().tolist() == [[a or None, b.strip()] for a, b in regular]
+    assert not rewritten
+    for cell, value in ((' "x, y"', "x, y"), ('x"y', 'x"y'), ('x"y"', 'x"y"'), ('x""y', 'x""y')):
+        frame = read_frame(written(tmp_path, f"{buffer.getvalue()}6,{cell}{end}"))
+        assert frame["b"].tolist()[-1] == value
+        assert rewritten.pop()
 
 
 REFUSED = {

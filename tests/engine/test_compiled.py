@@ -382,6 +382,15 @@ def test_note_where_nothing_can_be_stored(monkeypatch):
     assert history.engine == "numpy"
 
 
+def test_note_where_products_cannot_be_called(monkeypatch):
+    from plainnet.engine import blas
+
+    monkeypatch.setattr(blas, "gemm_address", lambda dtype: 0)
+    with pytest.warns(UserWarning, match="with NumPy, as its matrix products cannot be called"):
+        history = fit(mlp(7), X, BINARY, loss=BinaryCrossEntropy(), epochs=1, engine="compiled")
+    assert history.engine == "numpy"
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_polynomials_are_accurate(dtype):
     from plainnet.engine import elementary

@@ -136,3 +136,17 @@ def test_failure_is_the_same_sentence_and_changes_nothing():
         thetas.append(net.params.theta)
     assert errors[0] == errors[1]
     assert_close(*thetas, 1e-5)
+
+
+def test_module_compiles_the_kernels_that_trainings_use():
+    from plainnet.engine import convolution_kernels as kernels
+
+    compiled = [k for k in vars(kernels).values() if hasattr(k, "signatures")]
+    for dtype in (np.float32, np.float64):
+        for name in ("convnet", "averages"):
+            train("compiled", NETS[name], dtype=dtype)
+    before = [set(kernel.signatures) for kernel in compiled]
+    for dtype in (np.float32, np.float64):
+        kernels.compile_for(dtype)
+    assert before == [set(kernel.signatures) for kernel in compiled]
+    assert len(compiled) == 5

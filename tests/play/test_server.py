@@ -184,6 +184,7 @@ def test_own_table(playground):
         (b"\xff\xfe\x00", "a.csv", "not UTF-8"),
         (b"a,b\n1,2\n", "a.csv", "."),
         (b"a,b\n1,2\n", "a.exe", "not a table format"),
+        (b"a,b\n" + b"".join(b"%d,k%d\n" % (i, i // 3) for i in range(180)), "a.csv", "50 classes"),
         (b"PK\x03\x04", "../../x.zip", "cannot be read"),
     ],
 )
@@ -196,6 +197,15 @@ def test_wrong_files_get_one_sentence(playground, content, name, sentence):
     assert "\n" not in message
     assert "/tmp" not in message
     assert page.call("advance", {"batches": 1})["step"] == 1
+
+
+def test_numbers_that_are_not_finite_are_answered(playground):
+    page = Page(playground)
+    page.call("change", {"data": "waves", "optimizer": "sgd", "lr": 1e150})
+    frame = page.call("advance", {"batches": 50})
+    assert "learning rate" in frame["failure"]
+    assert page.call("step", {"layer": 0, "unit": 0})["loss"] is None
+    assert page.call("findings")["findings"]
 
 
 def test_malformed_requests_get_no_traceback(playground):

@@ -206,9 +206,9 @@ read as unknown (1 row).
         return sum(len(column.features) for column in self.columns)
 
     @property
-    def text_columns(self) -> list[str]:
+    def text_columns(self) -> set[str]:
         """The names of the columns that are encoded from text: all but plain numbers."""
-        return [c.name for c in self.columns if getattr(c, "decimal", ",") == ","]
+        return {c.name for c in self.columns if getattr(c, "decimal", ",") == ","}
 
     def transform(
         self, frame: pd.DataFrame | Table, notes: list[str] | None = None

@@ -3,11 +3,12 @@
 Pictures are (channels, height, width, rows): the numbers of a pixel in all rows are contiguous.
 """
 
+import numpy as np
 from numba import njit
 
 from plainnet.engine.elementary import like
 
-kernel = njit(cache=True, nogil=True, error_model="numpy")
+kernel = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 
 
 @kernel
@@ -108,3 +109,13 @@ def d_average_pool(size, stride, dY, dX):
                     x = dX[c, h * stride + k // size, w * stride + k % size]
                     for r in range(len(d)):
                         x[r] += d[r] / like(d[0], size * size)
+
+
+def compile_for(dtype: str) -> None:
+    """Compile all kernels for a dtype, or load them."""
+    X, P = np.zeros((1, 1, 1, 1), dtype), np.zeros((1, 1, 1), dtype)
+    patches(X, (0, 0), 1, 1, (0, 1, 0, 1), P, False)
+    max_pool(1, 1, X, X, X)
+    d_max_pool(1, 1, X, X, X)
+    average_pool(1, 1, X, X)
+    d_average_pool(1, 1, X, X)

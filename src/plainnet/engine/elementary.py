@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 
 @intrinsic
@@ -35,6 +36,28 @@ def power_of_two(typingctx: Any, k: Any) -> Any:
         return builder.bitcast(shifted, args[0].type)
 
     return k(k), codegen
+
+
+@intrinsic
+def block(typingctx: Any, memory: Any, start: Any, n: Any, m: Any) -> Any:
+    """Return the (n, m) numbers from a start; unchecked, it compiles faster than slices do."""
+    kind = types.Array(memory.dtype, 2, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = arrayobj.make_array(memory)(context, builder, args[0])
+        view = arrayobj.make_array(kind)(context, builder)
+        size = context.get_constant(types.intp, memory.dtype.bitwidth // 8)
+        arrayobj.populate_array(
+            view,
+            data=builder.gep(source.data, [args[1]]),
+            shape=(args[2], args[3]),
+            strides=(builder.mul(args[3], size), size),
+            itemsize=size,
+            meminfo=None,
+        )
+        return view._getvalue()
+
+    return kind(memory, types.intp, types.intp, types.intp), codegen
 
 
 # only other compiled functions call these: no wrappers for Python halve the time to compile them

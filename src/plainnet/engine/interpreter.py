@@ -9,60 +9,13 @@ from numba import njit
 from plainnet.engine import instructions as op
 from plainnet.engine import kernels as layer
 from plainnet.engine import loss_kernels as loss
-from plainnet.engine import update_kernels as update
+from plainnet.engine.activation_kernels import activate, d_activate
 from plainnet.engine.blas import product
-from plainnet.engine.elementary import exact
+from plainnet.engine.elementary import block, exact
+from plainnet.engine.update_kernels import update
 
 # The sums of an epoch, and the last batch's loss
 LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
-
-
-@exact
-def block(work, start, n, m):
-    """Return n features of m rows in the working memory."""
-    return work[start : start + n * m].reshape(n, m)
-
-
-@exact
-def activate(kind, c, n, x, y, work):  # noqa: C901
-    """Run an activation on n numbers, or its backward pass."""
-    X, Y = work[x : x + n], work[y : y + n]
-    if kind == op.COPY:
-        layer.copy(X, Y)
-    elif kind == op.RELU:
-        layer.relu(Y)
-    elif kind == op.LEAKY_RELU:
-        layer.leaky_relu(Y, c[0])
-    elif kind == op.ELU:
-        layer.elu(Y, c[0])
-    elif kind == op.TANH:
-        layer.tanh_(Y)
-    elif kind == op.SIGMOID:
-        layer.sigmoid_(Y)
-    elif kind == op.GELU:
-        layer.gelu(X, Y)
-    elif kind == op.SILU:
-        layer.silu(X, Y)
-    elif kind == op.SOFTPLUS:
-        layer.softplus(X, Y)
-    elif kind == -op.RELU:
-        layer.d_relu(X, Y)
-    elif kind == -op.LEAKY_RELU:
-        layer.d_leaky_relu(X, Y, c[0])
-    elif kind == -op.ELU:
-        layer.d_elu(X, Y, c[0])
-    elif kind == -op.TANH:
-        layer.d_tanh(X, Y)
-    elif kind == -op.SIGMOID:
-        layer.d_sigmoid(X, Y)
-    elif kind == -op.GELU:
-        layer.d_gelu(X, Y)
-    elif kind == -op.SILU:
-        layer.d_silu(X, Y)
-    elif kind == -op.SOFTPLUS:
-        layer.d_softplus(X, Y)
-    elif kind == -op.DROPOUT:
-        layer.multiply(X, Y)
 
 
 @exact
@@ -71,42 +24,22 @@ def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
     by_rows = how == op.BLAS_ROWS
     X = block(work, x, m, n) if by_rows else block(work, x, n, m)
     W, Z = block(theta, p, k, n), block(work, y, k, m)
+    A, turn_A, B, turn_B, C = W, False, X, by_rows, Z
     if kind == op.DENSE_INPUT:
-        if how:
-            product(gemm, W, True, Z, False, X)
-        else:
-            layer.dense_input(W, Z, X)
-    elif kind == op.DENSE:
-        if how:
-            product(gemm, W, False, X, by_rows, Z)
-            layer.add_bias(theta[q : q + k], Z)
-        else:
-            layer.dense(W, theta[q : q + k], X, Z)
-    else:
+        A, turn_A, B, turn_B, C = W, True, Z, False, X
+    elif kind == -op.DENSE:
+        A, turn_A, B, turn_B, C = Z, False, X, not by_rows, block(grad, p, k, n)
         layer.row_sums(Z, grad[q : q + k])
-        if how:
-            product(gemm, Z, False, X, not by_rows, block(grad, p, k, n))
-        else:
-            layer.dense_gradient(Z, X, block(grad, p, k, n))
-
-
-@exact
-def optimize(kind, c, t, lr, theta, grad, decaying, slot1, slot2):
-    """Run a part of the optimizer's step number t."""
-    if kind == op.PENALTY:
-        update.penalty(theta, grad, decaying, c[0])
-    elif kind == op.CLIP:
-        update.clip(grad, c[0])
-    elif kind == op.DECAY:
-        update.decay(theta, decaying, lr * c[0])
-    elif kind == op.SGD:
-        update.sgd(theta, grad, lr, c[0], slot1)
-    elif kind == op.NESTEROV:
-        update.nesterov(theta, grad, lr, c[0], slot1)
-    elif kind == op.RMSPROP:
-        update.rmsprop(theta, grad, lr, c[0], c[1], slot1)
-    elif kind == op.ADAM:
-        update.adam(theta, grad, lr, c[0], c[1], c[2], t, slot1, slot2)
+    if how:
+        product(gemm, A, turn_A, B, turn_B, C)
+    elif kind == op.DENSE:
+        layer.dense(W, X, Z)
+    elif kind == op.DENSE_INPUT:
+        layer.dense_input(W, Z, X)
+    else:
+        layer.dense_gradient(Z, X, C)
+    if kind == op.DENSE:
+        layer.add_bias(theta[q : q + k], Z)
 
 
 @exact
@@ -251,14 +184,15 @@ def _make(version):  # noqa: C901
                     if not measure(kind, c, n, k, m, x, y, p, q, s, work, epoch):
                         return step
                 elif kind >= op.PENALTY:
-                    optimize(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
+                    update(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
+                elif kind > 0:
+                    activate(kind, c[0], work[x : x + n * m], work[y : y + n * m])
                 else:
-                    activate(kind, c, n * m, x, y, work)
+                    d_activate(-kind, c[0], work[x : x + n * m], work[y : y + n * m])
         return len(bounds) - 1 if version else 0
 
-    return njit(cache=True, nogil=True, error_model="numpy")(interpret)
+    return njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(interpret)
 
 
-_FILES = ("blas", "elementary", "instructions", "kernels", "loss_kernels", "update_kernels")
-_SOURCES = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES]
+_SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
 interpret = _make(hashlib.sha256(b"".join(_SOURCES)).hexdigest())

@@ -5,7 +5,7 @@ Arrays are (features, rows), so that the loop over the rows of one feature is lo
 
 import math
 
-from plainnet.engine.elementary import exact, exp, expm1, fast, like, log1p, sigmoid, tanh
+from plainnet.engine.elementary import exact, fast, like
 
 
 @fast
@@ -50,13 +50,13 @@ def scatter(Z, order, target):
 
 
 @fast
-def dense(W, b, X, Z):
-    """Z = W X + b, four inputs at a time."""
+def dense(W, X, Z):
+    """Z = W X, four inputs at a time."""
     n_out, n_in = W.shape
     for j in range(n_out):
         z, w = Z[j], W[j]
         for r in range(len(z)):
-            z[r] = b[j]
+            z[r] = 0
         for i in range(0, n_in - 3, 4):
             x0, x1, x2, x3 = X[i], X[i + 1], X[i + 2], X[i + 3]
             w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
@@ -141,140 +141,6 @@ def row_sums(dY, db):
 
 
 @fast
-def copy(X, Y):
-    """Y = X."""
-    for r in range(len(X)):
-        Y[r] = X[r]
-
-
-@exact
-def relu(Y):
-    """Y = max(Y, 0), where NaN stays NaN."""
-    zero = like(Y[0], 0)
-    for r in range(len(Y)):
-        Y[r] = (zero if Y[r] < zero else Y[r]) + zero  # with the sum, the loop has no branch
-
-
-@exact
-def d_relu(Y, d):
-    """d = d where Y > 0, else 0."""
-    zero = like(Y[0], 0)
-    for r in range(len(Y)):
-        d[r] = (d[r] if Y[r] > zero else zero) + zero
-
-
-@fast
-def leaky_relu(Y, alpha):
-    """Y = Y where Y > 0, else alpha Y."""
-    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
-    for r in range(len(Y)):
-        Y[r] *= like(alpha, 1) if Y[r] > zero else alpha
-
-
-@fast
-def d_leaky_relu(Y, d, alpha):
-    """d = d where Y > 0, else alpha d."""
-    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
-    for r in range(len(Y)):
-        d[r] *= like(alpha, 1) if Y[r] > zero else alpha
-
-
-@exact
-def elu(Y, alpha):
-    """Y = max(Y, 0) + alpha (e^min(Y, 0) - 1)."""
-    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
-    for r in range(len(Y)):
-        low = alpha * expm1(zero if Y[r] > zero else Y[r])
-        Y[r] = (Y[r] if Y[r] > zero else zero) + low
-
-
-@fast
-def d_elu(Y, d, alpha):
-    """d = d where Y > 0, else d (Y + alpha)."""
-    zero, alpha = like(Y[0], 0), like(Y[0], alpha)
-    for r in range(len(Y)):
-        d[r] *= like(alpha, 1) if Y[r] > zero else Y[r] + alpha
-
-
-@exact
-def gelu(X, Y):
-    """Y = X (1 + tanh u) / 2, u = sqrt(2/pi) (X + 0.044715 X^3)."""
-    for r in range(len(X)):
-        x = X[r]
-        u = like(x, 0.7978845608028654) * x * (like(x, 0.044715) * x * x + like(x, 1))
-        Y[r] = like(x, 0.5) * x * (tanh(u) + like(x, 1))
-
-
-@exact
-def d_gelu(X, d):
-    """d = d ((1 + t) + X (1 - t^2) u') / 2, t = tanh u, where |X| is at most 10."""
-    for r in range(len(X)):
-        one = like(X[r], 1)
-        x = min(max(X[r], like(one, -10)), like(one, 10))
-        u = like(x, 0.7978845608028654) * x * (like(x, 0.044715) * x * x + one)
-        slope, t = like(x, 0.7978845608028654) * (like(x, 0.134145) * x * x + one), tanh(u)
-        d[r] *= like(x, 0.5) * (one + t + x * (one - t * t) * slope)
-
-
-@exact
-def silu(X, Y):
-    """Y = X sigmoid(X)."""
-    for r in range(len(X)):
-        Y[r] = X[r] * sigmoid(X[r])
-
-
-@exact
-def d_silu(X, d):
-    """d = d S (1 + X (1 - S)), S = sigmoid(X)."""
-    for r in range(len(X)):
-        s, one = sigmoid(X[r]), like(X[r], 1)
-        d[r] *= s * (one + X[r] * (one - s))
-
-
-@exact
-def tanh_(Y):
-    """Y = tanh Y."""
-    for r in range(len(Y)):
-        Y[r] = tanh(Y[r])
-
-
-@exact
-def d_tanh(Y, d):
-    """d = d (1 - Y^2)."""
-    for r in range(len(Y)):
-        d[r] *= like(Y[r], 1) - Y[r] * Y[r]
-
-
-@exact
-def sigmoid_(Y):
-    """Y = sigmoid(Y)."""
-    for r in range(len(Y)):
-        Y[r] = sigmoid(Y[r])
-
-
-@exact
-def d_sigmoid(Y, d):
-    """d = d Y (1 - Y)."""
-    for r in range(len(Y)):
-        d[r] *= Y[r] * (like(Y[r], 1) - Y[r])
-
-
-@exact
-def softplus(X, Y):
-    """Y = max(X, 0) + log(1 + e^-|X|)."""
-    for r in range(len(X)):
-        x, zero = X[r], like(X[r], 0)
-        Y[r] = (zero if x < zero else x) + log1p(exp(-abs(x)))
-
-
-@exact
-def d_softplus(X, d):
-    """d = d sigmoid(X)."""
-    for r in range(len(X)):
-        d[r] *= sigmoid(X[r])
-
-
-@fast
 def dropout(X, draws, channels, rate, mask, Y):
     """Y = X M / (1 - rate), M = 1 where a draw is at least the rate.
 
@@ -288,13 +154,6 @@ def dropout(X, draws, channels, rate, mask, Y):
             kept[r] = scale if draws[r, j] >= rate else zero
         for r in range(len(x)):
             y[r] = x[r] * kept[r]
-
-
-@fast
-def multiply(mask, d):
-    """d = d M."""
-    for r in range(len(d)):
-        d[r] *= mask[r]
 
 
 @fast

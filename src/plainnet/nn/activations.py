@@ -13,6 +13,7 @@ from plainnet.nn.registry import register
 from plainnet.nn.validation import check_range
 
 ACTIVATIONS: dict[str, type["Activation"]] = {}
+FEW = 2**11  # numbers
 
 
 class Activation(Layer):
@@ -67,7 +68,8 @@ class ReLU(Activation):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max(X, 0)."""
-        Y = X.clip(0, math.inf)  # a third of the time of np.maximum
+        # np.maximum starts in half the time of clip, and takes thrice as long for each number
+        Y = np.maximum(X, 0.0) if X.size < FEW else X.clip(0, math.inf)
         self.Y = Y
         return Y
 

@@ -11,7 +11,7 @@ from plainnet.errors import PlainnetError
 from plainnet.play import exports
 from plainnet.play.datasets import read_upload
 from plainnet.play.findings import findings
-from plainnet.play.frame import frame, state
+from plainnet.play.frame import finite, frame, state
 from plainnet.play.session import Session, read_link
 from plainnet.play.settings import choices
 from plainnet.play.step_view import step_view
@@ -53,7 +53,8 @@ def perform(session: Session, action: str, body: bytes, name: str) -> bytes | di
         CHANGES[action](session, given)
         return {"state": state(session)}
     if action in ANSWERS:
-        return ANSWERS[action](session, given)
+        answer = ANSWERS[action](session, given)
+        return answer if isinstance(answer, bytes) else dict(finite(answer))
     raise PlainnetError(f"there is no action {shortened(action)}")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from plainnet.data.table import Table
 
-MOST_ROWS, MOST_FEATURES = 20_000, 200  # of an own table
+MOST_ROWS, MOST_FEATURES, MOST_TABLE_CLASSES = 20_000, 200, 50  # of an own table
 _MARGIN = 0.15  # around the points, as a share of their range
 
 
@@ -82,8 +82,12 @@ def load(settings: Settings, tables: dict[str, Table]) -> Dataset:
     data = split(source, rng(config, 0), test_fraction=0, validation_fraction=fraction)
     if data.target.task == "multilabel":
         raise DataError("This page shows one target, and that column holds lists of labels.")
-    if (n := data.train.X.shape[1]) > MOST_FEATURES:
-        raise DataError(f"This page shows at most {MOST_FEATURES} features, the table gives {n}.")
+    for noun, n, most in (
+        ("features", data.train.X.shape[1], MOST_FEATURES),
+        ("classes", len(data.target.classes), MOST_TABLE_CLASSES),
+    ):
+        if n > most:
+            raise DataError(f"This page shows at most {most} {noun}, the table gives {n}.")
     return data
 
 

@@ -48,17 +48,17 @@ def frame(session: Session, known: int = 0) -> bytes:
         "failure": phase.failure,
         "arrays": [[name, a.dtype.str, a.size] for name, a in arrays.items()],
     }
-    text = json.dumps(_finite(header)).encode()
+    text = json.dumps(finite(header)).encode()
     text += b" " * (-(4 + len(text)) % 8)
     return b"".join([np.uint32(len(text)).tobytes(), text, *(a.tobytes() for a in arrays.values())])
 
 
-def _finite(value: Any) -> Any:
-    """Return JSON values with None for numbers that are not finite."""
+def finite(value: Any) -> Any:
+    """Return JSON values, with None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -129,7 +129,7 @@ def state(session: Session) -> dict[str, Any]:
     scaled = {s.start: (s.mean, s.scale) for s in spans if s.kind == "number"}
     parts = _shown(phase)
     return dict(
-        _finite(
+        finite(
             {
                 "settings": session.settings.to_json(),
                 "undo": len(session.done),

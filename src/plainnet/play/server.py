@@ -98,7 +98,11 @@ class Playground:
             self._check_source(request)
             token = request.headers.get(TOKEN, "")
             if not secrets.compare_digest(token.encode(), self.token.encode()):
-                raise RefusedError(401, "open the address that plainnet play printed")
+                raise RefusedError(
+                    401,
+                    "open the address that plainnet play printed, or "
+                    "run plainnet play --link with this one",
+                )
             action = request.path_params["action"]
             body = await _body(request, MOST_TABLE if action == "upload" else MOST_BODY)
             name = unquote(request.headers.get(NAME, ""))

@@ -135,7 +135,7 @@ def fit(
     engine : str, default "auto"
         ``numpy``; ``compiled``, which needs Numba (the extra ``fast``); or ``auto``: compiled steps
         where they are known to every part of the training and save time. The numbers agree to
-        rounding errors. Training in the row space always computes with NumPy.
+        rounding errors.
     checkpoints : CheckpointStore, optional
         Stores the state of the training, and resumes it exactly. See
         `plainnet.storage.checkpoints.Checkpoints`.

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 from plainnet.cli import main
+from plainnet.cli.commands import play as commands
+from plainnet.play.session import Session
 
 
 def test_serves_until_ctrl_c(tmp_path):
@@ -33,15 +35,25 @@ def test_serves_until_ctrl_c(tmp_path):
         assert process.wait(30) == 0
 
 
+def test_link_is_part_of_the_address(monkeypatch, capsys):
+    link = Session().history.link()
+    monkeypatch.setattr(commands, "serve", lambda playground, server, ready: ready())
+    assert main(["play", "--no-browser", "--link", f"http://127.0.0.1:1/#state={link}"]) == 0
+    assert f"&state={link}\n" in capsys.readouterr().out
+
+
 def test_wrong_arguments_get_one_sentence(tmp_path, capsys):
     (tmp_path / "wrong.csv").write_text("")
+    (tmp_path / "same.csv").write_text("a,b\n" + "1,yes\n2,yes\n" * 9)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, sentence in (
             (["--port", str(port)], f"port {port} cannot be used"),
+            (["--link", "x"], "this link is damaged"),
             (["--port", "99999"], "port 99999 cannot be used"),
             ([str(tmp_path / "absent.csv")], "absent.csv"),
             ([str(tmp_path / "wrong.csv")], "is empty"),
+            ([str(tmp_path / "same.csv")], "'b'"),
         ):
             assert main(["play", "--no-browser", *arguments]) == 2
             assert sentence in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 plainnet play
 plainnet play survey.csv
+plainnet play --link LINK
 
 The page is served to this machine alone, until Ctrl-C.
 """
@@ -14,8 +15,10 @@ from cyclopts import Parameter
 
 from plainnet.cli.console import output, print_line
 from plainnet.cli.options import Seed
+from plainnet.play.actions import open_session
 from plainnet.play.datasets import read_upload
 from plainnet.play.server import Playground, listening, serve
+from plainnet.play.session import read_link
 
 
 def play(
@@ -24,6 +27,7 @@ def play(
     *,
     port: Seed = 0,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
+    link: str | None = None,
 ) -> None:
     """Serve the page.
 
@@ -35,18 +39,26 @@ def play(
         The port to listen on; 0 takes a free one.
     browser
         Open the page in a browser.
+    link
+        A link that a page has copied, to begin at its step.
     """
     tables = {} if path is None else dict([read_upload(path.read_bytes(), path.name)])
-    server = listening(port)
-    playground = Playground(server.getsockname()[1], tables)
+    state = None if link is None else link.rpartition("state=")[2]
+    if state is None:
+        open_session(b"", tables)  # refuses a table that cannot be used
+    else:
+        read_link(state)
+    with listening(port) as server:
+        playground = Playground(server.getsockname()[1], tables)
+        address = playground.address + ("" if state is None else f"&state={state}")
 
-    def ready() -> None:
-        print_line(output(), f"Open {playground.address}", wrap=False)
-        print_line(output(), "Ctrl-C ends it.")
-        if browser:
-            webbrowser.open(playground.address)
+        def ready() -> None:
+            print_line(output(), f"Open {address}", wrap=False)
+            print_line(output(), "Ctrl-C ends it.")
+            if browser:
+                webbrowser.open(address)
 
-    try:
-        serve(playground, server, ready)
-    except KeyboardInterrupt:
-        print_line(output(), "Ended.")
+        try:
+            serve(playground, server, ready)
+        except KeyboardInterrupt:
+            print_line(output(), "Ended.")
