@@ -172,7 +172,7 @@ def dataset_snapshot(data, config, watch=True):
         loss=loss,
         rule=make_optimizer(config, len(data.train.X)),
         epochs=config.epochs,
-        batch_size=config.batch_size or None,
+        batch_size=None if config.batch_size == "full" else config.batch_size,
         held_out=(data.test.X, data.test.y),
         classes=data.target.classes,
         feature_names=() if model.transform else data.schema.feature_names,
@@ -228,7 +228,7 @@ def curve(n, seed, rule, hidden=(32, 32)):
 
 SURVEYS = {
     "sgd, full batch": TrainConfig(
-        hidden=(16,), optimizer="sgd", lr=0.5, batch_size=None, epochs=300
+        hidden=(16,), optimizer="sgd", lr=0.5, batch_size="full", epochs=300
     ),
     "Adam, as by default": TrainConfig(epochs=40),
     "two layers, dropout": TrainConfig(hidden=(16, 8), dropout=0.2, epochs=30, lr=0.003),
@@ -242,7 +242,7 @@ SURVEYS = {
 }
 PICTURES = {
     "sgd, full batch": TrainConfig(
-        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size=None, epochs=200
+        hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size="full", epochs=200
     ),
     "Adam": TrainConfig(hidden=(8, 8, 8), epochs=30),
 }
@@ -403,7 +403,9 @@ def oscillating(seed):
 def too_fast(seed):
     """Gradient descent well above the largest stable learning rate."""
     return surveyed(
-        500, seed, TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size=None, epochs=100)
+        500,
+        seed,
+        TrainConfig(hidden=(16,), optimizer="sgd", lr=15.0, batch_size="full", epochs=100),
     )
 
 
