@@ -53,7 +53,7 @@ def test_help_of_train_shows_defaults_and_groups(cli: Cli) -> None:
         "─ Data ─",
         "─ Network ─",
         "─ Training ─",
-        "[default: 100; 20 for a convnet; 128 for a tabular network]",
+        "[default: 100; 30 for a convnet; 128 for a tabular network]",
         "[default: relu]",
     ):
         assert expected in out

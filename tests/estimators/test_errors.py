@@ -60,8 +60,8 @@ OPTIONS = [
     ({"lr": "fast"}, "NetClassifier: lr must be a number or None, got 'fast'"),
     (
         {"schedule": "adaptive"},
-        "NetClassifier: schedule must be constant or step or exponential or cosine or onecycle or None, "
-        "got 'adaptive'",
+        "NetClassifier: schedule must be constant or step or exponential or cosine or onecycle or "
+        "None, got 'adaptive'",
     ),
     ({"epochs": 0}, "NetClassifier: epochs must be a whole number of at least 1, got 0"),
     (

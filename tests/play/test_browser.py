@@ -1,6 +1,5 @@
 """The page in a browser: what a person does with it, by clicks and keys alone."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -231,17 +230,23 @@ def test_a_training_that_fails_says_so(visit):
 
 def test_draw_points_by_hand(visit):
     tab = visit()
-    points = [[x / 5, y, int(y > 0)] for x in range(-4, 5) for y in (-1, 1)]
-    tab.evaluate(f"import('./api.js').then((api) => api.call('change', {json.dumps({'data': 'drawn', 'drawn': points})}))")  # fmt: skip # noqa: E501
-    tab.page.select_option("#data", "moons")
-    tab.page.wait_for_function("() => page.state.settings.data === 'moons'")
     tab.page.select_option("#data", "drawn")
     tab.page.wait_for_selector("#draw-class")
     tab.page.select_option("#draw-class", "1")
     tab.page.click("#map-canvas", position={"x": 30, "y": 40})
-    tab.page.wait_for_function("() => page.state.settings.drawn.length === 19")
+    tab.page.wait_for_function("() => page.state.settings.drawn.length === 9")
     x, y, label = tab.evaluate("page.state.settings.drawn.at(-1)")
-    assert (x < -0.5, y > 0.5, label) == (True, True, 1)
+    assert (x < -0.9, y > 0.9, label) == (True, True, 1)
+    tab.page.fill("#draw-x1", "0.5")
+    tab.page.click("text=Add point")
+    tab.page.wait_for_function("() => page.state.settings.drawn.length === 10")
+    assert tab.evaluate("page.state.settings.drawn.at(-1)") == [0.5, 0, 0]
+    tab.page.select_option("#draw-class", "3")
+    tab.page.click("text=Add point")  # one point of a class cannot be split
+    tab.page.wait_for_selector("#error:visible")
+    assert tab.page.input_value("#draw-class") == "0"
+    assert len(tab.evaluate("page.state.settings.drawn")) == 10
+    tab.messages[:] = [m for m in tab.messages if "400 (Bad Request)" not in m]
 
 
 def test_confusion_cell_shows_its_rows(visit):

@@ -228,7 +228,8 @@ def _show_explanation(
     _show_input(console, explanation)
     for step in trace.steps:
         shape = shape_text(step.output.shape)
-        _heading(console, f"{step.symbol}: {step.layer} ({step.kind}), shape {shape}")
+        symbol = step.symbol.split(" (")[0]  # without the name of the layer
+        _heading(console, f"{symbol}: {step.layer} ({step.kind}), shape {shape}")
         _formula(console, step.formula, step.code)
         if step.parameters:
             _paragraph(console, text.parameters_text(step), "dim", indent="  ")

@@ -17,7 +17,8 @@ from plainnet.train.batches import prepare
 
 _UNSCALED = 10.0  # root mean square of a column; standardized columns have 1
 _UNEVEN = 100.0  # root mean square of a column, relative to the median column
-RARE = 0.1  # share of the rarest class
+RARE = 0.1  # share of a rare class, which is also below
+RARE_SHARE = 0.6  # of an equal share of all classes
 _PARAMETERS = 10  # parameters per row
 _CEILING = 0.95  # highest accuracy that contradictory labels permit
 _SAMPLE = 2000  # rows whose scale is measured
@@ -156,7 +157,7 @@ def check_labels(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     present = np.flatnonzero(counts)
     rarest, most = int(present[counts[present].argmin()]), int(counts.argmax())
     share = counts[rarest] / len(labels)
-    if len(present) > 1 and share < min(RARE, 0.6 / len(present)):
+    if len(present) > 1 and share < min(RARE, RARE_SHARE / len(present)):
         rare, frequent = (repr(snapshot.class_name(k)) for k in (rarest, most))
         yield Finding(
             "class imbalance",

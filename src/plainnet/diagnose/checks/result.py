@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plainnet.diagnose.advice import remedy
-from plainnet.diagnose.checks.data import RARE
+from plainnet.diagnose.checks.data import RARE, RARE_SHARE
 from plainnet.diagnose.checks.network import (
     SATURATED,
     VANISHED,
@@ -296,6 +296,7 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     if never:
         k, others = never[0], len(never) - 1
         name = repr(snapshot.class_name(k))
+        rare = snapshot.class_shares[k] < min(RARE, RARE_SHARE / len(snapshot.class_shares))
         more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
         yield Finding(
             "class never predicted",
@@ -303,8 +304,10 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
             f"The network never predicts {name}{more}.",
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
             f"({percent(snapshot.class_shares[k])})",
-            "The class is rare, so missing it costs little.",
-            **balance(snapshot, name),
+            "The class is rare, so missing it costs little."
+            if rare
+            else "The network confuses it with other classes.",
+            **(balance(snapshot, name) if rare else enlarge(snapshot)),
         )
 
 

@@ -5,6 +5,8 @@ import { number } from "./format.js";
 
 const NAMES = { table: "own table", drawn: "drawn by hand", introverts: "introverts (survey)", waves: "waves (regression)", saddle: "saddle (regression)" };
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.1, 0.3, 1, 3, 10];
+// Where drawing begins: exclusive or, two points in each corner.
+const CORNERS = [[-1, -1, 0], [-1, 1, 1], [1, -1, 1], [1, 1, 0]].flatMap(([x, y, k]) => [[x, y, k], [0.7 * x, 0.7 * y, k]]);
 const HINTS = {
   lr: "Learning rate", batch_size: "Batch size", l2: "L2 penalty", dropout: "Dropout", optimizer: "Optimizer",
   schedule: "Schedule", init: "Initial weights", seed: "Seed of the weights",
@@ -24,8 +26,9 @@ function slider(id, label, low, high, step, value, onchange) {
 export function makeControls(change, view) {
   function data(state, choices) {
     const { settings } = state;
+    const choose = (value) => change(value === "drawn" && !settings.drawn.length ? { data: value, drawn: CORNERS } : { data: value });
     const names = settings.table ? [...choices.data, "table"] : choices.data;
-    const fields = [field("data", "Data set", select("data", names.map((n) => [n, NAMES[n] ?? n]), settings.data, (value) => change({ data: value })))];
+    const fields = [field("data", "Data set", select("data", names.map((n) => [n, NAMES[n] ?? n]), settings.data, choose))];
     if (state.columns.length) fields.push(field("target", "Predict", select("target", state.columns, state.target, (target) => change({ target }))));
     if (settings.data !== "table" && settings.data !== "drawn") {
       fields.push(slider("points", "Points", 50, 1000, 50, settings.points, (points) => change({ points })));

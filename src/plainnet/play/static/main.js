@@ -95,7 +95,8 @@ async function changed(work) {
   clearFailure();
   page.changes += 1;
   page.changing += 1;
-  await guarded(async () => present((await work()).state));
+  const done = await guarded(async () => { await present((await work()).state); return true; });
+  if (!done && page.state) controls.show(page.state, page.choices); // what was refused is not shown
   page.changing -= 1;
 }
 
