@@ -48,6 +48,23 @@ def test_auto_takes_one_network_where_its_options_are_given(changed, network):
     assert settled(config, rows, "binary") == config
 
 
+def test_a_note_says_which_options_led_to_one_network():
+    rows, notes = load(classes(), TrainConfig()).train.X, []
+    settled(TrainConfig(epochs=3, lr=0.1), rows, "binary", notes)
+    assert notes == [
+        "lr, epochs given, as for one network: taking network mlp; --network tabular takes the "
+        "mean of 8 networks with the same options"
+    ]
+    settled(TrainConfig(epochs=3, hidden=(4,)), rows, "binary", notes)
+    assert len(notes) == 1  # who describes one network need not be told
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, 256), (32, 32), ("full", "full")])
+def test_a_given_batch_size_holds(given, kept):
+    rows = load(classes(), SMALL).train.X
+    assert settled(replace(SMALL, batch_size=given), rows, "binary").batch_size == kept
+
+
 def test_auto_takes_one_network_for_few_rows():
     run = train(classes(12), TrainConfig())
     assert run.model.record["config"]["network"] == "mlp"

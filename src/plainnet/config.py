@@ -25,8 +25,7 @@ MLP: dict[str, Any] = {"size": 64, "dropout": 0.0, "schedule": "constant", "epoc
 MLP |= {"augment": (), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "epochs": 30}
 CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
-TABULAR = MLP | {"dropout": 0.15, "epochs": 128, "label_smoothing": 0.05, "patience": 32}
-TABULAR |= {"batch_size": 256}
+TABULAR = MLP | {"epochs": 128, "label_smoothing": 0.05, "patience": 32, "batch_size": 256}
 TABULAR_HIDDEN, FULL = (128, 128), "full"  # the batch of all rows
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 

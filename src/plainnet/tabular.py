@@ -31,14 +31,22 @@ def settled(
 ) -> ResolvedConfig:
     """Choose the network, and fill in the options whose default depends on it or on the rows."""
     images = X.ndim == 4
-    plain = images or len(X) < FEWEST_ROWS or given_options(config)
-    if config.network == "auto" and not plain:
-        config = replace(config, network="tabular")
-        if notes is not None:
-            notes.append(
+    given, few = given_options(config), images or len(X) < FEWEST_ROWS
+    note = None
+    if config.network == "auto" and not few:
+        if not given:
+            config = replace(config, network="tabular")
+            note = (
                 "no option of a single network was given: taking network tabular, the mean of "
                 f"{config.members} networks; --network mlp takes one"
             )
+        elif config.hidden is None:
+            note = (
+                f"{', '.join(given)} given, as for one network: taking network mlp; --network "
+                f"tabular takes the mean of {config.members} networks with the same options"
+            )
+    if note and notes is not None:
+        notes.append(note)
     if config.network == "tabular":
         epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
         config = replace(config, epochs=epochs, members=min(config.members, len(X)))

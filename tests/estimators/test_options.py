@@ -65,6 +65,7 @@ CHANGES = {
     "class_weight": {"yes": 5.0},
 }
 TESTED_BELOW = {"patience", "callbacks", "verbose", "warm_start", "engine"}
+TESTED_BELOW |= {"network", "members", "channels", "kernel", "augment"}  # in test_networks.py
 
 
 def test_all_options_are_covered():

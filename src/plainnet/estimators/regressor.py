@@ -47,8 +47,8 @@ class NetRegressor(IncrementalEstimator):
     activation : str or sequence of str, default "relu"
         One name for all hidden layers, or one for each; "identity" is none.
     dropout : float, optional
-        The rate after each hidden layer, or before the last layer of a convnet. By default 0, 0.15
-        of a tabular network, 0.3 of a convnet.
+        The rate after each hidden layer, or before the last layer of a convnet. By default 0,
+        0.3 of a convnet.
     batch_norm, layer_norm : bool, default False
         Whether to normalize in each hidden layer. The means and variances of batch norm count
         rows, whatever their weights.
