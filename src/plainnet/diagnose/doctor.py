@@ -22,6 +22,7 @@ TRAINING_CHECKS: tuple[Check, ...] = (
 FAILURE_CHECKS: tuple[Check, ...] = (training.check_failure, network.check_trained_network)
 START_CHECKS: tuple[Check, ...] = (
     network.check_initial_network,
+    network.check_dropout,
     network.check_convolutions,
     network.check_initial_lr,
 )

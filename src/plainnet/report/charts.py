@@ -24,7 +24,7 @@ def training_charts(history: "Mapping[str, Any]", metric: str) -> list[Chart]:
     if not epochs:
         return []
     best = history.get("best_epoch")
-    kept = f" The dashed line is epoch {best:,}, whose weights were kept." if best else ""
+    kept = f" By epoch {best:,}, the dashed line, the weights kept were found." if best else ""
     x = np.arange(1, epochs + 1)
     charts = []
     for name, label, key in (("cost", "cost", "loss"), ("metric", metric, "metric")):

@@ -167,7 +167,7 @@ def _training(model: Model) -> dict[str, Any] | None:
     ended = "all epochs" if history.stopped == "epochs" else history.stopped
     facts = [("Epochs", f"{len(history):,}"), ("Ended by", ended)]
     if history.best_epoch is not None:
-        facts.append(("Weights kept", f"those of epoch {history.best_epoch:,}, the best"))
+        facts.append(("Weights kept", f"the best, found by epoch {history.best_epoch:,}"))
     if history.row_space is not None:
         facts.append(("Trained in", f"dot products of {history.row_space:,} rows"))
     standardized = " of standardized numbers" if model.target.task == "regression" else ""

@@ -57,7 +57,8 @@ class History:
     stopped : str
         Why the training ended: ``epochs``, ``early stopping``, ``callback`` or ``interrupted``.
     best_epoch : int or None
-        The epoch whose weights early stopping restored.
+        The epoch by which early stopping had found the weights that it restored: of members, the
+        last that found its own.
     threads : int
         The number of BLAS threads.
     row_space : int or None

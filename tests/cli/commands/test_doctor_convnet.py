@@ -19,7 +19,7 @@ FAULTY = {
     "kernel": ({"kernel": 1}, "kernels of one pixel", "--kernel 3"),
     "small": ({"size": 2}, "small pictures", "--size 16"),
     "no augmentation": ({"augment": ()}, "few rows", "--augment shift turn"),
-    "too strong": ({"dropout": 0.97}, "base rate", "--dropout 0.2"),
+    "too strong": ({"dropout": 0.9}, "strong dropout", "--dropout 0.2"),
     "too narrow": ({"channels": (1, 1), "epochs": 3}, "underfitting|base rate", ".*--channels 16"),
     "zeros": ({"init": "zeros"}, "base rate", "--init he_normal"),
 }

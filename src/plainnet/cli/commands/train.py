@@ -271,7 +271,7 @@ def _ending(history: History, seconds: float, before: int) -> str:
     if history.stopped == "early stopping":
         text += " Stopped early: the validation cost no longer fell."
     if history.best_epoch is not None:
-        text += f" The weights are those of epoch {history.best_epoch:,}, the best."
+        text += f" The weights kept are the best, found by epoch {history.best_epoch:,}."
     return text
 
 

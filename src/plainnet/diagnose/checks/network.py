@@ -15,6 +15,7 @@ from plainnet.optim.optimizers import SGD
 
 _DEAD = 0.7  # share of a layer's units for a warning, as in AUTOTRAINER (Zhang et al., 2021)
 _SOME_DEAD = 0.25  # share of them for a note
+STRONG_DROPOUT = 0.8
 SATURATED = 0.7  # share of the outputs of a sigmoid or tanh layer
 VANISHED = 1e-3  # gradient of the first layer, relative to the last
 _EXPLODED = 70.0  # the same
@@ -31,6 +32,20 @@ def check_trained_network(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Check the network after the training."""
     learned = snapshot.cost < _LEARNED * snapshot.base_cost
     yield from _check_network(snapshot, snapshot.net, snapshot.statistics, learned)
+
+
+def check_dropout(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Look for dropout that leaves hardly anything."""
+    rate = snapshot.options.dropout or 0
+    if rate >= STRONG_DROPOUT:
+        yield Finding(
+            "strong dropout",
+            "warning",
+            f"Dropout hides {100 * rate:.0f} % of the numbers that it gets.",
+            f"a rate of {rate:g}; usual are 0.1 to 0.5",
+            "Few numbers are left to learn from in a step.",
+            **advise({"dropout": 0.2}),
+        )
 
 
 def check_convolutions(snapshot: TrainingSnapshot) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from plainnet.diagnose.advice import remedy
 from plainnet.diagnose.checks.data import RARE, RARE_SHARE
 from plainnet.diagnose.checks.network import (
     SATURATED,
+    STRONG_DROPOUT,
     VANISHED,
     gradient_ratio,
     layers_of_equal_units,
@@ -44,7 +45,6 @@ _WORSE, _CHANCE = 0.02, 0.01  # worse than a baseline: at least by this, and wit
 _OUTLIERS = 0.5  # share of the variance of the most extreme targets
 _FEWEST, _FEWEST_TRAINED = 20, 50  # held-out and training rows that show that nothing is learned
 _STRONG_L2 = 0.1
-_STRONG_DROPOUT = 0.8
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -100,7 +100,7 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
         cause = f"The L2 penalty of {snapshot.options.l2:g} holds all weights near zero."
         yield cause, advise({"l2": 0.0})
     rate = snapshot.options.dropout or 0.0
-    if rate >= _STRONG_DROPOUT:
+    if rate >= STRONG_DROPOUT:
         yield f"Dropout of {rate:g} hides nearly everything.", advise({"dropout": 0.2})
     for layer in snapshot.statistics.layers:
         if layer.saturated >= SATURATED:
