@@ -204,7 +204,7 @@ def test_every_option_is_described(config: TrainConfig, expected: str) -> None:
 def test_early_stopping_is_described(cli: Cli, survey: Path) -> None:
     arguments = "--validation-fraction 0.3 --patience 2 --epochs 300 --lr 0.05"
     out = cli("train", survey, arguments).out
-    assert "Stopped early: the validation cost no longer fell. The weights are those of" in out
+    assert "Stopped early: the validation cost no longer fell. The weights kept are the best" in out
 
 
 def test_interrupted_before_the_first_epoch(
