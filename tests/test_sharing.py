@@ -132,7 +132,7 @@ def test_forward_never_reads_what_it_keeps(kind):
             return super().__getattribute__(name)
 
     arguments = {"Conv2D": [2], "Dense": [2], "GroupedDense": [2, 2], "PiecewiseLinear": [[1] * 4]}
-    n_in = (4, 4, 2) if "2D" in kind else (4,)
+    n_in = (4, 4, 2) if "2D" in kind or "Spatial" in kind else (4,)
     net = Sequential([Watched(*arguments.get(kind, []))], n_in=n_in)
     kept.clear()
     read_back.clear()  # of the construction

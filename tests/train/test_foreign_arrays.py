@@ -58,7 +58,7 @@ def test_activations(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name):
-    pictures = "2D" in name or name == "Flatten"
+    pictures = "2D" in name or name in ("Flatten", "SpatialDropout")
     arguments = {"Conv2D": [3], "Dense": [3], "GroupedDense": [10, N], "PiecewiseLinear": [BINS]}
     arguments = arguments.get(name, [])
 
