@@ -48,7 +48,9 @@ def test_it_predicts_as_scikit_learn_does():
     assert not P[:, [1, 3]].any()
 
 
-@pytest.mark.parametrize("reason", ["not installed", "few rows", "several labels", "pictures"])
+@pytest.mark.parametrize(
+    "reason", ["not installed", "few rows", "many classes", "several labels", "pictures"]
+)
 def test_it_is_left_out(reason, monkeypatch):
     target, rows = Target("binary", ("y",), ("a", "b")), Examples(X, CHECKER.astype(np.float32))
     assert fit_boosting(target, rows) is not None
@@ -63,6 +65,8 @@ def test_it_is_left_out(reason, monkeypatch):
         monkeypatch.setattr(builtins, "__import__", refuse)
     elif reason == "few rows":
         rows = Examples(X[:99], rows.y[:99])
+    elif reason == "many classes":
+        target = Target("multiclass", ("y",), tuple(map(str, range(21))))
     elif reason == "several labels":
         target = Target("multilabel", ("y",), ("a", "b"))
     else:

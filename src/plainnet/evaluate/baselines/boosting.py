@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from plainnet.evaluate.baselines.baseline import Baseline
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 FEWEST_ROWS = 100  # each leaf has 20
 MOST_ROWS, MOST_CELLS = 20_000, 10**7  # of a sample to learn from; cells count for each class
+MOST_CLASSES = 20  # each takes a hundred trees
+
+
+def _one_thread() -> threadpool_limits:
+    """Keep OpenMP to one thread: several wait for each other, for seconds on a busy machine."""
+    return threadpool_limits(1, user_api="openmp")
 
 
 @final
@@ -30,10 +37,11 @@ class BoostingBaseline(Baseline):
 
     def predict(self, X: Array) -> Array:
         """Return probabilities or standardized numbers."""
-        if self.target.task == "regression":
-            return np.asarray(self.model.predict(X)[:, None])
-        P = np.zeros((len(X), len(self.target.classes)))
-        P[:, self.model.classes_.astype(int)] = self.model.predict_proba(X)
+        with _one_thread():
+            if self.target.task == "regression":
+                return np.asarray(self.model.predict(X)[:, None])
+            P = np.zeros((len(X), len(self.target.classes)))
+            P[:, self.model.classes_.astype(int)] = self.model.predict_proba(X)
         return P[:, 1:] if self.target.task == "binary" else P
 
     def describe(self, target: "Target") -> tuple[str, str]:
@@ -45,7 +53,9 @@ def fit_boosting(target: "Target", train: "Examples") -> BoostingBaseline | None
     """Fit to the rows of a table, or to a sample; None without scikit-learn, or for few rows."""
     (X, y), outputs = train, target.n_out if target.task == "multiclass" else 1
     m = min(len(X), MOST_ROWS, MOST_CELLS // (outputs * X[0].size))
-    if X.ndim > 2 or target.task == "multilabel" or len(target.columns) > 1 or m < FEWEST_ROWS:
+    if X.ndim > 2 or target.task == "multilabel" or len(target.columns) > 1:
+        return None
+    if m < FEWEST_ROWS or outputs > MOST_CLASSES:
         return None
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -56,4 +66,5 @@ def fit_boosting(target: "Target", train: "Examples") -> BoostingBaseline | None
         X, y = X[some], y[some]
     regression = target.task == "regression"
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
-    return BoostingBaseline(kind(random_state=0).fit(X, y.ravel()), target)
+    with _one_thread():
+        return BoostingBaseline(kind(random_state=0).fit(X, y.ravel()), target)
