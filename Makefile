@@ -27,9 +27,10 @@ demo: .venv/app
 	@mkdir -p demo
 	.venv/bin/python -m plainnet demo --out-dir demo
 
-# One process for each processor, and one BLAS thread in each: more would wait for each other.
+# One process for each processor, and one thread in each: more would wait for each other.
 PYTEST = -m pytest -n auto --dist worksteal
 test test-sklearn16 coverage: export OPENBLAS_NUM_THREADS = 1
+test test-sklearn16 coverage: export OMP_NUM_THREADS = 1
 # The tests start hundreds of processes, whose imports take twice as long without cached bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 

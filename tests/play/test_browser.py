@@ -15,7 +15,7 @@ from play.served import served
 pytestmark = chromium.needs_chromium
 
 THETA = "[...new Uint8Array(page.frame.theta.slice().buffer)].join()"
-QUIET = "() => page.frame && !page.playing"
+QUIET = "() => page.frame && !page.playing && !page.asking"
 
 
 @pytest.fixture(scope="module")

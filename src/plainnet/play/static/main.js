@@ -18,6 +18,7 @@ const page = {
   state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null, link: null,
   changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
+  asking: 0, // how many frames are under way
 };
 
 const map = makeMap(clickMap);
@@ -107,7 +108,9 @@ function act(action, values = {}) {
 
 async function request(action, body) {
   const { changes } = page;
+  page.asking += 1;
   const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length }));
+  page.asking -= 1;
   if (frame && changes === page.changes) take(frame);
   return frame;
 }
