@@ -221,8 +221,8 @@ def test_a_training_that_fails_says_so(visit):
     tab.page.select_option("#lr", "10")
     tab.page.wait_for_function("() => page.state.settings.lr === 10")
     tab.page.click("#play")
+    tab.page.wait_for_selector("#error >> text=lower the learning rate")
     tab.page.wait_for_selector("#findings .problem")
-    assert "lower the learning rate" in tab.page.inner_text("#error")
     assert tab.page.inner_text("#play") == "Play"
     tab.page.click("#undo")
     tab.page.wait_for_selector("#error", state="hidden")
