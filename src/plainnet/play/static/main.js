@@ -282,7 +282,7 @@ function keepCurve() {
   curves.list(page.kept, remove);
 }
 
-// --- data of one's own ---
+// --- own data ---
 
 function clickMap(u, v) {
   const { settings, plane, scale } = page.state, [a, b, x, y, half] = plane;
