@@ -60,7 +60,7 @@ def test_any_step_is_reached_with_the_same_bytes(values):
 def test_link_undo_and_redo_reproduce_bytes():
     session = session_with(hidden=[6], activation=["tanh"])
     session.advance(batches=50)
-    session.change({"lr": 0.1})  # goes on with the same weights
+    session.change({"lr": 0.1})  # keeps the weights
     assert session.history.step == 50
     session.advance(batches=33)
     end, link = theta(session), session.history.link()

@@ -18,7 +18,7 @@ DATA = (*CLASSES, *SURFACES, "introverts", "drawn", "table")
 MOST_POINTS, MOST_CLASSES, MOST_LAYERS, MOST_UNITS = 5000, 8, 8, 64
 MOST_EPOCHS = 10**6
 
-# Options of a training that a session offers. The network goes on with its weights after a change
+# Options of a training that a session offers. The network keeps its weights after a change
 # of those in CONTINUES; any other change starts anew.
 CONTINUES = ("optimizer", "lr", "momentum", "schedule", "epochs", "batch_size", "l2", "dropout")
 OFFERED = ("hidden", "activation", "init", "seed", "validation_fraction", *CONTINUES)
@@ -95,7 +95,7 @@ class Settings:
         return own | {name: getattr(config, name) for name in OFFERED}
 
     def continues(self, other: "Settings") -> bool:
-        """Whether a network goes on with its weights when these settings become others."""
+        """Whether a network keeps its weights when these settings change to others."""
         same = {name: getattr(self.config, name) for name in CONTINUES}
         return replace(other, config=replace(other.config, **same)) == self
 
