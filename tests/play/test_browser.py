@@ -128,6 +128,35 @@ def test_scrubbing_undo_and_link_reproduce_bytes(visit):
     assert other.evaluate(THETA) == now
 
 
+def test_two_settings_side_by_side(visit):
+    tab = visit()
+    advance(tab, 2)
+    tab.page.click("#compare")
+    tab.page.wait_for_selector("#run-b:visible")
+    assert tab.page.inner_text("#name-a") == "A the same settings as yet"
+    tab.page.select_option("#lr", "0.1")
+    tab.page.wait_for_function("() => page.state.settings.lr === 0.1")
+    tab.page.click("#restart")
+    tab.page.wait_for_function("() => page.frame.step === 0")
+    advance(tab, 3)
+    assert tab.page.inner_text("#name-a") == "A learning rate 0.1"
+    assert tab.page.inner_text("#name-b") == "B learning rate 0.02"
+    assert tab.evaluate("[page.frame.step, page.frame.beside.step]") == [42, 42]
+    assert [len(tab.evaluate(f"page.{name}")) for name in ("curve", "curveBeside")] == [4, 4]
+    drawn = "document.querySelector('#map-b-canvas').toDataURL()"
+    assert tab.evaluate(drawn) != tab.evaluate(drawn.replace("-b", ""))
+    assert len(tab.page.query_selector_all("#curves path")) == 4
+    loss = tab.evaluate("page.frame.beside.loss[0]")
+    assert f"{loss:.4f}" in tab.page.inner_text("#numbers-b")
+    tab.page.wait_for_function("() => location.hash.includes('state=')")
+    other = visit(fragment=f"&{tab.evaluate('location.hash').split('&')[1]}")
+    assert other.evaluate(THETA) == tab.evaluate(THETA)
+    beside = THETA.replace("frame.", "frame.beside.")
+    assert other.evaluate(beside) == tab.evaluate(beside)
+    tab.page.click("#compare")
+    tab.page.wait_for_selector("#run-b", state="hidden")
+
+
 def test_step_by_layer_shows_the_numbers_of_the_next_step(visit):
     tab = visit()
     advance(tab, 1)
