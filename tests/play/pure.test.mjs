@@ -39,7 +39,7 @@ test("numbers keep enough digits and few characters", () => {
 });
 
 test("colors diverge from a neutral middle", () => {
-  const [low, middle, high] = [-1, 0, 1].map(diverging);
+  const [low, middle, high] = [-1, 0, 1].map((value) => diverging(value));
   assert.ok(low[0] > low[2] && high[2] > high[0]); // orange and blue
   assert.ok(Math.max(...middle) - Math.min(...middle) < 5);
   assert.deepEqual(diverging(7), high);

@@ -15,11 +15,13 @@ import { showConfusion, showTable } from "./rows.js";
 import { makeTimeline } from "./timeline.js";
 
 const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { milliseconds: 14 } };
+const WRITE_EVERY = 100; // milliseconds; while it plays, numbers and curves change more slowly than pictures
 const page = {
-  state: null, choices: null, frame: null, curve: [], curveBeside: [], playing: false, speed: "normal",
+  state: null, choices: null, frame: null, curve: [], curveBeside: [], playing: false, looping: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null, link: null,
   changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
   asking: 0, // how many frames are under way
+  written: 0, // when numbers and curves were shown
 };
 
 const map = makeMap("map", clickMap), mapBeside = makeMap("map-b", () => {});
@@ -91,6 +93,7 @@ async function present(state) {
   if (state.beside) mapBeside.describe(state.beside);
   byId("undo").disabled = !state.undo;
   byId("redo").disabled = !state.redo;
+  extend(frame);
   take(frame);
   settle();
 }
@@ -110,13 +113,21 @@ function act(action, values = {}) {
   return changed(() => call(action, values));
 }
 
-async function request(action, body) {
+// Ask for a frame, and take the points of its curves.
+async function ask(action, body) {
   const { changes } = page;
   page.asking += 1;
   const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length, known_beside: page.curveBeside.length }));
   page.asking -= 1;
-  if (frame && changes === page.changes) take(frame);
-  return frame;
+  if (!frame) return null;
+  const current = changes === page.changes;
+  if (current) extend(frame);
+  return { frame, current };
+}
+
+async function request(action, body) {
+  const answer = await ask(action, body);
+  if (answer?.current) take(answer.frame);
 }
 
 async function advance(body) {
@@ -146,31 +157,35 @@ async function seek(step) {
 
 function take(frame) {
   page.frame = frame;
-  extend(page.curve, frame.curve);
-  if (frame.beside) extend(page.curveBeside, frame.beside.curve);
   draw();
   if (frame.failure) fail(new Error(frame.failure));
 }
 
-function extend(curve, values) {
-  for (let i = 0; i < values.length; i += 3) curve.push([...values.subarray(i, i + 3)]);
+function extend(frame) {
+  const add = (curve, points) => { // an earlier frame under way may have brought some of them
+    for (let i = 0; i < points.length; i += 3) if (points[i] > (curve.at(-1)?.[0] ?? -1)) curve.push([...points.subarray(i, i + 3)]);
+  };
+  add(page.curve, frame.curve);
+  if (frame.beside) add(page.curveBeside, frame.beside.curve);
 }
 
 function draw() {
   const { frame, state } = page;
   if (!frame) return;
-  network.draw(frame, state);
-  network.select(page.selected, page.stage?.layer ?? null);
   const ring = page.step && page.selected ? page.step.X[page.sample] : null;
   map.draw(frame, state, ring, page.chosen && marked);
+  if (frame.beside && state.beside) mapBeside.draw(frame.beside, state.beside);
+  network.draw(frame, state);
+  const now = performance.now();
+  if (page.playing && now - page.written < WRITE_EVERY) return;
+  page.written = now;
+  network.write(frame);
+  network.select(page.selected, page.stage?.layer ?? null);
   curves.draw(page.curve, frame.step, frame.total, page.curveBeside, state.changes);
   timeline.show(frame, state, page.playing);
   showConfusion(frame, state, page.chosen, chooseCell);
   showNumbers(byId("numbers"), frame, state);
-  if (frame.beside && state.beside) {
-    mapBeside.draw(frame.beside, state.beside);
-    showNumbers(byId("numbers-b"), frame.beside, state.beside);
-  }
+  if (frame.beside && state.beside) showNumbers(byId("numbers-b"), frame.beside, state.beside);
 }
 
 function marked(part, i) {
@@ -209,10 +224,14 @@ async function play() {
   clearFailure();
   page.playing = true;
   page.stage = null;
-  let told = performance.now();
-  while (page.playing) {
-    if (!page.changing && !(await request("advance", SPEEDS[page.speed]))) return;
-    if (performance.now() - told > 2500) {
+  if (page.looping) return; // not yet at the end of an earlier loop
+  page.looping = true;
+  let told = performance.now(), asked = null;
+  while (page.playing || asked) {
+    const answer = await asked; // the server computes the next frame while this one is drawn
+    asked = page.playing && !page.changing ? ask("advance", SPEEDS[page.speed]) : null;
+    if (answer?.current) take(answer.frame);
+    if (page.playing && performance.now() - told > 2500) {
       told = performance.now();
       announce();
       diagnose();
@@ -220,6 +239,7 @@ async function play() {
     }
     await nextFrame();
   }
+  page.looping = false;
 }
 
 function pause() {
