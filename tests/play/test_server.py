@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plainnet.play.server import HEADERS, MOST_BODY, MOST_SESSIONS, Playground, listening
-from play.served import Page, request, served
+from play.served import Page, decoded, request, served
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,22 @@ def test_frame_holds_map_parameters_and_losses(playground):
     more = page.call("advance", {"epochs": 2, "known": known})
     assert len(more["curve"]) == 2 * 3
     assert page.call("seek", {"step": 100})["theta"].tobytes() == frame["theta"].tobytes()
+
+
+def test_frame_and_state_hold_the_run_beside(playground):
+    page = Page(playground)
+    before = page.call("advance", {"batches": 30})
+    page.call("compare")
+    page.call("change", {"hidden": [4], "activation": ["tanh"]})
+    frame = page.call("advance", {"batches": 30})
+    beside = decoded(frame["beside"].tobytes())
+    assert (beside["step"], frame["step"]) == (30, 30)
+    assert beside["theta"].tobytes() == before["theta"].tobytes()
+    assert beside["map"].tobytes() == before["map"].tobytes()
+    assert page.state["beside"]["settings"]["hidden"] == [8, 8]
+    page.call("end_comparison")
+    assert page.state["beside"] is None
+    assert "beside" not in page.call("advance", {})
 
 
 def test_map_shows_the_predictions_of_the_network(playground):

@@ -99,6 +99,11 @@ class Settings:
         same = {name: getattr(self.config, name) for name in CONTINUES}
         return replace(other, config=replace(other.config, **same)) == self
 
+    def of_data(self) -> Self:
+        """Return these settings with the defaults for all that the data do not depend on."""
+        seed, fraction = self.config.seed, self.config.validation_fraction
+        return replace(self, config=replace(START, seed=seed, validation_fraction=fraction))
+
 
 def _points(value: object) -> tuple[tuple[float, float, int], ...]:
     """Check points drawn by hand."""
