@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from plainnet.nn.network import Sequential
 
 T = TypeVar("T")
-# Waking the threads costs about as much as this many multiplications and additions (measured by
-# benchmarks/threads.py), and OpenBLAS never shares products below NEVER_SHARED.
-WORTH_A_THREAD = 1_200_000
-NEVER_SHARED = 2**18
+# Two threads do not compute smaller products faster than one (measured on an idle machine). Where
+# other programs run, threads wait for each other, and a step takes up to fifty times as long.
+WORTH_A_THREAD = 12_000_000  # multiplications
+NEVER_SHARED = 2**18  # OpenBLAS computes smaller products on one thread
 
 
 def product_sizes(net: Sequential, batch: int, train: bool = True) -> list[int]:
