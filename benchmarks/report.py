@@ -454,8 +454,9 @@ of the column is a finite number or missing; otherwise all columns are read as t
   in batches that stay in the processor's cache, and computes products and activations alone: BLAS
   is set to one thread before the threads start, because setting it while another thread multiplies
   slows that product down up to ten times.
-- **One row** takes eight NumPy calls of 0.3 to 1 µs for a network of three layers, and about as
-  much time in Python: checks of the input, and a method call per layer.
+- **One row** needs eight NumPy calls in a network of three layers: products, sums and activations.
+  The calls take most of the time, as the last table of the next section shows, so that only
+  compiled code could be clearly faster.
 - **Goals.** The column *library / matrix products* shows how far ahead of that library the bare
   NumPy products would be if nothing else were computed. No code on top of NumPy can be further
   ahead in plain training; compiled loops are where they need no BLAS. Where this ratio is below the
