@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import chromium
+from plainnet import textbook
 from play.served import served
 
 pytestmark = chromium.needs_chromium
@@ -56,6 +57,13 @@ def numbers(tab):
     text = tab.page.inner_text("#numbers")
     pairs = text.split("\n")
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def number(value, digits):
+    """Write a number as the page does."""
+    small = value != 0 and abs(value) < 0.5 * 10**-digits
+    text = f"{abs(value):.2e}".replace("e-0", "e-") if small else f"{abs(value):.{digits}f}"
+    return "-" + text if value < 0 else text
 
 
 def advance(tab, epochs):
@@ -179,17 +187,28 @@ def test_a_unit_shows_its_formula_with_the_numbers_in_it(visit):
     tab.page.wait_for_selector("#unit-table")
     tab.page.click("#next-row")
     step = tab.evaluate("page.step")
-    inputs, of = step["layers"][0]["A"][1], step["layers"][1]
-    terms = np.array(inputs) * np.array(of["W"][2])
-    shown = tab.page.inner_text("#formula").replace("−", "-")
-    assert float(shown.split("=")[-1]) == pytest.approx(of["Z"][1][2], abs=6e-5)
+    parameters = {
+        f"{p}{i}": np.array(layer[p]) for i, layer in enumerate(step["layers"], 1) for p in "Wb"
+    }
+    A = textbook.forward(np.array(step["X"]), parameters)
+    gradients = textbook.backward(A, np.array(step["y"]), parameters)
+    Z = textbook.linear_forward(A[1], parameters["W2"], parameters["b2"])
+    assert tab.page.inner_text("#formula").replace("−", "-").endswith(f"= {Z[1, 2]:.4f}")
     rows = tab.page.inner_text("#unit-table tbody").replace("−", "-").splitlines()
     cells = [row.split("\t") for row in rows]
     assert len(cells) == 9  # eight weights and the bias
-    np.testing.assert_allclose([float(row[3]) for row in cells[:8]], terms, atol=6e-5)
-    np.testing.assert_allclose([float(row[4]) for row in cells[:8]], of["dW"][2], atol=6e-6)
+    terms, dW = A[1][1] * parameters["W2"][2], gradients["dW2"][2]
+    assert [row[3] for row in cells[:8]] == [number(term, 4) for term in terms]
+    assert [row[4] for row in cells] == [number(d, 5) for d in (*dW, gradients["db2"][2])]
     for row in cells:
         assert row[5] == "kink" or abs(float(row[4]) - float(row[5])) < 2e-5
+    tab.page.click("#batch summary")
+    tab.page.wait_for_selector(".batch")
+    tables = tab.evaluate("""[...document.querySelectorAll(".batch tbody")].map((body) =>
+      [...body.rows].map((row) => [...row.cells].slice(1).map((cell) => cell.innerText)))""")
+    for shown, expected in zip(tables, (Z, A[2], step["layers"][1]["dZ"]), strict=True):
+        texts = [[number(value, 4) for value in row] for row in expected]
+        assert [[text.replace("−", "-") for text in row] for row in shown] == texts
 
 
 def test_own_csv_and_wrong_files(visit, tmp_path):

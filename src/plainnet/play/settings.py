@@ -83,6 +83,8 @@ class Settings:
             if not isinstance(given.get(name, ""), str):
                 raise PlainnetError(f"{name} must be text, got {shortened(given[name])}")
         options: dict[str, Any] = {name: values[name] for name in values if name in OFFERED}
+        if options.get("optimizer", "sgd") != "sgd":
+            options.setdefault("momentum", 0.0)  # which only sgd has
         for name in ("hidden", "activation"):
             if isinstance(options.get(name), list):
                 options[name] = tuple(options[name])
