@@ -355,8 +355,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "z" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); act(event.shiftKey ? "redo" : "undo"); }
 });
 addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
-addEventListener("hashchange", () => { // a link that was pasted into the address
-  const link = new URLSearchParams(location.hash.slice(1)).get("state");
+addEventListener("hashchange", (event) => { // a link that was pasted into the address, which may have changed since
+  const link = new URLSearchParams(new URL(event.newURL).hash.slice(1)).get("state");
   if (link) changed(() => call("follow", { link }));
 });
 onSchemeChange(draw);
