@@ -465,13 +465,13 @@ of the column is a finite number or missing; otherwise all columns are read as t
 
 ## Time of one training step
 
-Microseconds. Each part is timed separately on one batch; *sum* is the sum of the parts. *remainder*
-is Python, arrays that the processor's cache loses between two parts and, in the row space, the
-preparation before the steps. *goal* is the time of a step that would meet the goal above. Where
-*sum* is larger, the goal cannot be met even if nothing happened between the parts. None of the
-parts has slack:
+Microseconds of NumPy alone, without compiled steps. Each part is timed separately on one batch;
+*sum* is the sum of the parts. *remainder* is Python, arrays that the processor's cache loses
+between two parts and, in the row space, the preparation before the steps. *goal* is the time of a
+step that would meet the goal above. Where *sum* is larger, NumPy's calls cannot meet it, and only
+compiled steps can:
 
-- matrix products use NumPy's BLAS, in the fastest of the tried orders and divisions into blocks;
+- matrix products use NumPy's BLAS;
 - an activation is one pass in the forward pass; in the backward pass it is a comparison, a
   conversion of its result to numbers, and a product;
 - the loss takes 14 calls; exp, log1p and a second exp are needed for a value and a derivative that
