@@ -104,7 +104,8 @@ def read_table(
         return Table.of(read)
     m = len(next(iter(read.values())))
     rows = np.arange(1, m + 1)
-    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m, None, header)
+    cells = {name: Cells.of_array(name, rows, array) for name, array in read.items()}
+    return Table(cells, m, None, header)
 
 
 def _read(
