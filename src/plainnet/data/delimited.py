@@ -17,6 +17,7 @@ from pyarrow import csv as arrow
 
 from plainnet import limits
 from plainnet.data.columns import MANY, MISSING, clean_text, in_threads, may_hold_spaces
+from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
@@ -34,7 +35,7 @@ _HYPHEN = ord("-")  # the last character that may precede a leading zero, except
 class DelimitedText:
     """Records of cells in the bytes of a text file."""
 
-    data: bytes | bytearray
+    data: bytes | Bytes
     start: int  # where the first line begins
     delimiter: str
     label: str  # begins the message of a DataError
@@ -144,7 +145,7 @@ class DelimitedText:
         beside = np.zeros(256, np.bool_)
         beside[[_QUOTE, ord(self.delimiter), *_BREAKS]] = True
         n, breaks = 0, False
-        quoted = self.data.find(_QUOTE, start) >= 0
+        quoted = self.data.find(b'"', start) >= 0
         for begin in range(0, len(characters), _BLOCK) if quoted else ():
             block = characters[begin : begin + _BLOCK]
             at = np.flatnonzero(block == _QUOTE)

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 _BINS = 64  # quantiles at which a number may be cut
 _MOST_CUTS = 31
 _MOST_CELLS = 10**7  # groups times classes
-_ROWS = 100_000  # to learn a rule from; more make it no better
+_ROWS = 50_000  # to learn a rule from; more make it no better
 
 
 @final
