@@ -22,7 +22,7 @@ from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
 _CACHED = 2**18  # bytes of a part that the processor's cache holds
-_WIDE = 2**10  # and at least so many for each column
+_WIDE = 2**12  # and at least so many for each column
 _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
 _ZERO, _SIGNS = ord("0"), (ord("+"), ord("-"))
 _CODES = pa.dictionary(pa.int32(), pa.string())
@@ -101,16 +101,21 @@ class DelimitedText:
 
         Columns not in `text` are floats if these are many numbers and no cell is like 007.
         """
-        end = self.data.rfind(b"\n", start, start + size)
+        end = self.data.rfind(b"\n", start, start + max(_BLOCK, size // 8))
         if end < 0:
             return {}
         rows = memoryview(self.data)[start:end]
         try:
-            sample = _parsed(rows, width, size, self.delimiter, True)
+            sample = _parsed(rows, width, len(rows), self.delimiter, True)
         except pa.ArrowInvalid:
             return {}
-        types = {i: _CODES for i in range(width) if _recur(sample[i])}
-        numbers = [i for i in range(width) if i not in text and _are_many_numbers(sample[i])]
+        types, numbers = {}, []
+        for i, column in enumerate(sample):
+            n = len(column.unique())
+            if n * _OFTEN <= len(column):
+                types[i] = _CODES
+            elif n > MANY + 1 and i not in text and _are_numbers(column):
+                numbers.append(i)  # a missing cell counts as one of many
         if numbers and not self._has_leading_zeros(start):
             types |= dict.fromkeys(numbers, pa.float64())
         return types
@@ -204,17 +209,12 @@ def _parsed(
     return list(table.columns)
 
 
-def _are_many_numbers(column: Any) -> bool:
-    """Return whether text holds numbers alone, and many different ones."""
+def _are_numbers(text: Any) -> bool:
     try:
-        return len(column.cast(pa.float64()).unique()) > MANY + 1  # a missing cell counts as one
+        text.cast(pa.float64())
     except pa.ArrowInvalid:
         return False
-
-
-def _recur(column: Any) -> bool:
-    """Return whether each of the texts occurs often."""
-    return len(column.unique()) * _OFTEN <= len(column)
+    return True
 
 
 def _is_usable(column: Any) -> bool:
