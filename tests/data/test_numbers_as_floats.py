@@ -19,6 +19,7 @@ def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a file of a few kilobytes be a long one."""
     monkeypatch.setattr(delimited, "_BLOCK", 2048)
     monkeypatch.setattr(delimited, "_WIDE", 1)
+    monkeypatch.setattr(delimited, "_SAMPLE", 2048)
 
 
 def lines(last: str = "1.5", delimiter: str = ",") -> str:

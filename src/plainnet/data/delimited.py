@@ -21,12 +21,13 @@ from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
+_SAMPLE = 2**20  # bytes of the first rows, which show the type of each column
 _CACHED = 2**18  # bytes of a part that the processor's cache holds
 _WIDE = 2**12  # and at least so many for each column
 _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
 _ZERO, _SIGNS = ord("0"), (ord("+"), ord("-"))
 _CODES = pa.dictionary(pa.int32(), pa.string())
-_OFTEN = 100  # times that each text of a column occurs in the first cells, for it to become codes
+_OFTEN = 50  # times that each text of a column occurs in the first cells, for it to become codes
 _HYPHEN = ord("-")  # the last character that may precede a leading zero, except some delimiters
 
 
@@ -101,7 +102,7 @@ class DelimitedText:
 
         Columns not in `text` are floats if these are many numbers and no cell is like 007.
         """
-        end = self.data.rfind(b"\n", start, start + max(_BLOCK, size // 8))
+        end = self.data.rfind(b"\n", start, start + max(_SAMPLE, size // 8))
         if end < 0:
             return {}
         rows = memoryview(self.data)[start:end]

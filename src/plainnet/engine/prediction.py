@@ -63,18 +63,17 @@ def predict_logits(
             return make()(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
-    calls = [(make(), share, transform) for share in shares]
+    calls = [(make(), share) for share in shares]
     from concurrent.futures import ThreadPoolExecutor  # slow to import
 
-    with ThreadPoolExecutor(len(shares)) as pool:
+    # OpenBLAS ignores a limit that one of the new threads sets.
+    with limited_threads(1), ThreadPoolExecutor(len(shares)) as pool:
         # a copied context, for NumPy's handling of overflow
-        parts = [pool.submit(partial(copy_context().run, _predict, *call)) for call in calls]
+        parts = [
+            pool.submit(copy_context().run, partial(forward, rows, transform=transform))
+            for forward, rows in calls
+        ]
         return np.concatenate([part.result() for part in parts])
-
-
-def _predict(forward: Forward, rows: Array, transform: Transform | None) -> Array:
-    with limited_threads(1):
-        return forward(rows, transform=transform)
 
 
 def forward_of(engine: str, net: Sequential, m: int = 2**20) -> Forward:
