@@ -205,6 +205,7 @@ def test_quotes_at_the_edge_of_a_block(
     writer.writerows([["a", "b"], *regular])
     frame = read_frame(written(tmp_path, buffer.getvalue()))
     assert frame.to_numpy().tolist() == [[a or None, b.strip()] for a, b in regular]
+    read_frame(written(tmp_path, f"{buffer.getvalue()}6,z"))
     assert not rewritten
     for cell, value in ((' "x, y"', "x, y"), ('x"y', 'x"y'), ('x"y"', 'x"y"'), ('x""y', 'x""y')):
         frame = read_frame(written(tmp_path, f"{buffer.getvalue()}6,{cell}{end}"))
