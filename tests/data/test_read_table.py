@@ -211,6 +211,9 @@ def test_quotes_at_the_edge_of_a_block(
         frame = read_frame(written(tmp_path, f"{buffer.getvalue()}6,{cell}{end}"))
         assert frame["b"].tolist()[-1] == value
         assert rewritten.pop()
+    for last in ("", end):
+        text = f'{buffer.getvalue()}6,"x"y{last}'
+        assert "has quotes that do not match" in refusal(written(tmp_path, text))
 
 
 REFUSED = {
