@@ -11,6 +11,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -214,6 +215,33 @@ def test_quotes_at_the_edge_of_a_block(
     for last in ("", end):
         text = f'{buffer.getvalue()}6,"x"y{last}'
         assert "has quotes that do not match" in refusal(written(tmp_path, text))
+
+
+def breaks_in_quotes(text: str, delimiter: str) -> bool | None:
+    """Return whether lines break in quotes, character by character; None for irregular quotes."""
+    inside = breaks = False
+    for before, character, after in zip("," + text, text, text[1:] + ",", strict=False):
+        if character == '"':
+            beside = after if inside else before
+            if beside not in f'"\r\n{delimiter}':
+                return None
+            inside = not inside
+        breaks |= inside and character in "\r\n"
+    return None if inside else breaks
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 100])
+def test_line_breaks_in_quotes_are_found_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", block)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(1000):
+        text = "".join(rng.choice(list('""""\n\r,,ab'), rng.integers(1, 14)).tolist())
+        data = delimited.DelimitedText(text.encode(), 0, ",", "")
+        found.append(data._breaks_in_quotes(0))
+        assert found[-1] == breaks_in_quotes(text, ","), text
+    assert {found.count(each) > 30 for each in (None, False, True)} == {True}
 
 
 REFUSED = {

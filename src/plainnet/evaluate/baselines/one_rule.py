@@ -1,6 +1,5 @@
 """One rule: predictions from a single column, as in R. C. Holte's 1R (1993)."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -156,13 +155,13 @@ def _cut(
             x[F[:, span.stop - 1] > 0.5] = np.inf
     values, n_values = _quantiles(X)
     middles = ((values[:, :-1].astype(np.float64) + values[:, 1:]) / 2).astype(F.dtype)
-    bin_of = np.stack([np.searchsorted(m, x) for m, x in zip(middles, X, strict=True)])
-    bin_of[np.isinf(X)] = _BINS  # a bin for missing cells
-    pairs = (columns * len(bins) + bin_of) * n_classes + y
-    shape = (len(spans), len(bins), n_classes)
-    counts = np.bincount(pairs.ravel(), minlength=math.prod(shape)).reshape(shape)
-    below = np.zeros(shape, np.int64)
-    np.cumsum(counts[:, :-1], axis=1, out=below[:, 1:])
+    rows = np.bincount(y, minlength=n_classes)
+    below = np.zeros((len(spans), len(bins), n_classes), np.int64)  # rows in the bins up to each
+    for k in range(n_classes):
+        ascending = np.sort(X[:, y == k], axis=1)
+        pairs = zip(ascending, middles, strict=True)
+        below[:, 1:-1, k] = [np.searchsorted(x, m, side="right") for x, m in pairs]
+        below[:, -1, k] = np.count_nonzero(np.isfinite(ascending), axis=1)
     steps, every = min(n_classes - 1, _MOST_CUTS), bins if n_classes > 2 else bins[-1:]
     # Rows of the most frequent class in the bins from a up to b; no interval ends before it starts.
     right = np.full((len(spans), len(bins), len(every)), -len(F))
@@ -182,7 +181,7 @@ def _cut(
     for i, span in enumerate(spans):
         (cuts,) = np.nonzero(ends[i])
         groups = np.diff(below[i, [0, *cuts, _BINS]], axis=0)
-        groups = np.vstack([groups, counts[i, -1]]) if span.missing else groups
+        groups = np.vstack([groups, rows - below[i, -1]]) if span.missing else groups
         yield Rule(span, tuple(middles[i, cuts - 1].tolist()), groups)
 
 
