@@ -208,6 +208,7 @@ def _read_text(
     chunks = text.columns(len(first), end if header else start, {*kept, len(first) - 1})
     free(data)
     columns = joined(chunks)
+    pa.default_memory_pool().release_unused()
     if not header:
         return dict(zip(names, columns, strict=True))
     if is_data(first, columns):
