@@ -217,6 +217,21 @@ def test_quotes_at_the_edge_of_a_block(
         assert "has quotes that do not match" in refusal(written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "delimiter", "rows"),
+    [
+        ("a§b\n1§x\n2§y\n", "§", [["1", "x"], ["2", "y"]]),  # no delimiter of Arrow's
+        ('a\nx"y\n \nz\n', ",", [['x"y'], [None], ["z"]]),  # in one column, a line of spaces
+        (f'a,b\nx"y,{"z" * 60}\n', ",", [['x"y', "z" * 60]]),  # longer than a block
+    ],
+)
+def test_other_text_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, delimiter: str, rows: list[object]
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", 16)
+    assert read_frame(written(tmp_path, text), delimiter).to_numpy().tolist() == rows
+
+
 def breaks_in_quotes(text: str, delimiter: str) -> bool | None:
     """Return whether lines break in quotes, character by character; None for irregular quotes."""
     inside = breaks = False
