@@ -21,9 +21,9 @@ from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
+_WIDE = 2**12  # and at least so many for each column
 _SAMPLE = 2**20  # bytes of the first rows, which show the type of each column
 _CACHED = 2**18  # bytes of a part that the processor's cache holds
-_WIDE = 2**12  # and at least so many for each column
 _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
 _ZERO, _SIGNS = ord("0"), (ord("+"), ord("-"))
 _CODES = pa.dictionary(pa.int32(), pa.string())
