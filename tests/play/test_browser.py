@@ -91,6 +91,12 @@ def test_a_new_visitor_sees_the_spiral_being_learned(visit):
     tab.page.keyboard.press("Space")
     tab.page.wait_for_function(QUIET)
     assert tab.page.inner_text("#live").startswith("Paused at step")
+    for step in (5, 17, 40):  # also while a frame of the training is under way
+        tab.page.click("#play")
+        tab.page.wait_for_function("() => page.playing && page.asking")
+        set_value(tab, "#scrub", step)
+        tab.page.wait_for_function("() => page.waiting === null && !page.looping && !page.asking")
+        assert tab.evaluate("page.frame.step") == step
 
 
 def test_train_moons_to_95_percent_by_clicks_alone(visit):
