@@ -15,7 +15,7 @@ from plainnet.cli.options import command_arguments
 from plainnet.data.synthetic import introverts, moons
 from plainnet.diagnose.advice import consistent, remedy, sane_lr
 from plainnet.diagnose.doctor import examine
-from plainnet.diagnose.remedies import slow_down, speed_up
+from plainnet.diagnose.remedies import enlarge, slow_down, speed_up
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import TrainingError
 from plainnet.evaluate.finding import Finding, advise
@@ -238,10 +238,10 @@ def test_a_fault_of_the_cells_is_found(change, name, text):
 
 def test_a_network_that_a_regression_beats_is_named():
     frame, rng = noise(1000)
-    frame["y"] = (frame.sum(axis=1) + rng.standard_normal(1000) > 0).astype(int)
-    weak = replace(WIDE, hidden=(2,), dropout=0.9, epochs=30)
+    frame["y"] = 3 * frame.sum(axis=1) + rng.standard_normal(1000)
+    weak = replace(WIDE, hidden=(2,), dropout=0.5, epochs=40)
     finding = diagnosed(frame, weak)["worse than a baseline"]
-    assert finding.message == "On held-out rows logistic regression is better than the network."
+    assert finding.message == "On held-out rows linear regression is better than the network."
     assert finding.advice.startswith("--network tabular without --hidden --dropout")
 
 
@@ -266,6 +266,49 @@ def test_a_learning_rate_goes_up_and_down_only_once():
     lower = slow_down(too_high)["options"]["lr"]
     slow = replace(too_high, history=None, optimizer=Adam(lower))
     assert speed_up(slow)["options"].keys() == {"epochs"}
+
+
+def four_classes(m=300):
+    frame, rng = noise(m)
+    number = np.digitize(frame.a + 0.5 * rng.standard_normal(m), (-0.7, 0.2, 0.9))
+    return frame.assign(y=np.array([*"klmn"])[number])
+
+
+@pytest.mark.parametrize(
+    ("start", "option"),
+    [
+        ("Adam, 1", "lr"),
+        ("sigmoids", "activation"),
+        ("not scaled", "standardize"),
+    ],
+)
+def test_the_most_basic_finding_comes_first(start, option):
+    """Before a class that is never predicted, or a baseline that is better: they follow from it."""
+    config = replace(TrainConfig(target="y", network="mlp", epochs=20), **BAD_STARTS[start])
+    frame = four_classes()
+    if start == "not scaled":
+        frame[[*"abcdef"]] *= 1000
+    first = next(iter(diagnosed(frame, config).values()))
+    assert option in first.options
+
+
+def test_a_larger_network_stops_early_and_one_that_stopped_is_not_trained_longer():
+    slow = moon_net(0, SGD(0.0005), epochs=20, hidden=(8,))
+    assert enlarge(slow)["options"] == {
+        "hidden": (32, 32),
+        "epochs": 60,
+        "validation_fraction": 0.2,
+        "patience": 10,
+    }
+    large = moon_net(0, SGD(0.0005), epochs=20, hidden=(32, 32))
+    stopped = replace(large, history=replace(large.history, stopped="early stopping"))
+    config = replace(stopped.options, patience=10)
+    assert enlarge(replace(stopped, config=config))["options"] == {}
+
+
+def test_a_network_without_its_penalty_is_tried_before_a_larger_one():
+    penalized = moon_net(0, Adam(0.01), epochs=5, l2=0.3)
+    assert enlarge(penalized)["options"] == {"l2": 0.0}
 
 
 QUICK = list(BAD_STARTS)[:8]  # benchmarks/doctor.py tries the others

@@ -11,11 +11,11 @@ from plainnet.evaluate.finding import LEVELS, Finding
 Check = Callable[[TrainingSnapshot], Iterable[Finding]]
 
 # A new check is a function in `plainnet.diagnose.checks` and an entry in one of these lists.
+# Of the findings of one level those of an earlier check come first: the more basic ones.
 TRAINING_CHECKS: tuple[Check, ...] = (
-    result.check_result,
+    result.check_learned,
     training.check_batch_order,
     training.check_gradient_growth,
-    training.check_overfitting,
     training.check_learning_curve,
     network.check_trained_network,
 )
@@ -26,8 +26,8 @@ START_CHECKS: tuple[Check, ...] = (
     network.check_convolutions,
     network.check_initial_lr,
 )
+RESULT_CHECKS: tuple[Check, ...] = (training.check_overfitting, result.check_result)
 DATA_CHECKS: tuple[Check, ...] = (
-    data.check_scale,
     data.check_left_out,
     data.check_columns,
     data.check_leak,
@@ -53,13 +53,12 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     non_finite = list(data.check_finite(snapshot))
     if non_finite:
         return non_finite
-    checks = DATA_CHECKS
+    trained = snapshot.history is not None and snapshot.failure is None
+    checks = (data.check_scale, *(RESULT_CHECKS if trained else ()), *DATA_CHECKS)
     if snapshot.recorder is not None or snapshot.history is None:
         checks = START_CHECKS + checks
-    if snapshot.failure is not None:
-        checks = FAILURE_CHECKS + checks
-    elif snapshot.history is not None:
-        checks = TRAINING_CHECKS + checks
+    if snapshot.failure is not None or trained:
+        checks = (TRAINING_CHECKS if trained else FAILURE_CHECKS) + checks
     findings = run_checks(checks, snapshot)
     if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
         findings = [finding for finding in findings if finding.name != "learning rate too low"]

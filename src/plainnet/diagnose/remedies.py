@@ -9,6 +9,7 @@ from plainnet.diagnose.advice import remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
+from plainnet.nn.network import Sequential
 from plainnet.optim.optimizers import SGD
 from plainnet.tabular import FEWEST_ROWS
 
@@ -62,9 +63,13 @@ def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 def _smaller(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return smaller initial weights as an option if a layer multiplies its inputs."""
-    layers = [x for x in snapshot.initial_net.layers if isinstance(x, Dense | Conv2D)]
-    gains = [float(np.square(x.W).mean() * x.W[0].size) ** 0.5 for x in layers]
-    return {"init": "he_normal"} if max(gains, default=0.0) > _GAIN else {}
+    return {"init": "he_normal"} if max(gains(snapshot.initial_net), default=0) > _GAIN else {}
+
+
+def gains(net: Sequential) -> list[float]:
+    """Return by how much each layer multiplies its inputs."""
+    layers = [layer for layer in net.layers if isinstance(layer, Dense | Conv2D)]
+    return [float(np.square(layer.W).mean() * layer.W[0].size) ** 0.5 for layer in layers]
 
 
 def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -74,7 +79,10 @@ def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Let the network fit more: less regularization, more units and more epochs."""
+    """Let the network fit more: without strong penalties, else with more units and epochs.
+
+    It stops early, since a network that fits more also memorizes more.
+    """
     options, free = snapshot.options, dict[str, Any]()
     if options.l2 >= _STRONG_L2:
         free["l2"] = 0.0
@@ -86,20 +94,30 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
         wider = {}
     if snapshot.channels and max(snapshot.channels) < max(TrainConfig.channels):
         wider = {"channels": TrainConfig.channels}
-    return remedy(options, {**free, **wider, **longer(snapshot)}, otherwise="other columns")
+    stopped = snapshot.history is not None and snapshot.history.stopped == "early stopping"
+    more = {**wider, **({} if stopped else longer(snapshot))}
+    if more and options.network == "mlp":
+        more |= _early(options)
+    return remedy(options, free, more, otherwise="other columns")
 
 
 def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the network from memorizing its rows: early stopping, then the usual penalties."""
     options = snapshot.options
-    early: dict[str, Any] = {"validation_fraction": 0.2, "patience": 10}
-    early = {} if options.patience else early
+    early = _early(options)
     if snapshot.channels:  # whose schedule lowers the learning rate only at the end
         early = {"augment": ("shift", "turn")}
     dropout = {"dropout": 0.5} if (options.dropout or 0) < _STRONG_DROPOUT + 0.2 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
     more = f"more {'pictures' if snapshot.images else 'rows'}"
     return remedy(options, early, tabular(snapshot), dropout, penalty, otherwise=more)
+
+
+def _early(options: Config) -> dict[str, Any]:
+    """Return early stopping as options, unless the training has it."""
+    if options.patience:
+        return {}
+    return {"validation_fraction": options.validation_fraction or 0.2, "patience": 10}
 
 
 def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
+AT_BASE = 0.98  # share of the base cost from which nothing was learned
+_MORE_RIGHT = 0.05  # accuracy above that of a constant: something was learned
 _COMPARED = 5000  # training rows on which baselines are compared
 _MEMORIZED = 0.5  # held-out cost above the training cost, in shares of the base cost
 _SIGNAL = 0.05  # accuracy of the nearest rows above a constant
@@ -189,6 +191,17 @@ class TrainingSnapshot:
         """The cost of the best constant: for classes the entropy of their shares."""
         _, y, weight = self.sample
         return self.loss(self.constant, y, weight)[0]
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the cost or the accuracy is better than that of a constant prediction."""
+        if self.base_cost <= 0 or self.cost < AT_BASE * self.base_cost:
+            return True
+        if self.task == "numbers" or self.options.class_weight is not None:
+            return False
+        _, y, _ = self.sample
+        metric = self.loss.metric  # few mistakes, of high confidence, may cost more
+        return metric(self.statistics.Z, y) > metric(self.constant, y) + _MORE_RIGHT
 
     @cached_property
     def rivals(self) -> Mapping[str, Baseline]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from plainnet.diagnose.advice import remedy
+from plainnet.diagnose.advice import remedy, sane_lr
 from plainnet.diagnose.checks.data import RARE, RARE_SHARE
 from plainnet.diagnose.checks.network import (
     SATURATED,
@@ -13,11 +13,12 @@ from plainnet.diagnose.checks.network import (
     gradient_ratio,
     layers_of_equal_units,
 )
-from plainnet.diagnose.comparisons import Comparison, margin, predicted_classes
+from plainnet.diagnose.comparisons import Comparison, Rival, margin, predicted_classes
 from plainnet.diagnose.remedies import (
     balance,
     desaturate,
     enlarge,
+    gains,
     initialize,
     open_path,
     regularize,
@@ -32,12 +33,11 @@ from plainnet.formatting import count, percent
 from plainnet.metrics.intervals import Difference
 from plainnet.optim.optimizers import SGD
 
-AT_BASE = 0.98  # share of the base cost from which nothing was learned
 _ABOVE_BASE = 1.1  # times the base cost: worse than a constant
 _HELD_OUT_BASE = 0.95  # share of the base cost on held-out rows, with room for chance
 _SMALL = 0.1  # a smaller advantage over a constant does not matter in practice
-_MORE_RIGHT = 0.05  # accuracy above that of a constant: something was learned
 _TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
+_SMALL_GAIN = 0.5  # by which a layer multiplies its inputs; he_normal has 1.4
 UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _UNDERFIT_BASELINE = 0.03  # the same below a baseline, at the lower end of the interval
@@ -48,30 +48,24 @@ _STRONG_L2 = 0.1
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Look for a network that ignores its input, underfits or does not generalize."""
+    """Look for classes that are missed, and a network that underfits or does not generalize."""
     if not math.isfinite(snapshot.cost):
         return
-    ignored = list(_ignored_input(snapshot))
-    yield from ignored
     rare = snapshot.labels is not None and float(snapshot.class_shares.min()) < RARE
-    if rare or not ignored:
+    if rare or snapshot.has_learned:
         yield from _never_predicted(snapshot)
-    if not ignored:
+    if snapshot.has_learned:
         held_out = list(_held_out(snapshot))
         yield from held_out
         if not any(finding.name in ("no signal", "overfitting") for finding in held_out):
             yield from _underfitting(snapshot)
 
 
-def _ignored_input(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+def check_learned(snapshot: TrainingSnapshot) -> Iterator[Finding]:
+    """Look for a network that ignores its input."""
     cost, base = snapshot.cost, snapshot.base_cost
-    if base <= 0 or cost < AT_BASE * base:
+    if not math.isfinite(cost) or snapshot.has_learned:
         return
-    if snapshot.task != "numbers" and snapshot.options.class_weight is None:
-        _, y, _ = snapshot.sample
-        metric = snapshot.loss.metric
-        if metric(snapshot.statistics.Z, y) > metric(snapshot.constant, y) + _MORE_RIGHT:
-            return  # few mistakes, of high confidence
     if snapshot.task == "numbers":
         known, evidence = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
     else:
@@ -123,7 +117,8 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, 
         )
     layers, initial_layers = snapshot.statistics.layers, snapshot.initial_statistics.layers
     dead_at_start = any(layer.dead == layer.units for layer in initial_layers)
-    if layers and initial_layers[-1].std < _TINY_STD and not dead_at_start:
+    small = min(gains(snapshot.initial_net), default=1) < _SMALL_GAIN
+    if layers and small and initial_layers[-1].std < _TINY_STD and not dead_at_start:
         yield (
             f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
             f"{initial_layers[-1].std:.2g}, so the output hardly depends on the input and the "
@@ -150,7 +145,8 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str
     lr, change = snapshot.lr, snapshot.relative_change
     lower = slow_down(snapshot)
     if ratio is not None and ratio < VANISHED:
-        if snapshot.lr_too_high and (initial is None or initial >= VANISHED):
+        unusual = lr is not None and sane_lr(snapshot.options, lr) < lr
+        if (snapshot.lr_too_high or unusual) and (initial is None or initial >= VANISHED):
             yield (
                 f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
                 f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
@@ -184,7 +180,7 @@ def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
 
 def _at_lr(snapshot: TrainingSnapshot) -> str:
     stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
-    if stable is None:
+    if stable is None or not snapshot.lr_too_high:
         return f" (learning rate {snapshot.lr:g})"
     return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
 
@@ -321,7 +317,7 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         evidence = f"the five nearest other rows {verb} {percent(near.score)} {share_of}, "
         evidence += f"the network {percent(near.network)}"
         rival = "their nearest neighbors"
-    elif best is not None and best.over_network.low > _UNDERFIT_BASELINE:
+    elif best and best.over_network.low > _UNDERFIT_BASELINE and _generalizes(snapshot, best):
         evidence, rival = f"{best.phrase}: {_interval(best.over_network)}", best.phrase
     else:
         return
@@ -336,3 +332,9 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         cause,
         **enlarge(snapshot),
     )
+
+
+def _generalizes(snapshot: TrainingSnapshot, baseline: Rival) -> bool:
+    """Return whether a baseline that fits the training rows better is better on others too."""
+    rivals = () if snapshot.on_held_out is None else snapshot.on_held_out.rivals
+    return all(x.over_network.value > 0 for x in rivals if x.phrase == baseline.phrase)

@@ -7,9 +7,10 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.diagnose.checks.result import AT_BASE, UNMOVED
+from plainnet.diagnose.checks.network import VANISHED, gradient_ratio
+from plainnet.diagnose.checks.result import UNMOVED
 from plainnet.diagnose.remedies import clip, regularize, slow_down, speed_up
-from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.diagnose.snapshot import AT_BASE, TrainingSnapshot
 from plainnet.evaluate.finding import Finding, Level, advise
 from plainnet.formatting import percent
 from plainnet.optim.optimizers import SGD
@@ -137,7 +138,9 @@ def _too_slow(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Findin
     if history.val_loss:
         val = block_means(history.val_loss, 8)
         falling &= val[5] - val[-1] > late / 2
-    if history.best_epoch is not None or not (unmoved or falling):
+    ratio = gradient_ratio(snapshot.statistics)
+    vanished = ratio is not None and ratio < VANISHED  # no learning rate helps the first layers
+    if history.best_epoch is not None or vanished or not (unmoved or falling):
         return
     evidence = f"the cost fell from {costs[0]:.4f} to {costs[-1]:.4f}"
     if unmoved:
