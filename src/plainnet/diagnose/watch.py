@@ -11,11 +11,12 @@ from plainnet.config import Config, ResolvedConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import Baseline, stored_baselines
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.per_example import NamedExamples, drop_extremes
-from plainnet.evaluate.training_record import recorded_history
+from plainnet.evaluate.training_record import recorded_config, recorded_history
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
 from plainnet.storage.json_reader import JsonReader
@@ -113,5 +114,14 @@ def _snapshot(model: Model, rows: "Examples", held_out: "Examples | None") -> Tr
 def examine_model(model: Model, rows: "Examples") -> list[Finding]:
     """Diagnose a trained model on rows, and its training if its record holds the history."""
     model.forward(rows.X)  # refuses a network that is out of proportion
-    history = recorded_history(model.record)
-    return examine(replace(_snapshot(model, rows, None), history=history))
+    history, config = recorded_history(model.record), trained_config(model, rows)
+    return examine(replace(_snapshot(model, rows, None), history=history, config=config))
+
+
+def trained_config(model: Model, rows: "Examples") -> ResolvedConfig | None:
+    """Return the options that a model was trained with, if its record holds them."""
+    config = recorded_config(model.record)
+    try:
+        return config and settled(config, rows.X, model.target.task)
+    except PlainnetError:  # the record was edited
+        return None

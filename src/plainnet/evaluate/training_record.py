@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError
 from plainnet.storage.json_reader import JsonReader
 from plainnet.train.history import History
@@ -22,6 +23,14 @@ def recorded_history(record: Mapping[str, Any]) -> History | None:
         return None
     fits = all(len(getattr(history, name)) in (0, len(history)) for name in _SERIES)
     return history if fits and (history.best_epoch or 0) <= len(history) else None
+
+
+def recorded_config(record: Mapping[str, Any]) -> TrainConfig | None:
+    """Return the options of a record; None where they are missing or were edited."""
+    try:
+        return TrainConfig(**record["config"])
+    except FOREIGN:
+        return None
 
 
 def finite(value: Any) -> Any:

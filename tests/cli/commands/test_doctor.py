@@ -94,6 +94,18 @@ def test_model_and_data(cli: Cli, trained: Path, survey: Path) -> None:
     assert "Findings: " in outcome.out
 
 
+def test_the_advice_on_a_model_is_a_command_if_its_table_is_there(cli: Cli, survey: Path) -> None:
+    cli("train", "survey.csv", "--target Personality --hidden 99 99 --epochs 1 --out m.safetensors")
+    survey.rename("moved.csv")
+    found = json.loads(cli("doctor", "m.safetensors", "moved.csv", "--json").out)["findings"]
+    few = {one["name"]: one for one in found}["few rows"]
+    assert (few["options"], few["command"]) == ({"dropout": 0.2}, None)
+    Path("moved.csv").rename("survey.csv")
+    out = cli("doctor", "m.safetensors", "survey.csv").out
+    command = "plainnet doctor survey.csv --target=Personality --network=mlp --hidden 99 99"
+    assert f"  Run: {command} --dropout=0.2 --epochs=1\n" in out
+
+
 def test_model_takes_no_training_options(cli: Cli, trained: Path, survey: Path) -> None:
     outcome = cli("doctor", trained, survey, "--lr 3")
     assert outcome.code == 2

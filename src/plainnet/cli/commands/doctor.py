@@ -22,9 +22,10 @@ from plainnet.cli.console import errors, output, print_json, print_line, show_da
 from plainnet.cli.options import ConfigFile, Options, command_arguments
 from plainnet.cli.progress import TrainingDisplay, read_examples, reading
 from plainnet.config import TrainConfig
-from plainnet.diagnose.watch import DoctorWatch, examine_model
+from plainnet.diagnose.watch import DoctorWatch, examine_model, trained_config
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.finding import LEVELS, Finding
+from plainnet.evaluate.training_record import recorded_config
 from plainnet.formatting import count
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
@@ -71,8 +72,7 @@ def doctor(
     if data is not None:
         if options != Options() or config_file is not None:
             raise PlainnetError("training options do not apply to a model: leave them out")
-        model = Model.load(path)
-        findings, commands = examine_model(model, read_examples(model, data)[0].rows), {}
+        findings, commands = _diagnose_model(Model.load(path), data)
     else:
         config = options.config(path)
         findings, tabular = _diagnose_training(path, config, quiet=json)
@@ -86,6 +86,17 @@ def doctor(
     else:
         _show(output(), findings, commands)
     return PROBLEM if any(finding.level == "problem" for finding in findings) else 0
+
+
+def _diagnose_model(model: Model, data: Path) -> tuple[list[Finding], dict[str, str]]:
+    """Return the findings, and commands that train on the rows of the model if they are there."""
+    rows = read_examples(model, data)[0].rows
+    findings, config = examine_model(model, rows), trained_config(model, rows)
+    given, name = recorded_config(model.record), model.record.get("data")
+    source = next((each for each in data.parent.iterdir() if each.name == name), None)
+    if given is None or config is None or source is None:
+        return findings, {}
+    return findings, _commands(source, given, config.network == "tabular", findings)
 
 
 def _commands(

@@ -15,10 +15,9 @@ from plainnet.cli.console import output, print_line
 from plainnet.cli.options import command_arguments
 from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import read_examples
-from plainnet.config import TrainConfig
 from plainnet.evaluate.evaluation import Evaluation
 from plainnet.evaluate.per_example import NamedExamples
-from plainnet.evaluate.training_record import FOREIGN
+from plainnet.evaluate.training_record import recorded_config
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.storage.atomic import write_bytes
@@ -87,10 +86,7 @@ def write_report(
 
 def training_command(model: Model) -> str:
     """Return the command that trains a model again, or nothing if its record has none."""
-    data, chosen = model.record.get("data"), model.record.get("config")
-    if not isinstance(data, str) or not isinstance(chosen, dict):
+    data, config = model.record.get("data"), recorded_config(model.record)
+    if not isinstance(data, str) or config is None:
         return ""
-    try:
-        return shlex.join(command_arguments(TrainConfig(**chosen), data))
-    except FOREIGN:  # the record was not written by plainnet
-        return ""
+    return shlex.join(command_arguments(config, data))
