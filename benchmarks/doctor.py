@@ -3,10 +3,10 @@
 python -m benchmarks.doctor              both, as in docs/doctor.md
 python -m benchmarks.doctor overhead     processor time with and without the recorder
 python -m benchmarks.doctor rates        false alarms and misses over many seeds
-python -m benchmarks.doctor advice PATH...  follow the advice from 20 bad starts
+python -m benchmarks.doctor validation   the same on data that set no threshold
+python -m benchmarks.doctor advice NETWORK PATH...  follow the advice from 20 bad starts
 """
 
-import contextlib
 import json
 import os
 import statistics
@@ -19,27 +19,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.doctor_validation import validation
 from benchmarks.workloads import WORKLOADS, Job, Workload
 from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
-from plainnet.build import check
 from plainnet.config import TrainConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
-from plainnet.errors import PlainnetError
 from plainnet.evaluate.finding import Finding
 from plainnet.train.history import Epoch
 
 ROUNDS = 25
 GOOD_SEEDS = range(400, 402)  # lower seeds were used to choose thresholds and options
 MOST_ROWS = 2000  # of a table whose advice is followed
+TARGETS = {"mpg": "mpg", "titanic": "survived"}  # of the others the last column
+SMALL_PICTURES = {"size": 16, "epochs": 8}
 FAULTY_SEEDS = range(400, 402)
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
 def main(arguments: Sequence[str]) -> None:
     if arguments[:1] == ["advice"]:
-        for path in map(Path, arguments[1:]):
-            print(advice(path), flush=True)
+        for path in map(Path, arguments[2:]):
+            print(advice(arguments[1], path), flush=True)
+        return
+    if arguments == ["validation"]:
+        for line in validation():
+            print(line, flush=True)
         return
     if not arguments or "overhead" in arguments:
         print(overhead())
@@ -138,21 +143,20 @@ def rates() -> str:
     return "\n".join(lines)
 
 
-def advice(path: Path) -> str:
+def advice(network: str, path: Path) -> str:
     """Follow the advice from each bad start on a table or a folder of pictures."""
     sys.path.insert(0, str(TESTS))
-    from diagnose.following import BAD_STARTS, follow
+    from diagnose.following import BAD_STARTS, PICTURE_STARTS, follow
 
-    data: Any = path
+    starts, data = PICTURE_STARTS, path
+    usual: dict[str, Any] = {"network": network, "epochs": 20}
     if not path.is_dir():
-        frame = pd.read_csv(path)
+        frame, starts = pd.read_csv(path), BAD_STARTS
         data = frame.sample(min(len(frame), MOST_ROWS), random_state=0)
-    network, paths = "convnet" if path.is_dir() else "mlp", {}
-    for name, options in BAD_STARTS.items():
-        config = TrainConfig(**({"network": network, "epochs": 20} | options))
-        with contextlib.suppress(PlainnetError):  # options that such a network does not have
-            check(config)
-            paths[name] = follow(data, config)
+        usual["target"] = TARGETS.get(path.stem, frame.columns[-1])
+    elif network == "convnet":
+        usual |= SMALL_PICTURES
+    paths = {name: follow(data, TrainConfig(**usual | start)) for name, start in starts.items()}
     ended, worse = (sum(getattr(p, n) for p in paths.values()) for n in ("ended", "worse"))
     bad = [
         f"  {name}: {'worse' if p.worse else 'no end'}; {p.steps}; costs {np.round(p.costs, 4)}"

@@ -37,6 +37,14 @@ BAD_STARTS: dict[str, dict[str, Any]] = {
     "saturated": {"activation": ("tanh",), "init": "normal:50", "lr": 1e-4},
     "not scaled": {"standardize": False},
 }
+PICTURE_STARTS = {name: start for name, start in BAD_STARTS.items() if "hidden" not in start} | {
+    "dropout": {"dropout": 0.95},
+    "tiny weights": {"init": "normal:0.0001", "optimizer": "sgd"},
+    "large weights": {"init": "normal:5"},
+    "one channel": {"channels": (1,)},
+    "kernels of one pixel": {"kernel": 1},
+    "small pictures": {"size": 4},
+}
 
 
 class Path(NamedTuple):
