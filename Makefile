@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks lock clean
+.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks load lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -20,6 +20,7 @@ help:
 	@echo "make growth  compare whole trainings with scikit-learn by rows and columns, write docs/performance.md"
 	@echo "make attacks run hostile files, measure time and memory, as every night"
 	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
+	@echo "make load    use the playground in 50 sessions for five minutes, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
 	@echo "make clean   remove the environments and what tools left behind"
 
@@ -71,6 +72,11 @@ fuzz-bomb: .venv/dev
 # All attacks, and large honest files; prints the table of docs/security.md.
 attacks: .venv/dev
 	PYTHONPATH=tests .venv/bin/python tests/attacks.py
+
+# Sessions of random actions against the playground: no failure, bounded memory.
+SECONDS ?= 300
+load: .venv/dev
+	PYTHONPATH=tests .venv/bin/python -m play.load --seconds $(SECONDS)
 
 # So many random trainings, from a table to the exports; each takes a second.
 TRAININGS ?= 2000

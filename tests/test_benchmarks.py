@@ -113,6 +113,7 @@ def test_only_failing_libraries_are_skipped(workloads, session, tmp_path, capsys
     assert "unavailable is skipped in w" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("compiled")
 def test_predictions_are_probabilities(workloads, session, tmp_path):
     w = workloads.Workload("p", (3, 4, 1), 50, 10, "sgd", 0.1, 1)
     bench = session.Session(tmp_path, 1)

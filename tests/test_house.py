@@ -17,7 +17,22 @@ import plainnet
 
 SRC = Path(__file__).resolve().parents[1] / "src" / "plainnet"
 FILES = sorted(SRC.rglob("*.py"))
-files = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(SRC)) for f in FILES])
+
+
+def files(check):
+    """Make a test that runs a check on every file."""
+
+    def test():
+        wrong = []
+        for path in FILES:
+            try:
+                check(path)
+            except AssertionError as error:
+                wrong.append(f"{path.relative_to(SRC)}: {error}")
+        assert not wrong, "\n".join(wrong)
+
+    return test
+
 
 # The order of packages, as in docs/architecture.md. A file imports only from its own package and
 # from earlier ones, without cycles. Within nn, the files are ordered too. The name of a package
@@ -120,21 +135,24 @@ def module_of(path):
 MODULES = {module_of(path): path for path in FILES}
 
 
+@functools.cache
 def imported_by(path):
-    """Yield the full name and line of each module that a file imports, also inside functions."""
+    """Return the full name and line of each module that a file imports, also inside functions."""
+    found = []
     package = module_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, node.lineno
+                found.append((alias.name, node.lineno))
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 full = f"{origin}.{alias.name}"
-                yield (full if full in MODULES else origin), node.lineno
+                found.append((full if full in MODULES else origin, node.lineno))
+    return found
 
 
 def is_inside(module, part):

@@ -20,7 +20,7 @@ from plainnet.data.synthetic import introverts
 from plainnet.diagnose.activations import measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.engine import blas_threads as threads
-from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.engine.blas_threads import available_threads, limited_threads, run_together
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
@@ -345,3 +345,17 @@ def test_concurrent_trainings_record_their_own_threads(monkeypatch):
     with ThreadPoolExecutor(1) as pool, limited_threads(1):
         assert threads.blas_threads(large, 512) == 1
         assert pool.submit(threads.blas_threads, large, 512).result() == 4
+
+
+def test_blas_is_not_set_while_threads_compute(monkeypatch):
+    """It would take ten times as long."""
+    blas, changes = pretended(monkeypatch, 4), []
+    monkeypatch.setattr(blas, "set_num_threads", changes.append)
+    monkeypatch.setattr(blas, "get_num_threads", lambda: changes[-1] if changes else 4)
+
+    def work():
+        with limited_threads(1):  # a part that limits itself
+            return list(changes), available_threads()
+
+    assert run_together([work, work]) == [([1], 1), ([1], 1)]
+    assert changes == [1, 4]

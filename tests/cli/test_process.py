@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from plainnet import __version__
+from plainnet.cli import main
 from plainnet.model import Model
 
 PLAINNET = [sys.executable, "-m", "plainnet"]
@@ -75,7 +76,7 @@ def test_one_line_per_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.safetensors"
-    tokens = ["train", str(survey), "--epochs", "1000000", "--out", str(out)]
+    tokens = ["train", str(survey), "--epochs", "20000", "--out", str(out)]
     process = subprocess.Popen(
         [*PLAINNET, *tokens],
         stdout=subprocess.PIPE,
@@ -94,7 +95,7 @@ def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     assert "To resume: plainnet train --resume kept.run\n" in rest
     history = Model.load(out).record["history"]
     assert history["stopped"] == "interrupted"
-    assert 1 <= len(history["loss"]) < 1_000_000
+    assert 1 <= len(history["loss"]) < 20_000
 
 
 def test_broken_pipe_is_quiet(survey: Path, tmp_path: Path) -> None:
@@ -146,15 +147,15 @@ sys.exit(main())
 @pytest.mark.parametrize("when", ["evaluated", "diagnosed"])
 @pytest.mark.parametrize("every", [(), ("--checkpoint-every", "2")])
 def test_ctrl_c_after_the_training_keeps_the_model(
-    survey: Path, tmp_path: Path, when: str, every: tuple[str, ...]
+    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, every: tuple[str, ...]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     tokens = ["train", str(survey), "--epochs", "5", "--report", "r.html", *every]
     process = subprocess.Popen(
         [sys.executable, "-c", SLOWLY, when, *tokens],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=tmp_path,
     )
     assert process.stdout is not None
     while process.stdout.readline() != "here\n":
@@ -170,11 +171,11 @@ def test_ctrl_c_after_the_training_keeps_the_model(
     note = "interrupted after the training: the rest of the evaluation is left out"
     assert (note in model.record["notes"]) == (when == "evaluated")
     assert ("To resume: plainnet train --resume survey.run\n" in rest) == bool(every)
-    assert run("evaluate", "survey.safetensors", survey, cwd=tmp_path).returncode == 0
-    if every:  # it goes on from its last checkpoint, and ends as if nothing had come between
-        assert run("train", "--resume", "survey.run", cwd=tmp_path).returncode == 0
+    assert main(["evaluate", "survey.safetensors", str(survey)]) == 0
+    if every:  # it resumes from its last checkpoint, and ends as if it had not been interrupted
+        assert main(["train", "--resume", "survey.run"]) == 0
         resumed = (tmp_path / "survey.safetensors").read_bytes()
-        assert run("train", *tokens[1:], cwd=tmp_path).returncode == 0
+        assert main(tokens) == 0
         assert (tmp_path / "survey.safetensors").read_bytes() == resumed
 
 
@@ -239,7 +240,7 @@ def training(folder: Path, *tokens: object) -> "Iterator[subprocess.Popen[str]]"
 
 
 def test_second_process_in_a_checkpoint_folder_is_refused(survey: Path, tmp_path: Path) -> None:
-    tokens = [survey, "--epochs", "1000000", "--checkpoint-every", "1000"]
+    tokens = [survey, "--epochs", "100000", "--checkpoint-every", "1000"]
     message = (
         f"Error: another process is training in '{tmp_path}/survey.run': wait until it has ended, "
         "or give this training another folder\n"

@@ -13,6 +13,7 @@ const { factor, number, percent } = await load("format.js");
 const { classColor, diverging } = await load("color.js");
 const { path, thinned, ticks } = await load("curves.js");
 const { stagesOf, weightedSum } = await load("inspector.js");
+const { differences } = await load("compare.js");
 const { confusion } = await load("rows.js");
 const { layout } = await load("network.js");
 const { place } = await load("map.js");
@@ -38,7 +39,7 @@ test("numbers keep enough digits and few characters", () => {
 });
 
 test("colors diverge from a neutral middle", () => {
-  const [low, middle, high] = [-1, 0, 1].map(diverging);
+  const [low, middle, high] = [-1, 0, 1].map((value) => diverging(value));
   assert.ok(low[0] > low[2] && high[2] > high[0]); // orange and blue
   assert.ok(Math.max(...middle) - Math.min(...middle) < 5);
   assert.deepEqual(diverging(7), high);
@@ -61,6 +62,14 @@ test("ticks are round and inside", () => {
     assert.ok(all.length >= 2 && all.length <= 5, String(all));
     assert.ok(all[0] >= low && all.at(-1) <= high * 1.0001);
   }
+});
+
+test("settings that differ are named", () => {
+  const a = { lr: 0.1, hidden: [8, 8], batch_size: 16, drawn: [] };
+  assert.equal(differences(a, { ...a }), "");
+  const b = { ...a, lr: 0.5, hidden: [], drawn: [[0, 0, 1], [1, 1, 0]] };
+  assert.equal(differences(a, b), "learning rate 0.1, layers 8-8, drawn 0 points");
+  assert.equal(differences(b, a), "learning rate 0.5, layers none, drawn 2 points");
 });
 
 test("a step goes forward, through the loss, back, and updates", () => {

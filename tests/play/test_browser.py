@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import chromium
+from plainnet import textbook
 from play.served import served
 
 pytestmark = chromium.needs_chromium
@@ -55,6 +57,13 @@ def numbers(tab):
     text = tab.page.inner_text("#numbers")
     pairs = text.split("\n")
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def number(value, digits):
+    """Write a number as the page does."""
+    small = value != 0 and abs(value) < 0.5 * 10**-digits
+    text = f"{abs(value):.2e}".replace("e-0", "e-") if small else f"{abs(value):.{digits}f}"
+    return "-" + text if value < 0 else text
 
 
 def advance(tab, epochs):
@@ -128,6 +137,35 @@ def test_scrubbing_undo_and_link_reproduce_bytes(visit):
     assert other.evaluate(THETA) == now
 
 
+def test_two_settings_side_by_side(visit):
+    tab = visit()
+    advance(tab, 2)
+    tab.page.click("#compare")
+    tab.page.wait_for_selector("#run-b:visible")
+    assert tab.page.inner_text("#name-a") == "A the same settings as yet"
+    tab.page.select_option("#lr", "0.1")
+    tab.page.wait_for_function("() => page.state.settings.lr === 0.1")
+    tab.page.click("#restart")
+    tab.page.wait_for_function("() => page.frame.step === 0")
+    advance(tab, 3)
+    assert tab.page.inner_text("#name-a") == "A learning rate 0.1"
+    assert tab.page.inner_text("#name-b") == "B learning rate 0.02"
+    assert tab.evaluate("[page.frame.step, page.frame.beside.step]") == [42, 42]
+    assert [len(tab.evaluate(f"page.{name}")) for name in ("curve", "curveBeside")] == [4, 4]
+    drawn = "document.querySelector('#map-b-canvas').toDataURL()"
+    assert tab.evaluate(drawn) != tab.evaluate(drawn.replace("-b", ""))
+    assert len(tab.page.query_selector_all("#curves path")) == 4
+    loss = tab.evaluate("page.frame.beside.loss[0]")
+    assert f"{loss:.4f}" in tab.page.inner_text("#numbers-b")
+    tab.page.wait_for_function("() => location.hash.includes('state=')")
+    other = visit(fragment=f"&{tab.evaluate('location.hash').split('&')[1]}")
+    assert other.evaluate(THETA) == tab.evaluate(THETA)
+    beside = THETA.replace("frame.", "frame.beside.")
+    assert other.evaluate(beside) == tab.evaluate(beside)
+    tab.page.click("#compare")
+    tab.page.wait_for_selector("#run-b", state="hidden")
+
+
 def test_step_by_layer_shows_the_numbers_of_the_next_step(visit):
     tab = visit()
     advance(tab, 1)
@@ -149,17 +187,28 @@ def test_a_unit_shows_its_formula_with_the_numbers_in_it(visit):
     tab.page.wait_for_selector("#unit-table")
     tab.page.click("#next-row")
     step = tab.evaluate("page.step")
-    inputs, of = step["layers"][0]["A"][1], step["layers"][1]
-    terms = np.array(inputs) * np.array(of["W"][2])
-    shown = tab.page.inner_text("#formula").replace("−", "-")
-    assert float(shown.split("=")[-1]) == pytest.approx(of["Z"][1][2], abs=6e-5)
+    parameters = {
+        f"{p}{i}": np.array(layer[p]) for i, layer in enumerate(step["layers"], 1) for p in "Wb"
+    }
+    A = textbook.forward(np.array(step["X"]), parameters)
+    gradients = textbook.backward(A, np.array(step["y"]), parameters)
+    Z = textbook.linear_forward(A[1], parameters["W2"], parameters["b2"])
+    assert tab.page.inner_text("#formula").replace("−", "-").endswith(f"= {Z[1, 2]:.4f}")
     rows = tab.page.inner_text("#unit-table tbody").replace("−", "-").splitlines()
     cells = [row.split("\t") for row in rows]
     assert len(cells) == 9  # eight weights and the bias
-    np.testing.assert_allclose([float(row[3]) for row in cells[:8]], terms, atol=6e-5)
-    np.testing.assert_allclose([float(row[4]) for row in cells[:8]], of["dW"][2], atol=6e-6)
+    terms, dW = A[1][1] * parameters["W2"][2], gradients["dW2"][2]
+    assert [row[3] for row in cells[:8]] == [number(term, 4) for term in terms]
+    assert [row[4] for row in cells] == [number(d, 5) for d in (*dW, gradients["db2"][2])]
     for row in cells:
         assert row[5] == "kink" or abs(float(row[4]) - float(row[5])) < 2e-5
+    tab.page.click("#batch summary")
+    tab.page.wait_for_selector(".batch")
+    tables = tab.evaluate("""[...document.querySelectorAll(".batch tbody")].map((body) =>
+      [...body.rows].map((row) => [...row.cells].slice(1).map((cell) => cell.innerText)))""")
+    for shown, expected in zip(tables, (Z, A[2], step["layers"][1]["dZ"]), strict=True):
+        texts = [[number(value, 4) for value in row] for row in expected]
+        assert [[text.replace("−", "-") for text in row] for row in shown] == texts
 
 
 def test_own_csv_and_wrong_files(visit, tmp_path):
@@ -270,31 +319,38 @@ def test_finding_of_the_doctor_is_remedied_by_a_click(visit):
     assert "all zero" not in tab.page.inner_text("#findings")
 
 
-@pytest.mark.parametrize("kind", ["training", "python", "model", "picture"])
-def test_exports_are_saved(visit, kind, tmp_path):
+def test_exports_are_saved(visit, tmp_path):
     tab = visit()
-    advance(tab, 1)
-    tab.page.click("#export summary")
-    with tab.page.expect_download() as download:
-        tab.page.click(f"[data-kind={kind}]")
-    download.value.save_as(tmp_path / "file")
-    content = (tmp_path / "file").read_bytes()
-    begins = {"training": b'"""Train', "python": b'"""', "picture": b"\x89PNG"}
-    assert content.startswith(begins.get(kind, content[:1]))
-    assert len(content) > 1000
+    begins = {"training": b'"""Train', "python": b'"""', "model": b"", "picture": b"\x89PNG"}
+    for kind, start in begins.items():
+        tab.page.click("#export summary")
+        with tab.page.expect_download() as download:
+            tab.page.click(f"[data-kind={kind}]")
+        download.value.save_as(tmp_path / kind)
+        content = (tmp_path / kind).read_bytes()
+        assert content.startswith(start)
+        assert len(content) > 1000
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False), (2560, False)])
-def test_page_fits_and_every_control_has_a_name(visit, width, dark):
+def test_page_fits_and_everybody_can_use_it(visit, width, dark):
+    """With every part of the page open, axe-core finds nothing."""
     tab = visit(width=width, height=900 if width > 400 else 740, dark=dark)
     tab.page.click("#step-layer")
     tab.page.wait_for_selector("#unit-table")
+    tab.page.click("#compare")
+    tab.page.click("#table-panel summary")
+    tab.page.click("#setup summary:text('More options')")
+    tab.page.select_option("#init", "zeros")
+    tab.page.wait_for_selector("#findings .remedy")
+    tab.page.click("#export summary")
+    assert tab.page.is_visible("#run-b")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     nodes = tab.accessibility_tree()
     roles = {role for role, _ in nodes}
     assert {"main", "heading", "status", "slider", "banner", "contentinfo", "table"} <= roles
-    controls = {"button", "slider", "combobox", "spinbutton", "image", "group", "region"}
-    assert not [(role, name) for role, name in nodes if role in controls - {"group"} and not name]
+    results = Axe().run(tab.page)
+    assert results.violations_count == 0, results.generate_report()
 
 
 def test_picture_of_the_documents(visit):

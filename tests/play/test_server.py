@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from plainnet.play.server import HEADERS, MOST_BODY, MOST_SESSIONS, Playground, listening
-from play.served import Page, request, served
+from play.load import Client
+from play.served import Page, decoded, request, served
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +120,16 @@ def test_sessions_are_apart(playground):
 
 def test_many_sessions_at_once(playground):
     """Export parses Python, which two threads cannot do at once in Python 3.11."""
-    pages = [Page(playground) for _ in range(8)]
+    pages = [Page(playground) for _ in range(6)]
 
     def use(page):
-        for _ in range(6):
+        for _ in range(4):
             page.call("advance", {"batches": 5})
             page.call("export", {"kind": "python"})
             page.call("change", {"lr": page.state["settings"]["lr"] * 2})
         return page.call("advance", {"batches": 1})["theta"].tobytes()
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(use, pages))) == 1
 
 
@@ -143,6 +144,22 @@ def test_frame_holds_map_parameters_and_losses(playground):
     more = page.call("advance", {"epochs": 2, "known": known})
     assert len(more["curve"]) == 2 * 3
     assert page.call("seek", {"step": 100})["theta"].tobytes() == frame["theta"].tobytes()
+
+
+def test_frame_and_state_hold_the_run_beside(playground):
+    page = Page(playground)
+    before = page.call("advance", {"batches": 30})
+    page.call("compare")
+    page.call("change", {"hidden": [4], "activation": ["tanh"]})
+    frame = page.call("advance", {"batches": 30})
+    beside = decoded(frame["beside"].tobytes())
+    assert (beside["step"], frame["step"]) == (30, 30)
+    assert beside["theta"].tobytes() == before["theta"].tobytes()
+    assert beside["map"].tobytes() == before["map"].tobytes()
+    assert page.state["beside"]["settings"]["hidden"] == [8, 8]
+    page.call("end_comparison")
+    assert page.state["beside"] is None
+    assert "beside" not in page.call("advance", {})
 
 
 def test_map_shows_the_predictions_of_the_network(playground):
@@ -210,20 +227,23 @@ def test_numbers_that_are_not_finite_are_answered(playground):
 
 def test_malformed_requests_get_no_traceback(playground):
     rng = np.random.default_rng(0)
-    page = Page(playground)
-    actions = ["open", "advance", "seek", "change", "view", "step", "export", "upload", "x", "undo"]
+    client = Client(playground.port, playground.token)
+    client.headers["plainnet-session"] = Page(playground).session
+    actions = ["advance", "seek", "change", "view", "step", "export", "upload", "x", "undo"] * 4
+    actions += ["open", "compare", "follow"]
     values = [None, True, -1, 2**70, 1e308, "", "x" * 99, [], [[]], {}, {"a": {}}, float("nan")]
     keys = ["batches", "epochs", "milliseconds", "known", "step", "axes", "fixed", "layer", "unit"]
     keys += ["kind", "link", "hidden", "activation", "data", "drawn", "lr", "seed", "batch_size"]
     statuses = set()
-    for i in range(300):
+    for i in range(1000):
         action = actions[rng.integers(len(actions))]
         body = {keys[rng.integers(len(keys))]: values[rng.integers(len(values))] for _ in range(2)}
         text = json.dumps(body).encode()
         if i % 5 == 0:
             text = text[: rng.integers(len(text))] + rng.bytes(3)
-        status, _, content = api(playground, action, text, plainnet_session=page.session)
+        status, _, content = client.post(action, text)
         statuses.add(status)
         assert b"Traceback" not in content
         assert status == 200 or set(json.loads(content)) == {"error"}, (action, text)
+    client.connection.close()
     assert statuses <= {200, 400, 413}, statuses

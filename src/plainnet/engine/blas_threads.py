@@ -3,17 +3,19 @@
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from plainnet.nn.network import Sequential
 
-# Waking the threads costs about as much as this many multiplications and additions (measured by
-# benchmarks/threads.py), and OpenBLAS never shares products below NEVER_SHARED.
-WORTH_A_THREAD = 1_200_000
-NEVER_SHARED = 2**18
+T = TypeVar("T")
+# Two threads do not compute smaller products faster than one (measured on an idle machine). Where
+# other programs run, threads wait for each other, and a step takes up to fifty times as long.
+WORTH_A_THREAD = 12_000_000  # multiplications
+NEVER_SHARED = 2**18  # OpenBLAS computes smaller products on one thread
 
 
 def product_sizes(net: Sequential, batch: int, train: bool = True) -> list[int]:
@@ -41,6 +43,16 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
 
+def run_together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run each function in a thread of its own, whose products use that thread only."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+    # Before the threads: BLAS takes up to ten times as long when it is set during a product. They
+    # copy the context for the limit, and for NumPy's handling of overflow.
+    with limited_threads(1), ThreadPoolExecutor(len(calls)) as pool:
+        return [part.result() for part in [pool.submit(copy_context().run, f) for f in calls]]
+
+
 @contextmanager
 def limited_threads(n: int) -> Iterator[None]:
     """Let BLAS use at most n threads inside the block, and as many as before after it.
@@ -48,39 +60,41 @@ def limited_threads(n: int) -> Iterator[None]:
     BLAS has one setting per process: when several Python threads run such blocks, the smallest n
     applies to all of them.
     """
-    block = threading.get_ident(), n
-    _change(_blocks.append, block)
+    token = _limits.set((*_limits.get(), n))
+    _change(_running.append, n)
     try:
         yield
     finally:
-        _change(_blocks.remove, block)
+        _change(_running.remove, n)
+        _limits.reset(token)
 
 
 def available_threads() -> int:
-    """Return the number of threads that BLAS may use in this Python thread."""
+    """Return the number of threads that BLAS may use in this context."""
     with _lock:
-        limits = [n for thread, n in _blocks if thread == threading.get_ident()]
-        return min([max(_free if _blocks else _now(), default=1), *limits])
+        return min([max(_free if _running else _now(), default=1), *_limits.get()])
 
 
-Block = tuple[int, int]  # the thread of Python, and its limit
 _lock = threading.Lock()
-_blocks: list[Block] = []  # running
+_limits: ContextVar[tuple[int, ...]] = ContextVar("limits", default=())  # of this context
+_running: list[int] = []  # limits of all blocks that run
 _free: list[int] = []  # threads of each BLAS library before the blocks
 
 
-def _change(change: Callable[[Block], None], block: Block) -> None:
+def _change(change: Callable[[int], None], n: int) -> None:
     with _lock:
-        if not _blocks:
+        if not _running:
             _free[:] = _now()
-        change(block)
+        change(n)
         _apply()
 
 
 def _apply() -> None:
     """Give each BLAS library as many threads as all blocks allow."""
-    for library, free in zip(blas_libraries(), _free, strict=True):
-        library.set_num_threads(min([free, *(n for _, n in _blocks)]))
+    for library, free, now in zip(blas_libraries(), _free, _now(), strict=True):
+        allowed = min([free, *_running])
+        if allowed != now:  # products that run meanwhile suffer
+            library.set_num_threads(allowed)
 
 
 def _now() -> list[int]:
@@ -99,8 +113,8 @@ def _after_fork() -> None:
     """Remove the limits of threads that exist only in the parent."""
     global _lock
     _lock = threading.Lock()
-    if others := [block for block in _blocks if block[0] != threading.get_ident()]:
-        _blocks[:] = [block for block in _blocks if block not in others]
+    if _running:
+        _running[:] = _limits.get()
         _apply()
 
 

@@ -1,13 +1,17 @@
 """predict_logits: a network's output for many rows, on all processors."""
 
 from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.engine.blas_threads import available_threads, blas_threads, limited_threads
+from plainnet.engine.blas_threads import (
+    available_threads,
+    blas_threads,
+    limited_threads,
+    run_together,
+)
 from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import CompiledForward
 from plainnet.nn.network import Sequential, Transform
@@ -63,18 +67,8 @@ def predict_logits(
             return make()(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
-    calls = [(make(), share, transform) for share in shares]
-    from concurrent.futures import ThreadPoolExecutor  # slow to import
-
-    with ThreadPoolExecutor(len(shares)) as pool:
-        # a copied context, for NumPy's handling of overflow
-        parts = [pool.submit(partial(copy_context().run, _predict, *call)) for call in calls]
-        return np.concatenate([part.result() for part in parts])
-
-
-def _predict(forward: Forward, rows: Array, transform: Transform | None) -> Array:
-    with limited_threads(1):
-        return forward(rows, transform=transform)
+    parts = [partial(make(), part, transform=transform) for part in shares]
+    return np.concatenate(run_together(parts))
 
 
 def forward_of(engine: str, net: Sequential, m: int = 2**20) -> Forward:

@@ -147,20 +147,20 @@ def _channel_names(schema: ImageSchema) -> tuple[str, ...]:
     return ("red", "green", "blue") if schema.channels == 3 else ("gray",)
 
 
-def prediction_texts(target: Target, A: Array) -> list[list[str]]:
-    """Write predictions as text: the numbers of a regression, or one text of classes."""
+def prediction_columns(target: Target, A: Array) -> list[list[str]]:
+    """Write predictions as columns of text: the numbers of a regression, or one of classes."""
     decoded = target.decode(A)
     if target.task == "regression":
-        return [list(map(text_from_number, row)) for row in decoded]
+        return [list(map(text_from_number, column)) for column in decoded.T]
     if target.task == "multilabel":
         labels = np.array(target.classes, dtype=object)
-        return [[";".join(labels[row])] for row in decoded]
-    return [[str(name)] for name in decoded]
+        return [[";".join(labels[row]) for row in decoded]]
+    return [list(map(str, decoded))]
 
 
 def describe_prediction(target: Target, a: Array) -> str:
     """Write a prediction as one text."""
-    return ";".join(prediction_texts(target, a[np.newaxis])[0]) or "none"
+    return ";".join(text for (text,) in prediction_columns(target, a[np.newaxis])) or "none"
 
 
 def describe_target(target: Target, y: Array) -> str:

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,13 @@ from plainnet.nn.layers import Layer
 from plainnet.nn.losses import Loss
 
 _ROOT = Path(inspect.getfile(PlainnetError)).parents[1]  # the folder that contains ``plainnet``
+_PARSER = threading.Lock()
+
+
+def parsed(code: str) -> ast.Module:
+    """Parse Python in one thread at a time: `ast.parse` of Python 3.11 fails in two at once."""
+    with _PARSER:
+        return ast.parse(code)
 
 
 @final
@@ -39,7 +47,7 @@ def code_of(function: Callable[..., Any]) -> SourceLocation | None:
     try:
         lines, start = inspect.getsourcelines(function)
         file = Path(inspect.getfile(function)).resolve()
-        definition = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        definition = parsed(textwrap.dedent("".join(lines))).body[0]
     except (OSError, TypeError, SyntaxError):
         return None
     if not isinstance(definition, ast.FunctionDef):

@@ -13,6 +13,7 @@ from plainnet._version import __version__
 from plainnet.data.images import ImageSchema
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
+from plainnet.explain.formulas import parsed
 from plainnet.export.csv_cell import csv_cell
 from plainnet.export.model_spec import LayerSpec, base64_text, column_specs, layer_specs
 from plainnet.model import Model
@@ -74,7 +75,7 @@ def to_python(model: Model) -> str:
     }
     # Rendered twice: the first result shows which modules the code needs.
     code = _template().render(context, imports=())
-    used = {each.id for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
+    used = {each.id for each in ast.walk(parsed(code)) if isinstance(each, ast.Name)}
     imported = {line: line.partition("import ")[2].split(", ") for line in _IMPORTS}
     needed = [line for line, names in imported.items() if not used.isdisjoint(names)]
     return _template().render(context, imports=needed)
@@ -158,7 +159,7 @@ def _source(file: str) -> str:
 @cache
 def _layer_functions() -> dict[str, str]:
     """Map each kind of layer to its function in layers.py.txt: BatchNorm to batch_norm."""
-    defined = ast.parse(_source("layers")).body
+    defined = parsed(_source("layers")).body
     names = {d.name.replace("_", ""): d.name for d in defined if isinstance(d, ast.FunctionDef)}
     return {kind: names[kind.lower()] for kind in LAYERS if kind.lower() in names}
 
@@ -169,7 +170,7 @@ def _pieces(file: str, wanted: Iterable[str]) -> str:
     sources: dict[str, list[str]] = {}
     uses: dict[str, set[str]] = {}
     start, lines = 0, text.split("\n")
-    for node in ast.parse(text).body:
+    for node in parsed(text).body:
         end = node.end_lineno or 0
         name = node.name if isinstance(node, ast.FunctionDef) else _assigned(node)
         sources.setdefault(name, []).append("\n".join(lines[start:end]).strip("\n"))

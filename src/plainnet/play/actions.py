@@ -12,7 +12,8 @@ from plainnet.play import exports
 from plainnet.play.datasets import read_upload
 from plainnet.play.findings import findings
 from plainnet.play.frame import finite, frame, state
-from plainnet.play.session import Session, read_link
+from plainnet.play.history import read_link
+from plainnet.play.session import Session
 from plainnet.play.settings import choices
 from plainnet.play.step_view import step_view
 from plainnet.storage.json_reader import shortened
@@ -48,7 +49,8 @@ def perform(session: Session, action: str, body: bytes, name: str) -> bytes | di
     given = _object(body)
     if action in FRAMES:
         FRAMES[action](session, given)
-        return frame(session, _whole(given, "known", 10**9))
+        known, known_beside = (_whole(given, key, 10**9) for key in ("known", "known_beside"))
+        return frame(session.run, known, session.beside, known_beside)
     if action in CHANGES:
         CHANGES[action](session, given)
         return {"state": state(session)}
@@ -135,6 +137,8 @@ FRAMES: Mapping[str, Callable[[Session, Body], None]] = {
 CHANGES: Mapping[str, Callable[[Session, Body], None]] = {
     "change": lambda session, body: session.change(body),
     "follow": lambda session, body: session.follow(_text(body.get("link"), "link")),
+    "compare": lambda session, _: session.compare(),
+    "end_comparison": lambda session, _: session.end_comparison(),
     "restart": lambda session, _: session.restart(),
     "undo": lambda session, _: session.undo(),
     "redo": lambda session, _: session.redo(),

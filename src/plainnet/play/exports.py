@@ -1,7 +1,6 @@
 """Exports of what the page shows: the Python that trains it, the model as Python, a model file."""
 
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pprint import pformat
@@ -13,8 +12,6 @@ from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
 from plainnet.play.session import Session
 from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
-
-_PARSER = threading.Lock()  # ast.parse of Python 3.11 fails in two threads at once
 
 
 def training_script(session: Session) -> bytes:
@@ -68,8 +65,7 @@ def _arguments(settings: Settings) -> str:
 
 def model_python(session: Session) -> bytes:
     """Write the shown model as one Python file that needs only NumPy."""
-    with _PARSER:
-        return to_python(session.phase.model).encode()
+    return to_python(session.phase.model).encode()
 
 
 def model_file(session: Session) -> bytes:

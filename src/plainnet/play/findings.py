@@ -17,7 +17,7 @@ CHECKS: tuple[Check, ...] = (
     training.check_learning_curve,
     network.check_trained_network,
 )
-_SETTINGS = ("init", "schedule", "optimizer", "lr", "l2", "dropout", "batch_size", "epochs")
+_SETTINGS = ("init", "schedule", "optimizer", "lr", "l2", "dropout", "batch_size")
 
 
 def findings(session: Session) -> list[dict[str, Any]]:
@@ -48,7 +48,11 @@ def findings(session: Session) -> list[dict[str, Any]]:
         checks = (training.check_failure, network.check_trained_network)
     with np.errstate(all="ignore"):
         found = in_order(run_checks(checks, snapshot))
-    return [{**finding.to_json(), "remedy": _remedy(finding, session)} for finding in found]
+    return [
+        {**finding.to_json(), "remedy": _remedy(finding, session)}
+        for finding in found
+        if finding.name != "too few epochs"  # a page goes on
+    ]
 
 
 def _remedy(finding: Finding, session: Session) -> dict[str, Any]:

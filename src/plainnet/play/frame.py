@@ -15,29 +15,32 @@ from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
 from plainnet.play.datasets import Plane
 from plainnet.play.phase import Phase
-from plainnet.play.session import Session
+from plainnet.play.session import Run, Session
 
 SIDE, UNIT_SIDE = 100, 20  # of the map of the output, and of each unit
 MOST_UNIT_MAPS = 128
 MOST_SHOWN = 1000  # rows of data on the page
 
 
-def frame(session: Session, known: int = 0) -> bytes:
+def frame(run: Run, known: int = 0, beside: Run | None = None, known_beside: int = 0) -> bytes:
     """Pack what changes while training: a JSON header, then arrays that it describes.
 
-    The page knows the first points of the curve. The header's length stands first, as uint32.
+    The page knows the first points of the curves. The header's length stands first, as uint32.
+    The frame of the run beside this one is its last array.
     """
-    phase, history = session.phase, session.history
+    phase, history = run.phase, run.history
     net = phase.net.astype(np.float32)  # three times as fast, and a map has 256 colors
-    A = phase.loss.predictions(net.predict_logits(session.plane.grid(SIDE)))
-    curve = np.array(session.curve(known), np.float64).reshape(-1, 3)
+    A = phase.loss.predictions(net.predict_logits(run.plane.grid(SIDE)))
+    curve = np.array(run.curve(known), np.float64).reshape(-1, 3)
     arrays = {
         "theta": phase.net.params.theta,
         "curve": curve,
         "map": _output_map(phase, A),
-        "units": _unit_maps(net, session.plane),
+        "units": _unit_maps(net, run.plane),
         "predicted": _predicted(phase),
     }
+    if beside is not None:
+        arrays["beside"] = np.frombuffer(frame(beside, known_beside), np.uint8)
     header = {
         "step": history.step,
         "total": history.total,
@@ -121,48 +124,48 @@ def _metrics(phase: Phase) -> list[float | None]:
 
 
 def state(session: Session) -> dict[str, Any]:
-    """Return what changes with the settings: options, data, and the layers of the network."""
-    phase, history = session.phase, session.history
-    data, target, plane = phase.data, phase.data.target, session.plane
+    """Return what changes with the settings, for each of the runs that are shown."""
+    shown = {"undo": len(session.done), "redo": len(session.undone), "link": session.history.link()}
+    beside = None if session.beside is None else _run_state(session, session.beside)
+    return dict(finite({**shown, **_run_state(session, session.run), "beside": beside}))
+
+
+def _run_state(session: Session, run: Run) -> dict[str, Any]:
+    """Return the settings, the data and the layers of a run."""
+    phase, plane, settings = run.phase, run.plane, run.history.settings
+    data, target = phase.data, phase.data.target
     names = data.schema.feature_names  # type: ignore[union-attr]
     spans = feature_spans(data.schema)
     scaled = {s.start: (s.mean, s.scale) for s in spans if s.kind == "number"}
-    parts = _shown(phase)
-    return dict(
-        finite(
-            {
-                "settings": session.settings.to_json(),
-                "undo": len(session.done),
-                "redo": len(session.undone),
-                "link": history.link(),
-                "changes": _starts(session),
-                "task": target.task,
-                "target": target.columns[0],
-                "columns": list(session.table.columns) if session.table is not None else [],
-                "classes": list(target.classes),
-                "features": list(names),
-                "scale": [scaled.get(i, (0.0, 1.0)) for i in range(len(names))],
-                "y_scale": [target.mean[0], target.scale[0]] if target.mean else None,
-                "y_range": [float(phase.batches.y.min()), float(phase.batches.y.max())],
-                "plane": [*plane.axes, *plane.center, plane.half],
-                "fixed": plane.fixed.tolist(),
-                "ranges": [data.train.X.min(axis=0).tolist(), data.train.X.max(axis=0).tolist()],
-                "rows": [np.round(part.X[i].astype(float), 5).tolist() for part, i in parts],
-                "y": [part.y[i].tolist() for part, i in parts],
-                "counts": [len(part.y) for part, _ in parts],
-                "batches": len(phase.batches),
-                "layers": _layers(phase),
-                "loss_formula": loss_formula(phase.loss),
-                "metric": phase.loss.metric_name,
-                "notes": data.notes if session.settings.data == "table" else [],
-            }
-        )
-    )
+    parts, own = _shown(phase), settings.data == "table"
+    return {
+        "settings": settings.to_json(),
+        "changes": _starts(run),
+        "task": target.task,
+        "target": target.columns[0],
+        "columns": list(session.tables[settings.table].columns) if own else [],
+        "classes": list(target.classes),
+        "features": list(names),
+        "scale": [scaled.get(i, (0.0, 1.0)) for i in range(len(names))],
+        "y_scale": [target.mean[0], target.scale[0]] if target.mean else None,
+        "y_range": [float(phase.batches.y.min()), float(phase.batches.y.max())],
+        "plane": [*plane.axes, *plane.center, plane.half],
+        "fixed": plane.fixed.tolist(),
+        "ranges": [data.train.X.min(axis=0).tolist(), data.train.X.max(axis=0).tolist()],
+        "rows": [np.round(part.X[i].astype(float), 5).tolist() for part, i in parts],
+        "y": [part.y[i].tolist() for part, i in parts],
+        "counts": [len(part.y) for part, _ in parts],
+        "batches": len(phase.batches),
+        "layers": _layers(phase),
+        "loss_formula": loss_formula(phase.loss),
+        "metric": phase.loss.metric_name,
+        "notes": data.notes if own else [],
+    }
 
 
-def _starts(session: Session) -> list[int]:
+def _starts(run: Run) -> list[int]:
     """Return the steps at which settings were changed."""
-    steps = [period.steps for period in session.history.periods[:-1]]
+    steps = [period.steps for period in run.history.periods[:-1]]
     return np.cumsum(steps).astype(int).tolist() if steps else []
 
 

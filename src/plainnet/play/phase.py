@@ -57,6 +57,7 @@ class Phase:
         self.progress, self._order = EpochProgress(), self.rng.bit_generator.state
         self.every, self._checkpoints = 32, [self._checkpoint()]
         self.failure: str | None = None
+        self.reached = 0  # the last step ever taken
         # step, training and validation loss, at the start and after each epoch
         self.curve = [(0, *self.losses_of_all())]
 
@@ -102,6 +103,7 @@ class Phase:
                 return
             if ended:
                 self._end_epoch()
+            self.reached = max(self.reached, self.step)
             if self.step % self.every == 0 and self.step > self._step_of(self._checkpoints[-1]):
                 self._keep(self._checkpoint())
 

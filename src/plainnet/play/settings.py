@@ -83,6 +83,8 @@ class Settings:
             if not isinstance(given.get(name, ""), str):
                 raise PlainnetError(f"{name} must be text, got {shortened(given[name])}")
         options: dict[str, Any] = {name: values[name] for name in values if name in OFFERED}
+        if options.get("optimizer", "sgd") != "sgd":
+            options.setdefault("momentum", 0.0)  # which only sgd has
         for name in ("hidden", "activation"):
             if isinstance(options.get(name), list):
                 options[name] = tuple(options[name])
@@ -98,6 +100,11 @@ class Settings:
         """Whether a network keeps its weights when these settings change to others."""
         same = {name: getattr(self.config, name) for name in CONTINUES}
         return replace(other, config=replace(other.config, **same)) == self
+
+    def of_data(self) -> Self:
+        """Return these settings with the defaults for all that the data do not depend on."""
+        seed, fraction = self.config.seed, self.config.validation_fraction
+        return replace(self, config=replace(START, seed=seed, validation_fraction=fraction))
 
 
 def _points(value: object) -> tuple[tuple[float, float, int], ...]:

@@ -17,8 +17,8 @@ from plainnet.cli.console import output, print_line
 from plainnet.cli.options import Seed
 from plainnet.play.actions import open_session
 from plainnet.play.datasets import read_upload
+from plainnet.play.history import read_link
 from plainnet.play.server import Playground, listening, serve
-from plainnet.play.session import read_link
 
 
 def play(

@@ -19,7 +19,7 @@ from plainnet.cli.progress import reading
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, image_files, read_files
 from plainnet.data.targets import Target
-from plainnet.explain.example import prediction_texts
+from plainnet.explain.example import prediction_columns
 from plainnet.export.csv_cell import csv_cell
 from plainnet.formatting import percent
 from plainnet.model import Model
@@ -89,19 +89,16 @@ class Predictions:
         classes = self.target.classes
         named = classes[-1:] if self.target.task == "binary" else classes
         head = [self.unit, *self._headings(), *(f"probability of {name}" for name in named)]
-        shares = self.A[:, : len(named)]  # empty for a regression, which has no classes
+        predicted = prediction_columns(self.target, self.A)
+        columns = [
+            self.names if self.unit == "row" else map(cell, self.names),
+            *(predicted if self.target.task == "regression" else [map(cell, predicted[0])]),
+            *(map("{:.6g}".format, share) for share in self.A.T[: len(named)].tolist()),
+        ]
         content = io.StringIO()
         rows = csv.writer(content, lineterminator="\n")
         rows.writerow(map(cell, head))
-        rows.writerows(
-            [name, *map(cell, predicted), *(f"{share:.6g}" for share in row)]
-            for name, predicted, row in zip(
-                self.names if self.unit == "row" else map(cell, self.names),
-                prediction_texts(self.target, self.A),
-                shares.tolist(),
-                strict=True,
-            )
-        )
+        rows.writerows(zip(*columns, strict=True))
         return content.getvalue()
 
     def table(self, n: int) -> Table:
@@ -115,13 +112,11 @@ class Predictions:
         elif task == "multilabel":
             pairs = [zip(classes, row, strict=True) for row in A]
             shares = [", ".join(f"{name} {percent(float(p))}" for name, p in row) for row in pairs]
-        rows = [
-            [name, *row]
-            for name, row in zip(self.names, prediction_texts(self.target, A), strict=False)
-        ]
+        columns = [self.names, *prediction_columns(self.target, A)]
         if task != "regression":
             head.append("probability")
-            rows = [[*row, share] for row, share in zip(rows, shares, strict=True)]
+            columns.append(shares)
+        rows = [list(row) for row in zip(*columns, strict=False)]
         right = {"regression": range(1, len(head)), "multilabel": ()}.get(task, (2,))
         return Table(f"{len(self.names):,} predictions", head, rows, right)
 

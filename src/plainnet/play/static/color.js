@@ -12,8 +12,7 @@ const mix = (a, b, t) => [0, 1, 2].map((i) => Math.round(a[i] + (b[i] - a[i]) * 
 export const css = ([r, g, b]) => `rgb(${r},${g},${b})`;
 
 // From -1 (orange) over 0 to 1 (blue).
-export function diverging(value) {
-  const { low, middle, high } = scheme();
+export function diverging(value, { low, middle, high } = scheme()) {
   const t = Math.max(-1, Math.min(1, value));
   return t < 0 ? mix(middle, low, -t) : mix(middle, high, t);
 }
@@ -27,7 +26,7 @@ export const classShare = (i, share, n) => mix(scheme().middle, classColor(i, n)
 
 // 256 colors for bytes from 0 to 255; the output map is paler than the points on it.
 export function table(strength = 1) {
-  const colors = new Uint8ClampedArray(256 * 4);
-  for (let i = 0; i < 256; i++) colors.set([...diverging(strength * ((i / 255) * 2 - 1)), 255], 4 * i);
+  const colors = new Uint8ClampedArray(256 * 4), now = scheme();
+  for (let i = 0; i < 256; i++) colors.set([...diverging(strength * ((i / 255) * 2 - 1), now), 255], 4 * i);
   return colors;
 }

@@ -8,7 +8,7 @@ const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.1, 0.3, 1, 3, 1
 // Where drawing begins: exclusive or, two points in each corner.
 const CORNERS = [[-1, -1, 0], [-1, 1, 1], [1, -1, 1], [1, 1, 0]].flatMap(([x, y, k]) => [[x, y, k], [0.7 * x, 0.7 * y, k]]);
 const HINTS = {
-  lr: "Learning rate", batch_size: "Batch size", l2: "L2 penalty", dropout: "Dropout", optimizer: "Optimizer",
+  lr: "Learning rate", batch_size: "Batch size", l2: "L2 penalty", dropout: "Dropout", optimizer: "Optimizer", momentum: "Momentum",
   schedule: "Schedule", init: "Initial weights", seed: "Seed of the weights",
 };
 
@@ -79,13 +79,14 @@ export function makeControls(change, view) {
     const { settings } = state;
     const choose = (name, options, map = (value) => value) => field(name, HINTS[name], select(name, withValue(options, settings[name]), settings[name], (value) => change({ [name]: map(value) })));
     const batches = [[1, "1"], [4, "4"], [8, "8"], [16, "16"], [32, "32"], [64, "64"], ["full", "all rows"]];
-    byId("training-form").replaceChildren(
-      choose("lr", RATES, Number), choose("optimizer", choices.optimizer), choose("batch_size", batches, (v) => (v === "full" ? v : Number(v))),
+    byId("training-form").replaceChildren(...[
+      choose("lr", RATES, Number), choose("optimizer", choices.optimizer),
+      settings.optimizer === "sgd" ? choose("momentum", [0, 0.5, 0.9, 0.99], Number) : null, choose("batch_size", batches, (v) => (v === "full" ? v : Number(v))),
       h("details", {}, h("summary", {}, "More options"),
         choose("schedule", choices.schedule), choose("l2", [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1], Number),
         choose("dropout", [0, 0.1, 0.2, 0.3, 0.5], Number), choose("init", choices.init),
         h("div", { class: "field" }, h("span", { class: "label" }, `Seed ${settings.seed}`),
-          h("button", { type: "button", id: "new-seed", onclick: () => change({ seed: settings.seed + 1 }) }, "Other initial weights"))));
+          h("button", { type: "button", id: "new-seed", onclick: () => change({ seed: settings.seed + 1 }) }, "Other initial weights")))].filter(Boolean));
   }
 
   function layers(state, choices) {

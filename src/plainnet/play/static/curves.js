@@ -1,9 +1,9 @@
-// Loss curves: training and validation, and kept curves to compare with.
+// Loss curves: training and validation, of one run or of two.
 
 import { byId, h, s } from "./dom.js";
 import { number, whole } from "./format.js";
 
-const W = 320, H = 150, LEFT = 44, BOTTOM = 18, TOP = 8, RIGHT = 6;
+const H = 150, LEFT = 44, BOTTOM = 18, TOP = 8, RIGHT = 6;
 
 // At most n points of a curve, with the first and the last.
 export function thinned(points, n) {
@@ -24,18 +24,19 @@ export function path(points, column, x, y) {
   return points.filter((p) => Number.isFinite(p[column])).map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[column]).toFixed(1)}`).join("");
 }
 
-export function makeCurves(onkeep) {
-  const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Loss by step" });
-  const legend = h("p", { class: "legend-line" },
-    h("span", { class: "key train" }), "training loss ", h("span", { class: "key validation" }), "validation loss");
-  const keep = h("button", { type: "button", class: "quiet", onclick: onkeep }, "Keep to compare");
-  const kept = h("ul", { class: "kept" });
-  byId("curves").append(h("h3", {}, "Loss"), svg, legend, keep, kept);
+export function makeCurves() {
+  const svg = s("svg", { height: H, role: "img", "aria-label": "Loss by step" });
+  const keys = (name) => ["train", "validation"].map((kind) => h("span", {}, h("span", { class: `key ${kind} ${name}` }), `${name} ${kind === "train" ? "training" : kind} loss`));
+  const legends = [[""], ["A", "B"]].map((names) => h("p", { class: "legend-line" }, ...names.flatMap(keys)));
+  byId("curves").append(h("h3", {}, "Loss"), svg, ...legends);
 
-  function draw(curve, step, total, others, changes) {
-    const shown = [curve, ...others.map((other) => other.curve)].map((points) => thinned(points, 300));
+  // The curve of a second run is empty where there is none.
+  function draw(curve, step, total, beside, changes) {
+    const shown = [curve, beside].filter((points) => points.length).map((points) => thinned(points, 300));
+    legends.forEach((legend, i) => { legend.hidden = i !== shown.length - 1; });
     const values = shown.flat().flatMap((p) => [p[1], p[2]]).filter(Number.isFinite);
     if (!values.length) return;
+    const W = svg.clientWidth;
     const low = Math.min(0, ...values), top = Math.max(...values.map((v) => Math.min(v, 4 * values[0] + 1e-9))) * 1.05 || 1;
     const right = Math.max(total, 50, ...shown.slice(1).map((points) => points.at(-1)[0]));
     const x = (t) => LEFT + (t / right) * (W - LEFT - RIGHT);
@@ -46,17 +47,12 @@ export function makeCurves(onkeep) {
     axes.push(s("g", { class: "tick" }, s("text", { x: W - RIGHT, y: H - 4, "text-anchor": "end" }, `step ${whole(right)}`)));
     const marks = changes.map((at) => s("line", { class: "change", x1: x(at), x2: x(at), y1: TOP, y2: H - BOTTOM }));
     const lines = shown.flatMap((points, i) => [
-      s("path", { class: i ? "train other" : "train", d: path(points, 1, x, y) }),
-      s("path", { class: i ? "validation other" : "validation", d: path(points, 2, x, y) })]).reverse();
+      s("path", { class: i ? "train B" : "train", d: path(points, 1, x, y) }),
+      s("path", { class: i ? "validation B" : "validation", d: path(points, 2, x, y) })]).reverse();
     const cursor = s("line", { class: "cursor", x1: x(step), x2: x(step), y1: TOP, y2: H - BOTTOM });
     svg.replaceChildren(...axes, ...marks, ...lines, cursor);
     const [, train, validation] = curve.at(-1);
     svg.setAttribute("aria-label", `Loss by step: training ${number(curve[0][1])} at the start, ${number(train)} now; validation ${number(validation)}`);
   }
-
-  function list(others, onremove) {
-    kept.replaceChildren(...others.map((other, i) => h("li", {}, `kept: ${other.name} `,
-      h("button", { type: "button", class: "quiet", onclick: () => onremove(i) }, "Remove"))));
-  }
-  return { draw, list };
+  return { draw };
 }

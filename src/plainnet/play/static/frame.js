@@ -12,5 +12,6 @@ export function decodeFrame(buffer) {
     arrays[name] = new Kind(buffer, start, size);
     start += size * Kind.BYTES_PER_ELEMENT;
   }
-  return { ...header, ...arrays };
+  const beside = arrays.beside ? decodeFrame(arrays.beside.slice().buffer) : null;
+  return { ...header, ...arrays, beside };
 }

@@ -21,6 +21,7 @@ export function weightedSum(inputs, weights, bias) {
 
 export function makeInspector({ close, follow, next }) {
   const box = byId("inspector");
+  let wholeBatch = false; // whether its tables are open
 
   function show(step, state, selected, sample, stage) {
     const { layer, unit } = selected;
@@ -45,7 +46,8 @@ export function makeInspector({ close, follow, next }) {
         h("code", {}, last ? `${step.gradient_formula}: dz = ${number(of.dZ[sample][unit])}` : `da = ${number(of.dA[sample][unit])}, dz = ${number(of.dZ[sample][unit])}`),
         last ? h("code", {}, state.loss_formula) : null,
         last ? h("code", {}, `loss of this row ${number(step.losses[sample])}, of the batch ${number(step.loss)}`) : null),
-      table(step, of, unit, inputs, names, kind));
+      table(step, of, unit, inputs, names, kind),
+      batch({ Z: of.Z, A: last ? step.A : of.A, dZ: of.dZ }, unit, sample));
     if (opens) box.scrollIntoView({ block: "nearest" });
   }
 
@@ -64,6 +66,19 @@ export function makeInspector({ close, follow, next }) {
     return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": "unit-title" }, h("table", { id: "unit-table" },
       h("thead", {}, h("tr", {}, ...heads.map(([text], i) => h("th", { scope: "col", class: mark(i) }, text)))),
       h("tbody", {}, ...rows.map((cells) => h("tr", {}, ...cells.map((cell, i) => h(i ? "td" : "th", { class: mark(i), scope: i ? null : "row" }, cell)))))));
+  }
+
+  function batch(arrays, unit, sample) {
+    const tables = () => Object.entries(arrays).map(([name, rows]) =>
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${name} of the batch` }, h("table", { class: "batch" },
+        h("caption", {}, name), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "row"), ...rows[0].map((_, j) => h("th", { scope: "col" }, `unit ${j + 1}`)))),
+        h("tbody", {}, ...rows.map((values, i) => h("tr", {}, h("th", { scope: "row" }, `${i + 1}`),
+          ...values.map((value, j) => h("td", { class: i === sample || j === unit ? "now" : "" }, number(value)))))))));
+    const details = h("details", { id: "batch", open: wholeBatch, ontoggle: () => {
+      wholeBatch = details.open;
+      details.replaceChildren(details.firstChild, ...(wholeBatch ? tables() : []));
+    } }, h("summary", {}, "Z, A and dZ of this layer for the whole batch"));
+    return details;
   }
 
   return { show, hide: () => { box.hidden = true; } };

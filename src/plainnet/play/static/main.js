@@ -2,6 +2,7 @@
 
 import { addressOf, call, frameOf, linkInAddress, open, upload } from "./api.js";
 import { onSchemeChange } from "./color.js";
+import { nameRuns, showNumbers } from "./compare.js";
 import { makeControls } from "./controls.js";
 import { makeCurves } from "./curves.js";
 import { byId, h } from "./dom.js";
@@ -14,16 +15,18 @@ import { showConfusion, showTable } from "./rows.js";
 import { makeTimeline } from "./timeline.js";
 
 const SPEEDS = { slow: { batches: 1 }, normal: { batches: 24 }, fast: { milliseconds: 14 } };
+const WRITE_EVERY = 100; // milliseconds; while it plays, numbers and curves change more slowly than pictures
 const page = {
-  state: null, choices: null, frame: null, curve: [], kept: [], playing: false, speed: "normal",
+  state: null, choices: null, frame: null, curve: [], curveBeside: [], playing: false, looping: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null, link: null,
   changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
   asking: 0, // how many frames are under way
+  written: 0, // when numbers and curves were shown
 };
 
-const map = makeMap(clickMap);
+const map = makeMap("map", clickMap), mapBeside = makeMap("map-b", () => {});
 const network = makeNetwork((layer, unit) => inspect({ layer, unit }));
-const curves = makeCurves(keepCurve);
+const curves = makeCurves();
 const controls = makeControls((values) => act("change", values), (values) => act("view", values));
 const inspector = makeInspector({ close: closeInspector, follow, next: nextStage });
 const timeline = makeTimeline({
@@ -38,7 +41,7 @@ const HINTS = [
   ["inspect", "Click a unit of the network: the formula, its gradients and the change to come, in numbers."],
   ["stage", "Step layer: follow one row forward through the layers, to the loss, and back."],
   ["change", "How few units still learn this? Remove some; Undo brings them back."],
-  ["keep", "Keep the loss curve, change the learning rate, and compare both from the same seed."],
+  ["compare", "Compare: this run stays as B. Change its learning rate, Restart, and watch both from the same seed."],
   ["data", "Drop a CSV file of your own on the page, or draw points by hand."],
 ];
 const tried = new Set();
@@ -77,16 +80,20 @@ async function start(link) {
 }
 
 async function present(state) {
-  const frame = await frameOf("advance", { known: 0 });
+  const frame = await frameOf("advance", {});
   page.state = state;
   page.curve = [];
+  page.curveBeside = [];
   page.chosen = page.stage = null;
   if (page.selected && (page.selected.layer >= state.layers.length || page.selected.unit >= state.layers[page.selected.layer].n_out)) closeInspector();
   controls.show(state, page.choices);
+  nameRuns(state);
   network.build(state);
   map.describe(state);
+  if (state.beside) mapBeside.describe(state.beside);
   byId("undo").disabled = !state.undo;
   byId("redo").disabled = !state.redo;
+  extend(frame);
   take(frame);
   settle();
 }
@@ -106,13 +113,21 @@ function act(action, values = {}) {
   return changed(() => call(action, values));
 }
 
-async function request(action, body) {
+// Ask for a frame, and take the points of its curves.
+async function ask(action, body) {
   const { changes } = page;
   page.asking += 1;
-  const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length }));
+  const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length, known_beside: page.curveBeside.length }));
   page.asking -= 1;
-  if (frame && changes === page.changes) take(frame);
-  return frame;
+  if (!frame) return null;
+  const current = changes === page.changes;
+  if (current) extend(frame);
+  return { frame, current };
+}
+
+async function request(action, body) {
+  const answer = await ask(action, body);
+  if (answer?.current) take(answer.frame);
 }
 
 async function advance(body) {
@@ -142,35 +157,40 @@ async function seek(step) {
 
 function take(frame) {
   page.frame = frame;
-  for (let i = 0; i < frame.curve.length; i += 3) page.curve.push([...frame.curve.subarray(i, i + 3)]);
   draw();
   if (frame.failure) fail(new Error(frame.failure));
+}
+
+function extend(frame) {
+  const add = (curve, points) => { // an earlier frame under way may have brought some of them
+    for (let i = 0; i < points.length; i += 3) if (points[i] > (curve.at(-1)?.[0] ?? -1)) curve.push([...points.subarray(i, i + 3)]);
+  };
+  add(page.curve, frame.curve);
+  if (frame.beside) add(page.curveBeside, frame.beside.curve);
 }
 
 function draw() {
   const { frame, state } = page;
   if (!frame) return;
-  network.draw(frame, state);
-  network.select(page.selected, page.stage?.layer ?? null);
   const ring = page.step && page.selected ? page.step.X[page.sample] : null;
   map.draw(frame, state, ring, page.chosen && marked);
-  curves.draw(page.curve, frame.step, frame.total, page.kept, state.changes);
+  if (frame.beside && state.beside) mapBeside.draw(frame.beside, state.beside);
+  network.draw(frame, state);
+  const now = performance.now();
+  if (page.playing && now - page.written < WRITE_EVERY) return;
+  page.written = now;
+  network.write(frame);
+  network.select(page.selected, page.stage?.layer ?? null);
+  curves.draw(page.curve, frame.step, frame.total, page.curveBeside, state.changes);
   timeline.show(frame, state, page.playing);
   showConfusion(frame, state, page.chosen, chooseCell);
-  showNumbers();
+  showNumbers(byId("numbers"), frame, state);
+  if (frame.beside && state.beside) showNumbers(byId("numbers-b"), frame.beside, state.beside);
 }
 
 function marked(part, i) {
   const at = part ? page.state.rows[0].length + i : i;
   return Math.round(page.state.y[part][i]) === page.chosen[0] && page.frame.predicted[at] === page.chosen[1];
-}
-
-function showNumbers() {
-  const { frame, state } = page, [train, validation] = frame.metric;
-  const text = state.task === "regression" ? number : percent;
-  const entries = [[`training ${state.metric}`, text(train)], ["training loss", number(frame.loss[0])]];
-  if (validation !== null) entries.push([`validation ${state.metric}`, text(validation)], ["validation loss", number(frame.loss[1])]);
-  byId("numbers").replaceChildren(...entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
 // What follows when nothing moves: the numbers of the unit, the table, the findings, the address.
@@ -204,10 +224,14 @@ async function play() {
   clearFailure();
   page.playing = true;
   page.stage = null;
-  let told = performance.now();
-  while (page.playing) {
-    if (!page.changing && !(await request("advance", SPEEDS[page.speed]))) return;
-    if (performance.now() - told > 2500) {
+  if (page.looping) return; // not yet at the end of an earlier loop
+  page.looping = true;
+  let told = performance.now(), asked = null;
+  while (page.playing || asked) {
+    const answer = await asked; // the server computes the next frame while this one is drawn
+    asked = page.playing && !page.changing ? ask("advance", SPEEDS[page.speed]) : null;
+    if (answer?.current) take(answer.frame);
+    if (page.playing && performance.now() - told > 2500) {
       told = performance.now();
       announce();
       diagnose();
@@ -215,6 +239,7 @@ async function play() {
     }
     await nextFrame();
   }
+  page.looping = false;
 }
 
 function pause() {
@@ -274,14 +299,6 @@ function chooseCell(cell) {
   draw();
 }
 
-function keepCurve() {
-  hint("keep");
-  const { settings } = page.state;
-  page.kept.push({ name: `${settings.optimizer}, lr ${settings.lr}, batch ${settings.batch_size}, layers ${settings.hidden.join("-")}`, curve: [...page.curve] });
-  const remove = (i) => { page.kept.splice(i, 1); curves.list(page.kept, remove); draw(); };
-  curves.list(page.kept, remove);
-}
-
 // --- own data ---
 
 function clickMap(u, v) {
@@ -315,6 +332,7 @@ async function save(kind) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+byId("compare").addEventListener("click", () => act(page.state.beside ? "end_comparison" : "compare"));
 byId("undo").addEventListener("click", () => act("undo"));
 byId("redo").addEventListener("click", () => act("redo"));
 byId("copy").addEventListener("click", async () => {

@@ -26,6 +26,8 @@ export function place(row, [a, b, x, y, half]) {
   return [(row[a] - x) / half / 2 + 0.5, 0.5 - (row[b] - y) / half / 2];
 }
 
+const radius = (size) => Math.max(1.9, size / 95); // of a point
+
 function shape(context, k, x, y, r) {
   context.beginPath();
   if (k % 4 === 0) context.arc(x, y, r, 0, 2 * Math.PI);
@@ -35,13 +37,13 @@ function shape(context, k, x, y, r) {
   context.closePath();
 }
 
-export function makeMap(onpoint) {
-  const canvas = h("canvas", { role: "img", id: "map-canvas" });
+export function makeMap(id, onpoint) {
+  const canvas = h("canvas", { role: "img", id: `${id}-canvas` });
   const axes = [h("span", { class: "axis x" }), h("span", { class: "axis y" })];
   const legend = h("ul", { class: "legend" });
-  const value = h("p", { id: "value" });
+  const value = h("p", { class: "value" });
   let shown = null;
-  byId("map").append(h("div", { class: "square" }, canvas, ...axes), legend, value);
+  byId(id).append(h("div", { class: "square" }, canvas, ...axes), legend, value);
   canvas.addEventListener("pointermove", (event) => {
     const box = canvas.getBoundingClientRect();
     if (shown) value.textContent = valueAt(...shown, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
@@ -57,7 +59,7 @@ export function makeMap(onpoint) {
   // The points change with the data only: they are drawn once.
   function drawPoints(state, size, marked) {
     points.width = points.height = size;
-    const brush = points.getContext("2d"), r = Math.max(2.5, size / 95);
+    const brush = points.getContext("2d"), r = radius(size);
     const style = getComputedStyle(document.body), numbers = state.task === "regression";
     const ink = style.getPropertyValue(numbers ? "--ink" : "--point");
     const [low, high] = state.y_range;
@@ -88,7 +90,7 @@ export function makeMap(onpoint) {
     context.drawImage(small, 0, 0, size, size);
     context.drawImage(points, 0, 0);
     if (ring) {
-      const [u, v] = place(ring, state.plane), r = Math.max(2.5, size / 95);
+      const [u, v] = place(ring, state.plane), r = radius(size);
       context.beginPath();
       context.arc(u * size, v * size, 2.6 * r, 0, 2 * Math.PI);
       context.lineWidth = r * 0.7;

@@ -92,11 +92,10 @@ export function makeNetwork(onselect) {
   function draw(frame, state) {
     const { edges, columns, unit, canvas } = parts;
     const largest = edges.reduce((most, { at }) => Math.max(most, Math.abs(frame.theta[at])), 1e-9);
-    for (const { line, title, name, at } of edges) {
-      const w = frame.theta[at], share = w / Math.max(largest, 1);
-      line.setAttribute("stroke", css(diverging(Math.sign(w) * (0.25 + 0.75 * Math.min(1, Math.abs(share) * 1.5)))));
-      line.setAttribute("stroke-width", (0.6 + 5 * Math.abs(share)).toFixed(2));
-      title.textContent = `${name}: ${number(w)}`;
+    for (const edge of edges) {
+      const w = frame.theta[edge.at], share = w / Math.max(largest, 1);
+      const look = `stroke:${css(diverging(Math.sign(w) * (0.25 + 0.75 * Math.min(1, Math.abs(share) * 1.5))))};stroke-width:${(0.6 + 5 * Math.abs(share)).toFixed(1)}`;
+      if (look !== edge.look) edge.line.style.cssText = edge.look = look;
     }
     const context = canvas.getContext("2d");
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
@@ -118,7 +117,10 @@ export function makeNetwork(onselect) {
       node.classList.toggle("active", active === layer);
     }
   }
-  return { build, draw, select };
+  function write(frame) {
+    for (const { title, name, at } of parts.edges) title.textContent = `${name}: ${number(frame.theta[at])}`;
+  }
+  return { build, draw, write, select };
 }
 
 const outputName = (state, j) => (state.task === "multiclass" ? state.classes[j] : state.task === "binary" ? `${state.target} ${state.classes[1]}` : state.target);
