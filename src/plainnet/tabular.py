@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
-SCALES = math.log(8.0)  # the largest factor of calibrated logits
+MAX_LOG_SCALE = math.log(8.0)  # of the factor of calibrated logits
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
 _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
@@ -135,7 +135,7 @@ def logit_scale(Z: Array, y: Array, loss: Loss, weight: Array | None = None) -> 
     """
     loss = with_smoothing(loss, 1 / len(Z))
     Z = Z.astype(np.float64)
-    low, high = -SCALES, SCALES  # bounds of the factor's logarithm
+    low, high = -MAX_LOG_SCALE, MAX_LOG_SCALE  # bounds of the factor's logarithm
     while high - low > 1e-3:
         middle = (low + high) / 2
         slope = float((loss(math.exp(middle) * Z, y, weight)[1] * Z).sum())
