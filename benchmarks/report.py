@@ -12,7 +12,7 @@ from benchmarks.system import machine, versions
 from benchmarks.workloads import Workload
 
 BULK_ROWS = 1_000_000
-PREDICT_GOALS = (2.0, 1.3)  # fastest library / plainnet, for one row and for BULK_ROWS
+PREDICT_GOALS = (2.5, 1.0)  # fastest library / plainnet, for one row and for BULK_ROWS
 # Relative tolerances of the final losses: training amplifies differences in rounding, and
 # scikit-learn shuffles its mini-batches in its own order.
 SAME_ORDER, OTHER_ORDER = 0.01, 0.1
@@ -118,12 +118,26 @@ def seconds_table(results: Results) -> str:
     return markdown(["training", *IMPLEMENTATIONS], rows)
 
 
-def ratio_row(title: str, goal: float | None, timings: Timings) -> list[str]:
+def meets(timings: Timings, goal: float | None, products_goal: float | None = None) -> bool:
+    """Return whether a workload is as fast as its goals ask for, beside what was measured."""
+    best, products = speedup(timings), timings.get("matrix products")
+    fast = goal is None or (best is not None and best[1] >= goal)
+    return fast and (
+        products_goal is None
+        or (products is not None and timings["plainnet"].median <= products_goal * products.median)
+    )
+
+
+def ratio_row(
+    title: str, timings: Timings, goal: float | None, products_goal: float | None = None
+) -> list[str]:
     best = speedup(timings)
     if best is None:
         return [title, *["-"] * 6]
     library, ratio, each = best
-    met = "" if goal is None else f"{goal:g} {'✓' if ratio >= goal else '✗'}"
+    met = f"{goal:g}" if goal else f"{products_goal:g} of the products" if products_goal else ""
+    if met:
+        met += " ✓" if meets(timings, goal, products_goal) else " ✗"
     products = timings.get("matrix products")
     ours_ratio = library_ratio = "-"
     if products is not None:
@@ -134,13 +148,11 @@ def ratio_row(title: str, goal: float | None, timings: Timings) -> list[str]:
 
 
 def ratio_table(results: Results) -> str:
-    rows = [ratio_row(w.title, w.goal, timings) for w, timings in results.trainings]
-    if results.predict_one:
-        rows.append(ratio_row("predict one row, 30-64-64-1", PREDICT_GOALS[0], results.predict_one))
-    if results.predict_bulk:
-        rows.append(
-            ratio_row("predict a million rows, 30-64-64-1", PREDICT_GOALS[1], results.predict_bulk)
-        )
+    rows = [ratio_row(w.title, t, w.goal, w.products_goal) for w, t in results.trainings]
+    titles = (f"predict {number}, 30-64-64-1" for number in ("one row", "a million rows"))
+    predicted = results.predict_one, results.predict_bulk
+    predictions = zip(titles, predicted, PREDICT_GOALS, strict=True)
+    rows += [ratio_row(title, timings, goal) for title, timings, goal in predictions if timings]
     header = [
         "workload",
         "fastest library",
@@ -251,15 +263,11 @@ def whole_run_lines(results: Results) -> str:
 
 def summary(results: Results) -> str:
     """Summarize the ratios and the goals in two sentences."""
-    goals = [(w.goal, timings) for w, timings in results.trainings if w.goal is not None]
-    goals += [
-        (g, t)
-        for g, t in zip(PREDICT_GOALS, (results.predict_one, results.predict_bulk), strict=True)
-        if t
-    ]
-    pairs = [(goal, speedup(timings)) for goal, timings in goals]
-    ratios = [best[1] for _, best in pairs if best is not None]
-    met = sum(best is not None and best[1] >= goal for goal, best in pairs)
+    cases = [(t, w.goal, w.products_goal) for w, t in results.trainings]
+    predictions = results.predict_one, results.predict_bulk
+    cases += [(t, g, None) for t, g in zip(predictions, PREDICT_GOALS, strict=True) if t]
+    ratios = [best[1] for timings, *_ in cases if (best := speedup(timings)) is not None]
+    met = sum(meets(*case) for case in cases)
     mean = statistics.geometric_mean(ratios) if ratios else 0.0
     return (
         f"plainnet is faster than the fastest library in {sum(r > 1 for r in ratios)} of "
@@ -442,14 +450,18 @@ of the column is a finite number or missing; otherwise all columns are read as t
 - **Threads** slow small products down and speed large ones up. plainnet chooses for each network.
 - **A compiled step** helps where it fuses many small operations. JAX needs only one Python call per
   batch, and it has its own matrix products.
-- **Many rows** are predicted by one thread per processor. Each thread has a share of the rows, so
-  that the activations also run in parallel.
-- **Missed goals.** The goals were set against a JAX loop that gathered its batches outside the
-  compiled step and was many times slower than the one measured here. The column *library / matrix
-  products* shows how far ahead of that library the bare NumPy products would be if nothing else
-  were computed. No code on top of NumPy can be further ahead in plain training. Where this ratio is
-  below the goal, the goal cannot be reached without other products. Where it is above, the next
-  table shows where the time is spent.
+- **Many rows** are predicted by one thread per processor. Each thread takes its share of the rows
+  in batches that stay in the processor's cache, and computes products and activations alone: BLAS
+  is set to one thread before the threads start, because setting it while another thread multiplies
+  slows that product down up to ten times.
+- **One row** needs eight NumPy calls in a network of three layers: products, sums and activations.
+  The calls take most of the time, as the last table of the next section shows, so that only
+  compiled code could be clearly faster.
+- **Goals.** The column *library / matrix products* shows how far ahead of that library the bare
+  NumPy products would be if nothing else were computed. No code on top of NumPy can be further
+  ahead in plain training; compiled loops are where they need no BLAS. Where this ratio is below the
+  goal, the goal needs other products. The goal *of the products* is an upper limit for the time of
+  plainnet / that of the products.
 
 ## Time of one training step
 
@@ -470,18 +482,18 @@ parts has slack:
 
 {breakdown}
 
-The next table shows the same for prediction. All processors share many rows, which are transposed
-so that each feature is contiguous. The remainder for many rows is Python's lock, for which the
-threads wait:
+The next table shows the same for prediction. All processors share many rows. The parts are timed
+without the bias and, for many rows, on a batch that stays in the cache:
 
 {prediction_breakdown}
 
 ## Choice of threads
 
 The rule in `plainnet/engine/blas_threads.py` compared with measurements, in milliseconds per step.
-The rule assumes that the processors are free: BLAS threads wait for each other, so if another
-program keeps one processor busy, a step on all threads can take many times as long.
-`OPENBLAS_NUM_THREADS=1` prevents this.
+BLAS threads wait for each other, so if another program keeps one processor busy, a step on all
+threads can take many times as long: a step of 64-64-64-10 with 2,048 rows took 2 ms on an idle
+machine, with one thread as with two, and on a busy one 10 ms with one thread and 556 ms with two.
+So the rule shares only products that gain clearly; `OPENBLAS_NUM_THREADS=1` shares none.
 
 {threads}
 

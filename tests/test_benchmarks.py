@@ -146,7 +146,7 @@ def test_report_compares_with_the_fastest_library(workloads, session):
     assert (library, ratio) == ("JAX", 3.0)
     assert each == pytest.approx([4.0, 3.0, 8 / 3])
     w = workloads.Workload("w", (3, 4, 1), 20, None, "sgd", 0.1, 1, goal=4)
-    row = report.ratio_row(w.title, w.goal, timings)
+    row = report.ratio_row(w.title, timings, w.goal)
     assert row[1:] == ["JAX", "**3**", "2.67 to 4", "4 ✗", "2", "6"]
     results = report.Results(3, trainings=[(w, timings)])
     assert "faster than the fastest library in 1 of 1 workloads" in report.summary(results)

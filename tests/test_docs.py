@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from plainnet.cli import main
+from plainnet.cli.commands import play
 from plainnet.cli.progress import TrainingDisplay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +49,7 @@ def demo(tmp_path_factory):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands(document, demo, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(play, "serve", lambda *_: None)  # which would end at Ctrl-C
     for block in blocks(document, "sh"):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)

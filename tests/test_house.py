@@ -40,7 +40,17 @@ def files(check):
 ORDER = [
     *("_version", "errors", "limits", "formatting", "textbook", "nn", "optim"),
     *("engine", "train", "storage", "data", "model", "option", "config", "build"),
-    *("metrics", "evaluate", "explain", "tabular", "training", "report", "diagnose", "search"),
+    *(
+        "metrics",
+        "evaluate",
+        "explain",
+        "tabular",
+        "training",
+        "tracking",
+        "report",
+        "diagnose",
+        "search",
+    ),
     *("estimators", "export", "play"),
 ]
 NN = "validation registry parameters initializers layers normalization convolution activations"

@@ -4,7 +4,6 @@ from typing import final
 
 import numpy as np
 
-from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.nn.activations import Identity
 from plainnet.nn.layers import Dense, Flatten, Layer, Shape
 from plainnet.nn.network import Sequential
@@ -59,8 +58,7 @@ class RowSpace:
         for ours, theirs in self._same:
             ours[...] = theirs
         dense.A[self.m :] = np.eye(units, like=X)
-        with limited_threads(blas_threads(self.net, self.m)):
-            self.X = dense.full_batch = self.coordinates(X)
+        self.X = dense.full_batch = self.coordinates(X)
 
     def coordinates(self, X: Array) -> Array:
         """Add the products of other rows, such as validation rows; return their row numbers."""

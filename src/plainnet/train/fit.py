@@ -222,8 +222,8 @@ def fit(
     with (
         np.errstate(all="ignore"),
         _Interrupt() as interrupt,
-        limited_threads(history.threads),
         ExitStack() as at_end,
+        limited_threads(history.threads),
     ):
         if space is not None:  # however the training ends, the network gets its weights
             at_end.callback(space.write_back)

@@ -10,7 +10,9 @@ Ctrl-C ends the training early, keeps the model, and shows how to resume.
 """
 
 import shlex
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ from plainnet.formatting import count, number
 from plainnet.nn.network import Sequential
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.tabular import settled
+from plainnet.tracking import TensorBoardLog, mlflow_run
+from plainnet.train.fit import Watch
 from plainnet.train.history import Epoch, History
 from plainnet.training import EvaluationInterrupted, Run
 
@@ -59,6 +63,8 @@ def train(
     detail: bool = False,
     checkpoint_every: float | None = None,
     resume: Path | None = None,
+    log_dir: Path | None = None,
+    mlflow: bool = False,
     config_file: ConfigFile = None,
 ) -> None:
     """Train on a table or a folder of pictures.
@@ -81,6 +87,10 @@ def train(
         Number of epochs between two checkpoints, to resume from (0.5: two checkpoints per epoch).
     resume
         Resume an interrupted training: the folder of its checkpoints, and no other option.
+    log_dir
+        A folder for the metrics of each epoch, as TensorBoard events.
+    mlflow
+        Log options, metrics and the model file to MLflow.
     config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
     """
@@ -118,7 +128,13 @@ def train(
         job.check_replaced()
     checkpoints.attach("job", job.to_json)
     try:
-        _train(console, job, checkpoints)
+        with ExitStack() as logs:
+            trackers: list[Watch] = []
+            if log_dir is not None:
+                trackers.append(logs.enter_context(TensorBoardLog(log_dir)))
+            if mlflow:
+                trackers.append(logs.enter_context(mlflow_run(asdict(job.config), job.out)))
+            _train(console, job, checkpoints, trackers)
     except TrainingError:  # resuming would only fail again
         checkpoints.remove()
         raise
@@ -127,7 +143,7 @@ def train(
         raise
 
 
-def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
+def _train(console: Console, job: Job, checkpoints: Checkpoints, trackers: Sequence[Watch]) -> None:
     path, config = job.path, job.config
     doctor_watch = DoctorWatch(config)
     checkpoints.attach("doctor_watch", doctor_watch.state)
@@ -152,6 +168,8 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints) -> None:
             def watch(epoch: Epoch) -> None:
                 doctor_watch.watch(epoch)
                 display(epoch)
+                for tracker in trackers:
+                    tracker(epoch)
 
             result = plainnet.training.train(
                 path,

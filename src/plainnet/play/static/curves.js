@@ -3,7 +3,7 @@
 import { byId, h, s } from "./dom.js";
 import { number, whole } from "./format.js";
 
-const H = 150, LEFT = 44, BOTTOM = 18, TOP = 8, RIGHT = 6;
+const LEFT = 44, BOTTOM = 18, TOP = 8, RIGHT = 6;
 
 // At most n points of a curve, with the first and the last.
 export function thinned(points, n) {
@@ -25,7 +25,7 @@ export function path(points, column, x, y) {
 }
 
 export function makeCurves() {
-  const svg = s("svg", { height: H, role: "img", "aria-label": "Loss by step" });
+  const svg = s("svg", { role: "img", "aria-label": "Loss by step" });
   const keys = (name) => ["train", "validation"].map((kind) => h("span", {}, h("span", { class: `key ${kind} ${name}` }), `${name} ${kind === "train" ? "training" : kind} loss`));
   const legends = [[""], ["A", "B"]].map((names) => h("p", { class: "legend-line" }, ...names.flatMap(keys)));
   byId("curves").append(h("h3", {}, "Loss"), svg, ...legends);
@@ -36,7 +36,7 @@ export function makeCurves() {
     legends.forEach((legend, i) => { legend.hidden = i !== shown.length - 1; });
     const values = shown.flat().flatMap((p) => [p[1], p[2]]).filter(Number.isFinite);
     if (!values.length) return;
-    const W = svg.clientWidth;
+    const W = svg.clientWidth, H = svg.clientHeight;
     const low = Math.min(0, ...values), top = Math.max(...values.map((v) => Math.min(v, 4 * values[0] + 1e-9))) * 1.05 || 1;
     const right = Math.max(total, 50, ...shown.slice(1).map((points) => points.at(-1)[0]));
     const x = (t) => LEFT + (t / right) * (W - LEFT - RIGHT);
