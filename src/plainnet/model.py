@@ -382,6 +382,8 @@ def _checked(Z: Array) -> Array:
 def are_moderate(values: Array) -> Array:
     """Return for each row whether all its numbers are finite and at most 1e18 in size."""
     with np.errstate(invalid="ignore"):  # NaN is not
+        if values.size and values.min() >= -LARGEST and values.max() <= LARGEST:  # needs no memory
+            return np.ones(len(values), np.bool_)
         return np.asarray((np.abs(values) <= LARGEST).all(axis=tuple(range(1, values.ndim))))
 
 

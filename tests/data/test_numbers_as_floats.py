@@ -1,11 +1,13 @@
-"""Long files whose numbers are read as floats mean the same as the text of their cells."""
+"""Long files, of which numbers are read as floats and recurring texts as codes."""
 
+import csv
 import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from plainnet import limits
 from plainnet.data import delimited
 from plainnet.data.read_table import read_frame, read_table
 from plainnet.data.table_schema import TableSchema
@@ -19,6 +21,7 @@ def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a file of a few kilobytes be a long one."""
     monkeypatch.setattr(delimited, "_BLOCK", 2048)
     monkeypatch.setattr(delimited, "_WIDE", 1)
+    monkeypatch.setattr(delimited, "_SAMPLE", 2048)
 
 
 def lines(last: str = "1.5", delimiter: str = ",") -> str:
@@ -78,6 +81,67 @@ def test_floats_mean_the_same_as_text(tmp_path: Path, cell: str) -> None:
 @pytest.mark.parametrize("cell", ["007", "+007", " -01", '"04"', "inf", "Nan", "x", " NA "])
 def test_other_cells_leave_all_columns_text(tmp_path: Path, cell: str) -> None:
     assert floats(written(tmp_path, lines(cell))) == []
+
+
+@pytest.mark.parametrize("cached", range(1, 8))
+@pytest.mark.parametrize("cell", ["07", "-07", '"07"', "1.07", "1-07", "2024-01-07"])
+def test_leading_zeros_are_found_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: int, cell: str
+) -> None:
+    monkeypatch.setattr(delimited, "_CACHED", cached)
+    for start, end in ((f"{cell},x", "5"), ("5", f"x,{cell}")):
+        text = f"{start}\n" + "0.05,30.0\n" * 9 + f"1,{end}\n"
+        found = delimited.DelimitedText(text.encode(), 0, ",", "")._has_leading_zeros(0)
+        assert found == cell.lstrip('-"').startswith("07")
+
+
+CITIES = [
+    "c1",
+    " c1",
+    "c1 ",
+    '"c1"',
+    '"c,1"',
+    '"say ""c1"""',
+    "c 1",
+    "C1",
+    "other",
+    "",
+    "NA",
+    " NA ",
+]
+CITIES += ["", "NA", " NA ", "007", "1.5", "é", "c1\u00a0", '"c\n1"', "x" * 3000]
+
+
+@pytest.mark.parametrize("cell", CITIES)
+@pytest.mark.parametrize("row", [0, M - 3])
+def test_codes_mean_the_same_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, cell: str
+) -> None:
+    monkeypatch.setattr(delimited, "_OFTEN", 5)
+    text = lines().splitlines()
+    text[row + 1] = text[row + 1].replace(f",c{row % 4},", f",{cell},")
+    path = written(tmp_path, "\n".join(text))
+    table, frame = read_table(path, text=()), read_frame(path)
+    assert meaning(table) == meaning(frame)
+    texts = np.append(np.array(table["city"].texts(), object), None)
+    assert texts[table["city"].codes].tolist() == frame["city"].tolist()
+    assert len(set(texts)) == len(texts)
+    if len(cell) < 3000:  # which does not fit into a block
+        assert table["city"].index is not None
+
+
+def test_a_recurring_text_has_the_limit_of_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "_OFTEN", 5)
+    monkeypatch.setattr(limits, "MAX_CELL", 20)
+    usual = csv.field_size_limit(20)
+    try:
+        path = written(tmp_path, lines() + f"1,2,0,{'c' * 21},no")
+        with pytest.raises(DataError, match=f"line {M + 2}, has a cell of more than 20 char"):
+            read_table(path, text=())
+    finally:
+        csv.field_size_limit(usual)
 
 
 def test_errors_of_long_files_name_the_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -205,11 +206,57 @@ def test_quotes_at_the_edge_of_a_block(
     writer.writerows([["a", "b"], *regular])
     frame = read_frame(written(tmp_path, buffer.getvalue()))
     assert frame.to_numpy().tolist() == [[a or None, b.strip()] for a, b in regular]
+    read_frame(written(tmp_path, f"{buffer.getvalue()}6,z"))
     assert not rewritten
     for cell, value in ((' "x, y"', "x, y"), ('x"y', 'x"y'), ('x"y"', 'x"y"'), ('x""y', 'x""y')):
         frame = read_frame(written(tmp_path, f"{buffer.getvalue()}6,{cell}{end}"))
         assert frame["b"].tolist()[-1] == value
         assert rewritten.pop()
+    for last in ("", end):
+        text = f'{buffer.getvalue()}6,"x"y{last}'
+        assert "has quotes that do not match" in refusal(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "rows"),
+    [
+        ("a§b\n1§x\n2§y\n", "§", [["1", "x"], ["2", "y"]]),  # no delimiter of Arrow's
+        ('a\nx"y\n \nz\n', ",", [['x"y'], [None], ["z"]]),  # in one column, a line of spaces
+        (f'a,b\nx"y,{"z" * 60}\n', ",", [['x"y', "z" * 60]]),  # longer than a block
+    ],
+)
+def test_other_text_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, delimiter: str, rows: list[object]
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", 16)
+    assert read_frame(written(tmp_path, text), delimiter).to_numpy().tolist() == rows
+
+
+def breaks_in_quotes(text: str, delimiter: str) -> bool | None:
+    """Return whether lines break in quotes, character by character; None for irregular quotes."""
+    inside = breaks = False
+    for before, character, after in zip("," + text, text, text[1:] + ",", strict=False):
+        if character == '"':
+            beside = after if inside else before
+            if beside not in f'"\r\n{delimiter}':
+                return None
+            inside = not inside
+        breaks |= inside and character in "\r\n"
+    return None if inside else breaks
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 100])
+def test_line_breaks_in_quotes_are_found_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", block)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(1000):
+        text = "".join(rng.choice(list('""""\n\r,,ab'), rng.integers(1, 14)).tolist())
+        data = delimited.DelimitedText(text.encode(), 0, ",", "")
+        found.append(data._breaks_in_quotes(0))
+        assert found[-1] == breaks_in_quotes(text, ","), text
+    assert {found.count(each) > 30 for each in (None, False, True)} == {True}
 
 
 REFUSED = {

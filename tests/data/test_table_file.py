@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plainnet import limits
+from plainnet.data import table_file
 from plainnet.data.read_table import read_frame
 from plainnet.data.table import absent_column
 from plainnet.errors import DataError
@@ -133,3 +134,21 @@ def test_long_name_gets_no_suggestion() -> None:
     assert len(message) < 300
     near = str(absent_column("agee", [*("x" * 99 for _ in range(3)), "age"], "the target"))
     assert near.endswith("did you mean 'age'?")
+
+
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,x\n", b"a,b\n1,\0\n", b"a,b\n\xff,1\n", b"a,b\n1\n", b" "]
+)
+def test_long_files_are_read_as_short_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """A long file is read into memory of another kind."""
+    path, read = tmp_path / "a.csv", []
+    path.write_bytes(content)
+    for large in (2**20, 1):
+        monkeypatch.setattr(table_file, "_LARGE", large)
+        try:
+            read.append(read_frame(path).to_numpy().tolist())
+        except DataError as error:
+            read.append(str(error))
+    assert read[0] == read[1]

@@ -206,15 +206,15 @@ def test_a_sample_keeps_copies_together(monkeypatch, values):
 
 def test_findings_of_many_rows_name_the_sample():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": rng.standard_normal(110_000), "b": rng.standard_normal(110_000)})
+    frame = pd.DataFrame({"a": rng.standard_normal(60_000), "b": rng.standard_normal(60_000)})
     frame = pd.concat([frame, frame], ignore_index=True)
     frame["y"] = rng.choice(["in", "out"], len(frame))
     run = train(frame, TrainConfig(epochs=1, hidden=(2,), batch_size=4096, target=("y",)))
-    assert run.data.notes[-1].endswith("copies were looked for on a sample of 200,000 rows")
+    assert run.data.notes[-1].endswith("copies were looked for on a sample of 100,000 rows")
     found = Evaluation.from_json(run.model.record["evaluation"], run.model.target).findings
     (across,) = named(found, "duplicates across the split")
     number, _, of = across.evidence.split()[:3]
     share = int(number.replace(",", "")) / int(of.replace(",", ""))
     assert share == pytest.approx(0.8, abs=0.01)  # the other copy is among the training rows
-    assert "%) on a sample of 200,000 rows; right: " in across.evidence
-    assert [one.evidence for one in named(found, "sampled rows")] == ["220,000 rows"]
+    assert "%) on a sample of 100,000 rows; right: " in across.evidence
+    assert [one.evidence for one in named(found, "sampled rows")] == ["120,000 rows"]

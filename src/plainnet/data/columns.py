@@ -104,6 +104,13 @@ class Cells:
         rows = (labels.to_numpy() if numbered else np.arange(len(labels))) + 1
         return cls(str(column.name), rows.astype(np.int64), *_read(column, rows))
 
+    @classmethod
+    def of_array(cls, name: str, rows: NDArray[np.int64], entries: Any) -> Self:
+        """Return the cells of floats, or of Arrow text with or without a dictionary."""
+        if isinstance(entries, pa.DictionaryArray):
+            return cls(name, rows, entries.dictionary, _codes(entries.indices))
+        return cls(name, rows, entries)
+
     def take(self, rows: NDArray[np.int64]) -> "Cells":
         """Return the cells of some rows."""
         if self.index is not None:
@@ -151,9 +158,7 @@ class Cells:
     def codes(self) -> NDArray[np.int64]:
         """For each row its index in `distinct`; -1 for a missing cell."""
         codes = self._factorized[0]
-        if isinstance(codes, np.ndarray):
-            return codes
-        return np.asarray(codes.fill_null(-1), np.int64)
+        return codes if isinstance(codes, np.ndarray) else _codes(codes)
 
     @property
     def distinct(self) -> Any:
@@ -315,6 +320,11 @@ def may_hold_spaces(text: Any) -> bool:
     """Return whether an Arrow array of text holds spaces, or characters beyond ASCII."""
     characters = np.frombuffer(text.buffers()[2] or b"", np.uint8)
     return len(characters) > 0 and (characters.min() <= ord(" ") or characters.max() > 127)
+
+
+def _codes(indices: Any) -> NDArray[np.int64]:
+    """Return Arrow's indices, -1 instead of null."""
+    return np.asarray(indices.fill_null(-1), np.int64)
 
 
 def _taken(entries: Any, rows: NDArray[np.int64]) -> Any:

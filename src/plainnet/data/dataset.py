@@ -74,7 +74,7 @@ class Source(ABC):
     """Examples that are read but not yet split."""
 
     m: int  # number of examples
-    labels: Array  # the class name of each for a stratified split, or one name for all
+    labels: pd.Categorical  # the class of each for a stratified split, or one name for all
     groups: NDArray[np.int64] | None  # examples of one number stay on one side of a split
 
     @abstractmethod
@@ -111,8 +111,8 @@ class TableSource(Source):
     Examples
     --------
     >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
-    >>> source.m, source.labels[:2]
-    (20, array(['a', 'b'], dtype=object))
+    >>> source.m, list(source.labels[:2])
+    (20, ['a', 'b'])
     """
 
     def __init__(
@@ -144,9 +144,9 @@ class TableSource(Source):
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
         self.m, self.groups = len(table), None
-        self.labels = np.full(self.m, "all rows", object)
+        self.labels = _labels(np.zeros(self.m), ["all rows"])
         if self._target.task in ("binary", "multiclass"):
-            self.labels = _class_names(self._target.encode(table), self._target.classes)
+            self.labels = _labels(self._target.encode(table), self._target.classes)
         if group is not None:
             schema = TableSchema.fitted(self._columns, table)
             self.groups = group(schema.normalize_spelling(schema.transform(table)))
@@ -209,7 +209,7 @@ class ImageSource(Source):
         self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
         self._X, self._y, self.m = X, class_numbers(y, self._target.task), len(X)
         self._notes, self._standardize = left_out(skipped), standardize
-        self.labels = _class_names(y, classes)
+        self.labels = _labels(y, classes)
         self.groups = None if group is None else group(X)
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
@@ -260,9 +260,9 @@ def class_numbers(y: Array, task: Task) -> Array:
     return y.astype(np.float32 if task == "binary" else np.int64)
 
 
-def _class_names(y: Array, classes: Sequence[str]) -> Array:
-    """Return the name of each row's class, for messages to name it."""
-    return np.array(classes, object)[y.astype(np.intp)]
+def _labels(y: Array, classes: Sequence[str]) -> pd.Categorical:
+    """Return the class of each row, with its name for messages."""
+    return pd.Categorical.from_codes(y.astype(np.int64), list(classes))
 
 
 def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:

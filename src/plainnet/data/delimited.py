@@ -3,10 +3,11 @@
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, final
 
 import numpy as np
@@ -16,11 +17,18 @@ from pyarrow import csv as arrow
 
 from plainnet import limits
 from plainnet.data.columns import MANY, MISSING, clean_text, in_threads, may_hold_spaces
+from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 
 _BLOCK = 2**22  # bytes that are parsed at a time,
-_WIDE = 2**10  # and at least so many for each column
+_WIDE = 2**12  # and at least so many for each column
+_SAMPLE = 2**20  # bytes of the first rows, which show the type of each column
+_CACHED = 2**18  # bytes of a part that the processor's cache holds
 _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
+_ZERO, _SIGNS = ord("0"), (ord("+"), ord("-"))
+_CODES = pa.dictionary(pa.int32(), pa.string())
+_OFTEN = 50  # times that each text of a column occurs in the first cells, for it to become codes
+_HYPHEN = ord("-")  # the last character that may precede a leading zero, except some delimiters
 
 
 @final
@@ -28,7 +36,7 @@ _QUOTE, _BREAKS = ord('"'), (ord("\n"), ord("\r"))
 class DelimitedText:
     """Records of cells in the bytes of a text file."""
 
-    data: bytes | bytearray
+    data: bytes | Bytes
     start: int  # where the first line begins
     delimiter: str
     label: str  # begins the message of a DataError
@@ -72,14 +80,15 @@ class DelimitedText:
     def columns(self, width: int, header_end: int, text: Collection[int]) -> list[Any]:
         """Return each column below the header in chunks, null where a cell is missing.
 
-        They hold text, but of a long file floats where a column not in `text` holds many numbers.
+        They hold text, but of a long file codes where texts recur, and floats where a column not in
+        `text` holds many numbers.
         """
         breaks = self._breaks_in_quotes(header_end)
         if breaks is not None:
             rows, block = memoryview(self.data)[header_end:], max(_BLOCK, width * _WIDE)
             parse = partial(_parsed, rows, width, block, self.delimiter, breaks)
-            numbers = self._numbers(header_end, width, block, text) if len(rows) > block else []
-            for some in (numbers, []) if numbers else ([],):
+            types = self._types(header_end, width, block, text) if len(rows) > block else {}
+            for some in (types, {}) if types else ({},):
                 with suppress(pa.ArrowInvalid):
                     columns = parse(some)
                     if all(map(_is_usable, columns)):
@@ -88,25 +97,47 @@ class DelimitedText:
         # One block, for records of any length.
         return _parsed(rows, width, rows.nbytes + 1, ",", True)
 
-    def _numbers(self, start: int, width: int, size: int, text: Collection[int]) -> list[int]:
-        """Return the columns not in `text` whose first cells are many numbers, none like 007."""
-        end = self.data.rfind(b"\n", start, start + size)
-        if len(text) == width or end < 0:
-            return []
+    def _types(self, start: int, width: int, size: int, text: Collection[int]) -> dict[int, Any]:
+        """Return the types other than text that fit the first cells of each column.
+
+        Columns not in `text` are floats if these are many numbers and no cell is like 007.
+        """
+        end = self.data.rfind(b"\n", start, start + max(_SAMPLE, size // 8))
+        if end < 0:
+            return {}
         rows = memoryview(self.data)[start:end]
         try:
-            sample = _parsed(rows, width, size, self.delimiter, True)
+            sample = _parsed(rows, width, len(rows), self.delimiter, True)
         except pa.ArrowInvalid:
-            return []
-        numbers = [i for i in range(width) if i not in text and _are_many_numbers(sample[i])]
-        return [] if numbers and self._has_leading_zeros(start) else numbers
+            return {}
+        types, numbers = {}, []
+        for i, column in enumerate(sample):
+            n = len(column.unique())
+            if n * _OFTEN <= len(column):
+                types[i] = _CODES
+            elif n > MANY + 1 and i not in text and _are_numbers(column):
+                numbers.append(i)  # a missing cell counts as one of many
+        if numbers and not self._has_leading_zeros(start):
+            types |= dict.fromkeys(numbers, pa.float64())
+        return types
 
     def _has_leading_zeros(self, start: int) -> bool:
         """Return whether some cell begins as 007, +007 or -007 do."""
-        ends, data = pa.py_buffer(np.array([start, len(self.data)])), pa.py_buffer(self.data)
-        text = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, data])
-        zeros = rf'(^|[{re.escape(self.delimiter)}\r\n" \t])[+-]?0[0-9]'
-        return bool(compute.match_substring_regex(text, zeros)[0].as_py())
+        characters, highest = np.frombuffer(self.data, np.uint8), max(_HYPHEN, ord(self.delimiter))
+        ends = [_QUOTE, ord(self.delimiter), *_BREAKS, *b" \t"]
+        if re.match(rb"[+-]?0[0-9]", self.data[start : start + 3]):
+            return True
+        for begin in range(start, len(characters) - 2, _CACHED):
+            block = characters[begin : begin + _CACHED + 2]
+            found = block[1:-1] == _ZERO
+            found &= block[2:] - _ZERO < 10
+            found &= block[:-2] <= highest
+            if found.any():
+                before = begin + np.flatnonzero(found)
+                before -= np.isin(characters[before], _SIGNS)
+                if np.isin(characters[before], ends).any():
+                    return True
+        return False
 
     def _breaks_in_quotes(self, start: int) -> bool | None:
         """Return whether lines from `start` break in quotes; None for text to rewrite.
@@ -120,7 +151,7 @@ class DelimitedText:
         beside = np.zeros(256, np.bool_)
         beside[[_QUOTE, ord(self.delimiter), *_BREAKS]] = True
         n, breaks = 0, False
-        quoted = self.data.find(_QUOTE, start) >= 0
+        quoted = self.data.find(b'"', start) >= 0
         for begin in range(0, len(characters), _BLOCK) if quoted else ():
             block = characters[begin : begin + _BLOCK]
             at = np.flatnonzero(block == _QUOTE)
@@ -162,17 +193,16 @@ def _parsed(
     block: int,
     delimiter: str,
     breaks: bool,
-    numbers: Collection[int] = (),
+    types: Mapping[int, Any] = MappingProxyType({}),
 ) -> list[Any]:
-    """Return the columns of regular text, whose lines may break in quotes; some as floats."""
+    """Return the columns of regular text, whose lines may break in quotes; some in other types."""
     names = [str(i) for i in range(width)]
-    types = dict.fromkeys(names, pa.string()) | {names[i]: pa.float64() for i in numbers}
     table = arrow.read_csv(
         pa.BufferReader(text if text.nbytes else b"\n"),
         arrow.ReadOptions(column_names=names, block_size=block),
         arrow.ParseOptions(delimiter=delimiter, newlines_in_values=breaks),
         arrow.ConvertOptions(
-            column_types=types,
+            column_types={name: types.get(i, pa.string()) for i, name in enumerate(names)},
             null_values=sorted(MISSING),
             strings_can_be_null=True,
         ),
@@ -180,18 +210,20 @@ def _parsed(
     return list(table.columns)
 
 
-def _are_many_numbers(column: Any) -> bool:
-    """Return whether text holds numbers alone, and many different ones."""
+def _are_numbers(text: Any) -> bool:
     try:
-        return len(column.cast(pa.float64()).unique()) > MANY + 1  # a missing cell counts as one
+        text.cast(pa.float64())
     except pa.ArrowInvalid:
         return False
+    return True
 
 
 def _is_usable(column: Any) -> bool:
     """Return whether a column is finite numbers, or text whose cells are not too long."""
     if pa.types.is_floating(column.type):
         return bool(compute.all(compute.is_finite(column)).as_py())
+    if pa.types.is_dictionary(column.type):
+        return all(_is_usable(chunk.dictionary) for chunk in column.chunks)
     return (compute.max(compute.binary_length(column)).as_py() or 0) <= limits.MAX_CELL
 
 
@@ -202,6 +234,11 @@ def joined(columns: list[Any]) -> list[Any]:
         column, columns[i] = columns[i], None  # frees the chunks
         if pa.types.is_floating(column.type):
             return column.to_numpy()
+        if pa.types.is_dictionary(column.type):
+            coded = column.unify_dictionaries().combine_chunks()
+            clean = clean_text(coded.dictionary).dictionary_encode()
+            codes = clean.indices.take(coded.indices)
+            return pa.DictionaryArray.from_arrays(codes, clean.dictionary)
         text = column.combine_chunks()
         return clean_text(text) if may_hold_spaces(text) else text
 

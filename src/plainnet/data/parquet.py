@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from plainnet import limits
+from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
 
@@ -15,7 +16,7 @@ _PAGE = 4_096  # bytes that each page is assumed to need
 _DELTAS = (6, 7)  # text encodings without a dictionary, whose cells may fill a page
 
 
-def read_parquet(data: bytearray, label: str) -> pd.DataFrame:
+def read_parquet(data: Bytes, label: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; `label` begins the message of a DataError."""
     import pyarrow as pa
     import pyarrow.parquet as pq

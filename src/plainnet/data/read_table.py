@@ -4,7 +4,6 @@ import codecs
 import os
 import re
 from collections.abc import Collection
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +18,7 @@ from plainnet.data.delimited import DelimitedText, joined
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table import Table, check_names, named
-from plainnet.data.table_file import PARQUET_SUFFIXES, read_bytes
+from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed
 
@@ -104,7 +103,8 @@ def read_table(
         return Table.of(read)
     m = len(next(iter(read.values())))
     rows = np.arange(1, m + 1)
-    return Table({name: Cells(name, rows, text) for name, text in read.items()}, m, None, header)
+    cells = {name: Cells.of_array(name, rows, array) for name, array in read.items()}
+    return Table(cells, m, None, header)
 
 
 def _read(
@@ -144,29 +144,29 @@ def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
     return named(frame, label).reset_index(drop=True)
 
 
-def _check_text(data: bytearray, label: str) -> None:
+def _check_text(data: Bytes, label: str) -> None:
     """Refuse bytes that are not UTF-8 text."""
-    zero = data.find(0)
-    part = data if zero < 0 else data[:zero]
+    zero = data.find(b"\0")
+    part = data if zero < 0 else bytearray(data[:zero])
     ends = pa.py_buffer(np.array([0, len(part)]))
     text = pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(part)])
     try:
         text.validate(full=True)
     except pa.ArrowInvalid:
-        raise _not_utf8(part, label) from None
+        raise _not_utf8(bytes(part), label) from None
     if zero >= 0:
-        line = part.count(b"\n") + 1
+        line = data[:zero].count(b"\n") + 1
         raise DataError(f"{label} is no text: line {line} holds a zero byte; give a CSV file.")
 
 
-def _not_utf8(data: bytearray, label: str) -> DataError:
+def _not_utf8(data: bytes, label: str) -> DataError:
     """Return the error that names the first byte which is not UTF-8."""
     try:
         start = len(data.decode())
     except UnicodeDecodeError as error:
         start = error.start
     line = data.count(b"\n", 0, start) + 1
-    utf16 = bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff")
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     return DataError(
         f"{label} is not UTF-8{' but UTF-16' if utf16 else ''}: byte 0x{data[start]:02x} at offset "
         f"{start} (line {line}); save it again as UTF-8."
@@ -174,7 +174,7 @@ def _not_utf8(data: bytearray, label: str) -> DataError:
 
 
 def _read_text(
-    data: bytearray,
+    data: Bytes,
     lines: int,
     delimiter: str | None,
     header: bool,
@@ -182,7 +182,7 @@ def _read_text(
     as_text: Collection[str] | None,
 ) -> dict[str, Any]:
     _check_text(data, label)
-    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    start = len(codecs.BOM_UTF8) if data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else 0
     beginning = data[start : start + limits.SNIFFED].decode(errors="ignore")
     if hint := _SEP_LINE.match(beginning):  # a line that Excel writes
         delimiter = hint[1] if delimiter is None else delimiter
@@ -206,9 +206,9 @@ def _read_text(
     names = names if header else [f"x{i}" for i in range(len(first))]
     kept = [i for i, name in enumerate(names) if as_text is None or name in as_text]
     chunks = text.columns(len(first), end if header else start, {*kept, len(first) - 1})
-    with suppress(BufferError):  # a failed attempt may still hold the bytes
-        data.clear()  # frees their memory
+    free(data)
     columns = joined(chunks)
+    pa.default_memory_pool().release_unused()
     if not header:
         return dict(zip(names, columns, strict=True))
     if is_data(first, columns):

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from plainnet.data.dataset import Dataset, Source
 
 Indices = NDArray[np.int64]
@@ -116,7 +118,7 @@ def _parts(
 
 
 def stratified_split(
-    y: ArrayLike,
+    y: "ArrayLike | pd.Categorical",
     fraction: float,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
@@ -134,7 +136,7 @@ def stratified_split(
 
 
 def stratified_folds(
-    y: ArrayLike,
+    y: "ArrayLike | pd.Categorical",
     k: int,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
@@ -161,11 +163,16 @@ def stratified_folds(
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
-def require_classes(y: ArrayLike, sides: int = 2) -> tuple[Indices, list[Any]]:
+def require_classes(y: "ArrayLike | pd.Categorical", sides: int = 2) -> tuple[Indices, list[Any]]:
     """Number the class of each row; refuse classes with fewer rows than sides."""
     split = "a split" if sides == 2 else f"a split in {sides}"
-    labels = np.asarray(y)
-    if labels.dtype.kind == "O":
+    categories, codes = getattr(y, "categories", None), getattr(y, "codes", None)
+    if codes is not None:  # of a pandas.Categorical
+        unique, order = np.unique(np.asarray(categories, str), return_inverse=True)
+        classes = order[codes]
+        present = np.flatnonzero(np.bincount(classes))
+        unique, classes = unique[present], np.searchsorted(present, classes)
+    elif (labels := np.asarray(y)).dtype.kind == "O":
         import pandas as pd
 
         codes, values = pd.factorize(labels, use_na_sentinel=False)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.diagnose.activations import evenly_spaced
+from plainnet.engine.prediction import predict_logits
 from plainnet.evaluate.baselines.baseline import Baseline, RegressionBaseline
 from plainnet.evaluate.baselines.regression import fit_regression
 from plainnet.evaluate.evaluate import logits_of
@@ -86,7 +87,7 @@ def compare(
     weight = with_class_weights(None, loss, y, n_out, trained.class_weight)
     base = np.tile(best_constant(loss, trained.y, trained.weight, n_out), (len(y), 1))
     with np.errstate(all="ignore"):
-        Z = net.astype(net.dtype).predict_logits(X, transform=trained.transform)
+        Z = predict_logits(net.astype(net.dtype), X, trained.transform)
         costs = loss(Z, y, weight)[0], loss(base, y, weight)[0]
         network, constant = (row_scores(task, loss.predictions(z), y) for z in (Z, base))
     counts = np.ones(len(y)) if weight is None else weight / weight.mean()

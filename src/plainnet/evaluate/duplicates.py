@@ -1,7 +1,7 @@
 """Duplicates: equal and nearly equal rows, within a data set or across its split.
 
 Rows are compared as the network gets them: features of a table, pixels of a resized image. Of more
-than 200,000 rows a sample is compared. It consists of slices of a random projection of the rows, so
+than 100,000 rows a sample is compared. It consists of slices of a random projection of the rows, so
 that rows and their copies are in it together or not at all.
 
 Pictures are near where their perceptual hashes differ in at most 4 bits of 64, as the same picture
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Rows = Indices | slice
-MOST_ROWS = 200_000  # rows that are compared; of more, a sample
+MOST_ROWS = 100_000  # rows that are compared; of more, a sample
 _SLICES = 20  # of the sample
 BITS = 4  # in which the hashes of near pictures may differ
 DIRECTIONS = 6

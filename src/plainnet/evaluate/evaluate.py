@@ -109,12 +109,12 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
     pool = ThreadPoolExecutor(1)
     try:
         trained_on = _submit(pool, membership_filter, train, data.schema) if fingerprints else None
+        boosting = data.test and _submit(pool, fit_boosting, data.target, data.train)
         try:
             store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
-            if data.test is not None:
-                boosting = fit_boosting(model.target, data.train)
-                evaluation = evaluate(model, data.test, train=train, boosting=boosting)
+            if data.test and boosting:
+                evaluation = evaluate(model, data.test, train=train, boosting=boosting.result())
                 model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])

@@ -6,7 +6,7 @@ probability of one in five. So a match multiplies the odds that a row was traine
 five: too little to identify single rows, enough to estimate the share of many.
 
 A second hash puts all possible rows in an order. The filter covers the rows up to a place in it, at
-most 200,000 of the training rows.
+most 100,000 of the training rows.
 """
 
 import math

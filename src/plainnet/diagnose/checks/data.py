@@ -104,7 +104,9 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     n = X[0].size
     if n > MOST_COLUMNS or snapshot.images:
         return
-    same = X.min(axis=0) == X.max(axis=0)
+    some = snapshot.compared[0].reshape(-1, n)
+    same = some.min(axis=0) == some.max(axis=0)
+    same[same] = X[:, same].min(axis=0) == X[:, same].max(axis=0)
     constant, varying = np.flatnonzero(same), np.flatnonzero(~same)
     if len(constant):
         yield Finding(
@@ -118,7 +120,7 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         )
     if not len(varying):
         return
-    some, first = snapshot.compared[0].reshape(-1, n), dict[bytes, int]()
+    first = dict[bytes, int]()
     digests = ((j, blake2b((some[:, j] + 0).tobytes()).digest()) for j in varying.tolist())
     original = np.array([first.setdefault(digest, j) for j, digest in digests])
     copies = varying[original != varying]

@@ -37,6 +37,12 @@ class BoostingBaseline(Baseline):
 
     def predict(self, X: Array) -> Array:
         """Return probabilities or standardized numbers."""
+        from plainnet.data.columns import in_threads
+
+        parts = (X[start : start + MOST_ROWS] for start in range(0, len(X), MOST_ROWS))
+        return np.concatenate(in_threads(self._predict, parts, len(X)))
+
+    def _predict(self, X: Array) -> Array:
         with _one_thread():
             if self.target.task == "regression":
                 return np.asarray(self.model.predict(X)[:, None])

@@ -1,6 +1,6 @@
 """One rule: predictions from a single column, as in R. C. Holte's 1R (1993)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.feature_spans import FeatureSpan
-from plainnet.evaluate.row_hashes import distinct
 from plainnet.storage.json_reader import JsonReader, damaged
 
 Array = NDArray[Any]
 _BINS = 64  # quantiles at which a number may be cut
 _MOST_CUTS = 31
 _MOST_CELLS = 10**7  # groups times classes
-_ROWS = 100_000  # to learn a rule from; more make it no better
+_CUT_CELLS = 2**20  # cells and pairs of bins of the numbers that are cut at a time
+_ROWS = 50_000  # to learn a rule from; more make it no better
 
 
 @final
@@ -124,44 +124,73 @@ def fit_rules(
     """
     step = -(-len(F) // _ROWS)
     F, y = F[::step], y[::step]
+    numbers, cut = [span for span in spans if span.kind == "number"], dict[int, Rule]()
+    size = max(1, _CUT_CELLS // (len(F) + _BINS * _BINS))
+    for start in range(0, len(numbers), size):
+        some = numbers[start : start + size]
+        cut |= zip((span.start for span in some), _cut(some, F, y, n_classes), strict=True)
     rules = []
     for span in spans:
-        cuts = _cuts(span, F, y, n_classes) if span.kind == "number" else ()
-        n = _n_groups(span, cuts)
-        groups = _groups(span, cuts, F)
-        size = (n + span.missing, n_classes)
-        counts = np.bincount(groups * n_classes + y, minlength=size[0] * size[1]).reshape(size)
-        top = np.sort(counts, axis=1)
+        rule = cut.get(span.start)
+        if rule is None:
+            shape = (_n_groups(span, ()) + span.missing, n_classes)
+            pairs = _groups(span, (), F) * n_classes + y
+            counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+            rule = Rule(span, (), counts)
+        top = np.sort(rule.counts, axis=1)
         others = top[:, -2] if n_classes > 1 else np.zeros(len(top))
         right = np.where((top[:, -1] > 1) & (top[:, -1] - 1 >= others), top[:, -1], 0).sum()
-        rules.append((float(right / len(y)), Rule(span, cuts, counts)))
+        rules.append((float(right / len(y)), rule))
     return rules
 
 
-def _cuts(span: FeatureSpan, F: Array, y: NDArray[np.int64], n_classes: int) -> tuple[float, ...]:
-    """Find the cuts of a number with which most rows are right, one class for each interval."""
-    known = slice(None) if not span.missing else F[:, span.stop - 1] < 0.5
-    x, labels = F[known, span.start], y[known]
-    values = distinct(x)
-    if len(values) < 2:
-        return ()
-    if len(values) > _BINS:
-        values = values[np.linspace(0, len(values) - 1, _BINS).round().astype(np.int64)]
-    middles = ((values[:-1].astype(np.float64) + values[1:]) / 2).astype(F.dtype)
-    bins = np.searchsorted(middles, x)
-    counts = np.bincount(bins * n_classes + labels, minlength=len(values) * n_classes)
-    below = np.zeros((n_classes, len(values) + 1), np.int64)
-    np.cumsum(counts.reshape(len(values), n_classes).T, axis=1, out=below[:, 1:])
-    right = (below[:, None, :] - below[:, :, None]).max(axis=0)  # in the bins from a up to b
-    # No interval ends before it starts.
-    right[np.tri(len(right), k=-1, dtype=np.bool_)] = -len(x)
-    best, chosen = right[0], []
-    for _ in range(min(n_classes - 1, _MOST_CUTS)):
-        through = best[:, None] + right
-        chosen.append(through.argmax(axis=0))
-        best = through.max(axis=0)
-    ends, b = set(), len(values)
+def _cut(
+    spans: Sequence[FeatureSpan], F: Array, y: NDArray[np.int64], n_classes: int
+) -> Iterator[Rule]:
+    """Cut numbers so that most rows are right, one class for each interval."""
+    columns, bins = np.arange(len(spans))[:, None], np.arange(_BINS + 1)
+    X = F[:, [span.start for span in spans]].T.copy()
+    for x, span in zip(X, spans, strict=True):
+        if span.missing:
+            x[F[:, span.stop - 1] > 0.5] = np.inf
+    values, n_values = _quantiles(X)
+    middles = ((values[:, :-1].astype(np.float64) + values[:, 1:]) / 2).astype(F.dtype)
+    rows = np.bincount(y, minlength=n_classes)
+    below = np.zeros((len(spans), len(bins), n_classes), np.int64)  # rows in the bins up to each
+    for k in range(n_classes):
+        ascending = np.sort(X[:, y == k], axis=1)
+        pairs = zip(ascending, middles, strict=True)
+        below[:, 1:-1, k] = [np.searchsorted(x, m, side="right") for x, m in pairs]
+        below[:, -1, k] = np.count_nonzero(np.isfinite(ascending), axis=1)
+    steps, every = min(n_classes - 1, _MOST_CUTS), bins if n_classes > 2 else bins[-1:]
+    # Rows of the most frequent class in the bins from a up to b; no interval ends before it starts.
+    right = np.full((len(spans), len(bins), len(every)), -len(F))
+    for k in range(n_classes):
+        np.maximum(right, below[:, None, every, k] - below[:, :, None, k], out=right)
+    right[:, bins[:, None] > every] = -len(F)
+    best, chosen = below.max(axis=2), []
+    for step in range(1, steps + 1):  # of the last step, only the end matters
+        through = best[:, :, None] + right[:, :, -1 if step == steps else 0 :]
+        chosen.append(through.argmax(axis=1))
+        best = through.max(axis=1)
+    ends, b = np.zeros((len(spans), len(bins)), np.bool_), np.zeros((len(spans), 1), np.int64)
     for previous in reversed(chosen):
-        b = int(previous[b])
-        ends.add(b)
-    return tuple(float(middles[b - 1]) for b in sorted(ends - {0, len(values)}))
+        b = np.take_along_axis(previous, b, axis=1)
+        ends[columns, b] = True
+    ends &= (bins > 0) & (bins < n_values)
+    for i, span in enumerate(spans):
+        (cuts,) = np.nonzero(ends[i])
+        groups = np.diff(below[i, [0, *cuts, _BINS]], axis=0)
+        groups = np.vstack([groups, rows - below[i, -1]]) if span.missing else groups
+        yield Rule(span, tuple(middles[i, cuts - 1].tolist()), groups)
+
+
+def _quantiles(X: Array) -> tuple[Array, Array]:
+    """Return 64 of the distinct finite values of each row of X, and how many there are at most."""
+    ascending = np.sort(X, axis=1)
+    first = np.isfinite(ascending)
+    first[:, 1:] &= ascending[:, 1:] > ascending[:, :-1]
+    n = np.count_nonzero(first, axis=1)[:, None]
+    steps = np.arange(_BINS) * (np.maximum(n, _BINS) - 1) / (_BINS - 1)
+    which = np.cumsum(n)[:, None] - n + np.clip(steps.round().astype(np.int64), 0, n - 1)
+    return np.append(ascending[first], X.dtype.type(0))[which], n
