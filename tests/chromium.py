@@ -23,7 +23,8 @@ def _browser():
     playwright = sync_playwright().start()
     atexit.register(playwright.stop)
     # containers run as root, which the sandbox refuses
-    return playwright.chromium.launch(executable_path=PATH, chromium_sandbox=False)
+    options = {"chromium_sandbox": False, "args": ["--disable-gpu"]}  # a simulated one is slower
+    return playwright.chromium.launch(executable_path=PATH, **options)
 
 
 class Tab:

@@ -67,10 +67,11 @@ def number(value, digits):
 
 
 def advance(tab, epochs):
-    for _ in range(epochs):
-        step = tab.evaluate("page.frame.step")
-        tab.page.click("#step-epoch")
-        tab.page.wait_for_function(f"() => page.frame.step > {step}")
+    """Click for one epoch after the other, faster than the answers come."""
+    end = tab.evaluate("page.frame.epoch") + epochs
+    script = "n => { for (let i = 0; i < n; i++) document.getElementById('step-epoch').click(); }"
+    tab.evaluate(script, epochs)
+    tab.page.wait_for_function(f"() => page.frame.epoch === {end} && !page.asking")
 
 
 def set_value(tab, selector, value):
@@ -90,6 +91,12 @@ def test_a_new_visitor_sees_the_spiral_being_learned(visit):
     tab.page.keyboard.press("Space")
     tab.page.wait_for_function(QUIET)
     assert tab.page.inner_text("#live").startswith("Paused at step")
+    for step in (5, 17, 40):  # also while a frame of the training is under way
+        tab.page.click("#play")
+        tab.page.wait_for_function("() => page.playing && page.asking")
+        set_value(tab, "#scrub", step)
+        tab.page.wait_for_function("() => page.waiting === null && !page.looping && !page.asking")
+        assert tab.evaluate("page.frame.step") == step
 
 
 def test_train_moons_to_95_percent_by_clicks_alone(visit):
@@ -349,8 +356,9 @@ def test_page_fits_and_everybody_can_use_it(visit, width, dark):
     nodes = tab.accessibility_tree()
     roles = {role for role, _ in nodes}
     assert {"main", "heading", "status", "slider", "banner", "contentinfo", "table"} <= roles
-    results = Axe().run(tab.page)
-    assert results.violations_count == 0, results.generate_report()
+    if width < 2000:  # once in light and once in dark colors
+        results = Axe().run(tab.page)
+        assert results.violations_count == 0, results.generate_report()
 
 
 def test_picture_of_the_documents(visit):

@@ -20,7 +20,7 @@ const page = {
   state: null, choices: null, frame: null, curve: [], curveBeside: [], playing: false, looping: false, speed: "normal",
   selected: null, sample: 0, step: null, stage: null, chosen: null, waiting: null, link: null,
   changes: 0, changing: 0, // how many changes of settings there were, and how many are under way
-  asking: 0, // how many frames are under way
+  asking: 0, asked: 0, received: 0, // frames under way, and the numbers of the last one asked for and shown
   written: 0, // when numbers and curves were shown
 };
 
@@ -115,20 +115,23 @@ function act(action, values = {}) {
 
 // Ask for a frame, and take the points of its curves.
 async function ask(action, body) {
-  const { changes } = page;
+  const { changes } = page, number = page.asked += 1;
   page.asking += 1;
   const frame = await guarded(() => frameOf(action, { ...body, known: page.curve.length, known_beside: page.curveBeside.length }));
   page.asking -= 1;
   if (!frame) return null;
-  const current = changes === page.changes;
-  if (current) extend(frame);
-  return { frame, current };
+  if (changes === page.changes) extend(frame);
+  return { frame, changes, number };
 }
 
-async function request(action, body) {
-  const answer = await ask(action, body);
-  if (answer?.current) take(answer.frame);
+// Show an answer, unless settings have changed or a later answer is shown.
+function receive(answer) {
+  if (!answer || answer.changes !== page.changes || answer.number < page.received) return;
+  page.received = answer.number;
+  take(answer.frame);
 }
+
+const request = async (action, body) => receive(await ask(action, body));
 
 async function advance(body) {
   clearFailure();
@@ -230,7 +233,7 @@ async function play() {
   while (page.playing || asked) {
     const answer = await asked; // the server computes the next frame while this one is drawn
     asked = page.playing && !page.changing ? ask("advance", SPEEDS[page.speed]) : null;
-    if (answer?.current) take(answer.frame);
+    receive(answer);
     if (page.playing && performance.now() - told > 2500) {
       told = performance.now();
       announce();
@@ -355,8 +358,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "z" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); act(event.shiftKey ? "redo" : "undo"); }
 });
 addEventListener("resize", () => { if (page.state) { network.build(page.state); draw(); } });
-addEventListener("hashchange", () => { // a link that was pasted into the address
-  const link = new URLSearchParams(location.hash.slice(1)).get("state");
+addEventListener("hashchange", (event) => { // a link that was pasted into the address, which may have changed since
+  const link = new URLSearchParams(new URL(event.newURL).hash.slice(1)).get("state");
   if (link) changed(() => call("follow", { link }));
 });
 onSchemeChange(draw);
