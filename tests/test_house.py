@@ -363,13 +363,13 @@ def test_nn_optim_and_train_have_at_most_2860_lines_of_code():
     assert sum(sizes.values()) <= 2860, sizes
 
 
-def test_engine_has_at_most_1730_lines_of_code():
+def test_engine_has_at_most_1890_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 1730, sizes
+    assert sum(sizes.values()) <= 1890, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

@@ -9,11 +9,12 @@ import pytest
 
 from plainnet import Model, TrainConfig
 from plainnet.build import check
+from plainnet.config import TABULAR
 from plainnet.errors import PlainnetError
 from plainnet.export.python import to_python
-from plainnet.nn import GroupedDense, PiecewiseLinear
+from plainnet.nn import BinaryCrossEntropy, GroupedDense, PiecewiseLinear, SoftmaxCrossEntropy
 from plainnet.storage.checkpoints import Checkpoints
-from plainnet.tabular import folds, settled
+from plainnet.tabular import folds, logit_scale, settled
 from plainnet.training import load, resume, train
 
 SMALL = TrainConfig(network="tabular", members=3, hidden=(6, 5), epochs=4)
@@ -100,6 +101,35 @@ def test_folds_are_equal_and_hold_each_class():
     counts = np.array([[((fold == j) & (y == c)).sum() for c in range(3)] for j in range(8)])
     assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
     assert (counts.sum(axis=1) == 11).all()
+
+
+@pytest.mark.parametrize("right", [100, 90, 60])
+def test_calibrated_logits_match_the_share_of_right_rows(right):
+    """With logits of -1 and 1, the best factor is the log odds of being right, by calculus."""
+    y = np.arange(100)[:, None] % 2
+    Z = np.where(np.arange(100)[:, None] < right, 1, -1) * np.where(y, 1.0, -1.0)
+    share = right / 100 * 0.99 + 0.01 / 2  # one row of 100 is of unknown class
+    expected = np.log(share / (1 - share))
+    assert logit_scale(Z, y, BinaryCrossEntropy(0.3)) == pytest.approx(expected, rel=2e-3)
+    two = np.concatenate([-Z, Z], axis=1) / 2
+    assert logit_scale(two, y[:, 0], SoftmaxCrossEntropy()) == pytest.approx(expected, rel=2e-3)
+
+
+def test_calibration_counts_rows_by_their_weight():
+    y = np.array([0, 1, 1, 1])
+    Z = np.array([[-1.0], [1.0], [1.0], [-1.0]])
+    share = 11 / 12 * 0.75 + 0.25 / 2
+    factor = logit_scale(Z, y[:, None], BinaryCrossEntropy(), np.array([1, 5, 5, 1]))
+    assert factor == pytest.approx(np.log(share / (1 - share)), rel=2e-3)
+
+
+def test_classes_far_apart_get_surer_probabilities_than_smoothed_labels_teach():
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 2
+    X = rng.standard_normal((300, 3)) + 6 * y[:, None]
+    model = train((X[:200], y[:200]), replace(SMALL, epochs=60, test_fraction=0.0)).model
+    p = model.predict_proba(X[200:])[np.arange(100), y[200:]]
+    assert p.mean() > 1 - TABULAR["label_smoothing"] / 4
 
 
 @pytest.mark.parametrize(

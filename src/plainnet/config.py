@@ -100,7 +100,8 @@ class Config(ABC):
         "auto",
         "Multi-layer perceptron, convolutional network for pictures, or for tables the mean of "
         "several networks, each trained without one fold of the rows; auto takes a convnet for "
-        "pictures unless hidden is given, and tabular unless options of a single network are.",
+        "pictures unless hidden is given, and tabular unless an option of the network or of its "
+        "training is given, such as hidden, lr or epochs.",
     )
     members: int = _network(8, "Number of networks of a tabular one.", low=2)
     hidden: tuple[int, ...] | None = _network(

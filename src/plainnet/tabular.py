@@ -1,5 +1,6 @@
 """The default for tables: the mean of several networks, each trained without one fold of rows."""
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from plainnet.config import OPTIONS, TABULAR, Config, ResolvedConfig, rng
 from plainnet.errors import PlainnetError
 from plainnet.nn.activations import activation
 from plainnet.nn.embeddings import PiecewiseLinear, quantile_edges
-from plainnet.nn.ensemble import GroupedDense
+from plainnet.nn.ensemble import GroupedDense, mean_of_groups
 from plainnet.nn.layers import Dense, Dropout, Layer
+from plainnet.nn.losses import Loss, with_smoothing
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
+from plainnet.train.inputs import ClassWeight, with_class_weights
 from plainnet.train.members import Members
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are many
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
+MAX_LOG_SCALE = math.log(8.0)  # of the factor of calibrated logits
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
 _ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
@@ -99,6 +103,44 @@ def side_by_side(
     embedding.set_edges(edges)
     first.W[:, np.repeat(X.min(axis=0) == X.max(axis=0), bins)] = 0  # constant: no effect
     return net, Members(k, folds(y, k, deal))
+
+
+def averaged(
+    net: Sequential,
+    members: Members,
+    X: Array,
+    y: Array,
+    loss: Loss,
+    weight: Array | None = None,
+    class_weight: ClassWeight | None = None,
+) -> Sequential:
+    """Return the mean of trained members as one network, its probabilities calibrated."""
+    mean = mean_of_groups(net)
+    if "regression" not in loss.tasks:
+        y = loss.encode(y, mean.n_out, mean.dtype)
+        weight = with_class_weights(weight, loss, y, mean.n_out, class_weight)
+        scale = logit_scale(members.validating(net, X), y, loss, weight)
+        *_, last = mean.layers
+        assert isinstance(last, Dense)  # for the type checker
+        last.W *= scale
+        last.b *= scale
+    return mean
+
+
+def logit_scale(Z: Array, y: Array, loss: Loss, weight: Array | None = None) -> float:
+    """Return the factor of logits of rows that were not trained on with which their loss is least.
+
+    It is one divided by the temperature of Guo et al. (2017). One row in all counts as of unknown
+    class (Platt, 1999): no finite factor is best for logits that are right in every row.
+    """
+    loss = with_smoothing(loss, 1 / len(Z))
+    Z = Z.astype(np.float64)
+    low, high = -MAX_LOG_SCALE, MAX_LOG_SCALE  # bounds of the factor's logarithm
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        slope = float((loss(math.exp(middle) * Z, y, weight)[1] * Z).sum())
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return math.exp((low + high) / 2)
 
 
 def folds(y: Array, k: int, rng: np.random.Generator) -> Array:

@@ -22,7 +22,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.storage.checkpoints import Checkpoints, digest
 from plainnet.storage.json_reader import shortened
-from plainnet.tabular import for_validation_data, members_of, settled
+from plainnet.tabular import averaged, for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
@@ -228,8 +228,9 @@ def train(
         checkpoints=checkpoints,
         seed=rng(config, 2),
     )
-    if net is not None:
-        model.net.params.theta[...] = mean_of_groups(net).params.theta
+    if net is not None and members is not None:
+        mean = averaged(net, members, *data.train, model.loss, None, config.class_weight)
+        model.net.params.theta[...] = mean.params.theta
     if not evaluate:
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
@@ -314,8 +315,7 @@ def resume(checkpoints: Checkpoints, **options: Any) -> Run:
 
     The options are those of `train` except data, config and checkpoints.
     """
-    path, config = begun(checkpoints)
-    return train(path, config, checkpoints=checkpoints, **options)
+    return train(*begun(checkpoints), checkpoints=checkpoints, **options)
 
 
 def begun(checkpoints: Checkpoints) -> tuple[Path, TrainConfig]:

@@ -20,9 +20,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        from plainnet.engine.convolution_kernels import compile_for
-
         load_interpreter(sys.argv[1])
-        compile_for(sys.argv[1])
     else:
         main()

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from plainnet.engine import instructions as op
-from plainnet.engine.blas_threads import available_threads, limited_threads
-from plainnet.engine.instructions import Instruction
-from plainnet.engine.picture_layers import PARTS, PictureLayer
+from plainnet.engine.blas_threads import blas_threads, run_together
+from plainnet.engine.instructions import OUTPUTS
 from plainnet.engine.program import Program
 from plainnet.engine.row_space import RowDense
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import Optimizer
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)  # the sums of an epoch, and the last batch's loss
 BATCHES = 32  # of predictions in one call
@@ -45,19 +39,16 @@ class Update(NamedTuple):
 
 @final
 class Runner:
-    """Runs a program for batches of rows; Python runs the layers of pictures."""
+    """Runs a program for batches of rows; several threads share the channels of pictures."""
 
     def __init__(self, interpret: Callable[..., int], program: Program) -> None:
         self._interpret, self.program, self.net = interpret, program, program.net
         self.first = 0  # instruction of a batch
-        self._code = np.array([i[:-1] for i in program.code], np.int64)
+        self._code = np.array([i[:-2] for i in program.code], np.int64)
         self._constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
+        self._shapes = np.array([i.shape or (0,) * 11 for i in program.code], np.int64)
         self.work = np.empty(program.size, self.net.dtype)
         self.work[program.weights : program.weights + program.m] = 1
-        self._pictures = [i for i, f in enumerate(program.code) if abs(f.kind) == op.PICTURE]
-        self._calls: dict[int, list[Callable[[], None]]] = {}  # of pictures, by number of rows
-        self._patches = list(np.empty((PARTS, program.patches), self.net.dtype))
-        self._pool: ThreadPoolExecutor | None = None  # while pictures are computed
 
     def data(self, X: Array, y: Array, weight: Array | None) -> Data:
         """Return rows in the form that `run` takes."""
@@ -76,78 +67,44 @@ class Runner:
         weights, the weights, the metric and the rows added, and the last loss.
         """
         vectors, draws, rates, t = update
-        per_epoch, drawn = len(rates) // len(sums), self.program.drawn
+        per_epoch = len(rates) // len(sums)
 
-        def call(first: int, last: int, step: int, stop: int) -> int:
+        threads, meeting = self._threads(), np.zeros(2, np.int64)
+
+        def call(part: int) -> int:
             return int(
                 self._interpret(
                     self._code,
                     self._constants,
-                    first,
-                    last,
+                    self._shapes,
+                    self.first,
+                    part,
+                    threads,
+                    meeting,
                     per_epoch,
                     tuple(data),
                     order,
-                    bounds[step : stop + 1],
-                    draws[drawn * int(bounds[step] - bounds[0]) :],
-                    rates[step:],
-                    t + step,
+                    bounds,
+                    draws,
+                    rates,
+                    t,
                     vectors,
                     self.work,
-                    sums[step // per_epoch :],
+                    sums,
                 )
             )
 
-        if not self._pictures:
-            return call(self.first, len(self._code), 0, len(rates))
-        done = 0
-        with self._threads():
-            while done < len(rates) and self._batch(call, done, int(np.diff(bounds)[done])):
-                done += 1
-        return done
+        if threads < 2:
+            return call(0)
+        return run_together([partial(call, part) for part in range(threads)])[0]
 
-    def _batch(self, call: Callable[..., int], step: int, m: int) -> bool:
-        """Run one batch with the layers of pictures between the instructions."""
-        if m not in self._calls:
-            self._calls[m] = [self._picture(self.program.code[i], m) for i in self._pictures]
-        first = self.first
-        for position, compute in zip(self._pictures, self._calls[m], strict=True):
-            if position > first and not call(first, position, step, step + 1):
-                return False
-            compute()
-            first = position + 1
-        return bool(call(first, len(self._code), step, step + 1))
-
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """Have a thread for each part of a picture layer, where BLAS may use as many."""
-        if available_threads() < PARTS:
-            yield
-            return
-        from concurrent.futures import ThreadPoolExecutor  # slow to import
-
-        with limited_threads(1), ThreadPoolExecutor(PARTS - 1) as self._pool:
-            yield
-        self._pool = None
-
-    def _picture(self, instruction: Instruction, m: int) -> Callable[[], None]:
-        """Return the computation of a layer for pictures for m rows."""
-        kind, number, _, x, y, p, q, need_dX, _ = instruction
-        layers = self.net.layers
-        in_shape = layers[number - 1].out_shape if number else self.net.in_shape
-        layer = PictureLayer(layers[number], in_shape, m, self._patches, self._run_parts)
-        X, P, Y, Q = (self.work[start:] for start in (x, p, y, q))
-        if kind == op.PICTURE:
-            return partial(layer.forward, X, P, Y)
-        return partial(layer.backward, bool(need_dX), X, P, Y, Q)
-
-    def _run_parts(self, parts: Sequence[Callable[[], None]]) -> None:
-        """Run the parts of a layer's pass, at the same time if there are threads."""
-        first, *others = parts
-        waiting = [self._pool.submit(part) for part in others] if self._pool else []
-        first()
-        for part in [future.result for future in waiting] or others:
-            part()
+    def _threads(self) -> int:
+        """Choose how many threads share the channels of pictures."""
+        channels = [f.split for f in self.program.code if f.shape]
+        if not channels:
+            return 1
+        threads = blas_threads(self.net, self.program.m, self.program.trains)
+        return min(threads, -(-max(channels) // OUTPUTS))
 
 
 @final

@@ -5,13 +5,16 @@ import math
 from pathlib import Path
 
 from numba import njit
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from plainnet.engine import convolution_kernels as pictures
 from plainnet.engine import instructions as op
 from plainnet.engine import kernels as layer
 from plainnet.engine import loss_kernels as loss
 from plainnet.engine.activation_kernels import activate, d_activate
 from plainnet.engine.blas import product
 from plainnet.engine.elementary import block, exact
+from plainnet.engine.meeting import end, meet
 from plainnet.engine.update_kernels import update
 
 # The sums of an epoch, and the last batch's loss
@@ -70,6 +73,35 @@ def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
     return True
 
 
+@exact
+def share_of(n, part, parts):
+    """Return the first and the last of n channels that a part of the work has: whole tiles."""
+    tiles = -(-n // op.OUTPUTS)
+    return tiles * part // parts * op.OUTPUTS, min(n, tiles * (part + 1) // parts * op.OUTPUTS)
+
+
+@exact
+def for_pictures(kind, shape, n, m, first, last, x, y, p, q, theta, grad, work):
+    """Run the forward or backward pass of a convolution or a pooling for some channels."""
+    X, Y, P = work[x:], work[y:], work[p:]
+    biased = 0 if q < 0 else shape[5]
+    if kind == op.CONVOLVE:
+        pictures.convolve(shape, theta[p : p + n], theta[q : q + biased], m, first, last, X, Y)
+    elif kind == op.CONVOLVE_BACK:
+        pictures.convolve_back(shape, theta[p : p + n], m, first, last, Y, X)
+    elif kind == -op.CONVOLVE:
+        dW, db = grad[p : p + n], grad[q : q + biased]
+        pictures.weight_gradient(shape, m, first, last, X, Y, dW, db)
+    elif kind == op.MAX_POOL:
+        pictures.max_pool(shape, m, first, last, X, P, Y)
+    elif kind == -op.MAX_POOL:
+        pictures.d_max_pool(shape, m, first, last, Y, P, X)
+    elif kind == op.AVERAGE_POOL:
+        pictures.average_pool(shape, m, first, last, X, Y)
+    else:
+        pictures.d_average_pool(shape, m, first, last, Y, X)
+
+
 def _make(version):  # noqa: C901
     """Return `interpret`; the version of the kernels becomes a part of Numba's cache key."""
 
@@ -77,8 +109,11 @@ def _make(version):  # noqa: C901
         gemm,
         program,
         constants,
-        first,
-        last,
+        shapes,
+        begin,
+        part,
+        parts,
+        meeting,
         per_epoch,
         data,
         order,
@@ -90,23 +125,36 @@ def _make(version):  # noqa: C901
         work,
         sums,
     ):
-        """Run instructions [first, last) for each batch; return the number of completed batches.
+        """Run instructions for each batch, from a first one; return how many batches succeeded.
 
-        ``sums`` has a row for each epoch, of ``per_epoch`` batches.
+        Each part is a thread of its own; they share the channels of pictures and meet where one
+        needs what others computed. ``sums`` has a row for each epoch, of ``per_epoch`` batches.
         """
         X, targets, weights = data
         theta, grad, decaying, slot1, slot2 = vectors
+        met = 0
         for step in range(len(bounds) - 1):
             m = bounds[step + 1] - bounds[step]
             start = bounds[step] % len(order)  # full batches have the same order again
             rows = order[start : start + m]
             epoch = sums[step // per_epoch]
-            for i in range(first, last):
-                kind, n, k, x, y, p, q, s = program[i]
+            for i in range(begin, len(program)):
+                kind, n, k, x, y, p, q, s, channels, meets = program[i]
+                if parts > 1 and meets:
+                    met += parts
+                    if not meet(meeting, met):
+                        return step
+                if part and not channels:
+                    continue
                 c = constants[i]
+                first, last = share_of(channels, part, parts) if channels else (0, n)
+                channels = channels or n
                 if kind == op.GATHER:
                     source = X if s == 0 else targets if s == 1 else weights
-                    layer.gather(source, rows, block(work, y, n, m), k)
+                    layer.gather(source, rows, first, block(work, y + first * m, last - first, m))
+                elif op.CONVOLVE <= abs(kind) <= op.AVERAGE_POOL:
+                    shape = to_fixed_tuple(shapes[i], 11)
+                    for_pictures(kind, shape, n, m, first, last, x, y, p, q, theta, grad, work)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
                 elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
@@ -129,22 +177,21 @@ def _make(version):  # noqa: C901
                     layer.scatter(block(work, x, n, m), rows, targets)
                 elif kind == op.NORMALIZE:
                     gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
-                    running, Y = block(theta, q, 2, n), block(work, y, n, m * k)
-                    layer.normalize(gamma, beta, running, c[0], Y)
+                    running, Y = block(theta, q, 2, n), block(work, y, n * k, m)
+                    layer.normalize(gamma, beta, running, c[0], first, last, Y)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, int(c[1])), theta.dtype.type(c[0])
                     X_, Y_, M_ = block(work, x, n, m), block(work, y, n, m), block(work, p, n, m)
-                    layer.dropout(X_, drawn, q, rate, M_, Y_)
+                    layer.dropout(X_, drawn, rate, M_, Y_)
                 elif kind == op.BATCH_NORM:
                     gamma, beta, state = (
                         theta[p : p + n],
                         theta[p + n : p + 2 * n],
                         block(work, s, 3, n),
                     )
-                    layer.batch_norm(
-                        block(work, x, n, m * k), gamma, beta, c[0], state, block(work, y, n, m * k)
-                    )
+                    X_, Y_ = block(work, x, n * k, m), block(work, y, n * k, m)
+                    layer.batch_norm(X_, gamma, beta, c[0], state, first, last, Y_)
                 elif kind == -op.BATCH_NORM:
                     gamma, running, state = (
                         theta[p : p + n],
@@ -152,43 +199,42 @@ def _make(version):  # noqa: C901
                         block(work, s, 3, n),
                     )
                     d_gamma, d_beta = grad[p : p + n], grad[p + n : p + 2 * n]
-                    Xhat, D = block(work, x, n, m * k), block(work, y, n, m * k)
-                    layer.d_batch_norm(Xhat, gamma, c[1], running, state, d_gamma, d_beta, D)
+                    X_, D = block(work, x, n * k, m), block(work, y, n * k, m)
+                    layer.d_batch_norm(
+                        X_, gamma, c[1], running, state, d_gamma, d_beta, first, last, D
+                    )
                 elif kind == op.LAYER_NORM:
                     gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
-                    layer.layer_norm(
-                        block(work, x, n, m * k),
-                        gamma,
-                        beta,
-                        c[0],
-                        work[s : s + m * k],
-                        block(work, y, n, m * k),
-                    )
+                    for a in range(k):
+                        X_, Y_ = block(work, x + a * n * m, n, m), block(work, y + a * n * m, n, m)
+                        std = work[s + a * m : s + a * m + m]
+                        layer.layer_norm(X_, gamma, beta, c[0], std, Y_)
                 elif kind == -op.LAYER_NORM:
                     gamma, d_gamma, d_beta = (
                         theta[p : p + n],
                         grad[p : p + n],
                         grad[p + n : p + 2 * n],
                     )
-                    std, means = work[s : s + m * k], block(work, s + m * k, 2, m * k)
-                    layer.d_layer_norm(
-                        block(work, x, n, m * k),
-                        gamma,
-                        std,
-                        means,
-                        d_gamma,
-                        d_beta,
-                        block(work, y, n, m * k),
-                    )
+                    layer.zero(grad[p : p + 2 * n])
+                    for a in range(k):
+                        X_, D = block(work, x + a * n * m, n, m), block(work, y + a * n * m, n, m)
+                        std, means = work[s + a * m : s + a * m + m], block(work, s + m * k, 2, m)
+                        layer.d_layer_norm(X_, gamma, std, means, d_gamma, d_beta, D)
                 elif op.BINARY <= kind <= op.REGRESSION:
                     if not measure(kind, c, n, k, m, x, y, p, q, s, work, epoch):
+                        end(meeting)
                         return step
                 elif kind >= op.PENALTY:
                     update(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
-                elif kind > 0:
-                    activate(kind, c[0], work[x : x + n * m], work[y : y + n * m])
                 else:
-                    d_activate(-kind, c[0], work[x : x + n * m], work[y : y + n * m])
+                    size = (last - first) * m
+                    for a in range(n // channels):
+                        x_, y_ = x + (a * channels + first) * m, y + (a * channels + first) * m
+                        X_, Y_ = work[x_ : x_ + size], work[y_ : y_ + size]
+                        if kind > 0:
+                            activate(kind, c[0], X_, Y_)
+                        else:
+                            d_activate(-kind, c[0], X_, Y_)
         return len(bounds) - 1 if version else 0
 
     return njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(interpret)

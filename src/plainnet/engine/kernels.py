@@ -9,19 +9,12 @@ from plainnet.engine.elementary import exact, fast, like
 
 
 @fast
-def position(i, n, channels):
-    """Return where number i of a picture with channels first lies with channels last."""
-    pixels = n // channels
-    return i % pixels * channels + i // pixels
-
-
-@fast
-def gather(source, order, Y, channels):
-    """Y = the rows of an array, as columns, the numbers of each channel together."""
+def gather(source, order, first, Y):
+    """Y = numbers of the rows of an array, from a first one, as columns."""
     for i in range(len(Y)):
-        y, j = Y[i], position(i, len(Y), channels)
+        y = Y[i]
         for r in range(len(order)):
-            y[r] = source[order[r], j]
+            y[r] = source[order[r], first + i]
 
 
 @fast
@@ -141,7 +134,7 @@ def row_sums(dY, db):
 
 
 @fast
-def dropout(X, draws, channels, rate, mask, Y):
+def dropout(X, draws, rate, mask, Y):
     """Y = X M / (1 - rate), M = 1 where a draw is at least the rate.
 
     Draws are (rows, features), or (rows, channels) where a channel has one mask.
@@ -149,7 +142,7 @@ def dropout(X, draws, channels, rate, mask, Y):
     zero, scale = like(rate, 0), like(rate, 1) / (like(rate, 1) - rate)
     for i in range(len(X)):
         x, y, kept = X[i], Y[i], mask[i]
-        j = position(i, len(X), channels) % draws.shape[1]
+        j = i % draws.shape[1]
         for r in range(len(x)):
             kept[r] = scale if draws[r, j] >= rate else zero
         for r in range(len(x)):
@@ -157,53 +150,71 @@ def dropout(X, draws, channels, rate, mask, Y):
 
 
 @fast
-def normalize(gamma, beta, running, eps, Y):
+def normalize(gamma, beta, running, eps, first, last, Y):
     """Y = gamma (Y - mean) / std + beta, with the running mean and variance."""
-    for i in range(len(Y)):
-        y, scale = Y[i], gamma[i] / like(gamma[0], math.sqrt(running[1, i] + like(gamma[0], eps)))
-        shift = beta[i] - running[0, i] * scale
-        for r in range(len(y)):
-            y[r] = y[r] * scale + shift
+    n, one = len(gamma), like(gamma[0], 1)
+    for start in range(0, len(Y), n):
+        for i in range(first, last):
+            y, std = Y[start + i], like(one, math.sqrt(running[1, i] + like(one, eps)))
+            scale = gamma[i] / std
+            shift = beta[i] - running[0, i] * scale
+            for r in range(len(y)):
+                y[r] = y[r] * scale + shift
 
 
 @fast
-def batch_norm(X, gamma, beta, eps, statistics, Y):
-    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the batch."""
-    for i in range(len(X)):
-        x, y, mean, var = X[i], Y[i], like(X[i, 0], 0), like(X[i, 0], 0)
-        m = like(mean, len(x))
-        for r in range(len(x)):
-            mean += x[r]
-        mean /= m
-        for r in range(len(x)):
-            x[r] -= mean
-        for r in range(len(x)):
-            var += x[r] * x[r]
-        var /= m
-        std = like(mean, math.sqrt(var + eps))
-        statistics[0, i], statistics[1, i], statistics[2, i] = mean, var, std
-        inverse = like(mean, 1) / std
-        for r in range(len(x)):
-            x[r] *= inverse
-        for r in range(len(x)):
-            y[r] = gamma[i] * x[r] + beta[i]
+def batch_norm(X, gamma, beta, eps, statistics, first, last, Y):
+    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the batch and the pixels."""
+    n, m = len(gamma), like(gamma[0], len(X) // len(gamma) * X.shape[1])
+    mean, var, std = statistics[0], statistics[1], statistics[2]
+    zero(mean[first:last])
+    zero(var[first:last])
+    for start in range(0, len(X), n):
+        for i in range(first, last):
+            x, s = X[start + i], like(m, 0)
+            for r in range(len(x)):
+                s += x[r]
+            mean[i] += s / m
+    for start in range(0, len(X), n):
+        for i in range(first, last):
+            x, s = X[start + i], like(m, 0)
+            for r in range(len(x)):
+                s += (x[r] - mean[i]) * (x[r] - mean[i])
+            var[i] += s / m
+    for i in range(first, last):
+        std[i] = math.sqrt(var[i] + like(m, eps))
+    for start in range(0, len(X), n):
+        for i in range(first, last):
+            x, y, center, inverse = X[start + i], Y[start + i], mean[i], like(m, 1) / std[i]
+            for r in range(len(x)):
+                x[r] = (x[r] - center) * inverse
+                y[r] = gamma[i] * x[r] + beta[i]
 
 
 @fast
-def d_batch_norm(Xhat, gamma, momentum, running, statistics, d_gamma, d_beta, D):
+def d_batch_norm(Xhat, gamma, momentum, running, statistics, d_gamma, d_beta, first, last, D):
     """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m); move the running mean and variance."""
-    for i in range(len(D)):
-        x, d = Xhat[i], D[i]
-        m, along, total = like(d[0], len(d)), like(d[0], 0), like(d[0], 0)
-        for r in range(len(d)):
-            along += d[r] * x[r]
-            total += d[r]
-        d_gamma[i], d_beta[i] = along, total
-        along, total, scale = along / m, total / m, gamma[i] / statistics[2, i]
-        for r in range(len(d)):
-            d[r] = scale * (d[r] - total - x[r] * along)
-        unbiased = statistics[1, i] * m / (m - like(m, 1))
-        running[0, i] += like(m, momentum) * (statistics[0, i] - running[0, i])
+    n, m = len(gamma), like(gamma[0], len(D) // len(gamma) * D.shape[1])
+    mean, var, std = statistics[0], statistics[1], statistics[2]
+    zero(d_gamma[first:last])
+    zero(d_beta[first:last])
+    for start in range(0, len(D), n):
+        for i in range(first, last):
+            x, d, along, total = Xhat[start + i], D[start + i], like(m, 0), like(m, 0)
+            for r in range(len(d)):
+                along += d[r] * x[r]
+                total += d[r]
+            d_gamma[i] += along
+            d_beta[i] += total
+    for start in range(0, len(D), n):
+        for i in range(first, last):
+            x, d = Xhat[start + i], D[start + i]
+            along, total, scale = d_gamma[i] / m, d_beta[i] / m, gamma[i] / std[i]
+            for r in range(len(d)):
+                d[r] = scale * (d[r] - total - x[r] * along)
+    for i in range(first, last):
+        unbiased = var[i] * m / (m - like(m, 1))
+        running[0, i] += like(m, momentum) * (mean[i] - running[0, i])
         running[1, i] += like(m, momentum) * (unbiased - running[1, i])
 
 
@@ -233,7 +244,10 @@ def layer_norm(X, gamma, beta, eps, std, Y):
 
 @fast
 def d_layer_norm(Xhat, gamma, std, means, d_gamma, d_beta, D):
-    """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY."""
+    """dX = (dXhat - mean(dXhat) - Xhat mean(dXhat Xhat)) / std, dXhat = gamma dY.
+
+    Add to dgamma and dbeta.
+    """
     n, mean, along = like(gamma[0], len(D)), means[0], means[1]
     means[:] = 0
     for i in range(len(D)):
@@ -241,7 +255,8 @@ def d_layer_norm(Xhat, gamma, std, means, d_gamma, d_beta, D):
         for r in range(len(d)):
             s += d[r] * x[r]
             t += d[r]
-        d_gamma[i], d_beta[i] = s, t
+        d_gamma[i] += s
+        d_beta[i] += t
         for r in range(len(d)):
             d[r] *= gamma[i]
             mean[r] += d[r] / n

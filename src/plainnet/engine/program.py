@@ -1,16 +1,16 @@
 """Program: the training step of a network as instructions for the interpreter."""
 
 import math
-from typing import NamedTuple, final
+from itertools import pairwise
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from plainnet.engine import instructions as op
 from plainnet.engine.instructions import Instruction
-from plainnet.engine.picture_layers import PICTURE_LAYERS, patch_numbers
 from plainnet.engine.row_space import RowDense
 from plainnet.nn import activations as act
-from plainnet.nn.convolution import MaxPool2D
+from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
 from plainnet.nn.embeddings import PiecewiseLinear
 from plainnet.nn.ensemble import GroupedDense
 from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
@@ -38,6 +38,7 @@ OF_INPUT: dict[type[Layer], int] = {
     act.SiLU: op.SILU,
     act.Softplus: op.SOFTPLUS,
 }
+BACK = {op.DENSE: op.DENSE_INPUT, op.CONVOLVE: op.CONVOLVE_BACK}  # the gradients of inputs
 ALIGNED = 16  # numbers at whose multiples arrays begin
 # BLAS multiplies where a product is large (measured): it is up to three times as fast as loops.
 LARGE, NARROW = 2**17, 20
@@ -70,7 +71,7 @@ class Program:
             raise UnknownPartError(f"outputs of shape {net.out_shape}")
         self.code: list[Instruction] = []
         self.size = self.drawn = 0  # numbers in the memory, and draws for each row
-        self.patches = 0  # numbers in the patches of a block of pictures
+        self.gathers = 0  # instructions that gather a batch
         n, width = math.prod(net.in_shape), max(math.prod(x.out_shape) for x in net.layers)
         first = next((x for x in net.layers if not isinstance(x, Flatten | act.Identity)), None)
         self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
@@ -80,25 +81,26 @@ class Program:
         self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
         self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
         self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
-        # the channels of pictures, while their numbers are in the order (channel, pixel, row)
-        self.channels = _picture_channels(net)
+        self.channels = _picture_channels(net)  # while the numbers of a row are a picture
         self.n_in = n
         gather = op.GATHER_ROWS if self.by_rows else op.GATHER
-        self._emit(gather, n, self.channels or 1, y=self.input)
+        self._emit(gather, n, y=self.input, split=n if self.channels else 0)
         if training is None:
             self._forward()
             self._emit(op.OUTPUT, net.n_out, x=self.Z)
+            self._meet()
             return
         y, width = training.y, training.y[0].size
         self.targets = self._memory(width * m)
-        self._emit(op.GATHER, width, 1, y=self.targets, s=1)
+        self._emit(op.GATHER, width, y=self.targets, s=1)
         if weight is not None:
-            self._emit(op.GATHER, self.members, 1, y=self.weights, s=2)
+            self._emit(op.GATHER, self.members, y=self.weights, s=2)
         self.gathers = len(self.code)
         self._forward()
         self._loss(training.loss, y)
         self._backward()
         self._update(training.optimizer, training.l2, training.clip_norm)
+        self._meet()
 
     def _memory(self, n: int) -> int:
         """Reserve n numbers."""
@@ -107,9 +109,15 @@ class Program:
         return start
 
     def _emit(
-        self, kind: int, n: int = 0, k: int = 0, c: tuple[float, ...] = (), **offsets: int
+        self, kind: int, n: int = 0, k: int = 0, c: tuple[float, ...] = (), **offsets: Any
     ) -> None:
         self.code.append(Instruction(kind, n, k, c=c, **offsets))
+
+    def _meet(self) -> None:
+        """Have threads wait for each other only where it is necessary."""
+        for i, (before, f) in enumerate(pairwise(self.code), start=1):
+            meets = f.kind in op.MEETING or f.split != before.split or i == self.gathers
+            self.code[i] = f._replace(meets=meets)
 
     def _offset(self, layer: Layer, name: str) -> int:
         """Return where a parameter lies in theta."""
@@ -121,14 +129,13 @@ class Program:
         free = not self.trains  # no backward pass reads Z
         for layer in self.net.layers:
             kind, x = type(layer), self.Z
-            if isinstance(layer, Flatten) and self.channels:
-                self._picture(layer, x, y := self._output(layer, x))
-            elif isinstance(layer, Flatten | act.Identity) or self._drops_nothing(layer):
+            self.channels = 0 if isinstance(layer, Flatten) else self.channels
+            if isinstance(layer, Flatten | act.Identity) or self._drops_nothing(layer):
                 continue
-            elif kind in IN_PLACE:
+            if kind in IN_PLACE:
                 y = x if free else self._copied(n, x)
                 constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
-                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants)
+                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants, split=self.channels)
             elif isinstance(layer, BatchNorm | LayerNorm):
                 x = x if free else self._copied(n, x)
                 y = self._normalize(layer, n, x)
@@ -151,7 +158,7 @@ class Program:
     def _copied(self, n: int, x: int) -> int:
         """Return a copy, as a backward pass reads the original."""
         y = self._memory(n * self.m)
-        self._emit(op.COPY, n, x=x, y=y)
+        self._emit(op.COPY, n, x=x, y=y, split=self.channels)
         return y
 
     def _of_input(self, layer: Layer, n: int, x: int, y: int) -> None:
@@ -167,14 +174,16 @@ class Program:
         elif isinstance(layer, RowDense):
             p, q = self._offset(layer, "A"), self._offset(layer, "b")
             self._emit(op.ROW_DENSE, n, layer.n_out, x=x, y=y, p=p, q=q)
-        elif self.channels and isinstance(layer, PICTURE_LAYERS):
-            self._picture(layer, x, y)
+        elif isinstance(layer, Conv2D):
+            self._convolve(layer, x, y)
+        elif isinstance(layer, MaxPool2D | AveragePool2D | GlobalAveragePool2D):
+            self._pool(layer, x, y)
         elif type(layer) in OF_INPUT:
-            self._emit(OF_INPUT[type(layer)], n, x=x, y=y)
+            self._emit(OF_INPUT[type(layer)], n, x=x, y=y, split=self.channels)
         elif isinstance(layer, DropoutLayer):
             drawn = math.prod(layer.mask_shape)
             mask, c = self._memory(n * self.m), (layer.rate, drawn)
-            self._emit(op.DROPOUT, n, c=c, x=x, y=y, p=mask, q=self.channels or 1, s=self.drawn)
+            self._emit(op.DROPOUT, n, c=c, x=x, y=y, p=mask, s=self.drawn)
             self.drawn += drawn
         else:
             raise UnknownPartError(f"{type(layer).__name__} {layer.name!r}")
@@ -192,21 +201,34 @@ class Program:
             return y
         q, c = self._offset(layer, "running_mean"), (layer.eps, layer.momentum)
         if not self.trains:
-            self._emit(op.NORMALIZE, k, pixels, c, y=x, p=p, q=q)
+            self._emit(op.NORMALIZE, k, pixels, c, y=x, p=p, q=q, split=self.channels)
             return x
         if self.m * pixels == 1:
             raise UnknownPartError("BatchNorm in batches of one row")
         y, scratch = self._output(layer, x), self._memory(3 * k)
-        self._emit(op.BATCH_NORM, k, pixels, c, x=x, y=y, p=p, q=q, s=scratch)
+        split = self.channels
+        self._emit(op.BATCH_NORM, k, pixels, c, x=x, y=y, p=p, q=q, s=scratch, split=split)
         return y
 
-    def _picture(self, layer: Layer, x: int, y: int) -> None:
-        """Append a layer that Python runs; n is its number, k whether it has parameters."""
-        number, shape = self.net.layers.index(layer), layer.out_shape
-        p = self._memory(math.prod(shape) * self.m) if isinstance(layer, MaxPool2D) else 0
-        self.patches = max(self.patches, patch_numbers(layer, self.m))
-        self._emit(op.PICTURE, number, len(layer.specs), x=x, y=y, p=p)
-        self.channels = shape[-1] if len(shape) > 1 else 0
+    def _convolve(self, layer: Conv2D, x: int, y: int) -> None:
+        geometry = layer.kernel, layer.kernel, layer.stride, layer.pads[1][0], layer.pads[2][0]
+        p, q = self._offset(layer, "W"), self._offset(layer, "b") if layer.bias else -1
+        self.channels, n = layer.n_out, layer.W.size
+        shape = (*layer.in_shape, *layer.out_shape, *geometry)
+        self._emit(op.CONVOLVE, n, x=x, y=y, p=p, q=q, split=self.channels, shape=shape)
+
+    def _pool(self, layer: MaxPool2D | AveragePool2D | GlobalAveragePool2D, x: int, y: int) -> None:
+        height, width, n = layer.in_shape
+        kind, winner, self.channels = op.AVERAGE_POOL, 0, n
+        if isinstance(layer, MaxPool2D):
+            kind, winner = op.MAX_POOL, self._memory(math.prod(layer.out_shape) * self.m)
+        if isinstance(layer, GlobalAveragePool2D):
+            shape = (*layer.in_shape, 1, 1, n, height, width, 1, 0, 0)
+            self.channels = 0
+        else:
+            size = layer.size, layer.size, layer.stride, 0, 0
+            shape = (*layer.in_shape, *layer.out_shape, *size)
+        self._emit(kind, x=x, y=y, p=winner, split=n, shape=shape)
 
     def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
         groups = layer.groups if isinstance(layer, GroupedDense) else 1
@@ -235,28 +257,22 @@ class Program:
     def _backward(self) -> None:
         """Append the backward pass of each layer down to the first with parameters."""
         forward = self.code[self.gathers : self.after_loss - 1]
-        trained = (op.DENSE, op.ROW_DENSE, op.BATCH_NORM, op.LAYER_NORM)
-        last = next(
-            (
-                i
-                for i, f in enumerate(forward)
-                if f.kind in trained or (f.kind == op.PICTURE and f.k)
-            ),
-            None,
-        )
+        trained = (op.DENSE, op.ROW_DENSE, op.BATCH_NORM, op.LAYER_NORM, op.CONVOLVE)
+        last = next((i for i, f in enumerate(forward) if f.kind in trained), None)
         if last is None:
             raise UnknownPartError("a network without parameters")
         d = self.D
         for i in range(len(forward) - 1, last - 1, -1):
             f = forward[i]
             other = self.other if d == self.D else self.D
-            if f.kind == op.DENSE:
-                self.code.append(f._replace(kind=-op.DENSE, y=d))
+            if f.kind in BACK:
+                self.code.append(f._replace(kind=-f.kind, y=d))
                 if i > last:
-                    self.code.append(f._replace(kind=op.DENSE_INPUT, x=other, y=d))
+                    split = f.shape[2] if f.kind == op.CONVOLVE else 0
+                    self.code.append(f._replace(kind=BACK[f.kind], x=other, y=d, split=split))
                     d = other
-            elif f.kind == op.PICTURE:
-                self.code.append(f._replace(kind=-op.PICTURE, y=d, q=other, s=i > last))
+            elif f.kind in (op.MAX_POOL, op.AVERAGE_POOL):
+                self.code.append(f._replace(kind=-f.kind, x=other, y=d))
                 d = other
             elif f.kind == op.PIECEWISE_LINEAR:
                 raise UnknownPartError("PiecewiseLinear after a layer with parameters")

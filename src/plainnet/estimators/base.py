@@ -37,11 +37,10 @@ from plainnet.estimators.validation import (
     require_finite_outputs,
 )
 from plainnet.model import Model
-from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss
 from plainnet.nn.parameters import Array
-from plainnet.tabular import side_by_side
+from plainnet.tabular import averaged, side_by_side
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import fit
 from plainnet.train.history import COLUMNS, History
@@ -180,13 +179,13 @@ class NetEstimator(NetParams):
         self._prepare(config, rows, targets, weight, start)
         if held_out is None:
             held_out = self._validation_rows(X_val, y_val)
-        net, members = self.net_, None
+        net, members, pair = self.net_, None, self._scaled_pair(rows, targets)
         if config.network == "tabular":
-            pair, n_out = self._scaled_pair(rows, targets), self.net_.n_out
-            net, members = side_by_side(config, *pair, n_out, start, split, self.net_.dtype)
+            n_out, dtype = self.net_.n_out, self.net_.dtype
+            net, members = side_by_side(config, *pair, n_out, start, split, dtype)
         history = fit(
             net,
-            *self._scaled_pair(rows, targets),
+            *pair,
             loss=self.loss_,
             optimizer=optimizer_of(self, config, len(rows)),
             epochs=config.epochs,
@@ -206,7 +205,10 @@ class NetEstimator(NetParams):
             engine=self.engine,
             seed=order,
         )
-        self.net_ = net if members is None else mean_of_groups(net)
+        if members is None:
+            self.net_ = net
+        else:
+            self.net_ = averaged(net, members, *pair, self.loss_, weight, self._class_weights())
         INTERRUPTION.record(history, began, type(self).__name__)
         self._append_history(history)
 

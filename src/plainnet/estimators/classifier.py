@@ -45,7 +45,8 @@ class NetClassifier(IncrementalEstimator):
         A multi-layer perceptron; the mean of several, each trained without one fold of the rows
         (see docs/tables.md); or a convolutional network for X of shape (m, height, width,
         channels), uint8 or float. "auto" chooses as ``plainnet train`` does: a convnet for such X,
-        tabular unless options of a single network are given. Only an mlp has ``partial_fit``.
+        tabular unless an option of the network or of its training is given, such as ``epochs``.
+        Only an mlp has ``partial_fit``.
     members : int, default 8
         The number of networks of a tabular one.
     channels : sequence of int, default (16, 32, 64)

@@ -569,6 +569,11 @@ class Huber(_Regression):
         return C * (D - 0.5 * C), C
 
 
+def with_smoothing(loss: Loss, label_smoothing: float) -> Loss:
+    """Return a loss of classes with another label smoothing; others unchanged."""
+    return type(loss)(label_smoothing) if isinstance(loss, _CrossEntropy) else loss
+
+
 def _logits(loss: Loss, Z: ArrayLike) -> Array:
     """Return outputs as a floating array of shape (m, k)."""
     dtype = getattr(Z, "dtype", None)

@@ -17,7 +17,7 @@ from plainnet.engine.blas_threads import blas_threads, limited_threads
 from plainnet.engine.row_space import RowSpace, row_space_pays
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
-from plainnet.nn.losses import Loss
+from plainnet.nn.losses import Loss, with_smoothing
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import check_range, positive_int
@@ -211,6 +211,7 @@ def fit(
     ahead = not callbacks and held_out is None and rng is not net.rng
     trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
     history.engine = trainer.engine
+    validation_loss = with_smoothing(loss, 0.0)
     predict = trainer.predict if members is None else partial(members.validating, trained)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
@@ -233,7 +234,7 @@ def fit(
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
-                predict, loss, held_out, metric, transform, members
+                predict, validation_loss, held_out, metric, transform, members
             )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)

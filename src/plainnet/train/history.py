@@ -17,7 +17,7 @@ class Epoch(NamedTuple):
     loss : float
         The mean training loss during the epoch, without the L2 penalty.
     val_loss : float or None
-        The mean validation loss at its end.
+        The mean validation loss at its end, without label smoothing.
     metric, val_metric : float or None
         The metric on training and validation rows.
     lr : float
