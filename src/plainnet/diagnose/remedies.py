@@ -16,7 +16,7 @@ from plainnet.tabular import FEWEST_ROWS
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
 _GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
-_STRONG_L2, _STRONG_DROPOUT = 0.001, 0.3
+_STRONG_L2, _USUAL_DROPOUT = 0.001, 0.3  # convolutional networks have 0.3 by default
 
 
 def balance(snapshot: TrainingSnapshot, name: str) -> dict[str, Any]:
@@ -83,11 +83,7 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
     It stops early, since a network that fits more also memorizes more.
     """
-    options, free = snapshot.options, dict[str, Any]()
-    if options.l2 >= _STRONG_L2:
-        free["l2"] = 0.0
-    if (options.dropout or 0) >= _STRONG_DROPOUT:
-        free["dropout"] = 0.0
+    options = snapshot.options
     hidden = tuple(max(32, units) for units in options.hidden or ())
     wider = {"hidden": hidden if len(hidden) > 1 else (32, 32)}
     if hidden == options.hidden or options.network != "mlp":
@@ -98,7 +94,13 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
     more = {**wider, **({} if stopped else longer(snapshot))}
     if more and options.network == "mlp":
         more |= _early(options)
-    return remedy(options, free, more, otherwise="other columns")
+    return remedy(options, strong_penalties(options), more, otherwise="other columns")
+
+
+def strong_penalties(options: Config) -> dict[str, Any]:
+    """Return the options that remove penalties which keep a network from fitting its rows."""
+    l2 = {"l2": 0.0} if options.l2 >= _STRONG_L2 else {}
+    return l2 | ({"dropout": 0.0} if (options.dropout or 0) > _USUAL_DROPOUT else {})
 
 
 def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     early = _early(options)
     if snapshot.channels:  # whose schedule lowers the learning rate only at the end
         early = {"augment": ("shift", "turn")}
-    dropout = {"dropout": 0.5} if (options.dropout or 0) < _STRONG_DROPOUT + 0.2 else {}
+    dropout = {"dropout": 0.5} if (options.dropout or 0) < 0.5 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
     more = f"more {'pictures' if snapshot.images else 'rows'}"
     return remedy(options, early, tabular(snapshot), dropout, penalty, otherwise=more)

@@ -26,6 +26,7 @@ from plainnet.diagnose.remedies import (
     revive,
     slow_down,
     speed_up,
+    strong_penalties,
 )
 from plainnet.diagnose.snapshot import EXTREME, TrainingSnapshot
 from plainnet.evaluate.finding import Finding, advise
@@ -322,7 +323,7 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     else:
         return
     options, cause = snapshot.options, "It is too small for the data, or was trained too short."
-    if options.l2 >= 0.001 or (options.dropout or 0) >= 0.3:
+    if strong_penalties(options):
         cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
     yield Finding(
         "underfitting",
