@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn import datasets
 
 from plainnet.data.synthetic import pandas_and_bears
 from plainnet.evaluate.baselines.colors import color_statistics
 from plainnet.evaluate.duplicates import (
+    BITS,
     contradictions,
     match_rows,
     near_duplicate_groups,
@@ -99,6 +101,17 @@ def test_similar_pictures_form_one_group():
     assert (groups[30:35] == groups[:5]).all()
     assert (groups[35:] == groups[5:10]).mean() >= 0.8
     assert len(set(groups[:30])) >= 28
+
+
+def test_pictures_of_one_kind_are_no_copies():
+    """Small digits of one class have nearly the same hash, though none is a copy."""
+    digits = datasets.load_digits(n_class=2)
+    X = (digits.images * 255 / 16).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    hashes = perceptual_hash(X)
+    alike = np.bitwise_count(hashes[:, None] ^ hashes) <= BITS
+    assert alike.sum() > 10 * len(X)
+    assert len(set(near_duplicate_groups(X).tolist())) >= 0.98 * len(X)
+    assert match_rows(X[::2], X[1::2]).near.mean() < 0.02
 
 
 def test_blank_pictures_do_not_match():
