@@ -94,8 +94,8 @@ def with_large_cell(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
 
 def with_spellings(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Add a column that writes each of two levels in three ways."""
-    levels = ["Yes", "YES", "yes ", "No", "NO", "no"]
-    return pd.DataFrame({"answer": rng.choice(levels, len(frame))}).join(frame)
+    levels = ["North", "NORTH", "north", "South", "SOUTH", "south"]
+    return pd.DataFrame({"region": rng.choice(levels, len(frame))}).join(frame)
 
 
 def with_leak(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
