@@ -391,3 +391,17 @@ def test_edited_evaluation_is_refused(task, change):
     result.model.record["evaluation"] |= change
     with pytest.raises(ModelFileError):
         stored_evaluation(result.model)
+
+
+def test_the_loss_leaves_out_label_smoothing():
+    """It is the mean of minus log p of the true class, for the network as for baselines."""
+    run = train(introverts(300), TrainConfig(label_smoothing=0.2, epochs=20))
+    result, rows = stored_evaluation(run.model), run.data.test
+    p = 1 / (1 + np.exp(-run.model.forward(rows.X)[:, 0].astype(float)))
+    expected = -np.log(np.where(rows.y.ravel() == 1, p, 1 - p)).mean()
+    assert result.scores.loss == pytest.approx(expected, rel=1e-5)
+    always = next(one for one in result.baselines if one.name == "constant")
+    share = run.data.train.y.mean()
+    assert always.scores.loss == pytest.approx(
+        -np.log(np.where(rows.y.ravel() == 1, share, 1 - share)).mean(), rel=0.02
+    )

@@ -43,7 +43,7 @@ from plainnet.metrics import curves
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
 from plainnet.metrics.scores import compute_metrics
 from plainnet.model import Model
-from plainnet.nn.losses import is_positive
+from plainnet.nn.losses import is_positive, with_smoothing
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
@@ -147,7 +147,8 @@ def score_baseline(model: Model, baseline: Baseline, rows: "Examples") -> tuple[
 
 def _score(model: Model, Z: Array, A: Array, y: Array) -> Scores:
     task, m = model.target.task, len(y)
-    loss = model.loss(Z, model.loss.encode(y, model.net.n_out, model.net.dtype))[0]
+    exact = with_smoothing(model.loss, 0.0)  # smoothing would favor cautious probabilities
+    loss = exact(Z, exact.encode(y, model.net.n_out, model.net.dtype))[0]
     if task == "regression":
         y, A = model.target.decode(y), model.target.decode(A)
     metrics = compute_metrics(task, y, A)
