@@ -95,3 +95,9 @@ def test_missing_library_gets_one_sentence(monkeypatch, name, log):
         PlainnetError, match=rf"{name} is not installed, .*{log}.*plainnet\[track\]"
     ):
         TensorBoardLog("x") if log == "TensorBoard" else MLflowLog()
+
+
+def test_a_file_is_no_folder_of_events(tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(PlainnetError, match="is a file: name a folder for TensorBoard events"):
+        TensorBoardLog(tmp_path / "file")

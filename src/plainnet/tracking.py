@@ -37,7 +37,7 @@ class TensorBoardLog:
     Raises
     ------
     PlainnetError
-        If tensorboardX, of the extra track, is not installed.
+        If the folder is a file, or tensorboardX, of the extra track, is not installed.
 
     Examples
     --------
@@ -48,6 +48,8 @@ class TensorBoardLog:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise PlainnetError(f"{str(folder)!r} is a file: name a folder for TensorBoard events")
         self._library = _library("tensorboardX", "a TensorBoard log")
         self._writer: Any = None
 

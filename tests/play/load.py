@@ -43,7 +43,10 @@ MOST_MEMORY = 2_000_000  # kB of the server, of 50 sessions
 def random_action(rng, state, frame, link):
     """Return the name and the body of what a person, or a hasty program, may do next."""
     name = str(rng.choice(["advance"] * 8 + ["change"] * 4 + ["seek"] * 3 + OTHERS))
-    choose = lambda values: values[rng.integers(len(values))]  # noqa: E731
+
+    def choose(values):
+        return values[rng.integers(len(values))]
+
     if name == "advance":
         kind, most = choose([("batches", 40), ("epochs", 3), ("milliseconds", 15)])
         return name, {kind: int(rng.integers(1, most))}
