@@ -1,60 +1,29 @@
 """The doctor's advice: commands to paste, no contradictions, an end that is reached."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from diagnose import following
 from diagnose.following import BAD_STARTS, follow
-from diagnose.trainings import FAULTY, moon_net
+from diagnose.trainings import moon_net
 from plainnet import SGD, Adam, TrainConfig
 from plainnet.cli import main
-from plainnet.cli.options import command_arguments
-from plainnet.data.synthetic import introverts, moons
+from plainnet.data.synthetic import introverts
 from plainnet.diagnose.advice import consistent, remedy, sane_lr
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.remedies import enlarge, slow_down, speed_up
-from plainnet.diagnose.watch import DoctorWatch
-from plainnet.errors import TrainingError
 from plainnet.evaluate.finding import Finding, advise
-from plainnet.training import load, train
 
 
 def diagnosed(frame, config):
-    """Return the findings of a training by name, and the options that it had."""
-    watch = DoctorWatch(config)
-    data = load(frame, config)
-    if data.validation is None and config.network == "mlp":
-        data = replace(data, validation=data.test)
-    try:
-        run = train(data, config, ready=watch.ready, watch=watch.watch)
-    except TrainingError as error:
-        return {one.name: one for one in watch.findings(failure=str(error))}
-    return {one.name: one for one in watch.findings(run)}
+    """Return the findings of a training by name."""
+    return {one.name: one for one in following.diagnosed(frame, config)[0]}
 
 
 # --- commands ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FAULTY)
-def test_the_advice_of_each_finding_can_be_pasted(name, tmp_path, monkeypatch, capsys):
-    """The command repeats the options of the training, with those that the finding changes."""
-    monkeypatch.chdir(tmp_path)
-    X, y = moons(60, seed=0)
-    columns = {f"column {i}": X[:, i % 2] + i for i in range(3)}
-    pd.DataFrame({**columns, "label": y}).to_csv("rows.csv", index=False)
-    snapshot = FAULTY[name][0](0)
-    options = replace(snapshot.options, epochs=2, target="label")
-    for finding in examine(snapshot):
-        assert finding.advice
-        if finding.options and snapshot.task == "classes":
-            changed = replace(options, **finding.options)
-            assert changed != options
-            arguments = command_arguments(changed, "rows.csv", command="doctor")
-            assert main([*arguments[1:], "--json"]) in (0, 1), capsys.readouterr().err
-            json.loads(capsys.readouterr().out)
 
 
 def test_the_printed_command_is_the_given_one_with_the_change(tmp_path, monkeypatch, capsys):
@@ -96,14 +65,6 @@ def test_of_two_values_of_an_option_the_more_serious_finding_wins():
     )
     assert first.options == third.options == {"lr": 0.1}
     assert (second.options, second.advice) == ({}, "first the advice on 'a'")
-
-
-@pytest.mark.parametrize("name", FAULTY)
-def test_findings_do_not_contradict_each_other(name):
-    chosen = {}
-    for finding in examine(FAULTY[name][0](1)):
-        for option, value in finding.options.items():
-            assert chosen.setdefault(option, value) == value
 
 
 def test_a_relu_network_is_not_told_to_use_relu():
