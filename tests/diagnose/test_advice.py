@@ -164,6 +164,11 @@ def with_codes(frame, rng):
     return frame
 
 
+def with_codes_among_two_values(frame, rng):
+    codes = rng.random(len(frame)) < 0.1
+    return frame.assign(Vaccinated=np.where(codes, -999, rng.integers(0, 2, len(frame))))
+
+
 def with_one_cell(frame, rng):
     frame["Income"] = rng.normal(30_000, 9_000, len(frame)).round()
     frame.loc[7, "Income"] *= 500
@@ -184,6 +189,7 @@ def tripled(frame, rng):
     ("change", "name", "text"),
     [
         (with_codes, "code among numbers", "-999 of 'Time_spent_Alone'"),
+        (with_codes_among_two_values, "code among numbers", "-999 of 'Vaccinated'"),
         (with_one_cell, "extreme value", "'Income' is far outside"),
         (with_spellings, "several spellings", "column 'Sex'"),
         (tripled, "repeated training rows", "equal to others"),
@@ -254,22 +260,38 @@ def test_the_most_basic_finding_comes_first(start, option):
 
 
 def test_a_larger_network_stops_early_and_one_that_stopped_is_not_trained_longer():
-    slow = moon_net(0, SGD(0.0005), epochs=20, hidden=(8,))
-    assert enlarge(slow)["options"] == {
+    small = moon_net(0, Adam(0.001), epochs=5, hidden=(8,))
+    assert enlarge(small)[1]["options"] == {
         "hidden": (32, 32),
-        "epochs": 60,
+        "epochs": 30,
         "validation_fraction": 0.2,
         "patience": 10,
     }
-    large = moon_net(0, SGD(0.0005), epochs=20, hidden=(32, 32))
+    large = moon_net(0, Adam(0.001), epochs=5, hidden=(32, 32))
     stopped = replace(large, history=replace(large.history, stopped="early stopping"))
     config = replace(stopped.options, patience=10)
-    assert enlarge(replace(stopped, config=config))["options"] == {}
+    assert enlarge(replace(stopped, config=config))[1]["options"] == {}
 
 
-def test_a_network_without_its_penalty_is_tried_before_a_larger_one():
-    penalized = moon_net(0, Adam(0.01), epochs=5, l2=0.3)
-    assert enlarge(penalized)["options"] == {"l2": 0.0}
+@pytest.mark.parametrize(
+    ("rule", "net", "options", "text"),
+    [
+        (Adam(0.01), {"l2": 0.3}, {"l2": 0.0}, "regularized too much"),
+        (Adam(1e-5), {}, {"lr": 0.001}, "learning rate of 1e-05 is too low"),
+        (Adam(1.0), {}, {"lr": 0.003}, "learning rate of 1 is too high"),
+    ],
+)
+def test_a_penalty_and_a_learning_rate_are_changed_before_the_network(rule, net, options, text):
+    cause, advice = enlarge(moon_net(0, rule, epochs=5, **net))
+    assert advice["options"] == options
+    assert text in cause
+
+
+def test_too_large_initial_weights_are_named():
+    """Not a network that is too small, or trained too short."""
+    config = TrainConfig(target="y", network="mlp", epochs=20, **BAD_STARTS["large weights"])
+    first = next(iter(diagnosed(four_classes(), config).values()))
+    assert first.options == {"init": "he_normal"}
 
 
 QUICK = list(BAD_STARTS)[:8]  # benchmarks/doctor.py tries the others
