@@ -23,7 +23,7 @@ from plainnet.diagnose.remedies import (
     initialize,
     open_path,
     regularize,
-    replace_by_default,
+    replace_by_baseline,
     revive,
     slow_down,
     speed_up,
@@ -214,15 +214,19 @@ def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iter
     scores = f"{percent(best.score)} against {percent(result.score)} of the network"
     if snapshot.task == "numbers":
         scores = f"squared error {-best.score:.4g} against {-result.score:.4g} of the network"
+    cause, advice = "The network memorized its training rows.", regularize(snapshot)
+    if not snapshot.memorized:
+        cause = "The network is too small, too strongly regularized, or was trained too short."
+        advice = replace_by_baseline(snapshot, best.phrase.endswith("regression"))
+        if advice["options"].get("hidden") == ():
+            cause = "The target depends on the columns nearly linearly."
     yield Finding(
         "worse than a baseline",
         "warning",
         f"On held-out rows {best.phrase} is better than the network.",
         f"{scores} on {result.rows:,} held-out rows; {_interval(best.over_network)}",
-        "The network memorized its training rows."
-        if snapshot.memorized
-        else "The network is too small, too strongly regularized, or was trained too short.",
-        **(regularize(snapshot) if snapshot.memorized else replace_by_default(snapshot)),
+        cause,
+        **advice,
     )
 
 
