@@ -58,13 +58,13 @@ class Path(NamedTuple):
 
 def follow(data: Any, config: TrainConfig) -> Path:
     """Take the advice of the first problem or warning that changes options, three times at most."""
-    findings, costs, _ = diagnosed(data, config)
+    findings, costs = diagnosed(data, config)
     steps: list[tuple[str, dict[str, Any]]] = []
     means, worse = [_mean(costs)], False
     while (advice := _first(findings)) is not None and len(steps) < MOST_STEPS:
         steps.append((advice.name, dict(advice.options)))
         config = replace(config, **advice.options)
-        findings, after, _ = diagnosed(data, config)
+        findings, after = diagnosed(data, config)
         if costs is not None:
             same = after is not None and len(after) == len(costs)
             worse |= after is None or (same and paired_means(-after, -costs).high < 0)
@@ -81,11 +81,8 @@ def _mean(costs: Any) -> float:
     return float("nan") if costs is None else float(costs.mean())
 
 
-def diagnosed(data: Any, config: TrainConfig) -> tuple[list[Finding], Any, Any]:
-    """Train as `plainnet doctor` does; return findings, the cost of each held-out row, the model.
-
-    A training that fails has no costs and no model.
-    """
+def diagnosed(data: Any, config: TrainConfig) -> tuple[list[Finding], Any]:
+    """Train as `plainnet doctor` does; return the findings and the cost of each held-out row."""
     watch = DoctorWatch(config)
     dataset: Dataset = load(data, config)
     if (
@@ -96,11 +93,11 @@ def diagnosed(data: Any, config: TrainConfig) -> tuple[list[Finding], Any, Any]:
     try:
         run = train(dataset, config, ready=watch.ready, watch=watch.watch)
     except TrainingError as error:
-        return watch.findings(failure=str(error)), None, None
+        return watch.findings(failure=str(error)), None
     model, test = run.model, run.data.test
     findings = watch.findings(run)
     if test is None:
-        return findings, None, model
+        return findings, None
     y = model.loss.encode(test.y, model.net.n_out, model.net.dtype)
     costs = model.loss.per_example(model.forward(test.X), y)
-    return findings, np.asarray(costs, np.float64), model
+    return findings, np.asarray(costs, np.float64)
