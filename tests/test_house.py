@@ -54,10 +54,8 @@ ORDER = [
     ),
     *("estimators", "export", "play"),
 ]
-NN = (
-    "validation registry parameters ranks initializers layers normalization convolution activations"
-)
-NN += " embeddings losses network ensemble convolutional_network gradcheck"
+NN = "validation registry parameters ranks initializers layers normalization convolution"
+NN += " activations embeddings losses network ensemble convolutional_network gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
     *[(f"plainnet.nn.{name}",) for name in NN.split()],
