@@ -98,12 +98,21 @@ def test_processes_of_mpi_are_workers(survey):
     )
     assert found.stderr == b""
     assert json.loads(found.stdout) == json.loads(alone.stdout)
-    too_many = subprocess.run([*launcher, *arguments, "--workers", "5"], capture_output=True)
-    assert too_many.returncode == 2
-    assert (
-        "mpiexec has started 2 workers, and 5 are asked for: change mpiexec -n, of which one more "
-        "process leads the search"
-    ) in too_many.stderr.decode()
+    for command, error in (
+        (
+            [*launcher, *arguments, "--workers", "5"],
+            "mpiexec has started 2 workers, and 5 are asked for: change mpiexec -n, of which one "
+            "more process leads the search",
+        ),
+        (
+            [mpiexec, "-n", "1", *PLAINNET, *arguments],
+            "mpiexec starts the workers of a search by mpi4py.futures: mpiexec -n 5 python -m "
+            "mpi4py.futures -m plainnet search ... has 4 workers",
+        ),
+    ):
+        refused = subprocess.run(command, capture_output=True, timeout=120)
+        assert refused.returncode == 2
+        assert error in refused.stderr.decode()
 
 
 # --- what goes wrong -----------------------------------------------------------------------------

@@ -4,18 +4,20 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
 from plainnet.config import Config
-from plainnet.data.dataset import Dataset
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import fit_baselines
 from plainnet.evaluate.evaluate import score_baseline, score_model
 from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.train.history import Epoch
 from plainnet.training import train, untrained
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
 
 
 @final
@@ -105,7 +107,7 @@ class Baseline(NamedTuple):
 
 
 def score_trial(
-    part: Dataset, trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
+    part: "Dataset", trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
 ) -> RowScores | str:
     """Train on the other folds and score on fold i; return the reason instead if that fails."""
     config = replace(trial.config, seed=seed_of(trial.config, 5, trial.number, i))
@@ -121,7 +123,7 @@ def score_trial(
     return scores if math.isfinite(scores.loss) else f"the loss on fold {i + 1} is {scores.loss}"
 
 
-def score_baselines(part: Dataset, config: Config) -> list[Baseline]:
+def score_baselines(part: "Dataset", config: Config) -> list[Baseline]:
     """Fit the baselines on the other folds and score them on one."""
     assert part.test is not None
     model, found = untrained(part, config), []

@@ -10,17 +10,19 @@ from functools import lru_cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from threading import Thread
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from plainnet.config import Config
-from plainnet.data.dataset import Dataset
 from plainnet.data.splits import Folds
 from plainnet.engine.blas_threads import available_threads, blas_libraries
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import Scores as RowScores
 from plainnet.search.trial import Baseline, Trial, score_baselines, score_trial
+
+if TYPE_CHECKING:
+    from plainnet.data.dataset import Dataset
 
 
 def mpi_workers() -> int:
@@ -98,11 +100,11 @@ class Workers(AbstractContextManager["Workers"]):
 
 # --- in a worker ---------------------------------------------------------------------------------
 
-_fold: Callable[[int], Dataset]  # the data of the search
+_fold: "Callable[[int], Dataset]"  # the data of the search
 
 
 def _begin(
-    make: Callable[[int], Dataset],
+    make: "Callable[[int], Dataset]",
     kept: int,
     errors: Mapping[str, Any],
     threads: int,

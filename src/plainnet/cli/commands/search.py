@@ -35,6 +35,7 @@ from plainnet.cli.progress import SearchDisplay, reading
 from plainnet.config import Config
 from plainnet.data.splits import Folds
 from plainnet.diagnose.watch import DoctorWatch
+from plainnet.distributed.mpi import started_by_mpiexec
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
@@ -43,6 +44,7 @@ from plainnet.search.search import Method, Search, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import searched
 from plainnet.search.trial import Scores, Trial
+from plainnet.search.workers import mpi_workers
 from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
 
@@ -109,6 +111,11 @@ def search(
     int
         The exit code.
     """
+    if started_by_mpiexec() and not mpi_workers():
+        raise PlainnetError(
+            "mpiexec starts the workers of a search by mpi4py.futures: mpiexec -n 5 python -m "
+            "mpi4py.futures -m plainnet search ... has 4 workers"
+        )
     config = options.config(path)
     check_search(config, trials, method, options.given(), only, folds, workers)
     if out is not None:
