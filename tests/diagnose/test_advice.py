@@ -227,10 +227,10 @@ def test_a_linear_network_is_advised_where_the_default_is_worse_than_a_regressio
 
 def test_a_convolutional_network_is_advised_where_a_flat_one_is_worse_than_a_regression():
     data = pictures(200, 12, 1)
-    flat = TrainConfig(network="mlp", hidden=(2,), epochs=2, lr=0.003, test_fraction=0.4)
+    flat = TrainConfig(network="mlp", hidden=(2,), epochs=2, test_fraction=0.4)
     finding = diagnosed(data, flat)["worse than a baseline"]
-    assert finding.advice == "--network convnet without --hidden --lr --epochs, or the baseline"
-    found = diagnosed(data, replace(flat, **finding.options))
+    assert finding.advice == "--network convnet without --hidden --epochs, or the baseline"
+    found = diagnosed(data, replace(flat, channels=(8, 8), **finding.options))
     assert {one.level for one in found.values()} <= {"note"}
 
 
