@@ -43,10 +43,9 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     numbers = [span for span in snapshot.spans if span.kind == "number"]
     found = [one for span in numbers for one in _outsider(span, X[:, span.start])]
     often = max(_CODE_ROWS, _CODE_SHARE * len(X))
-    far = [one for one in found if one.gap > _EXTREME_GAP]
-    codes = [one for one in found if one.rows >= often and one.gap > _CODE_GAP and not one.few]
-    codes += [one for one in far if one.rows >= often and one.few]
-    rare = [one for one in far if one.rows < often and not one.few]
+    far = [one for one in found if one.gap > _EXTREME_GAP or (one.gap > _CODE_GAP and not one.few)]
+    codes = [one for one in far if one.rows >= often]
+    rare = [one for one in far if one.rows < often and one.gap > _EXTREME_GAP and not one.few]
     if codes:
         one = max(codes, key=lambda one: one.rows)
         yield Finding(
