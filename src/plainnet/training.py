@@ -67,6 +67,8 @@ def load(data: "Data", config: Config, *, progress: "Progress | None" = None) ->
     check(config)
     if isinstance(data, Dataset):
         return data
+    if (streamed := _streamed(data, config, progress)) is not None:
+        return streamed
     source = _source(data, config, progress)
     return split(
         source,
@@ -74,6 +76,38 @@ def load(data: "Data", config: Config, *, progress: "Progress | None" = None) ->
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
     )
+
+
+def _streamed(
+    data: "Data", config: ResolvedConfig, progress: "Progress | None"
+) -> "Dataset | None":
+    """Return a table that is larger than memory, or a folder of tables."""
+    from plainnet.data.stream import StreamOptions, is_streamed, read_stream
+
+    if not isinstance(data, str | Path):
+        return None
+    path, memory = Path(data), config.memory_bytes
+    if not is_streamed(path, config.header, memory):
+        return None
+    if config.group_duplicates:
+        raise PlainnetError(
+            f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
+            "other: leave out group_duplicates, or give more memory"
+        )
+    options = StreamOptions(
+        config.target,
+        cast("Task | None", config.task),
+        cast("Mapping[str, ColumnKind]", config.kind),
+        config.header,
+        config.standardize,
+        privacy_of(config),
+        config.test_fraction,
+        config.validation_fraction,
+        config.seed,
+        memory,
+    )
+    folder = None if config.cache_dir is None else Path(config.cache_dir)
+    return read_stream(path, options, folder, progress)
 
 
 def load_folds(
@@ -90,8 +124,10 @@ def load_folds(
 
 def are_pictures(data: "Data") -> bool:
     """Whether data are pictures: a folder, an array of four axes, or a data set of them."""
+    from plainnet.data.table_stream import is_table_folder
+
     if isinstance(data, str | Path):
-        return Path(data).is_dir()
+        return Path(data).is_dir() and not is_table_folder(Path(data))
     if isinstance(data, tuple):
         return np.ndim(data[0]) == 4
     return getattr(data, "train", None) is not None and data.train.X.ndim == 4
@@ -138,10 +174,10 @@ def train(
     Parameters
     ----------
     data : path, DataFrame, (X, y), (X, y, classes) or Dataset
-        A table (CSV, TSV, Parquet) or a folder with a folder of pictures for each class; a table in
-        memory; rows of numbers with their targets; pictures (uint8 of shape (m, size, size, 3))
-        with their classes, or with class numbers and the names of the classes; or data that is
-        already split.
+        A table (CSV, TSV, Parquet), a folder of tables, or a folder with a folder of pictures for
+        each class; a table in memory; rows of numbers with their targets; pictures (uint8 of shape
+        (m, size, size, 3)) with their classes, or with class numbers and the names of the classes;
+        or data that is already split.
     config : TrainConfig, optional
         The options of the training.
     validation_data : path, DataFrame, (X, y) or (X, y, classes), optional
@@ -185,7 +221,7 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress)
-    config = settled(config, data.train.X, data.target.task, data.notes)
+    config = settled(config, data.train.X, data.target.task, data.notes, data.stream is not None)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -208,9 +244,9 @@ def train(
         ready(data, model.net)
     history = fit(
         model.net if net is None else net,
-        *data.train,
+        *(data.train if data.stream is None else (data.stream, None)),
         loss=model.loss,
-        optimizer=make_optimizer(config, len(data.train.X)),
+        optimizer=make_optimizer(config, data.m),
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.rows_in_batch,
         validation_data=data.validation,
@@ -253,15 +289,17 @@ def _evaluated(run: Run, config: Config, name: str | None) -> Run:
 
     model, history, data = run
     model.record |= {
-        "config": asdict(config),
+        "config": asdict(config) | {"cache_dir": None},  # a folder that may be private
         "history": finite(history.record()),
         "versions": _versions(),
     }
-    fingerprints = config.fingerprints and not config.private
+    # Of rows that are not in memory, only those of a sample could be recognized.
+    fingerprints = config.fingerprints and not config.private and data.stream is None
     data, interrupted = evaluate_held_out(model, data, fingerprints)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    parts = {"validation": data.validation, "test": data.test}
+    sizes = {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()}
     model.record |= {
-        "rows": {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()},
+        "rows": {"train": data.m} | sizes,
         "notes": [] if config.private else list(data.notes),  # which name rows and files
     }
     if name is not None:
@@ -356,6 +394,7 @@ def _require_weights(
 def _fingerprint(data: "Dataset") -> str:
     """Return a fingerprint of all the data that the model file depends on."""
     parts = [a for rows in (data.train, data.validation, data.test) for a in rows or (None,)]
+    parts += [] if data.stream is None else [data.stream.rows.checksums]
     meaning = repr((data.schema.to_json(), data.target.to_json()))
     return digest(*parts, np.frombuffer(meaning.encode(), np.uint8))
 

@@ -93,6 +93,7 @@ def show_data(console: Console, name: str, data: "Dataset") -> None:
     """Show rows, splits, classes, columns and notes of a dataset."""
     parts = {"to train": data.train, "to validate": data.validation, "held out": data.test}
     sizes = {use: len(rows.y) for use, rows in parts.items() if rows is not None}
+    sizes["to train"] = data.m
     noun = "pictures" if isinstance(data.schema, ImageSchema) else "rows"
     splits = ", ".join(f"{n:,} {use}" for use, n in sizes.items())
     print_line(console, f"{name}: {sum(sizes.values()):,} {noun}, {splits}", "bold")

@@ -3,7 +3,7 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 from collections.abc import Iterator
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -13,6 +13,26 @@ from plainnet.nn.validation import as_array
 from plainnet.train.augment import Augmentation
 
 Batch = tuple[Array, Array, Array | None]
+
+
+class Window(NamedTuple):
+    """Rows in memory, and the batches of an epoch that consist of them."""
+
+    X: Array
+    y: Array
+    weight: Array | None
+    order: Array  # of the rows
+    bounds: Array  # of the batches in this order
+    first: int  # number of the first batch in its epoch
+
+
+def batch_bounds(m: int, batch_size: int) -> Array:
+    """Return where the batches of m rows begin and end; a single last row joins the others."""
+    joins = m > batch_size > 1 and m % batch_size == 1
+    n = -(-(m - joins) // batch_size)
+    bounds = np.minimum(np.arange(n + 1) * batch_size, m)
+    bounds[-1] = m
+    return bounds
 
 
 @final
@@ -41,15 +61,12 @@ class Batches:
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
-        joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
-        self._n = -(-(self.m - joins) // self.batch_size)
-        self.bounds = np.minimum(np.arange(self._n + 1) * self.batch_size, self.m)
-        self.bounds[-1] = self.m
+        self.bounds = batch_bounds(self.m, self.batch_size)
         self._all = np.arange(self.m if self.full else 0)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return self._n
+        return len(self.bounds) - 1
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
@@ -57,8 +74,12 @@ class Batches:
             yield self.X, self.y, self.weight
             return
         order = np.asarray(self.order(rng), like=self.X)
-        for i in range(done, self._n):
+        for i in range(done, len(self)):
             yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
+
+    def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
+        """Yield all rows as the one window of an epoch."""
+        yield Window(self.X, self.y, self.weight, self.order(rng), self.bounds, 0)
 
     def order(self, rng: np.random.Generator) -> Array:
         """Return the order of the rows in an epoch, and draw the seed of its augmentation."""
