@@ -4,7 +4,7 @@ python -m benchmarks.doctor              both, as in docs/doctor.md
 python -m benchmarks.doctor overhead     processor time with and without the recorder
 python -m benchmarks.doctor rates        false alarms and misses over many seeds
 python -m benchmarks.doctor validation   the same on data that set no threshold
-python -m benchmarks.doctor advice NETWORK PATH...  follow the advice from 20 bad starts
+python -m benchmarks.doctor advice RESULTS NETWORK PATH...  follow the advice from 20 bad starts
 """
 
 import json
@@ -14,15 +14,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
+from benchmarks.doctor_advice import study
 from benchmarks.doctor_validation import validation
 from benchmarks.workloads import WORKLOADS, Job, Workload
 from plainnet import Adam, SoftmaxCrossEntropy, fit, mlp
-from plainnet.config import TrainConfig
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.recorder import Recorder
 from plainnet.evaluate.finding import Finding
@@ -30,17 +26,16 @@ from plainnet.train.history import Epoch
 
 ROUNDS = 25
 GOOD_SEEDS = range(400, 402)  # lower seeds were used to choose thresholds and options
-MOST_ROWS = 2000  # of a table whose advice is followed
-TARGETS = {"mpg": "mpg", "titanic": "survived"}  # of the others the last column
-SMALL_PICTURES = {"size": 16, "epochs": 8}
 FAULTY_SEEDS = range(400, 402)
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
 def main(arguments: Sequence[str]) -> None:
+    sys.path.insert(0, str(TESTS))
     if arguments[:1] == ["advice"]:
-        for path in map(Path, arguments[2:]):
-            print(advice(arguments[1], path), flush=True)
+        results, network, *paths = arguments[1:]
+        for line in study(Path(results), network, [Path(path) for path in paths]):
+            print(line, flush=True)
         return
     if arguments == ["validation"]:
         for line in validation():
@@ -116,7 +111,6 @@ def seconds(job: Job, recorded: bool) -> float:
 
 def rates() -> str:
     """Train the cases of tests/diagnose/trainings.py with other seeds and count the errors."""
-    sys.path.insert(0, str(TESTS))
     from diagnose.trainings import FAULTY, good_trainings
 
     alarms: list[str] = []
@@ -141,30 +135,6 @@ def rates() -> str:
     every = len(FAULTY) * len(FAULTY_SEEDS)
     lines += ["", f"Misses: {missed} of {every} faulty trainings ({missed / every:.1%})"]
     return "\n".join(lines)
-
-
-def advice(network: str, path: Path) -> str:
-    """Follow the advice from each bad start on a table or a folder of pictures."""
-    sys.path.insert(0, str(TESTS))
-    from diagnose.following import BAD_STARTS, PICTURE_STARTS, follow
-
-    starts, data = PICTURE_STARTS, path
-    usual: dict[str, Any] = {"network": network, "epochs": 20}
-    if not path.is_dir():
-        frame, starts = pd.read_csv(path), BAD_STARTS
-        data = frame.sample(min(len(frame), MOST_ROWS), random_state=0)
-        usual["target"] = TARGETS.get(path.stem, frame.columns[-1])
-    elif network == "convnet":
-        usual |= SMALL_PICTURES
-    paths = {name: follow(data, TrainConfig(**usual | start)) for name, start in starts.items()}
-    ended, worse = (sum(getattr(p, n) for p in paths.values()) for n in ("ended", "worse"))
-    bad = [
-        f"  {name}: {'worse' if p.worse else 'no end'}; {p.steps}; costs {np.round(p.costs, 4)}"
-        for name, p in paths.items()
-        if p.worse or not p.ended
-    ]
-    summary = f"{path.stem}: {ended} of {len(paths)} end within three steps, {worse} got worse"
-    return "\n".join([summary, *bad])
 
 
 def found_in(findings: Sequence[Finding], name: str, words: str) -> bool:

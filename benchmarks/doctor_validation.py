@@ -4,11 +4,9 @@ The tables are those that scikit-learn holds and families that it generates; the
 pictures too. Run it with: python -m benchmarks.doctor validation
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -261,7 +259,6 @@ def ill() -> Iterator[tuple[str, str, Data, TrainConfig]]:
 
 def validation() -> Iterator[str]:
     """Yield the false alarms and the misses, each as a line, and their rates."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from diagnose.following import diagnosed
 
     alarms = total = 0

@@ -5,10 +5,22 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from diagnose.trainings import FAULTY, alarms, good_trainings, moon_net, points, trap, trapped_dead
+from diagnose.trainings import (
+    FAULTY,
+    alarms,
+    good_trainings,
+    lr_of_one,
+    moon_net,
+    points,
+    trap,
+    trapped_dead,
+)
 from plainnet import SGD, Adam, BinaryCrossEntropy, MeanSquaredError, fit, mlp
+from plainnet.cli import main
+from plainnet.cli.options import command_arguments
 from plainnet.config import TrainConfig
 from plainnet.data.synthetic import moons
 from plainnet.diagnose.activations import measure
@@ -37,12 +49,33 @@ ENTROPY = -(72 / 209 * np.log(72 / 209) + 137 / 209 * np.log(137 / 209))  # 0.64
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_a_fault_is_found(name):
+def test_a_fault_is_found_and_its_advice_can_be_followed(name, tmp_path, monkeypatch, capsys):
+    """No two findings contradict each other, and the command of each can be pasted."""
     make, finding, texts_of_it = FAULTY[name]
-    found = {one.name: json.dumps(one.to_json()) for one in examine(make(0))}
+    snapshot = make(0)
+    findings = examine(snapshot)
+    found = {one.name: json.dumps(one.to_json()) for one in findings}
     texts = [found[name] for name in finding.split("|") if name in found]
     assert texts, found
     assert any(word in text for text in texts for word in texts_of_it.split("|")), texts
+    assert all(one.advice for one in findings)
+    every = {option: one.options[option] for one in findings for option in one.options}
+    assert all(every.items() >= one.options.items() for one in findings)
+    if snapshot.task != "classes":
+        return
+    monkeypatch.chdir(tmp_path)
+    X, y = moons(60, seed=0)
+    columns = {f"column {i}": X[:, i % 2] + i for i in range(3)}
+    pd.DataFrame({**columns, "label": y}).to_csv("rows.csv", index=False)
+    options = replace(snapshot.options, epochs=2, target="label")
+    commands = set()
+    for one in findings:
+        changed = replace(options, **one.options)
+        assert (changed != options) == bool(one.options)
+        commands.add(tuple(command_arguments(changed, "rows.csv", command="doctor")[1:]))
+    for command in commands:
+        assert main([*command, "--json"]) in (0, 1), capsys.readouterr().err
+        json.loads(capsys.readouterr().out)
 
 
 def test_there_are_at_least_fifty_good_trainings():
@@ -115,7 +148,7 @@ def test_recording_does_not_change_a_training():
 
 
 def test_equal_snapshots_have_equal_findings():
-    assert examine(trapped_dead(1)) == examine(trapped_dead(1))
+    assert examine(lr_of_one(1)) == examine(lr_of_one(1))
 
 
 # --- measurements --------------------------------------------------------------------------------

@@ -320,17 +320,17 @@ def trap(seed, **net):
 def trapped_dead(seed):
     X, y, net = trap(seed)
     net.params.views["dense2.b"][...] = -1000
-    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+    return trained(net, X, y, rule=SGD(0.075), epochs=300)
 
 
 def trapped_zero(seed):
     X, y, net = trap(seed, init="zeros")
-    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+    return trained(net, X, y, rule=SGD(0.075), epochs=300)
 
 
 def trapped_tiny(seed):
     X, y, net = trap(seed, init="normal:0.01")
-    return trained(net, X, y, rule=SGD(0.0075), epochs=2500)
+    return trained(net, X, y, rule=SGD(0.075), epochs=300)
 
 
 def moon_net(seed, rule, *, n=300, epochs=60, batch=32, hidden=(16, 16), change=None, **net):

@@ -15,7 +15,8 @@ from plainnet.tabular import FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
-_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
+LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
+_MUCH_FASTER = 5  # times the learning rate, before a larger network is tried
 _STRONG_L2, _USUAL_DROPOUT = 0.001, 0.3  # convolutional networks have 0.3 by default
 
 
@@ -53,17 +54,22 @@ def clip(snapshot: TrainingSnapshot, *before: dict[str, Any]) -> dict[str, Any]:
 
 def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Raise a learning rate that is below the usual, else train for longer."""
+    options, faster = snapshot.options, higher(snapshot)
+    return remedy(options, _smaller(snapshot), faster, longer(snapshot), otherwise="other columns")
+
+
+def higher(snapshot: TrainingSnapshot, times: float = 2) -> dict[str, Any]:
+    """Return the usual learning rate as an option, if it is so many times the present one."""
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
     usual = _usual_lr(options)
     if isinstance(snapshot.optimizer, SGD):
         usual = snapshot.largest_stable_lr / 4
-    faster = {"lr": sane_lr(options, usual)} if usual >= 2 * lr else {}
-    return remedy(options, _smaller(snapshot), faster, longer(snapshot), otherwise="other columns")
+    return {"lr": sane_lr(options, usual)} if usual >= times * lr else {}
 
 
 def _smaller(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return smaller initial weights as an option if a layer multiplies its inputs."""
-    return {"init": "he_normal"} if max(gains(snapshot.initial_net), default=0) > _GAIN else {}
+    return {"init": "he_normal"} if max(gains(snapshot.initial_net), default=0) > LARGE_GAIN else {}
 
 
 def gains(net: Sequential) -> list[float]:
@@ -78,12 +84,23 @@ def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
     return {"epochs": max(epochs, _FEWEST_EPOCHS, min(_LONGER * epochs, _MOST_EPOCHS))}
 
 
-def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Let the network fit more: without strong penalties, else with more units and epochs.
+def better_lr(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return a lower learning rate as an option if it is too high, the usual if it is far below."""
+    return lower(snapshot) if snapshot.lr_too_high else higher(snapshot, times=_MUCH_FASTER)
+
+
+def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
+    """Say why the network does not fit its rows, and let it fit more.
 
     It stops early, since a network that fits more also memorizes more.
     """
-    options = snapshot.options
+    options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
+    if penalties := strong_penalties(options):
+        cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
+        return cause, remedy(options, penalties)
+    if better := better_lr(snapshot):
+        cause = f"The learning rate of {lr:g} is too {'high' if better['lr'] < lr else 'low'}."
+        return cause, remedy(options, better)
     hidden = tuple(max(32, units) for units in options.hidden or ())
     wider = {"hidden": hidden if len(hidden) > 1 else (32, 32)}
     if hidden == options.hidden or options.network != "mlp":
@@ -94,7 +111,8 @@ def enlarge(snapshot: TrainingSnapshot) -> dict[str, Any]:
     more = {**wider, **({} if stopped else longer(snapshot))}
     if more and options.network == "mlp":
         more |= _early(options)
-    return remedy(options, strong_penalties(options), more, otherwise="other columns")
+    cause = "It is too small for the data, or was trained too short."
+    return cause, remedy(options, more, otherwise="other columns")
 
 
 def strong_penalties(options: Config) -> dict[str, Any]:
@@ -133,8 +151,9 @@ def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def replace_by_default(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Take the default network for tables, or the baseline."""
-    return remedy(snapshot.options, tabular(snapshot), longer(snapshot), otherwise="the baseline")
+    """Take the default network for tables, another learning rate, more epochs, or the baseline."""
+    remedies = tabular(snapshot), better_lr(snapshot), longer(snapshot)
+    return remedy(snapshot.options, *remedies, otherwise="the baseline")
 
 
 def tabular(snapshot: TrainingSnapshot) -> dict[str, Any]:

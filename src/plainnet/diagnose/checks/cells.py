@@ -11,11 +11,11 @@ from plainnet.evaluate.finding import Finding, advise
 from plainnet.formatting import count, percent
 from plainnet.nn.parameters import Array
 
-_DISTINCT = 5  # other values of a column, below which none is far from them
+_FEW = 5  # other values of a column, among which a code must be further away
 _CODE_ROWS, _CODE_SHARE = 5, 0.01  # rows with the same value that make it a code
 _CODE_OFTEN = 0.05  # share of the rows from which a code matters
 _CODE_GAP = 1.0  # distance of a code from the other values, in ranges of these
-_EXTREME_GAP = 20.0  # the same of a value that occurs rarely
+_EXTREME_GAP = 20.0  # the same of a value that occurs rarely, or of a code among few values
 _MOST_CELLS = 10**7
 
 
@@ -29,6 +29,7 @@ class _Outsider(NamedTuple):
     low: float  # of the other values
     high: float
     gap: float  # to the nearest other value, in ranges of the others
+    few: bool  # whether the column has few other values
 
 
 def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -42,8 +43,10 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     numbers = [span for span in snapshot.spans if span.kind == "number"]
     found = [one for span in numbers for one in _outsider(span, X[:, span.start])]
     often = max(_CODE_ROWS, _CODE_SHARE * len(X))
-    codes = [one for one in found if one.rows >= often and one.gap > _CODE_GAP]
-    rare = [one for one in found if one.rows < often and one.gap > _EXTREME_GAP]
+    far = [one for one in found if one.gap > _EXTREME_GAP]
+    codes = [one for one in found if one.rows >= often and one.gap > _CODE_GAP and not one.few]
+    codes += [one for one in far if one.rows >= often and one.few]
+    rare = [one for one in far if one.rows < often and not one.few]
     if codes:
         one = max(codes, key=lambda one: one.rows)
         yield Finding(
@@ -69,14 +72,14 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def _outsider(span: FeatureSpan, x: Array) -> Iterator[_Outsider]:
     values, counts = np.unique(x, return_counts=True)
-    if len(values) <= _DISTINCT:
+    if len(values) < 3:
         return
     end, rest = -1, values[:-1]
     if values[1] - values[0] > values[-1] - values[-2]:
         end, rest = 0, values[1:]
     gap = float(min(abs(rest[[0, -1]] - values[end]))) / float(rest[-1] - rest[0])
     value, low, high = (float(v) * span.scale + span.mean for v in (values[end], rest[0], rest[-1]))
-    yield _Outsider(span.name, value, int(counts[end]), low, high, gap)
+    yield _Outsider(span.name, value, int(counts[end]), low, high, gap, len(values) <= _FEW)
 
 
 def _evidence(one: _Outsider, every: Sequence[_Outsider], m: int) -> str:

@@ -15,6 +15,7 @@ from plainnet.diagnose.checks.network import (
 )
 from plainnet.diagnose.comparisons import Comparison, Rival, margin, predicted_classes
 from plainnet.diagnose.remedies import (
+    LARGE_GAIN,
     balance,
     desaturate,
     enlarge,
@@ -26,7 +27,6 @@ from plainnet.diagnose.remedies import (
     revive,
     slow_down,
     speed_up,
-    strong_penalties,
 )
 from plainnet.diagnose.snapshot import EXTREME, TrainingSnapshot
 from plainnet.evaluate.finding import Finding, advise
@@ -104,6 +104,10 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
                 "slope is almost zero.",
                 desaturate(snapshot),
             )
+    gain = max(gains(snapshot.initial_net), default=0)
+    if gain > LARGE_GAIN:
+        cause = f"The initial weights are too large: a layer multiplies its inputs by {gain:.3g}."
+        yield cause, initialize(snapshot)
     yield from _gradient_causes(snapshot)
     yield _input_cause(snapshot)
 
@@ -170,8 +174,8 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str
 def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
     right = f"{100 * snapshot.neighbors.score:.0f} % of the time"
     if snapshot.has_signal:
-        cause = "The inputs predict the target: the training was too short, or the network is too "
-        return f"{cause}small.", enlarge(snapshot)
+        cause, advice = enlarge(snapshot)
+        return f"The inputs predict the target, but the network does not learn it. {cause}", advice
     return (
         "The inputs do not predict the target: the labels may be shuffled, or belong to other rows "
         f"(even the nearest other rows are right only {right}).",
@@ -295,16 +299,17 @@ def _never_predicted(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         name = repr(snapshot.class_name(k))
         rare = snapshot.class_shares[k] < min(RARE, RARE_SHARE / len(snapshot.class_shares))
         more = f" (and {others} other class{'es' if others > 1 else ''})" if others else ""
+        cause, advice = "The class is rare, so missing it costs little.", balance(snapshot, name)
+        if not rare:
+            cause, advice = "The network confuses it with other classes.", enlarge(snapshot)[1]
         yield Finding(
             "class never predicted",
             "warning" if snapshot.class_shares[k] >= RARE else "note",
             f"The network never predicts {name}{more}.",
             f"{counts[k]:,.0f} of {len(snapshot.labels):,} training rows have this class "
             f"({percent(snapshot.class_shares[k])})",
-            "The class is rare, so missing it costs little."
-            if rare
-            else "The network confuses it with other classes.",
-            **(balance(snapshot, name) if rare else enlarge(snapshot)),
+            cause,
+            **advice,
         )
 
 
@@ -322,16 +327,14 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         evidence, rival = f"{best.phrase}: {_interval(best.over_network)}", best.phrase
     else:
         return
-    options, cause = snapshot.options, "It is too small for the data, or was trained too short."
-    if strong_penalties(options):
-        cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
+    cause, advice = enlarge(snapshot)
     yield Finding(
         "underfitting",
         "warning",
         f"The network fits its training rows worse than {rival}.",
         evidence,
         cause,
-        **enlarge(snapshot),
+        **advice,
     )
 
 
