@@ -45,6 +45,7 @@ ORDER = [
         "evaluate",
         "explain",
         "tabular",
+        "loading",
         "training",
         "tracking",
         "report",

@@ -10,9 +10,9 @@ from cyclopts.validators import Number
 
 from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
+from plainnet.loading import are_pictures
 from plainnet.option import default_text, flags, type_parts
 from plainnet.search.space import SEARCHED
-from plainnet.training import are_pictures
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]

@@ -4,7 +4,6 @@ The first pass computes statistics of the training rows and draws a sample of th
 make the schema. The second writes encoded rows to a `RowCache`, from which `fit` reads them.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plainnet import limits
 from plainnet.data.column_kinds import ColumnKind
 from plainnet.data.column_statistics import COUNTED, ColumnStatistics
 from plainnet.data.columns import in_threads
@@ -24,9 +22,8 @@ from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.row_cache import CachedRows, RowCache, fingerprint, n_targets
 from plainnet.data.row_sample import RowSample, uniform
 from plainnet.data.table import Table, absent_column
-from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES
 from plainnet.data.table_schema import TableSchema, infer_columns
-from plainnet.data.table_stream import TableStream, is_table_folder
+from plainnet.data.table_stream import TableStream
 from plainnet.data.targets import Target, Task
 from plainnet.errors import DataError
 from plainnet.formatting import count
@@ -38,8 +35,6 @@ WINDOW = 2**26  # bytes of the rows that are shuffled together, or an eighth of 
 _BLOCK, _BLOCKS = 2**16, 256  # bytes of a block at most, and blocks of a window at least
 _TRAIN, _VALIDATION, _TEST = range(3)
 _SPLIT, _SAMPLED = range(2)  # uses of the random numbers of rows
-_BYTES = 12  # of memory for each byte of a small file, more than any table needs
-_LARGER = 24  # bytes of memory for each cell of a table that is read at once, besides its features
 
 
 @final
@@ -66,49 +61,6 @@ class StreamOptions:
     def most_rows(self, n: int) -> int:
         """Return how many rows of n numbers a part in memory has at most."""
         return max(1_000, min(MOST_ROWS, self.window // (4 * n)))
-
-
-def free_memory() -> int:
-    """Return about how many bytes of memory are free."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":") for line in file)
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, LookupError, ValueError):  # another system
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    return free
-
-
-def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
-    """Return whether a table is to be streamed: a folder, or more than a bound of memory holds."""
-    if path.is_dir():
-        return is_table_folder(path)
-    if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
-        return False
-    size, bound = path.stat().st_size, free_memory() // 2 if memory is None else memory
-    if size > limits.MAX_TABLE_BYTES:
-        return True
-    if size * _BYTES * 4 < bound:  # for certain
-        return False
-    stream = TableStream(path, header)
-    rows = stream.estimated_rows()
-    first = next(iter(stream), None)
-    if first is None:
-        return False
-    features, cells = _features(first), rows * len(first.columns)
-    too_long = path.suffix.lower() in TEXT_SUFFIXES and (
-        rows > limits.MAX_LINES or cells > limits.MAX_CELLS
-    )
-    return too_long or size + _LARGER * cells + 8 * rows * features > bound
-
-
-def _features(table: Table) -> int:
-    """Return how many features the rows of a table have, from its first ones."""
-    rows = table.take(np.arange(min(len(table), 1000)))
-    try:
-        return TableSchema.fitted(infer_columns(rows, (), {}), rows).n_features
-    except DataError:  # which reading will tell
-        return len(table.columns)
 
 
 def read_stream(

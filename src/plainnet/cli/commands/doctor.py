@@ -27,11 +27,11 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import recorded_config
 from plainnet.formatting import count
+from plainnet.loading import load
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
 from plainnet.tabular import settled
 from plainnet.train.history import Epoch
-from plainnet.training import load
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:

@@ -38,11 +38,12 @@ from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
+from plainnet.loading import load_folds
 from plainnet.report.html import Table
 from plainnet.search.search import Method, Scores, Search, Trial, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import searched
-from plainnet.training import EvaluationInterrupted, Run, load_folds
+from plainnet.training import EvaluationInterrupted, Run
 from plainnet.training import train as run_training
 
 INTERRUPTED = 130
