@@ -78,9 +78,9 @@ def read_stream(
     plain = {name: value for name, value in vars(options).items() if name != "memory"}
     made_of = {"files": source, "window": options.window, **plain, "kinds": dict(options.kinds)}
     cache = RowCache(path, folder, made_of)
-    cached, how = cache.load(), "used again: they were made of the same files and options"
+    cached = cache.load()
+    reused = cached is not None
     if cached is None:
-        how = "written once"
         total = 2 * stream.estimated_rows()
         survey = _Survey(options)
         for table in stream:
@@ -95,12 +95,11 @@ def read_stream(
                 f"The encoded rows in {str(cache.folder)!r} changed while they were written: "
                 "train again, or give another folder with --cache-dir."
             )
-    note = f"the encoded rows do not fit in memory and stay in {cache.folder.name}, {how}"
-    return _dataset(cached, options, [note])
+    return _dataset(cached, options, reused)
 
 
-def _dataset(cached: CachedRows, options: StreamOptions, notes: list[str]) -> Dataset:
-    schema, target, parts, counts, more = cached
+def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Dataset:
+    schema, target, parts, counts, notes = cached
     rows = parts["train"]
 
     def examples(part: RowFile) -> Examples:
@@ -116,8 +115,8 @@ def _dataset(cached: CachedRows, options: StreamOptions, notes: list[str]) -> Da
         examples(parts["sample"]),
         validation,
         test,
-        [*more, *notes, *schema.remarks()],
-        stream=RowStream(rows, max(1, options.window // rows.layout.row_bytes), counts),
+        [*notes, *schema.remarks()],
+        stream=RowStream(rows, max(1, options.window // rows.layout.row_bytes), counts, reused),
     )
 
 

@@ -133,9 +133,10 @@ def _estimated_rows(file: Path) -> int:
 def _whole_lines(file: Path, label: str) -> Iterator[bytearray]:
     """Yield parts of a text that end at the end of a line outside of quotes."""
     with open(file, "rb") as text:
-        part = bytearray()
-        while more := text.read(_TEXT):
+        part, left = bytearray(), file.stat().st_size  # of a file that grows, the old lines
+        while more := text.read(min(_TEXT, left)):
             part += more
+            left -= len(more)
             end = _last_line_end(part)
             if end == 0 and len(part) > _TEXT + limits.MAX_LINE:
                 raise DataError(

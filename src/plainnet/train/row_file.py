@@ -101,6 +101,7 @@ class RowStream(NamedTuple):
     rows: RowFile
     window: int  # rows in memory at a time
     class_counts: tuple[int, ...]  # rows of each class; empty for other tasks
+    reused: bool = False  # whether an earlier training wrote them
 
 
 @final
@@ -112,7 +113,7 @@ class StreamedBatches:
     """
 
     def __init__(self, stream: RowStream, batch_size: int, targets: Targets) -> None:
-        rows, window, _ = stream
+        rows, window, *_ = stream
         self.rows, self._targets = rows, targets
         self.m, self.batch_size = rows.m, min(batch_size, rows.m)
         self.full, self.transform, self.augment = False, None, None
