@@ -58,7 +58,7 @@ def timed_parts(ours: PlainnetNumPy, workload: Workload) -> list[float]:
         net, rows = space.net, space.X
     batches = Batches(rows, y, None, workload.batch, None, net.dtype)
     rng = np.random.default_rng(SEED)
-    X, targets, _ = next(batches.epoch(rng))
+    X, targets, *_ = next(batches.epoch(rng))
     loss, optimizer, params = ours.loss, ours.optimizer, net.params
     optimizer.start(params.trained)
     Z = net.forward(X, train=True)

@@ -9,6 +9,7 @@ import numpy as np
 from plainnet.build import check
 from plainnet.config import Config, ResolvedConfig, privacy_of, rng
 from plainnet.errors import DataError, PlainnetError
+from plainnet.nn.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 Data: TypeAlias = "str | Path | pd.DataFrame | tuple[Any, ...] | Dataset"
 
 
-def load(data: "Data", config: Config, *, progress: "Progress | None" = None) -> "Dataset":
+def load(
+    data: "Data", config: Config, *, progress: "Progress | None" = None, ranks: Ranks = ALONE
+) -> "Dataset":
     """Read and split data as `train` does; a data set is returned unchanged."""
     from plainnet.data.dataset import Dataset
     from plainnet.data.splits import split
@@ -31,7 +34,7 @@ def load(data: "Data", config: Config, *, progress: "Progress | None" = None) ->
     check(config)
     if isinstance(data, Dataset):
         return data
-    if (streamed := _streamed(data, config, progress)) is not None:
+    if (streamed := _streamed(data, config, progress, ranks)) is not None:
         return streamed
     source = _source(data, config, progress)
     return split(
@@ -43,7 +46,7 @@ def load(data: "Data", config: Config, *, progress: "Progress | None" = None) ->
 
 
 def _streamed(
-    data: "Data", config: ResolvedConfig, progress: "Progress | None"
+    data: "Data", config: ResolvedConfig, progress: "Progress | None", ranks: Ranks
 ) -> "Dataset | None":
     """Return a table that is larger than memory, or a folder of tables."""
     from plainnet.data.memory import is_streamed
@@ -54,6 +57,11 @@ def _streamed(
     path, memory = Path(data), config.memory_bytes
     if not is_streamed(path, config.header, memory):
         return None
+    if ranks.size > 1:
+        raise PlainnetError(
+            f"{str(data)!r} does not fit in memory, and such a table trains in one process: "
+            "start it without mpiexec, or give more memory"
+        )
     if config.group_duplicates:
         raise PlainnetError(
             f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "

@@ -27,7 +27,7 @@ BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are m
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
 MAX_LOG_SCALE = math.log(8.0)  # of the factor of calibrated logits
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
-_ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
+ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
 def settled(
@@ -75,7 +75,7 @@ def given_options(config: Config) -> list[str]:
     """Return the names of the options that only a single network has."""
     names = [n for n, o in OPTIONS.items() if o.metadata["group"] != "Data"]
     names += ["validation_fraction"]
-    return [n for n in names if n not in _ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
+    return [n for n in names if n not in ANY_NETWORK and getattr(config, n) != OPTIONS[n].default]
 
 
 def members_of(

@@ -1,6 +1,5 @@
 """Training: from data and options to an evaluated model, once or from several seeds."""
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -10,23 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from plainnet._version import __version__
 from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer
 from plainnet.config import Config, TrainConfig, rng
 from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
-from plainnet.evaluate.training_record import finite
+from plainnet.evaluate.training_record import finite, versions
 from plainnet.loading import Data, load
 from plainnet.model import Model
 from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
-from plainnet.storage.checkpoints import Checkpoints, digest
+from plainnet.nn.ranks import ALONE, Ranks
+from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.json_reader import shortened
 from plainnet.tabular import averaged, for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
 from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
 from plainnet.train.history import History
+from plainnet.train.state import digest
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
@@ -65,6 +65,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     epochs: int | None = None,
     evaluate: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a network and evaluate it on held-out rows.
 
@@ -91,6 +92,9 @@ def train(
         Stop after so many of the epochs of ``config``, whose schedule spans them all.
     evaluate : bool, default True
         Whether to evaluate the network and to record results in the model.
+    ranks : Ranks, default this process alone
+        The processes that train together, as `fit` takes them; all read the data, and rank 0
+        evaluates.
 
     Returns
     -------
@@ -114,10 +118,11 @@ def train(
     from plainnet.evaluate.per_example import drop_extreme_rows
 
     path = Path(data) if isinstance(data, str | Path) else None
+    ranks.require_same({"options": config})
     config = config if validation_data is None else for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
-    data = load(data, shares, progress=progress)
+    data = load(data, shares, progress=progress, ranks=ranks)
     config = settled(config, data.train.X, data.target.task, data.notes, data.stream is not None)
     if checkpoints is not None:
         if path is not None:
@@ -159,12 +164,13 @@ def train(
         augment=augmentation(config.augment),
         engine=config.engine,
         checkpoints=checkpoints,
+        ranks=ranks,
         seed=rng(config, 2),
     )
     if net is not None and members is not None:
         mean = averaged(net, members, *data.train, model.loss, None, config.class_weight)
         model.net.params.theta[...] = mean.params.theta
-    if not evaluate:
+    if not evaluate or ranks.rank:
         return Run(model, history, data)
     name = None if path is None else path.resolve().name  # without its folder: it may be private
     return _evaluated(Run(model, history, data), config, name)
@@ -188,7 +194,7 @@ def _evaluated(run: Run, config: Config, name: str | None) -> Run:
     model.record |= {
         "config": asdict(config) | {"cache_dir": None},  # a folder that may be private
         "history": finite(history.record()),
-        "versions": _versions(),
+        "versions": versions(),
     }
     # Of rows that are not in memory, only those of a sample could be recognized.
     fingerprints = config.fingerprints and not config.private and data.stream is None
@@ -294,12 +300,6 @@ def _fingerprint(data: "Dataset") -> str:
     parts += [] if data.stream is None else [data.stream.rows.checksums]
     meaning = repr((data.schema.to_json(), data.target.to_json()))
     return digest(*parts, np.frombuffer(meaning.encode(), np.uint8))
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions that a training depends on."""
-    python = platform.python_version()
-    return {"plainnet": __version__, "numpy": np.__version__, "python": python}
 
 
 @final

@@ -148,7 +148,7 @@ def test_a_balanced_training_is_judged_by_balanced_accuracy():
     frame["y"] = (frame.a + 1.5 * rng.standard_normal(1500) > 2.6).astype(int)  # 7 %
     balanced = replace(WIDE, hidden=(8,), epochs=20, class_weight="balanced")
     found = diagnosed(frame, balanced)
-    assert not [one for one in found.values() if one.level != "note"]
+    assert {one.level for one in found.values()} <= {"note"}
     assert "balanced" not in " ".join(one.advice for one in found.values())
 
 
@@ -210,6 +210,19 @@ def test_a_network_that_a_regression_beats_is_named():
     finding = diagnosed(frame, weak)["worse than a baseline"]
     assert finding.message == "On held-out rows linear regression is better than the network."
     assert finding.advice.startswith("--network tabular without --hidden --dropout")
+
+
+def test_a_linear_network_is_advised_where_the_default_is_worse_than_a_regression():
+    """And that is as good as the regression: no finding is left."""
+    frame, rng = noise(400)
+    frame["y"] = frame.sum(axis=1) + 0.1 * rng.standard_normal(400)
+    usual = TrainConfig(target="y", network="tabular", epochs=30, hidden=(4,))
+    finding = diagnosed(frame, usual)["worse than a baseline"]
+    assert finding.level == "warning"
+    assert finding.cause == "The target depends on the columns nearly linearly."
+    assert finding.options == {"network": "mlp", "hidden": (), "lr": 0.01}
+    left = diagnosed(frame, replace(usual, epochs=None, **finding.options))
+    assert {one.level for one in left.values()} <= {"note"}
 
 
 # --- following the advice ------------------------------------------------------------------------

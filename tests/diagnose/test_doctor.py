@@ -25,7 +25,8 @@ from plainnet.config import TrainConfig
 from plainnet.data.synthetic import moons
 from plainnet.diagnose.activations import measure
 from plainnet.diagnose.checks.data import check_leak, check_scale
-from plainnet.diagnose.checks.result import check_learned, check_result
+from plainnet.diagnose.checks.learned import check_learned
+from plainnet.diagnose.checks.result import check_result
 from plainnet.diagnose.checks.training import block_means, check_overfitting, share_of_rises
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.diagnose.doctor import (

@@ -89,7 +89,7 @@ def test_mini_batches_match_the_textbook_loop(data, weighted):
     batches = Batches(X, y, weight, 12, None, np.float64)  # three of 12 and one of 4
     for _ in range(10):
         costs, counts = [], []
-        for X_batch, y_batch, w in batches.epoch(rng):
+        for X_batch, y_batch, w, *_ in batches.epoch(rng):
             costs.append(hand.step(X_batch, y_batch, 0.5, w))
             counts.append(len(y_batch) if w is None else w.sum())
         means.append(np.average(costs, weights=counts))

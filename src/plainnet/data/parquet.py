@@ -93,7 +93,7 @@ def _opened(
     """Open a checked file; return it, the rows to read at a time, and the budget in bytes."""
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(source(), buffer_size=buffer)
+    file = pq.ParquetFile(source(), buffer_size=buffer, pre_buffer=False)
     schema, budget = file.schema_arrow, limits.MAX_PARQUET * len(data) + limits.FREE_PARQUET
     _check_columns(schema, label)
     width = sum(_width(field.type) for field in schema)
@@ -101,7 +101,7 @@ def _opened(
     delta = _check_pages(file.metadata, data, budget, label)
     # With a dictionary, a repeated text takes memory once.
     texts = [f.name for f, size in zip(schema, delta, strict=True) if _is_text(f.type) and not size]
-    file = pq.ParquetFile(source(), read_dictionary=texts, buffer_size=buffer)
+    file = pq.ParquetFile(source(), read_dictionary=texts, buffer_size=buffer, pre_buffer=False)
     return file, max(1, min(_ROWS, _BATCH // (width + sum(delta)))), budget
 
 

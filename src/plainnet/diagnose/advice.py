@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from plainnet.build import check
-from plainnet.config import Config, TrainConfig
+from plainnet.config import Config, ResolvedConfig, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.finding import Finding, advise
 from plainnet.nn.activations import ACTIVATIONS, Identity
@@ -23,9 +23,21 @@ def remedy(config: Config, *remedies: Mapping[str, Any], otherwise: str = "") ->
     """Return the first remedy that changes an option and that the other options permit."""
     for options in remedies:
         changed = {name: value for name, value in options.items() if getattr(config, name) != value}
-        if changed and _permitted({**vars(config), **changed}):
+        if changed and _permitted({**non_defaults(config), **changed}):
             return advise(changed, otherwise)
     return advise({}, otherwise)
+
+
+def usual(config: Config) -> ResolvedConfig:
+    """Return the defaults of a network."""
+    return TrainConfig(network=config.network).resolved(images=config.network == "convnet")
+
+
+def non_defaults(config: Config) -> dict[str, Any]:
+    """Return the network, and the options that differ from its defaults."""
+    defaults = vars(usual(config))
+    given = {name: value for name, value in vars(config).items() if value != defaults[name]}
+    return {"network": config.network, **given}
 
 
 def _permitted(options: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from plainnet.diagnose.advice import consistent
-from plainnet.diagnose.checks import cells, data, network, result, training
+from plainnet.diagnose.checks import cells, data, learned, network, result, training
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import LEVELS, Finding
 
@@ -13,7 +13,7 @@ Check = Callable[[TrainingSnapshot], Iterable[Finding]]
 # A new check is a function in `plainnet.diagnose.checks` and an entry in one of these lists.
 # Of the findings of one level those of an earlier check come first: the more basic ones.
 TRAINING_CHECKS: tuple[Check, ...] = (
-    result.check_learned,
+    learned.check_learned,
     training.check_batch_order,
     training.check_gradient_growth,
     training.check_learning_curve,

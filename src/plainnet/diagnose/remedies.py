@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from plainnet.config import OPTIONS, Config, TrainConfig
-from plainnet.diagnose.advice import remedy, sane_lr
+from plainnet.diagnose.advice import non_defaults, remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
 from plainnet.optim.optimizers import SGD
-from plainnet.tabular import FEWEST_ROWS
+from plainnet.tabular import ANY_NETWORK, FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
@@ -150,24 +150,31 @@ def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
     return remedy(snapshot.options, *remedies, otherwise=more)
 
 
-def replace_by_default(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Take the default network for tables, another learning rate, more epochs, or the baseline."""
-    remedies = tabular(snapshot), better_lr(snapshot), longer(snapshot)
-    return remedy(snapshot.options, *remedies, otherwise="the baseline")
+def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[str, Any]:
+    """Take the default network for tables, train that long enough, then take the baseline."""
+    options, more = snapshot.options, longer(snapshot)
+    short = (options.epochs or 0) < _FEWEST_EPOCHS
+    linear = _instead(options, network="mlp", hidden=(), lr=0.01)
+    last = linear if regression and not snapshot.images else more
+    remedies = tabular(snapshot), better_lr(snapshot), more if short else {}, last
+    return remedy(options, *remedies, otherwise="the baseline")
 
 
 def tabular(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return the options of the default network for tables, if the training may take it."""
-    options = snapshot.options
     if snapshot.schema is None or snapshot.images or len(snapshot.X) < FEWEST_ROWS:
         return {}
-    if options.network == "tabular":
+    if snapshot.options.network == "tabular":
         return {}
-    usual = TrainConfig(network=options.network).resolved(images=False)
+    return _instead(snapshot.options, network="tabular")
+
+
+def _instead(options: Config, **network: Any) -> dict[str, Any]:
+    """Return the options of another network, with the defaults of those that were given."""
     own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
-    own = [n for n in [*own, "validation_fraction"] if n not in ("seed", "class_weight", "engine")]
-    given = [n for n in own if getattr(options, n) != getattr(usual, n)]
-    return {"network": "tabular", **{n: OPTIONS[n].default for n in given}}
+    kept = ANY_NETWORK | ({"epochs"} if options.network == "tabular" else set())  # fewer by default
+    own = [n for n in [*own, "validation_fraction"] if n not in kept]
+    return {n: OPTIONS[n].default for n in non_defaults(options) if n in own} | network
 
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """The training record of a model file, which may have been edited."""
 
+import platform
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
+from plainnet._version import __version__
 from plainnet.config import TrainConfig
 from plainnet.errors import ModelFileError
 from plainnet.storage.json_reader import JsonReader
@@ -12,6 +16,12 @@ from plainnet.train.history import History
 # Errors that an edited record causes; the part that shows it is left out.
 FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _SERIES = ("val_loss", "metric", "val_metric", "lr")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a training depends on."""
+    python = platform.python_version()
+    return {"plainnet": __version__, "numpy": np.__version__, "python": python}
 
 
 def recorded_history(record: Mapping[str, Any]) -> History | None:

@@ -12,6 +12,7 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
 from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range, positive_int
 
@@ -55,6 +56,9 @@ class Layer(ABC):
         The network's generator, for layers that draw.
     dtype : dtype
         The network's dtype.
+    ranks : Ranks
+        The processes that share each batch, for layers that draw or need the rows of all; one
+        process by default.
 
     Examples
     --------
@@ -92,6 +96,7 @@ class Layer(ABC):
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
+    ranks: Ranks = ALONE
     _built = False
 
     @abstractmethod
@@ -299,7 +304,8 @@ class DropoutLayer(Layer):
         self.mask: Array | None = None
         if not train or self.rate == 0:
             return X
-        draws = np.asarray(self.rng.random((len(X), *self.mask_shape), dtype=self.dtype), like=X)
+        drawn = self.ranks.draw(self.rng, (len(X), *self.mask_shape), self.dtype)
+        draws = np.asarray(drawn, like=X)
         self.mask = mask = np.multiply(draws >= self.rate, 1 / (1 - self.rate), dtype=X.dtype)
         return X * mask
 

@@ -28,6 +28,7 @@ from plainnet.nn.layers import (
 )
 from plainnet.nn.normalization import BatchNorm, LayerNorm
 from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_arrays, check_size
+from plainnet.nn.ranks import Ranks
 from plainnet.nn.validation import as_array, positive_int
 
 Transform = Callable[[Array], Array]
@@ -178,6 +179,22 @@ class Sequential:
         self.rng = rng
         for layer in self.layers:
             layer.rng = rng
+
+    def share_batches(self, ranks: Ranks) -> None:
+        """Train together with other processes, each on its share of every batch.
+
+        Parameters
+        ----------
+        ranks : Ranks
+            The processes.
+
+        Examples
+        --------
+        >>> from plainnet.nn.ranks import ALONE
+        >>> mlp(2).share_batches(ALONE)
+        """
+        for layer in self.layers:
+            layer.ranks = ranks
 
     @property
     def n_out(self) -> int:

@@ -98,16 +98,15 @@ class BatchNorm(_Normalization):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = gamma Xhat + beta, Xhat = (X - mean) / sqrt(var + eps)."""
-        m = X.size // X.shape[-1]
+        m = self.ranks.count(X)
         if train and m == 1:
             raise PlainnetError(
                 f"BatchNorm {self.name!r} has no variance to train with in a batch of one row: "
                 "take a larger batch_size, or give more rows"
             )
-        axes = tuple(range(X.ndim - 1))
-        mean = X.mean(axis=axes) if train else self.running_mean
+        mean = self.ranks.mean(X) if train else self.running_mean
         Xhat = X - mean
-        var = np.square(Xhat).mean(axis=axes) if train else self.running_var
+        var = self.ranks.mean(np.square(Xhat)) if train else self.running_var
         std = np.sqrt(var + self.eps)
         Xhat /= std
         self.std, self.train = std, train
@@ -122,8 +121,9 @@ class BatchNorm(_Normalization):
         if not need_dX:
             return None
         if self.train:  # else mean and variance do not depend on X
-            m = dY.size // dY.shape[-1]
-            dY = dY - self.dbeta / m - self.Xhat * (self.dgamma / m)
+            sums = np.stack([self.dbeta, self.dgamma]) / self.ranks.count(dY)
+            self.ranks.sum(sums)
+            dY = dY - sums[0] - self.Xhat * sums[1]
         return dY * (self.gamma / self.std)
 
 

@@ -15,7 +15,8 @@ EPS = 1e-5
 def step_view(phase: Phase, dense_layer: int, unit: int) -> dict[str, Any]:
     """Return the numbers of the next step, and the finite differences of one unit's gradients."""
     rows = phase.next_rows()
-    X, y, _ = phase.batches.batch(rows)
+    batch = phase.batches.batch(rows)
+    X, y, *_ = batch
     net, theta = deepcopy(phase.net), phase.net.params.theta
     masks = net.rng.bit_generator.state
     outs = [X]
@@ -29,7 +30,7 @@ def step_view(phase: Phase, dense_layer: int, unit: int) -> dict[str, Any]:
         deltas.append(dX)
     deltas.reverse()  # deltas[i] is the derivative by outs[i]
     after = deepcopy(phase.train_step)
-    after.step(X, y, None)
+    after.step(batch)
     change = net.params.views_of(after.net.params.theta - theta)
     dense = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
     layers = []

@@ -1,6 +1,5 @@
 """Checkpoints: the state of a training in files, validated when it is read and resumed."""
 
-import hashlib
 import json
 import platform
 import shlex
@@ -23,7 +22,7 @@ from plainnet.storage.checkpoint_folder import CheckpointFolder
 from plainnet.storage.json_reader import JsonReader, shortened
 from plainnet.storage.model_file import read_model, write_model
 from plainnet.train.history import COLUMNS
-from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows
+from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows, digest
 from plainnet.train.step import TrainStep
 
 _EDITED = "The model file is damaged or was edited: "  # from `JsonReader`
@@ -368,18 +367,6 @@ def _require(arrays: Mapping[str, Array], name: str, n: int, dtype: Any = np.flo
             f"array {name!r} should be {n:,} numbers of {np.dtype(dtype)}, but is "
             f"{len(array):,} of {array.dtype}"
         )
-
-
-def digest(*arrays: Array | None) -> str:
-    """Return a hash of numbers, shapes and types, to compare arrays by."""
-    sha = hashlib.sha256()
-    for array in arrays:
-        if array is None:
-            sha.update(b"none")
-        else:
-            sha.update(f"{array.dtype} {array.shape}".encode())
-            sha.update(np.ascontiguousarray(array).data)
-    return sha.hexdigest()
 
 
 def _optimizer_text(optimizer: Optimizer, steps: int) -> str:

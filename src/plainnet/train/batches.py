@@ -9,10 +9,19 @@ import numpy as np
 
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.validation import as_array
 from plainnet.train.augment import Augmentation
 
-Batch = tuple[Array, Array, Array | None]
+
+class Batch(NamedTuple):
+    """The rows of a batch that belong to this rank; the rows and the weight of all ranks."""
+
+    X: Array
+    y: Array
+    weight: Array | None
+    m: int
+    total: float
 
 
 class Window(NamedTuple):
@@ -51,8 +60,9 @@ class Batches:
         transform: Transform | None,
         dtype: Any,
         augment: Augmentation | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.m = len(X)
+        self.ranks, self.m = ranks, len(X)
         self.batch_size = self.m if batch_size is None else min(batch_size, self.m)
         self.full = batch_size is None
         self.transform, self.augment = transform, augment
@@ -71,7 +81,8 @@ class Batches:
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
         if self.full and self.augment is None:
-            yield self.X, self.y, self.weight
+            own = self.ranks.share(self.m)
+            yield self._batch(self.X[own], self.y[own], self.weight, self.m)
             return
         order = np.asarray(self.order(rng), like=self.X)
         for i in range(done, len(self)):
@@ -89,11 +100,20 @@ class Batches:
 
     def batch(self, rows: Array) -> Batch:
         """Return the rows with some numbers."""
-        X, y = self.X.take(rows, axis=0), self.y.take(rows, axis=0)
-        if self.augment is not None:  # a generator for each batch, so that any can be resumed
-            X = self.augment(X, np.random.default_rng([self._seed, int(rows[0])]))
-        weight = None if self.weight is None else self.weight[rows]
-        return prepare(X, self.transform, self.dtype), y, weight
+        own = self.ranks.share(len(rows))
+        if self.augment is None:
+            X = self.X.take(rows[own], axis=0)
+        else:  # a generator for each batch, so that any can be resumed; it draws for all ranks
+            X = self.X.take(rows, axis=0)
+            X = self.augment(X, np.random.default_rng([self._seed, int(rows[0])]))[own]
+        X, y = prepare(X, self.transform, self.dtype), self.y.take(rows[own], axis=0)
+        return self._batch(X, y, None if self.weight is None else self.weight[rows], len(rows))
+
+    def _batch(self, X: Array, y: Array, weight: Array | None, m: int) -> Batch:
+        """Return this rank's rows of a batch with their part of the weights of all m rows."""
+        if weight is None:
+            return Batch(X, y, None, m, m)
+        return Batch(X, y, weight[self.ranks.share(m)], m, float(weight.sum()))
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

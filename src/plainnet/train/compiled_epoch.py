@@ -13,7 +13,7 @@ from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import LOSS, METRIC, ROWS, VALUE, WEIGHT, CompiledStep
 from plainnet.engine.prediction import forward_of
 from plainnet.engine.program import Training
-from plainnet.errors import TrainingError
+from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches, Window
 from plainnet.train.epoch import EpochProgress, train_epoch
@@ -149,7 +149,7 @@ class CompiledEpochs:
         if data is None:
             assert isinstance(self.batches, Batches)  # for the type checker
             self._batch = data = self.step.runner.data(
-                *self.batches.batch(order[bounds[0] : bounds[1]])
+                *self.batches.batch(order[bounds[0] : bounds[1]])[:3]
             )
             order, bounds = np.arange(len(data.X)), np.array([0, len(data.X)])
         began = time.perf_counter()
@@ -191,6 +191,13 @@ def epoch_trainer(
     if engine == "auto" and checkpoints is not None and checkpoints.checkpoint is not None:
         engine = checkpoints.checkpoint.metadata["engine"]
     t, net = train_step, train_step.net
+    if batches.ranks.size > 1:
+        if engine == "compiled":
+            raise PlainnetError(
+                "engine='compiled' trains in one process, and this training has "
+                f"{batches.ranks.size} ranks: take engine='auto' or 'numpy'"
+            )
+        engine = "numpy"
     training = Training(t.loss, t.optimizer, batches.y, batches.weight, t.l2, t.clip_norm)
     m, steps = int(np.diff(batches.bounds).max()), epochs * len(batches)
     runner = compiled(engine, net, m, steps, training)

@@ -13,7 +13,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
-from plainnet.train.members import Metric, by_member
+from plainnet.train.members import Metric
 from plainnet.train.row_file import StreamedBatches
 from plainnet.train.step import TrainStep, describe_failure
 
@@ -69,18 +69,17 @@ def train_epoch(
     until_pause: Callable[[], int] = lambda: 1,
 ) -> bool:
     """Train on the remaining batches of an epoch; return False if ``pause`` ended it early."""
-    for X, y, weight in batches.epoch(rng, progress.batch):
+    for batch in batches.epoch(rng, progress.batch):
         if pause():
             return False
-        value, Z = train_step.step(X, y, weight)
+        value, metric_value = train_step.step(batch, metric)
         progress.batch += 1
         if not math.isfinite(value):
-            number, batch = progress.number, progress.batch
-            raise TrainingError(describe_failure(train_step, X, value, number, batch))
-        count = len(y) if weight is None else float(weight.sum())
-        progress.loss += value * count
-        progress.weight += count
-        progress.rows += len(y)
-        if metric is not None:
-            progress.metric += float(metric(*by_member(Z, y, weight)[:2])) * len(y)
+            X = batches.ranks.collect(batch.X, batch.m)
+            text = describe_failure(train_step, X, value, progress.number, progress.batch)
+            raise TrainingError(text)
+        progress.loss += value * batch.total
+        progress.weight += batch.total
+        progress.rows += batch.m
+        progress.metric += metric_value * batch.m
     return True

@@ -20,6 +20,7 @@ from plainnet.nn.initializers import generator
 from plainnet.nn.losses import Loss, with_smoothing
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.augment import Augmentation
@@ -65,6 +66,7 @@ def fit(
     row_space: bool = True,
     engine: str = "auto",
     checkpoints: CheckpointStore | None = None,
+    ranks: Ranks = ALONE,
     seed: int | np.random.Generator = 0,
 ) -> History:
     """Train a network in place.
@@ -141,6 +143,10 @@ def fit(
     checkpoints : CheckpointStore, optional
         Stores the state of the training, and resumes it exactly. See
         `plainnet.storage.checkpoints.Checkpoints`.
+    ranks : Ranks, default this process alone
+        The processes that train together, each on its share of every batch, all with the same
+        arguments; only rank 0 needs ``checkpoints``. A training ``metric`` other than the loss's
+        own is the mean over their shares. See `plainnet.distributed.mpi.MPIRanks`.
     seed : int or numpy.random.Generator, default 0
         Draws the validation rows and the order of the batches.
 
@@ -179,7 +185,7 @@ def fit(
         )
 
     rng = generator(seed)
-    rows: FitRows = ()  # which must be those of the checkpoint
+    rows: FitRows = ()  # which must be those of the checkpoint, and of the other ranks
     space: RowSpace | None = None
     batches: Batches | StreamedBatches
     if isinstance(X, RowStream):
@@ -199,17 +205,17 @@ def fit(
             members,
             rng,
         )
-        if checkpoints is not None:
+        if checkpoints is not None or ranks.size > 1:
             rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
-        exact = row_space and not clip_norm and augment is None
+        exact = row_space and not clip_norm and augment is None and ranks.size == 1
         space = _row_space(exact, net, X, transform, held_out, optimizer, epochs, bool(callbacks))
         if space is not None:
             X, held_out, transform = space.X, space.held_out, None
-        batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment)
+        batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment, ranks)
     trained = net if space is None else space.net
     del X, y  # the batches may hold a converted copy: keep the data once
 
-    train_step = TrainStep(trained, loss, optimizer, l2, clip_norm)
+    train_step = TrainStep(trained, loss, optimizer, l2, clip_norm, ranks)
     best = BestWeights(trained, early_stopping, 1 if members is None else members.k)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
@@ -219,7 +225,7 @@ def fit(
     trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
     history.engine = trainer.engine
     validation_loss = with_smoothing(loss, 0.0)
-    predict = trainer.predict if members is None else partial(members.validating, trained)
+    predict = trainer.predict if members is None else members.predictor(trained, ranks)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
     options["members"] = len(best.losses)
@@ -228,10 +234,12 @@ def fit(
     state.begin(checkpoints, net, rows, options)
     with (
         np.errstate(all="ignore"),
-        _Interrupt() as interrupt,
+        _Interrupt(train_step) as interrupt,
         ExitStack() as at_end,
         limited_threads(history.threads),
     ):
+        net.share_batches(ranks)
+        at_end.callback(net.share_batches, ALONE)
         if space is not None:  # however the training ends, the network gets its weights
             at_end.callback(space.write_back)
         for number in range(state.progress.number, epochs + 1):
@@ -241,7 +249,7 @@ def fit(
                 history.stopped = "interrupted"
                 break
             val_loss, val_metric, losses = _evaluate(
-                predict, validation_loss, held_out, metric, transform, members
+                predict, validation_loss, held_out, metric, transform, members, ranks
             )
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
@@ -255,11 +263,13 @@ def fit(
             history.add(epoch)
             if watch is not None:
                 watch(epoch)
+            state.require_same_parameters()
             if space is not None and callbacks:
                 space.write_back()
             answers = [callback(epoch) for callback in callbacks]  # each is called
-            if enough or any(answers):
-                history.stopped = "callback" if any(answers) else "early stopping"
+            stopped = ranks.gather(any(answers))
+            if enough or any(stopped):
+                history.stopped = "callback" if any(stopped) else "early stopping"
                 break
             state.next_epoch()
         history.best_epoch = best.restore()
@@ -319,12 +329,13 @@ def _evaluate(
     metric: Metric | None,
     transform: Transform | None,
     members: Members | None,
+    ranks: Ranks,
 ) -> tuple[float | None, float | None, Array | None]:
     """Return the validation loss, metric and loss of each member, None if not computed."""
     if held_out is None:
         return None, None, None
     X, y = held_out
-    Z = predict(X, transform=transform)
+    Z = ranks.collect(predict(X[ranks.share(len(X))], transform=transform), len(X))
     value = loss(Z, y)[0]
     losses = np.array([value]) if members is None else members.losses(loss, Z, y)
     return value, None if metric is None else float(metric(Z, y)), losses
@@ -332,9 +343,10 @@ def _evaluate(
 
 @final
 class _Interrupt:
-    """Record the first Ctrl-C, so that each step is completed; true after Ctrl-C."""
+    """Record the first Ctrl-C, so that each step is completed; true once all ranks know of it."""
 
-    pressed = False
+    def __init__(self, train_step: TrainStep) -> None:
+        self._step = train_step
 
     def __enter__(self) -> Self:
         # only the main thread may set a handler; a process that ignores Ctrl-C still ignores it
@@ -346,10 +358,10 @@ class _Interrupt:
         return self
 
     def __bool__(self) -> bool:
-        return self.pressed
+        return self._step.interrupted
 
     def _record(self, signum: int, frame: Any) -> None:
-        self.pressed = True
+        self._step.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def __exit__(self, *error: object) -> None:

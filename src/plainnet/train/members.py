@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from plainnet.nn.ensemble import group
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import Ranks
 
 Metric = Callable[[Array, Array], float]
 
@@ -51,6 +53,11 @@ class Members(NamedTuple):
             out = self.fold == j
             Z[out] = group(net, j).predict_logits(X[out], transform=transform)
         return Z
+
+    def predictor(self, net: Sequential, ranks: Ranks) -> Callable[..., Array]:
+        """Return `validating` for this rank's share of the rows."""
+        share = self._replace(fold=self.fold[ranks.share(len(self.fold))])
+        return partial(share.validating, net)
 
     def losses(self, loss: Loss, Z: Array, y: Array) -> Array:
         """Return the mean loss of each member's own fold."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE
 from plainnet.train.batches import Batch, Window, batch_bounds
 
 Targets = Callable[[Array], tuple[Array, Array | None]]
@@ -116,7 +117,7 @@ class StreamedBatches:
         rows, window, *_ = stream
         self.rows, self._targets = rows, targets
         self.m, self.batch_size = rows.m, min(batch_size, rows.m)
-        self.full, self.transform, self.augment = False, None, None
+        self.full, self.transform, self.augment, self.ranks = False, None, None, ALONE
         self.bounds = batch_bounds(self.m, self.batch_size)
         self._in_window = max(1, window // self.batch_size)  # batches
         self.X, y = rows.gather(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
@@ -132,7 +133,8 @@ class StreamedBatches:
             for i in range(max(0, done - window.first), len(window.bounds) - 1):
                 rows = window.order[window.bounds[i] : window.bounds[i + 1]]
                 weight = None if window.weight is None else window.weight[rows]
-                yield window.X[rows], window.y[rows], weight
+                total = len(rows) if weight is None else float(weight.sum())
+                yield Batch(window.X[rows], window.y[rows], weight, len(rows), total)
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,23 +128,51 @@ class TrainingState:
     def begin(
         self, store: CheckpointStore | None, net: Sequential, rows: FitRows, options: FitOptions
     ) -> None:
-        """Resume from the checkpoint of the store, if any."""
-        if store is None:
-            return
+        """Resume from the checkpoint of the store, if any; rank 0 sends it to the others."""
+        ranks = self.train_step.ranks
+        if ranks.size > 1:
+            ranks.require_same(self._facts(net, rows, options))
+        if store is not None:
+            self._use(store, net, rows, options)
+        checkpoint = ranks.gather(None if store is None else store.checkpoint)[0]
+        if checkpoint is not None:
+            try:
+                self._restore(checkpoint)
+            except (LookupError, TypeError, OverflowError, ValueError) as error:
+                raise PlainnetError(f"the checkpoint does not fit this training: {error}") from None
+
+    def _facts(self, net: Sequential, rows: FitRows, options: FitOptions) -> dict[str, str]:
+        """Return by name what all ranks must have in common before the first step."""
+        step, order = self.train_step, self.rng.bit_generator.state
+        return {
+            "network": repr(net),
+            "loss and optimizer": f"{step.loss} {step.optimizer}",
+            "options": f"{options} l2={step.l2} clip_norm={step.clip_norm} order={order}",
+            "rows": digest(*rows),
+            "initial parameters": digest(net.params.theta),
+        }
+
+    def _use(
+        self, store: CheckpointStore, net: Sequential, rows: FitRows, options: FitOptions
+    ) -> None:
+        """Prepare to save checkpoints."""
         if self.rng is net.rng:
             raise PlainnetError("checkpoints need a seed other than the network's generator")
         kind = self.rng.bit_generator.state["bit_generator"]
-        more = {"batches": len(self.batches), "generator": kind}
+        more: FitOptions = {"batches": len(self.batches), "generator": kind}
+        if self.train_step.ranks.size > 1 and store.checkpoint is not None:
+            more["engine"] = store.checkpoint.metadata["engine"]  # another may resume it
         store.begin(net, self.train_step, rows, options | more)
         self.store, every = store, store.every
         self._every = every and max(1, round(min(every * len(self.batches), 2**53)))
         self._step = -1  # of the last checkpoint
         self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
-        if store.checkpoint is not None:
-            try:
-                self._restore(store.checkpoint)
-            except (LookupError, TypeError, OverflowError, ValueError) as error:
-                raise PlainnetError(f"the checkpoint does not fit this training: {error}") from None
+
+    def require_same_parameters(self) -> None:
+        """Raise PlainnetError if ranks differ after an epoch, as from a fault in MPI's sums."""
+        if self.train_step.ranks.size > 1:
+            theta, number = self.train_step.net.params.theta, self.progress.number
+            self.train_step.ranks.require_same({f"parameters after epoch {number}": digest(theta)})
 
     def next_epoch(self) -> None:
         """Start an epoch."""
@@ -211,6 +240,18 @@ class TrainingState:
         for name in COLUMNS:
             getattr(self.history, name)[:] = arrays[f"history.{name}"].tolist()
         self.history.threads = metadata["threads"]
+
+
+def digest(*arrays: Array | None) -> str:
+    """Return a hash of numbers, shapes and types, to compare arrays by."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        if array is None:
+            sha.update(b"none")
+        else:
+            sha.update(f"{array.dtype} {array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()
 
 
 def _plain(state: Any) -> Any:

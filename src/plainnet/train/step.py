@@ -9,9 +9,11 @@ import numpy as np
 from plainnet.errors import TrainingError
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
-from plainnet.nn.parameters import Array
+from plainnet.nn.parameters import ROOM, Array
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.optim.optimizers import Optimizer, clip_by_norm
-from plainnet.train.members import loss_and_gradient
+from plainnet.train.batches import Batch
+from plainnet.train.members import Metric, by_member, loss_and_gradient
 
 
 @final
@@ -19,29 +21,70 @@ class TrainStep:
     """One step: forward, loss, backward, penalty, clipping, optimizer."""
 
     def __init__(
-        self, net: Sequential, loss: Loss, optimizer: Optimizer, l2: float, clip_norm: float | None
+        self,
+        net: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        l2: float,
+        clip_norm: float | None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
+        self.pressed = self._any_pressed = False  # Ctrl-C on this rank, and on any
         self.net, self.loss, self.l2, self.clip_norm = net, loss, float(l2), clip_norm
         self.optimizer = copy.deepcopy(optimizer)
         self._decaying = net.params.decaying()
         self.optimizer.start(net.params.trained, self._decaying)
 
-    def step(self, X: Array, y: Array, weight: Array | None) -> tuple[float, Array]:
-        """Update the parameters unless the loss is not finite; return the loss and the logits."""
+    def step(self, batch: Batch, metric: Metric | None = None) -> tuple[float, float]:
+        """Update the parameters unless the loss is not finite; return the loss and the metric."""
         params = self.net.params
         before = params.state.copy()
-        Z = self.net.forward(X, train=True)
-        value, dZ = loss_and_gradient(self.loss, Z, y, weight)
+        if self.ranks.size > 1:
+            value, measured = self._gradient_of_all(batch, metric)
+        else:
+            value, dZ, measured = self._losses(batch, metric)
+            if math.isfinite(value):
+                self.net.backward(dZ)
         if not math.isfinite(value):
             params.state[...] = before
-            return value, Z
-        self.net.backward(dZ)
+            return value, measured
         if self.l2:
             params.grad += self.l2 * (params.trained * self._decaying)
         if self.clip_norm is not None:
             clip_by_norm(params.grad, float(self.clip_norm))
         self.optimizer.step(params.trained, params.grad)
-        return value, Z
+        return value, measured
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed and all ranks know it."""
+        return self.pressed if self.ranks.size == 1 else self._any_pressed
+
+    def _losses(self, batch: Batch, metric: Metric | None) -> tuple[float, Array, float]:
+        """Return the mean loss, dZ and the metric of the rows of this rank."""
+        Z = self.net.forward(batch.X, train=True)
+        if not len(batch.X):
+            return 0.0, np.zeros_like(Z), 0.0
+        value, dZ = loss_and_gradient(self.loss, Z, batch.y, batch.weight)
+        if metric is None or not math.isfinite(value):
+            return value, dZ, 0.0
+        return value, dZ, float(metric(*by_member(Z, batch.y, batch.weight)[:2]))
+
+    def _gradient_of_all(self, batch: Batch, metric: Metric | None) -> tuple[float, float]:
+        """Write the gradient of the whole batch; return its loss and metric: sums over ranks."""
+        ranks, summed, m = self.ranks, self.net.params.summed, len(batch.X)
+        ranks.m = batch.m
+        value, dZ, measured = self._losses(batch, metric)
+        total = m if batch.weight is None else float(batch.weight.sum())
+        part = total / batch.total if batch.total else 0.0
+        dZ *= part
+        self.net.backward(dZ)
+        summed[-ROOM:] = value * part, measured * m / batch.m, self.pressed
+        ranks.sum(summed)
+        value, measured, pressed = summed[-ROOM:].tolist()
+        self._any_pressed = pressed > 0
+        return value, measured
 
 
 def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:
@@ -54,6 +97,7 @@ def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, 
         return (
             f"{subject}: the inputs hold {bad} after the transform, which must give finite numbers"
         )
+    net.share_batches(ALONE)  # X holds the rows of all ranks
     largest, first = 0.0, "the loss"
     before = net.params.state.copy()
     Z = X

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from plainnet.cli.console import (
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import checkpoint_folder, model_path, relative_path
 from plainnet.cli.progress import TrainingDisplay, duration, reading
+from plainnet.cli.ranks import follow, lead, ranks_of_mpiexec, resume_command, show_ranks
 from plainnet.cli.train_job import Job
 from plainnet.config import Config
 from plainnet.diagnose.watch import DoctorWatch
@@ -38,6 +40,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count, number
 from plainnet.nn.network import Sequential
+from plainnet.nn.ranks import Ranks
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.tabular import settled
 from plainnet.tracking import TensorBoardLog, mlflow_run
@@ -95,56 +98,86 @@ def train(
     config_file
         A TOML file with any of these options, such as epochs = 50; the command line wins.
     """
-    console = output()
-
-    def warn(sentence: str) -> None:
-        print_notes([sentence], console)
-
-    if resume is None:
-        if path is None:
+    others = (path, out, report, checkpoint_every, config_file)
+    given = any(value is not None for value in others) or options is not _NONE
+    with ranks_of_mpiexec() as ranks:
+        if resume is None and path is None:
             raise PlainnetError(
                 "plainnet train needs a table or a folder of pictures, or --resume and the folder "
                 "of a training: see plainnet train --help"
             )
-        config = options.config(path)
-        job = Job(path, config, model_path(path) if out is None else out, report, repeat, detail)
-        job.check()
-        checkpoints = Checkpoints(checkpoint_folder(job.out), checkpoint_every, warn)
-        if checkpoints.unfinished:
-            warn(
-                f"{relative_path(checkpoints.folder)} holds a training that has not ended, and "
-                f"{_resume_command(checkpoints)} resumes it; Ctrl-C in this one would replace it"
-            )
-    else:
-        others = (path, out, report, checkpoint_every, config_file)
-        given = any(value is not None for value in others)
-        if given or options is not _NONE or repeat != 1 or detail:
+        if resume is not None and (given or repeat != 1 or detail):
             raise PlainnetError(
                 "--resume uses the data and the options that the training began with: leave out "
                 "all others"
             )
-        checkpoints = Checkpoints.load(resume, warn, Job.from_checkpoints)
-        job = Job.from_checkpoints(checkpoints)
-        job.check()
-        job.check_replaced()
-    checkpoints.attach("job", job.to_json)
-    try:
+        if ranks.size > 1 and repeat != 1:
+            raise PlainnetError(
+                "--repeat trains in one process: leave it out, or start plainnet without mpiexec"
+            )
+        config = None if path is None else options.config(path)
+        if ranks.rank:
+            follow(ranks, path, config)
+            return
+        console = output()
+        warn = partial(_warn, console)
+        if path is not None and config is not None:
+            out = model_path(path) if out is None else out
+            job = Job(path, config, out, report, repeat, detail)
+            job.check()
+            checkpoints = Checkpoints(checkpoint_folder(job.out), checkpoint_every, warn)
+            if checkpoints.unfinished:
+                warn(
+                    f"{relative_path(checkpoints.folder)} holds a training that has not ended, and "
+                    f"{resume_command(checkpoints, ranks)} resumes it; Ctrl-C in this one would "
+                    "replace it"
+                )
+        else:
+            assert resume is not None  # for the type checker
+            checkpoints = Checkpoints.load(resume, warn, Job.from_checkpoints)
+            job = Job.from_checkpoints(checkpoints)
+            job.check()
+            job.check_replaced()
+            lead(ranks, job.path, job.config)
+        checkpoints.attach("job", job.to_json)
         with ExitStack() as logs:
             trackers: list[Watch] = []
             if log_dir is not None:
                 trackers.append(logs.enter_context(TensorBoardLog(log_dir)))
             if mlflow:
                 trackers.append(logs.enter_context(mlflow_run(asdict(job.config), job.out)))
-            _train(console, job, checkpoints, trackers)
-    except TrainingError:  # resuming would only fail again
+            _train_or_explain(console, job, checkpoints, trackers, ranks)
+
+
+def _warn(console: Console, sentence: str) -> None:
+    print_notes([sentence], console)
+
+
+def _train_or_explain(
+    console: Console,
+    job: Job,
+    checkpoints: Checkpoints,
+    trackers: Sequence[Watch],
+    ranks: Ranks,
+) -> None:
+    """Train; at an error show how to resume, unless resuming would only fail again."""
+    try:
+        _train(console, job, checkpoints, trackers, ranks)
+    except TrainingError:
         checkpoints.remove()
         raise
     except (KeyboardInterrupt, OSError, MemoryError):
-        _print_resume_command(console, checkpoints)
+        _print_resume_command(console, checkpoints, ranks)
         raise
 
 
-def _train(console: Console, job: Job, checkpoints: Checkpoints, trackers: Sequence[Watch]) -> None:
+def _train(
+    console: Console,
+    job: Job,
+    checkpoints: Checkpoints,
+    trackers: Sequence[Watch],
+    ranks: Ranks,
+) -> None:
     path, config = job.path, job.config
     doctor_watch = DoctorWatch(config)
     checkpoints.attach("doctor_watch", doctor_watch.state)
@@ -159,7 +192,8 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints, trackers: Seque
                 n_notes = len(data.notes)
                 show_data(console, str(path), data)
                 show_start(console, net, config, data)
-                show_checkpoints(console, checkpoints)
+                show_checkpoints(console, checkpoints, ranks)
+                show_ranks(console, ranks, checkpoints)
                 display.start(data.target)
                 doctor_watch.ready(data, net)
                 if checkpoint is not None:
@@ -179,6 +213,7 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints, trackers: Seque
                 progress=progress,
                 ready=ready,
                 checkpoints=checkpoints,
+                ranks=ranks,
             )
             before = 0 if checkpoint is None else checkpoint.metadata["epoch"] - 1
             show_end(console, result, display.finish(), before=before, detail=job.detail)
@@ -204,20 +239,16 @@ def _train(console: Console, job: Job, checkpoints: Checkpoints, trackers: Seque
         rows = result.data.test
         write_report(console, job.report, model, job.out.name, rows, evaluation=evaluation)
     if interrupted:
-        _print_resume_command(console, checkpoints)
+        _print_resume_command(console, checkpoints, ranks)
     elif checkpoints.last is not None:
         checkpoints.remove()
     suggest(console, "predict", job.out, path)
 
 
-def _print_resume_command(console: Console, checkpoints: Checkpoints) -> None:
+def _print_resume_command(console: Console, checkpoints: Checkpoints, ranks: Ranks) -> None:
     """Print the command that resumes, if there is a checkpoint."""
     if checkpoints.last is not None:
-        print_line(console, f"To resume: {_resume_command(checkpoints)}", wrap=False)
-
-
-def _resume_command(checkpoints: Checkpoints) -> str:
-    return shlex.join(["plainnet", "train", "--resume", str(relative_path(checkpoints.folder))])
+        print_line(console, f"To resume: {resume_command(checkpoints, ranks)}", wrap=False)
 
 
 def diagnose(console: Console, doctor_watch: DoctorWatch, result: Run) -> None:
@@ -254,7 +285,7 @@ def show_start(console: Console, net: Sequential, config: Config, data: "Dataset
     print_line(console, f"Training: {text}")
 
 
-def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
+def show_checkpoints(console: Console, checkpoints: Checkpoints, ranks: Ranks) -> None:
     """Show where checkpoints are saved, and where the training resumes."""
     every, folder = checkpoints.every, relative_path(checkpoints.folder)
     checkpoint = checkpoints.checkpoint
@@ -266,7 +297,7 @@ def show_checkpoints(console: Console, checkpoints: Checkpoints) -> None:
         after = f", after its batch {batch:,}" if batch else ""
         print_line(console, f"Resuming at epoch {epoch:,}{after}")
     elif every is not None:
-        command = _resume_command(checkpoints)
+        command = resume_command(checkpoints, ranks)
         print_line(console, f"To resume after an interruption: {command}", wrap=False)
 
 

@@ -1,51 +1,24 @@
-"""Checks of the result: whether the network learned anything, and whether it generalizes."""
+"""Checks of the result: whether the network generalizes, underfits or misses a class."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-from plainnet.diagnose.advice import remedy, sane_lr
+from plainnet.diagnose.advice import remedy
 from plainnet.diagnose.checks.data import RARE, RARE_SHARE
-from plainnet.diagnose.checks.network import (
-    SATURATED,
-    STRONG_DROPOUT,
-    VANISHED,
-    gradient_ratio,
-    layers_of_equal_units,
-)
 from plainnet.diagnose.comparisons import Comparison, Rival, margin, predicted_classes
-from plainnet.diagnose.remedies import (
-    LARGE_GAIN,
-    balance,
-    desaturate,
-    enlarge,
-    gains,
-    initialize,
-    open_path,
-    regularize,
-    replace_by_default,
-    revive,
-    slow_down,
-    speed_up,
-)
+from plainnet.diagnose.remedies import balance, enlarge, regularize, replace_by_baseline
 from plainnet.diagnose.snapshot import EXTREME, TrainingSnapshot
 from plainnet.evaluate.finding import Finding, advise
 from plainnet.formatting import count, percent
 from plainnet.metrics.intervals import Difference
-from plainnet.optim.optimizers import SGD
 
-_ABOVE_BASE = 1.1  # times the base cost: worse than a constant
 _HELD_OUT_BASE = 0.95  # share of the base cost on held-out rows, with room for chance
 _SMALL = 0.1  # a smaller advantage over a constant does not matter in practice
-_TINY_STD = 0.01  # standard deviation of the last hidden layer's outputs
-_SMALL_GAIN = 0.5  # by which a layer multiplies its inputs; he_normal has 1.4
-UNMOVED = 0.02  # share of the norm of the initial parameters
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _UNDERFIT_BASELINE = 0.03  # the same below a baseline, at the lower end of the interval
 _WORSE, _CHANCE = 0.02, 0.01  # worse than a baseline: at least by this, and with this p at most
 _OUTLIERS = 0.5  # share of the variance of the most extreme targets
 _FEWEST, _FEWEST_TRAINED = 20, 50  # held-out and training rows that show that nothing is learned
-_STRONG_L2 = 0.1
 
 
 def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -60,134 +33,6 @@ def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         yield from held_out
         if not any(finding.name in ("no signal", "overfitting") for finding in held_out):
             yield from _underfitting(snapshot)
-
-
-def check_learned(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Look for a network that ignores its input."""
-    cost, base = snapshot.cost, snapshot.base_cost
-    if not math.isfinite(cost) or snapshot.has_learned:
-        return
-    if snapshot.task == "numbers":
-        known, evidence = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
-    else:
-        known = "the class frequencies"
-        evidence = f"cost {cost:.4f}; the entropy of the base rate is {base:.4f}"
-        labels = snapshot.labels
-        if labels is not None and len(snapshot.class_shares) == 2:
-            evidence += f" ({int(labels.sum())} of {len(labels)} rows are {snapshot.class_name(1)})"
-    cause, advice = next(_causes(snapshot))
-    yield Finding(
-        "base rate",
-        "problem",
-        "The network has learned nothing: it is worse than a constant prediction."
-        if cost > _ABOVE_BASE * base
-        else f"The network ignores its input: it has learned only {known}.",
-        evidence,
-        cause,
-        **advice,
-    )
-
-
-def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the causes of an ignored input that the measurements show, each with its advice."""
-    yield from _weight_causes(snapshot)
-    if snapshot.options.l2 >= _STRONG_L2:
-        cause = f"The L2 penalty of {snapshot.options.l2:g} holds all weights near zero."
-        yield cause, advise({"l2": 0.0})
-    rate = snapshot.options.dropout or 0.0
-    if rate >= STRONG_DROPOUT:
-        yield f"Dropout of {rate:g} hides nearly everything.", advise({"dropout": 0.2})
-    for layer in snapshot.statistics.layers:
-        if layer.saturated >= SATURATED:
-            yield (
-                f"{layer.name} is saturated ({100 * layer.saturated:.0f} % of its outputs), so its "
-                "slope is almost zero.",
-                desaturate(snapshot),
-            )
-    gain = max(gains(snapshot.initial_net), default=0)
-    if gain > LARGE_GAIN:
-        cause = f"The initial weights are too large: a layer multiplies its inputs by {gain:.3g}."
-        yield cause, initialize(snapshot)
-    yield from _gradient_causes(snapshot)
-    yield _input_cause(snapshot)
-
-
-def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
-    init = initialize(snapshot)
-    for equal in layers_of_equal_units(snapshot.net):
-        yield (
-            f"{equal.name} started with zero or equal weights, so its units stay equal and "
-            "pass no gradient back.",
-            init,
-        )
-    layers, initial_layers = snapshot.statistics.layers, snapshot.initial_statistics.layers
-    dead_at_start = any(layer.dead == layer.units for layer in initial_layers)
-    small = min(gains(snapshot.initial_net), default=1) < _SMALL_GAIN
-    if layers and small and initial_layers[-1].std < _TINY_STD and not dead_at_start:
-        yield (
-            f"The initial weights are too small: after {layers[-1].name} the rows differ by only "
-            f"{initial_layers[-1].std:.2g}, so the output hardly depends on the input and the "
-            "gradient is as small.",
-            init,
-        )
-    for layer, initial in zip(layers, initial_layers, strict=True):
-        if layer.dead < layer.units:
-            continue
-        when = "they died during training"
-        if initial.dead == initial.units and snapshot.recorder is not None:
-            when = "they were dead from the start: biases or inputs are far below zero"
-        elif snapshot.lr_too_high:
-            when = f"too large an update killed them{_at_lr(snapshot)}"
-        yield (
-            f"All {layer.units} {layer.unit}s of {layer.name} are dead (zero for every "
-            f"{'row' if layer.unit == 'unit' else 'picture'}); {when}.",
-            revive(snapshot),
-        )
-
-
-def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
-    ratio, initial = map(gradient_ratio, (snapshot.statistics, snapshot.initial_statistics))
-    lr, change = snapshot.lr, snapshot.relative_change
-    lower = slow_down(snapshot)
-    if ratio is not None and ratio < VANISHED:
-        unusual = lr is not None and sane_lr(snapshot.options, lr) < lr
-        if (snapshot.lr_too_high or unusual) and (initial is None or initial >= VANISHED):
-            yield (
-                f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
-                f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
-                lower,
-            )
-        yield (
-            f"The gradient vanishes before it reaches the first layer (a ratio of {ratio:.1g}).",
-            open_path(snapshot),
-        )
-    if change is not None and change < UNMOVED and lr is not None:
-        yield (
-            f"The parameters have hardly moved (by {100 * change:.2f} % of their norm): the "
-            f"learning rate of {lr:g} is too low, or the training too short.",
-            speed_up(snapshot),
-        )
-    if snapshot.lr_too_high:
-        yield f"The learning rate is too high{_at_lr(snapshot)}.", lower
-
-
-def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
-    right = f"{100 * snapshot.neighbors.score:.0f} % of the time"
-    if snapshot.has_signal:
-        cause, advice = enlarge(snapshot)
-        return f"The inputs predict the target, but the network does not learn it. {cause}", advice
-    return (
-        "The inputs do not predict the target: the labels may be shuffled, or belong to other rows "
-        f"(even the nearest other rows are right only {right}).",
-        advise({}, "compare a few rows of the file with their source"),
-    )
-
-
-def _at_lr(snapshot: TrainingSnapshot) -> str:
-    stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
-    if stable is None or not snapshot.lr_too_high:
-        return f" (learning rate {snapshot.lr:g})"
-    return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
 
 
 def _held_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -214,15 +59,19 @@ def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iter
     scores = f"{percent(best.score)} against {percent(result.score)} of the network"
     if snapshot.task == "numbers":
         scores = f"squared error {-best.score:.4g} against {-result.score:.4g} of the network"
+    cause, advice = "The network memorized its training rows.", regularize(snapshot)
+    if not snapshot.memorized:
+        cause = "The network is too small, too strongly regularized, or was trained too short."
+        advice = replace_by_baseline(snapshot, best.phrase.endswith("regression"))
+        if advice["options"].get("hidden") == ():
+            cause = "The target depends on the columns nearly linearly."
     yield Finding(
         "worse than a baseline",
         "warning",
         f"On held-out rows {best.phrase} is better than the network.",
         f"{scores} on {result.rows:,} held-out rows; {_interval(best.over_network)}",
-        "The network memorized its training rows."
-        if snapshot.memorized
-        else "The network is too small, too strongly regularized, or was trained too short.",
-        **(regularize(snapshot) if snapshot.memorized else replace_by_default(snapshot)),
+        cause,
+        **advice,
     )
 
 

@@ -7,8 +7,8 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.diagnose.checks.learned import UNMOVED
 from plainnet.diagnose.checks.network import VANISHED, gradient_ratio
-from plainnet.diagnose.checks.result import UNMOVED
 from plainnet.diagnose.remedies import clip, regularize, slow_down, speed_up
 from plainnet.diagnose.snapshot import AT_BASE, TrainingSnapshot
 from plainnet.evaluate.finding import Finding, Level, advise

@@ -1,0 +1,1 @@
+"""Several machines: ranks that train one network together over MPI."""

@@ -1,0 +1,137 @@
+"""MPIRanks: processes that mpiexec starts, on one machine or several, and that train together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar, final
+
+import numpy as np
+
+from plainnet._version import __version__
+from plainnet.engine.blas_threads import available_threads, limited_threads
+from plainnet.errors import PlainnetError
+from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import Ranks
+
+T = TypeVar("T")
+_RANK = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # set by mpiexec
+_SIZE = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+GRACE = 2.0  # seconds that a rank with an error waits for the same error on the others
+POLL = 0.005  # seconds between two looks at whether the others have ended
+# Prints a text unless it reads a line first: mpiexec kills all ranks at once, with no last word.
+_LAST_WORD = 'read -r line || printf "%s\\n" "$1" >&2'
+
+
+def started_by_mpiexec() -> bool:
+    """Return whether mpiexec started this process."""
+    return any(name in os.environ for name in _RANK)
+
+
+@final
+class MPIRanks(Ranks):
+    """The ranks of MPI's world; a block of them ends on all ranks together.
+
+    An error on some ranks ends all: those that wait for them would wait for ever. An error on all
+    ranks is reported by rank 0.
+
+    Raises
+    ------
+    PlainnetError
+        If mpi4py is not installed or of another MPI than mpiexec, or the ranks have different
+        versions or cannot sum.
+
+    Examples
+    --------
+    >>> with MPIRanks() as ranks:  # one rank without mpiexec
+    ...     print(ranks.rank, ranks.size, ranks.gather("here"))
+    0 1 ['here']
+    """
+
+    def __init__(self) -> None:
+        try:
+            from mpi4py import MPI
+        except ImportError as error:
+            raise PlainnetError(
+                f"mpiexec needs mpi4py and an MPI library ({error}): pip install 'plainnet[mpi]' "
+                "and mpich, or the system's MPI"
+            ) from None
+        self._mpi, self.comm = MPI, MPI.COMM_WORLD
+        self.rank, self.size = self.comm.rank, self.comm.size
+        started = next((int(os.environ[name]) for name in _SIZE if name in os.environ), self.size)
+        if started != self.size:
+            raise PlainnetError(
+                f"mpiexec started {started} processes, but each finds itself alone: mpi4py uses "
+                f"{MPI.Get_library_version().split(chr(10))[0]}, and mpiexec is of another MPI; "
+                "take the mpiexec of that one"
+            )
+        self._end = self.comm.Dup()
+        self._here = self.comm.Split_type(MPI.COMM_TYPE_SHARED).size  # ranks on this machine
+        self._threads = limited_threads(max(1, available_threads() // self._here))
+        self._last_word: subprocess.Popen[str] | None = None
+        self.require_same({"version of plainnet": __version__, "version of NumPy": np.__version__})
+        self._test_sum()
+
+    def _test_sum(self) -> None:
+        """Check that ranks sum numbers of both types right."""
+        for dtype in (np.float32, np.float64):
+            numbers = np.arange(1000, dtype=dtype) * (self.rank + 1)
+            self.sum(numbers)
+            ranks = self.size * (self.size + 1) // 2
+            self.require_same({"sums": numbers.tobytes()})
+            if not np.array_equal(numbers, np.arange(1000, dtype=dtype) * ranks):
+                raise PlainnetError(f"MPI sums {dtype.__name__} numbers of {self.size} ranks wrong")
+
+    def sum(self, array: Array) -> None:
+        """Replace an array by its sum over all ranks."""
+        self.comm.Allreduce(self._mpi.IN_PLACE, array)
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all ranks."""
+        values: list[T] = self.comm.allgather(value)
+        return values
+
+    def if_killed(self, text: str) -> None:
+        """Let rank 0 print a text if the ranks are killed before the block ends."""
+        self._say_no_last_word()
+        if self.rank == 0 and os.name == "posix":
+            command = ["/bin/sh", "-c", _LAST_WORD, "sh", text]
+            self._last_word = subprocess.Popen(
+                command, stdin=subprocess.PIPE, start_new_session=True, text=True
+            )
+
+    def _say_no_last_word(self) -> None:
+        if self._last_word is not None:
+            with suppress(OSError):
+                self._last_word.communicate("\n")
+            self._last_word = None
+
+    def __enter__(self) -> Self:
+        self._threads.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Wait until all ranks have ended; end them if that takes long after an error."""
+        self._threads.__exit__(None, None, None)
+        request, start = self._end.Ibarrier(), time.monotonic()
+        while not request.Test():
+            if error is not None and time.monotonic() > start + GRACE:
+                self._abort(error)
+            time.sleep(POLL)
+        self._say_no_last_word()
+        if error is not None and self.rank:
+            raise SystemExit(2)
+
+    def _abort(self, error: BaseException) -> None:
+        known = isinstance(error, PlainnetError | OSError)
+        text = str(error) if known else "".join(traceback.format_exception(error))
+        sys.stderr.write(f"Error on rank {self.rank}: {text}\n")
+        sys.stderr.flush()
+        self.comm.Abort(2)

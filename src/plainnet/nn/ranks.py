@@ -1,0 +1,107 @@
+"""Ranks: the processes that train one network together, each on its share of every batch."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar, final
+
+import numpy as np
+
+from plainnet.errors import PlainnetError
+from plainnet.nn.parameters import Array
+
+T = TypeVar("T")
+
+
+class Ranks(ABC):
+    """The processes that train one network together.
+
+    All of them take the same steps in the same order. ``rank`` is the number of this process,
+    ``size`` that of all; ``m`` counts the rows of the current batch on all ranks.
+    """
+
+    rank, size = 0, 1
+    m = 0
+
+    @abstractmethod
+    def sum(self, array: Array) -> None:
+        """Replace an array by its sum over all ranks."""
+
+    @abstractmethod
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all ranks."""
+
+    @final
+    def share(self, m: int) -> slice:
+        """Return which of m rows belong to this rank."""
+        return slice(m * self.rank // self.size, m * (self.rank + 1) // self.size)
+
+    @final
+    def collect(self, rows: Array, m: int) -> Array:
+        """Return the m rows of which each rank has its share."""
+        if self.size == 1:
+            return rows
+        everything = np.zeros_like(rows, shape=(m, *rows.shape[1:]))
+        everything[self.share(m)] = rows
+        self.sum(everything)
+        return everything
+
+    @final
+    def require_same(self, facts: Mapping[str, object]) -> None:
+        """Raise PlainnetError unless all ranks have equal facts."""
+        first, *others = self.gather(dict(facts))
+        for rank, other in enumerate(others, start=1):
+            for name, value in first.items():
+                if other[name] != value:
+                    difference = _difference(other[name], value)
+                    raise PlainnetError(
+                        f"rank {rank} has other {name} than rank 0: {difference}; start all ranks "
+                        "with the same program, options and data"
+                    )
+
+    @final
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Draw numbers in [0, 1) for the rows of this rank: each row's own, whatever the ranks."""
+        if self.size == 1:
+            return rng.random(shape, dtype=dtype)
+        return rng.random((self.m, *shape[1:]), dtype=dtype)[self.share(self.m)]
+
+    @final
+    def count(self, X: Array) -> int:
+        """Return how many numbers each feature, or channel, has in the batch of all ranks."""
+        return (len(X) if self.size == 1 else self.m) * math.prod(X.shape[1:-1])
+
+    @final
+    def mean(self, X: Array) -> Array:
+        """Return the mean of each feature, or channel, over the batch of all ranks."""
+        axes = tuple(range(X.ndim - 1))
+        if self.size == 1:
+            return X.mean(axis=axes)
+        means = X.sum(axis=axes) / self.count(X)
+        self.sum(means)
+        return means
+
+
+def _difference(one: object, other: object) -> str:
+    """Show two texts from a little before their first difference."""
+    a, b = str(one), str(other)
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+    start = max(0, a.rfind(" ", 0, start) + 1)
+    return f"{a[start : start + 40]!r}, not {b[start : start + 40]!r}"
+
+
+@final
+class OneRank(Ranks):
+    """A process that trains alone."""
+
+    def sum(self, array: Array) -> None:
+        """Leave the array unchanged."""
+
+    def gather(self, value: T) -> list[T]:
+        """Return the value."""
+        return [value]
+
+
+ALONE = OneRank()

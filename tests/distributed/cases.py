@@ -1,0 +1,162 @@
+"""Train the cases below on the ranks of mpiexec and alone; print the differences as JSON."""
+
+import itertools
+import json
+from functools import partial
+
+import numpy as np
+
+from plainnet import (
+    SGD,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    EarlyStopping,
+    MeanSquaredError,
+    RMSprop,
+    SoftmaxCrossEntropy,
+    fit,
+    mlp,
+)
+from plainnet.distributed.mpi import MPIRanks
+from plainnet.errors import PlainnetError
+from plainnet.nn import Dense, Dropout, ReLU, Sequential, Tanh
+from plainnet.nn.convolution import Conv2D, GlobalAveragePool2D, MaxPool2D
+from plainnet.nn.ensemble import GroupedDense
+from plainnet.nn.normalization import BatchNorm
+from plainnet.nn.ranks import ALONE
+from plainnet.train.augment import augmentation
+from plainnet.train.members import Members
+
+M = 23  # rows: no batch divides them
+_rng = np.random.default_rng(0)
+X = _rng.standard_normal((M, 4))
+LABELS = (X[:, 0] * X[:, 1] + 0.3 > 0).astype(int)
+CLASSES = np.digitize(X[:, 0], [-0.5, 0.5])
+WEIGHT = np.where(np.arange(M) % 5, _rng.random(M), 0.0)  # a fifth of the rows counts nothing
+PICTURES = _rng.integers(0, 256, (M, 8, 8, 3), dtype=np.uint8)
+
+BINARY, SOFTMAX, SQUARED = BinaryCrossEntropy(), SoftmaxCrossEntropy(), MeanSquaredError()
+OPTIMIZERS = {
+    "sgd": SGD(0.1, momentum=0.9, nesterov=True),
+    "rmsprop": RMSprop(0.01),
+    "adam": Adam(0.01),
+    "adamw": AdamW(0.01),
+}
+WEIGHTS = {"equal": {}, "class": {"class_weight": "balanced"}, "sample": {"sample_weight": WEIGHT}}
+VALIDATED = {"validation_fraction": 0.3, "early_stopping": EarlyStopping(2), "epochs": 9}
+
+
+def plain(**options):
+    return mlp(4, (5, 3), **{"activation": "tanh", "seed": 1, "dtype": "f8", **options})
+
+
+def convolutional():
+    layers = [Conv2D(4, 3), BatchNorm(), ReLU(), MaxPool2D(2), Dropout(0.3)]
+    layers += [Conv2D(3, 3), BatchNorm(), GlobalAveragePool2D(), Dense(1)]
+    return Sequential(layers, (8, 8, 3), seed=1, dtype=np.float64)
+
+
+def grouped():
+    layers = [Dense(6), Tanh(), Dropout(0.2), GroupedDense(3, groups=3)]
+    return Sequential(layers, 4, seed=1, dtype=np.float64)
+
+
+def scaled(rows):
+    return rows / 255.0 - 0.5
+
+
+def cases(ranks):
+    """Yield the name, network, rows, targets and options of each training.
+
+    Three ranks train fewer of them: on two processors they wait for each other.
+    """
+    sizes, clipped = (None, 7, 8, 2), (None, 0.05)
+    combinations = itertools.product(OPTIMIZERS.items(), sizes, clipped, WEIGHTS.items())
+    for (name, optimizer), size, norm, (weighted, weight) in itertools.islice(
+        combinations, 0, None, 5 if ranks.size > 2 else 2
+    ):
+        options = {"optimizer": optimizer, "batch_size": size, "clip_norm": norm, "l2": 0.01}
+        yield f"{name} {size} {norm} {weighted}", plain, X, LABELS, {**options, **weight}
+    sgd = {"optimizer": OPTIMIZERS["sgd"]}
+    for size in sizes[ranks.size - 2 :: 2]:
+        each = {**sgd, "batch_size": size}
+        dropped = partial(plain, dropout=0.4)
+        normalized = partial(plain, batch_norm=True, dropout=0.2)
+        yield f"dropout {size}", dropped, X, LABELS, each
+        yield f"dropout float32 {size}", partial(dropped, dtype="f4"), X, LABELS, each
+        yield f"batch norm {size}", normalized, X, LABELS, each | WEIGHTS["sample"]
+        yield f"batch norm float32 {size}", partial(normalized, dtype="f4"), X, LABELS, each
+        yield f"layer norm {size}", partial(plain, layer_norm=True), X, LABELS, each
+        yield f"multiclass {size}", partial(plain, n_out=3), X, CLASSES, {**each, "loss": SOFTMAX}
+        yield f"regression {size}", partial(plain, n_out=2), X, X[:, :2], {**each, "loss": SQUARED}
+        yield f"early stopping {size}", dropped, X, LABELS, each | VALIDATED
+        pictures = {**each, "transform": scaled, "augment": augmentation(["shift", "flip"])}
+        yield f"pictures {size}", convolutional, PICTURES, LABELS, pictures
+        members = {**each, "members": Members(3, np.arange(M) % 3), **VALIDATED}
+        yield f"members {size}", grouped, X, LABELS, {**members, "validation_fraction": 0.0}
+
+
+def trained(make, X, y, options, ranks):
+    net, options = make(), {"loss": BINARY, "epochs": 2, "engine": "numpy"} | options
+    history = fit(net, X, y, logits_metric=options["loss"].metric, ranks=ranks, **options)
+    return net.params.theta.astype(float), history
+
+
+def difference(one, other):
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    return float(np.abs(one - other).max(initial=0) / max(1.0, np.abs(other).max(initial=0)))
+
+
+def results(ranks):
+    for name, *case in cases(ranks):
+        theta, history = trained(*case, ranks)
+        again = trained(*case, ranks)[0] if name.endswith(" 8") else theta
+        if ranks.rank:
+            continue
+        expected, other = trained(*case, ALONE)
+        columns = [
+            difference(getattr(history, column), getattr(other, column))
+            for column in ("loss", "metric", "val_loss", "val_metric")
+        ]
+        yield {
+            "name": name,
+            "theta": difference(theta, expected),
+            "history": max(columns),
+            "epochs": [len(history), len(other), history.best_epoch, other.best_epoch],
+            "same again": np.array_equal(theta, again),
+        }
+
+
+def refusal(make, X, y, options, ranks):
+    """Return the message of an error that all ranks raise."""
+    try:
+        trained(make, X, y, options, ranks)
+    except PlainnetError as error:
+        return str(error)
+    return "none"
+
+
+def refusals(ranks):
+    """Return the messages of trainings that do not work, on all ranks and alone."""
+    first = ranks.rank == 0
+    sgd = {"optimizer": SGD(1e200), "batch_size": 8, "loss": SQUARED}
+    failing = partial(plain, n_out=2, dropout=0.4, batch_norm=True), X, X[:, :2], sgd
+    return {
+        "nan": refusal(*failing, ranks),
+        "nan alone": refusal(*failing, ALONE),
+        "compiled": refusal(plain, X, LABELS, {"engine": "compiled"}, ranks),
+        "rows": refusal(plain, X if first else X + 1, LABELS, {}, ranks),
+        "options": refusal(plain, X, LABELS, {"batch_size": 8 if first else 7}, ranks),
+        "initial parameters": refusal(partial(plain, seed=ranks.rank), X, LABELS, {}, ranks),
+        "epochs after the callback of rank 1": len(
+            trained(plain, X, LABELS, {"callbacks": [lambda epoch: not first]}, ranks)[1]
+        ),
+    }
+
+
+if __name__ == "__main__":
+    with MPIRanks() as ranks:
+        answer = {"cases": list(results(ranks)), "refusals": refusals(ranks)}
+        if ranks.rank == 0:
+            print(json.dumps(answer))

@@ -1,0 +1,127 @@
+"""Training on ranks: equal to one process, and ended together."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plainnet import Model, TrainConfig
+from plainnet.cli import main
+from plainnet.data.synthetic import introverts
+from plainnet.training import train
+
+HERE = Path(__file__).parent
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+pytestmark = pytest.mark.skipif(
+    MPIEXEC is None, reason="mpiexec is not installed: pip install mpich"
+)
+ENDS = 20  # seconds; a rank that waits for one that has ended would wait for ever
+
+
+def mpiexec(*arguments, **options):
+    python = [sys.executable if a == "python" else str(a) for a in arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([str(MPIEXEC), *python], **pipes, **options)
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def answer(request):
+    process = mpiexec("-n", request.param, "python", HERE / "cases.py")
+    output, _ = process.communicate(timeout=100)
+    return request.param, json.loads(output.splitlines()[-1])
+
+
+def test_ranks_train_like_one_process(answer):
+    _, results = answer
+    assert len(results["cases"]) >= 35
+    for case in results["cases"]:
+        tolerance = 1e-6 if "float32" in case["name"] else 1e-12
+        assert case["theta"] <= tolerance, case
+        assert case["history"] <= tolerance, case
+        n, expected, best, other = case["epochs"]
+        assert (n, best) == (expected, other), case
+    assert any(case["epochs"][2] for case in results["cases"])
+
+
+def test_the_same_ranks_give_the_same_bytes(answer):
+    assert all(case["same again"] for case in answer[1]["cases"])
+
+
+def test_all_ranks_refuse_or_end_together(answer):
+    size, results = answer
+    messages = results["refusals"]
+    assert messages["nan"] == messages["nan alone"]
+    assert messages["nan"].startswith("the loss became inf in epoch 1, batch 2")
+    assert messages["compiled"] == (
+        f"engine='compiled' trains in one process, and this training has {size} ranks: take "
+        "engine='auto' or 'numpy'"
+    )
+    for name in ("rows", "initial parameters", "options"):
+        assert messages[name].startswith(f"rank 1 has other {name} than rank 0: ")
+    assert messages["epochs after the callback of rank 1"] == 1
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    introverts(120, seed=3).to_csv("data.csv", index=False)
+
+
+OPTIONS = TrainConfig(
+    hidden=(6,), epochs=40, dropout=0.2, validation_fraction=0.2, patience=39, batch_size=50
+)
+ARGUMENTS = "--hidden 6 --epochs 40 --dropout 0.2 --validation-fraction 0.2 --patience 39"
+COMMAND = ["train", "data.csv", *ARGUMENTS.split(), "--batch-size", "50", "--checkpoint-every", "4"]
+
+
+def test_interrupted_killed_and_resumed_by_other_ranks(data, capsys):
+    process = mpiexec("-n", 2, "python", HERE / "slow_cli.py", *COMMAND)
+    lines = []
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("epoch  5/40"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+    text = "".join(lines)
+    assert text.count("Trained ") == text.count("Saved: data.safetensors") == 1
+    assert "Interrupted: the network is kept as it was then." in text
+    assert "To resume: mpiexec -n 2 plainnet train --resume data.run\n" in text
+
+    resume = ["train", "--resume", "data.run"]
+    killed = {**os.environ, "KILL": "1:20"}
+    process = mpiexec("-n", 3, "python", HERE / "slow_cli.py", *resume, env=killed)
+    text, _ = process.communicate(timeout=ENDS)
+    assert process.returncode != 0
+    assert text.count("Resuming at epoch ") == 1
+    assert (
+        "Error: a rank was killed, and so all ranks have ended; resume from the last checkpoint "
+        "with mpiexec -n 3 plainnet train --resume data.run\n"
+    ) in text
+
+    assert main(resume) == 0
+    assert "Resuming at epoch 2" in capsys.readouterr().out
+    expected = train(Path("data.csv"), OPTIONS).model
+    resumed = Model.load("data.safetensors")
+    rows = introverts(50, seed=4)
+    np.testing.assert_allclose(
+        resumed.predict_proba(rows), expected.predict_proba(rows), rtol=0, atol=1e-5
+    )
+    assert not Path("data.run").exists()
+
+
+def test_an_error_of_one_rank_ends_all(data):
+    first = ["-n", 1, "python", "-m", "plainnet", "train", "data.csv", "--epochs", 1]
+    other = ["-n", 1, "python", "-m", "plainnet", "train", "absent.csv", "--epochs", 1]
+    start = time.monotonic()
+    text, _ = (process := mpiexec(*first, ":", *other)).communicate(timeout=ENDS)
+    assert process.returncode == 2
+    assert "Error on rank 1: File 'absent.csv' does not exist; check the path.\n" in text
+    assert time.monotonic() - start < ENDS
