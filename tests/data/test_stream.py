@@ -168,7 +168,7 @@ def test_every_row_once_an_epoch(tmp_path: Path) -> None:
     X, y = data.stream.rows.all()
     first, second = (list(batches.epoch(rng)) for _ in range(2))
     for epoch in (first, second):
-        rows = np.concatenate([np.column_stack([a, b]) for a, b, _ in epoch])
+        rows = np.concatenate([np.column_stack([a, b]) for a, b, *_ in epoch])
         assert len(epoch) == len(batches)
         assert len(rows) == data.m
         known = np.column_stack([X, y])
@@ -188,8 +188,8 @@ def test_class_weights_are_those_in_memory(tmp_path: Path) -> None:
     net = mlp(data.schema.n_features)
     batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, "balanced")
     rows = list(batches.epoch(np.random.default_rng(0)))
-    y = np.concatenate([y[:, 0] for _, y, _ in rows])
-    weight = np.concatenate([w for _, _, w in rows])
+    y = np.concatenate([y[:, 0] for _, y, *_ in rows])
+    weight = np.concatenate([w for _, _, w, *_ in rows])
     assert weight[y == 1].sum() == pytest.approx(weight[y == 0].sum())
     assert weight.sum() == pytest.approx(len(y))
 
