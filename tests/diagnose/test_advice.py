@@ -8,7 +8,7 @@ import pytest
 
 from diagnose import following
 from diagnose.following import BAD_STARTS, follow
-from diagnose.trainings import moon_net
+from diagnose.trainings import moon_net, pictures
 from plainnet import SGD, Adam, TrainConfig
 from plainnet.cli import main
 from plainnet.data.synthetic import introverts
@@ -223,6 +223,15 @@ def test_a_linear_network_is_advised_where_the_default_is_worse_than_a_regressio
     assert finding.options == {"network": "mlp", "hidden": (), "lr": 0.01}
     left = diagnosed(frame, replace(usual, epochs=None, **finding.options))
     assert {one.level for one in left.values()} <= {"note"}
+
+
+def test_a_convolutional_network_is_advised_where_a_flat_one_is_worse_than_a_regression():
+    data = pictures(200, 12, 1)
+    flat = TrainConfig(network="mlp", hidden=(2,), epochs=2, test_fraction=0.4)
+    finding = diagnosed(data, flat)["worse than a baseline"]
+    assert finding.advice == "--network convnet without --hidden --epochs, or the baseline"
+    found = diagnosed(data, replace(flat, channels=(8, 8), **finding.options))
+    assert {one.level for one in found.values()} <= {"note"}
 
 
 # --- following the advice ------------------------------------------------------------------------

@@ -569,7 +569,7 @@ def test_a_learning_rate_that_destroyed_the_gradient_is_the_cause_and_not_the_ac
     found = {one.name: one for one in check_learned(snapshot)}
     if rule.lr == 1.0:
         assert found["base rate"].cause.startswith(
-            "The learning rate is too high (learning rate 1)"
+            "The learning rate of 1 is too high: its updates"
         )
         assert found["base rate"].options["lr"] <= 0.1
     else:

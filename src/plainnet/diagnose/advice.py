@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from plainnet.build import check
-from plainnet.config import Config, ResolvedConfig, TrainConfig
+from plainnet.config import Config, TrainConfig
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.finding import Finding, advise
 from plainnet.nn.activations import ACTIVATIONS, Identity
@@ -28,14 +28,10 @@ def remedy(config: Config, *remedies: Mapping[str, Any], otherwise: str = "") ->
     return advise({}, otherwise)
 
 
-def usual(config: Config) -> ResolvedConfig:
-    """Return the defaults of a network."""
-    return TrainConfig(network=config.network).resolved(images=config.network == "convnet")
-
-
-def non_defaults(config: Config) -> dict[str, Any]:
+def non_defaults(config: Config, images: bool = False) -> dict[str, Any]:
     """Return the network, and the options that differ from its defaults."""
-    defaults = vars(usual(config))
+    images |= config.network == "convnet"
+    defaults = vars(TrainConfig(network=config.network).resolved(images=images))
     given = {name: value for name, value in vars(config).items() if value != defaults[name]}
     return {"network": config.network, **given}
 

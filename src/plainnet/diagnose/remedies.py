@@ -130,7 +130,7 @@ def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     dropout = {"dropout": 0.5} if (options.dropout or 0) < 0.5 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
     more = f"more {'pictures' if snapshot.images else 'rows'}"
-    return remedy(options, early, tabular(snapshot), dropout, penalty, otherwise=more)
+    return remedy(options, early, default_network(snapshot), dropout, penalty, otherwise=more)
 
 
 def _early(options: Config) -> dict[str, Any]:
@@ -151,30 +151,32 @@ def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[str, Any]:
-    """Take the default network for tables, train that long enough, then take the baseline."""
+    """Take the default network, train that long enough, then take the baseline."""
     options, more = snapshot.options, longer(snapshot)
     short = (options.epochs or 0) < _FEWEST_EPOCHS
-    linear = _instead(options, network="mlp", hidden=(), lr=0.01)
+    linear = _instead(snapshot, network="mlp", hidden=(), lr=0.01)
     last = linear if regression and not snapshot.images else more
-    remedies = tabular(snapshot), better_lr(snapshot), more if short else {}, last
-    return remedy(options, *remedies, otherwise="the baseline")
+    first = default_network(snapshot), strong_penalties(options), better_lr(snapshot)
+    return remedy(options, *first, more if short else {}, last, otherwise="the baseline")
 
 
-def tabular(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Return the options of the default network for tables, if the training may take it."""
-    if snapshot.schema is None or snapshot.images or len(snapshot.X) < FEWEST_ROWS:
+def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
+    """Return the default network for tables or pictures, if the training may take it."""
+    name = "convnet" if snapshot.images else "tabular"
+    few = not snapshot.images and len(snapshot.X) < FEWEST_ROWS
+    if snapshot.schema is None or few or snapshot.options.network == name:
         return {}
-    if snapshot.options.network == "tabular":
-        return {}
-    return _instead(snapshot.options, network="tabular")
+    return _instead(snapshot, network=name)
 
 
-def _instead(options: Config, **network: Any) -> dict[str, Any]:
+def _instead(snapshot: TrainingSnapshot, **network: Any) -> dict[str, Any]:
     """Return the options of another network, with the defaults of those that were given."""
+    options = snapshot.options
     own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
     kept = ANY_NETWORK | ({"epochs"} if options.network == "tabular" else set())  # fewer by default
     own = [n for n in [*own, "validation_fraction"] if n not in kept]
-    return {n: OPTIONS[n].default for n in non_defaults(options) if n in own} | network
+    given = non_defaults(options, snapshot.images)
+    return {n: OPTIONS[n].default for n in given if n in own} | network
 
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from plainnet.evaluate.finding import Finding, advise
 from plainnet.formatting import count, percent
 from plainnet.nn.parameters import Array
 
-_FEW = 5  # other values of a column, among which a code must be further away
+_FEW = 5  # values of a column, of which a code must be further from the others
 _CODE_ROWS, _CODE_SHARE = 5, 0.01  # rows with the same value that make it a code
 _CODE_OFTEN = 0.05  # share of the rows from which a code matters
 _CODE_GAP = 1.0  # distance of a code from the other values, in ranges of these
@@ -29,7 +29,7 @@ class _Outsider(NamedTuple):
     low: float  # of the other values
     high: float
     gap: float  # to the nearest other value, in ranges of the others
-    few: bool  # whether the column has few other values
+    few: bool  # whether the column has few values
 
 
 def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -43,10 +43,9 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     numbers = [span for span in snapshot.spans if span.kind == "number"]
     found = [one for span in numbers for one in _outsider(span, X[:, span.start])]
     often = max(_CODE_ROWS, _CODE_SHARE * len(X))
-    far = [one for one in found if one.gap > _EXTREME_GAP]
-    codes = [one for one in found if one.rows >= often and one.gap > _CODE_GAP and not one.few]
-    codes += [one for one in far if one.rows >= often and one.few]
-    rare = [one for one in far if one.rows < often and not one.few]
+    far = [one for one in found if one.gap > _EXTREME_GAP or (one.gap > _CODE_GAP and not one.few)]
+    codes = [one for one in far if one.rows >= often]
+    rare = [one for one in far if one.rows < often and one.gap > _EXTREME_GAP and not one.few]
     if codes:
         one = max(codes, key=lambda one: one.rows)
         yield Finding(

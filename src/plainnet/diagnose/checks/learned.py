@@ -109,7 +109,7 @@ def _weight_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, 
         if initial.dead == initial.units and snapshot.recorder is not None:
             when = "they were dead from the start: biases or inputs are far below zero"
         elif snapshot.lr_too_high:
-            when = f"too large an update killed them{_at_lr(snapshot)}"
+            when = f"too large an update killed them: {lr_evidence(snapshot)}"
         yield (
             f"All {layer.units} {layer.unit}s of {layer.name} are dead (zero for every "
             f"{'row' if layer.unit == 'unit' else 'picture'}); {when}.",
@@ -125,7 +125,7 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str
         unusual = lr is not None and sane_lr(snapshot.options, lr) < lr
         if (snapshot.lr_too_high or unusual) and (initial is None or initial >= VANISHED):
             yield (
-                f"The learning rate is too high{_at_lr(snapshot)}: its updates destroyed the path "
+                f"The learning rate of {lr:g} is too high: its updates destroyed the path "
                 f"back, so no gradient reaches the first layer (a ratio of {ratio:.1g}).",
                 lower,
             )
@@ -140,7 +140,7 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str
             speed_up(snapshot),
         )
     if snapshot.lr_too_high:
-        yield f"The learning rate is too high{_at_lr(snapshot)}.", lower
+        yield f"The learning rate of {lr:g} is too high: {lr_evidence(snapshot)}.", lower
 
 
 def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
@@ -155,8 +155,13 @@ def _input_cause(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _at_lr(snapshot: TrainingSnapshot) -> str:
-    stable = snapshot.initial_stable_lr if isinstance(snapshot.optimizer, SGD) else None
-    if stable is None or not snapshot.lr_too_high:
-        return f" (learning rate {snapshot.lr:g})"
-    return f" (learning rate {snapshot.lr:g}; the largest stable one at the start is {stable:.2g})"
+def lr_evidence(snapshot: TrainingSnapshot) -> str:
+    """Return the values to compare the learning rate with."""
+    if not isinstance(snapshot.optimizer, SGD):
+        return (
+            f"an update moves every weight by about {snapshot.lr:g}, and the initial weights are "
+            f"about {snapshot.weight_size:.2g}"
+        )
+    both = (("start", snapshot.initial_stable_lr), ("end", snapshot.stable_lr))
+    known = [f"{lr:.2g} at the {when}" for when, lr in both if lr is not None]
+    return f"the largest stable learning rate, 2 over the curvature, is about {' and '.join(known)}"

@@ -7,7 +7,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plainnet.diagnose.checks.learned import UNMOVED
+from plainnet.diagnose.checks.learned import UNMOVED, lr_evidence
 from plainnet.diagnose.checks.network import VANISHED, gradient_ratio
 from plainnet.diagnose.remedies import clip, regularize, slow_down, speed_up
 from plainnet.diagnose.snapshot import AT_BASE, TrainingSnapshot
@@ -40,7 +40,7 @@ def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         "learning rate too high" if high else "cost not finite",
         "problem",
         "The training failed, because the cost was no longer finite.",
-        snapshot.failure + (f"; {_lr_evidence(snapshot)}" if high else ""),
+        snapshot.failure + (f"; {lr_evidence(snapshot)}" if high else ""),
         "The learning rate is too high: each update overshoots the minimum by more."
         if high
         else "Unscaled inputs or targets, or too large initial weights.",
@@ -54,18 +54,6 @@ def check_learning_curve(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         costs = snapshot.history.loss
         checks = (_lr_too_high, _oscillation, _too_slow)
         yield from islice(chain.from_iterable(check(snapshot, costs) for check in checks), 1)
-
-
-def _lr_evidence(snapshot: TrainingSnapshot) -> str:
-    """Return the values to compare the learning rate with."""
-    if not isinstance(snapshot.optimizer, SGD):
-        return (
-            f"an update moves every weight by about {snapshot.lr:g}, and the initial weights are "
-            f"about {snapshot.weight_size:.2g}"
-        )
-    both = (("start", snapshot.initial_stable_lr), ("end", snapshot.stable_lr))
-    known = [f"{lr:.2g} at the {when}" for when, lr in both if lr is not None]
-    return f"the largest stable learning rate, 2 over the curvature, is about {' and '.join(known)}"
 
 
 def block_means(values: ArrayLike, n: int) -> NDArray[np.float64]:
@@ -102,7 +90,7 @@ def _lr_too_high(snapshot: TrainingSnapshot, costs: list[float]) -> Iterator[Fin
             "problem" if signs else "warning",
             f"The learning rate of {lr:g} is too high"
             + (f": {signs[0]}." if signs else ", though the cost did not show it."),
-            _lr_evidence(snapshot),
+            lr_evidence(snapshot),
             "Each update replaces the weights by values of its own size; units die or saturate."
             if adaptive
             else "Each update overshoots the minimum.",
