@@ -39,10 +39,12 @@ def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return a lower learning rate as an option, if there is one in the usual range."""
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
-    if isinstance(snapshot.optimizer, SGD):
-        lower = sane_lr(options, min(lr / 3, snapshot.largest_stable_lr / 2))
+    usual = _usual_lr(options)
+    if isinstance(snapshot.optimizer, SGD):  # the curvature of the start often falls soon
+        least = usual * (1 - options.momentum) / 10 if lr > usual else 0.0
+        lower = sane_lr(options, min(lr / 3, max(least, snapshot.largest_stable_lr / 2)))
     else:
-        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * _usual_lr(options)))
+        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * usual))
     return {"lr": lower} if lower < lr else {}
 
 
