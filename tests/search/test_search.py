@@ -10,22 +10,21 @@ import pandas as pd
 import pytest
 
 import plainnet.search.search as module
+import plainnet.search.trial as trial_module
 from plainnet import BinaryCrossEntropy, PlainnetError, TrainConfig, TrainingError, fit
 from plainnet.build import make_optimizer
 from plainnet.data.dataset import ImageSource, TableSource
 from plainnet.data.splits import fold
 from plainnet.data.synthetic import introverts, pandas_and_bears
 from plainnet.search.search import (
-    Rung,
-    Scores,
     Search,
-    Trial,
     baseline_scores,
     check_search,
     halving_rounds,
     search,
 )
 from plainnet.search.space import SEARCHED
+from plainnet.search.trial import Rung, Scores, Trial, score_baselines
 from plainnet.training import train, untrained
 
 BASE = TrainConfig(epochs=4)
@@ -218,6 +217,10 @@ def test_test_rows_are_not_used(data, result):
 # --- simple answers on the same folds ------------------------------------------------------------
 
 
+def baselines(data):
+    return baseline_scores(score_baselines(data.fold(i), BASE) for i in range(data.k))
+
+
 def test_constant_baseline_by_hand(data):
     losses, shares = [], []
     for i in range(data.k):
@@ -225,13 +228,13 @@ def test_constant_baseline_by_hand(data):
         p, y = part.train.y.mean(), part.test.y
         losses.append(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
         shares.append(np.mean(y == (p > 0.5)))
-    constant = baseline_scores(data, BASE)[0]
+    constant = baselines(data)[0]
     np.testing.assert_allclose(constant.scores.loss, losses, rtol=1e-5)
     np.testing.assert_allclose(constant.scores.score, shares)
 
 
 def test_baseline_name_is_general_where_folds_differ(data):
-    names = {baseline.name: baseline.description for baseline in baseline_scores(data, BASE)}
+    names = {baseline.name: baseline.description for baseline in baselines(data)}
     wordings = {data.fold(i).train.y.mean() > 0.5 for i in range(data.k)}
     assert (names["constant"] == "always the same answer") == (len(wordings) == 2)
     assert names["regression"] == "logistic regression"
@@ -319,8 +322,9 @@ def test_optuna_concentrates_on_good_values():
 
     tpe, far = TpeSampler({"lr": LogUniform(1e-6, 1.0)}, seed=0), []
     for i in range(60):
-        distance = abs(math.log10(tpe.ask()["lr"]) + 3)
-        tpe.tell(None if i == 5 else distance)
+        (proposed,) = tpe.ask()
+        distance = abs(math.log10(proposed["lr"]) + 3)
+        tpe.tell([None if i == 5 else distance])
         far.append(distance)
     assert np.mean(far[40:]) < 0.5 * 1.5  # drawn evenly it is 1.5 on average
 
@@ -374,7 +378,7 @@ def test_no_best_trial_where_all_fail(data, monkeypatch):
 
 def test_optuna_continues_after_a_failure(data, monkeypatch):
     pytest.importorskip("optuna")
-    original, calls = module.train, []
+    original, calls = trial_module.train, []
 
     def fragile(*arguments, **options):
         calls.append(1)
@@ -382,7 +386,7 @@ def test_optuna_continues_after_a_failure(data, monkeypatch):
             raise TrainingError("it broke")
         return original(*arguments, **options)
 
-    monkeypatch.setattr(module, "train", fragile)
+    monkeypatch.setattr(trial_module, "train", fragile)
     result = search(data, TrainConfig(epochs=1), trials=3, method="optuna")
     assert [trial.failure for trial in result.trials] == [None, "it broke", None]
 
@@ -390,13 +394,13 @@ def test_optuna_continues_after_a_failure(data, monkeypatch):
 @pytest.mark.parametrize("press", [lambda: signal.raise_signal(signal.SIGINT), None])
 def test_ctrl_c_keeps_finished_trials(data, result, press):
     def watch(moment):
-        if (moment.trial, moment.fold, moment.epoch.number) == (3, 2, 1):
+        if (moment.trial, moment.fold, moment.epoch) == (3, 2, 1):
             if press is None:
                 raise KeyboardInterrupt
             press()
 
     stopped = search(data, BASE, trials=5, watch=watch)
-    assert stopped.interrupted
+    assert stopped.stopped == "interrupted"
     assert stopped.trials == result.trials[:2]
     assert stopped.winner in stopped.trials
 

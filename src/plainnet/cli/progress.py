@@ -17,7 +17,8 @@ from plainnet.cli.console import errors, print_line, print_notes
 from plainnet.evaluate.per_example import NamedExamples, read_usable
 from plainnet.formatting import count, number, percent
 from plainnet.model import Model
-from plainnet.search.search import Search, SearchProgress, Trial
+from plainnet.search.search import Search, SearchProgress
+from plainnet.search.trial import Trial
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
             return
         left = (now - self._start) * (progress.planned - progress.done) / progress.done
         trial, fold = f"trial {progress.trial}/{self.trials}", f"fold {progress.fold}/{self.folds}"
-        of = f"epoch {progress.epoch.number}/{progress.epoch.of}"
+        of = f"epoch {progress.epoch}/{progress.epochs}"
         parts = (trial, f"eta {clock(left)}", self._best, fold, of)
         self._line.update(_fitting(parts, self.console.width - 1))
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -28,7 +28,13 @@ class Folds:
 
     data: "Dataset"  # the test part is in no fold
     k: int  # number of folds
-    fold: "Callable[[int], Dataset]"  # trains on the other folds and tests on this one
+    make: "Callable[[int], Dataset]"  # encodes the rows of a fold anew
+    kept: int  # folds to keep encoded
+
+    @cached_property
+    def fold(self) -> "Callable[[int], Dataset]":
+        """The data set that trains on the other folds and tests on this one."""
+        return lru_cache(self.kept)(self.make)
 
 
 def split(
@@ -84,14 +90,17 @@ def fold(
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(source.labels[train], k, folds_rng, groups)
-
-    def make_fold(i: int) -> "Dataset":
-        others, tested = dealt[i]
-        return source.dataset(train[others], None, train[tested])
-
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
     kept = 1 if isinstance(source, ImageSource) else k
-    return Folds(source.dataset(train, None, held_out), k, lru_cache(kept)(make_fold))
+    make = partial(_make_fold, source, train, dealt)
+    return Folds(source.dataset(train, None, held_out), k, make, kept)
+
+
+def _make_fold(
+    source: "Source", train: Indices, dealt: list[tuple[Indices, Indices]], i: int
+) -> "Dataset":
+    others, tested = dealt[i]
+    return source.dataset(train[others], None, train[tested])
 
 
 def _parts(

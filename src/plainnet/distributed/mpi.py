@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import time
 import traceback
 from contextlib import suppress
+from itertools import pairwise
 from types import TracebackType
 from typing import Self, TypeVar, final
 
@@ -81,15 +83,29 @@ class MPIRanks(Ranks):
         """Check that ranks sum numbers of both types right."""
         for dtype in (np.float32, np.float64):
             numbers = np.arange(1000, dtype=dtype) * (self.rank + 1)
-            self.sum(numbers)
+            self.all_reduce(numbers)
             ranks = self.size * (self.size + 1) // 2
             self.require_same({"sums": numbers.tobytes()})
             if not np.array_equal(numbers, np.arange(1000, dtype=dtype) * ranks):
                 raise PlainnetError(f"MPI sums {dtype.__name__} numbers of {self.size} ranks wrong")
 
-    def sum(self, array: Array) -> None:
+    def all_reduce(self, array: Array) -> None:
         """Replace an array by its sum over all ranks."""
         self.comm.Allreduce(self._mpi.IN_PLACE, array)
+
+    def reduce_scatter(self, array: Array, out: Array) -> None:
+        """Write this rank's share of the sum of an array over all ranks."""
+        self.comm.Reduce_scatter(array, out, self._counts(array))
+
+    def all_gather(self, array: Array) -> None:
+        """Copy the share of each rank in an array to all others."""
+        self.comm.Allgatherv(self._mpi.IN_PLACE, [array, self._counts(array)])
+
+    def _counts(self, array: Array) -> list[int]:
+        """Return how many numbers of an array each rank has."""
+        m, width = len(array), math.prod(array.shape[1:])
+        bounds = [m * rank // self.size * width for rank in range(self.size + 1)]
+        return [stop - start for start, stop in pairwise(bounds)]
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all ranks."""

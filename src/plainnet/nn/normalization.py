@@ -122,7 +122,7 @@ class BatchNorm(_Normalization):
             return None
         if self.train:  # else mean and variance do not depend on X
             sums = np.stack([self.dbeta, self.dgamma]) / self.ranks.count(dY)
-            self.ranks.sum(sums)
+            self.ranks.all_reduce(sums)
             dY = dY - sums[0] - self.Xhat * sums[1]
         return dY * (self.gamma / self.std)
 

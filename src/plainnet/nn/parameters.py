@@ -11,7 +11,6 @@ from plainnet.errors import PlainnetError
 
 Array = NDArray[Any]
 ParameterKind = Literal["weight", "bias", "state"]
-ROOM = 3  # numbers that ranks sum with the gradient, in one message
 LIMIT = 2**30  # numbers in a network, 4 GB in float32: more is a mistake or a hostile file
 
 
@@ -68,8 +67,6 @@ class Parameters:
         A view of the rest, which only ``forward`` changes.
     grad : array of shape (n_trained,)
         The derivative of the mean loss by ``trained``.
-    summed : array of shape (n_trained + 3,)
-        The gradient and a few other numbers that ranks sum in one message.
     views, grads : dict of str to array
         Each array by name, and its gradient (state has none).
 
@@ -93,7 +90,6 @@ class Parameters:
     trained: Array
     state: Array
     grad: Array
-    summed: Array
     views: dict[str, Array]
     grads: dict[str, Array]
 
@@ -113,9 +109,7 @@ class Parameters:
     def _hold(self, theta: Array) -> None:
         """Keep a vector of all parameters, a gradient of zeros and views of both."""
         n_trained = sum(_size(v) for v in self.specs if v.kind != "state")
-        self.theta = theta
-        self.summed = np.zeros_like(theta, shape=(n_trained + ROOM,))
-        self.grad = self.summed[:n_trained]
+        self.theta, self.grad = theta, np.zeros_like(theta[:n_trained])
         self.trained, self.state = theta[:n_trained], theta[n_trained:]
         self.views, self.grads = self.views_of(theta), self.views_of(self.grad)
 

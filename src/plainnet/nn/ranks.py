@@ -26,8 +26,16 @@ class Ranks(ABC):
     m = 0
 
     @abstractmethod
-    def sum(self, array: Array) -> None:
+    def all_reduce(self, array: Array) -> None:
         """Replace an array by its sum over all ranks."""
+
+    @abstractmethod
+    def reduce_scatter(self, array: Array, out: Array) -> None:
+        """Write this rank's share of the sum of an array over all ranks."""
+
+    @abstractmethod
+    def all_gather(self, array: Array) -> None:
+        """Copy the share of each rank in an array to all others."""
 
     @abstractmethod
     def gather(self, value: T) -> list[T]:
@@ -43,9 +51,9 @@ class Ranks(ABC):
         """Return the m rows of which each rank has its share."""
         if self.size == 1:
             return rows
-        everything = np.zeros_like(rows, shape=(m, *rows.shape[1:]))
+        everything = np.empty_like(rows, shape=(m, *rows.shape[1:]))
         everything[self.share(m)] = rows
-        self.sum(everything)
+        self.all_gather(everything)
         return everything
 
     @final
@@ -80,7 +88,7 @@ class Ranks(ABC):
         if self.size == 1:
             return X.mean(axis=axes)
         means = X.sum(axis=axes) / self.count(X)
-        self.sum(means)
+        self.all_reduce(means)
         return means
 
 
@@ -96,7 +104,14 @@ def _difference(one: object, other: object) -> str:
 class OneRank(Ranks):
     """A process that trains alone."""
 
-    def sum(self, array: Array) -> None:
+    def all_reduce(self, array: Array) -> None:
+        """Leave the array unchanged."""
+
+    def reduce_scatter(self, array: Array, out: Array) -> None:
+        """Copy the array."""
+        out[...] = array
+
+    def all_gather(self, array: Array) -> None:
         """Leave the array unchanged."""
 
     def gather(self, value: T) -> list[T]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.registry import call_text, register
 from plainnet.nn.validation import check_range
 from plainnet.optim.schedules import Schedule
@@ -410,7 +411,7 @@ def _sum_squares(s: Array, grad: Array, rho: float, scratch: Array) -> None:
     s += scratch
 
 
-def clip_by_norm(grad: Array, limit: float) -> float:
+def clip_by_norm(grad: Array, limit: float, ranks: Ranks = ALONE) -> float:
     """Scale a gradient down in place where its norm is above a limit (Pascanu et al., 2013).
 
     Parameters
@@ -419,6 +420,8 @@ def clip_by_norm(grad: Array, limit: float) -> float:
         Changed in place.
     limit : float
         The largest norm allowed.
+    ranks : Ranks, default this process alone
+        The processes of which each has a share of the gradient.
 
     Returns
     -------
@@ -434,6 +437,7 @@ def clip_by_norm(grad: Array, limit: float) -> float:
     norm = math.sqrt(float(grad @ grad))
     if math.isinf(norm):  # the squares overflow long before the numbers do
         norm = float(np.linalg.norm(grad.astype(np.float64)))
+    norm = math.hypot(*ranks.gather(norm))
     if norm > limit:
         grad *= limit / norm
     return norm

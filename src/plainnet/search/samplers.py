@@ -21,7 +21,9 @@ def require_optuna() -> Any:
 
 @final
 class TpeSampler:
-    """Propose values by TPE: `ask` for values, then `tell` their loss."""
+    """Propose values by TPE: `ask` for values, then `tell` their losses."""
+
+    RANDOM = 10  # values that are drawn before TPE begins
 
     def __init__(self, space: Space, seed: int) -> None:
         self._optuna = optuna = require_optuna()
@@ -32,20 +34,21 @@ class TpeSampler:
             for name, values in space.items()
         }
         with self._quiet():
-            sampler = optuna.samplers.TPESampler(seed=seed)
+            sampler = optuna.samplers.TPESampler(n_startup_trials=self.RANDOM, seed=seed)
             self._study = optuna.create_study(sampler=sampler, direction="minimize")
 
-    def ask(self) -> dict[str, float]:
-        """Return values to try."""
+    def ask(self, n: int = 1) -> list[dict[str, float]]:
+        """Return n times values to try; the first RANDOM do not depend on any loss."""
         with self._quiet():
-            self._trial = self._study.ask(self._distributions)
-        return dict(self._trial.params)
+            self._asked = [self._study.ask(self._distributions) for _ in range(n)]
+        return [dict(trial.params) for trial in self._asked]
 
-    def tell(self, loss: float | None) -> None:
-        """Report the loss of the last values, or None if their trial failed."""
+    def tell(self, losses: list[float | None]) -> None:
+        """Report the losses of the last values, None for a trial that failed."""
+        failed = self._optuna.trial.TrialState.FAIL
         with self._quiet():
-            failed = self._optuna.trial.TrialState.FAIL
-            self._study.tell(self._trial, loss, failed if loss is None else None)
+            for trial, loss in zip(self._asked, losses, strict=True):
+                self._study.tell(trial, loss, failed if loss is None else None)
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -1,11 +1,14 @@
 """Search for options by cross-validation: at random, by successive halving, or with optuna."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from statistics import mean, stdev
-from typing import Any, Literal, NamedTuple, final
+from functools import partial
+from itertools import chain
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 
@@ -13,101 +16,34 @@ from plainnet.build import check
 from plainnet.config import Config, ResolvedConfig
 from plainnet.data.splits import Folds
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines.baseline import fit_baselines
-from plainnet.evaluate.evaluate import score_baseline, score_model
 from plainnet.evaluate.evaluation import Scores as RowScores
+from plainnet.formatting import count
 from plainnet.search.samplers import TpeSampler, require_optuna
 from plainnet.search.space import SEARCHED, Space, apply, draw, space_of
+from plainnet.search.trial import (
+    Baseline,
+    BaselineScore,
+    Rung,
+    Trial,
+    over_folds,
+    score_baselines,
+    score_trial,
+    seed_of,
+)
+from plainnet.search.workers import Workers, mpi_workers
 from plainnet.train.history import Epoch
-from plainnet.training import train, untrained
 
+FoldScores = list[RowScores | str]  # for each fold, or a failure
 Method = Literal["random", "halving", "optuna"]
 
 
-@final
-@dataclass(frozen=True)
-class Scores:
-    """Loss and score of a trial or a baseline on each fold, after training on the others."""
-
-    loss: tuple[float, ...]
-    score: tuple[float | None, ...]
-
-    @property
-    def mean_loss(self) -> float:
-        """The mean over the folds, by which trials are ranked."""
-        return mean(self.loss)
-
-    @property
-    def deviation_loss(self) -> float:
-        """The sample standard deviation over the folds."""
-        return stdev(self.loss)
-
-    @property
-    def mean_score(self) -> float | None:
-        """The mean over the folds, None if a fold has no score."""
-        return self._statistic(mean)
-
-    @property
-    def deviation_score(self) -> float | None:
-        """The sample standard deviation over the folds, None if a fold has no score."""
-        return self._statistic(stdev)
-
-    def _statistic(self, statistic: Callable[[list[float]], float]) -> float | None:
-        known = [value for value in self.score if value is not None]
-        return statistic(known) if len(known) == len(self.score) else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the scores as JSON."""
-        return {
-            "loss": self.mean_loss,
-            "loss_deviation": self.deviation_loss,
-            "loss_of_folds": list(self.loss),
-            "score": self.mean_score,
-            "score_deviation": self.deviation_score,
-            "score_of_folds": list(self.score),
-        }
-
-
-class Rung(NamedTuple):
-    """The scores of a trial after some epochs; without halving, a trial has one rung."""
-
-    epochs: int
-    scores: Scores
-
-
-@final
-@dataclass(frozen=True)
-class Trial:
-    """One configuration and its scores."""
-
-    number: int  # from 1
-    config: Config
-    rungs: tuple[Rung, ...] = ()
-    failure: str | None = None  # why training failed
-
-    @property
-    def rank(self) -> tuple[bool, int, float, int]:
-        """The sort key: more epochs first, then lower mean loss; failed trials last."""
-        if self.failure is not None or not self.rungs:
-            return True, 0, math.inf, self.number
-        last = self.rungs[-1]
-        return False, -last.epochs, last.scores.mean_loss, self.number
-
-
-class BaselineScore(NamedTuple):
-    """The scores of a baseline on the same folds."""
-
-    name: str
-    description: str
-    scores: Scores
-
-
 class SearchProgress(NamedTuple):
-    """The trial and fold in training, counted from 1, and the epochs so far."""
+    """The trial and fold in training and its epoch, counted from 1, and the epochs so far."""
 
     trial: int
     fold: int
-    epoch: Epoch
+    epoch: int
+    epochs: int  # of this training
     done: int  # epochs of all trials so far
     planned: int  # epochs of all trials
 
@@ -123,9 +59,10 @@ class Search:
     k: int  # number of folds
     rounds: list[tuple[int, int]]  # trials in each round, and their epochs by its end
     only: int | None = None  # the only trial to run, if given
+    workers: int = 1  # processes that train at the same time
     baselines: tuple[BaselineScore, ...] = ()
     trials: list[Trial] = field(default_factory=list)
-    interrupted: bool = False  # whether Ctrl-C ended it
+    stopped: Literal["interrupted", "worker died"] | None = None  # why it ended early
 
     @property
     def ranked(self) -> list[Trial]:
@@ -164,12 +101,20 @@ def check_search(
     given: Collection[str] = (),
     only: int | None = None,
     k: int = 2,
+    workers: int = 1,
 ) -> None:
     """Refuse arguments of `search` that contradict each other."""
     if trials < 1:
         raise PlainnetError(f"a search needs at least 1 trial, got {trials}")
     if k < 2:
         raise PlainnetError(f"cross-validation needs at least 2 folds, got {k}")
+    if workers < 1:
+        raise PlainnetError(f"a search needs at least 1 worker, got {workers}")
+    if mpi_workers() and workers not in (1, mpi_workers()):
+        raise PlainnetError(
+            f"mpiexec has started {count(mpi_workers(), 'worker')}, and {workers} are asked for: "
+            "change mpiexec -n, of which one more process leads the search"
+        )
     if only is not None and not 1 <= only <= trials:
         raise PlainnetError(f"there is no trial {only} of {trials}: they count from 1")
     if config.validation_fraction or config.patience:
@@ -195,6 +140,7 @@ def search(
     method: Method = "random",
     given: Collection[str] = (),
     only: int | None = None,
+    workers: int = 1,
     ready: Callable[[Search], object] | None = None,
     watch: Callable[[SearchProgress], object] | None = None,
     watch_trial: Callable[[Search, Trial], object] | None = None,
@@ -203,9 +149,10 @@ def search(
 
     The loss ranks better than the score, because it differs between networks that misclassify the
     same rows. The test rows are not used. Options named in ``given`` keep their value in
-    ``config``. Ctrl-C ends the search and returns the trials so far.
+    ``config``. Several ``workers``, processes that train at the same time, find the same trials.
+    Ctrl-C ends the search and returns the trials so far, as does the death of a worker.
     """
-    check_search(config, trials, method, given, only)
+    check_search(config, trials, method, given, only, workers=workers)
     if unknown := set(given) - set(SEARCHED):
         raise PlainnetError(f"{min(unknown)!r} is not searched: expected {', '.join(SEARCHED)}")
     if config.network == "tabular":
@@ -221,18 +168,22 @@ def search(
         )
     halving = method == "halving"
     rounds = halving_rounds(trials, config.epochs) if halving else [(trials, config.epochs)]
-    result = Search(config, space, method, data.k, rounds, only)
-    run = _SearchRun(data, result, watch, watch_trial)
+    workers = mpi_workers() or workers
+    result = Search(config, space, method, data.k, rounds, only, workers)
     if ready is not None:
         ready(result)
     try:
-        result.baselines = baseline_scores(data, config)
-        if method == "optuna" and only is None:
-            run.by_optuna(trials)
-        else:
-            run.by_rounds(trials)
+        with Workers(data, workers) if workers > 1 else nullcontext() as pool:
+            run = _SearchRun(data, result, watch, watch_trial, pool)
+            run.baselines()
+            if method == "optuna" and only is None:
+                run.by_optuna(trials)
+            else:
+                run.by_rounds(trials)
     except KeyboardInterrupt:
-        result.interrupted = True
+        result.stopped = "interrupted"
+    except BrokenExecutor:
+        result.stopped = "worker died"
     return result
 
 
@@ -246,11 +197,22 @@ class _SearchRun:
         result: Search,
         watch: Callable[[SearchProgress], object] | None,
         watch_trial: Callable[[Search, Trial], object] | None,
+        workers: Workers | None,
     ) -> None:
-        self.data, self.result, self.watch, self.watch_trial = data, result, watch, watch_trial
+        self.data, self.result, self.workers = data, result, workers
+        self.watch, self.watch_trial = watch, watch_trial
         self.done = 0
         alone = result.only is not None
         self.planned = data.k * sum((1 if alone else n) * epochs for n, epochs in result.rounds)
+
+    def baselines(self) -> None:
+        """Score the baselines on the same folds."""
+        config, data = self.result.config, self.data
+        if self.workers is None:
+            folds = [score_baselines(data.fold(i), config) for i in range(data.k)]
+        else:
+            folds = self.workers.baselines(config)
+        self.result.baselines = baseline_scores(folds)
 
     def by_rounds(self, trials: int) -> None:
         """Train all trials in the first round, and the better half in each further round."""
@@ -262,97 +224,93 @@ class _SearchRun:
         for n, epochs in self.result.rounds:
             trials_left.sort(key=lambda trial: trial.rank)
             kept = sorted(trials_left[:n], key=lambda trial: trial.number)
-            trials_left = [self._scored(t, epochs) for t in kept if t.failure is None]
+            trials_left = self._scored([t for t in kept if t.failure is None], epochs)
 
     def by_optuna(self, trials: int) -> None:
-        """Train the trials that optuna proposes, one after the other."""
+        """Train the trials that optuna proposes: the first together, each other after the last."""
         config = self.result.config
-        tpe = TpeSampler(self.result.space, _seed(config, 6))
-        for number in range(1, trials + 1):
-            proposed = apply(config, tpe.ask())
-            check(proposed)
-            trial = self._scored(Trial(number, proposed), config.epochs)
-            tpe.tell(None if trial.failure else trial.rungs[-1].scores.mean_loss)
+        tpe = TpeSampler(self.result.space, seed_of(config, 6))
+        first = 0
+        while first < trials:
+            proposed = tpe.ask(min(trials - first, 1 if first else TpeSampler.RANDOM))
+            batch = [Trial(first + i, apply(config, each)) for i, each in enumerate(proposed, 1)]
+            for trial in batch:
+                check(trial.config)
+            batch = self._scored(batch, config.epochs)
+            tpe.tell([None if t.failure else t.rungs[-1].scores.mean_loss for t in batch])
+            first += len(batch)
 
     def _drawn(self, number: int) -> Config:
         """Draw the options of a trial, which depend only on the seed and its number."""
         config = self.result.config
-        rng = np.random.default_rng(_seed(config, 4, number))
+        rng = np.random.default_rng(seed_of(config, 4, number))
         return apply(config, draw(self.result.space, rng))
 
-    def _scored(self, trial: Trial, epochs: int) -> Trial:
-        """Return a trial with its scores after some epochs, or with the reason of its failure."""
-        if not trial.rungs or trial.rungs[-1].epochs != epochs:
-            try:
-                rung = Rung(epochs, self._on_folds(trial, epochs))
-                trial = replace(trial, rungs=(*trial.rungs, rung))
-            except PlainnetError as error:
-                trial = replace(trial, failure=str(error))
-        others = [other for other in self.result.trials if other.number != trial.number]
-        self.result.trials = sorted([*others, trial], key=lambda trial: trial.number)
-        if self.watch_trial is not None:
-            self.watch_trial(self.result, trial)
-        return trial
+    def _scored(self, trials: list[Trial], epochs: int) -> list[Trial]:
+        """Return trials with their scores after some epochs, or with the reason of a failure."""
+        if all(trial.rungs and trial.rungs[-1].epochs == epochs for trial in trials):
+            return trials
+        scored = {}
+        train = self._one_by_one if self.workers is None else self._together
+        for trial, folds in train(trials, epochs):
+            if failures := [fold for fold in folds if isinstance(fold, str)]:
+                trial = replace(trial, failure=failures[0])
+            else:
+                scores = over_folds([fold for fold in folds if not isinstance(fold, str)])
+                trial = replace(trial, rungs=(*trial.rungs, Rung(epochs, scores)))
+            scored[trial.number] = trial
+            others = [other for other in self.result.trials if other.number != trial.number]
+            self.result.trials = sorted([*others, trial], key=lambda trial: trial.number)
+            if self.watch_trial is not None:
+                self.watch_trial(self.result, trial)
+        return [scored[trial.number] for trial in trials]
 
-    def _on_folds(self, trial: Trial, epochs: int) -> Scores:
-        before = self.done
-        self.done += epochs * self.data.k  # even if the trial fails
-        folds = []
-        for i in range(self.data.k):
+    def _one_by_one(self, trials: list[Trial], epochs: int) -> Iterator[tuple[Trial, FoldScores]]:
+        """Train on fold after fold; a failure ends its trial."""
+        for trial in trials:
+            folds: FoldScores = []
+            for i in range(self.data.k):
+                watch = partial(self._show, trial, i)
+                folds.append(score_trial(self.data.fold(i), trial, i, epochs, watch))
+                if isinstance(folds[-1], str):
+                    break
+            self.done += epochs * self.data.k
+            yield trial, folds
 
-            def watch(epoch: Epoch, i: int = i) -> None:
-                if self.watch is not None:
-                    done = before + i * epochs + epoch.number
-                    self.watch(SearchProgress(trial.number, i + 1, epoch, done, self.planned))
+    def _together(self, trials: list[Trial], epochs: int) -> Iterator[tuple[Trial, FoldScores]]:
+        """Train on many folds at the same time; yield each trial when all of its folds are done."""
+        assert self.workers is not None
+        parts: dict[int, dict[int, RowScores | str]] = {trial.number: {} for trial in trials}
+        for trial, i, fold in self.workers.score(trials, epochs):
+            self.done += epochs
+            if self.watch is not None:
+                progress = SearchProgress(
+                    trial.number, i + 1, epochs, epochs, self.done, self.planned
+                )
+                self.watch(progress)
+            parts[trial.number][i] = fold
+            if len(parts[trial.number]) == self.data.k:
+                yield trial, [parts[trial.number][i] for i in range(self.data.k)]
 
-            folds.append(_on_fold(self.data, trial, i, epochs, watch))
-        return _scores(folds)
-
-
-def _on_fold(
-    data: Folds, trial: Trial, i: int, epochs: int, watch: Callable[[Epoch], object]
-) -> RowScores:
-    """Train on the other folds and score on fold i; the same trial gives the same scores."""
-    part = data.fold(i)
-    assert part.test is not None
-    config = replace(trial.config, seed=_seed(trial.config, 5, trial.number, i))
-    run = train(part, config, watch=watch, epochs=epochs, evaluate=False)
-    if run.history.stopped == "interrupted":
-        raise KeyboardInterrupt
-    with np.errstate(all="ignore"):
-        scores = score_model(run.model, part.test)
-    if not math.isfinite(scores.loss):
-        raise PlainnetError(f"the loss on fold {i + 1} is {scores.loss}")
-    return scores
-
-
-def _seed(config: Config, *use: int) -> int:
-    """Return a seed for one use, independent of the others."""
-    return int(np.random.SeedSequence(config.seed, spawn_key=use).generate_state(1)[0])
-
-
-def _scores(folds: Collection[RowScores]) -> Scores:
-    name = "r2" if any(fold.task == "regression" for fold in folds) else "accuracy"
-    return Scores(tuple(fold.loss for fold in folds), tuple(fold.metrics[name] for fold in folds))
+    def _show(self, trial: Trial, i: int, epoch: Epoch) -> None:
+        """Report an epoch on fold i, of a trial that is trained alone."""
+        if self.watch is not None:
+            done = self.done + i * epoch.of + epoch.number
+            of = epoch.number, epoch.of
+            self.watch(SearchProgress(trial.number, i + 1, *of, done, self.planned))
 
 
-def baseline_scores(data: Folds, config: Config) -> tuple[BaselineScore, ...]:
-    """Score the baselines on the same folds."""
-    rows: dict[str, list[tuple[str, RowScores]]] = {}  # description and scores on each fold
-    for i in range(data.k):
-        part = data.fold(i)
-        assert part.test is not None
-        model = untrained(part, config)
-        for baseline in fit_baselines(part.schema, part.target, part.train):
-            description = baseline.describe(part.target)[0]
-            scores = score_baseline(model, baseline, part.test)[1]
-            rows.setdefault(baseline.name, []).append((description, scores))
+def baseline_scores(folds: Iterable[list[Baseline]]) -> tuple[BaselineScore, ...]:
+    """Return the scores of each baseline on all folds."""
+    by_name: dict[str, list[Baseline]] = {}
+    for baseline in chain.from_iterable(folds):
+        by_name.setdefault(baseline.name, []).append(baseline)
     result = []
-    for name, folds in rows.items():
-        descriptions, fold_scores = zip(*folds, strict=True)
-        equal = len(set(descriptions)) == 1
-        description = descriptions[0] if equal else _GENERAL[name]
-        result.append(BaselineScore(name, description, _scores(fold_scores)))
+    for name, found in by_name.items():
+        equal = len({baseline.description for baseline in found}) == 1
+        description = found[0].description if equal else _GENERAL[name]
+        scores = over_folds([baseline.scores for baseline in found])
+        result.append(BaselineScore(name, description, scores))
     return tuple(result)
 
 

@@ -331,7 +331,7 @@ def _check_fit(
     _require(arrays, "theta", len(theta), theta.dtype)
     slots = {f"optimizer.{name}": array for name, array in state.items()}
     for name, array in slots.items():
-        _require(arrays, name, len(array), array.dtype)
+        _require(arrays, name, train_step.net.params.trained.size, array.dtype)
     unknown = sorted(n for n in arrays if n.startswith("optimizer.") and n not in slots)
     if unknown:
         raise ModelFileError(f"array {shortened(unknown[0])} is not of this optimizer")

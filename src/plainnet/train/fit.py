@@ -256,6 +256,7 @@ def fit(
             history.add(epoch)
             if watch is not None:
                 watch(epoch)
+            train_step.collect_gradient()
             state.require_same_parameters()
             if space is not None and callbacks:
                 space.write_back()

@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -122,6 +123,8 @@ class TrainingState:
         self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
         self.batches, self.progress = batches, EpochProgress(0)
         self.store: CheckpointStore | None = None
+        self._saves, self._every, self._step = False, 0, -1  # of rank 0, which has the store
+        self._order = rng.bit_generator.state  # from which the epoch's order is drawn
         self.next_epoch()
 
     def begin(
@@ -133,7 +136,9 @@ class TrainingState:
             ranks.require_same(self._facts(net, rows, options))
         if store is not None:
             self._use(store, net, rows, options)
-        checkpoint = ranks.gather(None if store is None else store.checkpoint)[0]
+        checkpoint = None if store is None else store.checkpoint
+        facts = store is not None, self._every, checkpoint
+        self._saves, self._every, checkpoint = ranks.gather(facts)[0]
         if checkpoint is not None:
             try:
                 self._restore(checkpoint)
@@ -162,10 +167,8 @@ class TrainingState:
         if self.train_step.ranks.size > 1 and store.checkpoint is not None:
             more["engine"] = store.checkpoint.metadata["engine"]  # another may resume it
         store.begin(net, self.train_step, rows, options | more)
-        self.store, every = store, store.every
+        self.store, every = store, store.every or 0
         self._every = every and max(1, round(min(every * len(self.batches), 2**53)))
-        self._step = -1  # of the last checkpoint
-        self._order = self.rng.bit_generator.state  # from which the epoch's order is drawn
 
     def require_same_parameters(self) -> None:
         """Raise PlainnetError if ranks differ after an epoch, as from a fault in MPI's sums."""
@@ -176,29 +179,32 @@ class TrainingState:
     def next_epoch(self) -> None:
         """Start an epoch."""
         self.progress = EpochProgress(self.progress.number + 1)
-        if self.store is not None:
+        if self._saves:
             self._order = self.rng.bit_generator.state
 
     def until_pause(self) -> int:
         """Return the number of steps to the next checkpoint."""
-        every = None if self.store is None else self._every
+        every = self._every
         return int(every - self.train_step.optimizer.t % every) if every else 2**53
 
     def pause(self, interrupted: object) -> bool:
         """Save a checkpoint if one is due before the next batch; return whether to stop there."""
-        if self.store is not None:
+        if self._saves:
             step = self.train_step.optimizer.t
-            due = self._every is not None and step % self._every == 0
+            due = self._every and step % self._every == 0
             if (due or interrupted) and step != self._step:
-                self.store.save(self._checkpoint())
+                checkpoint = self._checkpoint()  # all ranks hold a part of it
+                if self.store is not None:
+                    self.store.save(checkpoint)
                 self._step = step
         return bool(interrupted)
 
     def _state(self) -> dict[str, Array]:
-        """Return the arrays that are restored in place, by name."""
-        optimizer = self.train_step.optimizer
-        slots = {f"optimizer.{name}": array for name, array in optimizer.state.items()}
-        return {"theta": self.train_step.net.params.theta, **slots}
+        """Return the vector of parameters and those of the optimizer, by name."""
+        optimizer, params = self.train_step.optimizer, self.train_step.net.params
+        collect = partial(self.train_step.ranks.collect, m=params.trained.size)
+        slots = {f"optimizer.{name}": collect(array) for name, array in optimizer.state.items()}
+        return {"theta": params.theta, **slots}
 
     def _checkpoint(self) -> Checkpoint:
         arrays = self._state()
@@ -225,14 +231,17 @@ class TrainingState:
         for name, array in self._state().items():
             if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                 raise PlainnetError(f"{name!r} has shape {array.shape} and type {array.dtype}")
-            array[...] = arrays[name]
+        step = self.train_step
+        step.net.params.theta[...] = arrays["theta"]
+        for name, array in step.optimizer.state.items():
+            array[...] = arrays[f"optimizer.{name}"][step.own]
         loss, metric, weight = arrays["sums"].tolist()
         rows = metadata["batch"] * self.batches.batch_size
         epoch, batch = metadata["epoch"], metadata["batch"]
         self.progress = EpochProgress(epoch, batch, loss, weight, metric, rows)
-        self.train_step.optimizer.t = self._step = metadata["step"]
+        step.optimizer.t = self._step = metadata["step"]
         self._order = self.rng.bit_generator.state = metadata["order"]
-        self.train_step.net.rng.bit_generator.state = metadata["masks"]
+        step.net.rng.bit_generator.state = metadata["masks"]
         if metadata["best"] is not None:
             self.best.epoch, self.best.theta = metadata["best"], arrays["best.theta"]
             self.best.losses = arrays["best.loss"].copy()

@@ -9,7 +9,7 @@ import numpy as np
 from plainnet.errors import TrainingError
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
-from plainnet.nn.parameters import ROOM, Array
+from plainnet.nn.parameters import Array
 from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.optim.optimizers import Optimizer, clip_by_norm
 from plainnet.train.batches import Batch
@@ -33,28 +33,39 @@ class TrainStep:
         self.pressed = self._any_pressed = False  # Ctrl-C on this rank, and on any
         self.net, self.loss, self.l2, self.clip_norm = net, loss, float(l2), clip_norm
         self.optimizer = copy.deepcopy(optimizer)
-        self._decaying = net.params.decaying()
-        self.optimizer.start(net.params.trained, self._decaying)
+        self.own = ranks.share(net.params.trained.size)  # the parameters that this rank moves
+        self._decaying = net.params.decaying()[self.own]
+        shared = self.own if ranks.size > 1 else slice(0)
+        self._grad = np.empty_like(net.params.trained[shared])  # of its share
+        self.optimizer.start(net.params.trained[self.own], self._decaying)
 
     def step(self, batch: Batch, metric: Metric | None = None) -> tuple[float, float]:
         """Update the parameters unless the loss is not finite; return the loss and the metric."""
-        params = self.net.params
+        params, ranks = self.net.params, self.ranks
         before = params.state.copy()
-        if self.ranks.size > 1:
-            value, measured = self._gradient_of_all(batch, metric)
-        else:
-            value, dZ, measured = self._losses(batch, metric)
-            if math.isfinite(value):
-                self.net.backward(dZ)
+        value, dZ, measured = self._losses(batch, metric)
         if not math.isfinite(value):
             params.state[...] = before
             return value, measured
+        self.net.backward(dZ)
+        trained, grad = params.trained[self.own], params.grad[self.own]
+        if ranks.size > 1:
+            ranks.reduce_scatter(params.grad, grad := self._grad)
         if self.l2:
-            params.grad += self.l2 * (params.trained * self._decaying)
+            grad += self.l2 * (trained * self._decaying)
         if self.clip_norm is not None:
-            clip_by_norm(params.grad, float(self.clip_norm))
-        self.optimizer.step(params.trained, params.grad)
+            clip_by_norm(grad, float(self.clip_norm), ranks)
+        self.optimizer.step(trained, grad)
+        if ranks.size > 1:
+            ranks.all_gather(params.trained)
         return value, measured
+
+    def collect_gradient(self) -> None:
+        """Copy the gradient of all parameters to each rank, for those who read it."""
+        if self.ranks.size > 1:
+            grad = self.net.params.grad
+            grad[self.own] = self._grad
+            self.ranks.all_gather(grad)
 
     @property
     def interrupted(self) -> bool:
@@ -62,29 +73,26 @@ class TrainStep:
         return self.pressed if self.ranks.size == 1 else self._any_pressed
 
     def _losses(self, batch: Batch, metric: Metric | None) -> tuple[float, Array, float]:
-        """Return the mean loss, dZ and the metric of the rows of this rank."""
-        Z = self.net.forward(batch.X, train=True)
-        if not len(batch.X):
-            return 0.0, np.zeros_like(Z), 0.0
-        value, dZ = loss_and_gradient(self.loss, Z, batch.y, batch.weight)
-        if metric is None or not math.isfinite(value):
-            return value, dZ, 0.0
-        return value, dZ, float(metric(*by_member(Z, batch.y, batch.weight)[:2]))
-
-    def _gradient_of_all(self, batch: Batch, metric: Metric | None) -> tuple[float, float]:
-        """Write the gradient of the whole batch; return its loss and metric: sums over ranks."""
-        ranks, summed, m = self.ranks, self.net.params.summed, len(batch.X)
-        ranks.m = batch.m
-        value, dZ, measured = self._losses(batch, metric)
-        total = m if batch.weight is None else float(batch.weight.sum())
+        """Return the mean loss, its derivative by the Z of this rank, and the metric."""
+        if self.ranks.size > 1:
+            self.ranks.m = batch.m
+        Z, value, measured = self.net.forward(batch.X, train=True), 0.0, 0.0
+        if len(Z):
+            value, dZ = loss_and_gradient(self.loss, Z, batch.y, batch.weight)
+            if metric is not None and math.isfinite(value):
+                measured = float(metric(*by_member(Z, batch.y, batch.weight)[:2]))
+        else:  # a small batch may leave no rows to this rank
+            dZ = np.zeros_like(Z)
+        if self.ranks.size == 1:
+            return value, dZ, measured
+        total = len(Z) if batch.weight is None else float(batch.weight.sum())
         part = total / batch.total if batch.total else 0.0
         dZ *= part
-        self.net.backward(dZ)
-        summed[-ROOM:] = value * part, measured * m / batch.m, self.pressed
-        ranks.sum(summed)
-        value, measured, pressed = summed[-ROOM:].tolist()
+        sums = np.array([value * part, measured * len(Z) / batch.m, self.pressed])
+        self.ranks.all_reduce(sums)
+        value, measured, pressed = sums.tolist()
         self._any_pressed = pressed > 0
-        return value, measured
+        return value, dZ, measured
 
 
 def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:

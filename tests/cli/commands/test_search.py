@@ -21,8 +21,9 @@ from plainnet.cli.commands.search import show_trials
 from plainnet.cli.progress import SearchDisplay
 from plainnet.config import TrainConfig
 from plainnet.model import Model
-from plainnet.search.search import Rung, Scores, Search, SearchProgress, Trial
+from plainnet.search.search import Search, SearchProgress
 from plainnet.search.space import SEARCHED, space_of
+from plainnet.search.trial import Rung, Scores, Trial
 from plainnet.train.history import Epoch
 
 Cli = Callable[..., Any]
@@ -200,7 +201,7 @@ def test_ctrl_c_shows_finished_trials(
     assert not Path("m.safetensors").exists()
     if option:
         found = json.loads(outcome.out)
-        assert found["interrupted"] is True
+        assert found["stopped"] == "interrupted"
         assert sorted(trial["trial"] for trial in found["trials"]) == [1, 2]
         assert found["held_out"] is None
     else:
@@ -327,10 +328,9 @@ def test_progress_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with SearchDisplay(console, trials=3, folds=2) as watch:
         for trial in found.trials:
             for number in range(1, 6):
-                epoch = Epoch(number, 5, 0.5, None, None, None, 0.1, 0.01)
                 done = 10 * (trial.number - 1) + number
                 watch._line.next = 0.0  # as if a tenth of a second had passed
-                watch.watch(SearchProgress(trial.number, 1, epoch, done, 30))
+                watch.watch(SearchProgress(trial.number, 1, number, 5, done, 30))
             watch.watch_trial(found, trial)
     drawn = lines(screen)
     assert all(len(text) <= width for text in drawn)

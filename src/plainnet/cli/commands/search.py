@@ -35,13 +35,16 @@ from plainnet.cli.progress import SearchDisplay, reading
 from plainnet.config import Config
 from plainnet.data.splits import Folds
 from plainnet.diagnose.watch import DoctorWatch
+from plainnet.distributed.mpi import started_by_mpiexec
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
 from plainnet.report.html import Table
-from plainnet.search.search import Method, Scores, Search, Trial, check_search
+from plainnet.search.search import Method, Search, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import searched
+from plainnet.search.trial import Scores, Trial
+from plainnet.search.workers import mpi_workers
 from plainnet.training import EvaluationInterrupted, Run, load_folds
 from plainnet.training import train as run_training
 
@@ -72,6 +75,7 @@ def search(
     trials: int = TRIALS,
     folds: int = FOLDS,
     method: Method = "random",
+    workers: int = 1,
     only: int | None = None,
     out: Path | None = None,
     json: bool = False,
@@ -91,6 +95,8 @@ def search(
         Number of folds; each trial is trained on all others and scored on one.
     method
         random; halving: the better half trains longer; or optuna, which learns from the trials.
+    workers
+        Processes that train at the same time, each with a copy of the data; the table is the same.
     only
         Run the trial of this number again and no other.
     out
@@ -105,8 +111,13 @@ def search(
     int
         The exit code.
     """
+    if started_by_mpiexec() and not mpi_workers():
+        raise PlainnetError(
+            "mpiexec starts the workers of a search by mpi4py.futures: mpiexec -n 5 python -m "
+            "mpi4py.futures -m plainnet search ... has 4 workers"
+        )
     config = options.config(path)
-    check_search(config, trials, method, options.given(), only, folds)
+    check_search(config, trials, method, options.given(), only, folds, workers)
     if out is not None:
         if only is not None:
             raise PlainnetError("--only runs a trial again and saves nothing: leave out --out")
@@ -124,16 +135,17 @@ def search(
             method=method,
             given=options.given(),
             only=only,
+            workers=workers,
             ready=lambda plan: show_plan(console, plan, len(data.data.train.y)),
             watch=display.watch,
             watch_trial=display.watch_trial,
         )
-    if not found.trials and found.interrupted:
+    if not found.trials and found.stopped == "interrupted":
         raise KeyboardInterrupt
     show_trials(console, found, "R²" if data.data.target.task == "regression" else "accuracy")
     best, result = found.winner, None
     try:
-        finished = only is None and not found.interrupted
+        finished = only is None and found.stopped is None
         if best is not None and finished and (out is not None or data.data.test is not None):
             result = _winner(console, data, best, path)
     finally:
@@ -141,6 +153,11 @@ def search(
             print_json(_to_json(found, path, trials, result))
         elif best is not None:
             _show_commands(console, found, best, path, trials)
+    if found.stopped == "worker died":
+        raise PlainnetError(
+            "a worker of the search died, as when memory runs out or it is killed: run it again, "
+            "or take fewer --workers"
+        )
     if best is None:
         raise PlainnetError(
             f"none of {count(len(found.trials), 'trial')} could be trained: see the notes"
@@ -149,7 +166,7 @@ def search(
         result.model.save(out)
         print_line(console, f"Saved: {out}", "bold", wrap=False)
         suggest(console, "predict", out, path)
-    return INTERRUPTED if found.interrupted else 0
+    return INTERRUPTED if found.stopped == "interrupted" else 0
 
 
 def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
@@ -179,9 +196,10 @@ def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
 def _show_commands(console: Console, found: Search, best: Trial, path: Path, trials: int) -> None:
     """Print the commands that train with the best options and that repeat the best trial."""
     console.print()
-    if found.interrupted:
-        text = f"Interrupted: {len(found.trials):,} of {count(trials, 'trial')} ran"
-        print_line(console, f"{text}; nothing is saved. The best so far is trial {best.number}.")
+    if found.stopped is not None:
+        ran = f"{len(found.trials):,} of {count(trials, 'trial')} ran; nothing is saved"
+        text = f"{found.stopped.capitalize()}: {ran}. The best so far is trial {best.number}."
+        print_line(console, text)
     train = shlex.join(command_arguments(best.config, str(path)))
     print_line(console, f"Train it: {train}", wrap=False)
     again = shlex.join(rerun_command(found, best, path, trials))
@@ -217,7 +235,7 @@ def _to_json(found: Search, path: Path, trials: int, result: Run | None) -> dict
         "method": found.method,
         "folds": found.k,
         "rounds": [{"trials": n, "epochs": epochs} for n, epochs in found.rounds],
-        "interrupted": found.interrupted,
+        "stopped": found.stopped,
         "winner": None if best is None else best.number,
         "trials": [trial_json(trial) for trial in found.ranked],
         "baselines": [
@@ -242,6 +260,8 @@ def show_plan(console: Console, found: Search, m: int) -> None:
         length = ""
     folds = f"{m:,} rows in {found.k} folds"
     print_line(console, f"{folds}: each validates a training{length} on the others")
+    if found.workers > 1:
+        print_line(console, f"{found.workers:,} workers train at the same time")
     for name, values in found.space.items():
         print_line(console, f"  {_NAMES.get(name, name)}: {values}")
 
@@ -256,7 +276,7 @@ def show_trials(console: Console, found: Search, metric: str) -> None:
     scores = ["loss", f"{metric} %" if metric == "accuracy" else metric]
     option_head = ["trial", *(_HEADS.get(name, name) for name in names)]
     result_head = [*(["epochs"] if several else []), *scores]
-    title = "Trials, best first" + (", as far as they got" if found.interrupted else "")
+    title = "Trials, best first" + (", as far as they got" if found.stopped else "")
     rows = [a + b for a, b in zip(options, results, strict=True)]
     wide = _table(title, option_head + result_head, rows)
     width = console.measure(rich_table(wide), options=console.options.update(width=_WIDE)).maximum
