@@ -32,7 +32,7 @@ from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data
 from plainnet.train.members import Members, Metric
-from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
+from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
 Callback = Callable[[Epoch], bool | None]
@@ -201,7 +201,9 @@ def fit(
         rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
     space = None
     if row_space and not clip_norm and augment is None and ranks.size == 1:
-        space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
+        begun = None if checkpoints is None else checkpoints.checkpoint
+        more = optimizer, epochs, bool(callbacks), begun
+        space = _row_space(net, X, transform, held_out, *more)
     if space is not None:
         X, held_out, transform = space.X, space.held_out, None
     trained = net if space is None else space.net
@@ -282,8 +284,11 @@ def _row_space(
     optimizer: Optimizer,
     epochs: int,
     write_back: bool,
+    begun: Checkpoint | None,
 ) -> RowSpace | None:
     """Return a `RowSpace` if training in it is exact and saves time."""
+    if begun is not None and np.size(begun.arrays.get("theta")) == net.params.theta.size:
+        return None  # the training began on ranks, which have no row space
     if not row_space_pays(net, len(X), optimizer, epochs, write_back):
         return None
     space = RowSpace(net, prepare(X, transform, net.dtype))
